@@ -10,6 +10,7 @@ __all__ = [
     "AccessError",
     "AuditError",
     "ClockError",
+    "CodeError",
     "ControlError",
     "DecisionError",
     "FoldError",
@@ -170,6 +171,10 @@ class LedgerError(NnAssetsError):
 
 class ClockError(NnAssetsError):
     """A clock that is behind what is on record, or moments on record of one that ran ahead."""
+
+
+class CodeError(NnAssetsError):
+    """A function whose version cannot be told, because its code cannot be found by its name."""
 
 
 class NoRoomError(NnAssetsError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nn_assets.operations.fingerprint import code_of
+from nn_assets.versions import version_of
 
 pytest.importorskip("setuptools", reason="setuptools is not installed")
 
@@ -49,7 +50,7 @@ for words in commands:
     answers.append({"status": status, "out": out.getvalue()})
 
 import nn_assets
-from nn_assets.operations.fingerprint import code_of
+from nn_assets.versions import version_of
 from nn_assets.store.home import checkout, home
 
 print(json.dumps({
@@ -57,7 +58,7 @@ print(json.dumps({
     "package": nn_assets.__file__,
     "home": str(home()),
     "checkout": checkout(),
-    "code": code_of(),
+    "code": version_of("nn_assets.definitions:defs"),
     "from_elsewhere": [
         str(module.__file__) for name, module in sys.modules.items()
         if name.partition(".")[0] == "nn_assets" and "/site-packages/nn_assets/" not in str(module.__file__)
@@ -173,10 +174,23 @@ def test_it_holds_every_module_and_every_file_that_is_read(contents, checkout) -
     package = {
         f"nn_assets/{file.relative_to(checkout / 'nn_assets').as_posix()}"
         for file in (checkout / "nn_assets").rglob("*")
-        if file.is_file() and file.suffix not in (".pyc", ".png") and not file.name.startswith(".")
+        if file.is_file() and "__pycache__" not in file.parts and file.suffix != ".png" and file.name[0] != "."
     }
     assert package <= set(contents)
     assert {"nn_assets/py.typed", "nn_assets/strategies/index_daily.yaml"} <= package
+
+
+def test_it_holds_what_versions_of_code_are_told_by_and_every_one_is_as_the_checkouts(contents, checkout) -> None:
+    shipped = json.loads(contents["nn_assets/versions.json"])["modules"]
+    names = {
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in contents
+        if name.endswith(".py")
+    }
+    assert set(shipped) == {name for name in names if not name.startswith("nn_assets.sql.")}
+    trend = ast.parse((checkout / "nn_assets" / "features" / "catalogue" / "trend.py").read_text(encoding="utf-8"))
+    functions = {each.name for each in trend.body if isinstance(each, ast.FunctionDef)}
+    assert functions <= set(shipped["nn_assets.features.catalogue.trend"]["definitions"])
 
 
 def test_what_lies_beside_the_package_is_inside_and_is_the_same(contents, checkout) -> None:
@@ -242,4 +256,4 @@ def test_the_home_is_the_users_and_nothing_is_written_elsewhere(installed) -> No
 
 def test_its_code_is_the_checkouts(installed) -> None:
     # Studies are addressed by it: a home may move from a checkout to an installed package.
-    assert installed.told["code"] == code_of()
+    assert installed.told["code"] == version_of("nn_assets.definitions:defs")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import yaml
+from pydantic import Field
 
 from nn_assets.errors import GateHalted, SettingsError
 from nn_assets.settings import Strategy, load_strategy, parse_strategy
+from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 
 MINIMAL = "name: demo\nmarket:\n  history_starts: 2000-01-03\n"
 BUNDLED = Path(__file__).resolve().parent.parent / "nn_assets" / "strategies"
@@ -173,6 +176,58 @@ def test_what_a_file_states_of_its_book_has_the_hash_it_had() -> None:
         parse_strategy(RELATIVE % f", construction: {stated}").content_hash() for stated in ("per_name", "programme")
     ]
     assert hashes == ["ea8e815817b91aad", "30d12e87af517b71"]
+
+
+COMPARED = "91f80843833960d5"
+ON_RECORD = {
+    "96addd23cec1e23a": "source: {kind: files, path: x, actions_path: a, max_rows: 5, max_columns: 3}",
+    "ee21fbb29670a5ae": "costs: {funding: fund}\nfeatures: {series: {funding_rate: fund}}\n"
+    "series: [{kind: ccxt_funding, name: fund, exchange: okx, symbols: [A]}]",
+    "a89d3cbead1e90b6": "features: {series: {implied_volatility: fear}}\n"
+    "series:\n- {name: fear, path: p, lag_minutes: 3}\n"
+    "- {name: gold, path: q, kind: file, symbol_from: file_name, named: {a: B}, stamps: moments}",
+    "8c20dc53e2cbc5f8": "universe: {path: m, max_retired_fraction: 0.5, renamed: {A: B}}",
+    "c5096adcf5b4ae03": "intraday: {path: m}",
+    "50fb3d1421f0a2ca": "description: d\nowner: o\ntrade_without_verdict: true",
+    "0fa67734219907f1": "learning: {prior: searched, knows_until: 2014-01-01}",
+    "6fd2c51084e97d56": "learning: {processes: 7}",
+    "f44026b6514dde8c": "portfolio: {construction: programme}",
+    "cc53d3c833d302dc": "cleaning: {odd_print_multiple: 7}",
+    COMPARED: "",
+}
+"""What some files say beside the least that one must, by the hash that it had when fields were listed apart."""
+
+
+@pytest.mark.parametrize("had", ON_RECORD)
+def test_what_is_on_record_has_the_hash_it_had(had: str) -> None:
+    market = "{history_starts: 2015-01-02" + (", asset_class: perpetual" if "funding" in ON_RECORD[had] else "")
+    if had == COMPARED:
+        market += ", compare_with: {kind: files, path: x, max_rows: 5}"
+    assert parse_strategy(f"name: s\nmarket: {market}}}\n{ON_RECORD[had]}\n").content_hash() == had
+
+
+class Part(Section):
+    late: WhenSet[int] = 3
+    listed: WhenSet[dict[str, int]] = Field(default_factory=dict)
+    renamed: Annotated[str | None, CountsUnless("usual")] = None
+    pace: NeverCounts[float] = 1.0
+    old: int = 1
+
+
+class Whole(Section):
+    part: Part = Part()
+    inner: NeverCounts[int] = 2
+
+
+def test_a_field_says_itself_whether_it_counts() -> None:
+    assert Part().counted() == {"renamed": None, "old": 1}
+    assert Part(renamed="usual", pace=9.0).counted() == {"old": 1}
+    stated = Part(late=4, listed={"a": 1}, renamed="other", old=2)
+    assert stated.counted() == {"late": 4, "listed": {"a": 1}, "renamed": "other", "old": 2}
+
+
+def test_a_section_within_a_section_counts_at_its_defaults_too() -> None:
+    assert Whole().counted() == {"part": {"late": 3, "listed": {}, "renamed": None, "old": 1}}
 
 
 @pytest.mark.parametrize("wrong", ["construction: best", "covariance_sessions: 59", "covariance_sessions: 251"])

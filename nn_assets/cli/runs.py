@@ -19,6 +19,7 @@ from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
+from nn_assets.operations.days import COMPARED
 from nn_assets.operations.edited import require_stages, symbols_fault
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.outdated import months_to_refit
@@ -28,7 +29,7 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.operations.unused import lacking
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
-from nn_assets.orchestration.running import execute, metadata_by_asset
+from nn_assets.orchestration.running import execute, metadata_by_asset, told_by_assets
 from nn_assets.settings import Strategy
 
 __all__ = ["run_round", "run_rounds", "run_study"]
@@ -73,6 +74,8 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     with open_history(strategy) as history:
         answer = _answer(history, sessions)
     answer = _with_intake(answer | {"run_id": str(result.run_id)}, metadata_by_asset(result))
+    compared = [str(told[COMPARED]) for _, told in told_by_assets(result) if COMPARED in told]
+    answer |= {"compared": compared, "text": "\n".join([answer["text"], *compared])}
     return with_failed_checks(answer, failed_checks_of(result.all_events))
 
 

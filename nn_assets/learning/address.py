@@ -4,45 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 from nn_assets.arrays import Cube, number_bytes
 from nn_assets.features.labels import Labels
 from nn_assets.features.own_bars import sessions_reached
 from nn_assets.learning.folds import Fold
-from nn_assets.settings import Strategy
+from nn_assets.settings import LearningSettings, Strategy
+from nn_assets.versions import version_of
 
-__all__ = ["TRANSFORM_REACH", "code_version", "first_needed_row", "model_address", "training_data_hash"]
+__all__ = ["TRANSFORM_REACH", "first_needed_row", "fit_code", "model_address", "training_data_hash"]
 
 TRANSFORM_REACH = 60
 """Earlier sessions that a feature's stationarity transform may read; a test holds it to the transforms."""
 
-_ROOMS = ("nn_assets.features", "nn_assets.learning")
 _DIGITS = 16
 
 
-@cache
-def code_version() -> str:
-    """Hash of the sources of arrays.py, features/ and learning/, 16 hex digits; a commit elsewhere changes nothing."""
-    digest = hashlib.sha256()
-    digest.update(hashlib.sha256((files("nn_assets") / "arrays.py").read_bytes().replace(b"\r\n", b"\n")).digest())
-    for room in _ROOMS:
-        for name, source in sorted(_sources(files(room), room)):
-            digest.update(name.encode() + b"\0" + hashlib.sha256(source).digest())
-    return digest.hexdigest()[:_DIGITS]
+def fit_code(learning: LearningSettings) -> str:
+    """Version of the code that fits a model by some settings, 16 hex digits: the fit's own, and its network's."""
+    from nn_assets.learning.networks import NETWORKS
 
-
-def _sources(folder: Traversable, name: str) -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            found += _sources(entry, f"{name}/{entry.name}")
-        elif entry.name.endswith(".py"):
-            # a checkout with other line ends is the same code
-            found.append((f"{name}/{entry.name}", entry.read_bytes().replace(b"\r\n", b"\n")))
-    return found
+    return version_of("nn_assets.learning.model:fit_models", NETWORKS[learning.network])
 
 
 def first_needed_row(start: int, lookback: int, max_missing_fraction: float) -> int:
@@ -69,8 +51,11 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, ma
     return digest.hexdigest()
 
 
-def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) -> str:
+def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, code: str | None = None) -> str:
     """Address of the model that ``fit_model`` would give for the same arguments, 16 hex digits.
+
+    With ``code``, that of the model which other code gave, of that version. Where versions were hashes of whole
+    files, models of then have their addresses by the same rule.
 
     What cannot change a weight is left out: the number of processes, what a search has seen, the pace of
     refits, and all that belongs to costs, sizing and execution.
@@ -84,7 +69,7 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy) ->
         "data": training_data_hash(
             cube, labels, fold, strategy.learning.lookback, strategy.features.max_missing_bars_fraction
         ),
-        "code": code_version(),
+        "code": fit_code(strategy.learning) if code is None else code,
         "configuration": sections,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_DIGITS]

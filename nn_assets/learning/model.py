@@ -18,7 +18,7 @@ from nn_assets.features.labels import Labels
 from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
-from nn_assets.learning.address import code_version, first_needed_row, model_address, training_data_hash
+from nn_assets.learning.address import first_needed_row, fit_code, model_address, training_data_hash
 from nn_assets.learning.baselines import drawn_sessions, fit_boosting, fit_linear
 from nn_assets.learning.calibration import reliability
 from nn_assets.learning.ensemble import Ensemble, train_ensemble
@@ -35,10 +35,11 @@ __all__ = [
     "FoldData",
     "FoldModel",
     "Member",
-    "code_version",
+    "chosen_features",
     "fit_model",
     "fit_models",
     "forecast",
+    "judged_features",
     "model_address",
     "open_pool",
 ]
@@ -70,6 +71,7 @@ class _Task:
     strategy: Strategy
     model_id: str
     data_hash: str
+    code: str
     stationarity: StationarityReport | None = None
     selection: SelectionReport | None = None
 
@@ -85,6 +87,25 @@ class _Inputs:
     scaler: Scaler
     windows: Windows
     samples: dict[str, Samples]
+
+
+def judged_features(
+    cube: Cube, candidates: npt.NDArray[np.bool_] | None, rows: slice, strategy: Strategy
+) -> StationarityReport:
+    """How each feature is made stationary, by some rows of a cube (bars, symbols, features) and those who may trade.
+
+    Parameters
+    ----------
+    candidates : array of bool, shape (bars, symbols), optional
+        Everybody without one.
+    """
+    return decide_transforms(cube.where(candidates), rows, strategy.features)
+
+
+def chosen_features(stationary: Cube, labels: Labels, rows: slice, strategy: Strategy) -> SelectionReport:
+    """Which features the settings select, by some rows of a cube that is stationary already, and its labels."""
+    purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
+    return select_features(stationary, labels, rows, strategy.features, purge)
 
 
 def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, pool: Executor | None = None) -> FoldModel:
@@ -158,6 +179,7 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
         strategy=strategy,
         model_id=model_address(cube, labels, fold, strategy),
         data_hash=training_data_hash(cube, labels, fold, lookback, missing),
+        code=fit_code(strategy.learning),
         stationarity=data.stationarity,
         selection=data.selection,
     )
@@ -190,7 +212,7 @@ def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
         figures=_member_figures(inputs, ensemble) | {"estimators": _judged(task, judged, held_out)},
         validation_forecasts=_reference(task, judged),
         data_hash=task.data_hash,
-        code_version=code_version(),
+        code_version=task.code,
     )
 
 
@@ -199,7 +221,7 @@ def _prepare(task: _Task) -> _Inputs:
     candidates = task.labels.candidates
     stationarity = task.stationarity
     if stationarity is None:
-        stationarity = decide_transforms(task.cube.where(candidates), training_rows, strategy.features)
+        stationarity = judged_features(task.cube, candidates, training_rows, strategy)
     if not stationarity.kept:
         raise TrainingError(
             expected="at least one stationary feature on the training rows",
@@ -211,8 +233,7 @@ def _prepare(task: _Task) -> _Inputs:
     selection = task.selection
     if strategy.features.select:
         if selection is None:
-            purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
-            selection = select_features(stationary, task.labels, training_rows, strategy.features, purge)
+            selection = chosen_features(stationary, task.labels, training_rows, strategy)
         stationary = stationary.select(selection.selected)
     values = stationary.values  # noqa: PD011  no pandas object
     scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011

@@ -10,7 +10,8 @@ the bar becomes a number in the panel, and with others a feature, a label, a vol
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -18,10 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube, read_only
-from nn_assets.errors import PublicationError
-from nn_assets.features.catalogue import SERIES_FEATURES, compute_features, with_series_features
+from nn_assets.errors import PublicationError, first_of
 from nn_assets.features.labels import Labels, make_labels
-from nn_assets.learning.address import code_version
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import as_of as known_bars
@@ -31,13 +30,26 @@ from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.series import funding_known, known_by_role
 from nn_assets.operations.clock import as_of_session, now_utc, seen_until
-from nn_assets.operations.derived import FEATURES, made_with, record_of
+from nn_assets.operations.derived import (
+    FEATURES,
+    bar_features,
+    feature_codes,
+    feature_names,
+    features_on_record,
+    made_with,
+    names_code,
+    prices_for_features,
+    record_of,
+    series_features,
+)
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.session.market_view import MarketView, market_view
 
 __all__ = ["Cut", "PublishedCut"]
 
 BoolArray = npt.NDArray[np.bool_]
+
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,43 +221,39 @@ class Cut:
         name = facts.strategy.name
         record = facts.stores.lake.read_table(name, record_of(FEATURES)).iloc[-1]
         facts.stores.publications.require(name, self.last, str(record["data_hash"]))
-        if record["code_version"] != code_version():
+        made = features_on_record(record)
+        codes = feature_codes(list(made))
+        stale = [each for each, told in made.items() if told["code"] != codes.get(each)]
+        if stale or not made or record["names_code"] != names_code(facts.strategy):
             raise PublicationError(
-                expected=f"features computed by the code in force ({code_version()[:12]})",
-                found=f"features of code {str(record['code_version'])[:12]}",
-                remedy="materialise features again",
+                expected="features computed by the code in force",
+                found=f"other code behind {', '.join(first_of(stale, _MOST_NAMED)) or 'all of them'}",
+                remedy="make the features again of the published bars: nn-assets run and study do",
                 strategy=name,
             )
         return record
 
-    def compute_cube(self, until: pd.Timestamp | None = None) -> Cube:
-        """Compute the strategy's features of the facts known, or of their part up to a session."""
-        strategy = self.facts.strategy
-        panel = self.panel if until is None else self.panel.until(until)
-        of_bars = tuple(name for name in strategy.features.names if name not in SERIES_FEATURES)
-        prices = panel.total_return()
-        if strategy.closes_only:  # what stands for open, high and low is no price of the session
-            nothing = np.full(prices.close.shape, np.nan)
-            prices = replace(prices, open=nothing, high=nothing, low=nothing)
-        members = None if self.members is None else self.members[: panel.bars]
-        missing, bridge = strategy.features.max_missing_bars_fraction, strategy.features.missing_bars == "bridge"
-        cube = compute_features(
-            prices,
-            of_bars,
-            market_symbol=strategy.features.market_symbol,
-            candidates=members,
-            max_missing_fraction=missing,
-            bridge=bridge,
-        )
-        return with_series_features(
-            cube,
-            prices,
-            known_by_role(strategy, self.facts.series_versions, panel.sessions, panel.symbols),
-            self.facts.sessions_per_year,
-            strategy.features.names,
-            max_missing_fraction=missing,
-            bridge=bridge,
-        )
+    @cached_property
+    def feature_prices(self) -> Panel:
+        """Prices that features are computed from, (bars, symbols)."""
+        return prices_for_features(self.panel, self.facts.strategy)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features of a cube that is made anew."""
+        return feature_names(self.feature_prices, self.facts.strategy, self.members)
+
+    def compute_cube(self, until: pd.Timestamp | None = None, names: Sequence[str] | None = None) -> Cube:
+        """Compute features of the facts known, or of their part up to a session: the strategy's, or those named."""
+        strategy, prices = self.facts.strategy, self.feature_prices
+        if until is not None:
+            prices = prices_for_features(self.panel.until(until), strategy)
+        if names is None:
+            members = None if self.members is None else self.members[: prices.bars]
+            names = feature_names(prices, strategy, members)
+        cube = bar_features(prices, strategy, names)
+        series = known_by_role(strategy, self.facts.series_versions, prices.sessions, prices.symbols)
+        return series_features(cube, prices, strategy, series, self.facts.sessions_per_year, names)
 
 
 @dataclass(frozen=True, eq=False)

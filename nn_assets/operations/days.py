@@ -17,9 +17,12 @@ from nn_assets.operations.reporting import bound_by, write_daily_page
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.reports.tables import sized_positions, why_frame
 
-__all__ = ["play_days", "told_of_session"]
+__all__ = ["COMPARED", "play_days", "told_of_session"]
 
 Figures = dict[str, dict[str, Any]]
+
+COMPARED = "compared_with_the_record"
+"""Name of what a session's report says of one that other code decided."""
 
 
 def play_days(
@@ -49,10 +52,13 @@ def play_days(
                 log.info("%s is not closed yet, and is left out", session.date())
                 continue
             done = decide_session(history, session, run_id)
+            log.info(done.sentence)
+            if done.differs:  # its alerts and its page are those of what is on record
+                yield done, {"daily_report": {"report": "left as it is", COMPARED: done.sentence}}
+                continue
             alert_of_breakers(history, done.round, run_id)
             alert_of_unquoted(history, done.round, run_id)
             alert_of_assumed_funding(history, done.round, run_id)
-            log.info(done.sentence)
             yield done, told_of_session(done, *_page(history, done, log))
 
 
@@ -119,7 +125,7 @@ def told_of_session(done: DecidedSession, page: Path | str, plot: bytes | None) 
             "reasons": "; ".join(trading["reasons"]) or "none",
             **({} if plot is None else {"drift": plot}),
         },
-        "daily_report": {"report": page},
+        "daily_report": {"report": page, **({} if done.compared is None else {COMPARED: done.sentence})},
     }
 
 

@@ -1,16 +1,64 @@
-"""What says of a stored cube which published bars it comes from, and what made it of them."""
+"""What a stored cube comes from: how features follow from the facts, and what is said of them beside the cube.
+
+Each feature has a version of its own: of the code that lays out the facts, and of the functions that compute it.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.arrays import Cube
+from nn_assets.features.catalogue import (
+    CATALOGUE,
+    SERIES_FEATURES,
+    available_features,
+    compute_features,
+    with_series_features,
+)
+from nn_assets.market.facts.series import KnownSeries
+from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.settings import Strategy
+from nn_assets.versions import Root, version_of
 
-__all__ = ["FEATURES", "made_with", "record_of"]
+__all__ = [
+    "FEATURES",
+    "bar_features",
+    "feature_codes",
+    "feature_names",
+    "feature_roots",
+    "features_on_record",
+    "made_with",
+    "member_roots",
+    "names_code",
+    "prices_for_features",
+    "record_of",
+    "series_features",
+    "values_from",
+]
 
 FEATURES = "features"
+
+BoolArray = npt.NDArray[np.bool_]
+
+_HERE = "nn_assets.operations.derived"
+_FACTS = (
+    "nn_assets.market.facts.actions:actions_as_of",
+    "nn_assets.market.quality.unexplained_factors:with_unexplained_factors",
+    "nn_assets.market.panel:panel_from_bars",
+    f"{_HERE}:prices_for_features",
+)
+"""What lays out the facts that every feature is computed from."""
 
 
 def record_of(table: str) -> str:
@@ -23,7 +71,143 @@ def made_with(facts: StoredFacts) -> str:
     strategy, lake = facts.strategy, facts.stores.lake
     beside = [lake.segments(strategy.name, table) for table in (OTHER_SERIES, UNIVERSE)]
     settings = strategy.content_hash("features", "universe", "series")
-    axes = (facts.symbols, str(facts.axis[0]), strategy.market.calendar, strategy.market.adjustment_convention)
-    mended = sorted(facts.stores.ledger.mended().read_as.items())
-    made = (settings, axes, beside, *mended)  # nothing more where no moment was ever mended
-    return hashlib.sha256(repr(made).encode()).hexdigest()[:16]
+    return _hash((settings, _axes(facts), beside, *_mended(facts)))  # nothing more where no moment was ever mended
+
+
+def _axes(facts: StoredFacts) -> tuple[object, ...]:
+    market = facts.strategy.market
+    return facts.symbols, str(facts.axis[0]), market.calendar, market.adjustment_convention
+
+
+def _mended(facts: StoredFacts) -> list[tuple[Any, Any]]:
+    return sorted(facts.stores.ledger.mended().read_as.items())
+
+
+def _hash(told: object) -> str:
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dict[str, str]:
+    """What the values of each of some features follow from, but for its code, 16 hex digits.
+
+    Which other features there are is no part of it, nor, for one that reads bars alone, what any series says.
+
+    Parameters
+    ----------
+    data_hash : str
+        Of the published bars.
+    """
+    strategy = facts.strategy
+    told = strategy.behaviour("features", "series")
+    del told["features"]["names"]
+    series = told.pop("series", None), told["features"].pop("series", None)
+    of_bars = data_hash, told, strategy.closes_only, _axes(facts), str(facts.axis[-1]), *_mended(facts)
+    of_series = of_bars, facts.sessions_per_year, series, facts.stores.lake.segments(strategy.name, OTHER_SERIES)
+    return {name: _hash(of_series if name in SERIES_FEATURES else of_bars) for name in names}
+
+
+def features_on_record(record: pd.Series) -> dict[str, dict[str, str]]:
+    """What a record of a cube says of each feature: its ``code``, what its values are ``made_from``, their ``hash``.
+
+    None where the record is of a time when all features had one version.
+    """
+    told = record.get("features")
+    return json.loads(told) if isinstance(told, str) else {}
+
+
+def feature_codes(names: Sequence[str]) -> dict[str, str]:
+    """Version of the code that makes each of some features, 16 hex digits; none for one that the catalogue lacks.
+
+    What a feature reads of a bar and how far it reaches counts; its group, formula and source are words.
+    """
+    known = {name: made_by for name in names if (made_by := feature_roots(name))}
+    return {name: version_of(*made_by, also=_stated(name)) for name, made_by in known.items()}
+
+
+def feature_roots(name: str) -> tuple[Root, ...]:
+    """The functions that a feature is made by, from versions of bars and series on; none that the catalogue lacks."""
+    if name in CATALOGUE:
+        return (*_FACTS, f"{_HERE}:bar_features", CATALOGUE[name].compute)
+    if name in SERIES_FEATURES:
+        known = "nn_assets.operations.asof.series:known_by_role"
+        return (*_FACTS, known, f"{_HERE}:series_features", SERIES_FEATURES[name].compute)
+    return ()
+
+
+def member_roots(strategy: Strategy) -> tuple[Root, ...]:
+    """The members that a strategy uses of the registries that versions do not follow: its features, and the networks.
+
+    For whatever is made of features and forecasts: what decides, studies or repeats.
+    """
+    networks = "nn_assets.learning.networks:NETWORKS"
+    if not strategy.features.names:
+        catalogue = "nn_assets.features.catalogue"
+        return (*_FACTS, f"{catalogue}:CATALOGUE", f"{catalogue}:SERIES_FEATURES", networks)
+    return (*(root for name in strategy.features.names for root in feature_roots(name)), networks)
+
+
+def _stated(name: str) -> tuple[object, ...]:
+    """What a feature states of itself and its values hang on."""
+    if name in CATALOGUE:
+        entry = CATALOGUE[name]
+        return entry.reach_sessions, entry.fields, entry.needs_market
+    return SERIES_FEATURES[name].reach_sessions, SERIES_FEATURES[name].role
+
+
+def prices_for_features(panel: Panel, strategy: Strategy) -> Panel:
+    """Prices that features are computed from, (bars, symbols): of total returns; of closes alone where that is all."""
+    prices = panel.total_return()
+    if not strategy.closes_only:
+        return prices
+    nothing = np.full(prices.close.shape, np.nan)  # what stands for open, high and low is no price of the session
+    return replace(prices, open=nothing, high=nothing, low=nothing)
+
+
+def feature_names(prices: Panel, strategy: Strategy, members: BoolArray | None) -> tuple[str, ...]:
+    """The features that the settings name, or every one whose inputs exist, in the catalogue's order."""
+    settings = strategy.features
+    if settings.names:
+        return settings.names
+    of_bars = available_features(prices, market_symbol=settings.market_symbol, candidates=members)
+    return (*of_bars, *(each.name for each in SERIES_FEATURES.values() if each.role in settings.series))
+
+
+def names_code(strategy: Strategy) -> str:
+    """Version of what finds the names of the features, where the settings name none."""
+    found_by = f"{_HERE}:feature_names", "nn_assets.operations.asof.universe:candidates_of"
+    return "" if strategy.features.names else version_of(*found_by)
+
+
+def bar_features(prices: Panel, strategy: Strategy, names: Sequence[str]) -> Cube:
+    """Those of some features that read bars alone, in their order, (bars, symbols, features)."""
+    settings, of_bars = strategy.features, tuple(name for name in names if name not in SERIES_FEATURES)
+    if not of_bars:
+        return Cube(prices.sessions, prices.symbols, (), np.empty((*prices.close.shape, 0)))
+    return compute_features(
+        prices,
+        of_bars,
+        market_symbol=settings.market_symbol,
+        max_missing_fraction=settings.max_missing_bars_fraction,
+        bridge=settings.missing_bars == "bridge",
+    )
+
+
+def series_features(
+    cube: Cube,
+    prices: Panel,
+    strategy: Strategy,
+    series: Mapping[str, KnownSeries],
+    sessions_per_year: int,
+    names: Sequence[str],
+) -> Cube:
+    """Join those of some features that read a series to a cube of the others; in the order of the names."""
+    settings = strategy.features
+    return with_series_features(
+        cube,
+        prices,
+        series,
+        sessions_per_year,
+        names,
+        max_missing_fraction=settings.max_missing_bars_fraction,
+        bridge=settings.missing_bars == "bridge",
+    )

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, number_bytes
+from nn_assets.errors import PublicationError
 from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, Feature, SeriesFeature
-from nn_assets.learning.address import code_version
 from nn_assets.operations.cut import PublishedCut
-from nn_assets.operations.derived import FEATURES, made_with, record_of
+from nn_assets.operations.derived import (
+    FEATURES,
+    feature_codes,
+    features_on_record,
+    made_with,
+    names_code,
+    record_of,
+    values_from,
+)
 from nn_assets.operations.history import History
 
 __all__ = ["store_features", "told_of_features"]
 
 
-def store_features(history: History) -> tuple[Cube, dict[str, str]]:
-    """Compute the features of the bars in force, and store them under the hash of their content.
+def store_features(history: History) -> tuple[Cube, dict[str, str], tuple[str, ...]]:
+    """Store the features of the bars in force under the hash of their content, and compute those that must be.
+
+    Where bars and axes are those of the features stored before, each of these is taken over whose code is in force:
+    a feature that is new, or whose code changed, is computed alone.
 
     What they were derived from is put on record after them: killed in between, the record still names the
     features before, which are still there. To be called while the strategy is held alone.
@@ -26,23 +42,60 @@ def store_features(history: History) -> tuple[Cube, dict[str, str]]:
     -------
     Cube
     dict of str to str
-        data_hash of the publication, code_version, made_with, and the address of the cube.
+        data_hash of the publication, code_version, made_with, the address of the cube; and of each feature the
+        version of its code and the hash of its values, as JSON.
+    tuple of str
+        The features that were computed.
     """
-    data_hash = history.covering(history.last_session).content_hash
-    cube = PublishedCut(history, history.last_session).compute_cube()
     name, lake = history.strategy.name, history.stores.lake
-    address = lake.write_cube(name, FEATURES, cube)
+    data_hash = history.covering(history.last_session).content_hash
+    cut = PublishedCut(history, history.last_session)
+    names = cut.feature_names
+    codes, facts = feature_codes(names), values_from(history, names, data_hash)
+    wanted = {each: {"code": codes[each], "made_from": facts[each]} for each in names}
+    before = _taken_over(history, cut, wanted)
+    made = tuple(each for each in names if each not in before)
+    values = np.empty((len(cut.sessions), len(cut.symbols), len(names)))
+    if made:
+        computed = cut.compute_cube(names=made)
+        values[:, :, [names.index(each) for each in made]] = computed.values  # noqa: PD011  no pandas object
+    for each, plane in before.items():
+        values[:, :, names.index(each)] = plane
+    cube = Cube(cut.sessions, cut.symbols, names, values)
     record = {
         "data_hash": data_hash,
-        "code_version": code_version(),
+        "code_version": hashlib.sha256(json.dumps(codes).encode()).hexdigest()[:16],
         "made_with": made_with(history),
-        "address": address,
+        "address": lake.write_cube(name, FEATURES, cube),
+        "names_code": names_code(history.strategy),
+        "features": json.dumps({each: {**told, "hash": _hash_of(cube.feature(each))} for each, told in wanted.items()}),
     }
     lake.write_table(name, record_of(FEATURES), pd.DataFrame([record]))
-    return cube, record
+    return cube, record, made
 
 
-def told_of_features(cube: Cube, record: dict[str, str]) -> dict[str, Any]:
+def _taken_over(
+    history: History, cut: PublishedCut, wanted: dict[str, dict[str, str]]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Features stored before, (bars, symbols) each, that are what would be computed now: same facts, same code."""
+    lake, name = history.stores.lake, history.strategy.name
+    with suppress(PublicationError):  # there are none, or their files are gone or damaged
+        record = lake.read_table(name, record_of(FEATURES)).iloc[-1]
+        told = features_on_record(record)
+        alike = {each for each, now in wanted.items() if each in told and told[each].items() >= now.items()}
+        if alike:
+            stored = lake.read_cube(name, FEATURES, str(record["address"]))
+            planes = {each: stored.feature(each) for each in alike.intersection(stored.names)}
+            if stored.symbols == cut.symbols and stored.sessions.equals(cut.sessions):
+                return {each: plane for each, plane in planes.items() if _hash_of(plane) == told[each]["hash"]}
+    return {}
+
+
+def _hash_of(values: npt.NDArray[np.float64]) -> str:
+    return hashlib.sha256(number_bytes(values)).hexdigest()
+
+
+def told_of_features(cube: Cube, record: dict[str, str], made: tuple[str, ...]) -> dict[str, Any]:
     """What an operator sees of what :func:`store_features` gives, by name."""
     entries: dict[str, Feature | SeriesFeature] = {**CATALOGUE, **SERIES_FEATURES}
     catalogue = pd.DataFrame(
@@ -53,6 +106,7 @@ def told_of_features(cube: Cube, record: dict[str, str]) -> dict[str, Any]:
         "sessions": cube.bars,
         "symbols": len(cube.symbols),
         "features": len(cube.names),
+        "computed": len(made),
         "data_hash": record["data_hash"],
         "address": record["address"],
         "catalogue": catalogue,

@@ -26,7 +26,6 @@ from nn_assets.evaluation.study import (
 )
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
-from nn_assets.learning.address import code_version
 from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
@@ -41,7 +40,7 @@ from nn_assets.operations.asof.trials import (
     released_alarms,
     trials_made,
 )
-from nn_assets.operations.fingerprint import code_of
+from nn_assets.operations.derived import member_roots
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
 from nn_assets.operations.models.calibration import calibrate_record
@@ -51,6 +50,7 @@ from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
+from nn_assets.versions import version_of
 
 __all__ = [
     "StudyResult",
@@ -62,6 +62,7 @@ __all__ = [
 
 Told = Callable[[str], None]
 
+_STUDIED_BY = "nn_assets.operations.study:study_until"
 _OTHER_BARS = "same data hash, fingerprint taken again over the bars now visible"
 _EPOCH = pd.Timestamp(0, tz="UTC")
 
@@ -134,7 +135,7 @@ def study_identity(history: History, month: str) -> str:
         "strategy": strategy.name,
         "month": month,
         "data": history.covering(history.last_session).content_hash,
-        "code": code_of(),
+        "code": version_of(_STUDIED_BY, *member_roots(strategy)),
         "settings": strategy.content_hash(),
         "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
@@ -291,7 +292,7 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
 def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
     strategy = history.strategy
     sessions = result.study.record.sessions
-    code = code_version()
+    code = version_of(_STUDIED_BY, *member_roots(strategy))
     studies = [
         {
             "study_id": study_identity(history, judged.month),

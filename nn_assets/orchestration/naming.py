@@ -6,7 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from nn_assets.operations.names import MADE_BY
 from nn_assets.settings import Strategy
+from nn_assets.versions import version_of
 
 __all__ = ["PARTITION_TAG", "RANGE_TAGS", "ROOM_TAG", "STRATEGY_TAG", "asset_key", "described"]
 
@@ -23,13 +25,13 @@ def asset_key(strategy: Strategy, name: str) -> dg.AssetKey:
     return dg.AssetKey([strategy.name, name])
 
 
-def described(strategy: Strategy, name: str, room: str, code_version: str, kinds: set[str]) -> dict[str, Any]:
-    """What every asset of a strategy states alike: key, group, owner, code version, kinds, tags."""
+def described(strategy: Strategy, name: str, room: str, kinds: set[str]) -> dict[str, Any]:
+    """What every asset of a strategy states alike: key, group, owner, the version of what makes it, kinds, tags."""
     return {
         "key": asset_key(strategy, name),
         "group_name": strategy.name,
         "owners": [strategy.owner],
-        "code_version": code_version,
+        "code_version": version_of(*MADE_BY[name]),
         "kinds": kinds,
         "tags": {STRATEGY_TAG: strategy.name, ROOM_TAG: room},
     }

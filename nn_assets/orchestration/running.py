@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +32,7 @@ __all__ = [
     "metadata_by_asset",
     "require_success",
     "seconds_by_asset",
+    "told_by_assets",
     "warnings_of",
 ]
 
@@ -144,14 +146,16 @@ def _cancelled_by_an_interrupt(instance: dg.DagsterInstance, run_id: str) -> Non
 
 
 def metadata_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    """What each asset of a run said of itself, by its name."""
-    by_asset = {}
+    """What each asset of a run said of itself, by its name; of several partitions the last."""
+    return dict(told_by_assets(result))
+
+
+def told_by_assets(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each time that an asset of a run said something of itself, its name and what it said, in order."""
     for event in result.all_events:
         if event.is_step_materialization:
-            materialization = event.step_materialization_data.materialization
-            values = {name: value.value for name, value in materialization.metadata.items()}
-            by_asset[materialization.asset_key.path[-1]] = values
-    return by_asset
+            made = event.step_materialization_data.materialization
+            yield made.asset_key.path[-1], {name: value.value for name, value in made.metadata.items()}
 
 
 def seconds_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, float]:

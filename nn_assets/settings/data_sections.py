@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from nn_assets.settings.section import Section, kind_of
+from nn_assets.settings.section import NeverCounts, Section, WhenSet, kind_of
 from nn_assets.settings.sources import Address, Exchange
 
 __all__ = ["FileSeriesSettings", "FundingSeriesSettings", "IntradaySettings", "SeriesSettings", "UniverseSettings"]
@@ -41,11 +41,11 @@ class FileSeriesSettings(_SeriesSection):
     states when each value was published (a column ``known_at`` or ``published_at``) needs no ``lag_minutes``.
     """
 
-    kind: Literal["file"] = "file"
+    kind: NeverCounts[Literal["file"]] = "file"
     path: str
     symbol: str = ""  # empty: the file's symbol column, or market-wide where it has none
-    symbol_from: Literal["column", "file_name"] = "column"
-    named: dict[str, str] = Field(default_factory=dict)
+    symbol_from: WhenSet[Literal["column", "file_name"]] = "column"
+    named: WhenSet[dict[str, str]] = Field(default_factory=dict)
     value_column: str = ""  # empty: value, close or rate
     stamps: Literal["days", "moments"] = "days"
 
@@ -120,7 +120,7 @@ class UniverseSettings(Section):
     path: str
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "universe"
     renamed: dict[str, str] = Field(default_factory=dict)
-    max_retired_fraction: Fraction = 0.05
+    max_retired_fraction: NeverCounts[Fraction] = 0.05
 
 
 class IntradaySettings(Section):

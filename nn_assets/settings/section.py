@@ -1,19 +1,69 @@
-"""What every section of a strategy has in common."""
+"""What every section of a strategy has in common, and how a field says whether it counts in a strategy's hash."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Section", "kind_of"]
+__all__ = ["CountsUnless", "NeverCounts", "Section", "WhenSet", "kind_of"]
+
+_Type = TypeVar("_Type")
+_DEFAULT = object()
+
+
+@dataclass(frozen=True)
+class CountsUnless:
+    """Mark of a field that changes no result at one value, nor then the hash: at its default, where none is named.
+
+    For fields that came later than strategies that are on record: at that value they behave as before it.
+    """
+
+    value: Any = _DEFAULT
+
+
+@dataclass(frozen=True)
+class _Never:
+    """Mark of a field that changes no result."""
+
+
+WhenSet = Annotated[_Type, CountsUnless()]
+"""Type of a field that counts when it is not at its default."""
+
+NeverCounts = Annotated[_Type, _Never()]
+"""Type of a field that never counts."""
 
 
 class Section(BaseModel):
     """Frozen; an unknown key, or a number that is none, is refused. Errors of pydantic show no values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, hide_input_in_errors=True)
+
+    retired: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Settings of version 0.1 that nothing reads any more, at their defaults: they stand in the hash as before."""
+
+    def counted(self, *, within: bool = False) -> dict[str, Any]:
+        """What of the section can change a result, as plain JSON values.
+
+        Parameters
+        ----------
+        within : bool
+            Whether it is a section within a section: all of it is new where it is stated, so that a field counts at
+            its default too.
+        """
+        told = {**self.model_dump(mode="json"), **self.retired}
+        for name, field in type(self).model_fields.items():
+            marks = field.metadata
+            unless = [mark.value for mark in marks if isinstance(mark, CountsUnless) and not within]
+            unset = [field.get_default(call_default_factory=True) if each is _DEFAULT else each for each in unless]
+            if told[name] in unset or any(isinstance(mark, _Never) for mark in marks):
+                del told[name]
+            elif isinstance(value := getattr(self, name), Section):
+                told[name] = value.counted(within=True)
+        return told
 
 
 def kind_of(default: str) -> Callable[[Any], str | None]:

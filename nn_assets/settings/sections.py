@@ -6,13 +6,15 @@ Every default is the contract's; a strategy file states only what differs. Units
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from nn_assets.settings.section import Section
+from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
 
 __all__ = [
@@ -65,8 +67,8 @@ class MarketSettings(Section):
     """
 
     calendar: str = "XNYS"
-    asset_class: Literal["equity", "crypto", "perpetual", "future", "index", "fx"] | None = None
-    calendar_overrides: str | None = None
+    asset_class: WhenSet[Literal["equity", "crypto", "perpetual", "future", "index", "fx"] | None] = None
+    calendar_overrides: NeverCounts[str | None] = None
     symbols: tuple[str, ...] = ()
     history_starts: date
     history_ends: date | None = None
@@ -74,9 +76,9 @@ class MarketSettings(Section):
     live_starts: date | None = None
     known_at_lag_minutes: Annotated[int, Field(ge=0)] = 30
     cash_rate_annual_fraction: NonNegative = 0.0
-    cash_rates: Literal["us_treasury_bills"] | dict[date, Rate] | None = None
-    adjustment_convention: Literal["previous_close", "ex_close"] = "previous_close"
-    compare_with: SourceSettings | None = None
+    cash_rates: WhenSet[Literal["us_treasury_bills"] | dict[date, Rate] | None] = None
+    adjustment_convention: WhenSet[Literal["previous_close", "ex_close"]] = "previous_close"
+    compare_with: WhenSet[SourceSettings | None] = None
 
     @property
     def margined(self) -> bool:
@@ -117,18 +119,18 @@ class CleaningSettings(Section):
     stale_run_sessions: Annotated[int, Field(ge=2)] = 5
     stale_low_volume_fraction: Fraction = 0.25  # of the usual volume; trading is thin below it
     unit_error_slack_log_return: Annotated[float, Field(gt=0.0, lt=2.0)] = 0.25  # an honest move beside a factor of 100
-    unit_error_sessions: Annotated[int, Field(ge=2)] = 10  # from here on another level is no slip, but for a decision
+    unit_error_sessions: WhenSet[Annotated[int, Field(ge=2)]] = 10  # from here on no slip, but for a decision
     jump_robust_z: Positive = 12.0
     jump_minimum_log_return: Positive = 0.25
     jump_window_sessions: Annotated[int, Field(ge=20)] = 60
     split_slack_log_return: NonNegative = 0.03  # how near to a simple ratio a split's move lies
-    wick_minimum_log_distance: Positive = 0.30  # of a high or low from all else that its bar says
-    wick_range_multiple: Positive = 10.0  # of the usual range, which it has to exceed as well
-    odd_print_minimum_bps: Positive = 50.0  # of a price from a second source's (market.compare_with), within its bar
-    odd_print_multiple: Positive = 10.0  # of the usual distance of the two sources, which it has to exceed as well
-    odd_level_minimum_bps: Positive = 300.0  # of a whole bar from the level that the two sources' bars before had
-    displaced_range_multiple: Positive = 1.3  # of the usual range, by which a whole bar lies off both its neighbours
-    displaced_newest_multiple: Positive = 4.0  # likewise off the bar before, where that is all there is to compare
+    wick_minimum_log_distance: WhenSet[Positive] = 0.30  # of a high or low from all else that its bar says
+    wick_range_multiple: WhenSet[Positive] = 10.0  # of the usual range, which it has to exceed as well
+    odd_print_minimum_bps: WhenSet[Positive] = 50.0  # of a price from the second source's, within its bar
+    odd_print_multiple: WhenSet[Positive] = 10.0  # of the usual distance of the two, to exceed as well
+    odd_level_minimum_bps: WhenSet[Positive] = 300.0  # of a bar from the level that the two sources had before
+    displaced_range_multiple: WhenSet[Positive] = 1.3  # of the usual range, by which a bar lies off both neighbours
+    displaced_newest_multiple: WhenSet[Positive] = 4.0  # likewise off the bar before, where that is all there is
     repeated_open_share: Fraction = 0.5
     repeated_open_window_sessions: Annotated[int, Field(ge=20)] = 250
 
@@ -158,8 +160,8 @@ class FeatureSettings(Section):
     names: tuple[str, ...] = ()
     series: dict[Literal["implied_volatility", "funding_rate"], str] = Field(default_factory=dict)
     market_symbol: str | None = None
-    missing_bars: Literal["step_over", "bridge"] = "step_over"
-    max_missing_bars_fraction: Annotated[float, Field(ge=0.0, le=0.25)] = 0.05
+    missing_bars: WhenSet[Literal["step_over", "bridge"]] = "step_over"
+    max_missing_bars_fraction: WhenSet[Annotated[float, Field(ge=0.0, le=0.25)]] = 0.05
     adf_p_value: Fraction = 0.05
     panel_pass_share: Fraction = 0.90
     scaling: Literal["robust", "standard", "unit"] = "robust"
@@ -187,7 +189,7 @@ class LearningSettings(Section):
     """
 
     network: Literal["lstm", "mlp"] = "lstm"
-    residual: bool = False
+    residual: WhenSet[bool] = False
     lookback: Count = 20
     hidden: Count = 64
     layers: Count = 2
@@ -202,9 +204,9 @@ class LearningSettings(Section):
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     ensemble: Count = 5
     seed: int = 7
-    processes: Annotated[int, Field(ge=1, le=64)] = 2
-    prior: Literal["none", "pretrained", "searched", "chosen_over_all_folds"] = "none"
-    knows_until: date | None = None
+    processes: NeverCounts[Annotated[int, Field(ge=1, le=64)]] = 2
+    prior: WhenSet[Literal["none", "pretrained", "searched", "chosen_over_all_folds"]] = "none"
+    knows_until: WhenSet[date | None] = None
 
     @model_validator(mode="after")
     def _what_has_seen_data_says_until_when(self) -> LearningSettings:
@@ -249,7 +251,7 @@ class CostSettings(Section):
     calibration_prior_fills: Count = 200
     calibration_bound_factor: Annotated[float, Field(gt=1.0)] = 3.0
     borrow_fee_annual_fraction: NonNegative = 0.003
-    funding: str | None = None
+    funding: WhenSet[str | None] = None
     margin_spread_annual_fraction: NonNegative = 0.01
 
 
@@ -266,14 +268,16 @@ class PortfolioSettings(Section):
     beside a record that loses half its weight in ``shrink_half_life_months``.
     """
 
+    retired: ClassVar[Mapping[str, Any]] = MappingProxyType({"edge_to_weight": 10.0})
+
     initial_capital_usd: Positive = 1_000_000.0
-    construction: Literal["per_name", "programme"] | None = None
-    hold_premium: bool = False
-    covariance_sessions: Annotated[int, Field(ge=60, le=250)] = 120
+    construction: Annotated[Literal["per_name", "programme"] | None, CountsUnless("per_name")] = None
+    hold_premium: WhenSet[bool] = False
+    covariance_sessions: WhenSet[Annotated[int, Field(ge=60, le=250)]] = 120
     kelly_fraction: Fraction = 0.5
     minimum_outcomes: Count = 60
     shrink_prior_outcomes: NonNegative = 60.0
-    shrink_half_life_months: Positive = 12.0
+    shrink_half_life_months: WhenSet[Positive] = 12.0
     risk_per_signal_fraction: Fraction = 0.02
     risk_total_fraction: Fraction = 0.10
     stop_atr_multiple: Positive = 2.0
@@ -292,7 +296,7 @@ class PortfolioSettings(Section):
     drawdown_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.08
     weekly_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.04
     session_loss_limit_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.03
-    stale_symbols_limit_fraction: Fraction = 0.50  # without a close, or whose bar repeats the one before
+    stale_symbols_limit_fraction: WhenSet[Fraction] = 0.50  # without a close, or whose bar repeats the one before
     replay_reset_sessions: Count = 20
     when_paused: Literal["flat", "hold"] = "flat"
 
@@ -344,9 +348,9 @@ class OversightSettings(Section):
     reduce_score: Count = 3
     pause_score: Count = 5
     cooldown_sessions: Count = 5
-    refresh_cooldown_sessions: Count = 60  # between two refreshes that drift asks for: a whole window of new sessions
+    refresh_cooldown_sessions: WhenSet[Count] = 60  # between two refreshes of drift: a window of new sessions
     slippage_tolerance_fraction: NonNegative = 0.25
-    smallest_effect: Annotated[float, Field(gt=0.0, lt=0.5)] | None = None
+    smallest_effect: WhenSet[Annotated[float, Field(gt=0.0, lt=0.5)] | None] = None
 
     @model_validator(mode="after")
     def _reduced_before_paused(self) -> OversightSettings:

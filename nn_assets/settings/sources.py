@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from nn_assets.settings.section import Section, kind_of
+from nn_assets.settings.section import NeverCounts, Section, WhenSet, kind_of
 
 __all__ = [
     "AlpacaSettings",
@@ -49,8 +49,8 @@ class _SourceSection(Section):
     A whole answer that no longer lists more than ``max_withdrawn_fraction`` of the actions in force is refused.
     """
 
-    actions_path: str | None = None
-    max_withdrawn_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    actions_path: WhenSet[str | None] = None
+    max_withdrawn_fraction: NeverCounts[Annotated[float, Field(ge=0.0, le=1.0)]] = 0.05
 
 
 class BundledSettings(_SourceSection):
@@ -73,11 +73,11 @@ class FilesSettings(_SourceSection):
     kind: Literal["files"] = "files"
     path: str | None = None
     member: str | None = None
-    closes_only: bool = False
+    closes_only: WhenSet[bool] = False
     known_at_from: Literal["close", "file_name"] = "close"
-    max_rows: Count = 20_000_000
-    max_columns: Count = 1000
-    max_megabytes: Count = 2048
+    max_rows: NeverCounts[Count] = 20_000_000
+    max_columns: NeverCounts[Count] = 1000
+    max_megabytes: NeverCounts[Count] = 2048
 
     @model_validator(mode="after")
     def _needs_a_path(self) -> FilesSettings:

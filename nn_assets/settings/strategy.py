@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
-from nn_assets.settings.section import Section
+from nn_assets.settings.section import NeverCounts, Section
 from nn_assets.settings.sections import (
     CleaningSettings,
     CostSettings,
@@ -31,40 +31,6 @@ __all__ = ["CLOSES_NEED", "Strategy"]
 CLOSES_NEED = "source.closes_only needs"
 """How the message begins of what a source of closes alone asks of other keys."""
 
-# Left at their defaults these change no result, nor the hash of a strategy that never stated them.
-_COUNTED_WHEN_SET = (
-    ("source", "actions_path", None),
-    ("source", "closes_only", False),
-    ("market", "adjustment_convention", "previous_close"),
-    ("market", "cash_rates", None),
-    ("market", "asset_class", None),
-    ("market", "compare_with", None),
-    ("costs", "funding", None),
-    ("cleaning", "unit_error_sessions", 10),
-    ("cleaning", "wick_minimum_log_distance", 0.30),
-    ("cleaning", "wick_range_multiple", 10.0),
-    ("cleaning", "odd_print_minimum_bps", 50.0),
-    ("cleaning", "odd_print_multiple", 10.0),
-    ("cleaning", "odd_level_minimum_bps", 300.0),
-    ("cleaning", "displaced_range_multiple", 1.3),
-    ("cleaning", "displaced_newest_multiple", 4.0),
-    ("features", "missing_bars", "step_over"),
-    ("features", "max_missing_bars_fraction", 0.05),
-    ("oversight", "refresh_cooldown_sessions", 60),
-    ("portfolio", "stale_symbols_limit_fraction", 0.50),
-    ("portfolio", "shrink_half_life_months", 12.0),
-    ("oversight", "smallest_effect", None),
-    ("portfolio", "construction", "per_name"),
-    ("portfolio", "hold_premium", False),
-    ("portfolio", "covariance_sessions", 120),
-    ("learning", "residual", False),
-    ("learning", "prior", "none"),
-    ("learning", "knows_until", None),
-)
-
-# Settings of version 0.1 that nothing reads any more, at their defaults: they stand in the hash of every strategy.
-_RETIRED = (("portfolio", "edge_to_weight", 10.0),)
-
 
 def _unknown_series(role: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, sorted(known), n=1)
@@ -76,8 +42,8 @@ class Strategy(Section):
     """Everything a strategy is. Two with the same :meth:`content_hash` behave alike to the bit."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-    description: str = ""
-    owner: str = "team:quants"
+    description: NeverCounts[str] = ""
+    owner: NeverCounts[str] = "team:quants"
     source: SourceSettings = BundledSettings()
     market: MarketSettings
     cleaning: CleaningSettings = CleaningSettings()
@@ -214,32 +180,16 @@ class Strategy(Section):
         ----------
         *sections : str
             The sections that count; all when none is named. Without ``costs`` among them, series that no
-            feature reads never count: see :func:`part_of_settings`. Description, owner and the number of
-            processes never count, nor do limits of what is read or withdrawn or the overrides file's
-            name: the calendar holds what it says.
+            feature reads never count: see :func:`part_of_settings`. Which fields never count, and which only when
+            they are set, each says itself: see :class:`~nn_assets.settings.section.Section`.
         """
-        chosen = part_of_settings(self.model_dump(mode="json"), *sections)
-        for name in ("description", "owner"):
-            chosen.pop(name, None)
-        chosen.get("learning", {}).pop("processes", None)
-        chosen.get("market", {}).pop("calendar_overrides", None)
-        for source in (chosen.get("source"), chosen.get("market", {}).get("compare_with")):
-            for name in ("max_rows", "max_columns", "max_megabytes", "max_withdrawn_fraction"):
-                (source or {}).pop(name, None)
-        (chosen.get("universe") or {}).pop("max_retired_fraction", None)
-        for each in chosen.get("series", ()):
-            if each["kind"] == "file":
-                del each["kind"]
-                for name in ("symbol_from", "named"):
-                    if each[name] in ("column", {}):
-                        del each[name]
-        for section, name, unset in _COUNTED_WHEN_SET:
-            if section in chosen and chosen[section].get(name) == unset:
-                chosen[section].pop(name, None)
-        for section, name, value in _RETIRED:
-            if section in chosen:
-                chosen[section][name] = value
-        return chosen
+        settings = self.counted()
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Section):
+                settings[name] = value.counted()
+        settings["series"] = [each.counted() for each in self.series]
+        return part_of_settings(settings, *sections)
 
     def content_hash(self, *sections: str) -> str:
         """SHA-256 of :meth:`behaviour`, first 16 hex digits."""

@@ -20,14 +20,16 @@ from nn_assets.features.stationarity import (
     decide_transforms,
 )
 from nn_assets.learning import inference
-from nn_assets.learning.address import TRANSFORM_REACH, code_version
+from nn_assets.learning.address import TRANSFORM_REACH, fit_code
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.ensemble import train_ensemble
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold
 from nn_assets.learning.inference import BLOCK_SIZE, cut_cube
 from nn_assets.learning.model import FoldData, fit_model, fit_models, model_address
+from nn_assets.learning.networks import NETWORKS
 from nn_assets.settings import FeatureSettings
+from nn_assets.versions import definitions_behind
 from tests.learning.tiny import (
     SPAN,
     SYMBOLS,
@@ -304,10 +306,14 @@ def test_the_address_follows_data_configuration_and_seed_and_nothing_else() -> N
     assert len(others | {address}) == 6
 
 
-def test_the_code_version_is_a_hash_of_sources_that_stays_the_same_within_a_checkout() -> None:
-    assert code_version() == code_version()
-    assert len(code_version()) == 16
-    assert int(code_version(), 16) > 0
+def test_the_version_of_a_fit_is_that_of_the_fit_and_of_the_network_used() -> None:
+    told = fit_code(tiny_settings(network="lstm"))
+    assert told == fit_code(tiny_settings(network="lstm", hidden=9)) == fitted().code_version
+    assert len(told) == 16
+    assert told != fit_code(tiny_settings(network="mlp"))
+    behind = definitions_behind("nn_assets.learning.model:fit_models", NETWORKS["mlp"])
+    assert "nn_assets.learning.networks.mlp:Perceptron" in behind
+    assert "nn_assets.learning.networks.lstm:LongShortTermMemory" not in behind
 
 
 @pytest.mark.full

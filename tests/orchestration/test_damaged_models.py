@@ -98,7 +98,7 @@ def test_a_damaged_refresh_that_other_code_fitted_is_to_be_restored(
 ) -> None:
     kept, told = contents(studied), list[str]()
     damage(refreshed)
-    monkeypatch.setattr(training, "code_version", lambda: "another")
+    monkeypatch.setattr(training, "fit_code", lambda _: "another")
     with open_history(strategy_of()) as history:
         training.fit_lost_refreshes(history, "2017-05", "2017-05", told.append)
     (line,) = told

@@ -152,7 +152,7 @@ def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> N
         assert len(node.description or "") > 40, key
         assert node.owners == ["team:quants"], key
         assert node.group_name != "default", key
-        assert len(node.code_version or "") == 12, key
+        assert len(node.code_version or "") == 16, key
         assert node.tags["nn_assets/strategy"] == key.path[0], key
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,6 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.learning.address import code_version
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
@@ -264,7 +264,7 @@ def test_features_come_back_to_the_bit_and_cannot_be_written_through(tables: Pat
     with pytest.raises(ValueError, match="read-only"):
         loaded.values[0, 0, 0] = 1.0
     record = Lake().read_table(NAME, "features_record").iloc[-1]
-    assert (record["data_hash"], record["code_version"]) == (publication.content_hash, code_version())
+    assert record["data_hash"] == publication.content_hash
     assert record["address"] == Lake().address_of(NAME, "features")
 
 
@@ -288,11 +288,17 @@ def test_features_of_another_publication_are_refused(tables: Path) -> None:
 
 def test_features_of_other_code_are_refused(tables: Path) -> None:
     record = Lake().read_table(NAME, "features_record")
-    Lake().write_table(NAME, "features_record", record.assign(code_version="0" * 64))
-    with pytest.raises(PublicationError, match=f"features computed by the code in force.*{code_version()[:12]}"):
-        features()
-    Lake().write_table(NAME, "features_record", record)
+    made = json.loads(record["features"].iloc[0])
+    name = next(iter(made))
+    others = record.assign(features=json.dumps({**made, name: {**made[name], "code": "0" * 16}}))
+    of_before = record.drop(columns=["features", "names_code"]).assign(code_version="0" * 16)
+    for told, found in ((others, name), (of_before, "all of them")):
+        Lake().write_table(NAME, "features_record", told)
+        with pytest.raises(PublicationError, match=f"computed by the code in force; found other code behind {found}"):
+            features()
+    take_in(strategy_of())
     assert features().bars
+    pd.testing.assert_frame_equal(Lake().read_table(NAME, "features_record"), record)
 
 
 def test_features_are_handed_over_by_no_asset(empty_home: Path) -> None:

@@ -86,7 +86,7 @@ def test_each_decision_is_derived_again_once_and_the_whole_on_demand(verified: P
 @pytest.mark.full
 def test_other_code_or_other_settings_look_at_all_of_it_again(verified: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(rederivation, "code_of", lambda: "other")
+        patch.setattr(rederivation, "version_of", lambda *_: "other")
         assert rederived() == Rederived(3, 0, ())
         assert rederived() == Rederived(0, 3, ())
     assert rederived() == Rederived(3, 0, ())
@@ -170,7 +170,7 @@ def test_the_same_data_set_is_not_reviewed_twice_and_a_page_that_is_gone_is_writ
     (studied / "reports" / f"{NAME}-data-docs.html").unlink()
     assert not any("judged before" in each.detail for each in review())
     assert (studied / "reports" / f"{NAME}-data-docs.html").read_bytes() == page
-    monkeypatch.setattr(data_docs, "code_of", lambda: "other")
+    monkeypatch.setattr(data_docs, "version_of", lambda *_: "other")
     assert not any("judged before" in each.detail for each in review())
 
 

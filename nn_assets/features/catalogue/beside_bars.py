@@ -16,6 +16,7 @@ from nn_assets.features.catalogue.stepping import Beside, Formula, Stepping
 from nn_assets.features.rolling import lagged
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
+from nn_assets.versions import Registry
 
 __all__ = ["SERIES_FEATURES", "SeriesFeature", "with_series_features"]
 
@@ -65,7 +66,7 @@ def _funding_change(panel: Panel, funding: KnownSeries, sessions_per_year: int) 
     return rate - lagged(rate, 1)
 
 
-SERIES_FEATURES: Mapping[str, SeriesFeature] = MappingProxyType(
+SERIES_FEATURES: Registry[SeriesFeature] = MappingProxyType(
     {
         entry.name: entry
         for entry in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -20,13 +20,14 @@ from nn_assets.features.catalogue.trend import TREND
 from nn_assets.features.catalogue.volatility import VOLATILITY
 from nn_assets.features.catalogue.volume import VOLUME
 from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.versions import Registry
 
 __all__ = ["CATALOGUE", "available_features", "compute_features"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-CATALOGUE: Mapping[str, Feature] = MappingProxyType(
+CATALOGUE: Registry[Feature] = MappingProxyType(
     {entry.name: entry for entry in (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET)}
 )
 """Every feature by name, in the order of a full cube."""

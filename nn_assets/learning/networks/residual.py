@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import torch
 
-from nn_assets.learning.networks.mlp import Perceptron
-
 __all__ = ["Residual"]
 
 
@@ -48,8 +46,7 @@ class Residual(torch.nn.Module):
 
     def forward_and_back(self, windows: torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], None]]:
         """As the network's own, where it has one: the linear model is held fast."""
-        assert isinstance(self.network, Perceptron)
-        logits, back = self.network.forward_and_back(windows)
+        logits, back = self.network.forward_and_back(windows)  # type: ignore[operator]
         return self._linear(windows) + logits, back
 
     def _linear(self, windows: torch.Tensor) -> torch.Tensor:

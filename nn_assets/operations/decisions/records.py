@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
+from nn_assets.errors import first_of
 from nn_assets.execution.orders import orders_frame
 from nn_assets.frames import (
     DRIFT,
@@ -23,10 +25,10 @@ from nn_assets.frames import (
     empty,
     validate,
 )
-from nn_assets.learning.address import code_version
 from nn_assets.learning.calibration import Calibration
 from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.decisions.code import changed_since, decision_code, keep_code
 from nn_assets.operations.history import History
 from nn_assets.operations.models.refresh_requests import request_row, watch_record
 from nn_assets.operations.study import settings_version
@@ -37,9 +39,19 @@ from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.session.daily_round import Controls, Round
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import signals_frame
+from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.values import canonical_json
 
-__all__ = ["RECORDS", "Given", "recorded_given", "session_frames", "symbols_on_record", "write_session"]
+__all__ = [
+    "RECORDS",
+    "Compared",
+    "Given",
+    "compare_session",
+    "recorded_given",
+    "session_frames",
+    "symbols_on_record",
+    "write_session",
+]
 
 RECORDS = (
     "fills",
@@ -66,6 +78,9 @@ _CONTRACTS = {
     "trading_states": TRADING_STATES,
 }
 _ENDED = "ended_orders"
+_PROVENANCE = ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
+_OF_THE_CODE = ("code_version", "content_hash")  # the content is that of the signals too, which name the code
+_MOST_NAMED = 5
 # Made of records: their contract is held against the columns and types that it states.
 _FROM_RECORDS = ("portfolio_states", "holdings", "trading_states")
 
@@ -132,7 +147,7 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
             session=session,
             model_id=given.model_id,
             data_hash=data_hash,
-            code_version=code_version(),
+            code_version=decision_code(strategy),
             known_at=moment,
         ),
         "target_positions": targets_frame(
@@ -185,14 +200,106 @@ def write_session(
     LedgerError
         The session is on record with other content.
     """
+    head = _head(history, done, frames, given, data_hash, decided_under)
+    keep_code(history)
+    with _recording(history, done, run_id) as transaction:
+        transaction.append("settings_versions", [settings_version(history.strategy)])
+        transaction.append("decisions", [head])
+        for name in RECORDS:
+            if len(frames[name]):
+                transaction.append(name, _held(name, frames[name]))
+        if done.asks_refresh:
+            asked = request_row(history.strategy.name, done.session, done.refresh_reasons)
+            transaction.append("refresh_requests", [asked])
+    return {name: str(head[name]) for name in _PROVENANCE}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A session on record, beside what other code than decided it makes of the same.
+
+    Attributes
+    ----------
+    then, now : str
+        Version of the code that decided it, and of the code in force.
+    changed : str
+        What of the code changed, by name; nothing where that is not known.
+    differing : tuple of str
+        A line for each row that is not what is on record.
+    provenance : dict of str to str
+        As :func:`write_session` gives it, of what is on record.
+    """
+
+    then: str
+    now: str
+    changed: str
+    differing: tuple[str, ...]
+    provenance: dict[str, str]
+
+    @property
+    def sentence(self) -> str:
+        """What it came to, and why, in one line."""
+        why = f"code {self.then} decided it, {self.now} is in force" + (
+            f" (changed: {self.changed})" if self.changed else ""
+        )
+        if not self.differing:
+            return f"decided before, and equal, though {why}"
+        told = "; ".join(first_of(self.differing, _MOST_NAMED))
+        return f"decided before, and what is on record stands: {why}, and differs by {len(self.differing)} rows: {told}"
+
+
+def compare_session(
+    history: History,
+    done: Round,
+    frames: dict[str, pd.DataFrame],
+    given: Given,
+    data_hash: str,
+    decision: pd.Series,
+) -> Compared:
+    """Hold a session that was decided by other code against its record; nothing is written.
+
+    Parameters
+    ----------
+    decision : Series
+        Its row of the ledger's ``decisions``.
+    """
+    then, now, name = str(decision["code_version"]), decision_code(history.strategy), history.strategy.name
+    head = _head(history, done, frames, given, data_hash, str(decision["settings_hash"]))
+    head |= {each: decision[each] for each in _OF_THE_CODE}
+    signals = frames["signals"].assign(code_version=then)
+    tables = {"decisions": pd.DataFrame([head]), **frames, "signals": signals}
+    differing: list[str] = []
+    with _recording(history, done, "compared") as transaction:
+        for table, frame in tables.items():
+            stored = transaction.read(table, strategy=name, first=done.session, last=done.session)
+            differing += transaction.differences(table, frame, stored)
+    provenance = {each: str(decision[each]) for each in _PROVENANCE}
+    return Compared(then, now, changed_since(history, then), tuple(differing), provenance)
+
+
+def _recording(history: History, done: Round, run_id: str) -> AbstractContextManager[LedgerTransaction]:
+    strategy = history.strategy
+    moment = as_of_session(strategy.market, done.session)
+    return history.stores.ledger.transaction(run_id, strategy=strategy.name, known_at=moment)
+
+
+def _head(
+    history: History,
+    done: Round,
+    frames: dict[str, pd.DataFrame],
+    given: Given,
+    data_hash: str,
+    decided_under: str | None,
+) -> dict[str, Any]:
+    """The session's row of ``decisions``."""
     strategy, session = history.strategy, done.session
     told = {name: frames[name].to_dict("records") for name in RECORDS}
     content = hashlib.sha256(canonical_json(told).encode()).hexdigest()
-    head = {
+    return {
         "session": session,
         "data_hash": data_hash,
         "model_id": given.model_id,
-        "code_version": code_version(),
+        "code_version": decision_code(strategy),
         "settings_hash": decided_under or strategy.content_hash(),
         "study_id": given.study_id,
         "verdict": given.verdict,
@@ -209,19 +316,6 @@ def write_session(
             "forecast_list": given.forecast_list,
             "calibration": None if given.calibration is None else given.calibration.to_dict(),
         },
-    }
-    moment = as_of_session(strategy.market, session)
-    with history.stores.ledger.transaction(run_id, strategy=strategy.name, known_at=moment) as transaction:
-        transaction.append("settings_versions", [settings_version(strategy)])
-        transaction.append("decisions", [head])
-        for name in RECORDS:
-            if len(frames[name]):
-                transaction.append(name, _held(name, frames[name]))
-        if done.asks_refresh:
-            transaction.append("refresh_requests", [request_row(strategy.name, session, done.refresh_reasons)])
-    return {
-        name: str(head[name])
-        for name in ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
     }
 
 

@@ -16,16 +16,20 @@ import pandas as pd
 
 from nn_assets.operations.asof.settings_on_record import hashes_in_force
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.decisions.code import changed_since, decision_code
 from nn_assets.operations.decisions.lookahead import decided_otherwise, decisions_repeat_in_replay
 from nn_assets.operations.decisions.records import RECORDS
-from nn_assets.operations.fingerprint import code_of, libraries
+from nn_assets.operations.derived import member_roots
+from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.history import History
 from nn_assets.store.ledger.chain import ChainHead
 from nn_assets.store.values import canonical_json
+from nn_assets.versions import version_of
 
 __all__ = ["Rederived", "rederive_decisions"]
 
 _DECISIONS = "decisions"
+_DERIVED_BY = "nn_assets.operations.decisions.lookahead:decisions_repeat_in_replay"
 _OF_A_SESSION = (_DECISIONS, *RECORDS)
 _DAY = pd.Timedelta(days=1)
 _MOST_NAMED = 20
@@ -43,6 +47,8 @@ class Rederived:
         Sessions under the settings in force that were played again before, and not now.
     differing : tuple of str
         One sentence for each target that differs.
+    by_other_code : str
+        Where a target differs, which other code decided the sessions on record, and what of it changed.
     otherwise, otherwise_told : int, str
         Sessions before those, which what is in force cannot play again, and why not.
     """
@@ -52,6 +58,7 @@ class Rederived:
     differing: tuple[str, ...]
     otherwise: int = 0
     otherwise_told: str = ""
+    by_other_code: str = ""
 
     @property
     def sentence(self) -> str:
@@ -59,6 +66,7 @@ class Rederived:
         if self.differing:
             named = "; ".join(self.differing[:_MOST_NAMED])
             told = f"{len(self.differing)} targets differ from those on record: {named}"
+            told += f"; {self.by_other_code}" if self.by_other_code else ""
         elif self.played:
             told = f"{self.played} sessions derived again, all targets equal; {self.before} were verified before"
         elif self.before:
@@ -89,7 +97,11 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
     strategy, ledger = history.strategy, history.stores.ledger
     # Taken first: what is appended or arrives meanwhile is looked at the next time.
     head, moment = ledger.head(), now_utc()
-    made = {"settings_hash": strategy.content_hash(), "code": code_of(), "libraries": libraries()}
+    made = {
+        "settings_hash": strategy.content_hash(),
+        "code": version_of(_DERIVED_BY, *member_roots(strategy)),
+        "libraries": libraries(),
+    }
     last = _last(history)
     alike = {"settings_hash": hashes_in_force(ledger, strategy)}  # where history ends is no matter
     same = last is not None and all(
@@ -103,7 +115,20 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
         _put_on_record(history, run_id, head, {**made, "moment": moment.isoformat(), "sessions": before + played})
     # Where all were, the details of none need be read.
     all_were = played + before == len(history.decision_moments)
-    return Rederived(played, before, tuple(differing), *((0, "") if all_were else decided_otherwise(history)))
+    otherwise = (0, "") if all_were else decided_otherwise(history)
+    return Rederived(played, before, tuple(differing), *otherwise, _by_other_code(history) if differing else "")
+
+
+def _by_other_code(history: History) -> str:
+    """Which other code than that in force decided sessions on record, and what changed since the newest of it."""
+    decisions = history.stores.ledger.read("decisions", history.strategy.name, columns=["code_version"])
+    now = decision_code(history.strategy)
+    others = [code for code in dict.fromkeys(decisions["code_version"]) if code != now]
+    if not others:
+        return ""
+    changed = changed_since(history, others[-1])
+    told = f"sessions on record were decided by other code ({', '.join(others)}) than that in force, {now}"
+    return told + (f" (changed: {changed})" if changed else "")
 
 
 def _last(history: History) -> dict[str, Any] | None:

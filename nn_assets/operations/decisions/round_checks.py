@@ -55,10 +55,11 @@ ROUND_CHECKS = {
 
 
 def check_sessions(decided: Sequence[DecidedSession], limits: PortfolioSettings) -> list[Judged]:
-    """Look at traces, sums and orders of sessions that were decided together."""
+    """Look at traces, sums and orders of sessions that were decided together, those left as other code decided out."""
     broken, beyond, unreferenced = list[str](), list[str](), list[str]()
     # Sessions, sessions and orders: a property of none of them was not looked at.
     compared = dict.fromkeys(("traces", "sums", "orders"), 0)
+    decided = [done for done in decided if not done.differs]
     for done in decided:
         day = done.round.session.date()
         broken += [f"{symbol} {day}" for symbol in broken_traces(done.frames)]

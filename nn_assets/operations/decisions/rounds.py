@@ -18,9 +18,12 @@ from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
+from nn_assets.operations.decisions.code import decision_code
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import (
+    Compared,
     Given,
+    compare_session,
     recorded_given,
     session_frames,
     symbols_on_record,
@@ -51,11 +54,19 @@ class DecidedSession:
     frames: dict[str, pd.DataFrame]
     provenance: dict[str, str]
     already_decided: bool
+    compared: Compared | None = None  # where other code decided it
+
+    @property
+    def differs(self) -> bool:
+        """Whether other code decided something else, which stands: what is computed now is on no record."""
+        return self.compared is not None and bool(self.compared.differing)
 
     @property
     def sentence(self) -> str:
         """What the session came to, in one line."""
         done, before = self.round, " (decided before, and equal)" if self.already_decided else ""
+        if self.compared is not None:
+            return f"{done.session.date()}: {self.compared.sentence}"
         return (
             f"{done.session.date()}: {len(self.frames['fills'])} fills, equity {done.state.equity_usd:,.0f} USD, "
             f"{len(done.orders)} orders, breaker {done.state.breaker or 'none'}, "
@@ -67,7 +78,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     """Play one session and record it, all in one transaction.
 
     A session that was decided before is computed again from what was known then: equal records are
-    left as they are, different ones are refused.
+    left as they are, different ones are refused. One that other code decided is compared with its record, and left.
 
     Raises
     ------
@@ -79,7 +90,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     ClockError
         Moments on record lie ahead of the clock.
     LedgerError
-        The session was decided before, and what is computed now differs.
+        The session was decided before by the code in force, and what is computed now differs.
     """
     require_stages(history)
     if history.clock_fault is not None:
@@ -93,6 +104,9 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         _require_settings_as_decided(history, view, decided_under)
     given, done = play_live(history, view, _given(history, view, earlier))
     frames = session_frames(history, done, given, view.data_hash)
+    if not earlier.empty and str(earlier["code_version"].iloc[-1]) != decision_code(history.strategy):
+        compared = compare_session(history, done, frames, given, view.data_hash, earlier.iloc[-1])
+        return DecidedSession(done, frames, compared.provenance, already_decided=True, compared=compared)
     provenance = write_session(history, done, frames, given, run_id, view.data_hash, decided_under)
     return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
 

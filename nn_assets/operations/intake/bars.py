@@ -45,8 +45,10 @@ from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import first_outside, taken_outside
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
+from nn_assets.versions import version_of
 
 _MAY_END = ("files", "sql")
+_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:as_of")
 
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
 
@@ -298,6 +300,7 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
         content_hash=data_hash_of(audited.cleaned.bars, actions),
         published_at=now_utc(),
         details={
+            "cleaned_by": version_of(*_CLEANED_BY),
             "quarantined_by_rule": audited.cleaned.counts(),
             "noticed_by_rule": dict(Counter(notice.rule for notice in notices)),
             "notices": [notice.line for notice in notices],

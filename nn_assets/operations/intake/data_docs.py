@@ -18,7 +18,7 @@ from nn_assets.market.quality.gate import days_asked
 from nn_assets.market.quality.overview import Overview, overview
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.fingerprint import code_of, libraries
+from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish, delisted
 from nn_assets.operations.intake.bars import Audited
@@ -28,10 +28,12 @@ from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import file_sha256, read_record, replace_file, write_record
 from nn_assets.store.values import canonical_json
+from nn_assets.versions import version_of
 
 __all__ = ["review_bars"]
 
 _log = logging.getLogger(__name__)
+_REVIEWED_BY = ("nn_assets.reports.expectations:validate_overview", "nn_assets.reports.expectations:data_docs_page")
 
 Facts = list[tuple[str, str]]
 
@@ -85,7 +87,8 @@ def _made_of(name: str, found: Overview, limits: GateSettings, facts: Facts, not
     """Hash of all that the page and the results follow from: aggregates, limits, texts, code and library."""
     frames = [frame_hash(each) for each in (found.symbols, found.sessions, found.returns)]
     told = [name, *frames, found.shift_noise, limits.model_dump(mode="json"), facts, notes]
-    code = code_of(), libraries("great_expectations", "jinja2", "pandas"), sorted(SUITES.items())
+    beside = libraries("great_expectations", "jinja2", "pandas"), sorted(SUITES.items())
+    code = version_of(*_REVIEWED_BY), *beside
     return hashlib.sha256(canonical_json([*told, *code]).encode()).hexdigest()
 
 

@@ -33,6 +33,7 @@ from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.tables.intraday_files import read_intraday_files
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.store.lake.publication import Publication
+from nn_assets.versions import version_of
 
 __all__ = [
     "RAW_INTRADAY",
@@ -148,6 +149,7 @@ def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) ->
         content_hash=intraday_hash(audited.cleaned.bars),
         published_at=now_utc(),
         details={
+            "cleaned_by": version_of(clean_intraday, intraday_as_of),
             "quarantined_by_rule": audited.cleaned.counts(),
             "gaps": len(audited.cleaned.gaps),
             "missing_bars": int(audited.cleaned.gaps["missing"].sum()),

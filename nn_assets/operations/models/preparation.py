@@ -14,12 +14,12 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.errors import PublicationError
-from nn_assets.features.selection import SelectionReport, select_features
-from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
+from nn_assets.features.selection import SelectionReport
+from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import model_address
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import Fold, fitted_month, make_fold, purge_sessions
-from nn_assets.learning.model import FoldData
+from nn_assets.learning.folds import Fold, fitted_month, make_fold
+from nn_assets.learning.model import FoldData, chosen_features, judged_features
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.models import model_settings_apart
@@ -58,9 +58,9 @@ class DueFold:
         """What is known when a fold's model falls due."""
         return cls(fold, history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1]))
 
-    def address(self, strategy: Strategy) -> str:
-        """Address of the model that a fit gives."""
-        return model_address(self.cut.cube, self.cut.labels, self.fold, strategy)
+    def address(self, strategy: Strategy, code: str | None = None) -> str:
+        """Address of the model that a fit gives, or gave by the code of a version."""
+        return model_address(self.cut.cube, self.cut.labels, self.fold, strategy, code)
 
 
 def due_folds(history: History, months: list[str]) -> Iterator[DueFold]:
@@ -145,13 +145,11 @@ def _named(frame: pd.DataFrame, due: DueFold, strategy: Strategy) -> pd.DataFram
 
 
 def _judged(due: DueFold, strategy: Strategy) -> StationarityReport:
-    return decide_transforms(due.cut.cube.where(due.cut.members), due.fold.training, strategy.features)
+    return judged_features(due.cut.cube, due.cut.members, due.fold.training, strategy)
 
 
 def _chosen(due: DueFold, strategy: Strategy, judged: StationarityReport) -> SelectionReport:
-    purge = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
-    stationary = apply_transforms(due.cut.cube, judged)
-    return select_features(stationary, due.cut.labels, due.fold.training, strategy.features, purge)
+    return chosen_features(apply_transforms(due.cut.cube, judged), due.cut.labels, due.fold.training, strategy)
 
 
 def _verdicts(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:

@@ -15,16 +15,19 @@ from nn_assets.learning.artifact import from_files
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.operations.facts import StoredFacts
-from nn_assets.operations.fingerprint import code_of, libraries
+from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.stores import Stores
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.session.drift_watch import model_references
 from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.values import canonical_json
+from nn_assets.versions import version_of
 
 __all__ = ["REFERENCES", "drift_references", "load_model"]
 
 BoolArray = npt.NDArray[np.bool_]
+
+_REFERRED_BY = "nn_assets.session.drift_watch:model_references"
 
 REFERENCES = "drift_references"
 """Folder in the lake of a strategy: what models knew when they were fitted, each a second's work, made once."""
@@ -87,8 +90,8 @@ def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model
     def made() -> dict[str, DriftReference]:
         return model_references(model, cube, strategy.oversight, facts.sessions_per_year, members)
 
-    # Every line of the package and the libraries that compute: what others made is made again.
-    told = canonical_json([*address, code_of(), libraries()])
+    # The code and the libraries that compute them: what others made is made again.
+    told = canonical_json([*address, version_of(_REFERRED_BY), libraries()])
     name = hashlib.sha256(told.encode()).hexdigest()
     file = facts.stores.lake.folder(strategy.name, REFERENCES) / f"{name}.json"
     return facts.stores.once(address, lambda: _kept(file) or _keep(file, made()))

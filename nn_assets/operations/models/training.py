@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.learning.address import code_version
+from nn_assets.learning.address import fit_code
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
@@ -76,7 +76,8 @@ def train_months(
 
     Each model is fitted, and judged, on what was known at the last session before it is used. Models are
     fitted side by side; whether each may take force is then asked in order of time, against the one then in
-    force. Killed and run again, only what is missing is fitted.
+    force. Killed and run again, only what is missing is fitted. Once a session is decided, a month between refits
+    uses the model that its refit put on record, whatever code fitted it: a model stays until its next refit is asked.
 
     Parameters
     ----------
@@ -95,20 +96,20 @@ def train_months(
     using: dict[str, str] = {}  # month of the refit to a month that reuses it
     for month in months:
         using.setdefault(fitted_month(month, anchor, every), month)
-    folds = [each.fold for each in due_folds(history, months)]
+    chosen = _on_record(history, set(using) - set(months))
+    refits = [month for month in using.values() if fitted_month(month, anchor, every) not in chosen]
     addresses = _fit_missing(
         history,
         (
             _data(due, strategy, verdicts[using[due.fold.month]], selections[using[due.fold.month]])
-            for due in due_folds(history, months)
+            for due in due_folds(history, refits)
         ),
-        len(folds),
+        len(refits),
         tell,
     )
-    fit_lost_refreshes(history, min(addresses), max(months), tell)
-    chosen: dict[str, tuple[str, RefreshCheck]] = {}
-    incumbent = _incumbent_before(history, min(addresses))
-    for due in due_folds(history, months):
+    fit_lost_refreshes(history, min(using), max(months), tell)
+    incumbent = _incumbent_before(history, min(addresses)) if addresses else None
+    for due in due_folds(history, refits):
         candidate = load_model(history.stores, addresses[due.fold.month])
         check = _checked(candidate, incumbent, due, strategy)
         incumbent = candidate if check.accepted or incumbent is None else incumbent
@@ -121,6 +122,25 @@ def train_months(
         named.append(MonthModel(month, model_id, fitted == month and check.accepted, check))
     _record(history, named, run_id)
     return named
+
+
+def _on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, RefreshCheck]]:
+    """The models that refits of some months put on record, and their checks; none as long as no session is decided.
+
+    One that is lost from the store is left out, to be fitted again.
+    """
+    ledger, strategy, found = history.stores.ledger, history.strategy, {}
+    if first_undecided(ledger, strategy) is None:
+        return {}
+    by_month, rows = scheduled_models(ledger, strategy).by_month, recorded_models(ledger, strategy)
+    for month in refits:
+        _, model_id = by_month.get(month, [(None, "")])[0]  # what was refreshed since is come to from there
+        if model_id and history.stores.models.has(model_id):
+            told = rows[(rows["month"] == month) & (rows["model_id"] == model_id)].iloc[-1]
+            figures = told["figures"]
+            losses = figures.get("candidate_loss"), figures.get("incumbent_loss")
+            found[month] = model_id, RefreshCheck(bool(told["fitted"]), str(figures.get("check")), *losses)
+    return found
 
 
 def _data(due: DueFold, strategy: Strategy, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
@@ -169,7 +189,7 @@ def fit_lost_refreshes(history: History, first: str, last: str, tell: Told) -> N
     lost = _lost_refreshes(history, first, last)
     for model_id, rows in lost.sort_values("effective_session").groupby("model_id", sort=False):
         since = rows["effective_session"].iloc[0]
-        if code_version() in set(rows["code_version"]):
+        if fit_code(strategy.learning) in set(rows["code_version"]):
             due = fold_after(history, previous_session(strategy.market.calendar, since))
             if due.address(strategy) == model_id:
                 _fit_missing(history, [(str(model_id), fold_data(due, strategy))], 1, tell)
@@ -240,7 +260,7 @@ def _record(history: History, named: list[MonthModel], run_id: str) -> None:
 
 def model_row(history: History, named: MonthModel, effective: pd.Timestamp | None) -> dict[str, Any]:
     """One row of the ledger's ``models``; ``effective`` is None while the month has no session yet."""
-    strategy = history.strategy
+    strategy, model = history.strategy, load_model(history.stores, named.model_id)
     return {
         "month": named.month,
         "model_id": named.model_id,
@@ -253,8 +273,8 @@ def model_row(history: History, named: MonthModel, effective: pd.Timestamp | Non
             "candidate_loss": named.check.candidate_loss,
             "incumbent_loss": named.check.incumbent_loss,
         },
-        "data_hash": load_model(history.stores, named.model_id).data_hash,
-        "code_version": code_version(),
+        "data_hash": model.data_hash,
+        "code_version": model.code_version,
         "settings_hash": strategy.content_hash(*MODEL_SECTIONS),
     }
 
@@ -302,7 +322,8 @@ def refresh_after(
 def candidate_for(history: History, due: DueFold, in_force: str, tell: Told) -> tuple[str, RefreshCheck]:
     """The model of a fold, fitted where the store has none, and its check against the one in force.
 
-    Nothing but the model itself is put on record.
+    Nothing but the model itself is put on record. Once a session is decided, one that other code fitted on the same
+    data by the same settings is taken as it is.
 
     Returns
     -------
@@ -311,10 +332,21 @@ def candidate_for(history: History, due: DueFold, in_force: str, tell: Told) -> 
     RefreshCheck
     """
     strategy = history.strategy
-    address = due.address(strategy)
+    address = _known_address(history, due)
     missing = [] if history.stores.models.has(address) else [(address, fold_data(due, strategy))]
     _fit_missing(history, missing, 1, tell)
     return address, _checked_by_id(history, address, in_force, due)
+
+
+def _known_address(history: History, due: DueFold) -> str:
+    """Address of the model of a fold: by the code in force, or by one on record that fitted what the store has."""
+    ledger, strategy, store = history.stores.ledger, history.strategy, history.stores.models
+    address = due.address(strategy)
+    if store.has(address) or first_undecided(ledger, strategy) is None:
+        return address
+    codes = dict.fromkeys(recorded_models(ledger, strategy).sort_values("sequence")["code_version"].iloc[::-1])
+    others = (due.address(strategy, code) for code in codes)
+    return next((each for each in others if store.has(each)), address)
 
 
 def _checked_by_id(history: History, candidate: str, in_force: str, due: DueFold) -> RefreshCheck:

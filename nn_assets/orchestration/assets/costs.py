@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.recalibration import recalibrate_costs, told_of_costs
 from nn_assets.orchestration.metadata import shown
 from nn_assets.orchestration.naming import described
@@ -16,7 +15,7 @@ def cost_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``cost_model`` of a strategy. It reads fills from the ledger, never through an asset edge."""
 
     @dg.asset(
-        **described(strategy, "cost_model", "costs", code_of("costs"), {"sql"}),
+        **described(strategy, "cost_model", "costs", {"sql"}),
         description="Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the "
         "settings' own. Paper fills only test that known coefficients are recovered, and change nothing.",
     )

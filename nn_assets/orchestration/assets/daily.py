@@ -9,7 +9,6 @@ from nn_assets.operations.asked import asked_sessions
 from nn_assets.operations.days import play_days
 from nn_assets.operations.decisions.round_checks import ROUND_CHECKS, check_sessions
 from nn_assets.operations.decisions.rounds import DecidedSession
-from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.names import DAILY_ROUND, full_name
 from nn_assets.orchestration.metadata import check_result, shown
 from nn_assets.orchestration.naming import asset_key, described
@@ -42,12 +41,11 @@ _OUTSIDE = ("features", "trained_model", "forecasts")
 
 def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """The daily round of a strategy as one multi-asset, partitioned by session."""
-    version = code_of()
     keys = {name: asset_key(strategy, name) for name in DAILY}
     outside = {asset_key(strategy, name) for name in _OUTSIDE}
     specs = []
     for name, description in DAILY.items():
-        stated = described(strategy, name, "daily", version, {"sql" if name != "daily_report" else "html"})
+        stated = described(strategy, name, "daily", {"sql" if name != "daily_report" else "html"})
         inside = {keys[each] for each in _UPSTREAM[name]}
         deps = [*inside, *(outside if name in ("fills", "daily_signals") else ())]
         specs.append(dg.AssetSpec(**stated, description=description, deps=deps))

@@ -7,7 +7,6 @@ import pandas as pd
 
 from nn_assets.evaluation.monthly import monthly_results
 from nn_assets.operations.asked import AskedMonths
-from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.studied import study_and_show
 from nn_assets.operations.study import track_frames
 from nn_assets.orchestration.metadata import check_result, shown
@@ -21,12 +20,11 @@ __all__ = ["evaluation_assets"]
 
 def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``walk_forward_study`` and ``model_evaluation`` of a strategy."""
-    version = code_of()
     months = month_partitions(strategy)
     study_key = asset_key(strategy, "walk_forward_study")
 
     @dg.asset(
-        **described(strategy, "walk_forward_study", "evaluation", version, {"parquet"}),
+        **described(strategy, "walk_forward_study", "evaluation", {"parquet"}),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model", "forecasts")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -51,7 +49,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         yield dg.Output(track_frames(result.study, asked.months), metadata=shown(told))
 
     @dg.asset(
-        **described(strategy, "model_evaluation", "evaluation", version, {"pandas"}),
+        **described(strategy, "model_evaluation", "evaluation", {"pandas"}),
         ins={"walk_forward_study": dg.AssetIn(key=study_key)},
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),

@@ -8,7 +8,6 @@ import pandas as pd
 
 from nn_assets.operations.asked import AskedMonths
 from nn_assets.operations.features import store_features, told_of_features
-from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.intake.beside import tables_beside_bars
 from nn_assets.operations.models import preparation
 from nn_assets.orchestration.metadata import check_result, shown
@@ -22,11 +21,10 @@ __all__ = ["feature_assets"]
 
 def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``features``, ``stationarity`` and ``selected_features`` of a strategy."""
-    version = code_of("features")
     months = month_partitions(strategy)
 
     @dg.asset(
-        **described(strategy, "features", "features", version, {"numpy"}),
+        **described(strategy, "features", "features", {"numpy"}),
         deps=[asset_key(strategy, name) for name in ("validated_bars", *tables_beside_bars(strategy))],
         description="Every feature of every symbol and session, (bar, symbol, feature) float64, causal to the bit.",
     )
@@ -34,11 +32,11 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         del context
         # Alone: bars and their hash are of one publication.
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
-            cube, record = store_features(history)
-        return dg.MaterializeResult(metadata=shown(told_of_features(cube, record)))
+            stored = store_features(history)
+        return dg.MaterializeResult(metadata=shown(told_of_features(*stored)))
 
     @dg.asset(
-        **described(strategy, "stationarity", "features", version, {"statsmodels"}),
+        **described(strategy, "stationarity", "features", {"statsmodels"}),
         deps=[asset_key(strategy, "features")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -62,7 +60,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         yield dg.Output(frames, metadata=shown(preparation.told_of_stationarity(frames)))
 
     @dg.asset(
-        **described(strategy, "selected_features", "features", version, {"numpy"}),
+        **described(strategy, "selected_features", "features", {"numpy"}),
         deps=[asset_key(strategy, "features")],
         ins={"stationarity": dg.AssetIn(key=asset_key(strategy, "stationarity"))},
         partitions_def=months,

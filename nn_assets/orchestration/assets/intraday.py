@@ -6,7 +6,6 @@ import dagster as dg
 
 from nn_assets.market.quality.gate_checks import INTRADAY_CHECKS
 from nn_assets.operations.catalog import folder_of
-from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, ingest_intraday
 from nn_assets.operations.intake.published import intraday_through_gate
 from nn_assets.operations.intake.told import told_of_intraday_intake
@@ -23,11 +22,10 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``raw_intraday_bars`` and ``validated_intraday_bars``; none where the strategy names none."""
     if strategy.intraday is None:
         return []
-    version = code_of("market", "sources", "frames")
     key = asset_key(strategy, VALIDATED_INTRADAY)
 
     @dg.asset(
-        **described(strategy, RAW_INTRADAY, "market", version, {"parquet"}),
+        **described(strategy, RAW_INTRADAY, "market", {"parquet"}),
         description="Bars within the session as their files have them. A bar delivered again that differs is a new "
         "version; nothing is overwritten.",
     )
@@ -38,7 +36,7 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(metadata=shown(told_of_intraday_intake(*taken)))
 
     @dg.asset(
-        **described(strategy, VALIDATED_INTRADAY, "market", version, {"parquet", "pandera"}),
+        **described(strategy, VALIDATED_INTRADAY, "market", {"parquet", "pandera"}),
         deps=[asset_key(strategy, RAW_INTRADAY)],
         description="Intraday bars that passed cleaning and their gate, published at one atomic switch. The daily "
         "bars are made of them; a session of which too few bars are there makes none.",

@@ -4,7 +4,6 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.operations.asked import AskedMonths
-from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.models.forecasts import forecast_months, told_of_forecasts
 from nn_assets.operations.models.training import refresh_after, told_of_model, train_months
 from nn_assets.orchestration.metadata import shown
@@ -18,11 +17,10 @@ __all__ = ["learning_assets"]
 
 def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``trained_model`` and ``forecasts`` of a strategy."""
-    version = code_of("features", "learning")
     months = month_partitions(strategy)
 
     @dg.asset(
-        **described(strategy, "trained_model", "learning", version, {"pytorch", "safetensors"}),
+        **described(strategy, "trained_model", "learning", {"pytorch", "safetensors"}),
         deps=[asset_key(strategy, "features")],
         ins={name: dg.AssetIn(key=asset_key(strategy, name)) for name in ("stationarity", "selected_features")},
         partitions_def=months,
@@ -52,7 +50,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult()
 
     @dg.asset(
-        **described(strategy, "forecasts", "learning", version, {"parquet"}),
+        **described(strategy, "forecasts", "learning", {"parquet"}),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),

@@ -6,7 +6,6 @@ import dagster as dg
 
 from nn_assets.market.quality.gate_checks import CHECKS, blocking_checks
 from nn_assets.operations.catalog import folder_of
-from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.intake.bars import ingest_bars
 from nn_assets.operations.intake.beside import tables_before_bars
 from nn_assets.operations.intake.published import bars_through_gate
@@ -23,10 +22,9 @@ __all__ = ["market_assets"]
 
 def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``raw_bars`` and ``validated_bars`` of a strategy."""
-    version = code_of("market", "sources", "frames")
 
     @dg.asset(
-        **described(strategy, "raw_bars", "market", version, {"parquet"}),
+        **described(strategy, "raw_bars", "market", {"parquet"}),
         deps=[asset_key(strategy, name) for name in tables_before_bars(strategy)],
         description="Bars as the source delivered them. A bar delivered again that differs is a new version; "
         "nothing is overwritten.",
@@ -37,11 +35,11 @@ def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             ingested = ingest_bars(history, folder_of(strategy.name))
             return dg.MaterializeResult(metadata=shown(told_of_intake(history, ingested)))
 
-    key = asset_key(strategy, "validated_bars")
+    key, kinds = asset_key(strategy, "validated_bars"), {"parquet", "pandera", "great_expectations"}
     halting = blocking_checks(fills_at_open=strategy.label.execution == "next_open")
 
     @dg.asset(
-        **described(strategy, "validated_bars", "market", version, {"parquet", "pandera", "great_expectations"}),
+        **described(strategy, "validated_bars", "market", kinds),
         deps=[asset_key(strategy, "raw_bars")],
         description="Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
         "fails nothing downstream runs, in this run or a later one, and the last publication, if any, stays.",

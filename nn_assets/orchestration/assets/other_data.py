@@ -4,7 +4,6 @@ import dagster as dg
 
 from nn_assets.operations.asof.stored import OTHER_SERIES, UNIVERSE
 from nn_assets.operations.catalog import folder_of
-from nn_assets.operations.fingerprint import code_of
 from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.told import told_of_series, told_of_universe
@@ -27,7 +26,7 @@ def other_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
     @dg.asset(
-        **described(strategy, OTHER_SERIES, "market", code_of("market", "sources", "frames"), {"parquet"}),
+        **described(strategy, OTHER_SERIES, "market", {"parquet"}),
         description="Observations of the series beside the bars, as facts with the moment each was known. A value "
         "delivered again that differs is a new version; faulty rows are kept in quarantine.",
     )
@@ -41,7 +40,7 @@ def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
 
 def _universe(strategy: Strategy) -> dg.AssetsDefinition:
     @dg.asset(
-        **described(strategy, UNIVERSE, "market", code_of("market", "sources", "frames"), {"parquet"}),
+        **described(strategy, UNIVERSE, "market", {"parquet"}),
         description="Who belonged to the universe from when to when, as facts with the moment each was known. On a "
         "session only its members are trained on, forecast and held; one that leaves is closed.",
     )

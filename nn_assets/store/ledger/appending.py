@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Table, insert, select, tuple_
 
-from nn_assets.errors import LedgerError
+from nn_assets.errors import LedgerError, shortened
 from nn_assets.store.ledger.canonical import Row, coerce_row, content_text, describe_key, key_of
 from nn_assets.store.ledger.chain import ChainHead, entry_for, read_head
 from nn_assets.store.ledger.reading import Query, last_appended, latest_frame, read_frame
@@ -18,6 +18,7 @@ from nn_assets.store.ledger.schema import CHAIN, contract_columns, natural_key, 
 
 __all__ = ["Appended", "LedgerTransaction"]
 
+_MOST_LETTERS = 60
 _KEYS_A_QUERY = 2_000  # times the width of a key, well below SQLite's 32,766 bound values
 
 
@@ -100,6 +101,33 @@ class LedgerTransaction:
         ]
         self._insert(target, new)
         return Appended(inserted=len(new), unchanged=len(records) - len(new))
+
+    def differences(self, table: str, rows: pd.DataFrame, stored: pd.DataFrame) -> list[str]:
+        """What rows say otherwise than those stored, a line for each row; nothing is appended.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            As for :meth:`append`.
+        stored : DataFrame
+            All that is on record of what they tell, as :meth:`read` gives it: a row that is not among them counts.
+
+        Returns
+        -------
+        list of str
+            Table and key, then each column that differs with both values, or that one side lacks the row.
+        """
+        target = table_named(table)
+        now = self._distinct(target, [self._completed(target, row) for row in rows.to_dict("records")])
+        then = self._distinct(target, [self._completed(target, row) for row in stored.to_dict("records")])
+        lines = []
+        for key in sorted({*now, *then}, key=repr):
+            if key not in now or key not in then:
+                side = "on record alone" if key in then else "not on record"
+                lines.append(f"{table} {describe_key(target, now.get(key) or then[key])}: {side}")
+            elif apart := _apart(target, then[key], now[key]):
+                lines.append(f"{table} {describe_key(target, now[key])}: {apart}")
+        return lines
 
     def read(self, table: str, *, bookkeeping: bool = False, **bounds: Any) -> pd.DataFrame:
         """Rows as :meth:`Ledger.read` gives them, this transaction's own included; see :class:`Query`."""
@@ -193,6 +221,25 @@ def _demand_equal(table: Table, *, stored: Row, offered: Row, with_known_at: boo
         key=describe_key(table, offered),
         run=stored.get("run_id"),
     )
+
+
+def _apart(table: Table, then: Row, now: Row) -> str:
+    """Columns of two rows that differ, of dicts the entries, each with both values; nothing where none does."""
+    told = []
+    for name in contract_columns(table):
+        before, after = then[name], now[name]
+        if before == after:
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+            told += [f"{name}.{key} {_brief(before.get(key))} on record, {_brief(after.get(key))} now" for key in keys]
+        else:
+            told.append(f"{name} {_brief(before)} on record, {_brief(after)} now")
+    return ", ".join(told)
+
+
+def _brief(value: object) -> str:
+    return shortened(repr(value), _MOST_LETTERS)
 
 
 def _chunks(keys: list[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:

@@ -1,0 +1,266 @@
+"""The definitions behind a function, closed over its package's own, and one hash over them.
+
+What a function refers to is followed by name: functions, constants, classes as a whole, annotations too. It is not
+followed into settings, whose values count by the configuration's hash, nor into errors, nor into registries: which of
+their members is used is known where it is used, and that one is named as a root.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nn_assets.errors import CodeError, first_of
+from nn_assets.versions import source
+from nn_assets.versions.source import BESIDE, Module, read_module
+
+__all__ = ["Package", "Registry", "Root", "changed_definitions", "definitions_behind", "version_of"]
+
+_Member = TypeVar("_Member")
+
+Registry = Mapping[str, _Member]
+"""Members by name. What refers to a registry depends on none of them by that: each user names the one it uses."""
+
+Root = Callable[..., Any] | str
+"""A function or class, or the ``module:name`` of one that is not to be imported for it."""
+
+_CUT = ("settings", "errors", "versions")
+_CODE = ".py"
+_BESIDE = frozenset({"__pycache__", "sql", "instance"})  # the last two lie beside the package in a checkout
+_KEPT = "versions.json"
+_DIGITS = 16
+_MOST_NAMED = 5
+
+
+class Package:
+    """A package's sources as they lie on disk when it is made: read, not imported.
+
+    Parameters
+    ----------
+    folder : Path
+        Its folder, named as the package is.
+    kept : Path, optional
+        File to keep what was read of each source in, by the hash of the source. One that cannot be read or written is
+        as none.
+    writes : bool
+        Whether that file may be written, too.
+    """
+
+    def __init__(self, folder: Path, kept: Path | None = None, *, writes: bool = True) -> None:
+        self._folder, self._kept, self._writes, self._name = folder, kept, writes, folder.name
+        inside = (path for path in folder.rglob("*") if not _BESIDE.intersection(path.relative_to(folder).parts))
+        files = [path for path in inside if path.is_file()]
+        self._sources = {
+            _module_name(folder, path): path.read_bytes().replace(b"\r\n", b"\n")  # line ends are no part of code
+            for path in files
+            if path.suffix == _CODE
+        }
+        self._packages = {_module_name(folder, path) for path in files if path.name == "__init__.py"}
+        self._data: dict[str, list[Path]] = {}
+        for path in sorted(path for path in files if path.suffix != _CODE):
+            self._data.setdefault(path.name, []).append(path)
+        self._before = _kept_before(kept)
+        self._modules: dict[str, Module] = {}
+        self._targets: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._read_anew = False
+
+    def read_all(self) -> None:
+        """Read every source, so that all of it is kept: what the build of a wheel does."""
+        for name in self._sources:
+            self._module(name)
+        self._keep()
+
+    def definitions_behind(self, *roots: str) -> dict[str, str]:
+        """What some functions depend on: the digest of each definition by ``module:name``, and of each file of data.
+
+        Parameters
+        ----------
+        *roots : str
+            ``module:name``; those that another name of the package leads to count as that.
+
+        Raises
+        ------
+        CodeError
+            There is no such definition.
+        """
+        found: dict[str, str] = {}
+        waiting = list(roots)
+        for root in roots:
+            if not self._resolved(root):
+                raise CodeError(
+                    expected="a definition of the package by its name, as module:name",
+                    found=root,
+                    remedy="name a function, class or constant at the top of a module",
+                )
+        while waiting:
+            asked = waiting.pop()
+            for module, name in self._resolved(asked):
+                place = f"{module}:{name}"
+                definition = self._module(module).definitions[name]
+                if place in found or (definition.registry and asked not in roots):
+                    continue
+                found[place] = definition.digest
+                waiting += definition.refers_to
+                if BESIDE in self._module(module).definitions:
+                    waiting.append(f"{module}:{BESIDE}")
+                for file in definition.files:
+                    found |= self._data_named(file)
+        self._keep()
+        return dict(sorted(found.items()))
+
+    def _resolved(self, place: str) -> tuple[tuple[str, str], ...]:
+        """The definitions that a ``module:name.of.more`` stands for, followed through imports; none that is cut."""
+        if place not in self._targets:
+            self._targets[place] = tuple(self._followed(place))
+        return self._targets[place]
+
+    def _followed(self, place: str) -> Iterator[tuple[str, str]]:
+        module, _, dotted = place.partition(":")
+        seen: set[str] = set()
+        while True:
+            if self._is_cut(module) or f"{module}:{dotted}" in seen or module not in self._sources:
+                return
+            seen.add(f"{module}:{dotted}")
+            name, _, rest = dotted.partition(".")
+            read = self._module(module)
+            if name in read.definitions:
+                yield module, name
+                if name not in read.imports:
+                    return
+            if name in read.imports and read.imports[name].partition(".")[0].partition(":")[0] == self._name:
+                target, _, imported = read.imports[name].partition(":")
+                module, dotted = target, ".".join(each for each in (imported, rest) if each)
+            elif f"{module}.{name}" in self._sources and name:
+                module, dotted = f"{module}.{name}", rest
+            else:
+                break
+        if not dotted:  # a module handed on as a whole
+            yield from ((module, name) for name in self._module(module).definitions)
+
+    def _is_cut(self, module: str) -> bool:
+        parts = module.split(".")
+        return len(parts) > 1 and parts[1] in _CUT
+
+    def _module(self, name: str) -> Module:
+        if name not in self._modules:
+            text = self._sources[name]
+            key = hashlib.sha256(f"{name}\0".encode() + text).hexdigest()
+            before = self._before.get(name, {})
+            try:
+                if before.get("of") != key:
+                    raise KeyError(name)
+                self._modules[name] = Module.from_record(before)
+            except (KeyError, TypeError, AttributeError):
+                read = read_module(name, text, is_package=name in self._packages)
+                self._modules[name] = read
+                self._before[name] = {"of": key, **read.to_record()}
+                self._read_anew = True
+        return self._modules[name]
+
+    def _data_named(self, file: str) -> dict[str, str]:
+        """Digest of the files of data beside the code that a text names, by place."""
+        return {
+            path.relative_to(self._folder.parent).as_posix(): _digest(path.read_bytes().replace(b"\r\n", b"\n"))
+            for path in self._data.get(file.rpartition("/")[2], ())
+        }
+
+    def _keep(self) -> None:
+        if self._kept is None or not self._writes or not self._read_anew:
+            return
+        self._read_anew = False
+        with suppress(OSError):  # an installed package may lie where nobody can write: it is read again each time
+            self._kept.parent.mkdir(exist_ok=True)
+            staged = self._kept.with_name(f"{_KEPT}.{os.getpid()}")
+            staged.write_text(json.dumps({"by": _reader(), "modules": self._before}), encoding="utf-8")
+            staged.replace(self._kept)
+
+
+def _module_name(folder: Path, path: Path) -> str:
+    parts = path.relative_to(folder.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _kept_before(kept: Path | None) -> dict[str, Any]:
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        if kept is not None:
+            record = json.loads(kept.read_bytes())
+            if record["by"] == _reader():
+                return dict(record["modules"])
+    return {}
+
+
+@cache
+def _reader() -> str:
+    """What read a source: what another one read of it may be something else."""
+    return f"{_digest(Path(source.__file__).read_bytes())} {sys.version_info[:2]}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+@cache
+def _own() -> Package:
+    folder = Path(source.__file__).parent.parent
+    if not (folder.parent / "pyproject.toml").is_file():
+        return Package(folder, folder / _KEPT, writes=False)  # installed: the wheel holds what the build read
+    return Package(folder, folder / "__pycache__" / _KEPT, writes=not sys.dont_write_bytecode)
+
+
+def definitions_behind(*roots: Root) -> dict[str, str]:
+    """What functions of this package depend on: see :meth:`Package.definitions_behind`."""
+    return dict(_behind(tuple(_place(root) for root in roots)))
+
+
+def version_of(*roots: Root, also: object = None) -> str:
+    """Hash over all that some functions of this package depend on, 16 hex digits.
+
+    A comment, a docstring, the layout of a line changes nothing, nor does a line that none of them reaches.
+
+    Parameters
+    ----------
+    *roots : callable or str
+        Functions and classes, or ``module:name``. Of a partial function what it is given counts too.
+    also : object, optional
+        What counts besides, told apart by its ``repr``.
+
+    Raises
+    ------
+    CodeError
+        A root is no definition at the top of a module of this package.
+    """
+    given = [repr((each.args, sorted(each.keywords.items()))) for each in roots if isinstance(each, partial)]
+    told = [*_behind(tuple(_place(root) for root in roots)), *given, repr(also)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_DIGITS]
+
+
+def changed_definitions(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Name what differs between two answers of :func:`definitions_behind`, the first few of it."""
+    names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    return ", ".join(first_of(names, _MOST_NAMED))
+
+
+@cache
+def _behind(places: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(_own().definitions_behind(*places).items())
+
+
+def _place(root: Root) -> str:
+    if isinstance(root, str):
+        return root
+    function = root.func if isinstance(root, partial) else root
+    name = getattr(function, "__qualname__", repr(function))
+    if "<" in name:  # a lambda or a function within another: what it was given cannot be told from its code
+        raise CodeError(
+            expected="a function or class at the top of a module, or a partial function of one",
+            found=f"{name} of {getattr(function, '__module__', None)}",
+            remedy="write it with def at the top of its module",
+        )
+    return f"{function.__module__}:{name.partition('.')[0]}"
