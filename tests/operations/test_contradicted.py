@@ -52,7 +52,7 @@ def taken_in(folder: Path) -> tuple[int, list[float], Told, int]:
 
 
 def _close(value: str) -> float:
-    return float(value.split("close ")[1].split(",")[0])
+    return float(value.split("close ")[1].split(",", maxsplit=1)[0])
 
 
 def test_two_files_that_differ_are_a_row_without_values_and_neither_takes_over_when_it_grows(folder: Path) -> None:

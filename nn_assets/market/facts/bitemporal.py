@@ -226,17 +226,10 @@ class Kind:
         new["known_at"] = new["known_at"].where(~there, new[_MOMENTS].max(axis=1))
         known = np.where(fresh, _nanoseconds(new["known_at"]), known)
         of_new = _placed_at(key_of, size)[of_delivered[broken]]
-        counted = RevisionCount(
-            added=int((~there).sum()),
-            revised=int((there & ~same).sum()),
-            confirmed=int((same & early).sum()),
-            unchanged=int((same & ~early).sum()),
-            revised_by_symbol=_by_symbol(new["symbol"][there & ~same]),
-            equal_rows=equal_rows,
-            contradicted=delivered[broken].assign(
-                known_at=pd.DatetimeIndex(known[of_new], tz="UTC"), ingested_at=new["ingested_at"].array[of_new]
-            ),
+        contents = delivered[broken].assign(
+            known_at=pd.DatetimeIndex(known[of_new], tz="UTC"), ingested_at=new["ingested_at"].array[of_new]
         )
+        counted = _counted(new, ~there, there & ~same, same & early, equal_rows, contents)
         return (new if fresh.all() else new[fresh]), counted
 
     def _placed(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
@@ -268,14 +261,8 @@ class Kind:
         beside = self._numbers_at(whole.values, np.where(first, at + 1, at - 1))
         revised = ~added & ~_same(says, np.where(there[:, None], said, beside))
         torn |= np.isin(versions, version[differs])
-        counted = RevisionCount(
-            added=int(added.sum()),
-            revised=int(revised.sum()),
-            unchanged=int((~added & ~revised).sum()),
-            revised_by_symbol=_by_symbol(new["symbol"][revised]),
-            equal_rows=equal_rows,
-            contradicted=pd.concat([stored_rows, delivered[torn]], ignore_index=True),
-        )
+        contents = pd.concat([stored_rows, delivered[torn]], ignore_index=True)
+        counted = _counted(new, added, revised, np.zeros(len(new), dtype=bool), equal_rows, contents)
         return self._blank(new.assign(ingested_at=following(new["ingested_at"], before)), broken)[fresh], counted
 
     # --- rows of one version --------------------------------------------------------------------------
@@ -376,8 +363,18 @@ class _Chain:
         return first[np.append(self.key[1:] != self.key[:-1], True)[: len(self.row)]]
 
 
-def _by_symbol(symbols: pd.Series) -> dict[str, int]:
-    return {str(symbol): int(count) for symbol, count in symbols.value_counts().items()}
+def _counted(
+    new: pd.DataFrame,
+    added: BoolArray,
+    revised: BoolArray,
+    confirmed: BoolArray,
+    equal_rows: int,
+    contradicted: pd.DataFrame,
+) -> RevisionCount:
+    by_symbol = {str(symbol): int(count) for symbol, count in new["symbol"][revised].value_counts().items()}
+    unchanged = ~(added | revised | confirmed)
+    sums = int(added.sum()), int(revised.sum()), int(confirmed.sum()), int(unchanged.sum())
+    return RevisionCount(*sums, by_symbol, equal_rows, contradicted)
 
 
 def _same(left: FloatArray, right: FloatArray) -> BoolArray:
