@@ -13,11 +13,11 @@ def rows_told(rows: Mapping[str, int]) -> str:
     Parameters
     ----------
     rows : mapping
-        ``delivered``, ``added`` and ``revised``, in rows; ``equal_rows``, stored ones that say what another says.
+        ``delivered``, ``added`` and ``revised``, in rows; ``equal_rows``, those delivered that say what another says.
     """
     if not rows["delivered"]:
         told = "nothing new"
     else:
         told = f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
     equal = rows.get("equal_rows", 0)
-    return told + (f", {equal:,} stored that say what another says" if equal else "")
+    return told + (f", {equal:,} of them say what another says" if equal else "")

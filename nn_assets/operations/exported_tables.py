@@ -14,6 +14,7 @@ from nn_assets.frames import INTRADAY_BARS, empty
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of
 from nn_assets.market.facts.membership import membership_as_of
 from nn_assets.market.facts.series import series_as_of
@@ -25,7 +26,7 @@ from nn_assets.market.quality.unexplained_factors import with_unexplained_factor
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
-from nn_assets.operations.asof.stored import COMPARED, versions_of
+from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, as_told, versions_of
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
 from nn_assets.operations.exported_names import LEDGER_TABLES
@@ -172,8 +173,9 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     known = known_bars(history.stored_versions, seen)
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, segments) if moment is None else _known_actions(history, moment)
+    told = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
     judged_by = history.strategy.cleaning, actions, history.compared_until(seen)
-    return clean(known, market.calendar, *judged_by).quarantine
+    return clean(told, market.calendar, *judged_by).quarantine
 
 
 def _notices(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:

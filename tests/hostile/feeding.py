@@ -127,6 +127,8 @@ def check(fed: Fed, said: Delivery | None) -> str:
         for name in after.keys() - before.keys():
             assert "raw_bars" in name, name
             (fed.home / name).unlink()
+        for path in [each for name in _KEPT_LISTS for each in fed.home.rglob(name) if each not in records]:
+            path.unlink()  # of a table that this one began
         for path, content in records.items():  # they list this one's: the next mutant starts as this one did
             path.write_bytes(content)
         assert {name: after.get(name) for name in before} == before

@@ -19,6 +19,7 @@ from nn_assets.market.facts.bars import (
     new_versions,
     with_assumed_known_at,
 )
+from nn_assets.market.facts.bitemporal import BAR_FACTS
 from tests.market.builders import ARRIVAL, moment, sound_bars, with_values
 
 DAYS = pd.date_range("2019-03-04", periods=3, freq="D")
@@ -112,13 +113,23 @@ def test_an_intraday_revision_stays_unknown_until_the_close() -> None:
     assert as_of(stored, moment("2019-03-04 21:00"))["close"].tolist() == [10.5]
 
 
-def test_a_delivery_that_contradicts_itself_is_kept_whole_until_a_clean_one_replaces_it() -> None:
-    torn = delivery(("A", 0, 10.0), ("A", 0, 20.0), arrived="2019-04-01")
+def test_a_delivery_that_contradicts_itself_is_one_row_without_values_until_a_clean_one_replaces_it() -> None:
+    torn = delivery(("A", 0, 10.0), ("A", 0, 20.0), ("A", 0, 10.0), arrived="2019-04-01")
     mended = delivery(("A", 0, 10.0), arrived="2019-04-02")
     stored, counts = stored_after(torn, torn.iloc[::-1], mended)
     assert counts[1] == RevisionCount(unchanged=1)
-    assert as_of(stored, moment("2019-04-01 12:00"))["close"].tolist() == [10.0, 20.0]
+    assert len(stored) == 2
+    known = as_of(stored, moment("2019-04-01 12:00"))
+    assert known[["open", "high", "low", "close", "volume"]].isna().all(axis=None)
+    assert len(known) == 1
     assert as_of(stored, moment("2019-04-02 12:00"))["close"].tolist() == [10.0]
+    # What it said is told apart, for quarantine, and takes its place there; the delivery again tells the same.
+    for count in counts[:2]:
+        assert set(count.contradicted["close"]) == {10.0, 20.0}
+        assert count.equal_rows == 1
+        shown = BAR_FACTS.with_contents(known, count.contradicted)
+        assert sorted(shown["close"]) == [10.0, 20.0]
+        assert set(shown["known_at"]) == set(known["known_at"])
 
 
 def test_known_at_is_assumed_from_the_close_half_days_and_summer_time_included() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import tarfile
 from collections import defaultdict
 from pathlib import Path
@@ -27,6 +28,7 @@ from nn_assets.market.facts.bars import (
     restated_since,
     with_assumed_known_at,
 )
+from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.settings import CleaningSettings
 from nn_assets.sources.tables.files import FilesSource
@@ -39,6 +41,7 @@ Drop = tuple[int, list[Row]]  # hour at which it became known, and what it says
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 START = moment("2019-03-10")
 DAYS = pd.date_range("2019-03-04", periods=3, freq="D")
+CONTRADICTED = -1.0  # of a version that was told in two ways
 SAID = ["symbol", "session", "open", "high", "low", "close", "volume", "known_at"]
 
 
@@ -67,23 +70,19 @@ def taken_in(drops: list[Drop], first_arrival: int = 1000) -> tuple[pd.DataFrame
 
 def brute_force(drops: list[Drop], hour: int) -> list[tuple[str, int, float, int]]:
     """Symbol, day, close and the hour since which it is known, as known at an hour."""
-    said: dict[tuple[str, int], dict[int, dict[float, int]]] = defaultdict(lambda: defaultdict(dict))
+    said: dict[tuple[str, int], dict[int, set[float]]] = defaultdict(lambda: defaultdict(set))
     for known, rows in drops:
-        held: dict[Row, int] = defaultdict(int)
-        for row in rows:
-            held[row] += 1
-        for (symbol, day, close), times in held.items():
-            versions = said[symbol, day][known]
-            versions[close] = max(times, versions.get(close, 0))
+        for symbol, day, close in rows:
+            said[symbol, day][known].add(close)
     found = []
     for (symbol, day), versions in sorted(said.items()):
         since, current = None, None
         for known in sorted(versions):
-            if known <= hour and versions[known] != current:
-                since, current = known, versions[known]
+            only = CONTRADICTED if len(versions[known]) > 1 else next(iter(versions[known]))
+            if known <= hour and only != current:
+                since, current = known, only
         if since is not None and current is not None:
-            for close, times in sorted(current.items()):
-                found += [(symbol, day, close, since)] * times
+            found.append((symbol, day, current, since))
     return found
 
 
@@ -106,7 +105,7 @@ def test_whatever_order_drops_arrive_in_the_same_is_known_at_every_moment(drops,
             (
                 row.symbol,
                 int((row.session - DAYS[0]).days),
-                row.close,
+                CONTRADICTED if np.isnan(row.close) else row.close,
                 int((row.known_at - START).total_seconds()) // 3600,
             )
             for row in found.itertuples()
@@ -148,10 +147,39 @@ def test_a_late_drop_is_in_force_only_until_the_next_one_was_known() -> None:
     assert counted.most_revised() == {"A": 1}
 
 
-def test_two_drops_of_one_moment_that_differ_stand_side_by_side_for_cleaning() -> None:
-    stored, counted = taken_in([(1, [("A", 0, 1.0)]), (1, [("A", 0, 2.0)])])
-    assert as_of(stored, START + pd.Timedelta(hours=1))["close"].tolist() == [1.0, 2.0]
-    assert counted == RevisionCount(added=1, revised=1)
+def test_drops_of_one_moment_that_differ_are_one_row_without_values_whatever_their_order() -> None:
+    for closes in itertools.permutations([1.0, 2.0, 3.0]):
+        stored, counted = taken_in([(1, [("A", 0, close)]) for close in closes])
+        assert len(stored) == 2  # the first, and that it is contradicted
+        known = as_of(stored, START + pd.Timedelta(hours=1))
+        assert known["close"].isna().tolist() == [True]
+        assert set(counted.contradicted["close"]) == {1.0, 2.0, 3.0}
+        assert sorted(BAR_FACTS.with_contents(known, counted.contradicted)["close"]) == [1.0, 2.0, 3.0]
+        assert counted == RevisionCount(added=1, revised=2)
+        # A decision that was made before the second came in is replayed with the first.
+        before = as_of(stored, START + pd.Timedelta(hours=1), ingested_by=START + pd.Timedelta(hours=1000))
+        assert before["close"].tolist() == [closes[0]]
+
+
+def test_versions_that_an_older_version_stored_side_by_side_are_read_as_one_without_values() -> None:
+    """In any order of storage; and what is delivered since finds them contradicted."""
+    old = pd.concat([framed([("A", 0, 1.0)], 1, 1000), framed([("A", 0, 2.0), ("A", 1, 5.0)], 1, 1001)])
+    at_once = framed([("A", 0, 1.0), ("A", 0, 2.0), ("A", 1, 5.0), ("A", 1, 5.0)], 1, 1000)
+    for stored in (old, old.iloc[::-1], at_once, at_once.iloc[::-1]):
+        known = as_of(stored, START + pd.Timedelta(hours=1))
+        assert known["close"].isna().tolist() == [True, False]
+        assert sorted(BAR_FACTS.with_contents(known, stored)["close"]) == [1.0, 2.0, 5.0]
+        again = framed([("A", 0, 1.0)], 1, 2000)
+        for close, told in ((1.0, [1.0]), (3.0, [3.0])):
+            fresh, counted = new_versions(stored, again.assign(close=close), stated=np.ones(1, dtype=bool))
+            assert fresh.empty
+            assert counted.contradicted["close"].tolist() == told
+        later = framed([("A", 0, 4.0)], 5, 2000)
+        fresh, counted = new_versions(stored, later, stated=np.ones(1, dtype=bool))
+        assert counted == RevisionCount(revised=1)
+        every = pd.concat([stored, fresh], ignore_index=True)
+        assert as_of(every, START + pd.Timedelta(hours=5))["close"].tolist() == [4.0, 5.0]
+        assert restated_since(every, START + pd.Timedelta(hours=4))
 
 
 def test_what_arrives_without_a_moment_after_drops_is_known_from_its_arrival() -> None:

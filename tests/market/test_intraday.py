@@ -8,6 +8,7 @@ import pytest
 
 from nn_assets.errors import GateHalted
 from nn_assets.frames import DELIVERED_BARS, INTRADAY_BARS, INTRADAY_VERSIONS, QUARANTINE, QUOTES, empty, validate
+from nn_assets.market.facts.bitemporal import INTRADAY_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of, intraday_hash, new_intraday, session_bars, stamped_intraday
 from nn_assets.market.quality.gate_checks import INTRADAY_CHECKS
 from nn_assets.market.quality.intraday_cleaning import clean_intraday, inspect_intraday
@@ -81,6 +82,29 @@ def test_a_repeated_delivery_adds_nothing_and_a_changed_quote_is_a_new_version()
     assert intraday_as_of(every, ARRIVED + pd.Timedelta(hours=1))["bid_close"].min() == 90.0
     assert intraday_hash(intraday_as_of(every, ARRIVED)) == intraday_hash(shuffled)
     assert intraday_hash(every) != intraday_hash(shuffled)
+
+
+def test_a_bar_told_twice_and_then_once_is_no_restatement() -> None:
+    """It was one, as long as the rows of a delivery were counted."""
+    once = versions(bars(count=2))
+    stored, counted = new_intraday(empty(INTRADAY_VERSIONS), pd.concat([once, once.iloc[[1]]], ignore_index=True))
+    assert (len(stored), counted.added, counted.equal_rows) == (2, 2, 1)
+    again, counted = new_intraday(stored, once.assign(ingested_at=ARRIVED + pd.Timedelta(hours=1)))
+    assert (len(again), counted.unchanged) == (0, 2)
+
+
+def test_a_bar_told_in_two_ways_is_one_row_without_values_and_both_lie_in_quarantine() -> None:
+    """It was two rows in force."""
+    once = versions(bars(count=2))
+    torn = pd.concat([once, with_values(once, 1, close=100.2).iloc[[1]]], ignore_index=True)
+    stored, counted = new_intraday(empty(INTRADAY_VERSIONS), torn.sample(frac=1.0, random_state=3))
+    known = intraday_as_of(stored, ARRIVED)
+    assert known["close"].isna().tolist() == [False, True]
+    for told in (counted.contradicted, torn):  # as put into quarantine, and as older versions stored it
+        found = cleaned(INTRADAY_FACTS.with_contents(known, told))
+        assert list(found.quarantine["rule"]) == ["duplicate"] * 2
+        assert len(found.bars) == 1
+    pd.testing.assert_frame_equal(intraday_as_of(torn, ARRIVED), known)
 
 
 def test_a_bar_taken_in_before_its_end_is_confirmed_by_one_that_says_the_same_after_it() -> None:

@@ -9,17 +9,16 @@ version; a value of NaN withdraws the action.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import number_bytes
 from nn_assets.errors import SourceError, first_of
 from nn_assets.frames import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
-from nn_assets.market.facts.arrival import following
-from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.bitemporal import ACTION_FACTS, BoolArray, RevisionCount
 
 __all__ = [
     "action_hash",
@@ -30,12 +29,10 @@ __all__ = [
     "withdrawals",
 ]
 
-_KEY = ["symbol", "ex_session", "kind"]
+_KEY = list(ACTION_FACTS.key)
 _CONTENT = [*_KEY, "value"]
 _NAMED = 5
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 def with_action_moments(
@@ -113,22 +110,17 @@ def new_action_versions(
         An action of which nothing else was ever said is stated as known later than it is on record: what was known
         cannot be taken back.
     """
-    latest = _latest(stored).set_index(_KEY)[["value", "known_at", "ingested_at"]].add_prefix("old_")
-    both = delivered.join(latest, on=_KEY)
-    there = both["old_known_at"].notna()
-    same = (both["value"] == both["old_value"]) | (both["value"].isna() & both["old_value"].isna())
-    both = both.join(_known_since(stored), on=_KEY)
-    moved = same & both["since"].notna() & both["value"].notna() & (False if stated is None else stated)
+    standing = _standing(stored)
+    last = ACTION_FACTS.newest(standing).set_index(_KEY)[["value", "known_at"]].add_prefix("old_")
+    both = delivered.join(last, on=_KEY).join(_known_since(stored), on=_KEY)
+    moved = (both["value"] == both["old_value"]) & both["since"].notna() & (False if stated is None else stated)
     _refuse_later(both[moved & (both["known_at"] > both["since"])])
-    earlier = moved & (both["known_at"] < both["since"])
-    added, revised = ~there & both["value"].notna(), there & (~same | earlier)
-    both["ingested_at"] = following(both["ingested_at"], both["old_ingested_at"])
-    arrival = both[["known_at", "ingested_at"]].max(axis=1)
-    timed = both.assign(known_at=both["known_at"].where(added | earlier, arrival))
-    fresh = conform(timed[added | revised], ACTION_VERSIONS).sort_values(_KEY, ignore_index=True)
-    unchanged = there & same & ~earlier
-    counts = RevisionCount(added=int(added.sum()), revised=int(revised.sum()), unchanged=int(unchanged.sum()))
-    return fresh, counts
+    earlier = (moved & (both["known_at"] < both["since"])).to_numpy()
+    there = (both["old_known_at"].notna() | both["value"].notna()).to_numpy()
+    fresh, counted = ACTION_FACTS.added(standing, delivered[there], earlier[there])
+    found = int(earlier.sum())
+    counted = replace(counted, revised=counted.revised + found, unchanged=counted.unchanged - found)
+    return conform(fresh, ACTION_VERSIONS).sort_values(_KEY, ignore_index=True), counted
 
 
 def _known_since(versions: pd.DataFrame) -> pd.Series:
@@ -283,6 +275,13 @@ def _in_force(
 
 
 def _latest(versions: pd.DataFrame) -> pd.DataFrame:
-    """The version of each action stored last, in the order of the key."""
-    ordered = versions.sort_values([*_KEY, "ingested_at", "known_at"], kind="stable")
-    return ordered.drop_duplicates(_KEY, keep="last").reset_index(drop=True)
+    """The version in force of each action, in the order of the key."""
+    return ACTION_FACTS.newest(_standing(versions)).sort_values(_KEY, ignore_index=True)
+
+
+def _standing(versions: pd.DataFrame) -> pd.DataFrame:
+    """Versions without those that were replaced before they could be known: announced, and called off since, say."""
+    ordered = versions.sort_values("ingested_at", ascending=False)
+    later = ordered.groupby(_KEY)["known_at"].cummin().groupby([ordered[name] for name in _KEY]).shift()
+    replaced = (ordered["ingested_at"] < ordered["known_at"]) & (later < ordered["known_at"])
+    return ordered[~replaced]

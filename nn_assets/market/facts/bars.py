@@ -1,8 +1,7 @@
 """Bars as bitemporal facts: versions, what was known when, and the hash of what they say.
 
-A *version* of a bar is what one delivery said about one symbol and session. One that differs is a
-new version and the old one stays. Studies read by ``known_at``, so that what arrives late with a
-moment of its own finds its place; replaying a recorded decision also limits ``ingested_at``.
+A bar is named by symbol and session. Studies read by ``known_at``, so that what arrives late with a moment of its own
+finds its place; replaying a recorded decision also limits ``ingested_at``.
 """
 
 from __future__ import annotations
@@ -16,10 +15,8 @@ import pandas as pd
 from nn_assets.arrays import number_bytes
 from nn_assets.frames import BAR_VERSIONS, conform
 from nn_assets.market.calendar.sessions import assumed_known_at
+from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
 from nn_assets.market.facts.rows import ordered_by_symbol
-from nn_assets.market.facts.stated import stated_versions
-from nn_assets.market.facts.version_codes import VALUES, Mask, repeats
-from nn_assets.market.facts.versions import RevisionCount, arrived, in_force, key_codes
 
 __all__ = [
     "RevisionCount",
@@ -85,66 +82,19 @@ def with_assumed_known_at(
 
 
 def new_versions(
-    stored: pd.DataFrame, delivered: pd.DataFrame, *, stated: Mask | None = None
+    stored: pd.DataFrame, delivered: pd.DataFrame, *, stated: BoolArray | None = None
 ) -> tuple[pd.DataFrame, RevisionCount]:
-    """Find what a delivery adds to the versions stored.
+    """Find what a delivery adds to the versions stored, columns of ``BAR_VERSIONS``; see :meth:`Kind.added`.
 
-    Parameters
-    ----------
-    stored : DataFrame
-        Columns of ``BAR_VERSIONS``: every version so far of the bars delivered, in any order; others
-        change nothing.
-    delivered : DataFrame
-        Same columns, one delivery, moments filled in. Several rows of one symbol and session are
-        one version that contradicts (or repeats) itself: all are kept, and cleaning judges them.
-    stated : array of bool, shape (rows delivered,), optional
-        Rows whose ``known_at`` is the source's own; none when left out.
-
-    Returns
-    -------
-    DataFrame
-        The rows to append; redelivering the same, in whatever order, gives none. NaN equals NaN.
-        A *stated* known_at is kept: such rows find their place by it, whenever they arrive. An
-        assumed one holds for the first version of a bar; of any later version known_at is its
-        ingested_at, its arrival (one taken in before the session's close stays unknown until then),
-        which is stamped after the version stored before, whatever the clock says.
-    RevisionCount
+    A bar taken in before its session's close stays unknown until then.
     """
-    if stated is None or not stated.any():
-        fresh, counted = arrived(stored, delivered)
-        return ordered_by_symbol(fresh), counted
-    placed, counted = stated_versions(stored, delivered[stated])
-    if not stated.all():
-        rest, also = arrived(pd.concat([stored, placed], ignore_index=True), delivered[~stated])
-        placed, counted = pd.concat([placed, rest], ignore_index=True), counted + also
-    return ordered_by_symbol(placed), counted
+    fresh, counted = BAR_FACTS.added(stored, delivered, stated)
+    return ordered_by_symbol(fresh), counted
 
 
 def as_of(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> pd.DataFrame:
-    """Give the bars as they were known at a moment.
-
-    Parameters
-    ----------
-    versions : DataFrame
-        Columns of ``BAR_VERSIONS``, in any order.
-    moment : Timestamp
-        UTC. Only versions with known_at <= moment count.
-    ingested_by : Timestamp, optional
-        UTC. Only versions stored by then count: for replaying a decision on record.
-
-    Returns
-    -------
-    DataFrame
-        The version of each symbol and session known last: one row, or all rows of a delivery that
-        held several (or of two that claim the same moment); known since it was first said. Ordered
-        by symbol and session, then content, so that storage order shows nowhere.
-    """
-    visible = versions["known_at"] <= moment
-    if ingested_by is not None:
-        visible &= versions["ingested_at"] <= ingested_by
-    seen = versions[visible]
-    _, codes = key_codes(seen, seen.iloc[:0])
-    return ordered_by_symbol(seen[in_force(seen, codes)])
+    """Give the bars as they were known at a moment, ordered by symbol and session; see :meth:`Kind.as_of`."""
+    return ordered_by_symbol(BAR_FACTS.as_of(versions, moment, ingested_by=ingested_by))
 
 
 def restated_since(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> bool:
@@ -171,8 +121,7 @@ def saying_something_new(versions: pd.DataFrame, chosen: npt.NDArray[np.bool_]) 
         return versions.iloc[:0]
     touched = versions["session"].isin(versions.loc[chosen, "session"].unique()).to_numpy()
     some = versions[touched]
-    _, codes = key_codes(some, some.iloc[:0])
-    return some[chosen[touched] & ~repeats(some, codes)]
+    return some[chosen[touched] & ~BAR_FACTS.repeats(some)]
 
 
 def content_hash(bars: pd.DataFrame) -> str:
@@ -191,6 +140,6 @@ def content_hash(bars: pd.DataFrame) -> str:
     for symbol, count in zip(symbols, np.bincount(codes, minlength=len(symbols)), strict=True):
         digest.update(f"{symbol}\t{count}\n".encode())
     digest.update(ordered["session"].to_numpy().astype("datetime64[ns]").astype("<i8").tobytes())
-    for name in VALUES:
+    for name in BAR_FACTS.values:
         digest.update(number_bytes(ordered[name]))
     return digest.hexdigest()

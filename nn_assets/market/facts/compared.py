@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.market.facts.bitemporal import BAR_FACTS
+
 __all__ = ["said_by_second", "said_later", "with_several_versions"]
 
 FloatArray = npt.NDArray[np.float64]
 
 _KEY = ["symbol", "session"]
 _PRICES = ["open", "high", "low", "close"]
-_MOMENTS = ["known_at", "ingested_at"]
 
 
 def with_several_versions(versions: pd.DataFrame) -> pd.DataFrame:
@@ -33,15 +34,14 @@ def said_later(rows: pd.DataFrame, versions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        In the order of ``known_at``; ``row`` counts the rows given. A version without four positive prices, or of
-        which a second one claims the same moment, says nothing and is left out.
+        In the order of ``known_at``; ``row`` counts the rows given. A version without four positive prices, or
+        that contradicts itself, says nothing and is left out.
     """
     asked = rows[[*_KEY, "known_at"]].assign(row=np.arange(len(rows)))
-    both = asked.merge(versions[[*_KEY, *_PRICES, *_MOMENTS]], on=_KEY, suffixes=("_here", ""))
-    both = both[both["known_at"] > both["known_at_here"]].drop_duplicates(["row", "known_at", *_PRICES])
+    told = BAR_FACTS.one_row_each(versions)[[*_KEY, *_PRICES, "known_at"]]
+    both = asked.merge(told, on=_KEY, suffixes=("_here", ""))
     prices = both[_PRICES].to_numpy(dtype=np.float64)
-    both = both[(np.isfinite(prices) & (prices > 0.0)).all(axis=1)]
-    both = both.drop_duplicates(["row", "known_at"], keep=False)
+    both = both[(both["known_at"] > both["known_at_here"]) & (np.isfinite(prices) & (prices > 0.0)).all(axis=1)]
     return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
 
 
@@ -66,11 +66,10 @@ def said_by_second(ordered: pd.DataFrame, versions: pd.DataFrame) -> FloatArray:
     if versions.empty:
         return second
     rows = ordered[[*_KEY, "known_at"]].assign(row=np.arange(len(ordered)))
-    both = rows.merge(versions[[*_KEY, *_PRICES, *_MOMENTS]], on=_KEY, suffixes=("", "_there"))
-    both = both[both["known_at_there"] <= both["known_at"]].sort_values(["row", "known_at_there", "ingested_at"])
-    last = both.groupby("row")[["known_at_there", "ingested_at"]].transform("last")
-    newest = both[(both[["known_at_there", "ingested_at"]] == last).all(axis=1)].drop_duplicates(["row", *_PRICES])
-    newest = newest.drop_duplicates("row", keep=False)
+    told = BAR_FACTS.one_row_each(versions)[[*_KEY, *_PRICES, "known_at"]]
+    both = rows.merge(told, on=_KEY, suffixes=("", "_there"))
+    both = both[both["known_at_there"] <= both["known_at"]].sort_values(["row", "known_at_there"])
+    newest = both.drop_duplicates("row", keep="last")
     second[newest["row"].to_numpy()] = newest[_PRICES].to_numpy(dtype=np.float64)
     second[~(np.isfinite(second) & (second > 0.0))] = np.nan
     symbol = ordered["symbol"].to_numpy(dtype=object)

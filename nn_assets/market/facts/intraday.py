@@ -6,14 +6,12 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import number_bytes
-from nn_assets.frames import DELIVERED_BARS, INTRADAY_VERSIONS, QUOTES, conform
+from nn_assets.frames import DELIVERED_BARS, INTRADAY_VERSIONS, conform
 from nn_assets.market.calendar.hours import trading_hours
-from nn_assets.market.facts.arrival import following
-from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount
 from nn_assets.settings import IntradaySettings
 
 __all__ = [
@@ -26,10 +24,8 @@ __all__ = [
     "stamped_intraday",
 ]
 
-KEY = ["symbol", "bar_at"]
-_VALUES = ("open", "high", "low", "close", "volume", *QUOTES)
-
-BoolArray = npt.NDArray[np.bool_]
+KEY = list(INTRADAY_FACTS.key)
+_VALUES = INTRADAY_FACTS.values
 
 
 def stamped_intraday(
@@ -72,71 +68,17 @@ def stamped_intraday(
 
 
 def new_intraday(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
-    """Find what a delivery adds to the versions stored; rules as for daily bars.
-
-    Parameters
-    ----------
-    stored, delivered : DataFrame
-        Columns of ``INTRADAY_VERSIONS``. Several delivered rows of one bar are one version that
-        contradicts, or repeats, itself: all are kept, and cleaning judges them.
-
-    Returns
-    -------
-    DataFrame
-        The rows to append. The first version of a bar keeps its known_at; a later one that differs,
-        or one that repeats a bar stored before it had ended, is known from its arrival, which is
-        stamped after the version before whatever the clock says.
-    RevisionCount
-        Counts of bars. Redelivering the same rows, in whatever order, gives none.
-    """
-    newest = stored[_newest(stored)]
-    before, now = _fingerprints(newest), _fingerprints(delivered)
-    told = before.reindex(now.index)
-    added = told["rows"].isna()
-    same = (told["rows"] == now["rows"]) & (told["print"] == now["print"])
-    premature = newest.loc[newest["known_at"] > newest["ingested_at"]].groupby(KEY)["known_at"].max()
-    ripe = delivered.groupby(KEY)["ingested_at"].max() >= premature.reindex(now.index)
-    confirmed = same & ripe.reindex(now.index, fill_value=False)
-    chosen = (added | ~same | confirmed).to_numpy()
-    rows = pd.MultiIndex.from_frame(delivered[KEY]).isin(now.index[chosen])
-    fresh = delivered[rows]
-    first = pd.MultiIndex.from_frame(fresh[KEY]).isin(now.index[added.to_numpy()])
-    before = fresh[KEY].merge(newest.drop_duplicates(KEY)[[*KEY, "ingested_at"]], on=KEY, how="left")["ingested_at"]
-    fresh = fresh.assign(ingested_at=following(fresh["ingested_at"], before.set_axis(fresh.index)))
-    known_at = fresh["known_at"].where(first, fresh[["known_at", "ingested_at"]].max(axis=1))
-    counted = RevisionCount(
-        added=int(added.sum()),
-        revised=int((~added & ~same).sum()),
-        confirmed=int(confirmed.sum()),
-        unchanged=int((same & ~confirmed).sum()),
-    )
-    return fresh.assign(known_at=known_at).sort_values(KEY, kind="stable").reset_index(drop=True), counted
-
-
-def _fingerprints(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count and hash of the rows of each bar, the same whatever their order."""
-    values = pd.DataFrame({name: rows[name].to_numpy(dtype=np.float64) + 0.0 for name in _VALUES}, index=rows.index)
-    hashed = pd.util.hash_pandas_object(values, index=False)
-    grouped = rows[KEY].assign(print=hashed, rows=1).groupby(KEY)
-    return grouped.agg({"print": "sum", "rows": "sum"})
-
-
-def _newest(versions: pd.DataFrame) -> BoolArray:
-    """Rows of the version stored last of each bar."""
-    last = versions.groupby(KEY)["ingested_at"].transform("max")
-    newest: BoolArray = (versions["ingested_at"] == last).to_numpy()
-    return newest
+    """Find what a delivery adds to the versions stored, columns of ``INTRADAY_VERSIONS``; see :meth:`Kind.added`."""
+    fresh, counted = INTRADAY_FACTS.added(stored, delivered)
+    return fresh.sort_values(KEY, kind="stable").reset_index(drop=True), counted
 
 
 def intraday_as_of(
     versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
 ) -> pd.DataFrame:
-    """Give the bars as they were known at a moment: of each its latest version, ordered by symbol and start."""
-    visible = versions["known_at"] <= moment
-    if ingested_by is not None:
-        visible &= versions["ingested_at"] <= ingested_by
-    seen = versions[visible]
-    return seen[_newest(seen)].sort_values([*KEY, *_VALUES, "source"], kind="stable").reset_index(drop=True)
+    """Give the bars as they were known at a moment, ordered by symbol and start; see :meth:`Kind.as_of`."""
+    known = INTRADAY_FACTS.as_of(versions, moment, ingested_by=ingested_by)
+    return known.sort_values(KEY, kind="stable").reset_index(drop=True)
 
 
 def intraday_hash(bars: pd.DataFrame) -> str:

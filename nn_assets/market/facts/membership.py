@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.frames import MEMBERSHIP, conform
-from nn_assets.market.facts.arrival import following
-from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, RevisionCount
 
 __all__ = [
     "members_of_sessions",
@@ -27,9 +25,7 @@ __all__ = [
     "several_spells",
 ]
 
-BoolArray = npt.NDArray[np.bool_]
-
-_KEY = ["universe", "symbol", "member_from"]
+_KEY = list(MEMBERSHIP_FACTS.key)
 _OPEN = np.iinfo(np.int64).max
 _NAMED = 5  # of those lost, in a message
 
@@ -65,38 +61,19 @@ def new_spells(
     RevisionCount
         Counts of spells, those retired among the revised; ``confirmed`` is always 0.
     """
-    newest = _newest(stored)
-    keys = pd.MultiIndex.from_frame(delivered[_KEY])
-    before = newest.set_index(_KEY)[["member_to", "ingested_at"]].reindex(keys).set_index(delivered.index)
-    there = before["ingested_at"].notna().to_numpy()
-    told = before["member_to"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
-    same = there & (told == delivered["member_to"].to_numpy(dtype="datetime64[ns]").astype(np.int64))
-    fresh = delivered[~same].assign(ingested_at=arrived_at)
-    fresh["ingested_at"] = following(fresh["ingested_at"], before["ingested_at"][fresh.index])
-    assumed = fresh["member_from"].dt.tz_localize("UTC")
-    known_at = fresh["known_at"].fillna(assumed)
-    late = there[~same]
-    if decided_at is not None and fresh["universe"].isin(stored["universe"].unique()).any():
-        late = late | (known_at <= decided_at).to_numpy()
-    known_at = known_at.where(~late, np.maximum(known_at, fresh["ingested_at"]))
-    retired = _retired(newest, delivered, arrived_at)
-    revised = int((there & ~same).sum()) + len(retired)
-    counted = RevisionCount(added=int((~there).sum()), revised=revised, unchanged=int(same.sum()))
-    return conform(pd.concat([fresh.assign(known_at=known_at), retired]), MEMBERSHIP), counted
-
-
-def _retired(newest: pd.DataFrame, delivered: pd.DataFrame, arrived_at: pd.Timestamp) -> pd.DataFrame:
-    """A last version of each spell that its universe's delivery no longer holds."""
-    spells = _gone(newest[newest["universe"].isin(delivered["universe"].unique())], delivered)
-    ingested_at = following(pd.Series(arrived_at, index=spells.index), spells["ingested_at"])
+    newest = MEMBERSHIP_FACTS.newest(stored)
+    told = delivered.assign(known_at=delivered["known_at"].fillna(delivered["member_from"].dt.tz_localize("UTC")))
+    gone = _gone(newest[newest["universe"].isin(delivered["universe"].unique())], delivered)
+    told = pd.concat([told, gone.assign(member_to=gone["member_from"])], ignore_index=True)
+    told = conform(told.assign(ingested_at=arrived_at), MEMBERSHIP)
+    if decided_at is not None:
+        late = told["universe"].isin(stored["universe"].unique()) & (told["known_at"] <= decided_at)
+        told["known_at"] = told["known_at"].mask(late, told["ingested_at"])
     # No earlier than the version it takes the place of, which may begin ahead.
-    known_at = np.maximum(spells["known_at"], ingested_at)
-    return spells.assign(member_to=spells["member_from"], known_at=known_at, ingested_at=ingested_at)
-
-
-def _newest(versions: pd.DataFrame) -> pd.DataFrame:
-    """The version stored last of each spell."""
-    return versions.sort_values(["ingested_at", "known_at"], kind="stable").drop_duplicates(_KEY, keep="last")
+    before = told[_KEY].join(newest.set_index(_KEY)["known_at"], on=_KEY)["known_at"]
+    told["known_at"] = told["known_at"].where(~(before > told["known_at"]), before)
+    fresh, counted = MEMBERSHIP_FACTS.added(stored, told)
+    return conform(fresh, MEMBERSHIP), counted
 
 
 def _gone(newest: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +107,7 @@ def refuse_cut_off(
     SourceError
         More than that is lost.
     """
-    newest = _newest(stored)
+    newest = MEMBERSHIP_FACTS.newest(stored)
     newest = newest[newest["member_to"] != newest["member_from"]]
     gone = _gone(newest, delivered).reset_index(drop=True)
     pairs = gone.reset_index().merge(delivered, on=["universe", "symbol"], suffixes=("", "_now"))
@@ -164,12 +141,8 @@ def membership_as_of(
     versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
 ) -> pd.DataFrame:
     """Give every spell as it was known at a moment: one row each, an end still ahead left open, none retired."""
-    visible = versions["known_at"] <= moment
-    if ingested_by is not None:
-        visible &= versions["ingested_at"] <= ingested_by
-    ordered = versions[visible].sort_values([*_KEY, "known_at", "ingested_at"], kind="stable")
-    newest = ordered.drop_duplicates(_KEY, keep="last")
-    newest = newest[newest["member_to"] != newest["member_from"]].reset_index(drop=True)
+    newest = MEMBERSHIP_FACTS.as_of(versions, moment, ingested_by=ingested_by)
+    newest = newest[newest["member_to"] != newest["member_from"]].sort_values(_KEY, ignore_index=True)
     ahead = newest["member_to"].dt.tz_localize("UTC") > moment
     return newest.assign(member_to=newest["member_to"].mask(ahead))
 

@@ -16,16 +16,22 @@ import pandas as pd
 
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import new_versions
-from nn_assets.market.facts.version_codes import VALUES, Codes, Mask, codes_of, content_codes, nanoseconds, signatures
-from nn_assets.market.facts.versions import RevisionCount, in_force, key_codes
+from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
 
 __all__ = ["new_versions_of_files", "said_before"]
 
-_KEY = ["symbol", "session"]
+_KEY = list(BAR_FACTS.key)
+_SAYING = [*BAR_FACTS.key, *BAR_FACTS.values]
+_OF_FILE = [*_KEY, "source"]
 
 
 def new_versions_of_files(
-    stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Collection[str], *, stated: Mask | None = None
+    stored: pd.DataFrame,
+    delivered: pd.DataFrame,
+    taken_before: Collection[str],
+    *,
+    stated: BoolArray | None = None,
+    contents: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, RevisionCount]:
     """Find what a delivery of files adds; as ``new_versions``, but rows that a file said before are left out first.
 
@@ -35,13 +41,15 @@ def new_versions_of_files(
         As of ``new_versions``. Rows that state their moment find their place by it, whoever said them before.
     taken_before : collection of str
         The ``source`` of files whose very contents were taken in before.
+    contents : DataFrame, optional
+        What versions that contradict themselves were told, as far as it is on record: columns of ``stored``.
 
     Returns
     -------
     DataFrame, DataFrame, RevisionCount
-        The rows to append as of ``new_versions``, and such as repeat the version in force, of bars about which a file
-        said something else before: to be appended too, they change nothing that is known. Bars of which every row was
-        left out count as unchanged, and so do those repeated.
+        The rows to append as of ``new_versions``; and such as repeat the version in force: of files that say the same
+        at once, and of those that said something else before. They are to be appended too, and change nothing that is
+        known. Bars of which every row was left out count as unchanged, and so do those repeated.
     """
     assumed = np.ones(len(delivered), dtype=bool) if stated is None else ~stated
     fresh, counted = new_versions(stored, delivered, stated=stated)
@@ -52,16 +60,29 @@ def new_versions_of_files(
     asked = assumed & delivered["session"].isin(days).to_numpy()
     repeated, otherwise = np.zeros((2, len(delivered)), dtype=bool)
     said = stored[stored["session"].isin(days)]
-    repeated[asked], otherwise[asked] = said_before(said, delivered[asked], taken_before)
+    told = said if contents is None else BAR_FACTS.with_contents(said, contents)
+    repeated[asked], otherwise[asked] = said_before(told, delivered[asked], taken_before)
     if repeated.any():
         rest = delivered[~repeated]
         fresh, counted = new_versions(stored, rest, stated=None if stated is None else stated[~repeated])
         bars, of_rest = (frame[_KEY].drop_duplicates().shape[0] for frame in (delivered, rest))
         counted += RevisionCount(unchanged=bars - of_rest)
-    if not otherwise.any():
-        return fresh, delivered.iloc[:0], counted
-    apart = pd.MultiIndex.from_frame(delivered.loc[~assumed, _KEY])
-    return fresh, _own_words(said, delivered[otherwise], fresh, apart), counted
+    words = _said_at_once(fresh, delivered[assumed & ~repeated])
+    if otherwise.any():
+        apart = pd.MultiIndex.from_frame(delivered.loc[~assumed, _KEY])
+        words = pd.concat([words, _own_words(said, delivered[otherwise], fresh, apart)])
+    return fresh, words, counted
+
+
+def _said_at_once(fresh: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+    """Rows of other files that say what a version to append says: each file's words, of the same moments."""
+    several = delivered[delivered.duplicated(_KEY, keep=False)]
+    if several.empty:
+        return several
+    moments = ["known_at", "ingested_at"]
+    said = fresh[[*_SAYING, "source", *moments]]
+    both = several.drop(columns=moments).merge(said, on=_SAYING, suffixes=("", "_of_fresh"))
+    return both[both["source"] != both["source_of_fresh"]].drop_duplicates(_OF_FILE)[delivered.columns]
 
 
 def _own_words(
@@ -69,32 +90,29 @@ def _own_words(
 ) -> pd.DataFrame:
     """Rows that repeat the version in force of bars about which their file said something else, stamped as arrived.
 
-    Each file's are as many as that version has, and so are no version that says anything new. None where a version is
-    not known yet, or contradicts itself: what is known would be another.
+    None where a version is not known yet, or has no values: what is known would be another.
     """
     bars, new = (pd.MultiIndex.from_frame(frame[_KEY]) for frame in (otherwise, fresh))
-    words = otherwise[~bars.isin(new) & ~bars.isin(apart)].drop_duplicates([*_KEY, "source"])
-    known = stored[pd.MultiIndex.from_frame(stored[_KEY]).isin(pd.MultiIndex.from_frame(words[_KEY]))]
-    _, codes = key_codes(known, known.iloc[:0])
-    now = known[in_force(known, codes)]
-    told = known.groupby(_KEY)[["known_at", "ingested_at"]].max()
-    told["rows"] = now.groupby(_KEY).size()
-    told["sayings"] = now.drop_duplicates([*_KEY, *VALUES]).groupby(_KEY).size()
+    words = otherwise[~bars.isin(new) & ~bars.isin(apart)].drop_duplicates(_OF_FILE)
+    told = stored.groupby(_KEY)[["known_at", "ingested_at"]].max()
+    now = BAR_FACTS.newest(stored).set_index(_KEY)
+    told["sound"] = now[list(BAR_FACTS.values)].notna().any(axis=1)
     before = told.reindex(pd.MultiIndex.from_frame(words[_KEY])).set_axis(words.index)
     place = pd.to_timedelta(words.groupby(_KEY).cumcount(), unit="ns")  # a version of each file's own
     arrived_at = following(words["ingested_at"], before["ingested_at"]) + place
-    open_ = (words["known_at"] <= arrived_at) & (before["known_at"] < arrived_at) & (before["sayings"] == 1)
-    words = words.assign(known_at=arrived_at, ingested_at=arrived_at)[open_]
-    return words.loc[words.index.repeat(before.loc[open_, "rows"].astype("int64"))]
+    open_ = (words["known_at"] <= arrived_at) & (before["known_at"] < arrived_at) & (before["sound"] == 1)
+    return words.assign(known_at=arrived_at, ingested_at=arrived_at)[open_]
 
 
-def said_before(stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Collection[str]) -> tuple[Mask, Mask]:
+def said_before(
+    stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Collection[str]
+) -> tuple[BoolArray, BoolArray]:
     """Find the rows of files that say of a bar what the file said of it last, and those that say something else.
 
     Parameters
     ----------
     stored, delivered : DataFrame
-        Columns of ``BAR_VERSIONS``, in any order.
+        Columns of ``BAR_VERSIONS``, in any order; of ``stored``, what contradicted versions were told in their place.
     taken_before : collection of str
         The ``source`` of files whose very contents were taken in before: what they say was said before wherever it
         is stored, under whichever source, since nothing is stored twice; but for bars of which there are words of
@@ -110,25 +128,15 @@ def said_before(stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Col
     ripe = stored[stored["known_at"] <= stored["ingested_at"]]
     if ripe.empty or delivered.empty:
         return np.zeros(len(delivered), dtype=bool), np.zeros(len(delivered), dtype=bool)
-    size, both = len(ripe), pd.concat([ripe, delivered], ignore_index=True)
-    _, keys = key_codes(ripe, delivered)
-    contents = content_codes(both, keys)
-    of_file = codes_of([keys, pd.factorize(both["source"])[0].astype(np.int64)])
-    arrived = nanoseconds(ripe["ingested_at"])
-    last = np.full(len(both), np.iinfo(np.int64).min)
-    np.maximum.at(last, of_file[:size], arrived)
-    newest = arrived == last[of_file[:size]]
-    said_last = _sayings(of_file[:size][newest], contents[:size][newest], len(both))[of_file[size:]]
-    says_now = _sayings(of_file[size:], contents[size:], len(both))[of_file[size:]]
-    repeated, otherwise = said_last == says_now, (said_last != says_now) & (said_last >= 0)
+    last = ripe[ripe["ingested_at"] == ripe.groupby(_OF_FILE)["ingested_at"].transform("max")]
+    said, says = (each[[*_OF_FILE, *BAR_FACTS.values]].drop_duplicates() for each in (last, delivered))
+    met = says.merge(said, on=[*_OF_FILE, *BAR_FACTS.values]).groupby(_OF_FILE).size()
+    sizes = pd.DataFrame({"said": said.groupby(_OF_FILE).size(), "says": says.groupby(_OF_FILE).size(), "met": met})
+    sizes = sizes.fillna(0).reindex(pd.MultiIndex.from_frame(delivered[_OF_FILE]))
+    repeated = ((sizes["said"] == sizes["met"]) & (sizes["says"] == sizes["met"])).to_numpy()
+    otherwise = ~repeated & (sizes["said"] > 0).to_numpy()
     again = delivered["source"].isin(list(taken_before)).to_numpy()
-    unknown = again & ~np.isin(contents[size:], contents[:size])
-    whole = np.ones(len(both), dtype=bool)
-    whole[of_file[size:][unknown]] = False
-    return np.asarray(repeated | (again & whole[of_file[size:]] & ~otherwise)), np.asarray(otherwise)
-
-
-def _sayings(of_file: Codes, contents: Codes, size: int) -> Codes:
-    """Code of what a file's rows about a bar say together, however often."""
-    first = np.unique(codes_of([of_file, contents]), return_index=True)[1]
-    return signatures(of_file[first], contents[first], size)
+    anywhere = ripe[_SAYING].drop_duplicates()
+    stored_too = delivered[_SAYING].merge(anywhere, how="left", indicator=True)["_merge"] == "both"
+    whole = stored_too.groupby([delivered[name].to_numpy() for name in _OF_FILE]).transform("all").to_numpy()
+    return repeated | (again & whole & ~otherwise), otherwise

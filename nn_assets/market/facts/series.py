@@ -14,15 +14,14 @@ import pandas as pd
 
 from nn_assets.errors import SettingsError
 from nn_assets.frames import SERIES, conform
-from nn_assets.market.facts.arrival import following
-from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.bitemporal import SERIES_FACTS, RevisionCount
 
 __all__ = ["KnownSeries", "known_series", "new_observations", "series_as_of"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_KEY = ["name", "symbol", "observed_at"]
+_KEY = list(SERIES_FACTS.key)
 _MINUTE = pd.Timedelta(minutes=1)
 
 
@@ -55,40 +54,31 @@ def new_observations(
     RevisionCount
         Counts of observations; ``confirmed`` is always 0.
     """
-    newest = stored.sort_values(["ingested_at", "known_at"], kind="stable").drop_duplicates(_KEY, keep="last")
-    known = newest.set_index(_KEY)[["value", "ingested_at"]]
-    told_before = known.reindex(pd.MultiIndex.from_frame(judged[_KEY])).set_index(judged.index)
-    before = told_before["value"]
-    told = stored.set_index([*_KEY, "known_at", "value"]).index
-    # A vintage that is there already: one with its own publication time, or one of several delivered together.
-    vintage = judged["known_at_stated"] | judged.duplicated(_KEY, keep=False)
-    again = vintage & judged.set_index([*_KEY, "known_at", "value"]).index.isin(told)
-    added = before.isna()
-    revised = ~added & (judged["value"] != before) & ~again
-    fresh = judged[added | revised].assign(ingested_at=arrived_at)
-    fresh["ingested_at"] = following(fresh["ingested_at"], told_before["ingested_at"][fresh.index])
-    at_arrival = fresh[["known_at", "ingested_at"]].max(axis=1)
-    known_at = fresh["known_at"].where(~revised[fresh.index], at_arrival)
-    if decided_at is not None:
-        familiar = fresh["name"].isin(stored["name"].unique())
-        known_at = known_at.where(~(familiar & (known_at <= decided_at)), at_arrival)
-    counted = RevisionCount(
-        added=int((added & ~judged.duplicated(_KEY)).sum()),
-        revised=int(judged[revised].drop_duplicates(_KEY).shape[0]),
-        unchanged=int(judged[~added & ~revised].drop_duplicates(_KEY).shape[0]),
+    judged = judged.sort_values("known_at", kind="stable", ignore_index=True)
+    told = conform(judged.assign(ingested_at=arrived_at), SERIES)
+    version = [*_KEY, "known_at", "value"]
+    known, on_record = (
+        pd.MultiIndex.from_frame(told[names]).isin(pd.MultiIndex.from_frame(stored[names])) for names in (_KEY, version)
     )
-    return conform(fresh.assign(known_at=known_at), SERIES), counted
+    late = np.zeros(len(told), dtype=bool)
+    if decided_at is not None:
+        late = (told["name"].isin(stored["name"].unique()) & (told["known_at"] <= decided_at)).to_numpy()
+    # A vintage: one with its own publication time, or one of several delivered together.
+    vintage = (judged["known_at_stated"] | judged.duplicated(_KEY, keep=False)).to_numpy()
+    stated = vintage & (on_record | ~(late | known))
+    told["known_at"] = told["known_at"].mask(late & ~stated, told[["known_at", "ingested_at"]].max(axis=1))
+    # Of several that are known from now on the one published last counts.
+    kept = stated | ~told.assign(stated=stated).duplicated([*_KEY, "stated"], keep="last").to_numpy()
+    fresh, counted = SERIES_FACTS.added(stored, told[kept], stated[kept])
+    return conform(fresh.sort_values([*_KEY, "value"], kind="stable"), SERIES), counted
 
 
 def series_as_of(
     versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
 ) -> pd.DataFrame:
-    """Give every observation as it was known at a moment: one row each, the version known last."""
-    visible = versions["known_at"] <= moment
-    if ingested_by is not None:
-        visible &= versions["ingested_at"] <= ingested_by
-    ordered = versions[visible].sort_values([*_KEY, "known_at", "ingested_at"], kind="stable")
-    return ordered.drop_duplicates(_KEY, keep="last").reset_index(drop=True)
+    """Give every observation as it was known at a moment, in order; see :meth:`Kind.as_of`."""
+    known = SERIES_FACTS.as_of(versions, moment, ingested_by=ingested_by)
+    return known.sort_values(_KEY, ignore_index=True)
 
 
 @dataclass(frozen=True, eq=False)

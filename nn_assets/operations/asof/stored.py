@@ -12,6 +12,7 @@ from typing import Unpack
 
 import pandas as pd
 
+from nn_assets.market.facts.bitemporal import Kind
 from nn_assets.operations.stores import Stores
 from nn_assets.store.lake.parts import Selection
 
@@ -23,6 +24,8 @@ __all__ = [
     "RAW_BARS",
     "RAW_INTRADAY",
     "UNIVERSE",
+    "as_told",
+    "contradicted",
     "versions_of",
 ]
 
@@ -46,3 +49,26 @@ def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[S
     there = stores.lake.segments(strategy, table)
     found = read() if selection or not there else stores.newest(("versions", strategy, table), there, read)
     return stores.ledger.mended().of_versions(found)
+
+
+def contradicted(stores: Stores, strategy: str, table: str) -> pd.DataFrame | None:
+    """What contradicted versions of a table were told, as it was put into quarantine; None where there is none."""
+    name = f"{table}_contradicted"
+    return versions_of(stores, strategy, name) if stores.lake.segments(strategy, name) else None
+
+
+def as_told(
+    stores: Stores, strategy: str, table: str, kind: Kind, known: pd.DataFrame, versions: pd.DataFrame
+) -> pd.DataFrame:
+    """Give what is known with what contradicted versions were told in their place, so that cleaning can name it.
+
+    Parameters
+    ----------
+    known : DataFrame
+        What ``kind.as_of`` gave of ``versions``: every version stored. Older homes have there what those were told.
+    """
+    silent = known.loc[kind.without_values(known), "symbol"].unique()
+    if not len(silent):
+        return known
+    told = [contradicted(stores, strategy, table), versions[versions["symbol"].isin(silent)]]
+    return kind.with_contents(known, pd.concat(told, ignore_index=True))

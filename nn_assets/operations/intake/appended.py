@@ -11,10 +11,10 @@ import pandas as pd
 from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions
 from nn_assets.market.facts.said_before import new_versions_of_files
-from nn_assets.operations.asof.stored import versions_of
+from nn_assets.operations.asof.stored import contradicted, versions_of
 from nn_assets.operations.stores import Stores
 
-__all__ = ["append_versions", "compare_bars"]
+__all__ = ["append_contradicted", "append_versions", "compare_bars"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -54,7 +54,18 @@ def compare_bars(
     if taken_before is None:
         fresh, counted = new_versions(stored, delivered, stated=stated)
         return stored, fresh, delivered.iloc[:0], counted
-    return stored, *new_versions_of_files(stored, delivered, taken_before, stated=stated)
+    contents = contradicted(stores, strategy, table)
+    return stored, *new_versions_of_files(stored, delivered, taken_before, stated=stated, contents=contents)
+
+
+def append_contradicted(stores: Stores, strategy: str, table: str, contents: pd.DataFrame) -> None:
+    """Put into quarantine what contradicted versions were told, as far as it is not there; before the versions."""
+    if contents.empty:
+        return
+    on_record = contradicted(stores, strategy, table)
+    both = contents if on_record is None else pd.concat([on_record, contents], ignore_index=True)
+    told = both.drop_duplicates([name for name in both.columns if name != "ingested_at"])
+    append_versions(stores, strategy, f"{table}_contradicted", told.iloc[len(both) - len(contents) :])
 
 
 def append_versions(stores: Stores, strategy: str, table: str, *added: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.market.facts.bars import RevisionCount, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
@@ -23,6 +24,7 @@ from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.market.quality.notices import Notice, widest_first
 from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
 from nn_assets.operations.asof.decisions import last_decided_session
+from nn_assets.operations.asof.stored import as_told
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.edited import require_stages
@@ -35,7 +37,7 @@ from nn_assets.operations.intake.actions import (
     delisted,
     new_actions,
 )
-from nn_assets.operations.intake.appended import append_versions, compare_bars
+from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.intraday import intraday_notices
@@ -159,8 +161,11 @@ def _append_new(
     stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     history.require_bars()
     stored, fresh, words, counted = compare_bars(history.stores, name, RAW_BARS, stamped, taken_before, stated=stated)
+    contents = counted.contradicted
     if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
+        contents = _in_place_of_refused(history, stored, stamped, contents) if len(contents) else contents
+    append_contradicted(history.stores, name, RAW_BARS, contents)
     append_versions(history.stores, name, RAW_BARS, fresh, words)
     return counted
 
@@ -183,7 +188,6 @@ class Audited:
 
     cleaned: Cleaned
     report: GateReport
-    versions: pd.DataFrame
 
 
 def audit_bars(history: History) -> Audited:
@@ -200,7 +204,8 @@ def audit_bars(history: History) -> Audited:
     if known.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    cleaned = clean(known, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
+    told = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
+    cleaned = clean(told, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
     symbols = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     due = current_members(history.strategy, history.membership_versions, symbols, history.last_session)
     report = inspect(
@@ -212,7 +217,7 @@ def audit_bars(history: History) -> Audited:
         delisted=delisted(history),
         members=history.members(history.axis, due),
     )
-    return Audited(cleaned, _with_the_end_to_state(history, cleaned, report), known)
+    return Audited(cleaned, _with_the_end_to_state(history, cleaned, report))
 
 
 def _with_the_end_to_state(history: History, cleaned: Cleaned, report: GateReport) -> GateReport:

@@ -14,7 +14,7 @@ from nn_assets.errors import SourceError
 from nn_assets.market.facts.bars import RevisionCount, with_assumed_known_at
 from nn_assets.operations.asof.stored import COMPARED
 from nn_assets.operations.history import History
-from nn_assets.operations.intake.appended import append_versions, compare_bars
+from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.sources import source_named
 from nn_assets.sources.protocol import cut_to
@@ -86,5 +86,6 @@ def _append_new(
         late = stamped["session"] <= decided_to
         stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
     _, fresh, words, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, stated=stated)
+    append_contradicted(history.stores, name, COMPARED, counted.contradicted)
     append_versions(history.stores, name, COMPARED, fresh, words)
     return counted

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nn_assets.errors import PublicationError
 from nn_assets.frames import INTRADAY_VERSIONS, empty
-from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount
 from nn_assets.market.facts.intraday import (
     SessionBars,
     intraday_as_of,
@@ -23,10 +23,10 @@ from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_in
 from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.halts import INTRADAY_GATE
-from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of
+from nn_assets.operations.asof.stored import RAW_INTRADAY, as_told, versions_of
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
-from nn_assets.operations.intake.appended import append_versions
+from nn_assets.operations.intake.appended import append_contradicted, append_versions
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import checked_selection
@@ -93,6 +93,7 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     if strategy.market.symbols:
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
     fresh, counted = new_intraday(_versions(history), stamped[wanted].reset_index(drop=True))
+    append_contradicted(history.stores, strategy.name, RAW_INTRADAY, counted.contradicted)
     append_versions(history.stores, strategy.name, RAW_INTRADAY, fresh)
     return counted, len(delivered), int((~wanted).sum())
 
@@ -117,7 +118,8 @@ def audit_intraday(history: History) -> AuditedIntraday:
     strategy, settings = history.strategy, _settings(history)
     market = strategy.market
     seen_at = seen_until(market, history.last_session, now_utc())
-    known = intraday_as_of(_versions(history), seen_at)
+    versions = _versions(history)
+    known = intraday_as_of(versions, seen_at)
     if known.empty:
         raise PublicationError(
             expected=f"intraday bars from {market.history_starts} to {history.last_session.date()}",
@@ -125,6 +127,7 @@ def audit_intraday(history: History) -> AuditedIntraday:
             remedy=f"deliver bars of these sessions, then nn-assets check --strategy {strategy.name}",
             strategy=strategy.name,
         )
+    known = as_told(history.stores, strategy.name, RAW_INTRADAY, INTRADAY_FACTS, known, versions)
     cleaned = clean_intraday(known, market.calendar, settings, strategy.cleaning, seen_at=seen_at)
     report = inspect_intraday(cleaned, market.symbols, settings, strategy.gate)
     return AuditedIntraday(cleaned, report, session_bars(cleaned.bars, market.calendar, settings))

@@ -50,6 +50,7 @@ def told_of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
         "revised": counted.revised,
         "confirmed": counted.confirmed,
         "unchanged": counted.unchanged,
+        "equal_rows": counted.equal_rows,
         "most_revised_symbols": counted.most_revised(),
         "actions": stored_actions(history),
         "actions_added": ingested.actions.added,
@@ -140,6 +141,7 @@ def told_of_intraday_intake(counted: RevisionCount, delivered: int, left_out: in
         "added": counted.added,
         "revised": counted.revised,
         "unchanged": counted.unchanged,
+        "equal_rows": counted.equal_rows,
     }
 
 

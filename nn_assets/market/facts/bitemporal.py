@@ -1,0 +1,420 @@
+"""The core of every table of facts with versions: which one is in force, and what a delivery adds.
+
+A *version* is what was said of one fact as of one ``known_at``, in one row. Versions of a fact follow one another by
+``known_at``, then by ``ingested_at``. A ``known_at`` that the source states is kept: such a version finds its place by
+it, whenever it arrives. Any other is assumed, and holds for the first version of a fact alone; a later one that differs
+is known from its arrival.
+
+Contradictions are judged here, on arrival: where one version is told in two ways, it becomes one row without values,
+and what it was told goes to quarantine. Which of them came first shows nowhere. Tables written before have such
+versions in several rows; they are read as if they had been judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.frames import QUOTES
+from nn_assets.frames.contract import PRICES
+from nn_assets.market.facts.arrival import following
+
+__all__ = [
+    "ACTION_FACTS",
+    "BAR_FACTS",
+    "INTRADAY_FACTS",
+    "MEMBERSHIP_FACTS",
+    "SERIES_FACTS",
+    "BoolArray",
+    "Kind",
+    "RevisionCount",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_MOMENTS = ["known_at", "ingested_at"]
+_EARLIEST = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class RevisionCount:
+    """What a delivery held, counted in versions: one for each fact and moment of its own.
+
+    ``added`` facts were not stored before; ``revised`` ones differ from the version in force before them; ``confirmed``
+    ones repeat a version stored before it could be known (a bar taken in before its session's close); ``unchanged``
+    ones say nothing new. No part of equality are ``revised_by_symbol``; ``equal_rows``, rows that say what another row
+    of their version says; and ``contradicted``, the rows of versions that were told in two ways, for quarantine.
+    """
+
+    added: int = 0
+    revised: int = 0
+    confirmed: int = 0
+    unchanged: int = 0
+    revised_by_symbol: dict[str, int] = field(default_factory=dict, compare=False)
+    equal_rows: int = field(default=0, compare=False)
+    contradicted: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False, repr=False)
+
+    def __add__(self, other: RevisionCount) -> RevisionCount:
+        by_symbol = dict(self.revised_by_symbol)
+        for symbol, count in other.revised_by_symbol.items():
+            by_symbol[symbol] = by_symbol.get(symbol, 0) + count
+        told = [each.contradicted for each in (self, other) if len(each.contradicted)]
+        return RevisionCount(
+            self.added + other.added,
+            self.revised + other.revised,
+            self.confirmed + other.confirmed,
+            self.unchanged + other.unchanged,
+            by_symbol,
+            self.equal_rows + other.equal_rows,
+            pd.concat(told, ignore_index=True) if told else pd.DataFrame(),
+        )
+
+    def most_revised(self, count: int = 10) -> dict[str, int]:
+        """Symbols with the most revised bars, most first, ties by name."""
+        ordered = sorted(self.revised_by_symbol.items(), key=lambda each: (-each[1], each[0]))
+        return dict(ordered[:count])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of facts: what names one, and what a version says of it.
+
+    Frames of versions hold these columns, ``symbol``, ``source``, ``known_at`` and ``ingested_at`` (UTC), in any order
+    of rows. A value that is missing equals one that is missing.
+
+    Attributes
+    ----------
+    key, values : tuple of str
+        Columns; values are numbers or days.
+    unjudged : bool
+        Whether rows are stored as they come: a version may then be told in two ways, and one taken in before it could
+        be known is confirmed by what repeats it. Other kinds are judged, or refused, before.
+    """
+
+    key: tuple[str, ...]
+    values: tuple[str, ...]
+    unjudged: bool = False
+
+    # --- what is in force ------------------------------------------------------------------------------
+
+    def as_of(
+        self, versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+    ) -> pd.DataFrame:
+        """Give the facts as they were known at a moment: one row each, the version known last, in the order stored.
+
+        Parameters
+        ----------
+        versions : DataFrame
+        moment : Timestamp, UTC
+            Only versions with known_at <= moment count.
+        ingested_by : Timestamp, UTC, optional
+            Only versions stored by then count: for replaying a decision on record.
+
+        Returns
+        -------
+        DataFrame
+            Of versions that say the same, one after the other, the first: it is known since then. One that contradicts
+            itself has NaN for its values.
+        """
+        visible = versions["known_at"] <= moment
+        if ingested_by is not None:
+            visible &= versions["ingested_at"] <= ingested_by
+        return self.newest(versions[visible])
+
+    def newest(self, versions: pd.DataFrame) -> pd.DataFrame:
+        """The version in force of each fact; see :meth:`as_of`."""
+        places, torn = self._newest(versions, _codes(versions, self.key))
+        return self._blank(versions.iloc[places], torn)
+
+    def one_row_each(self, versions: pd.DataFrame) -> pd.DataFrame:
+        """Every version in one row, those that tables written before have in several too; NaN where it contradicts."""
+        if versions.empty:
+            return versions
+        chain = _Chain.of(self, versions, _codes(versions, self.key))
+        return self._blank(versions.iloc[chain.row], chain.torn)
+
+    def repeats(self, versions: pd.DataFrame) -> BoolArray:
+        """Rows of versions that say what the version known before them said, and was in hand by then.
+
+        A version taken in before it could be known is no predecessor: what repeats it confirms it.
+        """
+        found = np.zeros(len(versions), dtype=bool)
+        keys = _codes(versions, self.key)
+        several = np.flatnonzero(_several(keys))
+        if len(several):
+            chain = _Chain.of(self, versions.iloc[several], keys[several])
+            found[several] = chain.repeats[chain.version]
+        return found
+
+    def without_values(self, rows: pd.DataFrame) -> BoolArray:
+        """Rows that say nothing: contradicted versions, and what came without a value."""
+        return np.asarray(np.isnan(self.numbers(rows)).all(axis=1))
+
+    def with_contents(self, rows: pd.DataFrame, contents: pd.DataFrame) -> pd.DataFrame:
+        """Rows, with what each contradicted version was told in its place, where that is on record.
+
+        Parameters
+        ----------
+        rows, contents : DataFrame
+            Of the same columns; ``contents`` may hold other versions too, and the same twice.
+        """
+        silent, version = self.without_values(rows), [*self.key, "known_at"]
+        broken, told = (pd.MultiIndex.from_frame(each[version]) for each in (rows[silent], contents))
+        put = contents[told.isin(broken) & ~self.without_values(contents)]
+        apart = put.drop_duplicates([*version, *self.values])
+        broken = pd.MultiIndex.from_frame(apart.loc[apart.duplicated(version), version])
+        of_rows, of_put = (pd.MultiIndex.from_frame(each[version]).isin(broken) for each in (rows, put))
+        told = put[of_put].drop_duplicates([*version, *self.values, "source"])
+        return pd.concat([rows[~of_rows], told], ignore_index=True)
+
+    # --- what a delivery adds --------------------------------------------------------------------------
+
+    def added(
+        self, stored: pd.DataFrame, delivered: pd.DataFrame, stated: BoolArray | None = None
+    ) -> tuple[pd.DataFrame, RevisionCount]:
+        """Find what a delivery adds to the versions stored.
+
+        Parameters
+        ----------
+        stored : DataFrame
+            Every version so far of the facts delivered; others change nothing.
+        delivered : DataFrame
+            One delivery, moments filled in.
+        stated : array of bool, shape (rows delivered,), optional
+            Rows whose ``known_at`` is kept, whatever is on record; none when left out.
+
+        Returns
+        -------
+        DataFrame
+            The rows to append, one a version; redelivering the same, in whatever order, gives none. What is known from
+            its arrival is stamped after the version stored before, whatever the clock says.
+        RevisionCount
+        """
+        if stated is None or not stated.any():
+            return self._arrived(stored, delivered)
+        placed, counted = self._placed(stored, delivered[stated])
+        if stated.all():
+            return placed, counted
+        rest, also = self._arrived(pd.concat([stored, placed], ignore_index=True), delivered[~stated])
+        return pd.concat([placed, rest], ignore_index=True), counted + also
+
+    def _arrived(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
+        """What a delivery adds whose moments are assumed."""
+        keys, of_delivered = _codes_of_both(stored, delivered, self.key)
+        one, broken, equal_rows = self._one_each(delivered, of_delivered)
+        new, key_of = self._blank(delivered.iloc[one], broken[one]), of_delivered[one]
+        places, torn = self._newest(stored, keys)
+        old = self._blank(stored.iloc[places], torn)
+        size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
+        before = _placed_at(keys[places], size)[key_of]
+        known, arrived = (np.append(_nanoseconds(old[name]), _EARLIEST)[before] for name in _MOMENTS)
+        there = before >= 0
+        same = there & _same(self.numbers(new), self._numbers_at(self.numbers(old), before))
+        # Confirmed only by what arrives when the version could be known.
+        early = self.unjudged & (known > arrived) & (_nanoseconds(new["ingested_at"]) >= known)
+        fresh = ~same | early
+        last = np.full(size, _EARLIEST)
+        np.maximum.at(last, keys, _nanoseconds(stored["ingested_at"]))
+        stored_at = pd.Series(pd.DatetimeIndex(last[key_of], tz="UTC"), index=new.index).where(there)
+        new = new.assign(ingested_at=following(new["ingested_at"], stored_at))
+        new["known_at"] = new["known_at"].where(~there, new[_MOMENTS].max(axis=1))
+        known = np.where(fresh, _nanoseconds(new["known_at"]), known)
+        of_new = _placed_at(key_of, size)[of_delivered[broken]]
+        contents = delivered[broken].assign(
+            known_at=pd.DatetimeIndex(known[of_new], tz="UTC"), ingested_at=new["ingested_at"].array[of_new]
+        )
+        counted = _counted(new, ~there, there & ~same, same & early, equal_rows, contents)
+        return (new if fresh.all() else new[fresh]), counted
+
+    def _placed(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
+        """What a delivery adds whose moments are stated: versions that are not there, and contradictions of some.
+
+        A version stored before it could be known is no predecessor: one that comes later takes its place.
+        """
+        keys, of_delivered = _codes_of_both(stored, delivered, self.key)
+        moments, versions = _codes_of_both(stored, delivered, [*self.key, "known_at"])
+        one, torn, equal_rows = self._one_each(delivered, versions)
+        new, version = self._blank(delivered.iloc[one], torn[one]), versions[one]
+        chain = _Chain.of(self, stored, keys)
+        size = int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1
+        held = _placed_at(moments[chain.row], size)[version]
+        there, ripe = held >= 0, np.append(chain.held, False)[held]
+        says, said = self.numbers(new), self._numbers_at(chain.values, held)
+        in_time = _nanoseconds(new["ingested_at"]) >= _nanoseconds(new["known_at"])
+        differs = ripe & ~_same(says, said)
+        broken = differs & ~np.isnan(said).all(axis=1)
+        fresh = ~there | broken | (there & ~ripe & (in_time | ~_same(says, said)))
+        stored_rows = stored.iloc[chain.row[held[broken]]]
+        before = pd.Series(pd.NaT, index=new.index, dtype=stored["ingested_at"].dtype)
+        before[broken] = stored_rows["ingested_at"].array
+        whole = _Chain.of(self, pd.concat([stored, new], ignore_index=True), np.append(keys, of_delivered[one]))
+        at = whole.version[len(stored) :]
+        first = np.append(True, whole.key[1:] != whole.key[:-1])[at]
+        added = first & ~np.isin(whole.key[at], keys)
+        # Beside the version before it, or after it where it is the first, or stored of its own moment.
+        beside = self._numbers_at(whole.values, np.where(first, at + 1, at - 1))
+        revised = ~added & ~_same(says, np.where(there[:, None], said, beside))
+        torn |= np.isin(versions, version[differs])
+        contents = pd.concat([stored_rows, delivered[torn]], ignore_index=True)
+        counted = _counted(new, added, revised, np.zeros(len(new), dtype=bool), equal_rows, contents)
+        return self._blank(new.assign(ingested_at=following(new["ingested_at"], before)), broken)[fresh], counted
+
+    # --- rows of one version --------------------------------------------------------------------------
+
+    def numbers(self, rows: pd.DataFrame) -> FloatArray:
+        """What rows say, shape (rows, values): days as nanoseconds, which are whole in a float; NaN for missing."""
+        said = np.empty((len(rows), len(self.values)))
+        for column, name in enumerate(self.values):
+            values = rows[name].to_numpy()
+            if values.dtype.kind == "M":
+                missing, values = np.isnat(values), values.astype("datetime64[ns]").astype(np.int64).astype(np.float64)
+                values[missing] = np.nan
+            said[:, column] = values
+        return said
+
+    def _numbers_at(self, values: FloatArray, places: IntArray) -> FloatArray:
+        """What rows say at some places, NaN where there is none: at -1 and after the last."""
+        return np.vstack([values, np.full((1, len(self.values)), np.nan)])[places]
+
+    def _newest(self, versions: pd.DataFrame, keys: IntArray) -> tuple[IntArray, BoolArray]:
+        """Places of the versions in force, ascending, and which of them contradict themselves."""
+        several = _several(keys)
+        places = np.flatnonzero(~several).astype(np.int64)
+        torn = np.zeros(len(places), dtype=bool)
+        if len(places) == len(keys):
+            return places, torn
+        some = np.flatnonzero(several)
+        chain = _Chain.of(self, versions.iloc[some], keys[some])
+        newest = chain.newest()
+        places, torn = np.append(places, some[chain.row[newest]]), np.append(torn, chain.torn[newest])
+        order = np.argsort(places)
+        return places[order], torn[order]
+
+    def _one_each(self, rows: pd.DataFrame, versions: IntArray) -> tuple[IntArray, BoolArray, int]:
+        """Place of a row of each version, ascending; rows of versions told in two ways; and how many repeat another.
+
+        Of rows that say the same it is that of the first source by name.
+        """
+        several, torn = _several(versions), np.zeros(len(rows), dtype=bool)
+        some = rows.loc[several, [*self.values, "source"]].assign(version=versions[several], at=np.flatnonzero(several))
+        some = some.sort_values([*self.values, "source"], kind="stable")
+        apart = some.drop_duplicates(["version", *self.values])
+        torn[several] = np.isin(versions[several], apart.loc[apart.duplicated("version"), "version"])
+        first = apart.drop_duplicates("version")["at"].to_numpy()
+        return np.sort(np.append(np.flatnonzero(~several), first)), torn, len(some) - len(apart)
+
+    def _blank(self, rows: pd.DataFrame, torn: BoolArray) -> pd.DataFrame:
+        """Rows, without values where they contradict themselves."""
+        if not torn.any():
+            return rows
+        return rows.assign(**{name: rows[name].mask(torn) for name in self.values})
+
+
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """Versions, by fact and then by ``known_at``; arrays of shape (versions,) but for ``version``."""
+
+    row: IntArray  # place of the row that stands for each
+    key: IntArray
+    values: FloatArray  # (versions, values); NaN where it contradicts itself
+    torn: BoolArray
+    held: BoolArray  # whether it was told in time to be known when it is
+    repeats: BoolArray  # whether it says what the one before it said, and that one was held, from its first row on
+    version: IntArray  # (rows,) of each row
+
+    @classmethod
+    def of(cls, kind: Kind, rows: pd.DataFrame, keys: IntArray) -> _Chain:
+        """Put rows in order.
+
+        Rows of one moment that were taken in before it yield to those taken in later; of the others none does, since
+        nobody can say which of them was right.
+        """
+        known, arrived = _nanoseconds(rows["known_at"]), _nanoseconds(rows["ingested_at"])
+        order = np.lexsort((arrived, known, keys))
+        key, known, arrived = keys[order], known[order], arrived[order]
+        begins = np.ones(len(order), dtype=bool)
+        begins[1:] = (key[1:] != key[:-1]) | (known[1:] != known[:-1])
+        start, number = np.flatnonzero(begins), np.cumsum(begins) - 1
+        end = np.append(start[1:], len(order))[: len(start)] - 1
+        ripe, values = arrived >= known, kind.numbers(rows)[order]
+        counts = ripe | (~ripe[end][number] & (arrived == arrived[end][number]))
+        if kind.unjudged:
+            place = start + np.bincount(number[~counts], minlength=len(start))
+            apart = ~begins[1:] & counts[:-1] & ~_same(values[1:], values[:-1])
+            torn = np.bincount(number[1:][apart], minlength=len(start)) > 0
+        else:
+            place, torn = end, np.zeros(len(start), dtype=bool)
+        said = np.where(torn[:, None], np.nan, values[place])
+        repeats = np.zeros(len(start), dtype=bool)
+        repeats[1:] = (key[start][1:] == key[start][:-1]) & _same(said[1:], said[:-1]) & ripe[start][:-1]
+        version = np.empty(len(order), dtype=np.int64)
+        version[order] = number
+        return cls(order[place].astype(np.int64), key[start], said, torn, ripe[end], repeats, version)
+
+    def newest(self) -> IntArray:
+        """The version in force of each fact: the first of the last that say the same."""
+        first = np.maximum.accumulate(np.where(self.repeats, 0, np.arange(len(self.row))))
+        return first[np.append(self.key[1:] != self.key[:-1], True)[: len(self.row)]]
+
+
+def _counted(
+    new: pd.DataFrame,
+    added: BoolArray,
+    revised: BoolArray,
+    confirmed: BoolArray,
+    equal_rows: int,
+    contradicted: pd.DataFrame,
+) -> RevisionCount:
+    by_symbol = {str(symbol): int(count) for symbol, count in new["symbol"][revised].value_counts().items()}
+    unchanged = ~(added | revised | confirmed)
+    sums = int(added.sum()), int(revised.sum()), int(confirmed.sum()), int(unchanged.sum())
+    return RevisionCount(*sums, by_symbol, equal_rows, contradicted)
+
+
+def _same(left: FloatArray, right: FloatArray) -> BoolArray:
+    """Rows that say the same, (rows,)."""
+    return np.asarray(((left == right) | (np.isnan(left) & np.isnan(right))).all(axis=1))
+
+
+def _nanoseconds(moments: pd.Series) -> IntArray:
+    return moments.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+
+
+def _placed_at(codes: IntArray, size: int) -> IntArray:
+    """Where each code below ``size`` stands, -1 for one that does not."""
+    at = np.full(size, -1, dtype=np.int64)
+    at[codes] = np.arange(len(codes))
+    return at
+
+
+def _several(codes: IntArray) -> BoolArray:
+    """Places whose code stands at others too."""
+    return np.asarray(np.bincount(codes)[codes] > 1) if len(codes) else np.zeros(0, dtype=bool)
+
+
+def _codes_of_both(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) -> tuple[IntArray, IntArray]:
+    named = list(columns)
+    codes = _codes(pd.concat([first[named], second[named]], ignore_index=True), columns)
+    return codes[: len(first)], codes[len(first) :]
+
+
+def _codes(rows: pd.DataFrame, columns: Sequence[str]) -> IntArray:
+    """One code a row, from 0 on: equal exactly where all columns are."""
+    codes = pd.factorize(rows[columns[0]])[0].astype(np.int64)
+    for name in columns[1:]:
+        part, distinct = pd.factorize(rows[name])
+        codes = pd.factorize(codes * max(len(distinct), 1) + part)[0].astype(np.int64)
+    return codes
+
+
+BAR_FACTS = Kind(("symbol", "session"), (*PRICES, "volume"), unjudged=True)
+INTRADAY_FACTS = Kind(("symbol", "bar_at"), (*PRICES, "volume", *QUOTES), unjudged=True)
+ACTION_FACTS = Kind(("symbol", "ex_session", "kind"), ("value",))
+SERIES_FACTS = Kind(("name", "symbol", "observed_at"), ("value",))
+MEMBERSHIP_FACTS = Kind(("universe", "symbol", "member_from"), ("member_to",))
