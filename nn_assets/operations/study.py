@@ -82,8 +82,10 @@ class StudyResult:
 
     @property
     def standing_alarms(self) -> tuple[LeakAlarm, ...]:
-        """Figures of the whole record that are too good to be true, and that nobody released."""
-        return tuple(each for each in self.study.figures.alarms if each.name not in self.terms.released)
+        """Figures that are too good to be true, of the whole record or at the last look, and that nobody released."""
+        figures, stopped = self.study.figures, self.last.verdict.standing
+        found = [each for each in figures.alarms if each.name not in self.terms.released]
+        return (*found, *(each for each in self.last.figures.doubts if each.name in stopped))
 
     @property
     def measured(self) -> bool:
