@@ -132,10 +132,11 @@ def fit_calibration(
 
     Rows weigh 2^(-age / half-life), and all of them together n effective outcomes
     (:func:`~nn_assets.learning.evidence.effective_outcomes` of hits, a hit being a score above zero before a 1 or
-    below before a 0; above the session's median or below it where labels are relative). The prior is worth ``prior_outcomes`` more of the same scores, whose outcomes are the base
-    rate q whatever the score: slope 0 around q. Both together are a logistic regression on the targets
-    y* = (n y + n0 q) / (n + n0), so that without evidence every forecast is q, and the slope is about n / (n + n0)
-    of what the record alone says (data augmentation priors: Bedrick, Christensen and Johnson 1996, section 2).
+    below before a 0; where labels are relative, above the session's median or below it). The prior is worth
+    ``prior_outcomes`` more of the same scores, whose outcomes are the base rate q whatever the score: slope 0 around
+    q. Both together are a logistic regression on the targets y* = (n y + n0 q) / (n + n0), so that without evidence
+    every forecast is q, and the slope is about n / (n + n0) of what the record alone says (data augmentation priors:
+    Bedrick, Christensen and Johnson 1996, section 2).
     q is the share of ones among all labels there are, with a forecast or not, by Laplace's rule.
 
     Parameters

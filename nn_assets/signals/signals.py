@@ -94,8 +94,9 @@ def outcome_statistics(
 
     An outcome is the label's own return over sigma x sqrt(h), sigma the name's volatility as forecast at the
     decision, taken in the direction that the forecast took: long above one half, short below, none at exactly one
-    half; where labels are relative, one half is the session's median forecast. So a calm name and a wild one share their statistics, and each gets its own win and loss from them. A win
-    is an outcome above zero; an outcome of exactly zero counts as a loss of size zero, as the label counts it.
+    half; where labels are relative, the session's median forecast takes the place of one half. So a calm name and a
+    wild one share their statistics, and each gets its own win and loss from them. A win is an outcome above zero; an
+    outcome of exactly zero counts as a loss of size zero, as the label counts it.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ def test_the_count_is_the_one_that_the_truth_of_a_simulation_has(
 
 
 def test_hits_that_are_the_same_in_every_session_are_worth_what_overlap_and_names_allow() -> None:
-    """Six of twelve names are right in each of 120 sessions, labels of 20: nothing varies, and 120 x 12 / 20 is left."""
+    """Six of twelve names are right in each of 120 sessions, labels of 20: nothing varies; 120 x 12 / 20."""
     found = effective_outcomes([6] * 120, [12] * 120, 20)
     assert found[-1] == pytest.approx(72.0)
     assert (found <= np.arange(1, 121) * 12 / 20 + 1e-9).all()
