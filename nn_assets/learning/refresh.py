@@ -38,8 +38,6 @@ def check_refresh(
     labels: Labels,
     tolerance: float,
     horizon_sessions: int,
-    *,
-    relative: bool = False,
 ) -> RefreshCheck:
     """Compare calibrated losses on the newest purged slice: the candidate's calibration rows.
 
@@ -55,8 +53,6 @@ def check_refresh(
         The candidate's loss may exceed the incumbent's by this fraction.
     horizon_sessions : int
         Sessions that one label spans.
-    relative : bool
-        Whether labels are relative to the cross-section.
 
     Returns
     -------
@@ -82,7 +78,6 @@ def check_refresh(
         horizon_sessions=horizon_sessions,
         half_life_sessions=np.inf,
         prior_outcomes=0.0,
-        relative=relative,
     )
     losses = [log_loss(calibration.apply(score[known]), targets[known]) for score in (new, old)]
     accepted = losses[0] <= losses[1] * (1.0 + tolerance)

@@ -139,10 +139,8 @@ def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, st
     if incumbent is None:
         return RefreshCheck(accepted=True, reason="the first model of the record")
     tolerance = strategy.walk_forward.refresh_tolerance_fraction
-    label, cut = strategy.label, due.cut
-    return check_refresh(
-        candidate, incumbent, cut.cube, cut.labels, tolerance, label.horizon_sessions, relative=label.is_relative
-    )
+    horizon = strategy.label.horizon_sessions
+    return check_refresh(candidate, incumbent, due.cut.cube, due.cut.labels, tolerance, horizon)
 
 
 def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: int, tell: Told) -> dict[str, str]:
