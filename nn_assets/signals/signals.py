@@ -87,8 +87,7 @@ def outcome_statistics(
     realised_row: npt.ArrayLike,
     volatility: FloatArray,
     horizon_sessions: int,
-    *,
-    relative: bool = False,
+    relative: bool = False,  # noqa: FBT001, FBT002
 ) -> OutcomeStatistics:
     """Mean win, mean loss and number of outcomes known at every row.
 
