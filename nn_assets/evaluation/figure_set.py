@@ -94,8 +94,9 @@ class StudyFigures:
 
     ``total`` is keyed by estimator or yardstick; ``folds`` by the month of the model in force and then
     by estimator; ``regimes`` by regime and then by estimator. ``alarms`` are figures too good to be
-    true; ``remarks`` say how the network stands against what is beside it; ``smallest_effect`` is the
-    network's excess over chance that is worth finding.
+    true, ``doubts`` those above the same levels that are not surely above chance: no signal is found on them;
+    ``remarks`` say how the network stands against what is beside it; ``smallest_effect`` is the network's excess over
+    chance that is worth finding.
     """
 
     total: Mapping[str, Figures]
@@ -107,6 +108,7 @@ class StudyFigures:
     trials: int
     smallest_effect: SmallestEffect
     alarms: tuple[LeakAlarm, ...] = ()
+    doubts: tuple[LeakAlarm, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property
@@ -144,7 +146,7 @@ class StudyFigures:
         grouped = {"total", "folds", "regimes"}
         rest: dict[str, Any] = {key: value for key, value in stored.items() if key not in grouped}
         rest["smallest_effect"] = SmallestEffect(**stored["smallest_effect"])
-        rest["alarms"] = tuple(LeakAlarm(**alarm) for alarm in stored["alarms"])
+        rest |= {key: tuple(LeakAlarm(**each) for each in stored.get(key, ())) for key in ("alarms", "doubts")}
         rest["remarks"] = tuple(stored["remarks"])
         return cls(
             total=_figures_by_estimator(stored["total"]),

@@ -47,7 +47,10 @@ it is already above 0.2.
 
 _FEW_INSTRUMENTS = 10
 _SURE = 0.01
-"""One-sided p-value that an alarm needs beside its figure: a short record of noise reaches any figure."""
+"""One-sided p-value below which a figure rings by itself: a short record of noise reaches any figure.
+
+One above its level and less sure rings where the verdict would find a signal all the same.
+"""
 
 _RIVALS = {"linear": "the linear model", "boosting": "boosting"}
 _BEATS = 0.05  # one-sided, over the rivals together
@@ -113,6 +116,7 @@ def study_figures(
         sessions_per_year=sessions_per_year,
         stated=stated_effect,
     )
+    too_good = list(_too_good(total, record.breadth))
     return StudyFigures(
         total=total,
         folds=_by(record.months, over) if by_fold else {},
@@ -122,7 +126,8 @@ def study_figures(
         symbols=record.breadth,
         trials=terms.trials,
         smallest_effect=effect,
-        alarms=_alarms(total, record.breadth),
+        alarms=tuple(alarm for alarm, sure in too_good if sure),
+        doubts=tuple(alarm for alarm, sure in too_good if not sure),
         remarks=_remarks(record, total, horizon_sessions),
     )
 
@@ -221,32 +226,33 @@ def _over_symbols(true: BooleanArray, complete: BooleanArray) -> FloatArray:
     return np.where(count > 0, (true & complete).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
-def _alarms(total: Mapping[str, Figures], symbols: int) -> tuple[LeakAlarm, ...]:
-    """Name every figure above its leak alarm, and surely above chance, for whoever makes forecasts."""
-    raised = []
+def _too_good(total: Mapping[str, Figures], symbols: int) -> Iterator[tuple[LeakAlarm, bool]]:
+    """Every figure above its leak alarm's level of whoever makes forecasts, and whether it is surely above chance."""
     for name, figures in total.items():
-        if figures.forecasts == 0:
-            continue
-        for key, told in _too_good(figures, symbols):
-            raised.append(LeakAlarm(name, key, f"{name}: {told}; look for a leak before belief"))
-    return tuple(raised)
+        for key, told, sure in _above_level(figures, symbols) if figures.forecasts else ():
+            yield LeakAlarm(name, key, f"{name}: {told}; look for a leak before belief"), sure
 
 
-def _too_good(figures: Figures, symbols: int) -> Iterator[tuple[str, str]]:
+def _above_level(figures: Figures, symbols: int) -> Iterator[tuple[str, str, bool]]:
     over, ic = figures.tests["accuracy"], figures.tests["rank_ic"]
-    if _surely_above(over, LEAK_ALARMS["accuracy"]):
+    if _above(over.estimate, "accuracy"):
         base = f"its base rate {figures.base_accuracy:.3f}"
-        yield "accuracy", f"accuracy {figures.accuracy:.3f} is more than {LEAK_ALARMS['accuracy']:g} above {base}"
-    if symbols >= CROSS_SECTION and _surely_above(ic, LEAK_ALARMS["rank_ic"]):
-        yield "rank IC", f"rank IC {ic.estimate:.3f} is above {LEAK_ALARMS['rank_ic']:g}"
-    sharpe, sure = figures.sharpe_net, figures.probabilistic_sharpe
-    few = symbols <= _FEW_INSTRUMENTS
-    if few and sharpe is not None and sharpe > LEAK_ALARMS["sharpe_net"] and sure is not None and sure > 1.0 - _SURE:
-        yield "net Sharpe", f"net Sharpe {sharpe:.3f} is above {LEAK_ALARMS['sharpe_net']:g}"
+        told = f"accuracy {figures.accuracy:.3f} is more than {LEAK_ALARMS['accuracy']:g} above {base}"
+        yield "accuracy", told, _sure(over.p_value)
+    if symbols >= CROSS_SECTION and _above(ic.estimate, "rank_ic"):
+        yield "rank IC", f"rank IC {ic.estimate:.3f} is above {LEAK_ALARMS['rank_ic']:g}", _sure(ic.p_value)
+    if symbols <= _FEW_INSTRUMENTS and _above(figures.sharpe_net, "sharpe_net"):
+        positive = figures.probabilistic_sharpe
+        sure = _sure(None if positive is None else 1.0 - positive)
+        yield "net Sharpe", f"net Sharpe {figures.sharpe_net:.3f} is above {LEAK_ALARMS['sharpe_net']:g}", sure
 
 
-def _surely_above(test: MeanTest, limit: float) -> bool:
-    return test.estimate is not None and test.estimate > limit and test.p_value is not None and test.p_value < _SURE
+def _above(figure: float | None, name: str) -> bool:
+    return figure is not None and figure > LEAK_ALARMS[name]
+
+
+def _sure(p_value: float | None) -> bool:
+    return p_value is not None and p_value < _SURE
 
 
 def _remarks(record: StudyRecord, total: Mapping[str, Figures], horizon: int) -> tuple[str, ...]:

@@ -131,6 +131,7 @@ def replay(
             scene.labels.realised_row,
             scene.market.volatility[: len(scene.labels.returns)],
             horizon,
+            strategy.label.is_relative,
         )
         watch = programme_watch(strategy, sessions_per_year, scene.market, scene.forecasts, scene.labels, outcomes)
         if state is None:

@@ -168,7 +168,8 @@ def verdict(
 
     In this order:
 
-    - *Leak alarm*: a figure too good to be true, of any estimator, that nobody released.
+    - *Leak alarm*: a figure too good to be true that nobody released: of any estimator where it is surely above
+      chance; of the one judged also where it is not, and a signal would be found.
     - *No edge found*: the one-sided 95% upper bound of the statistic, adjusted for looks and not for trials,
       lies below the smallest effect of interest.
     - *Edge found*: a signal, and a net deflated Sharpe ratio above 0.95.
@@ -221,6 +222,7 @@ class _Judge:
     ) -> None:
         self.figures, self.released = figures, released
         self.standing = [alarm for alarm in figures.alarms if alarm.name not in released]
+        self.doubts = [each for each in figures.doubts if each.estimator == estimator and each.name not in released]
         self.estimator = estimator
         self.judged: Figures | None = figures.total.get(estimator)
         self.trials = figures.trials if trials is None else max(trials, 1)
@@ -256,8 +258,7 @@ class _Judge:
 
     def verdict(self) -> Verdict:
         if self.standing:
-            why = "; ".join(map(str, self.standing))
-            return self._said("leak alarm", f"{why}. Until it is released no edge is found")
+            return self._alarmed()
         if self.look.estimate is None:
             return self._short("no session has both a forecast and a realised label")
         if not self.look.decides:
@@ -272,7 +273,14 @@ class _Judge:
             bound = f"its upper bound {self.chance + self.high:.4f} lies below the smallest effect of interest"
             return self._said("no edge found", f"{self._measured()}; {bound}, {self.chance + self.effect:.4f}")
         found = [look for look, level in zip(self.looks, self.levels, strict=True) if look.crosses(level)]
+        if found and self.doubts:
+            self.standing = self.doubts
+            return self._alarmed()
         return self._with_signal(found) if found else self._without_signal()
+
+    def _alarmed(self) -> Verdict:
+        why = "; ".join(map(str, self.standing))
+        return self._said("leak alarm", f"{why}. Until it is released no edge is found")
 
     def _test(self) -> MeanTest:
         test = _test_of(self.figures, self.estimator)
@@ -357,7 +365,7 @@ class _Judge:
 
     def _said(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
         effect = self.figures.smallest_effect
-        ringing = {alarm.name: str(alarm) for alarm in self.figures.alarms}
+        ringing = {alarm.name: str(alarm) for alarm in (*self.figures.alarms, *self.figures.doubts)}
         allows = self._allows(kind)
         if allows and kind != "edge found":
             reason += f"; trading goes on while the net deflated Sharpe is not below {DEFLATED_SHARPE_KEPT}"

@@ -137,7 +137,7 @@ def make_labels(
         realised candidates gets NaN instead.
     """
     forward = forward_returns(panel, label)
-    if label.kind == "direction_relative":
+    if label.is_relative:
         judged = forward if candidates is None else np.where(candidates, forward, np.nan)
         own = forward - _median_over_symbols(judged, panel.symbols)
     else:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from nn_assets.learning.evidence import effective_outcomes
+from nn_assets.learning.evidence import effective_outcomes, less_the_median
 
 __all__ = [
     "Calibration",
@@ -126,15 +126,17 @@ def fit_calibration(
     horizon_sessions: int,
     half_life_sessions: float,
     prior_outcomes: float,
+    relative: bool = False,
 ) -> Calibration:
     """Fit slope and intercept on every outcome of a record, its prior at the base rate.
 
     Rows weigh 2^(-age / half-life), and all of them together n effective outcomes
     (:func:`~nn_assets.learning.evidence.effective_outcomes` of hits, a hit being a score above zero before a 1 or
-    below before a 0). The prior is worth ``prior_outcomes`` more of the same scores, whose outcomes are the base
-    rate q whatever the score: slope 0 around q. Both together are a logistic regression on the targets
-    y* = (n y + n0 q) / (n + n0), so that without evidence every forecast is q, and the slope is about n / (n + n0)
-    of what the record alone says (data augmentation priors: Bedrick, Christensen and Johnson 1996, section 2).
+    below before a 0; where labels are relative, above the session's median or below it). The prior is worth
+    ``prior_outcomes`` more of the same scores, whose outcomes are the base rate q whatever the score: slope 0 around
+    q. Both together are a logistic regression on the targets y* = (n y + n0 q) / (n + n0), so that without evidence
+    every forecast is q, and the slope is about n / (n + n0) of what the record alone says (data augmentation priors:
+    Bedrick, Christensen and Johnson 1996, section 2).
     q is the share of ones among all labels there are, with a forecast or not, by Laplace's rule.
 
     Parameters
@@ -149,6 +151,8 @@ def fit_calibration(
         Age at which a row weighs half as much as the newest.
     prior_outcomes : float
         n0, effective outcomes that the prior is worth; less than 1 counts as 1.
+    relative : bool
+        Whether a label is one where the name did better than the cross-section's median.
 
     Returns
     -------
@@ -163,7 +167,8 @@ def fit_calibration(
     if count == 0:
         return Calibration(0.0, float(logit(long_run)), long_run, usual, 0, 0.0)
     by_bar = 2.0 ** (np.arange(len(score)) / half_life_sessions - len(score) / half_life_sessions)
-    told = _evidence(score, targets, known, by_bar, horizon_sessions)
+    side = less_the_median(np.where(known, score, np.nan)) if relative else score
+    told = _evidence(side, targets, known & (side != 0.0) if relative else known, by_bar, horizon_sessions)
     believed = told / (told + max(prior_outcomes, _LEAST_PRIOR_OUTCOMES))
     weight = np.broadcast_to(by_bar[:, None], score.shape)[known]
     weight = weight / weight.sum()
@@ -172,10 +177,12 @@ def fit_calibration(
     return Calibration(slope, intercept, float(np.sum(weight * aim)), usual, count, told)
 
 
-def _evidence(score: FloatArray, targets: FloatArray, known: BoolArray, by_bar: FloatArray, horizon: int) -> float:
-    right = known & ((score > 0.0) == (targets > 0.5))
+def _evidence(side: FloatArray, targets: FloatArray, known: BoolArray, by_bar: FloatArray, horizon: int) -> float:
+    right = known & ((side > 0.0) == (targets > 0.5))
     names = known.sum(axis=1)
     there = names > 0
+    if not there.any():
+        return 0.0  # no session's forecasts differ
     return float(effective_outcomes(right.sum(axis=1)[there], names[there], horizon, by_bar[there])[-1])
 
 

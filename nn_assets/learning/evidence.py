@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FEWEST_SESSIONS", "effective_outcomes", "sessions_needed"]
+__all__ = ["FEWEST_SESSIONS", "effective_outcomes", "less_the_median", "sessions_needed"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -17,11 +17,26 @@ FEWEST_SESSIONS = 60
 _HORIZONS = 6
 # The autocorrelation of labels that overlap by h falls to zero in a line; Bartlett weights up to 3 h keep 89% of it.
 _LAGS_PER_HORIZON = 3
+# Of what independent outcomes would have: a variance of so little is rounding.
+_NO_VARIANCE = 1e-9
 
 
 def sessions_needed(horizon_sessions: int) -> int:
     """Sessions with realised outcomes below which no size is taken: 60, or six horizons if that is more."""
     return max(FEWEST_SESSIONS, _HORIZONS * horizon_sessions)
+
+
+def less_the_median(forecasts: FloatArray) -> FloatArray:
+    """Forecasts less their session's median, (sessions, symbols): what they say where labels are relative to one.
+
+    Half of a session's relative labels are ones, so that a forecast above one half for every name is right for half of
+    them in every session: such hits vary with nothing, whatever the forecasts are worth. NaN stays NaN.
+    """
+    ordered = np.sort(forecasts, axis=1)  # NaN last
+    known = np.isfinite(forecasts).sum(axis=1)
+    rows = np.arange(len(forecasts))
+    middle = 0.5 * (ordered[rows, np.maximum(known - 1, 0) // 2] + ordered[rows, known // 2 * (known > 0)])
+    return np.asarray(forecasts - middle[:, None], dtype=np.float64)
 
 
 def effective_outcomes(
@@ -34,7 +49,8 @@ def effective_outcomes(
     out leaves of it (Kiefer and Vogelsang 2005, section 3). Before 60 sessions a variance of sessions says little
     yet: n is then at most T / h x N / (1 + (N - 1) r), T sessions of N names, r the mean correlation of hits across
     the names of a session, corrected for p being estimated from the same T / h stretches and 1 while there is no
-    more than one of them.
+    more than one of them. So it is at any length where the share of hits is the same in every session, and the
+    variance says nothing.
 
     Parameters
     ----------
@@ -62,12 +78,12 @@ def effective_outcomes(
     variance = _variance_of_mean(share, weight, rate, _LAGS_PER_HORIZON * horizon_sessions) / total**2
     bandwidth = np.minimum(1.0, (_LAGS_PER_HORIZON * horizon_sessions + 1) / sessions)
     variance /= 1.0 - bandwidth + bandwidth**2 / 3.0
-    found = np.minimum(several, spread / np.where(variance > 0.0, variance, np.nan))
-    found = np.where(np.isnan(found), several, found)
+    varies = variance * several > _NO_VARIANCE * spread
+    found = np.where(varies, np.minimum(several, spread / np.where(varies, variance, 1.0)), np.inf)
     stretches = sessions / horizon_sessions
     early = stretches * _separate_names(share * named, named, weight, rate, stretches)
-    found = np.where(np.arange(len(named)) + 1 < FEWEST_SESSIONS, np.minimum(found, early), found)
-    return np.where(spread > 0.0, found, stretches)
+    counted = (np.arange(len(named)) + 1 < FEWEST_SESSIONS) | ~varies
+    return np.where(spread > 0.0, np.where(counted, np.minimum(found, early), found), stretches)
 
 
 def _variance_of_mean(share: FloatArray, weight: FloatArray, rate: FloatArray, lags: int) -> FloatArray:

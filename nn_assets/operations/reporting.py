@@ -485,7 +485,7 @@ def _caveats(strategy: Strategy) -> tuple[str, ...]:
     if strategy.trade_without_verdict:
         said.append("The settings say trade_without_verdict: positions are taken although no edge may have been found.")
     resets = strategy.portfolio.replay_reset_sessions
-    if strategy.label.kind == "direction_relative":
+    if strategy.label.is_relative:
         said.append("'Up' means above the median of the day: the label is relative, and the book dollar-neutral.")
     said.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
     said.append("Returns are simulated fills at stated costs, not money made.")

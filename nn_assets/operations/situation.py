@@ -20,6 +20,7 @@ from nn_assets.operations.asof.halts import gate_of, last_halt, passed_since
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
+from nn_assets.operations.asof.trials import alarms_just_released
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault, symbols_fault
 from nn_assets.operations.facts import LOST_BARS, RAW_BARS, StoredFacts
@@ -190,7 +191,20 @@ def _decided(facts: StoredFacts) -> Situation:
     )
     faults = (*of_bars(facts, session, states.iloc[-1]["book"]), *_of_unknown_shares(ledger, strategy.name, session))
     releases = () if reset is None else reset.kinds
-    return replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))
+    told = replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))
+    return replace(
+        told,
+        alarm_released=alarms_just_released(ledger, strategy.name),
+        verdict_since=_verdict_without_alarm(ledger, strategy),
+    )
+
+
+def _verdict_without_alarm(ledger: Ledger, strategy: Strategy) -> str:
+    """What the newest study of the settings in force says, of which month; empty where it is a leak alarm too."""
+    newest = latest_study(ledger, strategy)
+    if newest is None or newest["verdict"] == "leak alarm":
+        return ""
+    return f"{newest['verdict']!r} of {newest['month']}"
 
 
 def _of_unknown_shares(ledger: Ledger, strategy: str, session: pd.Timestamp) -> Iterator[Fault]:

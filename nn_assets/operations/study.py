@@ -33,6 +33,7 @@ from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.trials import (
+    OTHER_BARS,
     Ground,
     earlier_grounds,
     ground_of,
@@ -63,7 +64,6 @@ __all__ = [
 Told = Callable[[str], None]
 
 _STUDIED_BY = "nn_assets.operations.study:study_until"
-_OTHER_BARS = "same data hash, fingerprint taken again over the bars now visible"
 _EPOCH = pd.Timestamp(0, tz="UTC")
 
 
@@ -83,8 +83,10 @@ class StudyResult:
 
     @property
     def standing_alarms(self) -> tuple[LeakAlarm, ...]:
-        """Figures of the whole record that are too good to be true, and that nobody released."""
-        return tuple(each for each in self.study.figures.alarms if each.name not in self.terms.released)
+        """Figures that are too good to be true, of the whole record or at the last look, and that nobody released."""
+        figures, stopped = self.study.figures, self.last.verdict.standing
+        found = [each for each in figures.alarms if each.name not in self.terms.released]
+        return (*found, *(each for each in self.last.figures.doubts if each.name in stopped))
 
     @property
     def measured(self) -> bool:
@@ -168,7 +170,7 @@ def study_until(history: History, months: list[str], run_id: str, tell: Told) ->
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
         rows = [each.to_row() for each in earlier]
-        history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=_OTHER_BARS)
+        history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=OTHER_BARS)
     terms = _terms(history, ground, judgeable or months)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
     put_in_force_before_live(history, record, run_id)
@@ -336,9 +338,9 @@ def _record(history: History, result: StudyResult, ground: Ground, run_id: str) 
     ]
     with history.stores.ledger.transaction(run_id, strategy=strategy.name) as transaction:
         transaction.append("settings_versions", [settings_version(strategy)])
-        transaction.append("data_fingerprints", [ground.to_row()], reason=_OTHER_BARS)
+        transaction.append("data_fingerprints", [ground.to_row()], reason=OTHER_BARS)
         transaction.append("studies", studies, reason="the study was run again")
-        transaction.append("trials", trials, reason="the study was run again")
+        transaction.append("trials", trials, reason="a study measured it")
         transaction.append("looks", looks, reason="the study was run again")
 
 

@@ -92,6 +92,10 @@ class Situation:
         Whether the verdict lets positions be taken, or the settings do without one.
     late_verdict : str or None
         Which verdict came too late for that decision, and when; None where none did.
+    alarm_released : bool
+        Whether a person released the leak alarms of the newest look, and no study judged without them yet.
+    verdict_since : str
+        What the newest study says, where the verdict in force is a leak alarm and that study has none; else empty.
     without_verdict : bool
         Whether only the settings let positions be taken.
     breakers : tuple of Breaker
@@ -124,6 +128,8 @@ class Situation:
     without_verdict: bool = False
     study_of_others: str = ""
     late_verdict: str | None = None
+    alarm_released: bool = False
+    verdict_since: str = ""
     breakers: tuple[Breaker, ...] = ()
     releases: tuple[str, ...] = ()
     kill_switch: str = str(KillSwitch.ACTIVE)
@@ -294,7 +300,7 @@ def _study_or_back(situation: Situation) -> str:
 
 
 def _of_verdict(situation: Situation) -> Iterator[_Cause]:
-    name, late = situation.strategy, f"{situation.late_verdict}, and counts from the next session on"
+    late = f"{situation.late_verdict}, and counts from the next session on"
     if situation.verdict_allows:
         if situation.late_verdict is not None:
             yield _Cause(Word.TRADES, late)
@@ -308,10 +314,22 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
             Word.DOES_NOT_TRADE, f"flat, since no study gave a verdict in time{newest}", _study_or_back(situation)
         )
     elif situation.verdict.startswith(_LEAK):
-        look = f'look for the leak; if there is none, nn-assets control release-alarm --strategy {name} --reason "..."'
-        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {_verdict_told(situation)}", look)
+        yield _of_leak_alarm(situation)
     else:
         yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {_verdict_told(situation)}")
+
+
+def _of_leak_alarm(situation: Situation) -> _Cause:
+    """Flat by a leak alarm: whether it still stands, was released, or a later study has none."""
+    name, why = situation.strategy, f"flat by the verdict in force, {_verdict_told(situation)}"
+    if situation.verdict_since:
+        told = f"{why}; the newest study says {situation.verdict_since}, which counts for sessions after that month"
+        return _Cause(Word.DOES_NOT_TRADE, told)
+    if situation.alarm_released:
+        anew = f"nn-assets study --strategy {name}"
+        return _Cause(Word.DOES_NOT_TRADE, f"{why}; it was released, and no study was made since", anew)
+    look = f'look for the leak; if there is none, nn-assets control release-alarm --strategy {name} --reason "..."'
+    return _Cause(Word.DOES_NOT_TRADE, why, look)
 
 
 def _of_state(situation: Situation) -> Iterator[_Cause]:

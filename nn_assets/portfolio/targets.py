@@ -24,6 +24,7 @@ BoolArray = npt.NDArray[np.bool_]
 _ROUNDED = 1e-12  # relative: the last bits of a sum
 _RETURNS_BELOW = 0.5  # of the net sum's allowance
 _WHOLE = 1e-9  # lots: what rounding may have taken from a whole number of them
+_HALVES = (1.0, 0.5, 0.25, 0.125)  # scales are products of halves: regime, drawdown, drift
 
 
 def without_small_changes(weights: FloatArray, start: FloatArray, lot_weight: FloatArray, limits: Limits) -> FloatArray:
@@ -117,22 +118,27 @@ def whole_targets(
         return controlled(unscaled, scale, control, there)
     allowance = {"equity_usd": equity_usd, "net_limit": settings.net_limit, "fixed_usd": stuck_usd}
 
-    def at(share: float) -> FloatArray:
-        return np.where(priced, in_lots(controlled(unscaled, share, control, there), lot), 0.0)
-
-    def kept_neutral(quantity: FloatArray) -> FloatArray:
-        return neutral(quantity, lot * price, worth_keeping, lot_size=lot, held=there, **allowance)
-
-    whole = at(scale)
-    if control is not Control.FLAT:
+    def left_by(act: Control, share: float, bound: FloatArray) -> FloatArray:
+        whole = np.where(priced, in_lots(controlled(unscaled, share, act, there), lot), 0.0)
+        whole = np.sign(whole) * np.minimum(np.abs(whole), bound)
         cut_before = (unscaled == before) & (np.sign(there) == np.sign(whole))
         cut_before &= np.abs(np.abs(whole) - np.abs(there) - lot) < _WHOLE * lot
         if cut_before.any() and net_share(whole, lot * price, lot_size=lot, **allowance) > _RETURNS_BELOW:
             whole = np.where(cut_before, there, whole)
-        if scale < 1.0:
-            # What is held or cannot be traded is not scaled: no smaller scale may spare a name its cut.
-            whole = np.sign(whole) * np.minimum(np.abs(whole), np.abs(kept_neutral(at(1.0))))
-        whole = kept_neutral(whole)
+        return neutral(whole, lot * price, worth_keeping, lot_size=lot, held=there, **allowance)
+
+    if control is Control.FLAT or not scale > 0.0:
+        return np.where(priced, 0.0, there)
+    # Where the other side shrinks more, less is over the allowance and less is cut: no smaller scale and no stricter
+    # control may spare a name its cut, so that each is bound by those before it.
+    shares = [*(larger for larger in _HALVES if larger > scale), scale]
+    bounds = [np.full(len(there), np.inf)] * len(shares)
+    whole = there
+    for act in (Control.NORMAL, control) if control is Control.REDUCING else (control,):
+        bound = bounds[0]
+        for place, share in enumerate(shares):
+            whole = left_by(act, share, np.minimum(bound, bounds[place]))
+            bound = bounds[place] = np.abs(whole)
     return np.where(priced, whole, there)
 
 

@@ -77,7 +77,7 @@ def programme_watch(
     """
     if strategy.portfolio.construction != "programme":
         return None
-    relative, horizon = strategy.label.kind == "direction_relative", strategy.label.horizon_sessions
+    relative, horizon = strategy.label.is_relative, strategy.label.horizon_sessions
     volatility = market.relative_volatility if relative else market.volatility
     record = SizingRecord(
         probability=forecasts.probability,

@@ -177,6 +177,11 @@ class LabelSettings(Section):
     execution: Literal["next_open", "next_close"] = "next_close"
     execution_lag_sessions: Literal[1] = 1
 
+    @property
+    def is_relative(self) -> bool:
+        """Whether a label is one where the name did better than the cross-section's median."""
+        return self.kind == "direction_relative"
+
 
 class LearningSettings(Section):
     """The network, its training, and the ensemble.

@@ -63,7 +63,7 @@ class Strategy(Section):
 
     @model_validator(mode="after")
     def _relative_labels_need_a_neutral_book(self) -> Strategy:
-        if self.label.kind == "direction_relative" and self.portfolio.net_limit > 0.0:
+        if self.label.is_relative and self.portfolio.net_limit > 0.0:
             raise ValueError(
                 "label.kind direction_relative says nothing of the market's direction: it needs a "
                 f"dollar-neutral book, portfolio.net_limit 0, not {self.portfolio.net_limit}"
@@ -73,7 +73,7 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _construction_by_the_label(self) -> Strategy:
         if self.portfolio.construction is None:
-            chosen = "programme" if self.label.kind == "direction_relative" else "per_name"
+            chosen = "programme" if self.label.is_relative else "per_name"
             portfolio = self.portfolio.model_copy(update={"construction": chosen})
             object.__setattr__(self, "portfolio", portfolio)  # frozen from here on
         return self

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import SchemaError
-from nn_assets.learning.evidence import effective_outcomes
+from nn_assets.learning.evidence import effective_outcomes, less_the_median
 from nn_assets.learning.forecasts import ForecastArrays
 
 __all__ = [
@@ -87,13 +87,15 @@ def outcome_statistics(
     realised_row: npt.ArrayLike,
     volatility: FloatArray,
     horizon_sessions: int,
+    relative: bool = False,  # noqa: FBT001, FBT002
 ) -> OutcomeStatistics:
     """Mean win, mean loss and number of outcomes known at every row.
 
     An outcome is the label's own return over sigma x sqrt(h), sigma the name's volatility as forecast at the
     decision, taken in the direction that the forecast took: long above one half, short below, none at exactly one
-    half. So a calm name and a wild one share their statistics, and each gets its own win and loss from them. A win
-    is an outcome above zero; an outcome of exactly zero counts as a loss of size zero, as the label counts it.
+    half; where labels are relative, the session's median forecast takes the place of one half. So a calm name and a
+    wild one share their statistics, and each gets its own win and loss from them. A win is an outcome above zero; an
+    outcome of exactly zero counts as a loss of size zero, as the label counts it.
 
     Parameters
     ----------
@@ -108,6 +110,8 @@ def outcome_statistics(
         Fraction per session. NaN or zero: no outcome.
     horizon_sessions : int
         h.
+    relative : bool
+        Whether the label's own return is less the cross-section's median.
 
     Returns
     -------
@@ -121,17 +125,19 @@ def outcome_statistics(
         The arrays' shapes differ.
     """
     returns = np.ascontiguousarray(label_returns, dtype=np.float64)
-    side = np.sign(np.ascontiguousarray(probability, dtype=np.float64) - _COIN_TOSS)
+    forecasts = np.ascontiguousarray(probability, dtype=np.float64)
     sigma = np.ascontiguousarray(volatility, dtype=np.float64)
     realised = np.asarray(realised_row, dtype=np.int64)
-    if not side.shape == returns.shape == sigma.shape or realised.shape != returns.shape[:1]:
+    if not forecasts.shape == returns.shape == sigma.shape or realised.shape != returns.shape[:1]:
         raise SchemaError(
             expected="forecasts, returns and volatilities of one shape (bars, symbols) and realised rows (bars,)",
-            found=f"{side.shape}, {returns.shape}, {sigma.shape}, {realised.shape}",
+            found=f"{forecasts.shape}, {returns.shape}, {sigma.shape}, {realised.shape}",
             remedy="align the four on one session axis",
         )
     unit = np.where(sigma > 0.0, sigma, np.nan) * np.sqrt(horizon_sessions)
-    outcome = side * returns / unit
+    moved = returns / unit
+    side = np.sign(_less_the_median_of(forecasts, moved) if relative else forecasts - _COIN_TOSS)
+    outcome = side * moved
     counted = np.isfinite(outcome) & (side != 0.0)
     won = counted & (outcome > 0.0)
     lost = counted & ~won
@@ -159,6 +165,11 @@ def outcome_statistics(
     sessions = running(there.astype(np.float64)).astype(np.int64)
     worth = effective_outcomes(wins[there], (wins + losses)[there], horizon_sessions)
     return OutcomeStatistics(mean_win, mean_loss, np.concatenate(([0.0], worth))[sessions], sessions)
+
+
+def _less_the_median_of(forecasts: FloatArray, outcomes: FloatArray) -> FloatArray:
+    """Forecasts less the median of those of their session that have an outcome."""
+    return less_the_median(np.where(np.isfinite(outcomes), forecasts, np.nan))
 
 
 def ewma_volatility(log_returns: FloatArray) -> FloatArray:

@@ -159,6 +159,18 @@ def test_figures_too_good_to_be_true_raise_the_alarm() -> None:
     assert not any("Sharpe" in alarm.name for alarm in wide)
 
 
+def test_a_figure_above_its_level_that_is_not_sure_is_a_doubt() -> None:
+    """Each of the three figures, in records of forty sessions."""
+    sharpe = study_figures(made_record(40, drift=0.0025, seed=2), **TERMS)
+    assert sharpe.total["network"].sharpe_net > 4.0
+    assert sharpe.total["network"].probabilistic_sharpe < 0.97
+    told = study_figures(made_record(40, 5, strength=0.35, seed=8), **TERMS)
+    named = {alarm.name for alarm in (*sharpe.doubts, *told.doubts)}
+    assert {"network net Sharpe", "network rank IC", "network accuracy"} <= named, named
+    assert not any(alarm.name in named for alarm in (*sharpe.alarms, *told.alarms) if alarm.estimator == "network")
+    assert StudyFigures.from_dict(json.loads(json.dumps(told.to_dict()))).doubts == told.doubts
+
+
 def _accuracy_record(base: float, gain: float) -> StudyRecord:
     """One instrument that rises in a share ``base`` of sessions, foretold rightly in ``base`` + ``gain`` of them."""
     record = made_record(2000, 1)
@@ -328,3 +340,28 @@ def test_a_level_that_follows_past_outcomes_takes_nothing_from_who_knows_nothing
     assert abs(measured.tests["auc"].t_statistic) < 2.5
     assert fooled.tests["auc"].t_statistic < measured.tests["auc"].t_statistic - 1.0
     assert measured.brier == fooled.brier  # what is judged as a probability is the calibrated forecast
+
+
+def test_forecasts_of_two_models_are_never_ranked_against_each_other() -> None:
+    """The second model says less of everything, in a year that rises more: pooled that looks like ignorance."""
+    record = made_record(400, 1, strength=0.4)
+    second = np.arange(400)[:, None] >= 200
+    drawn = np.random.default_rng(4).random((400, 1))
+    targets = np.where(np.isnan(record.targets) | ~second, record.targets, np.where(drawn < 0.5, 1.0, record.targets))
+    forecasts = np.where(second, record.forecasts["network"] - 0.3, record.forecasts["network"])
+    models = np.where(second[:, 0], "second", "first")
+    told = replace(record, forecasts={"network": forecasts}, targets=targets, models=models, tracks={})
+    known = np.isfinite(targets[:, 0])
+    own, weights = [], []
+    for name in ("first", "second"):
+        y, p = (each[known & (models == name), 0] for each in (targets, forecasts))
+        own.append(roc_auc_score(y, p))
+        weights.append(y.sum() * (1.0 - y).sum() / (len(y) + 1))
+    found = study_figures(told, **TERMS).total["network"]
+    assert found.auc == pytest.approx(np.average(own, weights=weights))
+    assert found.auc > roc_auc_score(targets[known, 0], forecasts[known, 0]) + 0.05
+    in_time = [
+        spearmanr(record.returns[rows, 0], forecasts[rows, 0]).statistic
+        for rows in (known & (models == name) for name in ("first", "second"))
+    ]
+    assert found.rank_ic == pytest.approx(np.average(in_time, weights=[200, known.sum() - 200]))

@@ -375,6 +375,36 @@ def test_a_standing_alarm_comes_before_everything_and_a_release_is_repeated() ->
     assert verdict(figures, released=one_left).kind == "leak alarm"
 
 
+@pytest.mark.parametrize("seed", [89, 136])
+def test_no_edge_is_found_on_a_rank_ic_above_the_alarm(seed: int) -> None:
+    """Twelve names, 110 sessions, labels of 20: rank IC 0.22, p 0.015, net Sharpe 4.6 was an edge, without an alarm."""
+    record = made_record(110, 12, seed=seed, strength=0.15, horizon=20, drift=0.003)
+    figures = study_figures(record, horizon_sessions=20, sessions_per_year=252, by_fold=False)
+    network = figures.total["network"]
+    assert network.rank_ic > 0.10
+    assert 0.01 < network.tests["rank_ic"].p_value < 0.03
+    found = verdict(figures)
+    assert (found.kind, found.allows_trading) == ("leak alarm", False)
+    assert "network rank IC" in found.standing
+
+
+@pytest.mark.parametrize("figure", ["accuracy", "net Sharpe", "rank IC"])
+def test_what_is_above_an_alarms_level_is_never_found_however_unsure_it_is(figure: str) -> None:
+    """A signal that an earlier look found, or another statistic shows, while the figure itself is not sure now."""
+    looks = [Look("2010-01", 700, 0.05, 0.0125, 1e6, allows_trading=True)]
+    doubt = LeakAlarm("network", figure, f"network: {figure} is above its level; look for a leak before belief")
+    figures = replace(_figures(_test(0.11, 1.0, 721), deflated=0.97), doubts=(doubt,))
+    found = verdict(figures, looks, "2010-02")
+    assert (found.kind, found.allows_trading, list(found.standing)) == ("leak alarm", False, [doubt.name])
+    assert verdict(figures).kind == "cannot tell"  # where nothing is found nothing rings
+    told = {doubt.name: "released 2018-01-02 by ann: planted"}
+    after = verdict(figures, looks, "2010-02", released=told)
+    assert (after.kind, after.standing) == ("edge found", {})
+    assert after.released == (f"{doubt} ({told[doubt.name]})",)
+    others = replace(figures, doubts=(replace(doubt, estimator="linear"),))
+    assert verdict(others, looks, "2010-02").kind == "edge found"
+
+
 def test_a_month_before_the_first_look_has_no_verdict() -> None:
     assert NOT_A_LOOK.phrase == "cannot tell"
     assert not NOT_A_LOOK.allows_trading

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from nn_assets.learning.evidence import effective_outcomes, sessions_needed
+from nn_assets.learning.calibration import fit_calibration
+from nn_assets.learning.evidence import effective_outcomes, less_the_median, sessions_needed
+from nn_assets.signals.signals import outcome_statistics
 
 
 def test_sixty_sessions_or_six_horizons_are_needed() -> None:
@@ -91,3 +93,76 @@ def test_the_count_is_the_one_that_the_truth_of_a_simulation_has(
     found = float(np.median(counts))
     print(f"h {horizon}, {names} names, r {correlation}, {sessions} sessions: worth {truth:.0f}, counted {found:.0f}")
     assert 0.5 * truth < found < 1.6 * truth
+
+
+def test_hits_that_are_the_same_in_every_session_are_worth_what_overlap_and_names_allow() -> None:
+    """Six of twelve names are right in each of 120 sessions, labels of 20: nothing varies; 120 x 12 / 20."""
+    found = effective_outcomes([6] * 120, [12] * 120, 20)
+    assert found[-1] == pytest.approx(72.0)
+    assert (found <= np.arange(1, 121) * 12 / 20 + 1e-9).all()
+    thirds = effective_outcomes([4] * 120, [12] * 120, 20, 0.99 ** np.arange(120)[::-1])
+    kept = 0.99 ** np.arange(120)
+    assert thirds[-1] == pytest.approx(kept.sum() ** 2 / (kept**2).sum() * 12 / 20)  # 1/3 has no exact bits
+
+
+def test_forecasts_less_the_sessions_median() -> None:
+    nan = np.nan
+    found = less_the_median(np.array([[3.0, 1.0, nan, 2.0], [nan] * 4, [4.0, 1.0, nan, nan], [5.0, nan, nan, nan]]))
+    expected = [[1.0, -1.0, nan, 0.0], [nan] * 4, [1.5, -1.5, nan, nan], [0.0, nan, nan, nan]]
+    np.testing.assert_array_equal(found, expected)
+
+
+def _relative_record(seed: int, common: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of 12 names that know nothing, on a level of their own, and returns over 20 sessions less their median."""
+    draw = np.random.default_rng(seed)
+    daily = draw.normal(size=(140, 12))
+    ahead = np.array([daily[row + 1 : row + 21].sum(axis=0) for row in range(120)])
+    score = np.zeros((120, 12))
+    for row in range(120):
+        before = score[row - 1] if row else draw.normal(size=12)
+        score[row] = 0.98 * before + 0.2 * draw.normal(size=12)
+    return score + common, ahead - np.median(ahead, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_level_common_to_all_names_adds_no_evidence_where_labels_are_relative(seed: int) -> None:
+    """It made 1,440 outcomes of 120 sessions of 12 names: one half of the labels was right whatever they said."""
+    counts = {}
+    for common in (0.0, 5.0):
+        score, own = _relative_record(seed, common)
+        p, sigma = 1.0 / (1.0 + np.exp(-0.1 * score)), np.ones_like(score)
+        outcomes = outcome_statistics(p, own, np.arange(120), sigma, 20, relative=True)
+        fitted = fit_calibration(
+            score, np.zeros_like(score), (own > 0.0).astype(float),
+            horizon_sessions=20, half_life_sessions=1e12, prior_outcomes=60.0, relative=True,
+        )  # fmt: skip
+        counts[common] = outcomes.count[-1], fitted.effective_outcomes, outcomes.mean_win[-1], fitted.outcomes
+    np.testing.assert_allclose(counts[5.0], counts[0.0], rtol=1e-6)
+    side = score > np.sort(score, axis=1)[:, 5:7].mean(axis=1, keepdims=True)
+    share = np.asarray((side == (own > 0.0)).mean(axis=1))
+    assert counts[5.0][0] == pytest.approx(effective_outcomes(12 * share, [12] * 120, 20)[-1])
+    assert counts[5.0][1] == pytest.approx(counts[5.0][0])
+
+
+def test_the_evidence_of_relative_labels_is_what_the_hit_rates_spread_over_records_says() -> None:
+    """p (1 - p) / V with V over 100 records drawn anew, forecasts on a level of 5, beside the mean of 1 / n in each."""
+    rates, lost = [], []
+    for seed in range(100):
+        score, own = _relative_record(seed, 5.0)
+        side = score > np.median(score, axis=1, keepdims=True)
+        rates.append(float((side == (own > 0.0)).mean()))
+        outcomes = outcome_statistics(score / 10.0, own, np.arange(120), np.ones_like(own), 20, relative=True)
+        lost.append(1.0 / outcomes.count[-1])
+    assert 1.0 / np.mean(lost) == pytest.approx(0.25 / np.var(rates), rel=0.4)
+
+
+def test_forecasts_that_are_one_in_every_session_are_no_evidence_where_labels_are_relative() -> None:
+    _, own = _relative_record(0, 0.0)
+    level = np.repeat(np.linspace(-1.0, 1.0, 120)[:, None], 12, axis=1)
+    outcomes = outcome_statistics(level + 0.7, own, np.arange(120), np.ones_like(own), 20, relative=True)
+    assert (outcomes.count[-1], outcomes.sessions[-1]) == (0.0, 0)
+    fitted = fit_calibration(
+        level, np.zeros_like(own), (own > 0.0).astype(float),
+        horizon_sessions=20, half_life_sessions=252.0, prior_outcomes=60.0, relative=True,
+    )  # fmt: skip
+    assert (fitted.effective_outcomes, fitted.slope) == (0.0, 0.0)

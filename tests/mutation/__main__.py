@@ -1,7 +1,8 @@
 """``python -m tests.mutation``: run the mutants whose results are missing or no longer stand, then say what lived.
 
 It goes on where it stopped. ``--minutes 30`` begins no mutant after that time; ``--only portfolio/kelly`` takes the
-files whose names hold that; ``--survivors`` runs the survivors again, for tests that came later.
+files whose names hold that; ``--survivors`` runs the survivors again, for tests that came later; ``--named`` runs
+those put in by hand alone.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ def run(
         return
     print(f"{len(waiting)} mutants to run", flush=True)
     runner.load_libraries()
-    for mutant in waiting.copy():  # where a test killed it and has changed since, that test alone may do
+    for mutant in waiting.copy():  # the test that it is known to die by, or that killed it before, may do alone
         one = have.get(mutant.address)
-        if one is None or not one.test or not results.test_code(one.test):
+        test = mutant.test if isinstance(mutant, named.Named) else "" if one is None else one.test
+        if not test or not results.test_code(test):
             continue
-        outcome = runner.run_tests({one.test: runner.LONGEST}, (mutant.file, mutant.tree()))
+        outcome = runner.run_tests({test: runner.LONGEST}, (mutant.file, mutant.tree()))
         if outcome.kind != "survived":
             results.write(mutant, outcome, file)
             waiting.remove(mutant)
+            print(f"{outcome.seconds:.1f} s {outcome.kind}: {mutant}", flush=True)
     if not waiting:
         return
     reached = results.reach(named.TEST_FILES if file == named.FILE else ())
@@ -69,13 +72,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", default="", help="files whose names hold this")
     parser.add_argument("--survivors", action="store_true", help="run the survivors again")
     parser.add_argument("--drawn", action="store_true", help="leave out those put in by hand")
+    parser.add_argument("--named", action="store_true", help="only those put in by hand")
     asked = parser.parse_args(arguments)
-    mine = [mutant for mutant in drawn() if asked.only in mutant.file]
-    run(mine, results.DRAWN, minutes=asked.minutes, budget=asked.budget, survivors=asked.survivors)
+    if not asked.named:
+        mine = [mutant for mutant in drawn() if asked.only in mutant.file]
+        run(mine, results.DRAWN, minutes=asked.minutes, budget=asked.budget, survivors=asked.survivors)
+        results.rewrite(drawn(), results.DRAWN)
     if not asked.drawn:
         put_in = [each for each in named.NAMED if asked.only in each.file]
         run(put_in, named.FILE, budget=named.BUDGET, survivors=asked.survivors)
-    results.rewrite(drawn(), results.DRAWN)
     results.rewrite(named.NAMED, named.FILE)
     print(score(drawn()))
     print(score(named.NAMED, named.FILE))

@@ -35,6 +35,7 @@ class Named:
     file: str
     before: str
     after: str
+    test: str  # that it dies by, every case of it: run before any other
 
     @cached_property
     def source(self) -> str:
@@ -85,129 +86,159 @@ NAMED = (
         "nn_assets/learning/ensemble.py",
         "settings, settings.seed + place, start)",
         "settings, settings.seed, start)",
+        "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(
         "the strategy's own seed is ignored",
         "nn_assets/learning/ensemble.py",
         "settings, settings.seed + place, start)",
         "settings, 7 + place, start)",
+        "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(
         "a member is trained by the strategy's seed, whatever its own",
         "nn_assets/learning/ensemble.py",
         "task.settings, task.seed, task.start)",
         "task.settings, task.settings.seed, task.start)",
+        "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(
         "the simple estimators' members are all drawn by one seed",
         "nn_assets/learning/model.py",
         "(seed, drawn_sessions(training, seed))",
         "(seed, drawn_sessions(training, learning.seed))",
+        "tests/learning/test_model.py::test_forecasts_hold_every_estimator_with_its_spread",
     ),
     Named(
         "an edge is found at a deflated Sharpe ratio of 0.5",
         "nn_assets/evaluation/verdict.py",
         "DEFLATED_SHARPE_NEEDED = 0.95",
         "DEFLATED_SHARPE_NEEDED = 0.5",
+        "tests/evaluation/test_verdict.py::test_an_edge_needs_a_deflated_sharpe_above_095",
     ),
     Named(
         "trading goes on at a deflated Sharpe ratio of 0.5",
         "nn_assets/evaluation/verdict.py",
         "DEFLATED_SHARPE_KEPT = 0.80",
         "DEFLATED_SHARPE_KEPT = 0.50",
+        "tests/evaluation/test_verdict.py::test_trading_begins_with_an_edge_and_goes_on_while_it_pays",
     ),
     Named(
         "labels that overlap count as independent in calibration",
         "nn_assets/learning/calibration.py",
         "names[there], horizon, by_bar[there])",
         "names[there], 1, by_bar[there])",
+        "tests/learning/test_calibration.py::"
+        "test_it_is_a_weighted_logistic_regression_with_the_prior_as_further_outcomes",
     ),
     Named(
         "the variance of a hit rate knows no lags",
         "nn_assets/learning/evidence.py",
         "variance = _variance_of_mean(share, weight, rate, _LAGS_PER_HORIZON * horizon_sessions)",
         "variance = _variance_of_mean(share, weight, rate, 0)",
+        "tests/learning/test_evidence.py::"
+        "test_from_sixty_sessions_on_the_count_is_the_variance_of_the_session_mean_by_statsmodels",
     ),
     Named(
         "a refresh is judged on rows that the incumbent was trained on",
         "nn_assets/learning/refresh.py",
         "rows = slice(max(rows.start, incumbent.fold.used_from), rows.stop)",
         "rows = slice(rows.start, rows.stop)",
+        "tests/learning/test_refresh.py::test_nothing_is_judged_on_rows_from_before_the_incumbents_use",
     ),
     Named(
         "a refresh is judged on the incumbent's own training rows",
         "nn_assets/learning/refresh.py",
         "rows = slice(max(rows.start, incumbent.fold.used_from), rows.stop)",
         "rows = incumbent.fold.training",
+        "tests/learning/test_refresh.py::test_the_losses_are_those_of_one_calibration_for_both_on_the_newest_slice",
     ),
     Named(
         "step 5 takes correlation with the wrong sign",
         "nn_assets/portfolio/steps.py",
         "(1.0 - np.maximum(overlap, 0.0))",
         "(1.0 + np.maximum(overlap, 0.0))",
+        "tests/portfolio/test_bad_inputs.py::test_returns_that_never_change_open_nothing_or_count_as_moving_with_the_book",
     ),
     Named(
         "what cannot be traded is left out of gross",
         "nn_assets/portfolio/per_name.py",
         "proposal.start + inputs.stuck_weight",
         "proposal.start",
+        "tests/portfolio/test_bad_inputs.py::"
+        "test_what_cannot_be_traded_is_part_of_gross_and_leaves_the_others_the_rest",
     ),
     Named(
         "the programme leaves what cannot be traded out of sums of sizes",
         "nn_assets/portfolio/construction.py",
         "_finite(stuck * inputs.last_mark))",
         "0.0)",
+        "tests/portfolio/test_construction.py::"
+        "test_a_name_without_a_price_takes_its_place_in_every_sum_with_what_is_held",
     ),
     Named(
         "costs that fell by any amount need no approval",
         "nn_assets/costs/calibration.py",
         "if abs(change) > settings.maximum_unapproved_change",
         "if change > settings.maximum_unapproved_change",
+        "tests/costs/test_calibration.py::test_a_fall_above_thirty_percent_waits_for_approval_like_a_rise",
     ),
     Named(
         "a breaker or a halving at exactly its level hangs on the last bit",
         "nn_assets/portfolio/breakers.py",
         "return not value <= level * (1.0 + _TOLERANCE)",
         "return not value <= level",
+        "tests/portfolio/test_breakers.py::test_a_loss_of_exactly_its_limit_is_not_over_it_whatever_its_last_bit",
     ),
     Named(
         "a breaker and a halving act at their level already",
         "nn_assets/portfolio/breakers.py",
         "return not value <= level * (1.0 + _TOLERANCE)",
         "return not value < level * (1.0 - _TOLERANCE)",
+        "tests/portfolio/test_breakers.py::test_a_loss_of_exactly_its_limit_is_not_over_it_whatever_its_last_bit",
     ),
     Named(
         "every reset starts a new high-water mark",
         "nn_assets/portfolio/book.py",
         "kept.with_new_peaks() if LOSSES & set(kinds) else kept",
         "kept.with_new_peaks()",
+        "tests/evaluation/test_replay.py::"
+        "test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_loss",
     ),
     Named(
         "stops fill while a breaker halts",
         "nn_assets/session/filling.py",
         'if execution == "next_open" and control is not Control.HALTED:',
         'if execution == "next_open":',
+        "tests/evaluation/test_replay.py::test_halted_fills_nothing_neither_an_order_nor_a_stop",
     ),
     Named(
         "stale data halt at the level",
         "nn_assets/portfolio/breakers.py",
         "if not stale_share <= settings",
         "if not stale_share < settings",
+        "tests/portfolio/test_breakers.py::test_every_breaker_fires_just_over_its_limit_strictest_first",
     ),
     Named(
-        "a long stop at exactly the low is not hit", "nn_assets/execution/paper.py", "bar.low <= book", "bar.low < book"
+        "a long stop at exactly the low is not hit",
+        "nn_assets/execution/paper.py",
+        "bar.low <= book",
+        "bar.low < book",
+        "tests/execution/test_paper.py::test_a_stop_fills_at_the_worse_of_open_and_stop",
     ),
     Named(
         "a short stop at exactly the high is not hit",
         "nn_assets/execution/paper.py",
         "bar.high >= book",
         "bar.high > book",
+        "tests/execution/test_paper.py::test_a_stop_fills_at_the_worse_of_open_and_stop",
     ),
     Named(
         "a stop at exactly the close is not hit",
         "nn_assets/portfolio/book.py",
         "(price - self.stop_price) <= 0.0",
         "(price - self.stop_price) < 0.0",
+        "tests/portfolio/test_book.py::test_a_close_at_or_beyond_the_stop_blocks_the_side_where_only_closes_trade",
     ),
 )
 

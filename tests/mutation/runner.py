@@ -25,7 +25,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
@@ -249,7 +249,8 @@ class _Watch:
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         if self.tests is not None:
             place = {name: index for index, name in enumerate(self.tests)}
-            items[:] = sorted((item for item in items if item.nodeid in place), key=lambda item: place[item.nodeid])
+            there = [item for item in items if _asked(item.nodeid, place)]
+            items[:] = sorted(there, key=lambda item: place[_asked(item.nodeid, place)])
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed and not self.failed:
@@ -258,7 +259,7 @@ class _Watch:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         if self.tests is None:
             return
-        allowed = max(2.0, self.patience * self.tests[nodeid])
+        allowed = max(2.0, self.patience * self.tests[_asked(nodeid, self.tests)])
 
         def too_long(*_: object) -> None:
             self.tell(["timed out", nodeid, f"over {allowed:.0f} s"])
@@ -273,6 +274,11 @@ class _Watch:
 
     def pytest_runtest_logfinish(self) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0.0)
+
+
+def _asked(test: str, tests: Container[str]) -> str:
+    """Under which name a test was asked for: its own or, for every case of it, its function's; '' where it was not."""
+    return next((name for name in (test, test.partition("[")[0]) if name in tests), "")
 
 
 def _short(text: str) -> str:

@@ -73,6 +73,11 @@ def test_what_a_named_fault_replaces_stands_once_in_its_file(fault: Named) -> No
     assert fault.source.count(fault.before) == 1
 
 
+@pytest.mark.parametrize("fault", NAMED, ids=lambda fault: fault.operator)
+def test_the_test_that_a_named_fault_dies_by_is_there(fault: Named) -> None:
+    assert results.test_code(fault.test)
+
+
 def test_a_mutant_is_its_own_change_alone() -> None:
     for each in mutants_of("file.py", SOURCE):
         before, after = ast.dump(ast.parse(SOURCE)), ast.dump(each.tree())

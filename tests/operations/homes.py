@@ -72,7 +72,7 @@ def refresh(strategy: Strategy, after: pd.Timestamp, month: str) -> None:
 
 def _store_forecasts(strategy: Strategy, months: list[str]) -> None:
     with open_history(strategy) as history:
-        for month, frame in forecast_months(history, months).items():
+        for month, frame in forecast_months(history, months, RUN).items():
             history.stores.lake.write_month(strategy.name, FORECASTS, month, frame)
 
 

@@ -15,6 +15,7 @@ from nn_assets.cli.status import report
 from nn_assets.errors import ControlError
 from nn_assets.evaluation import figures
 from nn_assets.evaluation.trials import trial_hash
+from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.trials import ground_of, looks_taken, released_alarms, trials_made
 from nn_assets.operations.history import open_history
@@ -35,6 +36,10 @@ def _rows(table: str, name: str | None = None) -> pd.DataFrame:
 
 def _counted(name: str) -> int:
     return int(_rows("studies", name)["trial_count"].iloc[-1])
+
+
+def _headline() -> str:
+    return str(report(NAME)["strategies"][NAME]["headline"])
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +146,36 @@ def test_a_variant_under_another_name_counts_on_top(tried: Path) -> None:
     assert _counted(NAME) == 6
 
 
+def test_a_configuration_whose_forecasts_were_made_is_a_trial_though_nobody_studied_it(studied: Path) -> None:
+    """Its months come one by one, and once more under another name on a history that ends sooner: one trial each."""
+
+    def on_record() -> list[tuple[str, str]]:
+        rows = _rows("trials").sort_values("trial_id")
+        return list(zip(rows["strategy"], rows["trial_id"], strict=True))
+
+    before = on_record()
+    assert {name for name, _ in before} == {NAME}
+    write_strategy(studied, "unstudied", portfolio={"kelly_fraction": 0.45})
+    homes.take_in(strategy_of("unstudied"))
+    assert on_record() == before
+    homes.train(strategy_of("unstudied"), MONTHS[:1])
+    after = on_record()
+    mine = {trial_hash(strategy_of("unstudied"), estimator) for estimator in ESTIMATORS}
+    assert {trial for name, trial in after if name == "unstudied"} == mine
+    assert len(after) == 6
+    assert all(not told for told in _rows("trials", "unstudied")["figures"])
+    homes.train(strategy_of("unstudied"), MONTHS[:2])
+    write_strategy(studied, "shorter", portfolio={"kelly_fraction": 0.45}, market={"history_ends": "2017-06-26"})
+    homes.take_in(strategy_of("shorter"))
+    homes.train(strategy_of("shorter"), MONTHS[:1])
+    assert on_record() == after
+    study_again("2017-06")
+    assert _counted(NAME) == 6
+    homes.study_stored(strategy_of("unstudied"), MONTHS[:2])
+    assert on_record() == after
+    assert all(told for told in _rows("trials", "unstudied")["figures"])
+
+
 @pytest.mark.full
 def test_other_data_are_other_ground_whatever_is_tried_there(tried: Path) -> None:
     assert _counted("elsewhere") == 3
@@ -189,12 +224,21 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
     standing = looks["details"].iloc[-1]["standing_alarms"]
     assert "network rank IC" in standing
     assert (looks["verdict"] == "leak alarm").all()
+    file = studied / "strategies" / f"{NAME}.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true", ""), encoding="utf-8")
+    with open_history(strategy_of()) as history:
+        first_live = history.live_sessions[0]
+    homes.decide(strategy_of(), [first_live])
+    assert "control release-alarm" in _headline()
     with pytest.raises(ControlError, match="a reason"):
         release_leak_alarm(NAME, "ann", " ")
     told = release_leak_alarm(NAME, "ann", "the edge is planted")
     assert "network rank IC" in told["released"]
     control = _rows("controls", NAME).iloc[-1]
     assert (control["who"], control["reason"], control["state"]) == ("ann", "the edge is planted", "RELEASED")
+    assert "it was released, and no study was made since" in _headline()
+    assert f"A person is needed: nn-assets study --strategy {NAME}" in _headline()
+    assert "release-alarm" not in _headline()
 
     left = left_by_killed_writers()
     file = studied / "reports" / f"{NAME}-study.html"
@@ -202,6 +246,8 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
     answer = run_study(NAME, FIRST_LOOK, "2017-06", None)
     assert [each.exists() for each in left] == [False, True] * 2
     assert answer["verdict"] != "leak alarm"
+    assert "release-alarm" not in _headline()
+    assert f"the newest study says {_rows('studies', NAME)['verdict'].iloc[-1]!r} of 2017-06" in _headline()
     assert "by ann: the edge is planted" in answer["figures"]["released_alarms"]
     page = file.read_text(encoding="utf-8")
     assert "Leak alarm, released" in page

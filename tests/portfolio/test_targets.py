@@ -8,7 +8,8 @@ import pytest
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import Limits, SharedLimit
 from nn_assets.portfolio.exposure import net_allowance
-from nn_assets.portfolio.targets import carried, controlled, in_lots, neutral, without_small_changes
+from nn_assets.portfolio.targets import carried, controlled, in_lots, neutral, whole_targets, without_small_changes
+from nn_assets.settings import PortfolioSettings
 
 U = np.array([400.0, -300.0, 0.0, 120.0])
 
@@ -100,6 +101,38 @@ def test_a_balanced_book_in_lots_is_neutral_and_smaller(seed: int) -> None:
     assert (np.abs(after) <= np.abs(before)).all()
     assert (after * before >= 0.0).all()
     assert (after == np.round(after)).all()
+
+
+@pytest.mark.parametrize(
+    "books", [range(400), pytest.param(range(400, 10_400), marks=pytest.mark.full)], ids=["400", "10,000"]
+)
+def test_no_smaller_scale_and_no_stricter_control_gives_a_larger_target(books: range) -> None:
+    """Books of 2 to 20 names, dear and cheap, held in part and out of balance, under a net limit of 0."""
+    cut, chosen = 0, PortfolioSettings(net_limit=0.0)
+    for seed in books:
+        g = np.random.default_rng([seed, 51])
+        n = int(g.integers(2, 21))
+        price = np.exp(g.uniform(np.log(3.0), np.log(900.0), n))
+        u = g.normal(size=n) * 5e4 / price
+        u -= (u @ price) / n / price * g.choice([0.0, 0.9, 1.0])
+        held = np.trunc(g.choice([u, 0.5 * u, np.zeros(n), -u]) * (g.random(n) < 0.7))
+        told = {
+            "priced": g.random(n) > 0.05, "price": price, "worth_keeping": g.normal(size=n), "equity_usd": 1e6,
+            "stuck_usd": float(g.choice([0.0, 2e4])),
+        }  # fmt: skip
+        before = np.where(g.random(n) < 0.5, u, 0.9 * u)
+        largest = dict.fromkeys((Control.NORMAL, Control.REDUCED, Control.REDUCING), np.full(n, np.inf))
+        for scale in (1.0, 0.5, 0.25, 0.125):
+            stricter = np.full(n, np.inf)
+            for control, known in largest.items():
+                found = np.abs(whole_targets(u, before, held, control, scale, chosen, **told))
+                assert (found <= known).all(), (seed, control, scale, found - known)
+                assert (found <= stricter).all(), (seed, control, scale, found - stricter)
+                aim = np.where(told["priced"], scale * np.abs(u), np.abs(held))
+                assert (found <= aim + 1e-9).all()
+                cut += bool((found < np.floor(aim) - 1.0).any()) and control is Control.NORMAL
+                largest[control], stricter = found, found
+    assert cut > 0.3 * len(books)
 
 
 def test_the_book_carried_is_lowered_by_what_fills_and_stops_left() -> None:

@@ -18,7 +18,9 @@ from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = [
     "LEAK_RELEASE",
+    "OTHER_BARS",
     "Ground",
+    "alarms_just_released",
     "earlier_grounds",
     "ground_of",
     "looks_taken",
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 LEAK_RELEASE = "leak_alarm_release"
+OTHER_BARS = "same data hash, fingerprint taken again over the bars now visible"
+"""Why a fingerprint may say something else."""
 _STILL_THERE = 0.99  # of the symbol-sessions that an alarm was released on, with equal closes, or the release is void
 _SEEN_BEFORE = 0.5  # more than this share of the symbol-sessions by now must be among them: else they are other data
 _FINGERPRINTS = "data_fingerprints"
@@ -150,6 +154,16 @@ def standing_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]]
     if newest is None or not newest["details"]["standing_alarms"]:
         return None
     return str(newest["data_hash"]), dict(newest["details"]["standing_alarms"])
+
+
+def alarms_just_released(ledger: Ledger, strategy: str) -> bool:
+    """Whether the leak alarms that stand in the strategy's newest look were released since, on its data."""
+    standing = standing_alarms(ledger, strategy)
+    if standing is None:
+        return False
+    data_hash, alarms = standing
+    rows = ledger.read("controls", strategy, where={"kind": LEAK_RELEASE})
+    return any(told["data_hash"] == data_hash and alarms.keys() <= set(told["alarms"]) for told in rows["details"])
 
 
 def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:

@@ -176,9 +176,12 @@ def _facts(
 ) -> SessionFacts:
     assert given.calibration is not None, "fitted, or recorded"
     network = of_symbols(history, calibrate_session(history, forecasts, TRADED, given.calibration), view.symbols)
-    labels, horizon = view.labels, history.strategy.label.horizon_sessions
+    labels, label = view.labels, history.strategy.label
+    horizon = label.horizon_sessions
     volatility = market.volatility[: view.row + 1]
-    outcomes = outcome_statistics(network.probability, labels.returns, labels.realised_row, volatility, horizon)
+    outcomes = outcome_statistics(
+        network.probability, labels.returns, labels.realised_row, volatility, horizon, relative=label.is_relative
+    )
     watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes)
     return SessionFacts(
         market=view.market,

@@ -108,6 +108,7 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
         horizon_sessions=strategy.label.horizon_sessions,
         half_life_sessions=strategy.portfolio.shrink_half_life_months / _MONTHS_A_YEAR * history.sessions_per_year,
         prior_outcomes=strategy.portfolio.shrink_prior_outcomes,
+        relative=strategy.label.is_relative,
     )
 
 

@@ -24,6 +24,7 @@ from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.history import History
 from nn_assets.operations.models.outdated import keep_facts, months_in_doubt
 from nn_assets.operations.models.stored import load_model
+from nn_assets.operations.models.tried import record_tried
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.lake import Lake
@@ -49,13 +50,15 @@ ROUNDING = 1e-6
 _FORECAST_LISTS = "forecast_lists"
 
 
-def forecast_months(history: History, months: list[str]) -> dict[str, pd.DataFrame]:
+def forecast_months(history: History, months: list[str], run_id: str) -> dict[str, pd.DataFrame]:
     """Forecasts of every session of some months, as they are to be stored: the rows of each month.
 
-    What their sessions knew is kept at once, for this content.
+    What their sessions knew is kept at once, for this content, and that the configuration was tried on these data.
     """
     frames = _made(history, months)
     keep_facts(history, frames)
+    if any(len(frame) for frame in frames.values()):
+        record_tried(history, run_id)
     return frames
 
 

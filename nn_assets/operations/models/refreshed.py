@@ -206,7 +206,7 @@ def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: st
         if month not in later
     }
     keep_facts(history, tables)
-    for month, table in (forecast_months(history, later) | tables).items():
+    for month, table in (forecast_months(history, later, run_id) | tables).items():
         history.stores.lake.write_month(strategy.name, FORECASTS, month, table)
 
 

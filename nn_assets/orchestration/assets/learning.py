@@ -61,7 +61,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def forecasts(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.Output[dict[str, pd.DataFrame]]:
         asked = AskedMonths.of(strategy, context.partition_keys, context.run.tags)
         with stores.history(asked.strategy) as history:
-            frames = forecast_months(history, asked.months)
+            frames = forecast_months(history, asked.months, context.run.run_id)
         return dg.Output(frames, metadata=shown(told_of_forecasts(frames)))
 
     return [trained_model, forecasts]

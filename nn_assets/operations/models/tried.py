@@ -1,0 +1,47 @@
+"""A configuration is a trial from the moment that its out-of-sample record is made, studied or not."""
+
+from __future__ import annotations
+
+from nn_assets.evaluation.trials import trial_configuration, trial_hash
+from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.operations.asof.trials import OTHER_BARS, ground_of, trials_made
+from nn_assets.operations.derived import member_roots
+from nn_assets.operations.history import History
+from nn_assets.versions import version_of
+
+__all__ = ["record_tried"]
+
+_FORECAST_BY = "nn_assets.operations.models.forecasts:forecast_months"
+
+
+def record_tried(history: History, run_id: str) -> None:
+    """Put the strategy's estimators on record as trials on the bars published now, without figures.
+
+    Once for a configuration and data: nothing where the same trial is on record on these data or on some that share
+    with them, so that months that come one by one, and sessions that were added, are no further trial. A study of
+    them gives the row its figures.
+    """
+    strategy, ledger = history.strategy, history.stores.ledger
+    mine = {trial_hash(strategy, estimator): estimator for estimator in ESTIMATORS}
+    data_hash = history.covering(history.last_session).content_hash
+    if mine.keys() <= set(ledger.read("trials", where={"data_hash": data_hash})["trial_id"]):
+        return
+    ground = ground_of(strategy.name, data_hash, history.view().bars)
+    known = set(trials_made(ledger, ground)["trial_id"])
+    rows = [
+        {
+            "trial_id": trial,
+            "data_hash": data_hash,
+            "code_version": version_of(_FORECAST_BY, *member_roots(strategy)),
+            "study_id": None,
+            "configuration": trial_configuration(strategy, estimator),
+            "figures": {},
+        }
+        for trial, estimator in mine.items()
+        if trial not in known
+    ]
+    if not rows:
+        return
+    with ledger.transaction(run_id, strategy=strategy.name) as transaction:
+        transaction.append("data_fingerprints", [ground.to_row()], reason=OTHER_BARS)
+        transaction.append("trials", rows)
