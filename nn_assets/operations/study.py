@@ -49,6 +49,7 @@ from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_before_live, refreshed_record
 from nn_assets.operations.models.stored import drift_references
+from nn_assets.operations.models.tried import STUDIED_BY
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
 from nn_assets.versions import version_of
@@ -63,7 +64,6 @@ __all__ = [
 
 Told = Callable[[str], None]
 
-_STUDIED_BY = "nn_assets.operations.study:study_until"
 _EPOCH = pd.Timestamp(0, tz="UTC")
 
 
@@ -137,7 +137,7 @@ def study_identity(history: History, month: str) -> str:
         "strategy": strategy.name,
         "month": month,
         "data": history.covering(history.last_session).content_hash,
-        "code": version_of(_STUDIED_BY, *member_roots(strategy)),
+        "code": version_of(STUDIED_BY, *member_roots(strategy)),
         "settings": strategy.content_hash(),
         "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
@@ -294,7 +294,7 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
 def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
     strategy = history.strategy
     sessions = result.study.record.sessions
-    code = version_of(_STUDIED_BY, *member_roots(strategy))
+    code = version_of(STUDIED_BY, *member_roots(strategy))
     studies = [
         {
             "study_id": study_identity(history, judged.month),

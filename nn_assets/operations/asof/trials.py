@@ -7,14 +7,17 @@ one by the next study of any strategy; the others count for the strategy that wr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from nn_assets.evaluation.shared_data import Fingerprint, contained, fingerprint, share_data
 from nn_assets.evaluation.trials import trial_of
-from nn_assets.evaluation.verdict import Look
 from nn_assets.operations.stores import Stores
 from nn_assets.store.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from nn_assets.evaluation.verdict import Look
 
 __all__ = [
     "LEAK_RELEASE",
@@ -128,6 +131,8 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
     Rows of one month that saw the same are one look, and the newest says whether it allowed trading (an alarm may have
     been released since); rows of one month that saw different records are as many looks.
     """
+    from nn_assets.evaluation.verdict import Look  # its tests import scipy, which `status` can do without
+
     rows = ledger.read("looks", where={"trial_id": trial_id}, every_version=True, bookkeeping=True)
     taken: list[Look] = []
     for row in _of_shared_data(ledger, ground, rows).itertuples():

@@ -9,9 +9,10 @@ from nn_assets.operations.derived import member_roots
 from nn_assets.operations.history import History
 from nn_assets.versions import version_of
 
-__all__ = ["record_tried"]
+__all__ = ["STUDIED_BY", "record_tried"]
 
-_FORECAST_BY = "nn_assets.operations.models.forecasts:forecast_months"
+STUDIED_BY = "nn_assets.operations.study:study_until"
+"""What makes a record: a study goes on with the row that its forecasts began, so both name one code."""
 
 
 def record_tried(history: History, run_id: str) -> None:
@@ -32,7 +33,7 @@ def record_tried(history: History, run_id: str) -> None:
         {
             "trial_id": trial,
             "data_hash": data_hash,
-            "code_version": version_of(_FORECAST_BY, *member_roots(strategy)),
+            "code_version": version_of(STUDIED_BY, *member_roots(strategy)),
             "study_id": None,
             "configuration": trial_configuration(strategy, estimator),
             "figures": {},
