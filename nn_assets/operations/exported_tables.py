@@ -8,9 +8,9 @@ from dataclasses import asdict, fields
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import FORECASTS as FORECAST_ROWS
+from nn_assets.contracts import INTRADAY_BARS, empty
 from nn_assets.errors import PublicationError, SettingsError
-from nn_assets.frames import FORECASTS as FORECAST_ROWS
-from nn_assets.frames import INTRADAY_BARS, empty
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import as_of as known_bars

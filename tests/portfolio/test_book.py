@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import FILLS, HOLDINGS, PORTFOLIO_STATES, validate
 from nn_assets.errors import ControlError, DecisionError, LedgerError
-from nn_assets.frames import FILLS, HOLDINGS, PORTFOLIO_STATES, validate
 from nn_assets.portfolio.book import Book, empty_book, reset_breakers
 from nn_assets.portfolio.breakers import Breaker
 from nn_assets.portfolio.fills import FillArrays, fills_frame, no_fills

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import number_bytes
-from nn_assets.frames import DELIVERED_BARS, INTRADAY_VERSIONS, QUOTES, conform
+from nn_assets.contracts import DELIVERED_BARS, INTRADAY_VERSIONS, QUOTES, conform
 from nn_assets.market.calendar.hours import trading_hours
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import RevisionCount

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts import MEMBERSHIP, conform
 from nn_assets.errors import SourceError
-from nn_assets.frames import MEMBERSHIP, conform
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import RevisionCount
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts import SERIES, conform
 from nn_assets.errors import SettingsError
-from nn_assets.frames import SERIES, conform
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import RevisionCount
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.execution.orders import orders_frame
-from nn_assets.frames import (
+from nn_assets.contracts import (
     DRIFT,
     FILLS,
     HOLDINGS,
@@ -23,6 +22,7 @@ from nn_assets.frames import (
     empty,
     validate,
 )
+from nn_assets.execution.orders import orders_frame
 from nn_assets.learning.address import code_version
 from nn_assets.learning.calibration import Calibration
 from nn_assets.market.calendar.sessions import previous_session

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts import FILLS, validate
 from nn_assets.errors import SourceError
-from nn_assets.frames import FILLS, validate
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc

@@ -23,7 +23,7 @@ def intraday_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``raw_intraday_bars`` and ``validated_intraday_bars``; none where the strategy names none."""
     if strategy.intraday is None:
         return []
-    version = code_of("market", "sources", "frames")
+    version = code_of("market", "sources", "contracts")
     key = asset_key(strategy, VALIDATED_INTRADAY)
 
     @dg.asset(

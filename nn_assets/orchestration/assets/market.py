@@ -23,7 +23,7 @@ __all__ = ["market_assets"]
 
 def market_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``raw_bars`` and ``validated_bars`` of a strategy."""
-    version = code_of("market", "sources", "frames")
+    version = code_of("market", "sources", "contracts")
 
     @dg.asset(
         **described(strategy, "raw_bars", "market", version, {"parquet"}),

@@ -27,7 +27,7 @@ def other_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 
 def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
     @dg.asset(
-        **described(strategy, OTHER_SERIES, "market", code_of("market", "sources", "frames"), {"parquet"}),
+        **described(strategy, OTHER_SERIES, "market", code_of("market", "sources", "contracts"), {"parquet"}),
         description="Observations of the series beside the bars, as facts with the moment each was known. A value "
         "delivered again that differs is a new version; faulty rows are kept in quarantine.",
     )
@@ -41,7 +41,7 @@ def _other_series(strategy: Strategy) -> dg.AssetsDefinition:
 
 def _universe(strategy: Strategy) -> dg.AssetsDefinition:
     @dg.asset(
-        **described(strategy, UNIVERSE, "market", code_of("market", "sources", "frames"), {"parquet"}),
+        **described(strategy, UNIVERSE, "market", code_of("market", "sources", "contracts"), {"parquet"}),
         description="Who belonged to the universe from when to when, as facts with the moment each was known. On a "
         "session only its members are trained on, forecast and held; one that leaves is closed.",
     )

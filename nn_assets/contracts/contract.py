@@ -339,7 +339,7 @@ def validate(frame: pd.DataFrame, schema: Contract) -> pd.DataFrame:
     raise SchemaError(
         expected=f"a frame that keeps the contract {schema.name}",
         found=f"{len(found)} violations: {listed}{more}",
-        remedy="mend the step that made the frame; nn_assets/frames/schemas.py states the contract",
+        remedy="mend the step that made the frame; nn_assets/contracts/schemas.py states the contract",
         symbol=first.symbol or None,
         session=first.session or None,
         rule=first.rule,

@@ -5,7 +5,7 @@ A column is nullable only where its line says so; columns a contract does not na
 
 from __future__ import annotations
 
-from nn_assets.frames.contract import (
+from nn_assets.contracts.contract import (
     PRICES,
     at_least,
     at_least_zero,

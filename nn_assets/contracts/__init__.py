@@ -6,7 +6,7 @@ Sessions are tz-naive midnights (``datetime64[ns]``), moments tz-aware UTC (``da
 symbols and texts pandas ``str``, prices, money and fractions ``float64``.
 """
 
-from nn_assets.frames.beside_bars import (
+from nn_assets.contracts.beside_bars import (
     DELIVERED_SERIES,
     INTRADAY_BARS,
     INTRADAY_VERSIONS,
@@ -14,8 +14,8 @@ from nn_assets.frames.beside_bars import (
     QUOTES,
     SERIES,
 )
-from nn_assets.frames.contract import Violation, conform, empty, validate, violations
-from nn_assets.frames.schemas import (
+from nn_assets.contracts.contract import Violation, conform, empty, validate, violations
+from nn_assets.contracts.schemas import (
     ACTION_VERSIONS,
     BAR_VERSIONS,
     BARS,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nn_assets.frames.contract import PRICES, at_least_zero, contract, day, moment, number, positive, text, unjudged
-from nn_assets.frames.schemas import BARS
+from nn_assets.contracts.contract import PRICES, at_least_zero, contract, day, moment, number, positive, text, unjudged
+from nn_assets.contracts.schemas import BARS
 
 __all__ = ["DELIVERED_SERIES", "INTRADAY_BARS", "INTRADAY_VERSIONS", "MEMBERSHIP", "QUOTES", "SERIES"]
 
