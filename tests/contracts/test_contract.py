@@ -154,6 +154,7 @@ POOLS: dict[str, list[object]] = {
     "float64": [0.5, 1.0, 0.0, -1.0, 2.0, 3e9, np.inf, np.nan],
     "int64": [1, 0, -1, 2, 30],
     "bool": [True, False],
+    "object": [{"a": 1}, ["b"], None],
 }
 
 

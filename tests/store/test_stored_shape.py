@@ -42,6 +42,7 @@ def shape_of(table: Table) -> Iterator[str]:
     for column in table.columns:
         marks = [repr(column.type), "NULL" if column.nullable else "NOT NULL"]
         marks += [f"default {column.default or column.server_default}"] * bool(column.default or column.server_default)
+        marks += ["numbered by the database"] * (column is table.autoincrement_column)
         marks += ["added later"] * bool(column.info.get("added_later"))
         yield f"  {column.name}: {', '.join(marks)}"
     yield f"  {table.primary_key.name} primary key ({', '.join(table.primary_key.columns.keys())})"
