@@ -8,20 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.contracts import (
-    DRIFT,
-    FILLS,
-    HOLDINGS,
-    ORDERS,
-    PORTFOLIO_STATES,
-    POSITION_STEPS,
-    SIGNALS,
-    TARGET_POSITIONS,
-    TRADING_STATES,
-    conform,
-    empty,
-    validate,
-)
+from nn_assets.contracts import DRIFT, PORTFOLIO_STATES, TRADING_STATES, empty, framed, validate
+from nn_assets.contracts.ledger import LEDGER
 from nn_assets.execution.orders import orders_frame
 from nn_assets.learning.address import code_version
 from nn_assets.learning.calibration import Calibration
@@ -54,20 +42,8 @@ RECORDS = (
 )
 """Tables of one session, in the order in which they come about."""
 
-_CONTRACTS = {
-    "fills": FILLS,
-    "portfolio_states": PORTFOLIO_STATES,
-    "holdings": HOLDINGS,
-    "signals": SIGNALS,
-    "target_positions": TARGET_POSITIONS,
-    "position_steps": POSITION_STEPS,
-    "orders": ORDERS,
-    "drift": DRIFT,
-    "trading_states": TRADING_STATES,
-}
+_CONTRACTS = {each.name: each for each in LEDGER if each.name in RECORDS}
 _ENDED = "ended_orders"
-# Made of records: their contract is held against the columns and types that it states.
-_FROM_RECORDS = ("portfolio_states", "holdings", "trading_states")
 
 
 @dataclass(frozen=True)
@@ -125,7 +101,7 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
     drift = empty(DRIFT) if done.drift is None else done.drift.to_frame()
     return {
         "fills": fills,
-        "portfolio_states": pd.DataFrame([state]),
+        "portfolio_states": framed(PORTFOLIO_STATES, 1, **state),
         "holdings": holdings_frame(book),
         "signals": signals_frame(
             done.signals,
@@ -143,16 +119,14 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
             done.orders, symbols, session=session, execution=strategy.label.execution, reference_at=moment
         ),
         "drift": drift,
-        "trading_states": pd.DataFrame(
-            [
-                {
-                    "session": trading.session,
-                    "effective_session": trading.effective_session,
-                    "state": done.standing.trading_state,
-                    "score": float(trading.score),
-                    "reasons": _reasons(done),
-                }
-            ]
+        "trading_states": framed(
+            TRADING_STATES,
+            1,
+            session=trading.session,
+            effective_session=trading.effective_session,
+            state=done.standing.trading_state,
+            score=float(trading.score),
+            reasons=[_reasons(done)],
         ),
     }
 
@@ -216,7 +190,7 @@ def write_session(
         transaction.append("decisions", [head])
         for name in RECORDS:
             if len(frames[name]):
-                transaction.append(name, _held(name, frames[name]))
+                transaction.append(name, validate(frames[name], _CONTRACTS[name]))
         if done.asks_refresh:
             transaction.append("refresh_requests", [request_row(strategy.name, session, done.refresh_reasons)])
     return {
@@ -275,10 +249,3 @@ def symbols_on_record(history: History, session: pd.Timestamp) -> tuple[str, ...
     """The symbol axis of the book that a session left; None where none is on record."""
     states = history.stores.ledger.read("portfolio_states", history.strategy.name, session, session)
     return None if states.empty else recorded_symbols(states["book"].iloc[0])
-
-
-def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Hold a session's records to the contract of their table."""
-    contract = _CONTRACTS[name]
-    validate(conform(frame, contract) if name in _FROM_RECORDS else frame, contract)
-    return frame
