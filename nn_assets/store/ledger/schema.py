@@ -9,18 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
     Column,
-    Double,
     ForeignKey,
     Index,
-    Integer,
     MetaData,
     PrimaryKeyConstraint,
-    String,
     Table,
-    Text,
     UniqueConstraint,
 )
 
@@ -29,7 +23,7 @@ from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER, STRATEGY
 from nn_assets.contracts.ledger import BOOKKEEPING as KEPT_OF_ALL
 from nn_assets.errors import LedgerError
-from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
+from nn_assets.store.ledger.columns import KINDS
 
 __all__ = [
     "BOOKKEEPING",
@@ -58,29 +52,17 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
-_TYPES: dict[str, Any] = {
-    "text": String,
-    "line": Text,
-    "digest": String(64),
-    "day": SessionDate,
-    "moment": Moment,
-    "number": Double,
-    "whole": BigInteger,
-    "small": Integer,
-    "flag": Boolean,
-    "json": CanonicalJson,
-}
 
 
 def _columns(stated: Mapping[str, Stated], *sequence: ForeignKey) -> list[Column[Any]]:
     return [
         Column(
             name,
-            _TYPES[each.kind],
+            KINDS[each.kind].stored,
             *(sequence if name == "sequence" else ()),
             nullable=each.may_be_null,
             autoincrement=False,
-            info={"added_later": True} if each.since else {},
+            info={"kind": each.kind, "added_later": bool(each.since)},
         )
         for name, each in stated.items()
     ]
