@@ -26,7 +26,7 @@ from nn_assets.contracts.contract import (
     whole,
 )
 
-__all__ = ["AUDIT_CHAIN", "BOOKKEEPING", "LEDGER", "STRATEGY"]
+__all__ = ["ACTS", "AUDIT_CHAIN", "BOOKKEEPING", "LEDGER", "ROUNDS", "STRATEGY"]
 
 STRATEGY = {"strategy": text("the strategy that the row is of; `*`: of the whole ledger")}
 BOOKKEEPING = {
@@ -155,7 +155,7 @@ ORDERS = Contract(
 )
 FILLS = Contract("fills", "portfolio", "A fill, of the paper broker or imported.", "fill_id", exported="fills").of(
     fill_id=text("the fill's own name"),
-    client_order_id=text("the order that it fills"),
+    client_order_id=text("the order that it fills; empty where the file names none"),
     **_AT,
     quantity=number("shares", "how many, negative where sold"),
     price=positive(_SHARE, "what was paid, spread and impact included, commission not"),
@@ -380,9 +380,14 @@ OUTCOMES = Contract(
     **_DETAILS,
 )
 
-LEDGER = (
-    *(DECISIONS, SIGNALS, TARGET_POSITIONS, POSITION_STEPS, ORDERS, FILLS, PORTFOLIO_STATES, HOLDINGS, DRIFT),
-    *(TRADING_STATES, STUDIES, TRIALS, LOOKS, DATA_FINGERPRINTS, MODELS, REFRESH_REQUESTS, PUBLICATIONS, COST_MODELS),
-    *(CONTROLS, SETTINGS_VERSIONS, VERIFICATIONS, OUTCOMES),
+ROUNDS = (
+    *(DECISIONS, SIGNALS, TARGET_POSITIONS, POSITION_STEPS, ORDERS, PORTFOLIO_STATES, HOLDINGS, DRIFT, TRADING_STATES),
 )
+"""What a session's round puts on record, in one transaction and at one moment; fills beside it may be imported."""
+ACTS = (
+    *(STUDIES, TRIALS, LOOKS, DATA_FINGERPRINTS, MODELS, REFRESH_REQUESTS, COST_MODELS, CONTROLS, SETTINGS_VERSIONS),
+)
+"""What persons, studies and trainings put on record: it does not grow with every session. A row that a round no longer
+finds decides by its absence, so that these are held against the chain before each."""
+LEDGER = (*ROUNDS, FILLS, *ACTS, PUBLICATIONS, VERIFICATIONS, OUTCOMES)
 """Every table whose rows the chain seals, in the order in which they are listed."""

@@ -11,7 +11,10 @@ import pandas as pd
 
 from nn_assets.contracts import FILLS, framed
 
-__all__ = ["FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
+__all__ = ["NUMBERS", "FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
+
+NUMBERS = tuple(name for name, column in FILLS.columns.items() if column.kind == "number")
+"""Columns of numbers of the fills frame, which are arrays of the same names."""
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -50,19 +53,9 @@ class FillArrays:
 
 def no_fills() -> FillArrays:
     """Return an empty batch."""
-    none = np.zeros(0)
-    return FillArrays(
-        fill_id=(),
-        client_order_id=(),
-        symbol=np.zeros(0, dtype=np.int64),
-        quantity=none,
-        price=none,
-        mid_price=none,
-        half_spread_usd=none,
-        commission_usd=none,
-        impact_usd=none,
-        is_stop=np.zeros(0, dtype=np.bool_),
-    )
+    numbers: dict[str, Any] = dict.fromkeys(NUMBERS, np.zeros(0))
+    nowhere, none = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    return FillArrays(fill_id=(), client_order_id=(), symbol=nowhere, is_stop=none, **numbers)
 
 
 def joined(first: FillArrays, then: FillArrays) -> FillArrays:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.contracts import DRIFT, PORTFOLIO_STATES, TRADING_STATES, empty, framed, validate
-from nn_assets.contracts.ledger import LEDGER
+from nn_assets.contracts import DRIFT, FILLS, PORTFOLIO_STATES, TRADING_STATES, empty, framed, validate
+from nn_assets.contracts.ledger import ROUNDS
 from nn_assets.execution.orders import orders_frame
 from nn_assets.learning.address import code_version
 from nn_assets.learning.calibration import Calibration
@@ -27,22 +27,9 @@ from nn_assets.settings import Strategy
 from nn_assets.signals.signals import signals_frame
 from nn_assets.store.values import canonical_json
 
-__all__ = ["RECORDS", "Given", "recorded_given", "session_frames", "symbols_on_record", "write_session"]
+__all__ = ["Given", "recorded_given", "session_frames", "symbols_on_record", "write_session"]
 
-RECORDS = (
-    "fills",
-    "portfolio_states",
-    "holdings",
-    "signals",
-    "target_positions",
-    "position_steps",
-    "orders",
-    "drift",
-    "trading_states",
-)
-"""Tables of one session, in the order in which they come about."""
-
-_CONTRACTS = {each.name: each for each in LEDGER if each.name in RECORDS}
+_CONTRACTS = {each.name: each for each in (FILLS, *ROUNDS)}
 _ENDED = "ended_orders"
 
 
@@ -88,7 +75,7 @@ def _text(value: object) -> str | None:
 
 
 def session_frames(history: History, done: Round, given: Given, data_hash: str) -> dict[str, pd.DataFrame]:
-    """The tables of one session, by the names in :data:`RECORDS`."""
+    """The tables of one session by name, in the order in which they come about."""
     strategy, session, book = history.strategy, done.session, done.standing.book
     moment = as_of_session(strategy.market, session)
     symbols = book.symbols
@@ -160,7 +147,7 @@ def write_session(
         The session is on record with other content.
     """
     strategy, session = history.strategy, done.session
-    told = {name: frames[name].to_dict("records") for name in RECORDS}
+    told = {name: frame.to_dict("records") for name, frame in frames.items()}
     content = hashlib.sha256(canonical_json(told).encode()).hexdigest()
     head = {
         "session": session,
@@ -188,9 +175,9 @@ def write_session(
     with history.stores.ledger.transaction(run_id, strategy=strategy.name, known_at=moment) as transaction:
         transaction.append("settings_versions", [settings_version(strategy)])
         transaction.append("decisions", [head])
-        for name in RECORDS:
-            if len(frames[name]):
-                transaction.append(name, validate(frames[name], _CONTRACTS[name]))
+        for name, frame in frames.items():
+            if len(frame):
+                transaction.append(name, validate(frame, _CONTRACTS[name]))
         if done.asks_refresh:
             transaction.append("refresh_requests", [request_row(strategy.name, session, done.refresh_reasons)])
     return {

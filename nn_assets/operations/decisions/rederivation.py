@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts.ledger import FILLS, ROUNDS
 from nn_assets.operations.asof.settings_on_record import hashes_in_force
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.decisions.lookahead import decided_otherwise, decisions_repeat_in_replay
-from nn_assets.operations.decisions.records import RECORDS
 from nn_assets.operations.fingerprint import code_of, libraries
 from nn_assets.operations.history import History
 from nn_assets.store.ledger.chain import ChainHead
@@ -26,7 +26,7 @@ from nn_assets.store.values import canonical_json
 __all__ = ["Rederived", "rederive_decisions"]
 
 _DECISIONS = "decisions"
-_OF_A_SESSION = (_DECISIONS, *RECORDS)
+_OF_A_SESSION = [each.name for each in (*ROUNDS, FILLS)]
 _DAY = pd.Timedelta(days=1)
 _MOST_NAMED = 20
 
