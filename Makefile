@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled files are kept, whatever the machine says: else each process of the tests compiles the package anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-all lint proof bench ui clean help
+.PHONY: demo test test-all lint proof bench docs ui clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -56,6 +56,9 @@ proof: $(VENV)/.installed-dev  ## what each defence and verdict does on markets 
 
 bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figures go to tests/benchmarks/RESULTS.md
 	@$(BIN)/python -m tests.benchmarks
+
+docs: $(VENV)/.installed  ## the data dictionary, docs/tables.md, from the contracts of the tables
+	@$(BIN)/python -m nn_assets.contracts.dictionary > docs/tables.md
 
 ui: $(VENV)/.installed  ## Dagster's pages and daemon; prints the address to open
 	@$(BIN)/nn-assets ui

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts import ORDERS, framed
 from nn_assets.portfolio.actions import price_after_actions, whole_lots
 from nn_assets.portfolio.fills import day_of
 
@@ -202,20 +203,18 @@ def orders_frame(
     reference_at: pd.Timestamp,
 ) -> pd.DataFrame:
     """Return the orders in the orders columns; ``session`` is the one that decided them."""
-    text = pd.StringDtype(na_value=np.nan)
-    count = len(orders)
-    return pd.DataFrame(
-        {
-            "client_order_id": pd.Series(list(orders.client_order_id), dtype=text),
-            "symbol": pd.Series([symbols[place] for place in orders.symbol], dtype=text),
-            "session": pd.Series([pd.Timestamp(day_of(session))] * count, dtype="datetime64[ns]"),
-            "side": pd.Series(["buy" if q > 0 else "sell" for q in orders.quantity], dtype=text),
-            "quantity": np.abs(orders.quantity),
-            "execution": pd.Series([execution] * count, dtype=text),
-            "urgency": pd.Series(list(orders.urgency), dtype=text),
-            "reference_price": orders.reference_price,
-            "reference_at": pd.Series([reference_at] * count, dtype="datetime64[ns, UTC]"),
-            "status": pd.Series(["accepted" if ok else "denied" for ok in orders.accepted], dtype=text),
-            "reason_code": pd.Series(list(orders.reason_code), dtype=text),
-        }
+    return framed(
+        ORDERS,
+        len(orders),
+        client_order_id=orders.client_order_id,
+        symbol=[symbols[place] for place in orders.symbol],
+        session=day_of(session),
+        side=["buy" if quantity > 0 else "sell" for quantity in orders.quantity],
+        quantity=np.abs(orders.quantity),
+        execution=execution,
+        urgency=orders.urgency,
+        reference_price=orders.reference_price,
+        reference_at=reference_at,
+        status=["accepted" if ok else "denied" for ok in orders.accepted],
+        reason_code=orders.reason_code,
     )

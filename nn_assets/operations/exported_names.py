@@ -1,30 +1,12 @@
-"""Names of the tables that can be exported; nothing is imported to say them."""
+"""Names of the tables that can be exported, as their contracts state them; pandas is not needed to say them."""
+
+from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER
+from nn_assets.contracts.tables import LAKE
 
 __all__ = ["ADJUSTED", "LAKE_TABLES", "LEDGER_TABLES", "TABLES"]
 
-LAKE_TABLES = (
-    "bars",
-    "compared",
-    "quarantine",
-    "notices",
-    "features",
-    "forecasts",
-    "intraday",
-    "actions",
-    "series",
-    "membership",
-)
-LEDGER_TABLES = {
-    "signals": "signals",
-    "positions": "target_positions",
-    "portfolio": "portfolio_states",
-    "orders": "orders",
-    "fills": "fills",
-    "drift": "drift",
-    "models": "models",
-    "trials": "trials",
-    "looks": "looks",
-}
-"""Name of the exported table to that of the ledger."""
-TABLES = (*LAKE_TABLES, *LEDGER_TABLES, "audit")
+LAKE_TABLES = tuple(each.exported for each in LAKE if each.exported)
+LEDGER_TABLES = {each.exported: each for each in LEDGER if each.exported}
+"""Name of the exported table to the contract of the ledger's."""
+TABLES = (*LAKE_TABLES, *LEDGER_TABLES, AUDIT_CHAIN.exported)
 ADJUSTED = ("backward", "forward")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, fields
 
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import FORECASTS as FORECAST_ROWS
+from nn_assets.contracts import INTRADAY_BARS, empty, framed
+from nn_assets.contracts.tables import NOTICES
 from nn_assets.errors import PublicationError, SettingsError
-from nn_assets.frames import FORECASTS as FORECAST_ROWS
-from nn_assets.frames import INTRADAY_BARS, empty
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import as_of as known_bars
@@ -21,7 +21,6 @@ from nn_assets.market.facts.series import series_as_of
 from nn_assets.market.panel import FIELDS, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
-from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
@@ -39,7 +38,6 @@ from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["read_exported", "read_of_ledger"]
 
-_BY_MONTH = ("models", "looks")
 _SPELL = ["universe", "symbol", "member_from"]
 
 
@@ -60,8 +58,9 @@ def read_of_ledger(
     """
     if table == "audit":
         return ledger.chain()
-    low, high = (_month(first), _month(last)) if table in _BY_MONTH else (first, last)
-    rows = ledger.read(LEDGER_TABLES[table], name, low, high, moment)
+    exported = LEDGER_TABLES[table]
+    low, high = (_month(first), _month(last)) if "month" in exported.columns else (first, last)
+    rows = ledger.read(exported.name, name, low, high, moment)
     return _with_flows(rows) if table == "portfolio" else rows
 
 
@@ -182,11 +181,9 @@ def _notices(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """What a person should judge of the bars and actions stored, also where they made the gate halt."""
     del moment  # refused: they are judged on what is known now
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    found = [asdict(notice) for notice in notices_of(history, audit_bars(history), actions)]
-    frame = pd.DataFrame(found, columns=[field.name for field in fields(Notice)])
-    frame = frame.rename(columns={"first_session": "session"})
-    days = {name: frame[name].astype("datetime64[ns]") for name in ("session", "last_session")}
-    return frame.assign(**days)[["symbol", "session", "last_session", "rule", "value", "message"]]
+    found = notices_of(history, audit_bars(history), actions)
+    told = {name: [getattr(each, name) for each in found] for name in NOTICES.columns if name != "session"}
+    return framed(NOTICES, len(found), session=[each.first_session for each in found], **told)
 
 
 def _features(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.errors import ClockError, DecisionError, PublicationError
-from nn_assets.frames import BAR_VERSIONS, empty
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
 from nn_assets.market.facts.compared import with_several_versions

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts import DRIFT, framed
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.distance import counts_within, distance_of_counts
 from nn_assets.oversight.joint import JOINT_FEATURES, nth_largest_by_feature
@@ -26,8 +27,6 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
-
-COLUMNS = ("session", "layer", "name", "statistic", "critical", "autocorrelation", "drifted")
 
 
 @dataclass(frozen=True)
@@ -116,15 +115,9 @@ class DriftReport:
 
     def to_frame(self) -> pd.DataFrame:
         """One row per test: session, layer, name, statistic, critical, autocorrelation, drifted."""
-        rows = [
-            (self.session, s.layer, s.name, s.statistic, s.critical, s.autocorrelation, s.drifted)
-            for s in self.statistics
-        ]
-        frame = pd.DataFrame(rows, columns=list(COLUMNS))
-        types = dict.fromkeys(("statistic", "critical", "autocorrelation"), "float64")
-        frame = frame.astype({"layer": "str", "name": "str", "drifted": "bool", **types})
-        frame["session"] = pd.DatetimeIndex(frame["session"]).as_unit("ns")
-        return frame
+        tests = self.statistics
+        told = {name: [getattr(each, name) for each in tests] for name in DRIFT.columns if name != "session"}
+        return framed(DRIFT, len(tests), session=self.session, **told)
 
 
 class DriftMonitor:

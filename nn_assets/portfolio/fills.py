@@ -9,7 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
+from nn_assets.contracts import FILLS, framed
+
+__all__ = ["NUMBERS", "FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
+
+NUMBERS = tuple(name for name, column in FILLS.columns.items() if column.kind == "number")
+"""Columns of numbers of the fills frame, which are arrays of the same names."""
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -48,19 +53,9 @@ class FillArrays:
 
 def no_fills() -> FillArrays:
     """Return an empty batch."""
-    none = np.zeros(0)
-    return FillArrays(
-        fill_id=(),
-        client_order_id=(),
-        symbol=np.zeros(0, dtype=np.int64),
-        quantity=none,
-        price=none,
-        mid_price=none,
-        half_spread_usd=none,
-        commission_usd=none,
-        impact_usd=none,
-        is_stop=np.zeros(0, dtype=np.bool_),
-    )
+    numbers: dict[str, Any] = dict.fromkeys(NUMBERS, np.zeros(0))
+    nowhere, none = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    return FillArrays(fill_id=(), client_order_id=(), symbol=nowhere, is_stop=none, **numbers)
 
 
 def joined(first: FillArrays, then: FillArrays) -> FillArrays:
@@ -88,22 +83,6 @@ def fills_frame(
     known_at : Timestamp
         UTC moment of the fills, or from which they could be acted on.
     """
-    text = pd.StringDtype(na_value=np.nan)
-    count = len(fills)
-    stamp = pd.Timestamp(day_of(session))
-    return pd.DataFrame(
-        {
-            "fill_id": pd.Series(list(fills.fill_id), dtype=text),
-            "client_order_id": pd.Series(list(fills.client_order_id), dtype=text),
-            "symbol": pd.Series([symbols[place] for place in fills.symbol], dtype=text),
-            "session": pd.Series([stamp] * count, dtype="datetime64[ns]"),
-            "quantity": fills.quantity,
-            "price": fills.price,
-            "mid_price": fills.mid_price,
-            "half_spread_usd": fills.half_spread_usd,
-            "commission_usd": fills.commission_usd,
-            "impact_usd": fills.impact_usd,
-            "source": pd.Series([fills.source] * count, dtype=text),
-            "known_at": pd.Series([known_at] * count, dtype="datetime64[ns, UTC]"),
-        }
-    )
+    told = {name: getattr(fills, name) for name in FILLS.columns if name not in ("symbol", "session", "known_at")}
+    names = [symbols[place] for place in fills.symbol]
+    return framed(FILLS, len(fills), symbol=names, session=day_of(session), known_at=known_at, **told)

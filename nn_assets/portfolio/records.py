@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts import HOLDINGS, framed
 from nn_assets.errors import LedgerError
 from nn_assets.portfolio.book import Book, PortfolioState
 from nn_assets.portfolio.breakers import Breaker, named_kinds
@@ -33,7 +34,6 @@ __all__ = [
     "unmarked_symbols",
 ]
 
-_TEXT = pd.StringDtype(na_value=np.nan)
 _NUMBERS = ("quantity", "price", "entry_price", "stop_price")
 _DAYS = ("entered_session", "blocked_until")
 _PER_SYMBOL = ("pending_stop_distance", "unfilled_quantity")
@@ -55,17 +55,8 @@ def state_row(state: PortfolioState) -> dict[str, object]:
 
 def holdings_frame(book: Book) -> pd.DataFrame:
     """Return the holdings columns, one row per symbol, flat ones included (they may be blocked)."""
-    count = len(book.symbols)
-    return pd.DataFrame(
-        {
-            "session": pd.Series([pd.Timestamp(book.session)] * count, dtype="datetime64[ns]"),
-            "symbol": pd.Series(list(book.symbols), dtype=_TEXT),
-            **{name: getattr(book, name) for name in _NUMBERS},
-            "entered_session": book.entered_session.astype("datetime64[ns]"),
-            "blocked_side": book.blocked_side,
-            "blocked_until": book.blocked_until.astype("datetime64[ns]"),
-        }
-    )
+    told = {name: getattr(book, name) for name in HOLDINGS.columns if name != "symbol"}
+    return framed(HOLDINGS, len(book.symbols), symbol=book.symbols, **told)
 
 
 def book_remainder(book: Book) -> str:

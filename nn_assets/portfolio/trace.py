@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import POSITION_STEPS, TARGET_POSITIONS, framed
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.by_programme import told_of
@@ -19,7 +20,6 @@ from nn_assets.portfolio.stops import own_stop, stop_after_addition
 
 __all__ = ["reason", "steps_frame", "targets_frame"]
 
-_TEXT = pd.StringDtype(na_value=np.nan)
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
 _EVEN = 0.5
 
@@ -207,18 +207,17 @@ def steps_frame(decision: Decision) -> pd.DataFrame:
     """
     symbols, steps = decision.inputs.symbols, range(1, len(RULES) + 1)
     rows = [(place, step) for place in range(len(symbols)) for step in steps]
-    session = pd.Timestamp(day_of(decision.inputs.session))
     weights, reasons = _traced(decision)
-    return pd.DataFrame(
-        {
-            "symbol": pd.Series([symbols[place] for place, _ in rows], dtype=_TEXT),
-            "session": pd.Series([session] * len(rows), dtype="datetime64[ns]"),
-            "step": np.array([step for _, step in rows], dtype=np.int64),
-            "rule": pd.Series([RULES[step - 1] for _, step in rows], dtype=_TEXT),
-            "weight_before": np.array([weights[step - 1, place] for place, step in rows]),
-            "weight_after": np.array([weights[step, place] for place, step in rows]),
-            "reason": pd.Series([reasons[place][step - 1] for place, step in rows], dtype=_TEXT),
-        }
+    return framed(
+        POSITION_STEPS,
+        len(rows),
+        symbol=[symbols[place] for place, _ in rows],
+        session=day_of(decision.inputs.session),
+        step=[step for _, step in rows],
+        rule=[RULES[step - 1] for _, step in rows],
+        weight_before=[weights[step - 1, place] for place, step in rows],
+        weight_after=[weights[step, place] for place, step in rows],
+        reason=[reasons[place][step - 1] for place, step in rows],
     )
 
 
@@ -244,17 +243,16 @@ def targets_frame(
         moved = stop_after_addition(held, stop_price, added, own)
     kept = np.where(side * added > 0.0, moved, stop_price)
     stop = np.where(side != np.sign(held), own, kept)
-    count = len(inputs.symbols)
-    return pd.DataFrame(
-        {
-            "symbol": pd.Series(list(inputs.symbols), dtype=_TEXT),
-            "session": pd.Series([pd.Timestamp(day_of(inputs.session))] * count, dtype="datetime64[ns]"),
-            "reference_price": inputs.reference_price,
-            "reference_at": pd.Series([reference_at] * count, dtype="datetime64[ns, UTC]"),
-            "current_quantity": inputs.current_quantity,
-            "target_quantity": decision.target_quantity,
-            "target_weight": decision.target_weight,
-            "stop_price": np.where((side != 0.0) & (stop > 0.0), stop, np.nan),
-            "known_at": pd.Series([known_at] * count, dtype="datetime64[ns, UTC]"),
-        }
+    return framed(
+        TARGET_POSITIONS,
+        len(inputs.symbols),
+        symbol=inputs.symbols,
+        session=day_of(inputs.session),
+        reference_price=inputs.reference_price,
+        reference_at=reference_at,
+        current_quantity=inputs.current_quantity,
+        target_quantity=decision.target_quantity,
+        target_weight=decision.target_weight,
+        stop_price=np.where((side != 0.0) & (stop > 0.0), stop, np.nan),
+        known_at=known_at,
     )

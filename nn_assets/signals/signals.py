@@ -7,11 +7,13 @@ bit whether the history ends at t or later: sums run forward from the first row,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts import SIGNALS, framed
 from nn_assets.errors import SchemaError
 from nn_assets.learning.evidence import effective_outcomes, less_the_median
 from nn_assets.learning.forecasts import ForecastArrays
@@ -265,12 +267,8 @@ def signals_frame(
 
     One row per symbol with a forecast, in symbol order; a symbol without one has no signal.
     """
-    arrays = {name: getattr(signals, name) for name in signals.__dataclass_fields__ if name != "symbols"}
-    text = pd.StringDtype(na_value=np.nan)
-    frame = pd.DataFrame({"symbol": pd.Series(list(signals.symbols), dtype=text), "session": session, **arrays})
-    frame["session"] = frame["session"].astype("datetime64[ns]")
-    for name, value in (("model_id", model_id), ("data_hash", data_hash), ("code_version", code_version)):
-        frame[name] = pd.Series(value, index=frame.index, dtype=text)
-    frame["known_at"] = pd.Series(known_at, index=frame.index).astype("datetime64[ns, UTC]")
     forecast = np.isfinite(signals.calibrated_probability) & np.isfinite(signals.confidence)
-    return frame[forecast].reset_index(drop=True)
+    arrays = {name: getattr(signals, name)[forecast] for name in signals.__dataclass_fields__ if name != "symbols"}
+    made_of = {"model_id": model_id, "data_hash": data_hash, "code_version": code_version, "known_at": known_at}
+    symbols = list(compress(signals.symbols, forecast))
+    return framed(SIGNALS, len(symbols), symbol=symbols, session=session, **arrays, **made_of)

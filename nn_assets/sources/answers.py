@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.market.calendar.sessions import sessions_between, timezone_of
 from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbol
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.frames import DELIVERED_BARS, conform
+from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.sources.protocol import checked_selection
 
 __all__ = ["BundledSource"]

@@ -9,8 +9,8 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.sources.answers import Scope, action_table, nothing_of
 from nn_assets.sources.database import Database
 from nn_assets.sources.days import days_written, known_at_fault, without_a_time

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import ORDERS, validate
 from nn_assets.execution.orders import (
     Orders,
     client_order_id,
@@ -17,7 +18,6 @@ from nn_assets.execution.orders import (
     reduces,
     targets_to_orders,
 )
-from nn_assets.frames import ORDERS, validate
 
 SYMBOLS = ("A", "B", "C", "D")
 SESSION = pd.Timestamp("2017-06-01")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nn_assets.frames import BAR_VERSIONS, BARS, QUARANTINE, conform, validate
+from nn_assets.contracts import BAR_VERSIONS, BARS, QUARANTINE, conform, validate
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.settings import CleaningSettings

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import ACTION_VERSIONS, empty, validate
 from nn_assets.errors import SchemaError, SourceError
-from nn_assets.frames import ACTION_VERSIONS, empty, validate
 from nn_assets.market.facts.actions import (
     action_hash,
     actions_as_of,

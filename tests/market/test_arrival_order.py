@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.frames import ACTION_VERSIONS, BAR_VERSIONS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES, conform, empty
+from nn_assets.contracts import ACTION_VERSIONS, BAR_VERSIONS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES, conform, empty
 from nn_assets.market.facts.actions import actions_as_of, new_action_versions, with_action_moments
 from nn_assets.market.facts.bars import as_of, new_versions, with_assumed_known_at
 from nn_assets.market.facts.intraday import intraday_as_of, new_intraday

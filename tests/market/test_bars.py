@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nn_assets.frames import BAR_VERSIONS, conform, empty, validate
+from nn_assets.contracts import BAR_VERSIONS, conform, empty, validate
 from nn_assets.market.facts.bars import (
     RevisionCount,
     as_of,

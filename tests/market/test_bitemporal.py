@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.errors import SourceError
-from nn_assets.frames import (
+from nn_assets.contracts import (
     ACTION_VERSIONS,
     BAR_VERSIONS,
     INTRADAY_VERSIONS,
@@ -25,6 +24,7 @@ from nn_assets.frames import (
     conform,
     empty,
 )
+from nn_assets.errors import SourceError
 from nn_assets.market.facts.actions import actions_as_of, new_action_versions
 from nn_assets.market.facts.bars import as_of, new_versions
 from nn_assets.market.facts.bitemporal import BAR_FACTS, INTRADAY_FACTS

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nn_assets.frames import BARS, validate
+from nn_assets.contracts import BARS, validate
 from nn_assets.market.quality.cleaning import RULES, clean
 from nn_assets.settings import CleaningSettings
 from tests.market.builders import CALENDAR, cleaned, moment, sound_bars, verdicts, with_values

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from nn_assets.frames import BAR_VERSIONS, conform, empty
+from nn_assets.contracts import BAR_VERSIONS, conform, empty
 from nn_assets.market.facts.bars import (
     RevisionCount,
     as_of,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.frames import SERIES, conform
+from nn_assets.contracts import SERIES, conform
 from nn_assets.market.calendar.sessions import assumed_known_at, session_hours, sessions_between, sessions_of_moments
 from nn_assets.market.facts.funding import Funding, funding_by_session
 from nn_assets.market.facts.series_intake import judge_series

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import DELIVERED_BARS, INTRADAY_BARS, INTRADAY_VERSIONS, QUARANTINE, QUOTES, empty, validate
 from nn_assets.errors import GateHalted
-from nn_assets.frames import DELIVERED_BARS, INTRADAY_BARS, INTRADAY_VERSIONS, QUARANTINE, QUOTES, empty, validate
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of, intraday_hash, new_intraday, session_bars, stamped_intraday
 from nn_assets.market.quality.gate_checks import INTRADAY_CHECKS

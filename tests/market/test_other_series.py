@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import DELIVERED_SERIES, QUARANTINE, SERIES, conform, empty, validate
 from nn_assets.errors import SettingsError
-from nn_assets.frames import DELIVERED_SERIES, QUARANTINE, SERIES, conform, empty, validate
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.facts.series import known_series, new_observations, series_as_of
 from nn_assets.market.facts.series_intake import judge_series

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nn_assets.frames import BAR_VERSIONS, conform
+from nn_assets.contracts import BAR_VERSIONS, conform
 from nn_assets.market.facts.said_before import new_versions_of_files, said_before
 
 DAY = pd.Timestamp("2018-01-04")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import MEMBERSHIP, empty, validate
 from nn_assets.errors import SourceError
-from nn_assets.frames import MEMBERSHIP, empty, validate
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.facts.membership import (
     members_of_sessions,

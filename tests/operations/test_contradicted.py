@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.frames import BAR_VERSIONS, conform
+from nn_assets.contracts import BAR_VERSIONS, conform
 from nn_assets.operations.asof.stored import RAW_BARS, contradicted
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars

@@ -19,8 +19,8 @@ import pytest
 import yaml
 from dagster._core.execution import compute_logs
 
+from nn_assets.contracts import SERIES, validate
 from nn_assets.errors import NnAssetsError
-from nn_assets.frames import SERIES, validate
 from nn_assets.market.calendar.sessions import session_close
 from nn_assets.operations.asof.series import series_known
 from nn_assets.operations.catalog import folder_of

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from nn_assets.contracts import SERIES, validate
 from nn_assets.errors import SettingsError
-from nn_assets.frames import SERIES, validate
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.asof.series import series_known
 from nn_assets.operations.decisions.lookahead import features_repeat_when_cut

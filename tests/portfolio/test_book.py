@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import FILLS, HOLDINGS, PORTFOLIO_STATES, framed, validate
 from nn_assets.errors import ControlError, DecisionError, LedgerError
-from nn_assets.frames import FILLS, HOLDINGS, PORTFOLIO_STATES, validate
 from nn_assets.portfolio.book import Book, empty_book, reset_breakers
 from nn_assets.portfolio.breakers import Breaker
 from nn_assets.portfolio.fills import FillArrays, fills_frame, no_fills
@@ -213,7 +213,7 @@ def test_the_book_read_back_from_its_records_goes_on_to_the_same_bits() -> None:
     book = book.awaiting(np.array([7.0, 0.0]), np.array([0.3, np.nan]))
     row, holdings = state_row(state), holdings_frame(book)
     validate(holdings, HOLDINGS)
-    states = pd.DataFrame([row]).astype({"breaker": pd.StringDtype(na_value=np.nan), "session": "datetime64[ns]"})
+    states = framed(PORTFOLIO_STATES, 1, **row, book=book_remainder(book))
     validate(states, PORTFOLIO_STATES)
     back = book_from_records(row, holdings.iloc[::-1], book_remainder(book))
     for name in Book.__dataclass_fields__:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.errors import DecisionError
-from nn_assets.frames import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.portfolio import conic
 from nn_assets.portfolio.breakers import Control, KillSwitch
 from nn_assets.portfolio.by_programme import told_of

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import brentq
 
+from nn_assets.contracts import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
-from nn_assets.frames import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.portfolio.decide import RULES, decide
 from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.portfolio.kelly import edge_scale

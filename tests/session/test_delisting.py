@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import DELIVERED_ACTIONS, conform, validate
 from nn_assets.errors import DecisionError, SchemaError
 from nn_assets.features.labels import forward_returns
-from nn_assets.frames import DELIVERED_ACTIONS, conform, validate
 from nn_assets.market.panel import FIELDS, panel_from_bars
 from nn_assets.portfolio.actions import book_after_delistings
 from nn_assets.portfolio.book import Book, empty_book

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nn_assets.contracts import SIGNALS, validate
 from nn_assets.errors import SchemaError
-from nn_assets.frames import SIGNALS, validate
 from nn_assets.learning.evidence import effective_outcomes
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.signals.signals import (

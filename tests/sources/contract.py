@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import DELIVERED_BARS, conform, validate
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_BARS, conform, validate
 from nn_assets.sources.protocol import Source, validate_symbol
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import DELIVERED_ACTIONS, validate
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_ACTIONS, validate
 from nn_assets.market.facts.actions import with_action_moments
 from nn_assets.sources.protocol import ActionSource
 from nn_assets.sources.tables.actions_file import ActionsFile

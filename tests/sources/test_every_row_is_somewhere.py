@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import DELIVERED_SERIES, conform
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_SERIES, conform
 from nn_assets.market.facts.bars import with_assumed_known_at
 from nn_assets.market.facts.intraday import stamped_intraday
 from nn_assets.market.facts.series_intake import JudgedSeries, judge_series

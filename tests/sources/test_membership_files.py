@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets.contracts import MEMBERSHIP, empty
 from nn_assets.errors import SourceError
-from nn_assets.frames import MEMBERSHIP, empty
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.facts.membership import members_of_sessions, members_without_bars, new_spells, several_spells
 from nn_assets.settings import UniverseSettings

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import number_bytes
+from nn_assets.contracts import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.errors import SourceError, first_of
-from nn_assets.frames import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
 from nn_assets.market.facts.bitemporal import ACTION_FACTS, BoolArray, RevisionCount
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import number_bytes
-from nn_assets.frames import BAR_VERSIONS, conform
+from nn_assets.contracts import BAR_VERSIONS, conform
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
 from nn_assets.market.facts.rows import ordered_by_symbol

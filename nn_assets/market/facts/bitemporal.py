@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.frames import QUOTES
-from nn_assets.frames.contract import PRICES
+from nn_assets.contracts import QUOTES
+from nn_assets.contracts.contract import PRICES
 from nn_assets.market.facts.arrival import following
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import number_bytes
-from nn_assets.frames import DELIVERED_BARS, INTRADAY_VERSIONS, conform
+from nn_assets.contracts import DELIVERED_BARS, INTRADAY_VERSIONS, conform
 from nn_assets.market.calendar.hours import trading_hours
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount
 from nn_assets.settings import IntradaySettings

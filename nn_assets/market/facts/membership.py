@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import MEMBERSHIP, conform
 from nn_assets.errors import SourceError
-from nn_assets.frames import MEMBERSHIP, conform
 from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, RevisionCount
 
 __all__ = [

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts import SERIES, conform
 from nn_assets.errors import SettingsError
-from nn_assets.frames import SERIES, conform
 from nn_assets.market.facts.bitemporal import SERIES_FACTS, RevisionCount
 
 __all__ = ["KnownSeries", "known_series", "new_observations", "series_as_of"]

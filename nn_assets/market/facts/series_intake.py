@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.frames import QUARANTINE, conform
+from nn_assets.contracts import QUARANTINE, conform
 from nn_assets.market.calendar.sessions import session_ends, sessions_between, sessions_of_moments
 from nn_assets.settings import SeriesSettings
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.frames import BAR_VERSIONS, QUARANTINE, conform
+from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform
 from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.compared import said_later, with_several_versions
 from nn_assets.market.facts.rows import (

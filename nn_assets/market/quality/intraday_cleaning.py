@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.frames import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
+from nn_assets.contracts import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
 from nn_assets.market.facts.intraday import KEY
 from nn_assets.market.facts.rows import Rows, equal_to_the_row_before

@@ -11,7 +11,7 @@ from datetime import date
 
 import numpy as np
 
-from nn_assets.frames import BRACKET_TOLERANCE
+from nn_assets.contracts import BRACKET_TOLERANCE
 from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows
 from nn_assets.settings import CleaningSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nn_assets.frames import ACTION_VERSIONS, conform, empty
+from nn_assets.contracts import ACTION_VERSIONS, conform, empty
 from nn_assets.market.facts.rows import stated_shares
 from nn_assets.market.quality.history_rules import LEAST_FACTOR
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.contracts import SERIES, empty
 from nn_assets.errors import SettingsError
-from nn_assets.frames import SERIES, empty
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.market.facts.funding import Funding, funding_by_session
 from nn_assets.market.facts.series import KnownSeries, known_series

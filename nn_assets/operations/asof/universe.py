@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.frames import MEMBERSHIP, empty
+from nn_assets.contracts import MEMBERSHIP, empty
 from nn_assets.market.facts.membership import (
     members_of_sessions,
     members_without_bars,

@@ -9,22 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts import DRIFT, FILLS, PORTFOLIO_STATES, TRADING_STATES, empty, framed, validate
+from nn_assets.contracts.ledger import ROUNDS
 from nn_assets.errors import first_of
 from nn_assets.execution.orders import orders_frame
-from nn_assets.frames import (
-    DRIFT,
-    FILLS,
-    HOLDINGS,
-    ORDERS,
-    PORTFOLIO_STATES,
-    POSITION_STEPS,
-    SIGNALS,
-    TARGET_POSITIONS,
-    TRADING_STATES,
-    conform,
-    empty,
-    validate,
-)
 from nn_assets.learning.calibration import Calibration
 from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.clock import as_of_session
@@ -43,7 +31,6 @@ from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.values import canonical_json
 
 __all__ = [
-    "RECORDS",
     "Compared",
     "Given",
     "compare_session",
@@ -53,36 +40,11 @@ __all__ = [
     "write_session",
 ]
 
-RECORDS = (
-    "fills",
-    "portfolio_states",
-    "holdings",
-    "signals",
-    "target_positions",
-    "position_steps",
-    "orders",
-    "drift",
-    "trading_states",
-)
-"""Tables of one session, in the order in which they come about."""
-
-_CONTRACTS = {
-    "fills": FILLS,
-    "portfolio_states": PORTFOLIO_STATES,
-    "holdings": HOLDINGS,
-    "signals": SIGNALS,
-    "target_positions": TARGET_POSITIONS,
-    "position_steps": POSITION_STEPS,
-    "orders": ORDERS,
-    "drift": DRIFT,
-    "trading_states": TRADING_STATES,
-}
+_CONTRACTS = {each.name: each for each in (FILLS, *ROUNDS)}
 _ENDED = "ended_orders"
 _PROVENANCE = ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
 _OF_THE_CODE = ("code_version", "content_hash")  # the content is that of the signals too, which name the code
 _MOST_NAMED = 5
-# Made of records: their contract is held against the columns and types that it states.
-_FROM_RECORDS = ("portfolio_states", "holdings", "trading_states")
 
 
 @dataclass(frozen=True)
@@ -127,7 +89,7 @@ def _text(value: object) -> str | None:
 
 
 def session_frames(history: History, done: Round, given: Given, data_hash: str) -> dict[str, pd.DataFrame]:
-    """The tables of one session, by the names in :data:`RECORDS`."""
+    """The tables of one session by name, in the order in which they come about."""
     strategy, session, book = history.strategy, done.session, done.standing.book
     moment = as_of_session(strategy.market, session)
     symbols = book.symbols
@@ -140,7 +102,7 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
     drift = empty(DRIFT) if done.drift is None else done.drift.to_frame()
     return {
         "fills": fills,
-        "portfolio_states": pd.DataFrame([state]),
+        "portfolio_states": framed(PORTFOLIO_STATES, 1, **state),
         "holdings": holdings_frame(book),
         "signals": signals_frame(
             done.signals,
@@ -158,16 +120,14 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
             done.orders, symbols, session=session, execution=strategy.label.execution, reference_at=moment
         ),
         "drift": drift,
-        "trading_states": pd.DataFrame(
-            [
-                {
-                    "session": trading.session,
-                    "effective_session": trading.effective_session,
-                    "state": done.standing.trading_state,
-                    "score": float(trading.score),
-                    "reasons": _reasons(done),
-                }
-            ]
+        "trading_states": framed(
+            TRADING_STATES,
+            1,
+            session=trading.session,
+            effective_session=trading.effective_session,
+            state=done.standing.trading_state,
+            score=float(trading.score),
+            reasons=[_reasons(done)],
         ),
     }
 
@@ -205,9 +165,9 @@ def write_session(
     with _recording(history, done, run_id) as transaction:
         transaction.append("settings_versions", [settings_version(history.strategy)])
         transaction.append("decisions", [head])
-        for name in RECORDS:
-            if len(frames[name]):
-                transaction.append(name, _held(name, frames[name]))
+        for name, frame in frames.items():
+            if len(frame):
+                transaction.append(name, validate(frame, _CONTRACTS[name]))
         if done.asks_refresh:
             asked = request_row(history.strategy.name, done.session, done.refresh_reasons)
             transaction.append("refresh_requests", [asked])
@@ -293,7 +253,7 @@ def _head(
 ) -> dict[str, Any]:
     """The session's row of ``decisions``."""
     strategy, session = history.strategy, done.session
-    told = {name: frames[name].to_dict("records") for name in RECORDS}
+    told = {name: frame.to_dict("records") for name, frame in frames.items()}
     content = hashlib.sha256(canonical_json(told).encode()).hexdigest()
     return {
         "session": session,
@@ -369,10 +329,3 @@ def symbols_on_record(history: History, session: pd.Timestamp) -> tuple[str, ...
     """The symbol axis of the book that a session left; None where none is on record."""
     states = history.stores.ledger.read("portfolio_states", history.strategy.name, session, session)
     return None if states.empty else recorded_symbols(states["book"].iloc[0])
-
-
-def _held(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Hold a session's records to the contract of their table."""
-    contract = _CONTRACTS[name]
-    validate(conform(frame, contract) if name in _FROM_RECORDS else frame, contract)
-    return frame

@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts.ledger import FILLS, ROUNDS
 from nn_assets.operations.asof.settings_on_record import hashes_in_force
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.decisions.code import changed_since, decision_code
 from nn_assets.operations.decisions.lookahead import decided_otherwise, decisions_repeat_in_replay
-from nn_assets.operations.decisions.records import RECORDS
 from nn_assets.operations.derived import member_roots
 from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.history import History
@@ -30,7 +30,7 @@ __all__ = ["Rederived", "rederive_decisions"]
 
 _DECISIONS = "decisions"
 _DERIVED_BY = "nn_assets.operations.decisions.lookahead:decisions_repeat_in_replay"
-_OF_A_SESSION = (_DECISIONS, *RECORDS)
+_OF_A_SESSION = [each.name for each in (*ROUNDS, FILLS)]
 _DAY = pd.Timedelta(days=1)
 _MOST_NAMED = 20
 

@@ -17,7 +17,7 @@ from nn_assets.operations.edited import left_while_bound
 from nn_assets.operations.history import History
 from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.oversight.severity import TradingState, resumed_trading_state
-from nn_assets.portfolio.fills import FillArrays
+from nn_assets.portfolio.fills import NUMBERS, FillArrays
 from nn_assets.portfolio.records import book_from_records
 from nn_assets.session.daily_round import Standing, first_standing
 from nn_assets.session.market_view import MarketView
@@ -176,14 +176,10 @@ def spending_on_record(
 def _batch(fills: pd.DataFrame, symbols: tuple[str, ...]) -> FillArrays:
     ordered = fills[fills["symbol"].isin(symbols)].sort_values("fill_id")
     place = {symbol: number for number, symbol in enumerate(symbols)}
-    numbers = {
-        name: ordered[name].to_numpy(dtype=np.float64)
-        for name in ("quantity", "price", "mid_price", "half_spread_usd", "commission_usd", "impact_usd")
-    }
     return FillArrays(
         fill_id=tuple(ordered["fill_id"]),
         client_order_id=tuple(ordered["client_order_id"]),
         symbol=np.array([place[symbol] for symbol in ordered["symbol"]], dtype=np.int64),
         is_stop=np.zeros(len(ordered), dtype=np.bool_),
-        **numbers,
+        **{name: ordered[name].to_numpy(dtype=np.float64) for name in NUMBERS},
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nn_assets.frames import ACTION_VERSIONS, empty
+from nn_assets.contracts import ACTION_VERSIONS, empty
 from nn_assets.market.facts.actions import (
     actions_as_of,
     new_action_versions,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.frames import BAR_VERSIONS, empty
+from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions
 from nn_assets.market.facts.said_before import new_versions_of_files
 from nn_assets.operations.asof.stored import contradicted, versions_of

@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts import DELIVERED_BARS, empty
 from nn_assets.errors import PublicationError
-from nn_assets.frames import DELIVERED_BARS, empty
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.settings.sources import SourceSettings

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts import FILLS, validate
 from nn_assets.errors import SourceError
-from nn_assets.frames import FILLS, validate
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
@@ -22,9 +22,9 @@ from nn_assets.sources.tables.plain_tables import read_texts
 
 __all__ = ["import_fills", "read_fills"]
 
-_NEEDED = ("fill_id", "client_order_id", "symbol", "session", "quantity", "price")
 _LARGEST = 1e15
-_STATED = ("mid_price", "half_spread_usd", "commission_usd", "impact_usd")
+_STATED = tuple(name for name, column in FILLS.columns.items() if column.nullable)
+_NEEDED = tuple(name for name in FILLS.columns if name not in (*_STATED, "source", "known_at"))
 
 
 def import_fills(strategy: str, file: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.frames import DELIVERED_SERIES, conform
+from nn_assets.contracts import DELIVERED_SERIES, conform
 from nn_assets.operations.clock import as_of_session
 from nn_assets.settings import FundingSeriesSettings, Strategy
 from nn_assets.settings.sources import CcxtSettings

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts import INTRADAY_VERSIONS, empty
 from nn_assets.errors import PublicationError
-from nn_assets.frames import INTRADAY_VERSIONS, empty
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount
 from nn_assets.market.facts.intraday import (
     SessionBars,

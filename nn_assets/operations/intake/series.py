@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.frames import QUARANTINE, SERIES, conform, empty
+from nn_assets.contracts import QUARANTINE, SERIES, conform, empty
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.series import new_observations
 from nn_assets.market.facts.series_intake import JudgedSeries, judge_series

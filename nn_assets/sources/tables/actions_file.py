@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import DELIVERED_ACTIONS, conform, violations
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_ACTIONS, conform, violations
 from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
 from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbol
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits

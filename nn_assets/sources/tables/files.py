@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_BARS, conform
 from nn_assets.sources.days import days_written, known_at_fault, moments_written, without_a_time
 from nn_assets.sources.protocol import checked_selection, validate_symbol
 from nn_assets.sources.spellings import day_of_name, quoted, symbol_from_name

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts import QUOTES
 from nn_assets.errors import SourceError
-from nn_assets.frames import QUOTES
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts import DELIVERED_SERIES, conform
 from nn_assets.errors import SourceError
-from nn_assets.frames import DELIVERED_SERIES, conform
 from nn_assets.market.calendar.sessions import session_ends
 from nn_assets.settings import FileSeriesSettings
 from nn_assets.sources.protocol import validate_symbol

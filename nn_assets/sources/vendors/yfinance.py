@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.frames import DELIVERED_BARS, conform
+from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.sources.answers import Scope, action_table, nothing_of, partial_answer
 from nn_assets.sources.keys import missing_extra
 from nn_assets.sources.protocol import checked_selection

@@ -37,6 +37,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, column, func, inspect, or_, select, table
 
+from nn_assets.contracts.ledger import ACTS
 from nn_assets.errors import AuditError
 from nn_assets.store.ledger.canonical import row_hash, row_key
 from nn_assets.store.ledger.chain import GENESIS, ChainHead, entry_hash
@@ -75,12 +76,7 @@ Kind = Literal[
 _FINDINGS_KEPT = 100
 _VERIFICATIONS, _OF_THE_CHAIN, _OF_THE_WHOLE, _BROKEN = "verifications", "chain", "whole", "broken"
 _WHOLE_EVERY = timedelta(days=7)
-# Tables that grow by what persons, studies and trainings do, and not with every session: a row that a round no longer
-# finds, because its key was changed, decides by its absence.
-_OF_ACTS = (
-    *("controls", "cost_models", "settings_versions"),
-    *("studies", "trials", "looks", "data_fingerprints", "models", "refresh_requests"),
-)
+_OF_ACTS = [each.name for each in ACTS]
 # What a strategy's state is told by beside acts: what its last decided session left, and how runs, gates and
 # verifications ended last, as many entries of each as some days bring.
 _OF_THE_LAST_SESSION = (

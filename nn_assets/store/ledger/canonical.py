@@ -10,13 +10,12 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any
 
-import numpy as np
-from sqlalchemy import Boolean, Column, Double, Integer, Table
+from sqlalchemy import Column, Table
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
+from nn_assets.store.ledger.columns import kind_of
 from nn_assets.store.ledger.schema import BOOKKEEPING, natural_key
-from nn_assets.store.values import as_moment, as_session, canonical_json, is_missing
+from nn_assets.store.values import canonical_json, is_missing
 
 __all__ = [
     "Row",
@@ -34,64 +33,9 @@ Row = dict[str, Any]
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
-def _as_float(value: object) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError("not a number")
-    return float(value) + 0.0  # SQLite does not keep the sign of -0.0, so neither does the hash
-
-
-def _as_integer(value: object) -> int:
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return int(value)
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return int(value)
-    raise ValueError("not an integer")
-
-
-def _as_boolean(value: object) -> bool:
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    raise ValueError("not a boolean")
-
-
-def _as_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    if "\x00" in value:
-        raise ValueError("a text with a NUL character, which PostgreSQL cannot keep")
-    value.encode("utf-8")  # a lone surrogate raises UnicodeEncodeError, which is a ValueError
-    return str(value)
-
-
-def _as_json(value: object) -> object:
-    text = canonical_json(value)
-    if "\\u0000" in text:
-        raise ValueError("a text with a NUL character, which PostgreSQL cannot keep")
-    text.encode("utf-8")
-    plain: object = json.loads(text)
-    return plain
-
-
-_COERCIONS: tuple[tuple[type, Callable[[object], object]], ...] = (
-    (SessionDate, as_session),
-    (Moment, as_moment),
-    (CanonicalJson, _as_json),
-    (Boolean, _as_boolean),
-    (Double, _as_float),
-    (Integer, _as_integer),
-)
-
-
-def _coercion(column: Column[Any]) -> Callable[[object], object]:
-    for kind, coerce in _COERCIONS:
-        if isinstance(column.type, kind):
-            return coerce
-    return _as_text
-
-
 @cache
 def _plan(table: Table) -> dict[str, tuple[Column[Any], Callable[[object], object]]]:
-    return {column.name: (column, _coercion(column)) for column in table.columns}
+    return {column.name: (column, kind_of(column).plain) for column in table.columns}
 
 
 def coerce_row(table: Table, offered: Mapping[str, Any], *, required: tuple[str, ...]) -> Row:

@@ -1,17 +1,21 @@
-"""Column types that mean the same on SQLite and PostgreSQL: sessions, UTC moments, canonical JSON."""
+"""Kinds of columns: as both databases keep them, as plain Python values, and as frames carry them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Date, DateTime, Dialect, Text
+import numpy as np
+import pandas as pd
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Dialect, Double, Integer, String, Text
 from sqlalchemy.types import TypeDecorator
 
 from nn_assets.store.values import as_moment, as_session, canonical_json
 
-__all__ = ["CanonicalJson", "Moment", "SessionDate"]
+__all__ = ["KINDS", "CanonicalJson", "Moment", "SessionDate", "kind_of"]
 
 
 class SessionDate(TypeDecorator[date]):
@@ -59,3 +63,98 @@ class CanonicalJson(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """Read the text back."""
         return None if value is None else json.loads(value)
+
+
+def _as_float(value: object) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError("not a number")
+    return float(value) + 0.0  # SQLite does not keep the sign of -0.0, so neither does the hash
+
+
+def _as_integer(value: object) -> int:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return int(value)
+    raise ValueError("not an integer")
+
+
+def _as_boolean(value: object) -> bool:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise ValueError("not a boolean")
+
+
+def _as_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    if "\x00" in value:
+        raise ValueError("a text with a NUL character, which PostgreSQL cannot keep")
+    value.encode("utf-8")  # a lone surrogate raises UnicodeEncodeError, which is a ValueError
+    return str(value)
+
+
+def _as_json(value: object) -> object:
+    text = canonical_json(value)
+    if "\\u0000" in text:
+        raise ValueError("a text with a NUL character, which PostgreSQL cannot keep")
+    text.encode("utf-8")
+    plain: object = json.loads(text)
+    return plain
+
+
+def _days(values: Sequence[Any]) -> Any:
+    return np.array(values, dtype="datetime64[D]").astype("datetime64[ns]")
+
+
+def _moments(values: Sequence[Any]) -> Any:
+    bare = [None if value is None else value.replace(tzinfo=None) for value in values]
+    return pd.DatetimeIndex(np.array(bare, dtype="datetime64[us]").astype("datetime64[ns]"), tz="UTC").array
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of column is.
+
+    Parameters
+    ----------
+    stored : SQLAlchemy type
+        How both databases keep it.
+    plain : callable
+        Brings a value to plain Python; raises TypeError, ValueError or OverflowError where it is none of this kind.
+    typed : callable
+        Values of one column in the type that frames carry; None is NaN, NaT or missing text. Arrays where an array
+        keeps its type in a frame: a frame made of Series takes twice as long, for it aligns them.
+    """
+
+    stored: Any
+    plain: Callable[[object], object]
+    typed: Callable[[Sequence[Any]], Any]
+
+
+def _text(stored: Any) -> Kind:
+    return Kind(stored, _as_text, lambda values: pd.array(list(values), dtype="str"))
+
+
+def _array(stored: Any, plain: Callable[[object], object], dtype: type) -> Kind:
+    return Kind(stored, plain, lambda values: np.array(values, dtype=dtype))
+
+
+KINDS: Mapping[str, Kind] = {
+    "text": _text(String),
+    "line": _text(Text),
+    "digest": _text(String(64)),
+    "day": Kind(SessionDate, as_session, _days),
+    "moment": Kind(Moment, as_moment, _moments),
+    "number": _array(Double, _as_float, np.float64),
+    "whole": _array(BigInteger, _as_integer, np.int64),
+    "small": _array(Integer, _as_integer, np.int64),
+    "flag": _array(Boolean, _as_boolean, bool),
+    "json": Kind(CanonicalJson, _as_json, lambda values: pd.Series(list(values), dtype=object)),
+}
+"""By the name that contracts give it."""
+
+
+def kind_of(column: Column[Any]) -> Kind:
+    """The kind of a column of the ledger's tables."""
+    return KINDS[column.info["kind"]]

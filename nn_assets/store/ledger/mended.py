@@ -7,6 +7,7 @@ from datetime import datetime
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
+from nn_assets.contracts.ledger import DECISIONS, ROUNDS
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER
 from nn_assets.store.values import as_moment
@@ -16,17 +17,7 @@ __all__ = ["CLOCK", "acts_on_record", "as_read", "read_mended", "rows_stamped_af
 CLOCK = "clock"
 """Kind of a control that says as what moments are read."""
 
-_OF_A_DECISION = (  # stamped with the row of ``decisions``, in one transaction
-    "signals",
-    "target_positions",
-    "position_steps",
-    "orders",
-    "portfolio_states",
-    "holdings",
-    "drift",
-    "trading_states",
-)
-
+_OF_A_DECISION = [each.name for each in ROUNDS if each is not DECISIONS]  # stamped with the row of ``decisions``
 _controls = TABLES["controls"].c
 _MENDED = (  # made once: it is asked before every reading
     select(_controls.details)

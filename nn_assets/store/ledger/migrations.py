@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import DropView
 
+from nn_assets.contracts.ledger import LEDGER
 from nn_assets.errors import LedgerError
 from nn_assets.store.home import safe_url, sql_root
 from nn_assets.store.ledger.engine import reading, writing
@@ -33,10 +34,6 @@ __all__ = ["alembic_config", "revision_of", "upgrade", "view_names"]
 _MIGRATION_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _MIGRATION_LOCK_KEY = 0x6E6E5F61  # any constant: "nn_a"
 _VERSION_TABLE = "alembic_version"
-_ADDED = {"0002": ("verifications", "outcomes"), "0003": ("looks", "data_fingerprints")}
-"""Tables that a later revision than the first one added."""
-_ADDED_COLUMNS = {"0004": ("signals", ("base_rate", "outcome_sessions"))}
-"""Columns that a later revision added to a table of the first one."""
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -152,20 +149,22 @@ def _lacking(connection: Connection, revision: str | None) -> list[str]:
         return []
     looked_at = inspect(connection)
     there = set(looked_at.get_table_names())
-    later = {name for step, names in _ADDED.items() if step > revision for name in names}
-    lacking = sorted({CHAIN.name, *TABLES} - later - there)
-    for step, (name, columns) in _ADDED_COLUMNS.items():
-        if step <= revision and name in there:
-            found = {each["name"] for each in looked_at.get_columns(name)}
-            lacking += [f"{name}.{each}" for each in columns if each not in found]
+    lacking = sorted({CHAIN.name, *TABLES} - _made_after(revision) - there)
+    for each in LEDGER:
+        added = [name for name, column in each.columns.items() if column.since and column.since <= revision]
+        found = {told["name"] for told in looked_at.get_columns(each.name)} if added and each.name in there else added
+        lacking += [f"{each.name}.{name}" for name in added if name not in found]
     return lacking
+
+
+def _made_after(revision: str) -> set[str]:
+    """Tables that a later migration makes."""
+    return {each.name for each in LEDGER if each.since > revision}
 
 
 def _tables_ahead_of(connection: Connection, revision: str | None) -> list[str]:
     """Tables of the ledger that are there although a schema of that revision does not have them."""
-    later = {name for step, names in _ADDED.items() if revision is None or step > revision for name in names}
-    if revision is None:
-        later |= {CHAIN.name, *TABLES}
+    later = {CHAIN.name, *TABLES} if revision is None else _made_after(revision)
     return sorted(later & set(inspect(connection).get_table_names()))
 
 

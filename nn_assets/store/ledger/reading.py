@@ -9,19 +9,15 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sqlalchemy import (
-    Boolean,
     Column,
     ColumnElement,
     Connection,
-    Double,
     FromClause,
     Integer,
     Row,
     Select,
-    String,
     Table,
     and_,
     exists,
@@ -32,7 +28,7 @@ from sqlalchemy import (
 
 from nn_assets.errors import LedgerError
 from nn_assets.market.facts.arrival import Mended
-from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
+from nn_assets.store.ledger.columns import kind_of
 from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
 from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
@@ -264,7 +260,7 @@ def _empty(table: Table, names: tuple[str, ...]) -> pd.DataFrame:
 def _typed(column: Column[Any], values: Sequence[Any]) -> Any:
     if isinstance(column.type, Integer) and column.nullable:
         return pd.array(list(values), dtype="Int64")  # int64 has no way to say that one is missing
-    return _typed_by_kind(column.type, values)
+    return kind_of(column).typed(values)
 
 
 def in_order(
@@ -291,25 +287,3 @@ def in_order(
         if len(found) < _ROWS_A_FETCH:
             return
         start = found[-1].sequence
-
-
-def _typed_by_kind(kind: object, values: Sequence[Any]) -> Any:
-    """Values of one column in the type that frames carry; None is NaN, NaT or missing text.
-
-    Arrays where an array keeps its type in a frame: a frame made of Series takes twice as long, for it aligns them.
-    """
-    if isinstance(kind, SessionDate):
-        return np.array(values, dtype="datetime64[D]").astype("datetime64[ns]")
-    if isinstance(kind, Moment):
-        bare = [None if value is None else value.replace(tzinfo=None) for value in values]
-        return pd.DatetimeIndex(np.array(bare, dtype="datetime64[us]").astype("datetime64[ns]"), tz="UTC").array
-    if isinstance(kind, Double):
-        return np.array(values, dtype=np.float64)
-    if isinstance(kind, Boolean):
-        return np.array(values, dtype=bool)
-    if isinstance(kind, Integer):
-        return np.array(values, dtype=np.int64)
-    if isinstance(kind, CanonicalJson):
-        return pd.Series(list(values), dtype=object)
-    assert isinstance(kind, String)
-    return pd.array(list(values), dtype="str")

@@ -1,38 +1,39 @@
-"""The contract of every frame that crosses a room. The only home of Pandera.
+"""One contract a table: name, room, key, columns with type, unit and a sentence. The only home of Pandera.
 
-Takes frames. Gives them back held to their contract, or every violation found. Never mends a value.
+Takes frames. Gives them back held to their contract, or every violation found; and what the ledger's tables, the
+exports and the data dictionary are made of. Never mends a value.
 
 Sessions are tz-naive midnights (``datetime64[ns]``), moments tz-aware UTC (``datetime64[ns, UTC]``),
 symbols and texts pandas ``str``, prices, money and fractions ``float64``.
 """
 
-from nn_assets.frames.beside_bars import (
-    DELIVERED_SERIES,
-    INTRADAY_BARS,
-    INTRADAY_VERSIONS,
-    MEMBERSHIP,
-    QUOTES,
-    SERIES,
+from nn_assets.contracts.contract import Violation, conform, empty, framed, validate, violations
+from nn_assets.contracts.ledger import (
+    DRIFT,
+    FILLS,
+    HOLDINGS,
+    ORDERS,
+    PORTFOLIO_STATES,
+    POSITION_STEPS,
+    SIGNALS,
+    TARGET_POSITIONS,
+    TRADING_STATES,
 )
-from nn_assets.frames.contract import Violation, conform, empty, validate, violations
-from nn_assets.frames.schemas import (
+from nn_assets.contracts.tables import (
     ACTION_VERSIONS,
     BAR_VERSIONS,
     BARS,
     BRACKET_TOLERANCE,
     DELIVERED_ACTIONS,
     DELIVERED_BARS,
-    DRIFT,
-    FILLS,
+    DELIVERED_SERIES,
     FORECASTS,
-    HOLDINGS,
-    ORDERS,
-    PORTFOLIO_STATES,
-    POSITION_STEPS,
+    INTRADAY_BARS,
+    INTRADAY_VERSIONS,
+    MEMBERSHIP,
     QUARANTINE,
-    SIGNALS,
-    TARGET_POSITIONS,
-    TRADING_STATES,
+    QUOTES,
+    SERIES,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Violation",
     "conform",
     "empty",
+    "framed",
     "validate",
     "violations",
 ]

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pandas as pd
 
 from nn_assets.errors import SchemaError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pandera.pandas as pa
 
-__all__ = ["PRICES", "Contract", "Violation", "conform", "empty", "validate", "violations"]
+__all__ = ["PRICES", "Column", "Contract", "Violation", "conform", "empty", "framed", "validate", "violations"]
 
 PRICES = ("open", "high", "low", "close")
 
-_TEXT = pd.StringDtype(na_value=np.nan)
-_DAY = np.dtype("datetime64[ns]")
-_MOMENT = pd.DatetimeTZDtype("ns", "UTC")
-_NUMBER = np.dtype("float64")
-_WHOLE = np.dtype("int64")
-_FLAG = np.dtype("bool")
+_IN_FRAMES = {
+    **dict.fromkeys(("text", "line", "digest"), "str"),
+    "day": "datetime64[ns]",
+    "moment": "datetime64[ns, UTC]",
+    "number": "float64",
+    **dict.fromkeys(("whole", "small"), "int64"),
+    "flag": "bool",
+    "json": "object",
+}
 _LISTED = 200
 _UNIQUE = "multiple_fields_uniqueness"
+
+
+@cache
+def _dtype(kind: str, *, nullable: bool) -> Any:
+    from pandas.api.types import pandas_dtype  # contracts are stated, and read, without it
+
+    spelled = _IN_FRAMES[kind]
+    return pandas_dtype("Int64" if nullable and spelled == "int64" else spelled)
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class Check:
     def kept_by(self, values: pd.Series | pd.DataFrame) -> bool:
         """Whether all of a column's values, or a frame's rows, pass; False also where that cannot be told here."""
         if self.holds is not None:
-            return bool(np.all(self.holds(values)))
+            return bool(self.holds(values).all())
         known = _TOLD_HERE.get(self.name)
         return known is not None and bool(known(values, *self.arguments).all())
 
@@ -63,11 +72,44 @@ _TOLD_HERE: Mapping[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """Column of exactly one type, with the checks its values must pass."""
+    """Column of exactly one type, with the checks its values must pass.
 
-    dtype: object
+    Parameters
+    ----------
+    kind : str
+        ``text``, ``day`` (a session), ``moment`` (UTC), ``number`` (float64), ``whole``, ``flag`` or ``json``; in the
+        ledger also ``line`` (text without a bound), ``digest`` (64 hex digits) and ``small`` (a small whole number).
+    says : str
+        What a value means, in a sentence.
+    unit : str
+        What it is counted in, or ``none``.
+    checks : tuple of Check
+        Of the values that are not missing.
+    nullable : bool
+        Whether a frame may lack values; NaN, NaT or missing text.
+    lax : bool
+        Whether the ledger takes a missing value although a frame may not have one.
+    since : str
+        Migration that added it to a table of the ledger that was there; rows of before lack it, and hash as they did.
+    """
+
+    kind: str
+    says: str
+    unit: str = "none"
     checks: tuple[Check, ...] = ()
     nullable: bool = False
+    lax: bool = False
+    since: str = ""
+
+    @property
+    def dtype(self) -> Any:
+        """The type that pandas keeps it in."""
+        return _dtype(self.kind, nullable=self.nullable)
+
+    @property
+    def may_be_null(self) -> bool:
+        """Whether the ledger takes a missing value: always in numbers, where it is NaN, and in JSON."""
+        return self.nullable or self.lax or bool(self.since) or self.kind in ("number", "json")
 
     def build(self) -> pa.Column:
         """As Pandera judges it."""
@@ -91,16 +133,65 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """Contract of a frame: these columns and no others, ``unique`` together, ``checks`` on whole rows.
+    """Contract of a table: these columns and no others, one row a key, ``checks`` on whole rows.
 
     Pandera, which names each breach, is asked only where a frame does not plainly keep its contract: its import
     costs half a second, and a judgement 20 ms.
+
+    Parameters
+    ----------
+    name, room : str
+        Name of the table, and the room of the package that makes its rows.
+    says : str
+        What a row is, in a sentence.
+    keyed_by : str
+        Columns that say what a row is about, apart by blanks; in the ledger after the strategy, and before the version.
+    repeats : bool
+        Whether several rows may share a key: versions, or rows that nobody has judged yet.
+    checks : tuple of Check
+        Of whole rows.
+    exported : str
+        Name by which users export it; empty where they do not.
+    more : str
+        Which columns may follow those stated, in a sentence; empty: none.
+    indexes : tuple of tuple of str
+        In the ledger, columns of indexes for what is asked for in another order than the key's.
+    since : str
+        Migration that made it a table of the ledger.
+    columns : mapping of str to Column
+        In the order of the frame; :meth:`of` states them.
     """
 
     name: str
-    columns: Mapping[str, Column]
-    unique: tuple[str, ...] = ()
+    room: str
+    says: str
+    keyed_by: str = ""
+    repeats: bool = False
     checks: tuple[Check, ...] = ()
+    exported: str = ""
+    more: str = ""
+    indexes: tuple[tuple[str, ...], ...] = ()
+    since: str = "0001"
+    columns: Mapping[str, Column] = field(default_factory=dict)
+
+    def of(self, **columns: Column) -> Contract:
+        """The same table of these columns."""
+        return replace(self, columns=columns)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns that say what a row is about."""
+        return tuple(self.keyed_by.split())
+
+    @property
+    def unique(self) -> tuple[str, ...]:
+        """Columns whose values no two rows of a frame share; none where rows of a key repeat."""
+        return () if self.repeats else self.key
+
+    @property
+    def stored(self) -> dict[str, Column]:
+        """The columns in the order of a ledger that grew: those that a migration added come last."""
+        return dict(sorted(self.columns.items(), key=lambda named: named[1].since))
 
     @cached_property
     def schema(self) -> pa.DataFrameSchema:
@@ -112,14 +203,14 @@ class Contract:
             name=self.name,
             unique=list(self.unique) or None,
             checks=[check.build() for check in self.checks],
-            strict=True,
+            strict=not self.more,
         )
 
     def kept_by(self, frame: pd.DataFrame) -> bool:
         """Whether a frame surely has these columns, of these types, and passes every check."""
         return (
-            set(frame.columns) == set(self.columns)
-            and len(frame.columns) == len(self.columns)
+            self.columns.keys() <= set(frame.columns)
+            and (bool(self.more) or len(frame.columns) == len(self.columns))
             and all(column.kept_by(frame[name]) for name, column in self.columns.items())
             and not (self.unique and frame.duplicated(list(self.unique)).any())
             and all(check.kept_by(frame) for check in self.checks)
@@ -133,46 +224,51 @@ class Contract:
         return pa.DataFrameSchema(built, name=self.name)
 
 
-def text(*allowed: str, nullable: bool = False) -> Column:
+def text(says: str, *allowed: str, nullable: bool = False) -> Column:
     """Column of texts, of the ``allowed`` ones where any are given."""
-    return Column(_TEXT, (Check("isin", (list(allowed),)),) if allowed else (), nullable)
+    return Column("text", says, "none", (Check("isin", (list(allowed),)),) if allowed else (), nullable)
 
 
-def day(*, nullable: bool = False) -> Column:
+def day(says: str, *, nullable: bool = False) -> Column:
     """Column of sessions."""
     midnight = Check("is a midnight", holds=lambda days: days.isna() | (days.dt.normalize() == days))
-    return Column(_DAY, (midnight,), nullable)
+    return Column("day", says, "date", (midnight,), nullable)
 
 
-def moment(*, nullable: bool = False) -> Column:
+def moment(says: str, *, nullable: bool = False) -> Column:
     """Column of UTC moments."""
-    return Column(_MOMENT, (), nullable)
+    return Column("moment", says, "UTC", (), nullable)
 
 
-def number(*checks: Check, nullable: bool = False) -> Column:
+def number(unit: str, says: str, *checks: Check, nullable: bool = False) -> Column:
     """Column of finite numbers; NaN only where ``nullable``."""
-    finite = Check("is finite", holds=lambda values: ~np.isinf(values))
-    return Column(_NUMBER, (finite, *checks), nullable)
+    finite = Check("is finite", holds=lambda values: values.abs() != float("inf"))
+    return Column("number", says, unit, (finite, *checks), nullable)
 
 
-def fraction(*, nullable: bool = False) -> Column:
+def fraction(says: str, *, nullable: bool = False) -> Column:
     """Column of numbers from 0 to 1."""
-    return number(Check("in_range", (0.0, 1.0)), nullable=nullable)
+    return number("fraction", says, Check("in_range", (0.0, 1.0)), nullable=nullable)
 
 
-def at_least_zero(*, nullable: bool = False) -> Column:
+def at_least_zero(unit: str, says: str, *, nullable: bool = False) -> Column:
     """Column of finite numbers that are not negative."""
-    return number(Check("ge", (0.0,)), nullable=nullable)
+    return number(unit, says, at_least(0.0), nullable=nullable)
 
 
-def positive(*, nullable: bool = False) -> Column:
+def positive(unit: str, says: str, *, nullable: bool = False) -> Column:
     """Column of finite numbers above zero."""
-    return number(Check("gt", (0.0,)), nullable=nullable)
+    return number(unit, says, Check("gt", (0.0,)), nullable=nullable)
 
 
-def whole(*checks: Check) -> Column:
+def unjudged(unit: str, says: str) -> Column:
+    """Column of numbers as they came, missing and impossible ones included."""
+    return Column("number", says, unit, nullable=True)
+
+
+def whole(unit: str, says: str, *checks: Check) -> Column:
     """Column of integers."""
-    return Column(_WHOLE, checks)
+    return Column("whole", says, unit, checks)
 
 
 def one_of(*values: int) -> Check:
@@ -180,7 +276,7 @@ def one_of(*values: int) -> Check:
     return Check("isin", (list(values),))
 
 
-def at_least(least: int) -> Check:
+def at_least(least: float) -> Check:
     """No value below ``least``."""
     return Check("ge", (least,))
 
@@ -190,31 +286,46 @@ def between(least: int, most: int) -> Check:
     return Check("in_range", (least, most))
 
 
-def flag() -> Column:
+def flag(says: str) -> Column:
     """Column of truth values."""
-    return Column(_FLAG)
+    return Column("flag", says)
 
 
-def unjudged() -> Column:
-    """Column of numbers as they came, missing and impossible ones included."""
-    return Column(_NUMBER, nullable=True)
-
-
-def contract(
-    name: str, columns: dict[str, Column], *, unique: tuple[str, ...] = (), checks: tuple[Check, ...] = ()
-) -> Contract:
-    """Contract of a frame: these columns and no others, ``unique`` together, ``checks`` on whole rows."""
-    return Contract(name, columns, unique, checks)
-
-
-def row_check(name: str, holds: Callable[[pd.DataFrame], pd.Series]) -> Check:
-    """Name a check of whole rows; ``holds`` gives one truth value a row."""
-    return Check(name, holds=holds)
+def record(says: str) -> Column:
+    """Column of JSON values."""
+    return Column("json", says, nullable=True)
 
 
 def empty(schema: Contract) -> pd.DataFrame:
     """Make a frame of no rows with the contract's columns and types."""
-    return pd.DataFrame({name: pd.Series(dtype=column.dtype) for name, column in schema.columns.items()})
+    return framed(schema, 0, **dict.fromkeys(schema.columns, ()))
+
+
+def framed(schema: Contract, rows: int, /, **values: Any) -> pd.DataFrame:
+    """Make a frame of the contract's columns and types, in its order.
+
+    Parameters
+    ----------
+    rows : int
+        How many there are.
+    values : sequence of shape (rows,), or scalar
+        By column; a scalar (text included) is the value of every row.
+
+    Raises
+    ------
+    KeyError
+        A column is not given.
+    ValueError, TypeError
+        A value is none of its column's type, or a sequence has another length.
+    """
+    import pandas as pd
+
+    def column(name: str, dtype: Any) -> pd.Series:
+        given = values[name]
+        each = hasattr(given, "__len__") and not isinstance(given, str | dict)
+        return pd.Series(getattr(given, "array", given) if each else [given] * rows, index=range(rows), dtype=dtype)
+
+    return pd.DataFrame({name: column(name, each.dtype) for name, each in schema.columns.items()})
 
 
 def conform(frame: pd.DataFrame, schema: Contract) -> pd.DataFrame:
@@ -228,6 +339,8 @@ def conform(frame: pd.DataFrame, schema: Contract) -> pd.DataFrame:
     SchemaError
         A column is absent, or a value cannot be cast.
     """
+    import pandas as pd
+
     cast: dict[str, pd.Series] = {}
     for name, column in schema.columns.items():
         dtype = column.dtype
@@ -290,7 +403,7 @@ def violations(frame: pd.DataFrame, schema: Contract) -> tuple[Violation, ...]:
 
     judged = frame.reset_index(drop=True)
     absent = [name for name in schema.columns if name not in judged.columns]
-    surplus = [str(name) for name in judged.columns if name not in schema.columns]
+    surplus = [str(name) for name in judged.columns if name not in schema.columns and not schema.more]
     structure = [Violation("no column of the contract is absent", name, "", "", "absent") for name in absent]
     structure += [Violation("no column beyond the contract", name, "", "", "present") for name in surplus]
     # What spans columns is asked only of frames that have them all; the columns there are always.
@@ -308,6 +421,8 @@ def violations(frame: pd.DataFrame, schema: Contract) -> tuple[Violation, ...]:
 
 
 def _violation(frame: pd.DataFrame, schema: Contract, case: Any) -> Violation:
+    import pandas as pd
+
     rule, column, value = str(case.check), str(case.column), str(case.failure_case)
     if pd.isna(case.index):  # the column as such: its type
         return Violation(rule, column, "", "", str(frame[column].dtype))
@@ -339,7 +454,7 @@ def validate(frame: pd.DataFrame, schema: Contract) -> pd.DataFrame:
     raise SchemaError(
         expected=f"a frame that keeps the contract {schema.name}",
         found=f"{len(found)} violations: {listed}{more}",
-        remedy="mend the step that made the frame; nn_assets/frames/schemas.py states the contract",
+        remedy="mend the step that made the frame; nn_assets/contracts/ states the contract",
         symbol=first.symbol or None,
         session=first.session or None,
         rule=first.rule,

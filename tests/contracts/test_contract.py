@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets import frames
-from nn_assets.errors import SchemaError
-from nn_assets.frames import (
+from nn_assets import contracts
+from nn_assets.contracts import (
     BARS,
     DRIFT,
     SIGNALS,
@@ -18,16 +17,17 @@ from nn_assets.frames import (
     validate,
     violations,
 )
+from nn_assets.errors import SchemaError
 from tests.market.builders import sound_bars, with_values
 
-CONTRACTS = [name for name in frames.__all__ if hasattr(getattr(frames, name), "columns")]
+CONTRACTS = [name for name in contracts.__all__ if hasattr(getattr(contracts, name), "columns")]
 GOOD = sound_bars(("AAA", "BBB"), count=5)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_an_empty_frame_keeps_each_contract(name) -> None:
-    schema = getattr(frames, name)
+    schema = getattr(contracts, name)
     assert tuple(validate(empty(schema), schema).columns) == tuple(schema.columns)
 
 
@@ -154,6 +154,7 @@ POOLS: dict[str, list[object]] = {
     "float64": [0.5, 1.0, 0.0, -1.0, 2.0, 3e9, np.inf, np.nan],
     "int64": [1, 0, -1, 2, 30],
     "bool": [True, False],
+    "object": [{"a": 1}, ["b"], None],
 }
 
 
@@ -173,7 +174,7 @@ def agree(name: str, frames_of_each: int) -> tuple[int, int]:
     """Judge frames twice, here and by Pandera; how many kept the contract, and how many did not."""
     from pandera.errors import SchemaErrors
 
-    schema, random, counted = getattr(frames, name), np.random.default_rng(5), [0, 0]
+    schema, random, counted = getattr(contracts, name), np.random.default_rng(5), [0, 0]
     for _ in range(frames_of_each):
         frame = any_frame(schema, random)
         try:

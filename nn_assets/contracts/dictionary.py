@@ -1,0 +1,52 @@
+"""The data dictionary: every contract as a page in Markdown, ``docs/tables.md``. ``make docs`` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nn_assets.contracts.contract import Column, Contract
+from nn_assets.contracts.ledger import AUDIT_CHAIN, BOOKKEEPING, LEDGER, STRATEGY
+from nn_assets.contracts.tables import CROSSING, LAKE
+
+__all__ = ["dictionary"]
+
+_OPENING = """# Tables
+
+Written by `make docs` from `nn_assets/contracts`; nobody edits it. A *day* is a session without a zone, a *moment* is
+UTC, a *number* float64 and a *whole* int64. *Missing* says whether a value may be: NaN, NaT, an empty cell or NULL.
+"""
+_OF_THE_LEDGER = """## In the ledger
+
+Rows are only ever appended. A row's primary key is its strategy, its key below and its version; where it has changed,
+exports and `read` give the newest version. Every table begins and ends with these columns:
+"""
+
+
+def dictionary() -> str:
+    """The page: tables of the lake, then of the ledger, then frames that are handed over and not stored."""
+    of_all = "".join(_lines(STRATEGY | BOOKKEEPING))
+    parts = ["## In the lake\n", *map(_table, LAKE), _OF_THE_LEDGER, of_all, *map(_table, (*LEDGER, AUDIT_CHAIN))]
+    return "\n".join([_OPENING, *parts, "## Handed over\n", *map(_table, CROSSING)])
+
+
+def _table(contract: Contract) -> str:
+    shared = ", which rows may share" if contract.repeats else ""
+    told = [f"### {contract.name}\n\n{contract.says} Made in `{contract.room}`."]
+    told += [f"Key: {', '.join(contract.key)}{shared}."] * bool(contract.key)
+    told += [f"`nn-assets export {contract.exported}`."] * bool(contract.exported)
+    more = f"\nThen {contract.more}.\n" if contract.more else ""
+    return f"{' '.join(told)}\n\n{''.join(_lines(contract.stored))}{more}"
+
+
+def _lines(columns: Mapping[str, Column]) -> Iterator[str]:
+    yield "| column | type | unit | missing | |\n|---|---|---|---|---|\n"
+    for name, each in columns.items():
+        allowed = [
+            ", ".join(check.arguments[0]) for check in each.checks if check.name == "isin" and each.kind == "text"
+        ]
+        missing = "yes" if each.nullable or each.lax or each.since else ""
+        yield f"| {name} | {each.kind} | {each.unit} | {missing} | {': '.join([each.says, *allowed])} |\n"
+
+
+if __name__ == "__main__":
+    print(dictionary(), end="")  # noqa: T201
