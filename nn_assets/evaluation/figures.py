@@ -238,9 +238,10 @@ def _above_level(figures: Figures, symbols: int) -> Iterator[tuple[str, str, boo
     if _above(over.estimate, "accuracy"):
         base = f"its base rate {figures.base_accuracy:.3f}"
         told = f"accuracy {figures.accuracy:.3f} is more than {LEAK_ALARMS['accuracy']:g} above {base}"
-        yield "accuracy", told, _sure(over.p_value)
+        yield "accuracy", told, over.never_varies or _sure(over.p_value)
     if symbols >= CROSS_SECTION and _above(ic.estimate, "rank_ic"):
-        yield "rank IC", f"rank IC {ic.estimate:.3f} is above {LEAK_ALARMS['rank_ic']:g}", _sure(ic.p_value)
+        told = f"rank IC {ic.estimate:.3f} is above {LEAK_ALARMS['rank_ic']:g}"
+        yield "rank IC", told, ic.never_varies or _sure(ic.p_value)
     if symbols <= _FEW_INSTRUMENTS and _above(figures.sharpe_net, "sharpe_net"):
         positive = figures.probabilistic_sharpe
         sure = _sure(None if positive is None else 1.0 - positive)

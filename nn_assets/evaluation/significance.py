@@ -38,6 +38,9 @@ CROSS_SECTION = 5
 """Symbols from which a rank correlation is taken across a session; narrower panels use time series."""
 
 
+_NEVER_VARIES = "it is the same in every session: nothing varies"
+
+
 @dataclass(frozen=True)
 class MeanTest:
     """A mean over sessions and how sure it is. ``None`` where it cannot be had; then ``reason`` says why.
@@ -53,6 +56,11 @@ class MeanTest:
     degrees: float | None
     sessions: int
     reason: str = ""
+
+    @property
+    def never_varies(self) -> bool:
+        """Whether every session of a record long enough for a test says the same: no error is needed to be sure."""
+        return self.reason == _NEVER_VARIES
 
     def quantile(self, probability: float) -> float:
         """Quantile of the reference distribution, in standard errors; NaN without degrees."""
@@ -120,7 +128,7 @@ def robust_mean_test(values: FloatArray, horizon: int, *, null: float = 0.0, min
     lag = truncation_lag(count, horizon)
     _, error, statistic, _ = hac_mean(kept - null, lag)
     if not math.isfinite(statistic) or error <= 1e-12:
-        return MeanTest(mean, None, None, None, None, count, "it is the same in every session: nothing varies")
+        return MeanTest(mean, None, None, None, None, count, _NEVER_VARIES)
     kept_part = math.sqrt(kept_variance(count, horizon))
     error, statistic = error / kept_part, statistic * kept_part
     degrees = degrees_of_freedom(count, horizon)

@@ -273,7 +273,7 @@ class _Judge:
             bound = f"its upper bound {self.chance + self.high:.4f} lies below the smallest effect of interest"
             return self._said("no edge found", f"{self._measured()}; {bound}, {self.chance + self.effect:.4f}")
         found = [look for look, level in zip(self.looks, self.levels, strict=True) if look.crosses(level)]
-        if found and self.doubts:
+        if self.doubts and (found or self._allows("cannot tell")):
             self.standing = self.doubts
             return self._alarmed()
         return self._with_signal(found) if found else self._without_signal()

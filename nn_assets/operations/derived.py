@@ -28,6 +28,7 @@ from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.fingerprint import libraries
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root, version_of
 
@@ -71,7 +72,8 @@ def made_with(facts: StoredFacts) -> str:
     strategy, lake = facts.strategy, facts.stores.lake
     beside = [lake.segments(strategy.name, table) for table in (OTHER_SERIES, UNIVERSE)]
     settings = strategy.content_hash("features", "universe", "series")
-    return _hash((settings, _axes(facts), beside, *_mended(facts)))  # nothing more where no moment was ever mended
+    lag = [strategy.market.known_at_lag_minutes] if strategy.series else []  # until when a session's series are read
+    return _hash((settings, _axes(facts), beside, *lag, *_mended(facts)))  # nothing more where no moment was mended
 
 
 def _axes(facts: StoredFacts) -> tuple[object, ...]:
@@ -101,8 +103,11 @@ def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dic
     told = strategy.behaviour("features", "series")
     del told["features"]["names"]
     series = told.pop("series", None), told["features"].pop("series", None)
-    of_bars = data_hash, told, strategy.closes_only, _axes(facts), str(facts.axis[-1]), *_mended(facts)
-    of_series = of_bars, facts.sessions_per_year, series, facts.stores.lake.segments(strategy.name, OTHER_SERIES)
+    computed_by = libraries("numpy", "pandas", "scipy")
+    of_bars = data_hash, told, strategy.closes_only, _axes(facts), str(facts.axis[-1]), computed_by, *_mended(facts)
+    read_until = strategy.market.known_at_lag_minutes
+    segments = facts.stores.lake.segments(strategy.name, OTHER_SERIES)
+    of_series = of_bars, facts.sessions_per_year, series, segments, read_until
     return {name: _hash(of_series if name in SERIES_FEATURES else of_bars) for name in names}
 
 

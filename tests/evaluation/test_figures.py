@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 from nn_assets.evaluation.book_figures import spread_of_trials
 from nn_assets.evaluation.figures import FIGURE_NAMES, StudyFigures, study_figures
 from nn_assets.evaluation.record import BookTrack, StudyRecord
+from nn_assets.evaluation.verdict import verdict
 from tests.evaluation.records import made_record
 
 TERMS = {"horizon_sessions": 5, "sessions_per_year": 252}
@@ -157,6 +158,25 @@ def test_figures_too_good_to_be_true_raise_the_alarm() -> None:
     assert {"network accuracy", "network rank IC", "network net Sharpe"} <= {alarm.name for alarm in leaking}
     wide = study_figures(made_record(300, 12, drift=0.01), **TERMS).alarms
     assert not any("Sharpe" in alarm.name for alarm in wide)
+
+
+def test_a_perfect_leak_varies_in_no_session_and_rings() -> None:
+    record = made_record(200, 8)
+    seen = np.isfinite(record.returns)
+    outcome = np.where(seen, record.returns - np.median(record.returns, axis=1, keepdims=True), np.nan)
+    targets = np.where(seen, (outcome > 0.0).astype(float), np.nan)
+    leaking = replace(record, targets=targets, forecasts={**record.forecasts, "network": 0.5 + outcome})
+    figures = study_figures(leaking, **TERMS)
+    assert figures.total["network"].tests["rank_ic"].p_value is None
+    assert {"network rank IC", "network accuracy"} <= {alarm.name for alarm in figures.alarms}
+    assert verdict(figures).kind == "leak alarm"
+    few = replace(leaking, targets=_first(targets, 8), returns=_first(record.returns, 8))
+    short = study_figures(few, **TERMS)
+    assert not any(alarm.estimator == "network" for alarm in short.alarms), "a few sessions are no record"
+
+
+def _first(values: np.ndarray, rows: int) -> np.ndarray:
+    return np.where(np.arange(len(values))[:, None] < rows, values, np.nan)
 
 
 def test_a_figure_above_its_level_that_is_not_sure_is_a_doubt() -> None:

@@ -397,6 +397,8 @@ def test_what_is_above_an_alarms_level_is_never_found_however_unsure_it_is(figur
     found = verdict(figures, looks, "2010-02")
     assert (found.kind, found.allows_trading, list(found.standing)) == ("leak alarm", False, [doubt.name])
     assert verdict(figures).kind == "cannot tell"  # where nothing is found nothing rings
+    tried = verdict(figures, looks, "2010-02", trials=100_000)  # no look's signal any more, but trading went on
+    assert (tried.kind, tried.allows_trading) == ("leak alarm", False)
     told = {doubt.name: "released 2018-01-02 by ann: planted"}
     after = verdict(figures, looks, "2010-02", released=told)
     assert (after.kind, after.standing) == ("edge found", {})

@@ -226,6 +226,22 @@ def test_features_by_name_are_those_of_the_whole_cube(lived_in: Path) -> None:
             assert np.array_equal(some.values, whole.select(names).values, equal_nan=True)
 
 
+def test_until_when_series_are_read_and_which_libraries_compute_count(
+    lived_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> dict[str, str]:
+        with open_history(strategy_of()) as history:
+            return derived.values_from(history, NAMES, "bars")
+
+    before, (file,) = told(), (lived_in / "strategies").glob("*.yaml")
+    written = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**written, "market": {**written["market"], "known_at_lag_minutes": 50}}))
+    after = told()
+    assert {name for name in NAMES if before[name] != after[name]} == {"implied_over_realised"}
+    monkeypatch.setattr(derived, "libraries", lambda *_: "numpy 99")
+    assert all(told()[name] != after[name] for name in NAMES)
+
+
 READING = ("nn_assets.store.", "nn_assets.operations.facts:", "nn_assets.operations.stores:")
 """What gives back facts as they were stored."""
 

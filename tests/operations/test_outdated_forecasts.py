@@ -16,9 +16,10 @@ from nn_assets.errors import AccessError, PublicationError
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models import forecasts
+from nn_assets.operations.models import forecasts, outdated
 from nn_assets.operations.models.forecasts import keep_forecast_list, read_forecast_list, renew_forecasts
 from nn_assets.operations.models.outdated import FORECAST_FACTS, months_in_doubt, months_to_refit
+from nn_assets.store.lake.files import write_record
 from nn_assets.store.lake.lake import Lake
 from tests.operations.homes import live_until, months_between, study, study_stored, take_in, train
 from tests.operations.test_as_known import (
@@ -116,6 +117,19 @@ def test_what_no_session_of_a_month_knew_outdates_nothing(home: Path) -> None:
     deliver(home, known_at="2016-08-30T12:00:00Z")
     with open_history(strategy()) as history:
         assert months_to_refit(history, "2016-09") == []
+        assert months_in_doubt(history, TWO) == []
+
+
+def test_other_code_puts_months_in_doubt_and_refits_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outdated, "_code", lambda _: "other")
+    with open_history(strategy()) as history:
+        assert months_to_refit(history, "2016-09") == []
+        assert months_in_doubt(history, TWO) == TWO
+    for file in (home / "lake" / "known" / FORECAST_FACTS).glob("*.json"):
+        record = json.loads(file.read_text())
+        assert record.pop("code") != "other"
+        write_record(file, record)  # as before months named their code
+    with open_history(strategy()) as history:
         assert months_in_doubt(history, TWO) == []
 
 

@@ -21,12 +21,15 @@ from nn_assets.market.facts.known_hash import known_hashes
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.forecasts import FORECASTS, recorded_months
 from nn_assets.operations.clock import as_of_sessions
+from nn_assets.operations.derived import member_roots
 from nn_assets.operations.history import History
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import read_record, write_record
+from nn_assets.versions import version_of
 
 __all__ = ["FORECAST_FACTS", "keep_facts", "months_in_doubt", "months_to_refit"]
 
+_MADE_BY = "nn_assets.learning.inference:forecast"
 FORECAST_FACTS = "forecast_facts"
 """Folder in the lake of a strategy: for each stored month the hash of what its sessions knew when it was made."""
 
@@ -39,18 +42,21 @@ def keep_facts(history: History, frames: Mapping[str, pd.DataFrame]) -> None:
     ends = {month: forecast_rows(history.axis, month).stop - 1 for month, frame in frames.items() if len(frame)}
     for month, facts in _facts(history, ends).items():
         through, address = str(history.axis[ends[month]].date()), frame_hash(frames[month])
-        write_record(_file(history, month), {"forecasts": address, "through": through, "facts": facts})
+        record = {"forecasts": address, "through": through, "facts": facts, "code": _code(history)}
+        write_record(_file(history, month), record)
         history.whole_months.add((month, address))
 
 
 def months_in_doubt(history: History, months: Iterable[str]) -> list[str]:
     """Those of some stored months that the facts known now may contradict, or that keep no hash, in order.
 
+    So may the code in force, where other code made them; months kept before they named their code are not asked.
     Each month is looked at once in a history, whose facts stay as they are.
     """
     looked_at = {month: address for month in months if (address := _unseen(history, month)) is not None}
     kept = {month: _kept(history, month, address) for month, address in looked_at.items()}
-    as_kept = _as_kept(history, kept)
+    code = _code(history)
+    as_kept = {month for month in _as_kept(history, kept) if (kept[month] or {}).get("code", code) == code}
     history.whole_months.update((month, looked_at[month]) for month in as_kept)
     return sorted(set(looked_at) - as_kept)
 
@@ -70,6 +76,11 @@ def months_to_refit(history: History, before: str) -> list[str]:
     kept = {month: _kept(history, month, address) for month, address in there.items() if address and month < before}
     as_kept = _as_kept(history, kept)
     return sorted(month for month, record in kept.items() if record is not None and month not in as_kept)
+
+
+def _code(history: History) -> str:
+    """Version of the code that makes forecasts: of features, networks and inference, not of what fits models."""
+    return version_of(_MADE_BY, *member_roots(history.strategy))
 
 
 def _as_kept(history: History, kept: Mapping[str, dict[str, Any] | None]) -> set[str]:
