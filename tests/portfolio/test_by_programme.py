@@ -263,6 +263,25 @@ def test_without_an_answer_nothing_held_is_enlarged_though_the_book_before_is_la
     assert (halted.target_quantity == held).all()
 
 
+@pytest.mark.parametrize("held", [0.0, 30.0], ids=["after a flat", "half, as a control left"])
+def test_by_name_too_nothing_held_is_enlarged_without_an_answer(held: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A gross limit that binds: only then are the names' sizes shared out by the solver.
+    chosen = PortfolioSettings(construction="per_name", gross_limit=0.05)
+    of = given(current_quantity=np.full(NAMES, held), unscaled_quantity=np.full(NAMES, 60.0))
+    answered = decided(of, chosen)
+    assert answered.answer.no_answer is None
+    assert (np.abs(answered.target_quantity) > held).any(), "with an answer this book may grow"
+
+    def broken(problem: conic.Problem) -> list[conic.Answer]:
+        return [conic.Answer(np.full(len(problem.mean), np.nan), "broken", 0)]
+
+    monkeypatch.setattr(conic, "many_names", broken)
+    found = decided(of, chosen)
+    assert found.answer.no_answer is not None
+    assert found.control is Control.REDUCING
+    assert ((found.target_quantity >= 0.0) & (found.target_quantity <= held)).all()
+
+
 def test_who_is_no_member_says_nothing_of_the_others_to_the_bit() -> None:
     p, whole = given(2).calibrated_probability.copy(), given(2)
     p[[3, 8]] = np.nan
