@@ -17,7 +17,7 @@ from nn_assets.portfolio import conic
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
 from nn_assets.portfolio.trace import steps_frame
-from nn_assets.session.daily_round import Round
+from nn_assets.session.daily_round import Round, Standing
 from nn_assets.session.market_view import market_view
 from nn_assets.settings import Strategy
 from tests.session.worlds import SYMBOLS, World, world, world_strategy
@@ -172,6 +172,38 @@ def test_a_reduction_halves_the_book_on_the_session_it_begins_and_it_comes_back(
     assert ratio[140] == pytest.approx(1.0, abs=0.06)
     held = np.array([[done.state.gross_fraction for done in each] for each in (plain, reduced)])
     assert held[1, 102 - FIRST] / held[0, 102 - FIRST] == pytest.approx(0.5, abs=0.06)  # a session is there to fill
+
+
+@pytest.mark.full
+def test_without_an_answer_on_the_session_a_reduction_ends_what_is_held_stays_and_fills_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = world(strategy_of("alone"))
+
+    def monitor(row: int) -> DriftReport:
+        asking = DriftStatistic(
+            "prediction", "forecast", 0.2, 0.3, 0.0, drifted=False, asks_retraining=100 <= row < 140
+        )
+        return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", "old" if row < 140 else "new")
+
+    def broken(problem: conic.Problem) -> list[conic.Answer]:
+        return [conic.Answer(np.full(len(problem.mean), np.nan), "broken", 0)]
+
+    def on(row: int, standing: Standing) -> Round:
+        scene = of.scene(range(row, row + 1), monitor=monitor)
+        return replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene], standing=standing).rounds[0]
+
+    before = played(of, 140, monitor=monitor)
+    with monkeypatch.context() as patch:
+        patch.setattr(conic, "many_names", broken)
+        lost = on(140, before.standing)
+    held = lost.decision.inputs.current_quantity
+    assert (np.abs(lost.decision.unscaled_quantity) > 1.5 * np.abs(held)).any(), "the book before is the larger one"
+    assert lost.decision.scale == 1.0
+    assert (np.abs(lost.decision.target_quantity) <= np.abs(held)).all()
+    after = on(141, lost.standing)
+    assert (np.abs(after.decision.inputs.current_quantity) <= np.abs(held)).all()
+    assert (np.abs(after.decision.target_quantity) > np.abs(held)).any(), "with an answer it comes back"
 
 
 @pytest.mark.full
