@@ -7,21 +7,13 @@ that these tests stay as they are while everything behind it moves.
 
 from __future__ import annotations
 
-import csv
-import json
 import re
-import sqlite3
-import tarfile
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from nn_assets.cli import app
+from tests.home_0_1.older_home import columns, exported, give, lived_in, reading, rows, verified
 
 ARCHIVE = Path(__file__).with_name("home.tar.gz")
 HEAD = "1015:6ee40e0f09422a07027b5dd065818857752eaa45fa0fb5737c8b029930af06f6"
@@ -89,77 +81,10 @@ ROWS = {
 HELD = {"BRK.B": 1569.0, "CON": 3737.0, "KO": 0.0, "NAN": 0.0, "TRUE": 1615.0}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command gave back."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """Standard output as the one JSON document that ``--json`` promises."""
-        return json.loads(self.out)
-
-
-def give(*words: object) -> Answer:
-    """Give a command in this process."""
-    found = CliRunner().invoke(app, [str(word) for word in words])
-    if found.exception is not None and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return Answer(found.exit_code, found.stdout, found.stderr)
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """The home of version 0.1, unpacked and lived in."""
-    place = tmp_path / "home"
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(place, filter="data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NN_ASSETS_HOME", str(place))
-        patch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
+    with lived_in(ARCHIVE, tmp_path / "home") as place:
         yield place
-
-
-def reading(home: Path) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(home / "ledger.sqlite"))
-
-
-def columns(home: Path) -> dict[str, list[str]]:
-    """The columns of every table of the ledger, but for the schema's own revision."""
-    with reading(home) as connection:
-        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {
-            name: [column[1] for column in connection.execute(f'PRAGMA table_info("{name}")')]
-            for name in names
-            if name != "alembic_version" and not name.startswith("sqlite_")
-        }
-
-
-def rows(home: Path, asked: dict[str, list[str]]) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of some tables, the columns asked for alone, with the type that SQLite holds each value in."""
-    found = {}
-    with reading(home) as connection:
-        for table, names in asked.items():
-            told = ", ".join(f'"{name}", typeof("{name}")' for name in names)
-            found[table] = sorted(connection.execute(f'SELECT {told} FROM "{table}"'), key=repr)
-    return found
-
-
-def exported(table: str, out: Path, *options: str) -> list[dict[str, str]]:
-    answer = give("export", table, "--strategy", "house", "--out", out, *options)
-    assert answer.status == 0, answer.err
-    with out.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def verified() -> dict[str, Any]:
-    answer = give("audit", "verify", "--json")
-    assert answer.status == 0, answer.out
-    assert answer.document["findings"] == []
-    return answer.document
 
 
 @pytest.mark.full
