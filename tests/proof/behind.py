@@ -1,4 +1,4 @@
-"""The code behind a table: what of the package its module imports, itself or by way of others."""
+"""The code behind a table: what of the package its modules refer to, themselves or by way of others."""
 
 from __future__ import annotations
 
@@ -7,21 +7,73 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from nn_assets.versions import Package
+
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = "nn_assets"
+NOT_FOLLOWED = ("settings", "errors", "versions")
+REGISTRIES = (
+    "nn_assets.features.catalogue.compute:CATALOGUE",
+    "nn_assets.features.catalogue.beside_bars:SERIES_FEATURES",
+    "nn_assets.learning.networks:NETWORKS",
+)
 
 
 @cache
 def code_of(table: str) -> str:
-    """Hash over the package's modules behind a table and the data beside them, 12 hex digits."""
-    behind = modules_behind(f"tests.proof.{table}")
-    sources = {file for name, file in behind.items() if name.split(".")[0] == PACKAGE}
-    sources |= {data for file in sources for data in file.parent.glob("*.csv")}
+    """Hash over the package's definitions that a table's modules lead to, its settings and data; 12 hex digits.
+
+    A comment, a docstring and a definition that nothing here refers to change nothing; the members of a registry count
+    where its module is behind the table, for which of them a panel uses is known to its settings alone.
+    """
+    behind = modules_behind(f"tests.proof.{table}", CHECKOUT)
+    taken = [_taken(file) for name, file in behind.items() if name.split(".")[0] != PACKAGE]
+    roots = set().union(*(names for names, _ in taken))
+    roots |= {registry for registry in REGISTRIES if registry.partition(":")[0] in behind}
+    folders = set().union(*(folders for _, folders in taken)) | {CHECKOUT / PACKAGE / "settings"}
     digest = hashlib.sha256()
-    for file in sorted(sources):
-        digest.update(file.relative_to(CHECKOUT).as_posix().encode() + b"\0")
-        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
+    for place, told in sorted(Package(CHECKOUT / PACKAGE).definitions_behind(*sorted(roots)).items()):
+        digest.update(f"{place} {told}\n".encode())
+    for file in sorted(file for folder in folders for file in folder.glob("*.*")):
+        digest.update(f"{file.name} {_without_words(file)}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def _taken(file: Path) -> tuple[set[str], set[Path]]:
+    """What a module takes from the package, each as ``module:name``, and the folders of data that it takes."""
+    names, folders = set(), set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            whole = [each.name for each in node.names if each.name.split(".")[0] == PACKAGE]
+            assert not whole, f"{file}:{node.lineno}: name what is taken of {whole[0]}"
+        if not isinstance(node, ast.ImportFrom) or str(node.module).split(".")[0] != PACKAGE:
+            continue
+        for each in node.names:
+            place = f"{node.module}.{each.name}"
+            if _file_of(place, CHECKOUT) is not None:
+                names.add(f"{place}:")
+            elif CHECKOUT.joinpath(*place.split(".")).is_dir():
+                folders.add(CHECKOUT.joinpath(*place.split(".")))
+            else:
+                names.add(f"{node.module}:{each.name}")
+    return {name for name in names if name.split(".")[1].partition(":")[0] not in NOT_FOLLOWED}, folders
+
+
+def _without_words(file: Path) -> str:
+    """A module without its comments and docstrings; other files as they are."""
+    if file.suffix != ".py":
+        return file.read_text("utf-8")
+    tree = ast.parse(file.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.dump(tree)
 
 
 def modules_behind(name: str, checkout: Path = CHECKOUT) -> dict[str, Path]:

@@ -63,19 +63,44 @@ def test_pages_and_dagster_are_behind_no_table_of_verdicts() -> None:
     assert "nn_assets.learning.training" not in modules_behind("tests.proof.capture")
 
 
-def test_the_code_changes_with_a_module_or_data_behind_the_table_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_code_changes_with_what_the_table_refers_to_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(behind, "CHECKOUT", tmp_path)
-    monkeypatch.setattr(behind, "modules_behind", lambda name: modules_behind(name, tmp_path))
-    _write(tmp_path, tests__proof__one="import nn_assets.used\n", nn_assets__used="", nn_assets__far__unused="")
-    codes = []
-    for name, text in (("used.py", "1"), ("far/unused.py", "1"), ("rates.csv", "1"), ("far/rates.csv", "1")):
-        (tmp_path / "nn_assets" / name).write_text(text, encoding="utf-8")
-        codes.append(behind.code_of.__wrapped__("one"))
-    before, other, data, other_data = codes
-    assert (other, other_data) == (before, data)
-    assert data != before
+    monkeypatch.setattr(behind, "REGISTRIES", ("nn_assets.kinds:KINDS", "nn_assets.far.kinds:KINDS"))
+    _write(
+        tmp_path,
+        tests__proof__one="from nn_assets import files\nfrom nn_assets.used import asked\n",
+        nn_assets__used="from nn_assets.kinds import KINDS\n\n\ndef asked():\n    return helps()\n\n\n"
+        "def helps():\n    return 'rates.csv', KINDS\n\n\ndef other():\n    return 1\n",
+        nn_assets__kinds="def kind():\n    return 1\n\n\nKINDS: Registry[int] = {'a': kind}\n",
+        nn_assets__far__kinds="def kind():\n    return 1\n\n\nKINDS = {'a': kind}\n",
+        nn_assets__settings__base="S = 1\n",
+    )
+    for folder in ("nn_assets", "nn_assets/far", "nn_assets/settings"):
+        (tmp_path / folder / "__init__.py").write_text("")
+    for name in ("rates.csv", "other.csv", "files/a.yaml"):
+        (tmp_path / "nn_assets" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "nn_assets" / name).write_text("0")
+
+    def edited(name: str, before: str, after: str) -> bool:
+        """Whether an edit of a file changes the code behind the table."""
+        file, first = tmp_path / "nn_assets" / name, behind.code_of.__wrapped__("one")
+        text = file.read_text()
+        assert before in text
+        file.write_text(text.replace(before, after, 1))
+        changed = behind.code_of.__wrapped__("one") != first
+        file.write_text(text)
+        return changed
+
+    assert edited("used.py", "return 'rates.csv', KINDS", "return 'rates.csv', KINDS, 2")
+    assert edited("kinds.py", "return 1", "return 2")
+    assert edited("rates.csv", "0", "1")
+    assert edited("files/a.yaml", "0", "1")
+    assert edited("settings/base.py", "S = 1", "S = 2")
+    assert not edited("used.py", "return 1", "return 2")
+    assert not edited("used.py", "def helps():\n", 'def helps():\n    """What it is."""  # and how\n')
+    assert not edited("settings/base.py", "S = 1", '"""What it is."""\nS = 1  # and how')
+    assert not edited("far/kinds.py", "return 1", "return 2")
+    assert not edited("other.csv", "0", "1")
 
 
 @pytest.mark.full
