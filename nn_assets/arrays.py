@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from datetime import date, datetime
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,24 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError, SettingsError
 
-__all__ = ["Cube", "canonical", "number_bytes", "read_only", "read_only_fields", "row_of"]
+__all__ = [
+    "Cube",
+    "Moment",
+    "Session",
+    "Symbol",
+    "canonical",
+    "number_bytes",
+    "read_only",
+    "read_only_fields",
+    "row_of",
+]
 
 FloatArray = npt.NDArray[np.float64]
+Symbol: TypeAlias = str
+Session: TypeAlias = pd.Timestamp | np.datetime64 | date | str
+"""A day of trading as it may be given: a tz-naive midnight, or a day as ISO text; what gives one back is a Timestamp."""
+Moment: TypeAlias = pd.Timestamp | np.datetime64 | datetime | str
+"""A moment in UTC as it may be given, its offset with it; what gives one back is a Timestamp or an aware datetime."""
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
 
 
@@ -65,7 +81,7 @@ def number_bytes(values: npt.ArrayLike) -> bytes:
     return numbers.tobytes()
 
 
-def row_of(sessions: pd.DatetimeIndex, session: object) -> int:
+def row_of(sessions: pd.DatetimeIndex, session: Session) -> int:
     """Row of a session on an axis of ascending sessions, (bars,).
 
     Raises
@@ -135,7 +151,7 @@ class Cube:
         """Number of sessions on the axis."""
         return len(self.sessions)
 
-    def row(self, session: object) -> int:
+    def row(self, session: Session) -> int:
         """Row of a session on the axis.
 
         Raises
@@ -145,7 +161,7 @@ class Cube:
         """
         return row_of(self.sessions, session)
 
-    def until(self, session: object) -> Cube:
+    def until(self, session: Session) -> Cube:
         """Cut the cube after ``session``: what a computation of that session may see."""
         stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
         return Cube(self.sessions[:stop], self.symbols, self.names, self.values[:stop])
@@ -160,7 +176,7 @@ class Cube:
         """Lay the cube on another symbol axis: whoever is not here is missing there."""
         if symbols == self.symbols:
             return self
-        place = pd.Index(self.symbols).get_indexer(list(symbols))
+        place = pd.Index(self.symbols).get_indexer(pd.Index(list(symbols)))
         values = np.where((place >= 0)[:, None], self.values[:, place], np.nan)
         return Cube(self.sessions, symbols, self.names, values)
 

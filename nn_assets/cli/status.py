@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Moment
 from nn_assets.cli.left_books import left_book, names_left
 from nn_assets.cli.missing import missing_of
 from nn_assets.cli.named import named_error
@@ -267,7 +268,7 @@ def _daemon(ledger: Ledger) -> str:
     return f"last heard from {_minute(beat)}" if silent is None else silent.why
 
 
-def _minute(moment: object) -> str:
+def _minute(moment: Moment) -> str:
     return f"{pd.Timestamp(moment):%Y-%m-%d %H:%M} UTC"
 
 

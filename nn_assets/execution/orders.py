@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.contracts import ORDERS, framed
 from nn_assets.portfolio.actions import price_after_actions, whole_lots
 from nn_assets.portfolio.fills import day_of
@@ -66,7 +67,7 @@ class Orders:
         return np.array([code is None for code in self.reason_code], dtype=np.bool_)
 
 
-def client_order_id(strategy: str, session: object, symbol: str, version: int = 1, *, opening: bool = False) -> str:
+def client_order_id(strategy: str, session: Session, symbol: str, version: int = 1, *, opening: bool = False) -> str:
     """Return the id of a decision's order: the same decision always gives the same id.
 
     SHA-256 of strategy, session, symbol and the decision's version, first 32 hex digits; the parts
@@ -92,7 +93,7 @@ def targets_to_orders(
     carried: FloatArray,
     *,
     strategy: str,
-    session: object,
+    session: Session,
     version: int = 1,
 ) -> Orders:
     """Return an order for each symbol whose target differs from what is held; two where it changes sides.
@@ -198,7 +199,7 @@ def orders_frame(
     orders: Orders,
     symbols: tuple[str, ...],
     *,
-    session: object,
+    session: Session,
     execution: Execution,
     reference_at: pd.Timestamp,
 ) -> pd.DataFrame:

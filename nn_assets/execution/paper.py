@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Session
 from nn_assets.costs.model import CostModel
 from nn_assets.execution.orders import Execution, Orders, reduces
 from nn_assets.portfolio.book import Book
@@ -260,7 +261,7 @@ def stop_fills(
     settings: ExecutionSettings,
     *,
     strategy: str,
-    session: object,
+    session: Session,
     late_bar_of: object | None = None,
 ) -> FillArrays:
     """Fill the stops that the bar touched, at the worse of open and stop.

@@ -161,9 +161,9 @@ def _baseline(kind: type[_Baseline], prefix: str, tensors: dict[str, Array]) -> 
 def _validation(model: FoldModel) -> dict[str, Array]:
     frame = model.validation_forecasts
     return {
-        "symbol": pd.Index(model.symbols).get_indexer(frame["symbol"]).astype(np.int64),
+        "symbol": pd.Index(model.symbols).get_indexer(pd.Index(frame["symbol"])).astype(np.int64),
         "session": frame["session"].to_numpy().astype("datetime64[D]").astype(np.int64),
-        "estimator": pd.Index(ESTIMATORS).get_indexer(frame["estimator"]).astype(np.int64),
+        "estimator": pd.Index(ESTIMATORS).get_indexer(pd.Index(frame["estimator"])).astype(np.int64),
         "probability": frame["probability"].to_numpy(dtype=np.float64),
     }
 

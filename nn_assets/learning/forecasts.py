@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.errors import SchemaError
 from nn_assets.learning.estimators import ESTIMATORS, TRADED
 
@@ -66,7 +67,7 @@ class Forecasts:
         models = [model if there else None for model, there in zip(self.model_ids, left, strict=True)]
         return Forecasts(self.sessions, self.symbols, estimators, models)
 
-    def until(self, session: object) -> Forecasts:
+    def until(self, session: Session) -> Forecasts:
         """Cut the forecasts after a session."""
         stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
         return self.rows(slice(0, stop))
@@ -147,7 +148,7 @@ def forecasts_from_rows(rows: pd.DataFrame, sessions: pd.DatetimeIndex, symbols:
     """
     table = no_forecasts(sessions, symbols)
     row = sessions.get_indexer(pd.DatetimeIndex(rows["session"]))
-    column = pd.Index(symbols).get_indexer(rows["symbol"])
+    column = pd.Index(symbols).get_indexer(pd.Index(rows["symbol"]))
     inside = (row >= 0) & (column >= 0)
     estimator, models = rows["estimator"].to_numpy(), rows["model_id"].to_numpy()
     for name, arrays in table.estimators.items():

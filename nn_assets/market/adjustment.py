@@ -109,7 +109,7 @@ def adjustment_of(
         A dividend of at least the close before it, under ``previous_close``: no price is left.
     """
     row = np.asarray(sessions.searchsorted(pd.DatetimeIndex(actions["ex_session"])))
-    column = pd.Index(symbols).get_indexer(actions["symbol"])
+    column = pd.Index(symbols).get_indexer(pd.Index(actions["symbol"]))
     value = actions["value"].to_numpy(dtype=np.float64)
     kind = actions["kind"].to_numpy(dtype=object)
     inside = (row < len(sessions)) & (column >= 0)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import row_of
+from nn_assets.arrays import Session, row_of
 from nn_assets.market.adjustment import Adjustment, Convention, adjustment_of
 
 __all__ = ["FIELDS", "Panel", "panel_from_bars"]
@@ -40,7 +40,7 @@ class Panel:
         """Number of sessions on the axis."""
         return len(self.sessions)
 
-    def row(self, session: object) -> int:
+    def row(self, session: Session) -> int:
         """Row of a session on the axis.
 
         Raises
@@ -50,7 +50,7 @@ class Panel:
         """
         return row_of(self.sessions, session)
 
-    def until(self, session: object) -> Panel:
+    def until(self, session: Session) -> Panel:
         """Cut the panel after ``session``: what a decision of that session may see."""
         stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
         cut = {name: getattr(self, name)[:stop] for name in FIELDS}
@@ -108,7 +108,7 @@ def panel_from_bars(
         How a dividend adjusts; see :func:`nn_assets.market.adjustment.adjustment_of`.
     """
     row = sessions.get_indexer(pd.DatetimeIndex(bars["session"]))
-    column = pd.Index(symbols).get_indexer(bars["symbol"])
+    column = pd.Index(symbols).get_indexer(pd.Index(bars["symbol"]))
     inside = (row >= 0) & (column >= 0)
     fields: dict[str, FloatArray] = {}
     for name in FIELDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import (
     assumed_known_at,
@@ -38,7 +39,7 @@ def now_utc() -> pd.Timestamp:
     return pd.Timestamp.now(tz="UTC").as_unit("ns")
 
 
-def as_of_session(market: MarketSettings, session: object) -> pd.Timestamp:
+def as_of_session(market: MarketSettings, session: Session) -> pd.Timestamp:
     """The moment at which a session's decision is made: its close plus the stated lag, UTC."""
     return assumed_known_at(market.calendar, [pd.Timestamp(session)], market.known_at_lag_minutes)[0]
 
@@ -48,7 +49,7 @@ def as_of_sessions(market: MarketSettings, sessions: pd.DatetimeIndex | pd.Serie
     return assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes)
 
 
-def seen_until(market: MarketSettings, session: object, now: pd.Timestamp) -> pd.Timestamp:
+def seen_until(market: MarketSettings, session: Session, now: pd.Timestamp) -> pd.Timestamp:
     """The moment until which what became known is judged and published: now, but never before a session's decision."""
     return max(as_of_session(market, session), now)
 

@@ -143,7 +143,10 @@ def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None,
     symbols = tuple(sorted(bars["symbol"].unique()))
     panel = panel_from_bars(bars, sessions, symbols, actions, market.adjustment_convention)
     shown = panel.backward_adjusted() if how == "backward" else panel.total_return()
-    place = sessions.get_indexer(pd.DatetimeIndex(bars["session"])), pd.Index(symbols).get_indexer(bars["symbol"])
+    place = (
+        sessions.get_indexer(pd.DatetimeIndex(bars["session"])),
+        pd.Index(symbols).get_indexer(pd.Index(bars["symbol"])),
+    )
     return bars.assign(**{field: getattr(shown, field)[place] for field in FIELDS})
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.errors import ClockError, DecisionError, PublicationError
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
@@ -278,7 +279,7 @@ class StoredFacts:
         """Members of the universe as each session's decision knew them, (sessions, symbols); None without one."""
         return candidates_of(self.strategy, self.membership_versions, sessions, symbols)
 
-    def covering(self, session: object) -> Publication:
+    def covering(self, session: Session) -> Publication:
         """The publication in force, which must cover a session (any, when left out).
 
         Raises

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.errors import DecisionError
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.market.facts.bars import saying_something_new
@@ -57,7 +58,7 @@ class History(StoredFacts):
     """Stored months of forecasts, by address, that are known to follow from these facts."""
     _cuts: OrderedDict[int, Cut] = field(default_factory=OrderedDict, repr=False)
 
-    def view(self, session: object = None) -> SessionView:
+    def view(self, session: Session | None = None) -> SessionView:
         """All that is known at a session's decision: the last that may be seen when left out.
 
         Raises

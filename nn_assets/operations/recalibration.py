@@ -67,7 +67,7 @@ def _with_liquidity(history: History, fills: pd.DataFrame) -> pd.DataFrame:
     market = history.cut_for(history.last_session).market
     panel = market.panel
     row = market.panel.sessions.get_indexer(pd.DatetimeIndex(joined["session"])) - 1
-    column = pd.Index(panel.symbols).get_indexer(joined["symbol"])
+    column = pd.Index(panel.symbols).get_indexer(pd.Index(joined["symbol"]))
     known = (row >= 0) & (column >= 0)
     if panel.adjustment is not None:  # the reference is of the session before, the fill perhaps in new shares
         growth = panel.adjustment.growth

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.errors import ClockError, DecisionError, NnAssetsError
 from nn_assets.learning.first_month import first_model_month, live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session, sessions_between
@@ -552,7 +553,7 @@ def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:
     return Fault(f"the daemon was {silent}: no schedule or sensor runs by itself", remedy)
 
 
-def _quiet(last: object, longest: pd.Timedelta) -> str | None:
+def _quiet(last: Session, longest: pd.Timedelta) -> str | None:
     """When something was last heard from, where that is too long ago or still to come; else None."""
     if last is None:
         return "never heard from"

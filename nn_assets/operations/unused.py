@@ -74,7 +74,10 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
     names = stated or tuple(sorted(bars["symbol"].unique()))
     names = tuple(name for name in names if decided_with is None or name in decided_with)
     there = np.zeros((len(days), len(names)), dtype=bool)
-    row, column = days.get_indexer(pd.DatetimeIndex(bars["session"])), pd.Index(names).get_indexer(bars["symbol"])
+    row, column = (
+        days.get_indexer(pd.DatetimeIndex(bars["session"])),
+        pd.Index(names).get_indexer(pd.Index(bars["symbol"])),
+    )
     there[row[column >= 0], column[column >= 0]] = True
     due = np.ones_like(there)
     if facts.action_versions is not None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Session
 from nn_assets.errors import ControlError, DecisionError
 from nn_assets.portfolio.breakers import (
     LOSSES,
@@ -191,7 +192,7 @@ class Book:
             funding_assumed=tuple(sorted({*self.funding_assumed, *told})),
         )
 
-    def filled(self, fills: FillArrays, session: object, *, blocked_until: object = None) -> Book:
+    def filled(self, fills: FillArrays, session: Session, *, blocked_until: object = None) -> Book:
         """Book fills, in their order.
 
         A new position (also one that changes side) takes its stop from the fill price and the
@@ -257,7 +258,7 @@ class Book:
 
     def marked(
         self,
-        session: object,
+        session: Session,
         prices: FloatArray,
         settings: PortfolioSettings,
         *,
@@ -291,7 +292,7 @@ class Book:
         book = replace(book, breakers=latched(self.breakers, fired), halved=halved)
         return book, book.state(previous_equity_usd=self.equity_usd)
 
-    def worth(self, session: object, equity_usd: float) -> Book:
+    def worth(self, session: Session, equity_usd: float) -> Book:
         """Take the equity of a session's close, and move the peaks by it; a new week starts from the last one's."""
         day = day_of(session)
         same_week = not np.isnat(self.session) and _week(day) == _week(self.session)
@@ -341,7 +342,7 @@ class Book:
         until = np.where(hit & (self.blocked_side != side), day_of(blocked_until), self.blocked_until)
         return replace(self, blocked_side=np.where(hit, side, self.blocked_side), blocked_until=until)
 
-    def released(self, session: object, calibrated_probability: FloatArray) -> Book:
+    def released(self, session: Session, calibrated_probability: FloatArray) -> Book:
         """Lift the block of sides that the signal has left, or whose time has passed.
 
         A missing probability has not left anything.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.contracts import FILLS, framed
 
 __all__ = ["NUMBERS", "FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
@@ -20,7 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def day_of(session: object) -> np.datetime64:
+def day_of(session: Session) -> np.datetime64:
     """Return a session as ``datetime64[D]``, the book's own spelling of a day; NaT stays NaT."""
     if isinstance(session, np.datetime64):
         return session.astype("datetime64[D]")
@@ -70,7 +71,7 @@ def joined(first: FillArrays, then: FillArrays) -> FillArrays:
 
 
 def fills_frame(
-    fills: FillArrays, symbols: tuple[str, ...], *, session: object, known_at: pd.Timestamp
+    fills: FillArrays, symbols: tuple[str, ...], *, session: Session, known_at: pd.Timestamp
 ) -> pd.DataFrame:
     """Return the fills as the frame that crosses rooms, one row per fill in their order.
 

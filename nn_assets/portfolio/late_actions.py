@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Session
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.actions import price_after_actions, shares_after_split, whole_lots
 from nn_assets.portfolio.book import Book
@@ -168,7 +169,7 @@ def _peaked(book: Book, late: LateActions, lot_size: float) -> Book:
     return past
 
 
-def book_after_late_actions(book: Book, late: LateActions, lot_size: float, session: object) -> Book:
+def book_after_late_actions(book: Book, late: LateActions, lot_size: float, session: Session) -> Book:
     """Mend a book by actions that became known after sessions were decided without them.
 
     It ends with the quantities and the cash of a book that had known in time and sent the same fills,

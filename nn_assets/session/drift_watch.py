@@ -78,7 +78,10 @@ def _table(rows: pd.DataFrame, symbols: Sequence[str], sessions: pd.DatetimeInde
     """Probabilities of one estimator, (sessions, symbols); NaN where there is no forecast."""
     mine = rows[(rows["estimator"] == estimator) & rows["symbol"].isin(symbols)]
     table = np.full((len(sessions), len(symbols)), np.nan)
-    places = sessions.get_indexer(pd.DatetimeIndex(mine["session"])), pd.Index(symbols).get_indexer(mine["symbol"])
+    places = (
+        sessions.get_indexer(pd.DatetimeIndex(mine["session"])),
+        pd.Index(symbols).get_indexer(pd.Index(mine["symbol"])),
+    )
     table[places] = mine["probability"]
     return table
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.timetable import timetable
 from nn_assets.settings.calendar_file import amendments_of
@@ -37,7 +38,7 @@ _CARRY_ON = f"list the sessions after its end {_LISTED}, or install a version of
 _BEGIN_EARLIER = f"list the sessions before its start {_LISTED}"
 
 
-def sessions_between(calendar: str, first: object, last: object) -> pd.DatetimeIndex:
+def sessions_between(calendar: str, first: Session, last: Session) -> pd.DatetimeIndex:
     """All sessions of a calendar from ``first`` to ``last``, both included; tz-naive midnights."""
     sessions = timetable(calendar).sessions
     low = sessions.searchsorted(pd.Timestamp(first), side="left")
@@ -45,12 +46,12 @@ def sessions_between(calendar: str, first: object, last: object) -> pd.DatetimeI
     return sessions[low:high]
 
 
-def is_session(calendar: str, day: object) -> bool:
+def is_session(calendar: str, day: Session) -> bool:
     """Whether ``day`` is a session."""
     return len(sessions_between(calendar, day, day)) == 1
 
 
-def next_session(calendar: str, day: object) -> pd.Timestamp:
+def next_session(calendar: str, day: Session) -> pd.Timestamp:
     """Find the first session strictly after ``day``.
 
     Raises
@@ -65,7 +66,7 @@ def next_session(calendar: str, day: object) -> pd.Timestamp:
     return sessions[place]
 
 
-def previous_session(calendar: str, day: object) -> pd.Timestamp:
+def previous_session(calendar: str, day: Session) -> pd.Timestamp:
     """Find the last session strictly before ``day``.
 
     Raises
@@ -85,7 +86,7 @@ def last_known_session(calendar: str) -> pd.Timestamp:
     return timetable(calendar).sessions[-1]
 
 
-def calendar_end_told(calendar: str, day: object) -> str | None:
+def calendar_end_told(calendar: str, day: Session) -> str | None:
     """Say that a calendar ends within 60 days of a day, or has ended, and what to do; None where it goes on."""
     end = last_known_session(calendar)
     if pd.Timestamp(day) + _END_WARNING < end:
@@ -103,7 +104,7 @@ def _outside(calendar: str, side: str, remedy: str) -> SettingsError:
     )
 
 
-def session_close(calendar: str, session: object) -> pd.Timestamp:
+def session_close(calendar: str, session: Session) -> pd.Timestamp:
     """UTC moment of a session's close; half days and daylight saving included."""
     close: pd.Timestamp = timetable(calendar).closes.loc[pd.Timestamp(session)]
     return close
@@ -127,7 +128,7 @@ def assumed_known_at(calendar: str, sessions: object, lag_minutes: int) -> pd.Da
     return moments + pd.Timedelta(minutes=lag_minutes)
 
 
-def exclusions_between(calendar: str, first: object, last: object) -> list[pd.Timestamp]:
+def exclusions_between(calendar: str, first: Session, last: Session) -> list[pd.Timestamp]:
     """Days from ``first`` to ``last`` that are no sessions."""
     days = pd.date_range(pd.Timestamp(first), pd.Timestamp(last), freq="D")
     return list(days.difference(sessions_between(calendar, first, last)))
@@ -167,7 +168,7 @@ def sessions_of_moments(calendar: str, moments: pd.Series) -> pd.Series:
     return pd.Series(np.where(inside, found, np.datetime64("NaT", "ns")), index=moments.index)
 
 
-def session_hours(calendar: str, first: object, last: object) -> pd.DataFrame:
+def session_hours(calendar: str, first: Session, last: Session) -> pd.DataFrame:
     """When the sessions from ``first`` to ``last`` trade; half days and daylight saving included.
 
     Returns

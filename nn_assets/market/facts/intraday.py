@@ -139,7 +139,7 @@ def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) 
     if made.empty:
         return SessionBars(conform(made.assign(source=""), DELIVERED_BARS), made.reindex(columns=_LEFT_OUT))
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
-    place = hours.sessions.get_indexer(made["session"])
+    place = hours.sessions.get_indexer(pd.Index(made["session"]))
     first, last = (hours.place(pd.DatetimeIndex(made[name]).as_unit("ns").asi8).slot for name in ("began", "ended"))
     after = np.cumsum(hours.bars_due)[place]
     made["due"] = hours.bars_due[place]

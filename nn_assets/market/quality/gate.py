@@ -264,7 +264,7 @@ def bars_due(
         [cleaned.bars[["symbol", "session"]], cleaned.quarantine[["symbol", "session"]]], ignore_index=True
     )
     row = sessions.get_indexer(pd.DatetimeIndex(delivered["session"]))
-    column = pd.Index(expected).get_indexer(delivered["symbol"])
+    column = pd.Index(expected).get_indexer(pd.Index(delivered["symbol"]))
     there = np.zeros((len(sessions), len(expected)), dtype=bool)  # (session, symbol)
     inside = (row >= 0) & (column >= 0)
     there[row[inside], column[inside]] = True

@@ -95,7 +95,7 @@ def overview(
 
 def _places(frame: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: pd.Index) -> tuple[IntArray, IntArray]:
     row = sessions.get_indexer(pd.DatetimeIndex(frame["session"])).astype(np.int64)
-    column = symbols.get_indexer(frame["symbol"]).astype(np.int64)
+    column = symbols.get_indexer(pd.Index(frame["symbol"])).astype(np.int64)
     return np.where(column >= 0, row, -1), column
 
 

@@ -72,7 +72,7 @@ def _of_symbols(
     quoted: npt.NDArray[np.bool_], seen: tuple[str, ...], symbols: tuple[str, ...]
 ) -> npt.NDArray[np.bool_]:
     """What was quoted, (sessions, symbols), on another symbol axis: whoever joined since was not."""
-    place = pd.Index(seen).get_indexer(list(symbols))
+    place = pd.Index(seen).get_indexer(pd.Index(list(symbols)))
     return np.asarray(quoted[:, place] & (place >= 0), dtype=np.bool_)
 
 
@@ -116,7 +116,7 @@ def _on_record(
     found = found[found["symbol"].isin(symbols)]
     row, place = (
         sessions.get_indexer(pd.DatetimeIndex(found["session"])),
-        pd.Index(symbols).get_indexer(found["symbol"]),
+        pd.Index(symbols).get_indexer(pd.Index(found["symbol"])),
     )
     total = np.zeros((len(sessions), len(symbols)))
     np.add.at(total, (row, place), found[column].to_numpy(dtype=np.float64))

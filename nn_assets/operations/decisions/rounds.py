@@ -197,7 +197,7 @@ def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[str, ...
     """Forecasts on a session's own symbols, of those on the history's."""
     if symbols == history.symbols:
         return arrays
-    columns = pd.Index(history.symbols).get_indexer(list(symbols))
+    columns = pd.Index(history.symbols).get_indexer(pd.Index(list(symbols)))
     return ForecastArrays(*(getattr(arrays, each.name)[:, columns] for each in fields(ForecastArrays)))
 
 

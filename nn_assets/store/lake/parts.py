@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nn_assets.arrays import Moment, Session
 from nn_assets.errors import SchemaError
 
 __all__ = ["Bounds", "Part", "Parts", "Selection", "newest_in", "read_files", "split"]
@@ -25,9 +26,9 @@ class Selection(TypedDict, total=False):
     """Which part of a frame to read: some columns, sessions from first to last or listed, what was known by then."""
 
     columns: Sequence[str] | None
-    first: object
-    last: object
-    as_of: object
+    first: Session
+    last: Session
+    as_of: Moment
     sessions: pd.DatetimeIndex | None
 
 

@@ -21,6 +21,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
+from nn_assets.arrays import Moment, Session
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import damaged
 from nn_assets.store.lake.content import frame_hash
@@ -68,7 +69,7 @@ class Publication:
     def _told(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name != "hashed"}
 
-    def covers(self, session: object) -> bool:
+    def covers(self, session: Session) -> bool:
         """Whether a session lies among those published."""
         return bool(self.first_session <= pd.Timestamp(as_session(session)) <= self.last_session)
 
@@ -144,10 +145,10 @@ class PublicationStore:
         bars: pd.DataFrame,
         quarantine: pd.DataFrame,
         *,
-        first: object,
-        last: object,
+        first: Session,
+        last: Session,
         content_hash: str,
-        published_at: object,
+        published_at: Moment,
         details: dict[str, Any] | None = None,
     ) -> Publication:
         """Store bars that passed the gate, check that they read back to the bit, and switch to them.
@@ -205,7 +206,7 @@ class PublicationStore:
             write_record(folder / "current.json", {"publication": name})
         return staged
 
-    def current(self, strategy: str, as_of: object = None) -> Publication | None:
+    def current(self, strategy: str, as_of: Moment | None = None) -> Publication | None:
         """Return the publication in force, now or at a UTC moment; None when there was none yet."""
         for publication in self._newest_first(strategy):
             if as_of is None or publication.published_at <= pd.Timestamp(as_moment(as_of)):
@@ -241,7 +242,7 @@ class PublicationStore:
         return tuple(takewhile(lambda each: not each.hashed, map(_read, named)))
 
     def require(
-        self, strategy: str, session: object, content_hash: str | None = None, *, as_of: object = None
+        self, strategy: str, session: Session, content_hash: str | None = None, *, as_of: Moment | None = None
     ) -> Publication:
         """Return the publication in force, provided that it serves a session.
 

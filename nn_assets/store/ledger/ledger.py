@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 import pandas as pd
 from sqlalchemy import Connection, func, select
 
+from nn_assets.arrays import Moment, Session
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.home import database_url, safe_url
 from nn_assets.store.ledger.appending import Appended, LedgerTransaction
@@ -177,9 +178,9 @@ class Ledger:
         self,
         table: str,
         strategy: str | None = None,
-        first: object = None,
-        last: object = None,
-        as_of: object = None,
+        first: Session | None = None,
+        last: Session | None = None,
+        as_of: Moment | None = None,
         *,
         recorded_by: object = None,
         after_sequence: int | None = None,
@@ -202,8 +203,8 @@ class Ledger:
         table: str,
         strategy: str | None = None,
         *,
-        last: object = None,
-        as_of: object = None,
+        last: Session | None = None,
+        as_of: Moment | None = None,
         recorded_by: object = None,
         where: Mapping[str, object] | None = None,
         bookkeeping: bool = False,

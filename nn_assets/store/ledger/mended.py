@@ -7,6 +7,7 @@ from datetime import datetime
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
+from nn_assets.arrays import Moment
 from nn_assets.contracts.ledger import DECISIONS, ROUNDS
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER
@@ -34,7 +35,7 @@ def read_mended(connection: Connection) -> Mended:
     return Mended(read_as)
 
 
-def seen_by(column: ColumnElement[datetime], moment: object, mended: Mended) -> ColumnElement[bool]:
+def seen_by(column: ColumnElement[datetime], moment: Moment, mended: Mended) -> ColumnElement[bool]:
     """Whether a moment of a row, as it is read, lies at or before another one, which may be one that was mended."""
     stamp = pd.Timestamp(moment)
     until, moment = stamp.value, as_moment(stamp.floor("us"))

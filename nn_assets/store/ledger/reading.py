@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
 )
 
+from nn_assets.arrays import Moment, Session
 from nn_assets.errors import LedgerError
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.columns import kind_of
@@ -70,9 +71,9 @@ class Query:
 
     table: str
     strategy: str | None = None
-    first: object = None
-    last: object = None
-    as_of: object = None
+    first: Session | None = None
+    last: Session | None = None
+    as_of: Moment | None = None
     recorded_by: object = None
     after_sequence: int | None = None
     where: Mapping[str, object] = field(default_factory=dict)
