@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any, TypeAlias, TypeVar
@@ -18,20 +18,26 @@ __all__ = [
     "Cube",
     "Moment",
     "Session",
+    "Sessions",
     "Symbol",
     "canonical",
+    "named_rows",
     "number_bytes",
     "read_only",
     "read_only_fields",
+    "records_of",
     "row_of",
+    "values_of",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 Symbol: TypeAlias = str
 Session: TypeAlias = pd.Timestamp | np.datetime64 | date | str
-"""A day of trading as it may be given: a tz-naive midnight, or a day as ISO text; what gives one back is a Timestamp."""
+"""A day of trading as it may be given: a tz-naive midnight, or a day as ISO text; functions return Timestamps."""
+Sessions: TypeAlias = pd.DatetimeIndex | pd.Series | list[pd.Timestamp]
+"""Days as they may be given, tz-naive midnights, (n,); functions return a DatetimeIndex."""
 Moment: TypeAlias = pd.Timestamp | np.datetime64 | datetime | str
-"""A moment in UTC as it may be given, its offset with it; what gives one back is a Timestamp or an aware datetime."""
+"""A moment in UTC as it may be given, its offset with it; functions return a Timestamp or an aware datetime."""
 AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
 
 
@@ -79,6 +85,25 @@ def number_bytes(values: npt.ArrayLike) -> bytes:
     numbers = np.ascontiguousarray(np.asarray(values, dtype="<f8") + 0.0)
     numbers[np.isnan(numbers)] = np.nan
     return numbers.tobytes()
+
+
+def named_rows(frame: pd.DataFrame) -> Iterator[Any]:
+    """Rows of a frame, in order, each with its columns' values as attributes; the index is left out.
+
+    Their types are the columns', which no checker sees: a contract holds the frame to them.
+    """
+    return frame.itertuples(index=False)
+
+
+def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame whose columns' names are texts, in order, each as values by column in Python's own types."""
+    return frame.to_dict("records", into=dict)
+
+
+def values_of(row: pd.Series) -> dict[str, Any]:
+    """Values of one row of a frame by column, in the types that the row has them in."""
+    values: dict[Any, Any] = row.to_dict()
+    return values
 
 
 def row_of(sessions: pd.DatetimeIndex, session: Session) -> int:

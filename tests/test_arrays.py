@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.arrays import Cube, canonical
+from nn_assets.arrays import Cube, canonical, named_rows, records_of, values_of
 from nn_assets.errors import SchemaError, SettingsError
 from nn_assets.market.panel import Panel
 
@@ -124,3 +124,13 @@ def test_one_rule_finds_the_row_of_a_cube_and_of_a_panel() -> None:
                 axis.row(day)
     with pytest.raises(SchemaError, match="a session of an axis that holds no session"):
         Cube(days[:0], ("A",), ("one",), nothing[:0, :, None]).row("2017-01-02")
+
+
+def test_rows_of_a_frame_carry_the_values_of_its_columns_by_name():
+    frame = pd.DataFrame({"symbol": ["A", None], "session": [SESSIONS[0], pd.NaT], "size": [1, 2]}, index=[7, 7])
+    assert [(row.symbol, row.session) for row in named_rows(frame)][0] == ("A", SESSIONS[0])
+    assert [row._fields for row in named_rows(frame)] == [("symbol", "session", "size")] * 2
+    assert records_of(frame)[0] == {"symbol": "A", "session": SESSIONS[0], "size": 1}
+    assert type(records_of(frame)[0]["size"]) is int
+    assert values_of(frame.iloc[0]) == {"symbol": "A", "session": SESSIONS[0], "size": 1}
+    assert (list(named_rows(frame[:0])), records_of(frame[:0])) == ([], [])

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from nn_assets.arrays import named_rows
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.learning.estimators import ESTIMATORS
@@ -200,7 +201,7 @@ def _summary(history: History, span: _Span, sheet: StudyPage) -> dict[str, Any]:
                 "weight": float(row.target_weight),
                 "why": _binding(steps[steps["symbol"] == row.symbol]),
             }
-            for row in targets.itertuples()
+            for row in named_rows(targets)
         },
         "fills": len(fills),
         "trading_state": str(trading["state"]),
@@ -238,7 +239,7 @@ def _binding(steps: pd.DataFrame) -> str:
     ordered = steps.sort_values("step")
     ordered = ordered[ordered["step"] >= _FIRST_CUT]
     share = ordered["weight_after"].abs() / ordered["weight_before"].abs()
-    chosen = ordered.loc[share.idxmin()] if (share < _BARELY).any() else ordered.iloc[-1]
+    chosen = ordered.iloc[int(share.argmin())] if (share < _BARELY).any() else ordered.iloc[-1]
     return f"{chosen['rule']}: {chosen['reason']}"
 
 

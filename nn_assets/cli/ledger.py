@@ -191,7 +191,7 @@ def lined_up(frame: pd.DataFrame) -> str:
     """A table as text: numbers to the right, everything else to the left, and no blank at the end of a line."""
     columns = []
     for name in frame.columns:
-        if frame[name].map(lambda cell: pd.isna(cell) or isinstance(cell, Number)).all():
+        if all(pd.isna(cell) or isinstance(cell, Number) for cell in frame[name]):
             cells = [each.strip() for each in frame[[name]].infer_objects().to_string(index=False).splitlines()]
             columns.append([each.rjust(max(map(len, cells))) for each in cells])
         else:

@@ -203,7 +203,7 @@ def _refuse_a_gap_before(history: History, opening: pd.Timestamp, day: pd.Timest
 
 
 def _session(strategy: Strategy, option: str, text: str | None) -> pd.Timestamp:
-    day = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
+    day = pd.NaT if text is None else pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
     if pd.isna(day):
         raise SettingsError(
             expected="a day as YYYY-MM-DD",

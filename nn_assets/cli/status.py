@@ -265,7 +265,10 @@ def _daemon(ledger: Ledger) -> str:
     """Whether Dagster's daemon evaluates schedules and sensors, by the age of what it last recorded."""
     beat = last_heartbeat(ledger)
     silent = silence_of_daemon(beat)
-    return f"last heard from {_minute(beat)}" if silent is None else silent.why
+    if silent is not None:
+        return silent.why
+    assert beat is not None, "else it is silent"
+    return f"last heard from {_minute(beat)}"
 
 
 def _minute(moment: Moment) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from nn_assets.errors import SettingsError
 from nn_assets.store.home import home
+from nn_assets.store.values import is_missing
 
 __all__ = ["FORMATS", "write_table_file"]
 
@@ -100,7 +101,7 @@ def _to_json(frame: pd.DataFrame, file: Path) -> None:
 def _plain(value: object) -> object:
     if isinstance(value, (dict, list)):
         return value
-    if pd.isna(value):
+    if is_missing(value):
         return None
     if isinstance(value, pd.Timestamp):
         return str(value.date()) if value.tzinfo is None else value.isoformat()

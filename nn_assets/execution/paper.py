@@ -262,7 +262,7 @@ def stop_fills(
     *,
     strategy: str,
     session: Session,
-    late_bar_of: object | None = None,
+    late_bar_of: Session | None = None,
 ) -> FillArrays:
     """Fill the stops that the bar touched, at the worse of open and stop.
 

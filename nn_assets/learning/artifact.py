@@ -169,12 +169,13 @@ def _validation(model: FoldModel) -> dict[str, Array]:
 
 
 def _frame(tensors: dict[str, Array], symbols: tuple[str, ...]) -> pd.DataFrame:
+    places = {name: tensors[name].astype(np.int64, casting="safe") for name in ("symbol", "estimator")}
     session = np.asarray(tensors["session"], dtype=np.int64).astype("datetime64[D]")
     return pd.DataFrame(
         {
-            "symbol": pd.Series(symbols, dtype="str").take(tensors["symbol"]).array,
+            "symbol": pd.Series(symbols, dtype="str").take(places["symbol"]).array,
             "session": pd.DatetimeIndex(session).as_unit("ns"),
-            "estimator": pd.Series(ESTIMATORS, dtype="str").take(tensors["estimator"]).array,
+            "estimator": pd.Series(ESTIMATORS, dtype="str").take(places["estimator"]).array,
             "probability": np.asarray(tensors["probability"], dtype=np.float64),
         }
     )

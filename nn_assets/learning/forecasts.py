@@ -89,7 +89,7 @@ class Forecasts:
         """Write the forecasts of a part of the sessions and symbols over what is here."""
         row = self.sessions.get_indexer(part.sessions)
         same = self.symbols == part.symbols
-        column = np.arange(len(self.symbols)) if same else pd.Index(self.symbols).get_indexer(part.symbols)
+        column = np.arange(len(self.symbols)) if same else pd.Index(self.symbols).get_indexer(pd.Index(part.symbols))
         rows, columns = row >= 0, column >= 0
         here, there = np.ix_(row[rows], column[columns]), np.ix_(rows, columns)
         for name, arrays in part.estimators.items():

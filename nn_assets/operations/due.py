@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, next_session, previous_session, timezone_of
 from nn_assets.operations.asked import REFRESH_TAG
@@ -104,7 +105,7 @@ def refresh_due(ledger: Ledger, strategy: Strategy, after: int) -> tuple[Due, in
     asking = events[events["cause"] == DRIFT_ASKS].sort_values("sequence").tail(1)
     if asking.empty:
         return None
-    (asked,) = asking.itertuples()
+    (asked,) = named_rows(asking)
     in_force = next_session(strategy.market.calendar, asked.session)
     tags = {REFRESH_TAG: str(asked.session.date())}
     due = Due(f"{strategy.name}:refresh:{asked.event_id}", f"{in_force.strftime('%Y-%m')}-01", tags)

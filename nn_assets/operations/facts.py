@@ -67,7 +67,7 @@ class StoredFacts:
         market = self.strategy.market
         return sessions_between(market.calendar, market.history_starts, self.last_session)
 
-    def sessions(self, until: object = None) -> pd.DatetimeIndex:
+    def sessions(self, until: Session | None = None) -> pd.DatetimeIndex:
         """The session axis, or the part of it up to a session."""
         stop = len(self.axis) if until is None else int(self.axis.searchsorted(pd.Timestamp(until), side="right"))
         return self.axis[:stop]
@@ -279,7 +279,7 @@ class StoredFacts:
         """Members of the universe as each session's decision knew them, (sessions, symbols); None without one."""
         return candidates_of(self.strategy, self.membership_versions, sessions, symbols)
 
-    def covering(self, session: Session) -> Publication:
+    def covering(self, session: Session | None) -> Publication:
         """The publication in force, which must cover a session (any, when left out).
 
         Raises

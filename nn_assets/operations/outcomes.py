@@ -185,7 +185,7 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
     """Record what a tick came to, when that is new or the last record is an hour old."""
     now = now_utc().floor("us")
     said = None if message is None else kept_text(message)
-    row = {
+    row: dict[str, Any] = {
         "outcome_id": f"{name}:{now.isoformat()}",
         "kind": _TICK,
         "name": name,

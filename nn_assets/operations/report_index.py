@@ -48,7 +48,7 @@ def sessions_told(ledger: Ledger, strategy: str) -> dict[str, str]:
     return {
         str(day.date()): f"equity {usd:,.0f} USD, {fills[day]} fill{'s' * (fills[day] != 1)}, "
         f"drift says {drift.get(day, '-')}"
-        for day, usd in equity.items()
+        for day, usd in zip(equity.index, equity, strict=True)
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import values_of
 from nn_assets.costs.financing import assumed_funding_told, financing_told
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.evaluation.figure_set import StudyFigures
@@ -530,8 +531,8 @@ def _situation_after(
     ledger, verdict = history.stores.ledger, _verdict_told(provenance)
     left = situation_of(
         history.strategy,
-        state=frames["portfolio_states"].iloc[0].to_dict(),
-        trading=frames["trading_states"].iloc[0].to_dict(),
+        state=values_of(frames["portfolio_states"].iloc[0]),
+        trading=values_of(frames["trading_states"].iloc[0]),
         targets=frames["target_positions"],
         holdings=frames["holdings"],
         orders=frames["orders"],
@@ -580,7 +581,7 @@ def write_daily_page(
         headline=headline(_situation_after(history, done, frames, provenance)),
         trading_state=str(trading["state"]),
         trading_reasons="; ".join(trading["reasons"]),
-        portfolio=frames["portfolio_states"].iloc[0].to_dict(),
+        portfolio=values_of(frames["portfolio_states"].iloc[0]),
         targets=frames["target_positions"],
         steps=frames["position_steps"],
         orders=frames["orders"],
@@ -595,7 +596,7 @@ def write_daily_page(
             *_ended_notices(done),
             *_stop_notices(done),
             *_premium_notices(done),
-            *_net_notices(strategy, frames["portfolio_states"].iloc[0]),
+            *_net_notices(strategy, values_of(frames["portfolio_states"].iloc[0])),
             *_calendar_notices(strategy, done),
             *_unquoted_notices(history, done),
             *_delisting_notices(done),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Moment, values_of
 from nn_assets.errors import ClockError, DecisionError, NnAssetsError
 from nn_assets.learning.first_month import first_model_month, live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_told, next_session, sessions_between
@@ -179,8 +179,8 @@ def _decided(facts: StoredFacts) -> Situation:
     reset = breaker_reset_for(ledger, strategy, next_session(strategy.market.calendar, session))
     left = situation_of(
         strategy,
-        state=states.iloc[-1].to_dict(),
-        trading=trading.iloc[-1].to_dict(),
+        state=values_of(states.iloc[-1]),
+        trading=values_of(trading.iloc[-1]),
         targets=targets,
         holdings=holdings,
         orders=orders,
@@ -437,7 +437,8 @@ def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[s
     live = strategy.market.live_starts
     if before.empty and live is None:
         return True
-    due = next_session(strategy.market.calendar, pd.Timestamp(live) - _DAY if before.empty else before.max())
+    since = before.max() if live is None or not before.empty else pd.Timestamp(live) - _DAY
+    due = next_session(strategy.market.calendar, since)
     return not pd.Timestamp(first) <= due <= pd.Timestamp(last)
 
 
@@ -553,7 +554,7 @@ def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:
     return Fault(f"the daemon was {silent}: no schedule or sensor runs by itself", remedy)
 
 
-def _quiet(last: Session, longest: pd.Timedelta) -> str | None:
+def _quiet(last: Moment | None, longest: pd.Timedelta) -> str | None:
     """When something was last heard from, where that is too long ago or still to come; else None."""
     if last is None:
         return "never heard from"

@@ -280,8 +280,8 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
 
 def _in_sample_until(strategy: Strategy) -> pd.Timestamp | None:
     """The last session that one choice over all folds has seen; None where every choice was made before its fold."""
-    learning = strategy.learning
-    return pd.Timestamp(learning.knows_until) if learning.prior == "chosen_over_all_folds" else None
+    prior, until = strategy.learning.prior, strategy.learning.knows_until
+    return None if until is None or prior != "chosen_over_all_folds" else pd.Timestamp(until)
 
 
 def _first_look(strategy: Strategy, months: list[str]) -> str:

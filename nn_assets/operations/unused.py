@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.errors import first_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.market.calendar.sessions import next_session, previous_session, sessions_between
@@ -82,7 +83,7 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
     due = np.ones_like(there)
     if facts.action_versions is not None:
         actions = actions_as_of(facts.action_versions, now_utc())
-        for gone in actions[actions["kind"] == "delisting"].itertuples():
+        for gone in named_rows(actions[actions["kind"] == "delisting"]):
             due[np.ix_(days >= gone.ex_session, [name == gone.symbol for name in names])] = False
     members = facts.members(days, names)
     due &= True if members is None else members
@@ -135,7 +136,7 @@ def unused(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[s
     by_clock = has_clock(facts.strategy.market, now_utc())
     return [
         Unused(str(row.symbol), session, str(row.rule), f"{row.field} {row.value}", by_clock)
-        for row in rows.itertuples()
+        for row in named_rows(rows)
     ]
 
 

@@ -192,7 +192,7 @@ class Book:
             funding_assumed=tuple(sorted({*self.funding_assumed, *told})),
         )
 
-    def filled(self, fills: FillArrays, session: Session, *, blocked_until: object = None) -> Book:
+    def filled(self, fills: FillArrays, session: Session, *, blocked_until: Session | None = None) -> Book:
         """Book fills, in their order.
 
         A new position (also one that changes side) takes its stop from the fill price and the
@@ -331,7 +331,7 @@ class Book:
         side = np.sign(self.quantity)
         return np.asarray((side != 0.0) & (side * (price - self.stop_price) <= 0.0))
 
-    def stopped_at_close(self, blocked_until: object, *, before: npt.NDArray[np.bool_] | None = None) -> Book:
+    def stopped_at_close(self, blocked_until: Session | None, *, before: npt.NDArray[np.bool_] | None = None) -> Book:
         """Block the side of every position whose mark is at or beyond its stop.
 
         For strategies that trade at closes only: the decision of this session then closes the

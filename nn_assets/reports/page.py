@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -153,7 +154,6 @@ def daily_page(page: DailyPage) -> str:
 
 def _sheet(page: StudyPage) -> dict[str, object]:
     header, folds = fold_table(page.figures)
-    has_targets = page.targets is not None and page.steps is not None
     return {
         "page": page,
         "plain": _PLAIN[page.verdict.kind],
@@ -161,7 +161,7 @@ def _sheet(page: StudyPage) -> dict[str, object]:
         "table": figure_table(page.figures),
         "fold_header": header,
         "folds": folds,
-        "positions": sized_positions(page.targets, page.steps) if has_targets else None,
+        "positions": None if page.targets is None or page.steps is None else sized_positions(page.targets, page.steps),
         "drift": None if page.drift is None else _drift_rows(page.drift),
         "quarantine": None if page.quarantine is None else _by_rule(page.quarantine),
     }
@@ -207,9 +207,9 @@ def _as_float(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _day(value: object) -> str:
+def _day(value: Any) -> str:
     stamp = pd.Timestamp(value)
-    return ABSENT if stamp is pd.NaT else str(stamp.date())
+    return ABSENT if pd.isna(stamp) else str(stamp.date())
 
 
 def _slug(value: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.costs.model import CostModel
 from nn_assets.execution.orders import Orders, denied_with_their_close, ended_where, reduces
 from nn_assets.execution.paper import (
@@ -58,7 +59,7 @@ class _Stops:
     market: SessionMarket
     liquidity: Liquidity
 
-    def hit(self, book: Book, bar: Bar, late_bar_of: object = None) -> tuple[Book, FillArrays, float]:
+    def hit(self, book: Book, bar: Bar, late_bar_of: Session | None = None) -> tuple[Book, FillArrays, float]:
         """The book without what a bar stopped out, its fills, and what they lost beyond the stops, dollars."""
         hit = stop_fills(
             _with_known_shares(book, self.market),
@@ -201,7 +202,7 @@ def blocked_until(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
     return until
 
 
-def _late_bars(book: Book, market: SessionMarket) -> Iterator[tuple[object, Bar, Funding | None]]:
+def _late_bars(book: Book, market: SessionMarket) -> Iterator[tuple[Session, Bar, Funding | None]]:
     """Sessions decided before their bars came, those bars of what is held, and the funding from then on, oldest first.
 
     A stop rests on every session from the fill on, whether or not its bar was there in time.

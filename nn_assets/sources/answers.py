@@ -153,8 +153,8 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
     if kinds not in ({int}, {str}):
         wrong = next(one for one in written if type(one) is not type(written[0]) or not isinstance(one, int | str))
         raise _malformed("a moment that is none", {**place, "value": repr(wrong)[:120]})
-    told = {"unit": "ms"} if kinds == {int} else {"format": "ISO8601"}
-    moments = pd.Series(pd.to_datetime(pd.Series(written), utc=True, errors="coerce", **told))
+    told: dict[str, Any] = {"unit": "ms"} if kinds == {int} else {"format": "ISO8601"}
+    moments: pd.Series = pd.Series(pd.to_datetime(pd.Series(written), utc=True, errors="coerce", **told))
     if moments.isna().any():
         wrong = written[int(np.argmax(moments.isna()))]
         raise _malformed("a moment that is none", {**place, "value": repr(wrong)[:120]})
@@ -229,7 +229,7 @@ def action_table(
     if (dayless := table["ex_session"].isna()).any():
         symbol, day, kind, _ = listed[int(np.argmax(dayless))]
         raise _malformed(f"a {kind} without a day", {"source": source, "symbol": symbol, "value": repr(day)})
-    table.insert(table.columns.get_loc("source"), "value", pd.Series([row[3] for row in listed], dtype=np.float64))
+    table.insert(list(table.columns).index("source"), "value", pd.Series([row[3] for row in listed], dtype=np.float64))
     within = (table["ex_session"] >= first) & ((table["ex_session"] <= last) if last is not None else True)
     key = ["symbol", "ex_session", "kind", "source"]
     asked = table[within]

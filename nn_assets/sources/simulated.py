@@ -8,6 +8,7 @@ from datetime import date
 
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.simulator.markets import simulate_market, symbol_names
@@ -84,7 +85,7 @@ class SimulatedSource:
         bars = market.bars.assign(source=self.name)
         return checked_selection(bars, self.name, names, first, last)
 
-    def _last(self, last: pd.Timestamp | None) -> object:
+    def _last(self, last: pd.Timestamp | None) -> Session:
         end = last if last is not None else self.history_ends
         if end is None:
             raise SourceError(

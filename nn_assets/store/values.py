@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import Moment, Session
+
 __all__ = ["as_moment", "as_session", "canonical_json", "is_missing"]
 
 
@@ -20,7 +22,7 @@ def is_missing(value: object) -> bool:
     return isinstance(value, np.datetime64) and bool(np.isnat(value))
 
 
-def as_session(value: object) -> date:
+def as_session(value: Session) -> date:
     """Return a session as a plain date.
 
     Parameters
@@ -42,7 +44,7 @@ def as_session(value: object) -> date:
     return day
 
 
-def as_moment(value: object) -> datetime:
+def as_moment(value: Moment) -> datetime:
     """Return a moment as an aware UTC datetime in microseconds.
 
     Nanoseconds are rounded *up*: a fact is never taken to be known earlier than it was.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Sessions
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.timetable import timetable
 from nn_assets.settings.calendar_file import amendments_of
@@ -110,7 +110,7 @@ def session_close(calendar: str, session: Session) -> pd.Timestamp:
     return close
 
 
-def assumed_known_at(calendar: str, sessions: object, lag_minutes: int) -> pd.DatetimeIndex:
+def assumed_known_at(calendar: str, sessions: Sessions, lag_minutes: int) -> pd.DatetimeIndex:
     """Close of each session plus a stated lag: when a bar of a bulk history is taken to be known.
 
     Parameters

@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 
 import exchange_calendars
 import pandas as pd
+from pandas.api.typing import NaTType
 
 from nn_assets.errors import SettingsError, shortened
 from nn_assets.settings.calendar_file import Amendments, amendments_of
@@ -153,15 +154,15 @@ def _amended(
         session, moment = pd.Timestamp(day), _local(day, close, known)
         if session not in hours.index:
             _refuse(name, f"{day} {close:%H:%M}", "an early close on a session", "is no session")
-        if not hours.loc[session, "open"] < moment <= _regular(known, day, "close"):
+        if not hours["open"].loc[session] < moment <= _regular(known, day, "close"):
             _refuse(name, f"{day} {close:%H:%M}", "a close after the open, no later than the regular one", "is not")
         hours.loc[session, "close"] = moment
-        if not hours.loc[session, "break_end"] < moment:
+        if not hours["break_end"].loc[session] < moment:
             hours.loc[session, ["break_start", "break_end"]] = pd.NaT
     return hours.sort_index()
 
 
-def _regular(known: exchange_calendars.ExchangeCalendar, day: date, which: str) -> pd.Timestamp:
+def _regular(known: exchange_calendars.ExchangeCalendar, day: date, which: str) -> pd.Timestamp | NaTType:
     """A full session's open, break or close on a day, whether or not the calendar has it; NaT for no break."""
     in_force = [
         clock

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import number_bytes
+from nn_assets.arrays import named_rows, number_bytes
 from nn_assets.contracts import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.errors import SourceError, first_of
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
@@ -136,7 +136,7 @@ def _refuse_later(rows: pd.DataFrame) -> None:
     told = [
         f"{row.symbol} {row.ex_session.date()} {row.kind} known at {row.known_at:{_MOMENT}}, "
         f"on record since {row.since:{_MOMENT}}"
-        for row in rows.itertuples(index=False)
+        for row in named_rows(rows)
     ]
     raise SourceError(
         expected="no action known later than it is on record: what was known once stays known",
@@ -215,7 +215,7 @@ def refuse_mass_withdrawal(
         return
     if len(gone) == 1 and delivered["symbol"].isin(known["symbol"]).any():
         return
-    named = [f"{row.symbol} {row.ex_session.date()} {row.kind}" for row in gone.head(_NAMED).itertuples(index=False)]
+    named = [f"{row.symbol} {row.ex_session.date()} {row.kind}" for row in named_rows(gone.head(_NAMED))]
     more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
     raise SourceError(
         expected=f"at least {1.0 - max_withdrawn_fraction:.4g} of the splits and dividends in force",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import number_bytes
+from nn_assets.arrays import Sessions, number_bytes
 from nn_assets.contracts import BAR_VERSIONS, conform
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
@@ -31,7 +31,7 @@ __all__ = [
 _ONE_DAY = pd.Timedelta(days=1)
 
 
-def known_after(calendar: str, days: object, lag_minutes: int) -> pd.DatetimeIndex:
+def known_after(calendar: str, days: Sessions, lag_minutes: int) -> pd.DatetimeIndex:
     """Moments, UTC, at which what belongs to each day is taken to be known.
 
     A lag after the session's close; on a day that is no session, a lag after its end, UTC.

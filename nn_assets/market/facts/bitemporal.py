@@ -170,8 +170,8 @@ class Kind:
         apart = put.drop_duplicates([*version, *self.values])
         broken = pd.MultiIndex.from_frame(apart.loc[apart.duplicated(version), version])
         of_rows, of_put = (pd.MultiIndex.from_frame(each[version]).isin(broken) for each in (rows, put))
-        told = put[of_put].drop_duplicates([*version, *self.values, "source"])
-        return pd.concat([rows[~of_rows], told], ignore_index=True)
+        kept = put[of_put].drop_duplicates([*version, *self.values, "source"])
+        return pd.concat([rows[~of_rows], kept], ignore_index=True)
 
     # --- what a delivery adds --------------------------------------------------------------------------
 

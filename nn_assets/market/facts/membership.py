@@ -114,7 +114,7 @@ def refuse_cut_off(
     overlap = (pairs["member_from_now"] < pairs["member_to"].fillna(pd.Timestamp.max)) & (
         pairs["member_from"] < pairs["member_to_now"].fillna(pd.Timestamp.max)
     )
-    lost = gone.drop(index=pairs.loc[overlap, "index"].unique())
+    lost = gone.drop(index=pd.Index(pairs.loc[overlap, "index"].unique()))
     among, of_open = len(newest), int(_open_at(newest, arrived_at).sum())
     open_lost = int(_open_at(lost, arrived_at).sum())
     if len(lost) <= max_retired_fraction * among and open_lost <= max_retired_fraction * of_open:
@@ -238,8 +238,8 @@ def members_without_bars(
     for year in range(first.year, last.year + 1):
         low = max(first, pd.Timestamp(year, 1, 1))
         after = min(last, pd.Timestamp(year, 12, 31)) + pd.Timedelta(days=1)
-        stops = spells["member_to"].fillna(after).clip(upper=after)
-        starts = spells["member_from"].clip(lower=low)
+        starts, stops = spells["member_from"], spells["member_to"].fillna(after)
+        starts, stops = starts.mask(starts < low, low), stops.mask(stops > after, after)
         there = starts < stops
         members, seen = set(spells["symbol"][there]), set()
         for symbol, start, stop in zip(spells["symbol"][there], starts[there], stops[there], strict=True):

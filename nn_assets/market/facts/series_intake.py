@@ -101,9 +101,8 @@ def judge_series(
     rows["known_at_stated"] = own
     if until is not None:
         seen = rows[["observed_at", "known_at"]].max(axis=1) <= until
-        rows, stamped, grid_point, off_grid = (
-            each[seen].reset_index(drop=True) for each in (rows, stamped, grid_point, off_grid)
-        )
+        rows = rows[seen].reset_index(drop=True)
+        stamped, grid_point, off_grid = (each[seen].reset_index(drop=True) for each in (stamped, grid_point, off_grid))
     rows["session"] = sessions_of_moments(market_calendar, rows["observed_at"])
     open_out, value_out = _outside_range(rows)
     low = -np.inf if settings.minimum is None else settings.minimum
@@ -167,7 +166,8 @@ def _intervals(rows: pd.DataFrame, settings: SeriesSettings) -> tuple[dict[int, 
     if settings.stamps == "days":
         return {}, 0
     moments = rows.drop_duplicates(_KEY)
-    steps = (moments.groupby(["name", "symbol"])["observed_at"].diff().dropna() / _MINUTE).round().astype(np.int64)
+    gaps: pd.Series[pd.Timedelta] = moments.groupby(["name", "symbol"])["observed_at"].diff().dropna()
+    steps = (gaps / _MINUTE).round().astype(np.int64)
     counted = steps.value_counts().sort_index()
     allowed = settings.intervals_minutes or tuple(counted.index)
     found = {int(step): int(count) for step, count in counted.items() if step in allowed}

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform
 from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.compared import said_later, with_several_versions
@@ -146,15 +147,16 @@ def clean(
     sound = ordered[kept].reset_index(drop=True)
     if compared is not None:
         sound["known_at"] = pd.DatetimeIndex(rows.known_at[kept], tz="UTC").as_unit(ordered["known_at"].dt.unit)
+    names = np.asarray(pd.unique(ordered["symbol"]), dtype=object)
     quarantine = _quarantine(ordered[~kept], verdict[~kept], field[~kept], beside[~kept], calendar)
     return Cleaned(
         bars=sound,
         quarantine=quarantine,
         notices=(
-            *_notices(rows, kept, pd.unique(ordered["symbol"]), calendar, settings, actions),
+            *_notices(rows, kept, names, calendar, settings, actions),
             *copied_bar_notices(ordered, rows, kept, verdict == _COPIED),
             *not_compared_notices(rows),
-            *odd_print_notices(rows.take(np.flatnonzero(kept)), pd.unique(ordered["symbol"]), quarantine, settings),
+            *odd_print_notices(rows.take(np.flatnonzero(kept)), names, quarantine, settings),
         ),
         equal_rows=int(equal.sum()),
         compared=None if rows.second is None else int(np.isfinite(rows.second).any(axis=1).sum()),
@@ -177,12 +179,11 @@ def _corrected(
 def _notices(
     rows: Rows,
     kept: BoolArray,
-    symbols: npt.ArrayLike,
+    names: npt.NDArray[np.object_],
     calendar: str,
     settings: CleaningSettings,
     actions: pd.DataFrame | None,
 ) -> tuple[Notice, ...]:
-    names = np.asarray(symbols, dtype=object)
     sound = rows.take(np.flatnonzero(kept))
     return (
         *jump_notices(sound, names, settings, actions),
@@ -199,7 +200,7 @@ def _quarantine(
     holidays = amendments_of(calendar)[1].extra_holidays
     rules = [RULES[number] for number in verdict]
     values, messages = [], []
-    for row, rule, name, note in zip(rows.itertuples(index=False), rules, field, beside, strict=True):
+    for row, rule, name, note in zip(named_rows(rows), rules, field, beside, strict=True):
         whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
         value = whole if name == "row" else _value(row, name)
         values.append(value)

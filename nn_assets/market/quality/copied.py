@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.market.facts.rows import BoolArray, Rows
 from nn_assets.market.quality.notices import COPIED_SESSION, MANY, MANY_SHARE, Notice
 
@@ -50,7 +51,7 @@ def copied_bar_notices(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copie
             found.append(_session_notice(group, pd.Timestamp(str(session)), there))
     doubtful = pairs[pairs["doubtful"]].sort_values(["symbol", "original"], kind="stable")
     first = doubtful.drop_duplicates(["symbol", "original"])
-    return (*found, *(_bar_notice(str(row.symbol), row.original, row.session) for row in first.itertuples()))
+    return (*found, *(_bar_notice(str(row.symbol), row.original, row.session) for row in named_rows(first)))
 
 
 def are_many(copies: int, delivered: int) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.contracts import BARS, violations
 from nn_assets.errors import GateHalted, first_of
 from nn_assets.market.facts.rows import BoolArray
@@ -179,7 +180,7 @@ def _following(
     members: BoolArray | None,
 ) -> frozenset[str]:
     """Checks that have no fault of their own where the bars of all symbols end on one day that is too old."""
-    last_seen = cleaned.bars.groupby("symbol")["session"].max().reindex(listed)
+    last_seen = cleaned.bars.groupby("symbol")["session"].max().reindex(list(listed))
     if _freshness(cleaned, sessions, settings).passed or last_seen.empty or last_seen.isna().any():
         return frozenset()
     end = last_seen.max()
@@ -205,8 +206,7 @@ def _schema(cleaned: Cleaned) -> GateCheck:
 def quarantined_share(quarantine: pd.DataFrame, share: float, limit: float) -> GateCheck:
     """Whether few enough rows are in quarantine; names each where they are too many."""
     lines = tuple(
-        f"{row.symbol} {row.session.date()}: {row.rule}, {row.field} {row.value}"
-        for row in quarantine.itertuples(index=False)
+        f"{row.symbol} {row.session.date()}: {row.rule}, {row.field} {row.value}" for row in named_rows(quarantine)
     )
     detail = f"{len(lines)} rows ({share:.2%}) in quarantine, limit {limit:.2%}"
     passed = share <= limit
@@ -240,7 +240,7 @@ def _faults_of(cleaned: Cleaned, session: pd.Timestamp) -> dict[str, str]:
     return {
         str(row.symbol): f"; in quarantine: {row.rule}, "
         + (str(row.message) if row.field == "row" else f"{row.field} {row.value}")
-        for row in rows.itertuples(index=False)
+        for row in named_rows(rows)
     }
 
 

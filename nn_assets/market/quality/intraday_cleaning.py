@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.contracts import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
 from nn_assets.market.facts.intraday import KEY
@@ -219,7 +220,7 @@ def _gaps(ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Tim
 
 def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> pd.DataFrame:
     values, messages = [], []
-    for row, rule, name in zip(rows.itertuples(index=False), rules, fields, strict=True):
+    for row, rule, name in zip(named_rows(rows), rules, fields, strict=True):
         whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
         asked = f", ask {getattr(row, 'ask' + name[3:])}" if rule == "crossed_quote" else ""
         value = whole if name in ("row", "session") else f"{getattr(row, name)}{asked}"
@@ -256,7 +257,7 @@ def inspect_intraday(
         cleaned.missing_fraction <= most,
         f"{missing} of {cleaned.due} bars due ({cleaned.missing_fraction:.2%}) never delivered, in "
         f"{len(cleaned.gaps)} gaps, limit {most:.2%}",
-        tuple(f"{gap.symbol}: {gap.missing} bars missing after {gap.after}" for gap in cleaned.gaps.itertuples()),
+        tuple(f"{gap.symbol}: {gap.missing} bars missing after {gap.after}" for gap in named_rows(cleaned.gaps)),
     )
     there = set(cleaned.bars["symbol"].unique())
     absent = [symbol for symbol in symbols if symbol not in there]

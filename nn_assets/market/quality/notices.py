@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -178,6 +179,7 @@ def odd_print_notices(
         }
     )
     told, wide = [], set()
+    session: Any
     for session, symbols in odd.groupby("session")["symbol"]:
         delivered = int((rows.session == session.value).sum() + (quarantine["session"] == session).sum())
         count, held = len(symbols), int((ours["session"] == session).sum())

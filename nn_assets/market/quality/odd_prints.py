@@ -129,8 +129,8 @@ def with_corrections(
     words: dict[int, list[tuple[int, FloatArray]]] = {}
     moments = told["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
     prices = told[list(_PRICES)].to_numpy(dtype=np.float64)
-    for row, moment, word in zip(told["row"], moments, prices, strict=True):
-        words.setdefault(int(found.place[row]), []).append((int(moment), word))
+    for row, since, word in zip(told["row"], moments, prices, strict=True):
+        words.setdefault(int(found.place[row]), []).append((int(since), word))
     ours = dict(zip(found.place.tolist(), found.ours.tolist(), strict=True))
     places = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(words)]))
     part = rows.take(places)

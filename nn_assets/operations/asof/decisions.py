@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
@@ -57,7 +58,7 @@ def ended_orders(
     """
     first, last = sessions[0], sessions[-1]
     told = ledger.read("decisions", strategy.name, first, last, columns=("session", "details"))
-    ended = {row.session: row.details.get("ended_orders") or {} for row in told.itertuples()}
+    ended = {row.session: row.details.get("ended_orders") or {} for row in named_rows(told)}
     if not any(ended.values()):
         return {}
     # Each was sent on the session before.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.errors import ModelError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.settings_on_record import part_hashes_in_force, settings_apart
@@ -118,7 +119,7 @@ def _by_month(ledger: Ledger, strategy: Strategy, rows: pd.DataFrame) -> ModelsI
     rows = rows[since.dt.strftime("%Y-%m") == rows["month"]]
     ordered = rows.sort_values(["since", "of_study", "sequence"])
     by_month: dict[str, list[tuple[pd.Timestamp, str]]] = {}
-    for row in ordered.itertuples():
+    for row in named_rows(ordered):
         by_month.setdefault(str(row.month), []).append((row.since, str(row.model_id)))
     return ModelsInForce(
         strategy.name,

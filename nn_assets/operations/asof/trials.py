@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.evaluation.shared_data import Fingerprint, contained, fingerprint, share_data
 from nn_assets.evaluation.trials import trial_of
 from nn_assets.operations.stores import Stores
@@ -92,7 +93,7 @@ def _fingerprints(ledger: Ledger, wanted: set[str]) -> dict[str, Fingerprint]:
     rows = rows[rows["data_hash"].isin(list(wanted))].drop_duplicates("data_hash")
     return {
         str(row.data_hash): Fingerprint.from_text(int(row.keys), int(row.sample_limit, 16), row.sample)
-        for row in rows.itertuples()
+        for row in named_rows(rows)
     }
 
 
@@ -135,7 +136,7 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
 
     rows = ledger.read("looks", where={"trial_id": trial_id}, every_version=True, bookkeeping=True)
     taken: list[Look] = []
-    for row in _of_shared_data(ledger, ground, rows).itertuples():
+    for row in named_rows(_of_shared_data(ledger, ground, rows)):
         look = Look(
             month=str(row.month),
             sessions=int(row.sessions),
@@ -183,7 +184,7 @@ def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
         return {}
     known = _fingerprints(ledger, {str(details["data_hash"]) for details in rows["details"]})
     found: dict[str, str] = {}
-    for row in rows.sort_values("sequence").itertuples():
+    for row in named_rows(rows.sort_values("sequence")):
         released = known.get(str(row.details["data_hash"]))
         if released is None or not _same_data(released, ground.fingerprint):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import groupby, takewhile
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.evaluation.replay import Scene, replay
 from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
@@ -25,6 +27,7 @@ from nn_assets.operations.decisions.standing import spending_on_record, standing
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_record
 from nn_assets.operations.models.forecasts import ROUNDING, forecast_record, forecasts_until, read_forecast_list
+from nn_assets.portfolio.late_actions import LateActions
 from nn_assets.session.daily_round import Round, Standing
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.spending import SLIPPAGE_SESSIONS
@@ -95,7 +98,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     by_rules = np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
     same_rules = set(decisions.loc[by_rules & _with_own_symbols(history, decisions), "session"])
     compared, named = 0, []
-    for row in signals[signals["session"].isin(same_rules)].itertuples():
+    for row in named_rows(signals[signals["session"].isin(same_rules)]):
         at = history.row(row.session)
         if study.model_ids[at] != row.model_id or row.session.strftime("%Y-%m") not in stored:
             continue
@@ -152,8 +155,8 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
     decisions = _under_present_settings(history, after)
     if decisions.empty:
         return 0, []
-    targets = ledger.read("target_positions", strategy.name, decisions["session"].min())
-    targets = targets.set_index(["session", "symbol"])["target_quantity"]
+    on_record = ledger.read("target_positions", strategy.name, decisions["session"].min())
+    targets = on_record.set_index(["session", "symbol"])["target_quantity"]
     decided = _decided(history, decisions)
     rounds = _played(history, decided, recorded_cost_model_ids(_with_recent(history, decisions)))
     differing = [
@@ -299,9 +302,13 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
                     [scene],
                     standing=_standing(history, rounds, cut.market, used, run[0]),
                     controls=lambda row: by_row[row].given.controls,
-                    late=lambda row, cut=cut: late_actions(history, history.axis[row], cut.market),  # type: ignore[misc]
+                    late=partial(_late_at, history, cut.market),
                 ).rounds
     return rounds
+
+
+def _late_at(history: History, market: MarketView, row: int) -> LateActions | None:
+    return late_actions(history, history.axis[row], market)
 
 
 def _read_by(history: History, decided: _Decided) -> tuple[tuple[str, ...], str | None, int]:

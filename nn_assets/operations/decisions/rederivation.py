@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import values_of
 from nn_assets.contracts.ledger import FILLS, ROUNDS
 from nn_assets.operations.asof.settings_on_record import hashes_in_force
 from nn_assets.operations.clock import now_utc
@@ -135,7 +136,7 @@ def _last(history: History) -> dict[str, Any] | None:
     """The newest verification of decisions on record."""
     where = {"kind": _DECISIONS}
     found = history.stores.ledger.latest("verifications", history.strategy.name, where=where, bookkeeping=True)
-    return None if found.empty else found.iloc[-1].to_dict()
+    return None if found.empty else values_of(found.iloc[-1])
 
 
 def _first_in_doubt(history: History, last: dict[str, Any]) -> pd.Timestamp:

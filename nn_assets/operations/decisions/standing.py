@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import values_of
 from nn_assets.errors import DecisionError
 from nn_assets.execution.orders import Orders, client_order_id
 from nn_assets.market.calendar.sessions import previous_session
@@ -68,7 +70,7 @@ def standing_before(
     if (left := left_while_bound(history.stores.ledger, strategy.name, before, symbols)) is not None:
         raise left
     holdings = history.stores.ledger.read("holdings", strategy.name, before, before)
-    book = book_from_records(states.iloc[0].to_dict(), holdings, states["book"].iloc[0])
+    book = book_from_records(values_of(states.iloc[0]), holdings, states["book"].iloc[0])
     trading, refresh = _watch_before(history, before)
     return Standing(
         book=book.of_symbols(symbols),
@@ -176,10 +178,11 @@ def spending_on_record(
 def _batch(fills: pd.DataFrame, symbols: tuple[str, ...]) -> FillArrays:
     ordered = fills[fills["symbol"].isin(symbols)].sort_values("fill_id")
     place = {symbol: number for number, symbol in enumerate(symbols)}
+    numbers: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in NUMBERS}
     return FillArrays(
         fill_id=tuple(ordered["fill_id"]),
         client_order_id=tuple(ordered["client_order_id"]),
         symbol=np.array([place[symbol] for symbol in ordered["symbol"]], dtype=np.int64),
         is_stop=np.zeros(len(ordered), dtype=np.bool_),
-        **{name: ordered[name].to_numpy(dtype=np.float64) for name in NUMBERS},
+        **numbers,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.contracts import ACTION_VERSIONS, empty
 from nn_assets.market.facts.actions import (
     actions_as_of,
@@ -132,8 +133,7 @@ def _late_notices(history: History) -> list[Notice]:
         alike = _saying_the_last(stored)
         ex_session = int(live.searchsorted(alike["ex_session"].iloc[0]))
         known = [
-            (closes >= row.known_at) & (recorded.isna() | (recorded >= row.ingested_at))
-            for row in alike.itertuples(index=False)
+            (closes >= row.known_at) & (recorded.isna() | (recorded >= row.ingested_at)) for row in named_rows(alike)
         ]
         aware = np.logical_or.reduce(known)
         aware[:ex_session] = False

@@ -132,7 +132,8 @@ class UnreadFiles:
             later = bars["session"] > last
             told["whole"] = not bool(later.any())
             asked_for = later & bars["symbol"].isin(symbols) if symbols else later
-            self.sessions_left_out = self.sessions_left_out.append(pd.DatetimeIndex(bars.loc[asked_for, "session"]))
+            further = pd.DatetimeIndex(bars.loc[asked_for, "session"])
+            self.sessions_left_out = pd.DatetimeIndex(self.sessions_left_out.append(further))
             parts.append(bars)
         if not self._kept:
             return self.source.select(parts, symbols, first, last)

@@ -114,7 +114,8 @@ class FundingRequest:
             raise partial_answer(self._vendor, perpetual, f"rates up to {until}, though one of {newest} came before")
         unstated = pd.Series(pd.NaT, index=rates.index, dtype="datetime64[ns, UTC]")
         told = {"name": self.settings.name, "symbol": own, "source": self._told_as(perpetual), "known_at": unstated}
-        return conform(rates.assign(**told, **dict.fromkeys(("open", "low", "high"), float("nan"))), DELIVERED_SERIES)
+        values: dict[str, Any] = {**told, **dict.fromkeys(("open", "low", "high"), float("nan"))}
+        return conform(rates.assign(**values), DELIVERED_SERIES)
 
     @property
     def _vendor(self) -> str:

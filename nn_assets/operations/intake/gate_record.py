@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pandas as pd
 
@@ -69,7 +70,7 @@ def _record(
 ) -> None:
     stamp = moment.ceil("us")  # never before what it judged was stored
     told = f"{strategy}|{gate}|{outcome}|{stamp.isoformat()}"
-    row = {
+    row: dict[str, Any] = {
         "outcome_id": f"gate:{hashlib.sha256(told.encode()).hexdigest()[:16]}",
         "kind": KIND,
         "name": gate,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.contracts import INTRADAY_VERSIONS, empty
 from nn_assets.errors import PublicationError
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount
@@ -197,7 +198,7 @@ def intraday_notices(history: History) -> list[Notice]:
             row.bars / row.due,
             f"no daily bar, {row.value}; {row.remedy}",
         )
-        for row in left_out.itertuples(index=False)
+        for row in named_rows(left_out)
     ]
 
 

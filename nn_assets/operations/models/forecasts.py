@@ -321,8 +321,12 @@ def _rows_of(history: History, month: str) -> range:
 
 def forecast_by(history: History, rows: range, model_of: ModelOf, table: Forecasts) -> None:
     """Forecast rows of the axis, each by its model and its own cut, into a table; made once for each of these."""
+
+    def model_at(row: int) -> str:
+        return model_of(history.axis[row])
+
     for stretch in history.stretches(rows):
-        for model_id, run in groupby(stretch.rows, key=lambda row: model_of(history.axis[row])):
+        for model_id, run in groupby(stretch.rows, key=model_at):
             together = list(run)
             kept = history.made.setdefault((model_id, stretch.number), {})
             missing = [row for row in together if row not in kept]

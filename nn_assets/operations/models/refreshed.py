@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import records_of
 from nn_assets.errors import ShortFoldError, TrainingError
 from nn_assets.evaluation.study import StudyRefresh
 from nn_assets.learning.estimators import TRADED
@@ -191,7 +192,7 @@ def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: st
     gone |= (earlier["effective_session"] > last) & earlier["model_id"].isin(withdrawn)
     taken_back = [
         {**row, "fitted": False, "effective_session": _after(history, str(row["month"]))}
-        for row in earlier[gone].drop(columns=list(BOOKKEEPING)).to_dict("records")
+        for row in records_of(earlier[gone].drop(columns=list(BOOKKEEPING)))
     ]
     if not rows and not taken_back:
         return

@@ -100,7 +100,7 @@ class ActionsFile:
         places, lines = np.flatnonzero(at_fault), faults[0][1].index
         told = [[(fault, wrong) for fault, wrong in faults if wrong.iloc[place]] for place in places[:_MOST_ROWS]]
         by_line = [
-            f"line {lines[place]}: {', '.join(fault.says.iloc[place] for fault, _ in said)}"
+            f"line {lines[int(place)]}: {', '.join(fault.says.iloc[place] for fault, _ in said)}"
             for place, said in zip(places, told, strict=False)
         ]
         more = [f"and {len(places) - _MOST_ROWS} lines more"] if len(places) > _MOST_ROWS else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -109,7 +110,7 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limit
     _refuse_empty_close(table, value, file, settings)
     beside = {name: column_named(table, (name,)) for name in _RANGE}
     ranged = value.strip().lower() == "close" and all(beside.values())
-    told = {
+    told: dict[str, Any] = {
         "name": settings.name,
         "symbol": _symbols(table, file, settings),
         "observed_at": observed,

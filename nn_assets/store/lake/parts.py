@@ -93,8 +93,8 @@ class Bounds:
     def of(cls, selection: Selection) -> Bounds:
         """Bounds that a selection states; None for those it leaves open."""
         first, last, as_of = (
-            None if (bound := selection.get(name)) is None else pd.Timestamp(bound)
-            for name in ("first", "last", "as_of")
+            None if bound is None else pd.Timestamp(bound)
+            for bound in (selection.get("first"), selection.get("last"), selection.get("as_of"))
         )
         sessions = selection.get("sessions")
         return cls(first, last, as_of, None if sessions is None else sessions.as_unit("ns").sort_values())

@@ -364,7 +364,7 @@ def _hash_of(record: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(record).encode()).hexdigest()
 
 
-def _day(value: object) -> pd.Timestamp:
+def _day(value: Session) -> pd.Timestamp:
     return pd.Timestamp(as_session(value)).as_unit("ns")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Table, insert, select, tuple_
 
+from nn_assets.arrays import records_of
 from nn_assets.errors import LedgerError, shortened
 from nn_assets.store.ledger.canonical import Row, coerce_row, content_text, describe_key, key_of
 from nn_assets.store.ledger.chain import ChainHead, entry_for, read_head
@@ -84,7 +85,7 @@ class LedgerTransaction:
             version, or does not fit the table.
         """
         target = table_named(table)
-        records = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows
+        records = records_of(rows) if isinstance(rows, pd.DataFrame) else rows
         if version is not None and version > 1 and not (reason or "").strip():
             raise LedgerError(
                 expected="a reason for a version above 1",
@@ -118,8 +119,8 @@ class LedgerTransaction:
             Table and key, then each column that differs with both values, or that one side lacks the row.
         """
         target = table_named(table)
-        now = self._distinct(target, [self._completed(target, row) for row in rows.to_dict("records")])
-        then = self._distinct(target, [self._completed(target, row) for row in stored.to_dict("records")])
+        now = self._distinct(target, [self._completed(target, row) for row in records_of(rows)])
+        then = self._distinct(target, [self._completed(target, row) for row in records_of(stored)])
         lines = []
         for key in sorted({*now, *then}, key=repr):
             if key not in now or key not in then:

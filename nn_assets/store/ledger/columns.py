@@ -128,7 +128,7 @@ class Kind:
     """
 
     stored: Any
-    plain: Callable[[object], object]
+    plain: Callable[[Any], object]
     typed: Callable[[Sequence[Any]], Any]
 
 
@@ -136,7 +136,7 @@ def _text(stored: Any) -> Kind:
     return Kind(stored, _as_text, lambda values: pd.array(list(values), dtype="str"))
 
 
-def _array(stored: Any, plain: Callable[[object], object], dtype: type) -> Kind:
+def _array(stored: Any, plain: Callable[[Any], object], dtype: type) -> Kind:
     return Kind(stored, plain, lambda values: np.array(values, dtype=dtype))
 
 

@@ -129,8 +129,8 @@ class Ledger:
         run_id: str,
         *,
         strategy: str | None = None,
-        known_at: object = None,
-        recorded_at: object = None,
+        known_at: Moment | None = None,
+        recorded_at: Moment | None = None,
     ) -> Iterator[LedgerTransaction]:
         """Append to several tables at once.
 
@@ -182,7 +182,7 @@ class Ledger:
         last: Session | None = None,
         as_of: Moment | None = None,
         *,
-        recorded_by: object = None,
+        recorded_by: Moment | None = None,
         after_sequence: int | None = None,
         where: Mapping[str, object] | None = None,
         every_version: bool = False,
@@ -205,7 +205,7 @@ class Ledger:
         *,
         last: Session | None = None,
         as_of: Moment | None = None,
-        recorded_by: object = None,
+        recorded_by: Moment | None = None,
         where: Mapping[str, object] | None = None,
         bookkeeping: bool = False,
     ) -> pd.DataFrame:

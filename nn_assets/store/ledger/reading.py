@@ -74,7 +74,7 @@ class Query:
     first: Session | None = None
     last: Session | None = None
     as_of: Moment | None = None
-    recorded_by: object = None
+    recorded_by: Moment | None = None
     after_sequence: int | None = None
     where: Mapping[str, object] = field(default_factory=dict)
     every_version: bool = False
