@@ -128,7 +128,7 @@ def test_one_rule_finds_the_row_of_a_cube_and_of_a_panel() -> None:
 
 def test_rows_of_a_frame_carry_the_values_of_its_columns_by_name():
     frame = pd.DataFrame({"symbol": ["A", None], "session": [SESSIONS[0], pd.NaT], "size": [1, 2]}, index=[7, 7])
-    assert [(row.symbol, row.session) for row in named_rows(frame)][0] == ("A", SESSIONS[0])
+    assert next((row.symbol, row.session) for row in named_rows(frame)) == ("A", SESSIONS[0])
     assert [row._fields for row in named_rows(frame)] == [("symbol", "session", "size")] * 2
     assert records_of(frame)[0] == {"symbol": "A", "session": SESSIONS[0], "size": 1}
     assert type(records_of(frame)[0]["size"]) is int

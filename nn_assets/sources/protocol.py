@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredActions, DeliveredBars
 from nn_assets.errors import SourceError
 
 __all__ = [
@@ -44,7 +45,7 @@ class Source(Protocol):
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Deliver bars as they are at the source, faults of single rows included.
 
         Parameters
@@ -78,7 +79,7 @@ class ActionSource(Protocol):
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredActions:
         """Deliver the splits and dividends whose ex-session lies in a span.
 
         Parameters
@@ -127,12 +128,12 @@ def validate_symbol(symbol: str, **where: object) -> str:
 
 
 def checked_selection(
-    bars: pd.DataFrame,
+    bars: DeliveredBars,
     source: str,
     symbols: tuple[str, ...],
     first: pd.Timestamp | None,
     last: pd.Timestamp | None,
-) -> pd.DataFrame:
+) -> DeliveredBars:
     """Cut a full delivery to what was asked for, ordered by symbol and session.
 
     Raises
@@ -161,8 +162,8 @@ def checked_selection(
 
 
 def cut_to(
-    bars: pd.DataFrame, symbols: tuple[str, ...], first: pd.Timestamp | None, last: pd.Timestamp | None
-) -> pd.DataFrame:
+    bars: DeliveredBars, symbols: tuple[str, ...], first: pd.Timestamp | None, last: pd.Timestamp | None
+) -> DeliveredBars:
     """Bars of some symbols (all when empty) and sessions, both ends included; how many are left out goes with them."""
     wanted = bars["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=bars.index)
     if first is not None:
@@ -192,7 +193,7 @@ def leaving_out(chosen: pd.DataFrame, left: pd.DataFrame, last: pd.Timestamp | N
     return chosen
 
 
-def actions_left(actions: pd.DataFrame) -> pd.DataFrame:
+def actions_left(actions: DeliveredActions) -> DeliveredActions:
     """Actions that are left out, as :func:`leaving_out` names rows: of their ex-session, the kind with the source."""
     return actions.assign(session=actions["ex_session"], source=actions["kind"] + ", " + actions["source"])
 

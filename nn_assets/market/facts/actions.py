@@ -16,6 +16,7 @@ import pandas as pd
 
 from nn_assets.arrays import named_rows, number_bytes
 from nn_assets.contracts import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
+from nn_assets.contracts.frames import ActionVersions, DeliveredActions
 from nn_assets.errors import SourceError, first_of
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
 from nn_assets.market.facts.bitemporal import ACTION_FACTS, BoolArray, RevisionCount
@@ -36,13 +37,13 @@ _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def with_action_moments(
-    delivered: pd.DataFrame,
+    delivered: DeliveredActions,
     calendar: str,
     lag_minutes: int,
     arrived_at: pd.Timestamp,
     *,
     decided_to: pd.Timestamp | None = None,
-) -> pd.DataFrame:
+) -> ActionVersions:
     """Give each delivered action its moments.
 
     Parameters
@@ -83,8 +84,8 @@ def with_action_moments(
 
 
 def new_action_versions(
-    stored: pd.DataFrame, delivered: pd.DataFrame, *, stated: BoolArray | None = None
-) -> tuple[pd.DataFrame, RevisionCount]:
+    stored: ActionVersions, delivered: ActionVersions, *, stated: BoolArray | None = None
+) -> tuple[ActionVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored.
 
     Parameters
@@ -149,14 +150,14 @@ def _refuse_later(rows: pd.DataFrame) -> None:
 
 
 def withdrawals(
-    stored: pd.DataFrame,
-    delivered: pd.DataFrame,
+    stored: ActionVersions,
+    delivered: ActionVersions,
     source: str,
     symbols: tuple[str, ...],
     first: pd.Timestamp,
     last: pd.Timestamp,
     arrived_at: pd.Timestamp,
-) -> pd.DataFrame:
+) -> ActionVersions:
     """Withdraw the actions of a source that its whole answer no longer lists.
 
     Parameters
@@ -184,9 +185,9 @@ def withdrawals(
 
 
 def refuse_mass_withdrawal(
-    stored: pd.DataFrame,
-    delivered: pd.DataFrame,
-    gone: pd.DataFrame,
+    stored: ActionVersions,
+    delivered: ActionVersions,
+    gone: ActionVersions,
     source: str,
     symbols: tuple[str, ...],
     first: pd.Timestamp,
@@ -231,8 +232,8 @@ def refuse_mass_withdrawal(
 
 
 def actions_as_of(
-    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
-) -> pd.DataFrame:
+    versions: ActionVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> ActionVersions:
     """Give the actions as they were known at a moment, withdrawn ones left out.
 
     Parameters
@@ -256,7 +257,7 @@ def actions_as_of(
     return known[known["value"].notna()].reset_index(drop=True)
 
 
-def action_hash(actions: pd.DataFrame) -> str:
+def action_hash(actions: ActionVersions) -> str:
     """SHA-256 of what actions say (symbol, ex-session, kind, value), whatever the rows' order."""
     ordered = actions.sort_values(_CONTENT)
     digest = hashlib.sha256(f"actions/1/{len(ordered)}".encode())

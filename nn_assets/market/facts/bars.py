@@ -14,6 +14,7 @@ import pandas as pd
 
 from nn_assets.arrays import Sessions, number_bytes
 from nn_assets.contracts import BAR_VERSIONS, conform
+from nn_assets.contracts.frames import BarVersions, DailyBars, DeliveredBars
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
 from nn_assets.market.facts.rows import ordered_by_symbol
@@ -45,13 +46,13 @@ def known_after(calendar: str, days: Sessions, lag_minutes: int) -> pd.DatetimeI
 
 
 def with_assumed_known_at(
-    delivered: pd.DataFrame,
+    delivered: DeliveredBars,
     calendar: str,
     lag_minutes: int,
     arrived_at: pd.Timestamp,
     *,
     decided_to: pd.Timestamp | None = None,
-) -> pd.DataFrame:
+) -> BarVersions:
     """Give each delivered bar its moments.
 
     Parameters
@@ -82,8 +83,8 @@ def with_assumed_known_at(
 
 
 def new_versions(
-    stored: pd.DataFrame, delivered: pd.DataFrame, *, stated: BoolArray | None = None
-) -> tuple[pd.DataFrame, RevisionCount]:
+    stored: BarVersions, delivered: BarVersions, *, stated: BoolArray | None = None
+) -> tuple[BarVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored, columns of ``BAR_VERSIONS``; see :meth:`Kind.added`.
 
     A bar taken in before its session's close stays unknown until then.
@@ -92,12 +93,12 @@ def new_versions(
     return ordered_by_symbol(fresh), counted
 
 
-def as_of(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> pd.DataFrame:
+def as_of(versions: BarVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> BarVersions:
     """Give the bars as they were known at a moment, ordered by symbol and session; see :meth:`Kind.as_of`."""
     return ordered_by_symbol(BAR_FACTS.as_of(versions, moment, ingested_by=ingested_by))
 
 
-def restated_since(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> bool:
+def restated_since(versions: BarVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> bool:
     """Whether a version known, or stored, later says anything else than the one before it.
 
     Parameters as in ``as_of``. If not, the bars as they are now are those known at the moment.
@@ -108,7 +109,7 @@ def restated_since(versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by:
     return len(saying_something_new(versions, hidden.to_numpy())) > 0
 
 
-def saying_something_new(versions: pd.DataFrame, chosen: npt.NDArray[np.bool_]) -> pd.DataFrame:
+def saying_something_new(versions: BarVersions, chosen: npt.NDArray[np.bool_]) -> BarVersions:
     """Those of some versions that say anything else than the one before them.
 
     Parameters
@@ -124,7 +125,7 @@ def saying_something_new(versions: pd.DataFrame, chosen: npt.NDArray[np.bool_]) 
     return some[chosen[touched] & ~BAR_FACTS.repeats(some)]
 
 
-def content_hash(bars: pd.DataFrame) -> str:
+def content_hash(bars: DailyBars) -> str:
     """SHA-256 of what bars say: symbol, session, prices and volume, whatever the rows' order.
 
     Source and moments are left out. All NaN are one, and so are both zeros.

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import BarVersions, ComparedBars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 
 __all__ = ["said_by_second", "said_later", "with_several_versions"]
@@ -16,12 +17,12 @@ _KEY = ["symbol", "session"]
 _PRICES = ["open", "high", "low", "close"]
 
 
-def with_several_versions(versions: pd.DataFrame) -> pd.DataFrame:
+def with_several_versions(versions: ComparedBars) -> ComparedBars:
     """Versions of those bars that the second source told more than once; columns and order as given."""
     return versions[versions.duplicated(_KEY, keep=False)]
 
 
-def said_later(rows: pd.DataFrame, versions: pd.DataFrame) -> pd.DataFrame:
+def said_later(rows: pd.DataFrame, versions: ComparedBars) -> pd.DataFrame:
     """What a second source said of some rows after they were known: columns row, known_at and the four prices.
 
     Parameters
@@ -45,7 +46,7 @@ def said_later(rows: pd.DataFrame, versions: pd.DataFrame) -> pd.DataFrame:
     return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
 
 
-def said_by_second(ordered: pd.DataFrame, versions: pd.DataFrame) -> FloatArray:
+def said_by_second(ordered: BarVersions, versions: ComparedBars) -> FloatArray:
     """Prices by a second source, shape (rows, 4): open, high, low and close.
 
     Parameters

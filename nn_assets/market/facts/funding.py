@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import read_only, read_only_fields
+from nn_assets.contracts.frames import SeriesVersions
 
 __all__ = ["Funding", "funding_by_session"]
 
@@ -46,7 +47,7 @@ class Funding:
 
 
 def funding_by_session(
-    versions: pd.DataFrame,
+    versions: SeriesVersions,
     name: str,
     symbols: tuple[str, ...],
     sessions: pd.DatetimeIndex,

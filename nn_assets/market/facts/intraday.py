@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.arrays import number_bytes
 from nn_assets.contracts import DELIVERED_BARS, INTRADAY_VERSIONS, conform
+from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayVersions
 from nn_assets.market.calendar.hours import trading_hours
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount
 from nn_assets.settings import IntradaySettings
@@ -35,7 +36,7 @@ def stamped_intraday(
     arrived_at: pd.Timestamp,
     *,
     decided_to: pd.Timestamp | None = None,
-) -> pd.DataFrame:
+) -> IntradayVersions:
     """Give each delivered bar its session and its moments.
 
     Parameters
@@ -67,21 +68,21 @@ def stamped_intraday(
     return conform(stamped, INTRADAY_VERSIONS)
 
 
-def new_intraday(stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
+def new_intraday(stored: IntradayVersions, delivered: IntradayVersions) -> tuple[IntradayVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored, columns of ``INTRADAY_VERSIONS``; see :meth:`Kind.added`."""
     fresh, counted = INTRADAY_FACTS.added(stored, delivered)
     return fresh.sort_values(KEY, kind="stable").reset_index(drop=True), counted
 
 
 def intraday_as_of(
-    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
-) -> pd.DataFrame:
+    versions: IntradayVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> IntradayVersions:
     """Give the bars as they were known at a moment, ordered by symbol and start; see :meth:`Kind.as_of`."""
     known = INTRADAY_FACTS.as_of(versions, moment, ingested_by=ingested_by)
     return known.sort_values(KEY, kind="stable").reset_index(drop=True)
 
 
-def intraday_hash(bars: pd.DataFrame) -> str:
+def intraday_hash(bars: IntradayBars) -> str:
     """SHA-256 of what bars say: symbol, start, prices, volume and quotes, whatever the rows' order."""
     ordered = bars.sort_values([*KEY, *_VALUES], kind="stable")
     digest = hashlib.sha256(f"intraday/1/{len(ordered)}".encode())
@@ -105,11 +106,11 @@ class SessionBars:
         symbol, session, bars (there), due, rule, value, remedy: sessions that make no bar, and why.
     """
 
-    bars: pd.DataFrame
+    bars: DeliveredBars
     left_out: pd.DataFrame
 
 
-def session_bars(bars: pd.DataFrame, calendar: str, settings: IntradaySettings) -> SessionBars:
+def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) -> SessionBars:
     """Aggregate clean intraday bars by session.
 
     Open is the first bar's, close the last one's; high, low and volume are over all of them. A session

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import MEMBERSHIP, conform
+from nn_assets.contracts.frames import MembershipVersions
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, RevisionCount
 
@@ -31,12 +32,12 @@ _NAMED = 5  # of those lost, in a message
 
 
 def new_spells(
-    stored: pd.DataFrame,
+    stored: MembershipVersions,
     delivered: pd.DataFrame,
     arrived_at: pd.Timestamp,
     *,
     decided_at: pd.Timestamp | None = None,
-) -> tuple[pd.DataFrame, RevisionCount]:
+) -> tuple[MembershipVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored.
 
     Parameters
@@ -83,7 +84,7 @@ def _gone(newest: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
 
 
 def refuse_cut_off(
-    stored: pd.DataFrame, delivered: pd.DataFrame, arrived_at: pd.Timestamp, max_retired_fraction: float
+    stored: MembershipVersions, delivered: pd.DataFrame, arrived_at: pd.Timestamp, max_retired_fraction: float
 ) -> None:
     """Refuse a delivery that lacks too many of the spells on record: a file cut off, rather than members gone.
 
@@ -138,8 +139,8 @@ def _open_at(spells: pd.DataFrame, moment: pd.Timestamp) -> pd.Series:
 
 
 def membership_as_of(
-    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
-) -> pd.DataFrame:
+    versions: MembershipVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> MembershipVersions:
     """Give every spell as it was known at a moment: one row each, an end still ahead left open, none retired."""
     newest = MEMBERSHIP_FACTS.as_of(versions, moment, ingested_by=ingested_by)
     newest = newest[newest["member_to"] != newest["member_from"]].sort_values(_KEY, ignore_index=True)
@@ -148,7 +149,7 @@ def membership_as_of(
 
 
 def members_of_sessions(
-    versions: pd.DataFrame,
+    versions: MembershipVersions,
     symbols: tuple[str, ...],
     sessions: pd.DatetimeIndex,
     decided_at: pd.DatetimeIndex,
@@ -197,14 +198,14 @@ def members_of_sessions(
     return inside
 
 
-def several_spells(spells: pd.DataFrame) -> tuple[str, ...]:
+def several_spells(spells: MembershipVersions) -> tuple[str, ...]:
     """Symbols with more than one spell: members that came back, or tickers that another company took."""
     counts = spells.drop_duplicates(_KEY)["symbol"].value_counts()
     return tuple(sorted(str(symbol) for symbol in counts[counts > 1].index))
 
 
 def members_without_bars(
-    spells: pd.DataFrame,
+    spells: MembershipVersions,
     bars: pd.DataFrame,
     first: pd.Timestamp,
     last: pd.Timestamp,

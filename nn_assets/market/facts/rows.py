@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.market.facts.compared import said_by_second
 
@@ -153,7 +154,7 @@ def equal_to_the_row_before(ordered: pd.DataFrame, key: Sequence[str], values: S
     return equal
 
 
-def stated_shares(ordered: pd.DataFrame, actions: pd.DataFrame | None) -> FloatArray:
+def stated_shares(ordered: pd.DataFrame, actions: ActionVersions | None) -> FloatArray:
     """What one share of each symbol's first row has become by the splits stated, shape (rows,); 1 without any.
 
     Parameters
@@ -182,7 +183,7 @@ def stated_shares(ordered: pd.DataFrame, actions: pd.DataFrame | None) -> FloatA
     return shares
 
 
-def in_first_shares(bars: pd.DataFrame, actions: pd.DataFrame | None) -> pd.DataFrame:
+def in_first_shares(bars: DailyBars, actions: ActionVersions | None) -> DailyBars:
     """Bars, columns of ``BARS`` ordered by symbol and session, with the splits stated taken out of price and volume."""
     shares = stated_shares(bars, actions)
     if (shares == 1.0).all():
@@ -191,10 +192,10 @@ def in_first_shares(bars: pd.DataFrame, actions: pd.DataFrame | None) -> pd.Data
 
 
 def rows_of(
-    ordered: pd.DataFrame,
+    ordered: BarVersions,
     calendar: str,
-    actions: pd.DataFrame | None = None,
-    compared: pd.DataFrame | None = None,
+    actions: ActionVersions | None = None,
+    compared: ComparedBars | None = None,
 ) -> Rows:
     """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import SERIES, conform
+from nn_assets.contracts.frames import SeriesVersions
 from nn_assets.errors import SettingsError
 from nn_assets.market.facts.bitemporal import SERIES_FACTS, RevisionCount
 
@@ -26,12 +27,12 @@ _MINUTE = pd.Timedelta(minutes=1)
 
 
 def new_observations(
-    stored: pd.DataFrame,
+    stored: SeriesVersions,
     judged: pd.DataFrame,
     arrived_at: pd.Timestamp,
     *,
     decided_at: pd.Timestamp | None = None,
-) -> tuple[pd.DataFrame, RevisionCount]:
+) -> tuple[SeriesVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored.
 
     Parameters
@@ -74,8 +75,8 @@ def new_observations(
 
 
 def series_as_of(
-    versions: pd.DataFrame, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
-) -> pd.DataFrame:
+    versions: SeriesVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None
+) -> SeriesVersions:
     """Give every observation as it was known at a moment, in order; see :meth:`Kind.as_of`."""
     known = SERIES_FACTS.as_of(versions, moment, ingested_by=ingested_by)
     return known.sort_values(_KEY, ignore_index=True)
@@ -96,7 +97,7 @@ class KnownSeries:
 
 
 def known_series(
-    versions: pd.DataFrame,
+    versions: SeriesVersions,
     name: str,
     symbols: tuple[str, ...],
     sessions: pd.DatetimeIndex,

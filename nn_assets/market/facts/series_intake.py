@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import QUARANTINE, conform
+from nn_assets.contracts.frames import DeliveredSeries, Quarantine
 from nn_assets.market.calendar.sessions import session_ends, sessions_between, sessions_of_moments
 from nn_assets.settings import SeriesSettings
 
@@ -53,7 +54,7 @@ class JudgedSeries:
     """
 
     observations: pd.DataFrame
-    quarantine: pd.DataFrame
+    quarantine: Quarantine
     snapped: int = 0
     outside_range: int = 0
     intervals_minutes: dict[int, int] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class JudgedSeries:
 
 
 def judge_series(
-    delivered: pd.DataFrame,
+    delivered: DeliveredSeries,
     settings: SeriesSettings,
     market_calendar: str,
     *,

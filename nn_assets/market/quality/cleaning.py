@@ -15,6 +15,7 @@ import pandas as pd
 
 from nn_assets.arrays import named_rows
 from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform
+from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars, Quarantine
 from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.compared import said_later, with_several_versions
 from nn_assets.market.facts.rows import (
@@ -69,8 +70,8 @@ class Cleaned:
         Rows of which a second source had a bar in time; None where there is no second source.
     """
 
-    bars: pd.DataFrame
-    quarantine: pd.DataFrame
+    bars: DailyBars
+    quarantine: Quarantine
     notices: tuple[Notice, ...]
     equal_rows: int = 0
     compared: int | None = None
@@ -88,11 +89,11 @@ class Cleaned:
 
 
 def clean(
-    bars: pd.DataFrame,
+    bars: BarVersions,
     calendar: str,
     settings: CleaningSettings,
-    actions: pd.DataFrame | None = None,
-    compared: pd.DataFrame | None = None,
+    actions: ActionVersions | None = None,
+    compared: ComparedBars | None = None,
 ) -> Cleaned:
     """Judge raw bars.
 

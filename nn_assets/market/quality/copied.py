@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import named_rows
+from nn_assets.contracts.frames import BarVersions
 from nn_assets.market.facts.rows import BoolArray, Rows
 from nn_assets.market.quality.notices import COPIED_SESSION, MANY, MANY_SHARE, Notice
 
@@ -18,7 +19,7 @@ _POSSIBLE_COPY = "possible_copy"
 _VALUES = ["open", "high", "low", "close", "volume"]
 
 
-def copied_bar_notices(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copied: BoolArray) -> tuple[Notice, ...]:
+def copied_bar_notices(ordered: BarVersions, rows: Rows, kept: BoolArray, copied: BoolArray) -> tuple[Notice, ...]:
     """Point out sessions on which many symbols have another's bar, and bars kept that may be a later session's.
 
     Many is at least five symbols, and a twentieth of those delivered; of fewer than ten, half of them. Of two equal

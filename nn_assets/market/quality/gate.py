@@ -15,6 +15,7 @@ import pandas as pd
 
 from nn_assets.arrays import named_rows
 from nn_assets.contracts import BARS, violations
+from nn_assets.contracts.frames import Quarantine
 from nn_assets.errors import GateHalted, first_of
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
@@ -203,7 +204,7 @@ def _schema(cleaned: Cleaned) -> GateCheck:
     return GateCheck("schema", not found, detail, lines)
 
 
-def quarantined_share(quarantine: pd.DataFrame, share: float, limit: float) -> GateCheck:
+def quarantined_share(quarantine: Quarantine, share: float, limit: float) -> GateCheck:
     """Whether few enough rows are in quarantine; names each where they are too many."""
     lines = tuple(
         f"{row.symbol} {row.session.date()}: {row.rule}, {row.field} {row.value}" for row in named_rows(quarantine)

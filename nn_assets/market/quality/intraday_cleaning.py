@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.arrays import named_rows
 from nn_assets.contracts import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
+from nn_assets.contracts.frames import IntradayBars, IntradayVersions, Quarantine
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
 from nn_assets.market.facts.intraday import KEY
 from nn_assets.market.facts.rows import Rows, equal_to_the_row_before
@@ -90,8 +91,8 @@ class CleanedIntraday:
         Rows left out because another of their symbol and start says the same, quotes included.
     """
 
-    bars: pd.DataFrame
-    quarantine: pd.DataFrame
+    bars: IntradayBars
+    quarantine: Quarantine
     gaps: pd.DataFrame
     due: int
     equal_rows: int = 0
@@ -114,7 +115,7 @@ class CleanedIntraday:
 
 
 def clean_intraday(
-    bars: pd.DataFrame,
+    bars: IntradayVersions,
     calendar: str,
     settings: IntradaySettings,
     cleaning: CleaningSettings,

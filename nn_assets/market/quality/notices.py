@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
 from nn_assets.market.quality.odd_prints import disagreements, second_told
@@ -82,7 +83,7 @@ def widest_first(notices: Iterable[Notice]) -> list[Notice]:
 
 
 def jump_notices(
-    rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings, actions: pd.DataFrame | None = None
+    rows: Rows, names: npt.NDArray[np.object_], settings: CleaningSettings, actions: ActionVersions | None = None
 ) -> tuple[Notice, ...]:
     """Point out moves that no action, not the symbol's own past nor the market of that session explains.
 
@@ -153,7 +154,7 @@ def not_compared_notices(rows: Rows) -> tuple[Notice, ...]:
 
 
 def odd_print_notices(
-    rows: Rows, names: npt.NDArray[np.object_], quarantine: pd.DataFrame, settings: CleaningSettings
+    rows: Rows, names: npt.NDArray[np.object_], quarantine: Quarantine, settings: CleaningSettings
 ) -> tuple[Notice, ...]:
     """Point out where the second source has the odd print, and sessions on which the two disagree on many symbols.
 
@@ -205,7 +206,7 @@ def odd_print_notices(
     return tuple(told)
 
 
-def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: pd.DataFrame | None) -> FloatArray:
+def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: ActionVersions | None) -> FloatArray:
     """Log return of each row's close that splits and dividends account for, shape (rows,); 0 where there are none.
 
     A split of r new shares for old moves a price by 1/r, a dividend D by 1 - D / C, C the close

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import ActionVersions
 from nn_assets.market.facts.rows import BoolArray, in_first_shares
 from nn_assets.market.quality.cleaning import Cleaned
 
@@ -60,7 +61,7 @@ def overview(
     cleaned: Cleaned,
     symbols: Sequence[str],
     sessions: pd.DatetimeIndex,
-    actions: pd.DataFrame | None = None,
+    actions: ActionVersions | None = None,
     asked: BoolArray | None = None,
 ) -> Overview:
     """Aggregate what cleaning gave.

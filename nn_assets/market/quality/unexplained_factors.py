@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import ACTION_VERSIONS, conform, empty
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.facts.rows import stated_shares
 from nn_assets.market.quality.history_rules import LEAST_FACTOR
 
@@ -15,7 +16,7 @@ UNEXPLAINED_FACTOR = "unexplained_factor"
 """``source`` of a split that nobody stated, which is taken for one because its factor stayed."""
 
 
-def with_unexplained_factors(actions: pd.DataFrame | None, bars: pd.DataFrame) -> pd.DataFrame | None:
+def with_unexplained_factors(actions: ActionVersions | None, bars: DailyBars) -> ActionVersions | None:
     """Set the factors that no stated split explains beside the actions, as splits on the first bar that shows them.
 
     The close of that bar is then worth, in shares of the bar before, what the close before was: nothing is earned or

@@ -22,6 +22,7 @@ from typing import Any, Unpack
 import pandas as pd
 
 from nn_assets.arrays import Moment, Session
+from nn_assets.contracts.frames import DailyBars, IntradayBars, Quarantine
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import damaged
 from nn_assets.store.lake.content import frame_hash
@@ -142,8 +143,8 @@ class PublicationStore:
     def publish(
         self,
         strategy: str,
-        bars: pd.DataFrame,
-        quarantine: pd.DataFrame,
+        bars: DailyBars | IntradayBars,
+        quarantine: Quarantine,
         *,
         first: Session,
         last: Session,
@@ -282,11 +283,11 @@ class PublicationStore:
             session=day,
         )
 
-    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> pd.DataFrame:
+    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> DailyBars | IntradayBars:
         """Return the bars of a publication, or some of them; those of a superseded one too."""
         return self.lake.read_table(publication.strategy, _BARS, publication.bars_address, **selection)
 
-    def quarantine(self, publication: Publication) -> pd.DataFrame:
+    def quarantine(self, publication: Publication) -> Quarantine:
         """Return the rows that cleaning took out before a publication."""
         return self.lake.read_table(publication.strategy, _QUARANTINE, publication.quarantine_address)
 

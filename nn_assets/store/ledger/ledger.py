@@ -19,6 +19,7 @@ import pandas as pd
 from sqlalchemy import Connection, func, select
 
 from nn_assets.arrays import Moment, Session
+from nn_assets.contracts.frames import AuditChainRows
 from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.home import database_url, safe_url
 from nn_assets.store.ledger.appending import Appended, LedgerTransaction
@@ -261,7 +262,7 @@ class Ledger:
         with reading(self.engine) as connection:
             return read_head(connection)
 
-    def chain(self) -> pd.DataFrame:
+    def chain(self) -> AuditChainRows:
         """Every entry of the hash chain, in order."""
         with reading(self.engine) as connection:
             entries = connection.execute(select(CHAIN).order_by(CHAIN.c.sequence)).all()

@@ -1,0 +1,56 @@
+"""What signatures call a frame that keeps a contract: a DataFrame that carries the contract's name.
+
+``Annotated[pd.DataFrame, "bars"]`` is a DataFrame to a type checker. The name is its contract's, so that a reader or a
+tool finds there what the columns are; it is a text, so that a stored thing does not depend on a contract for its name.
+A frame may have columns beside those of its contract, such as a ``known_at`` of the source's own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pandas as pd
+
+# Handed over.
+DeliveredBars = Annotated[pd.DataFrame, "delivered_bars"]
+DeliveredActions = Annotated[pd.DataFrame, "delivered_actions"]
+DeliveredSeries = Annotated[pd.DataFrame, "delivered_series"]
+
+# Tables of the lake.
+DailyBars = Annotated[pd.DataFrame, "bars"]
+ComparedBars = Annotated[pd.DataFrame, "compared"]
+Quarantine = Annotated[pd.DataFrame, "quarantine"]
+Notices = Annotated[pd.DataFrame, "notices"]
+FeatureRows = Annotated[pd.DataFrame, "features"]
+ForecastRows = Annotated[pd.DataFrame, "forecasts"]
+IntradayBars = Annotated[pd.DataFrame, "intraday_bars"]
+ActionVersions = Annotated[pd.DataFrame, "action_versions"]
+SeriesVersions = Annotated[pd.DataFrame, "series"]
+MembershipVersions = Annotated[pd.DataFrame, "membership"]
+BarVersions = Annotated[pd.DataFrame, "bar_versions"]
+IntradayVersions = Annotated[pd.DataFrame, "intraday_versions"]
+
+# Tables of the ledger.
+DecisionRows = Annotated[pd.DataFrame, "decisions"]
+SignalRows = Annotated[pd.DataFrame, "signals"]
+TargetPositionRows = Annotated[pd.DataFrame, "target_positions"]
+PositionStepRows = Annotated[pd.DataFrame, "position_steps"]
+OrderRows = Annotated[pd.DataFrame, "orders"]
+PortfolioStateRows = Annotated[pd.DataFrame, "portfolio_states"]
+HoldingRows = Annotated[pd.DataFrame, "holdings"]
+DriftRows = Annotated[pd.DataFrame, "drift"]
+TradingStateRows = Annotated[pd.DataFrame, "trading_states"]
+FillRows = Annotated[pd.DataFrame, "fills"]
+StudyRows = Annotated[pd.DataFrame, "studies"]
+TrialRows = Annotated[pd.DataFrame, "trials"]
+LookRows = Annotated[pd.DataFrame, "looks"]
+DataFingerprintRows = Annotated[pd.DataFrame, "data_fingerprints"]
+ModelRows = Annotated[pd.DataFrame, "models"]
+RefreshRequestRows = Annotated[pd.DataFrame, "refresh_requests"]
+CostModelRows = Annotated[pd.DataFrame, "cost_models"]
+ControlRows = Annotated[pd.DataFrame, "controls"]
+SettingsVersionRows = Annotated[pd.DataFrame, "settings_versions"]
+PublicationRows = Annotated[pd.DataFrame, "publications"]
+VerificationRows = Annotated[pd.DataFrame, "verifications"]
+OutcomeRows = Annotated[pd.DataFrame, "outcomes"]
+AuditChainRows = Annotated[pd.DataFrame, "audit_chain"]
