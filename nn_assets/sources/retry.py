@@ -114,7 +114,7 @@ def persist(attempt: Callable[[], Any], policy: RetryPolicy, source: str) -> Any
 
 def judge(
     status: int,
-    headers: Mapping[str, str],
+    headers: Mapping[str, str | None],
     body: bytes,
     *,
     says_json: bool = True,
@@ -183,7 +183,7 @@ def not_there(expected: str, found: str) -> Fault:
     return Fault("reachable", expected, found, remedy, passing=True)
 
 
-def _status_fault(status: int, headers: Mapping[str, str], excerpt: str) -> Fault:
+def _status_fault(status: int, headers: Mapping[str, str | None], excerpt: str) -> Fault:
     found = f"HTTP {status}: {excerpt}"
     if status in (401, 403):
         remedy = "check the key in its environment variable, and that subscription and region may have these data"
@@ -206,7 +206,7 @@ def _status_fault(status: int, headers: Mapping[str, str], excerpt: str) -> Faul
     )
 
 
-def _asked_wait(headers: Mapping[str, str]) -> float:
+def _asked_wait(headers: Mapping[str, str | None]) -> float:
     """Seconds of a Retry-After header; a date in it counts from the answer's own Date."""
     told = (headers.get("retry-after") or "").strip()
     if told.replace(".", "", 1).isdigit():

@@ -299,9 +299,9 @@ def _listening(base_url: str | None, timeout_seconds: float) -> Any:
     import requests
 
     class Session(requests.Session):
-        def request(self, method: str, url: str, **options: Any) -> Any:
+        def request(self, method: str, url: Any, *rest: Any, **options: Any) -> Any:
             try:
-                answer = super().request(method, rehosted(url, base_url), **options)
+                answer = super().request(method, rehosted(url, base_url), *rest, **options)
             except requests.exceptions.ChunkedEncodingError as error:
                 raise Faulted(broken_off(f"{type(error).__name__}: {error}"[:200])) from None
             except requests.exceptions.RequestException as error:

@@ -176,8 +176,8 @@ def _listening(base_url: str | None, timeout_seconds: float) -> Any:
     """Make a session that yfinance asks through: every chart is judged before yfinance sees it."""
     from curl_cffi import requests
 
-    class Session(requests.Session):
-        def request(self, method: str, url: str, *rest: Any, **options: Any) -> Any:
+    class Session(requests.Session[requests.Response]):
+        def request(self, method: Any, url: str, *rest: Any, **options: Any) -> Any:
             chart = _CHART in url
             options["timeout"] = timeout_seconds
             try:
