@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.contracts.frames import BarVersions, ComparedBars
+from nn_assets.contracts.frames import ComparedBars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 
 __all__ = ["said_by_second", "said_later", "with_several_versions"]
@@ -46,15 +46,15 @@ def said_later(rows: pd.DataFrame, versions: ComparedBars) -> pd.DataFrame:
     return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
 
 
-def said_by_second(ordered: BarVersions, versions: ComparedBars) -> FloatArray:
+def said_by_second(ordered: pd.DataFrame, versions: ComparedBars) -> FloatArray:
     """Prices by a second source, shape (rows, 4): open, high, low and close.
 
     Parameters
     ----------
     ordered : DataFrame
-        The first source's rows, columns of ``BAR_VERSIONS``, ordered by symbol and session.
+        symbol, session and known_at (UTC) of the first source's rows, ordered by symbol and session.
     versions : DataFrame
-        Every version of the second source's bars, same columns, in any order.
+        Every version of the second source's bars, columns of ``COMPARED``, in any order.
 
     Returns
     -------

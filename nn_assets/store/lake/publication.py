@@ -283,7 +283,7 @@ class PublicationStore:
             session=day,
         )
 
-    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> DailyBars | IntradayBars:
+    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> pd.DataFrame:
         """Return the bars of a publication, or some of them; those of a superseded one too."""
         return self.lake.read_table(publication.strategy, _BARS, publication.bars_address, **selection)
 
