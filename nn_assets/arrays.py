@@ -32,6 +32,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 Symbol: TypeAlias = str
+"""An instrument as the strategy names it: a ticker, or what exchanges and vendors join with, such as ``BTC/USDT``."""
 Session: TypeAlias = pd.Timestamp | np.datetime64 | date | str
 """A day of trading as it may be given: a tz-naive midnight, or a day as ISO text; functions return Timestamps."""
 Sessions: TypeAlias = pd.DatetimeIndex | pd.Series | list[pd.Timestamp]
@@ -151,7 +152,7 @@ class Cube:
     """
 
     sessions: pd.DatetimeIndex
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     names: tuple[str, ...]
     values: FloatArray
 
@@ -197,7 +198,7 @@ class Cube:
             return self
         return Cube(self.sessions, self.symbols, self.names, np.where(kept[:, :, None], self.values, np.nan))
 
-    def of_symbols(self, symbols: tuple[str, ...]) -> Cube:
+    def of_symbols(self, symbols: tuple[Symbol, ...]) -> Cube:
         """Lay the cube on another symbol axis: whoever is not here is missing there."""
         if symbols == self.symbols:
             return self

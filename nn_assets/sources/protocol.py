@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import DeliveredActions, DeliveredBars
 from nn_assets.errors import SourceError
 
@@ -42,7 +43,7 @@ class Source(Protocol):
 
     def bars(
         self,
-        symbols: tuple[str, ...] = (),
+        symbols: tuple[Symbol, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
     ) -> DeliveredBars:
@@ -76,7 +77,7 @@ class ActionSource(Protocol):
 
     def actions(
         self,
-        symbols: tuple[str, ...] = (),
+        symbols: tuple[Symbol, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
     ) -> DeliveredActions:
@@ -103,7 +104,7 @@ class ActionSource(Protocol):
         ...
 
 
-def validate_symbol(symbol: str, **where: object) -> str:
+def validate_symbol(symbol: str, **where: object) -> Symbol:
     """Give a symbol back if it can be one.
 
     Tickers that look like something else (TRUE, INF, NAN, CON) are tickers.
@@ -130,7 +131,7 @@ def validate_symbol(symbol: str, **where: object) -> str:
 def checked_selection(
     bars: DeliveredBars,
     source: str,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     first: pd.Timestamp | None,
     last: pd.Timestamp | None,
 ) -> DeliveredBars:
@@ -162,7 +163,7 @@ def checked_selection(
 
 
 def cut_to(
-    bars: DeliveredBars, symbols: tuple[str, ...], first: pd.Timestamp | None, last: pd.Timestamp | None
+    bars: DeliveredBars, symbols: tuple[Symbol, ...], first: pd.Timestamp | None, last: pd.Timestamp | None
 ) -> DeliveredBars:
     """Bars of some symbols (all when empty) and sessions, both ends included; how many are left out goes with them."""
     wanted = bars["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=bars.index)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import named_rows, number_bytes
+from nn_assets.arrays import Symbol, named_rows, number_bytes
 from nn_assets.contracts import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.contracts.frames import ActionVersions, DeliveredActions
 from nn_assets.errors import SourceError, first_of
@@ -153,7 +153,7 @@ def withdrawals(
     stored: ActionVersions,
     delivered: ActionVersions,
     source: str,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     first: pd.Timestamp,
     last: pd.Timestamp,
     arrived_at: pd.Timestamp,
@@ -189,7 +189,7 @@ def refuse_mass_withdrawal(
     delivered: ActionVersions,
     gone: ActionVersions,
     source: str,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     first: pd.Timestamp,
     last: pd.Timestamp,
     max_withdrawn_fraction: float,
@@ -267,7 +267,7 @@ def action_hash(actions: ActionVersions) -> str:
 
 
 def _in_force(
-    stored: pd.DataFrame, source: str, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp
+    stored: pd.DataFrame, source: str, symbols: tuple[Symbol, ...], first: pd.Timestamp, last: pd.Timestamp
 ) -> pd.DataFrame:
     """The newest versions of a source's own actions, of those asked for, that are not withdrawn."""
     known = _latest(stored)

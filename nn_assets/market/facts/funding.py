@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import read_only, read_only_fields
+from nn_assets.arrays import Symbol, read_only, read_only_fields
 from nn_assets.contracts.frames import SeriesVersions
 
 __all__ = ["Funding", "funding_by_session"]
@@ -49,7 +49,7 @@ class Funding:
 def funding_by_session(
     versions: SeriesVersions,
     name: str,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     sessions: pd.DatetimeIndex,
     opens: pd.DatetimeIndex,
     decided_at: pd.DatetimeIndex,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import MEMBERSHIP, conform
 from nn_assets.contracts.frames import MembershipVersions
 from nn_assets.errors import SourceError
@@ -150,7 +151,7 @@ def membership_as_of(
 
 def members_of_sessions(
     versions: MembershipVersions,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     sessions: pd.DatetimeIndex,
     decided_at: pd.DatetimeIndex,
     renamed: Mapping[str, str] | None = None,
@@ -198,7 +199,7 @@ def members_of_sessions(
     return inside
 
 
-def several_spells(spells: MembershipVersions) -> tuple[str, ...]:
+def several_spells(spells: MembershipVersions) -> tuple[Symbol, ...]:
     """Symbols with more than one spell: members that came back, or tickers that another company took."""
     counts = spells.drop_duplicates(_KEY)["symbol"].value_counts()
     return tuple(sorted(str(symbol) for symbol in counts[counts > 1].index))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import SERIES, conform
 from nn_assets.contracts.frames import SeriesVersions
 from nn_assets.errors import SettingsError
@@ -99,7 +100,7 @@ class KnownSeries:
 def known_series(
     versions: SeriesVersions,
     name: str,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     sessions: pd.DatetimeIndex,
     decided_at: pd.DatetimeIndex,
     *,
