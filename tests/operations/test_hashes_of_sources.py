@@ -15,8 +15,8 @@ BUNDLED = {
 }
 """Of each strategy that ships: the hash of all of it, and of its source and market."""
 
-CLOSES_ALONE = """source: {kind: files, path: bars, member: '*.csv', known_at_from: file_name, closes_only: true, max_rows: 5,
-  actions_path: a.csv, max_withdrawn_fraction: 0.5}
+CLOSES_ALONE = """source: {kind: files, path: bars, member: '*.csv', known_at_from: file_name, closes_only: true,
+  max_rows: 5, actions_path: a.csv, max_withdrawn_fraction: 0.5}
 label: {execution: next_close}
 cleaning: {traded_with_volume: false}
 portfolio: {proxy_adv_usd: 1.0e+9}"""

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
+from pydantic import model_validator
 
 from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.errors import SourceError
+from nn_assets.settings.section import NeverCounts, WhenSet
+from nn_assets.settings.sources import Count, NamesFile, SourceSection
 from nn_assets.sources.days import days_written, known_at_fault, moments_written, without_a_time
 from nn_assets.sources.protocol import checked_selection, validate_symbol
+from nn_assets.sources.registry import SourceContext, SourceMember
 from nn_assets.sources.spellings import day_of_name, quoted, symbol_from_name
 from nn_assets.sources.tables.archives import ARCHIVES, read_archive
 from nn_assets.sources.tables.closes import read_closes
@@ -22,11 +27,48 @@ from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.tables import LINE, read_csv, read_parquet, unreadable
 from nn_assets.sources.tables.unchanged import unchanged
 
-__all__ = ["FilesSource"]
+__all__ = ["SOURCE", "FilesSettings", "FilesSource"]
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 _MOST_FAULTS = 10
+
+
+class FilesSettings(SourceSection):
+    """A file, or a folder of files; a relative ``path`` starts from the strategy's folder.
+
+    ``member`` is the table within an archive. ``known_at_from: file_name`` says that a file's bars became
+    known at the close of the day in its name (a folder of daily drops), and not each at its own session's close.
+    ``closes_only``: the files hold closes alone, a column close or a column a symbol; open, high and low are then the
+    close, volume is unknown, and nothing may read them.
+    The limits are what is read at most; a delivery beyond one is refused, never cut: ``max_columns`` and
+    ``max_megabytes`` (unpacked, for a packed file) hold for each file, ``max_rows`` for all.
+    """
+
+    kind: Literal["files"] = "files"
+    path: NamesFile[str | None] = None
+    member: str | None = None
+    closes_only: WhenSet[bool] = False
+    known_at_from: Literal["close", "file_name"] = "close"
+    max_rows: NeverCounts[Count] = 20_000_000
+    max_columns: NeverCounts[Count] = 1000
+    max_megabytes: NeverCounts[Count] = 2048
+
+    @model_validator(mode="after")
+    def _needs_a_path(self) -> FilesSettings:
+        if not self.path:
+            raise ValueError("source.kind 'files' needs source.path, a file or a folder")
+        return self
+
+    @property
+    def closes_alone(self) -> bool:
+        """Whether a bar is its close alone."""
+        return self.closes_only
+
+    @property
+    def file_limits(self) -> tuple[int, int, int]:
+        """Rows, columns and megabytes that are read at most."""
+        return self.max_rows, self.max_columns, self.max_megabytes
 
 
 class FilesSource:
@@ -295,3 +337,25 @@ def _refuse_first(table: pd.DataFrame, wrong: pd.Series, file: Path) -> None:
         column="session",
         value=quoted(row["session"]),
     )
+
+
+def _build(settings: FilesSettings, context: SourceContext) -> FilesSource:
+    assert settings.path is not None, "settings demand it"
+    return FilesSource(
+        context.folder / settings.path,
+        requires_volume=context.requires_volume,
+        member=settings.member,
+        known_on=context.known_on if settings.known_at_from == "file_name" else None,
+        closes_only=settings.closes_only,
+        limits=Limits.of(settings),
+    )
+
+
+SOURCE = SourceMember(
+    kind="files",
+    settings=FilesSettings,
+    build=_build,
+    label="Bars from files",
+    delivers=("bars", "known_at"),
+    may_end=True,
+)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nn_assets.errors import SourceError
-from nn_assets.settings.sources import FilesSettings, SourceSettings
+from nn_assets.settings.sources import SourceSection
 
 __all__ = ["USUAL_LIMITS", "Limits"]
 
@@ -33,11 +33,10 @@ class Limits:
     adjustable: bool = True
 
     @classmethod
-    def of(cls, source: SourceSettings) -> Limits:
+    def of(cls, source: SourceSection) -> Limits:
         """What is read at most of every file of a strategy: as its source of files says, else the usual limits."""
-        if isinstance(source, FilesSettings):
-            return cls(source.max_rows, source.max_columns, source.max_megabytes)
-        return cls(adjustable=False)
+        limits = source.file_limits
+        return cls(adjustable=False) if limits is None else cls(*limits)
 
     def check_rows(self, found: int, path: Path, *, at_least: bool = False) -> None:
         """Refuse more rows than the limit; ``at_least`` says that counting stopped there."""

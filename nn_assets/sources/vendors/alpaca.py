@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pandas as pd
 
 from nn_assets.errors import SourceError
+from nn_assets.settings.sources import Address, SourceSection, Variable
 from nn_assets.sources.answers import Scope, action_table, bar_table, nothing_of, partial_answer
+from nn_assets.sources.http import JsonClient
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.protocol import checked_selection
+from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import DEFAULT_POLICY, RetryPolicy
-from nn_assets.sources.vendors.http import JsonClient
 
-__all__ = ["AlpacaSource"]
+__all__ = ["SOURCE", "AlpacaSettings", "AlpacaSource"]
 
 _BAR = {"moment": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 _BARS_A_PAGE, _ACTIONS_A_PAGE = "10000", "1000"
@@ -32,6 +34,16 @@ _ACTIONS = {
 }
 # Actions are found by the day they are processed, dividends up to months after their ex-day.
 _PROCESSED_WITHIN = pd.Timedelta(days=366)
+
+
+class AlpacaSettings(SourceSection):
+    """Alpaca; ``feed`` is the consolidated tape or one venue."""
+
+    kind: Literal["alpaca"] = "alpaca"
+    key_env: Variable = "APCA_API_KEY_ID"
+    secret_env: Variable = "APCA_API_SECRET_KEY"  # noqa: S105  the variable's name
+    feed: Literal["sip", "iex", "otc"] = "sip"
+    base_url: Address = "https://data.alpaca.markets"
 
 
 @dataclass(frozen=True)
@@ -187,3 +199,18 @@ def _value_of(kind: str, row: Mapping[str, Any]) -> object:
         return 1.0 + rate if isinstance(rate, int | float) else None
     old, new = row.get("old_rate"), row.get("new_rate")
     return new / old if isinstance(old, int | float) and isinstance(new, int | float) and old else None
+
+
+def _build(settings: AlpacaSettings, context: SourceContext) -> AlpacaSource:
+    keys = EnvironmentKey(settings.key_env), EnvironmentKey(settings.secret_env)
+    return AlpacaSource(context.scope, *keys, feed=settings.feed, base_url=settings.base_url)
+
+
+SOURCE = SourceMember(
+    kind="alpaca",
+    settings=AlpacaSettings,
+    build=_build,
+    label="Bars from Alpaca",
+    delivers=("bars", "actions"),
+    extra=Extra("alpaca", "httpx"),
+)

@@ -8,24 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pandas as pd
 
 from nn_assets.errors import SourceError
+from nn_assets.settings.sources import Address, SourceSection, Variable
 from nn_assets.sources.answers import Scope, action_table, bar_table, nothing_of, partial_answer
+from nn_assets.sources.http import JsonClient
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.protocol import checked_selection
+from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import DEFAULT_POLICY, RetryPolicy
-from nn_assets.sources.vendors.http import JsonClient
 
-__all__ = ["MassiveSource"]
+__all__ = ["SOURCE", "MassiveSettings", "MassiveSource"]
 
 _BAR = {"moment": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 _GOOD = ("OK", "DELAYED")
 _BARS_A_PAGE, _ACTIONS_A_PAGE = "50000", "5000"
 _NO_END = "2099-12-31"
+
+
+class MassiveSettings(SourceSection):
+    """Massive, formerly Polygon."""
+
+    kind: Literal["massive"] = "massive"
+    key_env: Variable = "MASSIVE_API_KEY"
+    base_url: Address = "https://api.massive.com"
 
 
 @dataclass(frozen=True)
@@ -179,3 +189,17 @@ class MassiveSource:
             column=column,
             value=value,
         )
+
+
+def _build(settings: MassiveSettings, context: SourceContext) -> MassiveSource:
+    return MassiveSource(context.scope, EnvironmentKey(settings.key_env), settings.base_url)
+
+
+SOURCE = SourceMember(
+    kind="massive",
+    settings=MassiveSettings,
+    build=_build,
+    label="Bars from Massive",
+    delivers=("bars", "actions"),
+    extra=Extra("massive", "httpx"),
+)
