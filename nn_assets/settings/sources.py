@@ -159,7 +159,7 @@ class StatedSource(SourceSection):
 
     model_config = ConfigDict(extra="allow")
 
-    def counted(self, *, within: bool = False) -> dict[str, Any]:  # noqa: ARG002  as every section's
+    def counted(self, *, within: bool = False) -> NoReturn:  # noqa: ARG002  as every section's
         """Refuse: what of it changes a result only the model of its kind can say.
 
         Raises
@@ -167,30 +167,27 @@ class StatedSource(SourceSection):
         SettingsError
             Always.
         """
-        self._refuse()
-
-    @property
-    def closes_alone(self) -> bool:
-        """Refuse, as :meth:`counted` does."""
-        self._refuse()
-
-    @property
-    def file_limits(self) -> tuple[int, int, int] | None:
-        """Refuse, as :meth:`counted` does."""
-        self._refuse()
-
-    @property
-    def funding_exchange(self) -> tuple[str, str | None] | None:
-        """Refuse, as :meth:`counted` does."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
         raise SettingsError(
             expected=f"a source whose keys the model of kind {self.kind!r} has checked",
             found="one as it is stated",
             remedy="read the strategy with nn_assets.operations.strategy_files, or give it to its with_checked_source",
             key="source",
         )
+
+    @property
+    def closes_alone(self) -> NoReturn:
+        """Refuse, as :meth:`counted` does."""
+        self.counted()
+
+    @property
+    def file_limits(self) -> NoReturn:
+        """Refuse, as :meth:`counted` does."""
+        self.counted()
+
+    @property
+    def funding_exchange(self) -> NoReturn:
+        """Refuse, as :meth:`counted` does."""
+        self.counted()
 
 
 SourceModels = Callable[[str], type[SourceSection]]

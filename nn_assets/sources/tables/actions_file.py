@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from nn_assets.errors import SourceError
 from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
 from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbol
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import read_texts
+from nn_assets.sources.tables.plain_tables import read_plain
 
 __all__ = ["ActionsFile"]
 
@@ -24,7 +22,6 @@ _KINDS = ("split", "dividend", "delisting")
 _MOST_ROWS = 10  # told in one error
 # What 64 bits of nanoseconds hold.
 _FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
-_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, csv.Error)
 
 
 class ActionsFile:
@@ -72,10 +69,7 @@ class ActionsFile:
         return leaving_out(told, actions_left(table[~chosen]), last)
 
     def _read(self) -> pd.DataFrame:
-        try:
-            table = read_texts(self.path, self.limits)
-        except _UNREADABLE as error:
-            raise self._refusal(f"{type(error).__name__}: {error}", "check source.actions_path and the file") from error
+        table = read_plain(self.path, self.limits, remedy="check source.actions_path and the file", may_be_empty=True)
         missing = [name for name in _COLUMNS if name not in table.columns]
         if missing:
             raise self._refusal(f"no column {', '.join(missing)}", "name the columns in the file's first line")

@@ -95,8 +95,13 @@ class Limits:
             pieces.append(piece)
         return pa.Table.from_batches(pieces) if pieces else file.read(columns=columns)
 
-    def check_text(self, path: Path) -> None:
+    def check_text(self, path: Path) -> bool:
         """Refuse a text file that is too large, unpacked, or holds zero bytes, without keeping any of it.
+
+        Returns
+        -------
+        bool
+            Whether it holds a quotation mark.
 
         Raises
         ------
@@ -109,13 +114,15 @@ class Limits:
         """
         self.check_bytes(path.stat().st_size, path)
         packed = path.suffix.lower() == ".gz"
-        size = 0
+        size, quotes = 0, False
         with gzip.open(path, "rb") if packed else path.open("rb") as stream:
             while block := stream.read(_MEGABYTE):
                 size += len(block)
                 self.check_bytes(size, path, at_least=True)
                 if b"\0" in block:
                     raise ValueError(f"a zero byte after {size - len(block) + block.index(0)} bytes")
+                quotes = quotes or b'"' in block
+        return quotes
 
 
 def _is_text(kind: pa.DataType) -> bool:
