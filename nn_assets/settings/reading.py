@@ -211,7 +211,7 @@ def _remedy(problem: ErrorDetails) -> str:
         return "correct these dates"
     if problem["type"] == "missing":
         return "add what is missing; README's section on data of your own states a whole file"
-    return "correct or delete the keys named; the modules of nn_assets/settings list every key"
+    return "correct or delete the keys named; nn_assets/settings, and of a source nn_assets/sources, list every key"
 
 
 def _missing(problem: ErrorDetails, lines: dict[_Place, int], file: str) -> str:

@@ -168,38 +168,45 @@ def source_model(kind: str) -> type[SourceSection]:
     return source_member(kind).settings
 
 
-def register_source(member: SourceMember[Any]) -> None:
+def register_source(
+    kind: str,
+    settings: type[Settings],
+    build: Callable[[Settings, SourceContext], Source],
+    *,
+    label: str,
+    delivers: tuple[Delivery, ...] = ("bars",),
+    **more: Any,
+) -> None:
     """Let strategies name a kind of source that does not come with the package.
 
     Registered again from the same file, as where it is read anew, the later member counts.
+
+    Parameters
+    ----------
+    kind, settings, build, label, delivers, **more
+        As of :class:`SourceMember`.
 
     Raises
     ------
     SettingsError
         The kind belongs to another, or the settings model does not fit it.
     """
-    before = _registered.get(member.kind)
-    taken = source_module(member.kind) if before is None else _place(before)
+    member = SourceMember(kind, settings, build, label, delivers, **more)
+    before = _registered.get(kind)
+    taken = source_module(kind) if before is None else _place(before)
     if taken is not None and (before is None or taken != _place(member)):
-        raise SettingsError(
-            expected="a kind of source that no other has",
-            found=f"{member.kind!r}, which is that of {taken}",
-            remedy="give the source another kind",
-            key="source.kind",
-            value=member.kind,
-        )
-    model = member.settings
-    default = model.model_fields["kind"].default if issubclass(model, SourceSection) else None
-    if default != member.kind:
-        raise SettingsError(
-            expected=f"settings that inherit SourceSection and state kind: Literal[{member.kind!r}] = {member.kind!r}",
-            found=f"{model.__name__} of kind {default!r}",
-            remedy="state the kind in the settings model as the member does",
-            key="source.kind",
-            value=member.kind,
-        )
-    _registered[member.kind] = member
-    name_source(member.kind)
+        raise _refused(kind, "a kind of source that no other has", f"{kind!r}, which is that of {taken}")
+    default = settings.model_fields["kind"].default if issubclass(settings, SourceSection) else None
+    if default != kind:
+        expected = f"settings that inherit SourceSection and state kind: Literal[{kind!r}] = {kind!r}"
+        raise _refused(kind, expected, f"{settings.__name__} of kind {default!r}")
+    _registered[kind] = member
+    name_source(kind)
+
+
+def _refused(kind: str, expected: str, found: str) -> SettingsError:
+    remedy = "give the source a kind of its own, and its settings model the same"
+    return SettingsError(expected=expected, found=found, remedy=remedy, key="source.kind", value=kind)
 
 
 def _place(member: SourceMember[Any]) -> str:

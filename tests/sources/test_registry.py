@@ -18,7 +18,7 @@ from nn_assets.settings import StatedSource
 from nn_assets.settings import parse_strategy as parse_stated
 from nn_assets.settings.sources import name_source, source_kinds, source_module
 from nn_assets.sources import registry
-from nn_assets.sources.registry import SourceContext, SourceMember, register_source, source_member
+from nn_assets.sources.registry import SourceContext, register_source, source_member
 from tests.sources.members import MemberContract
 
 STATED = "name: mine\nmarket: {symbols: [AAA], history_starts: 2018-01-02}\nsource: {kind: quarterly%s}\n"
@@ -29,7 +29,7 @@ from typing import Literal
 import pandas as pd
 
 from nn_assets.settings.sources import Count, NamesFile, SourceSection, Variable
-from nn_assets.sources.registry import Extra, SourceContext, SourceMember, register_source
+from nn_assets.sources.registry import Extra, SourceContext, register_source
 
 
 class QuarterlySettings(SourceSection):
@@ -56,7 +56,7 @@ def build(settings: QuarterlySettings, context: SourceContext) -> QuarterlySourc
 
 
 register_source(
-    SourceMember("quarterly", QuarterlySettings, build, "Bars of our own", extra=Extra("ours", "nosuchmodule"))
+    "quarterly", QuarterlySettings, build, label="Bars of our own", extra=Extra("ours", "nosuchmodule")
 )
 '''
 
@@ -166,7 +166,7 @@ def test_a_second_source_is_checked_by_its_own_model_too() -> None:
 def test_the_name_of_a_kind_of_the_package_is_taken(kind: str) -> None:
     member = source_member(kind)
     with pytest.raises(SettingsError) as caught:
-        register_source(SourceMember(kind, member.settings, member.build, "Another"))
+        register_source(kind, member.settings, member.build, label="Another")
     assert caught.value.found == f"{kind!r}, which is that of {source_module(kind)}"
     assert source_member(kind) is member
 

@@ -29,12 +29,12 @@ from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.plain_tables import (
     Words,
     days_of,
+    files_of,
     moments_of,
     not_empty,
     numbers_written,
     read_columns,
     refuse_first,
-    unreadable,
 )
 from nn_assets.sources.tables.unchanged import unchanged
 
@@ -197,31 +197,7 @@ class FilesSource:
         SourceError
             There is none, or one that is no plain file.
         """
-        try:
-            found = self._there()
-        except OSError as error:
-            raise unreadable(self.path, "a file or folder", error) from error
-        if not found or not _is_table(found[0]):
-            raise SourceError(
-                expected=f"a {', '.join((*_CSV, *_PARQUET, *ARCHIVES))} file, or a folder of such files",
-                found="nothing there" if not self.path.exists() else "none",
-                remedy="correct source.path in the strategy file",
-                file=str(self.path),
-                rule="files_there",
-            )
-        return found
-
-    def _there(self) -> list[Path]:
-        if self.path.is_file():
-            return [self.path]
-        if not self.path.is_dir():
-            return []
-        entries = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
-        found = sorted(entry for entry in entries if _is_table(entry) and not entry.is_dir())
-        for entry in found:
-            if not entry.is_file():
-                raise unreadable(entry, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
-        return found
+        return files_of(self.path, "source.path", (*_CSV, *_PARQUET, *ARCHIVES))
 
     def source_of(self, file: Path) -> str:
         """What the bars of a file name as their ``source``."""
@@ -364,10 +340,6 @@ def _together(faults: list[SourceError]) -> SourceError:
 def _row_told(error: SourceError) -> str:
     told = [f", {name} {error.where[name]}" for name in ("row", "column") if name in error.where]
     return "".join(told)
-
-
-def _is_table(path: Path) -> bool:
-    return path.name.lower().endswith((*_CSV, *_PARQUET, *ARCHIVES))
 
 
 def _build(settings: FilesSettings, context: SourceContext) -> FilesSource:

@@ -69,27 +69,31 @@ _NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
 _FAR = r"^(?:22[6-9]|2[3-9][0-9]|[3-9][0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}"  # a day after those that nanoseconds hold
 
 
-def files_of(path: Path, key: str) -> list[Path]:
+def files_of(path: Path, key: str, endings: tuple[str, ...] = TABLE_ENDINGS) -> list[Path]:
     """The file itself, or a folder's tables in the order of their names.
 
     Raises
     ------
     SourceError
-        There is none; ``key`` is the setting that names it.
+        There is none, or one that is no plain file; ``key`` is the setting that names it.
     """
-    if path.is_dir():
-        inside = [entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")]
-        found = sorted(entry for entry in inside if entry.name.lower().endswith(TABLE_ENDINGS))
-    else:
-        found = [path] if path.is_file() and path.name.lower().endswith(TABLE_ENDINGS) else []
-    if not found:
+    try:
+        there = [entry for entry in path.iterdir() if not entry.name.startswith(".")] if path.is_dir() else [path]
+        found = sorted(each for each in there if each.name.lower().endswith(endings) and not each.is_dir())
+        none_at_all = not found or not path.exists()
+    except OSError as error:
+        raise unreadable(path, "a file or folder", error) from error
+    if none_at_all:
         raise SourceError(
-            expected=f"a {', '.join(TABLE_ENDINGS)} file, or a folder of such files",
+            expected=f"a {', '.join(endings)} file, or a folder of such files",
             found="none" if path.exists() else "nothing there",
             remedy=f"correct {key} in the strategy file",
             file=str(path),
             rule="files_there",
         )
+    for each in found:
+        if not each.is_file():
+            raise unreadable(each, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
     return found
 
 
