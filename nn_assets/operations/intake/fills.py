@@ -16,7 +16,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.sources.days import NUMBER_REMEDY, days_written
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import Words, read_plain, refuse_first
+from nn_assets.sources.tables.plain_tables import Words, read_texts, refuse_first
 
 __all__ = ["import_fills", "read_fills"]
 
@@ -75,7 +75,7 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
         As of :func:`import_fills`.
     """
     remedy = "check the path, and that the file is plain UTF-8 text"
-    delivered = read_plain(file, limits, remedy=remedy, may_be_empty=True)
+    delivered = read_texts(file, limits, remedy)  # tickers such as TRUE and NAN are texts
     found = delivered[~delivered.duplicated()]  # a row written twice is one fill
     missing = [name for name in _NEEDED if name not in found.columns]
     if missing or found.empty:
@@ -132,4 +132,4 @@ def _refuse_other_fill(fills: pd.DataFrame, file: Path) -> None:
 def _refuse(
     fills: pd.DataFrame, wrong: pd.Series, column: str, expected: str, file: Path, remedy: str = "correct the cell"
 ) -> None:
-    refuse_first(fills, wrong, column, file, Words(f"{expected} in column {{column}}", remedy))
+    refuse_first(fills, wrong, column, file, Words(f"{expected} in column {{column}}", remedy), 0)

@@ -13,6 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ __all__ = [
     "numbers_written",
     "read_columns",
     "read_plain",
+    "read_texts",
     "refuse_first",
     "symbol_of_file",
     "symbols_of",
@@ -124,19 +126,10 @@ def symbol_of_file(file: Path, named: Mapping[str, str]) -> str:
     return validate_symbol(named.get(stem, stem), file=str(file))
 
 
-def read_plain(
-    path: Path, limits: Limits = USUAL_LIMITS, *, remedy: str = _AGAIN, may_be_empty: bool = False
-) -> pd.DataFrame:
+def read_plain(path: Path, limits: Limits = USUAL_LIMITS) -> pd.DataFrame:
     """Read every column of a table: those of a CSV as texts, others with their own types.
 
     The index says where each row stands: its line in a CSV, as an editor counts them, else its row from 1.
-
-    Parameters
-    ----------
-    remedy : str
-        What to do about a file that cannot be read.
-    may_be_empty : bool
-        Whether a header without rows is a table too.
 
     Raises
     ------
@@ -144,23 +137,26 @@ def read_plain(
         It cannot be read, changed meanwhile, has two columns of one name, lines of unequal length, no rows, or more
         than the limits.
     """
-
-    def every(headers: list[str], _schema: pa.Schema | None) -> dict[str, str]:
-        _refuse_repeated(headers, path)
-        return {header: header for header in headers}
-
-    return read_columns(path, every, limits, remedy=remedy, may_be_empty=may_be_empty)
+    return read_columns(path, partial(_every_column, path), limits)
 
 
-def read_columns(
-    path: Path,
-    choose: Choice,
-    limits: Limits,
-    numbers: Collection[str] = (),
-    *,
-    remedy: str = _AGAIN,
-    may_be_empty: bool = False,
-) -> pd.DataFrame:
+def read_texts(path: Path, limits: Limits = USUAL_LIMITS, remedy: str = _AGAIN) -> pd.DataFrame:
+    """Read every column of a CSV as texts, as :func:`read_plain` does, whatever its name; it may have no rows.
+
+    Parameters
+    ----------
+    remedy : str
+        What to do where it cannot be read.
+    """
+    return _whole(path, partial(_read_csv, path, partial(_every_column, path), limits, ()), remedy)
+
+
+def _every_column(path: Path, headers: list[str], _schema: pa.Schema | None) -> dict[str, str]:
+    _refuse_repeated(headers, path)
+    return {header: header for header in headers}
+
+
+def read_columns(path: Path, choose: Choice, limits: Limits, numbers: Collection[str] = ()) -> pd.DataFrame:
     """Read some columns of a table, as :func:`read_plain` does.
 
     Parameters
@@ -170,15 +166,17 @@ def read_columns(
     numbers : collection of str
         New names of columns of a CSV that are read as numbers where all of their cells are some, or none.
     """
+    if path.name.lower().endswith(_ARROW):
+        return not_empty(_whole(path, partial(_read_arrow, path, choose, limits)), path)
+    return not_empty(_whole(path, partial(_read_csv, path, choose, limits, numbers)), path)
+
+
+def _whole(path: Path, read: Callable[[], pd.DataFrame], remedy: str = _AGAIN) -> pd.DataFrame:
     try:
         with unchanged(path):
-            if path.name.lower().endswith(_ARROW):
-                table = _read_arrow(path, choose, limits)
-            else:
-                table = _read_csv(path, choose, limits, numbers)
+            return read()
     except _UNREADABLE as error:
         raise unreadable(path, "a readable table", error, remedy) from error
-    return table if may_be_empty else not_empty(table, path)
 
 
 def not_empty(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -492,14 +490,15 @@ def refuse_first(
     count: int | None = None,
     **where: object,
 ) -> None:
-    """Refuse a table of which some values are wrong, naming the first and how many there are."""
+    """Refuse a table of which some values are wrong, naming the first and how many there are; not so of a count of 0."""
     if not wrong.any():
         return
+    count = int(wrong.sum()) if count is None else count
     place = int(wrong.to_numpy().argmax())
     written = quoted(table[column].iloc[place])
     raise SourceError(
         expected=words.expected.replace("{column}", column),
-        found=f"{words.found}{written}, first of {count or int(wrong.sum())}",
+        found=f"{words.found}{written}{f', first of {count}' if count else ''}",
         remedy=words.remedy,
         file=str(path),
         row=int(table.index[place]),
