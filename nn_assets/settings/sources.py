@@ -70,7 +70,8 @@ SOURCE_MODELS = "source_models"
 def _modules() -> dict[str, str]:
     """The package's own kinds and their modules: four, and every module of the folder of vendors. None is imported."""
     vendors = Path(__file__).parent.parent / "sources" / "vendors"
-    return _OWN | {each.name: f"{_SOURCES}.vendors.{each.name}" for each in iter_modules([str(vendors)])}
+    names = [each.name for each in iter_modules([str(vendors)]) if not each.name.startswith("_")]
+    return _OWN | {name: f"{_SOURCES}.vendors.{name}" for name in names}
 
 
 def source_kinds() -> tuple[str, ...]:

@@ -13,7 +13,8 @@ import pytest
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.series_intake import judge_series
 from nn_assets.settings import FileSeriesSettings
-from nn_assets.sources.tables.plain_tables import columns_named, read_plain
+from nn_assets.sources.tables.columns import columns_named
+from nn_assets.sources.tables.plain_tables import read_plain
 from nn_assets.sources.tables.series_files import read_series_file
 
 

@@ -15,8 +15,9 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import open_history
 from nn_assets.sources.days import NUMBER_REMEDY, days_written
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.columns import Words, refuse_first
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import Words, read_texts, refuse_first
+from nn_assets.sources.tables.plain_tables import read_texts
 
 __all__ = ["import_fills", "read_fills"]
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.errors import SourceError
+from nn_assets.sources.tables.columns import column_named, columns_named, numbers_of
 from nn_assets.sources.tables.limits import Limits
-from nn_assets.sources.tables.plain_tables import column_named, columns_named, numbers_of, read_plain
+from nn_assets.sources.tables.plain_tables import read_plain
 
 __all__ = ["read_closes"]
 

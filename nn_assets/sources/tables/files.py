@@ -25,17 +25,9 @@ from nn_assets.sources.registry import SourceContext, SourceMember
 from nn_assets.sources.spellings import day_of_name, map_columns, normalised, symbol_from_name
 from nn_assets.sources.tables.archives import ARCHIVES, read_archive
 from nn_assets.sources.tables.closes import read_closes
+from nn_assets.sources.tables.columns import Words, days_of, moments_of, numbers_written, refuse_first
 from nn_assets.sources.tables.limits import Limits
-from nn_assets.sources.tables.plain_tables import (
-    Words,
-    days_of,
-    files_of,
-    moments_of,
-    not_empty,
-    numbers_written,
-    read_columns,
-    refuse_first,
-)
+from nn_assets.sources.tables.plain_tables import files_of, not_empty, read_columns
 from nn_assets.sources.tables.unchanged import unchanged
 
 __all__ = ["SOURCE", "FilesSettings", "FilesSource"]

@@ -11,17 +11,9 @@ import pandas as pd
 from nn_assets.contracts import QUOTES
 from nn_assets.errors import SourceError
 from nn_assets.settings import IntradaySettings
+from nn_assets.sources.tables.columns import column_named, columns_named, moments_of, numbers_of, symbols_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import (
-    column_named,
-    columns_named,
-    files_named,
-    moments_of,
-    numbers_of,
-    read_plain,
-    symbol_of_file,
-    symbols_of,
-)
+from nn_assets.sources.tables.plain_tables import files_named, read_plain, symbol_of_file
 
 __all__ = ["read_intraday_files"]
 

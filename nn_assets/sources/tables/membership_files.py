@@ -8,16 +8,9 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.settings import UniverseSettings
+from nn_assets.sources.tables.columns import column_named, columns_named, days_of, moments_of, symbols_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import (
-    column_named,
-    columns_named,
-    days_of,
-    files_of,
-    moments_of,
-    read_plain,
-    symbols_of,
-)
+from nn_assets.sources.tables.plain_tables import files_of, read_plain
 
 __all__ = ["read_membership_file"]
 

@@ -10,18 +10,9 @@ from nn_assets.contracts import DELIVERED_SERIES, conform
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import session_ends
 from nn_assets.settings import FileSeriesSettings
+from nn_assets.sources.tables.columns import column_named, columns_named, days_of, moments_of, numbers_of, symbols_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import (
-    column_named,
-    columns_named,
-    days_of,
-    files_named,
-    moments_of,
-    numbers_of,
-    read_plain,
-    symbol_of_file,
-    symbols_of,
-)
+from nn_assets.sources.tables.plain_tables import files_named, read_plain, symbol_of_file
 
 __all__ = ["read_series_file"]
 
