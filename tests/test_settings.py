@@ -11,7 +11,8 @@ import yaml
 from pydantic import Field
 
 from nn_assets.errors import GateHalted, SettingsError
-from nn_assets.settings import Strategy, load_strategy, parse_strategy
+from nn_assets.operations.strategy_files import load_strategy, parse_strategy
+from nn_assets.settings import Strategy
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 
 MINIMAL = "name: demo\nmarket:\n  history_starts: 2000-01-03\n"

@@ -7,7 +7,8 @@ import traceback
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.operations.strategy_files import parse_strategy
+from nn_assets.settings import Strategy
 
 BASE = "name: mine\nmarket: {history_starts: 2015-01-02}\n"
 SECRET = "s3cr3tFINDME"

@@ -5,16 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from nn_assets.settings import Strategy
-from nn_assets.settings.sources import SourceSettings
+from nn_assets.settings import FundingSeriesSettings, SourceSection, Strategy
 from nn_assets.sources.keys import EnvironmentKey, how_to_install
+from nn_assets.sources.registry import source_member
 
 __all__ = ["missing_of"]
-
-_VARIABLES = ("url_env", "key_env", "secret_env")
-# Kind of source to the module it needs beyond the package's own; the extra has the kind's name.
-_MODULES = {"massive": "httpx", "alpaca": "httpx", "yfinance": "yfinance", "ccxt": "ccxt"}
-_POSTGRES = ("postgres://", "postgresql://", "postgresql+psycopg://")
 
 
 def missing_of(strategy: Strategy, folder: Path) -> list[str]:
@@ -30,11 +25,8 @@ def missing_of(strategy: Strategy, folder: Path) -> list[str]:
     list of str
         Names variables; never says what one holds.
     """
-    source = strategy.source
     named = {
-        "source.path": getattr(source, "path", None),
-        "source.actions_path": source.actions_path,
-        "market.compare_with.path": getattr(strategy.market.compare_with, "path", None),
+        **{f"{key}.{name}": path for key, source in _sources(strategy) for name, path in source.files_named().items()},
         **{f"series.{place}.path": getattr(each, "path", None) for place, each in enumerate(strategy.series)},
         "universe.path": strategy.universe.path if strategy.universe else None,
         "intraday.path": strategy.intraday.path if strategy.intraday else None,
@@ -53,32 +45,26 @@ def _is_there(folder: Path, path: str) -> bool:
 
 
 def _unset(strategy: Strategy) -> list[str]:
-    found = [
-        (f"{key}.{name}", getattr(source, name, None)) for key, source in _sources(strategy) for name in _VARIABLES
-    ]
     return [
-        f"{name}: the environment variable {variable} is not set"
-        for name, variable in found
-        if variable and not EnvironmentKey(variable).reveal()
+        f"{key}.{name}: the environment variable {variable} is not set"
+        for key, source in _sources(strategy)
+        for name, variable in source.variables_named().items()
+        if not EnvironmentKey(variable).reveal()
     ]
 
 
-def _sources(strategy: Strategy) -> list[tuple[str, SourceSettings]]:
+def _sources(strategy: Strategy) -> list[tuple[str, SourceSection]]:
     second = strategy.market.compare_with
     return [("source", strategy.source)] + ([] if second is None else [("market.compare_with", second)])
 
 
 def _not_installed(strategy: Strategy) -> list[str]:
-    needed: list[tuple[str, str, str]] = []  # key and its value, extra, module
-    for key, source in _sources(strategy):
-        if source.kind in _MODULES:
-            needed.append((f"{key}.kind: {source.kind}", source.kind, _MODULES[source.kind]))
-        if EnvironmentKey(str(getattr(source, "url_env", ""))).reveal().startswith(_POSTGRES):
-            needed.append((f"{key}.kind: {source.kind}", "postgres", "psycopg"))
-    funding = [place for place, each in enumerate(strategy.series) if each.kind == "ccxt_funding"]
-    needed += [(f"series.{place}.kind: ccxt_funding", "ccxt", "ccxt") for place in funding]
+    needed = [(f"{key}.kind: {each.kind}", source_member(each.kind).needs(each)) for key, each in _sources(strategy)]
+    for place, series in enumerate(strategy.series):
+        if isinstance(series, FundingSeriesSettings):
+            needed.append((f"series.{place}.kind: {series.kind}", source_member(series.asked_of).extra))
     return [
-        f"{told} needs the package {module}: {how_to_install(extra)}"
-        for told, extra, module in needed
-        if find_spec(module) is None
+        f"{told} needs the package {extra.module}: {how_to_install(extra.name)}"
+        for told, extra in needed
+        if extra is not None and find_spec(extra.module) is None
     ]

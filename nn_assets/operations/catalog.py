@@ -13,7 +13,8 @@ from typing import TypeVar
 from nn_assets.errors import NnAssetsError, SettingsError, did_you_mean
 from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
-from nn_assets.settings import Strategy, load_strategy
+from nn_assets.operations.strategy_files import load_strategy
+from nn_assets.settings import Strategy
 from nn_assets.settings.reading import line_of_key, names_stated
 from nn_assets.store.home import absent_ledger, home
 from nn_assets.store.ledger.ledger import Ledger

@@ -32,6 +32,7 @@ from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.session_view import SessionView
 from nn_assets.operations.stores import open_stores
+from nn_assets.operations.strategy_files import with_checked_source
 from nn_assets.settings import Strategy
 
 __all__ = ["History", "Stretch", "open_history"]
@@ -165,4 +166,4 @@ class History(StoredFacts):
 def open_history(strategy: Strategy) -> Iterator[History]:
     """Open the stores of the home, and the history of a strategy in them."""
     with open_stores() as stores:
-        yield History.of(stores, strategy)
+        yield History.of(stores, with_checked_source(strategy))

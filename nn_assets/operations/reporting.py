@@ -51,6 +51,7 @@ from nn_assets.reports.plots import (
 from nn_assets.session.daily_round import Round
 from nn_assets.session.missing_bars import missing_bars, sessions_read
 from nn_assets.settings import Strategy
+from nn_assets.sources.registry import source_member
 from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, replace_file, write_record
 from nn_assets.store.lake.publication import Publication
@@ -298,21 +299,9 @@ def _data_notices(publication: Publication) -> list[str]:
     return [*([f"{len(lines):,} notices: {counted}"] if counted else []), *first_of(lines, _MOST_NOTICES)]
 
 
-_MARKETS = {
-    "bundled": "Real bars",
-    "simulator": "Simulated market",
-    "files": "Bars from files",
-    "sql": "Bars from a database",
-    "yfinance": "Bars from Yahoo",
-    "massive": "Bars from Massive",
-    "alpaca": "Bars from Alpaca",
-    "ccxt": "Bars from an exchange",
-}
-
-
 def _market_label(strategy: Strategy) -> str:
     """Where the bars come from; that they are real is known of the bundled sample alone."""
-    return _MARKETS["files" if strategy.intraday is not None else strategy.source.kind]
+    return source_member("files" if strategy.intraday is not None else strategy.source.kind).label
 
 
 def _answer_notices(done: Round) -> list[str]:
@@ -477,7 +466,7 @@ def _late_notices(strategy: Strategy, done: Round) -> list[str]:
 
 def _caveats(strategy: Strategy) -> tuple[str, ...]:
     said = []
-    if strategy.source.kind == "simulator":
+    if source_member(strategy.source.kind).simulated:
         said.append("The market is simulated and its edge was planted: the figures prove nothing about real markets.")
     if strategy.market.vault_starts is not None:
         said.append(f"History from {strategy.market.vault_starts} on is sealed in the vault; nothing here has seen it.")

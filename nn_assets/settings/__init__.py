@@ -25,7 +25,7 @@ from nn_assets.settings.sections import (
     PortfolioSettings,
     WalkForwardSettings,
 )
-from nn_assets.settings.sources import SourceSettings
+from nn_assets.settings.sources import SourceSection, SourceSettings, StatedSource
 from nn_assets.settings.strategy import Strategy
 
 __all__ = [
@@ -43,7 +43,9 @@ __all__ = [
     "OversightSettings",
     "PortfolioSettings",
     "SeriesSettings",
+    "SourceSection",
     "SourceSettings",
+    "StatedSource",
     "Strategy",
     "UniverseSettings",
     "WalkForwardSettings",

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from nn_assets.settings.sources import TAKEN_SOURCE, SourceModels, SourceSection, StatedSource
 from nn_assets.settings.strategy import Strategy
 
 __all__ = ["Place", "chosen_kind", "hint", "place_of", "without_consequences"]
@@ -17,32 +18,41 @@ Place = tuple[str, ...]
 """Keys from the top of the file to one of its values; items of a list by their number."""
 
 _NEAR = 0.7  # of the letters are alike
-_KIND_STANDS_AT = {"source": 1, "series": 2}  # in a problem's place: source.<kind>.key, series.<number>.<kind>.key
-_TAKEN = {"source": "bundled", "series": "file"}  # where no kind is stated
+# In a problem's place: source.<kind>.key, market.compare_with.<kind>.key, series.<number>.<kind>.key.
+_KIND_STANDS_AT: dict[Place, int] = {("source",): 1, ("market", "compare_with"): 2, ("series",): 2}
+_TAKEN = {"series": "file"}  # where no kind is stated; of a source the bundled one
 
 
 def place_of(problem: ErrorDetails) -> Place:
     """Where a problem lies in the file: its keys, without the kind by which a section was chosen."""
     parts = [str(part) for part in problem["loc"]]
-    if chosen_kind(problem) is not None:
-        del parts[_KIND_STANDS_AT[parts[0]]]
+    kind_at = _kind_at(problem)
+    if kind_at is not None:
+        del parts[kind_at]
     return tuple(parts)
 
 
 def chosen_kind(problem: ErrorDetails) -> str | None:
     """The kind by which the section that a problem lies in was chosen; None where none was."""
-    parts = problem["loc"]
-    place = _KIND_STANDS_AT.get(str(parts[0])) if parts else None
-    return None if place is None or len(parts) <= place else str(parts[place])
+    kind_at = _kind_at(problem)
+    return None if kind_at is None else str(problem["loc"][kind_at])
 
 
-def without_consequences(problems: Sequence[ErrorDetails], given: Container[Place]) -> list[ErrorDetails]:
+def _kind_at(problem: ErrorDetails) -> int | None:
+    parts = tuple(map(str, problem["loc"]))
+    place = next((at for section, at in _KIND_STANDS_AT.items() if parts[: len(section)] == section), None)
+    return None if place is None or len(parts) <= place else place
+
+
+def without_consequences(
+    problems: Sequence[ErrorDetails], given: Container[Place], models: SourceModels | None = None
+) -> list[ErrorDetails]:
     """Leave out what is no fault of its own once a misspelt key is mended.
 
     That is the key that was meant, which is told to be missing, and, where a section's kind was meant,
-    every other key of it: they were held against the kind taken where none is stated.
+    every other key of it: they were held against the kind taken where none is stated. ``models`` are those of sources.
     """
-    meant = {place_of(problem): place for problem in problems if (place := _meant(problem, given))}
+    meant = {place_of(problem): place for problem in problems if (place := _meant(problem, given, models))}
     unkinded = {place[:-1] for place in meant.values() if place[-1] == "kind"}
     kept = []
     for problem in problems:
@@ -54,30 +64,30 @@ def without_consequences(problems: Sequence[ErrorDetails], given: Container[Plac
     return kept
 
 
-def hint(problem: ErrorDetails, given: Container[Place]) -> str:
+def hint(problem: ErrorDetails, given: Container[Place], models: SourceModels | None = None) -> str:
     """What to add to the message of an unknown key; empty for any other problem."""
     if problem["type"] != "extra_forbidden":
         return ""
-    meant = _meant(problem, given)
+    meant = _meant(problem, given, models)
     if meant:
         return f", did you mean {meant[-1]}?"
     kind = (*place_of(problem)[:-1], "kind")
     if chosen_kind(problem) is not None and kind not in given:
-        return f", {'.'.join(kind)} is not stated and {_TAKEN[kind[0]]} is taken"
+        return f", {'.'.join(kind)} is not stated and {_TAKEN.get(kind[0], TAKEN_SOURCE)} is taken"
     return ""
 
 
-def _meant(problem: ErrorDetails, given: Container[Place]) -> Place | None:
+def _meant(problem: ErrorDetails, given: Container[Place], models: SourceModels | None) -> Place | None:
     """The known key, not given beside it, that an unknown one is nearest to."""
     if problem["type"] != "extra_forbidden":
         return None
     *section, key = place_of(problem)
-    free = [name for name in _keys(problem) if (*section, name) not in given]
+    free = [name for name in _keys(problem, models) if (*section, name) not in given]
     near = get_close_matches(key, free, n=1, cutoff=_NEAR)
     return (*section, near[0]) if near else None
 
 
-def _keys(problem: ErrorDetails) -> list[str]:
+def _keys(problem: ErrorDetails, models: SourceModels | None) -> list[str]:
     """Keys of the section that a problem's key stands in."""
     sections: list[type[BaseModel]] = [Strategy]
     for part in map(str, problem["loc"][:-1]):
@@ -86,6 +96,8 @@ def _keys(problem: ErrorDetails) -> list[str]:
         fields = [section.model_fields[part] for section in sections if part in section.model_fields]
         if fields:
             sections = [model for field in fields for model in _models(field.annotation)]
+        elif sections == [SourceSection]:  # the kind of a source
+            sections = [StatedSource if models is None else models(part)]
         else:  # the kind by which one of several sections was chosen
             sections = [each for each in sections if part in _kinds(each)]
     return sorted({name for section in sections for name in section.model_fields})

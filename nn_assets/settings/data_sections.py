@@ -87,6 +87,11 @@ class FundingSeriesSettings(_SeriesSection):
     grid_minutes: Annotated[int, Field(ge=0, le=1440)] = 60
 
     @property
+    def asked_of(self) -> str:
+        """The kind of source that delivers the rates."""
+        return self.kind.removesuffix("_funding")
+
+    @property
     def stored_symbols(self) -> tuple[str, ...]:
         """The symbols whose observations it gives: the bars', not the exchange's."""
         return tuple(self.symbols)

@@ -20,6 +20,7 @@ from nn_assets.settings.close_keys import Place as _Place
 from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
 from nn_assets.settings.plain_text import LONGEST, plain_text, refuse_too_long
 from nn_assets.settings.sections import OUT_OF_ORDER
+from nn_assets.settings.sources import SOURCE_MODELS, SourceModels
 from nn_assets.settings.strategy import CLOSES_NEED, Strategy
 from nn_assets.settings.wording import expectation
 
@@ -93,8 +94,16 @@ def _composed(text: str) -> tuple[yaml.Node | None, object]:
     return node, None if node is None else loader.construct_document(node)
 
 
-def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
+def parse_strategy(text: str, *, file: str = "<text>", models: SourceModels | None = None) -> Strategy:
     """Read a strategy from YAML text.
+
+    Parameters
+    ----------
+    file : str
+        For errors; folders that the text names start from its folder.
+    models : callable, optional
+        Gives the settings model of a kind of source, which checks the source's own keys with all others. Without it
+        a source is kept as it is stated, by name: see :class:`~nn_assets.settings.sources.StatedSource`.
 
     Raises
     ------
@@ -123,9 +132,10 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
             line=1,
         )
     try:
-        return Strategy.model_validate(with_overrides(deepcopy(raw), Path(file).parent))
+        context = None if models is None else {SOURCE_MODELS: models}
+        return Strategy.model_validate(with_overrides(deepcopy(raw), Path(file).parent), context=context)
     except ValidationError as error:
-        raise _explained(error, node, file) from error
+        raise _explained(error, node, file, models) from error
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int | None:
@@ -171,14 +181,14 @@ def line_of_key(path: Path, place: _Place) -> int | None:
     return lines[place]
 
 
-def _explained(error: ValidationError, node: yaml.Node, file: str) -> SettingsError:
+def _explained(error: ValidationError, node: yaml.Node, file: str, models: SourceModels | None) -> SettingsError:
     lines = _lines(node)
-    problems = without_consequences(error.errors(include_url=False), lines)
+    problems = without_consequences(error.errors(include_url=False), lines, models)
     first = problems[0]
     return SettingsError(
         expected=_expected(problems, lines),
         found="; ".join(
-            _missing(problem, lines, file) if problem["type"] == "missing" else _told(problem, node, lines)
+            _missing(problem, lines, file) if problem["type"] == "missing" else _told(problem, node, lines, models)
             for problem in problems
         ),
         remedy="; ".join(dict.fromkeys(_remedy(problem) for problem in problems)),
@@ -201,7 +211,7 @@ def _remedy(problem: ErrorDetails) -> str:
         return "correct these dates"
     if problem["type"] == "missing":
         return "add what is missing; README's section on data of your own states a whole file"
-    return "correct or delete the keys named; the modules of nn_assets/settings list every key"
+    return "correct or delete the keys named; nn_assets/settings, and of a source nn_assets/sources, list every key"
 
 
 def _missing(problem: ErrorDetails, lines: dict[_Place, int], file: str) -> str:
@@ -212,7 +222,7 @@ def _missing(problem: ErrorDetails, lines: dict[_Place, int], file: str) -> str:
     return f"{key} is missing: add `{key.rsplit('.', maxsplit=1)[-1]}:{value}` (line {_line(problem, lines)})"
 
 
-def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int]) -> str:
+def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int], models: SourceModels | None) -> str:
     named = _named(problem, lines)
     said = _expectation(problem, _written(node, place_of(problem)))
     if named:  # a rule between keys says itself which, and their values
@@ -221,7 +231,7 @@ def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int]) -> s
     if problem["type"] == "extra_forbidden" and (*place_of(problem)[:-1], "kind") in lines:
         said += f" of kind {chosen_kind(problem)!r}"  # one that was chosen, and not taken where none is stated
     told = f"{_key(problem, lines)} = {_value(problem)}: {said} (line {_line(problem, lines)})"
-    return told + hint(problem, lines)
+    return told + hint(problem, lines, models)
 
 
 def _named(problem: ErrorDetails, lines: dict[_Place, int]) -> list[tuple[str, int]]:
@@ -268,8 +278,8 @@ def _expectation(problem: ErrorDetails, written: str | None) -> str:
     return expectation(problem, written)
 
 
-def load_strategy(path: Path) -> Strategy:
-    """Read a strategy file; its errors name the file.
+def load_strategy(path: Path, models: SourceModels | None = None) -> Strategy:
+    """Read a strategy file; its errors name the file. ``models`` as of :func:`parse_strategy`.
 
     Raises
     ------
@@ -286,7 +296,7 @@ def load_strategy(path: Path) -> Strategy:
             file=str(path),
             line=error.object.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else None,
         ) from error
-    return parse_strategy(text, file=str(path))
+    return parse_strategy(text, file=str(path), models=models)
 
 
 def names_stated(path: Path) -> list[str]:

@@ -1,30 +1,92 @@
-"""Where bars come from: the keys of ``source``, by its ``kind``. A key of another kind is refused.
+"""Where bars come from: what ``source`` and ``market.compare_with`` state, by their ``kind``.
+
+The keys of a kind are stated by its member of ``nn_assets/sources``, in a model of its own that inherits
+``SourceSection``. Settings know the kinds by name and import none: read without the members' models, a source is kept
+as it is stated; with them (``operations/strategy_files.py``) its keys are checked with all others.
 
 Keys and passwords are never settings: a setting names the environment variable that holds one.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from nn_assets.settings.section import NeverCounts, Section, WhenSet, kind_of
+from nn_assets.errors import SettingsError
+from nn_assets.settings.section import NeverCounts, Section, WhenSet
 
 __all__ = [
-    "AlpacaSettings",
-    "BundledSettings",
-    "CcxtSettings",
-    "FilesSettings",
-    "MassiveSettings",
-    "SimulatorSettings",
+    "SOURCE_MODELS",
+    "TAKEN_SOURCE",
+    "Address",
+    "Count",
+    "Exchange",
+    "NamesFile",
+    "Query",
+    "SourceModels",
+    "SourceSection",
     "SourceSettings",
-    "SqlSettings",
-    "YfinanceSettings",
+    "StatedSource",
+    "Variable",
+    "name_source",
+    "source_kinds",
+    "source_module",
 ]
 
+_Type = TypeVar("_Type")
 _HERE = ("127.0.0.1", "::1", "localhost")
+_SOURCES = "nn_assets.sources"
+_OWN = {
+    "bundled": f"{_SOURCES}.bundled",
+    "files": f"{_SOURCES}.tables.files",
+    "simulator": f"{_SOURCES}.simulated",
+    "sql": f"{_SOURCES}.sql",
+}
+_named_elsewhere: set[str] = set()
+
+TAKEN_SOURCE = "bundled"
+"""The kind of a source that states none."""
+
+SOURCE_MODELS = "source_models"
+"""Key of a validation's context: see :data:`SourceModels`."""
+
+
+@cache
+def _modules() -> dict[str, str]:
+    """The package's own kinds and their modules: four, and every module of the folder of vendors. None is imported."""
+    vendors = Path(__file__).parent.parent / "sources" / "vendors"
+    names = [each.name for each in iter_modules([str(vendors)]) if not each.name.startswith("_")]
+    return _OWN | {name: f"{_SOURCES}.vendors.{name}" for name in names}
+
+
+def source_kinds() -> tuple[str, ...]:
+    """Every kind of source that there is, by name."""
+    return (*_modules(), *sorted(_named_elsewhere))
+
+
+def source_module(kind: str) -> str | None:
+    """Module of a kind that comes with the package; None of any other."""
+    return _modules().get(kind)
+
+
+def name_source(kind: str) -> None:
+    """Let strategies state a kind of source that does not come with the package."""
+    _named_elsewhere.add(kind)
 
 
 def _safe_address(address: str) -> str:
@@ -36,117 +98,121 @@ def _safe_address(address: str) -> str:
     return address.rstrip("/")
 
 
+class _Mark:
+    """Mark of a field whose text names something: a file, or an environment variable."""
+
+
+_FILE, _VARIABLE = _Mark(), _Mark()
+
 Address = Annotated[str, AfterValidator(_safe_address)]
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80), _VARIABLE]
+"""Name of an environment variable that holds a key; reports of what is missing name it."""
 Exchange = Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
 Count = Annotated[int, Field(ge=1)]
 Query = Annotated[str, Field(min_length=1)]
+NamesFile = Annotated[_Type, _FILE]
+"""Type of a field that names a file or folder, relative to the strategy's own; reports of what is missing name it."""
 
 
-class _SourceSection(Section):
-    """``actions_path`` names a CSV of splits and dividends that goes with bars of any kind.
+class SourceSection(Section):
+    """What every kind of source may state; a member's own model inherits it, its ``kind`` a literal with a default.
 
+    ``actions_path`` names a CSV of splits and dividends that goes with bars of any kind.
     A whole answer that no longer lists more than ``max_withdrawn_fraction`` of the actions in force is refused.
     """
 
-    actions_path: WhenSet[str | None] = None
+    kind: str
+    actions_path: WhenSet[NamesFile[str | None]] = None
     max_withdrawn_fraction: NeverCounts[Annotated[float, Field(ge=0.0, le=1.0)]] = 0.05
 
+    @property
+    def closes_alone(self) -> bool:
+        """Whether a bar of it is its close alone."""
+        return False
 
-class BundledSettings(_SourceSection):
-    """The sample that ships with the package."""
+    @property
+    def file_limits(self) -> tuple[int, int, int] | None:
+        """Rows, columns and megabytes that are read of a strategy's files at most; None for the usual limits."""
+        return None
 
-    kind: Literal["bundled"] = "bundled"
+    @property
+    def funding_exchange(self) -> tuple[str, str | None] | None:
+        """The exchange that series of funding rates are asked from where they state none, and its address."""
+        return None
 
+    def files_named(self) -> dict[str, str]:
+        """Files and folders that it names, by key."""
+        return dict(self._marked(_FILE))
 
-class FilesSettings(_SourceSection):
-    """A file, or a folder of files; a relative ``path`` starts from the strategy's folder.
+    def variables_named(self) -> dict[str, str]:
+        """Environment variables that it names, by key."""
+        return dict(self._marked(_VARIABLE))
 
-    ``member`` is the table within an archive. ``known_at_from: file_name`` says that a file's bars became
-    known at the close of the day in its name (a folder of daily drops), and not each at its own session's close.
-    ``closes_only``: the files hold closes alone, a column close or a column a symbol; open, high and low are then the
-    close, volume is unknown, and nothing may read them.
-    The limits are what is read at most; a delivery beyond one is refused, never cut: ``max_columns`` and
-    ``max_megabytes`` (unpacked, for a packed file) hold for each file, ``max_rows`` for all.
-    """
-
-    kind: Literal["files"] = "files"
-    path: str | None = None
-    member: str | None = None
-    closes_only: WhenSet[bool] = False
-    known_at_from: Literal["close", "file_name"] = "close"
-    max_rows: NeverCounts[Count] = 20_000_000
-    max_columns: NeverCounts[Count] = 1000
-    max_megabytes: NeverCounts[Count] = 2048
-
-    @model_validator(mode="after")
-    def _needs_a_path(self) -> FilesSettings:
-        if not self.path:
-            raise ValueError("source.kind 'files' needs source.path, a file or a folder")
-        return self
+    def _marked(self, mark: _Mark) -> Iterator[tuple[str, str]]:
+        fields = type(self).model_fields  # those that every kind has come first there
+        for name in sorted(fields, key=SourceSection.model_fields.__contains__):
+            if mark in fields[name].metadata and (value := getattr(self, name)):
+                yield name, value
 
 
-class SimulatorSettings(_SourceSection):
-    """A made-up market."""
+class StatedSource(SourceSection):
+    """A source as it is stated: its own keys are not checked yet, and their defaults not known."""
 
-    kind: Literal["simulator"] = "simulator"
-    seed: int = 20_180_102
-    planted_rank_ic: float = 0.05
-    signal_persistence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
+    model_config = ConfigDict(extra="allow")
 
+    def counted(self, *, within: bool = False) -> NoReturn:  # noqa: ARG002  as every section's
+        """Refuse: what of it changes a result only the model of its kind can say.
 
-class SqlSettings(_SourceSection):
-    """A query to the database whose address ``url_env`` holds; ``actions_query`` gives splits and dividends."""
+        Raises
+        ------
+        SettingsError
+            Always.
+        """
+        raise SettingsError(
+            expected=f"a source whose keys the model of kind {self.kind!r} has checked",
+            found="one as it is stated",
+            remedy="read the strategy with nn_assets.operations.strategy_files, or give it to its with_checked_source",
+            key="source",
+        )
 
-    kind: Literal["sql"] = "sql"
-    url_env: Variable
-    query: Query
-    actions_query: str = ""
-    maximum_rows: Annotated[int, Field(ge=1)] = 5_000_000
+    @property
+    def closes_alone(self) -> NoReturn:
+        """Refuse, as :meth:`counted` does."""
+        self.counted()
 
+    @property
+    def file_limits(self) -> NoReturn:
+        """Refuse, as :meth:`counted` does."""
+        self.counted()
 
-class YfinanceSettings(_SourceSection):
-    """Yahoo's figures through yfinance; no key."""
-
-    kind: Literal["yfinance"] = "yfinance"
-    base_url: Address | None = None
-
-
-class MassiveSettings(_SourceSection):
-    """Massive, formerly Polygon."""
-
-    kind: Literal["massive"] = "massive"
-    key_env: Variable = "MASSIVE_API_KEY"
-    base_url: Address = "https://api.massive.com"
-
-
-class AlpacaSettings(_SourceSection):
-    """Alpaca; ``feed`` is the consolidated tape or one venue."""
-
-    kind: Literal["alpaca"] = "alpaca"
-    key_env: Variable = "APCA_API_KEY_ID"
-    secret_env: Variable = "APCA_API_SECRET_KEY"  # noqa: S105  the variable's name
-    feed: Literal["sip", "iex", "otc"] = "sip"
-    base_url: Address = "https://data.alpaca.markets"
+    @property
+    def funding_exchange(self) -> NoReturn:
+        """Refuse, as :meth:`counted` does."""
+        self.counted()
 
 
-class CcxtSettings(_SourceSection):
-    """Public data of the crypto ``exchange`` that ccxt knows by this id; no key."""
-
-    kind: Literal["ccxt"] = "ccxt"
-    exchange: Exchange
-    base_url: Address | None = None
+SourceModels = Callable[[str], type[SourceSection]]
+"""Gives the settings model of a kind of source by name. As ``SOURCE_MODELS`` in a validation's context it checks."""
 
 
-SourceSettings = Annotated[
-    Annotated[BundledSettings, Tag("bundled")]
-    | Annotated[FilesSettings, Tag("files")]
-    | Annotated[SimulatorSettings, Tag("simulator")]
-    | Annotated[SqlSettings, Tag("sql")]
-    | Annotated[YfinanceSettings, Tag("yfinance")]
-    | Annotated[MassiveSettings, Tag("massive")]
-    | Annotated[AlpacaSettings, Tag("alpaca")]
-    | Annotated[CcxtSettings, Tag("ccxt")],
-    Discriminator(kind_of("bundled")),
-]
-"""One of the sections above, told apart by ``kind``."""
+def _by_its_kind(stated: Any, info: ValidationInfo) -> Any:
+    models: SourceModels | None = (info.context or {}).get(SOURCE_MODELS)
+    if isinstance(stated, StatedSource) and models is not None:
+        stated = stated.model_dump(exclude_unset=True)
+    if stated is None or isinstance(stated, SourceSection):
+        return stated
+    if not isinstance(stated, Mapping):
+        raise PydanticCustomError("mapping_expected", "a mapping of keys was expected")
+    kind = str(stated.get("kind", TAKEN_SOURCE))
+    if kind not in source_kinds():
+        expected = ", ".join(map(repr, source_kinds()))
+        raise PydanticKnownError("union_tag_invalid", {"discriminator": "kind", "tag": kind, "expected_tags": expected})
+    stated_alone = SourceSection if kind == TAKEN_SOURCE else StatedSource  # the bundled sample has no keys of its own
+    model = stated_alone if models is None else models(kind)
+    # Its kind stands in the place of what is wrong with it, as where one of several sections is chosen.
+    checked = TypeAdapter(dict[str, model]).validate_python({kind: {**stated, "kind": kind}}, context=info.context)  # type: ignore[valid-type]
+    return checked[kind]
+
+
+SourceSettings = Annotated[SerializeAsAny[SourceSection], BeforeValidator(_by_its_kind)]
+"""A source as its kind's own model has checked it, or as it is stated: see :class:`StatedSource`."""

@@ -24,7 +24,7 @@ from nn_assets.settings.sections import (
     PortfolioSettings,
     WalkForwardSettings,
 )
-from nn_assets.settings.sources import BundledSettings, CcxtSettings, FilesSettings, SourceSettings
+from nn_assets.settings.sources import TAKEN_SOURCE, SourceSection, SourceSettings, StatedSource
 
 __all__ = ["CLOSES_NEED", "Strategy"]
 
@@ -44,7 +44,7 @@ class Strategy(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
     description: NeverCounts[str] = ""
     owner: NeverCounts[str] = "team:quants"
-    source: SourceSettings = BundledSettings()
+    source: SourceSettings = SourceSection(kind=TAKEN_SOURCE)
     market: MarketSettings
     cleaning: CleaningSettings = CleaningSettings()
     gate: GateSettings = GateSettings()
@@ -113,11 +113,11 @@ class Strategy(Section):
     @property
     def closes_only(self) -> bool:
         """Whether a bar is its close alone."""
-        return isinstance(self.source, FilesSettings) and self.source.closes_only
+        return self.source.closes_alone
 
     @model_validator(mode="after")
     def _closes_alone_say_no_more(self) -> Strategy:
-        if not self.closes_only:
+        if isinstance(self.source, StatedSource) or not self.closes_only:
             return self
         asked = {
             "label.execution: next_close, since there is no open to fill at": self.label.execution != "next_close",
@@ -162,7 +162,8 @@ class Strategy(Section):
         for each in self.series:
             if not isinstance(each, FundingSeriesSettings):
                 continue
-            if each.exchange is None and not isinstance(self.source, CcxtSettings):
+            asked = isinstance(self.source, StatedSource) or self.source.funding_exchange is not None
+            if each.exchange is None and not asked:
                 raise ValueError(f"series {each.name} needs exchange: source.kind is {self.source.kind!r}, not 'ccxt'")
             unread = sorted(set(each.symbols) - {"", *self.market.symbols}) if self.market.symbols else []
             if unread:

@@ -30,7 +30,7 @@ def expectation(problem: ErrorDetails, written: str | None) -> str:
     if kind == "string_type" and written is not None:
         return f'text was expected; quote it: "{written}"'
     if kind == "string_pattern_mismatch":
-        return PATTERNS[problem["ctx"]["pattern"]]
+        return PATTERNS.get(problem["ctx"]["pattern"], problem["msg"])  # of a vendor from outside there are no words
     if kind.startswith("date_"):
         return "a day was expected, year first: 2018-01-31"
     return problem["msg"].removeprefix("Value error, ")

@@ -19,6 +19,8 @@ __all__ = ["Scope", "action_table", "bar_table", "days_of", "nothing_of", "parti
 
 _FIELDS = ("open", "high", "low", "close", "volume")
 _LONGEST_SILENCE_SESSIONS = 10
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_OFFSET = r"[0-9](?:Z|[+-][0-9]{2}:?[0-9]{2})$"
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
         Mappings, oldest first.
     keys : mapping of str to str
         Field (moment, open, high, low, close, volume) to the vendor's key. A moment is milliseconds
-        since 1970 UTC, or a text with an offset.
+        since 1970 UTC, a text with an offset, or the day itself, as 2018-01-31.
     timezone : str
         Whose day a moment belongs to.
 
@@ -153,12 +155,10 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
     if kinds not in ({int}, {str}):
         wrong = next(one for one in written if type(one) is not type(written[0]) or not isinstance(one, int | str))
         raise _malformed("a moment that is none", {**place, "value": repr(wrong)[:120]})
-    told: dict[str, Any] = {"unit": "ms"} if kinds == {int} else {"format": "ISO8601"}
-    moments: pd.Series = pd.Series(pd.to_datetime(pd.Series(written), utc=True, errors="coerce", **told))
+    moments, days = _moments_and_days(pd.Series(written), timezone)
     if moments.isna().any():
         wrong = written[int(np.argmax(moments.isna()))]
         raise _malformed("a moment that is none", {**place, "value": repr(wrong)[:120]})
-    days = days_of(moments, timezone)
     table: dict[str, Any] = {"symbol": symbol, "session": days, "source": source}
     for name in _FIELDS:
         values = [row[keys[name]] for row in rows]
@@ -171,6 +171,17 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
     if len(late):
         raise partial_answer(source, symbol, "rows that come twice or out of order", session=late.iloc[0].date())
     return conform(pd.DataFrame(table), DELIVERED_BARS)
+
+
+def _moments_and_days(written: pd.Series, timezone: str) -> tuple[pd.Series, pd.Series]:
+    """UTC moments and their days; NaT for what is none, and for a time without an offset: whose it is nobody says."""
+    if pd.api.types.is_integer_dtype(written):
+        moments = pd.to_datetime(written, utc=True, errors="coerce", unit="ms")
+        return moments, days_of(moments, timezone)
+    is_day = written.str.fullmatch(_DAY)
+    told = written.where(is_day | written.str.contains(_OFFSET))
+    moments = pd.to_datetime(told, utc=True, errors="coerce", format="ISO8601")
+    return moments, days_of(moments, timezone).where(~is_day, days_of(moments, "UTC"))
 
 
 def _is_number(value: object) -> bool:

@@ -13,9 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.settings.sources import SourceSection
 from nn_assets.sources.protocol import checked_selection
+from nn_assets.sources.registry import SourceContext, SourceMember
 
-__all__ = ["BundledSource"]
+__all__ = ["SOURCE", "BundledSource"]
 
 _SYMBOLS = ("NASDAQ", "SP500")
 
@@ -54,3 +56,10 @@ def _load(symbol: str) -> pd.DataFrame:
     raw.columns = [str(column).lower() for column in raw.columns]
     named = raw.assign(symbol=symbol, session=pd.to_datetime(raw["date"]), source=BundledSource.name)
     return conform(named, DELIVERED_BARS)
+
+
+def _build(_settings: SourceSection, _context: SourceContext) -> BundledSource:
+    return BundledSource()
+
+
+SOURCE = SourceMember(kind="bundled", settings=SourceSection, build=_build, label="Real bars")

@@ -36,8 +36,8 @@ _NANOSECONDS = float(np.iinfo(np.int64).max)
 
 def beyond_nanoseconds(times: pd.Series) -> pd.Series:
     """Times that nanoseconds cannot hold: before 1677 or after 2262."""
-    zone = times.dt.tz
-    return (times < pd.Timestamp.min.tz_localize(zone)) | (times > pd.Timestamp.max.tz_localize(zone))
+    moments = times.dt.tz_localize("UTC") if times.dt.tz is None else times.dt.tz_convert("UTC")
+    return (moments < pd.Timestamp.min.tz_localize("UTC")) | (moments > pd.Timestamp.max.tz_localize("UTC"))
 
 
 def moments_written(column: pd.Series) -> pd.Series:

@@ -5,19 +5,32 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from typing import Annotated, Literal
 
 import pandas as pd
+from pydantic import Field
 
 from nn_assets.arrays import Session
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.settings.sources import SourceSection
 from nn_assets.simulator.markets import simulate_market, symbol_names
 from nn_assets.sources.protocol import checked_selection
+from nn_assets.sources.registry import SourceContext, SourceMember
 
-__all__ = ["SimulatedSource"]
+__all__ = ["SOURCE", "SimulatedSource", "SimulatorSettings"]
 
 _NAME = re.compile(r"SIM([0-9]{2,4})")
 _DEFAULT_COUNT = 20
+
+
+class SimulatorSettings(SourceSection):
+    """A made-up market."""
+
+    kind: Literal["simulator"] = "simulator"
+    seed: int = 20_180_102
+    planted_rank_ic: float = 0.05
+    signal_persistence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
 
 
 @dataclass(frozen=True)
@@ -108,3 +121,19 @@ class SimulatedSource:
                 symbol=symbol,
             )
         return int(found[1])
+
+
+def _build(settings: SimulatorSettings, context: SourceContext) -> SimulatedSource:
+    return SimulatedSource(
+        calendar=context.market.calendar,
+        history_starts=context.market.history_starts,
+        history_ends=context.market.history_ends,
+        seed=settings.seed,
+        planted_rank_ic=settings.planted_rank_ic,
+        signal_persistence=settings.signal_persistence,
+    )
+
+
+SOURCE = SourceMember(
+    kind="simulator", settings=SimulatorSettings, build=_build, label="Simulated market", simulated=True
+)

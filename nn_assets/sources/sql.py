@@ -5,26 +5,43 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.errors import SourceError
+from nn_assets.settings.sources import Query, SourceSection, Variable
 from nn_assets.sources.answers import Scope, action_table, nothing_of
 from nn_assets.sources.database import Database
 from nn_assets.sources.days import days_written, known_at_fault, without_a_time
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.protocol import checked_selection, validate_symbol
+from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.spellings import map_columns
 
-__all__ = ["SqlSource"]
+__all__ = ["SOURCE", "SqlSettings", "SqlSource"]
 
 _NUMBERS = ("open", "high", "low", "close", "volume")
 _ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
 _KINDS = ("split", "dividend", "delisting")
 _LAST_DAY = dt.date(2261, 12, 31)
 _FIRST_MOMENT, _LAST_MOMENT = pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")
+
+
+_POSTGRES = ("postgres://", "postgresql://", "postgresql+psycopg://")
+
+
+class SqlSettings(SourceSection):
+    """A query to the database whose address ``url_env`` holds; ``actions_query`` gives splits and dividends."""
+
+    kind: Literal["sql"] = "sql"
+    url_env: Variable
+    query: Query
+    actions_query: str = ""
+    maximum_rows: Annotated[int, Field(ge=1)] = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -225,3 +242,30 @@ def _row_of(table: pd.DataFrame, at: int) -> dict[str, object]:
     named = {name: table[name].iloc[at] for name in ("symbol", "session") if name in table.columns}
     told = {name: value.date() if isinstance(value, pd.Timestamp) else value for name, value in named.items()}
     return {"row": at + 1, **{name: str(value)[:40] for name, value in told.items()}}
+
+
+def _build(settings: SqlSettings, context: SourceContext) -> SqlSource:
+    return SqlSource(
+        context.scope,
+        EnvironmentKey(settings.url_env),
+        settings.query,
+        settings.actions_query,
+        settings.maximum_rows,
+        requires_volume=context.requires_volume,
+    )
+
+
+def _driver(settings: SqlSettings) -> Extra | None:
+    is_postgres = EnvironmentKey(settings.url_env).reveal().startswith(_POSTGRES)
+    return Extra("postgres", "psycopg") if is_postgres else None
+
+
+SOURCE = SourceMember(
+    kind="sql",
+    settings=SqlSettings,
+    build=_build,
+    label="Bars from a database",
+    delivers=("bars", "actions", "known_at"),
+    extra_of=_driver,
+    may_end=True,
+)

@@ -21,7 +21,7 @@ import pandas as pd
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
-from nn_assets.settings import Strategy
+from nn_assets.operations.strategy_files import make_strategy
 
 NAME, FIRST = "size", "1999-01-04"
 READ_SESSIONS = 60
@@ -66,7 +66,7 @@ class Driver:
 
     def _at(self, work: Callable[[History], object]) -> None:
         market = {"calendar": "XNYS", "history_starts": FIRST, "history_ends": str(self.axis[self.until - 1].date())}
-        strategy = Strategy.model_validate(
+        strategy = make_strategy(
             {"name": NAME, "source": {"kind": "files", "path": str(self.folder / "data")}, "market": market}
         )
         with open_history(strategy) as history:

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from nn_assets.cli import app
 from nn_assets.cli.export import TABLES
-from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.operations.strategy_files import parse_strategy
+from nn_assets.settings import Strategy
 from nn_assets.settings.calendar_file import read_overrides
 from nn_assets.sources.spellings import map_columns
 from nn_assets.sources.tables.files import FilesSource

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.operations.strategy_files import parse_strategy
+from nn_assets.settings import Strategy
 from nn_assets.settings.wording import PATTERNS
 from tests.cli.conftest import STRATEGY, call
 

@@ -11,7 +11,8 @@ import pytest
 from nn_assets.cli.check_text import gaps_told
 from nn_assets.cli.ledger import lined_up
 from nn_assets.errors import SettingsError
-from nn_assets.settings import LabelSettings, parse_strategy
+from nn_assets.operations.strategy_files import parse_strategy
+from nn_assets.settings import LabelSettings
 from tests.cli.conftest import LIVE, STRATEGY, call
 
 FRESH = "planted_edge"

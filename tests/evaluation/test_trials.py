@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from nn_assets.evaluation.trials import trial_configuration, trial_hash, trial_of
-from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.operations.strategy_files import parse_strategy
+from nn_assets.settings import Strategy
 
 BASE = """
 name: made_up

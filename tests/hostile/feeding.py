@@ -18,7 +18,8 @@ from nn_assets.errors import GateHalted, SchemaError, SourceError
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.stores import Stores
-from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.operations.strategy_files import parse_strategy
+from nn_assets.settings import Strategy
 from tests.hostile.good import Good, laid_out
 from tests.hostile.oracle import Bar, Delivery, Verdict, judged, read_csv, rule_broken
 

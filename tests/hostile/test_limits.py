@@ -27,7 +27,8 @@ from nn_assets.operations.intake.bars import source_of
 from nn_assets.operations.intake.fills import import_fills, read_fills
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
-from nn_assets.settings import FileSeriesSettings, IntradaySettings, UniverseSettings, parse_strategy
+from nn_assets.operations.strategy_files import parse_strategy
+from nn_assets.settings import FileSeriesSettings, IntradaySettings, UniverseSettings
 from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.sources.tables.intraday_files import read_intraday_files

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.settings import load_strategy, parse_strategy
+from nn_assets.operations.strategy_files import load_strategy, parse_strategy
 
 MINIMAL = "name: demo\nmarket:\n  history_starts: 2000-01-03\n"
 BILLION_LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"

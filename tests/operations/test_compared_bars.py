@@ -16,6 +16,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
 from nn_assets.operations.intake.bars import Audited, Ingested, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.models import outdated
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.ledger import Ledger
@@ -63,7 +64,7 @@ def strategy(**compare: object) -> Strategy:
             "compare_with": {"kind": "files", "path": "venue", **compare},
         },
     }
-    return Strategy.model_validate(told)
+    return make_strategy(told)
 
 
 def take_in(folder: Path, *, publish: bool = True) -> tuple[Ingested, Audited]:

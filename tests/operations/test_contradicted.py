@@ -11,6 +11,7 @@ from nn_assets.contracts import BAR_VERSIONS, conform
 from nn_assets.operations.asof.stored import RAW_BARS, contradicted
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.settings import Strategy
 
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04")
@@ -29,7 +30,7 @@ def strategy(folder: Path) -> Strategy:
     gate = {"max_stale_sessions": 9, "max_quarantined_fraction": 1.0, "max_missing_sessions_fraction": 1.0}
     market = {"calendar": "XNYS", "symbols": ("A",), "history_starts": DAYS[0], "history_ends": DAYS[2]}
     source = {"kind": "files", "path": str(folder)}
-    return Strategy.model_validate({"name": "torn", "source": source, "market": market, "gate": gate})
+    return make_strategy({"name": "torn", "source": source, "market": market, "gate": gate})
 
 
 def put(folder: Path, name: str, closes: dict[int, float], known: str = "") -> None:

@@ -14,6 +14,7 @@ from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake import files_read
 from nn_assets.operations.intake.bars import Ingested, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.settings import Strategy
 from nn_assets.sources.tables.files import FilesSource
 
@@ -45,7 +46,7 @@ def at(folder: Path, last: int = 3, **source: object) -> Strategy:
     market = {"calendar": "XNYS", "history_starts": DAYS[0], "history_ends": DAYS[last]}
     told = {"kind": "files", "path": str(folder), "known_at_from": "file_name", **source}
     gate = {"max_stale_sessions": 9, "max_quarantined_fraction": 1.0, "max_missing_sessions_fraction": 1.0}
-    return Strategy.model_validate({"name": "drops", "source": told, "market": market, "gate": gate})
+    return make_strategy({"name": "drops", "source": told, "market": market, "gate": gate})
 
 
 def take_in(strategy: Strategy, folder: Path) -> Ingested:

@@ -12,8 +12,9 @@ import pytest
 
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import Ingested, audit_bars, ingest_bars
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.settings import Strategy
-from nn_assets.settings.sources import FilesSettings
+from nn_assets.sources.tables.files import FilesSettings
 from nn_assets.store.lake.files import read_record, write_record
 
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04", "2018-01-05")
@@ -27,7 +28,7 @@ def at(folder: Path, symbols: tuple[str, ...] = ("A",), *, compared: bool = Fals
         source["path"] = str(folder / "other")
     told = {"kind": "files", "path": str(folder / "bars"), **source}
     gate = {"max_stale_sessions": 9, "max_quarantined_fraction": 1.0, "max_missing_sessions_fraction": 1.0}
-    return Strategy.model_validate({"name": "drops", "source": told, "market": market, "gate": gate})
+    return make_strategy({"name": "drops", "source": told, "market": market, "gate": gate})
 
 
 def put(folder: Path, name: str, rows: dict[tuple[str, int], float]) -> Path:

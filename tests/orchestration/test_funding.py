@@ -25,9 +25,8 @@ from nn_assets.market.calendar.sessions import session_close
 from nn_assets.operations.asof.series import series_known
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.history import open_history
-from nn_assets.operations.intake import funding
 from nn_assets.operations.intake.series import TakenSeries, ingest_series
-from nn_assets.sources.vendors.ccxt import CcxtSource
+from nn_assets.sources.vendors import ccxt
 from tests.operations.homes import take_in
 from tests.orchestration.conftest import LAST, NAME, failures_of, living_in, run_assets, strategy_of, write_strategy
 from tests.sources.test_ccxt import market, milliseconds
@@ -93,7 +92,7 @@ def asking(server: Vendor, exchange: Exchange) -> Iterator[Vendor]:
     server.serve = exchange
     server.asked.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(funding, "CcxtSource", partial(CcxtSource, policy=server.policy, paced=False))
+        patch.setattr(ccxt, "CcxtSource", partial(ccxt.CcxtSource, policy=server.policy, paced=False))
         yield server
     assert not server.broken
 

@@ -10,6 +10,7 @@ import pytest
 
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.sources import source_of
+from nn_assets.orchestration.naming import described
 from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.simulated import SimulatedSource
 from tests.orchestration.conftest import LAST, NAME, TINY, failures_of, run_assets, strategy_of, write_strategy
@@ -107,6 +108,15 @@ def test_a_source_is_made_without_a_key_or_a_question(empty_home: Path, monkeypa
     assert isinstance(source, Source)
     assert source.name == kind
     assert isinstance(source, ActionSource) is (kind != "ccxt")
+
+
+def test_the_version_of_raw_bars_follows_the_vendor_that_delivers_them_and_no_other(empty_home: Path) -> None:
+    versions = []
+    for kind, second in (("massive", None), ("alpaca", None), ("massive", {"kind": "yfinance"})):
+        write_strategy(empty_home, source={"kind": kind, **OTHER}, market={"compare_with": second})
+        versions.append([described(strategy_of(), name, "data", set())["code_version"] for name in ASSETS])
+    raw, validated = (set(each) for each in zip(*versions, strict=True))
+    assert (len(raw), len(validated)) == (3, 1)
 
 
 @pytest.mark.full

@@ -29,6 +29,7 @@ from nn_assets.operations import study as operations_study
 from nn_assets.operations.asof.trials import ground_of
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.settings import Strategy
 from tests.operations import homes
 from tests.proof.intervals import share
@@ -52,7 +53,7 @@ def settings_of(seed: int) -> dict[str, Any]:
 
 def panels() -> list[dict[str, Any]]:
     """A panel for each seed; the hash of its settings makes another panel of other settings."""
-    return [{"seed": seed, "settings": Strategy(**settings_of(seed)).content_hash()} for seed in SEEDS]
+    return [{"seed": seed, "settings": make_strategy(settings_of(seed)).content_hash()} for seed in SEEDS]
 
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from nn_assets.market.cash import cash_rates
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.operations.history import Stretch
 from nn_assets.operations.models.calibration import calibrate_record, calibration_of
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.session.drift_watch import model_references
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import Strategy
@@ -149,7 +150,7 @@ class Studied:
     """A panel's market, models and record, made as far as they are asked for."""
 
     def __init__(self, panel: Mapping[str, Any]) -> None:
-        self.panel, self.strategy = panel, Strategy.model_validate(settings_of(panel))
+        self.panel, self.strategy = panel, make_strategy(settings_of(panel))
         self._kept = _Kept()
 
     @cached_property

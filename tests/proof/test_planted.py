@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.settings import Strategy
+from nn_assets.operations.strategy_files import make_strategy
 from tests.proof import planted
 from tests.proof.results import Result
 
@@ -17,7 +17,7 @@ def test_a_panel_is_the_strategy_as_it_ships_but_for_its_seed() -> None:
     panels = planted.panels()
     assert [panel["seed"] for panel in panels] == list(range(1, 21))
     shipped = find_strategy("planted_edge").strategy
-    made = Strategy(**planted.settings_of(shipped.source.seed))  # type: ignore[union-attr]
+    made = make_strategy(planted.settings_of(shipped.source.seed))  # type: ignore[union-attr]
     assert made.model_copy(update={"name": "planted_edge"}).content_hash() == shipped.content_hash()
     assert len({panel["settings"] for panel in panels}) == 20
 

@@ -12,6 +12,7 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.sources.protocol import Source
 from nn_assets.sources.simulated import SimulatedSource
 from tests.sources.contract import SourceContract
+from tests.sources.members import MemberContract
 
 STARTS, ENDS = date(2016, 1, 4), date(2016, 12, 30)
 
@@ -20,7 +21,10 @@ def _source(**changes: object) -> SimulatedSource:
     return SimulatedSource(calendar="XNYS", history_starts=STARTS, history_ends=ENDS, seed=9, **changes)  # type: ignore[arg-type]
 
 
-class TestSimulatedSource(SourceContract):
+class TestSimulatedSource(SourceContract, MemberContract):
+    kind = "simulator"
+    delivers = ("bars",)
+    market = {"history_starts": STARTS, "history_ends": ENDS}  # noqa: RUF012
     symbols = tuple(f"SIM{number:02d}" for number in range(1, 21))
     rows = 20 * 252
     # Written down when the market was first drawn: a stored history must never change under its seed.
@@ -29,6 +33,10 @@ class TestSimulatedSource(SourceContract):
     @pytest.fixture
     def source(self) -> SimulatedSource:
         return _source()
+
+    @pytest.fixture
+    def stated(self) -> dict[str, int]:
+        return {"seed": 9}
 
 
 def test_it_keeps_the_protocol_and_serves_twenty_symbols_by_default() -> None:

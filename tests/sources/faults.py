@@ -17,6 +17,8 @@ class VendorFaults:
 
     variables: tuple[str, ...] = ()
     """Environment variables that hold keys."""
+    extra: str = ""
+    """The optional extra that it needs; the source's name when empty."""
 
     @property
     def echo(self) -> str:
@@ -138,6 +140,6 @@ class VendorFaults:
     def test_without_its_optional_packages_the_command_that_installs_them_is_told(self, source, monkeypatch) -> None:
         for module in ("httpx", "ccxt", "yfinance"):
             monkeypatch.setitem(__import__("sys").modules, module, None)
-        with pytest.raises(SourceError, match=rf"pip install .* -e '\.\[{source.name}\]'") as caught:
+        with pytest.raises(SourceError, match=rf"pip install .* -e '\.\[{self.extra or source.name}\]'") as caught:
             source.bars()
         assert caught.value.where["rule"] == "extra_installed"

@@ -54,7 +54,7 @@ def test_a_moment_of_its_own_takes_the_place_of_the_one_assumed(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "EmptyDataError"),
+        ("", "an empty file (0 bytes)"),
         ("symbol,ex_session,value\nA,2014-06-09,7\n", "no column kind"),
         (HEADER + "A,09.06.2014,split,7\n", "line 2: ex_session '09.06.2014'"),
         (HEADER + "A,2014-06-09,split,7\nA,2014-06-10,split,seven\n", "line 3: value 'seven'"),

@@ -16,6 +16,7 @@ from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.vendors.alpaca import AlpacaSource
 from tests.sources.contract import SourceContract
 from tests.sources.faults import VendorFaults
+from tests.sources.members import MemberContract
 from tests.sources.secrets import SECRET, refused
 from tests.sources.vendor import Answer, Request, Vendor, running
 
@@ -98,7 +99,8 @@ def source(vendor: Vendor) -> AlpacaSource:
     return AlpacaSource(scope, *keys, base_url=vendor.url, policy=vendor.policy)
 
 
-class TestAlpaca(SourceContract, VendorFaults):
+class TestAlpaca(SourceContract, VendorFaults, MemberContract):
+    kind = "alpaca"
     symbols = ("ABC", "XYZ")
     rows = 40
     known_bar = ("XYZ", "2017-11-06", 115.0, 116.0, 114.0, 115.5)  # a day after the clocks went back
@@ -107,6 +109,10 @@ class TestAlpaca(SourceContract, VendorFaults):
     @pytest.fixture
     def source(self, source: AlpacaSource) -> AlpacaSource:
         return source
+
+    @pytest.fixture
+    def stated(self, vendor: Vendor) -> dict[str, Any]:
+        return {"key_env": KEY, "secret_env": KEY_SECRET, "base_url": vendor.url}
 
     @pytest.fixture
     def impatient(self, source: AlpacaSource) -> AlpacaSource:

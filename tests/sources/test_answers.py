@@ -26,11 +26,20 @@ def rows(*moments: object) -> list[dict[str, Any]]:
         ("XNYS", "2021-07-01T03:59:00Z", "2021-06-30"),
         ("XNYS", 1_625_112_000_000, "2021-07-01"),
         ("24/7", 1_625_112_000_000, "2021-07-01"),
+        ("XNYS", "2021-07-01", "2021-07-01"),  # no midnight of UTC, which is the day before in New York
+        ("XTKS", "2021-07-01", "2021-07-01"),
     ],
 )
 def test_a_moment_belongs_to_the_day_on_the_calendars_clock(calendar, moment, day) -> None:
     timezone = Scope(calendar, (), date(2021, 1, 1)).timezone
     assert bar_table("v", "A", rows(moment), KEYS, timezone)["session"].tolist() == [pd.Timestamp(day)]
+
+
+@pytest.mark.parametrize("moment", ["2021-07-01T00:00:00", "2021-07-01 16:00", "20210701", "2021-07-32", "soon"])
+def test_a_time_without_an_offset_is_no_moment(moment) -> None:
+    with pytest.raises(SourceError, match="a moment that is none") as caught:
+        bar_table("v", "A", rows("2021-06-30", moment), KEYS, "America/New_York")
+    assert caught.value.where["value"] == repr(moment)
 
 
 @pytest.mark.parametrize("moments", [("2021-01-05T00:00Z", "2021-01-04T00:00Z"), (1_625_112_000_000,) * 2])

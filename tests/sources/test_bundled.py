@@ -6,9 +6,12 @@ import pytest
 
 from nn_assets.sources.bundled import BundledSource
 from tests.sources.contract import SourceContract
+from tests.sources.members import MemberContract
 
 
-class TestBundledSource(SourceContract):
+class TestBundledSource(SourceContract, MemberContract):
+    kind = "bundled"
+    delivers = ("bars",)
     symbols = ("NASDAQ", "SP500")
     rows = 10_062
     # The high of the technology bubble: NASDAQ Composite closed at 5048.62 on 2000-03-10.
@@ -17,3 +20,7 @@ class TestBundledSource(SourceContract):
     @pytest.fixture
     def source(self) -> BundledSource:
         return BundledSource()
+
+    @pytest.fixture
+    def stated(self) -> dict[str, str]:
+        return {}

@@ -14,6 +14,7 @@ from nn_assets.sources.answers import Scope
 from nn_assets.sources.vendors.ccxt import CcxtSource
 from tests.sources.contract import SourceContract
 from tests.sources.faults import VendorFaults
+from tests.sources.members import MemberContract
 from tests.sources.secrets import refused
 from tests.sources.vendor import Answer, Request, Vendor, running
 
@@ -101,7 +102,10 @@ def source(vendor: Vendor) -> CcxtSource:
     return CcxtSource(scope, "binanceusdm", vendor.url, vendor.policy, paced=False)
 
 
-class TestCcxt(SourceContract, VendorFaults):
+class TestCcxt(SourceContract, VendorFaults, MemberContract):
+    kind = "ccxt"
+    delivers = ("bars", "funding_rates")
+    market = {"calendar": "24/7", "history_starts": "2021-03-20"}  # noqa: RUF012
     symbols = (BTC, ETH)
     rows = 2 * 24
     known_bar = (ETH, "2021-03-28", 1508.0, 1509.0, 1507.0, 1508.5)
@@ -109,6 +113,10 @@ class TestCcxt(SourceContract, VendorFaults):
     @pytest.fixture
     def source(self, source: CcxtSource) -> CcxtSource:
         return source
+
+    @pytest.fixture
+    def stated(self, vendor: Vendor) -> dict[str, Any]:
+        return {"exchange": "binanceusdm", "base_url": vendor.url}
 
     @pytest.fixture
     def impatient(self, source: CcxtSource) -> CcxtSource:

@@ -13,7 +13,7 @@ from nn_assets.features.catalogue import compute_features, refuse_features_beyon
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import Panel
 from nn_assets.market.quality.history_rules import HISTORY_RULES
-from nn_assets.settings import Strategy, parse_strategy
+from nn_assets.operations.strategy_files import make_strategy, parse_strategy
 from nn_assets.sources.tables.files import FilesSource
 
 FIELDS = ["symbol", "session", "open", "high", "low", "close", "volume"]
@@ -86,8 +86,8 @@ def told(**changed: dict[str, object]) -> dict[str, object]:
 def test_settings_that_ask_more_of_closes_than_they_say_are_refused_with_what_to_write(section: str) -> None:
     asked = {"label": {"execution": "next_open"}}.get(section, {})
     with pytest.raises(ValueError, match=rf"source\.closes_only needs {section}\."):
-        Strategy.model_validate(told(**{section: asked}))
-    assert Strategy.model_validate(told()).closes_only
+        make_strategy(told(**{section: asked}))
+    assert make_strategy(told()).closes_only
 
 
 def test_a_file_of_closes_read_as_bars_is_refused_with_the_setting_that_takes_it(tmp_path: Path) -> None:

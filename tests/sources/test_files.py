@@ -15,6 +15,7 @@ from nn_assets.errors import SourceError
 from nn_assets.sources.spellings import symbol_from_name
 from nn_assets.sources.tables.files import FilesSource
 from tests.sources.contract import SourceContract
+from tests.sources.members import MemberContract
 
 LONG = """date,open,high,low,close,volume,Name
 2018-01-02,10,11,9,10.5,1000,ABC
@@ -39,10 +40,17 @@ class KeepsTheContract(SourceContract):
     known_bar = ("XYZ", "2018-01-03", 20.5, 22.0, 20.0, 21.5)
 
 
-class TestOneLongCsv(KeepsTheContract):
+class TestOneLongCsv(KeepsTheContract, MemberContract):
+    kind = "files"
+    delivers = ("bars", "known_at")
+
     @pytest.fixture
     def source(self, tmp_path) -> FilesSource:
         return written(tmp_path, LONG, "all.csv")
+
+    @pytest.fixture
+    def stated(self) -> dict[str, str]:
+        return {"path": "all.csv"}
 
 
 class TestAFolderOfOneCsvPerSymbolNewestFirst(KeepsTheContract):

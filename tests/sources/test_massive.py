@@ -16,6 +16,7 @@ from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.vendors.massive import MassiveSource
 from tests.sources.contract import SourceContract
 from tests.sources.faults import VendorFaults
+from tests.sources.members import MemberContract
 from tests.sources.secrets import SECRET, refused
 from tests.sources.vendor import Answer, Request, Vendor, running
 
@@ -103,7 +104,8 @@ def source(vendor: Vendor) -> MassiveSource:
     return MassiveSource(scope, EnvironmentKey(KEY), vendor.url, vendor.policy)
 
 
-class TestMassive(SourceContract, VendorFaults):
+class TestMassive(SourceContract, VendorFaults, MemberContract):
+    kind = "massive"
     symbols = ("ABC", "XYZ")
     rows = 40
     known_bar = ("XYZ", "2017-11-06", 115.0, 116.0, 114.0, 115.5)  # a day after the clocks went back
@@ -112,6 +114,10 @@ class TestMassive(SourceContract, VendorFaults):
     @pytest.fixture
     def source(self, source: MassiveSource) -> MassiveSource:
         return source
+
+    @pytest.fixture
+    def stated(self, vendor: Vendor) -> dict[str, Any]:
+        return {"key_env": KEY, "base_url": vendor.url}
 
     @pytest.fixture
     def impatient(self, source: MassiveSource) -> MassiveSource:

@@ -218,3 +218,22 @@ def test_an_archive_that_changes_while_it_is_read_is_refused(tmp_path: Path, mon
 
     monkeypatch.setattr(files, "read_archive", meanwhile)
     assert refused(bars_of, path).where["rule"] == "unchanged"
+
+
+@pytest.mark.parametrize("name", ["actions", "fills"])
+def test_a_parquet_file_in_place_of_a_csv_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "ADA.parquet"
+    pq.write_table(pa.table({"symbol": ["AAA"], "value": [1.0]}), path)
+    assert refused(READERS[name][0], path).where["rule"] == "readable"
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_after_a_cell_of_two_lines_a_row_is_named_by_the_line_that_an_editor_shows(tmp_path: Path, name: str) -> None:
+    read, text = READERS[name]
+    path = tmp_path / "ADA.csv"
+    header, row = text.splitlines()
+    path.write_text(f'{header},note\n{row}, "two\nlines"\n{row}\n')
+    assert refused(read, path).where["row"] == 4
+    path.write_text(f'{header},note\n{row}, "two\nlines"\n')
+    if name != "closes":  # there every column is a symbol's
+        read(path)

@@ -13,7 +13,8 @@ import pytest
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.series_intake import judge_series
 from nn_assets.settings import FileSeriesSettings
-from nn_assets.sources.tables.plain_tables import columns_named, read_plain
+from nn_assets.sources.tables.columns import columns_named
+from nn_assets.sources.tables.plain_tables import read_plain
 from nn_assets.sources.tables.series_files import read_series_file
 
 
@@ -221,3 +222,15 @@ def test_every_column_that_is_missing_is_told_at_once(tmp_path) -> None:
         columns_named(read_plain(tmp_path / "mood.csv"), [("date", "day"), ("mood",), ("value",)], tmp_path)
     assert refused.value.expected == "a column date or day; a column value"
     assert refused.value.remedy == "name the columns 'date' and 'value' in the header"
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_days_of_a_parquet_may_be_midnights_of_any_timezone(tmp_path, zone) -> None:
+    days = pd.DatetimeIndex(["2018-01-02", "2018-01-03"])
+    for name, written in (("plain", days), ("zoned", days.tz_localize(zone))):
+        pd.DataFrame({"date": written, "value": [1.0, 2.0]}).to_parquet(tmp_path / f"{name}.parquet")
+    plain, zoned = (
+        read_series_file(tmp_path, FileSeriesSettings(name="fear", path=f"{name}.parquet", lag_minutes=1), "XNYS")
+        for name in ("plain", "zoned")
+    )
+    assert plain["observed_at"].tolist() == zoned["observed_at"].tolist()

@@ -19,6 +19,7 @@ from nn_assets.sources.protocol import taken_outside
 from nn_assets.sources.sql import SqlSource
 from tests.postgres import Server
 from tests.sources.contract import SourceContract
+from tests.sources.members import MemberContract
 from tests.sources.secrets import SECRET, refused
 
 ADDRESS = "TEST_MARKET_DATABASE_URL"
@@ -61,10 +62,18 @@ def sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-class TestSqlite(KeepsTheContract):
+class TestSqlite(KeepsTheContract, MemberContract):
+    kind = "sql"
+    delivers = ("bars", "actions", "known_at")
+    market = {"history_starts": "2018-01-02"}  # noqa: RUF012
+
     @pytest.fixture
     def source(self, sqlite: Path) -> SqlSource:
         return asking()
+
+    @pytest.fixture
+    def stated(self) -> dict[str, str]:
+        return {"url_env": ADDRESS, "query": QUERY}
 
 
 @pytest.fixture(scope="module")

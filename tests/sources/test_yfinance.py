@@ -16,6 +16,7 @@ from nn_assets.sources.answers import Scope
 from nn_assets.sources.vendors.yfinance import YfinanceSource
 from tests.sources.contract import SourceContract
 from tests.sources.faults import VendorFaults
+from tests.sources.members import MemberContract
 from tests.sources.secrets import refused
 from tests.sources.vendor import Answer, Request, Vendor, running
 
@@ -120,7 +121,8 @@ def source(vendor: Vendor) -> YfinanceSource:
     return YfinanceSource(scope, vendor.url, vendor.policy)
 
 
-class TestYfinance(SourceContract, VendorFaults):
+class TestYfinance(SourceContract, VendorFaults, MemberContract):
+    kind = "yfinance"
     symbols = ("ABC", "XYZ")
     rows = 40
     known_bar = ("XYZ", "2017-10-23", 105.0, 106.0, 104.0, 105.5)  # before both splits
@@ -128,6 +130,10 @@ class TestYfinance(SourceContract, VendorFaults):
     @pytest.fixture
     def source(self, source: YfinanceSource) -> YfinanceSource:
         return source
+
+    @pytest.fixture
+    def stated(self, vendor: Vendor) -> dict[str, Any]:
+        return {"base_url": vendor.url}
 
     @pytest.fixture
     def impatient(self, source: YfinanceSource) -> YfinanceSource:

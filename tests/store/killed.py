@@ -29,7 +29,7 @@ from nn_assets.operations.asof import wrong_clock
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.stores import Stores
-from nn_assets.settings import Strategy
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.store.lake import files, segments
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
@@ -174,7 +174,7 @@ def intake(last: str) -> Callable[[Path, Countdown], None]:
 
     def write(folder: Path, countdown: Countdown) -> None:
         _watch_files(countdown)
-        strategy = Strategy.model_validate(
+        strategy = make_strategy(
             {
                 "name": "demo",
                 "source": {"kind": "simulator", "seed": 5},

@@ -45,11 +45,11 @@ from nn_assets.operations.intake.sources import source_of
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import first_outside, taken_outside
+from nn_assets.sources.registry import source_member
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.publication import Publication
 from nn_assets.versions import version_of
 
-_MAY_END = ("files", "sql")
 _CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:as_of")
 
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
@@ -222,7 +222,7 @@ def audit_bars(history: History) -> Audited:
 
 def _with_the_end_to_state(history: History, cleaned: Cleaned, report: GateReport) -> GateReport:
     """Let bars that are too old say which end of history lets them pass, where files or a database may simply end."""
-    if cleaned.bars.empty or history.strategy.source.kind not in _MAY_END:
+    if cleaned.bars.empty or not source_member(history.strategy.source.kind).may_end:
         return report
     seen = [cleaned.bars["session"].max(), *history.decision_moments.index[-1:]]
     last = max(seen if history.publication is None else [*seen, history.publication.last_session])

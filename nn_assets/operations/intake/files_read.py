@@ -21,7 +21,7 @@ from nn_assets.contracts import DELIVERED_BARS, empty
 from nn_assets.errors import PublicationError
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
-from nn_assets.settings.sources import SourceSettings
+from nn_assets.settings import SourceSection
 from nn_assets.sources.protocol import cut_to
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.files import file_sha256, read_record, write_record
@@ -50,7 +50,7 @@ class UnreadFiles:
 
     history: History
     source: FilesSource
-    settings: SourceSettings
+    settings: SourceSection
     table: str
     now: pd.Timestamp
     files: list[Path] = field(default_factory=list)
@@ -67,7 +67,7 @@ class UnreadFiles:
         history: History,
         source: FilesSource,
         now: pd.Timestamp,
-        settings: SourceSettings | None = None,
+        settings: SourceSection | None = None,
         table: str = RAW_BARS,
     ) -> UnreadFiles:
         """Compare the files there are with those on record.

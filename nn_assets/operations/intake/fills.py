@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import open_history
 from nn_assets.sources.days import NUMBER_REMEDY, days_written
 from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.columns import Words, refuse_first
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
@@ -76,7 +75,8 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
     SourceError, SchemaError
         As of :func:`import_fills`.
     """
-    delivered = _read(file, limits)
+    remedy = "check the path, and that the file is plain UTF-8 text"
+    delivered = read_texts(file, limits, remedy)  # tickers such as TRUE and NAN are texts
     found = delivered[~delivered.duplicated()]  # a row written twice is one fill
     missing = [name for name in _NEEDED if name not in found.columns]
     if missing or found.empty:
@@ -87,73 +87,50 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
             file=str(file),
         )
     frame = found.reindex(columns=[*_NEEDED, *_STATED]).assign(source="imported", known_at=now_utc())
-    frame["session"] = _days(frame["session"], calendar, file)
+    frame["session"] = _days(frame, calendar, file)
     for row, symbol in frame["symbol"].items():
         validate_symbol(symbol, file=str(file), row=int(str(row)))
     for name in ("fill_id", "symbol"):
-        _refuse(frame[name], frame[name].str.strip() == "", name, "a text", file)
-    _refuse_other_fill(frame["fill_id"], file)
+        _refuse(frame, frame[name].str.strip() == "", name, "a text", file)
+    _refuse_other_fill(frame, file)
     for name in ("quantity", "price", *_STATED):
-        frame[name] = _numbers(frame[name], name, file)
-    _refuse(found["quantity"], frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
+        frame[name] = _numbers(frame, name, file)
+    _refuse(found, frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
     checked: pd.DataFrame = validate(frame[list(FILLS.columns)], FILLS)
     return checked, len(delivered) - len(found)
 
 
-def _read(file: Path, limits: Limits) -> pd.DataFrame:
-    try:
-        # Tickers such as TRUE and NAN are texts.
-        return read_texts(file, limits)
-    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
-        raise SourceError(
-            expected="a readable CSV file of fills",
-            found=f"{type(error).__name__}: {error}",
-            remedy="check the path, and that the file is plain UTF-8 text",
-            file=str(file),
-        ) from error
-
-
-def _days(texts: pd.Series, calendar: str, file: Path) -> pd.Series:
-    days = days_written(texts)
+def _days(fills: pd.DataFrame, calendar: str, file: Path) -> pd.Series:
+    days = days_written(fills["session"])
     days = days.where(days.between("1990-01-01", "2035-12-31")).astype("datetime64[ns]")
     known = days.isin(sessions_between(calendar, "1990-01-01", "2035-12-31"))
-    _refuse(texts, days.isna(), "session", "a day of 1990 to 2035 as YYYY-MM-DD", file, "write the day year first")
+    _refuse(fills, days.isna(), "session", "a day of 1990 to 2035 as YYYY-MM-DD", file, "write the day year first")
     remedy = (
         "correct the day; a day on which the market traded belongs under extra_sessions in market.calendar_overrides"
     )
-    _refuse(texts, ~known, "session", f"a session of {calendar}", file, remedy)
+    _refuse(fills, ~known, "session", f"a session of {calendar}", file, remedy)
     return days
 
 
-def _numbers(texts: pd.Series, name: str, file: Path) -> pd.Series:
-    stated = texts.where(texts.notna() & (texts != ""))
+def _numbers(fills: pd.DataFrame, name: str, file: Path) -> pd.Series:
+    stated = fills[name].where(fills[name].notna() & (fills[name] != ""))
     numbers = pd.to_numeric(stated, errors="coerce").astype("float64")
     wrong = stated.notna() & ~(numbers.abs() < _LARGEST)
-    _refuse(texts, wrong, name, f"a number below {_LARGEST:g}", file, NUMBER_REMEDY)
+    _refuse(fills, wrong, name, f"a number below {_LARGEST:g}", file, NUMBER_REMEDY)
     return numbers
 
 
-def _refuse_other_fill(fill_id: pd.Series, file: Path) -> None:
+def _refuse_other_fill(fills: pd.DataFrame, file: Path) -> None:
     """Refuse a fill id of two rows that differ: which of them was filled, nobody can say."""
+    fill_id = fills["fill_id"]
     again = fill_id.duplicated()
     if again.any():
         first = fill_id.index[(fill_id == fill_id[again].iloc[0]).to_numpy()][0]
         remedy = "delete the row that is wrong, or give each fill an id of its own; add up partial fills of one id"
-        _refuse(
-            fill_id, again, "fill_id", f"one row a fill, and {fill_id[first]!r} stands in row {first}", file, remedy
-        )
+        _refuse(fills, again, "fill_id", f"one row a fill, and {fill_id[first]!r} stands in row {first}", file, remedy)
 
 
 def _refuse(
-    texts: pd.Series, wrong: pd.Series, column: str, expected: str, file: Path, remedy: str = "correct the cell"
+    fills: pd.DataFrame, wrong: pd.Series, column: str, expected: str, file: Path, remedy: str = "correct the cell"
 ) -> None:
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise SourceError(
-            expected=f"{expected} in column {column}",
-            found=repr(texts.iloc[row]),
-            remedy=remedy,
-            file=str(file),
-            row=int(texts.index[row]),
-            value=texts.iloc[row],
-        )
+    refuse_first(fills, wrong, column, file, Words(f"{expected} in column {{column}}", remedy), 0)

@@ -19,9 +19,8 @@ import pandas as pd
 from nn_assets.contracts import DELIVERED_SERIES, conform
 from nn_assets.operations.clock import as_of_session
 from nn_assets.settings import FundingSeriesSettings, Strategy
-from nn_assets.settings.sources import CcxtSettings
 from nn_assets.sources.answers import Scope, nothing_of, partial_answer
-from nn_assets.sources.vendors.ccxt import CcxtSource
+from nn_assets.sources.registry import FundingSource, source_member
 from nn_assets.store.lake.files import read_record, write_record
 
 __all__ = ["FundingRequest", "asked_before", "remember_asked"]
@@ -37,7 +36,7 @@ class FundingRequest:
     Parameters
     ----------
     settings : FundingSeriesSettings
-    source : CcxtSource
+    source : FundingSource
     newest : dict of str to Timestamp, UTC
         The last rate stored of each of the bars' symbols that has one.
     history_starts : Timestamp
@@ -47,7 +46,7 @@ class FundingRequest:
     """
 
     settings: FundingSeriesSettings
-    source: CcxtSource
+    source: FundingSource
     newest: dict[str, pd.Timestamp]
     history_starts: pd.Timestamp
     end: pd.Timestamp
@@ -60,8 +59,9 @@ class FundingRequest:
         market, end = strategy.market, as_of_session(strategy.market, last_session)
         scope = Scope(market.calendar, tuple(settings.symbols.values()), market.history_starts)
         exchange, base_url = _place(strategy, settings)
-        source = CcxtSource(scope, exchange, base_url, symbols_key="series.symbols", exchange_key="series.exchange")
-        request = cls(settings, source, {}, pd.Timestamp(market.history_starts), end)
+        funding = source_member(settings.asked_of).funding
+        assert funding is not None, "of a kind of series by that name"
+        request = cls(settings, funding(scope, exchange, base_url), {}, pd.Timestamp(market.history_starts), end)
         seen = stored[(stored["name"] == settings.name) & (stored["observed_at"] <= end)]
         for own, perpetual in settings.symbols.items():
             mine = seen[(seen["symbol"] == own) & (seen["source"] == request._told_as(perpetual))]
@@ -139,8 +139,9 @@ def _place(strategy: Strategy, settings: FundingSeriesSettings) -> tuple[str, st
     """The exchange that a series is asked from, and where."""
     if settings.exchange is not None:
         return settings.exchange, settings.base_url
-    assert isinstance(strategy.source, CcxtSettings), "settings demand it"
-    return strategy.source.exchange, settings.base_url or strategy.source.base_url
+    own = strategy.source.funding_exchange
+    assert own is not None, "settings demand it"
+    return own[0], settings.base_url or own[1]
 
 
 def asked_before(folder: Path, strategy: Strategy, settings: FundingSeriesSettings) -> bool:

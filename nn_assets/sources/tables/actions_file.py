@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +22,6 @@ _KINDS = ("split", "dividend", "delisting")
 _MOST_ROWS = 10  # told in one error
 # What 64 bits of nanoseconds hold.
 _FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
-_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, csv.Error)
 
 
 class ActionsFile:
@@ -72,10 +69,7 @@ class ActionsFile:
         return leaving_out(told, actions_left(table[~chosen]), last)
 
     def _read(self) -> pd.DataFrame:
-        try:
-            table = read_texts(self.path, self.limits)
-        except _UNREADABLE as error:
-            raise self._refusal(f"{type(error).__name__}: {error}", "check source.actions_path and the file") from error
+        table = read_texts(self.path, self.limits, "check source.actions_path and the file")
         missing = [name for name in _COLUMNS if name not in table.columns]
         if missing:
             raise self._refusal(f"no column {', '.join(missing)}", "name the columns in the file's first line")
@@ -92,21 +86,22 @@ class ActionsFile:
             raise self._refusal(found, "correct the rows named")
         return actions.assign(**{name: column.dt.as_unit("ns") for name, column in moments.items()})
 
-    def _refuse_rows(self, faults: list[tuple[_Fault, pd.Series]]) -> None:
+    def _refuse_rows(self, faults: list[_Fault]) -> None:
         """Refuse the file with every fault of its first lines that have one."""
-        at_fault = np.logical_or.reduce([wrong.to_numpy() for _, wrong in faults])
+        at_fault = np.logical_or.reduce([fault.wrong.to_numpy() for fault in faults])
         if not at_fault.any():
             return
-        places, lines = np.flatnonzero(at_fault), faults[0][1].index
-        told = [[(fault, wrong) for fault, wrong in faults if wrong.iloc[place]] for place in places[:_MOST_ROWS]]
+        places, lines = np.flatnonzero(at_fault), faults[0].wrong.index
+        told = [[fault for fault in faults if fault.wrong.iloc[place]] for place in places[:_MOST_ROWS]]
         by_line = [
-            f"line {lines[int(place)]}: {', '.join(fault.says.iloc[place] for fault, _ in said)}"
+            f"line {lines[int(place)]}: {', '.join(fault.says.iloc[place] for fault in said)}"
             for place, said in zip(places, told, strict=False)
         ]
         more = [f"and {len(places) - _MOST_ROWS} lines more"] if len(places) > _MOST_ROWS else []
-        kinds = dict.fromkeys((fault.rule, fault.remedy) for said in told for fault, _ in said)
-        rules = dict.fromkeys(rule for rule, _ in kinds)
-        remedies = dict.fromkeys(remedy for _, remedy in kinds)
+        broken = [fault for said in told for fault in said]
+        rules, remedies = (
+            dict.fromkeys(each) for each in zip(*((one.rule, one.remedy) for one in broken), strict=True)
+        )
         raise self._refusal(
             "; ".join([*by_line, *more]), "; ".join(remedies), row=lines[places[0]], rule=" ".join(rules)
         )
@@ -123,69 +118,53 @@ class ActionsFile:
 
 @dataclass(frozen=True)
 class _Fault:
-    """A rule that a row of the file may break, what each row then is told to say, and what to do about it."""
+    """A rule that rows of the file may break, which do, what each of them is told to say, and what to do about it."""
 
     rule: str
+    wrong: pd.Series
     says: pd.Series
     remedy: str
 
 
-def _faults(
-    table: pd.DataFrame, days: pd.Series, values: pd.Series, moments: pd.Series | None
-) -> list[tuple[_Fault, pd.Series]]:
+def _faults(table: pd.DataFrame, days: pd.Series, values: pd.Series, moments: pd.Series | None) -> list[_Fault]:
     """Every rule, and which rows break it."""
-
-    def quoted(column: str) -> pd.Series:
-        return column + " " + table[column].map(lambda text: repr(text[:80]))
-
+    quoted = {name: name + " " + table[name].map(lambda text: repr(text[:80])) for name in _said(table)}
     key = [table["symbol"], days, table["kind"]]
     first = pd.Series(table.index, index=table.index).groupby([*key], dropna=False).transform("min")
     once = ~_equal(table)
     again = pd.concat(key, axis=1)[once].duplicated().reindex(table.index, fill_value=False) & days.notna()
+    no_symbol = ~table["symbol"].map(_is_symbol).astype(bool)
     no_number = values.isna() & (table["value"].str.strip() != "")
+    no_size = (values < 0.0) | ((values == 0.0) & (table["kind"] != "delisting")) | np.isinf(values)
+    day = "write dates as YYYY-MM-DD, of the years 1700 to 2261"
+    number = f"{NUMBER_REMEDY}; or nothing, to withdraw the action"
+    size = "write what is above zero (of a delisting, 0 too), or nothing to withdraw the action"
+    twice = "the action of line " + first.astype("str") + " again"
+    one_row = "write one row an action, dividends of one day added up"
     found = [
-        (
-            _Fault("legal_symbol", quoted("symbol"), "write the ticker alone"),
-            ~table["symbol"].map(_is_symbol).astype(bool),
-        ),
-        (
-            _Fault("dates_are_days", quoted("ex_session"), "write dates as YYYY-MM-DD, of the years 1700 to 2261"),
-            days.isna(),
-        ),
-        (_Fault("known_kind", quoted("kind"), "write split, dividend or delisting"), ~table["kind"].isin(_KINDS)),
-        (
-            _Fault("numbers_are_numbers", quoted("value"), f"{NUMBER_REMEDY}; or nothing, to withdraw the action"),
-            no_number,
-        ),
-        (
-            _Fault(
-                "possible_value",
-                quoted("value"),
-                "write what is above zero (of a delisting, 0 too), or nothing to withdraw the action",
-            ),
-            (values < 0.0) | ((values == 0.0) & (table["kind"] != "delisting")) | np.isinf(values),
-        ),
-        (
-            _Fault(
-                "one_row_an_action",
-                "the action of line " + first.astype("str") + " again",
-                "write one row an action, dividends of one day added up",
-            ),
-            again,
-        ),
+        _Fault("legal_symbol", no_symbol, quoted["symbol"], "write the ticker alone"),
+        _Fault("dates_are_days", days.isna(), quoted["ex_session"], day),
+        _Fault("known_kind", ~table["kind"].isin(_KINDS), quoted["kind"], "write split, dividend or delisting"),
+        _Fault("numbers_are_numbers", no_number, quoted["value"], number),
+        _Fault("possible_value", no_size, quoted["value"], size),
+        _Fault("one_row_an_action", again, twice, one_row),
     ]
     if moments is None:
         return found
-    written = quoted("known_at")
+    written = quoted["known_at"]
     beyond = (moments > _LAST) | (moments < _FIRST)
     no_moment = (moments.isna() & (table["known_at"].str.strip() != "")) | beyond
-    remedy = "write a moment as 2014-06-06T20:30:00Z, or nothing"
-    by_day = _Fault(KNOWN_AT_RULE, written + ", a day without a time", f"{remedy}, or leave the column out")
+    a_day = without_a_time(table["known_at"], moments) & ~no_moment
+    moment = "write a moment as 2014-06-06T20:30:00Z, or nothing"
     return [
         *found,
-        (_Fault("moments_are_moments", written, remedy), no_moment),
-        (by_day, without_a_time(table["known_at"], moments) & ~no_moment),
+        _Fault("moments_are_moments", no_moment, written, moment),
+        _Fault(KNOWN_AT_RULE, a_day, written + ", a day without a time", f"{moment}, or leave the column out"),
     ]
+
+
+def _said(table: pd.DataFrame) -> list[str]:
+    return [name for name in (*_COLUMNS, "known_at") if name in table.columns]
 
 
 def _equal(table: pd.DataFrame) -> pd.Series:
@@ -193,8 +172,7 @@ def _equal(table: pd.DataFrame) -> pd.Series:
 
     Two dividends may have been paid, so that they are no more equal than two sums of money.
     """
-    said = [name for name in (*_COLUMNS, "known_at") if name in table.columns]
-    return table[said].apply(lambda column: column.str.strip()).duplicated() & (table["kind"] == "split")
+    return table[_said(table)].apply(lambda column: column.str.strip()).duplicated() & (table["kind"] == "split")
 
 
 def _is_symbol(text: str) -> bool:

@@ -91,7 +91,7 @@ def read_archive(
                 raise
     if not found and foreign and not without_rows:
         raise foreign[0]
-    return pd.concat(found, ignore_index=True) if found else None
+    return pd.concat(found) if found else None
 
 
 def _read_member(path: Path, name: str, content: bytes, read: Callable[[Path, str], pd.DataFrame]) -> pd.DataFrame:
@@ -107,8 +107,7 @@ def _read_member(path: Path, name: str, content: bytes, read: Callable[[Path, st
         except SourceError as error:
             raise _placed(error, str(_place(path, name))) from error
     if seams:
-        said = [column for column in table.columns if column != "line"]
-        table = table.drop_duplicates(said).reset_index(drop=True)
+        table = table.drop_duplicates()
     return table
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.errors import SourceError
+from nn_assets.sources.tables.columns import column_named, columns_named, numbers_of
 from nn_assets.sources.tables.limits import Limits
-from nn_assets.sources.tables.plain_tables import column_named, columns_named, numbers_of, read_plain
-from nn_assets.sources.tables.tables import LINE
+from nn_assets.sources.tables.plain_tables import read_plain
 
 __all__ = ["read_closes"]
 
@@ -27,7 +27,7 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As :func:`~nn_assets.sources.tables.tables.read_csv` gives it. A file with a column close is of the symbols of
+        The columns of a bar, indexed by line. A file with a column close is of the symbols of
         its column symbol, or of its name; any other holds a column of closes for each symbol, named by the header,
         beside the column of dates, the first where none is called so. There an empty cell is no bar.
 
@@ -63,7 +63,7 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
     limits.check_rows(len(table) * len(columns), path)
     parts = []
     for header in columns:
-        part = pd.DataFrame({LINE: table.index.astype(np.int64), "session": table[dates]}, index=table.index)
+        part = pd.DataFrame({"session": table[dates]})
         part["close"] = numbers_of(table, header, path)
         if known is not None:
             part["known_at"] = table[known]
@@ -72,5 +72,5 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
         elif symbol is not None:
             part["symbol"] = table[symbol].astype("str").str.strip()
         parts.append(part)
-    found = pd.concat(parts, ignore_index=True)
+    found = pd.concat(parts)
     return found.assign(open=found["close"], high=found["close"], low=found["close"], volume=np.nan)

@@ -8,25 +8,88 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pydantic import model_validator
 
 from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.errors import SourceError
-from nn_assets.sources.days import days_written, known_at_fault, moments_written, without_a_time
+from nn_assets.settings.section import NeverCounts, WhenSet
+from nn_assets.settings.sources import Count, NamesFile, SourceSection
+from nn_assets.sources.days import NUMBER_REMEDY, known_at_fault
 from nn_assets.sources.protocol import checked_selection, validate_symbol
-from nn_assets.sources.spellings import day_of_name, quoted, symbol_from_name
+from nn_assets.sources.registry import SourceContext, SourceMember
+from nn_assets.sources.spellings import day_of_name, map_columns, normalised, symbol_from_name
 from nn_assets.sources.tables.archives import ARCHIVES, read_archive
 from nn_assets.sources.tables.closes import read_closes
+from nn_assets.sources.tables.columns import Words, days_of, moments_of, numbers_written, refuse_first
 from nn_assets.sources.tables.limits import Limits
-from nn_assets.sources.tables.tables import LINE, read_csv, read_parquet, unreadable
+from nn_assets.sources.tables.plain_tables import files_of, not_empty, read_columns
 from nn_assets.sources.tables.unchanged import unchanged
 
-__all__ = ["FilesSource"]
+__all__ = ["SOURCE", "FilesSettings", "FilesSource"]
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 _MOST_FAULTS = 10
+_NUMBERS = ("open", "high", "low", "close", "volume")
+_NUMBER = Words("a number in {column}", f"{NUMBER_REMEDY}; or leave the cell empty", "numbers_are_numbers", "text ")
+_DAY = Words(
+    "a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset, or the epoch of a "
+    "midnight of UTC",
+    "write dates year first; name a file of intraday bars under intraday, not under source",
+    "dates_are_days",
+)
+_MOMENT = Words(
+    "a moment, such as 2018-01-31T21:30:00Z; UTC where no offset is given",
+    "write moments year first, from 1677 to 2262, or leave the cell empty",
+    "moments_are_moments",
+)
+_HEADER = Words(
+    "one header, on the first line, and none among the rows, as where files are set one behind the other",
+    "delete the line, or deliver the parts as files of their own",
+    "one_header",
+)
+
+
+class FilesSettings(SourceSection):
+    """A file, or a folder of files; a relative ``path`` starts from the strategy's folder.
+
+    ``member`` is the table within an archive. ``known_at_from: file_name`` says that a file's bars became
+    known at the close of the day in its name (a folder of daily drops), and not each at its own session's close.
+    ``closes_only``: the files hold closes alone, a column close or a column a symbol; open, high and low are then the
+    close, volume is unknown, and nothing may read them.
+    The limits are what is read at most; a delivery beyond one is refused, never cut: ``max_columns`` and
+    ``max_megabytes`` (unpacked, for a packed file) hold for each file, ``max_rows`` for all.
+    """
+
+    kind: Literal["files"] = "files"
+    path: NamesFile[str | None] = None
+    member: str | None = None
+    closes_only: WhenSet[bool] = False
+    known_at_from: Literal["close", "file_name"] = "close"
+    max_rows: NeverCounts[Count] = 20_000_000
+    max_columns: NeverCounts[Count] = 1000
+    max_megabytes: NeverCounts[Count] = 2048
+
+    @model_validator(mode="after")
+    def _needs_a_path(self) -> FilesSettings:
+        if not self.path:
+            raise ValueError("source.kind 'files' needs source.path, a file or a folder")
+        return self
+
+    @property
+    def closes_alone(self) -> bool:
+        """Whether a bar is its close alone."""
+        return self.closes_only
+
+    @property
+    def file_limits(self) -> tuple[int, int, int]:
+        """Rows, columns and megabytes that are read at most."""
+        return self.max_rows, self.max_columns, self.max_megabytes
 
 
 class FilesSource:
@@ -126,31 +189,7 @@ class FilesSource:
         SourceError
             There is none, or one that is no plain file.
         """
-        try:
-            found = self._there()
-        except OSError as error:
-            raise unreadable(self.path, "a file or folder", error) from error
-        if not found or not _is_table(found[0]):
-            raise SourceError(
-                expected=f"a {', '.join((*_CSV, *_PARQUET, *ARCHIVES))} file, or a folder of such files",
-                found="nothing there" if not self.path.exists() else "none",
-                remedy="correct source.path in the strategy file",
-                file=str(self.path),
-                rule="files_there",
-            )
-        return found
-
-    def _there(self) -> list[Path]:
-        if self.path.is_file():
-            return [self.path]
-        if not self.path.is_dir():
-            return []
-        entries = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
-        found = sorted(entry for entry in entries if _is_table(entry) and not entry.is_dir())
-        for entry in found:
-            if not entry.is_file():
-                raise unreadable(entry, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
-        return found
+        return files_of(self.path, "source.path", (*_CSV, *_PARQUET, *ARCHIVES))
 
     def source_of(self, file: Path) -> str:
         """What the bars of a file name as their ``source``."""
@@ -188,30 +227,91 @@ class FilesSource:
                 table = self._table(file, file.name)
         if table is None:
             return None
-        _check_symbols(table, file)
+        for line, symbol in table["symbol"].drop_duplicates().items():
+            validate_symbol(symbol, file=str(file), row=int(str(line)))
         if "volume" not in table.columns:
             table["volume"] = float("nan")
-        table["session"] = _sessions(table, file)
-        bars = conform(table.assign(source=self.source_of(file)), DELIVERED_BARS)
+        told = table.assign(session=days_of(table, "session", file, words=_DAY), source=self.source_of(file))
         known_at = self._known_at(table, file)
+        bars = conform(told, DELIVERED_BARS).reset_index(drop=True)
+        if isinstance(known_at, pd.Series):
+            known_at = known_at.reset_index(drop=True)
         return bars if known_at is None else bars.assign(known_at=known_at)
 
     def _table(self, file: Path, name: str) -> pd.DataFrame:
         """Rows of a file that holds one table; without a column of symbols they are of its name."""
-        if self.closes_only:
-            table = read_closes(file, self.limits)
-        else:
-            read = read_parquet if file.name.lower().endswith(_PARQUET) else read_csv
-            table = read(file, needs_volume=self.requires_volume, limits=self.limits)
+        table = read_closes(file, self.limits) if self.closes_only else self._bar_table(file)
         if "symbol" not in table.columns:
             table["symbol"] = validate_symbol(symbol_from_name(Path(name)), file=str(file))
         return table
 
+    def _bar_table(self, file: Path) -> pd.DataFrame:
+        """A bar's columns of a file, numbers as numbers, the session and known_at as they are written."""
+        is_parquet = file.name.lower().endswith(_PARQUET)
+        columns: dict[str, str] = {}
+
+        def choose(headers: list[str], schema: pa.Schema | None) -> dict[str, str]:
+            columns.update(map_columns(headers, str(file), needs_volume=self.requires_volume))
+            if schema is not None:
+                _refuse_types(schema, columns, file)
+            return columns
+
+        table = read_columns(file, choose, self.limits, _NUMBERS)
+        if not is_parquet:
+            said = [field for field in columns if field != "symbol"]
+            table = not_empty(table[~table[said].isin(["", np.nan]).all(axis=1)], file)
+        elif "symbol" in columns:
+            table["symbol"] = table["symbol"].astype("str").fillna("")
+        return _with_numbers(table, columns, file)
+
     def _known_at(self, table: pd.DataFrame, file: Path) -> pd.Series | pd.Timestamp | None:
         if "known_at" in table.columns:
-            return _moments(table, file)
+            return moments_of(table, "known_at", file, nullable=True, known_at=True, words=_MOMENT)
         day = None if self.known_on is None else day_of_name(file)
         return None if day is None or self.known_on is None else self.known_on(day)
+
+
+def _with_numbers(table: pd.DataFrame, columns: dict[str, str], file: Path) -> pd.DataFrame:
+    """Texts of a bar's numbers to numbers; of the cells that are none the first is named, and how many there are."""
+    numeric = [field for field in columns if field in _NUMBERS]
+    values = {field: numbers_written(table[field]) for field in numeric}
+    wrong = pd.DataFrame({field: is_wrong for field, (_, is_wrong) in values.items()}, index=table.index)
+    if wrong.to_numpy().any():
+        _refuse_second_header(table, columns, file)
+        place = int(wrong.any(axis=1).to_numpy().argmax())
+        field = numeric[int(wrong.iloc[place].to_numpy().argmax())]
+        symbol = table.iloc[place].get("symbol", symbol_from_name(file))
+        session, count = str(table["session"].iloc[place])[:80], int(wrong.to_numpy().sum())
+        refuse_first(table, wrong[field], field, file, _NUMBER, count, symbol=symbol, session=session)
+    return table.assign(**{field: numbers for field, (numbers, _) in values.items()})
+
+
+def _refuse_second_header(table: pd.DataFrame, columns: dict[str, str], file: Path) -> None:
+    header = normalised(columns["session"])
+    repeats = table["session"].astype("str").str.lower().str.strip().map(normalised) == header
+    refuse_first(table, repeats, "session", file, _HEADER)
+
+
+def _refuse_types(schema: pa.Schema, columns: dict[str, str], path: Path) -> None:
+    """Refuse columns of flags, bytes, lists or records; days but for the session, times but for it and known_at."""
+    kinds = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null]
+    kinds += [pa.types.is_string, pa.types.is_large_string]
+    for field, header in columns.items():
+        type_ = schema.field(header).type
+        plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+        days = field == "session" and pa.types.is_date(plain)
+        times = field in ("session", "known_at") and pa.types.is_timestamp(plain)
+        if field == "known_at" and pa.types.is_date(plain):
+            raise SourceError(**known_at_fault(header, f"a column of type {type_}"), file=str(path))
+        if not days and not times and not any(is_kind(plain) for is_kind in kinds):
+            raise SourceError(
+                expected=f"{'days' if field == 'session' else 'numbers' if field in _NUMBERS else 'texts'} in {field}",
+                found=f"a column of type {str(type_)[:80]}",
+                remedy="write the column as numbers or text",
+                file=str(path),
+                rule="types_fit",
+                column=field,
+            )
 
 
 def _together(faults: list[SourceError]) -> SourceError:
@@ -234,64 +334,23 @@ def _row_told(error: SourceError) -> str:
     return "".join(told)
 
 
-def _is_table(path: Path) -> bool:
-    return path.name.lower().endswith((*_CSV, *_PARQUET, *ARCHIVES))
-
-
-def _check_symbols(table: pd.DataFrame, file: Path) -> None:
-    first_lines = table.drop_duplicates("symbol")
-    for symbol, line in zip(first_lines["symbol"], first_lines[LINE], strict=True):
-        validate_symbol(symbol, file=str(file), row=int(line))
-
-
-def _sessions(table: pd.DataFrame, file: Path) -> pd.Series:
-    """Days of a column of dates or epochs, as tz-naive midnights; the wall date where an offset is given."""
-    days = days_written(table["session"])
-    _refuse_first(table, days.isna(), file)
-    return days
-
-
-def _moments(table: pd.DataFrame, file: Path) -> pd.Series:
-    """Moments of a column ``known_at``: UTC, or with an offset; NaT where a cell is empty."""
-    written = table["known_at"]
-    if not pd.api.types.is_datetime64_any_dtype(written) and not pd.api.types.is_numeric_dtype(written):
-        written = written.astype("str").fillna("").str.strip().replace("", None)
-    moments = moments_written(written)
-    wrong = moments.isna() & written.notna()
-    if wrong.any():
-        row = table[wrong].iloc[0]
-        raise SourceError(
-            expected="a moment, such as 2018-01-31T21:30:00Z; UTC where no offset is given",
-            found=f"{str(row['known_at'])!r}, first of {int(wrong.sum())}",
-            remedy="write moments year first, from 1677 to 2262, or leave the cell empty",
-            file=str(file),
-            row=int(row[LINE]),
-            symbol=row["symbol"],
-            rule="moments_are_moments",
-            column="known_at",
-            value=repr(str(row["known_at"])),
-        )
-    days = without_a_time(written, moments)
-    if days.any():
-        row = table[days].iloc[0]
-        fault = known_at_fault("known_at", row["known_at"], int(days.sum()))
-        raise SourceError(**fault, file=str(file), row=int(row[LINE]), symbol=row["symbol"])
-    return moments.dt.as_unit("ns")
-
-
-def _refuse_first(table: pd.DataFrame, wrong: pd.Series, file: Path) -> None:
-    if not wrong.any():
-        return
-    row = table[wrong].iloc[0]
-    raise SourceError(
-        expected="a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset, or the "
-        "epoch of a midnight of UTC",
-        found=f"{quoted(row['session'])}, first of {int(wrong.sum())}",
-        remedy="write dates year first; name a file of intraday bars under intraday, not under source",
-        file=str(file),
-        row=int(row[LINE]),
-        symbol=row["symbol"],
-        rule="dates_are_days",
-        column="session",
-        value=quoted(row["session"]),
+def _build(settings: FilesSettings, context: SourceContext) -> FilesSource:
+    assert settings.path is not None, "settings demand it"
+    return FilesSource(
+        context.folder / settings.path,
+        requires_volume=context.requires_volume,
+        member=settings.member,
+        known_on=context.known_on if settings.known_at_from == "file_name" else None,
+        closes_only=settings.closes_only,
+        limits=Limits.of(settings),
     )
+
+
+SOURCE = SourceMember(
+    kind="files",
+    settings=FilesSettings,
+    build=_build,
+    label="Bars from files",
+    delivers=("bars", "known_at"),
+    may_end=True,
+)

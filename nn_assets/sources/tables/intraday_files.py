@@ -11,23 +11,14 @@ import pandas as pd
 from nn_assets.contracts import QUOTES
 from nn_assets.errors import SourceError
 from nn_assets.settings import IntradaySettings
-from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.columns import column_named, columns_named, moments_of, numbers_of, symbols_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import (
-    column_named,
-    columns_named,
-    files_named,
-    moments_of,
-    numbers_of,
-    read_plain,
-    symbol_of_file,
-)
+from nn_assets.sources.tables.plain_tables import files_named, read_plain, symbol_of_file
 
 __all__ = ["read_intraday_files"]
 
 _TIMES = ("bar_at", "date", "datetime", "timestamp", "time", "open_time")
 _PRICES = ("open", "high", "low", "close")
-_SYMBOLS = ("symbol", "ticker")
 _SIDES = ("bid", "ask")
 _KEY = ["symbol", "bar_at"]
 
@@ -66,8 +57,9 @@ def read_intraday_files(folder: Path, settings: IntradaySettings, limits: Limits
 def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFrame:
     table = read_plain(file, limits)
     times, *prices = columns_named(table, [_TIMES, *((name,) for name in _PRICES)], file)
+    symbols = symbols_of(table, file)
     told: dict[str, object] = {
-        "symbol": _symbols(table, file, settings),
+        "symbol": symbol_of_file(file, settings.named) if symbols is None else symbols,
         "bar_at": moments_of(table, times, file),
     }
     told |= {name: numbers_of(table, column, file) for name, column in zip(_PRICES, prices, strict=True)}
@@ -78,16 +70,6 @@ def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFram
     _refuse_finer(bars, file, settings)
     side = next((side for side in _SIDES if side in re.split(r"[-_.]", file.name.lower())), None)
     return bars if side is None else bars.assign(side=side)
-
-
-def _symbols(table: pd.DataFrame, file: Path, settings: IntradaySettings) -> pd.Series | str:
-    column = column_named(table, _SYMBOLS)
-    if column is None:
-        return symbol_of_file(file, settings.named)
-    symbols = table[column].astype("str").str.strip()
-    for symbol in symbols.unique():
-        validate_symbol(symbol, file=str(file))
-    return symbols
 
 
 def _refuse_finer(bars: pd.DataFrame, file: Path, settings: IntradaySettings) -> None:

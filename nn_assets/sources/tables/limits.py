@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nn_assets.errors import SourceError
-from nn_assets.settings.sources import FilesSettings, SourceSettings
+from nn_assets.settings.sources import SourceSection
 
 __all__ = ["USUAL_LIMITS", "Limits"]
 
@@ -33,11 +33,10 @@ class Limits:
     adjustable: bool = True
 
     @classmethod
-    def of(cls, source: SourceSettings) -> Limits:
+    def of(cls, source: SourceSection) -> Limits:
         """What is read at most of every file of a strategy: as its source of files says, else the usual limits."""
-        if isinstance(source, FilesSettings):
-            return cls(source.max_rows, source.max_columns, source.max_megabytes)
-        return cls(adjustable=False)
+        limits = source.file_limits
+        return cls(adjustable=False) if limits is None else cls(*limits)
 
     def check_rows(self, found: int, path: Path, *, at_least: bool = False) -> None:
         """Refuse more rows than the limit; ``at_least`` says that counting stopped there."""
@@ -96,8 +95,13 @@ class Limits:
             pieces.append(piece)
         return pa.Table.from_batches(pieces) if pieces else file.read(columns=columns)
 
-    def check_text(self, path: Path) -> None:
+    def check_text(self, path: Path) -> bool:
         """Refuse a text file that is too large, unpacked, or holds zero bytes, without keeping any of it.
+
+        Returns
+        -------
+        bool
+            Whether it holds a quotation mark.
 
         Raises
         ------
@@ -110,13 +114,15 @@ class Limits:
         """
         self.check_bytes(path.stat().st_size, path)
         packed = path.suffix.lower() == ".gz"
-        size = 0
+        size, quotes = 0, False
         with gzip.open(path, "rb") if packed else path.open("rb") as stream:
             while block := stream.read(_MEGABYTE):
                 size += len(block)
                 self.check_bytes(size, path, at_least=True)
                 if b"\0" in block:
                     raise ValueError(f"a zero byte after {size - len(block) + block.index(0)} bytes")
+                quotes = quotes or b'"' in block
+        return quotes
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.settings import UniverseSettings
-from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.columns import column_named, columns_named, days_of, moments_of, symbols_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import column_named, columns_named, days_of, files_of, moments_of, read_plain
+from nn_assets.sources.tables.plain_tables import files_of, read_plain
 
 __all__ = ["read_membership_file"]
 
@@ -54,16 +54,13 @@ def read_membership_file(folder: Path, settings: UniverseSettings, limits: Limit
 
 def _read(file: Path, settings: UniverseSettings, limits: Limits) -> pd.DataFrame:
     table = read_plain(file, limits)
-    symbol, starts, ends = columns_named(table, [_SYMBOL, _FROM, _TO], file)
+    _, starts, ends = columns_named(table, [_SYMBOL, _FROM, _TO], file)
     known = column_named(table, _KNOWN)
-    symbols = table[symbol].astype("str").str.strip()
-    for place, each in symbols.items():
-        validate_symbol(each, file=str(file), row=int(str(place)))
     nothing = pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns, UTC]")
     return pd.DataFrame(
         {
             "universe": settings.name,
-            "symbol": symbols,
+            "symbol": symbols_of(table, file),
             "member_from": days_of(table, starts, file),
             "member_to": days_of(table, ends, file, nullable=True, far_is_none=True),
             "source": _source_of(file),

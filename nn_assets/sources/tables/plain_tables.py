@@ -1,7 +1,6 @@
-"""Files of any table read as they are (CSV, Parquet, Feather), and columns of them made moments, days or numbers.
+"""Files of any table read as they are: CSV, Parquet, Feather. One that cannot be read is an error that names the place.
 
-For data that are no daily bars. A file that cannot be read, and the first value that is none of its
-kind, are errors that name the place.
+What columns hold is read by ``columns.py``.
 """
 
 from __future__ import annotations
@@ -11,71 +10,71 @@ import gzip
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import feather
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.days import (
-    NUMBER_REMEDY,
-    beyond_nanoseconds,
-    days_written,
-    known_at_fault,
-    moments_written,
-    without_a_time,
-)
 from nn_assets.sources.protocol import validate_symbol
-from nn_assets.sources.spellings import UNEQUAL_REMEDY, listed_columns, normalised, quoted, separator_of
+from nn_assets.sources.spellings import UNEQUAL_REMEDY, quoted, separator_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.unchanged import unchanged
 
 __all__ = [
     "TABLE_ENDINGS",
-    "column_named",
-    "columns_named",
-    "days_of",
+    "Choice",
     "files_named",
     "files_of",
-    "moments_of",
-    "numbers_of",
+    "not_empty",
+    "read_columns",
     "read_plain",
     "read_texts",
     "symbol_of_file",
+    "unreadable",
 ]
 
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq", ".feather")
+Choice = Callable[[list[str], pa.Schema | None], dict[str, str]]
+_AGAIN = "deliver the file again, or move it out of the folder"
+_ARROW = (".parquet", ".pq", ".feather")
 _ARROW_FILE = b"ARROW1"
-_NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
-_FAR = r"^(?:22[6-9]|2[3-9][0-9]|[3-9][0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}"  # a day after those that nanoseconds hold
-_MOMENT = "a moment, such as 2018-01-31 21:15:00+00:00"
+_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, csv.Error, pa.ArrowException)
+_MISSING = ["", "na", "NA", "n/a", "N/A", "nan", "NaN", "null", "NULL", "None", "none", "-"]
 
 
-def files_of(path: Path, key: str) -> list[Path]:
+def files_of(path: Path, key: str, endings: tuple[str, ...] = TABLE_ENDINGS) -> list[Path]:
     """The file itself, or a folder's tables in the order of their names.
 
     Raises
     ------
     SourceError
-        There is none; ``key`` is the setting that names it.
+        There is none, or one that is no plain file; ``key`` is the setting that names it.
     """
-    if path.is_dir():
-        inside = [entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")]
-        found = sorted(entry for entry in inside if entry.name.lower().endswith(TABLE_ENDINGS))
-    else:
-        found = [path] if path.is_file() and path.name.lower().endswith(TABLE_ENDINGS) else []
-    if not found:
+    try:
+        there = [entry for entry in path.iterdir() if not entry.name.startswith(".")] if path.is_dir() else [path]
+        found = sorted(each for each in there if each.name.lower().endswith(endings) and not each.is_dir())
+        none_at_all = not found or not path.exists()
+    except OSError as error:
+        raise unreadable(path, "a file or folder", error) from error
+    if none_at_all:
         raise SourceError(
-            expected=f"a {', '.join(TABLE_ENDINGS)} file, or a folder of such files",
+            expected=f"a {', '.join(endings)} file, or a folder of such files",
             found="none" if path.exists() else "nothing there",
             remedy=f"correct {key} in the strategy file",
             file=str(path),
             rule="files_there",
         )
+    for each in found:
+        if not each.is_file():
+            raise unreadable(each, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
     return found
 
 
@@ -117,45 +116,89 @@ def read_plain(path: Path, limits: Limits = USUAL_LIMITS) -> pd.DataFrame:
         It cannot be read, changed meanwhile, has two columns of one name, lines of unequal length, no rows, or more
         than the limits.
     """
-    name = path.name.lower()
+    return read_columns(path, partial(_every_column, path), limits)
+
+
+def read_texts(path: Path, limits: Limits = USUAL_LIMITS, remedy: str = _AGAIN) -> pd.DataFrame:
+    """Read every column of a CSV as texts, as :func:`read_plain` does, whatever its name; it may have no rows.
+
+    Parameters
+    ----------
+    remedy : str
+        What to do where it cannot be read.
+    """
+    return _whole(path, partial(_read_csv, path, partial(_every_column, path), limits, ()), remedy)
+
+
+def _every_column(path: Path, headers: list[str], _schema: pa.Schema | None) -> dict[str, str]:
+    _refuse_repeated(headers, path)
+    return {header: header for header in headers}
+
+
+def read_columns(path: Path, choose: Choice, limits: Limits, numbers: Collection[str] = ()) -> pd.DataFrame:
+    """Read some columns of a table, as :func:`read_plain` does.
+
+    Parameters
+    ----------
+    choose : callable
+        Gives the headers to read by their new names, from all headers as written and, but of a CSV, their types.
+    numbers : collection of str
+        New names of columns of a CSV that are read as numbers where all of their cells are some, or none.
+    """
+    if path.name.lower().endswith(_ARROW):
+        return not_empty(_whole(path, partial(_read_arrow, path, choose, limits)), path)
+    return not_empty(_whole(path, partial(_read_csv, path, choose, limits, numbers)), path)
+
+
+def _whole(path: Path, read: Callable[[], pd.DataFrame], remedy: str = _AGAIN) -> pd.DataFrame:
     try:
         with unchanged(path):
-            arrow = name.endswith((".feather", ".parquet", ".pq"))
-            table = _read_arrow(path, limits) if arrow else read_texts(path, limits)
-    except (OSError, EOFError, ValueError, zlib.error, csv.Error, pa.ArrowException) as error:
-        raise SourceError(
-            expected="a readable table",
-            found=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
-            remedy="deliver the file again, or move it out of the folder",
-            file=str(path),
-            rule="readable",
-        ) from error
+            return read()
+    except _UNREADABLE as error:
+        raise unreadable(path, "a readable table", error, remedy) from error
+
+
+def not_empty(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Give a table with rows back; one without is refused."""
     if table.empty:
-        raise SourceError(
-            expected="at least one row",
-            found="a header alone",
-            remedy="deliver the file again, or remove it",
-            file=str(path),
-            rule="not_empty",
-        )
-    if not path.name.lower().endswith((".csv", ".csv.gz")):
-        table = table.set_axis(range(1, len(table) + 1), axis=0)
-    return table.set_axis([str(header) for header in table.columns], axis=1)
+        raise _empty(path, "at least one row", "a header alone")
+    return table
 
 
-def _read_arrow(path: Path, limits: Limits) -> pd.DataFrame:
-    """Read a Parquet or Feather file; texts that are none and columns of one name are refused."""
+def unreadable(path: Path, expected: str, error: Exception, remedy: str = _AGAIN) -> SourceError:
+    """Give the error of a file that cannot be read, with the cause's own words."""
+    return SourceError(
+        expected=expected,
+        found=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+        remedy=remedy,
+        file=str(path),
+        rule="readable",
+    )
+
+
+def _empty(path: Path, expected: str, found: str) -> SourceError:
+    remedy = "deliver the file again, or remove it"
+    return SourceError(expected=expected, found=found, remedy=remedy, file=str(path), rule="not_empty")
+
+
+def _read_arrow(path: Path, choose: Choice, limits: Limits) -> pd.DataFrame:
+    """Read columns of a Parquet or Feather file; texts that are none are refused."""
     limits.check_bytes(path.stat().st_size, path)
     if path.name.lower().endswith(".feather"):
-        arrow = _read_feather(path, limits)
+        read = _read_feather(path, limits)
+        columns = choose(read.column_names, read.schema)
+        read = read.select(list(columns.values()))
     else:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             limits.check_parquet(file, path)
-            arrow = limits.read_parquet(file, path)
-    _refuse_repeated(arrow.column_names, path)
-    arrow.validate(full=True)
-    table: pd.DataFrame = arrow.to_pandas()
-    return table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+            columns = choose(list(file.schema_arrow.names), file.schema_arrow)
+            read = limits.read_parquet(file, path, list(columns.values()))
+    read.validate(full=True)  # a text that is none is an error here, where its file is known
+    table: pd.DataFrame = read.to_pandas()
+    table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+    new_names = {header: name for name, header in columns.items()}
+    table = table.set_axis([new_names.get(str(header), str(header)) for header in table.columns], axis=1)
+    return table.set_axis(range(1, len(table) + 1), axis=0)
 
 
 def _read_feather(path: Path, limits: Limits) -> pa.Table:
@@ -193,179 +236,95 @@ def _refuse_repeated(headers: Sequence[str], path: Path) -> None:
         )
 
 
-def read_texts(path: Path, limits: Limits = USUAL_LIMITS) -> pd.DataFrame:
-    """Read every cell of a CSV as text; cells apart by commas, or by what its first line tells them apart by.
+def _read_csv(path: Path, choose: Choice, limits: Limits, numbers: Collection[str]) -> pd.DataFrame:
+    """Read columns of a CSV, gzipped or not; cells apart by commas, or by what its first line tells them apart by.
 
-    Returns
-    -------
-    DataFrame
-        The index is each row's line in the file, as an editor counts them; empty lines are left out.
-
-    Raises
-    ------
-    SourceError
-        Two columns of one name; a line with fewer or more cells than the header, which pandas would fill up or
-        cut; the file changed while it was read; or it holds more than the limits.
-    OSError, ValueError, EOFError, zlib.error, csv.Error
-        It cannot be read as text.
+    A line with fewer or more cells than the header, which pandas would fill up or cut, is refused; empty lines are
+    left out.
     """
-    with unchanged(path):
-        limits.check_text(path)
-        return _read_texts(path, limits)
-
-
-def _read_texts(path: Path, limits: Limits) -> pd.DataFrame:
+    quotes = limits.check_text(path)
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        separator = separator_of(stream.readline(), path)
+        separator = separator_of(next((line for line in stream if line.strip()), ""), path)
         stream.seek(0)
-        lines = csv.reader(stream, delimiter=separator)
-        places, filled = array("q"), array("b")  # of each record, blank ones too
-        width = before = ends = 0
-        for cells in lines:
-            begins, ends = ends + 1, lines.line_num
-            blank = len(cells) <= 1 and not "".join(cells).strip()
-            if not width:
-                width, before = (0, before + 1) if blank else (len(cells), before)
-                limits.check_columns(width, path)
-                _refuse_repeated(cells, path)
-                continue
-            if not blank and len(cells) != width:
-                raise SourceError(
-                    expected=f"as many cells in each line as in the header, {width}",
-                    found=f"{len(cells)} cells: {quoted(separator.join(cells))}",
-                    remedy=UNEQUAL_REMEDY,
-                    file=str(path),
-                    row=begins,
-                    rule="readable",
-                )
-            places.append(begins)
-            filled.append(not blank)
-            if len(places) > limits.rows:
-                limits.check_rows(len(places), path, at_least=True)
-    table = pd.read_csv(
+        reader = csv.reader(stream, delimiter=separator, skipinitialspace=True)
+        numbered = ((count, cells) for count, cells in enumerate(reader, 1) if "".join(cells).strip())
+        skipped, headers = next(numbered, (0, []))
+        if not headers:
+            raise _empty(path, "a header line and rows", f"an empty file ({path.stat().st_size} bytes)")
+        if any(ord(letter) < ord(" ") and letter != "\t" for header in headers for letter in header):
+            raise unreadable(path, "a CSV text file", ValueError("control characters in its first line"))
+        limits.check_columns(len(headers), path)
+        columns = {headers.index(header): name for name, header in choose(headers, None).items()}
+        records = _records(reader) if quotes else _lines(stream, reader.line_num + 1, separator)
+        places = _places(records, len(headers), separator, path, limits)
+    filled = places > 0
+    if not filled.any():
+        return pd.DataFrame(columns=list(columns.values()))
+    options = {"sep": separator, "names": range(len(headers)), "usecols": list(columns), "skiprows": skipped}
+    texts = dict.fromkeys(columns, str)
+    typed = dict.fromkeys((place for place, name in columns.items() if name in numbers), np.float64)
+    try:
+        table = _cells(path, options, {**texts, **typed})
+        # A column of TRUE and FALSE alone is read as 1 and 0.
+        as_texts = any(table[place].isin([0.0, 1.0, np.nan]).all() for place in typed)
+    except ValueError:  # a number that is none
+        as_texts = True
+    if as_texts:
+        table = _cells(path, options, texts)
+    table = table[list(columns)].set_axis(list(columns.values()), axis=1)
+    return table[filled].set_axis(places[filled], axis=0)
+
+
+def _cells(path: Path, options: Mapping[str, Any], types: Mapping[int, type]) -> pd.DataFrame:
+    cells: pd.DataFrame = pd.read_csv(
         path,
-        sep=separator,
-        dtype=str,
+        header=None,
+        dtype=types,
         keep_default_na=False,
+        na_values={place: _MISSING for place, type_ in types.items() if type_ is not str},
         encoding="utf-8-sig",
         index_col=False,
-        skiprows=before,
         skip_blank_lines=False,
+        skipinitialspace=True,
+        **options,
     )
-    return table.set_axis(pd.Index(places, dtype="int64"), axis=0)[np.array(filled, dtype=bool)]
+    return cells
 
 
-def column_named(table: pd.DataFrame, spellings: Sequence[str]) -> str | None:
-    """Header of the first spelling that the table has; None where it has none."""
-    by_spelling = {normalised(header): header for header in reversed(table.columns)}
-    return next((by_spelling[each] for each in map(normalised, spellings) if each in by_spelling), None)
+def _records(reader: Any) -> Iterator[tuple[int, int, Sequence[str]]]:
+    """Line of each further record of a CSV, as an editor counts them, how many cells it has, and these."""
+    ends = reader.line_num
+    for cells in reader:
+        begins, ends = ends + 1, reader.line_num
+        yield begins, len(cells), cells
 
 
-def columns_named(table: pd.DataFrame, needed: Sequence[Sequence[str]], path: Path) -> list[str]:
-    """Headers of columns that are needed, each by the first of its spellings that the table has.
-
-    Raises
-    ------
-    SourceError
-        Some are absent: all of them are told.
-    """
-    found = [column_named(table, spellings) for spellings in needed]
-    missing = [spellings for spellings, header in zip(needed, found, strict=True) if header is None]
-    if missing:
-        raise SourceError(
-            expected="; ".join(f"a column {' or '.join(spellings)}" for spellings in missing),
-            found=f"columns {', '.join(map(repr, table.columns[:30]))}",
-            remedy=f"name {listed_columns([spellings[0] for spellings in missing])} in the header",
-            file=str(path),
-            rule="complete_columns",
-            column=missing[0][0],
-        )
-    return [header for header in found if header is not None]
+def _lines(stream: Iterable[str], first: int, separator: str) -> Iterator[tuple[int, int, Sequence[str]]]:
+    """As :func:`_records`, of a CSV without quotation marks, each of whose lines is a record."""
+    for begins, line in enumerate(stream, first):
+        yield begins, line.count(separator) + 1, (line.rstrip("\r\n"),)
 
 
-def moments_of(
-    table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False, known_at: bool = False
-) -> pd.Series:
-    """UTC moments of a column of times, ISO 8601 texts or epochs (s, ms, us or ns, row by row by their size).
-
-    A text or time without an offset is taken as UTC, a day alone as its midnight; ``known_at`` refuses such
-    days: what a day made known was not known when it began.
-
-    Raises
-    ------
-    SourceError
-        A value is no moment, or one that nanoseconds cannot hold (before 1677 or after 2262).
-    """
-    written = table[column]
-    aware = moments_written(written)
-    wrong = aware.isna() & ~(_blank(written) if nullable else False)
-    _refuse_first(table, wrong, column, path, _MOMENT)
-    days = without_a_time(written, aware)
-    if known_at and days.any():
-        place = int(days.to_numpy().argmax())
-        fault = known_at_fault(column, written.iloc[place], int(days.sum()))
-        raise SourceError(**fault, file=str(path), row=int(table.index[place]))
-    return aware
-
-
-def days_of(
-    table: pd.DataFrame, column: str, path: Path, *, nullable: bool = False, far_is_none: bool = False
-) -> pd.Series:
-    """Tz-naive midnights of a column of days, as :func:`nn_assets.sources.days.days_written` reads them.
-
-    With ``far_is_none`` a day after those that nanoseconds hold, such as 9999-12-31, is missing.
-
-    Raises
-    ------
-    SourceError
-        A value is no day, or one that nanoseconds cannot hold (before 1677 or after 2262).
-    """
-    written = table[column]
-    days = days_written(written)
-    if pd.api.types.is_datetime64_any_dtype(written):
-        far = beyond_nanoseconds(written) & (written.dt.year > 2000) & far_is_none
-    else:
-        far = written.astype("str").str.strip().str.match(_FAR) & far_is_none
-    wrong = days.isna() & ~far & ~(_blank(written) if nullable else False)
-    _refuse_first(table, wrong, column, path, "a day, such as 2018-01-31")
-    return days
-
-
-def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
-    """Numbers of a column; NaN where its cell is empty or a common word for none."""
-    written = table[column]
-    if pd.api.types.is_numeric_dtype(written) and not pd.api.types.is_bool_dtype(written):
-        return written.astype(np.float64)
-    values = pd.to_numeric(written.astype("str").str.strip(), errors="coerce")
-    _refuse_first(
-        table, values.isna() & ~_blank(written), column, path, "a number", f"{NUMBER_REMEDY}; or leave it empty"
-    )
-    return values.astype(np.float64)
-
-
-def _blank(written: pd.Series) -> pd.Series:
-    return written.isna() | written.astype("str").str.strip().str.lower().isin(_NONE)
-
-
-def _refuse_first(
-    table: pd.DataFrame,
-    wrong: pd.Series,
-    column: str,
-    path: Path,
-    expected: str,
-    remedy: str = "correct the cell, or leave out the row",
-) -> None:
-    if not wrong.any():
-        return
-    place = int(wrong.to_numpy().argmax())
-    raise SourceError(
-        expected=f"{expected} in {column}",
-        found=f"{str(table[column].iloc[place])!r}, first of {int(wrong.sum())}",
-        remedy=remedy,
-        file=str(path),
-        row=int(table.index[place]),
-        rule="values_of_their_kind",
-        column=column,
-        value=repr(str(table[column].iloc[place])),
-    )
+def _places(
+    records: Iterable[tuple[int, int, Sequence[str]]], width: int, separator: str, path: Path, limits: Limits
+) -> npt.NDArray[np.int64]:
+    """Line of each record, as an editor counts them; 0 of an empty one."""
+    places = array("q")
+    for begins, count, cells in records:
+        if count <= 1 and not "".join(cells).strip():
+            places.append(0)
+        elif count == width:
+            places.append(begins)
+        else:
+            raise SourceError(
+                expected=f"as many cells in each line as in the header, {width}",
+                found=f"{count} cells: {quoted(separator.join(cells))}",
+                remedy=UNEQUAL_REMEDY,
+                file=str(path),
+                row=begins,
+                rule="readable",
+            )
+        if len(places) > limits.rows:
+            limits.check_rows(len(places), path, at_least=True)
+    return np.array(places, dtype=np.int64)

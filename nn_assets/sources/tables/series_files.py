@@ -11,25 +11,15 @@ from nn_assets.contracts import DELIVERED_SERIES, conform
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import session_ends
 from nn_assets.settings import FileSeriesSettings
-from nn_assets.sources.protocol import validate_symbol
+from nn_assets.sources.tables.columns import column_named, columns_named, days_of, moments_of, numbers_of, symbols_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
-from nn_assets.sources.tables.plain_tables import (
-    column_named,
-    columns_named,
-    days_of,
-    files_named,
-    moments_of,
-    numbers_of,
-    read_plain,
-    symbol_of_file,
-)
+from nn_assets.sources.tables.plain_tables import files_named, read_plain, symbol_of_file
 
 __all__ = ["read_series_file"]
 
 _TIMES = ("observed_at", "session", "date", "datetime", "timestamp", "time", "day")
 _VALUES = ("value", "close", "rate")
 _PUBLISHED = ("known_at", "published_at")
-_SYMBOLS = ("symbol", "ticker")
 _RANGE = ("open", "low", "high")
 
 
@@ -148,10 +138,5 @@ def _published(table: pd.DataFrame, column: str | None, file: Path, settings: Fi
 def _symbols(table: pd.DataFrame, file: Path, settings: FileSeriesSettings) -> pd.Series | str:
     if settings.symbol_from == "file_name":
         return symbol_of_file(file, settings.named)
-    column = column_named(table, _SYMBOLS)
-    if settings.symbol or column is None:
-        return settings.symbol
-    symbols = table[column].astype("str").str.strip()
-    for symbol in symbols.unique():
-        validate_symbol(symbol, file=str(file))
-    return symbols
+    symbols = None if settings.symbol else symbols_of(table, file)
+    return settings.symbol if symbols is None else symbols

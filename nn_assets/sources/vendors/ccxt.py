@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from nn_assets.errors import SourceError
+from nn_assets.settings.sources import Address, Exchange, SourceSection
 from nn_assets.sources.answers import Scope, bar_table, nothing_of, partial_answer
+from nn_assets.sources.http import rehosted
 from nn_assets.sources.keys import missing_extra
 from nn_assets.sources.protocol import checked_selection
+from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import (
     DEFAULT_POLICY,
     Fault,
@@ -25,14 +28,26 @@ from nn_assets.sources.retry import (
     persist,
     too_slow,
 )
-from nn_assets.sources.vendors.http import rehosted
 
-__all__ = ["CcxtSource"]
+__all__ = ["SOURCE", "CcxtSettings", "CcxtSource"]
 
 _DAY = 86_400_000
 _FIELDS = ("moment", "open", "high", "low", "close", "volume")
 _LONGEST_TOLD = 200
 _LEFT_TO_CCXT = (400, 404, 409, 422)  # the exchange's own words for a wrong symbol and the like
+
+
+class CcxtSettings(SourceSection):
+    """Public data of the crypto ``exchange`` that ccxt knows by this id; no key."""
+
+    kind: Literal["ccxt"] = "ccxt"
+    exchange: Exchange
+    base_url: Address | None = None
+
+    @property
+    def funding_exchange(self) -> tuple[str, str | None]:
+        """The exchange itself, and its address."""
+        return self.exchange, self.base_url
 
 
 @dataclass(frozen=True)
@@ -342,3 +357,22 @@ def _attempt(call: Callable[[], Any], symbols_key: str, exchange_key: str) -> An
     except Exception as error:  # noqa: BLE001  ccxt's parsers fail in any way on answers of another shape
         told = f"{type(error).__name__}: {error}"[:200]
         return Fault("rows_as_documented", "an answer as ccxt expects it", told, "update ccxt, or report it")
+
+
+def _build(settings: CcxtSettings, context: SourceContext) -> CcxtSource:
+    return CcxtSource(context.scope, settings.exchange, settings.base_url)
+
+
+def _funding(scope: Scope, exchange: str, base_url: str | None) -> CcxtSource:
+    return CcxtSource(scope, exchange, base_url, symbols_key="series.symbols", exchange_key="series.exchange")
+
+
+SOURCE = SourceMember(
+    kind="ccxt",
+    settings=CcxtSettings,
+    build=_build,
+    label="Bars from an exchange",
+    delivers=("bars", "funding_rates"),
+    extra=Extra("ccxt", "ccxt"),
+    funding=_funding,
+)

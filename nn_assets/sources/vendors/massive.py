@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pandas as pd
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.answers import Scope, action_table, bar_table, nothing_of, partial_answer
+from nn_assets.settings.sources import Address, SourceSection, Variable
+from nn_assets.sources.answers import Scope, partial_answer
+from nn_assets.sources.http import Action, JsonClient, JsonVendorWithActions
 from nn_assets.sources.keys import EnvironmentKey
-from nn_assets.sources.protocol import checked_selection
+from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import DEFAULT_POLICY, RetryPolicy
-from nn_assets.sources.vendors.http import JsonClient
 
-__all__ = ["MassiveSource"]
+__all__ = ["SOURCE", "MassiveSettings", "MassiveSource"]
 
 _BAR = {"moment": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 _GOOD = ("OK", "DELAYED")
@@ -28,8 +29,16 @@ _BARS_A_PAGE, _ACTIONS_A_PAGE = "50000", "5000"
 _NO_END = "2099-12-31"
 
 
+class MassiveSettings(SourceSection):
+    """Massive, formerly Polygon."""
+
+    kind: Literal["massive"] = "massive"
+    key_env: Variable = "MASSIVE_API_KEY"
+    base_url: Address = "https://api.massive.com"
+
+
 @dataclass(frozen=True)
-class MassiveSource:
+class MassiveSource(JsonVendorWithActions):
     """Massive's daily bars, asked with ``adjusted=false``.
 
     Volume is that of the consolidated tape; vwap and trade counts are left out. A subscription that
@@ -46,6 +55,7 @@ class MassiveSource:
     timeout_seconds : float
     """
 
+    extra = "massive"
     scope: Scope
     key: EnvironmentKey
     base_url: str = "https://api.massive.com"
@@ -53,68 +63,34 @@ class MassiveSource:
     timeout_seconds: float = 30.0
     name: str = "massive"
 
-    def bars(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver raw daily bars; see ``Source.bars``.
+    @property
+    def keys(self) -> dict[str, EnvironmentKey]:
+        """The key, as a bearer token."""
+        return {"Authorization": self.key}
 
-        Raises
-        ------
-        SourceError
-            No key, no good answer, fewer rows than announced, pages that do not follow each other,
-            adjusted prices, or no bar of a symbol.
-        """
-        names, start = self.scope.asked(self.name, symbols, first)
-        with self._client() as client:
-            delivered = [self._bars_of(client, symbol, start, last) for symbol in names]
-        return checked_selection(pd.concat(delivered, ignore_index=True), self.name, names, start, last)
+    def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+        """Ask for one symbol's bars; fewer rows than announced, and adjusted prices, are refused."""
+        return self.joined(symbol, self._bar_pages(client, symbol, first, last), _BAR, first, last)
 
-    def actions(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver splits and cash dividends; see ``ActionSource.actions``. A stock dividend is a split.
-
-        Raises
-        ------
-        SourceError
-            As for bars; no list of them, not even an empty one; a dividend in another currency than
-            US dollars.
-        """
-        names, start = self.scope.asked(self.name, symbols, first)
-        rows: list[tuple[str, object, str, object]] = []
-        with self._client() as client:
-            for symbol in names:
-                rows += self._splits(client, symbol, start, last)
-                rows += self._dividends(client, symbol, start, last)
-        return action_table(self.name, rows, start, last)
-
-    def _client(self) -> JsonClient:
-        keys = {"Authorization": self.key}
-        return JsonClient(self.name, "massive", self.base_url, keys, self.policy, self.timeout_seconds)
-
-    def _bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def _bar_pages(
+        self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None
+    ) -> Iterator[list[Any]]:
         end = _NO_END if last is None else str(last.date())
         path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/1/day/{first.date()}/{end}"
         asked = {"adjusted": "false", "sort": "asc", "limit": _BARS_A_PAGE}
-        rows: list[Any] = []
         for page, found in self._pages(client, path, asked, symbol):
             if page.get("adjusted") is not False:
                 raise self._not_as_asked(symbol, "raw_prices", "raw prices, adjusted: false", "adjusted", page)
             if page.get("ticker", symbol) != symbol:
                 raise self._not_as_asked(symbol, "same_symbol", f"bars of {symbol}", "ticker", page)
-            if rows and found:
-                seam = bar_table(self.name, symbol, [rows[-1], found[0]], _BAR, self.scope.timezone)
-                self.scope.refuse_gap(self.name, symbol, seam["session"].iloc[0], seam["session"].iloc[1])
-            rows += found
-        if not rows:
-            raise nothing_of(self.name, symbol, first, last)
-        return bar_table(self.name, symbol, rows, _BAR, self.scope.timezone)
+            yield found
+
+    def actions_of(
+        self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None
+    ) -> Iterator[Action]:
+        """Ask for one symbol's splits and cash dividends."""
+        yield from self._splits(client, symbol, first, last)
+        yield from self._dividends(client, symbol, first, last)
 
     def _pages(
         self, client: JsonClient, path: str, asked: Mapping[str, str], symbol: str
@@ -137,7 +113,7 @@ class MassiveSource:
 
     def _splits(
         self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None
-    ) -> Iterator[tuple[str, object, str, object]]:
+    ) -> Iterator[Action]:
         for row in self._events(client, "splits", "execution_date", symbol, first, last):
             old, new = row.get("split_from"), row.get("split_to")
             ratio = new / old if isinstance(old, int | float) and isinstance(new, int | float) and old else None
@@ -145,7 +121,7 @@ class MassiveSource:
 
     def _dividends(
         self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None
-    ) -> Iterator[tuple[str, object, str, object]]:
+    ) -> Iterator[Action]:
         for row in self._events(client, "dividends", "ex_dividend_date", symbol, first, last):
             if row.get("currency", "USD") != "USD":
                 raise self._not_as_asked(symbol, "dividend_currency", "a dividend in US dollars", "currency", row)
@@ -169,13 +145,18 @@ class MassiveSource:
 
     def _not_as_asked(self, symbol: str, rule: str, expected: str, column: str, page: Any) -> SourceError:
         value = repr(page.get(column) if isinstance(page, Mapping) else page)[:120]
-        return SourceError(
-            expected=expected,
-            found=f"{column} {value}",
-            remedy="run again; if it stays, the vendor has changed its answers: report it",
-            source=self.name,
-            symbol=symbol,
-            rule=rule,
-            column=column,
-            value=value,
-        )
+        return self.not_as_asked(symbol, expected, f"{column} {value}", rule=rule, column=column, value=value)
+
+
+def _build(settings: MassiveSettings, context: SourceContext) -> MassiveSource:
+    return MassiveSource(context.scope, EnvironmentKey(settings.key_env), settings.base_url)
+
+
+SOURCE = SourceMember(
+    kind="massive",
+    settings=MassiveSettings,
+    build=_build,
+    label="Bars from Massive",
+    delivers=("bars", "actions"),
+    extra=Extra("massive", "httpx"),
+)

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.settings.sources import Address, SourceSection
 from nn_assets.sources.answers import Scope, action_table, nothing_of, partial_answer
+from nn_assets.sources.http import rehosted
 from nn_assets.sources.keys import missing_extra
 from nn_assets.sources.protocol import checked_selection
+from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import (
     DEFAULT_POLICY,
     Fault,
@@ -31,14 +34,20 @@ from nn_assets.sources.retry import (
     persist,
     too_slow,
 )
-from nn_assets.sources.vendors.http import rehosted
 
-__all__ = ["YfinanceSource"]
+__all__ = ["SOURCE", "YfinanceSettings", "YfinanceSource"]
 
 _PRICES = {"open": "Open", "high": "High", "low": "Low", "close": "Close"}
 _SIGNIFICANT_DIGITS = 7
 _CHART = "/v8/finance/chart/"
 _CURL_CUT_OFF = (18, 56, 92)  # partial file, failure while receiving, HTTP/2 stream not closed cleanly
+
+
+class YfinanceSettings(SourceSection):
+    """Yahoo's figures through yfinance; no key."""
+
+    kind: Literal["yfinance"] = "yfinance"
+    base_url: Address | None = None
 
 
 @dataclass(frozen=True)
@@ -221,3 +230,17 @@ def _other_bars(answer: Any) -> Fault | None:
         if told == "1d"
         else Fault("daily_bars", "bars of a day", f"bars of {told!r}", "ask for a later first session")
     )
+
+
+def _build(settings: YfinanceSettings, context: SourceContext) -> YfinanceSource:
+    return YfinanceSource(context.scope, settings.base_url)
+
+
+SOURCE = SourceMember(
+    kind="yfinance",
+    settings=YfinanceSettings,
+    build=_build,
+    label="Bars from Yahoo",
+    delivers=("bars", "actions"),
+    extra=Extra("yfinance", "yfinance"),
+)

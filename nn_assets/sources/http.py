@@ -1,4 +1,4 @@
-"""JSON over HTTP from a vendor.
+"""JSON over HTTP from a vendor, and what vendors of daily bars that are asked so have in common.
 
 The vendors' own clients for Massive and Alpaca are not used: one hands a truncated answer on as an
 empty list, the other waits for ever, and neither compares what came with what was announced.
@@ -7,14 +7,19 @@ empty list, the other waits for ever, and neither compares what came with what w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import pandas as pd
+
+from nn_assets.errors import SourceError
+from nn_assets.sources.answers import Scope, action_table, bar_table, nothing_of
 from nn_assets.sources.keys import EnvironmentKey, missing_extra, without_secrets
+from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.retry import Fault, RetryPolicy, broken_off, judge, not_there, persist, too_slow
 
 if TYPE_CHECKING:
@@ -22,7 +27,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["JsonClient", "rehosted"]
+__all__ = ["Action", "JsonClient", "JsonVendor", "JsonVendorWithActions", "rehosted"]
+
+Action = tuple[str, object, str, object]
+"""Symbol, ex-session, kind and value of a split or dividend, as a vendor gives them."""
 
 
 @cache
@@ -166,6 +174,120 @@ class JsonClient:
             f"one at host {urlsplit(address).netloc[:80]!r}",
             "set source.base_url to the vendor's address; keys are sent nowhere else",
         )
+
+
+class JsonVendor:
+    """A vendor that is asked for daily bars one symbol at a time.
+
+    A member is a frozen dataclass that has the attributes below as its fields, and gives ``keys`` and ``bars_of``.
+
+    Attributes
+    ----------
+    name : str
+        The kind of source.
+    extra : str
+        The optional extra that installs httpx.
+    scope : Scope
+        What is asked for where a request leaves it open.
+    base_url : str
+    policy : RetryPolicy
+    timeout_seconds : float
+    """
+
+    extra: ClassVar[str] = "http"
+    name: str
+    scope: Scope
+    base_url: str
+    policy: RetryPolicy
+    timeout_seconds: float
+
+    @property
+    def keys(self) -> Mapping[str, EnvironmentKey]:
+        """Keys by the header that carries them; sent to ``base_url`` alone."""
+        return {}
+
+    def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+        """Ask for one symbol's bars, and give them as :meth:`joined` does."""
+        raise NotImplementedError
+
+    def bars(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver raw daily bars; see ``Source.bars``.
+
+        Raises
+        ------
+        SourceError
+            No key, no good answer, pages that do not follow each other, or no bar of a symbol.
+        """
+        names, start = self.scope.asked(self.name, symbols, first)
+        with self._client() as client:
+            delivered = [self.bars_of(client, symbol, start, last) for symbol in names]
+        return checked_selection(pd.concat(delivered, ignore_index=True), self.name, names, start, last)
+
+    def _client(self) -> JsonClient:
+        return JsonClient(self.name, self.extra, self.base_url, self.keys, self.policy, self.timeout_seconds)
+
+    def joined(
+        self,
+        symbol: str,
+        pages: Iterable[list[Any]],
+        fields: Mapping[str, str],
+        first: pd.Timestamp,
+        last: pd.Timestamp | None,
+    ) -> pd.DataFrame:
+        """One symbol's bars of all pages, between which no session may be missing.
+
+        Parameters
+        ----------
+        pages : iterable of list
+            Rows as the vendor gives them, the oldest first.
+        fields : mapping
+            The vendor's key of ``moment``, ``open``, ``high``, ``low``, ``close`` and ``volume``.
+        """
+        rows: list[Any] = []
+        for page in pages:
+            if rows and page:
+                seam = bar_table(self.name, symbol, [rows[-1], page[0]], fields, self.scope.timezone)
+                self.scope.refuse_gap(self.name, symbol, seam["session"].iloc[0], seam["session"].iloc[1])
+            rows += page
+        if not rows:
+            raise nothing_of(self.name, symbol, first, last)
+        return bar_table(self.name, symbol, rows, fields, self.scope.timezone)
+
+    def not_as_asked(self, symbol: str, expected: str, found: str, **where: object) -> SourceError:
+        """Make the error of an answer that is not as the vendor documents it."""
+        return SourceError(
+            expected=expected,
+            found=found,
+            remedy="run again; if it stays, the vendor has changed its answers: report it",
+            **{"source": self.name, "symbol": symbol, "rule": "rows_as_documented", **where},
+        )
+
+
+class JsonVendorWithActions(JsonVendor):
+    """A vendor that knows splits and dividends too; a member gives ``actions_of`` as well."""
+
+    def actions_of(
+        self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None
+    ) -> Iterable[Action]:
+        """Ask for one symbol's splits and cash dividends."""
+        raise NotImplementedError
+
+    def actions(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver splits and cash dividends; see ``ActionSource.actions``."""
+        names, start = self.scope.asked(self.name, symbols, first)
+        with self._client() as client:
+            rows = [row for symbol in names for row in self.actions_of(client, symbol, start, last)]
+        return action_table(self.name, rows, start, last)
 
 
 def rehosted(url: str, base_url: str | None) -> str:

@@ -1,0 +1,61 @@
+"""Strategies read with the settings models of the members that they name, so that every key of them is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nn_assets.settings import StatedSource, Strategy
+from nn_assets.settings import load_strategy as load_stated
+from nn_assets.settings import parse_strategy as parse_stated
+from nn_assets.settings.sources import SOURCE_MODELS
+from nn_assets.sources.registry import source_model
+
+__all__ = ["load_strategy", "make_strategy", "parse_strategy", "with_checked_source"]
+
+
+def load_strategy(path: Path) -> Strategy:
+    """Read a strategy file; see :func:`nn_assets.settings.load_strategy`.
+
+    Raises
+    ------
+    SettingsError
+        As there, or what the model of the source's kind refuses, all in one.
+    """
+    return load_stated(path, source_model)
+
+
+def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
+    """Read a strategy from YAML text; see :func:`nn_assets.settings.parse_strategy`, and :func:`load_strategy`."""
+    return parse_stated(text, file=file, models=source_model)
+
+
+def make_strategy(settings: Any) -> Strategy:
+    """Make a strategy of plain values, as YAML gives them.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A key is unknown, ill-typed or contradictory.
+    """
+    return Strategy.model_validate(settings, context={SOURCE_MODELS: source_model})
+
+
+def with_checked_source(strategy: Strategy) -> Strategy:
+    """The strategy, its source and the one it is compared with as the models of their kinds have checked them.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A model refuses a key, or its values contradict another section.
+    """
+    market = strategy.market
+    if not isinstance(strategy.source, StatedSource) and not isinstance(market.compare_with, StatedSource):
+        return strategy
+    stated = {name: getattr(strategy, name) for name in strategy.model_fields_set}
+    if market.compare_with is not None:
+        context = {SOURCE_MODELS: source_model}
+        stated["market"] = type(market).model_validate(
+            {name: getattr(market, name) for name in market.model_fields_set}, context=context
+        )
+    return make_strategy(stated)

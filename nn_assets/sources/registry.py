@@ -1,0 +1,215 @@
+"""The kinds of source that a strategy may name, by ``kind``: what each states of itself.
+
+A vendor is one module of ``nn_assets/sources/vendors`` named as its kind, whose ``SOURCE`` is a member. One from
+outside is registered by :func:`register_source`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import pandas as pd
+
+from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.market.facts.bars import known_after
+from nn_assets.settings.sections import MarketSettings
+from nn_assets.settings.sources import SourceSection, name_source, source_kinds, source_module
+from nn_assets.sources.answers import Scope
+from nn_assets.sources.protocol import Source
+
+__all__ = [
+    "Delivery",
+    "Extra",
+    "FundingSource",
+    "SourceContext",
+    "SourceMember",
+    "register_source",
+    "source_member",
+    "source_model",
+]
+
+Settings = TypeVar("Settings", bound=SourceSection)
+Delivery = Literal["bars", "actions", "known_at", "funding_rates"]
+"""What a source may deliver: bars, splits and dividends, when each bar became known, funding rates."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An optional extra of the package, and the module that is there once it is installed."""
+
+    name: str
+    module: str
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What a source is built for, beside its own settings.
+
+    Parameters
+    ----------
+    market : MarketSettings
+    folder : Path
+        That relative paths start from: the strategy's.
+    requires_volume : bool
+        Whether bars without a column of volume are refused.
+    """
+
+    market: MarketSettings
+    folder: Path
+    requires_volume: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """What is asked for where a request leaves it open."""
+        return Scope(self.market.calendar, self.market.symbols, self.market.history_starts)
+
+    def known_on(self, day: pd.Timestamp) -> pd.Timestamp:
+        """The moment from which a bar of a day counts as known, where nobody states it."""
+        return known_after(self.market.calendar, [day], self.market.known_at_lag_minutes)[0]
+
+
+class FundingSource(Protocol):
+    """Where funding rates of perpetuals come from."""
+
+    @property
+    def name(self) -> str:
+        """Of the source."""
+        ...
+
+    @property
+    def exchange(self) -> str:
+        """The exchange's id."""
+        ...
+
+    def funding_rates(
+        self, symbols: tuple[str, ...] = (), first: pd.Timestamp | None = None, last: pd.Timestamp | None = None
+    ) -> pd.DataFrame:
+        """Deliver rates by symbol and moment, as :meth:`CcxtSource.funding_rates` does."""
+        ...
+
+
+@dataclass(frozen=True)
+class SourceMember(Generic[Settings]):
+    """One kind of source.
+
+    Parameters
+    ----------
+    kind : str
+        As a strategy states it.
+    settings : type
+        The keys of its own, a model that inherits ``SourceSection``.
+    build : callable
+        Makes the source of its settings and what it is built for. Nothing is asked and no key is read yet.
+    label : str
+        What a report says of where the bars come from.
+    delivers : tuple of str
+        What it delivers.
+    extra : Extra, optional
+        The optional extra that it needs.
+    extra_of : callable, optional
+        Says which extra a source of some settings needs, where that hangs on them.
+    may_end : bool
+        Whether its bars may simply end, so that a strategy on them should state ``market.history_ends``.
+    simulated : bool
+        Whether its market is made up, and proves nothing.
+    funding : callable, optional
+        Makes what asks an exchange, by its id, for funding rates; the address is None for the exchange's own.
+    """
+
+    kind: str
+    settings: type[Settings]
+    build: Callable[[Settings, SourceContext], Source]
+    label: str
+    delivers: tuple[Delivery, ...] = ("bars",)
+    extra: Extra | None = None
+    extra_of: Callable[[Settings], Extra | None] | None = None
+    may_end: bool = False
+    simulated: bool = False
+    funding: Callable[[Scope, str, str | None], FundingSource] | None = None
+
+    def needs(self, settings: Settings) -> Extra | None:
+        """The optional extra that a source of some settings needs; None where there is none."""
+        return self.extra if self.extra_of is None else self.extra_of(settings)
+
+
+_registered: dict[str, SourceMember[Any]] = {}
+
+
+def source_member(kind: str) -> SourceMember[Any]:
+    """The member of a kind; its module is imported.
+
+    Raises
+    ------
+    SettingsError
+        There is no such kind.
+    """
+    if kind in _registered:
+        return _registered[kind]
+    module = source_module(kind)
+    if module is None:
+        raise SettingsError(
+            expected=f"a kind of source: {', '.join(source_kinds())}",
+            found=repr(kind),
+            remedy=f"{did_you_mean(kind, source_kinds())}correct source.kind, or register the source",
+            key="source.kind",
+            value=kind,
+        )
+    member: SourceMember[Any] = import_module(module).SOURCE
+    return member
+
+
+def source_model(kind: str) -> type[SourceSection]:
+    """The settings model of a kind of source."""
+    return source_member(kind).settings
+
+
+def register_source(
+    kind: str,
+    settings: type[Settings],
+    build: Callable[[Settings, SourceContext], Source],
+    *,
+    label: str,
+    delivers: tuple[Delivery, ...] = ("bars",),
+    **more: Any,
+) -> None:
+    """Let strategies name a kind of source that does not come with the package.
+
+    Registered again from the same file, as where it is read anew, the later member counts.
+
+    Parameters
+    ----------
+    kind, settings, build, label, delivers, **more
+        As of :class:`SourceMember`.
+
+    Raises
+    ------
+    SettingsError
+        The kind belongs to another, or the settings model does not fit it.
+    """
+    member = SourceMember(kind, settings, build, label, delivers, **more)
+    before = _registered.get(kind)
+    taken = source_module(kind) if before is None else _place(before)
+    if taken is not None and (before is None or taken != _place(member)):
+        raise _refused(kind, "a kind of source that no other has", f"{kind!r}, which is that of {taken}")
+    default = settings.model_fields["kind"].default if issubclass(settings, SourceSection) else None
+    if default != kind:
+        expected = f"settings that inherit SourceSection and state kind: Literal[{kind!r}] = {kind!r}"
+        raise _refused(kind, expected, f"{settings.__name__} of kind {default!r}")
+    _registered[kind] = member
+    name_source(kind)
+
+
+def _refused(kind: str, expected: str, found: str) -> SettingsError:
+    remedy = "give the source a kind of its own, and its settings model the same"
+    return SettingsError(expected=expected, found=found, remedy=remedy, key="source.kind", value=kind)
+
+
+def _place(member: SourceMember[Any]) -> str:
+    """The file that a member's settings stand in; the module's name where it has none."""
+    name = member.settings.__module__
+    return str(getattr(sys.modules.get(name), "__file__", None) or name)

@@ -1,0 +1,96 @@
+"""The page on adding a vendor: its file, its test and its strategy, from a folder outside the package."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.history import open_history
+from nn_assets.sources import registry
+from nn_assets.sources.simulated import SimulatedSource
+from tests.cli.conftest import call
+from tests.orchestration.conftest import living_in, nothing_mirrored
+from tests.shared_homes import nothing_drawn
+from tests.sources.secrets import SECRET
+from tests.sources.vendor import Answer, Request, running
+
+CHECKOUT = Path(__file__).parents[2]
+NUMBERS = ["open", "high", "low", "close", "volume"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The blocks of the page as the files that their first lines name; no kind of theirs outlives the test."""
+    page = (CHECKOUT / "docs" / "extending" / "vendor.md").read_text(encoding="utf-8")
+    for text in re.findall(r"^```(?:python|yaml)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        file = tmp_path / text.partition("\n")[0].removeprefix("# ")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr("nn_assets.settings.sources._named_elsewhere", set())
+    yield tmp_path
+    sys.modules.pop("example_data", None)
+
+
+def register(file: Path) -> None:
+    spec = importlib.util.spec_from_file_location("example_data", file)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["example_data"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def market() -> pd.DataFrame:
+    source = SimulatedSource("XNYS", pd.Timestamp("2017-01-03").date(), pd.Timestamp("2017-12-29").date(), seed=5)
+    bars = source.bars(("SIM01", "SIM02"))
+    return bars.assign(symbol=bars["symbol"].map({"SIM01": "ABC", "SIM02": "XYZ"}))
+
+
+def test_a_vendor_outside_the_package_comes_to_published_bars_by_check(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = {path: path.stat().st_mtime_ns for path in (CHECKOUT / "nn_assets").rglob("*.py")}
+    bars = market()
+
+    def serve(request: Request) -> Answer:
+        symbol = request.path.rpartition("/")[2]
+        own = bars[(bars["symbol"] == symbol) & bars["session"].between(request.query["from"], request.query["to"])]
+        rows = own[NUMBERS].assign(day=own["session"].dt.strftime("%Y-%m-%d")).to_dict("records")
+        return Answer({"symbol": symbol, "bars": rows})
+
+    register(folder / "example_data.py")
+    monkeypatch.setenv("EXAMPLE_DATA_KEY", SECRET)
+    file = folder / "strategies" / "own.yaml"
+    stated = file.read_text(encoding="utf-8")
+    with running(serve) as vendor, living_in(folder), nothing_drawn(), nothing_mirrored():
+        file.write_text(stated.replace("market:", f"  base_url: {vendor.url}\nmarket:"), encoding="utf-8")
+        answer = call(folder, "check", "--strategy", "own", "--json")
+        assert answer.status == 0, answer.err
+        assert all(request.headers["authorization"] == f"Bearer {SECRET}" for request in vendor.asked)
+        with open_history(find_strategy("own").strategy) as history:
+            assert history.publication is not None
+            published = history.stores.publications.bars(history.publication)
+    assert set(published["source"]) == {"example_data"}
+    columns = ["symbol", "session", *NUMBERS]
+    pd.testing.assert_frame_equal(published[columns], bars[columns])
+    assert {path: path.stat().st_mtime_ns for path in (CHECKOUT / "nn_assets").rglob("*.py")} == package
+
+
+@pytest.mark.full
+def test_the_test_that_the_page_shows_passes(folder: Path) -> None:
+    paths = os.pathsep.join([str(CHECKOUT), str(folder)])
+    given = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "test_example_data.py"]
+    done = subprocess.run(
+        given, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
