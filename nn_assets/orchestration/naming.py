@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from nn_assets.operations.names import MADE_BY
+from nn_assets.plugins import code_of
 from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
 
@@ -31,7 +32,7 @@ def described(strategy: Strategy, name: str, room: str, kinds: set[str]) -> dict
         "key": asset_key(strategy, name),
         "group_name": strategy.name,
         "owners": [strategy.owner],
-        "code_version": version_of(*MADE_BY[name]),
+        "code_version": version_of(*MADE_BY[name], also=code_of(strategy.plugins) or None),
         "kinds": kinds,
         "tags": {STRATEGY_TAG: strategy.name, ROOM_TAG: room},
     }

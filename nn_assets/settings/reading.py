@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from yaml.constructor import ConstructorError
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import PluginError, SettingsError
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import Place as _Place
 from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
@@ -123,9 +123,24 @@ def parse_strategy(text: str, *, file: str = "<text>") -> Strategy:
             line=1,
         )
     try:
-        return Strategy.model_validate(with_overrides(deepcopy(raw), Path(file).parent))
+        return Strategy.model_validate(_located(with_overrides(deepcopy(raw), Path(file).parent), Path(file).parent))
     except ValidationError as error:
         raise _explained(error, node, file) from error
+    except PluginError as fault:  # of a file that it names: it lies in the line that does
+        where = {"file": file, "line": _lines(node).get(("plugins",)), **fault.where}
+        raise PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where) from fault
+
+
+def _located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A strategy's raw settings with the paths of its plug-ins, which start from a folder, in full."""
+    named = raw.get("plugins")
+    if not isinstance(named, list):
+        return raw
+    return {**raw, "plugins": [_in_full(each, folder) for each in named]}
+
+
+def _in_full(named: Any, folder: Path) -> Any:
+    return str((folder / named).resolve()) if isinstance(named, str) and named.endswith(".py") else named
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int | None:

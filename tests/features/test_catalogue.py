@@ -11,6 +11,7 @@ from nn_assets.features.catalogue.prices import average_true_range, log_return, 
 from nn_assets.features.rolling import lagged
 from nn_assets.market.panel import Panel
 from tests.features.panels import (
+    OF_BARS,
     changed,
     columns_of,
     constant_panel,
@@ -22,7 +23,7 @@ from tests.features.panels import (
 from tests.features.reference_features import REFERENCE, reference_values
 
 MARKET = "S0"
-EVERY = tuple(CATALOGUE)
+EVERY = tuple(OF_BARS)
 
 
 def _cube(panel: Panel, names: tuple[str, ...] = EVERY) -> np.ndarray:
@@ -127,12 +128,12 @@ def test_a_feature_equals_its_plain_reference(name):
 
 def test_every_entry_has_a_plain_reference_a_formula_and_a_source():
     assert set(REFERENCE) == set(EVERY)
-    assert all(entry.formula and entry.source and entry.name == name for name, entry in CATALOGUE.items())
+    assert all(entry.formula and entry.source and entry.name == name for name, entry in OF_BARS.items())
 
 
 def test_the_groups_of_the_contract_are_all_there():
     members = {
-        group: [e.name for e in CATALOGUE.values() if e.group == group]
+        group: [e.name for e in OF_BARS.values() if e.group == group]
         for group in ("return", "volatility", "volume", "trend")
     }
     assert {group: len(names) for group, names in members.items()} == {
