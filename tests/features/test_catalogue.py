@@ -9,7 +9,9 @@ from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue import CATALOGUE, Feature, available_features, compute, compute_features
 from nn_assets.features.catalogue.prices import average_true_range, log_return, rolling_volatility
 from nn_assets.features.rolling import lagged
+from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
+from tests.contracts.features import FeatureContract
 from tests.features.panels import (
     OF_BARS,
     changed,
@@ -20,7 +22,7 @@ from tests.features.panels import (
     rows_of,
     same_bits,
 )
-from tests.features.reference_features import REFERENCE, reference_values
+from tests.features.reference_features import REFERENCE, reference_series_values, reference_values
 
 MARKET = "S0"
 EVERY = tuple(OF_BARS)
@@ -113,17 +115,6 @@ def test_a_missing_bar_blinds_exactly_the_sessions_within_reach_of_it(name, whol
     expected[90 : 90 + reach + 1] = True
     np.testing.assert_array_equal(np.isnan(whole[:, 1, place]), expected)
     assert np.isnan(whole[:, 2, place]).sum() == reach
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("name", EVERY)
-def test_a_feature_equals_its_plain_reference(name):
-    panel = random_panel(bars=180, seed=9)
-    expected = reference_values(panel, name, MARKET)
-    found = _cube(panel, (name,))[:, :, 0]
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
-    # pandas' running sums leave noise of their own; the comparison is to that.
-    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10)
 
 
 def test_every_entry_has_a_plain_reference_a_formula_and_a_source():
@@ -256,3 +247,14 @@ def test_volatility_and_true_range_serve_other_rooms_by_their_textbook_values():
         for t in range(27, 41)
     ]  # fmt: skip
     assert average_true_range(panel)[40, 0] == pytest.approx(sum(ranges) / 14)
+
+
+class TestEveryFeature(FeatureContract):
+    @pytest.fixture(params=tuple(CATALOGUE.own))
+    def entry(self, request: pytest.FixtureRequest) -> Feature:
+        return CATALOGUE[request.param]
+
+    def expected(self, entry: Feature, panel: Panel, series: KnownSeries) -> np.ndarray:
+        if not entry.role:
+            return reference_values(panel, entry.name, MARKET)
+        return reference_series_values(panel, entry.name, series)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from nn_assets.arrays import Cube
@@ -38,24 +37,6 @@ def cut(series: dict[str, KnownSeries], rows: slice) -> dict[str, KnownSeries]:
 
 def cube_of(panel: Panel, series: dict[str, KnownSeries], names: tuple[str, ...] = EVERY) -> Cube:
     return compute_features(panel, names, series=series)
-
-
-def plain(name: str) -> np.ndarray:
-    """Each feature written out with pandas."""
-    index, rates = (pd.DataFrame(SERIES[role].values) for role in ROLES)
-    per_day = rates * 1440.0 / pd.DataFrame(SERIES["funding_rate"].interval_minutes)
-    daily = np.log(pd.DataFrame(PANEL.close)).diff()
-    return {
-        "implied_over_realised": index / 100.0 / 252.0**0.5 / daily.rolling(20).std(),
-        "funding_rate_per_day": per_day,
-        "funding_rate_change": per_day.diff(),
-    }[name].to_numpy()
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_a_feature_equals_its_plain_reference(name) -> None:
-    found = cube_of(PANEL, SERIES).feature(name)
-    np.testing.assert_allclose(found, plain(name), rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", EVERY)
