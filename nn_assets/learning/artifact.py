@@ -105,8 +105,7 @@ def _require_plugin(stored: dict[str, Any], learning: LearningSettings) -> None:
     raise ModelError(
         expected=f"the network {learning.network} of {file}, as the model was fitted with it",
         found="no plug-in with such a network" if now is None else f"another network of that name, in {now['file']}",
-        remedy=f"name {file} under plugins, as it was then; register what was changed in it by another name, or fit "
-        "the model again",
+        remedy=f"name {file} under plugins, as it was then, and register what was changed in it by another name",
         file=file,
         model_id=stored["model_id"],
     )
