@@ -23,7 +23,7 @@ from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import libraries
-from nn_assets.operations.plugins import network_roots, own_features, prepare
+from nn_assets.operations.plugins import own_features, plugin_roots, prepare
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root, version_of
 
@@ -141,7 +141,7 @@ def member_roots(strategy: Strategy) -> tuple[Root, ...]:
     names, catalogue = strategy.features.names or own_features(strategy), "nn_assets.features.catalogue:CATALOGUE"
     known = "nn_assets.operations.asof.series:known_by_role"
     every = () if strategy.features.names else (*_FACTS, known, f"{_HERE}:features_of", catalogue)
-    return (*every, *(root for name in names for root in feature_roots(name)), *network_roots(strategy.learning))
+    return (*every, *(root for name in names for root in feature_roots(name)), *plugin_roots(strategy))
 
 
 def _stated(name: str) -> tuple[object, ...]:

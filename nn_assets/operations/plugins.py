@@ -9,11 +9,12 @@ from nn_assets.errors import SettingsError, did_you_mean
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.plugins import find, load
+from nn_assets.portfolio.own_limits import constraint_roots, require_constraints
 from nn_assets.settings import LearningSettings, Strategy
 from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
 
-__all__ = ["network_roots", "own_features", "prepare"]
+__all__ = ["own_features", "plugin_roots", "prepare"]
 
 _HELD: set[Hashable] = set()
 """What was held to its contract in this process."""
@@ -38,6 +39,7 @@ def prepare(strategy: Strategy) -> None:
         version_of(entry.compute)
         _once((entry.compute, name), partial(require_sound_feature, entry))
     _require_features(strategy)
+    require_constraints(strategy.portfolio)
     if strategy.learning.network not in NETWORKS_OF_ITS_OWN or strategy.learning.network_settings:
         _require_network(strategy.learning)
 
@@ -83,8 +85,12 @@ def own_features(strategy: Strategy) -> tuple[str, ...]:
     return CATALOGUE.brought_by(find(each).top for each in strategy.plugins)
 
 
-def network_roots(learning: LearningSettings) -> tuple[Root, ...]:
-    """What the version of a strategy covers of networks: the package's own, and the one that a plug-in brought."""
+def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
+    """What the version of a strategy covers of constraints and networks: the package's own, and what it names."""
+    return (*constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
+
+
+def _network_roots(learning: LearningSettings) -> tuple[Root, ...]:
     own = "nn_assets.learning.networks.registry:NETWORKS"
     if learning.network in NETWORKS_OF_ITS_OWN:
         return (own,)

@@ -272,6 +272,7 @@ class PortfolioSettings(Section):
     a covariance of the last ``covariance_sessions``; ``per_name`` sizes each by itself and then bounds the sum. Left
     out, a strategy whose label is relative to the other names (``direction_relative``) has ``programme``, any other
     ``per_name``.
+    ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
@@ -296,6 +297,7 @@ class PortfolioSettings(Section):
     net_limit: NonNegative = 1.0
     single_name_limit: Fraction = 0.10
     sector_limit: Fraction = 0.30
+    constraints: WhenSet[dict[str, dict[str, JsonValue]]] = Field(default_factory=dict, exclude_if=operator.not_)
     sectors: dict[str, str] = Field(default_factory=dict)
     beta_limit: NonNegative = 1.0
     adv_limit_fraction: Fraction = 0.01

@@ -1,4 +1,4 @@
-"""The page on features and networks of one's own: every block of it is run, from a folder that holds nothing else."""
+"""The page on features, networks and limits of one's own: every block of it is run, from a folder of its own."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_every_block_of_the_page_is_followed_to_a_decided_session_and_a_finished
     assert [language for language, _ in told["A feature"]] == ["python", "yaml", "python", "console"]
     decided = follow(told["A feature"], home)
     assert json.loads(decided[-1])["ok"]
-    studied = follow(told["A network"], home)
+    assert [language for language, _ in told["A network"]] == ["python", "python", "console"]
+    studied = follow([*told["A limit on the book"], *told["A network"]], home)
     assert json.loads(studied[-1])["ok"]
     with Ledger() as ledger:
         assert len(ledger.read("decisions", "my_first")) == 1

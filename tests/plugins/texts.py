@@ -96,3 +96,29 @@ def naming(file: Path, **sections: str) -> Strategy:
     lines = [f"{name}: {text}" for name, text in sections.items()]
     file.write_text(file.read_text() + "\n".join(lines) + "\n")
     return load_strategy(file)
+
+
+CONSTRAINT = """
+import numpy as np
+
+from nn_assets.portfolio.own_limits import register_constraint
+from nn_assets.settings.section import Section
+
+
+class Settings(Section):
+    symbols: tuple[str, ...] = ()
+    limit: float = 0.1
+
+
+@register_constraint("together", settings=Settings)
+def together(facts, settings):
+    return np.array([float(each in settings.symbols) for each in facts.symbols]), settings.limit
+"""
+
+
+def constraint_file(body: str, stated: str = "'mine'") -> str:
+    """A file of one constraint, ``mine``."""
+    return (
+        "import numpy as np\nfrom nn_assets.portfolio.own_limits import register_constraint\n\n\n"
+        f"@register_constraint({stated})\ndef mine(facts):\n    {body}\n"
+    )
