@@ -117,10 +117,10 @@ def features_on_record(record: pd.Series) -> dict[str, dict[str, str]]:
 def feature_codes(names: Sequence[str]) -> dict[str, str]:
     """Version of the code that makes each of some features, 16 hex digits; none for one that the catalogue lacks.
 
-    What a feature reads of a bar and how far it reaches counts; its group, formula and source are words.
+    What a feature states of itself counts, too.
     """
     known = {name: made_by for name in names if (made_by := feature_roots(name))}
-    return {name: version_of(*made_by, also=_stated(name)) for name, made_by in known.items()}
+    return {name: version_of(*made_by, also=CATALOGUE[name].stated) for name, made_by in known.items()}
 
 
 def feature_roots(name: str) -> tuple[Root, ...]:
@@ -142,12 +142,6 @@ def member_roots(strategy: Strategy) -> tuple[Root, ...]:
     known = "nn_assets.operations.asof.series:known_by_role"
     every = () if strategy.features.names else (*_FACTS, known, f"{_HERE}:features_of", catalogue)
     return (*every, *(root for name in names for root in feature_roots(name)), *plugin_roots(strategy))
-
-
-def _stated(name: str) -> tuple[object, ...]:
-    """What a feature states of itself and its values hang on."""
-    entry = CATALOGUE[name]
-    return entry.reach_sessions, entry.fields, entry.needs_market, entry.role
 
 
 def prices_for_features(panel: Panel, strategy: Strategy) -> Panel:

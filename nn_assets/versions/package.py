@@ -267,16 +267,20 @@ def version_of(*roots: Root, also: object = None) -> str:
     CodeError
         A root is no definition at the top of a module of this package.
     """
-    given = [repr((each.args, sorted(each.keywords.items()))) for each in roots if isinstance(each, partial)]
-    told = [*_behind(tuple(_place(root) for root in roots)), *given, repr(also)]
+    told = [*_behind(tuple(_place(root) for root in roots)), *_given(roots), repr(also)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_DIGITS]
 
 
-def version_within(top: str, *roots: Root) -> str:
+def version_within(top: str, *roots: Root, also: object = None) -> str:
     """As :func:`version_of`, over the definitions of one top name alone: what a person changed of his own."""
     behind = _behind(tuple(_place(root) for root in roots))
     own = [each for each in behind if each[0].partition(":")[0].partition(".")[0] == top]
-    return hashlib.sha256(json.dumps(own).encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(json.dumps([*own, *_given(roots), repr(also)]).encode()).hexdigest()[:_DIGITS]
+
+
+def _given(roots: tuple[Root, ...]) -> list[str]:
+    """What partial functions among some roots are given."""
+    return [repr((each.args, sorted(each.keywords.items()))) for each in roots if isinstance(each, partial)]
 
 
 def version_of_sources(sources: Mapping[str, bytes]) -> str:

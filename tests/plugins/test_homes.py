@@ -13,6 +13,7 @@ import yaml
 from nn_assets import plugins
 from nn_assets.cli.check import check_data
 from nn_assets.errors import ModelError, PluginError, SettingsError
+from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.address import fit_code, model_address
 from nn_assets.learning.artifact import from_files, to_files
 from nn_assets.learning.model import FoldData, fit_models, forecast, open_pool
@@ -217,3 +218,32 @@ def test_a_strategy_without_its_file_is_left_out_by_name(home: Path) -> None:
     with pytest.raises(PluginError, match=r"my_features\.py; found no such file"):
         find_strategy(NAME)
     assert Lake().segments(NAME, "raw_bars")
+
+
+def test_an_edit_of_what_a_strategy_uses_is_another_trial_and_one_of_words_is_none(tmp_path: Path) -> None:
+    (tmp_path / "my_features.py").write_text(FEATURES)
+    strategy = plugged(tmp_path)
+    both = [str(tmp_path / "my_features.py"), *strategy.plugins]
+    used = strategy.features.model_copy(update={"names": ("log_return_1", "over_mean_10")})
+    strategy = strategy.model_copy(update={"plugins": tuple(both), "features": used})
+
+    def trials() -> list[str]:
+        prepare(strategy)
+        return [trial_hash(strategy, estimator) for estimator in ("network", "linear")]
+
+    before = trials()
+    for name, text, changed in (
+        ("my_features", FEATURES.replace("def _mean(", "# of closes\ndef _mean("), [False, False]),
+        (
+            "my_features",
+            FEATURES.replace("panel.open / lagged", "1.0 * panel.open / lagged"),
+            [False, False],
+        ),  # not used
+        ("my_features", FEATURES.replace("panel, 10) - 1.0", "panel, 10) - 0.5"), [True, True]),
+        ("my_networks", NETWORK.replace("torch.tanh", "torch.sigmoid"), [True, False]),
+    ):
+        original = (tmp_path / f"{name}.py").read_text()
+        (tmp_path / f"{name}.py").write_text(text)
+        assert [now != then for now, then in zip(trials(), before, strict=True)] == changed, text
+        (tmp_path / f"{name}.py").write_text(original)
+    assert trials() == before

@@ -86,3 +86,8 @@ class Feature:
     source: str
     needs_market: bool = False
     role: str = ""
+
+    @property
+    def stated(self) -> tuple[object, ...]:
+        """What it states of itself and its values hang on; its group, formula and source are words."""
+        return self.reach_sessions, self.fields, self.needs_market, self.role
