@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from nn_assets.errors import PluginError, SettingsError, did_you_mean
 from nn_assets.plugins import Registry
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.settings import PortfolioSettings
+from nn_assets.settings.own import section_of
 from nn_assets.settings.section import Section
 
 __all__ = [
@@ -114,7 +114,8 @@ def own_limits(
 
 
 def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLimit:
-    entry, own = CONSTRAINTS[name], _own_settings(name, settings)
+    entry, member = CONSTRAINTS[name], f"the constraint {name}"
+    own = section_of(entry.settings, settings.constraints[name], member=member, key="portfolio.constraints")
     given = replace(facts, risk_distance=facts.risk_distance.copy(), market_beta=facts.market_beta.copy())
     coefficient, limit = entry.limit(given) if own is None else entry.limit(given, own)
     coefficient = np.asarray(coefficient, dtype=np.float64)
@@ -130,24 +131,6 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
             constraint=name,
         )
     return SharedLimit(name, coefficient, float(limit))
-
-
-def _own_settings(name: str, settings: PortfolioSettings) -> Section | None:
-    model, stated = CONSTRAINTS[name].settings, settings.constraints[name]
-    try:
-        if model is not None:
-            return model.model_validate(stated)
-        wrong = ", ".join(stated)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    if not wrong:
-        return None
-    raise SettingsError(
-        expected=f"settings of the constraint {name}: {', '.join(model.model_fields) if model else 'none'}",
-        found=wrong,
-        remedy="correct or delete the keys named",
-        key="portfolio.constraints",
-    )
 
 
 def require_constraints(settings: PortfolioSettings) -> None:

@@ -134,13 +134,13 @@ def test_a_network_is_found_by_its_name_without_running_its_file(tmp_path: Path)
 def test_settings_of_its_own_are_held_to_what_the_network_states(tmp_path: Path, stated: str) -> None:
     file = written(tmp_path, my_networks=NETWORK)
     strategy = naming(file, learning=f"{{network: shallow, network_settings: {stated}}}")
-    with pytest.raises(SettingsError, match=r"as the network shallow states them: width") as refused:
+    with pytest.raises(SettingsError, match=r"as the network shallow states its settings: width") as refused:
         prepare(strategy)
     assert refused.value.where["key"] == "learning.network_settings"
 
 
 def test_settings_of_its_own_of_a_network_that_has_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="without settings of its own"):
+    with pytest.raises(SettingsError, match="the network mlp states its settings: it has none; found width"):
         prepare(naming(written(tmp_path), learning="{network: mlp, network_settings: {width: 4}}"))
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
 
 from nn_assets.errors import PluginError, SettingsError, did_you_mean
 from nn_assets.learning.networks.lstm import LongShortTermMemory
 from nn_assets.learning.networks.mlp import Perceptron
 from nn_assets.plugins import Registry
 from nn_assets.settings import LearningSettings
+from nn_assets.settings.own import section_of
 from nn_assets.settings.section import Section
 
 __all__ = ["NETWORKS", "Network", "network_of", "register_network", "settings_of_its_own"]
@@ -120,22 +120,5 @@ def settings_of_its_own(learning: LearningSettings) -> Section | None:
     SettingsError
         There is no such network, a key or value is not as its settings say, or it has none and some are stated.
     """
-    model, stated = network_of(learning.network).settings, learning.network_settings
-    if model is None and not stated:
-        return None
-    try:
-        if model is not None:
-            return model.model_validate(stated)
-        wrong = f"{', '.join(stated)}, of a network without settings of its own"
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'all of it'} = {each['input']!r}: {each['msg']}"
-            for each in error.errors(include_url=False)
-        )
-    keys = ", ".join(model.model_fields) if model is not None else "none"
-    raise SettingsError(
-        expected=f"learning.network_settings as the network {learning.network} states them: {keys}",
-        found=wrong,
-        remedy="correct or delete the keys named",
-        key="learning.network_settings",
-    )
+    member, key = f"the network {learning.network}", "learning.network_settings"
+    return section_of(network_of(learning.network).settings, learning.network_settings, member=member, key=key)
