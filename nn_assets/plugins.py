@@ -115,6 +115,10 @@ class Registry(Mapping[str, _Member]):
         those = frozenset(tops)
         return tuple(name for name, (top, _) in self._added.items() if top in those)
 
+    def offered(self, tops: Iterable[str]) -> tuple[str, ...]:
+        """Names of the package's own members, and of those that some plug-ins brought."""
+        return (*self.own, *self.brought_by(tops))
+
     def drop(self, top: str) -> None:
         """Take out what a plug-in brought."""
         self._added = {name: told for name, told in self._added.items() if told[0] != top}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import partial
 
 from nn_assets.errors import SettingsError, did_you_mean
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
-from nn_assets.plugins import find, load
-from nn_assets.portfolio.own_limits import constraint_roots, require_constraints
+from nn_assets.plugins import find, load, names_of
+from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_constraints
 from nn_assets.settings import LearningSettings, Strategy
 from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
 
-__all__ = ["own_features", "plugin_roots", "prepare"]
+__all__ = ["fault_of_names", "own_features", "plugin_roots", "prepare"]
 
 _HELD: set[Hashable] = set()
 """What was held to its contract in this process."""
@@ -33,15 +33,46 @@ def prepare(strategy: Strategy) -> None:
         A feature, a role of a series or a network that is not there, or settings of a network that are not as it
         states them.
     """
-    plugins = load(strategy.plugins)
-    for name in CATALOGUE.brought_by(each.top for each in plugins):
+    tops = frozenset(each.top for each in load(strategy.plugins))
+    for name in CATALOGUE.brought_by(tops):
         entry = CATALOGUE[name]
         version_of(entry.compute)
         _once((entry.compute, name), partial(require_sound_feature, entry))
-    _require_features(strategy)
+    known = CATALOGUE.offered(tops)
+    roles = sorted({CATALOGUE[name].role for name in known} - {""})
+    faults = (
+        _missing("features.names", strategy.features.names, known),
+        _missing("features.series", strategy.features.series, roles),
+        _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.offered(tops)),
+    )
+    for fault in faults:
+        if fault is not None:
+            raise fault
     require_constraints(strategy.portfolio)
     if strategy.learning.network not in NETWORKS_OF_ITS_OWN or strategy.learning.network_settings:
-        _require_network(strategy.learning)
+        _require_network(strategy.learning, tops)
+
+
+def fault_of_names(strategy: Strategy) -> SettingsError | None:
+    """A feature that neither the package nor a plug-in's text has; None where there is none. Nothing is run for it."""
+    brought = names_of("feature", strategy.plugins)
+    if brought is None:  # known only once they run
+        return None
+    return _missing("features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
+
+
+def _missing(key: str, names: Iterable[str], known: Collection[str]) -> SettingsError | None:
+    """What is wrong with names of a key of the strategy that are not among those known."""
+    name = next((each for each in names if each not in known), None)
+    if name is None:
+        return None
+    return SettingsError(
+        expected=f"{key} among {', '.join(known) or 'those that a plug-in registers: there is none'}",
+        found=repr(name),
+        remedy=f"{did_you_mean(name, known)}correct the name, or name the file that registers it under plugins",
+        key=key,
+        value=name,
+    )
 
 
 def _once(what: Hashable, hold: Callable[[], None]) -> None:
@@ -50,32 +81,16 @@ def _once(what: Hashable, hold: Callable[[], None]) -> None:
         _HELD.add(what)
 
 
-def _require_features(strategy: Strategy) -> None:
-    roles = {entry.role for entry in CATALOGUE.values() if entry.role}
-    for key, names, known in (
-        ("features.names", strategy.features.names, tuple(CATALOGUE)),
-        ("features.series", tuple(strategy.features.series), tuple(sorted(roles))),
-    ):
-        for name in names:
-            if name not in known:
-                what = "a feature" if key == "features.names" else "a role that a feature reads,"
-                raise SettingsError(
-                    expected=f"{what} among {', '.join(known)}",
-                    found=repr(name),
-                    remedy=f"{did_you_mean(name, known)}correct the name, or name the file that registers it under "
-                    "plugins",
-                    key=key,
-                    value=name,
-                )
-
-
-def _require_network(learning: LearningSettings) -> None:
+def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
     from nn_assets.learning.networks import NETWORKS, network_of, settings_of_its_own
     from nn_assets.learning.networks.contract import require_sound_network
 
-    entry = network_of(learning.network)
+    fault = _missing("learning.network", (learning.network,), NETWORKS.offered(tops))
+    if fault is not None:
+        raise fault
     settings_of_its_own(learning)
     if NETWORKS.top_of(learning.network) is not None:
+        entry = network_of(learning.network)
         version_of(*entry.roots)
         _once((entry.build, learning.model_dump_json()), partial(require_sound_network, learning))
 

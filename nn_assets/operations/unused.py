@@ -21,7 +21,6 @@ from nn_assets.operations.asof.decisions import decision_moments
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
 from nn_assets.operations.clock import as_of_session, has_clock, now_utc
 from nn_assets.operations.facts import StoredFacts
-from nn_assets.operations.plugins import own_features
 from nn_assets.portfolio.records import unmarked_symbols
 from nn_assets.session.missing_bars import sessions_read
 from nn_assets.settings import Strategy
@@ -233,8 +232,9 @@ def _among(bars: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 def _bars_needed(strategy: Strategy) -> int:
     """How many bars on end a signal reads at least: for the features in the network's window, and for volatility."""
-    names = strategy.features.names or (*CATALOGUE.own, *own_features(strategy))
-    return max(sessions_read(names, strategy.learning.lookback, 0.0), EWMA_SPAN_SESSIONS + 1)
+    # A plug-in does not run for this sentence: where none ran yet, its own features' reach is not known.
+    names = [each for each in strategy.features.names if each in CATALOGUE] or CATALOGUE.own
+    return max(sessions_read(tuple(names), strategy.learning.lookback, 0.0), EWMA_SPAN_SESSIONS + 1)
 
 
 def unchecked(facts: StoredFacts, session: pd.Timestamp) -> str | None:

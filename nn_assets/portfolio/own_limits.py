@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.errors import PluginError, SettingsError, did_you_mean
+from nn_assets.errors import PluginError
 from nn_assets.plugins import Registry
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.settings import PortfolioSettings
@@ -105,7 +105,7 @@ def own_limits(
     Raises
     ------
     SettingsError
-        There is no such constraint, or its settings are not as it states them.
+        The settings of a constraint are not as it states them.
     PluginError
         It gives no coefficients of the shape (symbols,), none that are finite, or a negative limit.
     """
@@ -134,7 +134,7 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
 
 
 def require_constraints(settings: PortfolioSettings) -> None:
-    """Refuse constraints that are not there, or that break their contract on books that are made up.
+    """Refuse constraints that break their contract on books that are made up.
 
     Raises
     ------
@@ -142,15 +142,6 @@ def require_constraints(settings: PortfolioSettings) -> None:
         As :func:`own_limits`; or a constraint says something else of the same book, or of its names in another order.
     """
     for name in settings.constraints:
-        if name not in CONSTRAINTS:
-            raise SettingsError(
-                expected=f"a constraint among {', '.join(CONSTRAINTS) or 'those that plugins register: there is none'}",
-                found=repr(name),
-                remedy=f"{did_you_mean(name, CONSTRAINTS)}correct portfolio.constraints, or name the file that "
-                "registers it under plugins",
-                key="portfolio.constraints",
-                value=name,
-            )
         facts = BookFacts(
             ("AAA", "BBB", "CCC", "DDD"), np.array([0.02, 0.0, 0.1, 0.05]), np.array([1.0, -0.2, 2.0, 0.8]), 1e6
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -247,3 +249,29 @@ def test_an_edit_of_what_a_strategy_uses_is_another_trial_and_one_of_words_is_no
         assert [now != then for now, then in zip(trials(), before, strict=True)] == changed, text
         (tmp_path / f"{name}.py").write_text(original)
     assert trials() == before
+
+
+def status() -> subprocess.CompletedProcess[str]:
+    """What a process of its own says of the strategy."""
+    words = ["-m", "nn_assets.cli", "status", "--strategy", NAME, "--json"]
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_status_tells_of_a_strategy_with_plugins_and_runs_none_of_them(home: Path) -> None:
+    (home / "strategies" / "my_features.py").write_text(FEATURES + "\nraise SystemExit(3)\n")
+    told = status()
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "my_features" not in told.stdout
+    edited(home, 'register_feature("overnight_gap"', 'register_feature("overnight"')
+    told = status()
+    assert told.returncode == 1
+    assert "found 'overnight_gap'" in told.stdout or "'overnight_gap'; expected features.names" in told.stdout
+    assert "did you mean overnight" in told.stdout
+
+
+def test_a_name_that_another_strategys_file_registered_is_none_of_this_one(home: Path) -> None:
+    prepare(strategy_of())
+    other = write_strategy(home, "other", features={"names": NAMES})
+    with pytest.raises(SettingsError, match="found 'over_mean_10'"):
+        prepare(strategy_of("other"))
+    assert other.is_file()
