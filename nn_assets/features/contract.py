@@ -27,6 +27,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _SYMBOLS = ("SIM01", "SIM02", "SIM03", "SIM04")
 _SEED = 20
+_GONE_ABOVE = 1.9  # of the factors, drawn from 0.5 to 2, that change a bar: where a bar is taken out instead
 _PAST_TOLERANCE = 1e-6  # of a sum that runs, which may keep noise of what it has left behind
 
 
@@ -61,9 +62,6 @@ class _Market:
         """Arrays of shape (bars, symbols) by what they are."""
         of_series = {f"the series' {each.name}": getattr(self.series, each.name) for each in fields(KnownSeries)}
         return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
-
-
-_GONE_ABOVE = 1.9
 
 
 def _made_up(reach: int) -> _Market:

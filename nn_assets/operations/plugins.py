@@ -39,10 +39,9 @@ def prepare(strategy: Strategy) -> None:
         version_of(entry.compute)
         _once((entry.compute, name), partial(require_sound_feature, entry))
     known = CATALOGUE.offered(tops)
-    roles = sorted({CATALOGUE[name].role for name in known} - {""})
     faults = (
         _missing("features.names", strategy.features.names, known),
-        _missing("features.series", strategy.features.series, roles),
+        _missing("features.series", strategy.features.series, _roles(known)),
         _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.offered(tops)),
     )
     for fault in faults:
@@ -54,11 +53,16 @@ def prepare(strategy: Strategy) -> None:
 
 
 def fault_of_names(strategy: Strategy) -> SettingsError | None:
-    """A feature that neither the package nor a plug-in's text has; None where there is none. Nothing is run for it."""
+    """A feature that neither the package nor a plug-in's text has, or without any a role; nothing is run for it."""
     brought = names_of("feature", strategy.plugins)
     if brought is None:  # known only once they run
         return None
-    return _missing("features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
+    fault = _missing("features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
+    return fault or (None if brought else _missing("features.series", strategy.features.series, _roles(CATALOGUE.own)))
+
+
+def _roles(names: Iterable[str]) -> list[str]:
+    return sorted({CATALOGUE[name].role for name in names} - {""})
 
 
 def _missing(key: str, names: Iterable[str], known: Collection[str]) -> SettingsError | None:

@@ -187,7 +187,7 @@ class Package:
                 read = read_module(name, text, is_package=name in self._packages)
                 self._modules[name] = read
                 self._before[name] = {"of": key, **read.to_record()}
-                self._read_anew = True
+                self._read_anew |= name.partition(".")[0] == self._name
         return self._modules[name]
 
     def _data_named(self, file: str, module: str) -> dict[str, str]:

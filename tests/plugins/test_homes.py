@@ -21,19 +21,20 @@ from nn_assets.learning.artifact import from_files, to_files
 from nn_assets.learning.model import FoldData, fit_models, forecast, open_pool
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import member_roots
+from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import open_history
-from nn_assets.operations.plugins import prepare
+from nn_assets.operations.plugins import fault_of_names, prepare
+from nn_assets.operations.situation import faults_of_stages
+from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.naming import described
-from nn_assets.orchestration.running import materialise
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.lake import Lake
 from nn_assets.versions import version_of
 from tests.learning.tiny import months_of_use, tiny_fold, tiny_market, tiny_strategy
 from tests.operations.homes import take_in
-from tests.orchestration.conftest import NAME, living_in, nothing_mirrored, strategy_of, write_strategy
+from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
 from tests.plugins.texts import FEATURES, NETWORK
-from tests.shared_homes import nothing_drawn
 
 NAMES = ["log_return_1", "over_mean_10", "overnight_gap"]
 
@@ -126,19 +127,15 @@ def test_check_refuses_a_plugin_by_name_before_anything_is_stored(
     assert [path.name for path in tmp_path.iterdir()] == ["strategies"]
 
 
-def test_dagster_materialises_a_strategy_whose_feature_is_a_plugins(tmp_path: Path) -> None:
-    with_plugins(tmp_path, my_features=FEATURES)
-    with living_in(tmp_path), nothing_drawn(), nothing_mirrored():
-        strategy = strategy_of()
-        shown = described(strategy, "features", "features", set())["code_version"]
-        materialise(strategy, "tables")
-        with open_history(strategy) as history:
-            cube = history.view().cube
-            close = history.view().panel.total_return().close
-        edited(tmp_path, "_mean(panel, 10) - 1.0", "_mean(panel, 10) - 0.5")
-        assert described(strategy_of(), "features", "features", set())["code_version"] != shown
-    own = np.asarray([close[row - 9 : row + 1].mean(axis=0) for row in range(9, len(close))])
-    np.testing.assert_allclose(cube.feature("over_mean_10")[9:], close[9:] / own - 1.0, atol=1e-12)
+def test_dagster_shows_a_version_of_an_asset_that_a_plugins_code_is_part_of(home: Path) -> None:
+    def shown() -> object:
+        return described(strategy_of(), "features", "features", set())["code_version"]
+
+    before = shown()
+    edited(home, "def _mean(", "# of closes\ndef _mean(")
+    assert shown() == before
+    edited(home, "_mean(panel, 10) - 1.0", "_mean(panel, 10) - 0.5")
+    assert shown() != before
 
 
 def test_a_model_of_a_plugins_network_names_what_its_code_changes(home: Path) -> None:
@@ -251,22 +248,17 @@ def test_an_edit_of_what_a_strategy_uses_is_another_trial_and_one_of_words_is_no
     assert trials() == before
 
 
-def status() -> subprocess.CompletedProcess[str]:
-    """What a process of its own says of the strategy."""
-    words = ["-m", "nn_assets.cli", "status", "--strategy", NAME, "--json"]
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
-
-
 def test_status_tells_of_a_strategy_with_plugins_and_runs_none_of_them(home: Path) -> None:
     (home / "strategies" / "my_features.py").write_text(FEATURES + "\nraise SystemExit(3)\n")
-    told = status()
+    words = ["-m", "nn_assets.cli", "status", "--strategy", NAME]
+    told = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "my_features" not in told.stdout
+    assert fault_of_names(strategy_of()) is None
     edited(home, 'register_feature("overnight_gap"', 'register_feature("overnight"')
-    told = status()
-    assert told.returncode == 1
-    assert "found 'overnight_gap'" in told.stdout or "'overnight_gap'; expected features.names" in told.stdout
-    assert "did you mean overnight" in told.stdout
+    with open_stores() as stores:
+        (fault,) = faults_of_stages(StoredFacts.of(stores, strategy_of()))
+    assert fault.found == "'overnight_gap'"
+    assert fault.remedy.startswith("did you mean overnight")
 
 
 def test_a_name_that_another_strategys_file_registered_is_none_of_this_one(home: Path) -> None:
