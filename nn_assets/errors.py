@@ -20,6 +20,7 @@ __all__ = [
     "ModelError",
     "NnAssetsError",
     "NoRoomError",
+    "PluginError",
     "PublicationError",
     "RunFailed",
     "SchemaError",
@@ -116,6 +117,10 @@ def _rebuild(
 
 class SettingsError(NnAssetsError):
     """A strategy file that cannot be read, or a key in it that is unknown, ill-typed or contradictory."""
+
+
+class PluginError(SettingsError):
+    """A user's own code that cannot be used: it is missing, cannot be imported, or breaks the contract of its kind."""
 
 
 class InstallationError(NnAssetsError):

@@ -24,11 +24,12 @@ from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.settings import CleaningSettings
 from nn_assets.versions import Package, changed_definitions, definitions_behind, version_of
+from tests.features.panels import OF_BARS
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 from tests.market.builders import sound_bars
 
 HOME = Path(nn_assets.__file__).parent
-CUT = ("nn_assets.settings", "nn_assets.errors", "nn_assets.versions")
+CUT = ("nn_assets.settings", "nn_assets.errors", "nn_assets.versions", "nn_assets.plugins")
 
 TOY = {
     "__init__.py": "from toy.shapes import Square as Shape\n",
@@ -355,7 +356,7 @@ def traced() -> dict[str, set[str]]:
     given = panel()
     return {
         name: ran(partial(compute_features, given, (name,), market_symbol="M", max_missing_fraction=0.1, bridge=True))
-        for name in CATALOGUE
+        for name in OF_BARS
     }
 
 
@@ -383,7 +384,7 @@ def test_all_that_ran_while_a_model_was_fitted_is_behind_it() -> None:
     (cube, labels), strategy = tiny_market(), tiny_strategy({"select": True}, network="mlp", maximum_epochs=1)
     seen = ran(partial(fit_model, cube, labels, tiny_fold(cube, strategy), strategy))
     assert len(seen) > 60
-    assert not followed(seen) - set(definitions_behind(fit_model, NETWORKS["mlp"]))
+    assert not followed(seen) - set(definitions_behind(fit_model, NETWORKS["mlp"].build))
 
 
 @pytest.fixture(scope="module")
@@ -414,7 +415,7 @@ def test_a_statement_put_into_any_function_that_ran_changes_the_versions_of_what
             "nn_assets.features.catalogue.compute:compute_features",
             f"{(code := getattr(entry.compute, 'func', entry.compute)).__module__}:{code.__name__}",
         )
-        for name, entry in CATALOGUE.items()
+        for name, entry in OF_BARS.items()
     }
 
     def versions() -> dict[str, dict[str, str]]:

@@ -7,8 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.learning.address import made_with_plugin
 from nn_assets.learning.estimators import TRADED
+from nn_assets.plugins import find
+from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots
 from nn_assets.settings import Strategy
+from nn_assets.versions import version_within
 
 __all__ = ["trial_configuration", "trial_hash", "trial_of"]
 
@@ -23,10 +28,10 @@ def trial_configuration(strategy: Strategy, estimator: str = TRADED) -> dict[str
     """Everything about a strategy that can change its figures, as plain JSON values.
 
     That is :meth:`~nn_assets.settings.Strategy.behaviour` without the strategy's name, the gate and the
-    leave to trade without a verdict. More history is not another trial: ``history_ends``, the vault and
-    the live start are left out. Of the learning section the baselines keep only the seed and the
-    lookback (it decides which rows have a window), so that trying two networks does not count the same
-    baseline twice.
+    leave to trade without a verdict, and the versions of what plug-ins, which must run, define of it: an edited
+    formula is another trial. More history is none: ``history_ends``, the vault and the live start are left out. Of the
+    learning section the baselines keep only the seed and the lookback (it decides which rows have a window), so that
+    trying two networks does not count the same baseline twice.
 
     Parameters
     ----------
@@ -41,7 +46,25 @@ def trial_configuration(strategy: Strategy, estimator: str = TRADED) -> dict[str
     configuration["market"] = market | {"symbols": sorted(market["symbols"])}
     if estimator != TRADED:
         configuration["learning"] = {key: configuration["learning"][key] for key in _BASELINE_KEYS}
-    return configuration | {"estimator": estimator}
+    own = _own_code(strategy, estimator)
+    return configuration | {"estimator": estimator} | ({"plugins": own} if own else {})
+
+
+def _own_code(strategy: Strategy, estimator: str) -> dict[str, str]:
+    """Versions of what plug-ins define of a strategy's features, constraints and network: an edit is another trial."""
+    if not strategy.plugins:
+        return {}
+    brought = CATALOGUE.brought_by(find(each).top for each in strategy.plugins)
+    told = {}
+    for name in brought:
+        if name in (strategy.features.names or brought):
+            top, entry = str(CATALOGUE.top_of(name)), CATALOGUE[name]
+            told[f"feature {name}"] = version_within(top, entry.compute, also=entry.stated)
+    for name in strategy.portfolio.constraints:
+        roots = constraint_roots(strategy.portfolio.model_copy(update={"constraints": {name: {}}}))
+        told[f"constraint {name}"] = version_within(str(CONSTRAINTS.top_of(name)), *roots)
+    plugin = made_with_plugin(strategy.learning) if estimator == TRADED else None
+    return told if plugin is None else told | {f"network {strategy.learning.network}": plugin["code"]}
 
 
 def trial_hash(strategy: Strategy, estimator: str = TRADED) -> str:

@@ -9,10 +9,12 @@ from nn_assets.arrays import Cube, number_bytes
 from nn_assets.features.labels import Labels
 from nn_assets.features.own_bars import sessions_reached
 from nn_assets.learning.folds import Fold
+from nn_assets.plugins import label_of
 from nn_assets.settings import LearningSettings, Strategy
-from nn_assets.versions import version_of
+from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
+from nn_assets.versions import version_of, version_within
 
-__all__ = ["TRANSFORM_REACH", "first_needed_row", "fit_code", "model_address", "training_data_hash"]
+__all__ = ["TRANSFORM_REACH", "first_needed_row", "fit_code", "made_with_plugin", "model_address", "training_data_hash"]
 
 TRANSFORM_REACH = 60
 """Earlier sessions that a feature's stationarity transform may read; a test holds it to the transforms."""
@@ -22,9 +24,20 @@ _DIGITS = 16
 
 def fit_code(learning: LearningSettings) -> str:
     """Version of the code that fits a model by some settings, 16 hex digits: the fit's own, and its network's."""
+    from nn_assets.learning.networks import network_of
+
+    return version_of("nn_assets.learning.model:fit_models", *network_of(learning.network).roots)
+
+
+def made_with_plugin(learning: LearningSettings) -> dict[str, str] | None:
+    """The file that brought a network, and the version of its definitions there; None for the package's own."""
+    if learning.network in NETWORKS_OF_ITS_OWN:
+        return None
     from nn_assets.learning.networks import NETWORKS
 
-    return version_of("nn_assets.learning.model:fit_models", NETWORKS[learning.network])
+    if (top := NETWORKS.top_of(learning.network)) is None:
+        return None
+    return {"file": label_of(top), "code": version_within(top, *NETWORKS[learning.network].roots)}
 
 
 def first_needed_row(start: int, lookback: int, max_missing_fraction: float) -> int:

@@ -17,6 +17,7 @@ from nn_assets.errors import ModelError, NnAssetsError
 from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
+from nn_assets.learning.address import made_with_plugin
 from nn_assets.learning.baselines import BoostedTrees, LinearModel
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import Estimators, FoldModel, Member
@@ -91,13 +92,31 @@ def _described(model: FoldModel) -> dict[str, Any]:
         "figures": dict(model.figures),
         "data_hash": model.data_hash,
         "code_version": model.code_version,
+        **({"plugin": plugin} if (plugin := made_with_plugin(model.estimators.settings)) else {}),
     }
+
+
+def _require_plugin(stored: dict[str, Any], learning: LearningSettings) -> None:
+    """Refuse weights whose layers are in a file that is not there, or is another one since."""
+    then, now = stored.get("plugin"), made_with_plugin(learning)
+    if then == now:
+        return
+    file = (then or now or {})["file"]
+    raise ModelError(
+        expected=f"the network {learning.network} of {file}, as the model was fitted with it",
+        found="no plug-in with such a network" if now is None else f"another network of that name, in {now['file']}",
+        remedy=f"name {file} under plugins, as it was then, and register what was changed in it by another name",
+        file=file,
+        model_id=stored["model_id"],
+    )
 
 
 def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> FoldModel:
     selection = stored["selection"]
     symbols = tuple(stored["symbols"])
     baselines = tensors[_BASELINES]
+    learning = LearningSettings.model_validate(stored["learning"])
+    _require_plugin(stored, learning)
     return FoldModel(
         model_id=stored["model_id"],
         fold=Fold.from_dict(stored["fold"]),
@@ -107,7 +126,7 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         selection=None if selection is None else SelectionReport.from_dict(selection),
         scaler=Scaler.from_dict(stored["scaler"]),
         estimators=Estimators(
-            settings=LearningSettings.model_validate(stored["learning"]),
+            settings=learning,
             members=_members(stored["seeds"], tensors[_WEIGHTS]),
             linear=_baseline(LinearModel, "linear/", baselines),
             boosting=_baseline(BoostedTrees, "boosting/", baselines),

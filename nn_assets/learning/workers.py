@@ -15,6 +15,7 @@ import torch
 
 from nn_assets.errors import WorkerError
 from nn_assets.learning.interrupts import interrupts_held
+from nn_assets.plugins import Plugin, load_found, loaded
 
 __all__ = ["map_in_order", "open_pool"]
 
@@ -44,7 +45,7 @@ def open_pool(processes: int) -> Iterator[Executor | None]:
         max_workers=processes,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_begin,
-        initargs=(os.getpid(),),
+        initargs=(os.getpid(), loaded()),
     )
     try:
         yield pool
@@ -90,8 +91,9 @@ def _end_at_once(pool: Executor) -> None:
         process.terminate()
 
 
-def _begin(parent: int) -> None:
+def _begin(parent: int, plugins: tuple[Plugin, ...]) -> None:
     torch.set_num_threads(1)
+    load_found(plugins)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from nn_assets.errors import NnAssetsError, SettingsError, did_you_mean
 from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
+from nn_assets.operations.plugins import prepare
 from nn_assets.operations.strategy_files import load_strategy
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import line_of_key, names_stated
@@ -97,24 +98,29 @@ def made_of_each(make: Callable[[Strategy], T]) -> list[T]:
 
 
 def find_live_strategy(name: str) -> StrategyFile:
-    """The strategy of that name, whose live start, where it states one, can have a model.
+    """The strategy of that name, whose live start, where it states one, can have a model, and whose members are there.
 
     Raises
     ------
     SettingsError
-        There is none, it cannot be read, or its live start lies before any model; with its file and line.
+        There is none, it cannot be read, its live start lies before any model, or it names a feature, network or
+        plug-in that is not there or breaks its contract; with its file and line.
     """
     found = find_strategy(name)
     fault = live_start_fault(found.strategy)
     if fault is not None:
         raise _placed(fault, found.file, ("market", "live_starts"))
+    try:
+        prepare(found.strategy)
+    except SettingsError as error:
+        raise _placed(error, found.file, tuple(str(error.where["key"]).split("."))) from error
     return found
 
 
 def _placed(fault: SettingsError, file: Path, key: tuple[str, ...]) -> SettingsError:
     """A fault with the file and the line of the key to blame."""
     where = {"file": str(file), "line": line_of_key(file, key), **fault.where, "key": ".".join(key)}
-    return SettingsError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)
+    return type(fault)(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)
 
 
 def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[str, LeftOut]]:

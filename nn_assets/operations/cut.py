@@ -32,15 +32,14 @@ from nn_assets.operations.asof.series import funding_known, known_by_role
 from nn_assets.operations.clock import as_of_session, now_utc, seen_until
 from nn_assets.operations.derived import (
     FEATURES,
-    bar_features,
     feature_codes,
     feature_names,
+    features_of,
     features_on_record,
     made_with,
     names_code,
     prices_for_features,
     record_of,
-    series_features,
 )
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.session.market_view import MarketView, market_view
@@ -251,9 +250,8 @@ class Cut:
         if names is None:
             members = None if self.members is None else self.members[: prices.bars]
             names = feature_names(prices, strategy, members)
-        cube = bar_features(prices, strategy, names)
         series = known_by_role(strategy, self.facts.series_versions, prices.sessions, prices.symbols)
-        return series_features(cube, prices, strategy, series, self.facts.sessions_per_year, names)
+        return features_of(prices, strategy, series, self.facts.sessions_per_year, names)
 
 
 @dataclass(frozen=True, eq=False)

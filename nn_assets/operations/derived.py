@@ -16,35 +16,29 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube
-from nn_assets.features.catalogue import (
-    CATALOGUE,
-    SERIES_FEATURES,
-    available_features,
-    compute_features,
-    with_series_features,
-)
+from nn_assets.features.catalogue import CATALOGUE, available_features, compute_features
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import libraries
+from nn_assets.operations.plugins import own_features, plugin_roots, prepare
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root, version_of
 
 __all__ = [
     "FEATURES",
-    "bar_features",
     "feature_codes",
     "feature_names",
     "feature_roots",
+    "features_of",
     "features_on_record",
     "made_with",
     "member_roots",
     "names_code",
     "prices_for_features",
     "record_of",
-    "series_features",
     "values_from",
 ]
 
@@ -108,7 +102,7 @@ def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dic
     read_until = strategy.market.known_at_lag_minutes
     segments = facts.stores.lake.segments(strategy.name, OTHER_SERIES)
     of_series = of_bars, facts.sessions_per_year, series, segments, read_until
-    return {name: _hash(of_series if name in SERIES_FEATURES else of_bars) for name in names}
+    return {name: _hash(of_series if name in CATALOGUE and CATALOGUE[name].role else of_bars) for name in names}
 
 
 def features_on_record(record: pd.Series) -> dict[str, dict[str, str]]:
@@ -123,20 +117,19 @@ def features_on_record(record: pd.Series) -> dict[str, dict[str, str]]:
 def feature_codes(names: Sequence[str]) -> dict[str, str]:
     """Version of the code that makes each of some features, 16 hex digits; none for one that the catalogue lacks.
 
-    What a feature reads of a bar and how far it reaches counts; its group, formula and source are words.
+    What a feature states of itself counts, too.
     """
     known = {name: made_by for name in names if (made_by := feature_roots(name))}
-    return {name: version_of(*made_by, also=_stated(name)) for name, made_by in known.items()}
+    return {name: version_of(*made_by, also=CATALOGUE[name].stated) for name, made_by in known.items()}
 
 
 def feature_roots(name: str) -> tuple[Root, ...]:
     """The functions that a feature is made by, from versions of bars and series on; none that the catalogue lacks."""
-    if name in CATALOGUE:
-        return (*_FACTS, f"{_HERE}:bar_features", CATALOGUE[name].compute)
-    if name in SERIES_FEATURES:
-        known = "nn_assets.operations.asof.series:known_by_role"
-        return (*_FACTS, known, f"{_HERE}:series_features", SERIES_FEATURES[name].compute)
-    return ()
+    if name not in CATALOGUE:
+        return ()
+    entry = CATALOGUE[name]
+    known = ("nn_assets.operations.asof.series:known_by_role",) if entry.role else ()
+    return (*_FACTS, *known, f"{_HERE}:features_of", entry.compute)
 
 
 def member_roots(strategy: Strategy) -> tuple[Root, ...]:
@@ -144,19 +137,11 @@ def member_roots(strategy: Strategy) -> tuple[Root, ...]:
 
     For whatever is made of features and forecasts: what decides, studies or repeats.
     """
-    networks = "nn_assets.learning.networks:NETWORKS"
-    if not strategy.features.names:
-        catalogue = "nn_assets.features.catalogue"
-        return (*_FACTS, f"{catalogue}:CATALOGUE", f"{catalogue}:SERIES_FEATURES", networks)
-    return (*(root for name in strategy.features.names for root in feature_roots(name)), networks)
-
-
-def _stated(name: str) -> tuple[object, ...]:
-    """What a feature states of itself and its values hang on."""
-    if name in CATALOGUE:
-        entry = CATALOGUE[name]
-        return entry.reach_sessions, entry.fields, entry.needs_market
-    return SERIES_FEATURES[name].reach_sessions, SERIES_FEATURES[name].role
+    prepare(strategy)
+    names, catalogue = strategy.features.names or own_features(strategy), "nn_assets.features.catalogue:CATALOGUE"
+    known = "nn_assets.operations.asof.series:known_by_role"
+    every = () if strategy.features.names else (*_FACTS, known, f"{_HERE}:features_of", catalogue)
+    return (*every, *(root for name in names for root in feature_roots(name)), *plugin_roots(strategy))
 
 
 def prices_for_features(panel: Panel, strategy: Strategy) -> Panel:
@@ -171,48 +156,38 @@ def prices_for_features(panel: Panel, strategy: Strategy) -> Panel:
 def feature_names(prices: Panel, strategy: Strategy, members: BoolArray | None) -> tuple[str, ...]:
     """The features that the settings name, or every one whose inputs exist, in the catalogue's order."""
     settings = strategy.features
-    if settings.names:
-        return settings.names
-    of_bars = available_features(prices, market_symbol=settings.market_symbol, candidates=members)
-    return (*of_bars, *(each.name for each in SERIES_FEATURES.values() if each.role in settings.series))
+    return settings.names or available_features(
+        prices,
+        market_symbol=settings.market_symbol,
+        candidates=members,
+        roles=settings.series,
+        own=own_features(strategy),
+    )
 
 
 def names_code(strategy: Strategy) -> str:
     """Version of what finds the names of the features, where the settings name none."""
     found_by = f"{_HERE}:feature_names", "nn_assets.operations.asof.universe:candidates_of"
-    return "" if strategy.features.names else version_of(*found_by)
+    return "" if strategy.features.names else version_of(*found_by, also=own_features(strategy) or None)
 
 
-def bar_features(prices: Panel, strategy: Strategy, names: Sequence[str]) -> Cube:
-    """Those of some features that read bars alone, in their order, (bars, symbols, features)."""
-    settings, of_bars = strategy.features, tuple(name for name in names if name not in SERIES_FEATURES)
-    if not of_bars:
-        return Cube(prices.sessions, prices.symbols, (), np.empty((*prices.close.shape, 0)))
-    return compute_features(
-        prices,
-        of_bars,
-        market_symbol=settings.market_symbol,
-        max_missing_fraction=settings.max_missing_bars_fraction,
-        bridge=settings.missing_bars == "bridge",
-    )
-
-
-def series_features(
-    cube: Cube,
+def features_of(
     prices: Panel,
     strategy: Strategy,
     series: Mapping[str, KnownSeries],
     sessions_per_year: int,
     names: Sequence[str],
 ) -> Cube:
-    """Join those of some features that read a series to a cube of the others; in the order of the names."""
+    """Some features in their order, (bars, symbols, features); ``series`` as known at each session, by role."""
     settings = strategy.features
-    return with_series_features(
-        cube,
+    if not names:
+        return Cube(prices.sessions, prices.symbols, (), np.empty((*prices.close.shape, 0)))
+    return compute_features(
         prices,
-        series,
-        sessions_per_year,
         names,
+        market_symbol=settings.market_symbol,
+        series=series,
+        sessions_per_year=sessions_per_year,
         max_missing_fraction=settings.max_missing_bars_fraction,
         bridge=settings.missing_bars == "bridge",
     )

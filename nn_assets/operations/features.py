@@ -13,7 +13,7 @@ import pandas as pd
 
 from nn_assets.arrays import Cube, number_bytes
 from nn_assets.errors import PublicationError
-from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES, Feature, SeriesFeature
+from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.derived import (
     FEATURES,
@@ -97,9 +97,8 @@ def _hash_of(values: npt.NDArray[np.float64]) -> str:
 
 def told_of_features(cube: Cube, record: dict[str, str], made: tuple[str, ...]) -> dict[str, Any]:
     """What an operator sees of what :func:`store_features` gives, by name."""
-    entries: dict[str, Feature | SeriesFeature] = {**CATALOGUE, **SERIES_FEATURES}
     catalogue = pd.DataFrame(
-        [(name, entries[name].group, entries[name].formula) for name in cube.names],
+        [(name, CATALOGUE[name].group, CATALOGUE[name].formula) for name in cube.names],
         columns=["feature", "group", "formula"],
     )
     return {

@@ -30,6 +30,7 @@ from nn_assets.operations.asof.stretches import stretch_numbers
 from nn_assets.operations.clock import as_of_sessions, how_to_see, now_utc
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.plugins import prepare
 from nn_assets.operations.session_view import SessionView
 from nn_assets.operations.stores import open_stores
 from nn_assets.operations.strategy_files import with_checked_source
@@ -58,6 +59,10 @@ class History(StoredFacts):
     whole_months: set[tuple[str, str]] = field(default_factory=set, repr=False)
     """Stored months of forecasts, by address, that are known to follow from these facts."""
     _cuts: OrderedDict[int, Cut] = field(default_factory=OrderedDict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Have the plug-ins of the strategy run, and its members there; errors as of :func:`prepare`."""
+        prepare(self.strategy)
 
     def view(self, session: Session | None = None) -> SessionView:
         """All that is known at a session's decision: the last that may be seen when left out.

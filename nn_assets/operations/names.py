@@ -61,7 +61,6 @@ MADE_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "features": (
             "nn_assets.operations.features:store_features",
             "nn_assets.features.catalogue:CATALOGUE",
-            "nn_assets.features.catalogue:SERIES_FEATURES",
         ),
         "stationarity": ("nn_assets.operations.models.preparation:stationarity",),
         "selected_features": ("nn_assets.operations.models.preparation:selected_features",),

@@ -236,8 +236,9 @@ def _among(bars: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 def _bars_needed(strategy: Strategy) -> int:
     """How many bars on end a signal reads at least: for the features in the network's window, and for volatility."""
-    names = strategy.features.names or tuple(CATALOGUE)
-    return max(sessions_read(names, strategy.learning.lookback, 0.0), EWMA_SPAN_SESSIONS + 1)
+    # A plug-in does not run for this sentence: where none ran yet, its own features' reach is not known.
+    names = [each for each in strategy.features.names if each in CATALOGUE] or CATALOGUE.own
+    return max(sessions_read(tuple(names), strategy.learning.lookback, 0.0), EWMA_SPAN_SESSIONS + 1)
 
 
 def unchecked(facts: StoredFacts, session: pd.Timestamp) -> str | None:

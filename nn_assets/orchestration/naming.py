@@ -9,6 +9,7 @@ import dagster as dg
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.intake.sources import source_roots
 from nn_assets.operations.names import MADE_BY
+from nn_assets.plugins import code_of
 from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
 
@@ -33,7 +34,11 @@ def described(strategy: Strategy, name: str, room: str, kinds: set[str]) -> dict
         "key": asset_key(strategy, name),
         "group_name": strategy.name,
         "owners": [strategy.owner],
-        "code_version": version_of(*MADE_BY[name], *(source_roots(strategy) if name == RAW_BARS else ())),
+        "code_version": version_of(
+            *MADE_BY[name],
+            *(source_roots(strategy) if name == RAW_BARS else ()),
+            also=code_of(strategy.plugins) or None,
+        ),
         "kinds": kinds,
         "tags": {STRATEGY_TAG: strategy.name, ROOM_TAG: room},
     }

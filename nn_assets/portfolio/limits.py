@@ -13,6 +13,7 @@ import numpy.typing as npt
 from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.exposure import net_allowance
+from nn_assets.portfolio.own_limits import BookFacts, own_limits
 from nn_assets.portfolio.programme import ChangeCost, Financing, Programme, Solution, solve
 from nn_assets.settings import PortfolioSettings
 
@@ -72,7 +73,7 @@ def book_limits(
     market_beta: FloatArray,
     equity_usd: float,
 ) -> Limits:
-    """Write the limits down: gross or capacity, risk in total, sectors, net, beta, and the names' own bounds.
+    """Write the limits down: gross or capacity, risk in total, sectors, net, beta, plug-ins', the names' own bounds.
 
     Parameters
     ----------
@@ -83,6 +84,10 @@ def book_limits(
         NaN: taken as 1.
     """
     count, gross, named = len(symbols), settings.gross_limit, "gross"
+    distance, market_beta = (
+        np.where(np.isfinite(values), values, missing) for values, missing in ((distance, 0.0), (market_beta, 1.0))
+    )
+    own_sizes, own_nets = own_limits(BookFacts(symbols, distance, market_beta, equity_usd), settings)
     if settings.capacity_usd is not None and settings.capacity_usd < gross * equity_usd:
         named, gross = "capacity", settings.capacity_usd / equity_usd
     sectors = [settings.sectors.get(symbol, "") for symbol in symbols]
@@ -92,7 +97,7 @@ def book_limits(
         reach=reach,
         sizes=(
             SharedLimit(named, np.ones(count), gross),
-            SharedLimit("risk", np.where(np.isfinite(distance), distance, 0.0), settings.risk_total_fraction),
+            SharedLimit("risk", distance, settings.risk_total_fraction),
             *(
                 SharedLimit(
                     f"sector {sector}",
@@ -101,10 +106,12 @@ def book_limits(
                 )
                 for sector in sorted(set(sectors) - {""})
             ),
+            *own_sizes,
         ),
         nets=(
             SharedLimit("net", np.ones(count), net_allowance(settings.net_limit)),
-            SharedLimit("beta", np.where(np.isfinite(market_beta), market_beta, 1.0), settings.beta_limit),
+            SharedLimit("beta", market_beta, settings.beta_limit),
+            *own_nets,
         ),
     )
 

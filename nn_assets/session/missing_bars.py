@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.features.catalogue import CATALOGUE, SERIES_FEATURES
+from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.own_bars import JUDGED_SESSIONS, sessions_reached
 
 __all__ = ["MissingBars", "missing_bars", "sessions_read"]
@@ -35,7 +35,7 @@ def sessions_read(names: Sequence[str], lookback: int, max_missing_fraction: flo
     lookback : int
     max_missing_fraction : float
     """
-    longest = max((CATALOGUE.get(name) or SERIES_FEATURES[name]).reach_sessions for name in names) + 1
+    longest = max(CATALOGUE[name].reach_sessions for name in names) + 1
     return sessions_reached(longest, max_missing_fraction) + sessions_reached(lookback, max_missing_fraction) - 1
 
 

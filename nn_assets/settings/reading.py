@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from yaml.constructor import ConstructorError
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import PluginError, SettingsError
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import Place as _Place
 from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
 from nn_assets.settings.plain_text import LONGEST, plain_text, refuse_too_long
 from nn_assets.settings.sections import OUT_OF_ORDER
-from nn_assets.settings.sources import SOURCE_MODELS, SourceModels
+from nn_assets.settings.sources import PLUGINS, SOURCE_MODELS, SourceModels
 from nn_assets.settings.strategy import CLOSES_NEED, Strategy
 from nn_assets.settings.wording import expectation
 
@@ -132,10 +132,30 @@ def parse_strategy(text: str, *, file: str = "<text>", models: SourceModels | No
             line=1,
         )
     try:
-        context = None if models is None else {SOURCE_MODELS: models}
-        return Strategy.model_validate(with_overrides(deepcopy(raw), Path(file).parent), context=context)
+        placed = _located(with_overrides(deepcopy(raw), Path(file).parent), Path(file).parent)
+        context = {SOURCE_MODELS: models, PLUGINS: _texts_of(placed.get(PLUGINS))}
+        return Strategy.model_validate(placed, context=context)
     except ValidationError as error:
         raise _explained(error, node, file, models) from error
+    except PluginError as fault:  # of a file that it names: it lies in the line that does
+        where = {"file": file, "line": _lines(node).get(("plugins",)), **fault.where}
+        raise PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where) from fault
+
+
+def _located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A strategy's raw settings with the paths of its plug-ins, which start from a folder, in full."""
+    named = raw.get(PLUGINS)
+    if not isinstance(named, list):
+        return raw
+    return {**raw, PLUGINS: [_in_full(each, folder) for each in named]}
+
+
+def _texts_of(named: Any) -> tuple[str, ...]:
+    return tuple(each for each in named if isinstance(each, str)) if isinstance(named, list) else ()
+
+
+def _in_full(named: Any, folder: Path) -> Any:
+    return str((folder / named).resolve()) if isinstance(named, str) and named.endswith(".py") else named
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int | None:

@@ -56,6 +56,8 @@ class Section(BaseModel):
         """
         told = {**self.model_dump(mode="json"), **self.retired}
         for name, field in type(self).model_fields.items():
+            if name not in told:  # left out of every record where it is empty
+                continue
             marks = field.metadata
             unless = [mark.value for mark in marks if isinstance(mark, CountsUnless) and not within]
             unset = [field.get_default(call_default_factory=True) if each is _DEFAULT else each for each in unless]

@@ -6,13 +6,14 @@ Every default is the contract's; a strategy file states only what differs. Units
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
@@ -39,6 +40,8 @@ Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+NETWORKS_OF_ITS_OWN = ("lstm", "mlp")
+"""Networks that need no plug-in."""
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
 OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
@@ -158,7 +161,7 @@ class FeatureSettings(Section):
     """
 
     names: tuple[str, ...] = ()
-    series: dict[Literal["implied_volatility", "funding_rate"], str] = Field(default_factory=dict)
+    series: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], str] = Field(default_factory=dict)
     market_symbol: str | None = None
     missing_bars: WhenSet[Literal["step_over", "bridge"]] = "step_over"
     max_missing_bars_fraction: WhenSet[Annotated[float, Field(ge=0.0, le=0.25)]] = 0.05
@@ -190,10 +193,12 @@ class LearningSettings(Section):
     hyper-parameters found by a search; ``knows_until`` is the last day of which they have seen anything, and must lie
     before the first day forecast. ``chosen_over_all_folds`` is one choice that has seen days forecast: a record is
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
-    linear model of its seed, which is held fast, and learns what that leaves.
+    linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``lstm``, ``mlp`` or one
+    that a file of ``plugins`` registers; ``network_settings`` are that one's own, as it states them.
     """
 
-    network: Literal["lstm", "mlp"] = "lstm"
+    network: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")] = "lstm"
+    network_settings: WhenSet[dict[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
     residual: WhenSet[bool] = False
     lookback: Count = 20
     hidden: Count = 64
@@ -267,6 +272,7 @@ class PortfolioSettings(Section):
     a covariance of the last ``covariance_sessions``; ``per_name`` sizes each by itself and then bounds the sum. Left
     out, a strategy whose label is relative to the other names (``direction_relative``) has ``programme``, any other
     ``per_name``.
+    ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
@@ -291,6 +297,7 @@ class PortfolioSettings(Section):
     net_limit: NonNegative = 1.0
     single_name_limit: Fraction = 0.10
     sector_limit: Fraction = 0.30
+    constraints: WhenSet[dict[str, dict[str, JsonValue]]] = Field(default_factory=dict, exclude_if=operator.not_)
     sectors: dict[str, str] = Field(default_factory=dict)
     beta_limit: NonNegative = 1.0
     adv_limit_fraction: Fraction = 0.01

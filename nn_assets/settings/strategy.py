@@ -8,10 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from nn_assets.errors import PluginError, did_you_mean
+from nn_assets.plugins import names_of
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import NeverCounts, Section
 from nn_assets.settings.sections import (
+    NETWORKS_OF_ITS_OWN,
     CleaningSettings,
     CostSettings,
     ExecutionSettings,
@@ -39,11 +42,16 @@ def _unknown_series(role: str, name: str, known: Iterable[str]) -> str:
 
 
 class Strategy(Section):
-    """Everything a strategy is. Two with the same :meth:`content_hash` behave alike to the bit."""
+    """Everything a strategy is. Two with the same :meth:`content_hash` behave alike to the bit.
+
+    ``plugins`` names Python files, relative to the strategy's, or entry points of installed packages, that register
+    features and networks; what of them is used counts by its own code.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
     description: NeverCounts[str] = ""
     owner: NeverCounts[str] = "team:quants"
+    plugins: NeverCounts[tuple[str, ...]] = ()
     source: SourceSettings = SourceSection(kind=TAKEN_SOURCE)
     market: MarketSettings
     cleaning: CleaningSettings = CleaningSettings()
@@ -60,6 +68,21 @@ class Strategy(Section):
     universe: UniverseSettings | None = None
     intraday: IntradaySettings | None = None
     trade_without_verdict: bool = False
+
+    @model_validator(mode="after")
+    def _network_is_there(self) -> Strategy:
+        name, twice = self.learning.network, {each for each in self.plugins if self.plugins.count(each) > 1}
+        if twice:
+            told = f"{', '.join(sorted(twice))} twice"
+            raise PluginError(expected="each plug-in once", found=told, remedy="name it once", key="plugins")
+        brought = names_of("network", self.plugins)  # None: known only once they run
+        if name in NETWORKS_OF_ITS_OWN or brought is None or name in brought:
+            return self
+        known = (*NETWORKS_OF_ITS_OWN, *sorted(brought))
+        raise ValueError(
+            f"learning.network {name} is no network: {did_you_mean(name, known)}there are {', '.join(known)} "
+            "and those that the files named under plugins register"
+        )
 
     @model_validator(mode="after")
     def _relative_labels_need_a_neutral_book(self) -> Strategy:

@@ -6,6 +6,24 @@ Never imports what it reads, and never follows into settings, errors or a regist
 
 from __future__ import annotations
 
-from nn_assets.versions.package import Package, Registry, Root, changed_definitions, definitions_behind, version_of
+from nn_assets.versions.package import (
+    Package,
+    Root,
+    changed_definitions,
+    definitions_behind,
+    version_of,
+    version_of_sources,
+    version_within,
+    with_sources,
+)
 
-__all__ = ["Package", "Registry", "Root", "changed_definitions", "definitions_behind", "version_of"]
+__all__ = [
+    "Package",
+    "Root",
+    "changed_definitions",
+    "definitions_behind",
+    "version_of",
+    "version_of_sources",
+    "version_within",
+    "with_sources",
+]

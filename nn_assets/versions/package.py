@@ -2,7 +2,8 @@
 
 What a function refers to is followed by name: functions, constants, classes as a whole, annotations too. It is not
 followed into settings, whose values count by the configuration's hash, nor into errors, nor into registries: which of
-their members is used is known where it is used, and that one is named as a root.
+their members is used is known where it is used, and that one is named as a root. Users' own modules are followed as
+the package's own are, and from them into the package.
 """
 
 from __future__ import annotations
@@ -15,23 +16,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nn_assets.errors import CodeError, first_of
 from nn_assets.versions import source
 from nn_assets.versions.source import BESIDE, Module, read_module
 
-__all__ = ["Package", "Registry", "Root", "changed_definitions", "definitions_behind", "version_of"]
-
-_Member = TypeVar("_Member")
-
-Registry = Mapping[str, _Member]
-"""Members by name. What refers to a registry depends on none of them by that: each user names the one it uses."""
+__all__ = [
+    "Package",
+    "Root",
+    "changed_definitions",
+    "definitions_behind",
+    "version_of",
+    "version_of_sources",
+    "version_within",
+    "with_sources",
+]
 
 Root = Callable[..., Any] | str
 """A function or class, or the ``module:name`` of one that is not to be imported for it."""
 
-_CUT = ("settings", "errors", "versions")
+_CUT = ("settings", "errors", "versions", "plugins")
 _CODE = ".py"
 _BESIDE = frozenset({"__pycache__", "sql", "instance"})  # the last two lie beside the package in a checkout
 _KEPT = "versions.json"
@@ -66,10 +71,27 @@ class Package:
         self._data: dict[str, list[Path]] = {}
         for path in sorted(path for path in files if path.suffix != _CODE):
             self._data.setdefault(path.name, []).append(path)
+        self._beside: dict[str, Path] = {}
         self._before = _kept_before(kept)
         self._modules: dict[str, Module] = {}
         self._targets: dict[str, tuple[tuple[str, str], ...]] = {}
         self._read_anew = False
+
+    def join(self, sources: Mapping[str, bytes], folder: Path) -> None:
+        """Take in the modules of another top name, in the place of those that it had; ``folder`` has its files of data.
+
+        Parameters
+        ----------
+        sources : mapping of module to its source
+        """
+        (top,) = {module.partition(".")[0] for module in sources}
+        for module in [each for each in self._sources if each.partition(".")[0] == top]:
+            del self._sources[module]
+            self._modules.pop(module, None)
+        self._sources |= {module: text.replace(b"\r\n", b"\n") for module, text in sources.items()}
+        self._packages |= {module for module in sources if any(each.startswith(f"{module}.") for each in sources)}
+        self._beside[top] = folder
+        self._targets.clear()
 
     def read_all(self) -> None:
         """Read every source, so that all of it is kept: what the build of a wheel does."""
@@ -111,7 +133,7 @@ class Package:
                 if BESIDE in self._module(module).definitions:
                     waiting.append(f"{module}:{BESIDE}")
                 for file in definition.files:
-                    found |= self._data_named(file)
+                    found |= self._data_named(file, module)
         self._keep()
         return dict(sorted(found.items()))
 
@@ -134,7 +156,7 @@ class Package:
                 yield module, name
                 if name not in read.imports:
                     return
-            if name in read.imports and read.imports[name].partition(".")[0].partition(":")[0] == self._name:
+            if name in read.imports and self._is_followed(read.imports[name]):
                 target, _, imported = read.imports[name].partition(":")
                 module, dotted = target, ".".join(each for each in (imported, rest) if each)
             elif f"{module}.{name}" in self._sources and name:
@@ -144,9 +166,13 @@ class Package:
         if not dotted:  # a module handed on as a whole
             yield from ((module, name) for name in self._module(module).definitions)
 
+    def _is_followed(self, target: str) -> bool:
+        top = target.partition(".")[0].partition(":")[0]
+        return top == self._name or top in self._beside
+
     def _is_cut(self, module: str) -> bool:
         parts = module.split(".")
-        return len(parts) > 1 and parts[1] in _CUT
+        return len(parts) > 1 and parts[0] == self._name and parts[1] in _CUT
 
     def _module(self, name: str) -> Module:
         if name not in self._modules:
@@ -161,11 +187,15 @@ class Package:
                 read = read_module(name, text, is_package=name in self._packages)
                 self._modules[name] = read
                 self._before[name] = {"of": key, **read.to_record()}
-                self._read_anew = True
+                self._read_anew |= name.partition(".")[0] == self._name
         return self._modules[name]
 
-    def _data_named(self, file: str) -> dict[str, str]:
+    def _data_named(self, file: str, module: str) -> dict[str, str]:
         """Digest of the files of data beside the code that a text names, by place."""
+        top = module.partition(".")[0]
+        if top in self._beside:
+            path = self._beside[top] / file
+            return {f"{top}/{file}": _digest(path.read_bytes())} if path.is_file() else {}
         return {
             path.relative_to(self._folder.parent).as_posix(): _digest(path.read_bytes().replace(b"\r\n", b"\n"))
             for path in self._data.get(file.rpartition("/")[2], ())
@@ -178,7 +208,8 @@ class Package:
         with suppress(OSError):  # an installed package may lie where nobody can write: it is read again each time
             self._kept.parent.mkdir(exist_ok=True)
             staged = self._kept.with_name(f"{_KEPT}.{os.getpid()}")
-            staged.write_text(json.dumps({"by": _reader(), "modules": self._before}), encoding="utf-8")
+            own = {name: read for name, read in self._before.items() if name.partition(".")[0] == self._name}
+            staged.write_text(json.dumps({"by": _reader(), "modules": own}), encoding="utf-8")
             staged.replace(self._kept)
 
 
@@ -236,9 +267,36 @@ def version_of(*roots: Root, also: object = None) -> str:
     CodeError
         A root is no definition at the top of a module of this package.
     """
-    given = [repr((each.args, sorted(each.keywords.items()))) for each in roots if isinstance(each, partial)]
-    told = [*_behind(tuple(_place(root) for root in roots)), *given, repr(also)]
+    told = [*_behind(tuple(_place(root) for root in roots)), *_given(roots), repr(also)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_DIGITS]
+
+
+def version_within(top: str, *roots: Root, also: object = None) -> str:
+    """As :func:`version_of`, over the definitions of one top name alone: what a person changed of his own."""
+    behind = _behind(tuple(_place(root) for root in roots))
+    own = [each for each in behind if each[0].partition(":")[0].partition(".")[0] == top]
+    return hashlib.sha256(json.dumps([*own, *_given(roots), repr(also)]).encode()).hexdigest()[:_DIGITS]
+
+
+def _given(roots: tuple[Root, ...]) -> list[str]:
+    """What partial functions among some roots are given."""
+    return [repr((each.args, sorted(each.keywords.items()))) for each in roots if isinstance(each, partial)]
+
+
+def version_of_sources(sources: Mapping[str, bytes]) -> str:
+    """Hash over all that some modules define, by their sources, 16 hex digits."""
+    told = [
+        (module, name, definition.digest)
+        for module, text in sorted(sources.items())
+        for name, definition in sorted(read_module(module, text).definitions.items())
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_DIGITS]
+
+
+def with_sources(sources: Mapping[str, bytes], folder: Path) -> None:
+    """Follow a user's own modules from now on, by their sources as they were loaded: see :meth:`Package.join`."""
+    _own().join(sources, folder)
+    _behind.cache_clear()
 
 
 def changed_definitions(then: Mapping[str, str], now: Mapping[str, str]) -> str:

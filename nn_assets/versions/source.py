@@ -21,6 +21,8 @@ BESIDE = "<beside>"
 """Name for what a module does beside defining names, such as a call at its top: all its definitions depend on it."""
 
 _REGISTRY = "Registry"
+_REGISTERS = "register_"
+_PACKAGE = __name__.partition(".")[0]
 _FILE = re.compile(r"[\w./-]+\.(?!py$)[a-z0-9]{2,6}")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -105,6 +107,8 @@ def read_module(name: str, source: bytes, *, is_package: bool = False) -> Module
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement) or _is_main(statement):
             continue
+        if isinstance(statement, ast.Expr) and _registers(statement.value):
+            continue  # what is registered is a root by itself, with what it states
         bound = set(_bound(statement))
         if bound or not _only_imports(statement):
             for each in bound or {BESIDE}:
@@ -181,7 +185,7 @@ class _Reader:
             return False
         module, _, name = target.partition(":")
         told = f"{module}:{'.'.join([*([name] if name else []), *attributes])}"
-        if module.partition(".")[0] == self._top:
+        if module.partition(".")[0] in {self._top, _PACKAGE}:
             self.refers_to.add(told)
         self._tokens.append(f"refers to {told}")
         return True
@@ -201,6 +205,8 @@ class _Reader:
                 continue
             tokens.append(name)
             for each in value if isinstance(value, list) else (value,):
+                if name == "decorator_list" and _registers(each):
+                    continue
                 if not isinstance(each, ast.AST):
                     tokens.append(repr(each))
                 elif not _is_docstring(each):
@@ -327,6 +333,15 @@ def _is_main(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.If) and "__name__" in {
         part.id for part in ast.walk(statement.test) if isinstance(part, ast.Name)
     }
+
+
+def _registers(node: ast.AST) -> bool:
+    """Whether an expression calls ``register_...``, or calls what such a call gives."""
+    while isinstance(node, ast.Call):
+        node = node.func
+        if _last_name(node).startswith(_REGISTERS):
+            return True
+    return False
 
 
 def _is_docstring(statement: ast.AST) -> bool:

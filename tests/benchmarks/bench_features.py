@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nn_assets.features.catalogue import CATALOGUE, compute_features
+from nn_assets.features.catalogue import compute_features
 from nn_assets.features.rolling import rolling_std
 from nn_assets.features.stationarity import decide_transforms
 from nn_assets.features.unit_root import adf_test, kpss_test, schwert_lags
 from nn_assets.settings import FeatureSettings
 from tests.benchmarks.telling import tell
-from tests.features.panels import random_panel
+from tests.features.panels import OF_BARS, random_panel
 from tests.features.reference_features import reference_values
 from tests.features.reference_rolling import lagged_view_std, pandas_std
 from tests.features.reference_unit_root import reference_adf, reference_kpss
@@ -27,13 +27,13 @@ SERIES = np.random.default_rng(1).normal(size=(630, 100))
 
 
 def _by_reference() -> np.ndarray:
-    return np.stack([reference_values(PANEL, name, MARKET) for name in CATALOGUE], axis=2)
+    return np.stack([reference_values(PANEL, name, MARKET) for name in OF_BARS], axis=2)
 
 
-@pytest.mark.benchmark(group=f"features, {len(CATALOGUE)} of 20 symbols x 1260 sessions")
+@pytest.mark.benchmark(group=f"features, {len(OF_BARS)} of 20 symbols x 1260 sessions")
 @pytest.mark.parametrize("version", ["package", "plain reference"])
 def test_features(benchmark, version):
-    work = PANEL.bars * len(PANEL.symbols) * len(CATALOGUE)
+    work = PANEL.bars * len(PANEL.symbols) * len(OF_BARS)
     tell(benchmark, version, work, "feature values", reference=version != "package")
     if version == "package":
         benchmark(compute_features, PANEL, market_symbol=MARKET)
@@ -70,9 +70,9 @@ def test_kpss(benchmark, function):
     benchmark.pedantic(function, (SERIES,), rounds=5, iterations=1)
 
 
-@pytest.mark.benchmark(group=f"stationarity gate of one fold, {len(CATALOGUE)} features x 20 symbols x 630 sessions")
+@pytest.mark.benchmark(group=f"stationarity gate of one fold, {len(OF_BARS)} features x 20 symbols x 630 sessions")
 def test_stationarity_gate(benchmark):
     cube = compute_features(PANEL, market_symbol=MARKET)
-    tell(benchmark, "package", len(CATALOGUE) * len(PANEL.symbols), "series")
+    tell(benchmark, "package", len(OF_BARS) * len(PANEL.symbols), "series")
     report = benchmark(decide_transforms, cube, slice(300, 930), FeatureSettings())
-    assert len(report.verdicts) == len(CATALOGUE)
+    assert len(report.verdicts) == len(OF_BARS)

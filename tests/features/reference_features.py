@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from nn_assets.market.facts.series import KnownSeries
+from nn_assets.market.panel import Panel
+
 
 def _log_return(bars: pd.DataFrame, sessions: int) -> pd.Series:
     moved = np.log(bars["close"]).diff(sessions)
@@ -125,3 +128,15 @@ def reference_values(panel, name: str, market_symbol: str) -> np.ndarray:
         bars["market"] = market
         columns.append(REFERENCE[name](bars).to_numpy())
     return np.column_stack(columns)
+
+
+def reference_series_values(panel: Panel, name: str, series: KnownSeries) -> np.ndarray:
+    """Each feature of a series written out with pandas, (bars, symbols)."""
+    said = pd.DataFrame(series.values)
+    per_day = said * 1440.0 / pd.DataFrame(series.interval_minutes)
+    daily = np.log(pd.DataFrame(panel.close)).diff()
+    return {
+        "implied_over_realised": said / 100.0 / 252.0**0.5 / daily.rolling(20).std(),
+        "funding_rate_per_day": per_day,
+        "funding_rate_change": per_day.diff(),
+    }[name].to_numpy()

@@ -9,8 +9,11 @@ from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue import CATALOGUE, Feature, available_features, compute, compute_features
 from nn_assets.features.catalogue.prices import average_true_range, log_return, rolling_volatility
 from nn_assets.features.rolling import lagged
+from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
+from tests.contracts.features import FeatureContract
 from tests.features.panels import (
+    OF_BARS,
     changed,
     columns_of,
     constant_panel,
@@ -19,10 +22,10 @@ from tests.features.panels import (
     rows_of,
     same_bits,
 )
-from tests.features.reference_features import REFERENCE, reference_values
+from tests.features.reference_features import REFERENCE, reference_series_values, reference_values
 
 MARKET = "S0"
-EVERY = tuple(CATALOGUE)
+EVERY = tuple(OF_BARS)
 
 
 def _cube(panel: Panel, names: tuple[str, ...] = EVERY) -> np.ndarray:
@@ -114,25 +117,14 @@ def test_a_missing_bar_blinds_exactly_the_sessions_within_reach_of_it(name, whol
     assert np.isnan(whole[:, 2, place]).sum() == reach
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("name", EVERY)
-def test_a_feature_equals_its_plain_reference(name):
-    panel = random_panel(bars=180, seed=9)
-    expected = reference_values(panel, name, MARKET)
-    found = _cube(panel, (name,))[:, :, 0]
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
-    # pandas' running sums leave noise of their own; the comparison is to that.
-    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10)
-
-
 def test_every_entry_has_a_plain_reference_a_formula_and_a_source():
     assert set(REFERENCE) == set(EVERY)
-    assert all(entry.formula and entry.source and entry.name == name for name, entry in CATALOGUE.items())
+    assert all(entry.formula and entry.source and entry.name == name for name, entry in OF_BARS.items())
 
 
 def test_the_groups_of_the_contract_are_all_there():
     members = {
-        group: [e.name for e in CATALOGUE.values() if e.group == group]
+        group: [e.name for e in OF_BARS.values() if e.group == group]
         for group in ("return", "volatility", "volume", "trend")
     }
     assert {group: len(names) for group, names in members.items()} == {
@@ -255,3 +247,14 @@ def test_volatility_and_true_range_serve_other_rooms_by_their_textbook_values():
         for t in range(27, 41)
     ]  # fmt: skip
     assert average_true_range(panel)[40, 0] == pytest.approx(sum(ranges) / 14)
+
+
+class TestEveryFeature(FeatureContract):
+    @pytest.fixture(params=tuple(CATALOGUE.own))
+    def entry(self, request: pytest.FixtureRequest) -> Feature:
+        return CATALOGUE[request.param]
+
+    def expected(self, entry: Feature, panel: Panel, series: KnownSeries) -> np.ndarray:
+        if not entry.role:
+            return reference_values(panel, entry.name, MARKET)
+        return reference_series_values(panel, entry.name, series)

@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.features.catalogue import CATALOGUE, compute_features, with_series_features
+from nn_assets.features.catalogue import CATALOGUE, compute_features
 from nn_assets.features.labels import make_labels
 from nn_assets.features.own_bars import closed_up, over_own_rows
 from nn_assets.features.rolling import lagged, rolling_std
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
 from nn_assets.settings import FeatureSettings, LabelSettings, Strategy
-from tests.features.panels import changed, columns_of, random_panel, rows_of, same_bits
+from tests.features.panels import OF_BARS, OF_SERIES, changed, columns_of, random_panel, rows_of, same_bits
 from tests.features.reference_features import reference_values
 
 MARKET = "S0"
-EVERY = tuple(CATALOGUE)
+EVERY = tuple(OF_BARS)
 SHARE = 0.05
 GAP = 150
 # One bar; two at once, more than one in twenty; every fourth, far more; a halt, and a bar soon after it.
@@ -185,8 +185,7 @@ def test_features_of_series_step_over_missing_bars_and_have_none_without_a_bar()
     index = KnownSeries(draw.uniform(10, 40, GAPPED.close.shape), np.zeros(()), np.full(GAPPED.close.shape, 1440.0))
     index = KnownSeries(index.values, np.zeros(GAPPED.close.shape), index.interval_minutes)
     series = {"implied_volatility": index, "funding_rate": index}
-    cube = compute_features(GAPPED, ("log_return_1",))
-    found = with_series_features(cube, GAPPED, series, 252, max_missing_fraction=SHARE)
+    found = compute_features(GAPPED, ("log_return_1", *OF_SERIES), series=series, max_missing_fraction=SHARE)
     assert np.isnan(found.values[GAP, 1, 1:]).all()
     assert np.isfinite(found.values[GAP + 1 :, 1, 1:]).all()
     own = np.delete(GAPPED.close[: GAP + 2, 1], GAP)

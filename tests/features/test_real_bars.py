@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.features.catalogue import CATALOGUE, compute_features
+from nn_assets.features.catalogue import compute_features
 from nn_assets.features.labels import make_labels
 from nn_assets.features.stationarity import apply_transforms, decide_transforms
 from nn_assets.market.panel import Panel
 from nn_assets.settings import FeatureSettings, LabelSettings
-from tests.features.panels import columns_of, panel_of, rows_of, same_bits
+from tests.features.panels import OF_BARS, columns_of, panel_of, rows_of, same_bits
 from tests.features.reference_features import REFERENCE, reference_values
 from tests.features.reference_unit_root import reference_adf
 
@@ -86,7 +86,7 @@ def test_labels_of_real_indexes_are_up_a_little_more_often_than_down(indexes):
 
 def test_flawed_stocks_give_missing_values_and_never_an_infinity(stocks):
     cube = compute_features(stocks, market_symbol=stocks.symbols[0])
-    assert cube.names == tuple(CATALOGUE)
+    assert cube.names == tuple(OF_BARS)
     assert not np.isinf(cube.values).any()
     assert np.isfinite(cube.values[150:]).mean() > 0.95
     alone = compute_features(columns_of(stocks, [0, 5]), market_symbol=stocks.symbols[0])

@@ -9,42 +9,18 @@ import torch
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.fold_model import Estimators, Member
 from nn_assets.learning.inference import estimate
-from nn_assets.learning.networks import build_network
+from nn_assets.learning.networks import NETWORKS, build_network
+from nn_assets.settings import LearningSettings
+from tests.contracts.networks import NetworkContract
 from tests.learning.reference_networks import made_up_weights, plain_logits
 from tests.learning.reference_windows import plain_windows
 from tests.learning.tiny import tiny_market, tiny_samples, tiny_settings
 
 
-@pytest.mark.parametrize("kind", ["lstm", "mlp"])
-class TestEveryNetwork:
-    def test_a_batch_of_one_stays_a_batch(self, kind: str) -> None:
-        network = build_network(tiny_settings(network=kind), features=3)
-        assert network(torch.zeros(1, 4, 3)).shape == (1,)
-
-    def test_it_gives_one_logit_a_row(self, kind: str) -> None:
-        network = build_network(tiny_settings(network=kind), features=3)
-        assert network(torch.zeros(7, 4, 3)).shape == (7,)
-
-    def test_a_row_is_judged_without_regard_to_its_neighbours(self, kind: str) -> None:
-        torch.manual_seed(0)
-        network = build_network(tiny_settings(network=kind), features=3).eval()
-        windows = torch.randn(5, 4, 3)
-        together = network(windows)
-        alone = torch.cat([network(windows[place : place + 1]) for place in range(5)])
-        torch.testing.assert_close(together, alone)
-
-    def test_every_session_of_the_window_can_change_the_logit(self, kind: str) -> None:
-        torch.manual_seed(1)
-        network = build_network(tiny_settings(network=kind, hidden=16), features=3).eval()
-        windows = torch.randn(1, 4, 3, requires_grad=True)
-        network(windows).sum().backward()
-        assert windows.grad is not None
-        assert (windows.grad.abs().sum(dim=2) > 0).all()
-
-    def test_one_layer_trains_without_a_warning(self, kind: str) -> None:
-        network = build_network(tiny_settings(network=kind, layers=1), features=3)
-        network(torch.zeros(2, 4, 3)).sum().backward()
-        assert all(parameter.grad is not None for parameter in network.parameters())
+class TestEveryNetwork(NetworkContract):
+    @pytest.fixture(params=tuple(NETWORKS.own))
+    def settings(self, request: pytest.FixtureRequest) -> LearningSettings:
+        return tiny_settings(network=request.param)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])

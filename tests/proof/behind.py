@@ -13,9 +13,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = "nn_assets"
 NOT_FOLLOWED = ("settings", "errors", "versions")
 REGISTRIES = (
-    "nn_assets.features.catalogue.compute:CATALOGUE",
-    "nn_assets.features.catalogue.beside_bars:SERIES_FEATURES",
-    "nn_assets.learning.networks:NETWORKS",
+    "nn_assets.features.catalogue.registry:CATALOGUE",
+    "nn_assets.learning.networks.registry:NETWORKS",
 )
 
 

@@ -498,7 +498,7 @@ def _whole_frame() -> AbstractContextManager[object]:
         scaled: np.ndarray = (values - np.nanmean(values)) / np.nanstd(values)
         return scaled
 
-    return patch.object(compute, "CATALOGUE", {**compute.CATALOGUE, "log_return_1": replace(real, compute=normalised)})
+    return patch.dict(compute.CATALOGUE.own, {"log_return_1": replace(real, compute=normalised)})
 
 
 # 10: the purge

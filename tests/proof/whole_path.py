@@ -18,7 +18,6 @@ from safetensors.numpy import load
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.replay import Replay, Scene, replay
-from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.catalogue.compute import compute_features
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.artifact import DESCRIPTION, to_files
@@ -39,6 +38,7 @@ from nn_assets.session.drift_watch import DriftWatch, drift_watch, model_referen
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import simulate_market
+from tests.features.panels import OF_BARS
 
 CALENDAR, LAG = "XNYS", 30
 FIRST, LAST = "2013-06-03", "2016-09-30"
@@ -190,7 +190,7 @@ def whole_path(of: Facts, moment: pd.Timestamp, last: pd.Timestamp) -> WholePath
     panel = _panel(of, moment)
     row = panel.row(last)
     prices = panel.total_return()
-    cube = compute_features(prices, tuple(CATALOGUE), market_symbol=strategy.features.market_symbol)
+    cube = compute_features(prices, tuple(OF_BARS), market_symbol=strategy.features.market_symbol)
     labels = make_labels(prices, strategy.label)
     market = market_view(panel, strategy.portfolio)
     models = {

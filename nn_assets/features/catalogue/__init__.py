@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from nn_assets.features.catalogue.beside_bars import SERIES_FEATURES, SeriesFeature, with_series_features
-from nn_assets.features.catalogue.compute import (
-    CATALOGUE,
-    available_features,
-    compute_features,
-    refuse_features_beyond,
-)
-from nn_assets.features.catalogue.definition import Feature, MarketContext
+from nn_assets.features.catalogue.compute import available_features, compute_features, refuse_features_beyond
+from nn_assets.features.catalogue.definition import Context, Feature
+from nn_assets.features.catalogue.registry import CATALOGUE, register_feature
 
 __all__ = [
     "CATALOGUE",
-    "SERIES_FEATURES",
+    "Context",
     "Feature",
-    "MarketContext",
-    "SeriesFeature",
     "available_features",
     "compute_features",
     "refuse_features_beyond",
-    "with_series_features",
+    "register_feature",
 ]

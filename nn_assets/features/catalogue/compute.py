@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields as fields_of
 from types import MappingProxyType
 from typing import Any
 
@@ -11,33 +12,30 @@ import numpy.typing as npt
 
 from nn_assets.arrays import Cube, canonical
 from nn_assets.errors import SettingsError
-from nn_assets.features.catalogue.cross_market import CROSS_MARKET
-from nn_assets.features.catalogue.definition import Feature, MarketContext
+from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import log_change
-from nn_assets.features.catalogue.returns import RETURNS
-from nn_assets.features.catalogue.stepping import Beside, Formula, Stepping, last_known
-from nn_assets.features.catalogue.trend import TREND
-from nn_assets.features.catalogue.volatility import VOLATILITY
-from nn_assets.features.catalogue.volume import VOLUME
+from nn_assets.features.catalogue.registry import CATALOGUE
+from nn_assets.features.catalogue.stepping import Beside, Laid, Stepping, last_known
+from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
-from nn_assets.versions import Registry
 
-__all__ = ["CATALOGUE", "available_features", "compute_features"]
+__all__ = ["available_features", "compute_features", "refuse_features_beyond"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-CATALOGUE: Registry[Feature] = MappingProxyType(
-    {entry.name: entry for entry in (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET)}
-)
-"""Every feature by name, in the order of a full cube."""
-
+_NO_SERIES: Mapping[str, KnownSeries] = MappingProxyType({})
 _OBSERVED_SESSIONS = 60
 _BLOCK_VALUES = 65_536
 
 
 def available_features(
-    panel: Panel, *, market_symbol: str | None = None, candidates: BoolArray | None = None
+    panel: Panel,
+    *,
+    market_symbol: str | None = None,
+    candidates: BoolArray | None = None,
+    roles: Iterable[str] = (),
+    own: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """Names of every feature whose inputs exist, in the catalogue's order.
 
@@ -53,6 +51,10 @@ def available_features(
         The instrument that stands for the market; without it there are no cross-market features.
     candidates : array of bool, shape (bars, symbols), optional
         Members of the universe on each session.
+    roles : iterable of str
+        Those that a series fills.
+    own : iterable of str
+        Features of plug-ins to look at besides.
     """
     judged = np.ones(panel.close.shape, dtype=bool) if candidates is None else candidates
     if not (judged & (panel.close > 0.0)).any():
@@ -61,10 +63,14 @@ def available_features(
     first = int(priced[0]) if len(priced) else 0
     window = slice(first, first + _OBSERVED_SESSIONS)
     present = {name for name in FIELDS if bool((judged[window] & (getattr(panel, name)[window] > 0.0)).any())}
+    entries = [*CATALOGUE.own.values(), *(CATALOGUE[name] for name in own)]
+    filled = {"", *roles}
     return tuple(
         entry.name
-        for entry in CATALOGUE.values()
-        if present.issuperset(entry.fields) and (market_symbol is not None or not entry.needs_market)
+        for entry in entries
+        if present.issuperset(entry.fields)
+        and (market_symbol is not None or not entry.needs_market)
+        and entry.role in filled
     )
 
 
@@ -80,7 +86,7 @@ def refuse_features_beyond(fields: Sequence[str], names: Sequence[str], *, marke
     """
     read = [entry for entry in CATALOGUE.values() if set(entry.fields) <= set(fields)]
     beyond = [name for name in names if name in CATALOGUE and CATALOGUE[name] not in read]
-    there = [entry.name for entry in read if market_symbol is not None or not entry.needs_market]
+    there = [each.name for each in read if not each.role and (market_symbol is not None or not each.needs_market)]
     if beyond:
         raise SettingsError(
             expected=f"features of {', '.join(fields)} alone: {', '.join(there)}",
@@ -95,6 +101,8 @@ def compute_features(
     names: Sequence[str] = (),
     *,
     market_symbol: str | None = None,
+    series: Mapping[str, KnownSeries] = _NO_SERIES,
+    sessions_per_year: int = 252,
     candidates: BoolArray | None = None,
     max_missing_fraction: float = 0.0,
     bridge: bool = False,
@@ -108,6 +116,9 @@ def compute_features(
         Features in the order wanted; none means all of `available_features`.
     market_symbol : str, optional
         The symbol of the panel that stands for the market.
+    series : mapping of role to KnownSeries, (bars, symbols)
+        As known at each session's decision.
+    sessions_per_year : int
     candidates : array of bool, shape (bars, symbols), optional
         As for `available_features`; every symbol has features, whether a member or not.
     max_missing_fraction : float
@@ -127,20 +138,21 @@ def compute_features(
     Raises
     ------
     SettingsError
-        A name that the catalogue lacks, a feature that needs a market symbol where none is given, or
+        A name that the catalogue lacks, a feature that needs a market symbol or a series where none is given, or
         a market symbol that the panel lacks.
     """
     market = _market_close(panel, market_symbol)
     bridged = last_known(market) if bridge and market is not None else None
-    wanted = tuple(names) or available_features(panel, market_symbol=market_symbol, candidates=candidates)
-    entries = [_entry(name, market_symbol) for name in wanted]
+    wanted = tuple(names) or available_features(panel, market_symbol=market_symbol, candidates=candidates, roles=series)
+    entries = [_entry(name, market_symbol, series) for name in wanted]
     shape = (panel.bars, len(panel.symbols), len(entries))
     values = np.empty(shape)
     # Blocks of symbols keep every intermediate array in the processor's cache; symbols are
     # independent, so where the blocks end changes no bit.
     width = max(1, _BLOCK_VALUES // max(1, panel.bars))
     for start in range(0, len(panel.symbols), width):
-        block = _columns(panel, slice(start, start + width))
+        columns = slice(start, start + width)
+        block = _columns(panel, columns)
         computed = np.empty((len(entries), panel.bars, len(block.symbols)))
         steppings: dict[tuple[tuple[str, ...], bool], Stepping] = {}
         for place, entry in enumerate(entries):
@@ -148,15 +160,17 @@ def compute_features(
             if read not in steppings:
                 steppings[read] = Stepping(block, _there(block, entry, market), max_missing_fraction, bridge)
             # A price that overflows is a missing value, not a warning.
+            known = _of_columns(series[entry.role], columns) if entry.role else None
+            formulas = (_beside(entry, each, known, sessions_per_year) for each in (market, bridged))
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                computed[place] = steppings[read].over(
-                    entry.reach_sessions + 1, _beside_market(entry, market), _beside_market(entry, bridged)
-                )
+                computed[place] = steppings[read].over(entry.reach_sessions + 1, *formulas)
+            if entry.role:  # a series goes on where bars end
+                computed[place][~steppings[read].there] = np.nan
         values[:, start : start + width, :] = canonical(computed).transpose(1, 2, 0)
     return Cube(panel.sessions, panel.symbols, wanted, values)
 
 
-def _entry(name: str, market_symbol: str | None) -> Feature:
+def _entry(name: str, market_symbol: str | None, series: Mapping[str, KnownSeries]) -> Feature:
     entry = CATALOGUE.get(name)
     if entry is None:
         raise SettingsError(
@@ -172,6 +186,13 @@ def _entry(name: str, market_symbol: str | None) -> Feature:
             found="none",
             remedy="set features.market_symbol, or leave the feature out",
             key="features.market_symbol",
+        )
+    if entry.role and entry.role not in series:
+        raise SettingsError(
+            expected=f"a series for the feature {name}",
+            found=f"features.series of {', '.join(series) or 'nothing'}",
+            remedy=f"name the series under features.series.{entry.role}, or leave the feature out",
+            key=f"features.series.{entry.role}",
         )
     return entry
 
@@ -198,14 +219,19 @@ def _there(panel: Panel, entry: Feature, market: FloatArray | None) -> BoolArray
     return there & np.isfinite(market) if entry.needs_market and market is not None else there
 
 
-def _beside_market(entry: Feature, market: FloatArray | None) -> Formula:
-    """A feature's formula, with the market's returns over the bars that it is given."""
+def _beside(entry: Feature, market: FloatArray | None, known: KnownSeries | None, sessions_per_year: int) -> Laid:
+    """A feature's formula, with the market's returns and its series over the bars that it is given."""
 
     def compute(panel: Panel, beside: Beside) -> FloatArray:
-        context = MarketContext() if market is None else MarketContext(log_return=log_change(beside(market)))
-        return entry.compute(panel, context)
+        moved = None if market is None else log_change(beside(market))
+        laid = known and KnownSeries(**{each.name: beside(getattr(known, each.name)) for each in fields_of(known)})
+        return entry.compute(panel, Context(moved, laid, sessions_per_year))
 
     return compute
+
+
+def _of_columns(known: KnownSeries, columns: slice) -> KnownSeries:
+    return KnownSeries(**{each.name: getattr(known, each.name)[:, columns] for each in fields_of(known)})
 
 
 def _columns(panel: Panel, columns: slice) -> Panel:

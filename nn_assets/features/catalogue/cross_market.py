@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.features.catalogue.definition import Feature, MarketContext
+from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import log_return, ratio
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_std
 from nn_assets.market.panel import Panel
@@ -17,16 +17,14 @@ FloatArray = npt.NDArray[np.float64]
 _WINDOW = 60
 
 
-def _market_correlation(panel: Panel, context: MarketContext) -> FloatArray:
-    assert context.log_return is not None
+def _market_correlation(panel: Panel, context: Context) -> FloatArray:
     own = log_return(panel)
-    spread = rolling_std(own, _WINDOW) * rolling_std(context.log_return, _WINDOW)
-    return np.clip(ratio(rolling_covariance(own, context.log_return, _WINDOW), spread), -1.0, 1.0)
+    spread = rolling_std(own, _WINDOW) * rolling_std(context.market, _WINDOW)
+    return np.clip(ratio(rolling_covariance(own, context.market, _WINDOW), spread), -1.0, 1.0)
 
 
-def _market_residual(panel: Panel, context: MarketContext) -> FloatArray:
-    assert context.log_return is not None
-    own, market = log_return(panel), context.log_return
+def _market_residual(panel: Panel, context: Context) -> FloatArray:
+    own, market = log_return(panel), context.market
     beta = ratio(rolling_covariance(own, market, _WINDOW), rolling_std(market, _WINDOW) ** 2)
     # Yesterday's beta: today's return must not explain itself.
     return own - lagged(beta, 1) * market

@@ -8,36 +8,58 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 
-__all__ = ["Feature", "MarketContext"]
+__all__ = ["Context", "Feature", "Formula"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class MarketContext:
+class Context:
     """What a feature may know beyond its own symbol's bars.
 
     Parameters
     ----------
     log_return : array, shape (bars, 1) or that of the panel's arrays, or None
         Log return of the instrument that stands for the market, from each of the panel's bars to the next.
+    series : KnownSeries, optional
+        The series of the feature's role as each session's decision knew it, on the panel's rows and columns.
+    sessions_per_year : int
+        Sessions that annualise a figure.
     """
 
     log_return: FloatArray | None = field(default=None, repr=False)
+    series: KnownSeries | None = field(default=None, repr=False)
+    sessions_per_year: int = 252
+
+    @property
+    def market(self) -> FloatArray:
+        """The market's log return, of a feature that needs it."""
+        assert self.log_return is not None
+        return self.log_return
+
+    @property
+    def known(self) -> KnownSeries:
+        """The series, of a feature that has a role."""
+        assert self.series is not None
+        return self.series
+
+
+Formula = Callable[[Panel, Context], FloatArray]
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One entry of the catalogue.
+    """One entry of the catalogue: of bars, of bars beside their market, or of bars beside a series.
 
     Parameters
     ----------
     name : str
     group : str
-        ``return``, ``volatility``, ``volume``, ``trend``, ``price_location``, ``spread`` or
-        ``cross_market``.
+        ``return``, ``volatility``, ``volume``, ``trend``, ``price_location``, ``spread``, ``cross_market`` or
+        ``crypto``; a plug-in may have others.
     reach_sessions : int
         A value depends on this many bars before its own, all of them needed: on rows t - reach_sessions .. t, and
         further back where a missing bar is stepped over.
@@ -51,13 +73,21 @@ class Feature:
         Where the formula is published.
     needs_market : bool
         Whether it reads the context's market return.
+    role : str
+        Key of ``features.series`` whose series it reads; empty for none.
     """
 
     name: str
     group: str
     reach_sessions: int
     fields: tuple[str, ...]
-    compute: Callable[[Panel, MarketContext], FloatArray] = field(repr=False, compare=False)
+    compute: Formula = field(repr=False, compare=False)
     formula: str
     source: str
     needs_market: bool = False
+    role: str = ""
+
+    @property
+    def stated(self) -> tuple[object, ...]:
+        """What it states of itself and its values hang on; its group, formula and source are words."""
+        return self.reach_sessions, self.fields, self.needs_market, self.role

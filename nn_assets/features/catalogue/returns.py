@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.features.catalogue.definition import Feature, MarketContext
+from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import close_location_value, log_return, ratio, rolling_volatility
 from nn_assets.features.rolling import rolling_mean
 from nn_assets.market.panel import Panel
@@ -17,7 +17,7 @@ __all__ = ["RETURNS"]
 FloatArray = npt.NDArray[np.float64]
 
 
-def _log_return(panel: Panel, _: MarketContext, *, bars: int) -> FloatArray:
+def _log_return(panel: Panel, _: Context, *, bars: int) -> FloatArray:
     moved = log_return(panel, bars)
     # A longer return needs two closes only; a missing bar between them still makes it NaN, so that
     # every feature treats a gap in its window alike.
@@ -25,11 +25,11 @@ def _log_return(panel: Panel, _: MarketContext, *, bars: int) -> FloatArray:
     return moved
 
 
-def _momentum(panel: Panel, _: MarketContext) -> FloatArray:
+def _momentum(panel: Panel, _: Context) -> FloatArray:
     return ratio(log_return(panel), rolling_volatility(panel, 20))
 
 
-def _close_location(panel: Panel, _: MarketContext) -> FloatArray:
+def _close_location(panel: Panel, _: Context) -> FloatArray:
     return close_location_value(panel)
 
 

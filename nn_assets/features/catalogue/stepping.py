@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nn_assets.features.own_bars import OwnBars, with_gaps
 from nn_assets.market.panel import FIELDS, Panel
 
-__all__ = ["Beside", "Formula", "Stepping", "last_known"]
+__all__ = ["Beside", "Laid", "Stepping", "last_known"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -22,7 +22,7 @@ BoolArray = npt.NDArray[np.bool_]
 Beside = Callable[[FloatArray], FloatArray]
 """Lays an array of the whole panel, (bars, symbols) or (bars, 1), on the rows and columns of the panel given beside."""
 
-Formula = Callable[[Panel, Beside], FloatArray]
+Laid = Callable[[Panel, Beside], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Stepping:
         symbols = tuple(self.panel.symbols[column] for column in self._gapped)
         return Panel(sessions=self.panel.sessions, symbols=symbols, **fields)
 
-    def over(self, window: int, compute: Formula, bridged: Formula | None = None) -> FloatArray:
+    def over(self, window: int, compute: Laid, bridged: Laid | None = None) -> FloatArray:
         """Compute a feature of the last ``window`` bars, (bars, symbols); what ``compute`` gives where none is missing.
 
         Parameters

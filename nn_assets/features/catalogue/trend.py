@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.features.catalogue.definition import Feature, MarketContext
+from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import ratio
 from nn_assets.features.rolling import (
     lagged,
@@ -28,29 +28,29 @@ per cent; each further span would make a missing bar blind the MACD for 35 more 
 _FAST, _SLOW, _SIGNAL = 12, 26, 9
 
 
-def _average_gap(panel: Panel, _: MarketContext) -> FloatArray:
+def _average_gap(panel: Panel, _: Context) -> FloatArray:
     return ratio(rolling_mean(panel.close, 5) - rolling_mean(panel.close, 20), panel.close)
 
 
-def _average_ratio(panel: Panel, _: MarketContext) -> FloatArray:
+def _average_ratio(panel: Panel, _: Context) -> FloatArray:
     return ratio(rolling_mean(panel.close, 5), rolling_mean(panel.close, 20)) - 1.0
 
 
-def _distance_from_high(panel: Panel, _: MarketContext) -> FloatArray:
+def _distance_from_high(panel: Panel, _: Context) -> FloatArray:
     return ratio(panel.close, rolling_maximum(panel.high, 20)) - 1.0
 
 
-def _distance_from_low(panel: Panel, _: MarketContext) -> FloatArray:
+def _distance_from_low(panel: Panel, _: Context) -> FloatArray:
     return ratio(panel.close, rolling_minimum(panel.low, 20)) - 1.0
 
 
-def _macd_histogram(panel: Panel, _: MarketContext) -> FloatArray:
+def _macd_histogram(panel: Panel, _: Context) -> FloatArray:
     fast = rolling_ema(panel.close, _FAST, EMA_WINDOW_SPANS * _FAST)
     line = fast - rolling_ema(panel.close, _SLOW, EMA_WINDOW_SPANS * _SLOW)
     return ratio(line - rolling_ema(line, _SIGNAL, EMA_WINDOW_SPANS * _SIGNAL), panel.close)
 
 
-def _relative_strength(panel: Panel, _: MarketContext) -> FloatArray:
+def _relative_strength(panel: Panel, _: Context) -> FloatArray:
     change = panel.close - lagged(panel.close, 1)
     gain = rolling_mean(np.maximum(change, 0.0), 14)
     moved = gain + rolling_mean(np.maximum(-change, 0.0), 14)
@@ -59,7 +59,7 @@ def _relative_strength(panel: Panel, _: MarketContext) -> FloatArray:
     return strength
 
 
-def _bollinger(panel: Panel, _: MarketContext) -> FloatArray:
+def _bollinger(panel: Panel, _: Context) -> FloatArray:
     deviation = rolling_std(panel.close, 20, ddof=0)
     place = ratio(panel.close - rolling_mean(panel.close, 20), 4.0 * deviation) + 0.5
     place[deviation == 0.0] = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.features.catalogue.definition import Feature, MarketContext
+from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import average_true_range, log_positive, ratio, rolling_volatility
 from nn_assets.features.rolling import lagged, rolling_mean
 from nn_assets.market.panel import Panel
@@ -15,24 +15,24 @@ __all__ = ["VOLATILITY"]
 FloatArray = npt.NDArray[np.float64]
 
 
-def _volatility_ratio(panel: Panel, _: MarketContext) -> FloatArray:
+def _volatility_ratio(panel: Panel, _: Context) -> FloatArray:
     return ratio(rolling_volatility(panel, 5), rolling_volatility(panel, 20))
 
 
-def _range_over_close(panel: Panel, _: MarketContext) -> FloatArray:
+def _range_over_close(panel: Panel, _: Context) -> FloatArray:
     return ratio(panel.high - panel.low, panel.close)
 
 
-def _range_over_mean(panel: Panel, context: MarketContext) -> FloatArray:
+def _range_over_mean(panel: Panel, context: Context) -> FloatArray:
     relative = _range_over_close(panel, context)
     return ratio(relative, rolling_mean(relative, 20))
 
 
-def _average_true_range(panel: Panel, _: MarketContext) -> FloatArray:
+def _average_true_range(panel: Panel, _: Context) -> FloatArray:
     return ratio(average_true_range(panel, 14), panel.close)
 
 
-def _spread_estimate(panel: Panel, _: MarketContext) -> FloatArray:
+def _spread_estimate(panel: Panel, _: Context) -> FloatArray:
     # Abdi and Ranaldo pair the close of a day with the mid-ranges of that day and the next; read from
     # the next day backwards, so that row t holds the pair (t-1, t) and nothing later.
     middle = (log_positive(panel.high) + log_positive(panel.low)) / 2.0

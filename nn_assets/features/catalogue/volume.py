@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.features.catalogue.definition import Feature, MarketContext
+from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import close_location_value, log_positive, ratio
 from nn_assets.features.rolling import rolling_mean, rolling_std, rolling_sum
 from nn_assets.market.panel import Panel
@@ -15,12 +15,12 @@ __all__ = ["VOLUME"]
 FloatArray = npt.NDArray[np.float64]
 
 
-def _volume_z(panel: Panel, _: MarketContext) -> FloatArray:
+def _volume_z(panel: Panel, _: Context) -> FloatArray:
     logged = log_positive(panel.volume)
     return ratio(logged - rolling_mean(logged, 20), rolling_std(logged, 20))
 
 
-def _signed_volume_balance(panel: Panel, _: MarketContext) -> FloatArray:
+def _signed_volume_balance(panel: Panel, _: Context) -> FloatArray:
     signed = panel.volume * close_location_value(panel)
     return ratio(rolling_sum(signed, 20), rolling_sum(panel.volume, 20))
 

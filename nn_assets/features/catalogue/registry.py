@@ -1,0 +1,80 @@
+"""The catalogue: the package's own features, and what takes in those of plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from nn_assets.errors import PluginError
+from nn_assets.features.catalogue.beside_bars import BESIDE_BARS
+from nn_assets.features.catalogue.cross_market import CROSS_MARKET
+from nn_assets.features.catalogue.definition import Feature, Formula
+from nn_assets.features.catalogue.returns import RETURNS
+from nn_assets.features.catalogue.trend import TREND
+from nn_assets.features.catalogue.volatility import VOLATILITY
+from nn_assets.features.catalogue.volume import VOLUME
+from nn_assets.market.panel import FIELDS
+from nn_assets.plugins import Registry
+
+__all__ = ["CATALOGUE", "register_feature"]
+
+_Formula = TypeVar("_Formula", bound=Formula)
+
+CATALOGUE: Registry[Feature] = Registry(
+    "feature",
+    {entry.name: entry for entry in (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET, *BESIDE_BARS)},
+)
+"""Every feature by name, in the order of a full cube."""
+
+
+def register_feature(
+    name: str,
+    *,
+    reach_sessions: int,
+    fields: Sequence[str] = ("close",),
+    needs_market: bool = False,
+    role: str = "",
+    group: str = "own",
+    formula: str = "",
+    source: str = "",
+) -> Callable[[_Formula], _Formula]:
+    """Register a function as a feature, by a name that no other has; what it states is that of :class:`Feature`.
+
+    Parameters
+    ----------
+    name : str
+        A plain text, so that it can be read without running the file.
+    reach_sessions : int
+        Bars before its own that a value needs: a mean of 20 closes has 19.
+    fields : sequence of str
+        Of ``open``, ``high``, ``low``, ``close`` and ``volume``, those that it reads.
+    needs_market, role, group, formula, source
+        As of :class:`Feature`.
+
+    Raises
+    ------
+    PluginError
+        The name is taken, or is none; the reach is negative; a field is none of a bar.
+
+    Examples
+    --------
+    >>> @register_feature("gap", reach_sessions=1, fields=("open", "close"))  # doctest: +SKIP
+    ... def gap(panel, context):
+    ...     return panel.open / lagged(panel.close, 1) - 1.0
+    """
+    unknown = sorted(set(fields) - set(FIELDS))
+    if unknown or not fields or reach_sessions < 0:
+        raise PluginError(
+            expected=f"a reach of no or more sessions, and fields among {', '.join(FIELDS)}",
+            found=f"reach_sessions {reach_sessions}, fields {', '.join(fields) or 'none'}",
+            remedy=f"correct what register_feature({name!r}, ...) states",
+            key="plugins",
+            feature=name,
+        )
+
+    def register(compute: _Formula) -> _Formula:
+        entry = Feature(name, group, reach_sessions, tuple(fields), compute, formula, source, needs_market, role)
+        CATALOGUE.add(name, entry, getattr(compute, "__module__", __name__))
+        return compute
+
+    return register

@@ -1,0 +1,135 @@
+"""The contract of a network: one finite logit a row, whatever the other rows say, and the same again by its seed."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import torch
+
+from nn_assets.errors import PluginError
+from nn_assets.learning.networks import build_network, forward_and_back
+from nn_assets.learning.training import repeatable_torch
+from nn_assets.settings import LearningSettings
+
+__all__ = ["require_sound_network"]
+
+_ROWS, _FEATURES = 6, 3
+_TOLERANCE = 1e-4  # of logits computed in float32, whose sums go in another order beside other rows
+
+
+def require_sound_network(learning: LearningSettings) -> None:
+    """Refuse a network that is not what training and inference take it for, on windows that are made up.
+
+    Parameters
+    ----------
+    learning : LearningSettings
+        Its name, its own settings, and the lookback, width and depth that it is to have.
+
+    Raises
+    ------
+    PluginError
+        Names the network, what it gave and what was expected.
+    """
+    held = _Held(learning)
+    try:
+        with repeatable_torch(learning.seed):
+            windows = torch.randn(_ROWS, learning.lookback, _FEATURES)
+            network, logits = held.trained(windows)
+            again, repeated = held.trained(windows)
+            _require_same_start(held, network, again, logits, repeated)
+            _require_rows_apart(held, network.eval(), windows)
+            restored = build_network(learning, _FEATURES)
+            restored.load_state_dict(network.state_dict())
+            held.require_near(network(windows), restored.eval()(windows), "logits that weights alone give again")
+    except PluginError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a person's layers raise
+        held.refuse("layers that can be built, called and trained", f"{type(error).__name__}: {error}", error)
+
+
+class _Held:
+    """One kind of network."""
+
+    def __init__(self, learning: LearningSettings) -> None:
+        self._learning = learning
+
+    def trained(self, windows: torch.Tensor) -> tuple[torch.nn.Module, torch.Tensor]:
+        """A network built anew by the seed after one way forward and back, and the logits of it, (batch,)."""
+        torch.manual_seed(self._learning.seed)
+        network = build_network(self._learning, _FEATURES).train()
+        if not isinstance(network, torch.nn.Module) or not list(network.parameters()):
+            self.refuse("a torch.nn.Module with weights", type(network).__name__)
+        given = windows.clone()
+        logits = network(given)
+        if not isinstance(logits, torch.Tensor) or logits.shape != (_ROWS,) or logits.dtype != torch.float32:
+            kind = f"{tuple(logits.shape)}, {logits.dtype}" if isinstance(logits, torch.Tensor) else type(logits)
+            self.refuse(f"one logit a row, of shape ({_ROWS},), float32", str(kind))
+        if not torch.equal(given, windows):
+            self.refuse("windows left as they were given", "it writes over its input")
+        self._require_finite(logits, "logits")
+        logits.sum().backward()  # type: ignore[no-untyped-call]
+        self._require_gradients(network, windows)
+        return network, logits.detach()
+
+    def _require_gradients(self, network: torch.nn.Module, windows: torch.Tensor) -> None:
+        for name, weight in network.named_parameters():
+            if weight.requires_grad and weight.grad is None:
+                self.refuse(f"a gradient of {name}", "none: no logit depends on it")
+            if weight.grad is not None:
+                self._require_finite(weight.grad, f"gradients of {name}")
+        if (own := forward_and_back(network)) is None:
+            return
+        torch.manual_seed(self._learning.seed + 1)
+        network.zero_grad()
+        network(windows).sum().backward()
+        by_torch = [None if each.grad is None else each.grad.clone() for each in network.parameters()]
+        torch.manual_seed(self._learning.seed + 1)
+        _, back = own(windows)
+        back(torch.ones(_ROWS))
+        for expected, weight in zip(by_torch, network.parameters(), strict=True):
+            if expected is not None and weight.grad is not None:
+                self.require_near(expected, weight.grad, "forward_and_back with autograd's gradients")
+
+    def _require_finite(self, values: torch.Tensor, what: str) -> None:
+        if not bool(torch.isfinite(values).all()):
+            self.refuse(f"finite {what}", str(values[~torch.isfinite(values)].flatten()[0].item()))
+
+    def require_near(self, left: torch.Tensor, right: torch.Tensor, expected: str) -> None:
+        """Refuse two tensors that differ by more than the order of sums explains."""
+        if not torch.allclose(left, right, rtol=_TOLERANCE, atol=_TOLERANCE):
+            place = int((left - right).abs().flatten().argmax())
+            told = f"{left.flatten()[place].item()} and {right.flatten()[place].item()}"
+            self.refuse(expected, told)
+
+    def refuse(self, expected: str, found: str, cause: Exception | None = None) -> NoReturn:
+        raise PluginError(
+            expected=expected,
+            found=found,
+            remedy=f"mend the network {self._learning.network}; it is held to windows of shape "
+            f"({_ROWS}, {self._learning.lookback}, {_FEATURES}) that were made up for it",
+            key="plugins",
+            network=self._learning.network,
+        ) from cause
+
+
+def _require_same_start(
+    held: _Held, network: torch.nn.Module, again: torch.nn.Module, logits: torch.Tensor, repeated: torch.Tensor
+) -> None:
+    for (name, left), right in zip(network.state_dict().items(), again.state_dict().values(), strict=True):
+        if not torch.equal(left, right):
+            held.refuse("the same weights by the same seed", f"{name} differs between two builds")
+    if not torch.equal(logits, repeated):
+        held.refuse("the same logits by the same seed", f"{logits.tolist()} and {repeated.tolist()}")
+
+
+def _require_rows_apart(held: _Held, network: torch.nn.Module, windows: torch.Tensor) -> None:
+    with torch.no_grad():
+        together = network(windows)
+        for row in range(_ROWS):
+            others = -3.0 * windows
+            others[row] = windows[row]
+            expected = f"row {row} judged without regard to the other rows"
+            held.require_near(together[row], network(others)[row], expected)
+        alone = network(windows[:1])
+        if alone.shape != (1,):
+            held.refuse("a batch of one that stays a batch, (1,)", str(tuple(alone.shape)))

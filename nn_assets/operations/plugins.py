@@ -1,0 +1,118 @@
+"""What a strategy names of registries is there, and what its plug-ins bring keeps the contract of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable
+from functools import partial
+
+from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.contract import require_sound_feature
+from nn_assets.plugins import find, load, names_of
+from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_constraints
+from nn_assets.settings import LearningSettings, Strategy
+from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
+from nn_assets.versions import Root, version_of
+
+__all__ = ["fault_of_names", "own_features", "plugin_roots", "prepare"]
+
+_HELD: set[Hashable] = set()
+"""What was held to its contract in this process."""
+
+
+def prepare(strategy: Strategy) -> None:
+    """Run the plug-ins of a strategy, hold what they bring to its contract, and require what the strategy names.
+
+    To be called before anything is taken in, computed or read for it; cheap from the second time on.
+
+    Raises
+    ------
+    PluginError
+        A plug-in cannot be run, or a feature or network of it breaks its contract.
+    SettingsError
+        A feature, a role of a series or a network that is not there, or settings of a network that are not as it
+        states them.
+    """
+    tops = frozenset(each.top for each in load(strategy.plugins))
+    for name in CATALOGUE.brought_by(tops):
+        entry = CATALOGUE[name]
+        version_of(entry.compute)
+        _once((entry.compute, name), partial(require_sound_feature, entry))
+    known = CATALOGUE.offered(tops)
+    faults = (
+        _missing("features.names", strategy.features.names, known),
+        _missing("features.series", strategy.features.series, _roles(known)),
+        _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.offered(tops)),
+    )
+    for fault in faults:
+        if fault is not None:
+            raise fault
+    require_constraints(strategy.portfolio)
+    if strategy.learning.network not in NETWORKS_OF_ITS_OWN or strategy.learning.network_settings:
+        _require_network(strategy.learning, tops)
+
+
+def fault_of_names(strategy: Strategy) -> SettingsError | None:
+    """A feature that neither the package nor a plug-in's text has, or without any a role; nothing is run for it."""
+    brought = names_of("feature", strategy.plugins)
+    if brought is None:  # known only once they run
+        return None
+    fault = _missing("features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
+    return fault or (None if brought else _missing("features.series", strategy.features.series, _roles(CATALOGUE.own)))
+
+
+def _roles(names: Iterable[str]) -> list[str]:
+    return sorted({CATALOGUE[name].role for name in names} - {""})
+
+
+def _missing(key: str, names: Iterable[str], known: Collection[str]) -> SettingsError | None:
+    """What is wrong with names of a key of the strategy that are not among those known."""
+    name = next((each for each in names if each not in known), None)
+    if name is None:
+        return None
+    return SettingsError(
+        expected=f"{key} among {', '.join(known) or 'those that a plug-in registers: there is none'}",
+        found=repr(name),
+        remedy=f"{did_you_mean(name, known)}correct the name, or name the file that registers it under plugins",
+        key=key,
+        value=name,
+    )
+
+
+def _once(what: Hashable, hold: Callable[[], None]) -> None:
+    if what not in _HELD:
+        hold()
+        _HELD.add(what)
+
+
+def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
+    from nn_assets.learning.networks import NETWORKS, network_of, settings_of_its_own
+    from nn_assets.learning.networks.contract import require_sound_network
+
+    fault = _missing("learning.network", (learning.network,), NETWORKS.offered(tops))
+    if fault is not None:
+        raise fault
+    settings_of_its_own(learning)
+    if NETWORKS.top_of(learning.network) is not None:
+        entry = network_of(learning.network)
+        version_of(*entry.roots)
+        _once((entry.build, learning.model_dump_json()), partial(require_sound_network, learning))
+
+
+def own_features(strategy: Strategy) -> tuple[str, ...]:
+    """Names of the features that a strategy's plug-ins registered, in their order."""
+    return CATALOGUE.brought_by(find(each).top for each in strategy.plugins)
+
+
+def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
+    """What the version of a strategy covers of constraints and networks: the package's own, and what it names."""
+    return (*constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
+
+
+def _network_roots(learning: LearningSettings) -> tuple[Root, ...]:
+    own = "nn_assets.learning.networks.registry:NETWORKS"
+    if learning.network in NETWORKS_OF_ITS_OWN:
+        return (own,)
+    from nn_assets.learning.networks import network_of
+
+    return (own, *network_of(learning.network).roots)

@@ -1,0 +1,346 @@
+"""Users' own code: Python files beside a strategy, or installed packages, whose members join the package's registries.
+
+What a file registers is read off its text, without running it: ``register_feature("my_gap", ...)`` names a feature. It
+is run once a process, when something is to be computed, and followed by ``versions`` from then on as the text that was
+run. Of two members of one kind none may have the other's name, whoever brought them.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import linecache
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from nn_assets.errors import PluginError, did_you_mean
+from nn_assets.versions import version_of_sources, with_sources
+
+__all__ = [
+    "GROUP",
+    "Plugin",
+    "Registry",
+    "code_of",
+    "find",
+    "forget",
+    "label_of",
+    "load",
+    "load_found",
+    "loaded",
+    "names_of",
+]
+
+GROUP = "nn_assets.plugins"
+"""Group of the entry points that an installed package registers members by."""
+
+_Member = TypeVar("_Member")
+
+_PREFIX = "nn_plugin_"
+_SUFFIX = ".py"
+_REGISTERS = "register_"
+_REGISTRIES: list[Registry[Any]] = []
+_LOADED: dict[str, Plugin] = {}
+_LOADING: list[str] = []
+_ONE_AT_A_TIME = threading.RLock()
+
+
+class Registry(Mapping[str, _Member]):
+    """Members of one kind by name: the package's own, and those of plug-ins.
+
+    What refers to a registry depends on none of its members by that: each user names the one it uses.
+
+    Parameters
+    ----------
+    kind : str
+        What a member is, as in ``register_<kind>``.
+    own : mapping of name to member
+        Those that the package has itself.
+    """
+
+    def __init__(self, kind: str, own: Mapping[str, _Member]) -> None:
+        self.kind, self.own, self._added = kind, dict(own), dict[str, tuple[str, _Member]]()
+        _REGISTRIES.append(self)
+
+    def __getitem__(self, name: str) -> _Member:
+        return self.own[name] if name in self.own else self._added[name][1]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*self.own, *self._added)
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self._added)
+
+    def add(self, name: str, member: _Member, module: str) -> None:
+        """Take in a member of a plug-in; ``module`` is where it was written.
+
+        Raises
+        ------
+        PluginError
+            The name is no lower-case word, or another member has it.
+        """
+        top = _LOADING[-1] if _LOADING else module.partition(".")[0]
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", name):
+            raise PluginError(
+                expected=f"a name of a {self.kind} in lower-case letters, digits and _, a letter first",
+                found=f"{name!r} in {label_of(top)}",
+                remedy="rename it",
+                key="plugins",
+            )
+        if name in self.own or (name in self._added and (_LOADING or self._added[name][0] != top)):
+            other = "nn_assets itself" if name in self.own else label_of(self._added[name][0])
+            raise PluginError(
+                expected=f"a {self.kind} of a name that is not taken",
+                found=f"{name!r} in {label_of(top)}, a name that {other} has taken",
+                remedy="give it another name, and name that in the strategy",
+                key="plugins",
+            )
+        self._added[name] = top, member
+
+    def top_of(self, name: str) -> str | None:
+        """Top name of the modules of the plug-in that brought a member; None for the package's own, or no member."""
+        return self._added[name][0] if name in self._added else None
+
+    def brought_by(self, tops: Iterable[str]) -> tuple[str, ...]:
+        """Names of the members that some plug-ins brought, in the order in which they were registered."""
+        those = frozenset(tops)
+        return tuple(name for name, (top, _) in self._added.items() if top in those)
+
+    def offered(self, tops: Iterable[str]) -> tuple[str, ...]:
+        """Names of the package's own members, and of those that some plug-ins brought."""
+        return (*self.own, *self.brought_by(tops))
+
+    def drop(self, top: str) -> None:
+        """Take out what a plug-in brought."""
+        self._added = {name: told for name, told in self._added.items() if told[0] != top}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a plug-in's code is.
+
+    Parameters
+    ----------
+    reference : str
+        What ``plugins`` of a strategy says: the path of a file, or the name of an entry point.
+    top : str
+        Top name of its modules.
+    module : str
+        What is imported.
+    folder : Path
+        Where its files of data lie.
+    sources : tuple of (module, source)
+    """
+
+    reference: str
+    top: str
+    module: str
+    folder: Path
+    sources: tuple[tuple[str, bytes], ...]
+
+    @property
+    def label(self) -> str:
+        """What a person knows it by."""
+        return Path(self.reference).name
+
+
+def label_of(top: str) -> str:
+    """What a person knows a plug-in that runs by: its file's name, or that of its entry point."""
+    return _LOADED[top].label if top in _LOADED else top.removeprefix(_PREFIX)
+
+
+def find(reference: str) -> Plugin:
+    """Find a plug-in's sources, and read them.
+
+    Raises
+    ------
+    PluginError
+        There is no such file or entry point, it cannot be read, or it is no Python.
+    """
+    plugin = _of_file(Path(reference)) if reference.endswith(_SUFFIX) else _of_package(reference)
+    for _, source in plugin.sources:
+        _registrations(source, plugin.label)
+    return plugin
+
+
+def _of_file(file: Path) -> Plugin:
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise PluginError(
+            expected=f"the file of a plug-in, {file}",
+            found="no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}",
+            remedy="put it there, or correct plugins: paths start from the strategy's file",
+            key="plugins",
+            value=file.name,
+        ) from error
+    top = _PREFIX + re.sub(r"\W", "_", file.stem)
+    return Plugin(str(file), top, top, file.parent, ((top, source),))
+
+
+def _of_package(name: str) -> Plugin:
+    points = entry_points(group=GROUP)
+    named = [each for each in points if each.name == name]
+    spec = importlib.util.find_spec(named[0].module.partition(".")[0]) if len(named) == 1 else None
+    if spec is None or spec.origin is None:
+        installed = sorted({each.name for each in points})
+        raise PluginError(
+            expected=f"the path of a Python file, or an installed package's entry point of the group {GROUP}: "
+            f"{', '.join(installed) or 'there is none'}",
+            found=repr(name) if len(named) < 2 else f"{name!r}, which several packages have",
+            remedy=f"{did_you_mean(name, installed)}install the package, or end the path of a file with .py",
+            key="plugins",
+            value=name,
+        )
+    return _of_entry(name, named[0], Path(spec.origin))
+
+
+def _of_entry(name: str, point: EntryPoint, origin: Path) -> Plugin:
+    top, folder = point.module.partition(".")[0], origin.parent
+    files = sorted(folder.rglob(f"*{_SUFFIX}")) if origin.name == "__init__.py" else [origin]
+    sources = []
+    for file in files:
+        parts = file.relative_to(folder.parent if origin.name == "__init__.py" else folder).with_suffix("").parts
+        sources.append((".".join(parts[:-1] if parts[-1] == "__init__" else parts), file.read_bytes()))
+    return Plugin(name, top, point.module, folder, tuple(sources))
+
+
+@lru_cache(maxsize=256)
+def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None], ...]:
+    """Each kind and name that a source registers; None for a name that is no plain text."""
+    try:
+        tree = ast.parse(source, filename=label)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise PluginError(
+            expected=f"Python in {label}",
+            found=f"{getattr(error, 'msg', error)}{f' in line {line}' if line else ''}",
+            remedy="mend the line",
+            key="plugins",
+            value=label,
+        ) from error
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called.startswith(_REGISTERS):
+            stated = [*node.args[:1], *(each.value for each in node.keywords if each.arg == "name")]
+            first = stated[0] if stated else None
+            text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+            found.append((called.removeprefix(_REGISTERS), text))
+    return tuple(found)
+
+
+def names_of(kind: str, references: Sequence[str]) -> frozenset[str] | None:
+    """Names of one kind that plug-ins register, read off their texts; None where one is made only as they run.
+
+    Raises
+    ------
+    PluginError
+        As :func:`find`.
+    """
+    names = [
+        name
+        for plugin in map(find, references)
+        for _, source in plugin.sources
+        for each, name in _registrations(source, plugin.label)
+        if each == kind
+    ]
+    return None if None in names else frozenset(name for name in names if name is not None)
+
+
+def code_of(references: Sequence[str]) -> tuple[str, ...]:
+    """Versions of all that plug-ins define, read off their texts: a comment changes none."""
+    return tuple(version_of_sources(dict(plugin.sources)) for plugin in map(find, references))
+
+
+def load(references: Iterable[str]) -> tuple[Plugin, ...]:
+    """Run plug-ins that did not run yet, or whose text is another one since; their members are registered then.
+
+    Raises
+    ------
+    PluginError
+        One cannot be found or imported, two files are called alike, or a name is taken.
+    """
+    return load_found(find(each) for each in references)
+
+
+def load_found(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
+    """As :func:`load`, by sources that were read before: what another process ran, to the letter."""
+    given = tuple(plugins)
+    with _ONE_AT_A_TIME:
+        for plugin in given:
+            before = _LOADED.get(plugin.top)
+            if before is None or before.sources != plugin.sources:
+                if before is not None and before.reference != plugin.reference:
+                    raise PluginError(
+                        expected="plug-ins whose files have names of their own",
+                        found=f"{before.reference} and {plugin.reference}",
+                        remedy="rename one of them",
+                        key="plugins",
+                        value=plugin.label,
+                    )
+                forget(plugin.top)
+                _run(plugin)
+    return given
+
+
+def _run(plugin: Plugin) -> None:
+    _LOADED[plugin.top] = plugin
+    _LOADING.append(plugin.top)
+    try:
+        if plugin.top.startswith(_PREFIX):
+            _run_file(plugin)
+        else:
+            importlib.import_module(plugin.module)
+    except PluginError:
+        forget(plugin.top)
+        raise
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((each.lineno for each in reversed(frames) if each.filename == plugin.reference), None)
+        forget(plugin.top)
+        raise PluginError(
+            expected=f"a plug-in that can be imported, {plugin.label}",
+            found=f"{type(error).__name__}: {error}{f' in line {line}' if line else ''}",
+            remedy="mend it, install what it imports, or take it out of plugins; what several files share belongs into "
+            "an installed package",
+            key="plugins",
+            value=plugin.label,
+        ) from error
+    finally:
+        _LOADING.pop()
+    with_sources(dict(plugin.sources), plugin.folder)
+
+
+def _run_file(plugin: Plugin) -> None:
+    module = ModuleType(plugin.module)
+    module.__file__ = plugin.reference
+    sys.modules[plugin.module] = module
+    linecache.checkcache(plugin.reference)
+    exec(compile(plugin.sources[0][1], plugin.reference, "exec"), module.__dict__)  # noqa: S102  a user's own code
+
+
+def forget(top: str | None = None) -> None:
+    """Take a plug-in's members out again, or those of all of them."""
+    for each in (*_LOADED,) if top is None else (top,):
+        _LOADED.pop(each, None)
+        for module in [name for name in sys.modules if name.partition(".")[0] == each]:
+            del sys.modules[module]
+        for registry in _REGISTRIES:
+            registry.drop(each)
+
+
+def loaded() -> tuple[Plugin, ...]:
+    """The plug-ins that run in this process, for another one to run."""
+    return tuple(_LOADED.values())

@@ -1,0 +1,109 @@
+"""Limits on a book that a plug-in brought: kept by both constructions, and held to their contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nn_assets.errors import PluginError, SettingsError
+from nn_assets.operations.derived import member_roots
+from nn_assets.operations.plugins import prepare
+from nn_assets.portfolio.limits import book_limits, shared_out
+from nn_assets.settings import Strategy
+from nn_assets.versions import version_of
+from tests.plugins.texts import CONSTRAINT, constraint_file, naming, written
+
+SYMBOLS = ("AAA", "BBB", "CCC")
+PAIR = "portfolio: {constraints: {together: {symbols: [AAA, BBB], limit: 0.08}}}"
+
+
+def strategy_of(folder: Path, text: str = CONSTRAINT, portfolio: str = PAIR) -> Strategy:
+    file = written(folder, mine=text)
+    return naming(file, portfolio=portfolio.removeprefix("portfolio: "))
+
+
+def test_what_names_share_is_shared_out_within_the_limit(tmp_path: Path) -> None:
+    strategy = strategy_of(tmp_path)
+    prepare(strategy)
+    free = np.full(3, np.inf)
+    limits = book_limits(
+        SYMBOLS,
+        strategy.portfolio,
+        lower=-free,
+        upper=free,
+        reach=free,
+        distance=np.full(3, 0.01),
+        market_beta=np.full(3, np.nan),
+        equity_usd=1e6,
+    )
+    assert [each.name for each in limits.sizes] == ["gross", "risk", "together"]
+    wanted = np.array([0.06, -0.06, 0.06])
+    shared = shared_out(wanted, np.full(3, 0.1), np.zeros(3), limits).weights
+    assert np.abs(shared[:2]).sum() == pytest.approx(0.08, abs=1e-6)
+    assert shared[2] == pytest.approx(0.06, abs=1e-6)
+    plain = book_limits(
+        SYMBOLS,
+        strategy.portfolio.model_copy(update={"constraints": {}}),
+        lower=-free,
+        upper=free,
+        reach=free,
+        distance=np.full(3, 0.01),
+        market_beta=np.full(3, np.nan),
+        equity_usd=1e6,
+    )
+    assert np.array_equal(shared_out(wanted, np.full(3, 0.1), np.zeros(3), plain).weights, wanted)
+
+
+def test_its_code_and_its_settings_are_part_of_what_decides(tmp_path: Path) -> None:
+    strategy = strategy_of(tmp_path)
+    before = version_of(*member_roots(strategy))
+    looser = strategy_of(tmp_path, portfolio=PAIR.replace("0.08", "0.09"))
+    assert looser.content_hash("portfolio") != strategy.content_hash("portfolio")
+    (tmp_path / "mine.py").write_text(CONSTRAINT.replace("def together", "# of mine\ndef together"))
+    assert version_of(*member_roots(strategy)) == before
+    (tmp_path / "mine.py").write_text(CONSTRAINT.replace("float(each in", "2.0 * float(each in"))
+    assert version_of(*member_roots(strategy)) != before
+
+
+FAULTS = {
+    "a negative size": ("return -np.ones(len(facts.symbols)), 0.1", "not negative"),
+    "no number": ("return np.full(len(facts.symbols), np.nan), 0.1", "finite"),
+    "another shape": ("return np.ones(1), 0.1", "of each of 4 names"),
+    "a limit below nothing": ("return np.ones(len(facts.symbols)), -0.1", "a limit of 0 or more"),
+    "by place": ("return np.arange(len(facts.symbols)) * 1.0, 0.1", "in whatever order"),
+    "drawn": ("return np.random.default_rng().uniform(0, 1, len(facts.symbols)), 0.1", "the same of the same book"),
+    "without equity": ("return facts.market_beta**2, 1.0 if facts.equity_usd else np.inf", "limit inf"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", FAULTS.values(), ids=FAULTS)
+def test_a_constraint_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple[str, str]) -> None:
+    body, message = told
+    with pytest.raises(PluginError, match=message) as refused:
+        prepare(strategy_of(tmp_path, constraint_file(body), "{constraints: {mine: {}}}"))
+    assert refused.value.where["constraint"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("portfolio", "message"),
+    [
+        ("{constraints: {togethr: {}}}", "did you mean together"),
+        ("{constraints: {together: {most: 0.1}}}", "most"),
+        ("{constraints: {together: {limit: much}}}", "limit"),
+    ],
+)
+def test_a_constraint_that_nobody_registers_or_settings_that_it_does_not_have_are_refused(
+    tmp_path: Path, portfolio: str, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message) as refused:
+        prepare(strategy_of(tmp_path, portfolio=portfolio))
+    assert refused.value.where["key"] == "portfolio.constraints"
+
+
+def test_a_net_sum_may_have_coefficients_of_both_signs(tmp_path: Path) -> None:
+    text = constraint_file("return facts.market_beta - 1.0, 0.2", "'mine', net=True")
+    strategy = strategy_of(tmp_path, text, "{constraints: {mine: {}}}")
+    prepare(strategy)
+    assert strategy.content_hash() != Strategy.model_validate(strategy.model_dump(exclude={"portfolio"})).content_hash()

@@ -1,0 +1,153 @@
+"""A feature or network that breaks its contract is refused before it is used, with the bar and the values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nn_assets.errors import PluginError
+from nn_assets.operations.plugins import prepare
+from nn_assets.settings import load_strategy
+from tests.plugins.texts import FEATURES, NETWORK, feature_file, naming, network_file, written
+
+BAR = ("symbol", "session")
+
+FEATURE_FAULTS = {
+    "a centred mean": (
+        "return pd.DataFrame(panel.close).rolling(3, center=True).mean().to_numpy()",
+        "it looks ahead",
+        BAR,
+    ),
+    "a score by the whole sample": (
+        "return (panel.close - np.nanmean(panel.close, 0)) / np.nanstd(panel.close, 0)",
+        "it looks ahead",
+        BAR,
+    ),
+    "the last bar": ("return panel.close / panel.close[-1]", "it looks ahead", BAR),
+    "filled from the next bar": ("return pd.DataFrame(panel.close).bfill().to_numpy()", "it looks ahead", BAR),
+    "the date of the last session": (
+        "return np.where(panel.sessions[-1].day > 15, 1.0, 2.0) * panel.close",
+        "it looks ahead",
+        BAR,
+    ),
+    "an infinity": (
+        "return np.where(panel.close == panel.close[40], np.inf, panel.close)",
+        "an infinity: inf",
+        BAR,
+    ),
+    "gaps filled": (
+        "return np.nan_to_num(panel.close) * lagged(panel.close, 1) / lagged(panel.close, 1)",
+        "a value, made up or of fewer bars: 0.0",
+        BAR,
+    ),
+    "another shape": ("return panel.close.mean(axis=1)", r"found one of shape \(82,\)", ()),
+    "no array": ("return pd.DataFrame(panel.close)", "but DataFrame", ()),
+    "whole numbers": ("return (panel.close > 0).astype(int)", "one of int64", ()),
+    "its input written over": (
+        "panel.close[10] = 0.0\n    return panel.close * 1.0",
+        "it writes close over: .* and 0.0",
+        BAR,
+    ),
+    "another symbol": (
+        "moved = panel.close / lagged(panel.close, 1)\n    return moved - np.nanmean(moved, axis=1, keepdims=True)",
+        "another symbol",
+        BAR,
+    ),
+    "further back than stated": (
+        "return pd.DataFrame(panel.close).expanding(2).mean().to_numpy() + 0 * lagged(panel.close, 1)",
+        "older bars change it",
+        BAR,
+    ),
+    "drawn": (
+        "return panel.close * np.random.default_rng().uniform() + 0 * lagged(panel.close, 1)",
+        "two computations of the same bars differ",
+        BAR,
+    ),
+    "nothing at all": ("return np.full(panel.close.shape, np.nan)", "none on any bar", ()),
+    "an error": ("return panel.closes", "AttributeError", ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", FEATURE_FAULTS.values(), ids=FEATURE_FAULTS)
+def test_a_feature_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple[str, str, tuple[str, ...]]) -> None:
+    body, message, where = told
+    with pytest.raises(PluginError, match=message) as refused:
+        prepare(load_strategy(written(tmp_path, mine=feature_file(body))))
+    assert refused.value.where["feature"] == "mine"
+    assert all(key in refused.value.where for key in where)
+
+
+def test_features_as_a_person_writes_them_are_taken(tmp_path: Path) -> None:
+    by_pandas = feature_file("return pd.DataFrame(panel.close).pct_change(fill_method=None).to_numpy()")
+    by_sums = by_pandas.replace("mine", "sums").replace("pct_change(fill_method=None)", "rolling(2).mean()")
+    beside = feature_file("return context.market * panel.close / lagged(panel.close, 1)", needs_market=True).replace(
+        "mine", "beside"
+    )
+    series = feature_file("return context.known.values / 2.0", role="mood", reach_sessions=0).replace("mine", "mood")
+    texts = {"one": by_pandas, "two": by_sums, "three": beside, "four": series, "five": FEATURES}
+    prepare(load_strategy(written(tmp_path, **texts)))
+
+
+HEAD = "self.head = torch.nn.Linear(features, 1)"
+LINEAR = "return self.head(windows[:, -1]).squeeze(-1)"
+NETWORK_FAULTS = {
+    "a column": (network_file("return self.head(windows[:, -1])"), r"found \(6, 1\)"),
+    "one for all": (network_file("return self.head(windows[:, -1]).mean()"), r"found \(\)"),
+    "an infinity": (network_file("return self.head(windows[:, -1]).squeeze(-1) / 0.0"), "finite logits"),
+    "a gradient that is none": (
+        network_file(
+            "return self.head(torch.sqrt(self.scale * windows[:, -1] * 0.0)).squeeze(-1)",
+            HEAD + "; self.scale = torch.nn.Parameter(torch.ones(1))",
+        ),
+        "finite gradients of scale; found (nan|inf)",
+    ),
+    "rows beside one another": (
+        network_file("return self.head(windows[:, -1] - windows[:, -1].mean(0)).squeeze(-1)"),
+        "row 0 judged without regard to the other rows",
+    ),
+    "batch and time mistaken": (
+        network_file(
+            "return self.head(self.body(windows)[0][:, -1]).squeeze(-1)",
+            "self.body = torch.nn.LSTM(features, 4); self.head = torch.nn.Linear(4, 1)",
+        ),
+        "row [0-9] judged without regard",
+    ),
+    "weights of no seed": (
+        network_file(LINEAR, f"{HEAD}; self.head.bias.data[0] = __import__('time').time_ns() % 997"),
+        "the same weights by the same seed; found head.bias",
+    ),
+    "logits of no seed": (
+        network_file(LINEAR + " + (__import__('time').time_ns() % 997)"),
+        "the same logits by the same seed",
+    ),
+    "its input written over": (network_file("windows.mul_(2.0); " + LINEAR), "it writes over its input"),
+    "a weight that nothing reads": (
+        network_file(LINEAR, HEAD + "; self.other = torch.nn.Linear(3, 1)"),
+        "a gradient of other.weight",
+    ),
+    "a batch of one": (network_file("return self.head(windows[:, -1]).squeeze()"), "a batch of one"),
+    "an error": (network_file("return self.heads(windows)"), "AttributeError"),
+    "no module": (network_file(LINEAR).replace("return Mine(features)", "return None"), "(AttributeError|NoneType)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", NETWORK_FAULTS.values(), ids=NETWORK_FAULTS)
+def test_a_network_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple[str, str]) -> None:
+    text, message = told
+    strategy = naming(written(tmp_path, mine=text), learning="{network: mine, lookback: 4}")
+    with pytest.raises(PluginError, match=message) as refused:
+        prepare(strategy)
+    assert refused.value.where["network"] == "mine"
+
+
+@pytest.mark.parametrize("residual", ["true", "false"])
+def test_a_network_that_keeps_it_is_taken(tmp_path: Path, residual: str) -> None:
+    learning = f"{{network: shallow, residual: {residual}, network_settings: {{width: 3}}}}"
+    prepare(naming(written(tmp_path, mine=NETWORK), learning=learning))
+
+
+def test_a_residual_network_without_a_head_is_refused(tmp_path: Path) -> None:
+    text = network_file(LINEAR.replace("head", "last"), "self.last = torch.nn.Linear(features, 1)")
+    with pytest.raises(PluginError, match="head"):
+        prepare(naming(written(tmp_path, mine=text), learning="{network: mine, residual: true}"))
