@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nn_assets.settings import StatedSource, Strategy
 from nn_assets.settings import load_strategy as load_stated
 from nn_assets.settings import parse_strategy as parse_stated
-from nn_assets.settings.sources import SOURCE_MODELS
+from nn_assets.settings.sources import PLUGINS, SOURCE_MODELS
 from nn_assets.sources.registry import source_model
 
 __all__ = ["load_strategy", "make_strategy", "parse_strategy", "with_checked_source"]
@@ -38,7 +39,8 @@ def make_strategy(settings: Any) -> Strategy:
     pydantic.ValidationError
         A key is unknown, ill-typed or contradictory.
     """
-    return Strategy.model_validate(settings, context={SOURCE_MODELS: source_model})
+    plugins = tuple(settings.get(PLUGINS, ())) if isinstance(settings, Mapping) else ()
+    return Strategy.model_validate(settings, context={SOURCE_MODELS: source_model, PLUGINS: plugins})
 
 
 def with_checked_source(strategy: Strategy) -> Strategy:
@@ -54,7 +56,7 @@ def with_checked_source(strategy: Strategy) -> Strategy:
         return strategy
     stated = {name: getattr(strategy, name) for name in strategy.model_fields_set}
     if market.compare_with is not None:
-        context = {SOURCE_MODELS: source_model}
+        context = {SOURCE_MODELS: source_model, PLUGINS: strategy.plugins}
         stated["market"] = type(market).model_validate(
             {name: getattr(market, name) for name in market.model_fields_set}, context=context
         )

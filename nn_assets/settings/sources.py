@@ -28,9 +28,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from nn_assets.errors import SettingsError
+from nn_assets.plugins import load, names_of
 from nn_assets.settings.section import NeverCounts, Section, WhenSet
 
 __all__ = [
+    "PLUGINS",
     "SOURCE_MODELS",
     "TAKEN_SOURCE",
     "Address",
@@ -64,6 +66,9 @@ TAKEN_SOURCE = "bundled"
 
 SOURCE_MODELS = "source_models"
 """Key of a validation's context: see :data:`SourceModels`."""
+
+PLUGINS = "plugins"
+"""Key of a validation's context: plug-ins whose sources may be named. With the members' models at hand, they run."""
 
 
 @cache
@@ -204,8 +209,13 @@ def _by_its_kind(stated: Any, info: ValidationInfo) -> Any:
     if not isinstance(stated, Mapping):
         raise PydanticCustomError("mapping_expected", "a mapping of keys was expected")
     kind = str(stated.get("kind", TAKEN_SOURCE))
-    if kind not in source_kinds():
-        expected = ", ".join(map(repr, source_kinds()))
+    plugins: tuple[str, ...] = (info.context or {}).get(PLUGINS, ())
+    brought = names_of("source", plugins) or ()
+    kinds = tuple(dict.fromkeys((*source_kinds(), *sorted(brought))))
+    if models is not None and kind in brought:
+        load(plugins)
+    if kind not in kinds:
+        expected = ", ".join(map(repr, kinds))
         raise PydanticKnownError("union_tag_invalid", {"discriminator": "kind", "tag": kind, "expected_tags": expected})
     stated_alone = SourceSection if kind == TAKEN_SOURCE else StatedSource  # the bundled sample has no keys of its own
     model = stated_alone if models is None else models(kind)

@@ -277,16 +277,19 @@ def _read_csv(path: Path, choose: Choice, limits: Limits, numbers: Collection[st
 
 
 def _cells(path: Path, options: Mapping[str, Any], types: Mapping[int, type]) -> pd.DataFrame:
+    missing: dict[Any, Any] = {place: _MISSING for place, type_ in types.items() if type_ is not str}
     cells: pd.DataFrame = pd.read_csv(
         path,
         header=None,
         dtype=types,
         keep_default_na=False,
-        na_values={place: _MISSING for place, type_ in types.items() if type_ is not str},
+        na_values=missing,
         encoding="utf-8-sig",
         index_col=False,
         skip_blank_lines=False,
         skipinitialspace=True,
+        iterator=False,
+        chunksize=None,
         **options,
     )
     return cells
