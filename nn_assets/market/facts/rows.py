@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -153,7 +153,9 @@ def equal_to_the_row_before(ordered: pd.DataFrame, key: Sequence[str], values: S
     return equal
 
 
-def stated_shares(ordered: pd.DataFrame, actions: pd.DataFrame | None) -> FloatArray:
+def stated_shares(
+    ordered: pd.DataFrame, actions: pd.DataFrame | None, begins: Mapping[str, pd.Timestamp] | None = None
+) -> FloatArray:
     """What one share of each symbol's first row has become by the splits stated, shape (rows,); 1 without any.
 
     Parameters
@@ -163,6 +165,8 @@ def stated_shares(ordered: pd.DataFrame, actions: pd.DataFrame | None) -> FloatA
     actions : DataFrame, optional
         Columns symbol, ex_session, kind and value. A split counts from its ex-session on, or from the symbol's next
         row; one at or before the first row, or of no value above zero, changes nothing.
+    begins : mapping of str to Timestamp, optional
+        Session of the first row of symbols whose earlier rows are left out.
     """
     shares = np.ones(len(ordered))
     if actions is None:
@@ -177,7 +181,8 @@ def stated_shares(ordered: pd.DataFrame, actions: pd.DataFrame | None) -> FloatA
     for symbol, day, value in zip(splits["symbol"], days, splits["value"].astype(float), strict=True):
         start, stop = spans.get(str(symbol), (0, 0))
         place = start + int(np.searchsorted(session[start:stop], day, side="left"))
-        if place > start:
+        first = begins.get(str(symbol)) if begins is not None else None
+        if place > start or (first is not None and start < stop and first.to_datetime64() < day):
             shares[place:stop] *= value
     return shares
 
@@ -195,10 +200,12 @@ def rows_of(
     calendar: str,
     actions: pd.DataFrame | None = None,
     compared: pd.DataFrame | None = None,
+    begins: Mapping[str, pd.Timestamp] | None = None,
 ) -> Rows:
     """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays.
 
-    ``actions`` as known; ``compared`` are a second source's versions, as ``said_by_second`` reads them.
+    ``actions`` as known; ``compared`` are a second source's versions, as ``said_by_second`` reads them; ``begins`` as
+    of :func:`stated_shares`.
     """
     sessions = pd.DatetimeIndex(ordered["session"])
     days, place = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
@@ -212,6 +219,6 @@ def rows_of(
         known_at=ordered["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         ingested_at=ordered["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         closes_at=closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)[place],
-        shares=stated_shares(ordered, actions),
+        shares=stated_shares(ordered, actions, begins),
         second=None if compared is None else said_by_second(ordered, compared),
     )

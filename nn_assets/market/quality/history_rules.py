@@ -172,12 +172,14 @@ HISTORY_RULES = (
         "a bar of its own",
         copied_bar,
         "ask the source which of the two sessions the bar belongs to, and for the other one's",
+        reach=None,
     ),
     Rule(
         "unit_error_100x",
         "prices in the unit of those before",
         unit_error_100x,
         "correct the unit at the source, or restate the history in the new one",
+        reach=lambda settings: 1,  # noqa: ARG005  the last one kept is the reference
     ),
     Rule(
         ODD_PRINT,
@@ -185,18 +187,21 @@ HISTORY_RULES = (
         odd_print,
         "ask both which price stands: if the other's, correct the bar at the source; if it was traded at, raise "
         "cleaning.odd_print_minimum_bps (of a whole bar cleaning.odd_level_minimum_bps), or drop market.compare_with",
+        reach=None,
     ),
     Rule(
         "isolated_wick",
         "high and low that the rest of the bar comes near",
         isolated_wick,
         "compare with another source and correct the bar; raise cleaning.wick_minimum_log_distance if it was traded at",
+        reach=lambda settings: settings.jump_window_sessions + 1,
     ),
     Rule(
         "stale_run",
         "closes that move, or trading that volume or a range shows",
         stale_run,
         "ask the source whether trading was halted; raise cleaning.stale_run_sessions if trading is merely thin",
+        reach=lambda settings: settings.jump_window_sessions + settings.stale_run_sessions,
     ),
 )
 """In this order, on the rows that the row rules let pass."""

@@ -30,6 +30,7 @@ __all__ = [
     "near_split",
     "not_compared_notices",
     "odd_print_notices",
+    "repeated_open",
     "repeated_open_notices",
     "told_by_rule",
     "widest_first",
@@ -281,12 +282,17 @@ def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
             continue
         share = float(repeats[start + low : start + high].mean())
         first, last = (pd.Timestamp(int(rows.session[start + at])) for at in (low, high - 1))
-        message = (
-            f"open equals the previous close on {share:.1%} of {high - low} sessions, "
-            f"{first.date()} to {last.date()}: not a price to fill at; execute at the close"
-        )
-        found.append(Notice("repeated_open", str(names[symbol]), first, last, share, message))
+        found.append(repeated_open(str(names[symbol]), first, last, share, high - low))
     return tuple(found)
+
+
+def repeated_open(symbol: str, first: pd.Timestamp, last: pd.Timestamp, share: float, sessions: int) -> Notice:
+    """The notice of a long stretch of a symbol's sessions, on a share of which the open repeats the close before."""
+    message = (
+        f"open equals the previous close on {share:.1%} of {sessions} sessions, "
+        f"{first.date()} to {last.date()}: not a price to fill at; execute at the close"
+    )
+    return Notice("repeated_open", symbol, first, last, share, message)
 
 
 def _densest(repeats: BoolArray, share: float) -> tuple[int, int]:

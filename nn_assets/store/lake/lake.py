@@ -14,10 +14,11 @@ switched atomically, say which address a table or a month now has, and which one
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import Cube
@@ -32,6 +33,7 @@ from nn_assets.store.lake.blobs import (
     is_undamaged,
     load_frame,
     store_frame,
+    store_list,
 )
 from nn_assets.store.lake.cubes import load_cube, store_cube
 from nn_assets.store.lake.files import keep_damaged, listed, locked, safe_name, sweep, write_record
@@ -128,6 +130,10 @@ class Lake:
         if pointer is None:
             raise absent(expected=f"the table {table}", strategy=strategy, table=table)
         return load_frame(folder, pointer.address, selection)
+
+    def store_list(self, strategy: str, table: str, parts: Sequence[Mapping[str, str]], rows: int) -> str:
+        """Store a frame as the list of its parts, as :func:`.blobs.store_list` does; its address."""
+        return store_list(self.folder(strategy, table), parts, rows).address
 
     def parts(self, strategy: str, table: str, address: str) -> tuple[str, ...]:
         """Addresses of the files that a stored frame lies in: its own, or those of its parts."""
@@ -258,6 +264,26 @@ class Lake:
         bounds = Bounds.of(selection)
         met = [segment for segment in segments if segment.meets(bounds)] or segments[:1]
         return joined(folder, [segment.address for segment in met], selection)
+
+    def rows_added(self, strategy: str, table: str) -> int:
+        """How many rows were ever added to a table."""
+        return sum(segment.rows for segment in live_segments(self.folder(strategy, table)))
+
+    def read_added(self, strategy: str, table: str, after: int) -> pd.DataFrame:
+        """The rows added to a table after so many, in the order of adding; no segment of earlier ones alone is opened.
+
+        Raises
+        ------
+        PublicationError
+            A segment is missing or damaged.
+        """
+        folder = self.folder(strategy, table)
+        segments = live_segments(folder)
+        ends = np.cumsum([segment.rows for segment in segments], dtype=np.int64)
+        first = min(int(np.searchsorted(ends, after, side="right")), len(segments) - 1)
+        found = joined(folder, [segment.address for segment in segments[first:]], {})
+        before = int(ends[first]) - segments[first].rows
+        return found.iloc[after - before :].reset_index(drop=True)
 
     def newest(self, strategy: str, table: str, column: str) -> pd.Timestamp | None:
         """The latest moment, UTC, that a column of an append-only table holds; no row is read where the files say it.

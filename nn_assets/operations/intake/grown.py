@@ -1,0 +1,257 @@
+"""Bars that grew since they were published: what came is judged, and of what was judged before no more than it needs.
+
+The verdict on a row hangs on rows before it alone, so those before the first session of which anything new is known
+stand. A version that came, an action that came or became known, touches its session and all later ones; whatever else
+may tell on earlier ones (another rule, another setting, a bar equal to one long past) has all bars judged again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform, empty
+from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bitemporal import BAR_FACTS
+from nn_assets.market.quality.cleaning import RULES, Cleaned, Past, clean, reach_of
+from nn_assets.market.quality.gate import GateReport, inspect_grown
+from nn_assets.market.quality.gate import Grown as Counted
+from nn_assets.market.quality.history_rules import HISTORY_RULES
+from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
+from nn_assets.operations.asof.stored import RAW_BARS, as_told
+from nn_assets.operations.asof.universe import current_members
+from nn_assets.operations.history import History
+from nn_assets.operations.intake.actions import delisted
+from nn_assets.operations.intake.pieces import (
+    Carried,
+    Grown,
+    Piece,
+    carried_from,
+    made_by,
+    running_of,
+    said_before,
+)
+from nn_assets.store.lake.parts import is_long
+
+__all__ = ["GrownAudit", "audit_grown", "begun"]
+
+_BARS, _QUARANTINE = "validated_bars", "quarantine"
+_RULES = {rule.name: number for number, rule in enumerate(RULES)}
+_OF_HISTORY = {rule.name for rule in HISTORY_RULES}
+_MORE_SESSIONS = 4  # beyond the rows that rules look back on, for symbols that missed some
+
+
+@dataclass(frozen=True, eq=False)
+class GrownAudit:
+    """Bars that grew, the gate's report on them, and those that the new ones were judged beside."""
+
+    grown: Grown
+    report: GateReport
+    context: pd.DataFrame
+
+
+def begun(history: History, cleaned: Cleaned, moment: pd.Timestamp) -> Grown | None:
+    """All bars judged at once, to be carried on; None of few bars, and where they cannot be.
+
+    Bars that are compared with a second source's cannot: it may correct itself long after. Nor can those of which
+    versions wait to be known.
+    """
+    versions, axis = history.stored_versions, history.axis
+    sessions = pd.concat([cleaned.bars["session"], cleaned.quarantine["session"]])
+    if not is_long(len(cleaned.bars)) or cleaned.compared is not None or sessions.max() > axis[-1]:
+        return None
+    if (versions["known_at"] > moment).any():
+        return None
+    nothing = Carried(made_by(history), "", "", 0, 0, (), (), ())
+    first = min(axis[0], sessions.min())
+    return carried_from(history, _as_now(history, nothing, moment), cleaned, first, axis[-1])
+
+
+def _as_now(history: History, base: Carried, moment: pd.Timestamp) -> Carried:
+    lake, name = history.stores.lake, history.strategy.name
+    bars, actions = (lake.rows_added(name, table) for table in (RAW_BARS, ACTIONS))
+    return replace(base, seen_until=moment.isoformat(), raw_rows=bars, action_rows=actions)
+
+
+def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Timestamp) -> GrownAudit | None:
+    """Judge what came since bars were published last.
+
+    Parameters
+    ----------
+    actions : DataFrame or None
+        Those to be published.
+    moment : Timestamp, UTC
+        Until when what became known counts.
+
+    Returns
+    -------
+    GrownAudit or None
+        None where all bars are to be judged: nothing to carry on, something new that may tell on what cannot be told
+        apart, or a gate that halts, of which a person is to see all.
+    """
+    if history.strategy.market.compare_with is not None:
+        return None
+    carried = Carried.read(history)
+    start = None if carried is None else _first_touched(history, carried, moment)
+    if carried is None or start is None:
+        return None
+    touched = [number for number, each in enumerate(carried.pieces) if each.starts <= start]
+    until = pd.Timestamp(carried.until)
+    base = carried if start > until or not touched else carried.before(touched[-1])
+    if base is None:
+        return None
+    cut = min(start, until + pd.Timedelta(days=1)) if base is carried else carried.pieces[touched[-1]].starts
+    known = _known(history, moment, first=cut)
+    running = running_of(history, base)
+    if known is None or running is None or (known["session"] > history.axis[-1]).any():
+        return None
+    past, context = _past(history, base, running, known, cut, moment)
+    market, strategy = history.strategy.market, history.strategy
+    fresh = clean(known, market.calendar, strategy.cleaning, actions, past=past)
+    copied = (fresh.quarantine["rule"] == "copied_bar").any()
+    if copied or said_before(history, base, fresh.said["value"].to_numpy(dtype=np.uint64)) is not False:
+        return None
+    grown = carried_from(history, _as_now(history, base, moment), fresh, cut, history.axis[-1])
+    if grown is None:
+        return None
+    report = _report(history, grown, context)
+    return None if report is None else GrownAudit(grown, report, context)
+
+
+def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> pd.Timestamp | None:
+    """The first session on which anything is known that was not: the one after the last where nothing came.
+
+    None where that cannot be told, or a version waits to be known.
+    """
+    lake, name, until = history.stores.lake, history.strategy.name, pd.Timestamp(carried.until)
+    seen = pd.Timestamp(carried.seen_until)
+    if moment < seen or history.axis[-1] < until:
+        return None
+    if (rows := lake.rows_added(name, RAW_BARS)) < carried.raw_rows:
+        return None
+    days = [until + pd.Timedelta(days=1)]
+    if rows > carried.raw_rows:
+        added = lake.read_added(name, RAW_BARS, carried.raw_rows)
+        added = added[added["session"] >= pd.Timestamp(history.strategy.market.history_starts)]
+        if (added["known_at"] > moment).any():
+            return None
+        days += [added["session"].min()] if len(added) else []
+    versions = read_action_versions(history.stores, name, lake.segments(name, ACTIONS))
+    if (0 if versions is None else len(versions)) < carried.action_rows:
+        return None
+    if versions is not None:
+        new = np.arange(len(versions)) >= carried.action_rows
+        new |= ((versions["known_at"] > seen) & (versions["known_at"] <= moment)).to_numpy()
+        days += [versions.loc[new, "ex_session"].min()] if new.any() else []
+    return min(days)
+
+
+def _known(
+    history: History,
+    moment: pd.Timestamp,
+    *,
+    first: pd.Timestamp | None = None,
+    sessions: pd.DatetimeIndex | None = None,
+) -> pd.DataFrame | None:
+    """Bars of some sessions as known at a moment, with what contradicted ones were told; None where some wait."""
+    versions = history.versions_of_some(first=first, sessions=sessions)
+    if (versions["known_at"] > moment).any():
+        return None
+    known = known_bars(versions, moment)
+    return as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, versions)
+
+
+def _past(
+    history: History,
+    base: Carried,
+    running: pd.DataFrame,
+    known: pd.DataFrame,
+    cut: pd.Timestamp,
+    moment: pd.Timestamp,
+) -> tuple[Past, pd.DataFrame]:
+    """The rows before a day that rules look back on for the bars from it on; and those of them that were kept."""
+    lake, name, axis = history.stores.lake, history.strategy.name, history.axis
+    reach = reach_of(history.strategy.cleaning)
+    begins = running["begins"]
+    asked = pd.Index(known["symbol"].unique()).intersection(running.index)
+    back = reach + _MORE_SESSIONS
+    while True:
+        place = max(int(axis.searchsorted(cut)) - back, 0)
+        start = axis[place] if place else min([begins.min(), axis[0]])
+        pieces = [each for each in base.pieces if each.last and pd.Timestamp(each.last) >= start]
+        frames = [lake.read_table(name, _BARS, each.bars, first=start) for each in pieces if each.bars]
+        kept = pd.concat(frames, ignore_index=True) if frames else empty(BAR_VERSIONS)
+        counts = kept["symbol"].value_counts().reindex(asked, fill_value=0)
+        if place == 0 or ((counts >= reach) | (begins.reindex(asked) >= start)).all():
+            break
+        back *= 2
+    kept = kept[list(BAR_VERSIONS.columns)]
+    out, number = _taken_out(history, pieces, start, moment)
+    rows = pd.concat([kept, out], ignore_index=True)
+    taken_out = np.concatenate([np.full(len(kept), -1, dtype=np.int64), number])
+    if len(out):
+        # A symbol whose past is cut begins with a kept row: whatever was taken out before hangs on rows left out.
+        first = rows["symbol"].map(kept.groupby("symbol")["session"].min())
+        whole = (rows["symbol"].map(begins) >= start).to_numpy()
+        there = whole | (rows["session"] >= first).to_numpy()
+        rows, taken_out = rows[there].reset_index(drop=True), taken_out[there]
+    return Past(rows, taken_out, begins), kept
+
+
+def _taken_out(
+    history: History, pieces: list[Piece], start: pd.Timestamp, moment: pd.Timestamp
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows of some pieces in quarantine from a session on, and the number of the rule that took each out.
+
+    With values where rules that look back on others took them out; else without.
+    """
+    lake, name = history.stores.lake, history.strategy.name
+    frames = [lake.read_table(name, _QUARANTINE, each.quarantine, first=start) for each in pieces if each.quarantine]
+    found = pd.concat(frames, ignore_index=True) if frames else empty(QUARANTINE)
+    if found.empty:
+        return empty(BAR_VERSIONS), np.empty(0, dtype=np.int64)
+    number = found["rule"].map(_RULES).to_numpy(dtype=np.int64)
+    rows = found[["symbol", "session", "source", "known_at"]].assign(ingested_at=found["known_at"])
+    rows = conform(
+        rows.assign(**{value: np.nan for value in BAR_FACTS.values})[list(BAR_VERSIONS.columns)], BAR_VERSIONS
+    )
+    of_history = found["rule"].isin(_OF_HISTORY).to_numpy()
+    if of_history.any():
+        days = pd.DatetimeIndex(found.loc[of_history, "session"].unique())
+        said = _known(history, moment, sessions=days)
+        assert said is not None, "every version of a piece was known"
+        key = ["symbol", "session"]
+        said = rows.loc[of_history, key].merge(conform(said, BAR_VERSIONS), on=key, how="left", validate="1:1")
+        for column in [each for each in BAR_VERSIONS.columns if each not in key]:
+            rows.loc[of_history, column] = said[column].array
+    return rows, number
+
+
+def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport | None:
+    """What the gate says; None where it halts."""
+    strategy, sessions, running = history.strategy, history.axis, grown.newest
+    last_kept = running["last_kept"].dropna()
+    symbols = strategy.market.symbols or tuple(sorted(last_kept.index))
+    expected = current_members(strategy, history.membership_versions, symbols, history.last_session)
+    gone = {name for name, day in delisted(history).items() if day <= sessions[-1]}
+    of_expected = running[["due", "absent"]].reindex(expected).fillna(0).sum()
+    last_two = pd.concat([context[context["session"].isin(sessions[-2:])], grown.fresh.bars], ignore_index=True)
+    return inspect_grown(
+        grown.fresh,
+        Counted(
+            bars=grown.kept,
+            quarantined=sum(grown.counts().values()),
+            equal_rows=grown.equal_rows,
+            last_kept=last_kept,
+            due=int(of_expected["due"]),
+            absent=int(of_expected["absent"]),
+            recent=last_two,
+            notices=grown.notices,
+        ),
+        tuple(each for each in expected if each not in gone),
+        sessions,
+        strategy.gate,
+        fills_at_open=strategy.label.execution == "next_open",
+    )
