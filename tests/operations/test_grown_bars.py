@@ -133,15 +133,13 @@ def publish(history: History) -> bool:
     of_whole = begun(history, whole.cleaned, pd.Timestamp.now(tz="UTC"))
     assert of_whole is not None
     assert grown.grown is not None
-    carried, bars, quarantine, said = of_whole.store(history.axis[-1])
+    carried, listed, *_ = of_whole.store(history.axis[-1])
     publication = publish_bars(history, grown, "run")
     stored = Carried.read(history)
     assert stored is not None
     assert (stored.pieces, stored.said, stored.notices) == (carried.pieces, carried.said, carried.notices)
-    assert publication.rows == len(bars) == len(whole.cleaned.bars)
-    pd.testing.assert_frame_equal(
-        history.stores.publications.bars(publication), whole.cleaned.bars, check_exact=True
-    )
+    assert publication.rows == len(listed) == len(whole.cleaned.bars)
+    pd.testing.assert_frame_equal(history.stores.publications.bars(publication), whole.cleaned.bars, check_exact=True)
     pd.testing.assert_frame_equal(
         history.stores.publications.quarantine(publication), whole.cleaned.quarantine, check_exact=True
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from nn_assets.market.facts.compared import said_by_second
 
 __all__ = [
     "BoolArray",
+    "Cut",
     "FloatArray",
     "IntArray",
     "ObjectArray",
@@ -37,6 +38,18 @@ _NOT_A_TIME = np.iinfo(np.int64).min  # how NaT reads as an integer
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Symbols whose earlier rows are left out, and those of them whose left-out rows a judgement would have needed."""
+
+    left_out: BoolArray  # (symbols,), by code
+    lacking: set[int] = field(default_factory=set)
+
+    def note(self, symbols: IntArray, short: BoolArray) -> None:
+        """Note that more is asked for than there is of some symbols, by code, wherever ``short``."""
+        self.lacking.update(symbols[short & self.left_out[symbols]].tolist())
+
+
+@dataclass(frozen=True)
 class Rows:
     """Bars as arrays of shape (rows,), ordered by symbol and session; the rows of one symbol adjoin."""
 
@@ -52,9 +65,15 @@ class Rows:
     closes_at: IntArray  # UTC nanoseconds of the session's close; the least integer off the calendar
     shares: FloatArray  # what one share of the symbol's first row has become by the splits stated
     second: FloatArray | None = None  # (rows, 4), open, high, low and close by a second source, NaN where it is silent
+    asked: BoolArray | None = None  # rows that a judgement is asked of; None: all. The others are only looked back on
+    cut: Cut | None = None  # symbols of which earlier rows are left out; None: none
 
     def __len__(self) -> int:
         return len(self.symbol)
+
+    def of_asked(self, chosen: BoolArray) -> npt.NDArray[np.intp]:
+        """Places among some rows that a judgement is asked of."""
+        return np.flatnonzero(chosen if self.asked is None else chosen & self.asked)
 
     @property
     def on_calendar(self) -> BoolArray:
@@ -100,9 +119,11 @@ class Rows:
         return apart - level[:, None], level
 
     def take(self, chosen: npt.NDArray[np.intp]) -> Rows:
-        """Keep the rows at the places chosen, in the same order."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Rows(**{name: values[chosen] for name, values in arrays.items() if values is not None})
+        """Keep the rows at the places chosen, which ascend."""
+        if len(chosen) == len(self):
+            return self
+        arrays = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "cut"}
+        return Rows(**{name: values[chosen] for name, values in arrays.items() if values is not None}, cut=self.cut)
 
 
 def median_of_each(values: FloatArray) -> FloatArray:

@@ -10,8 +10,7 @@ on, and what was found of them.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +23,7 @@ from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.compared import said_later, with_several_versions
 from nn_assets.market.facts.rows import (
     BoolArray,
+    Cut,
     FloatArray,
     IntArray,
     ObjectArray,
@@ -33,7 +33,7 @@ from nn_assets.market.facts.rows import (
     rows_of,
 )
 from nn_assets.market.quality.copied import copied_bar_notices
-from nn_assets.market.quality.displaced import DISPLACED_BAR, displaced_bar_notices
+from nn_assets.market.quality.displaced import displaced_bar_notices
 from nn_assets.market.quality.history_rules import COPIED_BAR, HISTORY_RULES, IN_SHARES_AS_DELIVERED, ODD_PRINT
 from nn_assets.market.quality.notices import (
     Notice,
@@ -48,7 +48,7 @@ from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
 from nn_assets.settings import CleaningSettings
 from nn_assets.settings.calendar_file import amendments_of
 
-__all__ = ["RULES", "Cleaned", "Past", "clean", "reach_of", "values_hash"]
+__all__ = ["RULES", "Cleaned", "Past", "clean", "near_reach_of", "reach_of", "values_hash"]
 
 RULES: tuple[Rule, ...] = (*ROW_RULES, *HISTORY_RULES)
 _PASSED, _TO_JUDGE = -1, -2
@@ -65,16 +65,20 @@ class Past:
     ----------
     rows : DataFrame
         Columns of ``BAR_VERSIONS``. Of a symbol that has rows to judge, all of its past, or from a kept row on with at
-        least :func:`reach_of` kept ones. Of those that a row rule took out no value is read.
+        least :func:`reach_of` kept ones; with no more than :func:`near_reach_of` it may turn out that it lacks some.
+        Of those that a row rule took out no value is read.
     taken_out : array of int, shape (rows,)
         Number of the rule that took each out, -1 for those kept.
     begins : mapping of str to Timestamp
         Session of each symbol's first row of all.
+    cut : collection of str
+        Symbols of which there are fewer kept rows than :func:`reach_of`, and more were left out.
     """
 
     rows: pd.DataFrame
     taken_out: IntArray
     begins: Mapping[str, pd.Timestamp]
+    cut: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Cleaned:
         Their sessions.
     compared : int, optional
         Rows of which a second source had a bar in time; None where there is no second source.
+    lacking : tuple of str
+        Symbols whose judgement needs rows that the past given lacks; to be judged again with them.
     said : DataFrame
         Columns session and value, :func:`values_hash`, of the bars that moved and could have been traded on.
     """
@@ -106,6 +112,7 @@ class Cleaned:
     equal_rows: int = 0
     compared: int | None = None
     equal_on: npt.NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[ns]"), repr=False)
+    lacking: tuple[str, ...] = ()
     said: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     @property
@@ -118,6 +125,11 @@ class Cleaned:
         """Rows in quarantine by rule, rules that found none included, in the rules' order."""
         found = self.quarantine["rule"].value_counts()
         return {rule.name: int(found.get(rule.name, 0)) for rule in RULES}
+
+
+def near_reach_of(settings: CleaningSettings) -> int:
+    """How many kept rows of a symbol before a row to judge tell whether it needs more of them: most need none."""
+    return settings.stale_run_sessions + _NOTICES_REACH
 
 
 def reach_of(settings: CleaningSettings) -> int:
@@ -154,7 +166,7 @@ def clean(
         Rows judged before, all of earlier sessions; not with ``compared``. What is given is then of ``bars`` alone, and
         of it all but two things are as if all bars had been given: bars equal to one that the past lacks are not found
         out as copies (:attr:`Cleaned.said` tells which to look for), nor long stretches of repeated opens. Notices of
-        displaced bars are given for the newest kept rows of the past too, where bars follow on them.
+        displaced bars are given also for sessions of the past on a kept row of which a kept one now follows.
 
     Returns
     -------
@@ -176,9 +188,12 @@ def clean(
     equal &= delivered["taken_out"].to_numpy() == _TO_JUDGE
     ordered = delivered[~equal].reset_index(drop=True) if equal.any() else delivered
     taken_out = ordered.pop("taken_out").to_numpy()
-    rows = rows_of(ordered, calendar, actions, compared, None if past is None else past.begins)
-    comparable = rows.in_first_shares()
     judged = taken_out == _TO_JUDGE
+    rows = rows_of(ordered, calendar, actions, compared, None if past is None else past.begins)
+    names = np.asarray(pd.unique(ordered["symbol"]), dtype=object)
+    if past is not None:
+        rows = replace(rows, asked=judged, cut=Cut(pd.Index(names).isin(past.cut)))
+    comparable = rows.in_first_shares()
     verdict: IntArray = np.where(judged, _PASSED, taken_out)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
     beside: ObjectArray = np.full(len(rows), "", dtype=object)
@@ -189,7 +204,8 @@ def clean(
         untaken = (verdict == _PASSED) | (~judged & (verdict >= number))
         open_places = np.flatnonzero(untaken) if rule in HISTORY_RULES else np.arange(len(rows))
         if rule.name == COPIED_BAR:
-            said = _said(ordered, rows, open_places[judged[open_places]])
+            open_places = open_places[judged[open_places]]
+            said = _said(ordered, rows, open_places)
         if rule.name == ODD_PRINT and compared is not None:
             rows = _corrected(rows, open_places, ordered, with_several_versions(compared), settings)
             comparable = rows.in_first_shares()
@@ -205,7 +221,6 @@ def clean(
     if compared is not None:
         sound["known_at"] = pd.DatetimeIndex(rows.known_at[kept], tz="UTC").as_unit(ordered["known_at"].dt.unit)
     quarantine = _quarantine(ordered[out], verdict[out], field[out], beside[out], calendar)
-    names = pd.unique(ordered["symbol"])
     notices = (
         *_notices(rows, kept, names, calendar, settings, actions, whole=past is None),
         *copied_bar_notices(ordered, rows, kept, out & (verdict == _COPIED)),
@@ -215,9 +230,10 @@ def clean(
     return Cleaned(
         bars=sound,
         quarantine=quarantine,
-        notices=notices if past is None else _of_judged(notices, ordered, kept, judged),
+        notices=notices,
         equal_rows=int(equal.sum()),
         compared=None if rows.second is None else int(np.isfinite(rows.second).any(axis=1).sum()),
+        lacking=() if rows.cut is None else tuple(str(names[code]) for code in sorted(rows.cut.lacking)),
         equal_on=delivered["session"].to_numpy(dtype="datetime64[ns]")[equal],
         said=said,
     )
@@ -226,8 +242,7 @@ def clean(
 def values_hash(symbols: pd.Series, values: Sequence[FloatArray]) -> npt.NDArray[np.uint64]:
     """A number for what each bar says, shape (rows,): of equal bars of a symbol equal, of others hardly ever."""
     codes, distinct = pd.factorize(symbols)
-    digests = [hashlib.sha256(str(each).encode()).digest()[:8] for each in distinct]
-    found = np.frombuffer(b"".join(digests), dtype="<u8")[codes]
+    found = pd.util.hash_array(np.asarray(distinct, dtype=object), categorize=False)[codes]
     for each in values:  # mixed as splitmix64 does (Steele, Lea and Flood 2014)
         found = found ^ np.frombuffer(number_bytes(each), dtype="<u8")
         found = (found ^ (found >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -241,23 +256,6 @@ def _said(ordered: pd.DataFrame, rows: Rows, places: npt.NDArray[np.intp]) -> pd
     values = [each[asked] for each in (rows.open, rows.high, rows.low, rows.close, rows.volume)]
     symbols = ordered["symbol"].iloc[asked]
     return pd.DataFrame({"session": ordered["session"].to_numpy()[asked], "value": values_hash(symbols, values)})
-
-
-def _of_judged(
-    notices: Sequence[Notice], ordered: pd.DataFrame, kept: BoolArray, judged: BoolArray
-) -> tuple[Notice, ...]:
-    """Those of rows judged now, and of displaced bars also those of the kept row on which a kept one followed now."""
-    if not judged.any():
-        return ()
-    first = ordered.loc[judged, "session"].min()
-    before = ordered.loc[kept & ~judged, ["symbol", "session"]].drop_duplicates("symbol", keep="last")
-    followed = before[before["symbol"].isin(ordered.loc[kept & judged, "symbol"])]
-    again = set(zip(followed["symbol"], followed["session"], strict=True))
-    return tuple(
-        each
-        for each in notices
-        if each.last_session >= first or (each.rule == DISPLACED_BAR and (each.symbol, each.first_session) in again)
-    )
 
 
 def _corrected(

@@ -425,7 +425,7 @@ def _stale_feed(bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSe
     recent = bars[bars["session"].isin(sessions[-2:])].drop_duplicates(["symbol", "session"])
     newest = recent[recent["session"] == sessions[-1]].set_index("symbol")[names]
     before = recent[recent["session"] < sessions[-1]].set_index("symbol")[names]
-    both = newest.index.intersection(before.index)
+    both = newest.index.intersection(before.index).astype(object)
     there, then = newest.loc[both].to_numpy(dtype=np.float64), before.loc[both].to_numpy(dtype=np.float64)
     repeats = ((there == then) | (np.isnan(there) & np.isnan(then))).all(axis=1)
     if len(both) == 0:

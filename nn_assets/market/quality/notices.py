@@ -98,7 +98,7 @@ def jump_notices(
     ``possible_split``, for which half that z-score is enough.
     """
     returns = np.log(rows.close / rows.previous(rows.close)) - action_log_returns(rows, names, actions)
-    large = np.flatnonzero(np.abs(returns) >= settings.jump_minimum_log_return)
+    large = rows.of_asked(np.abs(returns) >= settings.jump_minimum_log_return)
     market = market_moves(rows, returns, large)
     found = []
     for place, move in zip(large, returns[large] - market, strict=True):
@@ -125,7 +125,7 @@ def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) 
     sound = rows.in_first_shares().take(places)
     ratio = sound.close / sound.previous(sound.close)
     found = []
-    for at in np.flatnonzero(np.abs(np.log(ratio)) >= np.log(LEAST_FACTOR)):
+    for at in sound.of_asked(np.abs(np.log(ratio)) >= np.log(LEAST_FACTOR)):
         place, before, factor = int(places[at]), int(places[at - 1]), float(ratio[at])
         symbol = str(names[rows.symbol[place]])
         first, last = (pd.Timestamp(int(rows.session[each])) for each in (before + 1, place))

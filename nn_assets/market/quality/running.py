@@ -22,7 +22,7 @@ _NUMBERS = ("close", "excess", "lowest", "most")
 
 def nothing_yet() -> pd.DataFrame:
     """What no bars come to: a frame of no symbols, of the columns that :func:`carried_on` gives."""
-    return _of(pd.Index([], dtype="str", name="symbol"))
+    return _of(pd.Index([], dtype=object, name="symbol"))
 
 
 def _of(symbols: pd.Index) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def carried_on(
         Those of the calendar among them, in order.
     asked : bool array, shape (sessions, symbols)
         Days on which a bar of each symbol is asked for.
-    symbols : Index of str
+    symbols : Index of str objects
         Those of ``before`` and of the bars, in order.
     share : float
         ``cleaning.repeated_open_share``.
@@ -66,17 +66,18 @@ def carried_on(
         repeat the close before by most over ``share``, what the next row needs (Bentley 1984; see
         :func:`~nn_assets.market.quality.notices.repeated_open_notices`, to the bit).
     """
-    found = _of(symbols)
-    known = symbols.get_indexer(before.index)
-    for name in found.columns:
-        column = found[name].to_numpy().copy()
-        column[known] = before[name].to_numpy()
-        found[name] = column
-    delivered = pd.concat([kept[["symbol", "session"]], taken_out[["symbol", "session"]]], ignore_index=True)
-    code = symbols.get_indexer(delivered["symbol"])
-    days = delivered["session"].to_numpy(dtype="datetime64[ns]")
+    found = before.copy() if symbols is before.index else _of(symbols)
+    if symbols is not before.index:
+        known = symbols.get_indexer(before.index)
+        for name in found.columns:
+            column = found[name].to_numpy().copy()
+            column[known] = before[name].to_numpy()
+            found[name] = column
+    codes = [symbols.get_indexer(each["symbol"].to_numpy(dtype=object)) for each in (kept, taken_out)]
+    code = np.concatenate(codes)
+    days = np.concatenate([each["session"].to_numpy(dtype="datetime64[ns]") for each in (kept, taken_out)])
     _earliest(found, "begins", code, days)
-    place = sessions.get_indexer(pd.DatetimeIndex(delivered["session"]))
+    place = sessions.get_indexer(pd.DatetimeIndex(days))
     there = np.zeros((len(sessions), len(symbols)), dtype=bool)
     there[place[place >= 0], code[place >= 0]] = True
     begun = found["due_from"].notna().to_numpy()
@@ -84,7 +85,7 @@ def carried_on(
     _earliest(found, "due_from", code[place >= 0], days[place >= 0])
     found["due"] += due.sum(axis=0)
     found["absent"] += (due & ~there).sum(axis=0)
-    _repeating(found, kept, symbols, share)
+    _repeating(found, kept, codes[0], share)
     return found
 
 
@@ -98,10 +99,9 @@ def _earliest(found: pd.DataFrame, name: str, code: npt.NDArray[np.intp], days: 
     found[name] = column
 
 
-def _repeating(found: pd.DataFrame, kept: pd.DataFrame, symbols: pd.Index, share: float) -> None:
+def _repeating(found: pd.DataFrame, kept: pd.DataFrame, code: npt.NDArray[np.intp], share: float) -> None:
     """Carry the interval of largest excess on, the first rows of all symbols together, then the second ones."""
     of = {name: found[name].to_numpy().copy() for name in found.columns}
-    code = symbols.get_indexer(kept["symbol"])
     rank = np.arange(len(kept)) - np.searchsorted(code, code, side="left")
     order = np.argsort(rank, kind="stable")
     opens, closes = (kept[name].to_numpy(dtype=np.float64) for name in ("open", "close"))

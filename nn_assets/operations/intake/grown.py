@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform, empty
+from nn_assets.contracts import BAR_VERSIONS, BARS, QUARANTINE, conform, empty
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
-from nn_assets.market.quality.cleaning import RULES, Cleaned, Past, clean, reach_of
+from nn_assets.market.quality.cleaning import RULES, Cleaned, Past, clean, near_reach_of, reach_of
 from nn_assets.market.quality.gate import GateReport, inspect_grown
 from nn_assets.market.quality.gate import Grown as Counted
 from nn_assets.market.quality.history_rules import HISTORY_RULES
@@ -39,6 +39,7 @@ __all__ = ["GrownAudit", "audit_grown", "begun"]
 
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
 _RULES = {rule.name: number for number, rule in enumerate(RULES)}
+_LOOKED_AT = ["symbol", "session", *BAR_FACTS.values, "known_at"]
 _OF_HISTORY = {rule.name for rule in HISTORY_RULES}
 _MORE_SESSIONS = 4  # beyond the rows that rules look back on, for symbols that missed some
 
@@ -107,17 +108,22 @@ def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Times
     running = running_of(history, base)
     if known is None or running is None or (known["session"] > history.axis[-1]).any():
         return None
-    past, context = _past(history, base, running, known, cut, moment)
+    before = _Before(history, base, running, known, cut, moment)
     market, strategy = history.strategy.market, history.strategy
-    fresh = clean(known, market.calendar, strategy.cleaning, actions, past=past)
+    whole: set[str] = set()
+    while True:
+        fresh = clean(known, market.calendar, strategy.cleaning, actions, past=before.past(whole))
+        if not fresh.lacking:
+            break
+        whole.update(fresh.lacking)
     copied = (fresh.quarantine["rule"] == "copied_bar").any()
     if copied or said_before(history, base, fresh.said["value"].to_numpy(dtype=np.uint64)) is not False:
         return None
     grown = carried_from(history, _as_now(history, base, moment), fresh, cut, history.axis[-1])
     if grown is None:
         return None
-    report = _report(history, grown, context)
-    return None if report is None else GrownAudit(grown, report, context)
+    report = _report(history, grown, before.kept)
+    return None if report is None else GrownAudit(grown, report, before.kept)
 
 
 def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> pd.Timestamp | None:
@@ -163,41 +169,87 @@ def _known(
     return as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, versions)
 
 
-def _past(
-    history: History,
-    base: Carried,
-    running: pd.DataFrame,
-    known: pd.DataFrame,
-    cut: pd.Timestamp,
-    moment: pd.Timestamp,
-) -> tuple[Past, pd.DataFrame]:
-    """The rows before a day that rules look back on for the bars from it on; and those of them that were kept."""
-    lake, name, axis = history.stores.lake, history.strategy.name, history.axis
-    reach = reach_of(history.strategy.cleaning)
-    begins = running["begins"]
-    asked = pd.Index(known["symbol"].unique()).intersection(running.index)
-    back = reach + _MORE_SESSIONS
-    while True:
-        place = max(int(axis.searchsorted(cut)) - back, 0)
-        start = axis[place] if place else min([begins.min(), axis[0]])
-        pieces = [each for each in base.pieces if each.last and pd.Timestamp(each.last) >= start]
-        frames = [lake.read_table(name, _BARS, each.bars, first=start) for each in pieces if each.bars]
-        kept = pd.concat(frames, ignore_index=True) if frames else empty(BAR_VERSIONS)
-        counts = kept["symbol"].value_counts().reindex(asked, fill_value=0)
-        if place == 0 or ((counts >= reach) | (begins.reindex(asked) >= start)).all():
-            break
-        back *= 2
-    kept = kept[list(BAR_VERSIONS.columns)]
-    out, number = _taken_out(history, pieces, start, moment)
-    rows = pd.concat([kept, out], ignore_index=True)
-    taken_out = np.concatenate([np.full(len(kept), -1, dtype=np.int64), number])
-    if len(out):
-        # A symbol whose past is cut begins with a kept row: whatever was taken out before hangs on rows left out.
-        first = rows["symbol"].map(kept.groupby("symbol")["session"].min())
-        whole = (rows["symbol"].map(begins) >= start).to_numpy()
-        there = whole | (rows["session"] >= first).to_numpy()
-        rows, taken_out = rows[there].reset_index(drop=True), taken_out[there]
-    return Past(rows, taken_out, begins), kept
+class _Before:
+    """Bars before a day, for those from it on to look back on: of most symbols the last few, of some more.
+
+    Parameters
+    ----------
+    running : DataFrame
+        What the bars of ``base`` come to.
+    known : DataFrame
+        Bars to judge, of sessions from ``cut`` on.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        base: Carried,
+        running: pd.DataFrame,
+        known: pd.DataFrame,
+        cut: pd.Timestamp,
+        moment: pd.Timestamp,
+    ) -> None:
+        self._history, self._base, self._moment = history, base, moment
+        self._begins, self._begun = running["begins"], running["begins"].to_numpy()
+        asked = running.index.isin(known["symbol"].unique().astype(object))
+        newest = running["last_kept"].to_numpy()
+        # Of symbols that go on the newest bar is looked at again, beside the others' of its session.
+        self._again = newest[asked & ~np.isnat(newest)].min(initial=cut.to_datetime64())
+        self._asked = asked
+        self._place = int(history.axis.searchsorted(cut))
+        self._near = near_reach_of(history.strategy.cleaning)
+        self._reach = reach_of(history.strategy.cleaning)
+        self._read(self._reach + _MORE_SESSIONS)
+
+    def _read(self, sessions: int) -> None:
+        """Read so many sessions before the day."""
+        lake, name, axis = self._history.stores.lake, self._history.strategy.name, self._history.axis
+        place = max(self._place - sessions, 0)
+        self._sessions, self._start = sessions, axis[place] if place else min([self._begins.min(), axis[0]])
+        pieces = [each for each in self._base.pieces if each.last and pd.Timestamp(each.last) >= self._start]
+        self.kept = empty(BARS)[_LOOKED_AT]
+        if addresses := [each.bars for each in pieces if each.bars]:
+            self.kept = lake.read_parts(name, _BARS, addresses, first=self._start, columns=_LOOKED_AT)
+        self._out, self._number = _taken_out(self._history, pieces, self._start, self._moment)
+        self._code = self._begins.index.get_indexer(self.kept["symbol"].to_numpy(dtype=object))
+        order = np.argsort(self._code, kind="stable")
+        self._rank = np.empty(len(order), dtype=np.int64)
+        firsts = np.searchsorted(self._code[order], np.arange(len(self._begins)), side="left")
+        self._rank[order] = np.arange(len(order)) - firsts[self._code[order]]
+        self._count = np.bincount(self._code, minlength=len(self._begins))
+        self._complete = self._begun >= self._start.to_datetime64()
+        earlier = self.kept["session"].to_numpy(dtype="datetime64[ns]") < self._again
+        self._earlier = np.bincount(self._code[earlier], minlength=len(self._begins))
+
+    def past(self, whole: set[str]) -> Past:
+        """The rows to look back on, of some symbols as many as any rule may need."""
+        all_of = self._begins.index.isin(whole)
+        used = self._asked | (self._count > self._earlier)
+        short = (used & (self._earlier < self._near)) | (all_of & (self._count < self._reach))
+        while (short & ~self._complete).any():
+            self._read(2 * self._sessions)
+            used = self._asked | (self._count > self._earlier)
+            short = (used & (self._earlier < self._near)) | (all_of & (self._count < self._reach))
+        first = np.where(all_of, 0, np.maximum(self._earlier - self._near, 0))
+        chosen = used[self._code] & (self._rank >= first[self._code])
+        kept = self.kept[chosen]
+        kept = kept.assign(source="", ingested_at=kept["known_at"])[list(BAR_VERSIONS.columns)]
+        left_out = used & ((first > 0) | ~self._complete)
+        cut = self._begins.index[left_out & ~(all_of & (self._count >= self._reach))]
+        if self._out.empty:
+            return Past(kept, np.full(len(kept), -1, dtype=np.int64), self._begins, cut)
+        # A symbol of which rows are left out begins with a kept one: what was taken out before hangs on rows left out.
+        begins = np.full(len(used), np.datetime64("NaT", "ns"))
+        days = self.kept["session"].to_numpy(dtype="datetime64[ns]")
+        opening = chosen & (self._rank == first[self._code])
+        begins[self._code[opening]] = days[opening]
+        of_out = self._begins.index.get_indexer(self._out["symbol"].to_numpy(dtype=object))
+        there = used[of_out] & (
+            ~left_out[of_out] | (self._out["session"].to_numpy(dtype="datetime64[ns]") >= begins[of_out])
+        )
+        rows = pd.concat([kept, self._out[there]], ignore_index=True)
+        taken_out = np.concatenate([np.full(len(kept), -1, dtype=np.int64), self._number[there]])
+        return Past(rows, taken_out, self._begins, cut)
 
 
 def _taken_out(
@@ -208,8 +260,8 @@ def _taken_out(
     With values where rules that look back on others took them out; else without.
     """
     lake, name = history.stores.lake, history.strategy.name
-    frames = [lake.read_table(name, _QUARANTINE, each.quarantine, first=start) for each in pieces if each.quarantine]
-    found = pd.concat(frames, ignore_index=True) if frames else empty(QUARANTINE)
+    addresses = [each.quarantine for each in pieces if each.quarantine]
+    found = lake.read_parts(name, _QUARANTINE, addresses, first=start) if addresses else empty(QUARANTINE)
     if found.empty:
         return empty(BAR_VERSIONS), np.empty(0, dtype=np.int64)
     number = found["rule"].map(_RULES).to_numpy(dtype=np.int64)

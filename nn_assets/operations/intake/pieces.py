@@ -29,6 +29,7 @@ from nn_assets.market.quality.notices import COPIED_SESSION, Notice
 from nn_assets.market.quality.running import carried_on, nothing_yet, repeated_opens
 from nn_assets.operations.asof.stored import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.intake.actions import delisted
 from nn_assets.store.lake.blobs import gone
 from nn_assets.store.lake.carried import (
@@ -181,6 +182,7 @@ def made_by(facts: StoredFacts) -> str:
         [strategy.market.calendar, str(strategy.market.history_starts), universe],
         [] if universe is None else list(lake.segments(strategy.name, UNIVERSE)),
         sorted(facts.stores.ledger.mended().read_as.items()),
+        libraries("pandas"),
     ]
     return hashlib.sha256(canonical_json(told).encode()).hexdigest()
 
@@ -403,24 +405,22 @@ def carried_from(
     sessions = pd.DatetimeIndex(np.unique(np.concatenate([axis, fresh.bars["session"], fresh.quarantine["session"]])))
     days, of_axis = spans(sessions, until), spans(axis, until)
     span_of = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
-    gone, followed = delisted(facts), running["last_kept"].reindex(fresh.bars["symbol"].unique()).dropna()
+    gone, followed = delisted(facts), running["last_kept"].reindex(fresh.bars["symbol"].unique().astype(object)).dropna()
     found: dict[int, pd.DataFrame] = {}
     for span in np.unique(days).tolist():
         kept, out = (frame[day == span] for frame, day in zip((fresh.bars, fresh.quarantine), span_of, strict=True))
-        symbols = running.index.union({*kept["symbol"].unique(), *out["symbol"].unique()})
+        came = {each for frame in (kept, out) for each in frame["symbol"].unique().astype(object)}
+        symbols = running.index
+        if new := came.difference(symbols):
+            symbols = pd.Index(sorted([*symbols, *new]), dtype=object, name="symbol")
         some = axis[of_axis == span]
         names = tuple(symbols)
         asked = days_asked(some, names, facts.members(some, names), gone)
         share = facts.strategy.cleaning.repeated_open_share
         running = found[span] = carried_on(running, kept, out, some, asked, symbols, share)
-    again = set(zip(followed.index, followed, strict=True))
-    notices = [
-        each
-        for each in base.notices
-        if each.rule != _REPEATED_OPEN
-        and not (each.rule == DISPLACED_BAR and (each.symbol, each.last_session) in again)
-    ]
-    notices += [each for each in fresh.notices if each.rule != _REPEATED_OPEN]
+    again = {(DISPLACED_BAR, day) for day in followed.unique()}
+    notices = [each for each in base.notices if (each.rule, each.last_session) not in again]
+    notices = [each for each in (*notices, *fresh.notices) if each.rule != _REPEATED_OPEN]
     if not never_closes(facts.strategy.market.calendar):
         notices += repeated_opens(running, facts.strategy.cleaning.repeated_open_window_sessions)
     return Grown(facts, base, fresh, found, tuple(sorted(notices, key=_place)))
@@ -440,7 +440,7 @@ def running_of(facts: StoredFacts, base: Carried) -> pd.DataFrame | None:
     arrays = read_arrays(folder, base.pieces[-1].running)
     if arrays is None:
         return None
-    symbols = pd.Index(arrays.pop("symbol").astype(object), dtype="str", name="symbol")
+    symbols = pd.Index(arrays.pop("symbol").astype(object), name="symbol", dtype=object)
     return pd.DataFrame(arrays, index=symbols)
 
 

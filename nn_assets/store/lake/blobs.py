@@ -42,6 +42,7 @@ __all__ = [
     "is_as_written",
     "is_undamaged",
     "load_frame",
+    "load_frames",
     "store_frame",
     "store_list",
 ]
@@ -268,6 +269,16 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
         paths = _demand_undamaged(folder, manifest["parts"][0]["address"])
     try:
         return read_files(paths, selection, bounds, order=manifest.get("order"))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
+
+
+def load_frames(folder: Path, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
+    """Read several stored frames of the same columns as one, in their order; errors as of :func:`load_frame`."""
+    bounds = Bounds.of(selection)
+    paths = [file for address in addresses for file in _demand_undamaged(folder, address, of=bounds)]
+    try:
+        return read_files(paths, selection, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
 

@@ -32,6 +32,7 @@ from nn_assets.store.lake.blobs import (
     is_as_written,
     is_undamaged,
     load_frame,
+    load_frames,
     store_frame,
     store_list,
 )
@@ -130,6 +131,12 @@ class Lake:
         if pointer is None:
             raise absent(expected=f"the table {table}", strategy=strategy, table=table)
         return load_frame(folder, pointer.address, selection)
+
+    def read_parts(
+        self, strategy: str, table: str, addresses: Sequence[str], **selection: Unpack[Selection]
+    ) -> pd.DataFrame:
+        """Read parts of a table as one frame, one after the other; see :meth:`read_table`."""
+        return load_frames(self.folder(strategy, table), addresses, selection)
 
     def store_list(self, strategy: str, table: str, parts: Sequence[Mapping[str, str]], rows: int) -> str:
         """Store a frame as the list of its parts, as :func:`.blobs.store_list` does; its address."""
