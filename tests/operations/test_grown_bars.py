@@ -11,7 +11,6 @@ import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.intake import bars as intake
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.grown import begun
 from nn_assets.operations.intake.pieces import Carried

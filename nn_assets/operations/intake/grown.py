@@ -266,9 +266,7 @@ def _taken_out(
         return empty(BAR_VERSIONS), np.empty(0, dtype=np.int64)
     number = found["rule"].map(_RULES).to_numpy(dtype=np.int64)
     rows = found[["symbol", "session", "source", "known_at"]].assign(ingested_at=found["known_at"])
-    rows = conform(
-        rows.assign(**{value: np.nan for value in BAR_FACTS.values})[list(BAR_VERSIONS.columns)], BAR_VERSIONS
-    )
+    rows = conform(rows.assign(**dict.fromkeys(BAR_FACTS.values, np.nan))[list(BAR_VERSIONS.columns)], BAR_VERSIONS)
     of_history = found["rule"].isin(_OF_HISTORY).to_numpy()
     if of_history.any():
         days = pd.DatetimeIndex(found.loc[of_history, "session"].unique())

@@ -405,13 +405,16 @@ def carried_from(
     sessions = pd.DatetimeIndex(np.unique(np.concatenate([axis, fresh.bars["session"], fresh.quarantine["session"]])))
     days, of_axis = spans(sessions, until), spans(axis, until)
     span_of = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
-    gone, followed = delisted(facts), running["last_kept"].reindex(fresh.bars["symbol"].unique().astype(object)).dropna()
+    gone, followed = (
+        delisted(facts),
+        running["last_kept"].reindex(fresh.bars["symbol"].unique().astype(object)).dropna(),
+    )
     found: dict[int, pd.DataFrame] = {}
     for span in np.unique(days).tolist():
         kept, out = (frame[day == span] for frame, day in zip((fresh.bars, fresh.quarantine), span_of, strict=True))
-        came = {each for frame in (kept, out) for each in frame["symbol"].unique().astype(object)}
         symbols = running.index
-        if new := came.difference(symbols):
+        delivered = {each for frame in (kept, out) for each in frame["symbol"].unique().astype(object)}
+        if new := delivered.difference(symbols):
             symbols = pd.Index(sorted([*symbols, *new]), dtype=object, name="symbol")
         some = axis[of_axis == span]
         names = tuple(symbols)

@@ -329,21 +329,28 @@ class Lake:
             _switch(folder / "current.json", pointer)
         return pointer.address
 
-    def read_cube(self, strategy: str, table: str, address: str | None = None) -> Cube:
-        """Read a cube as it is now, or as it was at an address; its values are a read-only memory map.
+    def read_cube(
+        self, strategy: str, table: str, address: str | None = None, names: Sequence[str] | None = None
+    ) -> Cube:
+        """Read a cube as it is now, or as it was at an address; read-only.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            The features to read, those of them that it has; the files of others are not opened.
 
         Raises
         ------
         PublicationError
-            There is no such cube, or its files are missing or damaged.
+            There is no such cube, or a file that is read is missing or damaged.
         """
         folder = self.folder(strategy, table)
         if address is not None:
-            return load_cube(folder, _checked(_ADDRESS, address, "address"))
+            return load_cube(folder, _checked(_ADDRESS, address, "address"), names)
         pointer = Pointer.read(folder / "current.json")
         if pointer is None:
             raise absent(expected=f"the cube {table}", strategy=strategy, table=table)
-        return load_cube(folder, pointer.address)
+        return load_cube(folder, pointer.address, names)
 
     def sweep(self, strategy: str) -> int:
         """Remove what killed writers of a strategy left staged more than a day ago; how many there were."""
