@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,14 @@ import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.intake import grown
+from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.grown import begun
 from nn_assets.operations.intake.pieces import Carried
 from nn_assets.settings import Strategy
-from nn_assets.store.lake import parts
+from nn_assets.store.lake import blobs, parts
+from nn_assets.store.lake.carried import read_carried, switch_carried
 
 FIRST, HISTORY = "2017-03-01", 150
 AXIS = sessions_between("XNYS", FIRST, "2019-12-31")
@@ -114,26 +118,26 @@ class Home:
 
 
 def whole_and_grown(history: History) -> tuple[Audited, Audited]:
-    whole, grown = audit_bars(history, whole=True), audit_bars(history)
+    whole, day = audit_bars(history, whole=True), audit_bars(history)
     for name in ("bars", "quarantine"):
         pd.testing.assert_frame_equal(
-            getattr(whole.cleaned, name), getattr(grown.cleaned, name), check_exact=True, obj=name
+            getattr(whole.cleaned, name), getattr(day.cleaned, name), check_exact=True, obj=name
         )
     order = [each.line for each in whole.cleaned.notices]
-    assert [each.line for each in grown.cleaned.notices] == order
-    assert whole.counts == grown.counts == whole.cleaned.counts()
-    assert whole.report == grown.report
-    return whole, grown
+    assert [each.line for each in day.cleaned.notices] == order
+    assert whole.counts == day.counts == whole.cleaned.counts()
+    assert whole.report == day.report
+    return whole, day
 
 
 def publish(history: History) -> bool:
     """Publish what grew as the whole pass would have it; whether it was judged by what came alone."""
-    whole, grown = whole_and_grown(history)
+    whole, day = whole_and_grown(history)
     of_whole = begun(history, whole.cleaned, pd.Timestamp.now(tz="UTC"))
     assert of_whole is not None
-    assert grown.grown is not None
+    assert day.grown is not None
     carried, listed, *_ = of_whole.store(history.axis[-1])
-    publication = publish_bars(history, grown, "run")
+    publication = publish_bars(history, day, "run")
     stored = Carried.read(history)
     assert stored is not None
     assert (stored.pieces, stored.said, stored.notices) == (carried.pieces, carried.said, carried.notices)
@@ -142,7 +146,7 @@ def publish(history: History) -> bool:
     pd.testing.assert_frame_equal(
         history.stores.publications.quarantine(publication), whole.cleaned.quarantine, check_exact=True
     )
-    return grown.judged is None
+    return day.judged is None
 
 
 def lived(tmp_path: Path, seed: int, days: int, faults: float = 0.01, **settings: object) -> list[bool]:
@@ -160,9 +164,77 @@ def lived(tmp_path: Path, seed: int, days: int, faults: float = 0.01, **settings
 
 
 def test_day_by_day_the_result_is_that_of_the_whole_pass_to_the_bit(tmp_path: Path) -> None:
-    grown = lived(tmp_path, seed=1, days=45)
-    assert not grown[0]
-    assert sum(grown) >= 40
+    alone = lived(tmp_path, seed=1, days=12)
+    assert not alone[0]
+    assert all(alone[1:])
+
+
+def test_publishing_a_session_reads_and_writes_what_it_needs_however_long_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Growth, counted where the machine's load does not tell: rows judged, bytes hashed, files written."""
+    cost = {}
+    for sessions in (130, 390):
+        folder = tmp_path / str(sessions)
+        folder.mkdir()
+        monkeypatch.setenv("NN_ASSETS_HOME", str(folder))
+        home, bars = Home(folder), market(5, sessions + 2, 0.0)
+        by_day = dict(iter(bars.groupby("date")))
+        home.write("history", pd.concat([by_day[day] for day in AXIS[:sessions]]))
+        home.take_in(sessions - 1)
+        home.at(sessions - 1, lambda history: publish_bars(history, audit_bars(history), "run"))
+        for last in (sessions, sessions + 1):
+            home.write(str(AXIS[last].date()), by_day[AXIS[last]])
+            home.take_in(last)
+            with monkeypatch.context() as patch:
+                counted = _counting(patch)
+                home.at(last, lambda history: publish_bars(history, audit_bars(history), "run"))
+        cost[sessions] = counted
+    assert cost[130]["rows judged"] > 0
+    for what, few in cost[130].items():
+        assert cost[390][what] <= 1.2 * few, (what, cost)
+
+
+def _counting(patch: pytest.MonkeyPatch) -> dict[str, int]:
+    counted = {"rows judged": 0, "bytes hashed": 0, "rows hashed": 0}
+    clean, sha256, frame_hash = grown.clean, blobs.file_sha256, blobs.frame_hash
+
+    def counting_clean(bars: pd.DataFrame, *words: Any, past: Any, **named: Any) -> Any:
+        counted["rows judged"] += len(bars)
+        assert len(past.rows) <= len(SYMBOLS) * 90  # the window, what was missed in it and a few more
+        return clean(bars, *words, past=past, **named)
+
+    def counting_sha256(path: Path) -> str:
+        counted["bytes hashed"] += path.stat().st_size
+        return sha256(path)
+
+    def counting_frame_hash(frame: pd.DataFrame) -> str:
+        counted["rows hashed"] += len(frame)
+        return frame_hash(frame)
+
+    patch.setattr(grown, "clean", counting_clean)
+    patch.setattr(blobs, "file_sha256", counting_sha256)
+    patch.setattr(blobs, "frame_hash", counting_frame_hash)
+    return counted
+
+
+def test_the_whole_pass_on_demand_says_what_differs(tmp_path: Path) -> None:
+    assert lived(tmp_path, seed=1, days=2)[-1]
+    home = Home.__new__(Home)
+    home.folder, home.settings = tmp_path, {}
+    assert home.at(HISTORY + 1, differing_from_whole) == []
+    folder = tmp_path / "lake" / "grown" / "validated_bars_carried"
+    record = read_carried(folder)
+    assert record is not None
+    spoiled = [[rule, symbol, *days, value, "other words"] for rule, symbol, *days, value, _ in record["notices"]]
+    arrays = [path.name for path in folder.glob("*.np?")]
+    switch_carried(folder, {**record, "notices": spoiled}, arrays)
+    home.write("again", pd.read_csv(tmp_path / "data" / f"{AXIS[HISTORY + 1].date()}.csv").assign(volume=5e5))
+    home.take_in(HISTORY + 1)
+    home.at(HISTORY + 1, lambda history: publish_bars(history, audit_bars(history), "run"))
+    said = home.at(HISTORY + 1, differing_from_whole)
+    assert isinstance(said, list)
+    assert [line.partition(":")[0] for line in said] == ["notices"]
 
 
 def test_restatements_late_bars_and_late_splits_are_judged_as_the_whole_pass_does(tmp_path: Path) -> None:
@@ -177,7 +249,7 @@ def test_restatements_late_bars_and_late_splits_are_judged_as_the_whole_pass_doe
     home.write("history", history)
     home.take_in(HISTORY - 1)
     home.at(HISTORY - 1, publish)
-    grown = []
+    alone = []
     for last in range(HISTORY, HISTORY + days):
         number = last - HISTORY
         fresh = by_day[AXIS[last]]
@@ -197,9 +269,9 @@ def test_restatements_late_bars_and_late_splits_are_judged_as_the_whole_pass_doe
             fresh = pd.concat([fresh[fresh["symbol"] != "S7"], old[old["symbol"] == "S7"].assign(date=AXIS[last])])
         home.write(str(AXIS[last].date()), fresh)
         home.take_in(last)
-        grown.append(bool(home.at(last, publish)))
-    assert not grown[20]
-    assert sum(grown) >= days - 6
+        alone.append(bool(home.at(last, publish)))
+    assert not alone[20]
+    assert sum(alone) >= days - 6
 
 
 @pytest.mark.full

@@ -202,8 +202,8 @@ def stated_shares(
     for symbol, day, value in zip(splits["symbol"], days, splits["value"].astype(float), strict=True):
         start, stop = spans.get(str(symbol), (0, 0))
         place = start + int(np.searchsorted(session[start:stop], day, side="left"))
-        first = begins.get(str(symbol)) if begins is not None else None
-        if place > start or (first is not None and start < stop and first.to_datetime64() < day):
+        begun = begins.get(str(symbol)) if begins is not None else None
+        if place > start or (begun is not None and start < stop and begun.to_datetime64() < day):
             shares[place:stop] *= value
     return shares
 

@@ -110,7 +110,7 @@ def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Times
         return None
     before = _Before(history, base, running, known, cut, moment)
     market, strategy = history.strategy.market, history.strategy
-    whole: set[str] = set()
+    whole = before.apart()
     while True:
         fresh = clean(known, market.calendar, strategy.cleaning, actions, past=before.past(whole))
         if not fresh.lacking:
@@ -189,7 +189,7 @@ class _Before:
         cut: pd.Timestamp,
         moment: pd.Timestamp,
     ) -> None:
-        self._history, self._base, self._moment = history, base, moment
+        self._history, self._base, self._moment, self._known = history, base, moment, known
         self._begins, self._begun = running["begins"], running["begins"].to_numpy()
         asked = running.index.isin(known["symbol"].unique().astype(object))
         newest = running["last_kept"].to_numpy()
@@ -211,7 +211,7 @@ class _Before:
         if addresses := [each.bars for each in pieces if each.bars]:
             self.kept = lake.read_parts(name, _BARS, addresses, first=self._start, columns=_LOOKED_AT)
         self._out, self._number = _taken_out(self._history, pieces, self._start, self._moment)
-        self._code = self._begins.index.get_indexer(self.kept["symbol"].to_numpy(dtype=object))
+        self._code = _codes(self._begins.index, self.kept["symbol"])
         order = np.argsort(self._code, kind="stable")
         self._rank = np.empty(len(order), dtype=np.int64)
         firsts = np.searchsorted(self._code[order], np.arange(len(self._begins)), side="left")
@@ -220,6 +220,19 @@ class _Before:
         self._complete = self._begun >= self._start.to_datetime64()
         earlier = self.kept["session"].to_numpy(dtype="datetime64[ns]") < self._again
         self._earlier = np.bincount(self._code[earlier], minlength=len(self._begins))
+
+    def apart(self) -> set[str]:
+        """Symbols of whose newest bars one lies off the one before: most likely more of them is asked for."""
+        low, high = np.full((2, 3, len(self._begins)), np.nan)
+        for back in (1, 2):
+            newest = np.flatnonzero(self._rank == self._count[self._code] - back)
+            low[back, self._code[newest]] = self.kept["low"].to_numpy()[newest]
+            high[back, self._code[newest]] = self.kept["high"].to_numpy()[newest]
+        code = _codes(self._begins.index, self._known["symbol"])
+        low[0, code[code >= 0]] = self._known["low"].to_numpy()[code >= 0]
+        high[0, code[code >= 0]] = self._known["high"].to_numpy()[code >= 0]
+        off = ((low[:-1] > high[1:]) | (high[:-1] < low[1:])).any(axis=0)
+        return set(self._begins.index[off])
 
     def past(self, whole: set[str]) -> Past:
         """The rows to look back on, of some symbols as many as any rule may need."""
@@ -243,13 +256,19 @@ class _Before:
         days = self.kept["session"].to_numpy(dtype="datetime64[ns]")
         opening = chosen & (self._rank == first[self._code])
         begins[self._code[opening]] = days[opening]
-        of_out = self._begins.index.get_indexer(self._out["symbol"].to_numpy(dtype=object))
+        of_out = _codes(self._begins.index, self._out["symbol"])
         there = used[of_out] & (
             ~left_out[of_out] | (self._out["session"].to_numpy(dtype="datetime64[ns]") >= begins[of_out])
         )
         rows = pd.concat([kept, self._out[there]], ignore_index=True)
         taken_out = np.concatenate([np.full(len(kept), -1, dtype=np.int64), self._number[there]])
         return Past(rows, taken_out, self._begins, cut)
+
+
+def _codes(symbols: pd.Index, of: pd.Series) -> np.ndarray:
+    """Places of the symbols of some rows among all, -1 for a new one; each looked up once."""
+    codes, distinct = pd.factorize(of)
+    return np.append(symbols.get_indexer(np.asarray(distinct, dtype=object)), -1)[codes]
 
 
 def _taken_out(

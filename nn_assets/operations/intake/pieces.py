@@ -28,8 +28,8 @@ from nn_assets.market.quality.gate import days_asked
 from nn_assets.market.quality.notices import COPIED_SESSION, Notice
 from nn_assets.market.quality.running import carried_on, nothing_yet, repeated_opens
 from nn_assets.operations.asof.stored import UNIVERSE
-from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import libraries
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import delisted
 from nn_assets.store.lake.blobs import gone
 from nn_assets.store.lake.carried import (
@@ -105,7 +105,8 @@ class Carried:
     raw_rows, action_rows : int
         How many versions of bars and actions were stored then.
     said : tuple of (int, str, str)
-        Sorted hashes of what bars say, in files by year, by piece in the last one: first day, last session, name.
+        Sorted hashes of what bars say, in a file for the years of a decade that have ended, and for each piece of the
+        last year: first day, last session, name.
     """
 
     made_by: str
@@ -118,10 +119,10 @@ class Carried:
     notices: tuple[Notice, ...]
 
     @classmethod
-    def read(cls, facts: StoredFacts) -> Self | None:
+    def read(cls, history: History) -> Self | None:
         """What was carried on last; None where nothing was, or by other code or settings."""
-        record = read_carried(facts.stores.lake.folder(facts.strategy.name, _TABLE))
-        if record is None or record.get("made_by") != made_by(facts):
+        record = read_carried(history.stores.lake.folder(history.strategy.name, _TABLE))
+        if record is None or record.get("made_by") != made_by(history):
             return None
         try:
             pieces = tuple(
@@ -132,7 +133,7 @@ class Carried:
         except (TypeError, KeyError, ValueError):
             return None
 
-    def write(self, facts: StoredFacts) -> None:
+    def write(self, history: History) -> None:
         """Switch to it."""
         told = {each.name: getattr(self, each.name) for each in fields(self)}
         told |= {
@@ -141,7 +142,7 @@ class Carried:
             "notices": [_told(each) for each in self.notices],
         }
         arrays = {each.running for each in self.pieces} | {name for _, _, name in self.said}
-        switch_carried(facts.stores.lake.folder(facts.strategy.name, _TABLE), told, arrays)
+        switch_carried(history.stores.lake.folder(history.strategy.name, _TABLE), told, arrays)
 
     def before(self, piece: int) -> Carried | None:
         """What was carried on before a piece, counted from 0; None where that cannot be told any more."""
@@ -168,20 +169,20 @@ def _told(notice: Notice) -> list[Any]:
 
 def _notice(told: Sequence[Any]) -> Notice:
     rule, symbol, first, last, value, message = told
-    days = (pd.Timestamp(day).as_unit("ns") for day in (first, last))
-    return Notice(rule, symbol, *days, np.nan if value is None else float(value), message)
+    starts, ends = (pd.Timestamp(day).as_unit("ns") for day in (first, last))
+    return Notice(rule, symbol, starts, ends, np.nan if value is None else float(value), message)
 
 
-def made_by(facts: StoredFacts) -> str:
+def made_by(history: History) -> str:
     """Code and settings that pieces follow from, and facts of which any change tells on all of them."""
-    strategy, lake = facts.strategy, facts.stores.lake
+    strategy, lake = history.strategy, history.stores.lake
     universe = None if strategy.universe is None else strategy.universe.model_dump(mode="json")
     told = [
         version_of(*_MADE_BY),
         strategy.cleaning.model_dump(mode="json"),
         [strategy.market.calendar, str(strategy.market.history_starts), universe],
         [] if universe is None else list(lake.segments(strategy.name, UNIVERSE)),
-        sorted(facts.stores.ledger.mended().read_as.items()),
+        sorted(history.stores.ledger.mended().read_as.items()),
         libraries("pandas"),
     ]
     return hashlib.sha256(canonical_json(told).encode()).hexdigest()
@@ -194,7 +195,7 @@ class Grown:
     ``running`` has what all bars come to up to the end of each new span.
     """
 
-    facts: StoredFacts
+    history: History
     base: Carried
     fresh: Cleaned
     running: dict[int, pd.DataFrame]
@@ -205,7 +206,7 @@ class Grown:
         """What all bars come to."""
         if self.running:
             return next(reversed(self.running.values()))
-        found = running_of(self.facts, self.base)
+        found = running_of(self.history, self.base)
         assert found is not None, "it was read before"
         return found
 
@@ -229,7 +230,7 @@ class Grown:
 
     def whole(self) -> Cleaned:
         """All of it read."""
-        lake, name = self.facts.stores.lake, self.facts.strategy.name
+        lake, name = self.history.stores.lake, self.history.strategy.name
         pieces = self.base.pieces
         bars = [lake.read_table(name, _BARS, each.bars) for each in pieces if each.bars]
         taken_out = [lake.read_table(name, _QUARANTINE, each.quarantine) for each in pieces if each.quarantine]
@@ -252,7 +253,7 @@ class Grown:
         pieces = [*self.base.pieces, *self._fresh_pieces(until)]
         days = spans(pd.DatetimeIndex([each.starts for each in pieces]), until)
         grouped = groupby(zip(days.tolist(), pieces, strict=True), key=lambda each: each[0])
-        joined = tuple(_one(self.facts, span, [piece for _, piece in group]) for span, group in grouped)
+        joined = tuple(_one(self.history, span, [piece for _, piece in group]) for span, group in grouped)
         carried = replace(
             self.base, until=str(until.date()), pieces=joined, said=self._said(until), notices=self.notices
         )
@@ -264,7 +265,7 @@ class Grown:
 
     def _fresh_pieces(self, until: pd.Timestamp) -> list[Piece]:
         """What is new, a piece for each span that it lies in."""
-        stores, name, fresh = self.facts.stores, self.facts.strategy.name, self.fresh
+        stores, name, fresh = self.history.stores, self.history.strategy.name, self.fresh
         folder = stores.lake.folder(name, _TABLE)
         days = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
         equal = spans(pd.DatetimeIndex(fresh.equal_on), until)
@@ -293,26 +294,26 @@ class Grown:
         return found
 
     def _said(self, until: pd.Timestamp) -> tuple[tuple[int, str, str], ...]:
-        """Where what bars say is looked up; of years that have ended in one file each."""
-        folder, said = self.facts.stores.lake.folder(self.facts.strategy.name, _TABLE), self.fresh.said
+        """Where what bars say is looked up."""
+        folder, said = self.history.stores.lake.folder(self.history.strategy.name, _TABLE), self.fresh.said
         files: dict[int, list[tuple[str, Values | str]]] = {}
         for day, last, name in self.base.said:
-            start = _year_or(np.array([day]), until)
-            files.setdefault(int(start[0]), []).append((last, name))
+            shared = int(_file_of(np.array([day]), until)[0])
+            files.setdefault(shared, []).append((last, name))
         if len(said):
-            days = _year_or(spans(pd.DatetimeIndex(said["session"]), until), until)
+            days = _file_of(spans(pd.DatetimeIndex(said["session"]), until), until)
             for start in np.unique(days).tolist():
                 some = said[days == start]
                 files.setdefault(start, []).append(
                     (str(some["session"].max().date()), some["value"].to_numpy(dtype=np.uint64))
                 )
-        found = []
+        found: list[tuple[int, str, str]] = []
         for start, parts in sorted(files.items()):
-            last, name = parts[-1]
-            if len(parts) > 1 or not isinstance(name, str):
+            last, stored = max(each for each, _ in parts), parts[0][1]
+            if len(parts) > 1 or not isinstance(stored, str):
                 values = [_looked_up(folder, each) if isinstance(each, str) else each for _, each in parts]
-                name = store_array(folder, np.sort(np.concatenate(values)))
-            found.append((start, max(each for each, _ in parts), name))
+                stored = store_array(folder, np.sort(np.concatenate(values), kind="stable"))  # runs: merged
+            found.append((start, last, stored))
         return tuple(found)
 
 
@@ -323,12 +324,12 @@ def _looked_up(folder: Path, name: str) -> Values:
     return values
 
 
-def _year_or(days: npt.NDArray[np.int64], until: pd.Timestamp) -> npt.NDArray[np.int64]:
-    """The first day of the year of each span, of those in the last year its own."""
+def _file_of(days: npt.NDArray[np.int64], until: pd.Timestamp) -> npt.NDArray[np.int64]:
+    """The first day of what shares a file with the spans of each day: years that have ended, by decade; else a span."""
     years = days.astype("datetime64[D]").astype("datetime64[Y]")
-    starts = years.astype("datetime64[D]").astype(np.int64)
+    decades = (years.astype(np.int64) // 10 * 10).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
     within = years == np.datetime64(until, "Y")
-    return np.where(within, spans(pd.DatetimeIndex(days.astype("datetime64[D]")), until), starts)
+    return np.where(within, spans(pd.DatetimeIndex(days.astype("datetime64[D]")), until), decades)
 
 
 def _ends(sessions: pd.Series) -> dict[str, str]:
@@ -346,11 +347,11 @@ def _parts(pieces: Sequence[Piece], which: str) -> tuple[dict[str, str], ...]:
     return tuple({"address": getattr(each, which), "first": each.first, "last": each.last} for each in some)
 
 
-def _one(facts: StoredFacts, span: int, pieces: Sequence[Piece]) -> Piece:
+def _one(history: History, span: int, pieces: Sequence[Piece]) -> Piece:
     """Pieces of one span as one; a single one as it is."""
     if len(pieces) == 1:
         return replace(pieces[0], span=span)
-    lake, name = facts.stores.lake, facts.strategy.name
+    lake, name = history.stores.lake, history.strategy.name
     bars = [lake.read_table(name, _BARS, each.bars) for each in pieces if each.bars]
     taken_out = [lake.read_table(name, _QUARANTINE, each.quarantine) for each in pieces if each.quarantine]
     kept, out = _joined(bars, empty(BARS)), _joined(taken_out, empty(QUARANTINE))
@@ -382,7 +383,7 @@ def _joined(frames: Sequence[pd.DataFrame], none: pd.DataFrame) -> pd.DataFrame:
 
 
 def carried_from(
-    facts: StoredFacts, base: Carried, fresh: Cleaned, cut: pd.Timestamp, until: pd.Timestamp
+    history: History, base: Carried, fresh: Cleaned, cut: pd.Timestamp, until: pd.Timestamp
 ) -> Grown | None:
     """Carry on what was published before a day by what cleaning gave from there on.
 
@@ -398,15 +399,15 @@ def carried_from(
     Grown or None
         None where what the bars before come to is lost.
     """
-    running = running_of(facts, base)
+    running = running_of(history, base)
     if running is None:
         return None
-    axis = facts.axis[facts.axis >= cut]
+    axis = history.axis[history.axis >= cut]
     sessions = pd.DatetimeIndex(np.unique(np.concatenate([axis, fresh.bars["session"], fresh.quarantine["session"]])))
     days, of_axis = spans(sessions, until), spans(axis, until)
     span_of = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
     gone, followed = (
-        delisted(facts),
+        delisted(history),
         running["last_kept"].reindex(fresh.bars["symbol"].unique().astype(object)).dropna(),
     )
     found: dict[int, pd.DataFrame] = {}
@@ -418,15 +419,15 @@ def carried_from(
             symbols = pd.Index(sorted([*symbols, *new]), dtype=object, name="symbol")
         some = axis[of_axis == span]
         names = tuple(symbols)
-        asked = days_asked(some, names, facts.members(some, names), gone)
-        share = facts.strategy.cleaning.repeated_open_share
+        asked = days_asked(some, names, history.members(some, names), gone)
+        share = history.strategy.cleaning.repeated_open_share
         running = found[span] = carried_on(running, kept, out, some, asked, symbols, share)
     again = {(DISPLACED_BAR, day) for day in followed.unique()}
     notices = [each for each in base.notices if (each.rule, each.last_session) not in again]
     notices = [each for each in (*notices, *fresh.notices) if each.rule != _REPEATED_OPEN]
-    if not never_closes(facts.strategy.market.calendar):
-        notices += repeated_opens(running, facts.strategy.cleaning.repeated_open_window_sessions)
-    return Grown(facts, base, fresh, found, tuple(sorted(notices, key=_place)))
+    if not never_closes(history.strategy.market.calendar):
+        notices += repeated_opens(running, history.strategy.cleaning.repeated_open_window_sessions)
+    return Grown(history, base, fresh, found, tuple(sorted(notices, key=_place)))
 
 
 def _place(notice: Notice) -> tuple[int, str, pd.Timestamp]:
@@ -435,11 +436,11 @@ def _place(notice: Notice) -> tuple[int, str, pd.Timestamp]:
     return group, "" if notice.rule == COPIED_SESSION else notice.symbol, notice.last_session
 
 
-def running_of(facts: StoredFacts, base: Carried) -> pd.DataFrame | None:
+def running_of(history: History, base: Carried) -> pd.DataFrame | None:
     """What the bars of all pieces come to; None where it is lost."""
     if not base.pieces:
         return nothing_yet()
-    folder = facts.stores.lake.folder(facts.strategy.name, _TABLE)
+    folder = history.stores.lake.folder(history.strategy.name, _TABLE)
     arrays = read_arrays(folder, base.pieces[-1].running)
     if arrays is None:
         return None
@@ -447,9 +448,9 @@ def running_of(facts: StoredFacts, base: Carried) -> pd.DataFrame | None:
     return pd.DataFrame(arrays, index=symbols)
 
 
-def said_before(facts: StoredFacts, base: Carried, values: Values) -> bool | None:
+def said_before(history: History, base: Carried, values: Values) -> bool | None:
     """Whether any earlier bar says what one of these says; None where it cannot be told any more."""
-    folder = facts.stores.lake.folder(facts.strategy.name, _TABLE)
+    folder = history.stores.lake.folder(history.strategy.name, _TABLE)
     asked = np.sort(values)
     for _, _, name in base.said:
         said = open_array(folder, name)

@@ -171,7 +171,8 @@ def read_files(
     SchemaError
         The selection names a column that the frame lacks.
     """
-    stored = pq.read_schema(paths[0]).names
+    with pq.ParquetFile(paths[0]) as first:
+        stored = first.schema_arrow.names
     chosen = selection.get("columns")
     missing = sorted({*(chosen or ()), *bounds.columns} - set(stored))
     if missing:
