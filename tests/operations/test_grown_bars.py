@@ -274,6 +274,27 @@ def test_restatements_late_bars_and_late_splits_are_judged_as_the_whole_pass_doe
     assert sum(alone) >= days - 6
 
 
+@pytest.mark.parametrize("days", [6, pytest.param(60, marks=pytest.mark.full)])
+def test_real_bars_with_a_copied_session_among_them_and_one_restated(
+    tmp_path: Path, five_years: pd.DataFrame, days: int
+) -> None:
+    names = sorted(five_years["symbol"].unique())[::5]  # on 2017-08-04 seven of them have the bars of 2017-08-01
+    some = five_years[five_years["symbol"].isin(names) & (five_years["session"] >= FIRST)]
+    by_day = {day: rows.rename(columns={"session": "date"}) for day, rows in some.groupby("session")}
+    home = Home(tmp_path)
+    columns = ["symbol", "date", *PRICES, "volume"]
+    home.write("history", pd.concat([by_day[day] for day in AXIS[:HISTORY]])[columns])
+    home.take_in(HISTORY - 1)
+    home.at(HISTORY - 1, publish)
+    for last in range(HISTORY, HISTORY + days):
+        home.write(str(AXIS[last].date()), by_day[AXIS[last]][columns])
+        if last == HISTORY + 3:
+            old = by_day[AXIS[last - 2]][columns]
+            home.write("restated", old.assign(high=old["high"] * 1.7))
+        home.take_in(last)
+        assert home.at(last, publish)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("seed", range(3, 11))
 def test_whatever_is_wrong_with_the_bars(tmp_path: Path, seed: int) -> None:

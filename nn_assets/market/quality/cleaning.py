@@ -192,7 +192,7 @@ def clean(
     rows = rows_of(ordered, calendar, actions, compared, None if past is None else past.begins)
     names = np.asarray(pd.unique(ordered["symbol"]), dtype=object)
     if past is not None:
-        rows = replace(rows, asked=judged, cut=Cut(pd.Index(names).isin(past.cut)))
+        rows = replace(rows, asked=judged, cut=Cut(pd.Index(names, dtype=object).isin(past.cut)))
     comparable = rows.in_first_shares()
     verdict: IntArray = np.where(judged, _PASSED, taken_out)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
