@@ -130,11 +130,17 @@ def demo_command(
 
 
 @app.command("check")
-def check_command(strategy: StrategyName = _DEFAULT, as_json: AsJson = False) -> None:
+def check_command(
+    strategy: StrategyName = _DEFAULT,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Judge every bar once more, and say whether what is published equals it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Take in the data alone, hold them against the gate, and say what came in and what to do next."""
     from nn_assets.cli import check
 
-    _answer(as_json, lambda _: check.check_data(strategy))
+    _answer(as_json, lambda _: check.check_data(strategy, whole=whole))
 
 
 @app.command()

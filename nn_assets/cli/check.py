@@ -31,6 +31,7 @@ from nn_assets.operations.edited import require_stages, symbols_fault
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.actions import actions_to_publish, delisted, stored_actions
+from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, notices_of
 from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, AuditedIntraday, audit_intraday
@@ -103,10 +104,11 @@ class _Judged:
         return cls(bars, audited.cleaned.quarantine, [], {}, all_quarantined=named)
 
 
-def check_data(name: str) -> dict[str, Any]:
+def check_data(name: str, *, whole: bool = False) -> dict[str, Any]:
     """Take a strategy's data in, judge them at their gates, and tell what came in; nothing is trained.
 
-    Where a gate halts, the same is told of what it refused, and every check that failed; the answer is not ok.
+    Where a gate halts, the same is told of what it refused, and every check that failed; the answer is not ok. With
+    ``whole``, every bar is then judged once more: where what is published differs, the answer is not ok.
 
     Raises
     ------
@@ -130,14 +132,16 @@ def check_data(name: str) -> dict[str, Any]:
     metadata, warnings = metadata_by_asset(result), warnings_of(result, asset_key(strategy, _VALIDATED))
     with open_history(strategy) as history:
         if halt is None:
-            told = _passed(history, metadata, warnings, before)
+            told = _passed(history, metadata, warnings, before, whole=whole)
         else:
             told = _halted(history, metadata, warnings, halt, gate)
     told["run_id"] = str(result.run_id)
     return with_failed_checks(told, failed_checks_of(result.all_events), told_above=halt is not None)
 
 
-def _passed(history: History, metadata: _Metadata, warnings: list[str], before: Publication | None) -> dict[str, Any]:
+def _passed(
+    history: History, metadata: _Metadata, warnings: list[str], before: Publication | None, *, whole: bool
+) -> dict[str, Any]:
     strategy = history.strategy
     now = history.stores.publications.require(strategy.name, history.last_session)
     changed = any(metadata[table].get(change) for table in metadata for change in _CHANGES)
@@ -150,7 +154,15 @@ def _passed(history: History, metadata: _Metadata, warnings: list[str], before: 
     }
     if history.clock_fault is not None:
         told |= {"ok": False, "clock": f"ClockError: {history.clock_fault}"}
-    return {**told, "text": "\n".join(check_lines(told))}
+    lines = check_lines(told)
+    if whole:
+        differing = differing_from_whole(history)
+        told |= {
+            "whole_pass": {"equal": not differing, "differing": differing},
+            "ok": told.get("ok", True) and not differing,
+        }
+        lines += differing or ["the whole pass over all bars gives what is published"]
+    return {**told, "text": "\n".join(lines)}
 
 
 def _halted(

@@ -151,7 +151,17 @@ class StoredFacts:
             None ever was stored, or they are gone.
         """
         self.require_bars()
-        versions = versions_of(self.stores, self.strategy.name, RAW_BARS)
+        return self._not_refused(versions_of(self.stores, self.strategy.name, RAW_BARS))
+
+    def versions_of_some(
+        self, *, first: pd.Timestamp | None = None, sessions: pd.DatetimeIndex | None = None
+    ) -> pd.DataFrame:
+        """Those of :attr:`stored_versions` of sessions from one on, or of some; no others are read."""
+        self.require_bars()
+        found = versions_of(self.stores, self.strategy.name, RAW_BARS, first=first, sessions=sessions)
+        return self._not_refused(found)
+
+    def _not_refused(self, versions: pd.DataFrame) -> pd.DataFrame:
         inside = versions["session"] >= pd.Timestamp(self.strategy.market.history_starts)
         if not inside.all():
             versions = versions[inside].reset_index(drop=True)

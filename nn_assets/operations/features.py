@@ -79,16 +79,17 @@ def _taken_over(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Features stored before, (bars, symbols) each, that are what would be computed now: same facts, same code."""
     lake, name = history.stores.lake, history.strategy.name
-    with suppress(PublicationError):  # there are none, or their files are gone or damaged
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    with suppress(PublicationError):  # there are none
         record = lake.read_table(name, record_of(FEATURES)).iloc[-1]
         told = features_on_record(record)
-        alike = {each for each, now in wanted.items() if each in told and told[each].items() >= now.items()}
-        if alike:
-            stored = lake.read_cube(name, FEATURES, str(record["address"]))
-            planes = {each: stored.feature(each) for each in alike.intersection(stored.names)}
-            if stored.symbols == cut.symbols and stored.sessions.equals(cut.sessions):
-                return {each: plane for each, plane in planes.items() if _hash_of(plane) == told[each]["hash"]}
-    return {}
+        for each in (each for each, now in wanted.items() if each in told and told[each].items() >= now.items()):
+            with suppress(PublicationError):  # its file is gone or damaged
+                stored = lake.read_cube(name, FEATURES, str(record["address"]), (each,))
+                there = each in stored.names and stored.symbols == cut.symbols and stored.sessions.equals(cut.sessions)
+                if there and _hash_of(stored.feature(each)) == told[each]["hash"]:
+                    found[each] = stored.feature(each)
+    return found
 
 
 def _hash_of(values: npt.NDArray[np.float64]) -> str:

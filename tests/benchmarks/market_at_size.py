@@ -2,8 +2,11 @@
 
 ``python -m tests.benchmarks.market_at_size FOLDER SYMBOLS SESSIONS`` makes a home with one Parquet file of
 bars, says ``ready``, and answers each line: ``ingest``, ``publish``, ``append``, ``again``, ``read`` with
-``done`` and the peak of its memory in MiB. ``new`` makes the file of one more session. Each opens the stores anew:
-nothing is kept in memory between two.
+``done``, the peak of its memory in MiB and the processor seconds that the answer took. ``new`` makes the file of one
+more session, which goes on from the closes before it. Each opens the stores anew: nothing is kept in memory.
+
+``python -m tests.benchmarks.market_at_size publish SYMBOLS SESSIONS [DAYS]`` measures by itself what publishing a new
+session costs after so many: wall and processor seconds of each of some days, in a folder that it removes.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
@@ -27,11 +32,11 @@ NAME, FIRST = "size", "1999-01-04"
 READ_SESSIONS = 60
 
 
-def bars(symbols: int, sessions: pd.DatetimeIndex, seed: int) -> pd.DataFrame:
-    """Random walks in cents, session by session; some closes repeat, as real ones do."""
+def bars(symbols: int, sessions: pd.DatetimeIndex, seed: int, before: np.ndarray | float = 50.0) -> pd.DataFrame:
+    """Random walks in cents, session by session, from the closes before; some closes repeat, as real ones do."""
     random = np.random.default_rng(seed)
     shape = (len(sessions), symbols)
-    close = 50.0 * np.exp(np.clip(np.cumsum(random.normal(0.0, 0.01, shape), axis=0), -2.0, 4.0))
+    close = before * np.exp(np.clip(np.cumsum(random.normal(0.0, 0.01, shape), axis=0), -2.0, 4.0))
     open_ = close * np.exp(random.normal(0.0, 0.004, shape))
     close, open_ = close.round(2), open_.round(2)
     return pd.DataFrame(
@@ -60,7 +65,10 @@ class Driver:
     def _write(self, name: str, sessions: pd.DatetimeIndex) -> None:
         # In a child, so that making the data does not count as memory used.
         if (child := os.fork()) == 0:
-            bars(self.symbols, sessions, seed=crc32(name.encode())).to_parquet(self.folder / "data" / name)
+            closes = self.folder / "closes.npy"
+            made = bars(self.symbols, sessions, crc32(name.encode()), np.load(closes) if closes.exists() else 50.0)
+            made.to_parquet(self.folder / "data" / name)
+            np.save(closes, made["close"].to_numpy()[-self.symbols :])
             os._exit(0)
         os.waitpid(child, 0)
 
@@ -110,15 +118,37 @@ class Driver:
         self._at(work)
 
 
+def publishing(symbols: int, sessions: int, days: int) -> list[tuple[float, float]]:
+    """Wall and processor seconds of publishing each of some new sessions, after so many; told as they come."""
+    spent = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NN_ASSETS_HOME"] = folder
+        driver = Driver(Path(folder), symbols, sessions)
+        driver.whole()
+        for _ in range(days):
+            driver.new()
+            driver.append()
+            wall, processor = time.perf_counter(), time.process_time()
+            driver.publish()
+            spent.append((time.perf_counter() - wall, time.process_time() - processor))
+            print(f"published: wall {spent[-1][0]:.3f} s, processor {spent[-1][1]:.3f} s", flush=True)
+    return spent
+
+
 def main() -> None:
     """Answer line by line."""
+    if sys.argv[1] == "publish":
+        publishing(*(int(word) for word in (*sys.argv[2:], "5")[:3]))
+        return
     folder = Path(sys.argv[1])
     os.environ["NN_ASSETS_HOME"] = str(folder)
     driver = Driver(folder, int(sys.argv[2]), int(sys.argv[3]))
     print("ready", flush=True)
     for line in sys.stdin:
+        before = time.process_time()
         getattr(driver, line.strip())()
-        print("done", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
+        spent = time.process_time() - before
+        print("done", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, f"{spent:.3f}", flush=True)
 
 
 if __name__ == "__main__":

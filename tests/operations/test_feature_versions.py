@@ -21,6 +21,7 @@ from nn_assets.operations.features import store_features
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars, publish_bars
 from nn_assets.operations.intake.series import ingest_series
+from nn_assets.store.lake.files import read_record
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.publication import Publication
 from nn_assets.versions import definitions_behind, version_of
@@ -202,9 +203,12 @@ def test_stored_features_that_are_damaged_or_not_those_of_the_record_are_compute
     lake.write_table(NAME, "features_record", record.assign(address=forged))
     assert made() == {stored.names[2]}
     pd.testing.assert_frame_equal(lake.read_table(NAME, "features_record"), record)
-    file = lake.folder(NAME, "features") / f"{record['address'].iloc[0]}.npy"
+    folder = lake.folder(NAME, "features")
+    axes = read_record(folder / f"{record['address'].iloc[0]}.axes.json")
+    assert axes is not None
+    file = folder / f"{axes['planes'][1]}.npy"
     file.write_bytes(file.read_bytes()[:-8])
-    assert made() == set(stored.names)
+    assert made() == {stored.names[1]}
     values[200, 1, 2] = there
     assert np.array_equal(cube().values, values, equal_nan=True)
 

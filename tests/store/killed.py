@@ -30,7 +30,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.stores import Stores
 from nn_assets.operations.strategy_files import make_strategy
-from nn_assets.store.lake import files, segments
+from nn_assets.store.lake import files, parts, segments
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.lake.publication import PublicationStore
@@ -169,11 +169,16 @@ def write_model(folder: Path, countdown: Countdown) -> None:
     ModelStore(folder / "models").put("0f" * 16, {"weights.safetensors": b"w" * 5000, "model.json": b"{}"})
 
 
-def intake(last: str) -> Callable[[Path, Countdown], None]:
-    """Bars up to a session taken in, cleaned, published and recorded, under whatever the clock says."""
+def intake(last: str, *, long: int | None = None) -> Callable[[Path, Countdown], None]:
+    """Bars up to a session taken in, cleaned, published and recorded, under whatever the clock says.
+
+    More than ``long`` rows are kept in pieces, and a day is judged by itself.
+    """
 
     def write(folder: Path, countdown: Countdown) -> None:
         _watch_files(countdown)
+        if long is not None:
+            parts._WHOLE_ROWS = long
         strategy = make_strategy(
             {
                 "name": "demo",
@@ -228,6 +233,9 @@ WRITES = {
     "intake_1": intake("2016-02-01"),
     "intake_2": intake("2016-02-02"),
     "intake_3": intake("2016-02-03"),
+    "long_1": intake("2016-03-31", long=20),  # the end of a week and a quarter: pieces are joined the day after
+    "long_2": intake("2016-04-04", long=20),
+    "long_3": intake("2016-04-05", long=20),
 }
 
 # Imported where first needed, and slow to come: the children find them there.

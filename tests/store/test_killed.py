@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
+from nn_assets.store.lake.carried import read_carried
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import sweep
 from nn_assets.store.lake.lake import Lake
@@ -385,3 +386,26 @@ def test_a_publication_that_a_kill_kept_from_being_in_force_is_never_told_of_and
     with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
         recorded = set(ledger.read("publications")["publication_id"])
     assert recorded == {each.publication_id for each in told}  # a row that the kill prevented came with the next
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(40, marks=pytest.mark.full)])
+def test_a_day_of_a_long_history_killed_anywhere_ends_as_one_never_killed(
+    do: Write, tmp_path: Path, kills: int
+) -> None:
+    begun, whole = tmp_path / "begun", tmp_path / "whole"
+    assert do("long_1", begun, 0)
+    steps = do("long_2", Path(shutil.copytree(begun, whole)), 0)
+    assert steps
+    assert do("long_3", whole, 0)
+    expected = kept(whole)
+    published = next(place for place, step in enumerate(steps) if re.search("validated_bars", step))
+    for step in [published + each for each in chosen(len(steps) - published, kills)]:
+        folder = Path(shutil.copytree(begun, tmp_path / f"{step}"))
+        assert do("long_2", folder, step) is None, step
+        assert do("long_2", folder, 0), step
+        assert do("long_3", folder, 0), step
+        assert kept(folder) == expected, step
+        carried = [read_carried(each / "lake" / "demo" / "validated_bars_carried") for each in (folder, whole)]
+        assert carried[0] is not None, step
+        same = [{name: told[name] for name in ("until", "raw_rows", "notices")} for told in carried if told is not None]
+        assert same[0] == same[1], step

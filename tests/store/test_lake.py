@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nn_assets.arrays import Cube, number_bytes
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.content import frame_hash
+from nn_assets.store.lake.files import write_record
 from nn_assets.store.lake.lake import Lake
 
 
@@ -226,13 +227,53 @@ def test_a_cube_comes_back_to_the_bit_as_a_read_only_map(lake: Lake) -> None:
 def test_a_damaged_cube_is_named_and_rewriting_mends_it(lake: Lake) -> None:
     address = lake.write_cube("demo", "features", some_cube())
     folder = lake.root / "demo" / "features"
-    for name, damage in ((f"{address}.npy", b"\x93NUMPY"), (f"{address}.axes.json", b"{}")):
-        (folder / name).write_bytes(damage)
-        with pytest.raises(PublicationError, match=address):
+    plane = next(folder.glob("*.npy"))
+    for path, damage in ((plane, b"\x93NUMPY"), (folder / f"{address}.axes.json", b"{}")):
+        path.write_bytes(damage)
+        with pytest.raises(PublicationError, match=path.name):
             lake.read_cube("demo", "features")
         lake.write_cube("demo", "features", some_cube())
         assert lake.read_cube("demo", "features").symbols == some_cube().symbols
-    (folder / f"{address}.npy").unlink()
+    plane.unlink()
+    with pytest.raises(PublicationError, match=plane.name):
+        lake.read_cube("demo", "features")
+
+
+def test_an_edited_feature_adds_a_plane_and_a_reader_of_others_opens_theirs_alone(lake: Lake) -> None:
+    cube, folder = some_cube(), lake.root / "demo" / "features"
+    before = lake.write_cube("demo", "features", cube)
+    planes = {path: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
+    assert len(planes) == 4
+    values = np.concatenate([cube.values, cube.values[:, :, :1] * 2.0], axis=2)
+    values[:, :, 1] += 1.0
+    edited = Cube(cube.sessions, cube.symbols, (*cube.names, "new"), values)
+    lake.write_cube("demo", "features", edited)
+    assert {path: path.stat().st_mtime_ns for path in planes} == planes
+    added = set(folder.glob("*.npy")) - planes.keys()
+    assert len(added) == 2
+    assert lake.read_cube("demo", "features").values.tobytes() == values.tobytes()
+    for path in added:
+        path.unlink()
+    some = lake.read_cube("demo", "features", names=["t", "r", "none such"])
+    assert some.names == ("r", "t")
+    assert some.values.tobytes() == cube.select(("r", "t")).values.tobytes()
+    assert lake.read_cube("demo", "features", before).values.tobytes() == cube.values.tobytes()
+
+
+def test_a_cube_of_an_earlier_version_is_read_as_it_is(lake: Lake) -> None:
+    cube, folder = some_cube(), lake.root / "demo" / "features"
+    address = cube.content_hash()
+    folder.mkdir(parents=True)
+    np.save(folder / f"{address}.npy", cube.values)
+    days = [day.date().isoformat() for day in cube.sessions]
+    write_record(
+        folder / f"{address}.axes.json", {"sessions": days, "symbols": list(cube.symbols), "names": list(cube.names)}
+    )
+    write_record(folder / "current.json", {"address": address, "rows": cube.bars})
+    assert lake.read_cube("demo", "features").values.tobytes() == cube.values.tobytes()
+    some = lake.read_cube("demo", "features", names=("z", "v"))
+    assert (some.names, some.values.tobytes()) == (("v", "z"), cube.select(("v", "z")).values.tobytes())
+    (folder / f"{address}.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(PublicationError, match=address):
         lake.read_cube("demo", "features")
 

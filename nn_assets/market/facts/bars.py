@@ -138,8 +138,9 @@ def content_hash(bars: DailyBars) -> str:
     ordered = ordered_by_symbol(bars)
     digest = hashlib.sha256(f"bars/1/{len(ordered)}".encode())
     codes, symbols = pd.factorize(ordered["symbol"])
-    for symbol, count in zip(symbols, np.bincount(codes, minlength=len(symbols)), strict=True):
-        digest.update(f"{symbol}\t{count}\n".encode())
+    counts = np.bincount(codes, minlength=len(symbols)).tolist()
+    names = np.asarray(symbols, dtype=object).tolist()
+    digest.update("".join(f"{name}\t{count}\n" for name, count in zip(names, counts, strict=True)).encode())
     digest.update(ordered["session"].to_numpy().astype("datetime64[ns]").astype("<i8").tobytes())
     for name in BAR_FACTS.values:
         digest.update(number_bytes(ordered[name]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from nn_assets.market.facts.compared import said_by_second
 
 __all__ = [
     "BoolArray",
+    "Cut",
     "FloatArray",
     "IntArray",
     "ObjectArray",
@@ -38,6 +39,18 @@ _NOT_A_TIME = np.iinfo(np.int64).min  # how NaT reads as an integer
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Symbols whose earlier rows are left out, and those of them whose left-out rows a judgement would have needed."""
+
+    left_out: BoolArray  # (symbols,), by code
+    lacking: set[int] = field(default_factory=set)
+
+    def note(self, symbols: IntArray, short: BoolArray) -> None:
+        """Note that more is asked for than there is of some symbols, by code, wherever ``short``."""
+        self.lacking.update(symbols[short & self.left_out[symbols]].tolist())
+
+
+@dataclass(frozen=True)
 class Rows:
     """Bars as arrays of shape (rows,), ordered by symbol and session; the rows of one symbol adjoin."""
 
@@ -53,9 +66,15 @@ class Rows:
     closes_at: IntArray  # UTC nanoseconds of the session's close; the least integer off the calendar
     shares: FloatArray  # what one share of the symbol's first row has become by the splits stated
     second: FloatArray | None = None  # (rows, 4), open, high, low and close by a second source, NaN where it is silent
+    asked: BoolArray | None = None  # rows that a judgement is asked of; None: all. The others are only looked back on
+    cut: Cut | None = None  # symbols of which earlier rows are left out; None: none
 
     def __len__(self) -> int:
         return len(self.symbol)
+
+    def of_asked(self, chosen: BoolArray) -> npt.NDArray[np.intp]:
+        """Places among some rows that a judgement is asked of."""
+        return np.flatnonzero(chosen if self.asked is None else chosen & self.asked)
 
     @property
     def on_calendar(self) -> BoolArray:
@@ -101,9 +120,11 @@ class Rows:
         return apart - level[:, None], level
 
     def take(self, chosen: npt.NDArray[np.intp]) -> Rows:
-        """Keep the rows at the places chosen, in the same order."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Rows(**{name: values[chosen] for name, values in arrays.items() if values is not None})
+        """Keep the rows at the places chosen, which ascend."""
+        if len(chosen) == len(self):
+            return self
+        arrays = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "cut"}
+        return Rows(**{name: values[chosen] for name, values in arrays.items() if values is not None}, cut=self.cut)
 
 
 def median_of_each(values: FloatArray) -> FloatArray:
@@ -154,7 +175,9 @@ def equal_to_the_row_before(ordered: pd.DataFrame, key: Sequence[str], values: S
     return equal
 
 
-def stated_shares(ordered: pd.DataFrame, actions: ActionVersions | None) -> FloatArray:
+def stated_shares(
+    ordered: pd.DataFrame, actions: ActionVersions | None, begins: Mapping[str, pd.Timestamp] | None = None
+) -> FloatArray:
     """What one share of each symbol's first row has become by the splits stated, shape (rows,); 1 without any.
 
     Parameters
@@ -164,6 +187,8 @@ def stated_shares(ordered: pd.DataFrame, actions: ActionVersions | None) -> Floa
     actions : DataFrame, optional
         Columns symbol, ex_session, kind and value. A split counts from its ex-session on, or from the symbol's next
         row; one at or before the first row, or of no value above zero, changes nothing.
+    begins : mapping of str to Timestamp, optional
+        Session of the first row of symbols whose earlier rows are left out.
     """
     shares = np.ones(len(ordered))
     if actions is None:
@@ -178,7 +203,8 @@ def stated_shares(ordered: pd.DataFrame, actions: ActionVersions | None) -> Floa
     for symbol, day, value in zip(splits["symbol"], days, splits["value"].astype(float), strict=True):
         start, stop = spans.get(str(symbol), (0, 0))
         place = start + int(np.searchsorted(session[start:stop], day, side="left"))
-        if place > start:
+        begun = begins.get(str(symbol)) if begins is not None else None
+        if place > start or (begun is not None and start < stop and begun.to_datetime64() < day):
             shares[place:stop] *= value
     return shares
 
@@ -196,10 +222,12 @@ def rows_of(
     calendar: str,
     actions: ActionVersions | None = None,
     compared: ComparedBars | None = None,
+    begins: Mapping[str, pd.Timestamp] | None = None,
 ) -> Rows:
     """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays.
 
-    ``actions`` as known; ``compared`` are a second source's versions, as ``said_by_second`` reads them.
+    ``actions`` as known; ``compared`` are a second source's versions, as ``said_by_second`` reads them; ``begins`` as
+    of :func:`stated_shares`.
     """
     sessions = pd.DatetimeIndex(ordered["session"])
     days, place = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
@@ -213,6 +241,6 @@ def rows_of(
         known_at=ordered["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         ingested_at=ordered["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         closes_at=closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)[place],
-        shares=stated_shares(ordered, actions),
+        shares=stated_shares(ordered, actions, begins),
         second=None if compared is None else said_by_second(ordered, compared),
     )

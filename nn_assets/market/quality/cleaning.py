@@ -3,23 +3,29 @@
 Row rules judge a row by itself, series rules against the rows before it; what rows after t say
 never changes the verdict on t. A row goes to quarantine once, under the first rule it breaks, with
 the field and value to blame. What a person should judge is pointed out in notices, and kept.
+
+Since verdicts are final, rows judged before need not be judged again: :class:`Past` has those that the rules look back
+on, and what was found of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import named_rows, number_bytes
 from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform
 from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars, Quarantine
 from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.compared import said_later, with_several_versions
 from nn_assets.market.facts.rows import (
     BoolArray,
+    Cut,
+    FloatArray,
     IntArray,
     ObjectArray,
     Rows,
@@ -43,12 +49,37 @@ from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
 from nn_assets.settings import CleaningSettings
 from nn_assets.settings.calendar_file import amendments_of
 
-__all__ = ["RULES", "Cleaned", "clean"]
+__all__ = ["RULES", "Cleaned", "Past", "clean", "near_reach_of", "reach_of", "values_hash"]
 
 RULES: tuple[Rule, ...] = (*ROW_RULES, *HISTORY_RULES)
-_PASSED = -1
+_PASSED, _TO_JUDGE = -1, -2
+_NOTICES_REACH = 2  # rows before the window that notices look at, with the newest bar before
 _COPIED = next(number for number, rule in enumerate(RULES) if rule.name == COPIED_BAR)
 _SHOWN = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True)
+class Past:
+    """Rows of earlier sessions that were judged before, for those that come to look back on.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Columns of ``BAR_VERSIONS``. Of a symbol that has rows to judge, all of its past, or from a kept row on with at
+        least :func:`reach_of` kept ones; with no more than :func:`near_reach_of` it may turn out that it lacks some.
+        Of those that a row rule took out no value is read.
+    taken_out : array of int, shape (rows,)
+        Number of the rule that took each out, -1 for those kept.
+    begins : mapping of str to Timestamp
+        Session of each symbol's first row of all.
+    cut : collection of str
+        Symbols of which there are fewer kept rows than :func:`reach_of`, and more were left out.
+    """
+
+    rows: pd.DataFrame
+    taken_out: IntArray
+    begins: Mapping[str, pd.Timestamp]
+    cut: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +97,14 @@ class Cleaned:
         What a person should judge: rows that were kept, sessions that hold another's bars, what was not compared.
     equal_rows : int
         Rows left out because another of their symbol and session says the same.
+    equal_on : array of datetime64, shape (equal_rows,)
+        Their sessions.
     compared : int, optional
         Rows of which a second source had a bar in time; None where there is no second source.
+    lacking : tuple of str
+        Symbols whose judgement needs rows that the past given lacks; to be judged again with them.
+    said : DataFrame
+        Columns session and value, :func:`values_hash`, of the bars that moved and could have been traded on.
     """
 
     bars: DailyBars
@@ -75,6 +112,9 @@ class Cleaned:
     notices: tuple[Notice, ...]
     equal_rows: int = 0
     compared: int | None = None
+    equal_on: npt.NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[ns]"), repr=False)
+    lacking: tuple[str, ...] = ()
+    said: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     @property
     def quarantined_fraction(self) -> float:
@@ -88,12 +128,24 @@ class Cleaned:
         return {rule.name: int(found.get(rule.name, 0)) for rule in RULES}
 
 
+def near_reach_of(settings: CleaningSettings) -> int:
+    """How many kept rows of a symbol before a row to judge tell whether it needs more of them: most need none."""
+    return settings.stale_run_sessions + _NOTICES_REACH
+
+
+def reach_of(settings: CleaningSettings) -> int:
+    """How many kept rows of a symbol before a row to judge suffice for every rule and notice that states a reach."""
+    reaches = [rule.reach(settings) for rule in RULES if rule.reach is not None]
+    return max(*reaches, settings.jump_window_sessions + _NOTICES_REACH)
+
+
 def clean(
     bars: BarVersions,
     calendar: str,
     settings: CleaningSettings,
     actions: ActionVersions | None = None,
     compared: ComparedBars | None = None,
+    past: Past | None = None,
 ) -> Cleaned:
     """Judge raw bars.
 
@@ -111,6 +163,11 @@ def clean(
     compared : DataFrame, optional
         Every version of a second source's bars known by then, columns of ``BAR_VERSIONS``: of each row counts what
         was known when the row was, and of one that is odd by it the first later version that comes near.
+    past : Past, optional
+        Rows judged before, all of earlier sessions; not with ``compared``. What is given is then of ``bars`` alone, and
+        of it all but two things are as if all bars had been given: bars equal to one that the past lacks are not found
+        out as copies (:attr:`Cleaned.said` tells which to look for), nor long stretches of repeated opens. Notices of
+        displaced bars are given also for sessions of the past on a kept row of which a kept one now follows.
 
     Returns
     -------
@@ -122,46 +179,85 @@ def clean(
     SchemaError
         A column is absent or of a type that cannot be cast.
     """
-    delivered = ordered_by_symbol(conform(bars, BAR_VERSIONS))
+    given = conform(bars, BAR_VERSIONS)
+    taken_out: IntArray = np.full(len(given), _TO_JUDGE, dtype=np.int64)
+    if past is not None:
+        given = pd.concat([past.rows, given], ignore_index=True)
+        taken_out = np.concatenate([past.taken_out, taken_out])
+    delivered = ordered_by_symbol(given.assign(taken_out=taken_out))
     equal = equal_to_the_row_before(delivered, ("symbol", "session"), _SHOWN)
+    equal &= delivered["taken_out"].to_numpy() == _TO_JUDGE
     ordered = delivered[~equal].reset_index(drop=True) if equal.any() else delivered
-    rows = rows_of(ordered, calendar, actions, compared)
+    taken_out = ordered.pop("taken_out").to_numpy()
+    judged = taken_out == _TO_JUDGE
+    rows = rows_of(ordered, calendar, actions, compared, None if past is None else past.begins)
+    names = np.asarray(pd.unique(ordered["symbol"]), dtype=object)
+    if past is not None:
+        rows = replace(rows, asked=judged, cut=Cut(pd.Index(names, dtype=object).isin(past.cut)))
     comparable = rows.in_first_shares()
-    verdict: IntArray = np.full(len(rows), _PASSED, dtype=np.int64)
+    verdict: IntArray = np.where(judged, _PASSED, taken_out)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
     beside: ObjectArray = np.full(len(rows), "", dtype=object)
+    said = pd.DataFrame()
     for number, rule in enumerate(RULES):
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
         # only at rows that could have been traded on.
-        open_places = np.flatnonzero(verdict == _PASSED) if rule in HISTORY_RULES else np.arange(len(rows))
+        untaken = (verdict == _PASSED) | (~judged & (verdict >= number))
+        open_places = np.flatnonzero(untaken) if rule in HISTORY_RULES else np.arange(len(rows))
+        if rule.name == COPIED_BAR:
+            open_places = open_places[judged[open_places]]
+            said = _said(ordered, rows, open_places)
         if rule.name == ODD_PRINT and compared is not None:
             rows = _corrected(rows, open_places, ordered, with_several_versions(compared), settings)
             comparable = rows.in_first_shares()
         asked = rows if rule in ROW_RULES or rule.name in IN_SHARES_AS_DELIVERED else comparable
         finding = rule.find(asked.take(open_places) if rule in HISTORY_RULES else asked, settings)
         places = open_places[finding.at_fault]
-        fresh = verdict[places] == _PASSED
+        fresh = (verdict[places] == _PASSED) & judged[places]
         verdict[places[fresh]], field[places[fresh]] = number, finding.field[fresh]
         if finding.beside is not None:
             beside[places[fresh]] = finding.beside[fresh]
     kept = verdict == _PASSED
-    sound = ordered[kept].reset_index(drop=True)
+    sound, out = ordered[kept & judged].reset_index(drop=True), ~kept & judged
     if compared is not None:
         sound["known_at"] = pd.DatetimeIndex(rows.known_at[kept], tz="UTC").as_unit(ordered["known_at"].dt.unit)
     names = np.asarray(pd.unique(ordered["symbol"]), dtype=object)
-    quarantine = _quarantine(ordered[~kept], verdict[~kept], field[~kept], beside[~kept], calendar)
+    quarantine = _quarantine(ordered[out], verdict[out], field[out], beside[out], calendar)
+    notices = (
+        *_notices(rows, kept, names, calendar, settings, actions, whole=past is None),
+        *copied_bar_notices(ordered, rows, kept, out & (verdict == _COPIED)),
+        *not_compared_notices(rows),
+        *odd_print_notices(rows.take(np.flatnonzero(kept)), names, quarantine, settings),
+    )
     return Cleaned(
         bars=sound,
         quarantine=quarantine,
-        notices=(
-            *_notices(rows, kept, names, calendar, settings, actions),
-            *copied_bar_notices(ordered, rows, kept, verdict == _COPIED),
-            *not_compared_notices(rows),
-            *odd_print_notices(rows.take(np.flatnonzero(kept)), names, quarantine, settings),
-        ),
+        notices=notices,
         equal_rows=int(equal.sum()),
         compared=None if rows.second is None else int(np.isfinite(rows.second).any(axis=1).sum()),
+        lacking=() if rows.cut is None else tuple(str(names[code]) for code in sorted(rows.cut.lacking)),
+        equal_on=delivered["session"].to_numpy(dtype="datetime64[ns]")[equal],
+        said=said,
     )
+
+
+def values_hash(symbols: pd.Series, values: Sequence[FloatArray]) -> npt.NDArray[np.uint64]:
+    """A number for what each bar says, shape (rows,): of equal bars of a symbol equal, of others hardly ever."""
+    codes, distinct = pd.factorize(symbols)
+    found = pd.util.hash_array(np.asarray(distinct, dtype=object), categorize=False)[codes]
+    for each in values:  # mixed as splitmix64 does (Steele, Lea and Flood 2014)
+        found = found ^ np.frombuffer(number_bytes(each), dtype="<u8")
+        found = (found ^ (found >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        found = (found ^ (found >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return found ^ (found >> np.uint64(31))
+
+
+def _said(ordered: pd.DataFrame, rows: Rows, places: npt.NDArray[np.intp]) -> pd.DataFrame:
+    """What the bars at some places say, of those that moved: no other can be a copy."""
+    asked = places[(rows.high[places] > rows.low[places]) & (rows.volume[places] > 0.0)]
+    values = [each[asked] for each in (rows.open, rows.high, rows.low, rows.close, rows.volume)]
+    symbols = ordered["symbol"].iloc[asked]
+    return pd.DataFrame({"session": ordered["session"].to_numpy()[asked], "value": values_hash(symbols, values)})
 
 
 def _corrected(
@@ -184,6 +280,8 @@ def _notices(
     calendar: str,
     settings: CleaningSettings,
     actions: pd.DataFrame | None,
+    *,
+    whole: bool,
 ) -> tuple[Notice, ...]:
     sound = rows.take(np.flatnonzero(kept))
     return (
@@ -191,7 +289,7 @@ def _notices(
         *factor_notices(rows, kept, names),
         *displaced_bar_notices(sound.in_first_shares(), names, settings),
         # Where trading never stops, an open that equals the close before is how it trades.
-        *(() if never_closes(calendar) else repeated_open_notices(sound, names, settings)),
+        *(() if not whole or never_closes(calendar) else repeated_open_notices(sound, names, settings)),
     )
 
 

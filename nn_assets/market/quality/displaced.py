@@ -37,7 +37,7 @@ def displaced_bar_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
     below = np.fmin(rows.previous(low) - high, _following(rows, low) - high)
     side = np.where(above > 0.0, 1.0, -1.0)
     gap = np.fmax(above, below)
-    apart = np.flatnonzero(rows.follows & (high > low) & (gap > 0.0))
+    apart = np.flatnonzero(rows.follows & (high > low) & (gap > 0.0) & _asked_or_followed(rows))
     move = centre - np.where(newest, rows.previous(centre), (rows.previous(centre) + _following(rows, centre)) / 2.0)
     left = np.fmin(gap[apart], gap[apart] - side[apart] * market_moves(rows, move, apart))
     closed = np.log(rows.previous(rows.close))
@@ -49,6 +49,17 @@ def displaced_bar_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
         for place, far in zip(apart[ranges >= least], ranges[ranges >= least], strict=True)
         if not (newest[place] and _is_news(rows, int(place), settings))
     )
+
+
+def _asked_or_followed(rows: Rows) -> BoolArray:
+    """Rows that a judgement is asked of, and those of sessions on a row of which such a row follows.
+
+    It confirms that one, or takes it back, and tells what the market of its session did.
+    """
+    if rows.asked is None:
+        return np.ones(len(rows), dtype=bool)
+    followed = rows.session[:-1][rows.asked[1:] & rows.follows[1:]]
+    return rows.asked | np.isin(rows.session, followed)
 
 
 def _newest(rows: Rows) -> BoolArray:

@@ -8,7 +8,7 @@ should look at and stop nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,19 @@ from nn_assets.errors import GateHalted, first_of
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
-from nn_assets.market.quality.notices import COPIED_SESSION
+from nn_assets.market.quality.notices import COPIED_SESSION, Notice
 from nn_assets.settings import GateSettings
 
-__all__ = ["GateCheck", "GateReport", "bars_due", "days_asked", "inspect", "quarantined_share"]
+__all__ = [
+    "GateCheck",
+    "GateReport",
+    "Grown",
+    "bars_due",
+    "days_asked",
+    "inspect",
+    "inspect_grown",
+    "quarantined_share",
+]
 
 _MOST_NAMED = 12
 
@@ -146,29 +155,108 @@ def inspect(
             remedy="set market.history_starts before the latest closed session",
             rule="freshness",
         )
-    halting = blocking_checks(fills_at_open=fills_at_open)
     expected = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
     gone = {} if delisted is None else {name: day for name, day in delisted.items() if day <= sessions[-1]}
     listed = tuple(name for name in expected if name not in gone)
+    last_seen = cleaned.bars.groupby("symbol")["session"].max()
     checks = (
-        _schema(cleaned),
+        _schema(cleaned.bars),
         quarantined_share(cleaned.quarantine, cleaned.quarantined_fraction, settings.max_quarantined_fraction),
-        _missing_symbols(cleaned, listed, sessions, settings),
+        _missing_symbols(last_seen, listed, sessions, settings, cleaned.quarantine),
         _missing_sessions(cleaned, expected, sessions, settings, gone, members),
-        _freshness(cleaned, sessions, settings),
-        _stale_feed(cleaned, sessions, settings),
-        _copied_session(cleaned, sessions[-1]),
-        *(_pointed_out(cleaned, name, blocking=name in halting) for name in ADVISORY_CHECKS),
+        _freshness(last_seen, sessions, settings),
+        _stale_feed(cleaned.bars, sessions, settings),
+        *_noticed(cleaned.notices, sessions[-1], fills_at_open=fills_at_open),
     )
     figures: dict[str, float | int | str] = {
         **({} if cleaned.compared is None else {"compared": cleaned.compared}),
-        "bars": len(cleaned.bars),
-        "quarantined": len(cleaned.quarantine),
-        "equal_rows": cleaned.equal_rows,
-        "symbols": int(cleaned.bars["symbol"].nunique()),
-        "expected_session": str(sessions[-1].date()),
+        **_figures(len(cleaned.bars), len(cleaned.quarantine), cleaned.equal_rows, len(last_seen), sessions[-1]),
     }
     return GateReport(checks, figures, _following(cleaned, listed, expected, sessions, settings, gone, members))
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Bars that grew by some sessions since they last passed the gate, counted over all of them.
+
+    Attributes
+    ----------
+    last_kept : Series
+        Newest session of each symbol that has a clean bar.
+    due, absent : int
+        Bars due, as of :func:`bars_due`, and those of them that never came.
+    recent : DataFrame
+        Clean bars of the last two sessions.
+    """
+
+    bars: int
+    quarantined: int
+    equal_rows: int
+    last_kept: pd.Series
+    due: int
+    absent: int
+    recent: pd.DataFrame
+    notices: tuple[Notice, ...]
+
+
+def inspect_grown(
+    fresh: Cleaned,
+    grown: Grown,
+    listed: Sequence[str],
+    sessions: pd.DatetimeIndex,
+    settings: GateSettings,
+    *,
+    fills_at_open: bool = False,
+) -> GateReport | None:
+    """Judge bars that grew, by what came since they passed; as :func:`inspect` does of all of them.
+
+    Parameters
+    ----------
+    fresh : Cleaned
+        What cleaning gave of the sessions since.
+    grown : Grown
+    listed : sequence of str
+        Instruments of which a bar of the last session is expected.
+
+    Returns
+    -------
+    GateReport or None
+        None where a blocking check does not hold: whoever is to see why needs all bars.
+    """
+    rows = grown.bars + grown.quarantined
+    share = grown.quarantined / rows if rows else 0.0
+    few = share <= settings.max_quarantined_fraction
+    checks = (
+        _schema(fresh.bars),
+        GateCheck("quarantined_share", few, _share_told(grown.quarantined, share, settings.max_quarantined_fraction)),
+        _missing_symbols(grown.last_kept, listed, sessions, settings, fresh.quarantine),
+        _absent_check(grown.absent, grown.due, settings),
+        _freshness(grown.last_kept, sessions, settings),
+        _stale_feed(grown.recent, sessions, settings),
+        *_noticed(grown.notices, sessions[-1], fills_at_open=fills_at_open),
+    )
+    figures = _figures(grown.bars, grown.quarantined, grown.equal_rows, len(grown.last_kept), sessions[-1])
+    report = GateReport(checks, figures)
+    return report if report.passed else None
+
+
+def _figures(
+    bars: int, quarantined: int, equal_rows: int, symbols: int, last: pd.Timestamp
+) -> dict[str, float | int | str]:
+    return {
+        "bars": bars,
+        "quarantined": quarantined,
+        "equal_rows": equal_rows,
+        "symbols": symbols,
+        "expected_session": str(last.date()),
+    }
+
+
+def _noticed(notices: Sequence[Notice], last: pd.Timestamp, *, fills_at_open: bool) -> tuple[GateCheck, ...]:
+    """What cleaning pointed out, a check for each kind."""
+    halting = blocking_checks(fills_at_open=fills_at_open)
+    pointed_out = (_pointed_out(notices, name, blocking=name in halting) for name in ADVISORY_CHECKS)
+    return _copied_session(notices, last), *pointed_out
 
 
 def _following(
@@ -181,8 +269,9 @@ def _following(
     members: BoolArray | None,
 ) -> frozenset[str]:
     """Checks that have no fault of their own where the bars of all symbols end on one day that is too old."""
-    last_seen = cleaned.bars.groupby("symbol")["session"].max().reindex(list(listed))
-    if _freshness(cleaned, sessions, settings).passed or last_seen.empty or last_seen.isna().any():
+    seen = cleaned.bars.groupby("symbol")["session"].max()
+    last_seen = seen.reindex(list(listed))
+    if _freshness(seen, sessions, settings).passed or last_seen.empty or last_seen.isna().any():
         return frozenset()
     end = last_seen.max()
     if (last_seen != end).any() or (cleaned.quarantine["session"] > end).any():
@@ -194,8 +283,8 @@ def _following(
     return frozenset({"missing_symbols", "stale_feed", *([to_the_end.name] if complete else [])})
 
 
-def _schema(cleaned: Cleaned) -> GateCheck:
-    found = violations(cleaned.bars, BARS)
+def _schema(bars: pd.DataFrame) -> GateCheck:
+    found = violations(bars, BARS)
     lines = tuple(
         f"{breach.symbol or 'all'} {breach.session or 'all'}: {breach.rule}, {breach.column} {breach.value}"
         for breach in found
@@ -209,22 +298,27 @@ def quarantined_share(quarantine: Quarantine, share: float, limit: float) -> Gat
     lines = tuple(
         f"{row.symbol} {row.session.date()}: {row.rule}, {row.field} {row.value}" for row in named_rows(quarantine)
     )
-    detail = f"{len(lines)} rows ({share:.2%}) in quarantine, limit {limit:.2%}"
     passed = share <= limit
-    return GateCheck("quarantined_share", passed, detail, () if passed else lines)
+    return GateCheck("quarantined_share", passed, _share_told(len(lines), share, limit), () if passed else lines)
+
+
+def _share_told(rows: int, share: float, limit: float) -> str:
+    return f"{rows} rows ({share:.2%}) in quarantine, limit {limit:.2%}"
 
 
 def _missing_symbols(
-    cleaned: Cleaned, expected: Sequence[str], sessions: pd.DatetimeIndex, settings: GateSettings
+    last_seen: pd.Series,
+    expected: Sequence[str],
+    sessions: pd.DatetimeIndex,
+    settings: GateSettings,
+    quarantine: pd.DataFrame,
 ) -> GateCheck:
     """Symbols without a clean bar within ``max_stale_sessions`` of the session expected."""
     oldest = sessions[max(len(sessions) - 1 - settings.max_stale_sessions, 0)]
-    within = cleaned.bars["session"].between(oldest, sessions[-1])
-    last_seen = cleaned.bars.groupby("symbol")["session"].max()
-    fresh = set(cleaned.bars.loc[within, "symbol"].unique())
+    fresh = set(last_seen.index[last_seen >= oldest])
     missing = [symbol for symbol in expected if symbol not in fresh]
     share = len(missing) / len(expected) if expected else 1.0
-    faults = _faults_of(cleaned, sessions[-1])
+    faults = _faults_of(quarantine, sessions[-1])
     lines = tuple(
         f"{symbol} {sessions[-1].date()}: missing_symbols, last clean bar "
         f"{last_seen[symbol].date() if symbol in last_seen.index else 'never'}{faults.get(symbol, '')}"
@@ -235,9 +329,9 @@ def _missing_symbols(
     return GateCheck("missing_symbols", share <= limit, detail, lines)
 
 
-def _faults_of(cleaned: Cleaned, session: pd.Timestamp) -> dict[str, str]:
+def _faults_of(quarantine: pd.DataFrame, session: pd.Timestamp) -> dict[str, str]:
     """Why a session's row of a symbol is in quarantine, by symbol."""
-    rows = cleaned.quarantine[cleaned.quarantine["session"] == session]
+    rows = quarantine[quarantine["session"] == session]
     return {
         str(row.symbol): f"; in quarantine: {row.rule}, "
         + (str(row.message) if row.field == "row" else f"{row.field} {row.value}")
@@ -296,25 +390,29 @@ def _missing_sessions(
     members: BoolArray | None,
 ) -> GateCheck:
     due, absent = bars_due(cleaned, expected, sessions, gone, members)
-    total = int(due.sum())
-    share = float(absent.sum() / total) if total else 1.0
+    check = _absent_check(int(absent.sum()), int(due.sum()), settings)
+    if check.passed:
+        return check
     lines = tuple(
         f"{expected[symbol]} {sessions[session].date()}: missing_sessions, no bar delivered"
         for session, symbol in np.argwhere(absent)
     )
-    limit = settings.max_missing_sessions_fraction
-    detail = f"{len(lines)} of {total} bars due ({share:.2%}) were never delivered, limit {limit:.2%}"
-    passed = share <= limit
-    return GateCheck("missing_sessions", passed, detail, () if passed else lines)
+    return replace(check, violations=lines)
 
 
-def _freshness(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
+def _absent_check(absent: int, due: int, settings: GateSettings) -> GateCheck:
+    share, limit = absent / due if due else 1.0, settings.max_missing_sessions_fraction
+    detail = f"{absent} of {due} bars due ({share:.2%}) were never delivered, limit {limit:.2%}"
+    return GateCheck("missing_sessions", share <= limit, detail)
+
+
+def _freshness(last_seen: pd.Series, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
     """Sessions between the newest clean bar of any symbol and the session expected."""
     awaited, limit = sessions[-1], settings.max_stale_sessions
-    if cleaned.bars.empty:
+    if last_seen.empty:
         line = f"all {awaited.date()}: freshness, no clean bar"
         return GateCheck("freshness", passed=False, detail="there is no clean bar", violations=(line,))
-    newest = cleaned.bars["session"].max()
+    newest = last_seen.max()
     behind = len(sessions) - int(sessions.searchsorted(newest, side="right"))
     detail = f"newest clean bar {newest.date()}, {behind} sessions behind {awaited.date()}, limit {limit}"
     passed = behind <= limit
@@ -322,13 +420,13 @@ def _freshness(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSetti
     return GateCheck("freshness", passed, detail, lines)
 
 
-def _stale_feed(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
+def _stale_feed(bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
     """Newest bars that repeat the bar before in every price and in volume: yesterday's, dated today."""
     names = ["open", "high", "low", "close", "volume"]
-    recent = cleaned.bars[cleaned.bars["session"].isin(sessions[-2:])].drop_duplicates(["symbol", "session"])
+    recent = bars[bars["session"].isin(sessions[-2:])].drop_duplicates(["symbol", "session"])
     newest = recent[recent["session"] == sessions[-1]].set_index("symbol")[names]
     before = recent[recent["session"] < sessions[-1]].set_index("symbol")[names]
-    both = newest.index.intersection(before.index)
+    both = newest.index.intersection(before.index).astype(object)
     there, then = newest.loc[both].to_numpy(dtype=np.float64), before.loc[both].to_numpy(dtype=np.float64)
     repeats = ((there == then) | (np.isnan(there) & np.isnan(then))).all(axis=1)
     if len(both) == 0:
@@ -344,9 +442,9 @@ def _stale_feed(cleaned: Cleaned, sessions: pd.DatetimeIndex, settings: GateSett
     return GateCheck("stale_feed", passed, detail, () if passed else lines)
 
 
-def _copied_session(cleaned: Cleaned, newest: pd.Timestamp) -> GateCheck:
+def _copied_session(notices: Sequence[Notice], newest: pd.Timestamp) -> GateCheck:
     """Whether the newest session is a copy; earlier ones are named, and their rows are in quarantine."""
-    found = [notice for notice in cleaned.notices if notice.rule == COPIED_SESSION]
+    found = [notice for notice in notices if notice.rule == COPIED_SESSION]
     lines = tuple(notice.line for notice in found)
     passed = all(notice.first_session != newest for notice in found)
     if not passed:
@@ -357,8 +455,8 @@ def _copied_session(cleaned: Cleaned, newest: pd.Timestamp) -> GateCheck:
     return GateCheck(COPIED_SESSION, passed, detail, lines)
 
 
-def _pointed_out(cleaned: Cleaned, name: str, *, blocking: bool) -> GateCheck:
-    found = [notice for notice in cleaned.notices if notice.rule == name]
+def _pointed_out(notices: Sequence[Notice], name: str, *, blocking: bool) -> GateCheck:
+    found = [notice for notice in notices if notice.rule == name]
     lines = tuple(notice.line for notice in found)
     detail = f"{len(found)} for a person to judge; rows kept" if found else "none found"
     if found and blocking:

@@ -82,7 +82,10 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
     repeats = rows.close == rows.previous(rows.close)
     if settings.traded_with_volume:
         # Only repeats in runs that are long enough can count: the others need no look at their volume.
-        for place in np.flatnonzero(_in_long_runs(repeats, settings.stale_run_sessions - 1)):
+        for place in np.flatnonzero(
+            _in_long_runs(repeats, settings.stale_run_sessions - 1)
+            & _just_before(rows, settings.stale_run_sessions - 1)
+        ):
             usual = trailing(rows, rows.volume, int(place), settings.jump_window_sessions)
             low = settings.stale_low_volume_fraction * np.median(usual) if len(usual) >= FEWEST_BEFORE else 0.0
             repeats[place] = rows.volume[place] < low
@@ -136,13 +139,23 @@ def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
     }
     spread, faults = np.log(rows.high / rows.low), {}
     for name, reach in reaches.items():
-        far = np.flatnonzero((reach >= settings.wick_minimum_log_distance) & ~confirmed[:, 1 if name == "high" else 2])
+        far = rows.of_asked((reach >= settings.wick_minimum_log_distance) & ~confirmed[:, 1 if name == "high" else 2])
         left = reach[far] - market_moves(rows, reach, far)
         ranges = usual_ranges(rows, spread, far, settings.jump_window_sessions)
         least = np.maximum(settings.wick_minimum_log_distance, settings.wick_range_multiple * ranges)
         faults[name] = np.isin(np.arange(len(rows)), far[left >= least])
     at_fault = faults["low"] | faults["high"]
     return Finding(at_fault, np.where(faults["low"], "low", "high").astype(object)[at_fault])
+
+
+def _just_before(rows: Rows, length: int) -> BoolArray:
+    """Rows that a judgement is asked of, and so many rows, with each, that end there."""
+    if rows.asked is None:
+        return np.ones(len(rows), dtype=bool)
+    near = rows.asked.copy()
+    for back in range(1, length):
+        near[:-back] |= rows.asked[back:]
+    return near
 
 
 def _in_long_runs(holds: BoolArray, length: int) -> BoolArray:
@@ -172,12 +185,14 @@ HISTORY_RULES = (
         "a bar of its own",
         copied_bar,
         "ask the source which of the two sessions the bar belongs to, and for the other one's",
+        reach=None,
     ),
     Rule(
         "unit_error_100x",
         "prices in the unit of those before",
         unit_error_100x,
         "correct the unit at the source, or restate the history in the new one",
+        reach=lambda settings: 1,  # noqa: ARG005  the last one kept is the reference
     ),
     Rule(
         ODD_PRINT,
@@ -185,18 +200,21 @@ HISTORY_RULES = (
         odd_print,
         "ask both which price stands: if the other's, correct the bar at the source; if it was traded at, raise "
         "cleaning.odd_print_minimum_bps (of a whole bar cleaning.odd_level_minimum_bps), or drop market.compare_with",
+        reach=None,
     ),
     Rule(
         "isolated_wick",
         "high and low that the rest of the bar comes near",
         isolated_wick,
         "compare with another source and correct the bar; raise cleaning.wick_minimum_log_distance if it was traded at",
+        reach=lambda settings: settings.jump_window_sessions + 1,
     ),
     Rule(
         "stale_run",
         "closes that move, or trading that volume or a range shows",
         stale_run,
         "ask the source whether trading was halted; raise cleaning.stale_run_sessions if trading is merely thin",
+        reach=lambda settings: settings.jump_window_sessions + settings.stale_run_sessions,
     ),
 )
 """In this order, on the rows that the row rules let pass."""

@@ -32,6 +32,7 @@ __all__ = [
     "near_split",
     "not_compared_notices",
     "odd_print_notices",
+    "repeated_open",
     "repeated_open_notices",
     "told_by_rule",
     "widest_first",
@@ -99,7 +100,7 @@ def jump_notices(
     ``possible_split``, for which half that z-score is enough.
     """
     returns = np.log(rows.close / rows.previous(rows.close)) - action_log_returns(rows, names, actions)
-    large = np.flatnonzero(np.abs(returns) >= settings.jump_minimum_log_return)
+    large = rows.of_asked(np.abs(returns) >= settings.jump_minimum_log_return)
     market = market_moves(rows, returns, large)
     found = []
     for place, move in zip(large, returns[large] - market, strict=True):
@@ -126,7 +127,7 @@ def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) 
     sound = rows.in_first_shares().take(places)
     ratio = sound.close / sound.previous(sound.close)
     found = []
-    for at in np.flatnonzero(np.abs(np.log(ratio)) >= np.log(LEAST_FACTOR)):
+    for at in sound.of_asked(np.abs(np.log(ratio)) >= np.log(LEAST_FACTOR)):
         place, before, factor = int(places[at]), int(places[at - 1]), float(ratio[at])
         symbol = str(names[rows.symbol[place]])
         first, last = (pd.Timestamp(int(rows.session[each])) for each in (before + 1, place))
@@ -284,12 +285,17 @@ def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
             continue
         share = float(repeats[start + low : start + high].mean())
         first, last = (pd.Timestamp(int(rows.session[start + at])) for at in (low, high - 1))
-        message = (
-            f"open equals the previous close on {share:.1%} of {high - low} sessions, "
-            f"{first.date()} to {last.date()}: not a price to fill at; execute at the close"
-        )
-        found.append(Notice("repeated_open", str(names[symbol]), first, last, share, message))
+        found.append(repeated_open(str(names[symbol]), first, last, share, high - low))
     return tuple(found)
+
+
+def repeated_open(symbol: str, first: pd.Timestamp, last: pd.Timestamp, share: float, sessions: int) -> Notice:
+    """The notice of a long stretch of a symbol's sessions, on a share of which the open repeats the close before."""
+    message = (
+        f"open equals the previous close on {share:.1%} of {sessions} sessions, "
+        f"{first.date()} to {last.date()}: not a price to fill at; execute at the close"
+    )
+    return Notice("repeated_open", symbol, first, last, share, message)
 
 
 def _densest(repeats: BoolArray, share: float) -> tuple[int, int]:

@@ -24,7 +24,10 @@ _FEWEST_SYMBOLS = 3  # below which their median is no market
 
 def trailing(rows: Rows, values: FloatArray, place: int, window: int) -> FloatArray:
     """Up to ``window`` values of the same symbol just before a row, oldest first, NaN left out."""
-    start = max(place - window, int(np.searchsorted(rows.symbol, rows.symbol[place], side="left")))
+    first = int(np.searchsorted(rows.symbol, rows.symbol[place], side="left"))
+    start = max(place - window, first)
+    if rows.cut is not None:
+        rows.cut.note(rows.symbol[[place]], np.array([place - window <= first]))  # the first has no row before it
     before = values[start:place]
     return before[np.isfinite(before)]
 
@@ -41,6 +44,8 @@ def usual_ranges(rows: Rows, values: FloatArray, places: npt.NDArray[np.intp], w
     for low in range(0, len(places), _AT_ONCE):
         asked = places[low : low + _AT_ONCE]
         first = np.searchsorted(rows.symbol, rows.symbol[asked], side="left")
+        if rows.cut is not None:
+            rows.cut.note(rows.symbol[asked], asked - window <= first)
         index = asked[:, None] + back
         past = np.where(index >= first[:, None], values[np.maximum(index, 0)], np.nan)
         past[~np.isfinite(past)] = np.nan

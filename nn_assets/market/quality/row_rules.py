@@ -32,12 +32,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """A named rule: what a sound row keeps, how to find those that do not, and what a person can do."""
+    """A named rule: what a sound row keeps, how to find those that do not, and what a person can do.
+
+    ``reach`` is how many kept rows of its symbol before a row its verdict may hang on, besides the rows of its session;
+    None where any row before may count.
+    """
 
     name: str
     demands: str
     find: Callable[[Rows, CleaningSettings], Finding]
     remedy: str
+    reach: Callable[[CleaningSettings], int] | None = lambda settings: 0  # noqa: ARG005  a row by itself
 
 
 def _blame(at_fault: BoolArray, field: str) -> Finding:

@@ -12,7 +12,7 @@ from nn_assets.market.facts.bars import content_hash
 from nn_assets.operations.asof.stored import ACTIONS
 from nn_assets.operations.stores import Stores
 
-__all__ = ["ACTIONS", "data_hash_of", "read_action_versions"]
+__all__ = ["ACTIONS", "data_hash_of", "read_action_versions", "with_actions"]
 
 
 def read_action_versions(stores: Stores, strategy: str, segments: Sequence[str]) -> pd.DataFrame | None:
@@ -29,7 +29,11 @@ def read_action_versions(stores: Stores, strategy: str, segments: Sequence[str])
 
 def data_hash_of(bars: pd.DataFrame, actions: pd.DataFrame | None) -> str:
     """Content hash of bars and actions, 64 hex digits; that of the bars alone where there are no actions."""
-    bars_hash = content_hash(bars)
+    return with_actions(content_hash(bars), actions)
+
+
+def with_actions(bars_hash: str, actions: pd.DataFrame | None) -> str:
+    """The content hash of bars, and of actions where there are any, 64 hex digits."""
     if actions is None or actions.empty:
         return bars_hash
     return hashlib.sha256(f"{bars_hash}|{action_hash(actions)}".encode()).hexdigest()

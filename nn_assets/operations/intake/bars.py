@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bars import RevisionCount, with_assumed_known_at
+from nn_assets.market.facts.bars import RevisionCount, content_hash, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.facts.refused import never_passed
@@ -22,7 +23,7 @@ from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.market.quality.notices import Notice, widest_first
-from nn_assets.operations.asof.actions import ACTIONS, data_hash_of
+from nn_assets.operations.asof.actions import ACTIONS, with_actions
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.stored import as_told
 from nn_assets.operations.asof.universe import current_members
@@ -40,14 +41,17 @@ from nn_assets.operations.intake.actions import (
 from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
+from nn_assets.operations.intake.grown import audit_grown, begun
 from nn_assets.operations.intake.intraday import intraday_notices
+from nn_assets.operations.intake.pieces import Carried, Grown
 from nn_assets.operations.intake.sources import source_of
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import first_outside, taken_outside
 from nn_assets.sources.registry import source_member
 from nn_assets.sources.tables.files import FilesSource
-from nn_assets.store.lake.publication import Publication
+from nn_assets.store.lake.content import frame_hash
+from nn_assets.store.lake.publication import Listed, Publication
 from nn_assets.versions import version_of
 
 _CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:as_of")
@@ -182,16 +186,54 @@ def _in_place_of_refused(
     return fresh.assign(known_at=fresh["known_at"].where(~mends, assumed["known_at"].to_numpy()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audited:
-    """Clean bars and quarantine, with what the gate says of them."""
+    """Clean bars and quarantine, with what the gate says of them.
 
-    cleaned: Cleaned
+    Attributes
+    ----------
+    report : GateReport
+    grown : Grown, optional
+        A long history in pieces, most of them published before; ``context`` are the clean bars that the new ones were
+        judged beside, None where all were judged.
+    """
+
     report: GateReport
+    judged: Cleaned | None = field(repr=False)
+    grown: Grown | None = None
+    context: pd.DataFrame | None = field(default=None, repr=False)
+
+    @cached_property
+    def cleaned(self) -> Cleaned:
+        """All clean bars and the whole quarantine; of a history that grew they are read here."""
+        if self.judged is not None:
+            return self.judged
+        assert self.grown is not None, "one of the two"
+        return self.grown.whole()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows in quarantine by rule."""
+        return self.cleaned.counts() if self.grown is None else self.grown.counts()
+
+    @property
+    def newest_sessions(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Newest session of a clean bar, and of a row in quarantine; NaT where there is none."""
+        if self.grown is None:
+            return self.cleaned.bars["session"].max(), self.cleaned.quarantine["session"].max()
+        return self.grown.newest["last_kept"].max(), self.grown.fresh.quarantine["session"].max()
 
 
-def audit_bars(history: History) -> Audited:
+def audit_bars(history: History, *, whole: bool = False) -> Audited:
     """Clean the newest versions known, and let the gate judge them.
+
+    Of a long history that was published before, those sessions alone are judged on which anything is known that was
+    not; the result is the same.
+
+    Parameters
+    ----------
+    whole : bool
+        Judge all of it.
 
     Raises
     ------
@@ -200,10 +242,13 @@ def audit_bars(history: History) -> Audited:
     """
     market = history.strategy.market
     moment = seen_until(market, history.last_session, now_utc())
+    actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
+    if not whole and (found := audit_grown(history, actions, moment)) is not None:
+        audited = Audited(found.report, None, found.grown, found.context)
+        return replace(audited, report=_with_the_end_to_state(history, audited))
     known = known_bars(history.stored_versions, moment)
     if known.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
-    actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
     told = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
     cleaned = clean(told, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
     symbols = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
@@ -217,16 +262,19 @@ def audit_bars(history: History) -> Audited:
         delisted=delisted(history),
         members=history.members(history.axis, due),
     )
-    return Audited(cleaned, _with_the_end_to_state(history, cleaned, report))
+    grown = begun(history, cleaned, moment) if report.passed else None
+    audited = Audited(report, cleaned, grown)
+    return replace(audited, report=_with_the_end_to_state(history, audited))
 
 
-def _with_the_end_to_state(history: History, cleaned: Cleaned, report: GateReport) -> GateReport:
+def _with_the_end_to_state(history: History, audited: Audited) -> GateReport:
     """Let bars that are too old say which end of history lets them pass, where files or a database may simply end."""
-    if cleaned.bars.empty or not source_member(history.strategy.source.kind).may_end:
+    report, (newest, newest_out) = audited.report, audited.newest_sessions
+    if pd.isna(newest) or not source_member(history.strategy.source.kind).may_end:
         return report
-    seen = [cleaned.bars["session"].max(), *history.decision_moments.index[-1:]]
+    seen = [newest, *history.decision_moments.index[-1:]]
     last = max(seen if history.publication is None else [*seen, history.publication.last_session])
-    if (cleaned.quarantine["session"] > last).any():  # they go on, and wait
+    if newest_out > last:  # they go on, and wait
         return report
     hint = f"where the data end there, set market.history_ends to {last.date()}"
     checks = (replace(each, hint=hint) if each.name == "freshness" else each for each in report.checks)
@@ -269,15 +317,12 @@ def _not_known_yet(history: History) -> list[Notice]:
 
 def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
     """All that a person should judge, of most symbols first: bars, actions as given, and bars within the session."""
-    bars = audited.cleaned.bars
-    return widest_first(
-        [
-            *audited.cleaned.notices,
-            *_not_known_yet(history),
-            *action_notices(history, bars, actions),
-            *intraday_notices(history),
-        ]
-    )
+    grown = audited.grown
+    # Of bars that grew none waits: they would have been judged whole.
+    waiting = _not_known_yet(history) if grown is None else []
+    of_bars = audited.cleaned.notices if grown is None else grown.notices
+    of_actions = [] if actions is None else action_notices(history, audited.cleaned.bars, actions)
+    return widest_first([*of_bars, *waiting, *of_actions, *intraday_notices(history)])
 
 
 def publish_bars(history: History, audited: Audited, run_id: str) -> Publication:
@@ -293,26 +338,29 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     sessions, name = history.axis, history.strategy.name
     keep_moments(history.stores.ledger, name, history.stores.publications.unhashed(name), run_id)
     segments = history.stores.lake.segments(name, ACTIONS)
-    _demand_adjustable(history, audited.cleaned.bars, segments)
     actions = actions_to_publish(history, segments)
+    _demand_adjustable(history, audited, actions)
     notices = notices_of(history, audited, actions)
+    carried, (bars, quarantine, bars_hash) = _to_publish(history, audited)
     publication = history.stores.publications.publish(
         name,
-        audited.cleaned.bars,
-        audited.cleaned.quarantine,
+        bars,
+        quarantine,
         first=sessions[0],
         last=sessions[-1],
-        content_hash=data_hash_of(audited.cleaned.bars, actions),
+        content_hash=with_actions(bars_hash, actions),
         published_at=now_utc(),
         details={
             "cleaned_by": version_of(*_CLEANED_BY),
-            "quarantined_by_rule": audited.cleaned.counts(),
+            "quarantined_by_rule": audited.counts,
             "noticed_by_rule": dict(Counter(notice.rule for notice in notices)),
             "notices": [notice.line for notice in notices],
             **({"possible_copies": doubtful} if (doubtful := possible_copies(notices)) else {}),
             **({ACTIONS: list(segments)} if segments else {}),
         },
     )
+    if carried is not None:
+        carried.write(history)
     # From the last recorded on: a run killed between the switch and this line left its own unrecorded.
     recorded = history.stores.ledger.latest("publications", name)["details"]
     since = 1 if recorded.empty else int(recorded.iloc[-1]["ordinal"])
@@ -321,14 +369,39 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     return publication
 
 
-def _demand_adjustable(history: History, bars: pd.DataFrame, segments: tuple[str, ...]) -> None:
+def _to_publish(
+    history: History, audited: Audited
+) -> tuple[Carried | None, tuple[pd.DataFrame | Listed, pd.DataFrame | Listed, str]]:
+    """What to carry on, and bars, quarantine and the hash of what the bars say: of a long history by pieces."""
+    grown, before = audited.grown, history.stores.publications.current(history.strategy.name)
+    if grown is not None and not (audited.judged is not None and before is not None and _is(before, audited.cleaned)):
+        carried, bars, quarantine, bars_hash = grown.store(history.axis[-1])
+        return carried, (bars, quarantine, bars_hash)
+    cleaned = audited.cleaned
+    return None, (cleaned.bars, cleaned.quarantine, content_hash(cleaned.bars))
+
+
+def _is(before: Publication, cleaned: Cleaned) -> bool:
+    """Whether these very bars were published as a frame, by a version that published long ones so: they stay."""
+    return len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
+
+
+def _demand_adjustable(history: History, audited: Audited, actions: pd.DataFrame | None) -> None:
     """Refuse bars and actions of which no total return can be made: the last publication then stays.
+
+    Of bars that grew the new ones are looked at, beside those before: what could be adjusted once still can.
 
     Raises
     ------
     SchemaError
         An action that no price can be adjusted for.
     """
-    market, actions = history.strategy.market, actions_to_publish(history, segments)
+    if actions is None or actions.empty:
+        return
+    market, bars, axis = history.strategy.market, None, history.axis
+    if audited.context is not None and audited.grown is not None:
+        bars = pd.concat([audited.context, audited.grown.fresh.bars], ignore_index=True)
+        axis = axis[axis >= bars["session"].min()]
+    bars = audited.cleaned.bars if bars is None else bars
     symbols = market.symbols or tuple(sorted(bars["symbol"].unique()))
-    panel_from_bars(bars, history.axis, symbols, actions, market.adjustment_convention)
+    panel_from_bars(bars, axis, symbols, actions, market.adjustment_convention)

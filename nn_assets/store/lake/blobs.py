@@ -6,6 +6,9 @@ sessions is read from their quarters alone, and a frame that grew by a day share
     <address>.parquet, <address>.manifest.json    the content, and the SHA-256 of its file
     <address>.manifest.json                       of a frame in parts: their addresses and sessions
 
+A table that grows by the session names its parts itself: its address is then the hash of that list, and nothing of a
+part that was stored before is read or hashed again.
+
 Content that still hashes to its address is whole: where its manifest, or a byte that is no content, is damaged, both
 files are written again when it is read. Other content is made again by whoever writes it, or lost, as its error says.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +42,9 @@ __all__ = [
     "is_as_written",
     "is_undamaged",
     "load_frame",
+    "load_frames",
     "store_frame",
+    "store_list",
 ]
 
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
@@ -120,6 +125,28 @@ def store_frame(folder: Path, frame: pd.DataFrame) -> Pointer:
             record = {**told, "sha256": _hash_of(told)}
         write_record(_manifest_path(folder, address), record)
     return Pointer(address, len(frame))
+
+
+def store_list(folder: Path, parts: Sequence[Mapping[str, str]], rows: int) -> Pointer:
+    """Store a frame ordered by symbol and session as the list of its parts, which are there; its address is the list's.
+
+    Parameters
+    ----------
+    parts : sequence of mapping
+        ``address``, ``first`` and ``last`` session (ISO days) of each, in the order of their sessions; at least one.
+    rows : int
+        Of all parts.
+    """
+    told = {"rows": rows, "order": "symbol", "parts": [dict(part) for part in parts]}
+    address = _hash_of(told)
+    record, path = {**told, "sha256": address}, _manifest_path(folder, address)
+    try:
+        there = read_record(path) == record
+    except PublicationError:
+        there = False
+    if not there:
+        write_record(path, record)
+    return Pointer(address, rows)
 
 
 def _write_file(folder: Path, address: str, frame: pd.DataFrame) -> dict[str, Any]:
@@ -242,6 +269,16 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
         paths = _demand_undamaged(folder, manifest["parts"][0]["address"])
     try:
         return read_files(paths, selection, bounds, order=manifest.get("order"))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
+
+
+def load_frames(folder: Path, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
+    """Read several stored frames of the same columns as one, in their order; errors as of :func:`load_frame`."""
+    bounds = Bounds.of(selection)
+    paths = [file for address in addresses for file in _demand_undamaged(folder, address, of=bounds)]
+    try:
+        return read_files(paths, selection, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
 

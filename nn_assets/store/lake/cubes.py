@@ -1,75 +1,142 @@
-"""Cubes of features on disk: one array that is mapped into memory, and the labels of its axes."""
+"""Cubes of features on disk: a file for each feature's plane, and one with the axes.
+
+    <address>.axes.json     sessions, symbols, names, and of each feature the address of its plane
+    <plane>.npy             values (bars, symbols) of a feature, under the hash of their content
+    <address>.npy           of earlier versions, whose axes name no planes: all values in one file
+
+A feature that is new or was edited adds a plane; those of the others stay as they are, and serve both cubes.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, number_bytes
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.blobs import Pointer, damaged, gone
 from nn_assets.store.lake.files import no_access, read_record, replace_file, write_record
+from nn_assets.store.values import canonical_json
 
 __all__ = ["load_cube", "store_cube"]
 
+FloatArray = npt.NDArray[np.float64]
+
 
 def store_cube(folder: Path, cube: Cube) -> Pointer:
-    """Store a cube under the hash of its values and axes, unless it is there already and undamaged."""
-    axes = {
+    """Store a cube under the hash of its values and axes: what is not there already, or damaged."""
+    planes = [np.ascontiguousarray(cube.feature(name)) for name in cube.names]
+    axes: dict[str, Any] = {
         "sessions": [day.date().isoformat() for day in cube.sessions],
         "symbols": list(cube.symbols),
         "names": list(cube.names),
+        "planes": [_plane_hash(plane) for plane in planes],
     }
-    address = cube.content_hash()
-    if not _holds(folder, address):
-        with replace_file(folder / f"{address}.npy") as staged, staged.open("wb") as stream:
-            np.save(stream, cube.values, allow_pickle=False)
-        write_record(folder / f"{address}.axes.json", axes)
+    address = _address(axes)
+    for plane, name in zip(planes, axes["planes"], strict=True):
+        if not _holds(folder, name, plane.shape):
+            with replace_file(folder / f"{name}.npy") as staged, staged.open("wb") as stream:
+                np.save(stream, plane, allow_pickle=False)
+    path = folder / f"{address}.axes.json"
+    try:
+        there = read_record(path) == axes
+    except PublicationError:
+        there = False
+    if not there:
+        write_record(path, axes)
     return Pointer(address, cube.bars)
 
 
-def load_cube(folder: Path, address: str) -> Cube:
-    """Map a stored cube into memory, after checking that its content is the one of its address.
+def load_cube(folder: Path, address: str, names: Sequence[str] | None = None) -> Cube:
+    """Read a stored cube, after checking that its content is the one of its address.
+
+    Parameters
+    ----------
+    names : sequence of str, optional
+        The features to read, those among them that the cube has, in its order; no other's plane is opened.
 
     Returns
     -------
     Cube
-        Its values are a read-only memory map.
+        Read-only.
 
     Raises
     ------
     PublicationError
         A file of the cube is missing or damaged.
     """
-    path = folder / f"{address}.npy"
     beside = folder / f"{address}.axes.json"
     try:
         axes = read_record(beside)
     except PublicationError as error:
         raise damaged(beside, error.found) from error
-    for each, there in ((beside, axes is not None), (path, path.exists())):
-        if not there:
-            raise gone(each, "the cube's content")
-    assert axes is not None
+    if axes is None:
+        raise gone(beside, "the cube's content")
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
         sessions = pd.DatetimeIndex(axes["sessions"]).as_unit("ns")
-        cube = Cube(sessions, tuple(axes["symbols"]), tuple(axes["names"]), values)
-        found = cube.content_hash()
-    except PermissionError as error:
-        raise no_access(path) from error
-    except (OSError, EOFError, ValueError, KeyError, TypeError, SchemaError) as error:
-        raise damaged(path, f"{type(error).__name__}: {error}") from error
-    if found != address:
+        symbols, stored = tuple(axes["symbols"]), tuple(axes["names"])
+        planes = axes.get("planes")
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(beside, f"{type(error).__name__}: {error}") from error
+    if planes is None:
+        cube = _of_one_file(folder, address, sessions, symbols, stored)
+        return cube if names is None else cube.select([name for name in stored if name in names])
+    if _address(axes) != address:
+        raise damaged(beside, "content other than its address says")
+    asked = [place for place, name in enumerate(stored) if names is None or name in names]
+    values = np.empty((len(sessions), len(symbols), len(asked)))
+    for at, place in enumerate(asked):
+        values[:, :, at] = _plane(folder, planes[place], values.shape[:2])
+    return Cube(sessions, symbols, tuple(stored[place] for place in asked), values)
+
+
+def _of_one_file(
+    folder: Path, address: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...], names: tuple[str, ...]
+) -> Cube:
+    """A cube of an earlier version; its values are a read-only memory map."""
+    path = folder / f"{address}.npy"
+    cube = _read(path, lambda: Cube(sessions, symbols, names, np.load(path, mmap_mode="r", allow_pickle=False)))
+    if cube.content_hash() != address:
         raise damaged(path, "content other than its address says")
     return cube
 
 
-def _holds(folder: Path, address: str) -> bool:
+def _plane(folder: Path, name: str, shape: tuple[int, ...]) -> FloatArray:
+    path = folder / f"{name}.npy"
+    values: FloatArray = _read(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+    if values.shape != shape or values.dtype != np.float64 or _plane_hash(values) != name:
+        raise damaged(path, "content other than its address says")
+    return values
+
+
+def _read(path: Path, read: Callable[[], Any]) -> Any:
+    if not path.exists():
+        raise gone(path, "the cube's content")
     try:
-        load_cube(folder, address)
+        return read()
+    except PermissionError as error:
+        raise no_access(path) from error
+    except (OSError, EOFError, ValueError, KeyError, TypeError, SchemaError) as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _holds(folder: Path, name: str, shape: tuple[int, ...]) -> bool:
+    try:
+        _plane(folder, name, shape)
     except PublicationError:
         return False
     return True
+
+
+def _plane_hash(values: FloatArray) -> str:
+    return hashlib.sha256(repr(values.shape).encode() + number_bytes(values)).hexdigest()
+
+
+def _address(axes: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(axes).encode()).hexdigest()

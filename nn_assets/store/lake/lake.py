@@ -14,10 +14,11 @@ switched atomically, say which address a table or a month now has, and which one
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import Cube
@@ -31,7 +32,9 @@ from nn_assets.store.lake.blobs import (
     is_as_written,
     is_undamaged,
     load_frame,
+    load_frames,
     store_frame,
+    store_list,
 )
 from nn_assets.store.lake.cubes import load_cube, store_cube
 from nn_assets.store.lake.files import keep_damaged, listed, locked, safe_name, sweep, write_record
@@ -128,6 +131,16 @@ class Lake:
         if pointer is None:
             raise absent(expected=f"the table {table}", strategy=strategy, table=table)
         return load_frame(folder, pointer.address, selection)
+
+    def read_parts(
+        self, strategy: str, table: str, addresses: Sequence[str], **selection: Unpack[Selection]
+    ) -> pd.DataFrame:
+        """Read parts of a table as one frame, one after the other; see :meth:`read_table`."""
+        return load_frames(self.folder(strategy, table), addresses, selection)
+
+    def store_list(self, strategy: str, table: str, parts: Sequence[Mapping[str, str]], rows: int) -> str:
+        """Store a frame as the list of its parts, as :func:`.blobs.store_list` does; its address."""
+        return store_list(self.folder(strategy, table), parts, rows).address
 
     def parts(self, strategy: str, table: str, address: str) -> tuple[str, ...]:
         """Addresses of the files that a stored frame lies in: its own, or those of its parts."""
@@ -259,6 +272,26 @@ class Lake:
         met = [segment for segment in segments if segment.meets(bounds)] or segments[:1]
         return joined(folder, [segment.address for segment in met], selection)
 
+    def rows_added(self, strategy: str, table: str) -> int:
+        """How many rows were ever added to a table."""
+        return sum(segment.rows for segment in live_segments(self.folder(strategy, table)))
+
+    def read_added(self, strategy: str, table: str, after: int) -> pd.DataFrame:
+        """The rows added to a table after so many, in the order of adding; no segment of earlier ones alone is opened.
+
+        Raises
+        ------
+        PublicationError
+            A segment is missing or damaged.
+        """
+        folder = self.folder(strategy, table)
+        segments = live_segments(folder)
+        ends = np.cumsum([segment.rows for segment in segments], dtype=np.int64)
+        first = min(int(np.searchsorted(ends, after, side="right")), len(segments) - 1)
+        found = joined(folder, [segment.address for segment in segments[first:]], {})
+        before = int(ends[first]) - segments[first].rows
+        return found.iloc[after - before :].reset_index(drop=True)
+
     def newest(self, strategy: str, table: str, column: str) -> pd.Timestamp | None:
         """The latest moment, UTC, that a column of an append-only table holds; no row is read where the files say it.
 
@@ -296,21 +329,28 @@ class Lake:
             _switch(folder / "current.json", pointer)
         return pointer.address
 
-    def read_cube(self, strategy: str, table: str, address: str | None = None) -> Cube:
-        """Read a cube as it is now, or as it was at an address; its values are a read-only memory map.
+    def read_cube(
+        self, strategy: str, table: str, address: str | None = None, names: Sequence[str] | None = None
+    ) -> Cube:
+        """Read a cube as it is now, or as it was at an address; read-only.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            The features to read, those of them that it has; the files of others are not opened.
 
         Raises
         ------
         PublicationError
-            There is no such cube, or its files are missing or damaged.
+            There is no such cube, or a file that is read is missing or damaged.
         """
         folder = self.folder(strategy, table)
         if address is not None:
-            return load_cube(folder, _checked(_ADDRESS, address, "address"))
+            return load_cube(folder, _checked(_ADDRESS, address, "address"), names)
         pointer = Pointer.read(folder / "current.json")
         if pointer is None:
             raise absent(expected=f"the cube {table}", strategy=strategy, table=table)
-        return load_cube(folder, pointer.address)
+        return load_cube(folder, pointer.address, names)
 
     def sweep(self, strategy: str) -> int:
         """Remove what killed writers of a strategy left staged more than a day ago; how many there were."""

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from nn_assets.arrays import Moment, Session
 from nn_assets.errors import SchemaError
 
-__all__ = ["Bounds", "Part", "Parts", "Selection", "newest_in", "read_files", "split"]
+__all__ = ["Bounds", "Part", "Parts", "Selection", "is_long", "newest_in", "read_files", "spans", "split"]
 
 _MISSING = np.iinfo(np.int64).max
+_MONDAY = 3  # days from the Monday before the epoch to the epoch
 _WHOLE_ROWS = 100_000  # up to here one file is read as fast as a part of it
 
 
@@ -58,9 +59,34 @@ class Parts:
             yield Part(frame, str(sessions.min().date()), str(sessions.max().date()))
 
 
+def is_long(rows: int) -> bool:
+    """Whether so many rows are kept in parts."""
+    return rows > _WHOLE_ROWS
+
+
+def spans(sessions: pd.DatetimeIndex, last: pd.Timestamp) -> npt.NDArray[np.int64]:
+    """The span of days that a growing table keeps each session in, by its first day since the epoch, (sessions,).
+
+    A quarter that has ended is one span; of the quarter of ``last``, the newest session, so is each week (from Monday)
+    that has ended, and of its week each day: a new session adds a span, and what is older stays or becomes one.
+    """
+    days = sessions.to_numpy().astype("datetime64[D]").astype(np.int64)
+    newest = np.datetime64(last, "D").astype(np.int64)
+    quarter, week = _quarter_starts(days), (days + _MONDAY) // 7 * 7 - _MONDAY
+    in_quarter = quarter == _quarter_starts(newest)
+    in_week = in_quarter & (week == (newest + _MONDAY) // 7 * 7 - _MONDAY)
+    return np.where(in_week, days, np.where(in_quarter, np.maximum(week, quarter), quarter))
+
+
+def _quarter_starts(days: Any) -> npt.NDArray[np.int64]:
+    months = np.asarray(days).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    starts = (months // 3 * 3).astype("datetime64[M]").astype("datetime64[D]")
+    return np.asarray(starts.astype(np.int64))
+
+
 def split(frame: pd.DataFrame) -> Parts | None:
     """Cut a frame into parts; None for one that is short, or in an order that parts would lose."""
-    if len(frame) <= _WHOLE_ROWS or not {"symbol", "session"} <= set(frame.columns):
+    if not is_long(len(frame)) or not {"symbol", "session"} <= set(frame.columns):
         return None
     sessions = frame["session"]
     if not pd.api.types.is_datetime64_dtype(sessions) or sessions.isna().any():
@@ -146,7 +172,8 @@ def read_files(
     SchemaError
         The selection names a column that the frame lacks.
     """
-    stored = pq.read_schema(paths[0]).names
+    with pq.ParquetFile(paths[0]) as first:
+        stored = first.schema_arrow.names
     chosen = selection.get("columns")
     missing = sorted({*(chosen or ()), *bounds.columns} - set(stored))
     if missing:

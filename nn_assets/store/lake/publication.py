@@ -31,12 +31,23 @@ from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.parts import Selection
 from nn_assets.store.values import as_moment, as_session, canonical_json
 
-__all__ = ["Publication", "PublicationStore"]
+__all__ = ["Listed", "Publication", "PublicationStore"]
 
 _FOLDER = "publication"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
 _HASH = "sha256"  # of everything else that a record says
 _RECORD = re.compile(r"[0-9]{8}-[0-9a-f]{16}\.json")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A frame whose parts are stored already, as :func:`~nn_assets.store.lake.blobs.store_list` takes them."""
+
+    parts: tuple[dict[str, str], ...]
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
 
 
 @dataclass(frozen=True)
@@ -143,8 +154,8 @@ class PublicationStore:
     def publish(
         self,
         strategy: str,
-        bars: DailyBars | IntradayBars,
-        quarantine: Quarantine,
+        bars: DailyBars | IntradayBars | Listed,
+        quarantine: Quarantine | Listed,
         *,
         first: Session,
         last: Session,
@@ -158,9 +169,9 @@ class PublicationStore:
 
         Parameters
         ----------
-        bars, quarantine : DataFrame
-            What remains after cleaning, and what was taken out. A ``session`` column of ``bars`` must
-            lie within ``first`` and ``last``.
+        bars, quarantine : DataFrame or Listed
+            What remains after cleaning, and what was taken out. The sessions of ``bars`` must lie within ``first``
+            and ``last``. Of one listed, parts that the publication before has are neither read nor hashed again.
         first, last : session
             The sessions covered, both included.
         content_hash : str
@@ -188,7 +199,9 @@ class PublicationStore:
                 last_session=high,
                 content_hash=content_hash,
                 bars_address=self._write(strategy, _BARS, bars, None if before is None else before.bars_address),
-                quarantine_address=self._write(strategy, _QUARANTINE, quarantine),
+                quarantine_address=self._write(
+                    strategy, _QUARANTINE, quarantine, None if before is None else before.quarantine_address
+                ),
                 rows=len(bars),
                 quarantined=len(quarantine),
                 published_at=pd.Timestamp(as_moment(published_at)).as_unit("ns"),
@@ -291,9 +304,14 @@ class PublicationStore:
         """Return the rows that cleaning took out before a publication."""
         return self.lake.read_table(publication.strategy, _QUARANTINE, publication.quarantine_address)
 
-    def _write(self, strategy: str, table: str, frame: pd.DataFrame, before: str | None = None) -> str:
+    def _write(self, strategy: str, table: str, content: pd.DataFrame | Listed, before: str | None) -> str:
         """Write content, read back what an earlier publication does not share, and demand every value as it was."""
-        address = self.lake.store(strategy, table, frame)
+        if isinstance(content, Listed):
+            address = self.lake.store_list(strategy, table, content.parts, content.rows)
+        else:
+            address = self.lake.store(strategy, table, content)
+        if address == before:
+            return address
         checked = set() if before is None else set(self.lake.parts(strategy, table, before))
         for part in self.lake.parts(strategy, table, address):
             if part not in checked and frame_hash(self.lake.read_table(strategy, table, part)) != part:
@@ -374,7 +392,7 @@ def _says_the_same(before: Publication, staged: Publication) -> bool:
     return before.publication_id == renumbered.publication_id
 
 
-def _demand_within(strategy: str, bars: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> None:
+def _demand_within(strategy: str, bars: pd.DataFrame | Listed, first: pd.Timestamp, last: pd.Timestamp) -> None:
     if first > last:
         raise PublicationError(
             expected="a first session before the last",
@@ -382,7 +400,13 @@ def _demand_within(strategy: str, bars: pd.DataFrame, first: pd.Timestamp, last:
             remedy="state the sessions that the bars cover",
             strategy=strategy,
         )
-    outside = bars.loc[(bars["session"] < first) | (bars["session"] > last), "session"]
+    days = (
+        pd.Series([part[end] for part in bars.parts for end in ("first", "last")])
+        if isinstance(bars, Listed)
+        else bars["session"]
+    )
+    days = pd.to_datetime(days)
+    outside = days[(days < first) | (days > last)]
     if len(outside):
         raise PublicationError(
             expected=f"bars from {first.date()} to {last.date()}",

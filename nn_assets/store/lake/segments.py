@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.errors import PublicationError
-from nn_assets.store.lake.blobs import file_addresses, forget_frame, gone, load_frame, store_frame
+from nn_assets.store.lake.blobs import Pointer, file_addresses, forget_frame, gone, load_frame, store_frame
 from nn_assets.store.lake.files import listed, read_record, write_record
 from nn_assets.store.lake.parts import Bounds, Selection
 from nn_assets.store.values import canonical_json
@@ -70,6 +70,14 @@ class Segment:
     def additions(self) -> int:
         """How many additions it stands for."""
         return self.last - self.first + 1
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds, by what its pointer says."""
+        pointer = Pointer.read(self.path)
+        if pointer is None:
+            raise gone(self.path, "the pointer to an addition")
+        return pointer.rows
 
     def meets(self, bounds: Bounds) -> bool:
         """Whether it may hold a session asked for."""

@@ -1,0 +1,140 @@
+"""What a history of clean bars comes to, symbol by symbol, carried on part by part.
+
+Whoever adds a session needs of all before it only this: when a symbol began and was last seen, how many of its bars
+were due and never came, and the stretch in which its opens repeat the close before most densely.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.market.facts.rows import BoolArray
+from nn_assets.market.quality.notices import Notice, repeated_open
+
+__all__ = ["carried_on", "nothing_yet", "repeated_opens"]
+
+_SESSIONS = ("begins", "due_from", "last_kept", "low_first", "stretch_first", "stretch_last")
+_COUNTS = ("due", "absent", "rows", "repeats", "low_at", "low_repeats", "stretch", "stretch_repeats")
+_NUMBERS = ("close", "excess", "lowest", "most")
+
+
+def nothing_yet() -> pd.DataFrame:
+    """What no bars come to: a frame of no symbols, of the columns that :func:`carried_on` gives."""
+    return _of(pd.Index([], dtype=object, name="symbol"))
+
+
+def _of(symbols: pd.Index) -> pd.DataFrame:
+    columns: dict[str, object] = {name: np.full(len(symbols), "NaT", "datetime64[ns]") for name in _SESSIONS}
+    columns |= {name: np.zeros(len(symbols), dtype=np.int64) for name in _COUNTS}
+    columns |= {name: np.zeros(len(symbols)) for name in _NUMBERS}
+    return pd.DataFrame(columns, index=symbols).assign(close=np.nan)
+
+
+def carried_on(
+    before: pd.DataFrame,
+    kept: pd.DataFrame,
+    taken_out: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    asked: BoolArray,
+    symbols: pd.Index,
+    share: float,
+) -> pd.DataFrame:
+    """Carry on what bars come to by those of later sessions.
+
+    Parameters
+    ----------
+    before : DataFrame
+        What :func:`carried_on` gave of the sessions before, or :func:`nothing_yet`.
+    kept, taken_out : DataFrame
+        Clean bars and quarantine of these sessions, each ordered by symbol and session.
+    sessions : DatetimeIndex, shape (sessions,)
+        Those of the calendar among them, in order.
+    asked : bool array, shape (sessions, symbols)
+        Days on which a bar of each symbol is asked for.
+    symbols : Index of str objects
+        Those of ``before`` and of the bars, in order.
+    share : float
+        ``cleaning.repeated_open_share``.
+
+    Returns
+    -------
+    DataFrame, index symbol
+        ``begins`` and ``due_from``, the first session delivered, of all and of the calendar's; ``last_kept``; ``due``
+        and ``absent``, bars due and those of them that never came; ``rows`` kept, and, of the interval in which opens
+        repeat the close before by most over ``share``, what the next row needs (Bentley 1984; see
+        :func:`~nn_assets.market.quality.notices.repeated_open_notices`, to the bit).
+    """
+    found = before.copy() if symbols is before.index else _of(symbols)
+    if symbols is not before.index:
+        known = symbols.get_indexer(before.index)
+        for name in found.columns:
+            column = found[name].to_numpy().copy()
+            column[known] = before[name].to_numpy()
+            found[name] = column
+    codes = [symbols.get_indexer(each["symbol"].to_numpy(dtype=object)) for each in (kept, taken_out)]
+    code = np.concatenate(codes)
+    days = np.concatenate([each["session"].to_numpy(dtype="datetime64[ns]") for each in (kept, taken_out)])
+    _earliest(found, "begins", code, days)
+    place = sessions.get_indexer(pd.DatetimeIndex(days))
+    there = np.zeros((len(sessions), len(symbols)), dtype=bool)
+    there[place[place >= 0], code[place >= 0]] = True
+    begun = found["due_from"].notna().to_numpy()
+    due = np.logical_or.accumulate(np.vstack([begun, there]), axis=0)[1:] & asked
+    _earliest(found, "due_from", code[place >= 0], days[place >= 0])
+    found["due"] += due.sum(axis=0)
+    found["absent"] += (due & ~there).sum(axis=0)
+    _repeating(found, kept, codes[0], share)
+    return found
+
+
+def _earliest(found: pd.DataFrame, name: str, code: npt.NDArray[np.intp], days: npt.NDArray[np.datetime64]) -> None:
+    """Set the first of the days of symbols that have none yet."""
+    first = np.full(len(found), np.iinfo(np.int64).max)
+    np.minimum.at(first, code, days.astype(np.int64))
+    column = found[name].to_numpy().copy()
+    new = np.isnat(column) & (first < np.iinfo(np.int64).max)
+    column[new] = first[new].astype("datetime64[ns]")
+    found[name] = column
+
+
+def _repeating(found: pd.DataFrame, kept: pd.DataFrame, code: npt.NDArray[np.intp], share: float) -> None:
+    """Carry the interval of largest excess on, the first rows of all symbols together, then the second ones."""
+    of = {name: found[name].to_numpy().copy() for name in found.columns}
+    rank = np.arange(len(kept)) - np.searchsorted(code, code, side="left")
+    order = np.argsort(rank, kind="stable")
+    opens, closes = (kept[name].to_numpy(dtype=np.float64) for name in ("open", "close"))
+    days = kept["session"].to_numpy(dtype="datetime64[ns]")
+    for row in np.split(order, np.flatnonzero(np.diff(rank[order])) + 1):
+        at = code[row]
+        follows = of["low_at"][at] == of["rows"][at]
+        of["low_first"][at[follows]] = days[row[follows]]
+        repeats = opens[row] == of["close"][at]
+        of["excess"][at] += np.where(repeats, 1.0 - share, -share)
+        of["rows"][at] += 1
+        of["repeats"][at] += repeats
+        low = at[of["excess"][at] < of["lowest"][at]]
+        of["lowest"][low], of["low_at"][low], of["low_repeats"][low] = (
+            of[name][low] for name in ("excess", "rows", "repeats")
+        )
+        over = of["excess"][at] - of["lowest"][at]
+        better = over > of["most"][at]
+        best = at[better]
+        of["most"][best], of["stretch"][best] = over[better], of["rows"][best] - of["low_at"][best]
+        of["stretch_first"][best], of["stretch_last"][best] = of["low_first"][best], days[row[better]]
+        of["stretch_repeats"][best] = of["repeats"][best] - of["low_repeats"][best]
+        of["close"][at], of["last_kept"][at] = closes[row], days[row]
+    for name, column in of.items():
+        found[name] = column
+
+
+def repeated_opens(found: pd.DataFrame, fewest: int) -> tuple[Notice, ...]:
+    """The notices of stretches of at least ``fewest`` sessions, by symbol."""
+    long = found[(found["stretch"] >= fewest) & (found["stretch"] > 0)]
+    return tuple(
+        repeated_open(
+            str(row.Index), row.stretch_first, row.stretch_last, row.stretch_repeats / row.stretch, row.stretch
+        )
+        for row in long.itertuples()
+    )

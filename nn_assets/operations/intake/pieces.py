@@ -1,0 +1,462 @@
+"""What was published of a long history, in pieces, and what is carried on from one publication to the next.
+
+A piece is a quarter that has ended, a week of the last quarter, or a day of the last week. Each is written and hashed
+once; a new session adds one. What is known of the pieces is enough to publish them again beside new ones, and, with the
+rows that the rules look back on, to judge what comes (``operations/intake/grown.py``). Nothing here is a fact: where it
+is gone, damaged or of other code or settings, all bars are judged again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.contracts import BARS, QUARANTINE, empty
+from nn_assets.market.calendar.sessions import never_closes
+from nn_assets.market.facts.bars import content_hash
+from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.displaced import DISPLACED_BAR
+from nn_assets.market.quality.gate import days_asked
+from nn_assets.market.quality.notices import COPIED_SESSION, Notice
+from nn_assets.market.quality.running import carried_on, nothing_yet, repeated_opens
+from nn_assets.operations.asof.stored import UNIVERSE
+from nn_assets.operations.fingerprint import libraries
+from nn_assets.operations.history import History
+from nn_assets.operations.intake.actions import delisted
+from nn_assets.store.lake.blobs import gone
+from nn_assets.store.lake.carried import (
+    open_array,
+    read_arrays,
+    read_carried,
+    store_array,
+    store_arrays,
+    switch_carried,
+)
+from nn_assets.store.lake.parts import spans
+from nn_assets.store.lake.publication import Listed
+from nn_assets.store.values import canonical_json
+from nn_assets.versions import version_of
+
+__all__ = ["Carried", "Grown", "Piece", "carried_from", "made_by", "running_of", "said_before"]
+
+_TABLE = "validated_bars_carried"
+_BARS, _QUARANTINE = "validated_bars", "quarantine"
+_MADE_BY = (
+    "nn_assets.market.quality.cleaning:clean",
+    "nn_assets.market.quality.running:carried_on",
+    "nn_assets.market.quality.running:repeated_opens",
+    "nn_assets.market.facts.bars:as_of",
+    "nn_assets.market.facts.bars:content_hash",
+    "nn_assets.store.lake.parts:spans",
+)
+_REPEATED_OPEN = "repeated_open"
+_ORDER = (
+    ("unexplained_jump", "possible_split"),
+    ("unexplained_factor",),
+    (DISPLACED_BAR,),
+    (_REPEATED_OPEN,),
+    (COPIED_SESSION,),
+    ("possible_copy",),
+)
+"""Rules of notices in the order in which cleaning gives them."""
+
+Values = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Sessions that were audited, and what was found of them."""
+
+    span: int  # its first day, days since the epoch
+    first: str = ""  # first and last session that has a row, ISO days
+    last: str = ""
+    bars: str = ""  # address; empty where there are none
+    kept: int = 0
+    content: str = ""  # hash of what the bars say
+    quarantine: str = ""  # address; empty where there are none
+    taken_out: tuple[tuple[str, int], ...] = ()  # rows by rule
+    equal_rows: int = 0
+    running: str = ""  # what all bars up to its end come to
+
+    @property
+    def starts(self) -> pd.Timestamp:
+        """Its first day."""
+        return pd.Timestamp(np.datetime64(self.span, "D")).as_unit("ns")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What is carried on: the pieces in order, what they follow from, and where what their bars say is looked up.
+
+    Attributes
+    ----------
+    until : str
+        The last session covered.
+    seen_until : str
+        The UTC moment up to which what became known counts; every version stored then was known by it.
+    raw_rows, action_rows : int
+        How many versions of bars and actions were stored then.
+    said : tuple of (int, str, str)
+        Sorted hashes of what bars say, in a file for the years of a decade that have ended, and for each piece of the
+        last year: first day, last session, name.
+    """
+
+    made_by: str
+    until: str
+    seen_until: str
+    raw_rows: int
+    action_rows: int
+    pieces: tuple[Piece, ...]
+    said: tuple[tuple[int, str, str], ...]
+    notices: tuple[Notice, ...]
+
+    @classmethod
+    def read(cls, history: History) -> Self | None:
+        """What was carried on last; None where nothing was, or by other code or settings."""
+        record = read_carried(history.stores.lake.folder(history.strategy.name, _TABLE))
+        if record is None or record.get("made_by") != made_by(history):
+            return None
+        try:
+            pieces = tuple(
+                Piece(**{**each, "taken_out": tuple(map(tuple, each["taken_out"]))}) for each in record.pop("pieces")
+            )
+            said = tuple((int(day), str(last), str(name)) for day, last, name in record.pop("said"))
+            return cls(pieces=pieces, said=said, notices=tuple(map(_notice, record.pop("notices"))), **record)
+        except (TypeError, KeyError, ValueError):
+            return None
+
+    def write(self, history: History) -> None:
+        """Switch to it."""
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        told |= {
+            "pieces": [asdict(each) for each in self.pieces],
+            "said": [list(each) for each in self.said],
+            "notices": [_told(each) for each in self.notices],
+        }
+        arrays = {each.running for each in self.pieces} | {name for _, _, name in self.said}
+        switch_carried(history.stores.lake.folder(history.strategy.name, _TABLE), told, arrays)
+
+    def before(self, piece: int) -> Carried | None:
+        """What was carried on before a piece, counted from 0; None where that cannot be told any more."""
+        kept, left = self.pieces[:piece], self.pieces[piece:]
+        if not left:
+            return self
+        start = left[0]
+        across = any(day < start.span and pd.Timestamp(last) >= start.starts for day, last, _ in self.said)
+        if not kept or across or any(rule == "copied_bar" for each in left for rule, _ in each.taken_out):
+            return None
+        return replace(
+            self,
+            pieces=kept,
+            said=tuple(each for each in self.said if each[0] < start.span),
+            notices=tuple(each for each in self.notices if each.last_session < start.starts),
+        )
+
+
+def _told(notice: Notice) -> list[Any]:
+    value = None if np.isnan(notice.value) else float(notice.value)
+    first, last = (str(day.date()) for day in (notice.first_session, notice.last_session))
+    return [notice.rule, notice.symbol, first, last, value, notice.message]
+
+
+def _notice(told: Sequence[Any]) -> Notice:
+    rule, symbol, first, last, value, message = told
+    starts, ends = (pd.Timestamp(day).as_unit("ns") for day in (first, last))
+    return Notice(rule, symbol, starts, ends, np.nan if value is None else float(value), message)
+
+
+def made_by(history: History) -> str:
+    """Code and settings that pieces follow from, and facts of which any change tells on all of them."""
+    strategy, lake = history.strategy, history.stores.lake
+    universe = None if strategy.universe is None else strategy.universe.model_dump(mode="json")
+    told = [
+        version_of(*_MADE_BY),
+        strategy.cleaning.model_dump(mode="json"),
+        [strategy.market.calendar, str(strategy.market.history_starts), universe],
+        [] if universe is None else list(lake.segments(strategy.name, UNIVERSE)),
+        sorted(history.stores.ledger.mended().read_as.items()),
+        libraries("pandas"),
+    ]
+    return hashlib.sha256(canonical_json(told).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """Pieces published before, and what cleaning gave of the sessions since; with what both come to.
+
+    ``running`` has what all bars come to up to the end of each new span.
+    """
+
+    history: History
+    base: Carried
+    fresh: Cleaned
+    running: dict[int, pd.DataFrame]
+    notices: tuple[Notice, ...]
+
+    @property
+    def newest(self) -> pd.DataFrame:
+        """What all bars come to."""
+        if self.running:
+            return next(reversed(self.running.values()))
+        found = running_of(self.history, self.base)
+        assert found is not None, "it was read before"
+        return found
+
+    @property
+    def kept(self) -> int:
+        """Clean bars in all."""
+        return sum(each.kept for each in self.base.pieces) + len(self.fresh.bars)
+
+    @property
+    def equal_rows(self) -> int:
+        """Rows left out in all since another says the same."""
+        return sum(each.equal_rows for each in self.base.pieces) + self.fresh.equal_rows
+
+    def counts(self) -> dict[str, int]:
+        """Rows in quarantine by rule, as :meth:`Cleaned.counts` has them."""
+        found = self.fresh.counts()
+        for each in self.base.pieces:
+            for rule, count in each.taken_out:
+                found[rule] += count
+        return found
+
+    def whole(self) -> Cleaned:
+        """All of it read."""
+        lake, name = self.history.stores.lake, self.history.strategy.name
+        pieces = self.base.pieces
+        bars = [lake.read_table(name, _BARS, each.bars) for each in pieces if each.bars]
+        taken_out = [lake.read_table(name, _QUARANTINE, each.quarantine) for each in pieces if each.quarantine]
+        return Cleaned(
+            bars=_joined([*bars, self.fresh.bars], empty(BARS)),
+            quarantine=_joined([*taken_out, self.fresh.quarantine], empty(QUARANTINE)),
+            notices=self.notices,
+            equal_rows=self.equal_rows,
+        )
+
+    def store(self, until: pd.Timestamp) -> tuple[Carried, Listed, Listed | pd.DataFrame, str]:
+        """Store what is new, and join pieces whose days have become one span.
+
+        Returns
+        -------
+        Carried, Listed, Listed or DataFrame, str
+            What is to be carried on once it is published, the bars, the quarantine (empty: a frame), and the hash of
+            what the bars say.
+        """
+        pieces = [*self.base.pieces, *self._fresh_pieces(until)]
+        days = spans(pd.DatetimeIndex([each.starts for each in pieces]), until)
+        grouped = groupby(zip(days.tolist(), pieces, strict=True), key=lambda each: each[0])
+        joined = tuple(_one(self.history, span, [piece for _, piece in group]) for span, group in grouped)
+        carried = replace(
+            self.base, until=str(until.date()), pieces=joined, said=self._said(until), notices=self.notices
+        )
+        bars = Listed(_parts(joined, "bars"), sum(each.kept for each in joined))
+        rows = sum(count for each in joined for _, count in each.taken_out)
+        quarantine = Listed(_parts(joined, "quarantine"), rows) if rows else empty(QUARANTINE)
+        said = [[each.span, each.content] for each in joined if each.bars]
+        return carried, bars, quarantine, hashlib.sha256(canonical_json(["bars/2", said]).encode()).hexdigest()
+
+    def _fresh_pieces(self, until: pd.Timestamp) -> list[Piece]:
+        """What is new, a piece for each span that it lies in."""
+        stores, name, fresh = self.history.stores, self.history.strategy.name, self.fresh
+        folder = stores.lake.folder(name, _TABLE)
+        days = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
+        equal = spans(pd.DatetimeIndex(fresh.equal_on), until)
+        found = []
+        for span, running in self.running.items():
+            kept, out = (
+                frame[day == span].reset_index(drop=True)
+                for frame, day in zip((fresh.bars, fresh.quarantine), days, strict=True)
+            )
+            address = stores.lake.store(name, _BARS, kept) if len(kept) else ""
+            taken_out = stores.lake.store(name, _QUARANTINE, out) if len(out) else ""
+            symbols = {"symbol": running.index.to_numpy(dtype=np.str_)}
+            columns = {column: running[column].to_numpy() for column in running.columns}
+            piece = Piece(
+                span=span,
+                **_ends(pd.concat([kept["session"], out["session"]])),
+                bars=address,
+                kept=len(kept),
+                content=content_hash(kept) if len(kept) else "",
+                quarantine=taken_out,
+                taken_out=_by_rule(out),
+                equal_rows=int((equal == span).sum()),
+                running=store_arrays(folder, symbols | columns),
+            )
+            found.append(piece)
+        return found
+
+    def _said(self, until: pd.Timestamp) -> tuple[tuple[int, str, str], ...]:
+        """Where what bars say is looked up."""
+        folder, said = self.history.stores.lake.folder(self.history.strategy.name, _TABLE), self.fresh.said
+        files: dict[int, list[tuple[str, Values | str]]] = {}
+        for day, last, name in self.base.said:
+            shared = int(_file_of(np.array([day]), until)[0])
+            files.setdefault(shared, []).append((last, name))
+        if len(said):
+            days = _file_of(spans(pd.DatetimeIndex(said["session"]), until), until)
+            for start in np.unique(days).tolist():
+                some = said[days == start]
+                files.setdefault(start, []).append(
+                    (str(some["session"].max().date()), some["value"].to_numpy(dtype=np.uint64))
+                )
+        found: list[tuple[int, str, str]] = []
+        for start, parts in sorted(files.items()):
+            last, stored = max(each for each, _ in parts), parts[0][1]
+            if len(parts) > 1 or not isinstance(stored, str):
+                values = [_looked_up(folder, each) if isinstance(each, str) else each for _, each in parts]
+                stored = store_array(folder, np.sort(np.concatenate(values), kind="stable"))  # runs: merged
+            found.append((start, last, stored))
+        return tuple(found)
+
+
+def _looked_up(folder: Path, name: str) -> Values:
+    values = open_array(folder, name)
+    if values is None:
+        raise gone(folder / name, "what bars say")
+    return values
+
+
+def _file_of(days: npt.NDArray[np.int64], until: pd.Timestamp) -> npt.NDArray[np.int64]:
+    """The first day of what shares a file with the spans of each day: years that have ended, by decade; else a span."""
+    years = days.astype("datetime64[D]").astype("datetime64[Y]")
+    decades = (years.astype(np.int64) // 10 * 10).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    within = years == np.datetime64(until, "Y")
+    return np.where(within, spans(pd.DatetimeIndex(days.astype("datetime64[D]")), until), decades)
+
+
+def _ends(sessions: pd.Series) -> dict[str, str]:
+    if sessions.empty:
+        return {}
+    return {"first": str(sessions.min().date()), "last": str(sessions.max().date())}
+
+
+def _by_rule(quarantine: pd.DataFrame) -> tuple[tuple[str, int], ...]:
+    return tuple((str(rule), int(count)) for rule, count in sorted(quarantine["rule"].value_counts().items()))
+
+
+def _parts(pieces: Sequence[Piece], which: str) -> tuple[dict[str, str], ...]:
+    some = [each for each in pieces if getattr(each, which)]
+    return tuple({"address": getattr(each, which), "first": each.first, "last": each.last} for each in some)
+
+
+def _one(history: History, span: int, pieces: Sequence[Piece]) -> Piece:
+    """Pieces of one span as one; a single one as it is."""
+    if len(pieces) == 1:
+        return replace(pieces[0], span=span)
+    lake, name = history.stores.lake, history.strategy.name
+    bars = [lake.read_table(name, _BARS, each.bars) for each in pieces if each.bars]
+    taken_out = [lake.read_table(name, _QUARANTINE, each.quarantine) for each in pieces if each.quarantine]
+    kept, out = _joined(bars, empty(BARS)), _joined(taken_out, empty(QUARANTINE))
+    some = [each for each in pieces if each.first]
+    return Piece(
+        span=span,
+        first=some[0].first if some else "",
+        last=some[-1].last if some else "",
+        bars=lake.store(name, _BARS, kept) if len(kept) else "",
+        kept=len(kept),
+        content=content_hash(kept) if len(kept) else "",
+        quarantine=lake.store(name, _QUARANTINE, out) if len(out) else "",
+        taken_out=_by_rule(out),
+        equal_rows=sum(each.equal_rows for each in pieces),
+        running=pieces[-1].running,
+    )
+
+
+def _joined(frames: Sequence[pd.DataFrame], none: pd.DataFrame) -> pd.DataFrame:
+    """Frames of later and later sessions as one, ordered by symbol and session; rows of one keep their order."""
+    some = [each for each in frames if len(each)]
+    if not some:
+        return none
+    whole = pd.concat(some, ignore_index=True)
+    if len(some) == 1:
+        return whole
+    codes = pd.factorize(whole["symbol"], sort=True)[0]
+    return whole.take(np.argsort(codes, kind="stable")).reset_index(drop=True)
+
+
+def carried_from(
+    history: History, base: Carried, fresh: Cleaned, cut: pd.Timestamp, until: pd.Timestamp
+) -> Grown | None:
+    """Carry on what was published before a day by what cleaning gave from there on.
+
+    Parameters
+    ----------
+    base : Carried
+        Of the sessions before ``cut``; its other fields are those of now.
+    until : Timestamp
+        The last session.
+
+    Returns
+    -------
+    Grown or None
+        None where what the bars before come to is lost.
+    """
+    running = running_of(history, base)
+    if running is None:
+        return None
+    axis = history.axis[history.axis >= cut]
+    sessions = pd.DatetimeIndex(np.unique(np.concatenate([axis, fresh.bars["session"], fresh.quarantine["session"]])))
+    days, of_axis = spans(sessions, until), spans(axis, until)
+    span_of = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
+    gone, followed = (
+        delisted(history),
+        running["last_kept"].reindex(fresh.bars["symbol"].unique().astype(object)).dropna(),
+    )
+    found: dict[int, pd.DataFrame] = {}
+    for span in np.unique(days).tolist():
+        kept, out = (frame[day == span] for frame, day in zip((fresh.bars, fresh.quarantine), span_of, strict=True))
+        symbols = running.index
+        delivered = {each for frame in (kept, out) for each in frame["symbol"].unique().astype(object)}
+        if new := delivered.difference(symbols):
+            symbols = pd.Index(sorted([*symbols, *new]), dtype=object, name="symbol")
+        some = axis[of_axis == span]
+        names = tuple(symbols)
+        asked = days_asked(some, names, history.members(some, names), gone)
+        share = history.strategy.cleaning.repeated_open_share
+        running = found[span] = carried_on(running, kept, out, some, asked, symbols, share)
+    again = {(DISPLACED_BAR, day) for day in followed.unique()}
+    notices = [each for each in base.notices if (each.rule, each.last_session) not in again]
+    notices = [each for each in (*notices, *fresh.notices) if each.rule != _REPEATED_OPEN]
+    if not never_closes(history.strategy.market.calendar):
+        notices += repeated_opens(running, history.strategy.cleaning.repeated_open_window_sessions)
+    return Grown(history, base, fresh, found, tuple(sorted(notices, key=_place)))
+
+
+def _place(notice: Notice) -> tuple[int, str, pd.Timestamp]:
+    """What notices are ordered by, as cleaning gives them."""
+    group = next(number for number, rules in enumerate(_ORDER) if notice.rule in rules)
+    return group, "" if notice.rule == COPIED_SESSION else notice.symbol, notice.last_session
+
+
+def running_of(history: History, base: Carried) -> pd.DataFrame | None:
+    """What the bars of all pieces come to; None where it is lost."""
+    if not base.pieces:
+        return nothing_yet()
+    folder = history.stores.lake.folder(history.strategy.name, _TABLE)
+    arrays = read_arrays(folder, base.pieces[-1].running)
+    if arrays is None:
+        return None
+    symbols = pd.Index(arrays.pop("symbol").astype(object), name="symbol", dtype=object)
+    return pd.DataFrame(arrays, index=symbols)
+
+
+def said_before(history: History, base: Carried, values: Values) -> bool | None:
+    """Whether any earlier bar says what one of these says; None where it cannot be told any more."""
+    folder = history.stores.lake.folder(history.strategy.name, _TABLE)
+    asked = np.sort(values)
+    for _, _, name in base.said:
+        said = open_array(folder, name)
+        if said is None:
+            return None
+        place = np.minimum(np.searchsorted(said, asked), len(said) - 1)
+        if (said[place] == asked).any():
+            return True
+    return False

@@ -1,0 +1,94 @@
+"""What a growing table carries on from one publication to the next: a record, and arrays beside it.
+
+All of it follows from what is published, and can be made again; whoever reads it and finds it gone or damaged does so.
+
+    <folder>/current.json             the record, with a hash of all that it says
+    <folder>/<sha256>.npz, .npy       arrays, by the hash of the file
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.errors import PublicationError
+from nn_assets.store.lake.files import listed, locked, read_record, write_bytes, write_record
+from nn_assets.store.values import canonical_json
+
+__all__ = ["open_array", "read_arrays", "read_carried", "store_array", "store_arrays", "switch_carried"]
+
+AnyArray = npt.NDArray[Any]
+
+_HASH = "sha256"
+
+
+def read_carried(folder: Path) -> dict[str, Any] | None:
+    """The record; None where there is none, or not the one that was written."""
+    try:
+        record = read_record(folder / "current.json")
+    except PublicationError:
+        return None
+    if record is None:
+        return None
+    told = {name: value for name, value in record.items() if name != _HASH}
+    return told if record.get(_HASH) == _hash_of(told) else None
+
+
+def switch_carried(folder: Path, record: Mapping[str, Any], arrays: Collection[str]) -> None:
+    """Switch to a record, and then remove the arrays that it does not name."""
+    with locked(folder):
+        write_record(folder / "current.json", {**record, _HASH: _hash_of(dict(record))})
+        for path in listed(folder):
+            if path.suffix in (".npz", ".npy") and path.name not in arrays:
+                path.unlink(missing_ok=True)
+
+
+def _hash_of(record: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(record).encode()).hexdigest()
+
+
+def store_arrays(folder: Path, arrays: Mapping[str, AnyArray]) -> str:
+    """Store named arrays in one file; its name."""
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    return _stored(folder, stream.getvalue(), ".npz")
+
+
+def store_array(folder: Path, array: AnyArray) -> str:
+    """Store an array in a file of its own; its name."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return _stored(folder, stream.getvalue(), ".npy")
+
+
+def _stored(folder: Path, content: bytes, suffix: str) -> str:
+    path = folder / (hashlib.sha256(content).hexdigest() + suffix)
+    if not path.exists() or path.stat().st_size != len(content):
+        write_bytes(path, content)
+    return path.name
+
+
+def read_arrays(folder: Path, name: str) -> dict[str, AnyArray] | None:
+    """The arrays of a file; None where it is gone, or not as it was written."""
+    try:
+        content = (folder / name).read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest() != name.partition(".")[0]:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def open_array(folder: Path, name: str) -> AnyArray | None:
+    """An array mapped into memory, of which only what is looked up is read; None where it is gone or cut short."""
+    try:
+        return np.load(folder / name, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None

@@ -1,0 +1,302 @@
+"""A day costs a day: bars that grew are judged by what came, and nothing of what is published shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.history import History, open_history
+from nn_assets.operations.intake import grown
+from nn_assets.operations.intake.audited_whole import differing_from_whole
+from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.intake.grown import begun
+from nn_assets.operations.intake.pieces import Carried
+from nn_assets.settings import Strategy
+from nn_assets.store.lake import blobs, parts
+from nn_assets.store.lake.carried import read_carried, switch_carried
+
+FIRST, HISTORY = "2017-03-01", 150
+AXIS = sessions_between("XNYS", FIRST, "2019-12-31")
+SYMBOLS = tuple(f"S{number}" for number in range(9))
+PRICES = ["open", "high", "low", "close"]
+
+
+@pytest.fixture(autouse=True)
+def few_rows_are_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(parts, "_WHOLE_ROWS", 100)
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+
+
+def market(seed: int, sessions: int, faults: float) -> pd.DataFrame:
+    """Bars of all symbols, session by session, some of them faulty in one of many ways."""
+    random = np.random.default_rng(seed)
+    shape = (sessions, len(SYMBOLS))
+    close = 50.0 * np.exp(np.cumsum(random.normal(0.0, 0.02, shape), axis=0))
+    open_ = close * np.exp(random.normal(0.0, 0.01, shape))
+    frame = pd.DataFrame(
+        {
+            "symbol": np.tile(SYMBOLS, sessions),
+            "date": np.repeat(AXIS[:sessions], len(SYMBOLS)),
+            "open": open_.ravel().round(2),
+            "high": (np.maximum(open_, close) * 1.01).ravel().round(3),
+            "low": (np.minimum(open_, close) * 0.99).ravel().round(3),
+            "close": close.ravel().round(2),
+            "volume": random.integers(100_000, 1_000_000, close.size).astype(float),
+        }
+    )
+    # One is listed late, one halts for long, one leaves, one repeats its close as its next open.
+    place = frame["date"].map({day: number for number, day in enumerate(AXIS[:sessions])})
+    away = ((frame["symbol"] == "S1") & (place < HISTORY - 20)) | ((frame["symbol"] == "S2") & place.between(20, 155))
+    away |= (frame["symbol"] == "S3") & (place > HISTORY + 10)
+    again = (frame["symbol"] == "S4").to_numpy()
+    frame.loc[again, "open"] = frame.loc[again, "close"].shift().fillna(50.0)
+    frame.loc[again, "high"] = frame.loc[again, ["open", "high"]].max(axis=1)
+    frame.loc[again, "low"] = frame.loc[again, ["open", "low"]].min(axis=1)
+    stale = (frame["symbol"] == "S5") & (place % 40 > 28)
+    frame.loc[stale, PRICES], frame.loc[stale, "volume"] = 60.0, 10.0
+    for at in np.flatnonzero(random.random(len(frame)) < faults):
+        _spoil(frame, int(at), int(random.integers(7)))
+    return frame[~away.to_numpy()].reset_index(drop=True)
+
+
+def _spoil(frame: pd.DataFrame, at: int, how: int) -> None:
+    row = frame.loc[at]
+    if how == 0:
+        frame.loc[at, PRICES] = row[PRICES].to_numpy(dtype=float) * 100.0
+    elif how == 1:
+        frame.loc[at, "low"] = row["low"] * 0.5
+    elif how == 2:
+        frame.loc[at, "close"] = np.nan
+    elif how == 3:
+        frame.loc[at, PRICES] = row[PRICES].to_numpy(dtype=float) * 1.6
+    elif how == 4:
+        frame.loc[at, "high"] = row["low"] * 0.9
+    elif how == 5:
+        frame.loc[at, "volume"] = 0.0
+    else:
+        frame.loc[at, PRICES] = row[PRICES].to_numpy(dtype=float) * 70.0
+
+
+class Home:
+    """A home that takes in a file a day."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.folder, self.settings = folder, settings
+        (folder / "data").mkdir()
+
+    def strategy(self, last: int) -> Strategy:
+        source: dict[str, object] = {"kind": "files", "path": str(self.folder / "data")}
+        if (self.folder / "actions.csv").exists():
+            source["actions_path"] = str(self.folder / "actions.csv")
+        market = {"calendar": "XNYS", "history_starts": FIRST, "history_ends": str(AXIS[last].date())}
+        lenient = {
+            "max_quarantined_fraction": 0.9,
+            "max_missing_symbols_fraction": 0.9,
+            "max_missing_sessions_fraction": 0.9,
+            "max_repeated_bars_fraction": 1.0,
+        }
+        cleaning = {"repeated_open_window_sessions": 30}
+        told = {"name": "grown", "source": source, "market": market, "gate": lenient, "cleaning": cleaning}
+        told |= self.settings
+        return Strategy.model_validate(told)
+
+    def write(self, name: str, bars: pd.DataFrame) -> None:
+        bars.to_csv(self.folder / "data" / f"{name}.csv", index=False)
+
+    def at(self, last: int, work: Callable[[History], object]) -> object:
+        with open_history(self.strategy(last)) as history:
+            return work(history)
+
+    def take_in(self, last: int) -> None:
+        self.at(last, lambda history: ingest_bars(history, self.folder))
+
+
+def whole_and_grown(history: History) -> tuple[Audited, Audited]:
+    whole, day = audit_bars(history, whole=True), audit_bars(history)
+    for name in ("bars", "quarantine"):
+        pd.testing.assert_frame_equal(
+            getattr(whole.cleaned, name), getattr(day.cleaned, name), check_exact=True, obj=name
+        )
+    order = [each.line for each in whole.cleaned.notices]
+    assert [each.line for each in day.cleaned.notices] == order
+    assert whole.counts == day.counts == whole.cleaned.counts()
+    assert whole.report == day.report
+    return whole, day
+
+
+def publish(history: History) -> bool:
+    """Publish what grew as the whole pass would have it; whether it was judged by what came alone."""
+    whole, day = whole_and_grown(history)
+    of_whole = begun(history, whole.cleaned, pd.Timestamp.now(tz="UTC"))
+    assert of_whole is not None
+    assert day.grown is not None
+    carried, listed, *_ = of_whole.store(history.axis[-1])
+    publication = publish_bars(history, day, "run")
+    stored = Carried.read(history)
+    assert stored is not None
+    assert (stored.pieces, stored.said, stored.notices) == (carried.pieces, carried.said, carried.notices)
+    assert publication.rows == len(listed) == len(whole.cleaned.bars)
+    pd.testing.assert_frame_equal(history.stores.publications.bars(publication), whole.cleaned.bars, check_exact=True)
+    pd.testing.assert_frame_equal(
+        history.stores.publications.quarantine(publication), whole.cleaned.quarantine, check_exact=True
+    )
+    return day.judged is None
+
+
+def lived(tmp_path: Path, seed: int, days: int, faults: float = 0.01, **settings: object) -> list[bool]:
+    bars = market(seed, HISTORY + days, faults)
+    home = Home(tmp_path, **settings)
+    by_day = dict(iter(bars.groupby("date")))
+    home.write("history", pd.concat([by_day[day] for day in AXIS[:HISTORY]]))
+    home.take_in(HISTORY - 1)
+    found = [home.at(HISTORY - 1, publish)]
+    for last in range(HISTORY, HISTORY + days):
+        home.write(str(AXIS[last].date()), by_day[AXIS[last]])
+        home.take_in(last)
+        found.append(home.at(last, publish))
+    return [bool(each) for each in found]
+
+
+def test_day_by_day_the_result_is_that_of_the_whole_pass_to_the_bit(tmp_path: Path) -> None:
+    alone = lived(tmp_path, seed=1, days=12)
+    assert not alone[0]
+    assert all(alone[1:])
+
+
+def test_publishing_a_session_reads_and_writes_what_it_needs_however_long_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Growth, counted where the machine's load does not tell: rows judged, bytes hashed, files written."""
+    cost = {}
+    for sessions in (130, 390):
+        folder = tmp_path / str(sessions)
+        folder.mkdir()
+        monkeypatch.setenv("NN_ASSETS_HOME", str(folder))
+        home, bars = Home(folder), market(5, sessions + 2, 0.0)
+        by_day = dict(iter(bars.groupby("date")))
+        home.write("history", pd.concat([by_day[day] for day in AXIS[:sessions]]))
+        home.take_in(sessions - 1)
+        home.at(sessions - 1, lambda history: publish_bars(history, audit_bars(history), "run"))
+        for last in (sessions, sessions + 1):
+            home.write(str(AXIS[last].date()), by_day[AXIS[last]])
+            home.take_in(last)
+            with monkeypatch.context() as patch:
+                counted = _counting(patch)
+                home.at(last, lambda history: publish_bars(history, audit_bars(history), "run"))
+        cost[sessions] = counted
+    assert cost[130]["rows judged"] > 0
+    for what, few in cost[130].items():
+        assert cost[390][what] <= 1.2 * few, (what, cost)
+
+
+def _counting(patch: pytest.MonkeyPatch) -> dict[str, int]:
+    counted = {"rows judged": 0, "bytes hashed": 0, "rows hashed": 0}
+    clean, sha256, frame_hash = grown.clean, blobs.file_sha256, blobs.frame_hash
+
+    def counting_clean(bars: pd.DataFrame, *words: Any, past: Any, **named: Any) -> Any:
+        counted["rows judged"] += len(bars)
+        assert len(past.rows) <= len(SYMBOLS) * 90  # the window, what was missed in it and a few more
+        return clean(bars, *words, past=past, **named)
+
+    def counting_sha256(path: Path) -> str:
+        counted["bytes hashed"] += path.stat().st_size
+        return sha256(path)
+
+    def counting_frame_hash(frame: pd.DataFrame) -> str:
+        counted["rows hashed"] += len(frame)
+        return frame_hash(frame)
+
+    patch.setattr(grown, "clean", counting_clean)
+    patch.setattr(blobs, "file_sha256", counting_sha256)
+    patch.setattr(blobs, "frame_hash", counting_frame_hash)
+    return counted
+
+
+def test_the_whole_pass_on_demand_says_what_differs(tmp_path: Path) -> None:
+    assert lived(tmp_path, seed=1, days=2)[-1]
+    home = Home.__new__(Home)
+    home.folder, home.settings = tmp_path, {}
+    assert home.at(HISTORY + 1, differing_from_whole) == []
+    folder = tmp_path / "lake" / "grown" / "validated_bars_carried"
+    record = read_carried(folder)
+    assert record is not None
+    spoiled = [[rule, symbol, *days, value, "other words"] for rule, symbol, *days, value, _ in record["notices"]]
+    arrays = [path.name for path in folder.glob("*.np?")]
+    switch_carried(folder, {**record, "notices": spoiled}, arrays)
+    home.write("again", pd.read_csv(tmp_path / "data" / f"{AXIS[HISTORY + 1].date()}.csv").assign(volume=5e5))
+    home.take_in(HISTORY + 1)
+    home.at(HISTORY + 1, lambda history: publish_bars(history, audit_bars(history), "run"))
+    said = home.at(HISTORY + 1, differing_from_whole)
+    assert isinstance(said, list)
+    assert [line.partition(":")[0] for line in said] == ["notices"]
+
+
+def test_restatements_late_bars_and_late_splits_are_judged_as_the_whole_pass_does(tmp_path: Path) -> None:
+    """Versions and actions that touch older sessions, one after the other, of which each is judged both ways."""
+    days = 24
+    bars = market(2, HISTORY + days, 0.01)
+    home = Home(tmp_path)
+    (tmp_path / "actions.csv").write_text("symbol,ex_session,kind,value\n")
+    by_day = dict(iter(bars.groupby("date")))
+    late = bars[(bars["symbol"] == "S6") & (bars["date"] == AXIS[HISTORY - 3])]
+    history = pd.concat([by_day[day] for day in AXIS[:HISTORY]]).drop(index=late.index)
+    home.write("history", history)
+    home.take_in(HISTORY - 1)
+    home.at(HISTORY - 1, publish)
+    alone = []
+    for last in range(HISTORY, HISTORY + days):
+        number = last - HISTORY
+        fresh = by_day[AXIS[last]]
+        if number == 3:
+            home.write("late", late)
+        if number in (5, 9):  # restated, a few sessions and a few months ago
+            day = AXIS[last - (4 if number == 5 else 75)]
+            home.write(f"restated {number}", by_day[day].assign(close=lambda rows: rows["close"] * 1.02))
+        if number == 12:
+            text = f"symbol,ex_session,kind,value\nS7,{AXIS[last - 6].date()},split,3\n"
+            (tmp_path / "actions.csv").write_text(text + f"S8,{AXIS[last].date()},dividend,0.3\n")
+        if number == 16:  # on the last day of its quarter's first month and a day of the quarter before
+            text = (tmp_path / "actions.csv").read_text()
+            (tmp_path / "actions.csv").write_text(text + f"S0,{AXIS[last - 70].date()},split,1.5\n")
+        if number == 20:  # equal to a bar of long ago
+            old = by_day[AXIS[15]]
+            fresh = pd.concat([fresh[fresh["symbol"] != "S7"], old[old["symbol"] == "S7"].assign(date=AXIS[last])])
+        home.write(str(AXIS[last].date()), fresh)
+        home.take_in(last)
+        alone.append(bool(home.at(last, publish)))
+    assert not alone[20]
+    assert sum(alone) >= days - 6
+
+
+@pytest.mark.parametrize("days", [6, pytest.param(60, marks=pytest.mark.full)])
+def test_real_bars_with_a_copied_session_among_them_and_one_restated(
+    tmp_path: Path, five_years: pd.DataFrame, days: int
+) -> None:
+    names = sorted(five_years["symbol"].unique())[::5]  # on 2017-08-04 seven of them have the bars of 2017-08-01
+    some = five_years[five_years["symbol"].isin(names) & (five_years["session"] >= FIRST)]
+    by_day = {day: rows.rename(columns={"session": "date"}) for day, rows in some.groupby("session")}
+    home = Home(tmp_path)
+    columns = ["symbol", "date", *PRICES, "volume"]
+    home.write("history", pd.concat([by_day[day] for day in AXIS[:HISTORY]])[columns])
+    home.take_in(HISTORY - 1)
+    home.at(HISTORY - 1, publish)
+    for last in range(HISTORY, HISTORY + days):
+        home.write(str(AXIS[last].date()), by_day[AXIS[last]][columns])
+        if last == HISTORY + 3:
+            old = by_day[AXIS[last - 2]][columns]
+            home.write("restated", old.assign(high=old["high"] * 1.7))
+        home.take_in(last)
+        assert home.at(last, publish)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(3, 11))
+def test_whatever_is_wrong_with_the_bars(tmp_path: Path, seed: int) -> None:
+    settings = {"cleaning": {"jump_window_sessions": 20 + 7 * (seed % 3), "repeated_open_window_sessions": 30}}
+    assert sum(lived(tmp_path, seed, 60, faults=0.01 * (seed - 2), **settings)) >= 30
