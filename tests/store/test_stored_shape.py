@@ -33,7 +33,7 @@ def a_row(table: Table, *, whole: bool) -> dict[str, Any]:
     made = {}
     for column in table.columns:
         value = next(value for kind, value in VALUES if repr(column.type).startswith(kind))
-        made[column.name] = value if whole or not column.nullable else None
+        made[column.name] = value if whole or not column.info["may_be_missing"] else None
     return made
 
 

@@ -174,10 +174,11 @@ def clean_intraday(
 def _rows(ordered: pd.DataFrame, hours: TradingHours, placed: Placed) -> Rows:
     """The bars as the row rules read them: a bar's start in the session's place, its end in the close's."""
     starts = pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8
+    shown: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in _SHOWN}
     return Rows(
         symbol=pd.factorize(ordered["symbol"])[0].astype(np.int64),
         session=starts,
-        **{name: ordered[name].to_numpy(dtype=np.float64) for name in _SHOWN},
+        **shown,
         known_at=pd.DatetimeIndex(ordered["known_at"]).as_unit("ns").asi8,
         ingested_at=pd.DatetimeIndex(ordered["ingested_at"]).as_unit("ns").asi8,
         closes_at=np.where(placed.inside, starts + hours.bar, _NOT_A_TIME),

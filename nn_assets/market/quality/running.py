@@ -134,7 +134,7 @@ def repeated_opens(found: pd.DataFrame, fewest: int) -> tuple[Notice, ...]:
     long = found[(found["stretch"] >= fewest) & (found["stretch"] > 0)]
     return tuple(
         repeated_open(
-            str(row.Index), row.stretch_first, row.stretch_last, row.stretch_repeats / row.stretch, row.stretch
+            str(symbol), row.stretch_first, row.stretch_last, row.stretch_repeats / row.stretch, row.stretch
         )
-        for row in long.itertuples()
+        for symbol, row in zip(long.index, named_rows(long), strict=True)
     )

@@ -32,7 +32,7 @@ from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.columns import kind_of
 from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
 from nn_assets.store.ledger.reread import changed_row_error
-from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
+from nn_assets.store.ledger.schema import contract_columns, natural_key, rows_of, shared_columns, table_named
 
 __all__ = ["UNREADABLE", "OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
 
@@ -129,16 +129,20 @@ class Query:
         )
 
 
-def _statement(query: Query, table: Table, mended: Mended, columns: Sequence[str] | None = None) -> Select[Any]:
-    visible, chosen = query.conditions(table, mended)
-    wanted = table.columns.values() if columns is None else [table.columns[name] for name in columns]
+def _statement(query: Query, table: Table, mended: Mended, columns: Sequence[str]) -> tuple[Select[Any], FromClause]:
+    """The question in SQL, and what its rows are taken from: the table alone where nothing of the entries is asked."""
+    shared, by_moment = shared_columns(table), query.as_of is not None or query.recorded_by is not None
+    whole = by_moment or not {*shared}.isdisjoint([*columns, *query.where])
+    rows = rows_of(table) if whole else table
+    newer = rows_of(table, "newer") if by_moment else _newer(table)
+    visible, chosen = query.conditions(rows, mended)
+    wanted = [rows.columns[name] for name in columns]
     if query.every_version:
-        return select(*wanted).where(*visible, *chosen)
-    newer = _newer(table)
-    same_key = [newer.c[name] == table.c[name] for name in ("strategy", *natural_key(table))]
+        return select(*wanted).where(*visible, *chosen), rows
+    same_key = [newer.c[name] == rows.c[name] for name in ("strategy", *natural_key(table))]
     seen_too, _ = query.conditions(newer, mended)
-    superseded = exists().where(*same_key, newer.c.version > table.c.version, *seen_too)
-    return select(*wanted).where(*visible, *chosen, ~superseded)
+    superseded = exists().where(*same_key, newer.c.version > rows.c.version, *seen_too)
+    return select(*wanted).where(*visible, *chosen, ~superseded), rows
 
 
 @cache
@@ -172,14 +176,16 @@ def read_frame(
         stored is as it is read: a moment of a clock that ran ahead as a person had it mended.
     """
     table, mended = table_named(query.table), read_mended(connection)
-    fetched = None if columns is None or on_reading is not None else _with_key(table, columns)
-    statement = _statement(query, table, mended, fetched)
     names = _names(table, bookkeeping=bookkeeping) if columns is None else columns
+    statement, _ = _statement(query, table, mended, _fetched(table, names, on_reading))
     return _framed(connection, table, statement, mended, names=names, on_reading=on_reading)
 
 
-def _with_key(table: Table, columns: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*columns, "strategy", *natural_key(table), "version"]))
+def _fetched(table: Table, names: Sequence[str], on_reading: OnReading | None) -> Sequence[str]:
+    """The columns asked for, and those that rows are ordered by; all where rows are verified as they are read."""
+    if on_reading is not None:
+        return table.columns.keys()
+    return list(dict.fromkeys([*names, "strategy", *natural_key(table), "version"]))
 
 
 def _names(table: Table, *, bookkeeping: bool) -> Sequence[str]:
@@ -191,13 +197,13 @@ def latest_frame(
 ) -> pd.DataFrame:
     """Return the rows of the last session, or, in a table without sessions, the row appended last."""
     table, mended = table_named(query.table), read_mended(connection)
-    statement = _statement(query, table, mended)
+    names = _names(table, bookkeeping=bookkeeping)
+    statement, rows = _statement(query, table, mended, _fetched(table, names, on_reading))
     if "session" in table.columns:
         newest = select(func.max(statement.subquery().c.session)).scalar_subquery()
-        statement = statement.where(table.c.session == newest)
+        statement = statement.where(rows.c.session == newest)
     else:
-        statement = statement.order_by(table.c.sequence.desc()).limit(1)
-    names = _names(table, bookkeeping=bookkeeping)
+        statement = statement.order_by(rows.c.sequence.desc()).limit(1)
     return _framed(connection, table, statement, mended, names=names, on_reading=on_reading)
 
 
@@ -210,9 +216,10 @@ def last_appended(
     :func:`latest_frame`, which weighs every version, does.
     """
     stored = table_named(table)
-    statement = select(stored).where(*(stored.c[name] == value for name, value in where.items()))
+    rows = rows_of(stored)
+    statement = select(rows).where(*(rows.c[name] == value for name, value in where.items()))
     with _read_back(stored):
-        found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).all()
+        found = connection.execute(statement.order_by(rows.c.sequence.desc()).limit(1)).all()
     newest = [dict(row._mapping) for row in found]  # noqa: SLF001  the public accessor of a SQLAlchemy row
     if on_reading is not None:
         on_reading(connection, stored, newest)

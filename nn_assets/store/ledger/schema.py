@@ -5,22 +5,27 @@ What every table begins and ends with, and what each holds, is stated in :mod:`n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
-    ForeignKey,
+    FromClause,
     Index,
+    Integer,
     MetaData,
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    func,
+    select,
 )
 
 from nn_assets.contracts.contract import Column as Stated
 from nn_assets.contracts.contract import Contract
-from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER, STRATEGY
+from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER, OF_THE_ENTRY, STRATEGY
 from nn_assets.contracts.ledger import BOOKKEEPING as KEPT_OF_ALL
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.columns import KINDS
@@ -35,10 +40,18 @@ __all__ = [
     "contract_columns",
     "metadata",
     "natural_key",
+    "rows_of",
+    "shared_columns",
     "table_named",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004")  # the migrations in sql/migrations, oldest first; a test compares the two
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+)  # the migrations in sql/migrations, oldest first; a test compares the two
 HEAD_REVISION = REVISIONS[-1]
 WHOLE_LEDGER = "*"
 """Strategy of a row that is about the whole ledger, or about all strategies; no strategy can be named so."""
@@ -54,15 +67,17 @@ metadata = MetaData(
 )
 
 
-def _columns(stated: Mapping[str, Stated], *sequence: ForeignKey) -> list[Column[Any]]:
+_PLACE = BigInteger().with_variant(Integer, "sqlite")  # there the table itself is kept in this order, without an index
+
+
+def _columns(stated: Mapping[str, Stated], shared: Collection[str] = (), **types: Any) -> list[Column[Any]]:
     return [
         Column(
             name,
-            KINDS[each.kind].stored,
-            *(sequence if name == "sequence" else ()),
-            nullable=each.may_be_null,
+            types.get(name, KINDS[each.kind].stored),
+            nullable=each.may_be_null or name in shared,
             autoincrement=False,
-            info={"kind": each.kind, "added_later": bool(each.since)},
+            info={"kind": each.kind, "may_be_missing": each.may_be_null, "added_later": bool(each.since)},
         )
         for name, each in stated.items()
     ]
@@ -87,15 +102,37 @@ def _record_table(contract: Contract) -> Table:
     return Table(
         contract.name,
         metadata,
-        *_columns(STRATEGY | contract.stored | kept, ForeignKey(f"{CHAIN.name}.sequence")),
-        PrimaryKeyConstraint("strategy", *contract.key, "version"),
-        UniqueConstraint("sequence"),
+        *_columns(STRATEGY | contract.stored | kept, OF_THE_ENTRY.keys() - set(contract.key), sequence=_PLACE),
+        PrimaryKeyConstraint("sequence"),
+        UniqueConstraint("strategy", *contract.key, "version"),
         *(Index(None, *names) for names in (*by_session, *contract.indexes)),
         info={"key": contract.key, "contract": tuple(contract.stored)},
     )
 
 
 TABLES = {each.name: _record_table(each) for each in LEDGER}
+
+
+@cache
+def shared_columns(table: Table) -> tuple[str, ...]:
+    """Columns whose value may stand in the entry of several rows."""
+    apart = {*OF_THE_ENTRY}.difference(natural_key(table))
+    return tuple(column.name for column in table.columns if column.name in apart)
+
+
+@cache
+def rows_of(table: Table, name: str = "") -> FromClause:
+    """A table's rows with what their entries say for them, under its name or another: to be read from."""
+    entry, later, shared = CHAIN.alias("entry"), CHAIN.alias("later"), shared_columns(table)
+    sealing = select(func.min(later.c.sequence)).where(later.c.sequence >= table.c.sequence).correlate(table)
+    columns = [
+        func.coalesce(column, entry.c[column.name], type_=column.type).label(column.name)
+        if column.name in shared
+        else column
+        for column in table.columns
+    ]
+    sealed = table.outerjoin(entry, entry.c.sequence == sealing.scalar_subquery())
+    return select(*columns).select_from(sealed).subquery(name or table.name)
 
 
 def table_named(name: str) -> Table:
