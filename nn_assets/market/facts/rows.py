@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -176,7 +177,7 @@ def equal_to_the_row_before(ordered: pd.DataFrame, key: Sequence[str], values: S
 
 
 def stated_shares(
-    ordered: pd.DataFrame, actions: ActionVersions | None, begins: Mapping[str, pd.Timestamp] | None = None
+    ordered: pd.DataFrame, actions: ActionVersions | None, begins: Mapping[str, pd.Timestamp] | pd.Series | None = None
 ) -> FloatArray:
     """What one share of each symbol's first row has become by the splits stated, shape (rows,); 1 without any.
 
@@ -222,7 +223,7 @@ def rows_of(
     calendar: str,
     actions: ActionVersions | None = None,
     compared: ComparedBars | None = None,
-    begins: Mapping[str, pd.Timestamp] | None = None,
+    begins: Mapping[str, pd.Timestamp] | pd.Series | None = None,
 ) -> Rows:
     """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays.
 
@@ -232,7 +233,9 @@ def rows_of(
     sessions = pd.DatetimeIndex(ordered["session"])
     days, place = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
     closes = assumed_known_at(calendar, pd.DatetimeIndex(days), 0)
-    prices = {name: ordered[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")}
+    prices: dict[str, Any] = {
+        name: ordered[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")
+    }
     return Rows(
         symbol=pd.factorize(ordered["symbol"])[0].astype(np.int64),
         session=days.astype(np.int64)[place],

@@ -78,7 +78,7 @@ class Past:
 
     rows: pd.DataFrame
     taken_out: IntArray
-    begins: Mapping[str, pd.Timestamp]
+    begins: Mapping[str, pd.Timestamp] | pd.Series
     cut: Collection[str] = ()
 
 

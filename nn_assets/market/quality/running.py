@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import named_rows
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.notices import Notice, repeated_open
 
@@ -73,7 +74,7 @@ def carried_on(
             column = found[name].to_numpy().copy()
             column[known] = before[name].to_numpy()
             found[name] = column
-    codes = [symbols.get_indexer(each["symbol"].to_numpy(dtype=object)) for each in (kept, taken_out)]
+    codes = [symbols.get_indexer(pd.Index(each["symbol"], dtype=object)) for each in (kept, taken_out)]
     code = np.concatenate(codes)
     days = np.concatenate([each["session"].to_numpy(dtype="datetime64[ns]") for each in (kept, taken_out)])
     _earliest(found, "begins", code, days)
@@ -133,8 +134,6 @@ def repeated_opens(found: pd.DataFrame, fewest: int) -> tuple[Notice, ...]:
     """The notices of stretches of at least ``fewest`` sessions, by symbol."""
     long = found[(found["stretch"] >= fewest) & (found["stretch"] > 0)]
     return tuple(
-        repeated_open(
-            str(symbol), row.stretch_first, row.stretch_last, row.stretch_repeats / row.stretch, row.stretch
-        )
+        repeated_open(str(symbol), row.stretch_first, row.stretch_last, row.stretch_repeats / row.stretch, row.stretch)
         for symbol, row in zip(long.index, named_rows(long), strict=True)
     )

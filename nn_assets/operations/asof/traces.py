@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.arrays import Session
 from nn_assets.contracts import POSITION_STEPS
 from nn_assets.contracts.ledger import TRACES as _TRACES
 from nn_assets.errors import PublicationError
@@ -22,7 +23,9 @@ WHY = "why_this_size"
 _ORDER = ["session", "symbol", "step"]
 
 
-def read_steps(lake: Lake, ledger: Ledger, strategy: str, first: object = None, last: object = None) -> pd.DataFrame:
+def read_steps(
+    lake: Lake, ledger: Ledger, strategy: str, first: Session | None = None, last: Session | None = None
+) -> pd.DataFrame:
     """Return the steps of a strategy's sessions in the order of session, symbol and step, from wherever they are kept.
 
     Parameters

@@ -231,7 +231,7 @@ class _Before:
         code = _codes(self._begins.index, self._known["symbol"])
         low[0, code[code >= 0]] = self._known["low"].to_numpy()[code >= 0]
         high[0, code[code >= 0]] = self._known["high"].to_numpy()[code >= 0]
-        off = ((low[:-1] > high[1:]) | (high[:-1] < low[1:])).any(axis=0)
+        off = np.asarray((low[:-1] > high[1:]) | (high[:-1] < low[1:])).any(axis=0)
         return set(self._begins.index[off])
 
     def past(self, whole: set[str]) -> Past:
@@ -268,7 +268,7 @@ class _Before:
 def _codes(symbols: pd.Index, of: pd.Series) -> np.ndarray:
     """Places of the symbols of some rows among all, -1 for a new one; each looked up once."""
     codes, distinct = pd.factorize(of)
-    return np.append(symbols.get_indexer(np.asarray(distinct, dtype=object)), -1)[codes]
+    return np.append(symbols.get_indexer(pd.Index(distinct, dtype=object)), -1)[codes]
 
 
 def _taken_out(

@@ -27,8 +27,8 @@ class Selection(TypedDict, total=False):
     """Which part of a frame to read: some columns, sessions from first to last or listed, what was known by then."""
 
     columns: Sequence[str] | None
-    first: Session
-    last: Session
+    first: Session | None
+    last: Session | None
     as_of: Moment
     sessions: pd.DatetimeIndex | None
 
