@@ -52,7 +52,7 @@ def read_steps(
     return steps.sort_values(_ORDER, kind="stable", ignore_index=True)[list(rows.columns)]
 
 
-def why_this_size(lake: Lake, ledger: Ledger, *, strategy: str, session: object, symbol: str) -> pd.DataFrame:
+def why_this_size(lake: Lake, ledger: Ledger, *, strategy: str, session: Session, symbol: str) -> pd.DataFrame:
     """What the query of that name answers, of a session whose steps lie in a file: a row a step."""
     steps = read_steps(lake, ledger, strategy, session, session)
     steps = steps[steps["symbol"] == symbol].reset_index(drop=True)

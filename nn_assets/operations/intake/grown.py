@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import BAR_VERSIONS, BARS, QUARANTINE, conform, empty
@@ -231,7 +232,7 @@ class _Before:
         code = _codes(self._begins.index, self._known["symbol"])
         low[0, code[code >= 0]] = self._known["low"].to_numpy()[code >= 0]
         high[0, code[code >= 0]] = self._known["high"].to_numpy()[code >= 0]
-        off = np.asarray((low[:-1] > high[1:]) | (high[:-1] < low[1:])).any(axis=0)
+        off: npt.NDArray[np.bool_] = np.any((low[:-1] > high[1:]) | (high[:-1] < low[1:]), axis=0)
         return set(self._begins.index[off])
 
     def past(self, whole: set[str]) -> Past:
