@@ -13,9 +13,22 @@ import pandas as pd
 from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between, timezone_of
-from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbol
+from nn_assets.sources.protocol import actions_left, checked_selection, leaving_out, validate_symbol
 
-__all__ = ["Scope", "action_table", "bar_table", "days_of", "nothing_of", "partial_answer"]
+__all__ = [
+    "Action",
+    "Scope",
+    "ScopedActions",
+    "ScopedSource",
+    "action_table",
+    "bar_table",
+    "days_of",
+    "nothing_of",
+    "partial_answer",
+]
+
+Action = tuple[str, object, str, object]
+"""Symbol, ex-session, kind and value of a split or dividend, as a vendor gives them."""
 
 _FIELDS = ("open", "high", "low", "close", "volume")
 _LONGEST_SILENCE_SESSIONS = 10
@@ -82,6 +95,62 @@ class Scope:
         if between > _LONGEST_SILENCE_SESSIONS:
             found = f"{between} sessions missing between a page that ends {before.date()} and the next"
             raise partial_answer(source, symbol, found, session=after.date())
+
+
+class ScopedSource:
+    """A source with too much to deliver all: what a request leaves open its scope says.
+
+    A member is a frozen dataclass with the attributes below as fields, and gives ``bars_from``.
+
+    Attributes
+    ----------
+    name : str
+        The kind of source.
+    scope : Scope
+    """
+
+    name: str
+    scope: Scope
+
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+        """Ask for the bars of some symbols; others and those of other days may come too."""
+        raise NotImplementedError
+
+    def bars(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver raw daily bars; see ``Source.bars``.
+
+        Raises
+        ------
+        SourceError
+            No key, no good answer, one that is partial, or no bar of a symbol.
+        """
+        names, start = self.scope.asked(self.name, symbols, first)
+        return checked_selection(self.bars_from(names, start, last), self.name, names, start, last)
+
+
+class ScopedActions(ScopedSource):
+    """Such a source that knows splits and dividends too; a member gives ``actions_from`` as well."""
+
+    def actions_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> Iterable[Action]:
+        """Ask for splits and dividends; of other symbols and days some may come too."""
+        raise NotImplementedError
+
+    def actions(
+        self,
+        symbols: tuple[str, ...] = (),
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Deliver splits and cash dividends; see ``ActionSource.actions``."""
+        names, start = self.scope.asked(self.name, symbols, first)
+        rows = list(self.actions_from(names, start, last))
+        asked, others = ([row for row in rows if (row[0] in names) is own] for own in (True, False))
+        return action_table(self.name, asked, start, last, others)
 
 
 def partial_answer(source: str, symbol: str, found: str, **where: object) -> SourceError:
@@ -200,10 +269,10 @@ def _malformed(found: str, where: Mapping[str, object]) -> SourceError:
 
 def action_table(
     source: str,
-    rows: Iterable[tuple[str, object, str, object]],
+    rows: Iterable[Action],
     first: pd.Timestamp,
     last: pd.Timestamp | None,
-    others: Iterable[tuple[str, object, str, object]] = (),
+    others: Iterable[Action] = (),
 ) -> pd.DataFrame:
     """Splits and dividends of a span, ordered by symbol and ex-session; one a symbol, day and kind.
 
@@ -252,7 +321,7 @@ def action_table(
     return leaving_out(ordered, actions_left(left), last)
 
 
-def _without_values(source: str, rows: Sequence[tuple[str, object, str, object]]) -> pd.DataFrame:
+def _without_values(source: str, rows: Sequence[Action]) -> pd.DataFrame:
     """Actions but for their values, which may be none; NaT where a day is none."""
     days = pd.to_datetime(pd.Series([day for _, day, _, _ in rows], dtype=object), errors="coerce", format="ISO8601")
     return pd.DataFrame(

@@ -17,9 +17,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pandas as pd
 
 from nn_assets.errors import SourceError
-from nn_assets.sources.answers import Scope, action_table, bar_table, nothing_of
+from nn_assets.sources.answers import Action, ScopedActions, ScopedSource, bar_table, nothing_of
 from nn_assets.sources.keys import EnvironmentKey, missing_extra, without_secrets
-from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.retry import Fault, RetryPolicy, broken_off, judge, not_there, persist, too_slow
 
 if TYPE_CHECKING:
@@ -27,10 +26,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["Action", "JsonClient", "JsonVendor", "JsonVendorWithActions", "rehosted"]
-
-Action = tuple[str, object, str, object]
-"""Symbol, ex-session, kind and value of a split or dividend, as a vendor gives them."""
+__all__ = ["JsonClient", "JsonVendor", "JsonVendorWithActions", "rehosted"]
 
 
 @cache
@@ -176,27 +172,22 @@ class JsonClient:
         )
 
 
-class JsonVendor:
+class JsonVendor(ScopedSource):
     """A vendor that is asked for daily bars one symbol at a time.
 
-    A member is a frozen dataclass that has the attributes below as its fields, and gives ``keys`` and ``bars_of``.
+    A member is a frozen dataclass that has the attributes below and those of ``ScopedSource`` as its fields, and gives
+    ``keys`` and ``bars_of``.
 
     Attributes
     ----------
-    name : str
-        The kind of source.
     extra : str
         The optional extra that installs httpx.
-    scope : Scope
-        What is asked for where a request leaves it open.
     base_url : str
     policy : RetryPolicy
     timeout_seconds : float
     """
 
     extra: ClassVar[str] = "http"
-    name: str
-    scope: Scope
     base_url: str
     policy: RetryPolicy
     timeout_seconds: float
@@ -210,23 +201,10 @@ class JsonVendor:
         """Ask for one symbol's bars, and give them as :meth:`joined` does."""
         raise NotImplementedError
 
-    def bars(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver raw daily bars; see ``Source.bars``.
-
-        Raises
-        ------
-        SourceError
-            No key, no good answer, pages that do not follow each other, or no bar of a symbol.
-        """
-        names, start = self.scope.asked(self.name, symbols, first)
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+        """Ask symbol by symbol."""
         with self._client() as client:
-            delivered = [self.bars_of(client, symbol, start, last) for symbol in names]
-        return checked_selection(pd.concat(delivered, ignore_index=True), self.name, names, start, last)
+            return pd.concat([self.bars_of(client, symbol, first, last) for symbol in names], ignore_index=True)
 
     def _client(self) -> JsonClient:
         return JsonClient(self.name, self.extra, self.base_url, self.keys, self.policy, self.timeout_seconds)
@@ -268,7 +246,7 @@ class JsonVendor:
         )
 
 
-class JsonVendorWithActions(JsonVendor):
+class JsonVendorWithActions(JsonVendor, ScopedActions):
     """A vendor that knows splits and dividends too; a member gives ``actions_of`` as well."""
 
     def actions_of(
@@ -277,17 +255,10 @@ class JsonVendorWithActions(JsonVendor):
         """Ask for one symbol's splits and cash dividends."""
         raise NotImplementedError
 
-    def actions(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver splits and cash dividends; see ``ActionSource.actions``."""
-        names, start = self.scope.asked(self.name, symbols, first)
+    def actions_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> Iterable[Action]:
+        """Ask symbol by symbol."""
         with self._client() as client:
-            rows = [row for symbol in names for row in self.actions_of(client, symbol, start, last)]
-        return action_table(self.name, rows, start, last)
+            return [row for symbol in names for row in self.actions_of(client, symbol, first, last)]
 
 
 def rehosted(url: str, base_url: str | None) -> str:

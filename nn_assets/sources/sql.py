@@ -14,11 +14,11 @@ from pydantic import Field
 from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import Query, SourceSection, Variable
-from nn_assets.sources.answers import Scope, action_table, nothing_of
+from nn_assets.sources.answers import Action, Scope, ScopedActions, nothing_of
 from nn_assets.sources.database import Database
 from nn_assets.sources.days import days_written, known_at_fault, without_a_time
 from nn_assets.sources.keys import EnvironmentKey
-from nn_assets.sources.protocol import checked_selection, validate_symbol
+from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.spellings import map_columns
 
@@ -45,7 +45,7 @@ class SqlSettings(SourceSection):
 
 
 @dataclass(frozen=True)
-class SqlSource:
+class SqlSource(ScopedActions):
     """A query in a database.
 
     The query may use ``:symbols`` (as in ``symbol IN :symbols``), ``:first`` and ``:last`` (days, both
@@ -77,13 +77,8 @@ class SqlSource:
     requires_volume: bool = True
     name: str = "sql"
 
-    def bars(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver the query's bars; see ``Source.bars``.
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+        """Ask for the query's bars.
 
         Raises
         ------
@@ -92,8 +87,7 @@ class SqlSource:
             missing column, more rows than allowed, or a value of the wrong kind; the address and
             its password are in none of them.
         """
-        names, start = self.scope.asked(self.name, symbols, first)
-        table = self._read(self.query, names, start, last)
+        table = self._read(self.query, names, first, last)
         remedy = "give the query {columns}, as in SELECT <your column> AS {column}"
         columns = map_columns(list(table.columns), None, needs_volume=self.requires_volume, remedy=remedy)
         if "symbol" not in columns:
@@ -106,7 +100,7 @@ class SqlSource:
             )
         bars = table[list(columns.values())].set_axis(list(columns), axis=1)
         if bars.empty:
-            raise nothing_of(self.name, ", ".join(names[:20]), start, last)
+            raise nothing_of(self.name, ", ".join(names[:20]), first, last)
         for symbol in bars["symbol"].unique():
             validate_symbol(symbol if isinstance(symbol, str) else "", source=self.name)
         bars["session"] = self._days(bars, "session")
@@ -115,19 +109,13 @@ class SqlSource:
         delivered = conform(bars.assign(source=self.name), DELIVERED_BARS)
         if "known_at" in table.columns:
             delivered["known_at"] = self._moments(table["known_at"])
-        return checked_selection(delivered, self.name, names, start, last)
+        return delivered
 
-    def actions(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver splits and dividends; see ``ActionSource.actions``. None where no query for them is stated."""
-        names, start = self.scope.asked(self.name, symbols, first)
+    def actions_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> list[Action]:
+        """Ask for splits and dividends; none where no query for them is stated."""
         if not self.actions_query:
-            return action_table(self.name, [], start, last)
-        table = self._read(self.actions_query, names, start, last)
+            return []
+        table = self._read(self.actions_query, names, first, last)
         absent = [column for column in _ACTION_COLUMNS if column not in table.columns]
         if absent:
             raise self._fault(
@@ -148,9 +136,7 @@ class SqlSource:
                 value=other[:80],
             )
         days, values = self._days(table, "ex_session"), self._numbers(table, "value")
-        rows = list(zip(table["symbol"], days, kinds, values, strict=True))
-        asked, others = ([row for row in rows if (row[0] in names) is own] for own in (True, False))
-        return action_table(self.name, asked, start, last, others)
+        return list(zip(table["symbol"], days, kinds, values, strict=True))
 
     def _read(
         self, query: str, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None

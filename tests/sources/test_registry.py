@@ -13,7 +13,7 @@ import pytest
 
 from nn_assets.cli.missing import missing_of
 from nn_assets.errors import SettingsError
-from nn_assets.operations.strategy_files import load_strategy, parse_strategy
+from nn_assets.operations.strategy_files import load_strategy, parse_strategy, with_checked_source
 from nn_assets.settings import StatedSource
 from nn_assets.settings import parse_strategy as parse_stated
 from nn_assets.settings.sources import name_source, source_kinds, source_module
@@ -160,6 +160,21 @@ def test_a_second_source_is_checked_by_its_own_model_too() -> None:
         parse_strategy(text)
     assert caught.value.where["key"] == "market.compare_with.max_row"
     assert "no such key of kind 'files' (line 4), did you mean max_rows?" in caught.value.found
+
+
+def test_a_strategy_made_of_stated_sources_is_checked_later_to_the_same_one() -> None:
+    text = (
+        "name: mine\ncosts: {half_spread_bps: 3.0}\n"
+        "market: {history_starts: 2018-01-02, compare_with: {kind: files, path: venue}}\n"
+    )
+    for source in ("", "source: {kind: yfinance}\n"):
+        stated = parse_stated(text + source)
+        assert isinstance(stated.market.compare_with, StatedSource)
+        checked = with_checked_source(stated)
+        assert checked == parse_strategy(text + source)
+        assert checked.model_fields_set == stated.model_fields_set
+        assert checked.content_hash() == parse_strategy(text + source).content_hash()
+        assert with_checked_source(checked) is checked
 
 
 @pytest.mark.parametrize("kind", ["alpaca", "files"])

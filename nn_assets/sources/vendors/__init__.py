@@ -1,1 +1,1 @@
-"""Vendors and exchanges, one module each, over one transport."""
+"""Vendors and exchanges, one module each, named as the kind that strategies state; its ``SOURCE`` is the member."""

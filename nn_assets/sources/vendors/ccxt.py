@@ -12,10 +12,9 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import Address, Exchange, SourceSection
-from nn_assets.sources.answers import Scope, bar_table, nothing_of, partial_answer
+from nn_assets.sources.answers import Scope, ScopedSource, bar_table, nothing_of, partial_answer
 from nn_assets.sources.http import rehosted
 from nn_assets.sources.keys import missing_extra
-from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import (
     DEFAULT_POLICY,
@@ -51,7 +50,7 @@ class CcxtSettings(SourceSection):
 
 
 @dataclass(frozen=True)
-class CcxtSource:
+class CcxtSource(ScopedSource):
     """One exchange's bars, by UTC day. Symbols are ccxt's: BTC/USDT, BTC/USDT:USDT for a perpetual.
 
     Exchanges differ in how far back they deliver; what is missing the gate judges.
@@ -82,13 +81,8 @@ class CcxtSource:
     exchange_key: str = "source.exchange"
     name: str = "ccxt"
 
-    def bars(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver daily bars; see ``Source.bars``. A day that is not over comes as it stands.
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+        """Ask for daily bars; a day that is not over comes as it stands.
 
         Raises
         ------
@@ -96,12 +90,11 @@ class CcxtSource:
             No such exchange or symbol, no good answer, a row whose moment cannot be read, days that are not UTC's,
             pages that do not follow each other, or no bar of a symbol.
         """
-        names, start = self.scope.asked(self.name, symbols, first)
         with self._session() as session:
             exchange = self._opened(session, "fetchOHLCV", names)
-            delivered = [self._bars_of(exchange, symbol, start, last) for symbol in names]
+            delivered = [self._bars_of(exchange, symbol, first, last) for symbol in names]
         bars = pd.concat(delivered, ignore_index=True).assign(source=f"{self.name}:{self.exchange}")
-        return checked_selection(bars.astype({"source": "str"}), self.name, names, start, last)
+        return bars.astype({"source": "str"})
 
     def funding_rates(
         self,

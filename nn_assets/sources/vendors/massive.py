@@ -15,8 +15,8 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import Address, SourceSection, Variable
-from nn_assets.sources.answers import Scope, partial_answer
-from nn_assets.sources.http import Action, JsonClient, JsonVendorWithActions
+from nn_assets.sources.answers import Action, Scope, partial_answer
+from nn_assets.sources.http import JsonClient, JsonVendorWithActions
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import DEFAULT_POLICY, RetryPolicy

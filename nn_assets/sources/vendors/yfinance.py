@@ -9,7 +9,7 @@ hair. (A reverse split does change earlier volumes by a hair: Yahoo's whole shar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,10 +18,9 @@ import pandas as pd
 
 from nn_assets.contracts import DELIVERED_BARS, conform
 from nn_assets.settings.sources import Address, SourceSection
-from nn_assets.sources.answers import Scope, action_table, nothing_of, partial_answer
+from nn_assets.sources.answers import Action, Scope, ScopedActions, nothing_of, partial_answer
 from nn_assets.sources.http import rehosted
 from nn_assets.sources.keys import missing_extra
-from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import (
     DEFAULT_POLICY,
@@ -51,7 +50,7 @@ class YfinanceSettings(SourceSection):
 
 
 @dataclass(frozen=True)
-class YfinanceSource:
+class YfinanceSource(ScopedActions):
     """Yahoo's daily bars with Yahoo's split adjustment undone.
 
     Asked up to the present whatever the last session: later splits are needed to undo their effect.
@@ -73,46 +72,26 @@ class YfinanceSource:
     timeout_seconds: float = 30.0
     name: str = "yfinance"
 
-    def bars(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver raw daily bars; see ``Source.bars``.
-
-        Raises
-        ------
-        SourceError
-            No good answer, bars that are not daily, or no bar of a symbol.
-        """
-        names, start = self.scope.asked(self.name, symbols, first)
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+        """Ask for raw daily bars; bars that are not daily are refused."""
         delivered = []
-        for symbol, told in self._histories(names, start).items():
+        for symbol, told in self._histories(names, first).items():
             if told.empty:
-                raise nothing_of(self.name, symbol, start, last)
+                raise nothing_of(self.name, symbol, first, last)
             later = _later_splits(told)
             table = {field: _significant(told[column] * later) for field, column in _PRICES.items()}
             table["volume"] = (told["Volume"] / later).round()
             delivered.append(
                 conform(pd.DataFrame(table).assign(symbol=symbol, session=told.index, source=self.name), DELIVERED_BARS)
             )
-        return checked_selection(pd.concat(delivered, ignore_index=True), self.name, names, start, last)
+        return pd.concat(delivered, ignore_index=True)
 
-    def actions(
-        self,
-        symbols: tuple[str, ...] = (),
-        first: pd.Timestamp | None = None,
-        last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
-        """Deliver splits and dividends, these as paid on the day; see ``ActionSource.actions``."""
-        names, start = self.scope.asked(self.name, symbols, first)
-        rows: list[tuple[str, object, str, object]] = []
-        for symbol, told in self._histories(names, start).items():
+    def actions_from(self, names: tuple[str, ...], first: pd.Timestamp, _last: pd.Timestamp | None) -> Iterator[Action]:
+        """Ask for splits and dividends, these as paid on the day."""
+        for symbol, told in self._histories(names, first).items():
             splits, paid = told["Stock Splits"], _significant(told["Dividends"] * _later_splits(told))
-            rows += [(symbol, day, "split", float(ratio)) for day, ratio in splits[splits != 0.0].items()]
-            rows += [(symbol, day, "dividend", float(cash)) for day, cash in paid[paid != 0.0].items()]
-        return action_table(self.name, rows, start, last)
+            yield from ((symbol, day, "split", float(ratio)) for day, ratio in splits[splits != 0.0].items())
+            yield from ((symbol, day, "dividend", float(cash)) for day, cash in paid[paid != 0.0].items())
 
     def _histories(self, names: tuple[str, ...], first: pd.Timestamp) -> dict[str, pd.DataFrame]:
         """Yahoo's tables by symbol, as yfinance gives them, their index the days on the exchange's clock."""
