@@ -1,6 +1,7 @@
 """Tables of the ledger. Each row is written once; a later truth about the same key is a new version.
 
-Every table starts with ``strategy`` and ends with the same bookkeeping. The primary key is strategy, key and version.
+Every table starts with ``strategy`` and ends with the same bookkeeping. Rows are kept by their place in the ledger;
+no two have the same strategy, key and version.
 """
 
 from __future__ import annotations
@@ -26,31 +27,37 @@ from nn_assets.contracts.contract import (
     whole,
 )
 
-__all__ = ["ACTS", "AUDIT_CHAIN", "BOOKKEEPING", "LEDGER", "ROUNDS", "STRATEGY"]
+__all__ = ["ACTS", "AUDIT_CHAIN", "BOOKKEEPING", "LEDGER", "OF_THE_ENTRY", "ROUNDS", "STRATEGY", "TRACES"]
 
 STRATEGY = {"strategy": text("the strategy that the row is of; `*`: of the whole ledger")}
 BOOKKEEPING = {
     "known_at": moment("from when on the row could be known; of a later version, when it was stored"),
     "version": Column("small", "1, and one more each time that the row says something else"),
     "version_reason": Column("line", "why it says something else", nullable=True),
-    "run_id": text("the run that stored it"),
-    "recorded_at": moment("when it was stored"),
-    "sequence": Column("whole", "its entry in the chain"),
+    "run_id": replace(text("the run that stored it"), lax=True),
+    "recorded_at": replace(moment("when it was stored"), lax=True),
+    "sequence": Column("whole", "its place in the ledger, from 1; an entry of the chain seals it"),
 }
+OF_THE_ENTRY = ("run_id", "recorded_at")
+"""Bookkeeping that rows sealed by one entry share: it stands in the entry, and is missing in the rows."""
 AUDIT_CHAIN = Contract(
     "audit_chain",
     "store",
-    "An entry for each row of the ledger, which seals it and all entries before.",
+    "An entry for the rows that one transaction appends to a table, which seals them and all entries before.",
     "sequence",
     exported="audit",
     indexes=(("table_name", "sequence"),),
 ).of(
-    sequence=whole("none", "the entry's place, from 1"),
-    table_name=text("the row's table"),
-    row_key=Column("line", "canonical JSON of the row's strategy, key and version"),
-    row_hash=Column("digest", "SHA-256 of the row's canonical JSON"),
+    sequence=whole("none", "the place of the last row that it seals"),
+    table_name=text("their table"),
+    row_key=Column("line", "canonical JSON of strategy, key and version; of several rows a list where they differ"),
+    row_hash=Column("digest", "SHA-256 of the row's canonical JSON; of several rows, of their hashes in order"),
     previous_hash=Column("digest", "hash of the entry before"),
     hash=Column("digest", "SHA-256 of the hash before and this entry"),
+    rows=replace(Column("small", "how many rows it seals; missing: one"), since="0005"),
+    digests=replace(Column("line", "of several rows, 16 letters of each one's hash, in base64"), since="0005"),
+    run_id=replace(text("of several rows, the run that stored them"), since="0005"),
+    recorded_at=replace(moment("of several rows, when they were stored"), since="0005"),
 )
 
 _SYMBOL = {"symbol": text("the instrument")}
@@ -126,7 +133,10 @@ TARGET_POSITIONS = Contract(
     **_KNOWN,
 )
 POSITION_STEPS = Contract(
-    "position_steps", "portfolio", "A step of the eight by which a position got its size.", "session symbol step"
+    "position_steps",
+    "portfolio",
+    "A step of the eight by which a position got its size; of sessions with a row in `traces`, in its file.",
+    "session symbol step",
 ).of(
     **_AT,
     step=whole("none", "its place, 1 to 8", between(1, 8)),
@@ -134,6 +144,17 @@ POSITION_STEPS = Contract(
     weight_before=number("fraction of equity", "the weight before it, signed"),
     weight_after=number("fraction of equity", "the weight after it, signed"),
     reason=replace(text("why, in a sentence with numbers"), lax=True),
+)
+TRACES = Contract(
+    "traces",
+    "portfolio",
+    "The file of the lake that holds a session's steps, in the columns of `position_steps`.",
+    "session",
+    since="0005",
+).of(
+    **_SESSION,
+    address=text("SHA-256 of what the file says, by which it is named"),
+    rows=whole("steps", "how many it holds", at_least(0)),
 )
 ORDERS = Contract(
     "orders",
@@ -381,7 +402,8 @@ OUTCOMES = Contract(
 )
 
 ROUNDS = (
-    *(DECISIONS, SIGNALS, TARGET_POSITIONS, POSITION_STEPS, ORDERS, PORTFOLIO_STATES, HOLDINGS, DRIFT, TRADING_STATES),
+    *(DECISIONS, SIGNALS, TARGET_POSITIONS, POSITION_STEPS, TRACES, ORDERS, PORTFOLIO_STATES, HOLDINGS, DRIFT),
+    TRADING_STATES,
 )
 """What a session's round puts on record, in one transaction and at one moment; fills beside it may be imported."""
 ACTS = (

@@ -118,7 +118,7 @@ def day_round(session: str = "2018-01-02", symbols: int = 20, seed: int = 0) -> 
         )
         rounds.setdefault("fills", []).append(
             {
-                "fill_id": hashlib.sha256(f"fill {session} {symbol}".encode()).hexdigest()[:24],
+                "fill_id": fill_id(session, symbol),
                 "client_order_id": hashlib.sha256(f"{session} {symbol}".encode()).hexdigest()[:24],
                 "symbol": symbol,
                 "session": day,
@@ -158,6 +158,11 @@ def day_round(session: str = "2018-01-02", symbols: int = 20, seed: int = 0) -> 
                 }
             )
     return rounds
+
+
+def fill_id(session: str, symbol: str) -> str:
+    """What a session's fill of a symbol is called."""
+    return hashlib.sha256(f"fill {session} {symbol}".encode()).hexdigest()[:24]
 
 
 def append_round(ledger: Ledger, rows: Rows, run_id: str = "run", strategy: str = "demo") -> None:

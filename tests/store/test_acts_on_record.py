@@ -21,7 +21,7 @@ __all__ = ["tamper"]
 
 NOW = pd.Timestamp("2026-01-05 22:00", tz="UTC").to_pydatetime()
 GROWS_WITH_SESSIONS = {
-    *("decisions", "signals", "target_positions", "position_steps", "orders", "fills", "portfolio_states"),
+    *("decisions", "signals", "target_positions", "position_steps", "traces", "orders", "fills", "portfolio_states"),
     *("holdings", "drift", "trading_states", "publications", "verifications", "outcomes"),
 }
 OF_ACTS = sorted(schema.TABLES.keys() - GROWS_WITH_SESSIONS)

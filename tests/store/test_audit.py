@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable
@@ -13,9 +14,17 @@ from nn_assets.errors import AuditError
 from nn_assets.store import home as homes
 from nn_assets.store.ledger import reading
 from nn_assets.store.ledger.audit import verify
+from nn_assets.store.ledger.canonical import row_hash
+from nn_assets.store.ledger.chain import Seal
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import CHAIN, TABLES
-from tests.store.rounds import append_round, day_round
+from tests.store.rounds import append_round, day_round, fill_id
+
+ENTRY = "(SELECT MIN(sequence) FROM audit_chain WHERE table_name = 'signals')"  # of three rows
+
+OTHERWISE = dict.fromkeys(("known_at", "recorded_at", "reference_at"), "2017-01-01 00:00:00.000000")
+OTHERWISE |= dict.fromkeys(("session", "effective_session", "entered_session", "blocked_until"), "2017-01-01")
+OTHERWISE |= {"sequence": 987_654, "step": 77, "critical": 0.5}
 
 
 @pytest.fixture
@@ -60,7 +69,8 @@ def test_an_honest_ledger_verifies(filled: Ledger) -> None:
     assert report.ok
     assert report.first_broken is None
     assert report.unguarded == ()
-    assert report.entries == sum(report.rows.values()) == filled.head().sequence
+    assert sum(report.rows.values()) == filled.head().sequence
+    assert report.entries == 2 * len(day_round())  # one for a table's rows of a transaction
     assert report.rows["signals"] == 6
     report.demand_ok()
 
@@ -100,6 +110,82 @@ def test_the_chain_is_the_documented_hash(ledger: Ledger) -> None:
     assert entry == (key, row_hash, "0" * 64, hashlib.sha256(sealed.encode()).hexdigest())
 
 
+def test_several_rows_have_the_documented_entry(ledger: Ledger) -> None:
+    """As above, of rows that one transaction appends to a table."""
+    names = ("h", "g")
+    rows = [{"settings_hash": name, "settings": {}} for name in names]
+    ledger.append("settings_versions", rows, run_id="r", strategy="demo")
+    with ledger.engine.connect() as connection:
+        chain = "SELECT sequence, row_key, row_hash, hash, rows, digests, run_id FROM audit_chain"
+        entry = connection.execute(text(chain)).one()
+        kept = connection.execute(text("SELECT run_id, recorded_at FROM settings_versions")).all()
+    moment = "2018-01-02T12:00:00.123456+00:00"
+    hashes = [
+        hashlib.sha256(
+            json.dumps(
+                {
+                    "table": "settings_versions",
+                    "strategy": "demo",
+                    "settings_hash": name,
+                    "settings": {},
+                    "known_at": moment,
+                    "version": 1,
+                    "version_reason": None,
+                    "run_id": "r",
+                    "recorded_at": moment,
+                    "sequence": place,
+                },
+                sort_keys=True,
+                separators=(",", ":"),
+            ).encode()
+        ).hexdigest()
+        for place, name in enumerate(names, 1)
+    ]
+    digests = "".join(base64.b64encode(bytes.fromhex(each)[:12]).decode() for each in hashes)
+    content = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    key, group = '["demo",["h","g"],1]', json.dumps([2, digests, "r", moment], separators=(",", ":"))
+    sealed = "\n".join(("2", "settings_versions", content, "0" * 64, key, group))
+    assert entry == (2, key, content, hashlib.sha256(sealed.encode()).hexdigest(), 2, digests, "r")
+    assert kept == [(None, None)] * 2
+    told = ledger.read("settings_versions", bookkeeping=True)
+    assert list(told["run_id"]) == ["r", "r"]
+    assert [each.isoformat() for each in told["recorded_at"]] == [moment] * 2
+
+
+def test_rows_whose_bits_in_the_entry_are_met_are_found_all_the_same(
+    filled: Ledger, tamper: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that has the kept part of the hash of another in common with it: forged here, none is known."""
+    tamper("UPDATE fills SET price = price + 1.0 WHERE symbol = 'S01' AND session = '2018-01-03'")
+    monkeypatch.setattr(Seal, "holds", lambda self, table, row: row_hash(table, row))
+    assert [(each.kind, each.table) for each in verify(filled).findings] == [("row changed", "fills")]
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+def test_no_value_of_any_row_or_entry_is_changed_unseen(filled: Ledger, tamper: Callable[..., None]) -> None:
+    """Each column of each table in turn, in the middle row of several."""
+    tamper()
+    unseen = []
+    for table in (*day_round(), "audit_chain"):
+        with filled.engine.connect() as connection:
+            names = [each["name"] for each in inspect(connection).get_columns(table)]
+            place = connection.execute(
+                text(f"SELECT sequence FROM {table} ORDER BY sequence LIMIT 1 OFFSET 1")
+            ).scalar()
+            for name in names:
+                was = connection.execute(text(f"SELECT {name} FROM {table} WHERE sequence = {place}")).scalar()
+                other = OTHERWISE.get(name, f"{was or ''}9" if was is None or isinstance(was, str) else 2 * was + 1)
+                connection.execute(text(f"UPDATE {table} SET {name} = :v WHERE sequence = {place}"), {"v": other})
+                connection.commit()
+                if verify(filled).ok:
+                    unseen.append(f"{table}.{name}")
+                now = other if name == "sequence" else place
+                connection.execute(text(f"UPDATE {table} SET {name} = :v WHERE sequence = {now}"), {"v": was})
+                connection.commit()
+    assert unseen == []
+    assert verify(filled).ok
+
+
 @pytest.mark.parametrize(
     ("statements", "kind", "table"),
     [
@@ -122,20 +208,39 @@ def test_the_chain_is_the_documented_hash(ledger: Ledger) -> None:
             "row without an entry",
             "fills",
         ),
-        (["DELETE FROM audit_chain WHERE sequence = 7"], "entry missing", None),
-        (["UPDATE audit_chain SET row_hash = hash WHERE sequence = 7"], "entry changed", None),
-        (["UPDATE audit_chain SET table_name = 'nothing' WHERE sequence = 7"], "entry changed", None),
+        ([f"DELETE FROM audit_chain WHERE sequence = {ENTRY}"], "entry missing", None),
+        ([f"UPDATE audit_chain SET row_hash = hash WHERE sequence = {ENTRY}"], "entry changed", None),
+        ([f"UPDATE audit_chain SET table_name = 'nothing' WHERE sequence = {ENTRY}"], "entry changed", None),
+        *(
+            ([f"UPDATE audit_chain SET {change} WHERE sequence = {ENTRY}"], "entry changed", None)
+            for change in (
+                "rows = 2",
+                "rows = NULL",
+                "digests = NULL",
+                "digests = SUBSTR(digests, 17, 16) || SUBSTR(digests, 1, 16) || SUBSTR(digests, 33)",
+                "digests = SUBSTR(digests, 1, 40)",
+                "run_id = 'other'",
+                "recorded_at = '2017-01-01 00:00:00.000000'",
+                "row_key = REPLACE(row_key, 'S01', 'S09')",
+            )
+        ),
+        (["UPDATE audit_chain SET rows = 1 WHERE table_name = 'decisions'"], "entry changed", None),
+        (["UPDATE signals SET run_id = 'other' WHERE symbol = 'S01'"], "row changed", "signals"),
+        (["UPDATE decisions SET run_id = NULL"], "row changed", "decisions"),
         (
             [
-                "UPDATE audit_chain SET sequence = -7 WHERE sequence = 7",
-                "UPDATE audit_chain SET sequence = 7 WHERE sequence = 8",
-                "UPDATE audit_chain SET sequence = 8 WHERE sequence = -7",
+                f"UPDATE audit_chain SET sequence = -7 WHERE sequence = {ENTRY}",
+                "UPDATE audit_chain SET sequence = 7 WHERE sequence = 1",
+                "UPDATE audit_chain SET sequence = 1 WHERE sequence = -7",
             ],
             "entry moved",
             None,
         ),
         (
-            ["DELETE FROM audit_chain WHERE sequence > (SELECT MAX(sequence) - 5 FROM audit_chain)"],
+            [
+                "DELETE FROM audit_chain WHERE sequence = (SELECT MAX(sequence) FROM audit_chain)",
+                "DELETE FROM audit_chain WHERE sequence = (SELECT MAX(sequence) FROM audit_chain)",
+            ],
             "row without an entry",
             None,
         ),
@@ -193,6 +298,7 @@ def test_the_first_broken_entry_is_named(filled: Ledger, tamper: Callable[..., N
     assert len(report.findings) == 1
     assert report.first_broken is not None
     assert (report.first_broken.sequence, report.first_broken.table) == (sequence, "fills")
+    assert report.first_broken.key == json.dumps(["demo", fill_id("2018-01-03", "S01"), 1], separators=(",", ":"))
 
 
 @pytest.mark.full
@@ -201,7 +307,7 @@ def test_a_tail_cut_off_whole_is_found_only_with_a_head_kept_elsewhere(
 ) -> None:
     head = str(filled.head())
     assert verify(filled, expected_head=head).ok
-    kept = filled.head().sequence - 5
+    kept = filled.chain()["sequence"].iloc[-2]
     holding = [
         f"DELETE FROM {table} WHERE sequence > {kept}"
         for table, rows in verify(filled).rows.items()
@@ -252,7 +358,7 @@ def test_a_guard_that_stands_elsewhere_or_sleeps_guards_nothing(filled: Ledger, 
 def test_a_chain_fetched_piece_by_piece_is_read_whole_and_once(
     filled: Ledger, monkeypatch: pytest.MonkeyPatch, rows_a_fetch: int
 ) -> None:
-    entries = filled.head().sequence
+    entries = 2 * len(day_round())
     assert entries % 4 == 0 or entries % 5 == 0  # one of the pieces ends where the chain does
     monkeypatch.setattr(reading, "_ROWS_A_FETCH", rows_a_fetch)
     report = verify(filled)

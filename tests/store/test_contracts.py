@@ -25,6 +25,8 @@ OF_KIND = {  # as SQLite and as PostgreSQL name the type
     "json": ("TEXT", "TEXT"),
 }
 
+PLACE = ("INTEGER", "BIGINT")  # SQLite keeps a table in the order of such a key, without an index
+
 
 def may_be_null(column: Column) -> bool:
     return bool(column.nullable or column.lax or column.since) or column.kind in ("number", "json")
@@ -41,22 +43,24 @@ def test_the_migrations_make_what_the_contracts_state(ledger: Ledger) -> None:
     for each in listed:
         name, chain = each.name, each is AUDIT_CHAIN
         there = looked_at.get_columns(name)
-        found = {told["name"]: (str(told["type"]), told["nullable"]) for told in there}
+        found = {
+            told["name"]: (
+                str(told["type"]).replace("INTEGER", "BIGINT") if told["name"] == "sequence" else str(told["type"]),
+                told["nullable"],
+            )
+            for told in there
+        }
         assert found == {
             column: (OF_KIND[told.kind][place], may_be_null(told)) for column, told in stated(each).items()
         }, name
         assert all(told["default"] is None for told in there), name
+        assert chain or str(next(told["type"] for told in there if told["name"] == "sequence")) == PLACE[place]
         zones = [told["type"].timezone for told in there if place and stated(each)[told["name"]].kind == "moment"]
         assert all(zones), name
-        key = each.key if chain else ("strategy", *each.key, "version")
-        assert tuple(looked_at.get_pk_constraint(name)["constrained_columns"]) == key
-        refers = [
-            (told["constrained_columns"], told["referred_table"], told["referred_columns"])
-            for told in looked_at.get_foreign_keys(name)
-        ]
-        assert refers == ([] if chain else [(["sequence"], AUDIT_CHAIN.name, ["sequence"])]), name
+        assert looked_at.get_pk_constraint(name)["constrained_columns"] == ["sequence"]
+        assert looked_at.get_foreign_keys(name) == []  # several rows share an entry
         alone = [told["column_names"] for told in looked_at.get_unique_constraints(name)]
-        assert alone == ([] if chain else [["sequence"]]), name
+        assert alone == ([] if chain else [["strategy", *each.key, "version"]]), name
         assert looked_at.get_check_constraints(name) == []
         by_session = {("strategy", "session")} if "session" in each.columns.keys() - set(each.key) else set()
         indexes = [told for told in looked_at.get_indexes(name) if not told.get("duplicates_constraint")]

@@ -9,42 +9,47 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, insert, inspect, select, text
+from sqlalchemy import table as sa_table
 
 from nn_assets.errors import LedgerError
-from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.ledger.audit import verify
 from nn_assets.store.ledger.chain import ChainHead
 from nn_assets.store.ledger.engine import open_engine, writing
 from nn_assets.store.ledger.ledger import Ledger
-from nn_assets.store.ledger.migrations import _view_files, alembic_config, revision_of, view_names
+from nn_assets.store.ledger.migrations import alembic_config, revision_of, view_names
+from nn_assets.store.ledger.schema import CHAIN, TABLES
 from tests.store.killed import in_a_child
-from tests.store.rounds import day_round
+from tests.store.rounds import append_round, day_round
 
-NEW = {"verifications", "outcomes", "looks", "data_fingerprints"}
+NEW = {"verifications", "outcomes", "looks", "data_fingerprints", "traces"}
 ADDED = ("base_rate", "outcome_sessions")  # to signals, by 0004
 
 
-def make_first_ledger(url: str) -> ChainHead:
-    """A ledger of schema 0001 with a session's rows, as the first version left it; the chain's head."""
+def make_first_ledger(url: str, revision: str = "0001") -> ChainHead:
+    """A ledger of an older schema with a session's rows, as it left them: an entry for each; the chain's head."""
     engine = open_engine(url)
     with writing(engine, lock_chain=False) as connection:
-        command.upgrade(alembic_config(connection), "0001")
-        for name in ADDED:  # only while rows are appended: today's code names every column
-            connection.execute(text(f"ALTER TABLE signals ADD COLUMN {name} DOUBLE PRECISION"))
-        for path in _view_files():
-            connection.exec_driver_sql(path.read_text(encoding="utf-8"))
+        command.upgrade(alembic_config(connection), revision)
     moment = datetime(2018, 1, 2, 22, tzinfo=UTC)
-    with writing(engine) as connection:
-        transaction = LedgerTransaction(connection, run_id="run", strategy="demo", known_at=moment, recorded_at=moment)
-        for table, rows in day_round(symbols=2).items():
-            transaction.append(table, [{key: row[key] for key in row if key not in ADDED} for row in rows])
-        head = transaction.head
-        for name in ADDED:
-            connection.execute(text(f"ALTER TABLE signals DROP COLUMN {name}"))
+    rounds = day_round(symbols=2)
+    with TemporaryDirectory() as folder, Ledger(f"sqlite:///{folder}/ledger.sqlite") as made:
+        with made.transaction("run", strategy="demo", known_at=moment, recorded_at=moment) as transaction:
+            for table, rows in rounds.items():
+                for row in rows:  # each by itself, which has the entry that it always had
+                    left_out = ADDED if revision < "0004" else ()
+                    transaction.append(table, [{name: row[name] for name in row if name not in left_out}])
+        with made.engine.connect() as source, writing(engine) as target:
+            for table in (CHAIN, *(TABLES[name] for name in rounds)):
+                names = [told["name"] for told in inspect(target).get_columns(table.name)]
+                there = sa_table(table.name, *(Column(name, table.c[name].type) for name in names))
+                copied = source.execute(select(*(table.c[name] for name in names))).mappings()
+                target.execute(insert(there), [dict(row) for row in copied])
+        head = made.head()
     engine.dispose()
     return head
 
@@ -80,6 +85,51 @@ def test_a_ledger_of_the_first_schema_keeps_every_row_and_its_chain(bare_url: st
         assert verify(ledger, expected_head=head).ok
 
 
+@pytest.mark.parametrize("revision", ["0001", pytest.param("0004", marks=pytest.mark.full)])
+def test_a_chain_of_entries_of_one_row_goes_on_with_entries_of_several_and_either_is_found_out(
+    bare_url: str, revision: str
+) -> None:
+    head = make_first_ledger(bare_url, revision)
+    engine = open_engine(bare_url)
+    with engine.connect() as connection:
+        kept = connection.execute(text("SELECT * FROM signals ORDER BY sequence")).mappings().all()
+        entries = connection.execute(text("SELECT * FROM audit_chain ORDER BY sequence")).mappings().all()
+    with Ledger(bare_url) as ledger:
+        append_round(ledger, day_round("2018-01-03", symbols=2))
+        append_round(ledger, day_round("2018-01-03", symbols=2))  # all there: nothing comes
+        assert verify(ledger, expected_head=head).ok
+        grown = ledger.chain()
+        assert len(entries) == head.sequence
+        assert len(grown) == head.sequence + len(day_round())
+        before = grown[list(entries[0])].head(len(entries))
+        assert [dict(each) for each in entries] == before.to_dict("records")  # none was rewritten
+        with ledger.rows_verified():
+            told = ledger.read("signals", bookkeeping=True)
+        assert len(told) == 4
+        assert told["run_id"].tolist() == ["run"] * 4
+        with engine.connect() as connection:
+            now = connection.execute(text("SELECT * FROM signals ORDER BY sequence")).mappings().all()
+        assert [dict(old) for old in kept] == [{name: each[name] for name in kept[0]} for each in now[:2]]
+        for session in ("2018-01-02", "2018-01-03"):
+            tampered = f"UPDATE signals SET outcomes = outcomes + 1 WHERE symbol = 'S01' AND session = '{session}'"
+            for statement in (disarmed("signals", engine.dialect.name), tampered):
+                with engine.begin() as connection:
+                    connection.execute(text(statement))
+            (found,) = verify(ledger).findings
+            assert (found.kind, found.key) == ("row changed", f'["demo","{session}","S01",1]')
+            with engine.begin() as connection:
+                connection.execute(text(tampered.replace("+ 1", "- 1")))
+        assert verify(ledger).ok
+    engine.dispose()
+
+
+def disarmed(name: str, dialect: str) -> str:
+    """The statement that removes a table's guard against changes."""
+    if dialect == "sqlite":
+        return f"DROP TRIGGER IF EXISTS {name}_no_update"
+    return f"DROP TRIGGER IF EXISTS {name}_append_only ON {name}"
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("stamp", ["9999", "0000", "a1b2c3d4"])
 def test_a_ledger_of_a_schema_that_is_not_known_is_refused_and_left_as_it_is(tmp_path: Path, stamp: str) -> None:
@@ -91,7 +141,7 @@ def test_a_ledger_of_a_schema_that_is_not_known_is_refused_and_left_as_it_is(tmp
             connection.commit()
             connection.execute(f"PRAGMA journal_mode = {mode}")
         before = contents(file)
-        with pytest.raises(LedgerError, match=rf"0001, 0002, 0003, 0004.*{stamp}.*newer version.*backup"):
+        with pytest.raises(LedgerError, match=rf"0001, 0002, 0003, 0004, 0005.*{stamp}.*newer version.*backup"):
             Ledger(f"sqlite:///{file}")
         assert contents(file) == before
         assert list(before) == ["ledger.sqlite"]
@@ -162,7 +212,7 @@ def test_the_newest_version_without_all_of_its_tables_is_named_at_open(bare_url:
             connection.execute(text(f"DROP VIEW {view}"))
         connection.execute(text(lost))
     before = inspect(engine).get_table_names()
-    with pytest.raises(LedgerError, match=rf"version 0004 without {named}:.*restore the backup.*nothing was changed"):
+    with pytest.raises(LedgerError, match=rf"version 0005 without {named}:.*restore the backup.*nothing was changed"):
         Ledger(bare_url)
     assert inspect(engine).get_table_names() == before
     engine.dispose()
@@ -198,8 +248,8 @@ def test_a_migration_killed_anywhere_leaves_the_old_schema_and_run_again_complet
         with closing(sqlite3.connect(file)) as connection:
             there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        assert (version, there & NEW) in (("0001", set()), ("0004", NEW)), step
-        old, new = old + (version == "0001"), new + (version == "0004")
+        assert (version, there & NEW) in (("0001", set()), ("0005", NEW)), step
+        old, new = old + (version == "0001"), new + (version == "0005")
         with Ledger(f"sqlite:///{file}") as ledger:
             assert verify(ledger).head == head
             assert verify(ledger).ok

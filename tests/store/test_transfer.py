@@ -115,7 +115,8 @@ def _demand_empty(target: Ledger) -> None:
 
 def test_a_copy_is_the_same_rows_and_the_same_chain(source: Engine, source_url: str, target: Ledger) -> None:
     done = copy_ledger(source, target)
-    assert done.copied == done.verified.entries == sum(done.verified.rows.values()) > 90
+    assert done.copied == done.verified.entries > 20
+    assert sum(done.verified.rows.values()) > 90
     _demand_same(source_url, target)
 
 
@@ -146,7 +147,7 @@ def test_a_copy_made_again_adds_only_what_is_new(source: Engine, source_url: str
     assert copy_ledger(source, target).copied == 0
     with Ledger(source_url, clock=lambda: NOON) as original:
         append_round(original, day_round(DAYS[2], symbols=3))
-        grown = original.head().sequence
+        grown = len(original.chain())
     assert copy_ledger(source, target).copied == grown - first.copied > 0
     _demand_same(source_url, target)
 
@@ -267,7 +268,7 @@ def test_a_copy_killed_anywhere_leaves_the_target_empty(
             for step in (2, int(steps) // 4, int(steps) // 2, int(steps)):  # the last one is the commit itself
                 assert copy(postgres_url, step) == ["signal", "9"], step
                 _demand_empty(target)
-            assert copy_ledger(source, target).copied > 90
+            assert copy_ledger(source, target).copied > 20
             _demand_same(source_url, target)
         requests.close()
 
@@ -291,4 +292,4 @@ def test_a_copy_whose_connection_is_ended_leaves_the_target_empty(
         event.remove(target.engine, "before_cursor_execute", cut_off)
         assert inserts
         _demand_empty(target)
-        assert copy_ledger(source, target).copied > 90
+        assert copy_ledger(source, target).copied > 20

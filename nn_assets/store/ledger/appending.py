@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Table, insert, select, tuple_
 
+from nn_assets.contracts.ledger import OF_THE_ENTRY
 from nn_assets.errors import LedgerError, shortened
 from nn_assets.store.ledger.canonical import Row, coerce_row, content_text, describe_key, key_of
 from nn_assets.store.ledger.chain import ChainHead, entry_for, read_head
 from nn_assets.store.ledger.reading import Query, last_appended, latest_frame, read_frame
-from nn_assets.store.ledger.schema import CHAIN, contract_columns, natural_key, table_named
+from nn_assets.store.ledger.schema import CHAIN, contract_columns, natural_key, rows_of, table_named
 
 __all__ = ["Appended", "LedgerTransaction"]
 
@@ -158,23 +161,26 @@ class LedgerTransaction:
 
     def _stored_versions(self, table: Table, keys: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[int, Row]]:
         stored: dict[tuple[Any, ...], dict[int, Row]] = {}
-        columns = tuple_(*(table.c[name] for name in ("strategy", *natural_key(table))))
+        whole = rows_of(table)
+        columns = tuple_(*(whole.c[name] for name in ("strategy", *natural_key(table))))
         for some in _chunks(keys, _KEYS_A_QUERY):
-            for found in self._connection.execute(select(table).where(columns.in_(some))).mappings():
+            for found in self._connection.execute(select(whole).where(columns.in_(some))).mappings():
                 row = dict(found)
                 stored.setdefault(key_of(table, row), {})[row["version"]] = row
         return stored
 
     def _insert(self, table: Table, rows: list[Row]) -> None:
-        entries = []
-        for row in rows:
-            row["sequence"] = self._head.sequence + 1
-            entry = entry_for(table, row, self._head)
+        entries, kept = [], []
+        for _, of_strategy in groupby(rows, key=itemgetter("strategy")):
+            group = [row | {"sequence": place} for place, row in enumerate(of_strategy, self._head.sequence + 1)]
+            entry = entry_for(table, group, self._head)
             self._head = ChainHead(sequence=entry["sequence"], hash=entry["hash"])
             entries.append(entry)
+            shared = dict.fromkeys(OF_THE_ENTRY) if len(group) > 1 else {}
+            kept += [row | shared for row in group]
         if rows:
             self._connection.execute(insert(CHAIN), entries)
-            self._connection.execute(insert(table), rows)
+            self._connection.execute(insert(table), kept)
 
 
 def _next_version(

@@ -1,7 +1,10 @@
 """Verification of the ledger's hash chain: of all of it, or of what was added since the last time.
 
 What it detects: a row that was changed, deleted, or inserted without an entry; an entry that was
-changed, deleted, inserted or moved; a row whose value cannot be read back. It names the first.
+changed, deleted, inserted or moved; a row whose value cannot be read back. It names the first. An entry
+of several rows seals the hashes of all of them, and keeps 96 bits of each beside their keys: by these the
+row is found that was changed, or is gone. A row put in its place must meet those bits where rows are looked
+at one by one (as they are read), and all 256 where a walk along the chain looks at the entry's rows together.
 
 What it cannot detect by itself: someone who may write to the database can rewrite *everything* from
 some entry on, chain included, or cut the end of the chain together with its rows; what is left is a
@@ -39,12 +42,21 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, column, func
 
 from nn_assets.contracts.ledger import ACTS
 from nn_assets.errors import AuditError
-from nn_assets.store.ledger.canonical import row_hash, row_key
-from nn_assets.store.ledger.chain import GENESIS, ChainHead, entry_hash
+from nn_assets.store.ledger.canonical import row_key
+from nn_assets.store.ledger.chain import (
+    GENESIS,
+    ChainHead,
+    Seal,
+    group_hash,
+    resealed,
+    rows_sealed,
+    seals_of,
+    whole_row,
+)
 from nn_assets.store.ledger.engine import reading
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reading import UNREADABLE, in_order
-from nn_assets.store.ledger.reread import changed_row_error, entries_of
+from nn_assets.store.ledger.reread import changed_row_error, entries_of, seals_at
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
 __all__ = [
@@ -93,7 +105,7 @@ _IS_A_DECISION = CHAIN.c.table_name == "decisions"
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One thing that is wrong, at its place in the chain."""
+    """One thing that is wrong, at its place in the ledger: of a row its own, of an entry that of its last row."""
 
     sequence: int
     kind: Kind
@@ -347,7 +359,8 @@ def _whole_within(connection: Connection, now: datetime) -> bool:
         return False
     stored = TABLES[_VERIFICATIONS]
     row = connection.execute(select(stored).where(stored.c.sequence == entry.sequence)).mappings().one_or_none()
-    if row is None or row["kind"] != _OF_THE_WHOLE or entry.row_hash != row_hash(stored, dict(row)):
+    seals = seals_of(entry)  # one: each is appended alone
+    if row is None or row["kind"] != _OF_THE_WHOLE or len(seals) != 1 or not seals[0].holds(stored, dict(row)):
         return False
     return timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY
 
@@ -424,25 +437,28 @@ def _position(finding: AuditFinding) -> tuple[int, str, str]:
 def _check_chain(connection: Connection, since: ChainHead) -> tuple[list[AuditFinding], ChainHead, int]:
     findings: list[AuditFinding] = []
     head, entries = since, 0
-    for entry in in_order(connection, CHAIN, after=_after(since)):
-        entries += 1
-        place = (entry.table_name, entry.row_key)
-        if entry.sequence != head.sequence + 1:
-            lost = f"entries {head.sequence + 1} to {entry.sequence - 1} are gone"
-            findings.append(AuditFinding(head.sequence + 1, "entry missing", *place, lost))
-        elif entry.previous_hash != head.hash:
-            follows = "it does not follow the entry before it"
-            findings.append(AuditFinding(entry.sequence, "entry moved", *place, follows))
-        findings += _resealed(entry)
-        if entry.table_name not in TABLES:
-            findings.append(AuditFinding(entry.sequence, "entry of an unknown table", *place, "no such table"))
-        head = ChainHead(sequence=entry.sequence, hash=entry.hash)
+    try:
+        for entry in in_order(connection, CHAIN, after=_after(since)):
+            entries += 1
+            place = (entry.table_name, entry.row_key)
+            first = entry.sequence - rows_sealed(entry) + 1
+            if first > head.sequence + 1:
+                lost = f"the entries of rows {head.sequence + 1} to {first - 1} are gone"
+                findings.append(AuditFinding(head.sequence + 1, "entry missing", *place, lost))
+            elif entry.previous_hash != head.hash or first <= head.sequence:
+                follows = "it does not follow the entry before it"
+                findings.append(AuditFinding(entry.sequence, "entry moved", *place, follows))
+            findings += _resealed(entry)
+            if entry.table_name not in TABLES:
+                findings.append(AuditFinding(entry.sequence, "entry of an unknown table", *place, "no such table"))
+            head = ChainHead(sequence=entry.sequence, hash=entry.hash)
+    except UNREADABLE as error:
+        findings.append(_unreadable(CHAIN, error, head.sequence + 1))
     return findings, head, entries
 
 
 def _resealed(entry: Row[Any]) -> list[AuditFinding]:
-    sealed = entry_hash(entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
-    if sealed == entry.hash:
+    if (sealed := resealed(entry)) == entry.hash:
         return []
     differs = f"its hash is {entry.hash[:12]}…, its content gives {sealed[:12]}…"
     return [AuditFinding(entry.sequence, "entry changed", entry.table_name, entry.row_key, differs)]
@@ -452,12 +468,17 @@ def _check_acts(connection: Connection) -> list[AuditFinding]:
     """Every row of acts against its entry, every entry of one against its row and its neighbour in the chain."""
     findings = [each for name in _OF_ACTS for each in _check_rows(connection, TABLES[name], GENESIS)[0]]
     following = CHAIN.alias("following")
-    entries = select(CHAIN, following.c.previous_hash.label("followed")).where(CHAIN.c.table_name.in_(_OF_ACTS))
-    for entry in connection.execute(entries.outerjoin(following, following.c.sequence == CHAIN.c.sequence + 1)):
-        findings += _resealed(entry)
-        if entry.followed not in (None, entry.hash):
-            told = "the entry after it does not follow it"
-            findings.append(AuditFinding(entry.sequence, "entry moved", entry.table_name, entry.row_key, told))
+    followed = select(following.c.previous_hash).where(following.c.sequence > CHAIN.c.sequence)
+    followed = followed.order_by(following.c.sequence).limit(1).correlate(CHAIN)
+    entries = select(CHAIN, followed.scalar_subquery().label("followed")).where(CHAIN.c.table_name.in_(_OF_ACTS))
+    try:
+        for entry in connection.execute(entries):
+            findings += _resealed(entry)
+            if entry.followed not in (None, entry.hash):
+                told = "the entry after it does not follow it"
+                findings.append(AuditFinding(entry.sequence, "entry moved", entry.table_name, entry.row_key, told))
+    except UNREADABLE as error:
+        findings.append(_unreadable(CHAIN, error))
     return findings
 
 
@@ -468,30 +489,35 @@ def _check_last_session(connection: Connection, strategy: str) -> list[AuditFind
     # A round is one transaction, which begins with its decision: the next decision, whosever, begins another round.
     following = select(func.min(CHAIN.c.sequence)).where(_IS_A_DECISION, CHAIN.c.sequence > first)
     end = connection.execute(following).scalar()
-    within = [_is_of(strategy), CHAIN.c.sequence >= first, *([] if end is None else [CHAIN.c.sequence < end])]
     since = date.min if decision is None else _session_of(decision)
     findings = []
     for name in _OF_THE_LAST_SESSION:
         stored = TABLES[name]
-        of_round = select(CHAIN).where(CHAIN.c.table_name == name, *within)
-        entries = {entry.sequence: entry for entry in connection.execute(of_round)}
+        of_round = [CHAIN.c.sequence >= first, *([] if end is None else [CHAIN.c.sequence < end])]
+        within = select(CHAIN).where(CHAIN.c.table_name == name, _is_of(strategy), *of_round)
+        entries = connection.execute(within.order_by(CHAIN.c.sequence)).all()
+        seals = {seal.sequence: seal for entry in entries for seal in seals_of(entry)}
         of_session = and_(stored.c.strategy == strategy, stored.c.session >= since)
-        left = select(stored).where(or_(of_session, stored.c.sequence.in_(sorted(entries))))
+        first_of = {entry.sequence: entry.sequence - rows_sealed(entry) + 1 for entry in entries}
+        places = [stored.c.sequence.between(start, last) for last, start in first_of.items()]
         try:
-            rows = connection.execute(left.order_by(stored.c.sequence)).all()
+            rows = connection.execute(select(stored).where(or_(of_session, *places)).order_by(stored.c.sequence)).all()
         except UNREADABLE as error:
             findings.append(_unreadable(stored, error))
             continue
-        strange = [row.sequence for row in rows if row.sequence not in entries]  # appended later, or by nobody
-        entries |= {entry.sequence: entry for entry in entries_of(connection, strange)}
-        findings += _side_by_side(stored, rows, [entries[each] for each in sorted(entries)])
+        strange = [row.sequence for row in rows if row.sequence not in seals]  # appended later, or by nobody
+        others = entries_of(connection, stored, strange)
+        seals |= {seal.sequence: seal for seal in seals_at(others, set(strange))}
+        findings += [finding for entry in (*entries, *others) for finding in _resealed(entry)]
+        findings += _compared(stored, rows, [seals[place] for place in sorted(seals)])
     return findings
 
 
 def _session_of(decision: Row[Any]) -> date:
-    """The session that a decision's entry is of; the earliest there can be where its key names none any more."""
+    """The session that a decision's entry is of, or the last; the earliest there can be where its key names none."""
     try:
-        return date.fromisoformat(json.loads(decision.row_key)[1])
+        named = json.loads(decision.row_key)[1]
+        return date.fromisoformat(max(named) if isinstance(named, list) else named)
     except (TypeError, ValueError, LookupError):
         return date.min
 
@@ -500,21 +526,17 @@ def _check_last(connection: Connection, stored: Table, most: int) -> list[AuditF
     """The last entries of a table, at most so many, and every row from the first of them on."""
     of_table = select(CHAIN).where(CHAIN.c.table_name == stored.name)
     entries = connection.execute(of_table.order_by(CHAIN.c.sequence.desc()).limit(most)).all()[::-1]
-    start = entries[0].sequence if len(entries) == most else 0
+    start = seals_of(entries[0])[0].sequence if len(entries) == most else 0
     rows = select(stored).where(stored.c.sequence >= start).order_by(stored.c.sequence)
+    findings = [finding for entry in entries for finding in _resealed(entry)]
     try:
-        return _side_by_side(stored, connection.execute(rows).all(), entries)
+        return [*findings, *_compared(stored, connection.execute(rows).all(), _sealed(entries))]
     except UNREADABLE as error:
-        return [_unreadable(stored, error)]
+        return [*findings, _unreadable(stored, error)]
 
 
-def _side_by_side(stored: Table, rows: Sequence[Row[Any]], entries: Sequence[Row[Any]]) -> list[AuditFinding]:
-    """What is wrong with some entries, and with the rows beside them, both in the order of the chain."""
-    return [*(each for entry in entries for each in _resealed(entry)), *_compared(stored, rows, entries)]
-
-
-def _unreadable(stored: Table, error: Exception) -> AuditFinding:
-    return AuditFinding(0, "row unreadable", stored.name, "", f"{type(error).__name__}: {error}")
+def _unreadable(stored: Table, error: Exception, sequence: int = 0) -> AuditFinding:
+    return AuditFinding(sequence, "row unreadable", stored.name, "", f"{type(error).__name__}: {error}")
 
 
 def _after(since: ChainHead) -> int | None:
@@ -528,44 +550,65 @@ def _check_rows(connection: Connection, stored: Table, since: ChainHead) -> tupl
         counting = counting.where(stored.c.sequence > since.sequence)
     count = int(connection.execute(counting).scalar_one())
     rows = in_order(connection, stored, after=_after(since))
-    return _compared(stored, rows, in_order(connection, CHAIN, of_table=stored.name, after=_after(since))), count
+    entries = in_order(connection, CHAIN, of_table=stored.name, after=_after(since))
+    return _compared(stored, rows, _sealed(entries)), count
 
 
-def _compared(stored: Table, rows: Iterable[Row[Any]], entries: Iterable[Row[Any]]) -> list[AuditFinding]:
-    """Rows and entries of a table side by side, both in the order of the chain, and read as they are asked for."""
+def _sealed(entries: Iterable[Row[Any]]) -> Iterator[Seal | Row[Any]]:
+    """What entries say of each of their rows; after those of several rows the entry itself."""
+    for entry in entries:
+        yield from seals_of(entry)
+        if entry.rows is not None:
+            yield entry
+
+
+def _compared(stored: Table, rows: Iterable[Row[Any]], sealed: Iterable[Seal | Row[Any]]) -> list[AuditFinding]:
+    """Rows of a table and what the chain says of them, both in its order, and read as they are asked for."""
     try:
-        return _matched(stored, rows, iter(entries))
+        return _matched(stored, rows, sealed)
     except UNREADABLE as error:
         return [_unreadable(stored, error)]
 
 
-def _matched(stored: Table, rows: Iterable[Row[Any]], entries: Iterator[Row[Any]]) -> list[AuditFinding]:
+def _matched(stored: Table, rows: Iterable[Row[Any]], sealed: Iterable[Seal | Row[Any]]) -> list[AuditFinding]:
     findings: list[AuditFinding] = []
-    entry = next(entries, None)
-    for row in rows:
-        while entry is not None and entry.sequence < row.sequence:
-            findings.append(_deleted(entry))
-            entry = next(entries, None)
-        values = dict(row._mapping)  # noqa: SLF001  the public accessor of a SQLAlchemy row
-        if entry is None or entry.sequence != row.sequence:
-            alone = "nobody appended it through the ledger"
-            findings.append(
-                AuditFinding(row.sequence, "row without an entry", stored.name, row_key(stored, values), alone)
-            )
+    remaining = iter(rows)
+    row = next(remaining, None)
+    hashes: list[str] = []
+    for seal in sealed:
+        if not isinstance(seal, Seal):
+            if len(hashes) == rows_sealed(seal) and group_hash(hashes) != seal.row_hash:
+                now = "its rows no longer are those that were appended together"
+                findings.append(AuditFinding(seal.sequence, "row changed", stored.name, seal.row_key, now))
+            hashes = []
             continue
-        if entry.row_key != row_key(stored, values) or entry.row_hash != row_hash(stored, values):
+        while row is not None and row.sequence < seal.sequence:
+            findings.append(_alone(stored, row))
+            row = next(remaining, None)
+        if row is None or row.sequence != seal.sequence:
+            findings.append(_deleted(seal))
+            continue
+        values = whole_row(row, seal)
+        if found := seal.holds(stored, values):
+            hashes.append(found)
+        else:
             now = f"it now reads {row_key(stored, values)} with other content than was appended"
-            findings.append(AuditFinding(row.sequence, "row changed", stored.name, entry.row_key, now))
-        entry = next(entries, None)
-    while entry is not None:
-        findings.append(_deleted(entry))
-        entry = next(entries, None)
+            findings.append(AuditFinding(row.sequence, "row changed", stored.name, seal.row_key, now))
+        row = next(remaining, None)
+    while row is not None:
+        findings.append(_alone(stored, row))
+        row = next(remaining, None)
     return findings
 
 
-def _deleted(entry: Row[Any]) -> AuditFinding:
+def _alone(stored: Table, row: Row[Any]) -> AuditFinding:
+    key = row_key(stored, row._mapping)  # noqa: SLF001  the public accessor of a SQLAlchemy row
+    return AuditFinding(row.sequence, "row without an entry", stored.name, key, "nobody appended it through the ledger")
+
+
+def _deleted(seal: Seal) -> AuditFinding:
     gone = "the chain has its entry, the table no longer has the row"
-    return AuditFinding(entry.sequence, "row deleted", entry.table_name, entry.row_key, gone)
+    return AuditFinding(seal.sequence, "row deleted", seal.table_name, seal.row_key, gone)
 
 
 def _parse_head(head: str | ChainHead) -> ChainHead:

@@ -24,6 +24,7 @@ __all__ = [
     "content_text",
     "describe_key",
     "key_of",
+    "key_parts",
     "row_hash",
     "row_key",
 ]
@@ -143,7 +144,12 @@ def key_of(table: Table, row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def row_key(table: Table, row: Mapping[str, Any]) -> str:
     """Strategy, natural key and version as canonical text: what the chain calls the row."""
-    return canonical_json([*(_spelled(part) for part in key_of(table, row)), row["version"]])
+    return canonical_json(key_parts(table, row))
+
+
+def key_parts(table: Table, row: Mapping[str, Any]) -> list[Any]:
+    """What :func:`row_key` spells, part by part."""
+    return [*(_spelled(part) for part in key_of(table, row)), row["version"]]
 
 
 def describe_key(table: Table, row: Mapping[str, Any]) -> str:

@@ -1,18 +1,40 @@
-"""The hash chain: every row has one entry, and every entry seals all entries before it."""
+"""The hash chain: every entry seals the rows that one transaction appended to a table, and all entries before it.
+
+Rows are numbered in the order in which they are appended; an entry has the number of its last row.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Row, Table, select
 
-from nn_assets.store.ledger.canonical import row_hash, row_key
+from nn_assets.contracts.ledger import OF_THE_ENTRY
+from nn_assets.store.ledger.canonical import key_parts, row_hash, row_key
 from nn_assets.store.ledger.schema import CHAIN
+from nn_assets.store.values import canonical_json
 
-__all__ = ["GENESIS", "ChainHead", "entry_for", "entry_hash", "read_head"]
+__all__ = [
+    "GENESIS",
+    "ChainHead",
+    "Seal",
+    "entry_for",
+    "entry_hash",
+    "group_hash",
+    "read_head",
+    "resealed",
+    "rows_sealed",
+    "seals_of",
+    "whole_row",
+]
+
+_DIGEST, _HEX = 16, 24  # letters of a digest, and of the hexadecimal hash that it is made of
 
 
 @dataclass(frozen=True)
@@ -29,23 +51,114 @@ class ChainHead:
 GENESIS = ChainHead(sequence=0, hash="0" * 64)
 
 
-def entry_hash(sequence: int, table_name: str, key: str, content: str, previous: str) -> str:
-    """SHA-256 over an entry and the hash of the one before it; the parts cannot run into each other."""
-    sealed = "\n".join((str(sequence), table_name, content, previous, key))
+def entry_hash(sequence: int, table_name: str, key: str, content: str, previous: str, *group: object) -> str:
+    """SHA-256 over an entry and the hash of the one before it; the parts cannot run into each other.
+
+    Parameters
+    ----------
+    *group
+        Of an entry of several rows: how many, their digests, and the run and the moment that they share.
+    """
+    sealed = "\n".join((str(sequence), table_name, content, previous, key, *([canonical_json(group)] if group else [])))
     return hashlib.sha256(sealed.encode()).hexdigest()
 
 
-def entry_for(table: Table, row: Mapping[str, Any], head: ChainHead) -> dict[str, Any]:
-    """Return the chain entry of a row whose ``sequence`` follows ``head``."""
-    content, key = row_hash(table, row), row_key(table, row)
+def resealed(entry: Row[Any]) -> str:
+    """The hash that an entry's content gives."""
+    told = (entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
+    group = (entry.rows, entry.digests, entry.run_id, entry.recorded_at and entry.recorded_at.isoformat())
+    return entry_hash(*told, *(group if any(part is not None for part in group) else ()))
+
+
+def rows_sealed(entry: Row[Any]) -> int:
+    """How many rows an entry seals."""
+    return entry.rows if isinstance(entry.rows, int) else 1
+
+
+def group_hash(hashes: Iterable[str]) -> str:
+    """SHA-256 over the hashes of several rows, in their order."""
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def digest_of(content: str) -> str:
+    """By how much of its hash a row among several is known: 96 bits, as 16 letters."""
+    return base64.b64encode(bytes.fromhex(content[:_HEX])).decode()
+
+
+def entry_for(table: Table, rows: Sequence[Mapping[str, Any]], head: ChainHead) -> dict[str, Any]:
+    """Return the chain entry of rows of one strategy whose ``sequence`` follows ``head``.
+
+    One row has an entry as it always had. Of several the entry seals the hashes of all; it keeps a part of each, so
+    that a row which is not as it was appended is known among them, and their keys, so that one that is gone is named.
+    """
+    hashes, key = [row_hash(table, row) for row in rows], _joined([key_parts(table, row) for row in rows])
+    sequence, group = rows[-1]["sequence"], {}
+    if len(rows) > 1:
+        group = {"rows": len(rows), "digests": "".join(map(digest_of, hashes))}
+        group |= {name: rows[0][name] for name in OF_THE_ENTRY}
+    content = group_hash(hashes) if group else hashes[0]
+    sealed = [value.isoformat() if isinstance(value, datetime) else value for value in group.values()]
     return {
-        "sequence": row["sequence"],
+        "sequence": sequence,
         "table_name": table.name,
         "row_key": key,
         "row_hash": content,
         "previous_hash": head.hash,
-        "hash": entry_hash(row["sequence"], table.name, key, content, head.hash),
+        "hash": entry_hash(sequence, table.name, key, content, head.hash, *sealed),
+        **(group or dict.fromkeys(("rows", "digests", *OF_THE_ENTRY))),
     }
+
+
+def _joined(keys: Sequence[list[Any]]) -> str:
+    """The keys of rows as one: of several, a list takes the place of a part in which they differ."""
+    columns = [list(column) for column in zip(*keys, strict=True)]
+    return canonical_json([column[0] if column.count(column[0]) == len(column) else column for column in columns])
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What the chain says of one row: its place, its key, and its hash or the part of it that is kept."""
+
+    sequence: int
+    table_name: str
+    row_key: str
+    content: str
+    shared: Mapping[str, Any]  # what its entry says for it
+
+    def holds(self, table: Table, row: Mapping[str, Any]) -> str | None:
+        """The hash of a row, with all that it says, where it is the one that was appended; None where it is not."""
+        found = row_hash(table, row)
+        same = found == self.content if len(self.content) == len(found) else digest_of(found) == self.content
+        return found if same and row_key(table, row) == self.row_key else None
+
+
+def seals_of(entry: Row[Any]) -> list[Seal]:
+    """What an entry says of each of its rows, in their order; as far as can be told, where it was changed."""
+    if entry.rows is None:
+        return [Seal(entry.sequence, entry.table_name, entry.row_key, entry.row_hash, {})]
+    first, digests = entry.sequence - rows_sealed(entry) + 1, str(entry.digests)
+    parts = [digests[start : start + _DIGEST] for start in range(0, len(digests), _DIGEST)]
+    shared = {name: getattr(entry, name) for name in OF_THE_ENTRY}
+    return [
+        Seal(first + place, entry.table_name, key, part, shared)
+        for place, (key, part) in enumerate(zip(_apart(entry.row_key, len(parts)), parts, strict=True))
+    ]
+
+
+def whole_row(row: Row[Any], seal: Seal) -> dict[str, Any]:
+    """All that a row of a table says, with what its entry says for it."""
+    values = dict(row._mapping)  # noqa: SLF001  the public accessor of a SQLAlchemy row
+    return values | {name: value for name, value in seal.shared.items() if values[name] is None}
+
+
+def _apart(key: str, count: int) -> list[str]:
+    """The key of each of so many rows; the whole of it for each, where it is not that of as many rows."""
+    try:
+        columns = [part if isinstance(part, list) else [part] * count for part in json.loads(key)]
+        keys = [canonical_json(parts) for parts in zip(*columns, strict=True)]
+    except (TypeError, ValueError):
+        keys = []
+    return keys if len(keys) == count else [key] * count
 
 
 def read_head(connection: Connection) -> ChainHead:

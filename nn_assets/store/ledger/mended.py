@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from nn_assets.contracts.ledger import DECISIONS, ROUNDS
 from nn_assets.market.facts.arrival import Mended
-from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER
+from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER, rows_of
 from nn_assets.store.values import as_moment
 
 __all__ = ["CLOCK", "acts_on_record", "as_read", "read_mended", "rows_stamped_after", "seen_by"]
@@ -67,14 +67,15 @@ def rows_stamped_after(connection: Connection, moment: datetime, mended: Mended)
     for name, table in TABLES.items():
         if name in _OF_A_DECISION:
             continue
-        columns = [table.c.recorded_at, *([table.c.ended_at] if name == "outcomes" else [])]
+        rows = rows_of(table).c
+        columns = [rows.recorded_at, *([rows.ended_at] if name == "outcomes" else [])]
         for column in columns:
-            statement = select(column, table.c.strategy).where(column > moment).distinct()
+            statement = select(column, rows.strategy).where(column > moment).distinct()
             if column.name == "ended_at":  # a verdict of the gate counts from the moment that it says
-                statement = statement.where(table.c.kind == "gate")
+                statement = statement.where(rows.kind == "gate")
             found += [(name, strategy, stamp) for stamp, strategy in connection.execute(statement)]
-    rows = [each for each in found if pd.Timestamp(each[2]).value not in mended.read_as]
-    frame = pd.DataFrame(rows, columns=["table", "strategy", "moment"])
+    ahead = [each for each in found if pd.Timestamp(each[2]).value not in mended.read_as]
+    frame = pd.DataFrame(ahead, columns=["table", "strategy", "moment"])
     return frame.assign(moment=pd.to_datetime(frame["moment"], utc=True).dt.as_unit("ns"))
 
 
@@ -84,7 +85,8 @@ def acts_on_record(connection: Connection, mended: Mended) -> pd.DatetimeIndex:
     for name, table in TABLES.items():
         if name not in _OF_A_DECISION:
             # Of what one transaction wrote the first row stands for all.
-            firsts = select(func.min(table.c.sequence), table.c.recorded_at).group_by(table.c.recorded_at)
+            rows = rows_of(table).c
+            firsts = select(func.min(rows.sequence), rows.recorded_at).group_by(rows.recorded_at)
             stamps += [(sequence, stamp) for sequence, stamp in connection.execute(firsts)]
     ordered = pd.Series([stamp for _, stamp in sorted(stamps)], dtype="datetime64[ns, UTC]")
     return pd.DatetimeIndex(mended.of(ordered))

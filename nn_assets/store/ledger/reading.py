@@ -31,7 +31,7 @@ from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.columns import kind_of
 from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
 from nn_assets.store.ledger.reread import changed_row_error
-from nn_assets.store.ledger.schema import contract_columns, natural_key, table_named
+from nn_assets.store.ledger.schema import contract_columns, natural_key, rows_of, table_named
 
 __all__ = ["UNREADABLE", "OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
 
@@ -129,21 +129,15 @@ class Query:
 
 
 def _statement(query: Query, table: Table, mended: Mended, columns: Sequence[str] | None = None) -> Select[Any]:
-    visible, chosen = query.conditions(table, mended)
-    wanted = table.columns.values() if columns is None else [table.columns[name] for name in columns]
+    rows, newer = rows_of(table), rows_of(table, "newer")
+    visible, chosen = query.conditions(rows, mended)
+    wanted = rows.columns.values() if columns is None else [rows.columns[name] for name in columns]
     if query.every_version:
         return select(*wanted).where(*visible, *chosen)
-    newer = _newer(table)
-    same_key = [newer.c[name] == table.c[name] for name in ("strategy", *natural_key(table))]
+    same_key = [newer.c[name] == rows.c[name] for name in ("strategy", *natural_key(table))]
     seen_too, _ = query.conditions(newer, mended)
-    superseded = exists().where(*same_key, newer.c.version > table.c.version, *seen_too)
+    superseded = exists().where(*same_key, newer.c.version > rows.c.version, *seen_too)
     return select(*wanted).where(*visible, *chosen, ~superseded)
-
-
-@cache
-def _newer(table: Table) -> FromClause:
-    """A table under the name by which a row's other versions are looked for; its columns are made once."""
-    return table.alias("newer")
 
 
 def read_frame(
@@ -193,9 +187,9 @@ def latest_frame(
     statement = _statement(query, table, mended)
     if "session" in table.columns:
         newest = select(func.max(statement.subquery().c.session)).scalar_subquery()
-        statement = statement.where(table.c.session == newest)
+        statement = statement.where(rows_of(table).c.session == newest)
     else:
-        statement = statement.order_by(table.c.sequence.desc()).limit(1)
+        statement = statement.order_by(rows_of(table).c.sequence.desc()).limit(1)
     names = _names(table, bookkeeping=bookkeeping)
     return _framed(connection, table, statement, mended, names=names, on_reading=on_reading)
 
@@ -209,9 +203,10 @@ def last_appended(
     :func:`latest_frame`, which weighs every version, does.
     """
     stored = table_named(table)
-    statement = select(stored).where(*(stored.c[name] == value for name, value in where.items()))
+    rows = rows_of(stored)
+    statement = select(rows).where(*(rows.c[name] == value for name, value in where.items()))
     with _read_back(stored):
-        found = connection.execute(statement.order_by(stored.c.sequence.desc()).limit(1)).all()
+        found = connection.execute(statement.order_by(rows.c.sequence.desc()).limit(1)).all()
     newest = [dict(row._mapping) for row in found]  # noqa: SLF001  the public accessor of a SQLAlchemy row
     if on_reading is not None:
         on_reading(connection, stored, newest)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
 
 from nn_assets.errors import AuditError
-from nn_assets.store.ledger.canonical import row_hash, row_key
-from nn_assets.store.ledger.chain import entry_hash
+from nn_assets.store.ledger.canonical import row_key
+from nn_assets.store.ledger.chain import Seal, resealed, seals_of
 from nn_assets.store.ledger.schema import CHAIN
 
-__all__ = ["BROKEN_REMEDY", "RowsReread", "changed_row_error", "entries_of"]
+__all__ = ["BROKEN_REMEDY", "RowsReread", "changed_row_error", "entries_of", "seals_at"]
 
 BROKEN_REMEDY = "stop trading on this ledger; restore it from a backup that verifies"
-
-_ENTRIES_A_QUERY = 2_000
 
 
 def changed_row_error(found: str, *, sequence: int, table: str, key: str) -> AuditError:
@@ -55,36 +53,45 @@ class RowsReread:
             _demand_as_many(connection, table)
             self._counted.add(table.name)
         fresh = {int(row["sequence"]): row for row in rows if row["sequence"] not in self._verified}
-        entries = {entry.sequence: entry for entry in entries_of(connection, sorted(fresh))}
+        entries = entries_of(connection, table, sorted(fresh))
+        seals = {seal.sequence: (seal, entry) for entry in entries for seal in seals_of(entry)}
+        changed = {entry.sequence for entry in entries if resealed(entry) != entry.hash}
         for sequence, row in fresh.items():
-            _demand_as_appended(table, row, entries.get(sequence))
+            seal, entry = seals.get(sequence, (None, None))
+            _demand_as_appended(table, row, seal, as_sealed=entry is None or entry.sequence not in changed)
         self._verified |= fresh.keys()
 
 
 def _demand_as_many(connection: Connection, table: Table) -> None:
     rows = connection.execute(select(func.count()).select_from(table)).scalar_one()
-    of_table = select(func.count()).select_from(CHAIN).where(CHAIN.c.table_name == table.name)
-    entries = connection.execute(of_table).scalar_one()
-    if rows != entries:
-        kind = "row deleted" if rows < entries else "row without an entry"
-        found = f"{kind}: {table.name} has {rows} rows and {entries} entries in the chain"
+    sealed = select(func.sum(func.coalesce(CHAIN.c.rows, 1))).where(CHAIN.c.table_name == table.name)
+    appended = connection.execute(sealed).scalar_one() or 0
+    if rows != appended:
+        kind = "row deleted" if rows < appended else "row without an entry"
+        found = f"{kind}: {table.name} has {rows} rows, and the chain entries of {appended}"
         raise changed_row_error(found, sequence=0, table=table.name, key="")
 
 
-def entries_of(connection: Connection, sequences: list[int]) -> Iterator[Row[Any]]:
-    """The entries of the chain at some places, as far as there are any."""
-    for start in range(0, len(sequences), _ENTRIES_A_QUERY):
-        some = sequences[start : start + _ENTRIES_A_QUERY]
-        yield from connection.execute(select(CHAIN).where(CHAIN.c.sequence.in_(some)))
+def entries_of(connection: Connection, table: Table, sequences: list[int]) -> Sequence[Row[Any]]:
+    """The entries that seal rows of a table at some places, in order, and others of the table between those."""
+    if not sequences:
+        return []
+    of_table = CHAIN.c.table_name == table.name
+    last = select(func.min(CHAIN.c.sequence)).where(of_table, CHAIN.c.sequence >= sequences[-1]).scalar_subquery()
+    between = select(CHAIN).where(of_table, CHAIN.c.sequence >= sequences[0], CHAIN.c.sequence <= last)
+    return connection.execute(between.order_by(CHAIN.c.sequence)).all()
 
 
-def _demand_as_appended(table: Table, row: Mapping[str, Any], entry: Row[Any] | None) -> None:
-    key = row_key(table, row)
-    changed = partial(changed_row_error, sequence=int(row["sequence"]), table=table.name, key=key)
-    if entry is None or entry.table_name != table.name:
+def seals_at(entries: Sequence[Row[Any]], sequences: set[int]) -> list[Seal]:
+    """What entries say of the rows at some places, in order."""
+    return [seal for entry in entries for seal in seals_of(entry) if seal.sequence in sequences]
+
+
+def _demand_as_appended(table: Table, row: Mapping[str, Any], seal: Seal | None, *, as_sealed: bool) -> None:
+    changed = partial(changed_row_error, sequence=int(row["sequence"]), table=table.name, key=row_key(table, row))
+    if seal is None:
         raise changed("row without an entry: nobody appended it through the ledger")
-    sealed = entry_hash(entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
-    if sealed != entry.hash:
+    if not as_sealed:
         raise changed("entry changed: its hash is not that of its content")
-    if entry.row_key != key or entry.row_hash != row_hash(table, row):
+    if seal.holds(table, row) is None:
         raise changed("row changed: it has other content than was appended")

@@ -6,21 +6,26 @@ What every table begins and ends with, and what each holds, is stated in :mod:`n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
-    ForeignKey,
+    FromClause,
     Index,
+    Integer,
     MetaData,
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    func,
+    select,
 )
 
 from nn_assets.contracts.contract import Column as Stated
 from nn_assets.contracts.contract import Contract
-from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER, STRATEGY
+from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER, OF_THE_ENTRY, STRATEGY
 from nn_assets.contracts.ledger import BOOKKEEPING as KEPT_OF_ALL
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.columns import KINDS
@@ -35,10 +40,17 @@ __all__ = [
     "contract_columns",
     "metadata",
     "natural_key",
+    "rows_of",
     "table_named",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004")  # the migrations in sql/migrations, oldest first; a test compares the two
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+)  # the migrations in sql/migrations, oldest first; a test compares the two
 HEAD_REVISION = REVISIONS[-1]
 WHOLE_LEDGER = "*"
 """Strategy of a row that is about the whole ledger, or about all strategies; no strategy can be named so."""
@@ -54,12 +66,14 @@ metadata = MetaData(
 )
 
 
-def _columns(stated: Mapping[str, Stated], *sequence: ForeignKey) -> list[Column[Any]]:
+_PLACE = BigInteger().with_variant(Integer, "sqlite")  # there the table itself is kept in this order, without an index
+
+
+def _columns(stated: Mapping[str, Stated], **types: Any) -> list[Column[Any]]:
     return [
         Column(
             name,
-            KINDS[each.kind].stored,
-            *(sequence if name == "sequence" else ()),
+            types.get(name, KINDS[each.kind].stored),
             nullable=each.may_be_null,
             autoincrement=False,
             info={"kind": each.kind, "added_later": bool(each.since)},
@@ -87,15 +101,33 @@ def _record_table(contract: Contract) -> Table:
     return Table(
         contract.name,
         metadata,
-        *_columns(STRATEGY | contract.stored | kept, ForeignKey(f"{CHAIN.name}.sequence")),
-        PrimaryKeyConstraint("strategy", *contract.key, "version"),
-        UniqueConstraint("sequence"),
+        *_columns(STRATEGY | contract.stored | kept, sequence=_PLACE),
+        PrimaryKeyConstraint("sequence"),
+        UniqueConstraint("strategy", *contract.key, "version"),
         *(Index(None, *names) for names in (*by_session, *contract.indexes)),
         info={"key": contract.key, "contract": tuple(contract.stored)},
     )
 
 
 TABLES = {each.name: _record_table(each) for each in LEDGER}
+
+
+@cache
+def rows_of(table: Table, name: str = "") -> FromClause:
+    """A table's rows with all that they say, under its name or another: what is kept in their entry with them.
+
+    To be read from. What is not asked for of the entry costs nothing.
+    """
+    entry = CHAIN.alias("entry")
+
+    def whole(column: Column[Any]) -> Any:
+        if column.name not in OF_THE_ENTRY:
+            return column
+        of_entry = select(entry.c[column.name]).where(entry.c.sequence >= table.c.sequence)
+        sealing = of_entry.order_by(entry.c.sequence).limit(1).correlate(table).scalar_subquery()
+        return func.coalesce(column, sealing, type_=column.type).label(column.name)
+
+    return select(*map(whole, table.columns)).subquery(name or table.name)
 
 
 def table_named(name: str) -> Table:

@@ -66,14 +66,15 @@ def copy_ledger(source: Engine, target: Ledger) -> Transfer:
         expected = verify_within(origin)
         expected.demand_ok()
         with writing(target.engine) as place:
-            start = _common_head(origin, place)
-            for table in (CHAIN, *TABLES.values()):  # rows refer to their entries, which so come first
+            start, copied = _common_head(origin, place), 0
+            for table in (CHAIN, *TABLES.values()):
                 for rows in _pieces(in_order(origin, table, after=start.sequence)):
                     place.execute(insert(table), rows)
+                    copied += len(rows) if table is CHAIN else 0
             found = verify_within(place, expected_head=expected.head)
             found.demand_ok()
             _demand_equal(expected, found)
-    return Transfer(found, found.entries - start.sequence)
+    return Transfer(found, copied)
 
 
 def _demand_newest(origin: Connection) -> None:
