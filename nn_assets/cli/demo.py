@@ -16,6 +16,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.workers import map_in_order, open_pool
 from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions
+from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.names import DAILY, DAILY_ROUND, STUDY
@@ -180,7 +181,8 @@ def _summary(history: History, span: _Span, sheet: StudyPage) -> dict[str, Any]:
     figures = study["figures"]
     fills = ledger.read("fills", strategy.name)
     targets = ledger.latest("target_positions", strategy.name)
-    steps = ledger.latest("position_steps", strategy.name)
+    session = targets["session"].iloc[0]
+    steps = read_steps(history.stores.lake, ledger, strategy.name, session, session)
     trading = ledger.latest("trading_states", strategy.name).iloc[-1]
     return {
         "sessions": len(history.axis),
@@ -193,7 +195,7 @@ def _summary(history: History, span: _Span, sheet: StudyPage) -> dict[str, Any]:
         "verdict": str(study["verdict"]),
         "verdict_of": str(study["month"]),
         "why": str(figures["reason"]),
-        "session": str(targets["session"].iloc[0].date()),
+        "session": str(session.date()),
         "targets": {
             str(row.symbol): {
                 "quantity": float(row.target_quantity),

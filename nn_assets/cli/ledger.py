@@ -12,8 +12,10 @@ import pandas as pd
 
 from nn_assets.errors import LedgerError, first_of
 from nn_assets.operations.alerts import append_alert
+from nn_assets.operations.asof.traces import WHY, lost_traces, why_this_size
 from nn_assets.operations.catalog import require_named
 from nn_assets.store.home import absent_ledger, address_to_read
+from nn_assets.store.lake.lake import Lake
 from nn_assets.store.ledger.audit import record_verdict, verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
@@ -34,7 +36,7 @@ _BY = "audit verify"
 
 
 def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[str, Any]:
-    """Recompute the chain over every row; not ok when anything differs.
+    """Recompute the chain over every row; not ok when anything differs, or a file that it names.
 
     Parameters
     ----------
@@ -53,21 +55,24 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
             else verify(ledger, expected_head=head)
         )
         newest = str(found.head)
+        lost = lost_traces(Lake(), ledger, found.since.sequence or None) if found.ok else []
         untold = [] if since_last else _unrecorded(lambda: record_verdict(ledger, found, run_id=_BY))
-    if found.ok:
+    if found.ok and not lost:
         text = (
             f"{found.entries} entries verify; head {newest}\n"
             f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"
         )
+    elif found.ok:
+        text = f"the ledger is as it was appended, and {len(lost)} files that it names are not: {lost[0]}"
     else:
         text = f"the ledger was changed: {found.first_broken}"
         why = append_alert(f"audit:{text}", text.strip, cause=text, remedy=BROKEN_REMEDY)
         untold += [] if why is None else [f"not in the alerts: {why}"]
     return {
-        "ok": found.ok,
+        "ok": found.ok and not lost,
         "entries": found.entries,
         "head": newest,
-        "findings": [str(each) for each in found.findings],
+        "findings": [*map(str, found.findings), *lost],
         "untold": untold,
         "text": "\n".join([text, *untold]),
     }
@@ -143,7 +148,7 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
                 query=name,
             )
         asked = [dict(zip(given, chosen, strict=True)) for chosen in product(*given.values())]
-        answers = [_beside(ledger.query(name, **each), {told: each[told] for told in several}) for each in asked]
+        answers = [_beside(_answer(ledger, name, each), {told: each[told] for told in several}) for each in asked]
         unknown = dict.fromkeys(
             said
             for each, answer in zip(asked, answers, strict=True)
@@ -159,6 +164,12 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
         "not_on_record": list(unknown),
         "text": "\n".join([*text, *unknown]),
     }
+
+
+def _answer(ledger: Ledger, name: str, asked: Mapping[str, str]) -> pd.DataFrame:
+    """What a query finds, in files that the ledger seals too."""
+    answer = ledger.query(name, **asked)
+    return why_this_size(Lake(), ledger, **asked) if name == WHY and answer.empty else answer
 
 
 def _not_on_record(ledger: Ledger, asked: Mapping[str, str]) -> str | None:

@@ -34,12 +34,20 @@ BOOKKEEPING = {
     "known_at": moment("from when on the row could be known; of a later version, when it was stored"),
     "version": Column("small", "1, and one more each time that the row says something else"),
     "version_reason": Column("line", "why it says something else", nullable=True),
-    "run_id": replace(text("the run that stored it"), lax=True),
-    "recorded_at": replace(moment("when it was stored"), lax=True),
+    "run_id": text("the run that stored it"),
+    "recorded_at": moment("when it was stored"),
     "sequence": Column("whole", "its place in the ledger, from 1; an entry of the chain seals it"),
 }
-OF_THE_ENTRY = ("run_id", "recorded_at")
-"""Bookkeeping that rows sealed by one entry share: it stands in the entry, and is missing in the rows."""
+_DATA = {"data_hash": text("hash of the bars that it was made from")}
+_MODEL = {"model_id": text("the model")}
+_CODE = {"code_version": text("hash of the code that it was made by")}
+_REFERENCE = {"reference_at": moment("the moment of that close", nullable=True)}
+OF_THE_ENTRY = {
+    **{name: BOOKKEEPING[name] for name in ("known_at", "run_id", "recorded_at")},
+    **(_DATA | _MODEL | _CODE | _REFERENCE),
+}
+"""What rows that were appended together may have in common: it then stands once, in their entry, unless it is of the
+key, and is missing in the rows as they are kept. Whoever reads them through the ledger is given it."""
 AUDIT_CHAIN = Contract(
     "audit_chain",
     "store",
@@ -56,17 +64,16 @@ AUDIT_CHAIN = Contract(
     hash=Column("digest", "SHA-256 of the hash before and this entry"),
     rows=replace(Column("small", "how many rows it seals; missing: one"), since="0005"),
     digests=replace(Column("line", "of several rows, 16 letters of each one's hash, in base64"), since="0005"),
-    run_id=replace(text("of several rows, the run that stored them"), since="0005"),
-    recorded_at=replace(moment("of several rows, when they were stored"), since="0005"),
+    **{
+        name: replace(column, says=f"of several rows, what is theirs in common: {column.says}", since="0005")
+        for name, column in OF_THE_ENTRY.items()
+    },
 )
 
 _SYMBOL = {"symbol": text("the instrument")}
 _SESSION = {"session": day("the session")}
 _AT = _SYMBOL | _SESSION
 _KNOWN = {"known_at": BOOKKEEPING["known_at"]}
-_DATA = {"data_hash": text("hash of the bars that it was made from")}
-_MODEL = {"model_id": text("the model")}
-_CODE = {"code_version": text("hash of the code that it was made by")}
 _SETTINGS = {"settings_hash": text("hash of the settings that it was made under")}
 _MADE = _DATA | _CODE | _SETTINGS
 _STUDY = {"study_id": text("the study that it is of")}
@@ -125,7 +132,7 @@ TARGET_POSITIONS = Contract(
 ).of(
     **_AT,
     reference_price=positive(_SHARE, "the close that sizes are counted by", nullable=True),
-    reference_at=moment("the moment of that close", nullable=True),
+    **_REFERENCE,
     current_quantity=number("shares", "held before, negative where short"),
     target_quantity=number("shares", "to hold, negative where short"),
     target_weight=number("fraction of equity", "the target, signed"),
@@ -170,7 +177,7 @@ ORDERS = Contract(
     execution=text("when it is to be filled", "next_open", "next_close"),
     urgency=text("passive, normal or close"),
     reference_price=number(_SHARE, "the close that it was decided on", nullable=True),
-    reference_at=moment("the moment of that close", nullable=True),
+    **_REFERENCE,
     status=text("what the gate said", "accepted", "denied"),
     reason_code=text("why it was denied", nullable=True),
 )

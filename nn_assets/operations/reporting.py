@@ -22,6 +22,7 @@ from nn_assets.learning.estimators import TRADED
 from nn_assets.market.calendar.sessions import calendar_end_told
 from nn_assets.market.quality.notices import told_by_rule
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
+from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
@@ -250,7 +251,7 @@ def study_sheet(history: History) -> StudyPage:
     stands, state, reasons = None, "", ""
     if decided is not None:
         stands = headline_now(history)
-        steps = ledger.read("position_steps", strategy.name, decided, decided)
+        steps = read_steps(history.stores.lake, ledger, strategy.name, decided, decided)
         drift = ledger.read("drift", strategy.name, decided, decided)
         trading = ledger.latest("trading_states", strategy.name)
         state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])

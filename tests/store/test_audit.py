@@ -143,10 +143,11 @@ def test_several_rows_have_the_documented_entry(ledger: Ledger) -> None:
     ]
     digests = "".join(base64.b64encode(bytes.fromhex(each)[:12]).decode() for each in hashes)
     content = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-    key, group = '["demo",["h","g"],1]', json.dumps([2, digests, "r", moment], separators=(",", ":"))
+    common = {"known_at": moment, "recorded_at": moment, "run_id": "r"}
+    key, group = '["demo",["h","g"],1]', json.dumps([2, digests, common], separators=(",", ":"))
     sealed = "\n".join(("2", "settings_versions", content, "0" * 64, key, group))
     assert entry == (2, key, content, hashlib.sha256(sealed.encode()).hexdigest(), 2, digests, "r")
-    assert kept == [(None, None)] * 2
+    assert kept == [(None, None)] * 2  # in their entry
     told = ledger.read("settings_versions", bookkeeping=True)
     assert list(told["run_id"]) == ["r", "r"]
     assert [each.isoformat() for each in told["recorded_at"]] == [moment] * 2
@@ -220,7 +221,9 @@ def test_no_value_of_any_row_or_entry_is_changed_unseen(filled: Ledger, tamper: 
                 "digests = SUBSTR(digests, 17, 16) || SUBSTR(digests, 1, 16) || SUBSTR(digests, 33)",
                 "digests = SUBSTR(digests, 1, 40)",
                 "run_id = 'other'",
-                "recorded_at = '2017-01-01 00:00:00.000000'",
+                *(f"{name} = '2017-01-01 00:00:00.000000'" for name in ("recorded_at", "known_at", "reference_at")),
+                "model_id = 'other'",
+                "data_hash = NULL",
                 "row_key = REPLACE(row_key, 'S01', 'S09')",
             )
         ),

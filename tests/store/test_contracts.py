@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import inspect
 
 from nn_assets.contracts.contract import Column, Contract
-from nn_assets.contracts.ledger import AUDIT_CHAIN, BOOKKEEPING, LEDGER, STRATEGY
+from nn_assets.contracts.ledger import AUDIT_CHAIN, BOOKKEEPING, LEDGER, OF_THE_ENTRY, STRATEGY
 from nn_assets.store.ledger import schema
 from nn_assets.store.ledger.ledger import Ledger
 from tests.contracts.samples import a_row
@@ -32,6 +32,11 @@ def may_be_null(column: Column) -> bool:
     return bool(column.nullable or column.lax or column.since) or column.kind in ("number", "json")
 
 
+def shared_by(contract: Contract) -> set[str]:
+    """Columns that rows may have in common, and then in their entry."""
+    return set() if contract is AUDIT_CHAIN else OF_THE_ENTRY.keys() - set(contract.key)
+
+
 def stated(contract: Contract) -> dict[str, Column]:
     return dict(contract.columns) if contract is AUDIT_CHAIN else {**STRATEGY, **BOOKKEEPING, **contract.columns}
 
@@ -51,7 +56,8 @@ def test_the_migrations_make_what_the_contracts_state(ledger: Ledger) -> None:
             for told in there
         }
         assert found == {
-            column: (OF_KIND[told.kind][place], may_be_null(told)) for column, told in stated(each).items()
+            column: (OF_KIND[told.kind][place], may_be_null(told) or column in shared_by(each))
+            for column, told in stated(each).items()
         }, name
         assert all(told["default"] is None for told in there), name
         assert chain or str(next(told["type"] for told in there if told["name"] == "sequence")) == PLACE[place]

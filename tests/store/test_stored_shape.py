@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, Table, UniqueConstraint
 
-from nn_assets.contracts.ledger import OF_THE_ENTRY
 from nn_assets.store.ledger import schema
 from nn_assets.store.ledger.canonical import row_hash
 
@@ -34,7 +33,7 @@ def a_row(table: Table, *, whole: bool) -> dict[str, Any]:
     made = {}
     for column in table.columns:
         value = next(value for kind, value in VALUES if repr(column.type).startswith(kind))
-        made[column.name] = value if whole or not column.nullable or column.name in OF_THE_ENTRY else None
+        made[column.name] = value if whole or not column.info["may_be_missing"] else None
     return made
 
 

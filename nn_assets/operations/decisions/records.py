@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.contracts import DRIFT, FILLS, PORTFOLIO_STATES, TRADING_STATES, empty, framed, validate
-from nn_assets.contracts.ledger import ROUNDS
+from nn_assets.contracts.ledger import ROUNDS, TRACES
 from nn_assets.errors import first_of
 from nn_assets.execution.orders import orders_frame
 from nn_assets.learning.calibration import Calibration
 from nn_assets.market.calendar.sessions import previous_session
+from nn_assets.operations.asof.traces import STEPS, read_steps
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.code import changed_since, decision_code, keep_code
 from nn_assets.operations.history import History
@@ -27,6 +28,7 @@ from nn_assets.portfolio.trace import steps_frame, targets_frame
 from nn_assets.session.daily_round import Controls, Round
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import signals_frame
+from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.values import canonical_json
 
@@ -115,7 +117,7 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
         "target_positions": targets_frame(
             done.decision, stop_price=book.stop_price, reference_at=moment, known_at=moment
         ),
-        "position_steps": steps_frame(done.decision),
+        STEPS: steps_frame(done.decision),
         "orders": orders_frame(
             done.orders, symbols, session=session, execution=strategy.label.execution, reference_at=moment
         ),
@@ -143,6 +145,8 @@ def write_session(
 ) -> dict[str, str]:
     """Append a session's records, its decision and a refresh it asks for, in one transaction of the ledger.
 
+    The steps by which positions got their sizes go into a file of the lake before it, and their hash into it.
+
     Parameters
     ----------
     decided_under : str, optional
@@ -162,16 +166,31 @@ def write_session(
     """
     head = _head(history, done, frames, given, data_hash, decided_under)
     keep_code(history)
+    kept = {name: validate(frame, _CONTRACTS[name]) for name, frame in frames.items() if len(frame)}
+    kept = _with_trace(history, done, kept)
     with _recording(history, done, run_id) as transaction:
         transaction.append("settings_versions", [settings_version(history.strategy)])
         transaction.append("decisions", [head])
-        for name, frame in frames.items():
-            if len(frame):
-                transaction.append(name, validate(frame, _CONTRACTS[name]))
+        for name, frame in kept.items():
+            transaction.append(name, frame)
         if done.asks_refresh:
             asked = request_row(history.strategy.name, done.session, done.refresh_reasons)
             transaction.append("refresh_requests", [asked])
     return {name: str(head[name]) for name in _PROVENANCE}
+
+
+def _with_trace(history: History, done: Round, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables as they are appended: the steps in a file of the lake, which is stored here, before it is on record.
+
+    A session of an earlier version, decided again, has its steps as rows.
+    """
+    stores, name = history.stores, history.strategy.name
+    as_rows = not stores.ledger.read(STEPS, name, done.session, done.session, columns=("symbol",)).empty
+    if as_rows or STEPS not in frames:
+        return frames
+    address = stores.lake.store(name, STEPS, frames[STEPS])
+    trace = framed(TRACES, 1, session=done.session, address=address, rows=len(frames[STEPS]))
+    return {(TRACES.name if table == STEPS else table): trace if table == STEPS else frames[table] for table in frames}
 
 
 @dataclass(frozen=True)
@@ -228,13 +247,22 @@ def compare_session(
     head |= {each: decision[each] for each in _OF_THE_CODE}
     signals = frames["signals"].assign(code_version=then)
     tables = {"decisions": pd.DataFrame([head]), **frames, "signals": signals}
+    steps = _steps_on_record(history, done, frames[STEPS])
     differing: list[str] = []
     with _recording(history, done, "compared") as transaction:
         for table, frame in tables.items():
             stored = transaction.read(table, strategy=name, first=done.session, last=done.session)
-            differing += transaction.differences(table, frame, stored)
+            differing += transaction.differences(table, frame, steps if table == STEPS else stored)
     provenance = {each: str(decision[each]) for each in _PROVENANCE}
     return Compared(then, now, changed_since(history, then), tuple(differing), provenance)
+
+
+def _steps_on_record(history: History, done: Round, steps: pd.DataFrame) -> pd.DataFrame:
+    """The steps that a session was decided by; a file of them that was lost is stored again, if they are the same."""
+    lake, ledger, name = history.stores.lake, history.stores.ledger, history.strategy.name
+    if frame_hash(steps) in set(ledger.read(TRACES.name, name, done.session, done.session)["address"]):
+        lake.store(name, STEPS, steps)
+    return read_steps(lake, ledger, name, done.session, done.session)
 
 
 def _recording(history: History, done: Round, run_id: str) -> AbstractContextManager[LedgerTransaction]:

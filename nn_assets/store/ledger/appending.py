@@ -12,12 +12,11 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, Table, insert, select, tuple_
 
-from nn_assets.contracts.ledger import OF_THE_ENTRY
 from nn_assets.errors import LedgerError, shortened
 from nn_assets.store.ledger.canonical import Row, coerce_row, content_text, describe_key, key_of
 from nn_assets.store.ledger.chain import ChainHead, entry_for, read_head
 from nn_assets.store.ledger.reading import Query, last_appended, latest_frame, read_frame
-from nn_assets.store.ledger.schema import CHAIN, contract_columns, natural_key, rows_of, table_named
+from nn_assets.store.ledger.schema import CHAIN, contract_columns, natural_key, rows_of, shared_columns, table_named
 
 __all__ = ["Appended", "LedgerTransaction"]
 
@@ -176,8 +175,8 @@ class LedgerTransaction:
             entry = entry_for(table, group, self._head)
             self._head = ChainHead(sequence=entry["sequence"], hash=entry["hash"])
             entries.append(entry)
-            shared = dict.fromkeys(OF_THE_ENTRY) if len(group) > 1 else {}
-            kept += [row | shared for row in group]
+            in_entry = dict.fromkeys(name for name in shared_columns(table) if entry[name] is not None)
+            kept += [row | in_entry for row in group]
         if rows:
             self._connection.execute(insert(CHAIN), entries)
             self._connection.execute(insert(table), kept)

@@ -498,10 +498,10 @@ def _check_last_session(connection: Connection, strategy: str) -> list[AuditFind
         entries = connection.execute(within.order_by(CHAIN.c.sequence)).all()
         seals = {seal.sequence: seal for entry in entries for seal in seals_of(entry)}
         of_session = and_(stored.c.strategy == strategy, stored.c.session >= since)
-        first_of = {entry.sequence: entry.sequence - rows_sealed(entry) + 1 for entry in entries}
-        places = [stored.c.sequence.between(start, last) for last, start in first_of.items()]
+        of_places = stored.c.sequence.between(min(seals, default=0), max(seals, default=0))
         try:
-            rows = connection.execute(select(stored).where(or_(of_session, *places)).order_by(stored.c.sequence)).all()
+            left = select(stored).where(or_(of_session, of_places))
+            rows = connection.execute(left.order_by(stored.c.sequence)).all()
         except UNREADABLE as error:
             findings.append(_unreadable(stored, error))
             continue

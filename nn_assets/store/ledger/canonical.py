@@ -72,7 +72,7 @@ def coerce_row(table: Table, offered: Mapping[str, Any], *, required: tuple[str,
         value = offered.get(name)
         if not is_missing(value):
             row[name] = _coerced(table, column, coerce, value)
-        elif column.nullable:
+        elif column.info["may_be_missing"]:
             row[name] = None
         else:
             raise LedgerError(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, Table, select
 
 from nn_assets.contracts.ledger import OF_THE_ENTRY
 from nn_assets.store.ledger.canonical import key_parts, row_hash, row_key
-from nn_assets.store.ledger.schema import CHAIN
+from nn_assets.store.ledger.schema import CHAIN, shared_columns
 from nn_assets.store.values import canonical_json
 
 __all__ = [
@@ -57,7 +57,7 @@ def entry_hash(sequence: int, table_name: str, key: str, content: str, previous:
     Parameters
     ----------
     *group
-        Of an entry of several rows: how many, their digests, and the run and the moment that they share.
+        Of an entry of several rows: how many, their digests, and what they have in common.
     """
     sealed = "\n".join((str(sequence), table_name, content, previous, key, *([canonical_json(group)] if group else [])))
     return hashlib.sha256(sealed.encode()).hexdigest()
@@ -66,8 +66,15 @@ def entry_hash(sequence: int, table_name: str, key: str, content: str, previous:
 def resealed(entry: Row[Any]) -> str:
     """The hash that an entry's content gives."""
     told = (entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
-    group = (entry.rows, entry.digests, entry.run_id, entry.recorded_at and entry.recorded_at.isoformat())
-    return entry_hash(*told, *(group if any(part is not None for part in group) else ()))
+    shared = _shared(entry._mapping)  # noqa: SLF001  the public accessor of a SQLAlchemy row
+    group = (entry.rows, entry.digests, shared)
+    return entry_hash(*told, *(group if any((part is not None and part != {}) for part in group) else ()))
+
+
+def _shared(entry: Mapping[str, Any]) -> dict[str, str]:
+    """What an entry says for all of its rows, as it is sealed."""
+    said = {name: entry[name] for name in OF_THE_ENTRY if entry[name] is not None}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in said.items()}
 
 
 def rows_sealed(entry: Row[Any]) -> int:
@@ -91,22 +98,26 @@ def entry_for(table: Table, rows: Sequence[Mapping[str, Any]], head: ChainHead) 
     One row has an entry as it always had. Of several the entry seals the hashes of all; it keeps a part of each, so
     that a row which is not as it was appended is known among them, and their keys, so that one that is gone is named.
     """
-    hashes, key = [row_hash(table, row) for row in rows], _joined([key_parts(table, row) for row in rows])
-    sequence, group = rows[-1]["sequence"], {}
-    if len(rows) > 1:
-        group = {"rows": len(rows), "digests": "".join(map(digest_of, hashes))}
-        group |= {name: rows[0][name] for name in OF_THE_ENTRY}
-    content = group_hash(hashes) if group else hashes[0]
-    sealed = [value.isoformat() if isinstance(value, datetime) else value for value in group.values()]
-    return {
-        "sequence": sequence,
+    hashes = [row_hash(table, row) for row in rows]
+    entry = dict.fromkeys(CHAIN.columns.keys()) | {
+        "sequence": rows[-1]["sequence"],
         "table_name": table.name,
-        "row_key": key,
-        "row_hash": content,
+        "row_key": _joined([key_parts(table, row) for row in rows]),
+        "row_hash": hashes[0],
         "previous_hash": head.hash,
-        "hash": entry_hash(sequence, table.name, key, content, head.hash, *sealed),
-        **(group or dict.fromkeys(("rows", "digests", *OF_THE_ENTRY))),
     }
+    group: tuple[object, ...] = ()
+    if len(rows) > 1:
+        common = {name: rows[0][name] for name in shared_columns(table) if len({row[name] for row in rows}) == 1}
+        entry |= {
+            "row_hash": group_hash(hashes),
+            "rows": len(rows),
+            "digests": "".join(map(digest_of, hashes)),
+            **common,
+        }
+        group = (entry["rows"], entry["digests"], _shared(entry))
+    told = (entry[name] for name in ("sequence", "table_name", "row_key", "row_hash", "previous_hash"))
+    return entry | {"hash": entry_hash(*told, *group)}
 
 
 def _joined(keys: Sequence[list[Any]]) -> str:
@@ -148,7 +159,7 @@ def seals_of(entry: Row[Any]) -> list[Seal]:
 def whole_row(row: Row[Any], seal: Seal) -> dict[str, Any]:
     """All that a row of a table says, with what its entry says for it."""
     values = dict(row._mapping)  # noqa: SLF001  the public accessor of a SQLAlchemy row
-    return values | {name: value for name, value in seal.shared.items() if values[name] is None}
+    return values | {name: value for name, value in seal.shared.items() if values.get(name, "") is None}
 
 
 def _apart(key: str, count: int) -> list[str]:

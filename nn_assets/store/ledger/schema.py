@@ -5,7 +5,7 @@ What every table begins and ends with, and what each holds, is stated in :mod:`n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -41,6 +41,7 @@ __all__ = [
     "metadata",
     "natural_key",
     "rows_of",
+    "shared_columns",
     "table_named",
 ]
 
@@ -69,14 +70,14 @@ metadata = MetaData(
 _PLACE = BigInteger().with_variant(Integer, "sqlite")  # there the table itself is kept in this order, without an index
 
 
-def _columns(stated: Mapping[str, Stated], **types: Any) -> list[Column[Any]]:
+def _columns(stated: Mapping[str, Stated], shared: Collection[str] = (), **types: Any) -> list[Column[Any]]:
     return [
         Column(
             name,
             types.get(name, KINDS[each.kind].stored),
-            nullable=each.may_be_null,
+            nullable=each.may_be_null or name in shared,
             autoincrement=False,
-            info={"kind": each.kind, "added_later": bool(each.since)},
+            info={"kind": each.kind, "may_be_missing": each.may_be_null, "added_later": bool(each.since)},
         )
         for name, each in stated.items()
     ]
@@ -101,7 +102,7 @@ def _record_table(contract: Contract) -> Table:
     return Table(
         contract.name,
         metadata,
-        *_columns(STRATEGY | contract.stored | kept, sequence=_PLACE),
+        *_columns(STRATEGY | contract.stored | kept, OF_THE_ENTRY.keys() - set(contract.key), sequence=_PLACE),
         PrimaryKeyConstraint("sequence"),
         UniqueConstraint("strategy", *contract.key, "version"),
         *(Index(None, *names) for names in (*by_session, *contract.indexes)),
@@ -113,6 +114,13 @@ TABLES = {each.name: _record_table(each) for each in LEDGER}
 
 
 @cache
+def shared_columns(table: Table) -> tuple[str, ...]:
+    """Columns whose value may stand in the entry of several rows."""
+    apart = {*OF_THE_ENTRY}.difference(natural_key(table))
+    return tuple(column.name for column in table.columns if column.name in apart)
+
+
+@cache
 def rows_of(table: Table, name: str = "") -> FromClause:
     """A table's rows with all that they say, under its name or another: what is kept in their entry with them.
 
@@ -121,7 +129,7 @@ def rows_of(table: Table, name: str = "") -> FromClause:
     entry = CHAIN.alias("entry")
 
     def whole(column: Column[Any]) -> Any:
-        if column.name not in OF_THE_ENTRY:
+        if column.name not in shared_columns(table):
             return column
         of_entry = select(entry.c[column.name]).where(entry.c.sequence >= table.c.sequence)
         sealing = of_entry.order_by(entry.c.sequence).limit(1).correlate(table).scalar_subquery()

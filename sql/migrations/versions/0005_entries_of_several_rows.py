@@ -39,8 +39,16 @@ TABLES = {  # and the rest of each one's key
     "looks": "trial_id data_hash month",
     "data_fingerprints": "data_hash",
 }
-SHARED = ("run_id", "recorded_at")  # of rows that were stored together, in their entry
-
+MOMENTS = ("known_at", "recorded_at", "reference_at")
+SHARED = (
+    "known_at",
+    "run_id",
+    "recorded_at",
+    "data_hash",
+    "model_id",
+    "code_version",
+    "reference_at",
+)  # of rows that were stored together, in their entry where it is the same, but for their keys
 PLACE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # there the table itself is kept in this order
 
 
@@ -59,8 +67,9 @@ def upgrade() -> None:
 def _add_to_chain() -> None:
     op.add_column(CHAIN, sa.Column("rows", sa.Integer(), nullable=True))
     op.add_column(CHAIN, sa.Column("digests", sa.Text(), nullable=True))
-    op.add_column(CHAIN, sa.Column("run_id", sa.String(), nullable=True))
-    op.add_column(CHAIN, sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=True))
+    for name in SHARED:
+        kind = sa.DateTime(timezone=True) if name in MOMENTS else sa.String()
+        op.add_column(CHAIN, sa.Column(name, kind, nullable=True))
 
 
 def _alter(name: str, key: tuple[str, ...]) -> None:
@@ -69,8 +78,9 @@ def _alter(name: str, key: tuple[str, ...]) -> None:
     op.drop_constraint(op.f(f"pk_{name}"), name, type_="primary")
     op.create_primary_key(op.f(f"pk_{name}"), name, ["sequence"])
     op.create_unique_constraint(op.f(f"uq_{name}_strategy"), name, list(key))
-    for column in SHARED:
-        op.alter_column(name, column, nullable=True)
+    for told in sa.inspect(op.get_bind()).get_columns(name):
+        if told["name"] in SHARED and told["name"] not in key:
+            op.alter_column(name, told["name"], nullable=True)
 
 
 def _copy(name: str, key: tuple[str, ...]) -> None:
@@ -80,7 +90,7 @@ def _copy(name: str, key: tuple[str, ...]) -> None:
     op.rename_table(name, f"{name}_before")
     for index in indexes:
         op.drop_index(index["name"], f"{name}_before")
-    op.create_table(name, *map(_column, columns), *_constraints(name, key))
+    op.create_table(name, *(_column(told, key) for told in columns), *_constraints(name, key))
     old, new = (sa.table(each, *(sa.column(told["name"]) for told in columns)) for each in (f"{name}_before", name))
     names = [told["name"] for told in columns]
     op.execute(new.insert().from_select(names, sa.select(old).order_by(old.c.sequence)))
@@ -90,10 +100,11 @@ def _copy(name: str, key: tuple[str, ...]) -> None:
     _guard(name)
 
 
-def _column(told: dict[str, object]) -> sa.Column[object]:
+def _column(told: dict[str, object], key: tuple[str, ...]) -> sa.Column[object]:
     name = str(told["name"])
     kind = sa.Integer() if name == "sequence" else told["type"]
-    return sa.Column(name, kind, nullable=bool(told["nullable"]) or name in SHARED, autoincrement=False)
+    nullable = bool(told["nullable"]) or (name in SHARED and name not in key)
+    return sa.Column(name, kind, nullable=nullable, autoincrement=False)
 
 
 def _constraints(name: str, key: tuple[str, ...]) -> tuple[sa.Constraint, ...]:
@@ -110,7 +121,7 @@ def _create_traces() -> None:
         sa.Column("session", sa.Date(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("rows", sa.BigInteger(), nullable=False),
-        sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("known_at", sa.DateTime(timezone=True)),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("version_reason", sa.Text()),
         sa.Column("run_id", sa.String()),
