@@ -7,8 +7,8 @@ Everything that comes from data is escaped.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import pandas as pd
@@ -19,11 +19,15 @@ from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.oversight.headline import Headline
 from nn_assets.reports.canvas import png_data_uri
-from nn_assets.reports.tables import ABSENT, figure_table, fold_table, sized_positions
+from nn_assets.reports.tables import ABSENT, SizedPosition, figure_table, fold_table, sized_positions
 
 __all__ = ["DailyPage", "Plot", "StudyPage", "daily_page", "demo_page", "render", "study_page"]
 
 _WITH_CENTS = 100.0  # dollars below which cents are shown
+_EXPLAINED, _LISTED = (
+    30,
+    100,
+)  # positions with all their steps, orders and fills: a page of 500 symbols stays below 300 kB
 _PLAIN = {
     "leak alarm": "A figure is too good to be true. Nothing is believed until the leak is found, or a person who "
     "looked for one releases the alarm.",
@@ -141,19 +145,22 @@ def demo_page(pages: Sequence[StudyPage], *, title: str = "Out-of-sample studies
 def daily_page(page: DailyPage) -> str:
     """Write the report of one session as HTML text."""
     template = _environment().get_template("daily.html")
+    positions = sized_positions(page.targets, page.steps, page.bound_by)
     return template.render(
         title=f"{page.name}, {page.session}",
         page=page,
-        positions=sized_positions(page.targets, page.steps, page.bound_by),
-        orders=page.orders.to_dict("records"),
-        fills=page.fills.to_dict("records"),
+        positions=_explained(positions),
+        orders=_largest(page.orders, "reference_price"),
+        fills=_largest(page.fills, "mid_price"),
+        explained_elsewhere=_explained_elsewhere(positions, page.name, page.session),
         drift=_drift_rows(page.drift),
     )
 
 
 def _sheet(page: StudyPage) -> dict[str, object]:
     header, folds = fold_table(page.figures)
-    has_targets = page.targets is not None and page.steps is not None
+    decided = None if page.targets is None or page.steps is None else (page.targets, page.steps)
+    positions = None if decided is None else sized_positions(*decided)
     return {
         "page": page,
         "plain": _PLAIN[page.verdict.kind],
@@ -161,10 +168,35 @@ def _sheet(page: StudyPage) -> dict[str, object]:
         "table": figure_table(page.figures),
         "fold_header": header,
         "folds": folds,
-        "positions": sized_positions(page.targets, page.steps) if has_targets else None,
+        "positions": None if positions is None else _explained(positions),
+        "explained_elsewhere": _explained_elsewhere(positions or (), page.name, page.decided_session),
         "drift": None if page.drift is None else _drift_rows(page.drift),
         "quarantine": None if page.quarantine is None else _by_rule(page.quarantine),
     }
+
+
+def _explained(positions: Sequence[SizedPosition]) -> list[SizedPosition]:
+    """Positions, the first with every step, the others with what bound them alone."""
+    return [*positions[:_EXPLAINED], *(replace(one, steps=(), why="") for one in positions[_EXPLAINED:])]
+
+
+def _explained_elsewhere(positions: Sequence[SizedPosition], name: str, session: str) -> str:
+    """Where the steps of the other positions are found; nothing where there are none."""
+    rest = len(positions) - _EXPLAINED
+    if rest <= 0:
+        return ""
+    command = f"nn-assets query why_this_size --strategy {name} --value session={session} --value symbol=SYMBOL"
+    return f"The steps of the other {rest:,}: {command}"
+
+
+def _largest(rows: pd.DataFrame, price: str) -> list[dict[Hashable, object]]:
+    """Orders or fills as they come; of many the denied and the largest by value alone."""
+    if len(rows) > _LISTED:
+        value = (rows["quantity"] * rows[price]).abs()
+        denied = (rows["status"] == "denied") if "status" in rows else value < 0.0
+        first = pd.DataFrame({"denied": denied, "value": value}).sort_values(["denied", "value"], ascending=False)
+        rows = rows.loc[first.index[:_LISTED]]
+    return rows.to_dict("records")
 
 
 def _drift_rows(drift: pd.DataFrame) -> list[dict[str, object]]:

@@ -7,12 +7,13 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from nn_assets.oversight.headline import Headline, Word
-from nn_assets.reports.page import daily_page, demo_page, study_page
-from tests.reports.pages import made_daily_page, made_study_page
+from nn_assets.reports.page import Plot, daily_page, demo_page, study_page
+from tests.reports.pages import made_daily_page, made_steps, made_study_page
 
 _VOID = {"meta", "link", "img", "br"}
 
@@ -165,6 +166,47 @@ def test_the_session_page_names_what_bound_each_size() -> None:
 
 
 FLAT = Headline(Word.DOES_NOT_TRADE, "mine DOES NOT TRADE: flat by the verdict. No action needed.")
+
+
+def test_a_page_of_500_symbols_that_all_trade_stays_below_300_kb_and_says_where_the_rest_is() -> None:
+    count, generator = 500, np.random.default_rng(1)
+    symbols = [f"SIM{number:03d}" for number in range(count)]
+    weight = generator.permutation(count) / 1e5 + 1e-3
+    told = made_daily_page()
+    targets = pd.DataFrame(
+        {
+            "symbol": symbols,
+            "reference_price": generator.uniform(10.0, 500.0, count),
+            "current_quantity": generator.integers(1, 500, count) * 1.0,
+            "target_quantity": generator.integers(1, 500, count) * 1.0,
+            "target_weight": weight,
+            "stop_price": generator.uniform(10.0, 500.0, count),
+        }
+    )
+    steps = made_steps(dict.fromkeys(symbols, (0.0, 0.0, 0.14, 0.11, 0.09, 0.08, 0.08, 0.079)))
+    steps["reason"] = steps["reason"] + " and as many words as a sentence with its numbers has" * 3
+    order, fill = told.orders.iloc[0].to_dict(), told.fills.iloc[0].to_dict()
+    accepted = order | {"status": "accepted", "reason_code": None}
+    many = made_daily_page(
+        targets=targets,
+        steps=steps,
+        orders=pd.DataFrame([accepted | {"symbol": symbol} for symbol in symbols] + [order | {"symbol": "DENIED"}]),
+        fills=pd.DataFrame(
+            [fill | {"symbol": symbol, "quantity": 1.0 + place} for place, symbol in enumerate(symbols)]
+        ),
+        plots=[Plot("Drift", "a plot", generator.bytes(30_000))],
+    )
+    html = daily_page(many)
+    assert len(html.encode()) < 300_000
+    words = " ".join(_outline(html).words)
+    assert all(symbol in words for symbol in symbols)
+    assert html.count('class="steps"') == 30
+    largest = targets.sort_values("target_weight", ascending=False)["symbol"].iloc[0]
+    assert html.index(largest) < html.index('class="steps"')
+    assert "The steps of the other 470: nn-assets query why_this_size --strategy planted_edge" in words
+    assert "DENIED" in words
+    assert "100 of 501, the largest and those denied; all of them: nn-assets export orders" in words
+    assert "100 of 500, the largest; all of them: nn-assets export fills" in words
 
 
 def test_the_headline_stands_first_and_a_flat_book_wears_no_green() -> None:
