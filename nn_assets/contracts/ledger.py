@@ -63,11 +63,11 @@ AUDIT_CHAIN = Contract(
     previous_hash=Column("digest", "hash of the entry before"),
     hash=Column("digest", "SHA-256 of the hash before and this entry"),
     rows=replace(Column("small", "how many rows it seals; missing: one"), since="0005"),
-    digests=replace(Column("line", "of several rows, 16 letters of each one's hash, in base64"), since="0005"),
     **{
         name: replace(column, says=f"of several rows, what is theirs in common: {column.says}", since="0005")
         for name, column in OF_THE_ENTRY.items()
     },
+    digests=replace(Column("line", "of several rows, 16 letters of each one's hash, in base64"), since="0005"),
 )
 
 _SYMBOL = {"symbol": text("the instrument")}

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.ledger import Ledger
@@ -215,3 +216,23 @@ def test_json_comes_back_as_it_went_in(ledger: Ledger) -> None:
     stored = ledger.read("studies", first="2017-01", last="2017-01")["figures"].iloc[0]
     assert stored == {"sharpe": 0.1, "ic": None, "months": ["2017-01"], "folds": [0, 1], "n": {"µ": 1}}
     assert ledger.append("studies", [row], run_id="run", strategy="demo").unchanged == 1
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("table", ["signals", "target_positions", "orders", "fills", "holdings", "decisions"])
+@pytest.mark.parametrize("how", ["rows", "as_of", "bookkeeping"])
+def test_a_session_is_read_by_an_index_and_each_entry_by_its_place(ledger: Ledger, table: str, how: str) -> None:
+    """So that no reading walks through sessions, or entries, that are not asked for."""
+    day, asked = "2018-01-02", []
+    event.listen(ledger.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    moment = pd.Timestamp("2020-01-01", tz="UTC") if how == "as_of" else None
+    ledger.read(table, "demo", day, day, moment, bookkeeping=how == "bookkeeping")
+    with ledger.engine.connect() as connection:
+        plan = [
+            step[3]
+            for statement, values in list(asked)
+            if f"FROM {table}" in statement or f"{table}." in statement
+            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    assert any(step.startswith(f"SEARCH {table} USING INDEX") and "session" in step for step in plan)
+    assert not [step for step in plan if step.startswith("SCAN") or "AUTOMATIC" in step], plan

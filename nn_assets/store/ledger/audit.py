@@ -602,7 +602,7 @@ def _matched(stored: Table, rows: Iterable[Row[Any]], sealed: Iterable[Seal | Ro
 
 
 def _alone(stored: Table, row: Row[Any]) -> AuditFinding:
-    key = row_key(stored, row._mapping)  # noqa: SLF001  the public accessor of a SQLAlchemy row
+    key = row_key(stored, row._asdict())
     return AuditFinding(row.sequence, "row without an entry", stored.name, key, "nobody appended it through the ledger")
 
 

@@ -66,7 +66,7 @@ def entry_hash(sequence: int, table_name: str, key: str, content: str, previous:
 def resealed(entry: Row[Any]) -> str:
     """The hash that an entry's content gives."""
     told = (entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
-    shared = _shared(entry._mapping)  # noqa: SLF001  the public accessor of a SQLAlchemy row
+    shared = _shared(entry._asdict())
     group = (entry.rows, entry.digests, shared)
     return entry_hash(*told, *(group if any((part is not None and part != {}) for part in group) else ()))
 
@@ -99,7 +99,7 @@ def entry_for(table: Table, rows: Sequence[Mapping[str, Any]], head: ChainHead) 
     that a row which is not as it was appended is known among them, and their keys, so that one that is gone is named.
     """
     hashes = [row_hash(table, row) for row in rows]
-    entry = dict.fromkeys(CHAIN.columns.keys()) | {
+    entry: dict[str, Any] = dict.fromkeys(CHAIN.columns.keys()) | {
         "sequence": rows[-1]["sequence"],
         "table_name": table.name,
         "row_key": _joined([key_parts(table, row) for row in rows]),
@@ -116,8 +116,8 @@ def entry_for(table: Table, rows: Sequence[Mapping[str, Any]], head: ChainHead) 
             **common,
         }
         group = (entry["rows"], entry["digests"], _shared(entry))
-    told = (entry[name] for name in ("sequence", "table_name", "row_key", "row_hash", "previous_hash"))
-    return entry | {"hash": entry_hash(*told, *group)}
+    told = (entry["table_name"], entry["row_key"], entry["row_hash"], entry["previous_hash"])
+    return entry | {"hash": entry_hash(entry["sequence"], *told, *group)}
 
 
 def _joined(keys: Sequence[list[Any]]) -> str:
@@ -132,15 +132,21 @@ class Seal:
 
     sequence: int
     table_name: str
-    row_key: str
+    key: str | tuple[Any, ...]  # as it is spelled, or its parts
     content: str
     shared: Mapping[str, Any]  # what its entry says for it
+
+    @property
+    def row_key(self) -> str:
+        """The key as the entry of a single row spells it."""
+        return self.key if isinstance(self.key, str) else canonical_json(self.key)
 
     def holds(self, table: Table, row: Mapping[str, Any]) -> str | None:
         """The hash of a row, with all that it says, where it is the one that was appended; None where it is not."""
         found = row_hash(table, row)
-        same = found == self.content if len(self.content) == len(found) else digest_of(found) == self.content
-        return found if same and row_key(table, row) == self.row_key else None
+        if len(self.content) < len(found):  # of a hash that is over the key, too
+            return found if digest_of(found) == self.content else None
+        return found if found == self.content and row_key(table, row) == self.key else None
 
 
 def seals_of(entry: Row[Any]) -> list[Seal]:
@@ -149,27 +155,28 @@ def seals_of(entry: Row[Any]) -> list[Seal]:
         return [Seal(entry.sequence, entry.table_name, entry.row_key, entry.row_hash, {})]
     first, digests = entry.sequence - rows_sealed(entry) + 1, str(entry.digests)
     parts = [digests[start : start + _DIGEST] for start in range(0, len(digests), _DIGEST)]
-    shared = {name: getattr(entry, name) for name in OF_THE_ENTRY}
+    shared = {name: value for name in OF_THE_ENTRY if (value := getattr(entry, name)) is not None}
+    keys = _apart(entry.row_key, len(parts))
     return [
         Seal(first + place, entry.table_name, key, part, shared)
-        for place, (key, part) in enumerate(zip(_apart(entry.row_key, len(parts)), parts, strict=True))
+        for place, (key, part) in enumerate(zip(keys, parts, strict=True))
     ]
+
+
+def _apart(key: str, count: int) -> Sequence[str | tuple[Any, ...]]:
+    """The key of each of so many rows; the whole of it for each, where it is not that of as many rows."""
+    try:
+        columns = [part if isinstance(part, list) else [part] * count for part in json.loads(key)]
+        keys = list(zip(*columns, strict=True))
+    except (TypeError, ValueError):
+        keys = []
+    return keys if len(keys) == count else [key] * count
 
 
 def whole_row(row: Row[Any], seal: Seal) -> dict[str, Any]:
     """All that a row of a table says, with what its entry says for it."""
-    values = dict(row._mapping)  # noqa: SLF001  the public accessor of a SQLAlchemy row
+    values = row._asdict()
     return values | {name: value for name, value in seal.shared.items() if values.get(name, "") is None}
-
-
-def _apart(key: str, count: int) -> list[str]:
-    """The key of each of so many rows; the whole of it for each, where it is not that of as many rows."""
-    try:
-        columns = [part if isinstance(part, list) else [part] * count for part in json.loads(key)]
-        keys = [canonical_json(parts) for parts in zip(*columns, strict=True)]
-    except (TypeError, ValueError):
-        keys = []
-    return keys if len(keys) == count else [key] * count
 
 
 def read_head(connection: Connection) -> ChainHead:

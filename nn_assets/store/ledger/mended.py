@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import pandas as pd
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from nn_assets.contracts.ledger import DECISIONS, ROUNDS
 from nn_assets.market.facts.arrival import Mended
-from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER, rows_of
+from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 from nn_assets.store.values import as_moment
 
 __all__ = ["CLOCK", "acts_on_record", "as_read", "read_mended", "rows_stamped_after", "seen_by"]
@@ -63,18 +64,19 @@ def as_read(frame: pd.DataFrame, mended: Mended) -> pd.DataFrame:
 
 def rows_stamped_after(connection: Connection, moment: datetime, mended: Mended) -> pd.DataFrame:
     """Moments later than another one that rows were stamped with, and that were not mended: table, strategy, moment."""
-    found = []
+    found: list[tuple[str, str, datetime]] = []
     for name, table in TABLES.items():
         if name in _OF_A_DECISION:
             continue
-        rows = rows_of(table).c
-        columns = [rows.recorded_at, *([rows.ended_at] if name == "outcomes" else [])]
+        together = select(CHAIN.c.recorded_at, CHAIN.c.row_key).where(*_of_entries(name), CHAIN.c.recorded_at > moment)
+        found += [(name, json.loads(key)[0], stamp) for stamp, key in connection.execute(together)]
+        columns = [table.c.recorded_at, *([table.c.ended_at] if name == "outcomes" else [])]
         for column in columns:
-            statement = select(column, rows.strategy).where(column > moment).distinct()
+            statement = select(column, table.c.strategy).where(column > moment).distinct()
             if column.name == "ended_at":  # a verdict of the gate counts from the moment that it says
-                statement = statement.where(rows.kind == "gate")
+                statement = statement.where(table.c.kind == "gate")
             found += [(name, strategy, stamp) for stamp, strategy in connection.execute(statement)]
-    ahead = [each for each in found if pd.Timestamp(each[2]).value not in mended.read_as]
+    ahead = [each for each in dict.fromkeys(found) if pd.Timestamp(each[2]).value not in mended.read_as]
     frame = pd.DataFrame(ahead, columns=["table", "strategy", "moment"])
     return frame.assign(moment=pd.to_datetime(frame["moment"], utc=True).dt.as_unit("ns"))
 
@@ -85,8 +87,14 @@ def acts_on_record(connection: Connection, mended: Mended) -> pd.DatetimeIndex:
     for name, table in TABLES.items():
         if name not in _OF_A_DECISION:
             # Of what one transaction wrote the first row stands for all.
-            rows = rows_of(table).c
-            firsts = select(func.min(rows.sequence), rows.recorded_at).group_by(rows.recorded_at)
-            stamps += [(sequence, stamp) for sequence, stamp in connection.execute(firsts)]
+            alone = select(func.min(table.c.sequence), table.c.recorded_at).where(table.c.recorded_at.is_not(None))
+            together = select(func.min(CHAIN.c.sequence), CHAIN.c.recorded_at).where(*_of_entries(name))
+            for firsts in (alone.group_by(table.c.recorded_at), together.group_by(CHAIN.c.recorded_at)):
+                stamps += [(sequence, stamp) for sequence, stamp in connection.execute(firsts)]
     ordered = pd.Series([stamp for _, stamp in sorted(stamps)], dtype="datetime64[ns, UTC]")
     return pd.DatetimeIndex(mended.of(ordered))
+
+
+def _of_entries(name: str) -> list[ColumnElement[bool]]:
+    """That an entry is of rows of a table that were stored together: their moment stands there."""
+    return [CHAIN.c.table_name == name, CHAIN.c.recorded_at.is_not(None)]

@@ -31,7 +31,7 @@ from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.columns import kind_of
 from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
 from nn_assets.store.ledger.reread import changed_row_error
-from nn_assets.store.ledger.schema import contract_columns, natural_key, rows_of, table_named
+from nn_assets.store.ledger.schema import contract_columns, natural_key, rows_of, shared_columns, table_named
 
 __all__ = ["UNREADABLE", "OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
 
@@ -128,16 +128,26 @@ class Query:
         )
 
 
-def _statement(query: Query, table: Table, mended: Mended, columns: Sequence[str] | None = None) -> Select[Any]:
-    rows, newer = rows_of(table), rows_of(table, "newer")
+def _statement(query: Query, table: Table, mended: Mended, columns: Sequence[str]) -> tuple[Select[Any], FromClause]:
+    """The question in SQL, and what its rows are taken from: the table alone where nothing of the entries is asked."""
+    shared, by_moment = shared_columns(table), query.as_of is not None or query.recorded_by is not None
+    whole = by_moment or not {*shared}.isdisjoint([*columns, *query.where])
+    rows = rows_of(table) if whole else table
+    newer = rows_of(table, "newer") if by_moment else _newer(table)
     visible, chosen = query.conditions(rows, mended)
-    wanted = rows.columns.values() if columns is None else [rows.columns[name] for name in columns]
+    wanted = [rows.columns[name] for name in columns]
     if query.every_version:
-        return select(*wanted).where(*visible, *chosen)
+        return select(*wanted).where(*visible, *chosen), rows
     same_key = [newer.c[name] == rows.c[name] for name in ("strategy", *natural_key(table))]
     seen_too, _ = query.conditions(newer, mended)
     superseded = exists().where(*same_key, newer.c.version > rows.c.version, *seen_too)
-    return select(*wanted).where(*visible, *chosen, ~superseded)
+    return select(*wanted).where(*visible, *chosen, ~superseded), rows
+
+
+@cache
+def _newer(table: Table) -> FromClause:
+    """A table under the name by which a row's other versions are looked for; its columns are made once."""
+    return table.alias("newer")
 
 
 def read_frame(
@@ -165,14 +175,16 @@ def read_frame(
         stored is as it is read: a moment of a clock that ran ahead as a person had it mended.
     """
     table, mended = table_named(query.table), read_mended(connection)
-    fetched = None if columns is None or on_reading is not None else _with_key(table, columns)
-    statement = _statement(query, table, mended, fetched)
     names = _names(table, bookkeeping=bookkeeping) if columns is None else columns
+    statement, _ = _statement(query, table, mended, _fetched(table, names, on_reading))
     return _framed(connection, table, statement, mended, names=names, on_reading=on_reading)
 
 
-def _with_key(table: Table, columns: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*columns, "strategy", *natural_key(table), "version"]))
+def _fetched(table: Table, names: Sequence[str], on_reading: OnReading | None) -> Sequence[str]:
+    """The columns asked for, and those that rows are ordered by; all where rows are verified as they are read."""
+    if on_reading is not None:
+        return table.columns.keys()
+    return list(dict.fromkeys([*names, "strategy", *natural_key(table), "version"]))
 
 
 def _names(table: Table, *, bookkeeping: bool) -> Sequence[str]:
@@ -184,13 +196,13 @@ def latest_frame(
 ) -> pd.DataFrame:
     """Return the rows of the last session, or, in a table without sessions, the row appended last."""
     table, mended = table_named(query.table), read_mended(connection)
-    statement = _statement(query, table, mended)
+    names = _names(table, bookkeeping=bookkeeping)
+    statement, rows = _statement(query, table, mended, _fetched(table, names, on_reading))
     if "session" in table.columns:
         newest = select(func.max(statement.subquery().c.session)).scalar_subquery()
-        statement = statement.where(rows_of(table).c.session == newest)
+        statement = statement.where(rows.c.session == newest)
     else:
-        statement = statement.order_by(rows_of(table).c.sequence.desc()).limit(1)
-    names = _names(table, bookkeeping=bookkeeping)
+        statement = statement.order_by(rows.c.sequence.desc()).limit(1)
     return _framed(connection, table, statement, mended, names=names, on_reading=on_reading)
 
 

@@ -122,20 +122,17 @@ def shared_columns(table: Table) -> tuple[str, ...]:
 
 @cache
 def rows_of(table: Table, name: str = "") -> FromClause:
-    """A table's rows with all that they say, under its name or another: what is kept in their entry with them.
-
-    To be read from. What is not asked for of the entry costs nothing.
-    """
-    entry = CHAIN.alias("entry")
-
-    def whole(column: Column[Any]) -> Any:
-        if column.name not in shared_columns(table):
-            return column
-        of_entry = select(entry.c[column.name]).where(entry.c.sequence >= table.c.sequence)
-        sealing = of_entry.order_by(entry.c.sequence).limit(1).correlate(table).scalar_subquery()
-        return func.coalesce(column, sealing, type_=column.type).label(column.name)
-
-    return select(*map(whole, table.columns)).subquery(name or table.name)
+    """A table's rows with what their entries say for them, under its name or another: to be read from."""
+    entry, later, shared = CHAIN.alias("entry"), CHAIN.alias("later"), shared_columns(table)
+    sealing = select(func.min(later.c.sequence)).where(later.c.sequence >= table.c.sequence).correlate(table)
+    columns = [
+        func.coalesce(column, entry.c[column.name], type_=column.type).label(column.name)
+        if column.name in shared
+        else column
+        for column in table.columns
+    ]
+    sealed = table.outerjoin(entry, entry.c.sequence == sealing.scalar_subquery())
+    return select(*columns).select_from(sealed).subquery(name or table.name)
 
 
 def table_named(name: str) -> Table:

@@ -66,10 +66,10 @@ def upgrade() -> None:
 
 def _add_to_chain() -> None:
     op.add_column(CHAIN, sa.Column("rows", sa.Integer(), nullable=True))
-    op.add_column(CHAIN, sa.Column("digests", sa.Text(), nullable=True))
     for name in SHARED:
         kind = sa.DateTime(timezone=True) if name in MOMENTS else sa.String()
         op.add_column(CHAIN, sa.Column(name, kind, nullable=True))
+    op.add_column(CHAIN, sa.Column("digests", sa.Text(), nullable=True))  # the longest comes last
 
 
 def _alter(name: str, key: tuple[str, ...]) -> None:
