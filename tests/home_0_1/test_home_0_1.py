@@ -122,10 +122,18 @@ def test_a_balanced_book_goes_on_by_the_programme(home) -> None:
     state = give("status", "--strategy", "pair", "--json").document["strategies"]["pair"]
     assert (state["decided_to"], state["undecided_sessions"]) == ("2016-06-28", 2)
     with reading(home) as connection:
-        steps = connection.execute(
-            "SELECT reason FROM position_steps WHERE strategy = 'pair' AND session LIKE '2016-06-28%'"
-        ).fetchall()
-    assert any("beside a base rate of" in reason for (reason,) in steps)
+        told = connection.execute("SELECT session, symbol FROM target_positions WHERE strategy = 'pair'").fetchall()
+        rows = {day for (day,) in connection.execute("SELECT session FROM position_steps WHERE strategy = 'pair'")}
+    sessions, symbols = sorted({day for day, _ in told}), sorted({symbol for _, symbol in told})
+    assert rows == set(sessions[:-1])  # of before; now the steps lie in a file
+    assert sessions[-1] == "2016-06-28"
+    asked = [f"session={day}" for day in sessions[-2:]] + [f"symbol={symbol}" for symbol in symbols]
+    why = [word for each in asked for word in ("--value", each)]
+    steps = give("query", "why_this_size", "-s", "pair", *why, "--json").document["rows"]
+    assert len(steps) == 2 * 8 * len(symbols)
+    now = [row["reason"] for row in steps if row["session"] == "2016-06-28"]
+    assert len(now) == 8 * len(symbols)
+    assert any("beside a base rate of" in reason for reason in now)
     verified()
 
 

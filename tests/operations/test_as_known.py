@@ -221,7 +221,7 @@ TABLES = (
     "studies",
     "signals",
     "target_positions",
-    "position_steps",
+    "traces",
     "orders",
     "fills",
     "portfolio_states",

@@ -27,6 +27,7 @@ from nn_assets.operations import situation
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
+from nn_assets.operations.asof.traces import STEPS, read_steps
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import last_open_session
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
@@ -46,6 +47,7 @@ from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.settings import PortfolioSettings
 from nn_assets.settings.data_sections import IntradaySettings
 from nn_assets.sources.simulated import SimulatedSource
+from nn_assets.store.lake.lake import Lake
 from nn_assets.store.ledger.ledger import Ledger
 from tests.operations import homes
 from tests.operations.test_wrong_clock import at
@@ -108,6 +110,8 @@ def studied_home(studied_after_the_second: tuple[Path, StudyResult], tmp_path: P
 
 def recorded(table: str, session: pd.Timestamp) -> pd.DataFrame:
     with Ledger() as ledger:
+        if table == STEPS:
+            return read_steps(Lake(), ledger, NAME, session, session)
         return ledger.read(table, NAME, session, session)
 
 

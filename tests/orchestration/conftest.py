@@ -20,6 +20,7 @@ from dagster._core.execution import compute_logs
 
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import facts
+from nn_assets.operations.asof.traces import STEPS, read_steps
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.instance import open_instance
@@ -274,6 +275,7 @@ RECORDS = (
     "signals",
     "target_positions",
     "position_steps",
+    "traces",
     "orders",
     "fills",
     "portfolio_states",
@@ -284,9 +286,9 @@ RECORDS = (
 
 
 def recorded(home: Path, table: str, last: str | None = None) -> pd.DataFrame:
-    """A table of a home's ledger, up to a session."""
+    """A table of a home's ledger, up to a session; of steps what its files hold, too."""
     with living_in(home), Ledger() as ledger:
-        return ledger.read(table, NAME, None, last)
+        return read_steps(Lake(), ledger, NAME, None, last) if table == STEPS else ledger.read(table, NAME, None, last)
 
 
 def assert_same_decisions(one: Path, other: Path, last: str) -> int:

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +135,11 @@ def test_sessions_run_one_by_one_and_killed_in_the_middle_equal_the_range(
     assert len(recorded(studied, "decisions")) == 3
     for table in ("signals", "orders", "portfolio_states", "drift"):
         assert recorded(studied, table)["session"].max() == LIVE[2], table  # all of a session or none of it
+    traces = studied / "lake" / NAME / "position_steps"
+    assert len(list(traces.glob("*.parquet"))) == 4  # one is on no record, and serves the next to decide the session
     assert decide(*LIVE) == [True] * 3 + [False] * 5
     assert assert_same_decisions(studied, decided_home, LAST) == 8
+    assert len(list(traces.glob("*.parquet"))) == len(recorded(studied, "traces")) == 8
     assert row_counts(studied) == row_counts(decided_home)
     with Ledger() as ledger:
         assert verify(ledger).ok
@@ -179,11 +184,13 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_round_is_told_by_name_and_the_r
     before = row_counts(studied)
     command = ["run", "--strategy", NAME, "--session", FIRST_LIVE, "--json"]
     connect = engine._connect_sqlite
+    with closing(sqlite3.connect(studied / "ledger.sqlite")) as ledger:
+        ledger.execute("VACUUM")  # there are no free pages left in it
 
     def without_room(*given: Any) -> Any:
         connection = connect(*given)
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count={pages + 4}")
+        connection.execute(f"PRAGMA max_page_count={pages}")
         return connection
 
     with pytest.MonkeyPatch.context() as patch:
