@@ -49,7 +49,7 @@ def test_a_home_is_migrated_and_both_ledgers_verify_with_the_same_head(
 ) -> None:
     done = call(home, "migrate", "--to-env", named, "--json")
     assert done.status == 0, done.out
-    assert done.document["copied"] == done.document["entries"] > 30
+    assert done.document["copied"] == done.document["entries"] >= 10  # one a table
     assert done.document["rows"]["signals"] == 3
     assert "s3cret" not in done.out + done.err
     embedded = call(home, "audit", "verify", "--json").document
@@ -70,7 +70,7 @@ def test_a_migration_given_again_changes_nothing_and_says_so(home: Path, named: 
 def test_the_variable_that_the_ledger_is_found_by_is_the_one_meant_unless_another_is_named(
     home: Path, postgres_url: str
 ) -> None:
-    assert _there(home, postgres_url, "migrate", "--json").document["copied"] > 30
+    assert _there(home, postgres_url, "migrate", "--json").document["copied"] >= 10
 
 
 @pytest.mark.parametrize(
