@@ -68,7 +68,7 @@ def test_a_session_appended(benchmark: BenchmarkFixture, home: Callable[[int, in
     benchmark.pedantic(ask, args=("append",), setup=lambda: ask("new") and None, rounds=5)
 
 
-@pytest.mark.parametrize("sessions", [250, 1000])
+@pytest.mark.parametrize("sessions", [250, 5000])
 @pytest.mark.benchmark(group="bars, one session of 3000 symbols")
 def test_a_session_published(benchmark: BenchmarkFixture, home: Callable[[int, int], Ask], sessions: int) -> None:
     ask = home(3000, sessions)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import named_rows, number_bytes
-from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform
+from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform, empty
 from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars, Quarantine
 from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.compared import said_later, with_several_versions
@@ -227,7 +227,11 @@ def clean(
         *_notices(rows, kept, names, calendar, settings, actions, whole=past is None),
         *copied_bar_notices(ordered, rows, kept, out & (verdict == _COPIED)),
         *not_compared_notices(rows),
-        *odd_print_notices(rows.take(np.flatnonzero(kept)), names, quarantine, settings),
+        *(
+            ()
+            if rows.second is None
+            else odd_print_notices(rows.take(np.flatnonzero(kept)), names, quarantine, settings)
+        ),
     )
     return Cleaned(
         bars=sound,
@@ -296,6 +300,8 @@ def _notices(
 def _quarantine(
     rows: pd.DataFrame, verdict: IntArray, field: ObjectArray, beside: ObjectArray, calendar: str
 ) -> pd.DataFrame:
+    if rows.empty:
+        return empty(QUARANTINE)
     holidays = amendments_of(calendar)[1].extra_holidays
     rules = [RULES[number] for number in verdict]
     values, messages = [], []

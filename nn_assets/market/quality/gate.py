@@ -423,10 +423,10 @@ def _freshness(last_seen: pd.Series, sessions: pd.DatetimeIndex, settings: GateS
 def _stale_feed(bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
     """Newest bars that repeat the bar before in every price and in volume: yesterday's, dated today."""
     names = ["open", "high", "low", "close", "volume"]
-    recent = bars[bars["session"].isin(sessions[-2:])].drop_duplicates(["symbol", "session"])
+    recent = bars[bars["session"].isin(sessions[-2:])].drop_duplicates(["symbol", "session"]).astype({"symbol": object})
     newest = recent[recent["session"] == sessions[-1]].set_index("symbol")[names]
     before = recent[recent["session"] < sessions[-1]].set_index("symbol")[names]
-    both = newest.index.intersection(before.index).astype(object)
+    both = newest.index.intersection(before.index)
     there, then = newest.loc[both].to_numpy(dtype=np.float64), before.loc[both].to_numpy(dtype=np.float64)
     repeats = ((there == then) | (np.isnan(there) & np.isnan(then))).all(axis=1)
     if len(both) == 0:

@@ -170,6 +170,8 @@ def odd_print_notices(
     quarantine : DataFrame
         What cleaning made of the others.
     """
+    if rows.second is None:
+        return ()
     found = disagreements(rows, settings)
     theirs = np.flatnonzero(~found.ours)
     ours = quarantine[quarantine["rule"] == ODD_PRINT]

@@ -132,7 +132,11 @@ def _repeating(found: pd.DataFrame, kept: pd.DataFrame, code: npt.NDArray[np.int
 
 def repeated_opens(found: pd.DataFrame, fewest: int) -> tuple[Notice, ...]:
     """The notices of stretches of at least ``fewest`` sessions, by symbol."""
-    long = found[(found["stretch"] >= fewest) & (found["stretch"] > 0)]
+    stretch = found["stretch"].to_numpy()
+    places = np.flatnonzero((stretch >= fewest) & (stretch > 0))
+    if not len(places):
+        return ()
+    long = found.iloc[places]
     return tuple(
         repeated_open(str(symbol), row.stretch_first, row.stretch_last, row.stretch_repeats / row.stretch, row.stretch)
         for symbol, row in zip(long.index, named_rows(long), strict=True)

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.contracts import BAR_VERSIONS, BARS, QUARANTINE, conform, empty
+from nn_assets.contracts import BAR_VERSIONS, BARS, conform, empty
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.quality.cleaning import RULES, Cleaned, Past, clean, near_reach_of, reach_of
 from nn_assets.market.quality.gate import GateReport, inspect_grown
 from nn_assets.market.quality.gate import Grown as Counted
 from nn_assets.market.quality.history_rules import HISTORY_RULES
+from nn_assets.market.quality.running import nothing_yet
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.stored import RAW_BARS, as_told
 from nn_assets.operations.asof.universe import current_members
@@ -68,7 +69,7 @@ def begun(history: History, cleaned: Cleaned, moment: pd.Timestamp) -> Grown | N
         return None
     nothing = Carried(made_by(history), "", "", 0, 0, (), (), ())
     first = min(axis[0], sessions.min())
-    return carried_from(history, _as_now(history, nothing, moment), cleaned, first, axis[-1])
+    return carried_from(history, _as_now(history, nothing, moment), nothing_yet(), cleaned, first)
 
 
 def _as_now(history: History, base: Carried, moment: pd.Timestamp) -> Carried:
@@ -120,9 +121,7 @@ def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Times
     copied = (fresh.quarantine["rule"] == "copied_bar").any()
     if copied or said_before(history, base, fresh.said["value"].to_numpy(dtype=np.uint64)) is not False:
         return None
-    grown = carried_from(history, _as_now(history, base, moment), fresh, cut, history.axis[-1])
-    if grown is None:
-        return None
+    grown = carried_from(history, _as_now(history, base, moment), running, fresh, cut)
     report = _report(history, grown, before.kept)
     return None if report is None else GrownAudit(grown, report, before.kept)
 
@@ -208,9 +207,9 @@ class _Before:
         place = max(self._place - sessions, 0)
         self._sessions, self._start = sessions, axis[place] if place else min([self._begins.min(), axis[0]])
         pieces = [each for each in self._base.pieces if each.last and pd.Timestamp(each.last) >= self._start]
-        self.kept = empty(BARS)[_LOOKED_AT]
-        if addresses := [each.bars for each in pieces if each.bars]:
-            self.kept = lake.read_parts(name, _BARS, addresses, first=self._start, columns=_LOOKED_AT)
+        addresses = [each.bars for each in pieces if each.bars]
+        there = lake.read_parts(name, _BARS, addresses, first=self._start, columns=_LOOKED_AT) if addresses else None
+        self.kept = empty(BARS)[_LOOKED_AT] if there is None else there
         self._out, self._number = _taken_out(self._history, pieces, self._start, self._moment)
         self._code = _codes(self._begins.index, self.kept["symbol"])
         order = np.argsort(self._code, kind="stable")
@@ -281,9 +280,9 @@ def _taken_out(
     """
     lake, name = history.stores.lake, history.strategy.name
     addresses = [each.quarantine for each in pieces if each.quarantine]
-    found = lake.read_parts(name, _QUARANTINE, addresses, first=start) if addresses else empty(QUARANTINE)
-    if found.empty:
-        return empty(BAR_VERSIONS), np.empty(0, dtype=np.int64)
+    if not addresses:
+        return pd.DataFrame(), np.empty(0, dtype=np.int64)
+    found = lake.read_parts(name, _QUARANTINE, addresses, first=start)
     number = found["rule"].map(_RULES).to_numpy(dtype=np.int64)
     rows = found[["symbol", "session", "source", "known_at"]].assign(ingested_at=found["known_at"])
     rows = conform(rows.assign(**dict.fromkeys(BAR_FACTS.values, np.nan))[list(BAR_VERSIONS.columns)], BAR_VERSIONS)
@@ -307,7 +306,8 @@ def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport
     expected = current_members(strategy, history.membership_versions, symbols, history.last_session)
     gone = {name for name, day in delisted(history).items() if day <= sessions[-1]}
     of_expected = running[["due", "absent"]].reindex(expected).fillna(0).sum()
-    last_two = pd.concat([context[context["session"].isin(sessions[-2:])], grown.fresh.bars], ignore_index=True)
+    late = context["session"].to_numpy() >= sessions[-2:].to_numpy()[0]
+    last_two = pd.concat([context[late], grown.fresh.bars[_LOOKED_AT]], ignore_index=True)
     return inspect_grown(
         grown.fresh,
         Counted(

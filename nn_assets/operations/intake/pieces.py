@@ -199,16 +199,8 @@ class Grown:
     base: Carried
     fresh: Cleaned
     running: dict[int, pd.DataFrame]
+    newest: pd.DataFrame  # what all bars come to
     notices: tuple[Notice, ...]
-
-    @property
-    def newest(self) -> pd.DataFrame:
-        """What all bars come to."""
-        if self.running:
-            return next(reversed(self.running.values()))
-        found = running_of(self.history, self.base)
-        assert found is not None, "it was read before"
-        return found
 
     @property
     def kept(self) -> int:
@@ -382,27 +374,17 @@ def _joined(frames: Sequence[pd.DataFrame], none: pd.DataFrame) -> pd.DataFrame:
     return whole.take(np.argsort(codes, kind="stable")).reset_index(drop=True)
 
 
-def carried_from(
-    history: History, base: Carried, fresh: Cleaned, cut: pd.Timestamp, until: pd.Timestamp
-) -> Grown | None:
+def carried_from(history: History, base: Carried, running: pd.DataFrame, fresh: Cleaned, cut: pd.Timestamp) -> Grown:
     """Carry on what was published before a day by what cleaning gave from there on.
 
     Parameters
     ----------
     base : Carried
         Of the sessions before ``cut``; its other fields are those of now.
-    until : Timestamp
-        The last session.
-
-    Returns
-    -------
-    Grown or None
-        None where what the bars before come to is lost.
+    running : DataFrame
+        What the bars of ``base`` come to.
     """
-    running = running_of(history, base)
-    if running is None:
-        return None
-    axis = history.axis[history.axis >= cut]
+    axis, until = history.axis[history.axis >= cut], history.axis[-1]
     sessions = pd.DatetimeIndex(np.unique(np.concatenate([axis, fresh.bars["session"], fresh.quarantine["session"]])))
     days, of_axis = spans(sessions, until), spans(axis, until)
     span_of = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
@@ -427,7 +409,7 @@ def carried_from(
     notices = [each for each in (*notices, *fresh.notices) if each.rule != _REPEATED_OPEN]
     if not never_closes(history.strategy.market.calendar):
         notices += repeated_opens(running, history.strategy.cleaning.repeated_open_window_sessions)
-    return Grown(history, base, fresh, found, tuple(sorted(notices, key=_place)))
+    return Grown(history, base, fresh, found, running, tuple(sorted(notices, key=_place)))
 
 
 def _place(notice: Notice) -> tuple[int, str, pd.Timestamp]:

@@ -43,7 +43,7 @@ def read_carried(folder: Path) -> dict[str, Any] | None:
 def switch_carried(folder: Path, record: Mapping[str, Any], arrays: Collection[str]) -> None:
     """Switch to a record, and then remove the arrays that it does not name."""
     with locked(folder):
-        write_record(folder / "current.json", {**record, _HASH: _hash_of(dict(record))})
+        write_record(folder / "current.json", {**record, _HASH: _hash_of(dict(record))}, durable=False)
         for path in listed(folder):
             if path.suffix in (".npz", ".npy") and path.name not in arrays:
                 path.unlink(missing_ok=True)
@@ -57,20 +57,20 @@ def store_arrays(folder: Path, arrays: Mapping[str, AnyArray]) -> str:
     """Store named arrays in one file; its name."""
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
-    return _stored(folder, stream.getvalue(), ".npz")
+    return _stored(folder, stream.getvalue(), ".npz", durable=False)
 
 
 def store_array(folder: Path, array: AnyArray) -> str:
-    """Store an array in a file of its own; its name."""
+    """Store an array in a file of its own; its name. It is read where it is looked up alone, so never hashed again."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
-    return _stored(folder, stream.getvalue(), ".npy")
+    return _stored(folder, stream.getvalue(), ".npy", durable=True)
 
 
-def _stored(folder: Path, content: bytes, suffix: str) -> str:
+def _stored(folder: Path, content: bytes, suffix: str, *, durable: bool) -> str:
     path = folder / (hashlib.sha256(content).hexdigest() + suffix)
     if not path.exists() or path.stat().st_size != len(content):
-        write_bytes(path, content)
+        write_bytes(path, content, durable=durable)
     return path.name
 
 

@@ -82,10 +82,11 @@ def _sync_file(path: Path) -> None:
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
+def replace_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Return a path to write to, which takes the place of ``path`` when the block ends without an error.
 
-    Killed before the end, the old file is untouched and a staged one is left for :func:`sweep`.
+    Killed before the end, the old file is untouched and a staged one is left for :func:`sweep`. Where not ``durable``
+    a power cut may leave neither: for what can be made again, and is known by a hash where it is not whole.
     """
     _make_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=_STAGED, dir=path.parent)
@@ -93,12 +94,14 @@ def replace_file(path: Path) -> Iterator[Path]:
     staged = Path(name)
     try:
         yield staged
-        _sync_file(staged)
+        if durable:
+            _sync_file(staged)
         os.replace(staged, path)  # noqa: PTH105  one name for the step at which tests kill a writer
     except BaseException:
         staged.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 @contextmanager
@@ -129,16 +132,16 @@ def staged_folder(folder: Path) -> Iterator[Path]:
     sync_folder(folder.parent)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically."""
-    with replace_file(path) as staged:
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file atomically; ``durable`` as of :func:`replace_file`."""
+    with replace_file(path, durable=durable) as staged:
         staged.write_bytes(content)
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write a JSON record atomically; the same record always gives the same bytes."""
+def write_record(path: Path, record: dict[str, Any], *, durable: bool = True) -> None:
+    """Write a JSON record atomically, ``durable`` as of :func:`replace_file`; the same one always as the same bytes."""
     text = json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, (text + "\n").encode(), durable=durable)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
