@@ -102,9 +102,10 @@ def test_what_was_taken_in_can_be_exported(first_check, tmp_path) -> None:
 
 
 def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
-    answer = call(checked_home, "check", "-s", "mine")
+    answer = call(checked_home, "check", "-s", "mine", "--whole")
     assert answer.status == 0, answer.err
     for said in (
+        "the whole pass over all bars gives what is published",
         f"{FIRST} to {LAST_SEEN}",
         "non_positive_price 1",
         "CON 2015-03-10 non_positive_price, close -12.5",
