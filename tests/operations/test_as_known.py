@@ -420,7 +420,7 @@ NOT_COMPARED: dict[type, dict[str, str]] = {
         **dict.fromkeys(
             [
                 *("action_versions", "axis", "gate_halts", "live_sessions", "membership_versions", "published_bars"),
-                *("raw_versions", "series_versions", "stored_versions", "symbols"),
+                *("raw_versions", "series_versions", "stored_versions", "symbols", "versions_of_some"),
             ],
             STORED,
         ),

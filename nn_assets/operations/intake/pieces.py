@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
@@ -137,7 +137,7 @@ class Carried:
         """Switch to it."""
         told = {each.name: getattr(self, each.name) for each in fields(self)}
         told |= {
-            "pieces": [asdict(each) for each in self.pieces],
+            "pieces": [dict(vars(each)) for each in self.pieces],
             "said": [list(each) for each in self.said],
             "notices": [_told(each) for each in self.notices],
         }
@@ -342,7 +342,7 @@ def _parts(pieces: Sequence[Piece], which: str) -> tuple[dict[str, str], ...]:
 def _one(history: History, span: int, pieces: Sequence[Piece]) -> Piece:
     """Pieces of one span as one; a single one as it is."""
     if len(pieces) == 1:
-        return replace(pieces[0], span=span)
+        return pieces[0] if pieces[0].span == span else replace(pieces[0], span=span)
     lake, name = history.stores.lake, history.strategy.name
     bars = [lake.read_table(name, _BARS, each.bars) for each in pieces if each.bars]
     taken_out = [lake.read_table(name, _QUARANTINE, each.quarantine) for each in pieces if each.quarantine]
