@@ -69,7 +69,7 @@ def test_other_errors_keep_their_own_name(error: Exception, home: Path) -> None:
 
 
 def test_json_stays_json(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: str) -> dict[str, object]:
+    def full(*_: object, **__: object) -> dict[str, object]:
         raise wrapped(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     monkeypatch.setattr(check, "check_data", full)

@@ -194,7 +194,8 @@ def _read_arrow(path: Path, choose: Choice, limits: Limits) -> pd.DataFrame:
             columns = choose(list(file.schema_arrow.names), file.schema_arrow)
             read = limits.read_parquet(file, path, list(columns.values()))
     read.validate(full=True)  # a text that is none is an error here, where its file is known
-    table: pd.DataFrame = read.to_pandas()
+    # What is noted beside the columns is no part of the data, and may be anything.
+    table: pd.DataFrame = read.replace_schema_metadata(None).to_pandas()
     table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
     new_names = {header: name for name, header in columns.items()}
     table = table.set_axis([new_names.get(str(header), str(header)) for header in table.columns], axis=1)
