@@ -328,3 +328,39 @@ def test_real_bars_with_a_copied_session_among_them_and_one_restated(
 def test_whatever_is_wrong_with_the_bars(tmp_path: Path, seed: int) -> None:
     settings = {"cleaning": {"jump_window_sessions": 20 + 7 * (seed % 3), "repeated_open_window_sessions": 30}}
     assert sum(lived(tmp_path, seed, 60, faults=0.01 * (seed - 2), **settings)) >= 30
+
+
+def small(sessions: int, symbols: int = 4, seed: int = 7) -> pd.DataFrame:
+    """Sound bars of a few symbols."""
+    return market(seed, sessions, 0.0).query(f"symbol in {sorted(SYMBOLS)[5 : 5 + symbols]} or symbol == 'S0'")
+
+
+def begin(home: Home, bars: pd.DataFrame, until: int) -> None:
+    """Publish bars up to a session, at once."""
+    home.write("history", bars[bars["date"] <= AXIS[until]])
+    home.take_in(until)
+    home.at(until, publish)
+
+
+def test_two_rows_of_another_symbol_on_a_session_with_a_bar_in_quarantine(tmp_path: Path) -> None:
+    """A bar hundredfold, and one told in two ways, of one session within reach: the next session is judged."""
+    home, last = Home(tmp_path), 60
+    bars = small(last + 2)
+    day = bars["date"] == AXIS[last - 1]
+    bars.loc[day & (bars["symbol"] == "S6"), PRICES] *= 100.0
+    again = bars[day & (bars["symbol"] == "S7")].assign(volume=7.0)
+    begin(home, pd.concat([bars, again]), last)
+    home.write("next", bars[bars["date"] == AXIS[last + 1]])
+    home.take_in(last + 1)
+    assert home.at(last + 1, publish)
+
+
+def test_a_session_judged_again_says_of_its_missing_bars_what_it_said(tmp_path: Path) -> None:
+    home, last = Home(tmp_path), 60
+    bars = small(last + 2)
+    bars.loc[(bars["date"] == AXIS[last + 1]) & (bars["symbol"] == "S6"), "high"] = 1.0
+    begin(home, bars, last)
+    home.write("next", bars[bars["date"] == AXIS[last + 1]])
+    home.take_in(last + 1)
+    assert home.at(last + 1, publish)
+    home.at(last + 1, whole_and_grown)

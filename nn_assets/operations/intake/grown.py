@@ -292,10 +292,21 @@ def _taken_out(
         said = _known(history, moment, sessions=days)
         assert said is not None, "every version of a piece was known"
         key = ["symbol", "session"]
-        said = rows.loc[of_history, key].merge(conform(said, BAR_VERSIONS), on=key, how="left", validate="1:1")
+        # Of another symbol several rows may have been told on one of those days.
+        said = rows.loc[of_history, key].merge(conform(said, BAR_VERSIONS), on=key, how="left", validate="1:m")
         for column in [each for each in BAR_VERSIONS.columns if each not in key]:
             rows.loc[of_history, column] = said[column].array
     return rows, number
+
+
+def _out_on(history: History, grown: Grown, session: pd.Timestamp) -> pd.DataFrame:
+    """Rows in quarantine of a session: what came last, and where it was published before that, too."""
+    pieces = [each for each in grown.base.pieces if each.quarantine and pd.Timestamp(each.last) >= session]
+    if not pieces:
+        return grown.fresh.quarantine
+    addresses = [each.quarantine for each in pieces]
+    before = history.stores.lake.read_parts(history.strategy.name, _QUARANTINE, addresses, first=session)
+    return pd.concat([before, grown.fresh.quarantine], ignore_index=True)
 
 
 def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport | None:
@@ -310,6 +321,7 @@ def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport
     last_two = pd.concat([context[late], grown.fresh.bars[_LOOKED_AT]], ignore_index=True)
     return inspect_grown(
         grown.fresh,
+        _out_on(history, grown, sessions[-1]),
         Counted(
             bars=grown.kept,
             quarantined=sum(grown.counts().values()),
