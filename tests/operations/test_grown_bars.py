@@ -364,3 +364,32 @@ def test_a_session_judged_again_says_of_its_missing_bars_what_it_said(tmp_path: 
     home.take_in(last + 1)
     assert home.at(last + 1, publish)
     home.at(last + 1, whole_and_grown)
+
+
+def test_a_bar_whose_follower_is_restated_away_is_the_newest_again(tmp_path: Path) -> None:
+    """Whether a bar stands apart is asked of both neighbours, and of the newest bar of the one before alone."""
+    cleaning = {"displaced_newest_multiple": 50.0}
+    home, last = Home(tmp_path, cleaning=cleaning), 60
+    bars = small(last + 1)
+    bars = bars[(bars["date"] != AXIS[last - 1]) | (bars["symbol"] == "S6")]  # alone on its session
+    bars.loc[bars["date"] == AXIS[last - 1], PRICES] *= 1.5
+    begin(home, bars, last - 1)
+    home.write("next", bars[bars["date"] == AXIS[last]])
+    home.take_in(last)
+    assert home.at(last, publish)
+    home.write("restated", bars[(bars["date"] == AXIS[last]) & (bars["symbol"] == "S6")].assign(high=1.0))
+    home.take_in(last)
+    assert not home.at(last, publish)  # judged whole
+
+
+def test_a_delisting_that_is_moved_on_has_the_sessions_before_it_counted_again(tmp_path: Path) -> None:
+    home, last = Home(tmp_path), 60
+    bars = small(last + 3)
+    bars = bars[(bars["symbol"] != "S6") | (bars["date"] < AXIS[20])]
+    told = "symbol,ex_session,kind,value\n"
+    (tmp_path / "actions.csv").write_text(f"{told}S6,{AXIS[20].date()},delisting,0\n")
+    begin(home, bars, last)
+    (tmp_path / "actions.csv").write_text(f"{told}S6,{AXIS[last].date()},delisting,0\n")
+    home.write("next", bars[bars["date"] == AXIS[last + 1]])
+    home.take_in(last + 1)
+    home.at(last + 1, publish)
