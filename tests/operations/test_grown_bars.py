@@ -13,7 +13,7 @@ import pytest
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as intake_bars
-from nn_assets.operations.intake import grown
+from nn_assets.operations.intake import grown, pieces
 from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.grown import begun
@@ -22,6 +22,7 @@ from nn_assets.settings import Strategy
 from nn_assets.store.lake import blobs, parts
 from nn_assets.store.lake.carried import read_carried, switch_carried
 from nn_assets.store.lake.publication import Publication
+from nn_assets.versions import definitions_behind
 
 FIRST, HISTORY = "2017-03-01", 150
 AXIS = sessions_between("XNYS", FIRST, "2019-12-31")
@@ -393,3 +394,16 @@ def test_a_delisting_that_is_moved_on_has_the_sessions_before_it_counted_again(t
     home.write("next", bars[bars["date"] == AXIS[last + 1]])
     home.take_in(last + 1)
     home.at(last + 1, publish)
+
+
+def test_what_bars_come_to_is_of_the_code_and_settings_that_it_hangs_on(tmp_path: Path) -> None:
+    behind = definitions_behind(*pieces._MADE_BY)
+    for place in ("quality.gate:days_asked", "facts.bitemporal:Kind", "facts.refused:refused"):
+        assert f"nn_assets.market.{place}" in behind
+    market = {"calendar": "XNYS", "history_starts": FIRST, "history_ends": str(AXIS[9].date())}
+    made = []
+    for lag in (30, 45):
+        home = Home.__new__(Home)
+        home.folder, home.settings = tmp_path, {"market": {**market, "known_at_lag_minutes": lag}}
+        made.append(home.at(9, pieces.made_by))
+    assert made[0] != made[1]
