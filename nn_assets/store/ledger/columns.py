@@ -22,7 +22,7 @@ _Reads = Callable[[Any], Any]
 
 
 def _as_written(reads: Callable[[str], Any], marks: Mapping[int, str], letters: int) -> _Reads:
-    """Read a text of so many letters, with marks at their places; SQLite compares texts, and finds no other spelling."""
+    """Read a text of so many letters, marks at their places: SQLite compares texts, and finds no other spelling."""
     places = tuple(marks.items())
 
     def read(value: Any) -> Any:
