@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from nn_assets.errors import PluginError, did_you_mean
-from nn_assets.versions import version_of_sources, with_sources
+from nn_assets.versions import data_beside, version_of_sources, with_sources
 
 __all__ = [
     "GROUP",
@@ -50,6 +50,7 @@ _SUFFIX = ".py"
 _REGISTERS = "register_"
 _REGISTRIES: list[Registry[Any]] = []
 _LOADED: dict[str, Plugin] = {}
+_BESIDE: dict[str, tuple[tuple[str, int, int], ...]] = {}  # files of data as they were when each was run
 _LOADING: list[str] = []
 _ONE_AT_A_TIME = threading.RLock()
 
@@ -265,7 +266,9 @@ def code_of(references: Sequence[str]) -> tuple[str, ...]:
 
 
 def load(references: Iterable[str]) -> tuple[Plugin, ...]:
-    """Run plug-ins that did not run yet, or whose text is another one since; their members are registered then.
+    """Run plug-ins that did not run yet, or whose text, or a table that it names, is another one since.
+
+    Their members are registered then.
 
     Raises
     ------
@@ -281,7 +284,8 @@ def load_found(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
     with _ONE_AT_A_TIME:
         for plugin in given:
             before = _LOADED.get(plugin.top)
-            if before is None or before.sources != plugin.sources:
+            beside = data_beside(dict(plugin.sources), plugin.folder)
+            if before is None or before.sources != plugin.sources or _BESIDE.get(plugin.top) != beside:
                 if before is not None and before.reference != plugin.reference:
                     raise PluginError(
                         expected="plug-ins whose files have names of their own",
@@ -292,6 +296,7 @@ def load_found(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
                     )
                 forget(plugin.top)
                 _run(plugin)
+                _BESIDE[plugin.top] = beside
     return given
 
 

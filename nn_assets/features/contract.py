@@ -7,7 +7,9 @@ volume.
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Collection, Sized
 from dataclasses import dataclass, fields
 from typing import NoReturn
 
@@ -28,6 +30,8 @@ BoolArray = npt.NDArray[np.bool_]
 _SYMBOLS = ("SIM01", "SIM02", "SIM03", "SIM04")
 _SEED = 20
 _GONE_ABOVE = 1.9  # of the factors, drawn from 0.5 to 2, that change a bar: where a bar is taken out instead
+_LONG_BARS = 2_600  # ten years of sessions: a formula may differ where there are many
+_EVERY_DAY = 24  # last sessions at which the future is cut off in a row: a month's, whatever the day of the week
 _PAST_TOLERANCE = 1e-6  # of a sum that runs, which may keep noise of what it has left behind
 
 
@@ -64,9 +68,9 @@ class _Market:
         return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
 
 
-def _made_up(reach: int) -> _Market:
-    """At least twice a feature's reach, and 80 sessions more."""
-    bars, symbols = 2 * reach + 80, len(_SYMBOLS)
+def _made_up(reach: int, fewest: int = 0) -> _Market:
+    """At least twice a feature's reach, and 80 sessions more; no fewer than some."""
+    bars, symbols = max(2 * reach + 80, fewest), len(_SYMBOLS)
     draw = np.random.default_rng(_SEED)
     moved = draw.normal(0.0, 0.015, (bars, symbols))
     moved[reach + 12, 0] = 0.0
@@ -94,6 +98,8 @@ def _in_order(*values: FloatArray) -> list[FloatArray]:
 def require_sound_feature(entry: Feature) -> None:
     """Refuse a feature that looks ahead, reads further back than it says, changes its input or makes values up.
 
+    Nor may it keep anything of what it is asked: what it gave of a whole history would be given again of a part of it.
+
     Raises
     ------
     PluginError
@@ -102,21 +108,28 @@ def require_sound_feature(entry: Feature) -> None:
     market = _made_up(entry.reach_sessions)
     held = _Held(entry, market)
     whole = held.computed(market)
+    kept = _kept_by(entry)
     held.require_numbers(whole)
     held.require_same(whole, held.computed(market), "computed twice alike", "two computations of the same bars differ")
     bars, reach = market.panel.bars, entry.reach_sessions
     draw = np.random.default_rng(_SEED + 1).uniform(0.5, 2.0, whole.shape)
-    for last in sorted({reach + 5, reach + 30, reach + 34, bars * 2 // 3, bars - 2}):
-        rows, ahead = slice(0, last + 1), slice(last + 1, None)
-        held.require_same(whole[rows], held.computed(market.of(rows)), *_AHEAD)
-        held.require_same(whole[rows], held.computed(market.times(ahead, draw))[rows], *_AHEAD)
+    held.require_nothing_ahead(whole, {reach + 5, reach + 12, reach + 20, reach + 30, reach + 34, bars * 2 // 3}, draw)
+    for last in range(bars - 1 - _EVERY_DAY, bars - 1):
+        held.require_same(whole[: last + 1], held.computed(market.of(slice(0, last + 1))), *_AHEAD)
     start = bars - reach - 20
     past = held.computed(market.times(slice(0, start - reach), draw))
     near = np.isclose(past[start:], whole[start:], rtol=_PAST_TOLERANCE, atol=_PAST_TOLERANCE, equal_nan=True)
     held.require_all(near, whole[start:], past[start:], _further_back(reach), "older bars change it", start)
     held.require_nothing_made_up(whole)
-    alone = held.computed(market.of(slice(None), slice(1, None)))
-    held.require_same(whole[:, 1:], alone, "a value of its own symbol's bars alone", "another symbol changes it", 1)
+    for column, symbol in enumerate(_SYMBOLS):
+        alone = held.computed(market.of(slice(None), slice(column, column + 1)))
+        told = "a value of its own symbol's bars alone"
+        held.require_same(whole[:, [column]], alone, told, f"another symbol than {symbol} changes it", column)
+    held.require_nothing_kept(kept)
+    long = _Held(entry, _made_up(reach, _LONG_BARS))
+    bars = long.market.panel.bars
+    draw = np.random.default_rng(_SEED + 2).uniform(0.5, 2.0, (bars, len(_SYMBOLS)))
+    long.require_nothing_ahead(long.computed(long.market), {bars * 2 // 3}, draw)
 
 
 _AHEAD = "a value that nothing after its session changes", "it looks ahead: what comes after its session changes it"
@@ -124,6 +137,26 @@ _AHEAD = "a value that nothing after its session changes", "it looks ahead: what
 
 def _further_back(reach: int) -> str:
     return f"a value of the {reach + 1} bars that reach_sessions {reach} states"
+
+
+def _kept_by(entry: Feature) -> dict[str, object]:
+    """What a formula's module and its function hold, by name, as far as it shows that something was put there."""
+    module = sys.modules.get(entry.compute.__module__)
+    held = {} if module is None else dict(vars(module))
+    held |= {f"{entry.name}.{name}": value for name, value in vars(entry.compute).items()}
+    for number, value in enumerate(getattr(entry.compute, "__defaults__", None) or ()):
+        held[f"default {number} of {entry.name}"] = value
+    return {name: _size(value) for name, value in held.items() if not name.startswith("__")}
+
+
+def _size(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return value.tobytes() if value.dtype != object else len(value)
+    if hasattr(value, "cache_info"):
+        return value.cache_info().currsize
+    if isinstance(value, Sized) and not isinstance(value, type):
+        return len(value)
+    return value if isinstance(value, int | float | str | None) else id(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +190,21 @@ class _Held:
         if values.dtype != np.float64:
             self._refuse("an array of float64", f"one of {values.dtype}")
         return np.array(values)
+
+    def require_nothing_ahead(self, whole: FloatArray, cuts: Collection[int], draw: FloatArray) -> None:
+        """Refuse values that the bars after some rows change: cut off, or others in their place."""
+        for last in sorted({*cuts, self.market.panel.bars - 2}):
+            rows, ahead = slice(0, last + 1), slice(last + 1, None)
+            self.require_same(whole[rows], self.computed(self.market.of(rows)), *_AHEAD)
+            self.require_same(whole[rows], self.computed(self.market.times(ahead, draw))[rows], *_AHEAD)
+
+    def require_nothing_kept(self, before: dict[str, object]) -> None:
+        """Refuse a formula beside which something has come to lie since it was asked first."""
+        now = _kept_by(self.entry)
+        changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if changed:
+            told = "nothing kept of what it is asked, once it was asked"
+            self._refuse(told, f"{', '.join(sorted(changed))} changes from one call to the next")
 
     def require_numbers(self, values: FloatArray) -> None:
         """Refuse infinities, and a feature without any value."""

@@ -8,13 +8,14 @@ the package's own are, and from them into the package.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "Package",
     "Root",
     "changed_definitions",
+    "data_beside",
     "definitions_behind",
     "version_of",
     "version_of_sources",
@@ -194,8 +196,7 @@ class Package:
         """Digest of the files of data beside the code that a text names, by place."""
         top = module.partition(".")[0]
         if top in self._beside:
-            path = self._beside[top] / file
-            return {f"{top}/{file}": _digest(path.read_bytes())} if path.is_file() else {}
+            return {f"{top}/{told}": _digest(path.read_bytes()) for told, path in _named(self._beside[top], file)}
         return {
             path.relative_to(self._folder.parent).as_posix(): _digest(path.read_bytes().replace(b"\r\n", b"\n"))
             for path in self._data.get(file.rpartition("/")[2], ())
@@ -211,6 +212,30 @@ class Package:
             own = {name: read for name, read in self._before.items() if name.partition(".")[0] == self._name}
             staged.write_text(json.dumps({"by": _reader(), "modules": own}), encoding="utf-8")
             staged.replace(self._kept)
+
+
+def _named(folder: Path, file: str) -> Iterator[tuple[str, Path]]:
+    """Files that a text may name: in a folder or, where it names a part of the way alone, one or two below it."""
+    direct = folder / file
+    if direct.is_file():
+        yield file, direct
+    elif not Path(file).is_absolute() and ".." not in Path(file).parts:
+        for pattern in ("*", "*/*"):
+            for path in sorted(folder.glob(f"{pattern}/{glob.escape(file)}")):
+                if path.is_file():
+                    yield path.relative_to(folder).as_posix(), path
+
+
+def data_beside(sources: Mapping[str, bytes], folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Files of data that some modules name, each with its size and when it was written."""
+    files = {file for module, text in sources.items() for file in _files_in(module, text)}
+    found = {told: path.stat() for file in files for told, path in _named(folder, file)}
+    return tuple((told, stat.st_size, stat.st_mtime_ns) for told, stat in sorted(found.items()))
+
+
+@lru_cache(maxsize=256)
+def _files_in(module: str, text: bytes) -> frozenset[str]:
+    return frozenset(file for each in read_module(module, text).definitions.values() for file in each.files)
 
 
 def _module_name(folder: Path, path: Path) -> str:

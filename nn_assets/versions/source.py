@@ -23,7 +23,7 @@ BESIDE = "<beside>"
 _REGISTRY = "Registry"
 _REGISTERS = "register_"
 _PACKAGE = __name__.partition(".")[0]
-_FILE = re.compile(r"[\w./-]+\.(?!py$)[a-z0-9]{2,6}")
+_FILE = re.compile(r"[\w./ -]+\.(?!py$)[A-Za-z0-9]{1,8}")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _LEAVES = (ast.Constant, ast.Lambda, ast.Load, ast.Pass)
@@ -104,25 +104,34 @@ def read_module(name: str, source: bytes, *, is_package: bool = False) -> Module
     package = name if is_package else name.rpartition(".")[0]
     imports = dict(_imports_at_top(tree.body, package))
     statements: dict[str, list[ast.stmt]] = {}
+    helpers = _helpers(tree.body, imports, name.partition(".")[0])
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement) or _is_main(statement):
             continue
-        if isinstance(statement, ast.Expr) and _registers(statement.value):
+        if (
+            isinstance(statement, ast.Expr)
+            and _registers(statement.value, helpers)
+            and _is_given_whole(statement.value)
+        ):
             continue  # what is registered is a root by itself, with what it states
         bound = set(_bound(statement))
         if bound or not _only_imports(statement):
             for each in bound or {BESIDE}:
                 statements.setdefault(each, []).append(statement)
     own = frozenset(statements) - {BESIDE}
-    return Module(
-        {each: _definition(found, name, package, imports, own) for each, found in statements.items()}, imports
-    )
+    defined = {each: _definition(found, name, package, imports, own, helpers) for each, found in statements.items()}
+    return Module(defined, imports)
 
 
 def _definition(
-    statements: list[ast.stmt], module: str, package: str, imports: dict[str, str], own: frozenset[str]
+    statements: list[ast.stmt],
+    module: str,
+    package: str,
+    imports: dict[str, str],
+    own: frozenset[str],
+    helpers: frozenset[str],
 ) -> Definition:
-    reader = _Reader(module, package, imports, own)
+    reader = _Reader(module, package, imports, own, helpers)
     for statement in statements:
         reader.read(statement, {})
     registry = any(
@@ -137,8 +146,11 @@ def _definition(
 class _Reader:
     """Walks a syntax tree once: tokens for its digest, and what of its own package it refers to."""
 
-    def __init__(self, module: str, package: str, imports: dict[str, str], own: frozenset[str]) -> None:
+    def __init__(
+        self, module: str, package: str, imports: dict[str, str], own: frozenset[str], helpers: frozenset[str]
+    ) -> None:
         self._module, self._package, self._imports, self._own = module, package, imports, own
+        self._helpers = helpers
         self._top = module.partition(".")[0]
         self._tokens: list[str] = []
         self.refers_to: set[str] = set()
@@ -205,7 +217,7 @@ class _Reader:
                 continue
             tokens.append(name)
             for each in value if isinstance(value, list) else (value,):
-                if name == "decorator_list" and _registers(each):
+                if name == "decorator_list" and _registers(each, self._helpers):
                     continue
                 if not isinstance(each, ast.AST):
                     tokens.append(repr(each))
@@ -330,17 +342,42 @@ def _only_imports(statement: ast.stmt) -> bool:
 
 
 def _is_main(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.If) and "__name__" in {
-        part.id for part in ast.walk(statement.test) if isinstance(part, ast.Name)
-    }
+    """Whether a statement runs only where the module is run as a program."""
+    if not isinstance(statement, ast.If) or statement.orelse or not isinstance(statement.test, ast.Compare):
+        return False
+    asked = {ast.unparse(each) for each in (statement.test.left, *statement.test.comparators)}
+    return asked == {"__name__", "'__main__'"} and all(isinstance(each, ast.Eq) for each in statement.test.ops)
 
 
-def _registers(node: ast.AST) -> bool:
+def _helpers(body: list[ast.stmt], imports: Mapping[str, str], top: str) -> frozenset[str]:
+    """Names like ``register_...`` that a user's module defines or has of its own package: they register nothing."""
+    if top == _PACKAGE:
+        return frozenset()
+    of_top = [name for name, target in imports.items() if target.partition(":")[0].partition(".")[0] == top]
+    return frozenset([*of_top, *(name for statement in body for name in _bound(statement))])
+
+
+def _is_given_whole(node: ast.expr) -> bool:
+    """Whether what is registered is named, or a partial function of what is: else it is made where it is given."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Call):
+        for each in node.args:
+            made = each.func if isinstance(each, ast.Call) else each
+            if isinstance(each, ast.Call) and _last_name(made) != "partial":
+                return False
+            while isinstance(made, ast.Attribute):
+                made = made.value
+            if not isinstance(made, ast.Name):
+                return False
+        node = node.func
+    return True
+
+
+def _registers(node: ast.AST, helpers: frozenset[str]) -> bool:
     """Whether an expression calls ``register_...``, or calls what such a call gives."""
     while isinstance(node, ast.Call):
         node = node.func
         if _last_name(node).startswith(_REGISTERS):
-            return True
+            return not (isinstance(node, ast.Name) and node.id in helpers)
     return False
 
 

@@ -13,7 +13,7 @@ import pytest
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as intake_bars
-from nn_assets.operations.intake import grown
+from nn_assets.operations.intake import grown, pieces
 from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.grown import begun
@@ -22,6 +22,7 @@ from nn_assets.settings import Strategy
 from nn_assets.store.lake import blobs, parts
 from nn_assets.store.lake.carried import read_carried, switch_carried
 from nn_assets.store.lake.publication import Publication
+from nn_assets.versions import definitions_behind
 
 FIRST, HISTORY = "2017-03-01", 150
 AXIS = sessions_between("XNYS", FIRST, "2019-12-31")
@@ -328,3 +329,81 @@ def test_real_bars_with_a_copied_session_among_them_and_one_restated(
 def test_whatever_is_wrong_with_the_bars(tmp_path: Path, seed: int) -> None:
     settings = {"cleaning": {"jump_window_sessions": 20 + 7 * (seed % 3), "repeated_open_window_sessions": 30}}
     assert sum(lived(tmp_path, seed, 60, faults=0.01 * (seed - 2), **settings)) >= 30
+
+
+def small(sessions: int, symbols: int = 4, seed: int = 7) -> pd.DataFrame:
+    """Sound bars of a few symbols."""
+    return market(seed, sessions, 0.0).query(f"symbol in {sorted(SYMBOLS)[5 : 5 + symbols]} or symbol == 'S0'")
+
+
+def begin(home: Home, bars: pd.DataFrame, until: int) -> None:
+    """Publish bars up to a session, at once."""
+    home.write("history", bars[bars["date"] <= AXIS[until]])
+    home.take_in(until)
+    home.at(until, publish)
+
+
+def test_two_rows_of_another_symbol_on_a_session_with_a_bar_in_quarantine(tmp_path: Path) -> None:
+    """A bar hundredfold, and one told in two ways, of one session within reach: the next session is judged."""
+    home, last = Home(tmp_path), 60
+    bars = small(last + 2)
+    day = bars["date"] == AXIS[last - 1]
+    bars.loc[day & (bars["symbol"] == "S6"), PRICES] *= 100.0
+    again = bars[day & (bars["symbol"] == "S7")].assign(volume=7.0)
+    begin(home, pd.concat([bars, again]), last)
+    home.write("next", bars[bars["date"] == AXIS[last + 1]])
+    home.take_in(last + 1)
+    assert home.at(last + 1, publish)
+
+
+def test_a_session_judged_again_says_of_its_missing_bars_what_it_said(tmp_path: Path) -> None:
+    home, last = Home(tmp_path), 60
+    bars = small(last + 2)
+    bars.loc[(bars["date"] == AXIS[last + 1]) & (bars["symbol"] == "S6"), "high"] = 1.0
+    begin(home, bars, last)
+    home.write("next", bars[bars["date"] == AXIS[last + 1]])
+    home.take_in(last + 1)
+    assert home.at(last + 1, publish)
+    home.at(last + 1, whole_and_grown)
+
+
+def test_a_bar_whose_follower_is_restated_away_is_the_newest_again(tmp_path: Path) -> None:
+    """Whether a bar stands apart is asked of both neighbours, and of the newest bar of the one before alone."""
+    cleaning = {"displaced_newest_multiple": 50.0}
+    home, last = Home(tmp_path, cleaning=cleaning), 60
+    bars = small(last + 1)
+    bars = bars[(bars["date"] != AXIS[last - 1]) | (bars["symbol"] == "S6")]  # alone on its session
+    bars.loc[bars["date"] == AXIS[last - 1], PRICES] *= 1.5
+    begin(home, bars, last - 1)
+    home.write("next", bars[bars["date"] == AXIS[last]])
+    home.take_in(last)
+    assert home.at(last, publish)
+    home.write("restated", bars[(bars["date"] == AXIS[last]) & (bars["symbol"] == "S6")].assign(high=1.0))
+    home.take_in(last)
+    assert not home.at(last, publish)  # judged whole
+
+
+def test_a_delisting_that_is_moved_on_has_the_sessions_before_it_counted_again(tmp_path: Path) -> None:
+    home, last = Home(tmp_path), 60
+    bars = small(last + 3)
+    bars = bars[(bars["symbol"] != "S6") | (bars["date"] < AXIS[20])]
+    told = "symbol,ex_session,kind,value\n"
+    (tmp_path / "actions.csv").write_text(f"{told}S6,{AXIS[20].date()},delisting,0\n")
+    begin(home, bars, last)
+    (tmp_path / "actions.csv").write_text(f"{told}S6,{AXIS[last].date()},delisting,0\n")
+    home.write("next", bars[bars["date"] == AXIS[last + 1]])
+    home.take_in(last + 1)
+    home.at(last + 1, publish)
+
+
+def test_what_bars_come_to_is_of_the_code_and_settings_that_it_hangs_on(tmp_path: Path) -> None:
+    behind = definitions_behind(*pieces._MADE_BY)
+    for place in ("quality.gate:days_asked", "facts.bitemporal:Kind", "facts.refused:refused"):
+        assert f"nn_assets.market.{place}" in behind
+    market = {"calendar": "XNYS", "history_starts": FIRST, "history_ends": str(AXIS[9].date())}
+    made = []
+    for lag in (30, 45):
+        home = Home.__new__(Home)
+        home.folder, home.settings = tmp_path, {"market": {**market, "known_at_lag_minutes": lag}}
+        made.append(home.at(9, pieces.made_by))
+    assert made[0] != made[1]

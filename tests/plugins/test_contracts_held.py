@@ -64,6 +64,31 @@ FEATURE_FAULTS = {
         "two computations of the same bars differ",
         BAR,
     ),
+    "ahead on Wednesdays alone": (
+        ("ahead = np.vstack([panel.close[1:], np.full((1, panel.close.shape[1]), np.nan)])\n"
+        "    day = (panel.sessions.dayofweek == 2)[:, None]\n"
+        "    return np.where(day, ahead, panel.close) + 0 * lagged(panel.close, 1)"),
+        "it looks ahead",
+        BAR,
+    ),
+    "ahead where there are years of bars": (
+        ("last = panel.close[-1] if len(panel.close) > 500 else 1.0\n"
+        "    return panel.close / last + 0 * lagged(panel.close, 1)"),
+        "it looks ahead",
+        BAR,
+    ),
+    "the last symbol": (
+        "return panel.close[:, -1:] + 0 * panel.close + 0 * lagged(panel.close, 1)",
+        "another symbol",
+        BAR,
+    ),
+    "what it was asked before": (
+        ("kept = globals().setdefault('KEPT', {})\n"
+        "    whole = kept.setdefault(panel.close[:1].tobytes(), panel.close / panel.close[-1])\n"
+        "    return whole[: len(panel.close)] + 0 * lagged(panel.close, 1)"),
+        "KEPT changes from one call to the next",
+        (),
+    ),
     "nothing at all": ("return np.full(panel.close.shape, np.nan)", "none on any bar", ()),
     "an error": ("return panel.closes", "AttributeError", ()),
 }  # fmt: skip
@@ -105,6 +130,17 @@ NETWORK_FAULTS = {
     "rows beside one another": (
         network_file("return self.head(windows[:, -1] - windows[:, -1].mean(0)).squeeze(-1)"),
         "row 0 judged without regard to the other rows",
+    ),
+    "rows beside one another in large batches": (
+        network_file("rows = windows[:, -1]; return self.head(rows - (len(rows) > 64) * rows.mean(0)).squeeze(-1)"),
+        "judged without regard to the other rows",
+    ),
+    "what it saw before": (
+        network_file(
+            "self.seen += 0 if self.training else 1; return self.head(windows[:, -1]).squeeze(-1)",
+            HEAD + "; self.register_buffer('seen', torch.zeros(1))",
+        ),
+        "nothing kept of what it is asked; found seen",
     ),
     "batch and time mistaken": (
         network_file(

@@ -13,6 +13,7 @@ from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from nn_assets.plugins import load
 from nn_assets.settings import LearningSettings
+from nn_assets.versions import version_of
 from tests.contracts.features import FeatureContract
 from tests.contracts.networks import NetworkContract
 from tests.learning.tiny import tiny_settings
@@ -38,3 +39,67 @@ class TestNetworkOfAFile(NetworkContract):
         (tmp_path / "mine.py").write_text(NETWORK)
         load([str(tmp_path / "mine.py")])
         return tiny_settings(network="shallow", network_settings={"width": 3})
+
+
+MADE = {
+    "a method of an object": "register_feature('mine', reach_sessions=0)(Scaled({}).made)",
+    "a function in another": "register_feature('mine', reach_sessions=0)(scaled({})(plain))",
+    "a decorator called like a register": "@register_feature('mine', reach_sessions=0)\n@register_scaled({})\n"
+    "def mine(panel, context):\n    return panel.close",
+    "a branch at import": "FACTOR = 1\nif __name__ != '__main__':\n    FACTOR = {}\n"
+    "@register_feature('mine', reach_sessions=0)\ndef mine(panel, context):\n    return FACTOR * panel.close",
+}
+BEFORE = """
+import functools
+from nn_assets.features.catalogue import register_feature
+
+class Scaled:
+    def __init__(self, factor):
+        self.factor = factor
+    def made(self, panel, context):
+        return self.factor * panel.close
+
+def plain(panel, context):
+    return panel.close
+
+def scaled(factor):
+    def around(function):
+        @functools.wraps(function)
+        def within(panel, context):
+            return factor * function(panel, context)
+        return within
+    return around
+
+register_scaled = scaled
+"""
+
+
+@pytest.mark.parametrize("text", MADE.values(), ids=MADE)
+def test_what_a_formula_is_made_with_is_part_of_its_version(tmp_path: Path, text: str) -> None:
+    found = set()
+    for factor in (2, 3):
+        file = tmp_path / "mine.py"
+        file.write_text(BEFORE + text.format(factor))
+        load([str(file)])
+        found.add(version_of(CATALOGUE["mine"].compute))
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("name", ["table.csv", "data/table.csv", "My table.CSV"])
+def test_a_table_beside_that_is_another_one_is_read_again_in_the_same_process(tmp_path: Path, name: str) -> None:
+    *folder, last = name.split("/")
+    way = "".join(f" / {each!r}" for each in (*folder, last))
+    text = f"import pathlib\nTABLE = float((pathlib.Path(__file__).parent{way}).read_text())\n"
+    (tmp_path / "mine.py").write_text(
+        f"{text}from nn_assets.features.catalogue import register_feature\n"
+        "@register_feature('mine', reach_sessions=0)\ndef mine(panel, context):\n    return TABLE * panel.close\n"
+    )
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    found = []
+    for factor in ("2", "3.5"):
+        (tmp_path / name).write_text(factor)
+        load([str(tmp_path / "mine.py")])
+        compute = CATALOGUE["mine"].compute
+        found.append((version_of(compute), compute.__globals__["TABLE"]))
+    assert [value for _, value in found] == [2.0, 3.5]
+    assert found[0][0] != found[1][0]

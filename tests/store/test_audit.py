@@ -277,6 +277,27 @@ def test_a_value_that_only_a_database_without_strict_types_takes_is_found(
     assert ("fills", kind) in {(finding.table, finding.kind) for finding in verify(filled).findings}
 
 
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE decisions SET session = '2018-W01-2' WHERE session = '2018-01-02'",
+        "UPDATE decisions SET known_at = REPLACE(known_at, ' ', 'T')",
+        "UPDATE audit_chain SET known_at = REPLACE(known_at, ' ', 'T') WHERE rows = 3",
+        "UPDATE drift SET drifted = 7 + drifted",
+    ],
+)
+def test_a_value_spelled_so_that_queries_pass_it_over_is_found(
+    filled: Ledger, tamper: Callable[..., None], statement: str
+) -> None:
+    """A text is compared by SQLite as it stands: a day of another spelling is of no session, a moment never reached."""
+    tamper(statement)
+    report = verify(filled)
+    assert statement.split()[1] in {finding.table for finding in report.findings if finding.kind == "row unreadable"}
+    with pytest.raises(AuditError, match="backup"):
+        report.demand_ok()
+
+
 @pytest.mark.full
 def test_two_rows_that_changed_places_are_found(filled: Ledger, tamper: Callable[..., None]) -> None:
     first, second = filled.read("holdings", bookkeeping=True)["sequence"].iloc[:2]

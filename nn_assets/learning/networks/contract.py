@@ -14,6 +14,7 @@ from nn_assets.settings import LearningSettings
 __all__ = ["require_sound_network"]
 
 _ROWS, _FEATURES = 6, 3
+_MANY_ROWS = 1_100  # as many as training or inference may ask of at once
 _TOLERANCE = 1e-4  # of logits computed in float32, whose sums go in another order beside other rows
 
 
@@ -123,6 +124,7 @@ def _require_same_start(
 
 
 def _require_rows_apart(held: _Held, network: torch.nn.Module, windows: torch.Tensor) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     with torch.no_grad():
         together = network(windows)
         for row in range(_ROWS):
@@ -130,6 +132,12 @@ def _require_rows_apart(held: _Held, network: torch.nn.Module, windows: torch.Te
             others[row] = windows[row]
             expected = f"row {row} judged without regard to the other rows"
             held.require_near(together[row], network(others)[row], expected)
+        many = torch.cat([windows, torch.randn(_MANY_ROWS - _ROWS, *windows.shape[1:])])
+        expected = f"rows judged without regard to the other rows, {_MANY_ROWS} in all"
+        held.require_near(together, network(many)[:_ROWS], expected)
         alone = network(windows[:1])
         if alone.shape != (1,):
             held.refuse("a batch of one that stays a batch, (1,)", str(tuple(alone.shape)))
+    for name, value in network.state_dict().items():
+        if not torch.equal(before[name], value):
+            held.refuse("nothing kept of what it is asked", f"{name}, which the evaluation of rows changes")

@@ -201,6 +201,7 @@ class Grown:
 
 def inspect_grown(
     fresh: Cleaned,
+    quarantine: pd.DataFrame,
     grown: Grown,
     listed: Sequence[str],
     sessions: pd.DatetimeIndex,
@@ -214,6 +215,8 @@ def inspect_grown(
     ----------
     fresh : Cleaned
         What cleaning gave of the sessions since.
+    quarantine : DataFrame
+        Rows in quarantine of the last session, at least.
     grown : Grown
     listed : sequence of str
         Instruments of which a bar of the last session is expected.
@@ -229,7 +232,7 @@ def inspect_grown(
     checks = (
         _schema(fresh.bars),
         GateCheck("quarantined_share", few, _share_told(grown.quarantined, share, settings.max_quarantined_fraction)),
-        _missing_symbols(grown.last_kept, listed, sessions, settings, fresh.quarantine),
+        _missing_symbols(grown.last_kept, listed, sessions, settings, quarantine),
         _absent_check(grown.absent, grown.due, settings),
         _freshness(grown.last_kept, sessions, settings),
         _stale_feed(grown.recent, sessions, settings),

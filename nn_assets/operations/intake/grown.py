@@ -118,12 +118,27 @@ def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Times
         if not fresh.lacking:
             break
         whole.update(fresh.lacking)
+    if base is not carried and _some_lost(history, carried, running, fresh):
+        return None
     copied = (fresh.quarantine["rule"] == "copied_bar").any()
     if copied or said_before(history, base, fresh.said["value"].to_numpy(dtype=np.uint64)) is not False:
         return None
     grown = carried_from(history, _as_now(history, base, moment), running, fresh, cut)
     report = _report(history, grown, before.kept)
     return None if report is None else GrownAudit(grown, report, before.kept)
+
+
+def _some_lost(history: History, carried: Carried, running: pd.DataFrame, fresh: Cleaned) -> bool:
+    """Whether a symbol had bars after those kept, and has none now: the last of those is its newest again.
+
+    True where that cannot be told.
+    """
+    newest = running_of(history, carried)
+    if newest is None:
+        return True
+    before, now = running["last_kept"].dropna(), newest["last_kept"]
+    followed = before.index[(now.reindex(before.index) != before).to_numpy()]
+    return bool((~followed.isin(fresh.bars["symbol"].unique().astype(object))).any())
 
 
 def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> pd.Timestamp | None:
@@ -150,6 +165,9 @@ def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> 
     if versions is not None:
         new = np.arange(len(versions)) >= carried.action_rows
         new |= ((versions["known_at"] > seen) & (versions["known_at"] <= moment)).to_numpy()
+        # Of several delistings of a symbol the last counts: what is new of one tells from the first of them on.
+        left = versions["kind"] == "delisting"
+        new |= (left & versions["symbol"].isin(versions.loc[new & left, "symbol"])).to_numpy()
         days += [versions.loc[new, "ex_session"].min()] if new.any() else []
     return min(days)
 
@@ -292,10 +310,21 @@ def _taken_out(
         said = _known(history, moment, sessions=days)
         assert said is not None, "every version of a piece was known"
         key = ["symbol", "session"]
-        said = rows.loc[of_history, key].merge(conform(said, BAR_VERSIONS), on=key, how="left", validate="1:1")
+        # Of another symbol several rows may have been told on one of those days.
+        said = rows.loc[of_history, key].merge(conform(said, BAR_VERSIONS), on=key, how="left", validate="1:m")
         for column in [each for each in BAR_VERSIONS.columns if each not in key]:
             rows.loc[of_history, column] = said[column].array
     return rows, number
+
+
+def _out_on(history: History, grown: Grown, session: pd.Timestamp) -> pd.DataFrame:
+    """Rows in quarantine of a session: what came last, and where it was published before that, too."""
+    pieces = [each for each in grown.base.pieces if each.quarantine and pd.Timestamp(each.last) >= session]
+    if not pieces:
+        return grown.fresh.quarantine
+    addresses = [each.quarantine for each in pieces]
+    before = history.stores.lake.read_parts(history.strategy.name, _QUARANTINE, addresses, first=session)
+    return pd.concat([before, grown.fresh.quarantine], ignore_index=True)
 
 
 def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport | None:
@@ -310,6 +339,7 @@ def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport
     last_two = pd.concat([context[late], grown.fresh.bars[_LOOKED_AT]], ignore_index=True)
     return inspect_grown(
         grown.fresh,
+        _out_on(history, grown, sessions[-1]),
         Counted(
             bars=grown.kept,
             quarantined=sum(grown.counts().values()),

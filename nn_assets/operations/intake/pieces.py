@@ -53,8 +53,11 @@ _MADE_BY = (
     "nn_assets.market.quality.cleaning:clean",
     "nn_assets.market.quality.running:carried_on",
     "nn_assets.market.quality.running:repeated_opens",
+    "nn_assets.market.quality.gate:days_asked",
     "nn_assets.market.facts.bars:as_of",
     "nn_assets.market.facts.bars:content_hash",
+    "nn_assets.market.facts.membership:members_of_sessions",
+    "nn_assets.market.facts.refused:refused",
     "nn_assets.store.lake.parts:spans",
 )
 _REPEATED_OPEN = "repeated_open"
@@ -175,12 +178,13 @@ def _notice(told: Sequence[Any]) -> Notice:
 
 def made_by(history: History) -> str:
     """Code and settings that pieces follow from, and facts of which any change tells on all of them."""
-    strategy, lake = history.strategy, history.stores.lake
+    strategy, lake, market = history.strategy, history.stores.lake, history.strategy.market
     universe = None if strategy.universe is None else strategy.universe.model_dump(mode="json")
     told = [
         version_of(*_MADE_BY),
         strategy.cleaning.model_dump(mode="json"),
-        [strategy.market.calendar, str(strategy.market.history_starts), universe],
+        # By the lag it is told which moments are assumed, and when who is a member was known.
+        [market.calendar, str(market.history_starts), market.known_at_lag_minutes, universe],
         [] if universe is None else list(lake.segments(strategy.name, UNIVERSE)),
         sorted(history.stores.ledger.mended().read_as.items()),
         libraries("pandas"),

@@ -15,7 +15,28 @@ from sqlalchemy.types import TypeDecorator
 
 from nn_assets.store.values import as_moment, as_session, canonical_json
 
-__all__ = ["KINDS", "CanonicalJson", "Moment", "SessionDate", "kind_of"]
+__all__ = ["KINDS", "CanonicalJson", "Flag", "Moment", "SessionDate", "kind_of"]
+
+
+_Reads = Callable[[Any], Any]
+
+
+def _as_written(reads: Callable[[str], Any], marks: Mapping[int, str], letters: int) -> _Reads:
+    """Read a text of so many letters, marks at their places: SQLite compares texts, and finds no other spelling."""
+    places = tuple(marks.items())
+
+    def read(value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, str) or len(value) != letters or any(value[at] != mark for at, mark in places):
+            raise ValueError(f"{value!r} is spelled otherwise than the ledger writes it, so that queries pass it over")
+        return reads(value)
+
+    return read
+
+
+_DAY = _as_written(date.fromisoformat, {4: "-", 7: "-"}, 10)
+_MOMENT = _as_written(datetime.fromisoformat, {4: "-", 7: "-", 10: " ", 13: ":", 16: ":", 19: "."}, 26)
 
 
 class SessionDate(TypeDecorator[date]):
@@ -27,6 +48,10 @@ class SessionDate(TypeDecorator[date]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> date | None:  # noqa: ARG002
         """Reduce what is bound to a plain date."""
         return None if value is None else as_session(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> _Reads | None:
+        """Read a day in the one spelling in which it is written."""
+        return _DAY if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -42,12 +67,35 @@ class Moment(TypeDecorator[datetime]):
         moment = as_moment(value)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> _Reads | None:
+        """Read a moment in the one spelling in which it is written."""
+        if dialect.name != "sqlite":
+            return super().result_processor(dialect, coltype)
+        return lambda value: self.process_result_value(_MOMENT(value), dialect)
+
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give the zone back."""
         if value is None:
             return None
         moment: datetime = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         return moment
+
+
+class Flag(TypeDecorator[bool]):
+    """True or false; in SQLite 1 or 0, and no other number is read as true."""
+
+    impl = Boolean
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> _Reads | None:
+        """Read 1 and 0 alone."""
+        return _flag if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _flag(value: Any) -> bool | None:
+    if value not in (None, 0, 1):
+        raise ValueError(f"{value!r} is neither 0 nor 1, so that queries pass it over")
+    return None if value is None else bool(value)
 
 
 class CanonicalJson(TypeDecorator[Any]):
@@ -149,7 +197,7 @@ KINDS: Mapping[str, Kind] = {
     "number": _array(Double, _as_float, np.float64),
     "whole": _array(BigInteger, _as_integer, np.int64),
     "small": _array(Integer, _as_integer, np.int64),
-    "flag": _array(Boolean, _as_boolean, bool),
+    "flag": _array(Flag, _as_boolean, bool),
     "json": Kind(CanonicalJson, _as_json, lambda values: pd.Series(list(values), dtype=object)),
 }
 """By the name that contracts give it."""
