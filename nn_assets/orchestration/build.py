@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -44,12 +44,34 @@ def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Defin
     """
     brought = names_of("wing", strategy.plugins)
     tops = [each.top for each in load(strategy.plugins)] if brought or brought is None else []
-    wings = {name: WINGS[name]() for name in WINGS.offered(tops)}
-    own = {name: _assets(strategy, name, wing) for name, wing in wings.items()}
-    present = {name: wing for name, wing in wings.items() if own[name]}
-    names = {name: [spec.key.path[-1] for each in own[name] for spec in each.specs] for name in present}
-    definitions = dg.Definitions(
-        assets=[each for made in own.values() for each in made],
+    try:
+        definitions = _joined(strategy, stores, {name: WINGS[name]() for name in WINGS.offered(tops)})
+        if tops:
+            dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, _resources(stores)))
+    except Exception as error:  # whatever a person wrote
+        if isinstance(error, NnAssetsError) or not tops:
+            raise
+        told = f"{type(error).__name__}: {error.__cause__ or error}"
+        raise _refused(", ".join(WINGS.brought_by(tops)), "what Dagster takes", told) from error
+    return definitions
+
+
+def _joined(strategy: Strategy, stores: StoresResource, wings: Mapping[str, Wing]) -> dg.Definitions:
+    with warnings.catch_warnings():
+        # A range asked for in the UI must be one run: sessions are decided in order.
+        warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
+        assets = {
+            name: [table_asset(strategy, each) if isinstance(each, Table) else each for each in wing.assets(strategy)]
+            for name, wing in wings.items()
+        }
+    present = {name: wing for name, wing in wings.items() if assets[name]}
+    names = {name: _names(strategy, name, assets[name]) for name in present}
+    every = {each for own in names.values() for each in own}
+    for name, wing in present.items():
+        if missing := {check.asset for check in wing.checks} - every:
+            raise _refused(name, "checks of assets that are there", ", ".join(sorted(missing)))
+    return dg.Definitions(
+        assets=[each for made in assets.values() for each in made],
         asset_checks=[stored_check(strategy, check) for wing in present.values() for check in wing.checks],
         jobs=[
             dg.define_asset_job(
@@ -68,48 +90,29 @@ def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Defin
         ],
         sensors=strategy_sensors(strategy, stores),
     )
-    if tops:
-        try:
-            dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, _resources(stores)))
-        except dg.DagsterError as error:
-            raise _refused(", ".join(WINGS.brought_by(tops)), "what Dagster takes", str(error)) from error
-    return definitions
 
 
-def _assets(strategy: Strategy, name: str, wing: Wing) -> list[dg.AssetsDefinition]:
-    try:
-        with warnings.catch_warnings():
-            # A range asked for in the UI must be one run: sessions are decided in order.
-            warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
-            made = [table_asset(strategy, each) if isinstance(each, Table) else each for each in wing.assets(strategy)]
-        keys = [(spec.key.path, spec.code_version) for each in made for spec in each.specs]
-    except NnAssetsError:
-        raise
-    except Exception as error:  # whatever a person wrote
-        raise _refused(name, "assets of the strategy", f"{type(error).__name__}: {error}") from error
-    for path, version in keys:
-        if len(path) != len([strategy.name, ""]) or path[0] != strategy.name or not version:
-            told = f"{'/'.join(path)}, of version {version}"
-            raise _refused(name, f"assets {strategy.name}/NAME with a code_version", told)
-    return made
+def _names(strategy: Strategy, wing: str, assets: Sequence[dg.AssetsDefinition]) -> list[str]:
+    """Names of a wing's assets without their strategy's; each is the strategy's own, and has a version."""
+    specs = [spec for each in assets for spec in each.specs]
+    for spec in specs:
+        if spec.key != asset_key(strategy, spec.key.path[-1]) or not spec.code_version:
+            told = f"{'/'.join(spec.key.path)}, of version {spec.code_version}"
+            raise _refused(wing, f"assets {strategy.name}/NAME with a code_version", told)
+    return [spec.key.path[-1] for spec in specs]
 
 
 def _jobs(wings: Mapping[str, Wing], names: Mapping[str, list[str]]) -> dict[str, tuple[str, list[str]]]:
     """What each job is for, and the names of its assets, of all the wings that have a part in it."""
     parts = [(wing, job) for wing, each in wings.items() for job in each.jobs]
-    told = {job.name: job.description for _, job in parts if job.description}
+    told = {job.name: job.description for _, job in reversed(parts) if job.description}
+    own: dict[str, list[str]] = {name: [] for name in told}
     for wing, job in parts:
         if job.name == SOME_ASSETS or job.description not in ("", told.get(job.name)) or not {*job.takes} <= {*told}:
             raise _refused(wing, f"jobs of names that are not taken, taking {', '.join(told)}", str(job))
-    own = {
-        name: [
-            each
-            for wing, job in parts
-            if job.name == name
-            for each in (names[wing] if job.assets is None else job.assets)
-        ]
-        for name in told
-    }
+        if job.name not in told:
+            raise _refused(wing, "jobs that are described by one wing", str(job))
+        own[job.name] += names[wing] if job.assets is None else job.assets
     taken = {name: [each for _, job in parts if job.name == name for each in job.takes] for name in told}
     return {name: (told[name], [*own[name], *(each for other in taken[name] for each in own[other])]) for name in told}
 

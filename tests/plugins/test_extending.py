@@ -36,6 +36,11 @@ def parts(checkout: Path) -> dict[str, list[tuple[str, str]]]:
     return {name: _BLOCK.findall(told) for name, told in zip(sections[1::2], sections[2::2], strict=True)}
 
 
+def blocks_of(page: Path) -> list[tuple[str, str]]:
+    """Every block of a page, each with its language."""
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
 def follow(blocks: list[tuple[str, str]], home: Path) -> list[str]:
     """Do as the blocks say: write files, run tests, give commands; the answers of the commands."""
     answers = []

@@ -37,7 +37,7 @@ def _assets(strategy: Strategy) -> Iterator[Table]:
         "nothing is overwritten.",
         _taken_in,
         after=tables_before_bars(strategy),
-        made_by=(ingest_bars, *source_roots(strategy)),
+        made_by=("nn_assets.operations.intake.bars:ingest_bars", *source_roots(strategy)),
     )
     halting = blocking_checks(fills_at_open=strategy.label.execution == "next_open")
     yield Table(
