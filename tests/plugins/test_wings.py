@@ -50,18 +50,25 @@ def test_the_page_is_followed_to_a_table_and_a_schedule_and_status_tells_their_r
     assert {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")} == package
 
 
+@pytest.fixture(scope="module")
+def third(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the page's table was taken in."""
+    home = tmp_path_factory.mktemp("third")
+    (home / "strategies").mkdir()
+    with living_in(home), nothing_mirrored():
+        follow(blocks_of(checkout / "docs" / "extending" / PAGE)[:3], home)
+        materialise(find_strategy("my_third").strategy, "earnings_intake")
+    return home
+
+
 class TestWingOfAFile(WingContract):
     name = "earnings"
     strategy_name = "my_third"
 
-    @pytest.fixture(scope="class")
-    def home(self, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-        home = tmp_path_factory.mktemp("my_third")
-        (home / "strategies").mkdir()
-        with living_in(home), nothing_mirrored():
-            follow(blocks_of(checkout / "docs" / "extending" / PAGE)[:3], home)
-            materialise(find_strategy(self.strategy_name).strategy, "earnings_intake")
-            yield home
+    @pytest.fixture
+    def home(self, third: Path) -> Iterator[Path]:
+        with living_in(third):
+            yield third
 
 
 def wing_file(assets: str, stated: str = "jobs=[Job('my_job', 'Mine.')]") -> str:
