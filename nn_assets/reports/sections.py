@@ -94,12 +94,12 @@ def _by_rule(quarantine: pd.DataFrame) -> list[tuple[str, int, str]]:
     return found
 
 
+def _where_there_are(what: str) -> Callable[[Any], Contents]:
+    return lambda page: {} if getattr(page, what) else None
+
+
 def _figures(page: StudyPage) -> Contents:
     return {"table": figure_table(page.figures)}
-
-
-def _pictures(page: StudyPage | DailyPage) -> Contents:
-    return {} if page.plots else None
 
 
 def _folds(page: StudyPage) -> Contents:
@@ -148,32 +148,24 @@ def _drift(page: DailyPage) -> Contents:
     return {"drift": _drift_rows(page.drift)}
 
 
-def _caveats(page: StudyPage | DailyPage) -> Contents:
-    return {} if page.caveats else None
-
-
-def _provenance(page: StudyPage | DailyPage) -> Contents:
-    return {} if page.provenance else None
-
-
 SECTIONS: Registry[Section] = Registry(
     "section",
     {
         "study_figures": Section("study", _figures),
-        "study_pictures": Section("study", _pictures),
+        "study_pictures": Section("study", _where_there_are("plots")),
         "study_folds": Section("study", _folds),
         "study_positions": Section("study", _positions_of_a_study),
         "study_oversight": Section("study", _oversight),
         "study_data": Section("study", _data),
-        "study_caveats": Section("study", _caveats),
-        "study_provenance": Section("study", _provenance),
+        "study_caveats": Section("study", _where_there_are("caveats")),
+        "study_provenance": Section("study", _where_there_are("provenance")),
         "session_positions": Section("session", _positions),
         "session_orders": Section("session", _orders),
         "session_fills": Section("session", _fills),
-        "session_pictures": Section("session", _pictures),
+        "session_pictures": Section("session", _where_there_are("plots")),
         "session_drift": Section("session", _drift),
-        "session_caveats": Section("session", _caveats),
-        "session_provenance": Section("session", _provenance),
+        "session_caveats": Section("session", _where_there_are("caveats")),
+        "session_provenance": Section("session", _where_there_are("provenance")),
     },
 )
 """Every section by name, the package's own in the order of their page."""

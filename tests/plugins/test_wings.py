@@ -88,6 +88,7 @@ FAULTS = {
     "no version": (wing_file("[dg.asset(key=[strategy.name, 'mine'])(lambda: 1)]"), "of version None"),
     "made by no function at the top": (wing_file(OWN.replace("make)", "lambda *_: {})")), "top of a module"),
     "an asset that is there": (wing_file(OWN.replace("'mine'", "'raw_bars'")), "raw_bars"),
+    "a wing that is there": (wing_file(OWN).replace("wing('mine'", "wing('market'"), "nn_assets itself"),
     "a job that is there": (wing_file(OWN, "jobs=[Job('daily', 'Mine.')]"), "names that are not taken"),
     "a job and an asset of one name": (wing_file(OWN, "jobs=[Job('mine', 'Mine.')]"), "mine__mine"),
     "a job that nobody describes": (wing_file(OWN, "jobs=[Job('mine')]"), "described by one"),
