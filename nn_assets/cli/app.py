@@ -28,7 +28,7 @@ from nn_assets.store.ledger.query_files import query_names, query_parameters
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["app", "main"]
+__all__ = ["DEFAULT_STRATEGY", "AsJson", "StrategyName", "answer", "app", "main"]
 
 
 def _tell_version(asked: bool) -> None:
@@ -75,7 +75,7 @@ ToMonth = Annotated[str | None, typer.Option("--to", help="Last month, YYYY-MM; 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
 Who = Annotated[str, typer.Option("--who", help="Who says so; kept in the ledger.", envvar="USER")]
 
-_DEFAULT = "index_daily"
+DEFAULT_STRATEGY = "index_daily"
 _INTERRUPTED = 130
 _NEEDED = {name: [each for each in query_parameters(name) if each != "strategy"] for name in query_names()}
 _VALUES = "PARAMETER=VALUE; again for another symbol or session. Needed: " + "; ".join(
@@ -83,17 +83,24 @@ _VALUES = "PARAMETER=VALUE; again for another symbol or session. Needed: " + "; 
 )
 
 
-def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
-    """Print what ``work`` returns, as its ``text`` or as JSON.
+def answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
+    """Print what a command's ``work`` returns, as its ``text`` or as JSON.
 
-    A named error, or a full disk, becomes exit status 1, an interrupt 130, as shells have it.
+    A named error, a full disk, or an ``ok`` that is false becomes exit status 1, an interrupt 130, as shells have it.
+
+    Parameters
+    ----------
+    as_json : bool
+        Whether one JSON document goes to standard output, and all else to standard error.
+    work : callable
+        Takes the console; gives the document, with ``text`` for people.
     """
     from rich.console import Console
 
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
         require_home()
-        answer = work(console)
+        document = work(console)
     except Exception as error:
         named = named_error(error)
         if named is None:
@@ -108,10 +115,10 @@ def _answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         document = {"ok": False, "error": "Interrupted", "message": message}
         print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
         raise typer.Exit(_INTERRUPTED) from interrupt
-    ok = bool(answer.get("ok", True))
-    text = answer.pop("text", "")
+    ok = bool(document.get("ok", True))
+    text = document.pop("text", "")
     if as_json:
-        print(json.dumps({"ok": ok, **answer}, default=str))  # noqa: T201
+        print(json.dumps({"ok": ok, **document}, default=str))  # noqa: T201
     elif text:
         console.print(text, markup=False)
     if not ok:
@@ -126,12 +133,12 @@ def demo_command(
     """Run the whole path on the bundled data, through Dagster, and write a report."""
     from nn_assets.cli import demo
 
-    _answer(as_json, lambda console: demo.run_demo(console, short=short))
+    answer(as_json, lambda console: demo.run_demo(console, short=short))
 
 
 @app.command("check")
 def check_command(
-    strategy: StrategyName = _DEFAULT,
+    strategy: StrategyName = DEFAULT_STRATEGY,
     whole: Annotated[
         bool, typer.Option("--whole", help="Judge every bar once more, and say whether what is published equals it.")
     ] = False,
@@ -140,12 +147,12 @@ def check_command(
     """Take in the data alone, hold them against the gate, and say what came in and what to do next."""
     from nn_assets.cli import check
 
-    _answer(as_json, lambda _: check.check_data(strategy, whole=whole))
+    answer(as_json, lambda _: check.check_data(strategy, whole=whole))
 
 
 @app.command()
 def run(
-    strategy: StrategyName = _DEFAULT,
+    strategy: StrategyName = DEFAULT_STRATEGY,
     session: Annotated[str | None, typer.Option("--session", help="YYYY-MM-DD; default: the last closed.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First of several sessions, in one run.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last of them; default: the last closed.")] = None,
@@ -154,12 +161,12 @@ def run(
     """Run the daily round of a session, or of several in order: tables, fills, signals, targets, orders, drift."""
     from nn_assets.cli import runs
 
-    _answer(as_json, lambda _: runs.run_rounds(strategy, session, first, last))
+    answer(as_json, lambda _: runs.run_rounds(strategy, session, first, last))
 
 
 @app.command()
 def study(
-    strategy: StrategyName = _DEFAULT,
+    strategy: StrategyName = DEFAULT_STRATEGY,
     first: FromMonth = None,
     last: ToMonth = None,
     refit_every: Annotated[
@@ -173,14 +180,14 @@ def study(
     def work(console: Console) -> dict[str, Any]:
         return runs.run_study(strategy, first, last, refit_every, lambda line: console.print(line, markup=False))
 
-    _answer(as_json, work)
+    answer(as_json, work)
 
 
 @app.command("export")
 def export_command(
     table: Annotated[str, typer.Argument(help=f"One of: {', '.join(TABLES)}.")],
     out: Annotated[Path, typer.Option("--out", help="A .csv, .parquet or .json file.")],
-    strategy: StrategyName = _DEFAULT,
+    strategy: StrategyName = DEFAULT_STRATEGY,
     first: From = None,
     last: To = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Only what was known at this UTC time.")] = None,
@@ -192,20 +199,20 @@ def export_command(
     """Write a table to a file."""
     from nn_assets.cli import export
 
-    _answer(as_json, lambda _: export.export_table(table, out, strategy, first, last, as_of, adjusted))
+    answer(as_json, lambda _: export.export_table(table, out, strategy, first, last, as_of, adjusted))
 
 
 @app.command("query")
 def query_command(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(query_names())}.")],
     value: Annotated[list[str] | None, typer.Option("--value", help=_VALUES)] = None,
-    strategy: StrategyName = _DEFAULT,
+    strategy: StrategyName = DEFAULT_STRATEGY,
     as_json: AsJson = False,
 ) -> None:
     """Run one of the operator's queries in sql/queries, and print what it finds."""
     from nn_assets.cli import ledger
 
-    _answer(as_json, lambda _: ledger.run_query(name, strategy, value or []))
+    answer(as_json, lambda _: ledger.run_query(name, strategy, value or []))
 
 
 @app.command("import-fills")
@@ -217,7 +224,7 @@ def import_fills_command(
     """Append real fills to the ledger; the next cost recalibration uses them."""
     from nn_assets.operations.intake import fills
 
-    _answer(as_json, lambda _: fills.import_fills(strategy, file))
+    answer(as_json, lambda _: fills.import_fills(strategy, file))
 
 
 @app.command("status")
@@ -230,7 +237,7 @@ def status_command(
     """Whether each strategy trades, why, and what needs a person; then data, decisions, runs, and what is missing."""
     from nn_assets.cli import status
 
-    _answer(as_json, lambda _: status.report(strategy))
+    answer(as_json, lambda _: status.report(strategy))
 
 
 @audit_commands.command("verify")
@@ -246,12 +253,12 @@ def audit_verify(
     """Recompute the hash chain over every row of the ledger."""
     from nn_assets.cli import ledger
 
-    _answer(as_json, lambda _: ledger.verify_audit(head, since_last=since_last))
+    answer(as_json, lambda _: ledger.verify_audit(head, since_last=since_last))
 
 
 @audit_commands.command("decisions")
 def audit_decisions(
-    strategy: StrategyName = _DEFAULT,
+    strategy: StrategyName = DEFAULT_STRATEGY,
     since_last: Annotated[
         bool, typer.Option("--since-last", help="Only what no run derived again before, by this code.")
     ] = False,
@@ -260,7 +267,7 @@ def audit_decisions(
     """Derive every decision of the settings in force again, and compare the targets with those on record."""
     from nn_assets.cli import rederivation
 
-    _answer(as_json, lambda _: rederivation.audit_decisions(strategy, since_last=since_last))
+    answer(as_json, lambda _: rederivation.audit_decisions(strategy, since_last=since_last))
 
 
 @app.command("migrate")
@@ -273,7 +280,7 @@ def migrate_command(
     """Copy the home's embedded ledger to PostgreSQL, chain and all, or leave both as they are."""
     from nn_assets.cli import migrate
 
-    _answer(as_json, lambda _: migrate.migrate(to_env))
+    answer(as_json, lambda _: migrate.migrate(to_env))
 
 
 @control_commands.command("kill-switch")
@@ -293,7 +300,7 @@ def kill_switch(
     """
     from nn_assets.cli import controls
 
-    _answer(as_json, lambda _: controls.set_kill_switch(strategy, state, who, reason))
+    answer(as_json, lambda _: controls.set_kill_switch(strategy, state, who, reason))
 
 
 @control_commands.command("reset-breaker")
@@ -310,7 +317,7 @@ def reset_breaker(
     """Release latched breakers by kind; that of a loss starts a new high-water mark at the next session."""
     from nn_assets.cli import controls
 
-    _answer(as_json, lambda _: controls.reset_breaker(strategy, who, reason, kind or ()))
+    answer(as_json, lambda _: controls.reset_breaker(strategy, who, reason, kind or ()))
 
 
 @control_commands.command("release-alarm")
@@ -318,7 +325,7 @@ def release_alarm(reason: Reason, strategy: StrategyName, who: Who = "operator",
     """Release a standing leak alarm for these data; the next study judges without it, and every report repeats it."""
     from nn_assets.cli import controls
 
-    _answer(as_json, lambda _: controls.release_leak_alarm(strategy, who, reason))
+    answer(as_json, lambda _: controls.release_leak_alarm(strategy, who, reason))
 
 
 @control_commands.command("clock")
@@ -331,7 +338,7 @@ def control_clock(
     """Treat timestamps written by a clock that ran ahead as earlier than now; nothing stored is changed."""
     from nn_assets.cli import controls
 
-    _answer(as_json, lambda _: controls.mend_clock(now, who, reason))
+    answer(as_json, lambda _: controls.mend_clock(now, who, reason))
 
 
 @app.command("ui")
@@ -341,7 +348,7 @@ def ui_command(
     """Serve Dagster's pages, and run its daemon, for the one browser that opens the address printed first."""
     from nn_assets.cli import ui
 
-    _answer(False, lambda _: ui.serve_ui(port))
+    answer(False, lambda _: ui.serve_ui(port))
 
 
 def main() -> None:

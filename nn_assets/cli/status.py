@@ -22,13 +22,11 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import LeftOut, StrategyFile, find_strategy, left_out_as, read_strategies
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
-from nn_assets.operations.names import TICKING
-from nn_assets.operations.outcomes import LEDGER_INTACT, STARTED, FailedCheck, last_heartbeat, last_tick
+from nn_assets.operations.outcomes import LEDGER_INTACT, STARTED, FailedCheck, last_heartbeat, last_runs, last_ticks
 from nn_assets.operations.situation import (
     failed_checks_standing,
     faults_of_stages,
     headline_now,
-    last_runs,
     silence_of_daemon,
     study_of_others_told,
 )
@@ -254,10 +252,9 @@ def _ending(run: dict[str, Any]) -> str:
 def _ticks(ledger: Ledger, strategy: str) -> list[str]:
     """What each schedule and sensor last came to, a line each; nothing of one that never ticked."""
     lines = []
-    for name in TICKING:
-        if (tick := last_tick(ledger, strategy, name)) is not None:
-            why = "" if tick["message"] is None else f": {one_line(tick['message'])}"
-            lines.append(f"{name}: {tick['outcome']} {_minute(tick['ended_at'])}{why}")
+    for name, tick in last_ticks(ledger, strategy).items():
+        why = "" if tick["message"] is None else f": {one_line(tick['message'])}"
+        lines.append(f"{name}: {tick['outcome']} {_minute(tick['ended_at'])}{why}")
     return lines
 
 

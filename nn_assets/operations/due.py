@@ -13,12 +13,11 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, next_session, previous_session, timezone_of
 from nn_assets.operations.asked import REFRESH_TAG
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS
-from nn_assets.operations.clock import as_of_session, day_of_round, has_clock, round_cron
-from nn_assets.operations.names import COSTS, DAILY, DAILY_ROUND, RECALIBRATION, RETRAINING, STUDY
+from nn_assets.operations.clock import as_of_session, day_of_round, has_clock
 from nn_assets.settings import MarketSettings, Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["SCHEDULED", "Due", "Scheduled", "refresh_due"]
+__all__ = ["Due", "Scheduled", "daily_round_due", "recalibration_due", "refresh_due", "retraining_due"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Due:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def _daily_round(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+def daily_round_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+    """The round of the session that a UTC moment comes after."""
     market = strategy.market
     day = day_of_round(market, moment)
     if not is_session(market.calendar, day):
@@ -50,13 +50,15 @@ def _daily_round(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
     return frozen or Due(f"{strategy.name}:daily:{day.date()}", str(day.date()))
 
 
-def _retraining(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+def retraining_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+    """The study of the month that begins, for the models that come into force with it."""
     month, first = _month(strategy, moment), first_model_month(strategy)
     early = f"the first model of {strategy.name} is due in {first}" if month < first else ""
     return _frozen(strategy, moment) or early or Due(f"{strategy.name}:month:{month}", f"{month}-01")
 
 
-def _recalibration(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+def recalibration_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+    """The month's recalibration of costs."""
     return _frozen(strategy, moment) or Due(f"{strategy.name}:costs:{_month(strategy, moment)}")
 
 
@@ -82,14 +84,6 @@ class Scheduled(NamedTuple):
     job: str
     cron: Callable[[MarketSettings], str]
     due: Callable[[Strategy, pd.Timestamp], Due | str]
-
-
-SCHEDULED = {
-    DAILY_ROUND: Scheduled(DAILY, round_cron, _daily_round),
-    RETRAINING: Scheduled(STUDY, lambda _: "0 6 1 * *", _retraining),
-    RECALIBRATION: Scheduled(COSTS, lambda _: "30 6 1 * *", _recalibration),
-}
-"""By name."""
 
 
 def refresh_due(ledger: Ledger, strategy: Strategy, after: int) -> tuple[Due, int] | None:

@@ -20,6 +20,17 @@ import pandas as pd
 
 from nn_assets.errors import LedgerError, shortened
 from nn_assets.operations.clock import now_utc
+from nn_assets.operations.names import (
+    COSTS,
+    DAILY,
+    DAILY_ROUND,
+    DRIFT_REFRESH,
+    RECALIBRATION,
+    RETRAINING,
+    SOME_ASSETS,
+    STUDY,
+    TABLES,
+)
 from nn_assets.store.home import home
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
@@ -38,7 +49,9 @@ __all__ = [
     "kept_text",
     "last_heartbeat",
     "last_run",
+    "last_runs",
     "last_tick",
+    "last_ticks",
     "looks_from",
     "record_end",
     "record_heartbeat",
@@ -232,6 +245,24 @@ def runs_backwards(ledger: Ledger, strategy: str, name: str) -> Iterator[dict[st
         run = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, outcome_id=str(run_id))
         assert run is not None, "it was just read"
         yield run
+
+
+def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
+    """The last run on record of each job that ever ran, of plug-ins too."""
+    names = _in_order(ledger, strategy, _RUN, (TABLES, STUDY, DAILY, COSTS, SOME_ASSETS))
+    return {name: run for name in names if (run := last_run(ledger, strategy, name)) is not None}
+
+
+def last_ticks(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
+    """What each schedule and sensor came to at its last recorded tick, of plug-ins too; nothing of one without."""
+    names = _in_order(ledger, strategy, _TICK, (DAILY_ROUND, RETRAINING, RECALIBRATION, DRIFT_REFRESH))
+    return {name: tick for name in names if (tick := last_tick(ledger, strategy, name)) is not None}
+
+
+def _in_order(ledger: Ledger, strategy: str, kind: str, first: Sequence[str]) -> list[str]:
+    """Names on record of one kind, those that every strategy has first."""
+    names = ledger.distinct(_TABLE, "name", strategy=strategy, kind=kind)
+    return sorted(names, key=lambda name: first.index(name) if name in first else len(first))
 
 
 def last_tick(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:

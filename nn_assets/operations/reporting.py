@@ -38,6 +38,7 @@ from nn_assets.operations.study import StudyResult
 from nn_assets.operations.unquoted import delisting_line, unquoted
 from nn_assets.operations.unused import unused
 from nn_assets.oversight.headline import Situation, headline
+from nn_assets.plugins import find
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.expected import horizon_is_short
 from nn_assets.portfolio.late_actions import owed_by_late_actions
@@ -49,6 +50,7 @@ from nn_assets.reports.plots import (
     positions_over_time,
     rolling_rank_ic,
 )
+from nn_assets.reports.sections import SECTIONS
 from nn_assets.session.daily_round import Round
 from nn_assets.session.missing_bars import missing_bars, sessions_read
 from nn_assets.settings import Strategy
@@ -290,6 +292,7 @@ def study_sheet(history: History) -> StudyPage:
             "Newest model": str(kept["newest_model"]),
         },
         caveats=_caveats(strategy),
+        own_sections=_own_sections(strategy),
     )
 
 
@@ -483,6 +486,11 @@ def _caveats(strategy: Strategy) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _own_sections(strategy: Strategy) -> tuple[str, ...]:
+    """Names of the sections that the strategy's plug-ins registered, in their order."""
+    return SECTIONS.brought_by(find(each).top for each in strategy.plugins)
+
+
 def _write(name: str, text: str) -> Path:
     folder = reports_root()
     folder.mkdir(parents=True, exist_ok=True)
@@ -597,5 +605,6 @@ def write_daily_page(
         ],
         provenance=provenance,
         caveats=_caveats(strategy),
+        own_sections=_own_sections(strategy),
     )
     return _write(f"{strategy.name}-{done.session.date()}.html", daily_page(page))

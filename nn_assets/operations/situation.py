@@ -40,7 +40,6 @@ from nn_assets.operations.names import (
     DAILY,
     DAILY_ROUND,
     DRIFT_REFRESH,
-    JOBS,
     RECALIBRATION,
     RETRAINING,
     SOME_ASSETS,
@@ -56,8 +55,8 @@ from nn_assets.operations.outcomes import (
     FailedCheck,
     checks_failed_in,
     last_heartbeat,
-    last_run,
-    last_tick,
+    last_runs,
+    last_ticks,
     runs_backwards,
 )
 from nn_assets.operations.plugins import fault_of_names
@@ -76,7 +75,6 @@ __all__ = [
     "failed_checks_standing",
     "faults_of_stages",
     "headline_now",
-    "last_runs",
     "of_bars",
     "silence_of_daemon",
     "situation_of",
@@ -93,6 +91,7 @@ _LONGEST_SILENCE = {
     RECALIBRATION: 32 * _DAY,
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
+_LONGEST_OF_OTHERS = 32 * _DAY  # a schedule that a plug-in brought
 _LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
@@ -334,11 +333,6 @@ def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
     return [fault for fault in faults if fault is not None]
 
 
-def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
-    """The last run on record of each job that ever ran."""
-    return {name: run for name in (*JOBS, SOME_ASSETS) if (run := last_run(ledger, strategy, name)) is not None}
-
-
 def failed_checks_standing(
     ledger: Ledger, strategy: str, runs: Mapping[str, dict[str, Any]]
 ) -> dict[str, list[FailedCheck]]:
@@ -347,7 +341,7 @@ def failed_checks_standing(
     Parameters
     ----------
     runs : mapping
-        As :func:`last_runs` gives them.
+        As :func:`~nn_assets.operations.outcomes.last_runs` gives them.
     """
     return {
         name: [
@@ -531,8 +525,9 @@ def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[
     if (fault := silence_of_daemon(beat)) is not None:
         yield fault
         return
+    ticks = last_ticks(ledger, strategy.name)
     for name, longest in _LONGEST_SILENCE.items():
-        tick = last_tick(ledger, strategy.name, name)
+        tick = ticks.get(name)
         if (silent := _quiet(None if tick is None else tick["ended_at"], longest)) is not None:
             yield Fault(
                 f"{name} is off, {silent}", f"switch {full_name(strategy.name, name)} on in the UI, under Automation"
@@ -541,9 +536,9 @@ def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[
 
 def _failed_ticks(ledger: Ledger, strategy: str) -> Iterator[Fault]:
     """Schedules and sensors whose last tick failed; one not heard of for too long is told as off instead."""
-    for name, longest in _LONGEST_SILENCE.items():
-        tick = last_tick(ledger, strategy, name)
-        if tick is not None and tick["outcome"] == FAILED and _quiet(tick["ended_at"], longest) is None:
+    for name, tick in last_ticks(ledger, strategy).items():
+        longest = _LONGEST_SILENCE.get(name, _LONGEST_OF_OTHERS)
+        if tick["outcome"] == FAILED and _quiet(tick["ended_at"], longest) is None:
             yield Fault(*told_of_failed_tick(name, str(tick["message"])))
 
 

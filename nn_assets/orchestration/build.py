@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from nn_assets.operations import names
+from nn_assets.errors import NnAssetsError, PluginError
 from nn_assets.operations.catalog import find_strategy, made_of_each
-from nn_assets.operations.intake.beside import other_tables
-from nn_assets.operations.names import full_name
-from nn_assets.orchestration.assets.costs import cost_assets
-from nn_assets.orchestration.assets.daily import DAILY, daily_assets
-from nn_assets.orchestration.assets.evaluation import evaluation_assets
-from nn_assets.orchestration.assets.features import feature_assets
-from nn_assets.orchestration.assets.learning import learning_assets
-from nn_assets.orchestration.assets.market import market_assets
-from nn_assets.orchestration.assets.other_data import other_assets
-from nn_assets.orchestration.checks import strategy_checks
+from nn_assets.operations.names import SOME_ASSETS, full_name
+from nn_assets.operations.wings import WINGS, Table, Wing
+from nn_assets.orchestration.checks import stored_check
 from nn_assets.orchestration.io import CubeIOManager, MonthsIOManager
 from nn_assets.orchestration.naming import STRATEGY_TAG, asset_key
 from nn_assets.orchestration.outcomes import run_outcomes_sensor
 from nn_assets.orchestration.progress import progress_logger
 from nn_assets.orchestration.resources import STORES, StoresResource
-from nn_assets.orchestration.schedules import strategy_schedules
+from nn_assets.orchestration.schedules import schedule_of
 from nn_assets.orchestration.sensors import failed_run_sensor, strategy_sensors
+from nn_assets.orchestration.tables import table_asset
+from nn_assets.plugins import load, names_of
 from nn_assets.settings import Strategy
 
 __all__ = ["all_definitions", "job_name", "strategy_definitions"]
-
-_TABLES = ("raw_bars", "validated_bars", "features")
-_MONTHS = (
-    "stationarity",
-    "selected_features",
-    "trained_model",
-    "forecasts",
-    "walk_forward_study",
-    "model_evaluation",
-)
 
 
 def job_name(strategy: Strategy, kind: str) -> str:
@@ -46,48 +32,104 @@ def job_name(strategy: Strategy, kind: str) -> str:
 
 
 def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Definitions:
-    """Assets, jobs, schedules and sensors of one strategy; every name is its own."""
+    """What the wings of a strategy state, and its sensors; every name is its own.
+
+    Plug-ins run only where one of them registers a wing.
+
+    Raises
+    ------
+    PluginError
+        A plug-in cannot be run; its wing fails, or states what Dagster refuses, an asset of another strategy or
+        without a version, or the name of what it has not: the other strategies are built without this one.
+    """
+    brought = names_of("wing", strategy.plugins)
+    tops = [each.top for each in load(strategy.plugins)] if brought or brought is None else []
+    try:
+        definitions = _joined(strategy, stores, {name: WINGS[name]() for name in WINGS.offered(tops)})
+        if tops:
+            dg.Definitions.validate_loadable(dg.Definitions.merge(definitions, _resources(stores)))
+    except Exception as error:  # whatever a person wrote
+        if isinstance(error, NnAssetsError) or not tops:
+            raise
+        told = f"{type(error).__name__}: {error.__cause__ or error}"
+        raise _refused(", ".join(WINGS.brought_by(tops)), "what Dagster takes", told) from error
+    return definitions
+
+
+def _joined(strategy: Strategy, stores: StoresResource, wings: Mapping[str, Wing]) -> dg.Definitions:
     with warnings.catch_warnings():
         # A range asked for in the UI must be one run: sessions are decided in order.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
-        assets = [
-            *other_assets(strategy),
-            *market_assets(strategy),
-            *feature_assets(strategy),
-            *learning_assets(strategy),
-            *evaluation_assets(strategy),
-            *daily_assets(strategy),
-            *cost_assets(strategy),
-        ]
-    tables = (*other_tables(strategy), *_TABLES)
-    chosen = {
-        names.TABLES: tables,
-        names.STUDY: (*tables, *_MONTHS),
-        names.DAILY: (*tables, *DAILY),
-        names.COSTS: ("cost_model",),
-    }
-    descriptions = {
-        names.TABLES: "Take in bars, publish them through the gate, compute features.",
-        names.STUDY: "Tables, then models, forecasts and the walk-forward study of a range of months.",
-        names.DAILY: "Tables, then the daily round of a session or of a range of sessions in order.",
-        names.COSTS: "Recalibrate the cost model from the fills on record.",
-    }
-    jobs = [
-        dg.define_asset_job(
-            job_name(strategy, kind),
-            selection=dg.AssetSelection.assets(*(asset_key(strategy, name) for name in assets_of)),
-            description=descriptions[kind],
-            executor_def=dg.in_process_executor,
-            tags={STRATEGY_TAG: strategy.name},
-        )
-        for kind, assets_of in chosen.items()
-    ]
+        assets = {
+            name: [table_asset(strategy, each) if isinstance(each, Table) else each for each in wing.assets(strategy)]
+            for name, wing in wings.items()
+        }
+    present = {name: wing for name, wing in wings.items() if assets[name]}
+    names = {name: _names(strategy, name, assets[name]) for name in present}
+    every = {each for own in names.values() for each in own}
+    for name, wing in present.items():
+        if missing := {check.asset for check in wing.checks} - every:
+            raise _refused(name, "checks of assets that are there", ", ".join(sorted(missing)))
     return dg.Definitions(
-        assets=assets,
-        asset_checks=strategy_checks(strategy),
-        jobs=jobs,
-        schedules=strategy_schedules(strategy, stores),
+        assets=[each for made in assets.values() for each in made],
+        asset_checks=[stored_check(strategy, check) for wing in present.values() for check in wing.checks],
+        jobs=[
+            dg.define_asset_job(
+                job_name(strategy, name),
+                selection=dg.AssetSelection.assets(*(asset_key(strategy, each) for each in chosen)),
+                description=description,
+                executor_def=dg.in_process_executor,
+                tags={STRATEGY_TAG: strategy.name},
+            )
+            for name, (description, chosen) in _jobs(present, names).items()
+        ],
+        schedules=[
+            schedule_of(strategy, stores, name, scheduled)
+            for wing in present.values()
+            for name, scheduled in wing.schedules.items()
+        ],
         sensors=strategy_sensors(strategy, stores),
+    )
+
+
+def _names(strategy: Strategy, wing: str, assets: Sequence[dg.AssetsDefinition]) -> list[str]:
+    """Names of a wing's assets without their strategy's; each is the strategy's own, and has a version."""
+    specs = [spec for each in assets for spec in each.specs]
+    for spec in specs:
+        if spec.key != asset_key(strategy, spec.key.path[-1]) or not spec.code_version:
+            told = f"{'/'.join(spec.key.path)}, of version {spec.code_version}"
+            raise _refused(wing, f"assets {strategy.name}/NAME with a code_version", told)
+    return [spec.key.path[-1] for spec in specs]
+
+
+def _jobs(wings: Mapping[str, Wing], names: Mapping[str, list[str]]) -> dict[str, tuple[str, list[str]]]:
+    """What each job is for, and the names of its assets, of all the wings that have a part in it."""
+    parts = [(wing, job) for wing, each in wings.items() for job in each.jobs]
+    told = {job.name: job.description for _, job in reversed(parts) if job.description}
+    own: dict[str, list[str]] = {name: [] for name in told}
+    for wing, job in parts:
+        if job.name == SOME_ASSETS or job.description not in ("", told.get(job.name)) or not {*job.takes} <= {*told}:
+            raise _refused(wing, f"jobs of names that are not taken, taking {', '.join(told)}", str(job))
+        if job.name not in told:
+            raise _refused(wing, "jobs that are described by one wing", str(job))
+        own[job.name] += names[wing] if job.assets is None else job.assets
+    taken = {name: [each for _, job in parts if job.name == name for each in job.takes] for name in told}
+    return {name: (told[name], [*own[name], *(each for other in taken[name] for each in own[other])]) for name in told}
+
+
+def _refused(wing: str, expected: str, found: str) -> PluginError:
+    return PluginError(
+        expected=f"of the wing {wing} {expected}", found=found, remedy="mend what it states", key="plugins", wing=wing
+    )
+
+
+def _resources(stores: StoresResource) -> dg.Definitions:
+    return dg.Definitions(
+        resources={
+            STORES: stores,
+            "cube_io": CubeIOManager(stores=stores),
+            "months_io": MonthsIOManager(stores=stores),
+        }
     )
 
 
@@ -102,15 +144,12 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
         The one strategy that is needed, as a run without the UI needs it; the others are not built.
     """
     opened = StoresResource() if stores is None else stores
-    shared = dg.Definitions(
-        resources={
-            STORES: opened,
-            "cube_io": CubeIOManager(stores=opened),
-            "months_io": MonthsIOManager(stores=opened),
-        },
-        sensors=[failed_run_sensor(opened), run_outcomes_sensor(opened)],
-        loggers={"console": progress_logger},
+    shared = (
+        _resources(opened),
+        dg.Definitions(
+            sensors=[failed_run_sensor(opened), run_outcomes_sensor(opened)], loggers={"console": progress_logger}
+        ),
     )
     if only is not None:
-        return dg.Definitions.merge(strategy_definitions(find_strategy(only).strategy, opened), shared)
-    return dg.Definitions.merge(*made_of_each(lambda each: strategy_definitions(each, opened)), shared)
+        return dg.Definitions.merge(strategy_definitions(find_strategy(only).strategy, opened), *shared)
+    return dg.Definitions.merge(*made_of_each(lambda each: strategy_definitions(each, opened)), *shared)

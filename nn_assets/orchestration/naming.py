@@ -6,12 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from nn_assets.operations.facts import RAW_BARS
-from nn_assets.operations.intake.sources import source_roots
-from nn_assets.operations.names import MADE_BY
 from nn_assets.plugins import code_of
 from nn_assets.settings import Strategy
-from nn_assets.versions import version_of
+from nn_assets.versions import Root, version_of
 
 __all__ = ["PARTITION_TAG", "RANGE_TAGS", "ROOM_TAG", "STRATEGY_TAG", "asset_key", "described"]
 
@@ -28,17 +25,19 @@ def asset_key(strategy: Strategy, name: str) -> dg.AssetKey:
     return dg.AssetKey([strategy.name, name])
 
 
-def described(strategy: Strategy, name: str, room: str, kinds: set[str]) -> dict[str, Any]:
-    """What every asset of a strategy states alike: key, group, owner, the version of what makes it, kinds, tags."""
+def described(strategy: Strategy, name: str, room: str, kinds: set[str], *made_by: Root) -> dict[str, Any]:
+    """What every asset of a strategy states alike: key, group, owner, the version of what makes it, kinds, tags.
+
+    Parameters
+    ----------
+    *made_by : callable or str
+        What its version covers, as :func:`~nn_assets.versions.version_of` takes it.
+    """
     return {
         "key": asset_key(strategy, name),
         "group_name": strategy.name,
         "owners": [strategy.owner],
-        "code_version": version_of(
-            *MADE_BY[name],
-            *(source_roots(strategy) if name == RAW_BARS else ()),
-            also=code_of(strategy.plugins) or None,
-        ),
+        "code_version": version_of(*made_by, also=code_of(strategy.plugins) or None),
         "kinds": kinds,
         "tags": {STRATEGY_TAG: strategy.name, ROOM_TAG: room},
     }

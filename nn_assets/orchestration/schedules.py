@@ -6,22 +6,19 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.market.calendar.sessions import timezone_of
-from nn_assets.operations.due import SCHEDULED, Due, Scheduled
+from nn_assets.operations.due import Due, Scheduled
 from nn_assets.operations.names import full_name
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import telling_ticks
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["requested", "strategy_schedules"]
+__all__ = ["requested", "schedule_of"]
 
 
-def strategy_schedules(strategy: Strategy, stores: StoresResource) -> list[dg.ScheduleDefinition]:
-    """The three schedules of a strategy, in its exchange's timezone, off until switched on in the UI."""
-    return [_schedule(strategy, stores, name, scheduled) for name, scheduled in SCHEDULED.items()]
+def schedule_of(strategy: Strategy, stores: StoresResource, name: str, scheduled: Scheduled) -> dg.ScheduleDefinition:
+    """One of a strategy's schedules, in its exchange's timezone, off until switched on in the UI."""
 
-
-def _schedule(strategy: Strategy, stores: StoresResource, name: str, scheduled: Scheduled) -> dg.ScheduleDefinition:
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         due = scheduled.due(strategy, pd.Timestamp(context.scheduled_execution_time))
         return dg.SkipReason(due) if isinstance(due, str) else requested(strategy, due)

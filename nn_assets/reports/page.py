@@ -7,28 +7,25 @@ Everything that comes from data is escaped.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
-from nn_assets.errors import first_of
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.oversight.headline import Headline
 from nn_assets.reports.canvas import png_data_uri
-from nn_assets.reports.tables import ABSENT, SizedPosition, figure_table, fold_table, sized_positions
+from nn_assets.reports.sections import SECTIONS, PageKind, section_names
+from nn_assets.reports.tables import ABSENT, day_shown
 
 __all__ = ["DailyPage", "Plot", "StudyPage", "daily_page", "demo_page", "render", "study_page"]
 
+_FAILED = "<h3>{{ name | replace('_', ' ') | sentence }}</h3>\n<p>This section of a plug-in failed: {{ error }}</p>"
 _WITH_CENTS = 100.0  # dollars below which cents are shown
-_EXPLAINED, _LISTED = (
-    30,
-    100,
-)  # positions with all their steps, orders and fills: a page of 500 symbols stays below 300 kB
 _PLAIN = {
     "leak alarm": "A figure is too good to be true. Nothing is believed until the leak is found, or a person who "
     "looked for one releases the alarm.",
@@ -71,6 +68,7 @@ class StudyPage:
     notices: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()
+    own_sections: Sequence[str] = ()  # names of those that the strategy's plug-ins brought
 
 
 @dataclass(frozen=True)
@@ -96,6 +94,7 @@ class DailyPage:
     notices: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()
+    own_sections: Sequence[str] = ()  # as on the study's page
 
 
 @lru_cache(maxsize=1)
@@ -111,11 +110,12 @@ def _environment() -> Environment:
         "percent": _percent,
         "number": _number,
         "usd": _usd,
-        "day": _day,
+        "day": day_shown,
         "data_uri": png_data_uri,
         "slug": _slug,
         "sentence": _sentence,
     }
+    environment.globals["parts"] = environment.get_template("parts.html").module
     return environment
 
 
@@ -146,73 +146,42 @@ def demo_page(pages: Sequence[StudyPage], *, title: str = "Out-of-sample studies
 def daily_page(page: DailyPage) -> str:
     """Write the report of one session as HTML text."""
     template = _environment().get_template("daily.html")
-    positions = sized_positions(page.targets, page.steps, page.bound_by)
-    return template.render(
-        title=f"{page.name}, {page.session}",
-        page=page,
-        positions=_explained(positions),
-        orders=_largest(page.orders, "reference_price"),
-        fills=_largest(page.fills, "mid_price"),
-        explained_elsewhere=_explained_elsewhere(positions, page.name, page.session),
-        drift=_drift_rows(page.drift),
-    )
+    return template.render(title=f"{page.name}, {page.session}", page=page, sections=_sections("session", page))
 
 
 def _sheet(page: StudyPage) -> dict[str, object]:
-    header, folds = fold_table(page.figures)
-    decided = None if page.targets is None or page.steps is None else (page.targets, page.steps)
-    positions = None if decided is None else sized_positions(*decided)
     return {
         "page": page,
         "plain": _PLAIN[page.verdict.kind],
         "tone": page.verdict.kind.split()[0],
-        "table": figure_table(page.figures),
-        "fold_header": header,
-        "folds": folds,
-        "positions": None if positions is None else _explained(positions),
-        "explained_elsewhere": _explained_elsewhere(positions or (), page.name, page.decided_session),
-        "drift": None if page.drift is None else _drift_rows(page.drift),
-        "quarantine": None if page.quarantine is None else _by_rule(page.quarantine),
+        "sections": _sections("study", page),
     }
 
 
-def _explained(positions: Sequence[SizedPosition]) -> list[SizedPosition]:
-    """Positions, the first with every step, the others with what bound them alone."""
-    return [*positions[:_EXPLAINED], *(replace(one, steps=(), why="") for one in positions[_EXPLAINED:])]
+def _sections(kind: PageKind, page: StudyPage | DailyPage) -> list[Markup]:
+    """What each section shows of a page, in order, safe; nothing of one that has nothing to show."""
+    shown = (_section(name, page) for name in section_names(kind, page.own_sections))
+    return [Markup(text.strip()) for text in shown if text is not None]  # noqa: S704  escaped as it was filled
 
 
-def _explained_elsewhere(positions: Sequence[SizedPosition], name: str, session: str) -> str:
-    """Where the steps of the other positions are found; nothing where there are none."""
-    rest = len(positions) - _EXPLAINED
-    if rest <= 0:
-        return ""
-    command = f"nn-assets query why_this_size --strategy {name} --value session={session} --value symbol=SYMBOL"
-    return f"The steps of the other {rest:,}: {command}"
+def _section(name: str, page: StudyPage | DailyPage) -> str | None:
+    section, own = SECTIONS[name], name in SECTIONS.own
+    try:
+        contents = section.contents(page)
+        if contents is None:
+            return None
+        template = _environment().get_template(f"sections/{name}.html") if own else _fragment(section.template)
+        return template.render(page=page, **contents)
+    except Exception as error:
+        if own:
+            raise
+        # A plug-in's fault takes no other section away.
+        return _fragment(_FAILED).render(name=name, error=f"{type(error).__name__}: {error}")
 
 
-def _largest(rows: pd.DataFrame, price: str) -> list[dict[Hashable, object]]:
-    """Orders or fills as they come; of many the denied and the largest by value alone."""
-    if len(rows) > _LISTED:
-        value = (rows["quantity"] * rows[price]).abs()
-        denied = (rows["status"] == "denied") if "status" in rows else value < 0.0
-        first = pd.DataFrame({"denied": denied, "value": value}).sort_values(["denied", "value"], ascending=False)
-        rows = rows.loc[first.index[:_LISTED]]
-    return rows.to_dict("records")
-
-
-def _drift_rows(drift: pd.DataFrame) -> list[dict[str, object]]:
-    ordered = drift.sort_values(["drifted", "layer", "name"], ascending=[False, False, True], kind="stable")
-    return [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
-
-
-def _by_rule(quarantine: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """Rule, rows, and up to three examples of symbol, session and value; says how many more there are."""
-    found = []
-    for rule, rows in quarantine.groupby("rule", sort=True):
-        ordered = rows.sort_values(["session", "symbol"], kind="stable").to_dict("records")
-        named = [f"{row['symbol']} {_day(row['session'])} {row['field']} {row['value']}" for row in ordered]
-        found.append((str(rule), len(rows), "; ".join(first_of(named, 3))))
-    return found
+@lru_cache(maxsize=64)
+def _fragment(text: str) -> Template:
+    return _environment().from_string(text)
 
 
 def _percent(value: object, digits: int = 1) -> str:
@@ -238,11 +207,6 @@ def _as_float(value: object) -> float | None:
         return None
     number = float(value)  # type: ignore[arg-type]
     return number if math.isfinite(number) else None
-
-
-def _day(value: Any) -> str:
-    stamp = pd.Timestamp(value)
-    return ABSENT if pd.isna(stamp) else str(stamp.date())
 
 
 def _slug(value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ __all__ = [
     "FigureTable",
     "SizeStep",
     "SizedPosition",
+    "day_shown",
     "figure_table",
     "fold_table",
     "markdown_table",
@@ -305,3 +306,9 @@ def _markdown_cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value).replace("|", "\\|")
+
+
+def day_shown(value: Any) -> str:
+    """A session as a date; a dash where there is none."""
+    stamp = pd.Timestamp(value)
+    return ABSENT if pd.isna(stamp) else str(stamp.date())

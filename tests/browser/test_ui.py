@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from nn_assets.orchestration.assets.daily import DAILY
+from nn_assets.orchestration.assets.daily import ROUND_ASSETS
 from tests.browser.conftest import (
     NAME,
     SESSIONS,
@@ -36,7 +36,7 @@ ASSETS = {
     "forecasts",
     "walk_forward_study",
     "model_evaluation",
-    *DAILY,
+    *ROUND_ASSETS,
     "cost_model",  # recalibrated once a month: nobody did in this home
 }
 # Names whose node is framed in the green that Dagster gives to what is materialised.

@@ -11,8 +11,9 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.features.stationarity import decide_transforms
+from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.decisions.round_checks import check_sessions
-from nn_assets.operations.decisions.stored_checks import STORED_CHECKS, values_found
+from nn_assets.operations.decisions.stored_checks import StoredCheck, values_found
 from nn_assets.operations.history import open_history
 from nn_assets.operations.judged import Judged
 from nn_assets.operations.models.preparation import confirmation
@@ -21,7 +22,7 @@ from nn_assets.settings import FeatureSettings, PortfolioSettings
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import LAST, NAME, strategy_of
 
-JUDGES = {each.name: each.judge for each in STORED_CHECKS}
+JUDGES = {each.name: each.judge for each in vars(stored_checks).values() if isinstance(each, StoredCheck)}
 
 
 def found(name: str) -> tuple[bool | None, str]:

@@ -30,7 +30,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake_bars
 from nn_assets.operations.intake import data_docs
 from nn_assets.operations.intake.bars import audit_bars
-from nn_assets.orchestration.assets.daily import DAILY
+from nn_assets.orchestration.assets.daily import ROUND_ASSETS
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.sources.simulated import SimulatedSource
 from nn_assets.store.home import data_docs_file
@@ -183,7 +183,7 @@ def test_through_dagster_a_fault_halts_the_run_and_every_later_one(halted: Halte
             assert len(history.gate_halts) == 1  # on record: what it refused will be read by no decision
 
         # A later run of the day's assets alone, of which the gate is no part, is refused all the same.
-        later = run_assets(strategy_of(), "daily", tuple(DAILY), BAD, BAD)
+        later = run_assets(strategy_of(), "daily", tuple(ROUND_ASSETS), BAD, BAD)
         (message,) = failures_of(later).values()
         assert "PublicationError" in message
         assert "a publication of 2016-01-04 to 2017-06-22" in message

@@ -19,7 +19,7 @@ from nn_assets.operations import outcomes as recorded
 from nn_assets.operations import situation
 from nn_assets.operations.failures import LOST
 from nn_assets.operations.intake import bars
-from nn_assets.orchestration.assets import market
+from nn_assets.operations.wings import market
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG

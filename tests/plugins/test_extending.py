@@ -36,6 +36,11 @@ def parts(checkout: Path) -> dict[str, list[tuple[str, str]]]:
     return {name: _BLOCK.findall(told) for name, told in zip(sections[1::2], sections[2::2], strict=True)}
 
 
+def blocks_of(page: Path) -> list[tuple[str, str]]:
+    """Every block of a page, each with its language."""
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
 def follow(blocks: list[tuple[str, str]], home: Path) -> list[str]:
     """Do as the blocks say: write files, run tests, give commands; the answers of the commands."""
     answers = []
@@ -69,8 +74,10 @@ def test_every_block_of_the_page_is_followed_to_a_decided_session_and_a_finished
     decided = follow(told["A feature"], home)
     assert json.loads(decided[-1])["ok"]
     assert [language for language, _ in told["A network"]] == ["python", "python", "console"]
-    studied = follow([*told["A limit on the book"], *told["A network"]], home)
+    studied = follow([*told["A limit on the book"], *told["A section of a page"], *told["A network"]], home)
     assert json.loads(studied[-1])["ok"]
+    page = (home / "reports" / "my_second-study.html").read_text(encoding="utf-8")
+    assert re.search(r"<h3>How often this was looked at</h3><p>Look \d+, of \d+ trials?", page)
     with Ledger() as ledger:
         assert len(ledger.read("decisions", "my_first")) == 1
         assert set(ledger.read("models", "my_second")["estimator"]) == {"convolved"}

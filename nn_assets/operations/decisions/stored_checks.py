@@ -15,7 +15,16 @@ from nn_assets.operations.judged import Judged
 from nn_assets.store.ledger.audit import verify_since_last
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
-__all__ = ["STORED_CHECKS", "StoredCheck", "values_found"]
+__all__ = [
+    "BACKTEST_REDERIVES",
+    "COEFFICIENTS_RECOVERED",
+    "FEATURES_HAVE_VALUES",
+    "LEDGER_IS_INTACT",
+    "NO_LOOK_AHEAD",
+    "STUDY_AND_LIVE_AGREE",
+    "StoredCheck",
+    "values_found",
+]
 
 _MOST_NAMED = 20
 _RECENT_SESSIONS = 20
@@ -101,48 +110,45 @@ _REDERIVED = (
     "Every decided session, told what it was told then, gives the targets on record on the backtest's path; "
     "a run looks at those not looked at before by this code, under these settings, on these facts."
 )
-STORED_CHECKS = (
-    StoredCheck(
-        "features",
-        "no_look_ahead",
-        "Features computed on history cut at several sessions equal those stored, to the bit.",
-        "trust no study of these features until the one that reads the future is found; then study again",
-        _no_look_ahead,
-    ),
-    StoredCheck(
-        "features",
-        "features_have_values",
-        "Every feature has a value in the last 20 sessions.",
-        "look at the bars and series that the feature is made of (nn-assets check), or leave the feature out",
-        _have_values,
-    ),
-    StoredCheck(
-        "daily_signals",
-        "study_and_live_agree",
-        "Where the study's record and the live record overlap, their forecasts are equal to the bit.",
-        "study again by the code and settings in force; if it stays, do not take the study for what live does",
-        _study_and_live_agree,
-    ),
-    StoredCheck(
-        "target_positions",
-        "backtest_rederives_decisions",
-        _REDERIVED,
-        "trade nothing until it is explained: nn-assets audit verify, then nn-assets audit decisions",
-        _backtest_rederives,
-    ),
-    StoredCheck(
-        "orders",
-        "ledger_is_intact",
-        "The hash chain over every row added since the last check verifies.",
-        BROKEN_REMEDY,
-        _ledger_intact,
-    ),
-    StoredCheck(
-        "cost_model",
-        "paper_fills_recover_the_coefficients",
-        "The last recalibration on paper fills, whose coefficients are known, found them again.",
-        "trust no recalibration on real fills until it does; the settings' own costs stay in force",
-        _coefficients_recovered,
-    ),
+NO_LOOK_AHEAD = StoredCheck(
+    "features",
+    "no_look_ahead",
+    "Features computed on history cut at several sessions equal those stored, to the bit.",
+    "trust no study of these features until the one that reads the future is found; then study again",
+    _no_look_ahead,
 )
-"""Checks beside those that the assets report of themselves."""
+FEATURES_HAVE_VALUES = StoredCheck(
+    "features",
+    "features_have_values",
+    "Every feature has a value in the last 20 sessions.",
+    "look at the bars and series that the feature is made of (nn-assets check), or leave the feature out",
+    _have_values,
+)
+STUDY_AND_LIVE_AGREE = StoredCheck(
+    "daily_signals",
+    "study_and_live_agree",
+    "Where the study's record and the live record overlap, their forecasts are equal to the bit.",
+    "study again by the code and settings in force; if it stays, do not take the study for what live does",
+    _study_and_live_agree,
+)
+BACKTEST_REDERIVES = StoredCheck(
+    "target_positions",
+    "backtest_rederives_decisions",
+    _REDERIVED,
+    "trade nothing until it is explained: nn-assets audit verify, then nn-assets audit decisions",
+    _backtest_rederives,
+)
+LEDGER_IS_INTACT = StoredCheck(
+    "orders",
+    "ledger_is_intact",
+    "The hash chain over every row added since the last check verifies.",
+    BROKEN_REMEDY,
+    _ledger_intact,
+)
+COEFFICIENTS_RECOVERED = StoredCheck(
+    "cost_model",
+    "paper_fills_recover_the_coefficients",
+    "The last recalibration on paper fills, whose coefficients are known, found them again.",
+    "trust no recalibration on real fills until it does; the settings' own costs stay in force",
+    _coefficients_recovered,
+)

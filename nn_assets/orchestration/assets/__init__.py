@@ -1,1 +1,1 @@
-"""Assets, one module per room."""
+"""Wings with partitioned assets, one module each; those of tables alone are in ``operations/wings``."""

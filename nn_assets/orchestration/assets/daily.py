@@ -6,19 +6,27 @@ from typing import Any
 import dagster as dg
 
 from nn_assets.operations.asked import asked_sessions
+from nn_assets.operations.clock import round_cron
 from nn_assets.operations.days import play_days
 from nn_assets.operations.decisions.round_checks import ROUND_CHECKS, check_sessions
 from nn_assets.operations.decisions.rounds import DecidedSession
-from nn_assets.operations.names import DAILY_ROUND, full_name
+from nn_assets.operations.decisions.stored_checks import (
+    BACKTEST_REDERIVES,
+    LEDGER_IS_INTACT,
+    STUDY_AND_LIVE_AGREE,
+)
+from nn_assets.operations.due import daily_round_due
+from nn_assets.operations.names import DAILY, DAILY_ROUND, TABLES, full_name
+from nn_assets.operations.wings import Job, Scheduled, Wing
 from nn_assets.orchestration.metadata import check_result, shown
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import session_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["DAILY", "daily_assets"]
+__all__ = ["ROUND_ASSETS", "WING"]
 
-DAILY = {
+ROUND_ASSETS = {
     "fills": "Fills of the orders decided the session before, priced on this session's bar, and stops hit.",
     "portfolio_state": "Cash, positions, peaks and breakers after the fills, at the close.",
     "daily_signals": "Direction, calibrated probability, expected return and confidence. Says nothing of size.",
@@ -39,13 +47,13 @@ _UPSTREAM = {
 _OUTSIDE = ("features", "trained_model", "forecasts")
 
 
-def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
-    """The daily round of a strategy as one multi-asset, partitioned by session."""
-    keys = {name: asset_key(strategy, name) for name in DAILY}
+def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """The daily round as one multi-asset, partitioned by session."""
+    keys = {name: asset_key(strategy, name) for name in ROUND_ASSETS}
     outside = {asset_key(strategy, name) for name in _OUTSIDE}
     specs = []
-    for name, description in DAILY.items():
-        stated = described(strategy, name, "daily", {"sql" if name != "daily_report" else "html"})
+    for name, description in ROUND_ASSETS.items():
+        stated = described(strategy, name, "daily", {"sql" if name != "daily_report" else "html"}, play_days)
         inside = {keys[each] for each in _UPSTREAM[name]}
         deps = [*inside, *(outside if name in ("fills", "daily_signals") else ())]
         specs.append(dg.AssetSpec(**stated, description=description, deps=deps))
@@ -75,3 +83,17 @@ def daily_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             yield check_result(each, keys[each.asset])
 
     return [daily_round]
+
+
+WING = Wing(
+    _assets,
+    checks=(STUDY_AND_LIVE_AGREE, BACKTEST_REDERIVES, LEDGER_IS_INTACT),
+    jobs=(
+        Job(
+            DAILY,
+            "Tables, then the daily round of a session or of a range of sessions in order.",
+            takes=(TABLES,),
+        ),
+    ),
+    schedules={DAILY_ROUND: Scheduled(DAILY, round_cron, daily_round_due)},
+)

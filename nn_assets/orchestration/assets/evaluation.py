@@ -7,24 +7,26 @@ import pandas as pd
 
 from nn_assets.evaluation.monthly import monthly_results
 from nn_assets.operations.asked import AskedMonths
+from nn_assets.operations.names import STUDY, TABLES
 from nn_assets.operations.studied import study_and_show
 from nn_assets.operations.study import track_frames
+from nn_assets.operations.wings import Job, Wing
 from nn_assets.orchestration.metadata import check_result, shown
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["evaluation_assets"]
+__all__ = ["WING"]
 
 
-def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
-    """``walk_forward_study`` and ``model_evaluation`` of a strategy."""
+def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """``walk_forward_study`` and ``model_evaluation``."""
     months = month_partitions(strategy)
     study_key = asset_key(strategy, "walk_forward_study")
 
     @dg.asset(
-        **described(strategy, "walk_forward_study", "evaluation", {"parquet"}),
+        **described(strategy, "walk_forward_study", "evaluation", {"parquet"}, study_and_show),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model", "forecasts")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -49,7 +51,7 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         yield dg.Output(track_frames(result.study, asked.months), metadata=shown(told))
 
     @dg.asset(
-        **described(strategy, "model_evaluation", "evaluation", {"pandas"}),
+        **described(strategy, "model_evaluation", "evaluation", {"pandas"}, track_frames, monthly_results),
         ins={"walk_forward_study": dg.AssetIn(key=study_key)},
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -64,3 +66,15 @@ def evaluation_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.Output(frames, metadata=shown({"months": len(frames), "newest": frames[max(frames)]}))
 
     return [walk_forward_study, model_evaluation]
+
+
+WING = Wing(
+    _assets,
+    jobs=(
+        Job(
+            STUDY,
+            "Tables, then models, forecasts and the walk-forward study of a range of months.",
+            takes=(TABLES,),
+        ),
+    ),
+)

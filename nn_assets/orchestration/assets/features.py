@@ -7,36 +7,43 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.operations.asked import AskedMonths
+from nn_assets.operations.decisions.stored_checks import FEATURES_HAVE_VALUES, NO_LOOK_AHEAD
 from nn_assets.operations.features import store_features, told_of_features
+from nn_assets.operations.history import History
 from nn_assets.operations.intake.beside import tables_beside_bars
 from nn_assets.operations.models import preparation
+from nn_assets.operations.names import STUDY, TABLES
+from nn_assets.operations.wings import Job, Making, Table, Wing
 from nn_assets.orchestration.metadata import check_result, shown
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["feature_assets"]
+__all__ = ["WING"]
 
 
-def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
-    """``features``, ``stationarity`` and ``selected_features`` of a strategy."""
+def _computed(history: History, making: Making) -> dict[str, Any]:
+    del making  # the strategy is held alone: bars and their hash are of one publication
+    return told_of_features(*store_features(history))
+
+
+def _assets(strategy: Strategy) -> list[Table | dg.AssetsDefinition]:
+    """``features``, ``stationarity`` and ``selected_features``."""
     months = month_partitions(strategy)
 
-    @dg.asset(
-        **described(strategy, "features", "features", {"numpy"}),
-        deps=[asset_key(strategy, name) for name in ("validated_bars", *tables_beside_bars(strategy))],
-        description="Every feature of every symbol and session, (bar, symbol, feature) float64, causal to the bit.",
+    features = Table(
+        "features",
+        "Every feature of every symbol and session, (bar, symbol, feature) float64, causal to the bit.",
+        _computed,
+        after=("validated_bars", *tables_beside_bars(strategy)),
+        room="features",
+        kinds=("numpy",),
+        made_by=(store_features, "nn_assets.features.catalogue:CATALOGUE"),
     )
-    def features(context: dg.AssetExecutionContext, stores: StoresResource) -> dg.MaterializeResult[None]:
-        del context
-        # Alone: bars and their hash are of one publication.
-        with stores.history(strategy) as history, history.stores.alone(strategy.name):
-            stored = store_features(history)
-        return dg.MaterializeResult(metadata=shown(told_of_features(*stored)))
 
     @dg.asset(
-        **described(strategy, "stationarity", "features", {"statsmodels"}),
+        **described(strategy, "stationarity", "features", {"statsmodels"}, preparation.stationarity),
         deps=[asset_key(strategy, "features")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -60,7 +67,7 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         yield dg.Output(frames, metadata=shown(preparation.told_of_stationarity(frames)))
 
     @dg.asset(
-        **described(strategy, "selected_features", "features", {"numpy"}),
+        **described(strategy, "selected_features", "features", {"numpy"}, preparation.selected_features),
         deps=[asset_key(strategy, "features")],
         ins={"stationarity": dg.AssetIn(key=asset_key(strategy, "stationarity"))},
         partitions_def=months,
@@ -78,3 +85,10 @@ def feature_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.Output(frames, metadata=shown(preparation.told_of_selection(frames)))
 
     return [features, stationarity, selected_features]
+
+
+WING = Wing(
+    _assets,
+    checks=(NO_LOOK_AHEAD, FEATURES_HAVE_VALUES),
+    jobs=(Job(TABLES, assets=("features",)), Job(STUDY, assets=("stationarity", "selected_features"))),
+)

@@ -4,23 +4,28 @@ import dagster as dg
 import pandas as pd
 
 from nn_assets.operations.asked import AskedMonths
+from nn_assets.operations.due import retraining_due
 from nn_assets.operations.models.forecasts import forecast_months, told_of_forecasts
 from nn_assets.operations.models.training import refresh_after, told_of_model, train_months
+from nn_assets.operations.names import RETRAINING, STUDY
+from nn_assets.operations.wings import Job, Scheduled, Wing
 from nn_assets.orchestration.metadata import shown
 from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["learning_assets"]
+__all__ = ["WING"]
+
+_TRAINED_BY = (train_months, refresh_after, "nn_assets.learning.networks:NETWORKS")
 
 
-def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
-    """``trained_model`` and ``forecasts`` of a strategy."""
+def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
+    """``trained_model`` and ``forecasts``."""
     months = month_partitions(strategy)
 
     @dg.asset(
-        **described(strategy, "trained_model", "learning", {"pytorch", "safetensors"}),
+        **described(strategy, "trained_model", "learning", {"pytorch", "safetensors"}, *_TRAINED_BY),
         deps=[asset_key(strategy, "features")],
         ins={name: dg.AssetIn(key=asset_key(strategy, name)) for name in ("stationarity", "selected_features")},
         partitions_def=months,
@@ -50,7 +55,7 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult()
 
     @dg.asset(
-        **described(strategy, "forecasts", "learning", {"parquet"}),
+        **described(strategy, "forecasts", "learning", {"parquet"}, forecast_months),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -65,3 +70,10 @@ def learning_assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.Output(frames, metadata=shown(told_of_forecasts(frames)))
 
     return [trained_model, forecasts]
+
+
+WING = Wing(
+    _assets,
+    jobs=(Job(STUDY),),
+    schedules={RETRAINING: Scheduled(STUDY, lambda _: "0 6 1 * *", retraining_due)},
+)

@@ -235,9 +235,14 @@ class Ledger:
 
     def strategies(self, table: str) -> list[str]:
         """The strategies that a table holds rows of, in order."""
+        return self.distinct(table, "strategy")
+
+    def distinct(self, table: str, column: str, **where: object) -> list[str]:
+        """The texts of a column among a table's rows with these values, in order."""
         stored = table_named(table)
-        with reading(self.engine) as connection:
-            return sorted(connection.execute(select(stored.c.strategy).distinct()).scalars())
+        chosen = select(stored.c[column]).distinct().where(*(stored.c[name] == value for name, value in where.items()))
+        asked = ("distinct", table, column, tuple(sorted(where.items())))
+        return self._answer(asked, lambda connection: sorted(connection.execute(chosen).scalars()))
 
     def now(self) -> datetime:
         """The moment that a row would be stamped with, UTC."""

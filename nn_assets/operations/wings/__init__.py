@@ -1,0 +1,183 @@
+"""Asset wings: what a strategy has of assets, checks, jobs and schedules, a member of a registry each.
+
+A wing of the package is one module, named as the wing, whose ``WING`` it is: of tables alone in this folder, of
+partitioned assets in ``nn_assets/orchestration/assets``. One of a plug-in is registered by :func:`register_wing`.
+Nothing here imports Dagster: a file that registers a wing may run where nothing is materialised.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nn_assets.operations.catalog import folder_of
+from nn_assets.operations.decisions.stored_checks import StoredCheck
+from nn_assets.operations.due import Due, Scheduled
+from nn_assets.operations.history import History
+from nn_assets.plugins import Registry
+from nn_assets.settings import Strategy
+from nn_assets.versions import Root
+
+__all__ = [
+    "WINGS",
+    "DemandedCheck",
+    "Due",
+    "Job",
+    "Making",
+    "Scheduled",
+    "StoredCheck",
+    "Table",
+    "Wing",
+    "register_wing",
+]
+
+
+class Making(NamedTuple):
+    """What a table is made in.
+
+    Parameters
+    ----------
+    strategy : str
+    run_id : str
+    log : callable
+        Takes a line that the run's log is to have.
+    """
+
+    strategy: str
+    run_id: str
+    log: Callable[[str], None]
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the strategy's relative paths start from."""
+        return folder_of(self.strategy)
+
+
+class DemandedCheck(NamedTuple):
+    """A check that a table's own function judges as it makes it; one that is blocking stops what hangs on the table."""
+
+    name: str
+    demand: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """An asset without partitions, made by one function while the strategy is held alone.
+
+    Parameters
+    ----------
+    name, description : str
+    make : callable
+        Takes the history and what it is made in; gives figures that an operator is shown, by name. One that yields
+        :class:`~nn_assets.operations.judged.Judged` first, and returns its figures, judges the ``demanded`` checks.
+    after : tuple of str
+        Names of the strategy's assets that it is made of.
+    room : str
+        Step of the business that it belongs to.
+    kinds : tuple of str
+        What Dagster's pages show of how it is stored.
+    demanded : tuple of DemandedCheck
+    made_by : tuple of callable or str
+        What its version covers, as :func:`~nn_assets.versions.version_of` takes it; ``make`` when left out.
+    """
+
+    name: str
+    description: str
+    make: Callable[[History, Making], Any]
+    after: tuple[str, ...] = ()
+    room: str = "market"
+    kinds: tuple[str, ...] = ("parquet",)
+    demanded: tuple[DemandedCheck, ...] = ()
+    made_by: tuple[Root, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """Assets of a wing that run together.
+
+    Parameters
+    ----------
+    name : str
+        Without the strategy's. Wings that name one job each add assets to it.
+    description : str
+        Stated by one of them.
+    assets : tuple of str, optional
+        Names; all assets of the wing when left out.
+    takes : tuple of str
+        Jobs whose assets come along.
+    """
+
+    name: str
+    description: str = ""
+    assets: tuple[str, ...] | None = None
+    takes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wing:
+    """What a strategy has of one kind.
+
+    Parameters
+    ----------
+    assets : callable
+        From a strategy to its assets: a :class:`Table` each, or what Dagster itself takes.
+    checks : tuple of StoredCheck
+        Checks of what is stored; those of an asset that a strategy lacks are left out.
+    jobs : tuple of Job
+        None of them where the strategy has no asset of the wing.
+    schedules : mapping of str to Scheduled
+        By name, without the strategy's.
+    """
+
+    assets: Callable[[Strategy], Iterable[Any]]
+    checks: tuple[StoredCheck, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    schedules: Mapping[str, Scheduled] = field(default_factory=dict)
+
+
+def _own(module: str) -> Wing:
+    return import_module(module).WING
+
+
+_PACKAGE = Path(__file__).parents[2]
+WINGS: Registry[Callable[[], Wing]] = Registry(
+    "wing",
+    {
+        each.name: partial(_own, f"nn_assets.{folder.replace('/', '.')}.{each.name}")
+        for folder in ("operations/wings", "orchestration/assets")
+        for each in pkgutil.iter_modules([str(_PACKAGE / folder)])
+    },
+)
+"""What gives each wing, by its name; own ones are imported when asked for."""
+
+
+def register_wing(
+    name: str,
+    assets: Callable[[Strategy], Iterable[Any]],
+    *,
+    checks: Iterable[StoredCheck] = (),
+    jobs: Iterable[Job] = (),
+    schedules: Mapping[str, Scheduled] | None = None,
+) -> None:
+    """Register a wing, by a name that no other has; strategies that name the file under ``plugins`` have it.
+
+    Parameters
+    ----------
+    name : str
+        A plain text, so that it can be read without running the file.
+    assets, checks, jobs, schedules
+        As of :class:`Wing`.
+
+    Raises
+    ------
+    PluginError
+        The name is taken, or is none.
+    """
+    wing = Wing(assets, tuple(checks), tuple(jobs), dict(schedules or {}))
+    WINGS.add(name, lambda: wing, getattr(assets, "__module__", __name__))

@@ -1,0 +1,42 @@
+"""The cost model, recalibrated from fills: a self-test on paper fills, for real on imported ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nn_assets.operations.decisions.stored_checks import COEFFICIENTS_RECOVERED
+from nn_assets.operations.due import recalibration_due
+from nn_assets.operations.history import History
+from nn_assets.operations.names import COSTS, RECALIBRATION
+from nn_assets.operations.recalibration import recalibrate_costs, told_of_costs
+from nn_assets.operations.wings import Job, Making, Scheduled, Table, Wing
+from nn_assets.settings import Strategy
+
+__all__ = ["WING"]
+
+
+def _recalibrated(history: History, making: Making) -> dict[str, Any]:
+    return told_of_costs(recalibrate_costs(history, making.run_id))
+
+
+def _assets(strategy: Strategy) -> Iterator[Table]:
+    """``cost_model``. It reads fills from the ledger, never through an asset edge."""
+    del strategy
+    yield Table(
+        "cost_model",
+        "Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the "
+        "settings' own. Paper fills only test that known coefficients are recovered, and change nothing.",
+        _recalibrated,
+        room="costs",
+        kinds=("sql",),
+        made_by=(recalibrate_costs,),
+    )
+
+
+WING = Wing(
+    _assets,
+    checks=(COEFFICIENTS_RECOVERED,),
+    jobs=(Job(COSTS, "Recalibrate the cost model from the fills on record."),),
+    schedules={RECALIBRATION: Scheduled(COSTS, lambda _: "30 6 1 * *", recalibration_due)},
+)

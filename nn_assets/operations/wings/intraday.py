@@ -1,0 +1,51 @@
+"""Intraday bars: taken in by version, and published through their own gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nn_assets.market.quality.gate_checks import CHECK_TEXTS, INTRADAY_CHECKS
+from nn_assets.operations.history import History
+from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, ingest_intraday
+from nn_assets.operations.intake.published import Judging, intraday_through_gate
+from nn_assets.operations.intake.told import told_of_intraday_intake
+from nn_assets.operations.names import TABLES
+from nn_assets.operations.wings import DemandedCheck, Job, Making, Table, Wing
+from nn_assets.settings import Strategy
+
+__all__ = ["WING"]
+
+
+def _taken_in(history: History, making: Making) -> dict[str, Any]:
+    return told_of_intraday_intake(*ingest_intraday(history, making.folder))
+
+
+def _published(history: History, making: Making) -> Judging:
+    return intraday_through_gate(history, making.run_id)
+
+
+def _assets(strategy: Strategy) -> Iterator[Table]:
+    """``raw_intraday_bars`` and ``validated_intraday_bars``; none where the strategy names none."""
+    if strategy.intraday is None:
+        return
+    yield Table(
+        RAW_INTRADAY,
+        "Bars within the session as their files have them. A bar delivered again that differs is a new "
+        "version; nothing is overwritten.",
+        _taken_in,
+        made_by=(ingest_intraday,),
+    )
+    yield Table(
+        VALIDATED_INTRADAY,
+        "Intraday bars that passed cleaning and their gate, published at one atomic switch. The daily "
+        "bars are made of them; a session of which too few bars are there makes none.",
+        _published,
+        after=(RAW_INTRADAY,),
+        kinds=("parquet", "pandera"),
+        demanded=tuple(DemandedCheck(name, CHECK_TEXTS[name].demand, blocking=True) for name in INTRADAY_CHECKS),
+        made_by=(intraday_through_gate,),
+    )
+
+
+WING = Wing(_assets, jobs=(Job(TABLES),))

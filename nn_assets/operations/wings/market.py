@@ -1,0 +1,58 @@
+"""Market data: raw bars taken in, and validated bars published through the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nn_assets.market.quality.gate_checks import CHECK_TEXTS, CHECKS, blocking_checks
+from nn_assets.operations.facts import RAW_BARS
+from nn_assets.operations.history import History
+from nn_assets.operations.intake.bars import ingest_bars
+from nn_assets.operations.intake.beside import tables_before_bars
+from nn_assets.operations.intake.published import Judging, bars_through_gate
+from nn_assets.operations.intake.sources import source_roots
+from nn_assets.operations.intake.told import told_of_intake
+from nn_assets.operations.names import TABLES
+from nn_assets.operations.wings import DemandedCheck, Job, Making, Table, Wing
+from nn_assets.reports.expectations import SUITES
+from nn_assets.settings import Strategy
+
+__all__ = ["WING"]
+
+
+def _taken_in(history: History, making: Making) -> dict[str, Any]:
+    return told_of_intake(history, ingest_bars(history, making.folder))
+
+
+def _published(history: History, making: Making) -> Judging:
+    return bars_through_gate(history, making.run_id)
+
+
+def _assets(strategy: Strategy) -> Iterator[Table]:
+    """``raw_bars`` and ``validated_bars``."""
+    yield Table(
+        RAW_BARS,
+        "Bars as the source delivered them. A bar delivered again that differs is a new version; "
+        "nothing is overwritten.",
+        _taken_in,
+        after=tables_before_bars(strategy),
+        made_by=("nn_assets.operations.intake.bars:ingest_bars", *source_roots(strategy)),
+    )
+    halting = blocking_checks(fills_at_open=strategy.label.execution == "next_open")
+    yield Table(
+        "validated_bars",
+        "Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
+        "fails nothing downstream runs, in this run or a later one, and the last publication, if any, stays.",
+        _published,
+        after=(RAW_BARS,),
+        kinds=("parquet", "pandera", "great_expectations"),
+        demanded=(
+            *(DemandedCheck(name, CHECK_TEXTS[name].demand, name in halting) for name in CHECKS),
+            *(DemandedCheck(name, demand) for name, demand in SUITES.items()),
+        ),
+        made_by=(bars_through_gate,),
+    )
+
+
+WING = Wing(_assets, jobs=(Job(TABLES, "Take in bars, publish them through the gate, compute features."),))

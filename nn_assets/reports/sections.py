@@ -1,0 +1,214 @@
+"""Sections of the study's and of the session's page: the package's own in their order, and those of plug-ins.
+
+A section takes a page's data and gives what its fragment of a template shows, or None where it has nothing to show.
+That of the package's own is a file of its name in ``templates/sections``. What data say is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import pandas as pd
+
+from nn_assets.errors import PluginError, first_of
+from nn_assets.plugins import Registry
+from nn_assets.reports.tables import SizedPosition, day_shown, figure_table, fold_table, sized_positions
+
+if TYPE_CHECKING:
+    from nn_assets.reports.page import DailyPage, StudyPage
+
+__all__ = ["SECTIONS", "Contents", "PageKind", "Section", "register_section", "section_names"]
+
+Contents = Mapping[str, Any] | None
+"""What a fragment shows, by name; None for nothing."""
+PageKind = Literal["study", "session"]
+
+_Show = TypeVar("_Show", bound=Callable[[Any], Contents])
+
+# Positions with all their steps, orders and fills: a page of 500 symbols stays below 300 kB.
+_EXPLAINED, _LISTED = 30, 100
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of a page.
+
+    Parameters
+    ----------
+    page : str
+        ``study`` or ``session``.
+    contents : callable
+        From a :class:`~nn_assets.reports.page.StudyPage` or :class:`~nn_assets.reports.page.DailyPage` to what the
+        fragment shows, by name, beside ``page`` itself; None where there is nothing to show.
+    template : str
+        The fragment in Jinja, which escapes what it shows; ``parts`` has the macros of ``templates/parts.html``.
+        Empty for one of the package's own, whose fragment is a file.
+    after : str
+        The section that it follows; the last one when empty.
+    """
+
+    page: PageKind
+    contents: Callable[[Any], Contents]
+    template: str = ""
+    after: str = ""
+
+
+def _explained(positions: Sequence[SizedPosition]) -> list[SizedPosition]:
+    """Positions, the first with every step, the others with what bound them alone."""
+    return [*positions[:_EXPLAINED], *(replace(one, steps=(), why="") for one in positions[_EXPLAINED:])]
+
+
+def _explained_elsewhere(positions: Sequence[SizedPosition], name: str, session: str) -> str:
+    """Where the steps of the other positions are found; nothing where there are none."""
+    rest = len(positions) - _EXPLAINED
+    if rest <= 0:
+        return ""
+    command = f"nn-assets query why_this_size --strategy {name} --value session={session} --value symbol=SYMBOL"
+    return f"The steps of the other {rest:,}: {command}"
+
+
+def _largest(rows: pd.DataFrame, price: str) -> list[dict[Hashable, object]]:
+    """Orders or fills as they come; of many the denied and the largest by value alone."""
+    if len(rows) > _LISTED:
+        value = (rows["quantity"] * rows[price]).abs()
+        denied = (rows["status"] == "denied") if "status" in rows else value < 0.0
+        first = pd.DataFrame({"denied": denied, "value": value}).sort_values(["denied", "value"], ascending=False)
+        rows = rows.loc[first.index[:_LISTED]]
+    return rows.to_dict("records")
+
+
+def _drift_rows(drift: pd.DataFrame) -> list[dict[str, object]]:
+    ordered = drift.sort_values(["drifted", "layer", "name"], ascending=[False, False, True], kind="stable")
+    return [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
+
+
+def _by_rule(quarantine: pd.DataFrame) -> list[tuple[str, int, str]]:
+    """Rule, rows, and up to three examples of symbol, session and value; says how many more there are."""
+    found = []
+    for rule, rows in quarantine.groupby("rule", sort=True):
+        ordered = rows.sort_values(["session", "symbol"], kind="stable").to_dict("records")
+        named = [f"{row['symbol']} {day_shown(row['session'])} {row['field']} {row['value']}" for row in ordered]
+        found.append((str(rule), len(rows), "; ".join(first_of(named, 3))))
+    return found
+
+
+def _where_there_are(what: str) -> Callable[[Any], Contents]:
+    return lambda page: {} if getattr(page, what) else None
+
+
+def _figures(page: StudyPage) -> Contents:
+    return {"table": figure_table(page.figures)}
+
+
+def _folds(page: StudyPage) -> Contents:
+    header, folds = fold_table(page.figures)
+    return {"fold_header": header, "folds": folds} if folds else None
+
+
+def _positions_of_a_study(page: StudyPage) -> Contents:
+    if page.targets is None or page.steps is None:
+        return None
+    return _sized(sized_positions(page.targets, page.steps), page.name, page.decided_session)
+
+
+def _positions(page: DailyPage) -> Contents:
+    return _sized(sized_positions(page.targets, page.steps, page.bound_by), page.name, page.session)
+
+
+def _sized(positions: Sequence[SizedPosition], name: str, session: str) -> Contents:
+    return {
+        "positions": _explained(positions),
+        "explained_elsewhere": _explained_elsewhere(positions, name, session),
+    }
+
+
+def _oversight(page: StudyPage) -> Contents:
+    if page.headline is None and page.drift is None:
+        return None
+    return {"drift": None if page.drift is None else _drift_rows(page.drift)}
+
+
+def _data(page: StudyPage) -> Contents:
+    if page.quarantine is None and not page.notices:
+        return None
+    return {"quarantine": None if page.quarantine is None else _by_rule(page.quarantine)}
+
+
+def _orders(page: DailyPage) -> Contents:
+    return {"orders": _largest(page.orders, "reference_price")}
+
+
+def _fills(page: DailyPage) -> Contents:
+    return {"fills": _largest(page.fills, "mid_price")}
+
+
+def _drift(page: DailyPage) -> Contents:
+    return {"drift": _drift_rows(page.drift)}
+
+
+SECTIONS: Registry[Section] = Registry(
+    "section",
+    {
+        "study_figures": Section("study", _figures),
+        "study_pictures": Section("study", _where_there_are("plots")),
+        "study_folds": Section("study", _folds),
+        "study_positions": Section("study", _positions_of_a_study),
+        "study_oversight": Section("study", _oversight),
+        "study_data": Section("study", _data),
+        "study_caveats": Section("study", _where_there_are("caveats")),
+        "study_provenance": Section("study", _where_there_are("provenance")),
+        "session_positions": Section("session", _positions),
+        "session_orders": Section("session", _orders),
+        "session_fills": Section("session", _fills),
+        "session_pictures": Section("session", _where_there_are("plots")),
+        "session_drift": Section("session", _drift),
+        "session_caveats": Section("session", _where_there_are("caveats")),
+        "session_provenance": Section("session", _where_there_are("provenance")),
+    },
+)
+"""Every section by name, the package's own in the order of their page."""
+
+
+def section_names(page: PageKind, brought: Iterable[str] = ()) -> list[str]:
+    """Names of a page's sections in order: the package's own, and those of some that plug-ins brought."""
+    names = [name for name, section in SECTIONS.items() if section.page == page and name in SECTIONS.own]
+    for name in brought:
+        section = SECTIONS[name]
+        if section.page == page:
+            names.insert(names.index(section.after) + 1 if section.after in names else len(names), name)
+    return names
+
+
+def register_section(name: str, *, page: PageKind, template: str, after: str = "") -> Callable[[_Show], _Show]:
+    """Register a function as a section of a page, by a name that no other has; see :class:`Section`.
+
+    Raises
+    ------
+    PluginError
+        The name is taken, or is none; there is no such page, or it has no section that this one could follow.
+
+    Examples
+    --------
+    >>> @register_section("largest", page="session", template="<h3>Largest</h3><p>{{ symbol }}</p>")  # doctest: +SKIP
+    ... def largest(page):
+    ...     held = page.targets
+    ...     return None if held.empty else {"symbol": held.loc[held["target_weight"].abs().idxmax(), "symbol"]}
+    """
+    known = {each: section.page for each, section in SECTIONS.items()}
+    if page not in known.values() or (after and known.get(after) != page):
+        offered = ", ".join(each for each, of in known.items() if of == page) or "page study or session"
+        raise PluginError(
+            expected=f"a section of the page study or session, after one of its own: {offered}",
+            found=f"page {page!r}, after {after!r}",
+            remedy=f"correct what register_section({name!r}, ...) states",
+            key="plugins",
+            section=name,
+        )
+
+    def register(contents: _Show) -> _Show:
+        SECTIONS.add(name, Section(page, contents, template, after), getattr(contents, "__module__", __name__))
+        return contents
+
+    return register

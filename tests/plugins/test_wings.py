@@ -1,0 +1,162 @@
+"""A wing that a plug-in brought: the page that tells how is followed, and what breaks what is asked is refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from nn_assets.cli.status import report
+from nn_assets.errors import NnAssetsError
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.names import full_name
+from nn_assets.operations.outcomes import FAILED, record_tick
+from nn_assets.orchestration.build import all_definitions
+from nn_assets.orchestration.running import materialise
+from nn_assets.store.ledger.ledger import Ledger
+from tests.contracts.wings import WingContract
+from tests.orchestration.conftest import living_in, nothing_mirrored
+from tests.plugins.test_extending import blocks_of, follow
+from tests.plugins.texts import written
+from tests.shared_homes import nothing_drawn
+
+PAGE = "table.md"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "strategies").mkdir()
+    with living_in(tmp_path), nothing_drawn(), nothing_mirrored():
+        yield tmp_path
+
+
+def test_the_page_is_followed_to_a_table_and_a_schedule_and_status_tells_their_run_and_tick(
+    checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")}
+    monkeypatch.chdir(home)
+    blocks = blocks_of(checkout / "docs" / "extending" / PAGE)
+    assert [language for language, _ in blocks] == ["python", "yaml", "csv", "python"]
+    follow(blocks, home)
+    state = report("my_third")["strategies"]["my_third"]
+    assert any(line.startswith("earnings_intake: SUCCEEDED") for line in state["runs"])
+    assert any(line.startswith("earnings_daily: SKIPPED") for line in state["ticks"])
+    with Ledger() as ledger:
+        record_tick(ledger, "my_third", "earnings_daily", FAILED, "OSError: no such file")
+    assert "earnings_daily" in report("my_third")["strategies"]["my_third"]["headline"]
+    assert {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")} == package
+
+
+@pytest.fixture(scope="module")
+def third(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the page's table was taken in."""
+    home = tmp_path_factory.mktemp("third")
+    (home / "strategies").mkdir()
+    with living_in(home), nothing_mirrored():
+        follow(blocks_of(checkout / "docs" / "extending" / PAGE)[:3], home)
+        materialise(find_strategy("my_third").strategy, "earnings_intake")
+    return home
+
+
+class TestWingOfAFile(WingContract):
+    name = "earnings"
+    strategy_name = "my_third"
+
+    @pytest.fixture
+    def home(self, third: Path) -> Iterator[Path]:
+        with living_in(third):
+            yield third
+
+
+def wing_file(assets: str, stated: str = "jobs=[Job('my_job', 'Mine.')]") -> str:
+    """A file of one wing, ``mine``."""
+    return (
+        "import dagster as dg\nfrom nn_assets.operations.wings import *\n"
+        "def make(history, making):\n    return {}\n\n"
+        f"def mine(strategy):\n    return {assets}\n\nregister_wing('mine', mine, {stated})\n"
+    )
+
+
+OWN = "[Table('mine', 'A table of mine, that says nothing at all of anything.', make)]"
+FAULTS = {
+    "an error": (wing_file("1 / 0"), "ZeroDivisionError"),
+    "no asset": (wing_file("['mine']"), "AttributeError"),
+    "an asset of another": (wing_file("[dg.asset(name='mine', code_version='1')(lambda: 1)]"), "mine, of version 1"),
+    "no version": (wing_file("[dg.asset(key=[strategy.name, 'mine'])(lambda: 1)]"), "of version None"),
+    "made by no function at the top": (wing_file(OWN.replace("make)", "lambda *_: {})")), "top of a module"),
+    "an asset that is there": (wing_file(OWN.replace("'mine'", "'raw_bars'")), "raw_bars"),
+    "a wing that is there": (wing_file(OWN).replace("wing('mine'", "wing('market'"), "nn_assets itself"),
+    "a job that is there": (wing_file(OWN, "jobs=[Job('daily', 'Mine.')]"), "names that are not taken"),
+    "a job and an asset of one name": (wing_file(OWN, "jobs=[Job('mine', 'Mine.')]"), "mine__mine"),
+    "a job that nobody describes": (wing_file(OWN, "jobs=[Job('mine')]"), "described by one"),
+    "an asset in its job that is none": (wing_file(OWN, "jobs=[Job('my_job', 'Mine.', ('other',))]"), "other"),
+    "a job taken along that is none": (wing_file(OWN, "jobs=[Job('my_job', 'Mine.', takes=('other',))]"), "other"),
+    "a check of what is not there": (
+        wing_file(OWN, "checks=[StoredCheck('other', 'is_there', 'It is.', 'look', lambda history: (True, ''))]"),
+        "other",
+    ),
+    "a schedule that is there": (
+        wing_file(
+            OWN,
+            "jobs=[Job('my_job', 'Mine.')], "
+            "schedules={'daily_round': Scheduled('my_job', lambda market: '0 7 * * *', lambda strategy, moment: '')}",
+        ),
+        "daily_round",
+    ),
+    "a schedule of the sensor's name": (
+        wing_file(
+            OWN,
+            "jobs=[Job('my_job', 'Mine.')], "
+            "schedules={'drift_refresh': Scheduled('my_job', lambda market: '0 7 * * *', lambda strategy, moment: '')}",
+        ),
+        "drift_refresh",
+    ),
+    "a schedule for no job": (
+        wing_file(OWN, "schedules={'dawn': Scheduled('other', lambda market: '0 7 * * *', lambda *_: '')}"),
+        "other",
+    ),
+    "no cron": (
+        wing_file(
+            OWN,
+            "jobs=[Job('my_job', 'Mine.')], schedules={'dawn': Scheduled('my_job', lambda _: 'dawn', lambda *_: '')}",
+        ),
+        "cron",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", FAULTS.values(), ids=FAULTS)
+def test_a_wing_that_is_not_as_asked_is_refused(home: Path, told: tuple[str, str]) -> None:
+    text, message = told
+    written(home / "strategies", mine=text)
+    with pytest.raises(NnAssetsError, match=message):
+        all_definitions(only="mine")
+
+
+def test_a_refused_wing_leaves_its_own_strategy_out_and_no_other(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    written(home / "strategies", mine=wing_file("1 / 0"))
+    with caplog.at_level(logging.ERROR):
+        jobs = {job.name for job in all_definitions().jobs or ()}
+    assert full_name("index_daily", "daily") in jobs
+    assert full_name("mine", "daily") not in jobs
+    assert "of the wing mine what Dagster takes; found ZeroDivisionError" in caplog.text
+
+
+def test_a_wing_may_add_its_table_to_the_jobs_that_are_there(home: Path) -> None:
+    written(home / "strategies", mine=wing_file(OWN, "jobs=[Job('tables')]"))
+    definitions = all_definitions(only="mine")
+    for kind in ("tables", "study", "daily"):
+        job = definitions.resolve_job_def(full_name("mine", kind))
+        assert dg.AssetKey(["mine", "mine"]) in job.asset_layer.selected_asset_keys
+    assert full_name("mine", "costs") in {job.name for job in definitions.jobs or ()}
+
+
+def test_a_strategy_without_it_has_none_of_it(home: Path) -> None:
+    written(home / "strategies", mine=wing_file(OWN))
+    definitions = all_definitions()
+    named = {job.name for job in definitions.jobs or ()}
+    assert full_name("mine", "my_job") in named
+    assert full_name("index_daily", "my_job") not in named
