@@ -70,13 +70,13 @@ MADE_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "nn_assets.learning.networks:NETWORKS",
         ),
         "forecasts": ("nn_assets.operations.models.forecasts:forecast_months",),
-        "walk_forward_study": ("nn_assets.operations.studied:study_and_show",),
+        "walk_forward_study": ("nn_assets.operations.studied:study_and_show", "nn_assets.execution.registry:BROKERS"),
         "model_evaluation": (
             "nn_assets.operations.study:track_frames",
             "nn_assets.evaluation.monthly:monthly_results",
         ),
         "cost_model": ("nn_assets.operations.recalibration:recalibrate_costs",),
-        **dict.fromkeys(_OF_A_DAY, ("nn_assets.operations.days:play_days",)),
+        **dict.fromkeys(_OF_A_DAY, ("nn_assets.operations.days:play_days", "nn_assets.execution.registry:BROKERS")),
     }
 )
 """By the name of an asset, what its version covers: see :mod:`nn_assets.versions`."""
