@@ -10,8 +10,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -20,7 +19,7 @@ from nn_assets.errors import SettingsError, WorkerError, did_you_mean
 from nn_assets.learning.interrupts import interrupts_held
 from nn_assets.plugins import Plugin, Registry, load_found, loaded
 
-__all__ = ["COMPUTES", "HERE", "Compute", "Here", "open_compute", "register_compute"]
+__all__ = ["COMPUTES", "HERE", "Compute", "Here", "OnExecutor", "begin_worker", "open_compute", "register_compute"]
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -89,7 +88,7 @@ def _open_processes(at_once: int) -> Iterator[Compute]:
         initargs=(os.getpid(), loaded()),
     )
     try:
-        yield Processes(pool)
+        yield OnExecutor(pool)
     finally:
         # what was asked for but not begun is of no use to a caller who left early
         pool.shutdown(wait=True, cancel_futures=True)
@@ -136,8 +135,16 @@ def open_compute(name: str, at_once: int) -> AbstractContextManager[Compute]:
 
 
 @dataclass(frozen=True)
-class Processes:
-    """A pool of processes of one thread each. They do not hear the terminal's interrupt."""
+class OnExecutor:
+    """On an executor, as the standard library has them and clusters' clients give them.
+
+    Processes that it starts do not hear the terminal's interrupt.
+
+    Parameters
+    ----------
+    pool : Executor
+        What runs in it began with :func:`begin_worker`.
+    """
 
     pool: Executor
 
@@ -147,7 +154,7 @@ class Processes:
             with interrupts_held():
                 answers = self.pool.map(work, tasks)
             yield from answers
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             raise WorkerError(
                 expected="training processes that live until their work is done",
                 found=f"{type(error).__name__}: {error}",
@@ -167,11 +174,22 @@ def _end_at_once(pool: Executor) -> None:
         process.terminate()
 
 
-def _begin(parent: int, plugins: tuple[Plugin, ...]) -> None:
+def begin_worker(plugins: tuple[Plugin, ...]) -> None:
+    """Prepare a process for tasks: one thread, by which bits are alike, and the plug-ins of the one that sends them.
+
+    Parameters
+    ----------
+    plugins : tuple of Plugin
+        :func:`nn_assets.plugins.loaded` of the sender.
+    """
     import torch  # seconds, which whoever only looks up a member does without
 
     torch.set_num_threads(1)
     load_found(plugins)
+
+
+def _begin(parent: int, plugins: tuple[Plugin, ...]) -> None:
+    begin_worker(plugins)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
 
 

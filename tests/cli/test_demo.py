@@ -14,7 +14,7 @@ from rich.console import Console
 
 from nn_assets.cli import demo
 from nn_assets.errors import WorkerError
-from nn_assets.learning.compute import Processes
+from nn_assets.learning.compute import OnExecutor
 
 EARNED: dict[str, Any] = {
     "first": "2013-05-01",
@@ -142,7 +142,7 @@ def test_a_process_of_the_demo_that_dies_is_a_named_error(tmp_path, monkeypatch)
 
     @contextmanager
     def opened(*_: Any) -> Any:
-        yield Processes(Dying())
+        yield OnExecutor(Dying())
 
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     monkeypatch.setattr(demo, "open_compute", opened)
