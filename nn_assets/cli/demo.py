@@ -12,9 +12,9 @@ from rich.console import Console
 from nn_assets.arrays import named_rows
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.evaluation.study import YARDSTICK
+from nn_assets.learning.compute import open_compute
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.workers import map_in_order, open_pool
 from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions
 from nn_assets.operations.asof.traces import read_steps
@@ -90,9 +90,9 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
     failed: list[FailedCheck] = []
     with open_instance():  # Dagster's storage is made here, before two processes ask for it at once
         pass
-    with open_pool(len(waiting)) as pool:
+    with open_compute("processes", len(waiting)) as compute:
         tasks = [(name, spans[name]) for name in waiting]
-        for name, (spent, checks) in zip(waiting, map_in_order(pool, _run, tasks), strict=True):
+        for name, (spent, checks) in zip(waiting, compute.map(_run, tasks), strict=True):
             parts[name] = spent
             failed += checks
     reported = time.monotonic()

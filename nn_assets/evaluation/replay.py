@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.record import BookTrack
+from nn_assets.execution.registry import broker_of
 from nn_assets.features.labels import Labels
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.oversight.drift import DriftReport
@@ -118,7 +119,7 @@ def replay(
         Called with the number of sessions played, after each.
     """
     rounds: list[Round] = []
-    horizon = strategy.label.horizon_sessions
+    horizon, open_broker = strategy.label.horizon_sessions, broker_of(strategy.execution.broker)
     state, equity = standing, 0.0
     results: dict[int, tuple[float, float, float]] = {}
     bars = 0
@@ -149,7 +150,7 @@ def replay(
                 refresh=None if refreshes is None else refreshes(row),
             )
             model = costs if scene.costs is None else scene.costs(row)
-            done = play_session(strategy, model, sessions_per_year, state, facts)
+            done = play_session(strategy, model, sessions_per_year, state, facts, open_broker)
             net = done.state.session_return
             worth = equity if equity > 0.0 else math.nan
             results[row] = net, net + done.state.costs_usd / worth, done.turnover_usd / worth

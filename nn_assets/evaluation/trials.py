@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from nn_assets.execution.registry import BROKERS, broker_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.learning.address import made_with_plugin
 from nn_assets.learning.estimators import TRADED
@@ -63,6 +64,9 @@ def _own_code(strategy: Strategy, estimator: str) -> dict[str, str]:
     for name in strategy.portfolio.constraints:
         roots = constraint_roots(strategy.portfolio.model_copy(update={"constraints": {name: {}}}))
         told[f"constraint {name}"] = version_within(str(CONSTRAINTS.top_of(name)), *roots)
+    broker = strategy.execution.broker
+    if (file := BROKERS.top_of(broker)) is not None:
+        told[f"broker {broker}"] = version_within(file, broker_of(broker))
     plugin = made_with_plugin(strategy.learning) if estimator == TRADED else None
     return told if plugin is None else told | {f"network {strategy.learning.network}": plugin["code"]}
 

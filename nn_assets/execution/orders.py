@@ -28,6 +28,7 @@ __all__ = [
     "client_order_id",
     "denied_with_their_close",
     "ended_where",
+    "joined_orders",
     "orders_after_actions",
     "orders_frame",
     "quantity_before",
@@ -65,6 +66,32 @@ class Orders:
     def accepted(self) -> npt.NDArray[np.bool_]:
         """Orders without a reason against them."""
         return np.array([code is None for code in self.reason_code], dtype=np.bool_)
+
+    def at(self, rows: IntArray) -> Orders:
+        """Some of them, by their rows."""
+        return Orders(
+            client_order_id=tuple(self.client_order_id[row] for row in rows),
+            symbol=self.symbol[rows],
+            quantity=self.quantity[rows],
+            urgency=tuple(self.urgency[row] for row in rows),
+            reference_price=self.reference_price[rows],
+            reason_code=tuple(self.reason_code[row] for row in rows),
+        )
+
+
+def joined_orders(batches: Sequence[Orders]) -> Orders:
+    """Batches as one, in their order."""
+    if len(batches) == 1:
+        return batches[0]
+    none, nowhere = np.zeros(0), np.zeros(0, dtype=np.int64)
+    return Orders(
+        client_order_id=tuple(name for each in batches for name in each.client_order_id),
+        symbol=np.concatenate([nowhere, *(each.symbol for each in batches)]),
+        quantity=np.concatenate([none, *(each.quantity for each in batches)]),
+        urgency=tuple(urgency for each in batches for urgency in each.urgency),
+        reference_price=np.concatenate([none, *(each.reference_price for each in batches)]),
+        reason_code=tuple(code for each in batches for code in each.reason_code),
+    )
 
 
 def client_order_id(strategy: str, session: Session, symbol: str, version: int = 1, *, opening: bool = False) -> str:
@@ -184,15 +211,8 @@ def orders_after_actions(orders: Orders, split: FloatArray, dividend: FloatArray
     ratio, cash = split[orders.symbol], dividend[orders.symbol]
     converted = whole_lots(orders.quantity * ratio, lot_size)
     quantity = np.where(ratio == 1.0, orders.quantity, converted)
-    rows = np.flatnonzero(quantity)
-    return Orders(
-        client_order_id=tuple(orders.client_order_id[row] for row in rows),
-        symbol=orders.symbol[rows],
-        quantity=quantity[rows],
-        urgency=tuple(orders.urgency[row] for row in rows),
-        reference_price=price_after_actions(orders.reference_price, ratio, cash)[rows],
-        reason_code=tuple(orders.reason_code[row] for row in rows),
-    )
+    price = price_after_actions(orders.reference_price, ratio, cash)
+    return replace(orders, quantity=quantity, reference_price=price).at(np.flatnonzero(quantity))
 
 
 def orders_frame(

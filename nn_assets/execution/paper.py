@@ -3,67 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+from collections.abc import Collection
+from dataclasses import replace
 from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nn_assets.arrays import Session
 from nn_assets.costs.model import CostModel
-from nn_assets.execution.orders import Execution, Orders, reduces
+from nn_assets.execution.broker import Account, Bar, Liquidity, Stops
+from nn_assets.execution.orders import Execution, Orders, ended_where, joined_orders, reduces
 from nn_assets.portfolio.book import Book
-from nn_assets.portfolio.fills import FillArrays, day_of
+from nn_assets.portfolio.fills import FillArrays, day_of, joined, no_fills
 from nn_assets.settings import ExecutionSettings
 
-__all__ = ["Bar", "EndedOrder", "Liquidity", "ended_orders", "fill_orders", "loss_beyond_stops", "stop_fills"]
+__all__ = ["PaperBroker", "fill_orders", "stop_fills"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _NORMAL = NormalDist()
 _HASHED_BITS = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Bar:
-    """One session's bar, arrays of shape (symbols,); NaN where there is none."""
-
-    open: FloatArray
-    high: FloatArray
-    low: FloatArray
-    close: FloatArray
-    volume: FloatArray  # shares or contracts
-
-
-@dataclass(frozen=True, eq=False)
-class Liquidity:
-    """What fills are priced and capped with, arrays of shape (symbols,), known before the fill."""
-
-    adv_usd: FloatArray
-    daily_volatility: FloatArray
-    lot_size: float = 1.0
-    proxy_adv_usd: float | None = None  # stands for the bar's volume where a strategy states it
-    # What stops and orders that reduce are priced with: of the bars there are, where some are missing.
-    closing_adv_usd: FloatArray | None = None
-    closing_daily_volatility: FloatArray | None = None
-
-    def known(self, places: npt.NDArray[np.int64], closing: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """ADV and volatility of orders, shape (orders,), by their places on the symbol axis and what they do."""
-        pairs = (self.adv_usd, self.closing_adv_usd), (self.daily_volatility, self.closing_daily_volatility)
-        adv, volatility = (
-            full[places] if thin is None else np.where(closing, thin[places], full[places]) for full, thin in pairs
-        )
-        return adv, volatility
-
-
-class EndedOrder(NamedTuple):
-    """An accepted order that ended without a whole fill."""
-
-    client_order_id: str
-    symbol: int  # place on the symbol axis
-    reason: str
 
 
 def _noise(seed: int, key: str, spread: float) -> float:
@@ -188,7 +150,7 @@ def fill_orders(
     accepted = orders.accepted
     ids = [key for key, ok in zip(orders.client_order_id, accepted, strict=True) if ok]
     places = orders.symbol[accepted]
-    benchmark = (bar.open if execution == "next_open" else bar.close)[places]
+    benchmark = bar.at(execution)[places]
     wanted = orders.quantity[accepted]
     closing = _closing(orders, held)[accepted]
     return _priced(ids, places, wanted, benchmark, bar, costs, liquidity, settings, closing, is_stop=False)
@@ -196,49 +158,6 @@ def fill_orders(
 
 def _closing(orders: Orders, held: FloatArray | None) -> BoolArray:
     return np.zeros(len(orders), dtype=np.bool_) if held is None else reduces(orders, held)
-
-
-def ended_orders(
-    decided: Orders,
-    sent: Orders,
-    fills: FillArrays,
-    bar: Bar,
-    liquidity: Liquidity,
-    execution: Execution,
-    held: FloatArray | None = None,
-) -> tuple[EndedOrder, ...]:
-    """Which accepted orders ended without a whole fill, and why.
-
-    Parameters
-    ----------
-    decided, sent : Orders
-        As the session before left them, and as the controls, breakers and actions of this one let them through.
-    fills : FillArrays
-        What :func:`fill_orders` made of those sent.
-    bar, liquidity, held
-        As :func:`fill_orders` had them.
-
-    Returns
-    -------
-    tuple of EndedOrder
-        Each with the reason code against it, ``no_whole_lot`` (what a split left of it), ``no_bar``, ``no_volume``,
-        ``volume_cap`` (filled in part, or not at all), or ``no_liquidity`` (no ADV or volatility to price it with).
-    """
-    against = dict(zip(sent.client_order_id, sent.reason_code, strict=True))
-    wanted = dict(zip(sent.client_order_id, sent.quantity, strict=True))
-    got = dict(zip(fills.client_order_id, fills.quantity, strict=True))
-    price = bar.open if execution == "next_open" else bar.close
-    unfilled = dict(zip(sent.client_order_id, _reasons_unfilled(price, bar, liquidity, sent, held), strict=True))
-    ended = []
-    for name, place, accepted in zip(decided.client_order_id, decided.symbol, decided.accepted, strict=True):
-        if not accepted or (name in got and got[name] == wanted[name]):
-            continue
-        if name not in wanted:
-            reason = "no_whole_lot"
-        else:
-            reason = "volume_cap" if name in got else against[name] or str(unfilled[name])
-        ended.append(EndedOrder(name, int(place), reason))
-    return tuple(ended)
 
 
 def _reasons_unfilled(
@@ -305,19 +224,87 @@ def stop_fills(
     return _priced(ids, places, wanted, worse, bar, costs, liquidity, settings, closing, is_stop=True)
 
 
-def loss_beyond_stops(book: Book, fills: FillArrays) -> FloatArray:
-    """Return what fills lost beyond the stops of the positions they reduced, dollars, (symbols,).
+class PaperBroker:
+    """Fills when asked for fills: orders at the session's open or close, stops where its bar touched them.
 
     Parameters
     ----------
-    book : Book
-        Before the fills: its stops and sides.
+    account : Account
+        ``costs`` price the fills, and ``strategy.execution`` says how much of the bar's volume they may be.
     """
-    beyond, left = np.zeros(len(book.symbols)), book.quantity.copy()
-    for place, quantity, price in zip(fills.symbol, fills.quantity, fills.price, strict=True):
-        held, stop = left[place], book.stop_price[place]
-        left[place] += quantity
-        if held * quantity < 0.0 and np.isfinite(stop):
-            closed = min(abs(held), abs(quantity))
-            beyond[place] += closed * max(0.0, float(np.sign(held) * (stop - price)))
-    return beyond
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._quantity, self._cash_usd = account.book.quantity.copy(), account.book.cash_usd
+        self._ended: list[Orders] = []
+        self._waiting: list[Orders | Stops] = []
+
+    def send(self, orders: Orders | Stops) -> None:
+        """As of :meth:`Broker.send`."""
+        if isinstance(orders, Orders):
+            known = self.orders().client_order_id
+            orders = orders.at(np.flatnonzero([name not in known for name in orders.client_order_id]))
+        self._waiting.append(orders)
+
+    def cancel(self, client_order_ids: Collection[str]) -> None:
+        """As of :meth:`Broker.cancel`."""
+        for at, batch in enumerate(self._waiting):
+            if isinstance(batch, Orders):
+                named = np.array([name in client_order_ids for name in batch.client_order_id], dtype=np.bool_)
+                self._waiting[at] = ended_where(batch, named, "cancelled")
+
+    def orders(self) -> Orders:
+        """As of :meth:`Broker.orders`.
+
+        What is not filled whole ended by ``no_bar``, ``no_volume``, ``volume_cap`` (filled in part, or not at all), or
+        ``no_liquidity`` (no ADV or volatility to price it with).
+        """
+        return joined_orders([*self._ended, *(batch for batch in self._waiting if isinstance(batch, Orders))])
+
+    def fills(self) -> FillArrays:
+        """As of :meth:`Broker.fills`."""
+        filled = no_fills()
+        for batch in self._waiting:
+            done = self._traded(batch) if isinstance(batch, Orders) else self._stopped(batch)
+            paid = -done.quantity * done.price - done.commission_usd
+            self._cash_usd = math.fsum([self._cash_usd, *paid.tolist()])
+            np.add.at(self._quantity, done.symbol, done.quantity)
+            filled = joined(filled, done)
+        self._waiting = []
+        return filled
+
+    def positions(self) -> FloatArray:
+        """As of :meth:`Broker.positions`."""
+        return self._quantity.copy()
+
+    def cash(self) -> float:
+        """As of :meth:`Broker.cash`."""
+        return self._cash_usd
+
+    def _traded(self, orders: Orders) -> FillArrays:
+        of, held = self._account, self._quantity.copy()
+        execution = of.strategy.label.execution
+        fills = fill_orders(orders, of.bar, of.costs, of.liquidity, of.strategy.execution, execution, held)
+        got = dict(zip(fills.client_order_id, fills.quantity, strict=True))
+        unfilled = _reasons_unfilled(of.bar.at(execution), of.bar, of.liquidity, orders, held).tolist()
+        reasons = [
+            code or (None if got.get(name) == wanted else "volume_cap" if name in got else reason)
+            for name, wanted, code, reason in zip(
+                orders.client_order_id, orders.quantity, orders.reason_code, unfilled, strict=True
+            )
+        ]
+        self._ended.append(replace(orders, reason_code=tuple(reasons)))
+        return fills
+
+    def _stopped(self, stops: Stops) -> FillArrays:
+        of = self._account
+        return stop_fills(
+            stops.book,
+            of.bar if stops.late_bar is None else stops.late_bar,
+            of.costs,
+            of.liquidity,
+            of.strategy.execution,
+            strategy=of.strategy.name,
+            session=of.session,
+            late_bar_of=stops.late_bar_of,
+        )

@@ -76,7 +76,7 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, co
     sections = {
         "features": strategy.features.model_dump(mode="json"),
         "label": strategy.label.model_dump(mode="json"),
-        "learning": strategy.learning.model_dump(mode="json", exclude={"processes", "prior", "knows_until"}),
+        "learning": strategy.learning.model_dump(mode="json", exclude={"processes", "compute", "prior", "knows_until"}),
     }
     parts = {
         "data": training_data_hash(

@@ -87,7 +87,7 @@ def _described(model: FoldModel) -> dict[str, Any]:
         "stationarity": model.stationarity.to_dict(),
         "selection": None if model.selection is None else model.selection.to_dict(),
         "scaler": model.scaler.to_dict(),
-        "learning": model.estimators.settings.model_dump(mode="json"),
+        "learning": model.estimators.settings.model_dump(mode="json", exclude={"compute"}),
         "seeds": [member.seed for member in model.estimators.members],
         "figures": dict(model.figures),
         "data_hash": model.data_hash,

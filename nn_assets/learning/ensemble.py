@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from nn_assets.errors import TrainingError
 from nn_assets.learning.baselines import LinearModel
+from nn_assets.learning.compute import HERE, Compute
 from nn_assets.learning.training import TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
-from nn_assets.learning.workers import map_in_order
 from nn_assets.settings import LearningSettings
 
 __all__ = ["Ensemble", "train_ensemble"]
@@ -39,7 +38,7 @@ def train_ensemble(
     training: Samples,
     validation: Samples,
     settings: LearningSettings,
-    pool: Executor | None = None,
+    compute: Compute = HERE,
     starts: Sequence[LinearModel] = (),
 ) -> Ensemble:
     """Train ``settings.ensemble`` members, of seeds ``settings.seed`` and up.
@@ -49,9 +48,8 @@ def train_ensemble(
     windows : Windows
     training, validation : Samples
     settings : LearningSettings
-    pool : Executor, optional
-        From ``open_pool``; without one the members are trained here, one after another. Either
-        way gives the same bits.
+    compute : Compute, optional
+        Where the members are trained: here, one after another, when left out. Either way gives the same bits.
     starts : sequence of LinearModel, optional
         What each member begins as, where ``settings.residual`` says so.
 
@@ -66,7 +64,7 @@ def train_ensemble(
     ]
     members: list[TrainingResult] = []
     failures: list[tuple[int, str]] = []
-    for task, outcome in zip(tasks, map_in_order(pool, _attempt, tasks), strict=True):
+    for task, outcome in zip(tasks, compute.map(_attempt, tasks), strict=True):
         if isinstance(outcome, TrainingResult):
             members.append(outcome)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -21,13 +20,13 @@ from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import first_needed_row, fit_code, model_address, training_data_hash
 from nn_assets.learning.baselines import drawn_sessions, fit_boosting, fit_linear
 from nn_assets.learning.calibration import reliability
+from nn_assets.learning.compute import HERE, Compute, open_compute
 from nn_assets.learning.ensemble import Ensemble, train_ensemble
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import Estimators, FoldModel, Member
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
 from nn_assets.learning.windows import Samples, Windows, find_samples
-from nn_assets.learning.workers import map_in_order, open_pool
 from nn_assets.settings import Strategy
 
 __all__ = [
@@ -41,7 +40,6 @@ __all__ = [
     "forecast",
     "judged_features",
     "model_address",
-    "open_pool",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -108,7 +106,7 @@ def chosen_features(stationary: Cube, labels: Labels, rows: slice, strategy: Str
     return select_features(stationary, labels, rows, strategy.features, purge)
 
 
-def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, pool: Executor | None = None) -> FoldModel:
+def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, compute: Compute | None = None) -> FoldModel:
     """Fit every estimator of one fold.
 
     Stationarity, selection and scaling are decided on training rows; networks and baselines learn
@@ -124,9 +122,9 @@ def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, pool: 
     fold : Fold
     strategy : Strategy
         Its features, label and learning sections matter, and the minimum of training rows.
-    pool : Executor, optional
-        From ``open_pool``, for the members. Without one and with ``learning.processes`` above one,
-        a pool is opened for this fit. The bits are the same in every case.
+    compute : Compute, optional
+        Where the members are trained; without one, what ``learning.compute`` and ``learning.processes`` say is opened
+        for this fit. The bits are the same in every case.
 
     Raises
     ------
@@ -140,24 +138,25 @@ def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, pool: 
         A training process died.
     """
     task = _cut(FoldData(cube, labels, fold), strategy)
-    if pool is not None:
-        return _fit(task, pool)
-    with open_pool(min(strategy.learning.processes, strategy.learning.ensemble)) as own:
+    if compute is not None:
+        return _fit(task, compute)
+    learning = strategy.learning
+    with open_compute(learning.compute, min(learning.processes, learning.ensemble)) as own:
         return _fit(task, own)
 
 
-def fit_models(folds: Iterable[FoldData], strategy: Strategy, pool: Executor | None = None) -> Iterator[FoldModel]:
+def fit_models(folds: Iterable[FoldData], strategy: Strategy, compute: Compute | None = None) -> Iterator[FoldModel]:
     """Fit several folds at once, a fold to a process, and give them in order as they are done.
 
     Several folds at once use processes better than the members of one after another. Arguments,
     errors and bits are those of ``fit_model``.
     """
     tasks = [_cut(each, strategy) for each in folds]
-    if pool is not None:
-        yield from map_in_order(pool, _fit, tasks)
+    if compute is not None:
+        yield from compute.map(_fit, tasks)
         return
-    with open_pool(min(strategy.learning.processes, len(tasks))) as own:
-        yield from map_in_order(own, _fit, tasks)
+    with open_compute(strategy.learning.compute, min(strategy.learning.processes, len(tasks))) as own:
+        yield from own.map(_fit, tasks)
 
 
 def _cut(data: FoldData, strategy: Strategy) -> _Task:
@@ -185,13 +184,15 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
     )
 
 
-def _fit(task: _Task, pool: Executor | None = None) -> FoldModel:
+def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     inputs = _prepare(task)
     learning = task.strategy.learning
     training, validation = inputs.samples["training"], inputs.samples["validation"]
     drawn = [(seed, drawn_sessions(training, seed)) for seed in range(learning.seed, learning.seed + learning.ensemble)]
     linear = tuple(fit_linear(inputs.windows, each, validation) for _, each in drawn)
-    ensemble = train_ensemble(inputs.windows, training, validation, learning, pool, linear if learning.residual else ())
+    ensemble = train_ensemble(
+        inputs.windows, training, validation, learning, compute, linear if learning.residual else ()
+    )
     estimators = Estimators(
         settings=learning,
         members=tuple(Member(result.seed, result.state) for result in ensemble.members),

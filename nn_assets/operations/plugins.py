@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import partial
 
 from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.execution.registry import BROKERS, broker_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.plugins import find, load, names_of
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_constraints
 from nn_assets.settings import LearningSettings, Strategy
-from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
+from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
 
 __all__ = ["fault_of_names", "own_features", "plugin_roots", "prepare"]
@@ -40,6 +41,8 @@ def prepare(strategy: Strategy) -> None:
         _once((entry.compute, name), partial(require_sound_feature, entry))
     known = CATALOGUE.offered(tops)
     faults = (
+        _missing_compute(strategy.learning.compute, tops),
+        _missing("execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
         _missing("features.names", strategy.features.names, known),
         _missing("features.series", strategy.features.series, _roles(known)),
         _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.offered(tops)),
@@ -79,6 +82,14 @@ def _missing(key: str, names: Iterable[str], known: Collection[str]) -> Settings
     )
 
 
+def _missing_compute(name: str, tops: Collection[str]) -> SettingsError | None:
+    if name in COMPUTES_OF_ITS_OWN:
+        return None
+    from nn_assets.learning.compute import COMPUTES
+
+    return _missing("learning.compute", (name,), COMPUTES.offered(tops))
+
+
 def _once(what: Hashable, hold: Callable[[], None]) -> None:
     if what not in _HELD:
         hold()
@@ -105,8 +116,17 @@ def own_features(strategy: Strategy) -> tuple[str, ...]:
 
 
 def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
-    """What the version of a strategy covers of constraints and networks: the package's own, and what it names."""
-    return (*constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
+    """What a strategy's version covers of constraints, brokers and networks: the package's own, and what it names."""
+    return (
+        *constraint_roots(strategy.portfolio),
+        *_broker_roots(strategy.execution.broker),
+        *_network_roots(strategy.learning),
+    )
+
+
+def _broker_roots(name: str) -> tuple[Root, ...]:
+    own = "nn_assets.execution.registry:BROKERS"
+    return (own,) if name in BROKERS_OF_ITS_OWN else (own, broker_of(name))
 
 
 def _network_roots(learning: LearningSettings) -> tuple[Root, ...]:

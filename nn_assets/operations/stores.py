@@ -11,13 +11,13 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 from nn_assets.store.home import lake_root, models_root
 from nn_assets.store.lake.files import locked
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.lake.publication import PublicationStore
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -79,12 +79,14 @@ class Stores:
 
 
 @contextmanager
-def open_stores(lake: Path | None = None, ledger: str | None = None, models: Path | None = None) -> Iterator[Stores]:
+def open_stores(
+    lake: BlobPath | None = None, ledger: str | None = None, models: BlobPath | None = None
+) -> Iterator[Stores]:
     """Open the stores of the home, or those at other addresses; the ledger's connections are given back at the end.
 
     Parameters
     ----------
-    lake, models : Path, optional
+    lake, models : path, optional
         Folders; those of the home when left out.
     ledger : str, optional
         Database address; the one that the environment names, else the home's file.

@@ -15,6 +15,7 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
+from nn_assets.execution.broker import EndedOrder, OpenBroker
 from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import (
     Orders,
@@ -22,7 +23,6 @@ from nn_assets.execution.orders import (
     orders_after_actions,
     targets_to_orders,
 )
-from nn_assets.execution.paper import EndedOrder
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.oversight.drift import DriftReport
@@ -173,7 +173,12 @@ def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Times
 
 
 def play_session(
-    strategy: Strategy, costs: CostModel, sessions_per_year: int, standing: Standing, facts: SessionFacts
+    strategy: Strategy,
+    costs: CostModel,
+    sessions_per_year: int,
+    standing: Standing,
+    facts: SessionFacts,
+    open_broker: OpenBroker,
 ) -> Round:
     """Play one session.
 
@@ -188,6 +193,8 @@ def play_session(
         As left by the session before.
     facts : SessionFacts
         Known at this session's close.
+    open_broker : callable
+        Opens the broker whose fills the session books.
 
     Returns
     -------
@@ -212,6 +219,7 @@ def play_session(
         sessions_per_year,
         standing.book,
         standing.orders,
+        open_broker,
         decided=under_way,
         control=_control_of_fills(facts.controls, standing.book, strategy.portfolio),
         unfinished_run=facts.controls.unfinished_run is not None,

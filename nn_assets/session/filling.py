@@ -1,4 +1,4 @@
-"""What fills on one session, on paper: stops that bars which came late had hit, orders under way, stops of the bar.
+"""What fills on one session: stops that bars which came late had hit, orders under way, stops of the bar.
 
 It takes the book, converted to the session's shares, and what the controls leave. Here an order becomes a fill, or
 ends with a reason.
@@ -15,16 +15,18 @@ import pandas as pd
 
 from nn_assets.arrays import Session
 from nn_assets.costs.model import CostModel
-from nn_assets.execution.orders import Orders, denied_with_their_close, ended_where, reduces
-from nn_assets.execution.paper import (
+from nn_assets.execution.broker import (
+    Account,
     Bar,
+    Broker,
     EndedOrder,
     Liquidity,
+    OpenBroker,
+    Stops,
     ended_orders,
-    fill_orders,
     loss_beyond_stops,
-    stop_fills,
 )
+from nn_assets.execution.orders import Orders, denied_with_their_close, ended_where, reduces
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.funding import Funding
@@ -52,25 +54,18 @@ class Filled:
 
 @dataclass(frozen=True, eq=False)
 class _Stops:
-    """How the stops of a session fill."""
+    """The stops of a session, at its broker."""
 
     strategy: Strategy
-    costs: CostModel
     market: SessionMarket
-    liquidity: Liquidity
+    broker: Broker
 
-    def hit(self, book: Book, bar: Bar, late_bar_of: Session | None = None) -> tuple[Book, FillArrays, float]:
+    def hit(
+        self, book: Book, late_bar: Bar | None = None, late_bar_of: Session | None = None
+    ) -> tuple[Book, FillArrays, float]:
         """The book without what a bar stopped out, its fills, and what they lost beyond the stops, dollars."""
-        hit = stop_fills(
-            _with_known_shares(book, self.market),
-            bar,
-            self.costs,
-            self.liquidity,
-            self.strategy.execution,
-            strategy=self.strategy.name,
-            session=self.market.session,
-            late_bar_of=late_bar_of,
-        )
+        self.broker.send(Stops(_with_known_shares(book, self.market), late_bar, late_bar_of))
+        hit = self.broker.fills()
         beyond = float(loss_beyond_stops(book, hit).sum())
         until = blocked_until(self.strategy, self.market.session)
         return book.filled(hit, self.market.session, blocked_until=until), hit, beyond
@@ -83,12 +78,13 @@ def fill_session(
     sessions_per_year: int,
     book: Book,
     orders: Orders,
+    open_broker: OpenBroker,
     *,
     decided: Orders,
     control: Control,
     unfinished_run: bool,
 ) -> Filled:
-    """Finance and fund what was held, fill yesterday's orders on today's bar, then the stops that it touched.
+    """Finance and fund what was held, book the broker's fills of yesterday's orders, then those of the stops.
 
     Payments of funding up to a fill fall on what was held before it, those after it on what is held then. No bar says
     when within the session a stop was hit: what it closed pays those of the payments after the open that cost it, and
@@ -105,6 +101,8 @@ def fill_session(
         As left by the session before, after the session's own actions.
     orders : Orders
         Under way, after the session's actions: those with a reason fill no more.
+    open_broker : callable
+        Opens the broker that fills them, on the account after financing.
     decided : Orders
         The same as they were decided, which what ended without a whole fill is told by.
     control : Control
@@ -114,29 +112,29 @@ def fill_session(
         Whether the orders cannot have been sent.
     """
     bar = Bar(market.open, market.high, market.low, market.close, market.volume)
-    liquidity = _liquidity(strategy, market)
     cash_rate = float(cash_rates(strategy.market, pd.DatetimeIndex([market.session]))[0])
     execution, funding = strategy.label.execution, market.funding
     book = book.opened(strategy.costs, cash_rate, sessions_per_year, margined=strategy.market.margined)
     sent = still_sent(orders, book, control)
     if unfinished_run:
         sent = ended_where(sent, np.ones(len(sent), dtype=np.bool_), "unfinished_run")
+    broker = open_broker(Account(strategy, costs, market.session, bar, _liquidity(strategy, market), book))
     stops = None
     if execution == "next_open" and control is not Control.HALTED:
-        stops = _Stops(strategy, costs, market, liquidity)
+        stops = _Stops(strategy, market, broker)
     book, late, beyond = _late_stops(stops, book, market)
     if funding is not None:
         before_fill = funding.until_open if execution == "next_open" else funding.rate
         book = book.funded(before_fill, funding.assumed)
     sent = ended_where(sent, np.isin(sent.symbol, late.symbol), "late_stop")
-    held = book.quantity
-    ordered = fill_orders(sent, bar, costs, liquidity, strategy.execution, execution, held)
-    ended = ended_orders(decided, sent, ordered, bar, liquidity, execution, held)
+    broker.send(sent)
+    ordered = broker.fills()
+    ended = ended_orders(decided, broker.orders())
     beyond += float(loss_beyond_stops(book, ordered).sum())
     book = book.filled(ordered, market.session)
     stopped, resting = no_fills(), book
     if stops is not None:
-        book, stopped, more = stops.hit(book, bar)
+        book, stopped, more = stops.hit(book)
         beyond += more
     if funding is not None and execution == "next_open":
         stopped_usd, owed = _stopped_within(resting, book, bar, funding)

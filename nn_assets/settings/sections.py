@@ -38,10 +38,13 @@ EARLIEST, LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars he
 NonNegative = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
+MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a registry
 
 
 NETWORKS_OF_ITS_OWN = ("lstm", "mlp")
 """Networks that need no plug-in."""
+COMPUTES_OF_ITS_OWN = ("here", "processes")
+BROKERS_OF_ITS_OWN = ("paper",)
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
 OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
@@ -194,10 +197,11 @@ class LearningSettings(Section):
     before the first day forecast. ``chosen_over_all_folds`` is one choice that has seen days forecast: a record is
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
     linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``lstm``, ``mlp`` or one
-    that a file of ``plugins`` registers; ``network_settings`` are that one's own, as it states them.
+    that a file of ``plugins`` registers; ``network_settings`` are that one's own, as it states them. ``compute`` says
+    where models are trained: ``here``, in ``processes``, or on what a file of ``plugins`` registers.
     """
 
-    network: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")] = "lstm"
+    network: MemberName = "lstm"
     network_settings: WhenSet[dict[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
     residual: WhenSet[bool] = False
     lookback: Count = 20
@@ -215,6 +219,7 @@ class LearningSettings(Section):
     ensemble: Count = 5
     seed: int = 7
     processes: NeverCounts[Annotated[int, Field(ge=1, le=64)]] = 2
+    compute: NeverCounts[MemberName] = "processes"
     prior: WhenSet[Literal["none", "pretrained", "searched", "chosen_over_all_folds"]] = "none"
     knows_until: WhenSet[date | None] = None
 
@@ -334,8 +339,9 @@ class PortfolioSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """The paper broker and the pre-trade gate."""
+    """The broker, ``paper`` or one that a file of ``plugins`` registers, what the paper one fills by, and the gate."""
 
+    broker: WhenSet[MemberName] = "paper"
     participation_cap_fraction: Fraction = 0.01
     cost_noise_fraction: NonNegative = 0.25
     seed: int = 11

@@ -14,6 +14,8 @@ from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import NeverCounts, Section
 from nn_assets.settings.sections import (
+    BROKERS_OF_ITS_OWN,
+    COMPUTES_OF_ITS_OWN,
     NETWORKS_OF_ITS_OWN,
     CleaningSettings,
     CostSettings,
@@ -70,19 +72,24 @@ class Strategy(Section):
     trade_without_verdict: bool = False
 
     @model_validator(mode="after")
-    def _network_is_there(self) -> Strategy:
-        name, twice = self.learning.network, {each for each in self.plugins if self.plugins.count(each) > 1}
+    def _members_are_there(self) -> Strategy:
+        twice = {each for each in self.plugins if self.plugins.count(each) > 1}
         if twice:
             told = f"{', '.join(sorted(twice))} twice"
             raise PluginError(expected="each plug-in once", found=told, remedy="name it once", key="plugins")
-        brought = names_of("network", self.plugins)  # None: known only once they run
-        if name in NETWORKS_OF_ITS_OWN or brought is None or name in brought:
-            return self
-        known = (*NETWORKS_OF_ITS_OWN, *sorted(brought))
-        raise ValueError(
-            f"learning.network {name} is no network: {did_you_mean(name, known)}there are {', '.join(known)} "
-            "and those that the files named under plugins register"
-        )
+        for key, kind, name, own in (
+            ("learning.network", "network", self.learning.network, NETWORKS_OF_ITS_OWN),
+            ("learning.compute", "compute", self.learning.compute, COMPUTES_OF_ITS_OWN),
+            ("execution.broker", "broker", self.execution.broker, BROKERS_OF_ITS_OWN),
+        ):
+            brought = names_of(kind, self.plugins)  # None: known only once they run
+            if name not in own and brought is not None and name not in brought:
+                known = (*own, *sorted(brought))
+                raise ValueError(
+                    f"{key} {name} is no {kind}: {did_you_mean(name, known)}there are {', '.join(known)} "
+                    "and those that the files named under plugins register"
+                )
+        return self
 
     @model_validator(mode="after")
     def _relative_labels_need_a_neutral_book(self) -> Strategy:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from nn_assets.cli import demo
 from nn_assets.errors import WorkerError
+from nn_assets.learning.compute import OnExecutor
 
 EARNED: dict[str, Any] = {
     "first": "2013-05-01",
@@ -140,10 +141,10 @@ def test_a_process_of_the_demo_that_dies_is_a_named_error(tmp_path, monkeypatch)
             return (each.result() for each in [died])
 
     @contextmanager
-    def pool(_: int) -> Any:
-        yield Dying()
+    def opened(*_: Any) -> Any:
+        yield OnExecutor(Dying())
 
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
-    monkeypatch.setattr(demo, "open_pool", pool)
+    monkeypatch.setattr(demo, "open_compute", opened)
     with pytest.raises(WorkerError, match="terminated abruptly"):
         demo.run_demo(Console(quiet=True), short=True)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from nn_assets.cli import runs
 from nn_assets.cli.app import app
-from nn_assets.learning.workers import map_in_order
+from nn_assets.learning.compute import OnExecutor
 from nn_assets.store.lake.models import ModelStore
 from tests.cli.conftest import STRATEGY, write_bars
 
@@ -125,7 +125,7 @@ class _Eager(_Pool):
 
 def test_training_processes_are_started_deaf_to_the_terminal_and_their_parent_is_not() -> None:
     pool = _Eager([1, 2])
-    assert list(map_in_order(pool, abs, [1, 2])) == [1, 2]
+    assert list(OnExecutor(pool).map(abs, [1, 2])) == [1, 2]
     assert pool.held
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert pool.ended == 0
@@ -134,7 +134,7 @@ def test_training_processes_are_started_deaf_to_the_terminal_and_their_parent_is
 @pytest.mark.parametrize(("error", "ended"), [(KeyboardInterrupt(), 1), (SystemExit(), 1), (ValueError(), 0)])
 def test_an_interrupt_ends_training_at_once_and_a_fault_of_one_model_does_not(error: BaseException, ended: int) -> None:
     pool = _Pool([1, error])
-    answers = map_in_order(pool, abs, [1, 2])
+    answers = OnExecutor(pool).map(abs, [1, 2])
     assert next(answers) == 1
     with pytest.raises(type(error)):
         next(answers)
@@ -143,7 +143,7 @@ def test_an_interrupt_ends_training_at_once_and_a_fault_of_one_model_does_not(er
 
 def test_a_caller_who_leaves_early_ends_it_too() -> None:
     pool = _Pool([1, 2])
-    answers = map_in_order(pool, abs, [1, 2])
+    answers = OnExecutor(pool).map(abs, [1, 2])
     next(answers)
     answers.close()
     assert pool.ended == 1

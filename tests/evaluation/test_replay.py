@@ -12,6 +12,7 @@ import pytest
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
 from nn_assets.evaluation.replay import REPLAY_RESET, Replay, replay
+from nn_assets.execution.paper import PaperBroker
 from nn_assets.market.panel import FIELDS
 from nn_assets.oversight.drift import DriftReport, DriftStatistic
 from nn_assets.portfolio.breakers import Breaker, BreakerReset, Control
@@ -130,7 +131,7 @@ def test_sessions_out_of_order_are_refused() -> None:
         signals=of.signals(FIRST + 1),
     )
     with pytest.raises(DecisionError, match="run the sessions in between"):
-        play_session(of.strategy, costs, 252, standing, facts)
+        play_session(of.strategy, costs, 252, standing, facts, PaperBroker)
 
 
 @pytest.mark.full
@@ -147,7 +148,7 @@ def test_without_a_verdict_the_target_is_flat_and_a_halt_sends_nothing(facts: di
         signals=of.signals(row),
         controls=Controls(**{"verdict_allows": True, **facts}),  # type: ignore[arg-type]
     )
-    done = play_session(of.strategy, costs, 252, standing, given)
+    done = play_session(of.strategy, costs, 252, standing, given, PaperBroker)
     assert (not done.decision.target_quantity.any()) == flat
     if facts.get("kill_switch") == "HALTED":
         assert not done.orders.accepted.any()
@@ -270,7 +271,7 @@ def next_round(of: World, before: Replay, row: int, **controls: object) -> Round
         signals=of.signals(row),
         controls=Controls(**{"verdict_allows": True, **controls}),  # type: ignore[arg-type]
     )
-    return play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
+    return play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts, PaperBroker)
 
 
 @pytest.mark.full
@@ -348,7 +349,7 @@ def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_ord
         signals=of.signals(row),
         controls=Controls(verdict_allows=True),
     )
-    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
+    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts, PaperBroker)
     assert done.state.breaker == "stale_data"
     assert not done.orders.accepted.any()
     assert next_round(of, before, row).state.breaker is None
@@ -423,7 +424,7 @@ def test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_los
     before = fallen(before, 0.09)
     silent = replace(of.market.at(row), close=np.full(len(SYMBOLS), np.nan))
     facts = SessionFacts(market=silent, signals=of.signals(row), controls=Controls(verdict_allows=True))
-    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts)
+    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts, PaperBroker)
     assert done.state.breaker == "stale_data, drawdown"
     assert done.decision.control is Control.HALTED
     handed = replace(before, rounds=(done,))
@@ -465,7 +466,7 @@ def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
     costs = cost_model_from(of.strategy.costs)
 
     def play(now: Standing, given: SessionFacts) -> Round:
-        return play_session(of.strategy, costs, 252, now, given)
+        return play_session(of.strategy, costs, 252, now, given, PaperBroker)
 
     free = play(standing, facts)
     assert len(free.fills[0]) > 0
@@ -518,7 +519,7 @@ def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:
         def asked(market: SessionMarket, row: int = row) -> Round:
             flat = first_standing(of.strategy, SYMBOLS, of.panel.sessions[row])
             facts = SessionFacts(market=market, signals=of.signals(row), controls=Controls(verdict_allows=True))
-            return play_session(of.strategy, costs, 252, flat, facts)
+            return play_session(of.strategy, costs, 252, flat, facts, PaperBroker)
 
         plain = asked(of.market.at(row))
         weights = plain.decision.target_weight[plain.orders.symbol]

@@ -11,11 +11,12 @@ import pytest
 from nn_assets.costs.calibration import recalibrate
 from nn_assets.costs.model import cost_model_from
 from nn_assets.costs.shortfall import implementation_shortfall
+from nn_assets.execution.broker import Account, Bar, Liquidity, ended_orders, loss_beyond_stops
 from nn_assets.execution.orders import Orders, targets_to_orders
-from nn_assets.execution.paper import Bar, Liquidity, ended_orders, fill_orders, loss_beyond_stops, stop_fills
+from nn_assets.execution.paper import PaperBroker, fill_orders, stop_fills
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.fills import FillArrays, fills_frame
-from nn_assets.settings import CostSettings, ExecutionSettings
+from nn_assets.settings import CostSettings, ExecutionSettings, Strategy
 
 SYMBOLS = ("A", "B", "C")
 COSTS = cost_model_from(CostSettings())
@@ -40,6 +41,20 @@ def orders(*quantity: float, session: pd.Timestamp = SESSION) -> Orders:
 
 def filled(batch: Orders, bar: Bar = BAR, settings: ExecutionSettings = QUIET, **changes: object) -> FillArrays:
     return fill_orders(batch, bar, COSTS, replace(LIQUIDITY, **changes), settings, "next_open")
+
+
+def after(
+    batch: Orders, bar: Bar = BAR, liquidity: Liquidity = LIQUIDITY, quantity: np.ndarray | None = None
+) -> Orders:
+    """What the broker says of orders once they were filled."""
+    book = replace(empty_book(SYMBOLS, 1e6), quantity=np.zeros(3) if quantity is None else quantity)
+    strategy = Strategy.model_validate(
+        {"name": "s", "market": {"history_starts": "2016-01-04"}, "label": {"execution": "next_open"}}
+    )
+    broker = PaperBroker(Account(strategy, COSTS, SESSION, bar, liquidity, book))
+    broker.send(batch)
+    broker.fills()
+    return broker.orders()
 
 
 @pytest.mark.parametrize(("execution", "price"), [("next_open", 50.0), ("next_close", 51.0)])
@@ -104,7 +119,7 @@ def test_an_order_that_is_not_filled_whole_ends_with_a_reason(changes, reason) -
     batch = orders(100.0, 100.0, 0.0)
     prices = {name: value for name, value in changes.items() if name != "adv_usd"}
     bar, rest = replace(BAR, **prices), {name: value for name, value in changes.items() if name == "adv_usd"}
-    ended = ended_orders(batch, batch, filled(batch, bar, **rest), bar, replace(LIQUIDITY, **rest), "next_open")
+    ended = ended_orders(batch, after(batch, bar, replace(LIQUIDITY, **rest)))
     assert ended == (() if reason is None else ((batch.client_order_id[0], 0, reason),))
 
 
@@ -119,7 +134,7 @@ def test_an_order_that_was_denied_ends_before_and_one_that_a_control_or_an_actio
         sent.reference_price[:2],
         sent.reason_code[:2],
     )
-    ended = ended_orders(batch, lapsed, filled(lapsed), BAR, LIQUIDITY, "next_open")
+    ended = ended_orders(batch, after(lapsed))
     assert ended == ((batch.client_order_id[1], 1, "halted"), (batch.client_order_id[2], 2, "no_whole_lot"))
 
 
@@ -155,7 +170,7 @@ def test_on_thin_evidence_only_what_reduces_is_filled_and_priced_by_the_bars_the
     full = fill_orders(batch, BAR, COSTS, LIQUIDITY, QUIET, "next_open", before)
     assert found.symbol.tolist() == [0]
     assert found.price[0] == full.price[0]
-    ended = ended_orders(batch, batch, found, BAR, thin, "next_open", before)
+    ended = ended_orders(batch, after(batch, BAR, thin, before))
     assert [(each.symbol, each.reason) for each in ended] == [(1, "no_liquidity"), (2, "no_liquidity")]
     assert len(fill_orders(batch, BAR, COSTS, thin, QUIET, "next_open")) == 0  # nothing held: nothing is reduced
 

@@ -1,22 +1,14 @@
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from nn_assets.errors import TrainingError, WorkerError
+from nn_assets.errors import TrainingError
 from nn_assets.learning import ensemble as ensemble_module
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.ensemble import train_ensemble
 from nn_assets.learning.training import TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
-from nn_assets.learning.workers import map_in_order, open_pool
 from nn_assets.settings import LearningSettings
 from tests.learning.tiny import tiny_samples, tiny_settings
 
@@ -76,58 +68,3 @@ def test_windows_sent_to_a_process_are_their_values_not_every_window() -> None:
     assert sum(part.nbytes for part in arguments if isinstance(part, np.ndarray)) == 400 * 10 * 8 * 4
     copy = rebuild(*arguments)
     assert copy.shape == windows.shape
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_is_a_named_error() -> None:
-    with (
-        open_pool(2) as pool,
-        pytest.raises(WorkerError, match=r"training processes that live.*learning\.processes"),
-    ):
-        list(map_in_order(pool, os._exit, [3]))  # a task that needs no import of the tests
-
-
-def test_one_process_means_this_one() -> None:
-    with open_pool(1) as pool:
-        assert pool is None
-        assert list(map_in_order(pool, len, ["a", "bb"])) == [1, 2]
-
-
-_PARENT = """
-import os, sys, time
-from nn_assets.learning.workers import map_in_order, open_pool
-if __name__ == "__main__":
-    with open_pool(2) as pool:
-        print(pool.submit(os.getpid).result(), flush=True)
-        time.sleep(60)
-"""
-
-
-@pytest.mark.slow
-def test_processes_of_a_killed_parent_leave_too(tmp_path: Path, checkout: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(_PARENT)
-    parent = subprocess.Popen(
-        [sys.executable, str(script)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-    )
-    assert parent.stdout is not None
-    with parent.stdout:
-        children = [int(text) for text in parent.stdout.readline().split()]
-    assert children
-    assert all(_alive(child) for child in children)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    deadline = time.monotonic() + 10
-    while any(_alive(child) for child in children) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(_alive(child) for child in children)
-
-
-def _alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver
 from typing import Any
 
@@ -22,6 +22,7 @@ from nn_assets.features.stationarity import (
 from nn_assets.learning import inference
 from nn_assets.learning.address import TRANSFORM_REACH, fit_code
 from nn_assets.learning.artifact import to_files
+from nn_assets.learning.compute import OnExecutor
 from nn_assets.learning.ensemble import train_ensemble
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold
@@ -128,34 +129,34 @@ def test_a_model_is_refused_for_sessions_before_its_first_use() -> None:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Executor]:
+def compute() -> Iterator[OnExecutor]:
     """Two processes that train, for all tests that need any. They have nothing of this one but what they are sent.
 
-    As those of ``open_pool``, but that what both import is imported once, by the process that they are forked from.
+    As those of ``open_compute``, but that what both import is imported once, by the process that they are forked from.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([fit_model.__module__, "sklearn.ensemble", "sklearn.linear_model"])
     with ProcessPoolExecutor(2, context, initializer=torch.set_num_threads, initargs=(1,)) as opened:
-        yield opened
+        yield OnExecutor(opened)
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # else it stays as long as the tests do
 
 
 @pytest.mark.slow
-def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here(pool: Executor) -> None:
+def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here(compute: OnExecutor) -> None:
     cube, labels = tiny_market()
     strategy = tiny_strategy(maximum_epochs=1)
     data = [FoldData(cube, labels, tiny_fold(cube, strategy, month)) for month in ("2012-07", "2012-08")]
     here = [to_files(model) for model in fit_models(data, strategy)]
-    assert here == [to_files(model) for model in fit_models(data, strategy, pool)]
-    assert here[0] == to_files(fit_model(cube, labels, data[0].fold, strategy, pool))
+    assert here == [to_files(model) for model in fit_models(data, strategy, compute)]
+    assert here[0] == to_files(fit_model(cube, labels, data[0].fold, strategy, compute))
 
 
 @pytest.mark.slow
-def test_members_trained_in_processes_have_the_bits_of_members_trained_here(pool: Executor) -> None:
+def test_members_trained_in_processes_have_the_bits_of_members_trained_here(compute: OnExecutor) -> None:
     windows, training, validation = tiny_samples()
     settings = tiny_settings(ensemble=3)
     here = train_ensemble(windows, training, validation, settings)
-    there = train_ensemble(windows, training, validation, settings, pool)
+    there = train_ensemble(windows, training, validation, settings, compute)
     assert [member.seed for member in there.members] == [7, 8, 9]
     for one, other in zip(here.members, there.members, strict=True):
         assert one.history == other.history

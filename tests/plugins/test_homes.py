@@ -18,7 +18,8 @@ from nn_assets.errors import ModelError, PluginError, SettingsError
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.address import fit_code, model_address
 from nn_assets.learning.artifact import from_files, to_files
-from nn_assets.learning.model import FoldData, fit_models, forecast, open_pool
+from nn_assets.learning.compute import open_compute
+from nn_assets.learning.model import FoldData, fit_models, forecast
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import member_roots
 from nn_assets.operations.facts import StoredFacts
@@ -163,8 +164,8 @@ def test_a_study_through_spawned_processes_has_a_plugins_network_there_and_the_s
     cube, labels = tiny_market()
     data = [FoldData(cube, labels, tiny_fold(cube, strategy))]
     (tmp_path / "my_networks.py").write_text("what is edited meanwhile reaches no process")
-    with open_pool(2) as pool:
-        (beside,) = fit_models(data, strategy, pool)
+    with open_compute("processes", 2) as compute:
+        (beside,) = fit_models(data, strategy, compute)
     (alone,) = fit_models(data, strategy)
     assert to_files(beside) == to_files(alone)
 

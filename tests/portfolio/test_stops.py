@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from nn_assets.costs.model import cost_model_from
-from nn_assets.execution.paper import Bar, Liquidity, loss_beyond_stops, stop_fills
+from nn_assets.execution.broker import Bar, Liquidity, loss_beyond_stops
+from nn_assets.execution.paper import stop_fills
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.settings import CostSettings, ExecutionSettings

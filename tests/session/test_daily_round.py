@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.costs.model import cost_model_from
+from nn_assets.execution.broker import Bar, Liquidity
 from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import targets_to_orders
-from nn_assets.execution.paper import Bar, Liquidity, fill_orders, stop_fills
+from nn_assets.execution.paper import fill_orders, stop_fills
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.breakers import kill_switch_control
 from nn_assets.portfolio.decide import DecisionInputs, decide

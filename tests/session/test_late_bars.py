@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nn_assets.costs.model import cost_model_from
+from nn_assets.execution.paper import PaperBroker
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
 from nn_assets.session.daily_round import Controls, Round, SessionFacts, Standing, first_standing, play_session
@@ -47,7 +48,7 @@ def holding(made: World, row: int, quantity: float, stop: float) -> Standing:
 
 def play(made: World, standing: Standing, row: int) -> Round:
     facts = SessionFacts(market=made.market.at(row), signals=made.signals(row), controls=Controls(verdict_allows=True))
-    return play_session(made.strategy, cost_model_from(made.strategy.costs), 252, standing, facts)
+    return play_session(made.strategy, cost_model_from(made.strategy.costs), 252, standing, facts, PaperBroker)
 
 
 def wide(execution: str = "next_open") -> Strategy:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nn_assets.errors import PublicationError
 from nn_assets.operations.derived import member_roots
 from nn_assets.operations.history import History
 from nn_assets.settings import Strategy
-from nn_assets.store.lake.files import read_record, write_record
+from nn_assets.store.lake.files import exists, read_record, write_record
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.versions import changed_definitions, definitions_behind, version_of
 
 __all__ = ["CODE", "changed_since", "decision_code", "keep_code"]
@@ -26,7 +25,7 @@ def decision_code(strategy: Strategy) -> str:
 
 def keep_code(history: History) -> None:
     """Keep what is behind the code in force, where it is not kept yet."""
-    if not (file := _file(history, decision_code(history.strategy))).exists():
+    if not exists(file := _file(history, decision_code(history.strategy))):
         write_record(file, definitions_behind(_DECIDED_BY, *member_roots(history.strategy)))
 
 
@@ -40,5 +39,5 @@ def changed_since(history: History, version: str) -> str:
     return "" if then is None else changed_definitions(then, now)
 
 
-def _file(history: History, version: str) -> Path:
+def _file(history: History, version: str) -> BlobPath:
     return history.stores.lake.folder(history.strategy.name, CODE) / f"{version}.json"

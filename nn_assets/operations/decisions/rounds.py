@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import DecisionError
+from nn_assets.execution.registry import broker_of
 from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
@@ -154,7 +155,8 @@ def play_live(history: History, view: SessionView, given: Given) -> tuple[Given,
         given = replace(given, calibration=calibration_of(history, forecasts, TRADED))
     facts = _facts(history, view, market, given, forecasts, models)
     costs = cost_model(ledger, strategy, given.cost_model_id)
-    return given, play_session(strategy, costs, history.sessions_per_year, standing, facts)
+    open_broker = broker_of(strategy.execution.broker)
+    return given, play_session(strategy, costs, history.sessions_per_year, standing, facts, open_broker)
 
 
 def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:

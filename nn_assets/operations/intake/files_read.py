@@ -25,6 +25,7 @@ from nn_assets.settings import SourceSection
 from nn_assets.sources.protocol import cut_to
 from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.files import file_sha256, read_record, write_record
+from nn_assets.store.lake.port import BlobPath
 
 __all__ = ["UnreadFiles"]
 
@@ -153,7 +154,7 @@ class UnreadFiles:
         )
 
     @property
-    def _path(self) -> Path:
+    def _path(self) -> BlobPath:
         return self.history.stores.lake.folder(self.history.strategy.name, self.table) / "files_read.json"
 
     @property
@@ -174,7 +175,7 @@ class UnreadFiles:
         }
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _record(path: BlobPath) -> dict[str, Any]:
     """What is on record; nothing where nothing is.
 
     Raises

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,6 +21,7 @@ from nn_assets.settings import FundingSeriesSettings, Strategy
 from nn_assets.sources.answers import Scope, nothing_of, partial_answer
 from nn_assets.sources.registry import FundingSource, source_member
 from nn_assets.store.lake.files import read_record, write_record
+from nn_assets.store.lake.port import BlobPath
 
 __all__ = ["FundingRequest", "asked_before", "remember_asked"]
 
@@ -144,13 +144,13 @@ def _place(strategy: Strategy, settings: FundingSeriesSettings) -> tuple[str, st
     return own[0], settings.base_url or own[1]
 
 
-def asked_before(folder: Path, strategy: Strategy, settings: FundingSeriesSettings) -> bool:
+def asked_before(folder: BlobPath, strategy: Strategy, settings: FundingSeriesSettings) -> bool:
     """Whether the last delivery was asked for, and judged, by the same settings."""
     record = read_record(folder / _RECORD) or {}
     return _told(strategy, settings) in record.get("asked", [])
 
 
-def remember_asked(folder: Path, strategy: Strategy) -> None:
+def remember_asked(folder: BlobPath, strategy: Strategy) -> None:
     """Put on record by which settings the rates stored were asked for."""
     funding = [each for each in strategy.series if isinstance(each, FundingSeriesSettings)]
     if funding:

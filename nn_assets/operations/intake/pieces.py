@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -41,6 +40,7 @@ from nn_assets.store.lake.carried import (
     switch_carried,
 )
 from nn_assets.store.lake.parts import spans
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.lake.publication import Listed
 from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
@@ -313,7 +313,7 @@ class Grown:
         return tuple(found)
 
 
-def _looked_up(folder: Path, name: str) -> Values:
+def _looked_up(folder: BlobPath, name: str) -> Values:
     values = open_array(folder, name)
     if values is None:
         raise gone(folder / name, "what bars say")

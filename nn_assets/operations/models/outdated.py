@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from nn_assets.operations.derived import member_roots
 from nn_assets.operations.history import History
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import read_record, write_record
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.versions import version_of
 
 __all__ = ["FORECAST_FACTS", "keep_facts", "months_in_doubt", "months_to_refit"]
@@ -110,7 +110,7 @@ def _kept(history: History, month: str, address: str) -> dict[str, Any] | None:
         return None
 
 
-def _file(history: History, month: str) -> Path:
+def _file(history: History, month: str) -> BlobPath:
     return history.stores.lake.folder(history.strategy.name, FORECAST_FACTS) / f"{month}.json"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from nn_assets.operations.stores import Stores
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.session.drift_watch import model_references
 from nn_assets.store.lake.files import read_record, write_record
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
 
@@ -97,7 +97,7 @@ def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model
     return facts.stores.once(address, lambda: _kept(file) or _keep(file, made()))
 
 
-def _kept(file: Path) -> dict[str, DriftReference] | None:
+def _kept(file: BlobPath) -> dict[str, DriftReference] | None:
     """References as they were made before, in whatever process; None where there are none, or damaged ones."""
     try:
         record = read_record(file)
@@ -108,7 +108,7 @@ def _kept(file: Path) -> dict[str, DriftReference] | None:
         return None
 
 
-def _keep(file: Path, references: dict[str, DriftReference]) -> dict[str, DriftReference]:
+def _keep(file: BlobPath, references: dict[str, DriftReference]) -> dict[str, DriftReference]:
     record = {name: reference.to_record() for name, reference in references.items()}
     write_record(file, {"references": record, "hash": _hash_of(record)})
     return references

@@ -53,7 +53,14 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     outside = {asset_key(strategy, name) for name in _OUTSIDE}
     specs = []
     for name, description in ROUND_ASSETS.items():
-        stated = described(strategy, name, "daily", {"sql" if name != "daily_report" else "html"}, play_days)
+        stated = described(
+            strategy,
+            name,
+            "daily",
+            {"sql" if name != "daily_report" else "html"},
+            play_days,
+            "nn_assets.execution.registry:BROKERS",
+        )
         inside = {keys[each] for each in _UPSTREAM[name]}
         deps = [*inside, *(outside if name in ("fills", "daily_signals") else ())]
         specs.append(dg.AssetSpec(**stated, description=description, deps=deps))

@@ -26,7 +26,14 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     study_key = asset_key(strategy, "walk_forward_study")
 
     @dg.asset(
-        **described(strategy, "walk_forward_study", "evaluation", {"parquet"}, study_and_show),
+        **described(
+            strategy,
+            "walk_forward_study",
+            "evaluation",
+            {"parquet"},
+            study_and_show,
+            "nn_assets.execution.registry:BROKERS",
+        ),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model", "forecasts")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),

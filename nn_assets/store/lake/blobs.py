@@ -19,7 +19,6 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -28,8 +27,9 @@ import pyarrow.parquet as pq
 
 from nn_assets.errors import NnAssetsError, PublicationError, SchemaError
 from nn_assets.store.lake.content import frame_hash
-from nn_assets.store.lake.files import file_sha256, read_record, replace_file, write_record
+from nn_assets.store.lake.files import exists, file_sha256, read_record, replace_file, store_of, write_record
 from nn_assets.store.lake.parts import Bounds, Part, Selection, read_files, split
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import canonical_json
 
 __all__ = [
@@ -60,7 +60,7 @@ class Pointer:
     earlier: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, path: Path) -> Pointer | None:
+    def read(cls, path: BlobPath) -> Pointer | None:
         """Read a pointer; None when there is no such file.
 
         Raises
@@ -88,12 +88,12 @@ class Pointer:
         return record | ({"earlier": list(self.earlier)} if self.earlier else {})
 
 
-def store_frame(folder: Path, frame: pd.DataFrame) -> Pointer:
+def store_frame(folder: BlobPath, frame: pd.DataFrame) -> Pointer:
     """Store a frame under its content's hash, unless it is there already and undamaged.
 
     Parameters
     ----------
-    folder : Path
+    folder : BlobPath
         Made when absent.
     frame : DataFrame, shape (rows, columns)
         Column types and row order are kept to the bit.
@@ -127,7 +127,7 @@ def store_frame(folder: Path, frame: pd.DataFrame) -> Pointer:
     return Pointer(address, len(frame))
 
 
-def store_list(folder: Path, parts: Sequence[Mapping[str, str]], rows: int) -> Pointer:
+def store_list(folder: BlobPath, parts: Sequence[Mapping[str, str]], rows: int) -> Pointer:
     """Store a frame ordered by symbol and session as the list of its parts, which are there; its address is the list's.
 
     Parameters
@@ -149,23 +149,23 @@ def store_list(folder: Path, parts: Sequence[Mapping[str, str]], rows: int) -> P
     return Pointer(address, rows)
 
 
-def _write_file(folder: Path, address: str, frame: pd.DataFrame) -> dict[str, Any]:
+def _write_file(folder: BlobPath, address: str, frame: pd.DataFrame) -> dict[str, Any]:
     path = folder / f"{address}.parquet"
     with replace_file(path) as staged:
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), staged, compression="zstd")
     return {"sha256": file_sha256(path), "rows": len(frame)}
 
 
-def _stored(folder: Path, part: Part) -> dict[str, Any]:
+def _stored(folder: BlobPath, part: Part) -> dict[str, Any]:
     """Store a part like any frame, and say where it is and which sessions it holds."""
     return {"address": store_frame(folder, part.frame).address, "first": part.first, "last": part.last}
 
 
-def _manifest_path(folder: Path, address: str) -> Path:
+def _manifest_path(folder: BlobPath, address: str) -> BlobPath:
     return folder / f"{address}.manifest.json"
 
 
-def is_undamaged(folder: Path, address: str) -> bool:
+def is_undamaged(folder: BlobPath, address: str) -> bool:
     """Whether the files of stored content are those that were written, or could be written again from what is whole."""
     try:
         _demand_undamaged(folder, address)
@@ -174,7 +174,7 @@ def is_undamaged(folder: Path, address: str) -> bool:
     return True
 
 
-def is_as_written(folder: Path, address: str) -> bool:
+def is_as_written(folder: BlobPath, address: str) -> bool:
     """Whether a file of content hashes to what its manifest says; nothing of it is parsed, and nothing mended."""
     try:
         manifest = read_record(_manifest_path(folder, address)) or {}
@@ -183,12 +183,12 @@ def is_as_written(folder: Path, address: str) -> bool:
         return False
 
 
-def _demand_undamaged(folder: Path, address: str, *, of: Bounds | None = None) -> list[Path]:
+def _demand_undamaged(folder: BlobPath, address: str, *, of: Bounds | None = None) -> list[BlobPath]:
     """Compare files with the manifests written after them.
 
     Returns
     -------
-    list of Path
+    list of BlobPath
         The files that hold the content: of a frame in parts, those with sessions that are asked for.
     """
     manifest = _manifest(folder, address)
@@ -196,14 +196,14 @@ def _demand_undamaged(folder: Path, address: str, *, of: Bounds | None = None) -
         asked = [part for part in manifest["parts"] if of is None or of.meet(part["first"], part["last"])]
         return [file for part in asked for file in _demand_undamaged(folder, part["address"])]
     path = folder / f"{address}.parquet"
-    if not path.exists():
+    if not exists(path):
         raise gone(path, "the table's content")
     if file_sha256(path) != manifest["sha256"]:
         _write_again(folder, address)
     return [path]
 
 
-def _manifest(folder: Path, address: str) -> dict[str, Any]:
+def _manifest(folder: BlobPath, address: str) -> dict[str, Any]:
     """What was written of content; where that is damaged or gone, it is written again of content that is whole."""
     place, path = _manifest_path(folder, address), folder / f"{address}.parquet"
     try:
@@ -212,12 +212,12 @@ def _manifest(folder: Path, address: str) -> dict[str, Any]:
         record = {}
     if record and _is_manifest(record):
         return record
-    if not path.exists():
+    if not exists(path):
         raise gone(place, "the table's content")
     return _write_again(folder, address)
 
 
-def _write_again(folder: Path, address: str) -> dict[str, Any]:
+def _write_again(folder: BlobPath, address: str) -> dict[str, Any]:
     """Write content that hashes to its address again, and its manifest: it is whole, whatever became of either file."""
     path = folder / f"{address}.parquet"
     file_sha256(path)  # may it be read?
@@ -252,7 +252,7 @@ def _hash_of(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(dict(record)).encode()).hexdigest()
 
 
-def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame:
+def load_frame(folder: BlobPath, address: str, selection: Selection) -> pd.DataFrame:
     """Read a stored frame, or part of it, after checking that the files are those that were written.
 
     Raises
@@ -273,7 +273,7 @@ def load_frame(folder: Path, address: str, selection: Selection) -> pd.DataFrame
         raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
 
 
-def load_frames(folder: Path, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
+def load_frames(folder: BlobPath, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
     """Read several stored frames of the same columns as one, in their order; errors as of :func:`load_frame`."""
     bounds = Bounds.of(selection)
     paths = [file for address in addresses for file in _demand_undamaged(folder, address, of=bounds)]
@@ -283,16 +283,16 @@ def load_frames(folder: Path, addresses: Sequence[str], selection: Selection) ->
         raise damaged(paths[0], f"{type(error).__name__}: {error}") from error
 
 
-def file_addresses(folder: Path, address: str) -> tuple[str, ...]:
+def file_addresses(folder: BlobPath, address: str) -> tuple[str, ...]:
     """Addresses of the files that a stored frame lies in: its own, or those of its parts."""
     manifest = _manifest(folder, address)
     return tuple(str(part["address"]) for part in manifest.get("parts", ())) or (address,)
 
 
-def forget_frame(folder: Path, address: str) -> None:
+def forget_frame(folder: BlobPath, address: str) -> None:
     """Remove a frame's files that no one points to any more; the parts it lies in stay."""
-    _manifest_path(folder, address).unlink(missing_ok=True)
-    (folder / f"{address}.parquet").unlink(missing_ok=True)
+    for path in (_manifest_path(folder, address), folder / f"{address}.parquet"):
+        store_of(path).remove(path)
 
 
 def absent(*, expected: str, strategy: str, **where: object) -> PublicationError:
@@ -306,21 +306,21 @@ def absent(*, expected: str, strategy: str, **where: object) -> PublicationError
     )
 
 
-def gone(path: Path, expected: str) -> PublicationError:
+def gone(path: BlobPath, expected: str) -> PublicationError:
     """Return the error for content that is on record, and whose file is not there."""
     return PublicationError(expected=expected, found="no such file", remedy=_again(path), file=str(path))
 
 
-def damaged(path: Path, found: str) -> PublicationError:
+def damaged(path: BlobPath, found: str) -> PublicationError:
     """Return the error for a file that is not what was written."""
     return PublicationError(expected="the file as it was written", found=found, remedy=_again(path), file=str(path))
 
 
-def _again(path: Path) -> str:
+def _again(path: BlobPath) -> str:
     """How a file of the lake comes back: what follows from the facts is made again, a fact that arrived is not."""
     table = path.parent if path.parent.name not in ("months", "segments") else path.parent.parent
     name = table.parent.name
-    if any((table / each).exists() for each in _OF_FACTS):
+    if any(exists(table / each) for each in _OF_FACTS):
         return (
             f"restore it from a backup. Without one its versions of {table.name} are lost, and no decision made on "
             "them can be derived again: go on in a strategy of another name, which takes in what the source still has"

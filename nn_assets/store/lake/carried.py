@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import PublicationError
-from nn_assets.store.lake.files import listed, locked, read_record, write_bytes, write_record
+from nn_assets.store.lake.files import exists, listed, locked, read_record, store_of, write_bytes, write_record
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import canonical_json
 
 __all__ = ["open_array", "read_arrays", "read_carried", "store_array", "store_arrays", "switch_carried"]
@@ -28,7 +29,7 @@ AnyArray = npt.NDArray[Any]
 _HASH = "sha256"
 
 
-def read_carried(folder: Path) -> dict[str, Any] | None:
+def read_carried(folder: BlobPath) -> dict[str, Any] | None:
     """The record; None where there is none, or not the one that was written."""
     try:
         record = read_record(folder / "current.json")
@@ -40,44 +41,49 @@ def read_carried(folder: Path) -> dict[str, Any] | None:
     return told if record.get(_HASH) == _hash_of(told) else None
 
 
-def switch_carried(folder: Path, record: Mapping[str, Any], arrays: Collection[str]) -> None:
+def switch_carried(folder: BlobPath, record: Mapping[str, Any], arrays: Collection[str]) -> None:
     """Switch to a record, and then remove the arrays that it does not name."""
     with locked(folder):
         write_record(folder / "current.json", {**record, _HASH: _hash_of(dict(record))}, durable=False)
         for path in listed(folder):
             if path.suffix in (".npz", ".npy") and path.name not in arrays:
-                path.unlink(missing_ok=True)
+                store_of(path).remove(path)
 
 
 def _hash_of(record: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(record).encode()).hexdigest()
 
 
-def store_arrays(folder: Path, arrays: Mapping[str, AnyArray]) -> str:
+def store_arrays(folder: BlobPath, arrays: Mapping[str, AnyArray]) -> str:
     """Store named arrays in one file; its name."""
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
     return _stored(folder, stream.getvalue(), ".npz", durable=False)
 
 
-def store_array(folder: Path, array: AnyArray) -> str:
+def store_array(folder: BlobPath, array: AnyArray) -> str:
     """Store an array in a file of its own; its name. It is read where it is looked up alone, so never hashed again."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
     return _stored(folder, stream.getvalue(), ".npy", durable=True)
 
 
-def _stored(folder: Path, content: bytes, suffix: str, *, durable: bool) -> str:
+def _stored(folder: BlobPath, content: bytes, suffix: str, *, durable: bool) -> str:
     path = folder / (hashlib.sha256(content).hexdigest() + suffix)
-    if not path.exists() or path.stat().st_size != len(content):
+    if not exists(path) or _size(path) != len(content):
         write_bytes(path, content, durable=durable)
     return path.name
 
 
-def read_arrays(folder: Path, name: str) -> dict[str, AnyArray] | None:
+def _size(path: BlobPath) -> int:
+    source = store_of(path).open(path)
+    return source.stat().st_size if isinstance(source, Path) else source.seek(0, io.SEEK_END)
+
+
+def read_arrays(folder: BlobPath, name: str) -> dict[str, AnyArray] | None:
     """The arrays of a file; None where it is gone, or not as it was written."""
     try:
-        content = (folder / name).read_bytes()
+        content = store_of(folder).get(folder / name)
     except OSError:
         return None
     if hashlib.sha256(content).hexdigest() != name.partition(".")[0]:
@@ -86,9 +92,9 @@ def read_arrays(folder: Path, name: str) -> dict[str, AnyArray] | None:
         return dict(stored)
 
 
-def open_array(folder: Path, name: str) -> AnyArray | None:
+def open_array(folder: BlobPath, name: str) -> AnyArray | None:
     """An array mapped into memory, of which only what is looked up is read; None where it is gone or cut short."""
     try:
-        return np.load(folder / name, mmap_mode="r", allow_pickle=False)
+        return np.load(store_of(folder).local(folder / name), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,8 @@ import pandas as pd
 from nn_assets.arrays import Cube, number_bytes
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.blobs import Pointer, damaged, gone
-from nn_assets.store.lake.files import no_access, read_record, replace_file, write_record
+from nn_assets.store.lake.files import exists, no_access, read_record, replace_file, store_of, write_record
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import canonical_json
 
 __all__ = ["load_cube", "store_cube"]
@@ -29,7 +29,7 @@ __all__ = ["load_cube", "store_cube"]
 FloatArray = npt.NDArray[np.float64]
 
 
-def store_cube(folder: Path, cube: Cube) -> Pointer:
+def store_cube(folder: BlobPath, cube: Cube) -> Pointer:
     """Store a cube under the hash of its values and axes: what is not there already, or damaged."""
     planes = [np.ascontiguousarray(cube.feature(name)) for name in cube.names]
     axes: dict[str, Any] = {
@@ -53,7 +53,7 @@ def store_cube(folder: Path, cube: Cube) -> Pointer:
     return Pointer(address, cube.bars)
 
 
-def load_cube(folder: Path, address: str, names: Sequence[str] | None = None) -> Cube:
+def load_cube(folder: BlobPath, address: str, names: Sequence[str] | None = None) -> Cube:
     """Read a stored cube, after checking that its content is the one of its address.
 
     Parameters
@@ -97,26 +97,29 @@ def load_cube(folder: Path, address: str, names: Sequence[str] | None = None) ->
 
 
 def _of_one_file(
-    folder: Path, address: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...], names: tuple[str, ...]
+    folder: BlobPath, address: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...], names: tuple[str, ...]
 ) -> Cube:
     """A cube of an earlier version; its values are a read-only memory map."""
     path = folder / f"{address}.npy"
-    cube = _read(path, lambda: Cube(sessions, symbols, names, np.load(path, mmap_mode="r", allow_pickle=False)))
+    cube = _read(
+        path,
+        lambda: Cube(sessions, symbols, names, np.load(store_of(path).local(path), mmap_mode="r", allow_pickle=False)),
+    )
     if cube.content_hash() != address:
         raise damaged(path, "content other than its address says")
     return cube
 
 
-def _plane(folder: Path, name: str, shape: tuple[int, ...]) -> FloatArray:
+def _plane(folder: BlobPath, name: str, shape: tuple[int, ...]) -> FloatArray:
     path = folder / f"{name}.npy"
-    values: FloatArray = _read(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+    values: FloatArray = _read(path, lambda: np.load(store_of(path).local(path), mmap_mode="r", allow_pickle=False))
     if values.shape != shape or values.dtype != np.float64 or _plane_hash(values) != name:
         raise damaged(path, "content other than its address says")
     return values
 
 
-def _read(path: Path, read: Callable[[], Any]) -> Any:
-    if not path.exists():
+def _read(path: BlobPath, read: Callable[[], Any]) -> Any:
+    if not exists(path):
         raise gone(path, "the cube's content")
     try:
         return read()
@@ -126,7 +129,7 @@ def _read(path: Path, read: Callable[[], Any]) -> Any:
         raise damaged(path, f"{type(error).__name__}: {error}") from error
 
 
-def _holds(folder: Path, name: str, shape: tuple[int, ...]) -> bool:
+def _holds(folder: BlobPath, name: str, shape: tuple[int, ...]) -> bool:
     try:
         _plane(folder, name, shape)
     except PublicationError:

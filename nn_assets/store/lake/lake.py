@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Unpack
 
 import numpy as np
@@ -37,8 +36,19 @@ from nn_assets.store.lake.blobs import (
     store_list,
 )
 from nn_assets.store.lake.cubes import load_cube, store_cube
-from nn_assets.store.lake.files import keep_damaged, listed, locked, safe_name, sweep, write_record
+from nn_assets.store.lake.files import (
+    content_of,
+    exists,
+    keep_damaged,
+    listed,
+    locked,
+    safe_name,
+    swap_record,
+    sweep,
+    write_record,
+)
 from nn_assets.store.lake.parts import Bounds, Selection, newest_in
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.lake.segments import (
     has_list,
     joined,
@@ -60,14 +70,14 @@ class Lake:
 
     Parameters
     ----------
-    root : Path, optional
+    root : BlobPath, optional
         The folder; :func:`nn_assets.store.home.lake_root` when left out. It need not exist yet.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = lake_root() if root is None else Path(root)
+    def __init__(self, root: BlobPath | None = None) -> None:
+        self.root: BlobPath = lake_root() if root is None else root
 
-    def folder(self, strategy: str, table: str) -> Path:
+    def folder(self, strategy: str, table: str) -> BlobPath:
         """Folder of a table; it need not exist yet.
 
         Raises
@@ -264,7 +274,7 @@ class Lake:
         """
         folder = self.folder(strategy, table)
         segments = live_segments(folder)
-        if not segments and (folder / "segments").is_dir() and not has_list(folder):
+        if not segments and exists(folder / "segments") and not has_list(folder):
             raise gone(folder / "segments" / "00000001-….json", f"addition 1 to {table}")
         if not segments:
             raise absent(expected=f"a segment of {table}", strategy=strategy, table=table)
@@ -306,7 +316,7 @@ class Lake:
 
     def strategies(self) -> list[str]:
         """Names under which anything was ever stored, in order."""
-        return [path.name for path in listed(self.root) if path.is_dir() and not path.name.startswith(".")]
+        return [path.name for path in listed(self.root) if not path.name.startswith(".") and listed(path)]
 
     # --- cubes ---------------------------------------------------------------------------------------
 
@@ -357,23 +367,23 @@ class Lake:
         return sweep(self.root / safe_name(strategy, "strategy"))
 
 
-def _point(folder: Path, path: Path, frame: pd.DataFrame) -> str:
+def _point(folder: BlobPath, path: BlobPath, frame: pd.DataFrame) -> str:
     with locked(folder):
         pointer = store_frame(folder, frame)
         _switch(path, pointer)
     return pointer.address
 
 
-def _switch(path: Path, pointer: Pointer) -> None:
-    before = _before(path)
+def _switch(path: BlobPath, pointer: Pointer) -> None:
+    content, before = content_of(path), _before(path)
     if before is not None and before.address == pointer.address:
         return
     passed = () if before is None else (*before.earlier, before.address)
     earlier = tuple(each for each in dict.fromkeys(passed) if each != pointer.address)
-    write_record(path, Pointer(pointer.address, pointer.rows, earlier).to_record())
+    swap_record(path, Pointer(pointer.address, pointer.rows, earlier).to_record(), content)
 
 
-def _before(path: Path) -> Pointer | None:
+def _before(path: BlobPath) -> Pointer | None:
     """The pointer that a new one takes the place of; a damaged one is kept beside."""
     try:
         return Pointer.read(path)
@@ -382,7 +392,7 @@ def _before(path: Path) -> Pointer | None:
         return None
 
 
-def _is_whole(folder: Path, month: str) -> bool:
+def _is_whole(folder: BlobPath, month: str) -> bool:
     """Whether a month's pointer and the content that it names are there, as they were written."""
     try:
         pointer = Pointer.read(_month_path(folder, month))
@@ -391,7 +401,7 @@ def _is_whole(folder: Path, month: str) -> bool:
     return pointer is not None and is_undamaged(folder, pointer.address)
 
 
-def _month_path(folder: Path, month: str) -> Path:
+def _month_path(folder: BlobPath, month: str) -> BlobPath:
     return folder / "months" / f"{_checked(_MONTH, month, 'month YYYY-MM')}.json"
 
 

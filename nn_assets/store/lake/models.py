@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from nn_assets.errors import ModelError, PublicationError
 from nn_assets.store.home import models_root
 from nn_assets.store.lake.files import (
+    exists,
     listed,
     locked,
     no_access,
     read_record,
     staged_folder,
+    store_of,
     sweep,
-    sync_folder,
     write_record,
 )
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import canonical_json
 
 __all__ = ["ModelStore"]
@@ -37,12 +36,12 @@ class ModelStore:
 
     Parameters
     ----------
-    root : Path, optional
+    root : BlobPath, optional
         The folder; :func:`nn_assets.store.home.models_root` when left out. It need not exist yet.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = models_root() if root is None else Path(root)
+    def __init__(self, root: BlobPath | None = None) -> None:
+        self.root: BlobPath = models_root() if root is None else root
 
     def put(self, model_id: str, files: Mapping[str, bytes]) -> str:
         """Store a model's files at once. Storing the same model again changes nothing.
@@ -69,7 +68,7 @@ class ModelStore:
         """
         manifest = _manifest(model_id, files)
         place = self.folder(model_id)
-        if place.exists() and not self.has(model_id):
+        if exists(place) and not self.has(model_id):
             self._demand_same(model_id, manifest)
             self._set_aside(model_id)
         try:
@@ -103,7 +102,7 @@ class ModelStore:
         files: dict[str, bytes] = {}
         for name in sorted(manifest["files"]):
             try:
-                files[name] = (place / name).read_bytes()
+                files[name] = store_of(place).get(place / name)
             except PermissionError as error:
                 raise no_access(place / name) from error
             except OSError as error:
@@ -132,7 +131,7 @@ class ModelStore:
 
     def model_ids(self) -> tuple[str, ...]:
         """Addresses of the models there are, sorted."""
-        return tuple(each for each in self._addresses() if (self.folder(each) / _MANIFEST).exists())
+        return tuple(each for each in self._addresses() if exists(self.folder(each) / _MANIFEST))
 
     def sweep(self) -> int:
         """Remove what killed writers left staged more than a day ago; how many there were."""
@@ -141,10 +140,8 @@ class ModelStore:
     def _set_aside(self, model_id: str) -> None:
         place = self.folder(model_id)
         with locked(self.root):  # another process may have set it aside and stored it anew
-            if place.exists() and not self.has(model_id):
-                aside = tempfile.mkdtemp(prefix=f"{model_id}.damaged-", dir=place.parent)
-                os.rename(place, aside)  # noqa: PTH104  it takes the place of the empty folder at once
-                sync_folder(place.parent)
+            if exists(place) and not self.has(model_id):
+                store_of(place).set_aside(place, f"{model_id}.damaged-")
 
     def _addresses(self) -> list[str]:
         found = (path.name for folder in listed(self.root) for path in listed(folder))
@@ -153,7 +150,7 @@ class ModelStore:
     def _damaged_ids(self) -> list[str]:
         return [each for each in self._addresses() if not self.has(each)]
 
-    def folder(self, model_id: str) -> Path:
+    def folder(self, model_id: str) -> BlobPath:
         """Where a model lies, whether or not it is there.
 
         Raises
@@ -175,7 +172,7 @@ class ModelStore:
             manifest = read_record(place / _MANIFEST)
         except PublicationError as error:
             raise _damaged(model_id, error.found, place) from error
-        if manifest is None and place.exists():
+        if manifest is None and exists(place):
             raise _damaged(model_id, "a folder without its manifest", place)
         if manifest is None:
             raise ModelError(
@@ -236,7 +233,7 @@ class _DamagedModelError(ModelError):
     """A model that is there, but not as it was stored."""
 
 
-def _damaged(model_id: str, found: str, place: Path) -> _DamagedModelError:
+def _damaged(model_id: str, found: str, place: BlobPath) -> _DamagedModelError:
     return _DamagedModelError(
         expected="the model's files as they were stored",
         found=found,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
@@ -15,6 +14,8 @@ import pyarrow.parquet as pq
 
 from nn_assets.arrays import Moment, Session
 from nn_assets.errors import SchemaError
+from nn_assets.store.lake.files import store_of
+from nn_assets.store.lake.port import BlobPath
 
 __all__ = ["Bounds", "Part", "Parts", "Selection", "is_long", "newest_in", "read_files", "spans", "split"]
 
@@ -163,7 +164,7 @@ def _nanoseconds(table: pa.Table, column: str) -> npt.NDArray[np.int64]:
 
 
 def read_files(
-    paths: Sequence[Path], selection: Selection, bounds: Bounds, *, order: str | None = None
+    paths: Sequence[BlobPath], selection: Selection, bounds: Bounds, *, order: str | None = None
 ) -> pd.DataFrame:
     """Read the rows and columns selected from the files of one frame, in the frame's own order.
 
@@ -172,7 +173,7 @@ def read_files(
     SchemaError
         The selection names a column that the frame lacks.
     """
-    with pq.ParquetFile(paths[0]) as first:
+    with pq.ParquetFile(store_of(paths[0]).open(paths[0])) as first:
         stored = first.schema_arrow.names
     chosen = selection.get("columns")
     missing = sorted({*(chosen or ()), *bounds.columns} - set(stored))
@@ -193,8 +194,8 @@ def read_files(
     return frame
 
 
-def _read(path: Path, columns: list[str] | None) -> pa.Table:
-    with pq.ParquetFile(path) as file:
+def _read(path: BlobPath, columns: list[str] | None) -> pa.Table:
+    with pq.ParquetFile(store_of(path).open(path)) as file:
         return file.read(columns=columns, use_threads=False)
 
 
@@ -207,10 +208,10 @@ def _symbol_ranks(table: pa.Table) -> npt.NDArray[Any]:
     return codes.astype(np.int16) if len(names) < np.iinfo(np.int16).max else codes  # sorted by radix
 
 
-def newest_in(path: Path, column: str) -> pd.Timestamp | None:
+def newest_in(path: BlobPath, column: str) -> pd.Timestamp | None:
     """The latest moment in a column of a file, UTC, from what the file says of itself; None where it cannot be read."""
     try:
-        stored = pq.read_metadata(path)
+        stored = pq.read_metadata(store_of(path).open(path))
         place = stored.schema.names.index(column)
         groups = [stored.row_group(each).column(place) for each in range(stored.num_row_groups)]
         told = [each.statistics.max for each in groups if each.statistics is not None and each.statistics.has_min_max]

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import takewhile, zip_longest
-from pathlib import Path
 from typing import Any, Unpack
 
 import pandas as pd
@@ -26,9 +25,20 @@ from nn_assets.contracts.frames import DailyBars, IntradayBars, Quarantine
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import damaged
 from nn_assets.store.lake.content import frame_hash
-from nn_assets.store.lake.files import listed, locked, read_record, read_text, record_in, write_record
+from nn_assets.store.lake.files import (
+    content_of,
+    listed,
+    locked,
+    read_record,
+    read_text,
+    record_in,
+    store_of,
+    swap_record,
+    write_record,
+)
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.parts import Selection
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import as_moment, as_session, canonical_json
 
 __all__ = ["Listed", "Publication", "PublicationStore"]
@@ -114,7 +124,7 @@ class Publication:
         }
 
     @classmethod
-    def from_record(cls, record: dict[str, Any], path: Path) -> Publication:
+    def from_record(cls, record: dict[str, Any], path: BlobPath) -> Publication:
         """Read a publication back from its record; those of earlier versions hold no hash of the whole.
 
         Raises
@@ -191,7 +201,7 @@ class PublicationStore:
         _demand_within(strategy, bars, low, high)
         folder = self.lake.folder(strategy, _FOLDER)
         with locked(folder):
-            before = self.current(strategy)
+            pointer, before = content_of(folder / "current.json"), self.current(strategy)
             staged = Publication(
                 strategy=strategy,
                 ordinal=1 if before is None else before.ordinal + 1,
@@ -215,9 +225,9 @@ class PublicationStore:
                 staged = _read(unswitched[0])  # the first of all, its pointer gone or never written: as it was
             else:
                 for lost in unswitched:
-                    lost.unlink()  # its writer was killed before the switch: never in force
-                write_record(folder / "history" / name, staged.to_record())
-            write_record(folder / "current.json", {"publication": name})
+                    store_of(lost).remove(lost)  # its writer was killed before the switch: never in force
+                write_record(folder / "history" / name, staged.to_record(), if_absent=True)
+            swap_record(folder / "current.json", {"publication": name}, pointer)
         return staged
 
     def current(self, strategy: str, as_of: Moment | None = None) -> Publication | None:
@@ -333,7 +343,7 @@ class PublicationStore:
             yield _read(path)
 
 
-def _in_force(folder: Path, paths: list[Path]) -> Path | None:
+def _in_force(folder: BlobPath, paths: list[BlobPath]) -> BlobPath | None:
     """The record that the pointer names; None before the first switch, which killed leaves one record at most."""
     pointer = folder / "current.json"
     try:
@@ -352,7 +362,7 @@ def _in_force(folder: Path, paths: list[Path]) -> Path | None:
     return newest
 
 
-def _read(path: Path) -> Publication:
+def _read(path: BlobPath) -> Publication:
     try:
         text = read_text(path)
     except PublicationError as error:
@@ -363,7 +373,7 @@ def _read(path: Path) -> Publication:
 
 
 @lru_cache(maxsize=16)  # a round asks for the one in force dozens of times: what it says is worked out once
-def _said_by(path: Path, text: str) -> Publication:
+def _said_by(path: BlobPath, text: str) -> Publication:
     try:
         record = record_in(path, text)
     except PublicationError as error:
@@ -375,7 +385,7 @@ def _said_by(path: Path, text: str) -> Publication:
     return publication
 
 
-def _ordinal(path: Path) -> int:
+def _ordinal(path: BlobPath) -> int:
     return int(path.name.partition("-")[0])
 
 
@@ -417,7 +427,7 @@ def _demand_within(strategy: str, bars: pd.DataFrame | Listed, first: pd.Timesta
         )
 
 
-def _lost_pointer(pointer: Path, found: str, paths: list[Path]) -> PublicationError:
+def _lost_pointer(pointer: BlobPath, found: str, paths: list[BlobPath]) -> PublicationError:
     anew = f"move {pointer.parent} away to begin anew"
     backup = "restore publication/ from a backup or, without one, "
     restore = f'write {{"publication": "{paths[0].name}"}} to it, the newest on record, or ' if paths else backup
@@ -429,7 +439,7 @@ def _lost_pointer(pointer: Path, found: str, paths: list[Path]) -> PublicationEr
     )
 
 
-def _not_as_recorded(path: Path, found: str) -> PublicationError:
+def _not_as_recorded(path: BlobPath, found: str) -> PublicationError:
     return PublicationError(
         expected="the publication as it was recorded",
         found=found,

@@ -18,14 +18,14 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import Pointer, file_addresses, forget_frame, gone, load_frame, store_frame
-from nn_assets.store.lake.files import listed, read_record, write_record
+from nn_assets.store.lake.files import exists, listed, read_record, store_of, write_record
 from nn_assets.store.lake.parts import Bounds, Selection
+from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import canonical_json
 
 __all__ = [
@@ -53,10 +53,10 @@ class Segment:
 
     first: int
     last: int
-    path: Path
+    path: BlobPath
 
     @classmethod
-    def of(cls, path: Path) -> Segment | None:
+    def of(cls, path: BlobPath) -> Segment | None:
         """What a pointer's name says; None where the name is none of a pointer."""
         named = _NAME.fullmatch(path.name)
         return named and cls(int(named[1]), int(named[2] or named[1]), path)
@@ -98,11 +98,11 @@ def _span(frame: pd.DataFrame) -> str:
     return f"-{sessions.min():%Y%m%d}-{sessions.max():%Y%m%d}" if whole else ""
 
 
-def _all(folder: Path) -> Iterator[Segment]:
+def _all(folder: BlobPath) -> Iterator[Segment]:
     return filter(None, map(Segment.of, listed(folder / "segments")))
 
 
-def live_segments(folder: Path) -> list[Segment]:
+def live_segments(folder: BlobPath) -> list[Segment]:
     """Segments in the order of their additions, without those that a wider one stands for.
 
     Raises
@@ -132,14 +132,14 @@ def live_segments(folder: Path) -> list[Segment]:
     return found
 
 
-def _gone(folder: Path, addition: int, expected: list[Segment]) -> PublicationError:
+def _gone(folder: BlobPath, addition: int, expected: list[Segment]) -> PublicationError:
     """Return the error for an addition without a pointer, named as the list has it."""
     named = [segment.path for segment in expected if segment.first <= addition <= segment.last]
     path = named[0] if named else folder / "segments" / f"{addition:08d}-….json"
     return gone(path, f"addition {addition} to {folder.name}")
 
 
-def _listed(folder: Path) -> list[Segment]:
+def _listed(folder: BlobPath) -> list[Segment]:
     """The segments that were there when the list was written; none where there is no list."""
     path = folder / _LIST
     try:
@@ -154,12 +154,12 @@ def _listed(folder: Path) -> list[Segment]:
     return list(filter(None, (Segment.of(folder / "segments" / name) for name in names)))
 
 
-def has_list(folder: Path) -> bool:
+def has_list(folder: BlobPath) -> bool:
     """Whether a table has a list of its additions, which may be empty."""
-    return (folder / _LIST).exists()
+    return exists(folder / _LIST)
 
 
-def list_segments(folder: Path) -> None:
+def list_segments(folder: BlobPath) -> None:
     """Put on the list what is to be read now. The caller holds the folder alone."""
     names = [segment.path.name for segment in live_segments(folder)]
     if not has_list(folder) or names != [segment.path.name for segment in _listed(folder)]:
@@ -170,7 +170,7 @@ def _hash_of(names: list[str]) -> str:
     return hashlib.sha256(canonical_json(names).encode()).hexdigest()
 
 
-def _damaged_list(path: Path, found: str) -> PublicationError:
+def _damaged_list(path: BlobPath, found: str) -> PublicationError:
     return PublicationError(
         expected="the list of a table's additions as it was written",
         found=found,
@@ -180,19 +180,19 @@ def _damaged_list(path: Path, found: str) -> PublicationError:
     )
 
 
-def superseded(folder: Path) -> list[Segment]:
+def superseded(folder: BlobPath) -> list[Segment]:
     """Segments that a wider one stands for."""
     live = set(live_segments(folder))
     return sorted(segment for segment in _all(folder) if segment not in live)
 
 
-def joined(folder: Path, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
+def joined(folder: BlobPath, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
     """Read several frames as one, in their order."""
     parts = [load_frame(folder, each, selection) for each in addresses]
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
-def merge(folder: Path) -> bool:
+def merge(folder: BlobPath) -> bool:
     """Make one of the newest segments when they are many; whether any was made. The caller holds the folder alone.
 
     Those it stands for are passed over from then on, and removed at the next merge: a reader that listed
@@ -208,7 +208,7 @@ def merge(folder: Path) -> bool:
         write_record(folder / "segments" / name, pointer.to_record())
         in_use = {file for segment in live_segments(folder) for file in file_addresses(folder, segment.address)}
         for segment in old:
-            segment.path.unlink(missing_ok=True)
+            store_of(segment.path).remove(segment.path)
             if segment.address not in in_use:
                 forget_frame(folder, segment.address)
     return merged

@@ -1,0 +1,54 @@
+"""Brokers by name: the package's own, and those of plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.execution.broker import OpenBroker
+from nn_assets.execution.paper import PaperBroker
+from nn_assets.plugins import Registry
+
+__all__ = ["BROKERS", "broker_of", "register_broker"]
+
+_Open = TypeVar("_Open", bound=OpenBroker)
+
+BROKERS: Registry[OpenBroker] = Registry("broker", {"paper": PaperBroker})
+"""Every broker, by the name that ``execution.broker`` gives it."""
+
+
+def register_broker(name: str) -> Callable[[_Open], _Open]:
+    """Register what opens a broker on an account: a function, or the class of a :class:`~.broker.Broker`.
+
+    Raises
+    ------
+    PluginError
+        The name is taken, or is none.
+    """
+
+    def register(opener: _Open) -> _Open:
+        BROKERS.add(name, opener, getattr(opener, "__module__", __name__))
+        return opener
+
+    return register
+
+
+def broker_of(name: str) -> OpenBroker:
+    """What opens the broker of a name.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    if name not in BROKERS:
+        raise SettingsError(
+            expected=f"a broker among {', '.join(BROKERS)}",
+            found=repr(name),
+            remedy=f"{did_you_mean(name, BROKERS)}correct execution.broker, or name the file that registers it under "
+            "plugins",
+            key="execution.broker",
+            value=name,
+        )
+    return BROKERS[name]

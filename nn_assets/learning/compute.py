@@ -1,0 +1,201 @@
+"""Where work is computed: a port that maps a function over tasks, and its members by name.
+
+``here`` is this process; ``processes`` are spawned, of one thread each, and gone when their parent is. A plug-in adds
+another, a cluster for example, by :func:`register_compute`. None changes a bit of an answer.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from nn_assets.errors import SettingsError, WorkerError, did_you_mean
+from nn_assets.learning.interrupts import interrupts_held
+from nn_assets.plugins import Plugin, Registry, load_found, loaded
+
+__all__ = ["COMPUTES", "HERE", "Compute", "Here", "OnExecutor", "begin_worker", "open_compute", "register_compute"]
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+_PARENT_CHECKED_EVERY_SECONDS = 1.0
+
+
+class Compute(Protocol):
+    """Where a function is applied to tasks."""
+
+    def map(self, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
+        """Answers in the order of their tasks, each as soon as it and those before it are there.
+
+        The plug-ins that run in this process run wherever ``work`` does, which uses one thread there. What a task
+        raises reaches the caller with its type. An interrupt of the caller, or a caller who leaves early, ends what is
+        under way at once.
+
+        Parameters
+        ----------
+        work : callable
+            Of a module, so that it can be found by name elsewhere; answers and tasks can be pickled.
+
+        Raises
+        ------
+        WorkerError
+            What computes died, or could not be started.
+        """
+        ...
+
+
+Opener = Callable[[int], AbstractContextManager[Compute]]
+_Opener = TypeVar("_Opener", bound=Opener)
+
+
+class Here:
+    """In this process, one task after another, each when its answer is asked for."""
+
+    def map(self, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
+        """As of :meth:`Compute.map`."""
+        yield from map(work, tasks)
+
+
+HERE = Here()
+
+
+@contextmanager
+def _open_here(_: int) -> Iterator[Compute]:
+    yield HERE
+
+
+@contextmanager
+def _open_processes(at_once: int) -> Iterator[Compute]:
+    """Open a pool of processes, or this one where one is enough, or inside a process that may not have children.
+
+    Starting a process takes seconds (it imports torch), so a study opens one pool for all its
+    folds. Processes are spawned, not forked: a forked child inherits locks of threads it does not
+    have.
+    """
+    if at_once < 2 or multiprocessing.current_process().daemon:
+        yield HERE
+        return
+    pool = ProcessPoolExecutor(
+        max_workers=at_once,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(os.getpid(), loaded()),
+    )
+    try:
+        yield OnExecutor(pool)
+    finally:
+        # what was asked for but not begun is of no use to a caller who left early
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+COMPUTES: Registry[Opener] = Registry("compute", {"here": _open_here, "processes": _open_processes})
+"""Every member, by the name that ``learning.compute`` gives it."""
+
+
+def register_compute(name: str) -> Callable[[_Opener], _Opener]:
+    """Register what opens a member: a function from the number of tasks at once to a context of a :class:`Compute`.
+
+    Raises
+    ------
+    PluginError
+        The name is taken, or is none.
+    """
+
+    def register(opener: _Opener) -> _Opener:
+        COMPUTES.add(name, opener, getattr(opener, "__module__", __name__))
+        return opener
+
+    return register
+
+
+def open_compute(name: str, at_once: int) -> AbstractContextManager[Compute]:
+    """Open the member of a name for some tasks at once; it closes with its block.
+
+    Raises
+    ------
+    SettingsError
+        There is no such member.
+    """
+    if name not in COMPUTES:
+        raise SettingsError(
+            expected=f"a compute among {', '.join(COMPUTES)}",
+            found=repr(name),
+            remedy=f"{did_you_mean(name, COMPUTES)}correct learning.compute, or name the file that registers it under "
+            "plugins",
+            key="learning.compute",
+            value=name,
+        )
+    return COMPUTES[name](at_once)
+
+
+@dataclass(frozen=True)
+class OnExecutor:
+    """On an executor, as the standard library has them and clusters' clients give them.
+
+    Processes that it starts do not hear the terminal's interrupt.
+
+    Parameters
+    ----------
+    pool : Executor
+        What runs in it began with :func:`begin_worker`.
+    """
+
+    pool: Executor
+
+    def map(self, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
+        """As of :meth:`Compute.map`."""
+        try:
+            with interrupts_held():
+                answers = self.pool.map(work, tasks)
+            yield from answers
+        except BrokenExecutor as error:
+            raise WorkerError(
+                expected="training processes that live until their work is done",
+                found=f"{type(error).__name__}: {error}",
+                remedy='start scripts under `if __name__ == "__main__":`, give the machine more memory, '
+                "or set learning.processes to 1",
+            ) from error
+        except Exception:
+            raise
+        except BaseException:  # an interrupt, or a caller who left early: what is under way is of no use
+            _end_at_once(self.pool)
+            raise
+
+
+def _end_at_once(pool: Executor) -> None:
+    processes = getattr(pool, "_processes", None) or {}  # public from Python 3.14 on, as terminate_workers
+    for process in tuple(processes.values()):
+        process.terminate()
+
+
+def begin_worker(plugins: tuple[Plugin, ...]) -> None:
+    """Prepare a process for tasks: one thread, by which bits are alike, and the plug-ins of the one that sends them.
+
+    Parameters
+    ----------
+    plugins : tuple of Plugin
+        :func:`nn_assets.plugins.loaded` of the sender.
+    """
+    import torch  # seconds, which whoever only looks up a member does without
+
+    torch.set_num_threads(1)
+    load_found(plugins)
+
+
+def _begin(parent: int, plugins: tuple[Plugin, ...]) -> None:
+    begin_worker(plugins)
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
+def _leave_with(parent: int) -> None:
+    # A killed parent cleans nothing up, and a worker waiting for its next task would wait for ever.
+    never = threading.Event()
+    while os.getppid() == parent:
+        never.wait(_PARENT_CHECKED_EVERY_SECONDS)
+    os._exit(1)

@@ -1,0 +1,150 @@
+"""The pages on another compute and another venue: their files keep the contracts, and a study runs on both."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from nn_assets.costs.model import cost_model_from
+from nn_assets.evaluation.replay import replay
+from nn_assets.evaluation.trials import trial_hash
+from nn_assets.learning.artifact import to_files
+from nn_assets.learning.model import FoldData, fit_models
+from nn_assets.operations.plugins import plugin_roots, prepare
+from nn_assets.operations.stores import open_stores
+from nn_assets.portfolio.fills import FillArrays
+from nn_assets.settings import Strategy
+from nn_assets.versions import version_of
+from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
+from tests.orchestration.conftest import living_in, nothing_mirrored
+from tests.plugins.test_extending import _BLOCK, follow
+from tests.session.worlds import world, world_strategy
+from tests.shared_homes import nothing_drawn
+
+PAGES = Path(__file__).parents[2] / "docs" / "extending"
+BLOCKS = {name: _BLOCK.findall((PAGES / f"{name}.md").read_text(encoding="utf-8")) for name in ("compute", "venue")}
+
+
+def _test_of(page: str) -> Any:
+    """The class of tests that a page shows."""
+    text = next(text for _, text in BLOCKS[page] if text.startswith("# test_"))
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(text, names)
+    return names[re.findall(r"^class (Test\w+)", text, re.MULTILINE)[0]]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("ported")
+    (folder / "strategies").mkdir()
+    for _, text in (*BLOCKS["compute"], *BLOCKS["venue"]):
+        if text.startswith("# strategies/"):
+            (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
+    with living_in(folder), nothing_drawn(), nothing_mirrored():
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def _in_the_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+
+
+class TestTheVenueOfThePage(_test_of("venue")):  # type: ignore[misc]
+    pass
+
+
+@pytest.mark.full
+class TestTheComputeOfThePage(_test_of("compute")):  # type: ignore[misc]
+    pass
+
+
+COUNTED = """
+from contextlib import contextmanager
+
+from nn_assets.learning.compute import Here, register_compute
+
+SEEN = []
+
+
+class Counted(Here):
+    def map(self, work, tasks):
+        tasks = list(tasks)
+        SEEN.append(len(tasks))
+        return super().map(work, tasks)
+
+
+@register_compute("counted")
+@contextmanager
+def counted(at_once):
+    yield Counted()
+"""
+
+
+def test_models_are_trained_on_the_compute_of_a_file_with_the_same_bits_and_address(tmp_path: Path) -> None:
+    (tmp_path / "my_counted.py").write_text(COUNTED)
+    small = tiny_strategy(maximum_epochs=1)
+    plugged = Strategy.model_validate(
+        {
+            **small.model_dump(),
+            "plugins": [str(tmp_path / "my_counted.py")],
+            "learning": {**small.learning.model_dump(), "compute": "counted"},
+        }
+    )
+    prepare(plugged)
+    cube, labels = tiny_market()
+    data = [FoldData(cube, labels, tiny_fold(cube, small))]
+    (there,), (here,) = (list(fit_models(data, strategy)) for strategy in (plugged, small))
+    assert sys.modules["nn_plugin_my_counted"].SEEN == [1]
+    assert there.model_id == here.model_id
+    assert to_files(there) == to_files(here)
+
+
+def _traded_at(broker: str, *files: str) -> tuple[Strategy, list[FillArrays]]:
+    on_paper = world_strategy("next_close")
+    stated = {**on_paper.model_dump(), "plugins": list(files), "execution": {"broker": broker}}
+    strategy = Strategy.model_validate(stated)
+    prepare(strategy)
+    made = world(strategy, 200)
+    done = replay(strategy, cost_model_from(strategy.costs), 252, [made.scene(range(80, 140))])
+    return strategy, [batch for each in done.rounds for batch in each.fills if len(batch)]
+
+
+def test_a_replay_is_filled_by_the_venue_of_a_file_whose_code_counts(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "my_venue.py"
+    file.write_text((home / "strategies" / "my_venue.py").read_text())
+    paper, on_paper = _traded_at("paper")
+    strategy, fills = _traded_at("auction", str(file))
+    assert {batch.source for batch in on_paper} == {"paper"}
+    assert {batch.source for batch in fills} == {"auction"}
+    assert all((batch.commission_usd == np.abs(batch.quantity) * 0.01).all() for batch in fills)
+    told = [(trial_hash(each), version_of(*plugin_roots(each))) for each in (paper, strategy)]
+    file.write_text(file.read_text().replace("CENT = 0.01", "CENT = 0.02"))
+    prepare(strategy)
+    told.append((trial_hash(strategy), version_of(*plugin_roots(strategy))))
+    for hashes in zip(*told, strict=True):
+        assert len(set(hashes)) == 3
+
+
+def test_a_member_that_nobody_registered_is_refused_by_name(home: Path) -> None:
+    file = str(home / "strategies" / "my_venue.py")
+    with pytest.raises(ValidationError, match=r"execution.broker auctoin is no broker: did you mean auction\?"):
+        _traded_at("auctoin", file)
+    with pytest.raises(ValidationError, match=r"learning.compute cluster is no compute: there are here, processes"):
+        Strategy.model_validate({**world_strategy().model_dump(), "learning": {"compute": "cluster"}})
+
+
+@pytest.mark.full
+def test_a_study_runs_on_a_compute_and_a_venue_of_ones_own(home: Path) -> None:
+    answers = follow([block for block in BLOCKS["venue"] if block[0] == "console"], home)
+    assert json.loads(answers[-1])["ok"]
+    with open_stores() as stores:
+        assert len(stores.ledger.read("studies", "my_own"))
+        assert len(stores.ledger.read("models", "my_own"))
