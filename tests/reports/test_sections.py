@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -49,9 +51,13 @@ OWN: dict[str, tuple[str, dict[str, object], dict[str, object] | None]] = {
 FULL = {"plots": (PLOT,), "caveats": ("A caveat.",), "provenance": {"data hash": "5f1c"}}
 
 
+@cache
+def full_page(page: str) -> StudyPage | DailyPage:
+    return (made_study_page if page == "study" else made_daily_page)(**FULL)
+
+
 def page_of(name: str, **changes: object) -> StudyPage | DailyPage:
-    make = made_study_page if SECTIONS[name].page == "study" else made_daily_page
-    return make(**{**FULL, **changes})
+    return replace(full_page(SECTIONS[name].page), **changes)
 
 
 class TestOwnSections(SectionContract):
