@@ -23,7 +23,7 @@ from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import libraries
-from nn_assets.operations.plugins import own_features, plugin_roots, prepare
+from nn_assets.operations.plugins import broker_roots, own_features, plugin_roots, prepare
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root, version_of
 
@@ -39,6 +39,7 @@ __all__ = [
     "names_code",
     "prices_for_features",
     "record_of",
+    "trading_roots",
     "values_from",
 ]
 
@@ -135,13 +136,18 @@ def feature_roots(name: str) -> tuple[Root, ...]:
 def member_roots(strategy: Strategy) -> tuple[Root, ...]:
     """The members that a strategy uses of the registries that versions do not follow: its features, and the networks.
 
-    For whatever is made of features and forecasts: what decides, studies or repeats.
+    For whatever is made of features and forecasts.
     """
     prepare(strategy)
     names, catalogue = strategy.features.names or own_features(strategy), "nn_assets.features.catalogue:CATALOGUE"
     known = "nn_assets.operations.asof.series:known_by_role"
     every = () if strategy.features.names else (*_FACTS, known, f"{_HERE}:features_of", catalogue)
     return (*every, *(root for name in names for root in feature_roots(name)), *plugin_roots(strategy))
+
+
+def trading_roots(strategy: Strategy) -> tuple[Root, ...]:
+    """As :func:`member_roots`, for whatever trades on it: the broker, too."""
+    return (*member_roots(strategy), *broker_roots(strategy.execution.broker))
 
 
 def prices_for_features(panel: Panel, strategy: Strategy) -> Panel:

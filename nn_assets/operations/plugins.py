@@ -15,7 +15,7 @@ from nn_assets.settings import LearningSettings, Strategy
 from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
 
-__all__ = ["fault_of_names", "own_features", "plugin_roots", "prepare"]
+__all__ = ["broker_roots", "fault_of_names", "own_features", "plugin_roots", "prepare"]
 
 _HELD: set[Hashable] = set()
 """What was held to its contract in this process."""
@@ -116,15 +116,12 @@ def own_features(strategy: Strategy) -> tuple[str, ...]:
 
 
 def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
-    """What a strategy's version covers of constraints, brokers and networks: the package's own, and what it names."""
-    return (
-        *constraint_roots(strategy.portfolio),
-        *_broker_roots(strategy.execution.broker),
-        *_network_roots(strategy.learning),
-    )
+    """What the version of a strategy covers of constraints and networks: the package's own, and what it names."""
+    return (*constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
 
 
-def _broker_roots(name: str) -> tuple[Root, ...]:
+def broker_roots(name: str) -> tuple[Root, ...]:
+    """What the version of a fill covers: the package's own broker, and another one that is named."""
     own = "nn_assets.execution.registry:BROKERS"
     return (own,) if name in BROKERS_OF_ITS_OWN else (own, broker_of(name))
 

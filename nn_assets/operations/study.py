@@ -41,7 +41,7 @@ from nn_assets.operations.asof.trials import (
     released_alarms,
     trials_made,
 )
-from nn_assets.operations.derived import member_roots
+from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
 from nn_assets.operations.models.calibration import calibrate_record
@@ -137,7 +137,7 @@ def study_identity(history: History, month: str) -> str:
         "strategy": strategy.name,
         "month": month,
         "data": history.covering(history.last_session).content_hash,
-        "code": version_of(STUDIED_BY, *member_roots(strategy)),
+        "code": version_of(STUDIED_BY, *trading_roots(strategy)),
         "settings": strategy.content_hash(),
         "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
@@ -294,7 +294,7 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
 def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
     strategy = history.strategy
     sessions = result.study.record.sessions
-    code = version_of(STUDIED_BY, *member_roots(strategy))
+    code = version_of(STUDIED_BY, *trading_roots(strategy))
     studies = [
         {
             "study_id": study_identity(history, judged.month),

@@ -18,7 +18,8 @@ from nn_assets.evaluation.replay import replay
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.model import FoldData, fit_models
-from nn_assets.operations.plugins import plugin_roots, prepare
+from nn_assets.operations.derived import member_roots, trading_roots
+from nn_assets.operations.plugins import prepare
 from nn_assets.operations.stores import open_stores
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.settings import Strategy
@@ -117,6 +118,11 @@ def _traded_at(broker: str, *files: str) -> tuple[Strategy, list[FillArrays]]:
     return strategy, [batch for each in done.rounds for batch in each.fills if len(batch)]
 
 
+def _versions(strategy: Strategy) -> tuple[str, str, str]:
+    """Of its trial, of what trades, and of what forecasts."""
+    return trial_hash(strategy), version_of(*trading_roots(strategy)), version_of(*member_roots(strategy))
+
+
 def test_a_replay_is_filled_by_the_venue_of_a_file_whose_code_counts(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "my_venue.py"
     file.write_text((home / "strategies" / "my_venue.py").read_text())
@@ -125,12 +131,12 @@ def test_a_replay_is_filled_by_the_venue_of_a_file_whose_code_counts(home: Path,
     assert {batch.source for batch in on_paper} == {"paper"}
     assert {batch.source for batch in fills} == {"auction"}
     assert all((batch.commission_usd == np.abs(batch.quantity) * 0.01).all() for batch in fills)
-    told = [(trial_hash(each), version_of(*plugin_roots(each))) for each in (paper, strategy)]
+    told = [_versions(paper), _versions(strategy)]
     file.write_text(file.read_text().replace("CENT = 0.01", "CENT = 0.02"))
     prepare(strategy)
-    told.append((trial_hash(strategy), version_of(*plugin_roots(strategy))))
-    for hashes in zip(*told, strict=True):
-        assert len(set(hashes)) == 3
+    told.append(_versions(strategy))
+    trials, trading, forecasting = (len(set(each)) for each in zip(*told, strict=True))
+    assert (trials, trading, forecasting) == (3, 3, 1)
 
 
 def test_a_member_that_nobody_registered_is_refused_by_name(home: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nn_assets.errors import PublicationError
-from nn_assets.operations.derived import member_roots
+from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.files import exists, read_record, write_record
@@ -20,13 +20,13 @@ _DECIDED_BY = "nn_assets.operations.decisions.rounds:decide_session"
 
 def decision_code(strategy: Strategy) -> str:
     """Version of the code that decides a strategy's sessions, that of its features too, 16 hex digits."""
-    return version_of(_DECIDED_BY, *member_roots(strategy))
+    return version_of(_DECIDED_BY, *trading_roots(strategy))
 
 
 def keep_code(history: History) -> None:
     """Keep what is behind the code in force, where it is not kept yet."""
     if not exists(file := _file(history, decision_code(history.strategy))):
-        write_record(file, definitions_behind(_DECIDED_BY, *member_roots(history.strategy)))
+        write_record(file, definitions_behind(_DECIDED_BY, *trading_roots(history.strategy)))
 
 
 def changed_since(history: History, version: str) -> str:
@@ -35,7 +35,7 @@ def changed_since(history: History, version: str) -> str:
         then = read_record(_file(history, version))
     except PublicationError:  # damaged: it is needed for a sentence alone
         then = None
-    now = definitions_behind(_DECIDED_BY, *member_roots(history.strategy))
+    now = definitions_behind(_DECIDED_BY, *trading_roots(history.strategy))
     return "" if then is None else changed_definitions(then, now)
 
 

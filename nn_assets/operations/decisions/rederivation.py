@@ -20,7 +20,7 @@ from nn_assets.operations.asof.settings_on_record import hashes_in_force
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.decisions.code import changed_since, decision_code
 from nn_assets.operations.decisions.lookahead import decided_otherwise, decisions_repeat_in_replay
-from nn_assets.operations.derived import member_roots
+from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.history import History
 from nn_assets.store.ledger.chain import ChainHead
@@ -100,7 +100,7 @@ def _rederived(history: History, run_id: str, *, whole: bool) -> Rederived:
     head, moment = ledger.head(), now_utc()
     made = {
         "settings_hash": strategy.content_hash(),
-        "code": version_of(_DERIVED_BY, *member_roots(strategy)),
+        "code": version_of(_DERIVED_BY, *trading_roots(strategy)),
         "libraries": libraries(),
     }
     last = _last(history)
