@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -126,7 +127,7 @@ def _brier(results: Sequence[Result]) -> str:
             worse = share(sum(each["its t"] > _WORSE for each in kept), len(kept))
             lines.append(
                 f"| {names} | {ic:g} | {persistence:g} | {horizon} | {CALLED[name]} | "
-                f"{middle:+.1f} ({low:+.1f} to {high:+.1f}) | {worse} |"
+                f"{middle:+.1f}{'' if math.isnan(low) else f' ({low:+.1f} to {high:+.1f})'} | {worse} |"
             )
     why = (
         "Where nothing is planted a slope that is fitted costs what it errs by: its own variance, which a record of "
