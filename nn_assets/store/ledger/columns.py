@@ -111,7 +111,7 @@ class CanonicalJson(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """Read the text back."""
         if not isinstance(value, str | None):
-            raise ValueError(f"{value!r} is no text")
+            raise TypeError(f"{value!r} is no text")
         return None if value is None else json.loads(value, object_pairs_hook=_each_once)
 
 
