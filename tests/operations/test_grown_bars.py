@@ -407,3 +407,23 @@ def test_what_bars_come_to_is_of_the_code_and_settings_that_it_hangs_on(tmp_path
         home.folder, home.settings = tmp_path, {"market": {**market, "known_at_lag_minutes": lag}}
         made.append(home.at(9, pieces.made_by))
     assert made[0] != made[1]
+
+
+@pytest.mark.parametrize("ways", [(1.002, 0.998), (1.004, 0.998), (1.002,)])
+def test_a_bar_told_in_two_ways_and_then_again_is_judged_as_the_whole_pass_does(
+    tmp_path: Path, ways: tuple[float, ...]
+) -> None:
+    home, last = Home(tmp_path), 60
+    bars = small(last + 3)
+    begin(home, bars, last)
+    bar = bars[(bars["date"] == AXIS[last + 1]) & (bars["symbol"] == "S7")]  # told so from the first
+    home.write("first way", bar.assign(close=bar["close"] * 1.002))
+    home.write("second way", bar.assign(close=bar["close"] * 0.998))
+    home.write("next", bars[bars["date"] == AXIS[last + 1]])
+    home.take_in(last + 1)
+    home.at(last + 1, publish)
+    for number, way in enumerate(ways):
+        home.write(f"again {number}", bar.assign(close=bar["close"] * way))
+    home.write("one after", bars[bars["date"] == AXIS[last + 2]])
+    home.take_in(last + 2)
+    home.at(last + 2, publish)

@@ -23,6 +23,7 @@ __all__ = [
     "OTHER_SERIES",
     "RAW_BARS",
     "RAW_INTRADAY",
+    "TOLD_BARS",
     "UNIVERSE",
     "as_told",
     "contradicted",
@@ -31,6 +32,8 @@ __all__ = [
 
 RAW_BARS, ACTIONS, OTHER_SERIES = "raw_bars", "actions", "other_series"
 RAW_INTRADAY, UNIVERSE, COMPARED = "raw_intraday_bars", "universe_membership", "compared_bars"
+_CONTRADICTED = "_contradicted"
+TOLD_BARS = f"{RAW_BARS}{_CONTRADICTED}"
 FACTS = (RAW_BARS, ACTIONS, OTHER_SERIES, RAW_INTRADAY, UNIVERSE, COMPARED)
 
 
@@ -53,7 +56,7 @@ def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[S
 
 def contradicted(stores: Stores, strategy: str, table: str) -> pd.DataFrame | None:
     """What contradicted versions of a table were told, as it was put into quarantine; None where there is none."""
-    name = f"{table}_contradicted"
+    name = f"{table}{_CONTRADICTED}"
     return versions_of(stores, strategy, name) if stores.lake.segments(strategy, name) else None
 
 

@@ -22,7 +22,7 @@ from nn_assets.market.quality.gate import Grown as Counted
 from nn_assets.market.quality.history_rules import HISTORY_RULES
 from nn_assets.market.quality.running import nothing_yet
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
-from nn_assets.operations.asof.stored import RAW_BARS, as_told
+from nn_assets.operations.asof.stored import RAW_BARS, TOLD_BARS, as_told
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import delisted
@@ -67,15 +67,15 @@ def begun(history: History, cleaned: Cleaned, moment: pd.Timestamp) -> Grown | N
         return None
     if (versions["known_at"] > moment).any():
         return None
-    nothing = Carried(made_by(history), "", "", 0, 0, (), (), ())
+    nothing = Carried(made_by(history), "", "", 0, 0, 0, (), (), ())
     first = min(axis[0], sessions.min())
     return carried_from(history, _as_now(history, nothing, moment), nothing_yet(), cleaned, first)
 
 
 def _as_now(history: History, base: Carried, moment: pd.Timestamp) -> Carried:
     lake, name = history.stores.lake, history.strategy.name
-    bars, actions = (lake.rows_added(name, table) for table in (RAW_BARS, ACTIONS))
-    return replace(base, seen_until=moment.isoformat(), raw_rows=bars, action_rows=actions)
+    bars, told, actions = (lake.rows_added(name, table) for table in (RAW_BARS, TOLD_BARS, ACTIONS))
+    return replace(base, seen_until=moment.isoformat(), raw_rows=bars, told_rows=told, action_rows=actions)
 
 
 def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Timestamp) -> GrownAudit | None:
@@ -150,15 +150,17 @@ def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> 
     seen = pd.Timestamp(carried.seen_until)
     if moment < seen or history.axis[-1] < until:
         return None
-    if (rows := lake.rows_added(name, RAW_BARS)) < carried.raw_rows:
-        return None
     days = [until + pd.Timedelta(days=1)]
-    if rows > carried.raw_rows:
-        added = lake.read_added(name, RAW_BARS, carried.raw_rows)
-        added = added[added["session"] >= pd.Timestamp(history.strategy.market.history_starts)]
-        if (added["known_at"] > moment).any():
+    # What contradicted versions were told lies beside them, and may grow where no version comes.
+    for table, before in ((RAW_BARS, carried.raw_rows), (TOLD_BARS, carried.told_rows)):
+        if (rows := lake.rows_added(name, table)) < before:
             return None
-        days += [added["session"].min()] if len(added) else []
+        if rows > before:
+            added = lake.read_added(name, table, before)
+            added = added[added["session"] >= pd.Timestamp(history.strategy.market.history_starts)]
+            if (added["known_at"] > moment).any():
+                return None
+            days += [added["session"].min()] if len(added) else []
     versions = read_action_versions(history.stores, name, lake.segments(name, ACTIONS))
     if (0 if versions is None else len(versions)) < carried.action_rows:
         return None

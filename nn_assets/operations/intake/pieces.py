@@ -105,8 +105,8 @@ class Carried:
         The last session covered.
     seen_until : str
         The UTC moment up to which what became known counts; every version stored then was known by it.
-    raw_rows, action_rows : int
-        How many versions of bars and actions were stored then.
+    raw_rows, told_rows, action_rows : int
+        How many versions of bars, rows of what contradicted ones were told, and versions of actions were stored then.
     said : tuple of (int, str, str)
         Sorted hashes of what bars say, in a file for the years of a decade that have ended, and for each piece of the
         last year: first day, last session, name.
@@ -116,6 +116,7 @@ class Carried:
     until: str
     seen_until: str
     raw_rows: int
+    told_rows: int
     action_rows: int
     pieces: tuple[Piece, ...]
     said: tuple[tuple[int, str, str], ...]

@@ -539,6 +539,33 @@ def _unreadable(stored: Table, error: Exception, sequence: int = 0) -> AuditFind
     return AuditFinding(sequence, "row unreadable", stored.name, "", f"{type(error).__name__}: {error}")
 
 
+def _located(connection: Connection, stored: Table, finding: AuditFinding, since: ChainHead) -> AuditFinding:
+    """Say of what cannot be read which row it is, by halves, and its key by the chain."""
+    if finding.kind != "row unreadable":
+        return finding
+    ends = select(func.min(stored.c.sequence), func.max(stored.c.sequence)).where(stored.c.sequence > since.sequence)
+    low, high = connection.execute(ends).one()
+    if low is None or _readable(connection, stored, low, high):
+        return finding
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if _readable(connection, stored, low, middle) else (low, middle)
+    try:
+        seals = seals_at(entries_of(connection, stored, [low]), {low})
+    except UNREADABLE:
+        seals = []
+    return replace(finding, sequence=low, key=seals[0].row_key if seals else "")
+
+
+def _readable(connection: Connection, stored: Table, first: int, last: int) -> bool:
+    try:
+        for _ in connection.execute(select(stored).where(stored.c.sequence.between(first, last))):
+            pass
+    except UNREADABLE:
+        return False
+    return True
+
+
 def _after(since: ChainHead) -> int | None:
     return None if since == GENESIS else since.sequence  # without a bound, a row numbered below 1 shows too
 
@@ -551,7 +578,8 @@ def _check_rows(connection: Connection, stored: Table, since: ChainHead) -> tupl
     count = int(connection.execute(counting).scalar_one())
     rows = in_order(connection, stored, after=_after(since))
     entries = in_order(connection, CHAIN, of_table=stored.name, after=_after(since))
-    return _compared(stored, rows, _sealed(entries)), count
+    findings = _compared(stored, rows, _sealed(entries))
+    return [_located(connection, stored, each, since) for each in findings], count
 
 
 def _sealed(entries: Iterable[Row[Any]]) -> Iterator[Seal | Row[Any]]:

@@ -110,7 +110,17 @@ class CanonicalJson(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """Read the text back."""
-        return None if value is None else json.loads(value)
+        if not isinstance(value, str | None):
+            raise TypeError(f"{value!r} is no text")
+        return None if value is None else json.loads(value, object_pairs_hook=_each_once)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of which no name stands twice: readers differ in which of the two they heed."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a name that stands twice among {', '.join(name for name, _ in pairs)[:60]}")
+    return found
 
 
 def _as_float(value: object) -> float:
