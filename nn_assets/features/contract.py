@@ -150,11 +150,13 @@ def _kept_by(entry: Feature) -> dict[str, object]:
 
 
 def _size(value: object) -> object:
+    if isinstance(value, type):
+        return id(value)
     if isinstance(value, np.ndarray):
         return value.tobytes() if value.dtype != object else len(value)
     if hasattr(value, "cache_info"):
         return value.cache_info().currsize
-    if isinstance(value, Sized) and not isinstance(value, type):
+    if isinstance(value, Sized):
         return len(value)
     return value if isinstance(value, int | float | str | None) else id(value)
 

@@ -10,6 +10,7 @@ import pytest
 
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.sources import source_of
+from nn_assets.operations.wings.market import WING
 from nn_assets.orchestration.naming import described
 from nn_assets.sources.protocol import ActionSource, Source
 from nn_assets.sources.simulated import SimulatedSource
@@ -114,7 +115,9 @@ def test_the_version_of_raw_bars_follows_the_vendor_that_delivers_them_and_no_ot
     versions = []
     for kind, second in (("massive", None), ("alpaca", None), ("massive", {"kind": "yfinance"})):
         write_strategy(empty_home, source={"kind": kind, **OTHER}, market={"compare_with": second})
-        versions.append([described(strategy_of(), name, "data", set())["code_version"] for name in ASSETS])
+        tables = {each.name: each for each in WING.assets(strategy_of())}
+        told = [described(strategy_of(), name, "data", set(), *tables[name].made_by) for name in ASSETS]
+        versions.append([each["code_version"] for each in told])
     raw, validated = (set(each) for each in zip(*versions, strict=True))
     assert (len(raw), len(validated)) == (3, 1)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import Boolean, Column, Connection, Double, Integer, String, create_engine, text
+from sqlalchemy import Column, Connection, Double, Integer, String, create_engine, text
 
 from nn_assets.store import home as homes
 from nn_assets.store.ledger import schema
 from nn_assets.store.ledger.audit import verify_before_round, verify_since_last
-from nn_assets.store.ledger.columns import CanonicalJson, Moment, SessionDate
+from nn_assets.store.ledger.columns import CanonicalJson, Flag, Moment, SessionDate
 from nn_assets.store.ledger.ledger import Ledger
 from tests.store.rounds import append_round, day_round
 from tests.store.test_audit import tamper
@@ -29,7 +29,7 @@ VALUES = (  # of a column's type: one, and another in SQL
     (SessionDate, "2018-01-02", "'1999-01-04'"),
     (Moment, NOW, "'1999-01-04 00:00:00.000000'"),
     (CanonicalJson, {}, "'[1]'"),
-    (Boolean, True, "FALSE"),
+    (Flag, True, "FALSE"),
     (Double, 0.5, "0.25"),
     (Integer, 1, "777"),
     (String, "a", "'zzz'"),
