@@ -33,6 +33,7 @@ __all__ = [
     "code_of",
     "find",
     "forget",
+    "is_running",
     "label_of",
     "load",
     "load_found",
@@ -152,6 +153,11 @@ class Plugin:
     def label(self) -> str:
         """What a person knows it by."""
         return Path(self.reference).name
+
+
+def is_running() -> bool:
+    """Whether a plug-in is being run, so that what is registered now is its own."""
+    return bool(_LOADING)
 
 
 def label_of(top: str) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from nn_assets.errors import SettingsError, did_you_mean
 from nn_assets.market.facts.bars import known_after
+from nn_assets.plugins import is_running
 from nn_assets.settings.sections import MarketSettings
 from nn_assets.settings.sources import SourceSection, name_source, source_kinds, source_module
 from nn_assets.sources.answers import Scope
@@ -201,7 +202,8 @@ def register_source(
         expected = f"settings that inherit SourceSection and state kind: Literal[{kind!r}] = {kind!r}"
         raise _refused(kind, expected, f"{settings.__name__} of kind {default!r}")
     _registered[kind] = member
-    name_source(kind)
+    if not is_running():  # else it is there for the strategies that name the plug-in, and for no other
+        name_source(kind)
 
 
 def _refused(kind: str, expected: str, found: str) -> SettingsError:

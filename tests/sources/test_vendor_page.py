@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +13,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nn_assets import plugins
+from nn_assets.errors import SettingsError
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history
+from nn_assets.operations.strategy_files import load_strategy
 from nn_assets.sources import registry
 from nn_assets.sources.simulated import SimulatedSource
 from tests.cli.conftest import call
@@ -38,15 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(registry, "_registered", {})
     monkeypatch.setattr("nn_assets.settings.sources._named_elsewhere", set())
     yield tmp_path
-    sys.modules.pop("example_data", None)
-
-
-def register(file: Path) -> None:
-    spec = importlib.util.spec_from_file_location("example_data", file)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules["example_data"] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    plugins.forget()
 
 
 def market() -> pd.DataFrame:
@@ -67,7 +62,7 @@ def test_a_vendor_outside_the_package_comes_to_published_bars_by_check(
         rows = own[NUMBERS].assign(day=own["session"].dt.strftime("%Y-%m-%d")).to_dict("records")
         return Answer({"symbol": symbol, "bars": rows})
 
-    register(folder / "example_data.py")
+    shutil.copy(folder / "example_data.py", folder / "strategies")
     monkeypatch.setenv("EXAMPLE_DATA_KEY", SECRET)
     file = folder / "strategies" / "own.yaml"
     stated = file.read_text(encoding="utf-8")
@@ -83,6 +78,26 @@ def test_a_vendor_outside_the_package_comes_to_published_bars_by_check(
     columns = ["symbol", "session", *NUMBERS]
     pd.testing.assert_frame_equal(published[columns], bars[columns])
     assert {path: path.stat().st_mtime_ns for path in (CHECKOUT / "nn_assets").rglob("*.py")} == package
+
+
+def test_a_strategy_that_does_not_name_the_file_does_not_have_its_kind(folder: Path) -> None:
+    stated = folder / "strategies" / "own.yaml"
+    shutil.copy(folder / "example_data.py", folder / "strategies")
+    other = stated.with_name("other.yaml")
+    other.write_text(
+        stated.read_text("utf-8").replace("plugins: [example_data.py]", "").replace("name: own", "name: other"), "utf-8"
+    )
+    assert load_strategy(stated).source.kind == "example_data"
+    with pytest.raises(SettingsError, match=r"line 4.*example_data"):
+        load_strategy(other)
+
+
+def test_a_key_that_the_kind_of_a_plug_in_lacks_is_refused_with_the_nearest(folder: Path) -> None:
+    stated = folder / "strategies" / "own.yaml"
+    shutil.copy(folder / "example_data.py", folder / "strategies")
+    stated.write_text(stated.read_text("utf-8").replace("key_env:", "key_envv:"), "utf-8")
+    with pytest.raises(SettingsError, match="did you mean key_env"):
+        load_strategy(stated)
 
 
 @pytest.mark.full
