@@ -117,8 +117,17 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
     entry, member = CONSTRAINTS[name], f"the constraint {name}"
     own = section_of(entry.settings, settings.constraints[name], member=member, key="portfolio.constraints")
     given = replace(facts, risk_distance=facts.risk_distance.copy(), market_beta=facts.market_beta.copy())
-    coefficient, limit = entry.limit(given) if own is None else entry.limit(given, own)
-    coefficient = np.asarray(coefficient, dtype=np.float64)
+    try:
+        made, most = entry.limit(given) if own is None else entry.limit(given, own)
+        coefficient, limit = np.asarray(made, dtype=np.float64), float(most)
+    except Exception as error:  # whatever a person's function raises
+        raise PluginError(
+            expected=f"of the constraint {name} coefficients of {len(facts.symbols)} names and a limit",
+            found=f"{type(error).__name__}: {error}",
+            remedy="mend its function",
+            key="plugins",
+            constraint=name,
+        ) from error
     least = -np.inf if entry.net else 0.0
     sound = coefficient.shape == (len(facts.symbols),) and bool(np.isfinite(coefficient).all())
     if not sound or (coefficient < least).any() or not (np.isfinite(limit) and limit >= 0.0):
@@ -130,7 +139,7 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
             key="plugins",
             constraint=name,
         )
-    return SharedLimit(name, coefficient, float(limit))
+    return SharedLimit(name, coefficient, limit)
 
 
 def require_constraints(settings: PortfolioSettings) -> None:

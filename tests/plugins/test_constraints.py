@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 from nn_assets.errors import PluginError, SettingsError
 from nn_assets.operations.derived import member_roots
 from nn_assets.operations.plugins import prepare
+from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.limits import book_limits, shared_out
 from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
 from tests.plugins.texts import CONSTRAINT, constraint_file, naming, written
+from tests.portfolio.facts import COSTS
+from tests.portfolio.test_by_programme import given
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 PAIR = "portfolio: {constraints: {together: {symbols: [AAA, BBB], limit: 0.08}}}"
@@ -56,6 +60,29 @@ def test_what_names_share_is_shared_out_within_the_limit(tmp_path: Path) -> None
     assert np.array_equal(shared_out(wanted, np.full(3, 0.1), np.zeros(3), plain).weights, wanted)
 
 
+@pytest.mark.parametrize("construction", ["programme", "per_name"])
+@pytest.mark.parametrize("seed", range(3))
+def test_both_constructions_bring_what_is_held_within_it(tmp_path: Path, construction: str, seed: int) -> None:
+    limit = "{together: {symbols: [S00, S01, S02], limit: 0.06}}"
+    portfolio = f"{{construction: {construction}, constraints: {limit}}}"
+    strategy = strategy_of(tmp_path, portfolio=portfolio)
+    prepare(strategy)
+    of = given(seed, known={"relative": False}, calibrated_probability=np.full(12, 0.56))
+    settings = strategy.portfolio
+    before = decide(of, settings.model_copy(update={"constraints": {}}), COSTS)
+
+    def together(quantity: np.ndarray) -> float:
+        return float(np.abs(quantity * of.reference_price)[:3].sum()) / of.equity_usd
+
+    held = before.unscaled_quantity
+    assert together(held) > 0.12
+    after = decide(replace(of, current_quantity=held, unscaled_quantity=held), settings, COSTS)
+    lots = float(of.reference_price[:3].sum()) / of.equity_usd
+    assert together(after.unscaled_quantity) <= 0.06 + lots
+    assert together(after.target_quantity) <= 0.06 + lots
+    assert np.abs(after.target_quantity[3:]).sum() > 0.0
+
+
 def test_its_code_and_its_settings_are_part_of_what_decides(tmp_path: Path) -> None:
     strategy = strategy_of(tmp_path)
     before = version_of(*member_roots(strategy))
@@ -74,6 +101,9 @@ FAULTS = {
     "a limit below nothing": ("return np.ones(len(facts.symbols)), -0.1", "a limit of 0 or more"),
     "by place": ("return np.arange(len(facts.symbols)) * 1.0, 0.1", "in whatever order"),
     "drawn": ("return np.random.default_rng().uniform(0, 1, len(facts.symbols)), 0.1", "the same of the same book"),
+    "an error": ("return facts.sector, 0.1", "AttributeError"),
+    "one number alone": ("return np.ones(len(facts.symbols))", "not enough values|too many values"),
+    "a text for a limit": ("return np.ones(len(facts.symbols)), 'much'", "much"),
     "without equity": ("return facts.market_beta**2, 1.0 if facts.equity_usd else np.inf", "limit inf"),
 }  # fmt: skip
 
