@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from nn_assets.errors import PluginError, did_you_mean
+from nn_assets.errors import PluginError, SettingsError, did_you_mean
 from nn_assets.versions import data_beside, version_of_sources, with_sources
 
 __all__ = [
@@ -81,6 +81,24 @@ class Registry(Mapping[str, _Member]):
 
     def __len__(self) -> int:
         return len(self.own) + len(self._added)
+
+    def require(self, name: str, key: str) -> _Member:
+        """The member of a name that a key of the strategy states.
+
+        Raises
+        ------
+        SettingsError
+            There is none.
+        """
+        if name not in self:
+            raise SettingsError(
+                expected=f"a {self.kind} among {', '.join(self)}",
+                found=repr(name),
+                remedy=f"{did_you_mean(name, self)}correct {key}, or name the file that registers it under plugins",
+                key=key,
+                value=name,
+            )
+        return self[name]
 
     def add(self, name: str, member: _Member, module: str) -> None:
         """Take in a member of a plug-in; ``module`` is where it was written.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from nn_assets.errors import SettingsError, did_you_mean
 from nn_assets.execution.broker import OpenBroker
 from nn_assets.execution.paper import PaperBroker
 from nn_assets.plugins import Registry
@@ -42,13 +41,4 @@ def broker_of(name: str) -> OpenBroker:
     SettingsError
         There is none.
     """
-    if name not in BROKERS:
-        raise SettingsError(
-            expected=f"a broker among {', '.join(BROKERS)}",
-            found=repr(name),
-            remedy=f"{did_you_mean(name, BROKERS)}correct execution.broker, or name the file that registers it under "
-            "plugins",
-            key="execution.broker",
-            value=name,
-        )
-    return BROKERS[name]
+    return BROKERS.require(name, "execution.broker")

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from nn_assets.errors import SettingsError, WorkerError, did_you_mean
+from nn_assets.errors import WorkerError
 from nn_assets.learning.interrupts import interrupts_held
 from nn_assets.plugins import Plugin, Registry, load_found, loaded
 
@@ -122,16 +122,7 @@ def open_compute(name: str, at_once: int) -> AbstractContextManager[Compute]:
     SettingsError
         There is no such member.
     """
-    if name not in COMPUTES:
-        raise SettingsError(
-            expected=f"a compute among {', '.join(COMPUTES)}",
-            found=repr(name),
-            remedy=f"{did_you_mean(name, COMPUTES)}correct learning.compute, or name the file that registers it under "
-            "plugins",
-            key="learning.compute",
-            value=name,
-        )
-    return COMPUTES[name](at_once)
+    return COMPUTES.require(name, "learning.compute")(at_once)
 
 
 @dataclass(frozen=True)

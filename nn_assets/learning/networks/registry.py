@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from nn_assets.errors import PluginError, SettingsError, did_you_mean
+from nn_assets.errors import PluginError
 from nn_assets.learning.networks.lstm import LongShortTermMemory
 from nn_assets.learning.networks.mlp import Perceptron
 from nn_assets.plugins import Registry
@@ -100,16 +100,7 @@ def network_of(name: str) -> Network:
     SettingsError
         There is none.
     """
-    if name not in NETWORKS:
-        raise SettingsError(
-            expected=f"a network among {', '.join(NETWORKS)}",
-            found=repr(name),
-            remedy=f"{did_you_mean(name, NETWORKS)}correct learning.network, or name the file that registers it under "
-            "plugins",
-            key="learning.network",
-            value=name,
-        )
-    return NETWORKS[name]
+    return NETWORKS.require(name, "learning.network")
 
 
 def settings_of_its_own(learning: LearningSettings) -> Section | None:
