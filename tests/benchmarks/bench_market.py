@@ -79,7 +79,7 @@ def test_a_session_published(benchmark: BenchmarkFixture, home: Callable[[int, i
         ask("new")
         ask("append")
 
-    benchmark.pedantic(ask, args=("publish",), setup=appended, rounds=3)
+    benchmark.pedantic(ask, args=("publish",), setup=appended, rounds=9)
 
 
 @pytest.mark.benchmark(group="bars, the last 60 sessions of 500 symbols read")
