@@ -50,10 +50,10 @@ def read_only(values: AnyArray) -> AnyArray:
 
 def read_only_fields(of: Any) -> None:
     """Give a frozen dataclass read-only views of its arrays: what its ``__post_init__`` calls."""
-    for each in fields(of):
-        values = getattr(of, each.name)
+    for field in fields(of):
+        values = getattr(of, field.name)
         if isinstance(values, np.ndarray):
-            object.__setattr__(of, each.name, read_only(values.view()))
+            object.__setattr__(of, field.name, read_only(values.view()))
 
 
 def canonical(values: FloatArray) -> FloatArray:
@@ -116,8 +116,8 @@ def row_of(sessions: pd.DatetimeIndex, session: Session) -> int:
         The session is not on the axis.
     """
     stamp = pd.Timestamp(session)
-    place = int(sessions.searchsorted(stamp))
-    if place == len(sessions) or sessions[place] != stamp:
+    row = int(sessions.searchsorted(stamp))
+    if row == len(sessions) or sessions[row] != stamp:
         covered = (
             f"from {sessions[0].date()} to {sessions[-1].date()}"
             if len(sessions)
@@ -129,7 +129,7 @@ def row_of(sessions: pd.DatetimeIndex, session: Session) -> int:
             remedy="ask for a session that the loaded history covers",
             session=stamp.date(),
         )
-    return place
+    return row
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +202,8 @@ class Cube:
         """Lay the cube on another symbol axis: whoever is not here is missing there."""
         if symbols == self.symbols:
             return self
-        place = pd.Index(self.symbols).get_indexer(pd.Index(list(symbols)))
-        values = np.where((place >= 0)[:, None], self.values[:, place], np.nan)
+        columns = pd.Index(self.symbols).get_indexer(pd.Index(list(symbols)))
+        values = np.where((columns >= 0)[:, None], self.values[:, columns], np.nan)
         return Cube(self.sessions, symbols, self.names, values)
 
     def select(self, names: Sequence[str]) -> Cube:
@@ -222,8 +222,8 @@ class Cube:
                 remedy="name features that were computed",
                 key="features.names",
             )
-        places = [self.names.index(name) for name in names]
-        return Cube(self.sessions, self.symbols, tuple(names), self.values[:, :, places])
+        indices = [self.names.index(name) for name in names]
+        return Cube(self.sessions, self.symbols, tuple(names), self.values[:, :, indices])
 
     def feature(self, name: str) -> FloatArray:
         """Values of one feature, shape (bars, symbols), a read-only view."""

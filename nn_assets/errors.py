@@ -64,10 +64,12 @@ class NnAssetsError(Exception):
         return type(self).__name__
 
     def __str__(self) -> str:
-        place = ", ".join(f"{name} {value}" for name, value in self.where.items())
-        head = f"[{place}] " if place else ""
-        told = f"{head}expected {self.expected}; found {self._told()}"
-        return told + ("\n" if "\n" in told else ". ") + f"Remedy: {self.remedy}"  # after a list, on a line of its own
+        location = ", ".join(f"{name} {value}" for name, value in self.where.items())
+        head = f"[{location}] " if location else ""
+        message = f"{head}expected {self.expected}; found {self._told()}"
+        return (
+            message + ("\n" if "\n" in message else ". ") + f"Remedy: {self.remedy}"
+        )  # after a list, on a line of its own
 
     def _told(self) -> str:
         """What was found, in full."""
@@ -93,9 +95,9 @@ def shortened(text: str, most: int) -> str:
         return text
     clauses = text.split("; ")
     for kept in range(len(clauses) - 1, 0, -1):
-        told = f"{'; '.join(clauses[:kept])}; and {len(clauses) - kept:,} more"
-        if most // 2 <= len(told) <= most:
-            return told
+        candidate = f"{'; '.join(clauses[:kept])}; and {len(clauses) - kept:,} more"
+        if most // 2 <= len(candidate) <= most:
+            return candidate
     words, _, last = text[: most - 2].rpartition(" ")
     return f"{words or last} …"
 

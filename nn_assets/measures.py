@@ -148,8 +148,8 @@ def rank_ic(forecast: FloatArray, outcome: FloatArray, minimum_symbols: int = 3)
         covariance = np.sum(left * right, axis=1)
         scale = np.sqrt(np.sum(left * left, axis=1) * np.sum(right * right, axis=1))
         enough = (count >= max(minimum_symbols, 2)) & (scale > 0.0)
-        found: FloatArray = np.where(enough, covariance / scale, np.nan)
-    return found
+        correlation: FloatArray = np.where(enough, covariance / scale, np.nan)
+    return correlation
 
 
 def _centred_ranks(values: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
@@ -300,6 +300,6 @@ def expected_calibration_error(probability: FloatArray, outcome: FloatArray, bin
     if not forecast.size:
         return _NAN
     inner = np.arange(1, bins) / bins
-    place = np.searchsorted(inner, forecast, side="left")
-    gap = np.bincount(place, weights=forecast - actual, minlength=bins)
+    bin_index = np.searchsorted(inner, forecast, side="left")
+    gap = np.bincount(bin_index, weights=forecast - actual, minlength=bins)
     return float(np.abs(gap).sum() / forecast.size)

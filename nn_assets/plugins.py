@@ -141,7 +141,7 @@ class Registry(Mapping[str, _Member]):
 
     def drop(self, top: str) -> None:
         """Take out what a plug-in brought."""
-        self._added = {name: told for name, told in self._added.items() if told[0] != top}
+        self._added = {name: entry for name, entry in self._added.items() if entry[0] != top}
 
 
 @dataclass(frozen=True)
@@ -214,10 +214,10 @@ def _of_file(file: Path) -> Plugin:
 
 def _of_package(name: str) -> Plugin:
     points = entry_points(group=GROUP)
-    named = [each for each in points if each.name == name]
+    named = [point for point in points if point.name == name]
     spec = importlib.util.find_spec(named[0].module.partition(".")[0]) if len(named) == 1 else None
     if spec is None or spec.origin is None:
-        installed = sorted({each.name for each in points})
+        installed = sorted({point.name for point in points})
         raise PluginError(
             expected=f"the path of a Python file, or an installed package's entry point of the group {GROUP}: "
             f"{', '.join(installed) or 'there is none'}",
@@ -253,17 +253,17 @@ def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None], .
             key="plugins",
             value=label,
         ) from error
-    found = []
+    registrations = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if called.startswith(_REGISTERS):
-            stated = [*node.args[:1], *(each.value for each in node.keywords if each.arg == "name")]
-            first = stated[0] if stated else None
+            arguments = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
+            first = arguments[0] if arguments else None
             text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-            found.append((called.removeprefix(_REGISTERS), text))
-    return tuple(found)
+            registrations.append((called.removeprefix(_REGISTERS), text))
+    return tuple(registrations)
 
 
 def names_of(kind: str, references: Sequence[str]) -> frozenset[str] | None:
@@ -278,8 +278,8 @@ def names_of(kind: str, references: Sequence[str]) -> frozenset[str] | None:
         name
         for plugin in map(find, references)
         for _, source in plugin.sources
-        for each, name in _registrations(source, plugin.label)
-        if each == kind
+        for registered_kind, name in _registrations(source, plugin.label)
+        if registered_kind == kind
     ]
     return None if None in names else frozenset(name for name in names if name is not None)
 
@@ -299,14 +299,14 @@ def load(references: Iterable[str]) -> tuple[Plugin, ...]:
     PluginError
         One cannot be found or imported, two files are called alike, or a name is taken.
     """
-    return load_found(find(each) for each in references)
+    return load_found(find(reference) for reference in references)
 
 
 def load_found(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
     """As :func:`load`, by sources that were read before: what another process ran, to the letter."""
-    given = tuple(plugins)
+    requested = tuple(plugins)
     with _ONE_AT_A_TIME:
-        for plugin in given:
+        for plugin in requested:
             before = _LOADED.get(plugin.top)
             beside = data_beside(dict(plugin.sources), plugin.folder)
             if before is None or before.sources != plugin.sources or _BESIDE.get(plugin.top) != beside:
@@ -321,7 +321,7 @@ def load_found(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
                 forget(plugin.top)
                 _run(plugin)
                 _BESIDE[plugin.top] = beside
-    return given
+    return requested
 
 
 def _run(plugin: Plugin) -> None:
@@ -337,7 +337,7 @@ def _run(plugin: Plugin) -> None:
         raise
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
-        line = next((each.lineno for each in reversed(frames) if each.filename == plugin.reference), None)
+        line = next((frame.lineno for frame in reversed(frames) if frame.filename == plugin.reference), None)
         forget(plugin.top)
         raise PluginError(
             expected=f"a plug-in that can be imported, {plugin.label}",
@@ -362,12 +362,12 @@ def _run_file(plugin: Plugin) -> None:
 
 def forget(top: str | None = None) -> None:
     """Take a plug-in's members out again, or those of all of them."""
-    for each in (*_LOADED,) if top is None else (top,):
-        _LOADED.pop(each, None)
-        for module in [name for name in sys.modules if name.partition(".")[0] == each]:
+    for top_name in (*_LOADED,) if top is None else (top,):
+        _LOADED.pop(top_name, None)
+        for module in [name for name in sys.modules if name.partition(".")[0] == top_name]:
             del sys.modules[module]
         for registry in _REGISTRIES:
-            registry.drop(each)
+            registry.drop(top_name)
 
 
 def loaded() -> tuple[Plugin, ...]:

@@ -77,7 +77,9 @@ Who = Annotated[str, typer.Option("--who", help="Who says so; kept in the ledger
 
 DEFAULT_STRATEGY = "index_daily"
 _INTERRUPTED = 130
-_NEEDED = {name: [each for each in query_parameters(name) if each != "strategy"] for name in query_names()}
+_NEEDED = {
+    name: [parameter for parameter in query_parameters(name) if parameter != "strategy"] for name in query_names()
+}
 _VALUES = "PARAMETER=VALUE; again for another symbol or session. Needed: " + "; ".join(
     f"{name}: {', '.join(needed) or 'none'}" for name, needed in _NEEDED.items()
 )

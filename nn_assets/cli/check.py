@@ -132,11 +132,11 @@ def check_data(name: str, *, whole: bool = False) -> dict[str, Any]:
     metadata, warnings = metadata_by_asset(result), warnings_of(result, asset_key(strategy, _VALIDATED))
     with open_history(strategy) as history:
         if halt is None:
-            told = _passed(history, metadata, warnings, before, whole=whole)
+            answer = _passed(history, metadata, warnings, before, whole=whole)
         else:
-            told = _halted(history, metadata, warnings, halt, gate)
-    told["run_id"] = str(result.run_id)
-    return with_failed_checks(told, failed_checks_of(result.all_events), told_above=halt is not None)
+            answer = _halted(history, metadata, warnings, halt, gate)
+    answer["run_id"] = str(result.run_id)
+    return with_failed_checks(answer, failed_checks_of(result.all_events), told_above=halt is not None)
 
 
 def _passed(
@@ -145,7 +145,7 @@ def _passed(
     strategy = history.strategy
     now = history.stores.publications.require(strategy.name, history.last_session)
     changed = any(metadata[table].get(change) for table in metadata for change in _CHANGES)
-    told = {
+    answer = {
         "nothing_new": before is not None and before.content_hash == now.content_hash and not changed,
         **_facts(history, _Judged.published(history, now), metadata),
         "gate": {"passed": True, "warnings": warnings},
@@ -153,16 +153,16 @@ def _passed(
         **_next(history),
     }
     if history.clock_fault is not None:
-        told |= {"ok": False, "clock": f"ClockError: {history.clock_fault}"}
-    lines = check_lines(told)
+        answer |= {"ok": False, "clock": f"ClockError: {history.clock_fault}"}
+    lines = check_lines(answer)
     if whole:
         differing = differing_from_whole(history)
-        told |= {
+        answer |= {
             "whole_pass": {"equal": not differing, "differing": differing},
-            "ok": told.get("ok", True) and not differing,
+            "ok": answer.get("ok", True) and not differing,
         }
         lines += differing or ["the whole pass over all bars gives what is published"]
-    return {**told, "text": "\n".join(lines)}
+    return {**answer, "text": "\n".join(lines)}
 
 
 def _halted(
@@ -179,14 +179,14 @@ def _halted(
         judged, report = _Judged.refused(history, audited), audited.report
         metadata = {**metadata, _VALIDATED: report.figures}
     failed = [
-        {"name": each.name, "found": each.detail, "remedy": each.remedy, "violations": list(each.violations)}
-        for each in report.causes
+        {"name": cause.name, "found": cause.detail, "remedy": cause.remedy, "violations": list(cause.violations)}
+        for cause in report.causes
     ]
     if report.following:
-        warnings = [each for each in warnings if each.partition(":")[0] not in _OF_THE_NEWEST]
+        warnings = [warning for warning in warnings if warning.partition(":")[0] not in _OF_THE_NEWEST]
     stands = str(headline_now(history))
     publication = history.stores.publications.current(history.strategy.name)
-    told = {
+    answer = {
         "ok": False,
         "error": halt.kind,
         "message": str(halt),
@@ -198,12 +198,12 @@ def _halted(
         "headline": stands,
         "next": _next_after_halt(report, history.strategy),
     }
-    return {**told, "text": "\n".join([*check_lines(told), stands])}
+    return {**answer, "text": "\n".join([*check_lines(answer), stands])}
 
 
 def _next_after_halt(report: GateReport, strategy: Strategy) -> str:
     """What to do about a halt: a setting that would let the data pass, where there is one, or mending them."""
-    hints = "".join(f"{each.hint}; else " for each in report.causes if each.hint)
+    hints = "".join(f"{cause.hint}; else " for cause in report.causes if cause.hint)
     return f"{hints}mend the data at the source, then nn-assets check --strategy {strategy.name}"
 
 
@@ -280,13 +280,14 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
 
 def _label_assumed(strategy: Strategy) -> str | None:
     """What is forecast, and when it is traded, where the settings leave that to their defaults; None where they say."""
-    label, stated = strategy.label, strategy.label.model_fields_set
-    told = {
+    label, explicit = strategy.label, strategy.label.model_fields_set
+    defaults = {
         "horizon_sessions": f"a horizon of {label.horizon_sessions} sessions",
         "execution": f"orders at the {label.execution.replace('_', ' ')}",
     }
     return (
-        "; ".join(f"{each}, since label.{key} is left out" for key, each in told.items() if key not in stated) or None
+        "; ".join(f"{phrase}, since label.{key} is left out" for key, phrase in defaults.items() if key not in explicit)
+        or None
     )
 
 
@@ -386,16 +387,16 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
     start = days.min()
     row = int(history.axis.searchsorted(start)) + WARM_UP_SESSIONS
     features = str(history.axis[row].date()) if row < len(history.axis) else None
-    month, stated = first_month_from(strategy, start.date()), first_model_month(strategy)
+    month, wanted = first_month_from(strategy, start.date()), first_model_month(strategy)
     said = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
     if late.any():
         said += (
             f"; {int(late.sum()):,} bars are known only after their own session's decision, which lacks them: their "
             "known_at, stated or the moment of a correction, is later"
         )
-    if month > stated:
+    if month > wanted:
         said += (
-            f"; market.history_starts {strategy.market.history_starts} asks for models from {stated} on, which no data "
+            f"; market.history_starts {strategy.market.history_starts} asks for models from {wanted} on, which no data "
             f"can train: set market.history_starts to {start.date()}"
         )
     return {"bars": str(start.date()), "features": features, "month": month, "late_bars": int(late.sum()), "told": said}

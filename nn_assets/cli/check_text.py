@@ -15,22 +15,22 @@ _MOST_NAMED, _MOST_VIOLATIONS = 12, 5
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
 
 
-def check_lines(told: dict[str, Any]) -> list[str]:
+def check_lines(answer: dict[str, Any]) -> list[str]:
     """The lines of the text, from what ``check_data`` answers without it."""
-    rows, quarantine, notices, gate = told["rows"], told["quarantine"], told["notices"], told["gate"]
-    absent, late, files = told["never_delivered"], told["late_starts"], told["files"]
+    rows, quarantine, notices, gate = answer["rows"], answer["quarantine"], answer["notices"], answer["gate"]
+    absent, late, files = answer["never_delivered"], answer["late_starts"], answer["files"]
     empty = files["without_bars"]
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
-    found: list[tuple[str, str]] = [
+    entries: list[tuple[str, str]] = [
         ("rows", rows_told(rows)),
-        *([("outside", _rows_outside_told(rows["outside"], told["first_outside"]))] if rows["outside"] else []),
-        *((key.replace("_", " "), told[key]) for key in ("left_out", "prices", "calendar", "label") if told[key]),
-        *([("compared", _compared_told(told["compared"]))] if told["compared"] else []),
-        ("symbols", _counted_names(told["symbols"])),
-        ("sessions", f"{told['first_session']} to {told['last_session']}"),
+        *([("outside", _rows_outside_told(rows["outside"], answer["first_outside"]))] if rows["outside"] else []),
+        *((key.replace("_", " "), answer[key]) for key in ("left_out", "prices", "calendar", "label") if answer[key]),
+        *([("compared", _compared_told(answer["compared"]))] if answer["compared"] else []),
+        ("symbols", _counted_names(answer["symbols"])),
+        ("sessions", f"{answer['first_session']} to {answer['last_session']}"),
         (
             "missing",
-            f"{sum(absent.values()):,} bars never delivered" + _named(gaps_told(absent, told["first_missing"])),
+            f"{sum(absent.values()):,} bars never delivered" + _named(gaps_told(absent, answer["first_missing"])),
         ),
         *([("late starts", _counted_names(shorter))] if shorter else []),
         *(
@@ -38,40 +38,40 @@ def check_lines(told: dict[str, Any]) -> list[str]:
             if files["read"] or empty
             else []
         ),
-        ("actions", _actions_told(told["actions"])),
+        ("actions", _actions_told(answer["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", "{symbol} {session} {rule}, {field} {value} ({source})".format(**row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), quarantine["all"]),
-        *(("series", _one_series(each)) for each in told["series"][:_MOST_NAMED]),
-        *_more(len(told["series"]) - _MOST_NAMED, "nn-assets export series"),
-        *((name, _counted(told[key])) for name, key in _TOTALS if told[key] is not None),
+        *(("series", _one_series(series)) for series in answer["series"][:_MOST_NAMED]),
+        *_more(len(answer["series"]) - _MOST_NAMED, "nn-assets export series"),
+        *((name, _counted(answer[key])) for name, key in _TOTALS if answer[key] is not None),
         *(
-            ("", "{year}: {without_bars} of {members} members without bars".format(**each))
-            for each in told["members_without_bars"] or ()
+            ("", "{year}: {without_bars} of {members} members without bars".format(**row))
+            for row in answer["members_without_bars"] or ()
         ),
         ("notices", _by_rule(notices["count"], notices["by_rule"])),
         *(("", notice) for notice in notices["first"]),
         *_more(notices["count"] - len(notices["first"]), "nn-assets export notices"),
         *_gate_lines(gate),
-        *(("breakers", each) for each in told["breakers"]),
-        ("financing", told["financing"]),
-        *([("data docs", told["data_docs"])] if told["data_docs"] else []),
-        *([("first model", told["first_model"]["told"])] if "first_model" in told else []),
-        *([("history", told["history_too_short"])] if "history_too_short" in told else []),
-        *([("clock", told["clock"])] if "clock" in told else []),
-        ("next", told["next"]),
+        *(("breakers", breaker) for breaker in answer["breakers"]),
+        ("financing", answer["financing"]),
+        *([("data docs", answer["data_docs"])] if answer["data_docs"] else []),
+        *([("first model", answer["first_model"]["told"])] if "first_model" in answer else []),
+        *([("history", answer["history_too_short"])] if "history_too_short" in answer else []),
+        *([("clock", answer["clock"])] if "clock" in answer else []),
+        ("next", answer["next"]),
     ]
-    head = "nothing is new since the last run" if told["nothing_new"] else "data taken in"
-    refused = "" if gate["passed"] else f" and refused: {_what_stays(told['published_to'])}"
-    doubtful = _possible_copies_told(told["possible_copies"])
-    return [f"{told['strategy']}: {head}{refused}{doubtful}", *(f"  {name:<12}{text}" for name, text in found)]
+    head = "nothing is new since the last run" if answer["nothing_new"] else "data taken in"
+    refused = "" if gate["passed"] else f" and refused: {_what_stays(answer['published_to'])}"
+    doubtful = _possible_copies_told(answer["possible_copies"])
+    return [f"{answer['strategy']}: {head}{refused}{doubtful}", *(f"  {name:<12}{text}" for name, text in entries)]
 
 
 def _possible_copies_told(by_session: Mapping[str, int]) -> str:
     """What the first line says of bars kept that equal a later session's, by session, most first; nothing of none."""
     if not by_session:
         return ""
-    ordered = sorted(by_session.items(), key=lambda each: (-each[1], each[0]))
+    ordered = sorted(by_session.items(), key=lambda item: (-item[1], item[0]))
     count, days = sum(by_session.values()), [f"{day} ({bars:,})" for day, bars in ordered]
     bars = "1 bar kept equals" if count == 1 else f"{count:,} bars kept equal"
     return f"; {bars} a later session's and may hold prices of the future: {', '.join(first_of(days, _MOST_NAMED))}"
@@ -94,11 +94,13 @@ def _what_stays(published_to: str | None) -> str:
 def _gate_lines(gate: dict[str, Any]) -> list[tuple[str, str]]:
     """Whether the gate let pass; each check that failed, with what it names and what to do; then its warnings."""
     failed, warnings = gate.get("failed", ()), gate["warnings"]
-    verdict = "passed" if gate["passed"] else f"HALTED by {', '.join(each['name'] for each in failed) or 'its review'}"
+    verdict = (
+        "passed" if gate["passed"] else f"HALTED by {', '.join(check['name'] for check in failed) or 'its review'}"
+    )
     lines = [("gate", verdict + (f", {len(warnings)} to look at" if warnings else ""))]
-    for each in failed:
-        lines += [("", f"{each['name']}: {each['found']}. Remedy: {each['remedy']}")]
-        lines += [("", f"  - {line}") for line in first_of(each["violations"], _MOST_VIOLATIONS)]
+    for check in failed:
+        lines += [("", f"{check['name']}: {check['found']}. Remedy: {check['remedy']}")]
+        lines += [("", f"  - {line}") for line in first_of(check["violations"], _MOST_VIOLATIONS)]
     return [*lines, *(("", warning) for warning in warnings)]
 
 
@@ -141,8 +143,11 @@ def _more(count: int, command: str) -> list[tuple[str, str]]:
     return [("", f"and {count:,} more: {command}")] if count > 0 else []
 
 
-def _one_series(each: dict[str, Any]) -> str:
-    return f"{each['name']} {each['symbol']}".strip() + f": {each['observations']:,}, {each['first']} to {each['last']}"
+def _one_series(series: dict[str, Any]) -> str:
+    return (
+        f"{series['name']} {series['symbol']}".strip()
+        + f": {series['observations']:,}, {series['first']} to {series['last']}"
+    )
 
 
 def gaps_told(absent: Mapping[str, int], first: Mapping[str, str]) -> list[str]:

@@ -85,7 +85,7 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
 
 
 def _told(strategies: Sequence[str], state: str) -> str:
-    return "\n".join(f"{each}: kill switch is {state}" for each in strategies)
+    return "\n".join(f"{strategy}: kill switch is {state}" for strategy in strategies)
 
 
 def _record_switches(strategies: Sequence[str], state: str, who: str, reason: str) -> None:
@@ -139,12 +139,12 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
             raise ControlError(
                 expected=f"some of the latched breakers by name: {', '.join(latched)}",
                 found=", ".join(kinds) or "none named",
-                remedy=" ".join(["name each that you mean:", *(f"--kind {each}" for each in latched)]),
+                remedy=" ".join(["name each that you mean:", *(f"--kind {kind}" for kind in latched)]),
                 rule=BREAKER_RESET,
             )
         details = {"after_session": str(states["session"].iloc[-1].date()), "breakers": list(meant)}
         _record(stores, strategy, BREAKER_RESET, "RESET", who, reason, details)
-    stays = [each for each in latched if each not in meant]
+    stays = [kind for kind in latched if kind not in meant]
     return {
         "strategy": strategy,
         "breaker": "reset",
@@ -168,15 +168,15 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
     _demand_reason(LEAK_RELEASE, reason)
     require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
-        found = standing_alarms(stores.ledger, strategy)
-        if found is None:
+        open_alarms = standing_alarms(stores.ledger, strategy)
+        if open_alarms is None:
             raise ControlError(
                 expected="a standing leak alarm",
                 found="none in the newest look",
                 remedy="nothing needs a release; one cannot be given in advance",
                 rule=LEAK_RELEASE,
             )
-        data_hash, alarms = found
+        data_hash, alarms = open_alarms
         details = {"data_hash": data_hash, "alarms": sorted(alarms)}
         _record(stores, strategy, LEAK_RELEASE, "RELEASED", who, reason, details)
     return {
@@ -205,8 +205,8 @@ def mend_clock(now: str, who: str, reason: str) -> dict[str, Any]:
     """
     _demand_reason(CLOCK, reason)
     try:
-        stated = pd.Timestamp(now)
-        stated = stated.tz_localize("UTC") if stated.tzinfo is None else stated.tz_convert("UTC")
+        moment = pd.Timestamp(now)
+        moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
     except ValueError as error:
         raise ControlError(
             expected="the UTC time by another clock, such as 2026-03-02T14:05",
@@ -215,7 +215,7 @@ def mend_clock(now: str, who: str, reason: str) -> dict[str, Any]:
             rule=CLOCK,
         ) from error
     with open_stores() as stores:
-        mended = mend_moments(stores, who, reason, stated)
+        mended = mend_moments(stores, who, reason, moment)
     if mended.empty:
         return {"mended": [], "text": "no moment on record lies ahead of the clock: nothing to mend"}
     lines = [

@@ -104,13 +104,15 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
             summaries[name] = _summary(history, spans[name], sheets[-1])
     page = write_demo_page(sheets)
     ended = time.monotonic()
-    text = "\n".join([*(_told(name, each) for name, each in summaries.items()), f"report  {page}"])
+    text = "\n".join([*(_told(name, summary) for name, summary in summaries.items()), f"report  {page}"])
     timed = _timed(ended - began, ended - reported, parts)
     answer = {
         "strategies": summaries,
         "report": str(page),
         "seconds": round(ended - began, 1),
-        "parts": {name: {part: round(spent, 1) for part, spent in each.items()} for name, each in parts.items()},
+        "parts": {
+            name: {part: round(spent, 1) for part, spent in durations.items()} for name, durations in parts.items()
+        },
         "text": f"{text}\n{timed}",
     }
     return with_failed_checks(answer, failed)
@@ -119,9 +121,9 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
 def _timed(whole: float, pages: float, parts: dict[str, dict[str, float]]) -> str:
     """How long it took, and where the time went."""
     lines = [f"time    {whole:.0f} s, {pages:.0f} s of them for summary and report"]
-    for name, each in parts.items():
-        told = ", ".join(f"{part} {spent:.0f} s" for part, spent in each.items())
-        lines.append(f"        {name}: {told}")
+    for name, durations in parts.items():
+        text = ", ".join(f"{part} {spent:.0f} s" for part, spent in durations.items())
+        lines.append(f"        {name}: {text}")
     if len(parts) > 1:
         lines.append("        both at the same time, a process each; the rest is for starting them")
     return "\n".join(lines)
@@ -170,8 +172,8 @@ def _span(strategy: Strategy, *, short: bool) -> _Span:
 
 
 def _has_study(history: History, strategy: Strategy, month: str) -> bool:
-    found = history.stores.ledger.read("studies", strategy.name, where={"study_id": study_identity(history, month)})
-    return not found.empty
+    studies = history.stores.ledger.read("studies", strategy.name, where={"study_id": study_identity(history, month)})
+    return not studies.empty
 
 
 def _summary(history: History, span: _Span, sheet: StudyPage) -> dict[str, Any]:
@@ -245,34 +247,35 @@ def _binding(steps: pd.DataFrame) -> str:
     return f"{chosen['rule']}: {chosen['reason']}"
 
 
-def _told(name: str, each: dict[str, Any]) -> str:
-    set_aside = "1 row" if each["rows_quarantined"] == 1 else f"{each['rows_quarantined']} rows"
-    figures = each["figures"]
+def _told(name: str, summary: dict[str, Any]) -> str:
+    set_aside = "1 row" if summary["rows_quarantined"] == 1 else f"{summary['rows_quarantined']} rows"
+    figures = summary["figures"]
     lines = [
         "",
         f"{name}",
-        f"  data        {each['sessions']:,} sessions, {set_aside} in quarantine, {each['models']} models in use",
+        f"  data        {summary['sessions']:,} sessions, {set_aside} in quarantine, {summary['models']} models in use",
         "              " + "".join(f"{head:>14}" for head in _FIGURES.values()),
     ]
     for estimator, values in figures.items():
         cells = "".join(f"{'-' if values[key] is None else format(values[key], '.3f'):>14}" for key in _FIGURES)
         lines.append(f"  {estimator:<12}{cells}")
-    held = {symbol: target for symbol, target in each["targets"].items() if target["quantity"]}
+    held = {symbol: target for symbol, target in summary["targets"].items() if target["quantity"]}
+    drift = f"drift says {summary['trading_state']}"
     lines += [
-        f"  verdict     {each['verdict']}, of {each['verdict_of']}",
-        f"              {each['why']}",
-        f"  live        decided to {each['session']}, {each['fills']} paper fills, drift says {each['trading_state']}",
-        f"  stands      {each['headline']}",
-        f"  drift       {each['drift']}",
-        f"  next        {len(held)} of {len(each['targets'])} symbols held",
+        f"  verdict     {summary['verdict']}, of {summary['verdict_of']}",
+        f"              {summary['why']}",
+        f"  live        decided to {summary['session']}, {summary['fills']} paper fills, {drift}",
+        f"  stands      {summary['headline']}",
+        f"  drift       {summary['drift']}",
+        f"  next        {len(held)} of {len(summary['targets'])} symbols held",
     ]
-    told = list((held or each["targets"]).items())
+    targets = list((held or summary["targets"]).items())
     lines += [
         f"    {symbol:<8} {target['quantity']:>12,.0f}  ({target['weight']:+.2%})  {target['why']}"
-        for symbol, target in told[:_MOST_SHOWN]
+        for symbol, target in targets[:_MOST_SHOWN]
     ]
-    lines += [f"    and {len(told) - _MOST_SHOWN} more"] * (len(told) > _MOST_SHOWN)
-    return "\n".join([*lines, *_told_of_earnings(each["earned"])])
+    lines += [f"    and {len(targets) - _MOST_SHOWN} more"] * (len(targets) > _MOST_SHOWN)
+    return "\n".join([*lines, *_told_of_earnings(summary["earned"])])
 
 
 _SIZED = {
@@ -297,22 +300,24 @@ def _told_of_earnings(earned: dict[str, Any]) -> list[str]:
 
 def _beside(name: str, books: dict[str, dict[str, float | None]]) -> str:
     """Where an estimator's return stands among the three, and its distance from each of the others, as shown."""
-    earned = {each: float(f"{100.0 * (books[each]['return_per_year'] or 0.0):.1f}") for each in ESTIMATORS}
-    others = [each for each in ESTIMATORS if each != name]
-    if all(earned[each] == earned[name] for each in others):
+    earned = {
+        estimator: float(f"{100.0 * (books[estimator]['return_per_year'] or 0.0):.1f}") for estimator in ESTIMATORS
+    }
+    others = [estimator for estimator in ESTIMATORS if estimator != name]
+    if all(earned[other] == earned[name] for other in others):
         return "as much as the others"
-    more = sum(earned[each] > earned[name] for each in others)
-    less = sum(earned[each] < earned[name] for each in others)
-    told, unit = ["the most" if more == 0 else "the least" if less == 0 else "the second most"], " points"
-    told[0] += " of the three"
+    more = sum(earned[other] > earned[name] for other in others)
+    less = sum(earned[other] < earned[name] for other in others)
+    phrases, unit = ["the most" if more == 0 else "the least" if less == 0 else "the second most"], " points"
+    phrases[0] += " of the three"
     for other in others:
         points = earned[name] - earned[other]
         if points == 0.0:
-            told.append(f"as much as {other}")
+            phrases.append(f"as much as {other}")
             continue
-        told.append(f"{abs(points):.1f}{unit} {'more' if points > 0.0 else 'less'} than {other}")
+        phrases.append(f"{abs(points):.1f}{unit} {'more' if points > 0.0 else 'less'} than {other}")
         unit = ""
-    return ", ".join(told)
+    return ", ".join(phrases)
 
 
 def _book(book: dict[str, float | None]) -> str:

@@ -121,13 +121,13 @@ def _check_options(table: str, out: Path, first: str | None, last: str | None, a
             remedy="choose one of these endings",
             key="--out",
         )
-    given = {"--from": first, "--to": last, "--as-of": as_of}
+    options = {"--from": first, "--to": last, "--as-of": as_of}
     refusing = {"--from": _WITHOUT_SESSIONS, "--to": _WITHOUT_SESSIONS, "--as-of": _WITHOUT_MOMENT}
-    asked = [option for option, value in given.items() if value is not None and table in refusing[option]]
+    asked = [option for option, value in options.items() if value is not None and table in refusing[option]]
     if asked:
         raise SettingsError(
             expected=f"{table} without {asked[0]}: {refusing[asked[0]][table]}",
-            found=f"{asked[0]} {given[asked[0]]}",
+            found=f"{asked[0]} {options[asked[0]]}",
             remedy=f"leave out {' and '.join(asked)}",
             key=asked[0],
         )

@@ -24,6 +24,6 @@ def with_failed_checks(
     return {
         **answer,
         "ok": answer.get("ok", True) and not failed,
-        "failed_checks": [asdict(each) for each in failed],
+        "failed_checks": [asdict(check) for check in failed],
         "text": "\n".join([answer["text"], *([] if told_above else map(str, failed))]),
     }

@@ -110,7 +110,7 @@ class Gate:
             name == _TOKEN and secrets.compare_digest(value.encode(), self._token) for name, value in parameters
         ):
             return None
-        kept = urlencode([each for each in parameters if each[0] != _TOKEN])
+        kept = urlencode([parameter for parameter in parameters if parameter[0] != _TOKEN])
         return (quote(scope["path"]) + (f"?{kept}" if kept else "")).encode()
 
     def _set_cookie(self) -> bytes:
@@ -124,7 +124,7 @@ class Gate:
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:
-    return [value for each, value in scope["headers"] if each.lower() == name]
+    return [value for header, value in scope["headers"] if header.lower() == name]
 
 
 def _value(scope: Scope, name: bytes) -> bytes | None:
@@ -185,7 +185,7 @@ def _is_subscription(text: str | None) -> bool:
         definitions = parse(frame["payload"]["query"]).definitions
     except (ValueError, TypeError, KeyError, RecursionError, GraphQLError):
         return False
-    operations = [each.operation for each in definitions if isinstance(each, OperationDefinitionNode)]
+    operations = [definition.operation for definition in definitions if isinstance(definition, OperationDefinitionNode)]
     return set(operations) == {OperationType.SUBSCRIPTION}
 
 

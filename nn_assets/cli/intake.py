@@ -16,8 +16,8 @@ def rows_told(rows: Mapping[str, int]) -> str:
         ``delivered``, ``added`` and ``revised``, in rows; ``equal_rows``, those delivered that say what another says.
     """
     if not rows["delivered"]:
-        told = "nothing new"
+        text = "nothing new"
     else:
-        told = f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
+        text = f"{rows['delivered']:,} delivered, {rows['added']:,} added, {rows['revised']:,} revised"
     equal = rows.get("equal_rows", 0)
-    return told + (f", {equal:,} of them say what another says" if equal else "")
+    return text + (f", {equal:,} of them say what another says" if equal else "")

@@ -49,30 +49,30 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
     if (file := absent_ledger()) is not None:
         return _without_ledger(file, head)
     with Ledger() as ledger:
-        found = (
+        verification = (
             verify_since_last(ledger, run_id=_BY, expected_head=head)
             if since_last
             else verify(ledger, expected_head=head)
         )
-        newest = str(found.head)
-        lost = lost_traces(Lake(), ledger, found.since.sequence or None) if found.ok else []
-        untold = [] if since_last else _unrecorded(lambda: record_verdict(ledger, found, run_id=_BY))
-    if found.ok and not lost:
+        newest = str(verification.head)
+        lost = lost_traces(Lake(), ledger, verification.since.sequence or None) if verification.ok else []
+        untold = [] if since_last else _unrecorded(lambda: record_verdict(ledger, verification, run_id=_BY))
+    if verification.ok and not lost:
         text = (
-            f"{found.entries} entries verify; head {newest}\n"
+            f"{verification.entries} entries verify; head {newest}\n"
             f"keep it elsewhere: nn-assets audit verify --head {newest} then notices a cut tail"
         )
-    elif found.ok:
+    elif verification.ok:
         text = f"the ledger is as it was appended, and {len(lost)} files that it names are not: {lost[0]}"
     else:
-        text = f"the ledger was changed: {found.first_broken}"
+        text = f"the ledger was changed: {verification.first_broken}"
         why = append_alert(f"audit:{text}", text.strip, cause=text, remedy=BROKEN_REMEDY)
         untold += [] if why is None else [f"not in the alerts: {why}"]
     return {
-        "ok": found.ok and not lost,
-        "entries": found.entries,
+        "ok": verification.ok and not lost,
+        "entries": verification.entries,
         "head": newest,
-        "findings": [*map(str, found.findings), *lost],
+        "findings": [*map(str, verification.findings), *lost],
         "untold": untold,
         "text": "\n".join([text, *untold]),
     }
@@ -114,12 +114,12 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
     SettingsError
         The strategy has neither a file nor a record.
     """
-    given: dict[str, list[str]] = {}
-    for parameter, _, value in (each.partition("=") for each in values):
-        given.setdefault(parameter, []).append(value)
+    arguments: dict[str, list[str]] = {}
+    for parameter, _, value in (assignment.partition("=") for assignment in values):
+        arguments.setdefault(parameter, []).append(value)
     if "strategy" in query_parameters(name):
-        given.setdefault("strategy", [strategy])
-    several = [parameter for parameter, told in given.items() if len(told) > 1]
+        arguments.setdefault("strategy", [strategy])
+    several = [parameter for parameter, choices in arguments.items() if len(choices) > 1]
     if not _REPEATED.issuperset(several):
         raise LedgerError(
             expected=f"several values of {' and '.join(sorted(_REPEATED))} alone",
@@ -127,8 +127,8 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
             remedy="give the query again for each",
             query=name,
         )
-    for parameter in _DAYS & given.keys():
-        for value in given[parameter]:
+    for parameter in _DAYS & arguments.keys():
+        for value in arguments[parameter]:
             if pd.isna(pd.to_datetime(value, format="%Y-%m-%d", errors="coerce")):
                 raise LedgerError(
                     expected=f"a day as YYYY-MM-DD for {parameter}",
@@ -138,29 +138,32 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
                 )
     absent = absent_ledger()
     with address_to_read() as address, Ledger(address) as ledger:
-        for each in given.get("strategy", []):
-            require_named(each)
-        if missing := [each for each in query_parameters(name) if each not in given]:
+        for strategy_name in arguments.get("strategy", []):
+            require_named(strategy_name)
+        if missing := [parameter for parameter in query_parameters(name) if parameter not in arguments]:
             raise LedgerError(
                 expected=f"values for {', '.join(query_parameters(name))}",
                 found=f"none for {', '.join(missing)}",
                 remedy=f"name them, such as {_example(ledger, name, strategy)}",
                 query=name,
             )
-        asked = [dict(zip(given, chosen, strict=True)) for chosen in product(*given.values())]
-        answers = [_beside(_answer(ledger, name, each), {told: each[told] for told in several}) for each in asked]
+        asked = [dict(zip(arguments, chosen, strict=True)) for chosen in product(*arguments.values())]
+        answers = [
+            _beside(_answer(ledger, name, combination), {parameter: combination[parameter] for parameter in several})
+            for combination in asked
+        ]
         unknown = dict.fromkeys(
             said
-            for each, answer in zip(asked, answers, strict=True)
-            if answer.empty and (said := _not_on_record(ledger, each))
+            for combination, answer in zip(asked, answers, strict=True)
+            if answer.empty and (said := _not_on_record(ledger, combination))
         )
-    found = pd.concat(answers, ignore_index=True)
+    rows = pd.concat(answers, ignore_index=True)
     nothing = _NOTHING.get(name, "nothing") if absent is None else nothing_yet(absent)
-    text = [lined_up(found)] if len(found) else [] if unknown else [nothing]
+    text = [lined_up(rows)] if len(rows) else [] if unknown else [nothing]
     return {
         "ok": not unknown,
         "query": name,
-        "rows": found.to_dict("records"),
+        "rows": rows.to_dict("records"),
         "not_on_record": list(unknown),
         "text": "\n".join([*text, *unknown]),
     }
@@ -194,7 +197,11 @@ def _example(ledger: Ledger, name: str, strategy: str) -> str:
     session = "2018-01-31" if rows.empty else str(rows["session"].iloc[-1].date())
     symbol = "SYMBOL" if rows.empty else str(rows["symbol"].iloc[-1])
     usual = {"symbol": symbol}
-    values = [f"--value {each}={usual.get(each, session)}" for each in query_parameters(name) if each != "strategy"]
+    values = [
+        f"--value {parameter}={usual.get(parameter, session)}"
+        for parameter in query_parameters(name)
+        if parameter != "strategy"
+    ]
     return " ".join([f"nn-assets query {name} --strategy {strategy}", *values])
 
 
@@ -203,17 +210,17 @@ def lined_up(frame: pd.DataFrame) -> str:
     columns = []
     for name in frame.columns:
         if all(pd.isna(cell) or isinstance(cell, Number) for cell in frame[name]):
-            cells = [each.strip() for each in frame[[name]].infer_objects().to_string(index=False).splitlines()]
-            columns.append([each.rjust(max(map(len, cells))) for each in cells])
+            cells = [line.strip() for line in frame[[name]].infer_objects().to_string(index=False).splitlines()]
+            columns.append([cell.rjust(max(map(len, cells))) for cell in cells])
         else:
-            cells = [str(name), *("" if pd.isna(each) else " ".join(str(each).split()) for each in frame[name])]
-            columns.append([each.ljust(max(map(len, cells))) for each in cells])
+            cells = [str(name), *("" if pd.isna(cell) else " ".join(str(cell).split()) for cell in frame[name])]
+            columns.append([cell.ljust(max(map(len, cells))) for cell in cells])
     return "\n".join(" ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
-def _beside(found: pd.DataFrame, told: dict[str, str]) -> pd.DataFrame:
+def _beside(rows: pd.DataFrame, parameters: dict[str, str]) -> pd.DataFrame:
     """What was found, with what was asked for in columns before it, where these do not say it already."""
-    for place, (parameter, value) in enumerate(told.items()):
-        if parameter not in found.columns:
-            found.insert(place, parameter, value)
-    return found
+    for index, (parameter, value) in enumerate(parameters.items()):
+        if parameter not in rows.columns:
+            rows.insert(index, parameter, value)
+    return rows

@@ -27,7 +27,7 @@ def missing_of(strategy: Strategy, folder: Path) -> list[str]:
     """
     named = {
         **{f"{key}.{name}": path for key, source in _sources(strategy) for name, path in source.files_named().items()},
-        **{f"series.{place}.path": getattr(each, "path", None) for place, each in enumerate(strategy.series)},
+        **{f"series.{index}.path": getattr(series, "path", None) for index, series in enumerate(strategy.series)},
         "universe.path": strategy.universe.path if strategy.universe else None,
         "intraday.path": strategy.intraday.path if strategy.intraday else None,
         "market.calendar_overrides": strategy.market.calendar_overrides,
@@ -59,12 +59,14 @@ def _sources(strategy: Strategy) -> list[tuple[str, SourceSection]]:
 
 
 def _not_installed(strategy: Strategy) -> list[str]:
-    needed = [(f"{key}.kind: {each.kind}", source_member(each.kind).needs(each)) for key, each in _sources(strategy)]
-    for place, series in enumerate(strategy.series):
+    needed = [
+        (f"{key}.kind: {source.kind}", source_member(source.kind).needs(source)) for key, source in _sources(strategy)
+    ]
+    for index, series in enumerate(strategy.series):
         if isinstance(series, FundingSeriesSettings):
-            needed.append((f"series.{place}.kind: {series.kind}", source_member(series.asked_of).extra))
+            needed.append((f"series.{index}.kind: {series.kind}", source_member(series.asked_of).extra))
     return [
-        f"{told} needs the package {extra.module}: {how_to_install(extra.name)}"
-        for told, extra in needed
+        f"{setting} needs the package {extra.module}: {how_to_install(extra.name)}"
+        for setting, extra in needed
         if extra is not None and find_spec(extra.module) is None
     ]

@@ -35,13 +35,13 @@ def _in_the_way(error: Exception) -> AccessError | None:
     if not isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError) or error.filename is None:
         return None
     named = Path(os.fsdecode(error.filename))
-    found = next(each for each in (named, *named.parents) if each.exists())
-    if not found.is_relative_to(home()):
+    existing = next(path for path in (named, *named.parents) if path.exists())
+    if not existing.is_relative_to(home()):
         return None
-    kinds = ("a file", "a folder") if found.is_dir() else ("a folder", "a file")
+    kinds = ("a file", "a folder") if existing.is_dir() else ("a folder", "a file")
     return AccessError(
         expected=f"{kinds[0]}, or nothing",
         found=kinds[1],
         remedy="move it away, and give the same command again",
-        file=str(found),
+        file=str(existing),
     )

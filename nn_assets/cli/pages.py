@@ -61,7 +61,7 @@ def _index() -> str:
     try:
         states = report(None)["strategies"]
         with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
-            return index_page(states, told={name: _sessions_told(stores.ledger, name) for name in states})
+            return index_page(states, summaries={name: _sessions_told(stores.ledger, name) for name in states})
     except (NnAssetsError, OSError) as error:
         return index_page({}, str(error))
 

@@ -69,12 +69,12 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     strategy = find_live_strategy(name).strategy
     with open_history(strategy) as history:
         sessions = _asked(history, *_span(session, first, last))
-    begin, end = (str(sessions[place].date()) for place in (0, -1))
+    begin, end = (str(sessions[index].date()) for index in (0, -1))
     result = execute(strategy, DAILY, first=begin, last=end)
     with open_history(strategy) as history:
         answer = _answer(history, sessions)
     answer = _with_intake(answer | {"run_id": str(result.run_id)}, metadata_by_asset(result))
-    compared = [str(told[COMPARED]) for _, told in told_by_assets(result) if COMPARED in told]
+    compared = [str(metadata[COMPARED]) for _, metadata in told_by_assets(result) if COMPARED in metadata]
     answer |= {"compared": compared, "text": "\n".join([answer["text"], *compared])}
     return with_failed_checks(answer, failed_checks_of(result.all_events))
 
@@ -121,24 +121,24 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         str(row.symbol): {"target_quantity": row.target_quantity, "target_weight": row.target_weight}
         for row in targets.itertuples()
     }
-    held = sum(1 for each in positions.values() if each["target_quantity"])
+    held = sum(1 for position in positions.values() if position["target_quantity"])
     breaker = state["breaker"] if isinstance(state["breaker"], str) and state["breaker"] else None
     without = lacking(history, sessions)
-    told = first_of([each.told for each in without], _MOST_NAMED)
+    notes = first_of([gap.told for gap in without], _MOST_NAMED)
     ended = ended_orders(ledger, history.strategy, sessions)
     several = f"{len(sessions)} sessions from {sessions[0].date()} on; " if len(sessions) > 1 else ""
     return {
         "strategy": name,
         "session": str(day.date()),
         "headline": stands,
-        "sessions": [str(each.date()) for each in sessions],
+        "sessions": [str(session.date()) for session in sessions],
         "equity_usd": float(state["equity_usd"]),
         "trading_state": str(trading["state"]),
         "breaker": breaker,
         "targets": positions,
-        "without_bars": {str(each.session.date()): list(each.symbols) for each in without},
-        "ended_orders": {str(each.date()): by_reason for each, by_reason in ended.items()},
-        "text": "\n".join([stands, *told, *first_of(_ended_told(ended), _MOST_NAMED)])
+        "without_bars": {str(gap.session.date()): list(gap.symbols) for gap in without},
+        "ended_orders": {str(session.date()): by_reason for session, by_reason in ended.items()},
+        "text": "\n".join([stands, *notes, *first_of(_ended_told(ended), _MOST_NAMED)])
         + f"\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
         f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }
@@ -161,8 +161,8 @@ def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) ->
     rows = {"delivered": raw["delivered_rows"], "added": raw["added"], "revised": raw["revised"]}
     quarantined, left_out = int(published["quarantined"]), raw.get("left_out")
     stands, others = answer["text"].split("\n", maxsplit=1)
-    told = [stands, f"data: {rows_told(rows)}, {quarantined:,} in quarantine", left_out, others]
-    text = "\n".join(filter(None, told))
+    lines = [stands, f"data: {rows_told(rows)}, {quarantined:,} in quarantine", left_out, others]
+    text = "\n".join(filter(None, lines))
     return {**answer, "rows": {**rows, "quarantined": quarantined}, "left_out": left_out, "text": text}
 
 
@@ -189,8 +189,8 @@ def _span(session: str | None, first: str | None, last: str | None) -> tuple[_Op
 def _refuse_a_gap_before(history: History, opening: pd.Timestamp, day: pd.Timestamp) -> None:
     """Refuse sessions with undecided ones before them: a decision stands on the one before."""
     undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
-    earlier = [each for each in undecided if each < opening]
-    if earlier and any(opening <= each <= day for each in undecided):
+    earlier = [session for session in undecided if session < opening]
+    if earlier and any(opening <= session <= day for session in undecided):
         # Without a model no round helps, and what this raises names the study that does.
         models_in_force(history.stores.ledger, history.strategy).on(earlier[0])
         raise DecisionError(
@@ -268,20 +268,20 @@ def run_study(
     failed = failed_checks_of(result.all_events)
     with open_stores() as stores:
         study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))
-    told: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": str(result.run_id)}
+    answer: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": str(result.run_id)}
     if study is None:
         text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {NO_MONTH_ENDED.reason}"
-        told |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}, "text": text}
-        return with_failed_checks(told, failed)
+        answer |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}, "text": text}
+        return with_failed_checks(answer, failed)
     later = "" if study["month"] == high else ": no later month has ended"
-    told |= {
+    answer |= {
         "verdict": str(study["verdict"]),
         "verdict_of": str(study["month"]),
         "figures": study["figures"],
         "text": f"{strategy.name} {low} to {high} (verdict of {study['month']}{later}): {study['verdict']}. "
         f"{study['figures']['reason']}",
     }
-    return with_failed_checks(told, failed)
+    return with_failed_checks(answer, failed)
 
 
 def _listed(months: list[str]) -> str:

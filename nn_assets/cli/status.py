@@ -65,33 +65,31 @@ def report(name: str | None) -> dict[str, Any]:
         The file of the one strategy asked for cannot be read, or none names it.
     """
     readable, left_out = read_strategies()
-    known = {each.strategy.name for each in readable}
+    known = {file.strategy.name for file in readable}
     if name not in known and name is not None and (refused := left_out_as(name, left_out)) is not None:
         raise refused.fault
-    chosen = [each for each in readable if name in (None, each.strategy.name)]
+    chosen = [file for file in readable if name in (None, file.strategy.name)]
     with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
-        told = {each.strategy.name: _told(stores, each) for each in chosen}
-        found = _of_left_out(stores.ledger, left_out, known) if name is None else {}
-        found |= told | _of_left_books(stores.ledger, {*found, *known}, name)
+        chosen_states = {file.strategy.name: _told(stores, file) for file in chosen}
+        states = _of_left_out(stores.ledger, left_out, known) if name is None else {}
+        states |= chosen_states | _of_left_books(stores.ledger, {*states, *known}, name)
         read_only = stores.ledger.read_only
-    if name and not found:
+    if name and not states:
         find_strategy(name)
     asked_by_none = chosen if name is None else []
-    unused = [each.strategy.name for each in asked_by_none if _is_unused(each, found[each.strategy.name])]
-    found |= {each: {**found[each], "headline": f"{each} {_UNUSED}"} for each in unused}
-    lines = [line for each, state in found.items() if each not in unused for line in (*_lines(state), "")]
+    unused = [file.strategy.name for file in asked_by_none if _is_unused(file, states[file.strategy.name])]
+    states |= {strategy: {**states[strategy], "headline": f"{strategy} {_UNUSED}"} for strategy in unused}
+    lines = [line for strategy, state in states.items() if strategy not in unused for line in (*_lines(state), "")]
     lines += [_unused_told(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
-    ok = not any(state.get("failed_checks") or "error" in state for state in found.values())
-    ok &= not any(state["headline"].startswith(f"{name} {Word.HALTED}: ") for name, state in found.items())
-    return {"ok": ok, "read_only": read_only, "strategies": found, "text": "\n".join(lines).rstrip()}
+    ok = not any(state.get("failed_checks") or "error" in state for state in states.values())
+    ok &= not any(state["headline"].startswith(f"{name} {Word.HALTED}: ") for name, state in states.items())
+    return {"ok": ok, "read_only": read_only, "strategies": states, "text": "\n".join(lines).rstrip()}
 
 
 def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
     """Whether it comes with the package, and this home holds nothing of it."""
-    return (
-        file.is_bundled and state.get("kill_switch") == "ACTIVE" and not any(state.get(each) for each in _LEFT_BY_USE)
-    )
+    return file.is_bundled and state.get("kill_switch") == "ACTIVE" and not any(state.get(key) for key in _LEFT_BY_USE)
 
 
 def _unused_told(names: Sequence[str]) -> str:
@@ -124,11 +122,11 @@ def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
         changed = error
     with stores.ledger.answers_kept():
         state = _of(StoredFacts.of(stores, file.strategy), file.folder)
-    if not any(each.startswith(_OF_THE_LEDGER) for each in state["failed_checks"]):  # not told yet
-        found = _with_place(changed)
-        why = one_line(f"the ledger is not as it was appended: {found}")
+    if not any(check.startswith(_OF_THE_LEDGER) for check in state["failed_checks"]):  # not told yet
+        finding = _with_place(changed)
+        why = one_line(f"the ledger is not as it was appended: {finding}")
         state["headline"] = _halted(file.strategy.name, why, BROKEN_REMEDY)
-        state["failed_checks"] = [*state["failed_checks"], str(FailedCheck(LEDGER_INTACT, found, BROKEN_REMEDY))]
+        state["failed_checks"] = [*state["failed_checks"], str(FailedCheck(LEDGER_INTACT, finding, BROKEN_REMEDY))]
     return state
 
 
@@ -156,13 +154,13 @@ def _with_place(fault: NnAssetsError) -> str:
 def _of_left_out(ledger: Ledger, left_out: Mapping[str, LeftOut], known: set[str]) -> dict[str, dict[str, Any]]:
     """The state of each strategy whose file cannot be read: by its name, and by its file's where that one decided."""
     decided = set(ledger.strategies("decisions") if left_out else ()).difference(left_out, known)
-    by_file = {file.stem: each for each in left_out.values() for file in each.files if file.stem in decided}
-    return {name: _untold(name, each.fault) for name, each in {**left_out, **by_file}.items()}
+    by_file = {file.stem: entry for entry in left_out.values() for file in entry.files if file.stem in decided}
+    return {name: _untold(name, entry.fault) for name, entry in {**left_out, **by_file}.items()}
 
 
 def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> dict[str, dict[str, Any]]:
     """The state of each book that holds or ordered something and whose strategy no file names, by its name."""
-    found = {}
+    books = {}
     for name in names_left(ledger, named, only):
         try:
             with ledger.rows_verified():
@@ -170,8 +168,8 @@ def _of_left_books(ledger: Ledger, named: Container[str], only: str | None) -> d
         except NnAssetsError as fault:
             book = _untold(name, fault)
         if book is not None:
-            found[name] = book
-    return found
+            books[name] = book
+    return books
 
 
 def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
@@ -277,11 +275,11 @@ def _lines(state: dict[str, Any]) -> list[str]:
     shown = {key: value for key, value in state.items() if key != "headline"}
     if shown.get("verdict") is not None:  # another than the headline's, where a later study counts anew
         shown["verdict"] = f"{shown['verdict']}, of {shown['study_to']}"
-    told = {_NAMES.get(key, key.replace("_", " ")): value for key, value in shown.items()}
-    width = max(map(len, told))
+    labelled = {_NAMES.get(key, key.replace("_", " ")): value for key, value in shown.items()}
+    width = max(map(len, labelled))
     return [state["headline"]] + [
         f"  {name:<{width}}  {_shown(one)}"
-        for name, value in told.items()
+        for name, value in labelled.items()
         for one in ((value or [None]) if isinstance(value, list) else [value])
     ]
 

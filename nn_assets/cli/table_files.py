@@ -132,5 +132,5 @@ def _neutralised(frame: pd.DataFrame) -> pd.DataFrame:
     safe = frame.copy()
     for column in _texts(safe):
         values = safe[column].astype("object")
-        safe[column] = [f"'{each}" if isinstance(each, str) and _FORMULA.match(each) else each for each in values]
+        safe[column] = [f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value for value in values]
     return safe

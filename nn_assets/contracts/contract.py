@@ -321,11 +321,11 @@ def framed(schema: Contract, rows: int, /, **values: Any) -> pd.DataFrame:
     import pandas as pd
 
     def column(name: str, dtype: Any) -> pd.Series:
-        given = values[name]
-        each = hasattr(given, "__len__") and not isinstance(given, str | dict)
-        return pd.Series(getattr(given, "array", given) if each else [given] * rows, index=range(rows), dtype=dtype)
+        value = values[name]
+        per_row = hasattr(value, "__len__") and not isinstance(value, str | dict)
+        return pd.Series(getattr(value, "array", value) if per_row else [value] * rows, index=range(rows), dtype=dtype)
 
-    return pd.DataFrame({name: column(name, each.dtype) for name, each in schema.columns.items()})
+    return pd.DataFrame({name: column(name, spec.dtype) for name, spec in schema.columns.items()})
 
 
 def conform(frame: pd.DataFrame, schema: Contract) -> pd.DataFrame:
@@ -378,8 +378,8 @@ class Violation:
     value: str
 
     def __str__(self) -> str:
-        place = " ".join(part for part in (self.symbol, self.session) if part)
-        return f"{place or 'frame'}: {self.column} = {self.value} breaks {self.rule}"
+        location = " ".join(part for part in (self.symbol, self.session) if part)
+        return f"{location or 'frame'}: {self.column} = {self.value} breaks {self.rule}"
 
 
 def violations(frame: pd.DataFrame, schema: Contract) -> tuple[Violation, ...]:
@@ -445,15 +445,15 @@ def validate(frame: pd.DataFrame, schema: Contract) -> pd.DataFrame:
     SchemaError
         Lists every violation with column, symbol, session and value.
     """
-    found = violations(frame, schema)
-    if not found:
+    breaches = violations(frame, schema)
+    if not breaches:
         return frame
-    listed = "; ".join(map(str, found[:_LISTED]))
-    more = f"; and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-    first = found[0]
+    listed = "; ".join(map(str, breaches[:_LISTED]))
+    more = f"; and {len(breaches) - _LISTED} more" if len(breaches) > _LISTED else ""
+    first = breaches[0]
     raise SchemaError(
         expected=f"a frame that keeps the contract {schema.name}",
-        found=f"{len(found)} violations: {listed}{more}",
+        found=f"{len(breaches)} violations: {listed}{more}",
         remedy="mend the step that made the frame; nn_assets/contracts/ states the contract",
         symbol=first.symbol or None,
         session=first.session or None,

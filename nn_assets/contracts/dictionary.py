@@ -31,21 +31,21 @@ def dictionary() -> str:
 
 def _table(contract: Contract) -> str:
     shared = ", which rows may share" if contract.repeats else ""
-    told = [f"### {contract.name}\n\n{contract.says} Made in `{contract.room}`."]
-    told += [f"Key: {', '.join(contract.key)}{shared}."] * bool(contract.key)
-    told += [f"`nn-assets export {contract.exported}`."] * bool(contract.exported)
+    sentences = [f"### {contract.name}\n\n{contract.says} Made in `{contract.room}`."]
+    sentences += [f"Key: {', '.join(contract.key)}{shared}."] * bool(contract.key)
+    sentences += [f"`nn-assets export {contract.exported}`."] * bool(contract.exported)
     more = f"\nThen {contract.more}.\n" if contract.more else ""
-    return f"{' '.join(told)}\n\n{''.join(_lines(contract.stored))}{more}"
+    return f"{' '.join(sentences)}\n\n{''.join(_lines(contract.stored))}{more}"
 
 
 def _lines(columns: Mapping[str, Column]) -> Iterator[str]:
     yield "| column | type | unit | missing | |\n|---|---|---|---|---|\n"
-    for name, each in columns.items():
+    for name, column in columns.items():
         allowed = [
-            ", ".join(check.arguments[0]) for check in each.checks if check.name == "isin" and each.kind == "text"
+            ", ".join(check.arguments[0]) for check in column.checks if check.name == "isin" and column.kind == "text"
         ]
-        missing = "yes" if each.nullable or each.lax or each.since else ""
-        yield f"| {name} | {each.kind} | {each.unit} | {missing} | {': '.join([each.says, *allowed])} |\n"
+        missing = "yes" if column.nullable or column.lax or column.since else ""
+        yield f"| {name} | {column.kind} | {column.unit} | {missing} | {': '.join([column.says, *allowed])} |\n"
 
 
 if __name__ == "__main__":

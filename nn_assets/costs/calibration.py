@@ -133,17 +133,17 @@ def recalibrate(
     proposed = _proposed(prior, estimates, dated)
     if paper:
         recovered = all(_recovers(one) for one in estimates.values())
-        told = "paper fills test the job and change nothing"
-        return CalibrationResult("self_test", prior, proposed, estimates, len(used), recovered, told)
+        note = "paper fills test the job and change nothing"
+        return CalibrationResult("self_test", prior, proposed, estimates, len(used), recovered, note)
     moved = {name: one.relative_change for name, one in estimates.items()}
     large = {name: change for name, change in moved.items() if abs(change) > settings.maximum_unapproved_change}
     if large:
         listed = ", ".join(f"{name} {change:+.0%}" for name, change in large.items())
         limit = f"{settings.maximum_unapproved_change:.0%}"
-        told = f"{listed}: above {limit}, waits for approval: to accept it, state it under costs in the strategy file"
-        return CalibrationResult("awaiting_approval", prior, proposed, estimates, len(used), None, told)
-    told = ", ".join(f"{name} {change:+.1%}" for name, change in moved.items())
-    return CalibrationResult("in_force", proposed, proposed, estimates, len(used), None, told)
+        note = f"{listed}: above {limit}, waits for approval: to accept it, state it under costs in the strategy file"
+        return CalibrationResult("awaiting_approval", prior, proposed, estimates, len(used), None, note)
+    note = ", ".join(f"{name} {change:+.1%}" for name, change in moved.items())
+    return CalibrationResult("in_force", proposed, proposed, estimates, len(used), None, note)
 
 
 def _recovers(estimate: Estimate) -> bool:
@@ -174,7 +174,7 @@ def _estimates(
     quoted = np.isfinite(columns["mid_price"])
     impacted = quoted & np.isfinite(columns["impact_usd"])  # a broker's file states a mid, seldom an impact
     _, days = np.unique(fills["session"].to_numpy(), return_inverse=True)
-    stated, known = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"])
+    reported, known = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"])
     # Over sigma, a shortfall's noise is even, and its slope on sqrt(x) is a.
     ones, root, lasting = np.ones_like(value), np.sqrt(share), prior.permanent_impact.value * share
     parts: dict[str, _Part] = {}
@@ -183,7 +183,7 @@ def _estimates(
         held = lasting[rows] if name == "temporary_impact" else np.zeros(int(rows.sum()))
         parts[name] = _Part(source, observed[rows] - held, np.column_stack(terms)[rows], days[rows], held)
 
-    put("commission", stated, "statements", columns["commission_usd"] / value, ones)
+    put("commission", reported, "statements", columns["commission_usd"] / value, ones)
     if quoted.sum() >= _MINIMUM_FILLS:
         half = side * (price - columns["mid_price"]) / columns["mid_price"]
         put("half_spread", quoted, "side x (fill - mid)", half, ones)
@@ -269,10 +269,10 @@ def _half_width(part: _Part, weights: FloatArray, generator: np.random.Generator
 
     width = part.terms.shape[1]
     wide = weights[:, None] * part.terms
-    days, place = np.unique(part.days, return_inverse=True)
+    days, inverse = np.unique(part.days, return_inverse=True)
     moments, products = np.zeros((len(days), width, width)), np.zeros((len(days), width))
-    np.add.at(moments, place, wide[:, :, None] * part.terms[:, None, :])
-    np.add.at(products, place, wide * part.observed[:, None])
+    np.add.at(moments, inverse, wide[:, :, None] * part.terms[:, None, :])
+    np.add.at(products, inverse, wide * part.observed[:, None])
     drawn = generator.integers(0, len(days), size=(_DRAWS, len(days)))
     times = np.stack([np.bincount(draw, minlength=len(days)) for draw in drawn]).astype(np.float64)
     slopes = _coefficients(np.tensordot(times, moments, 1), times @ products)

@@ -16,24 +16,24 @@ def financing_told(strategy: Strategy) -> str:
     """Say what shorts pay to borrow, what is held on margin and whose funding is paid, and what may be missing."""
     costs, asset_class = strategy.costs, strategy.market.asset_class
     named = asset_class or "market.asset_class left out"
-    told = [f"{named}: shorts pay {costs.borrow_fee_annual_fraction:.2%} a year to borrow"]
+    notes = [f"{named}: shorts pay {costs.borrow_fee_annual_fraction:.2%} a year to borrow"]
     if strategy.market.margined:
-        told.append("positions take no cash, all of the equity earns the cash rate")
+        notes.append("positions take no cash, all of the equity earns the cash rate")
     if costs.funding is not None:
-        told.append(f"longs pay and shorts receive the funding of series {costs.funding}")
-    asked = [each.name for each in strategy.series if each.kind == "ccxt_funding"]
+        notes.append(f"longs pay and shorts receive the funding of series {costs.funding}")
+    asked = [series.name for series in strategy.series if series.kind == "ccxt_funding"]
     role = strategy.features.series.get("funding_rate", asked[0] if asked else None)
     if asset_class is None and role is not None:
-        told.append(
+        notes.append(
             f"no book pays the rates of series {role}: if the symbols are perpetuals, set market.asset_class: "
             f"perpetual and costs.funding: {role}"
         )
-    return "; ".join(told)
+    return "; ".join(notes)
 
 
 def assumed_funding_told(strategy: Strategy, symbols: Sequence[str]) -> tuple[str, str]:
     """What is the matter with positions whose funding is not known for a session, and the remedy."""
-    stale = max(each.stale_after_sessions for each in strategy.series if each.name == strategy.costs.funding)
+    stale = max(series.stale_after_sessions for series in strategy.series if series.name == strategy.costs.funding)
     cause = (
         f"no funding rate of this session was known for {', '.join(first_of(symbols, _MOST_NAMED))}, which "
         f"{'is' if len(symbols) == 1 else 'are'} held: the last session's rate was taken, or 0 where none is known of "

@@ -83,7 +83,7 @@ class Figures:
 
 
 _ABOUT = {"estimator", "first_session", "last_session", "absent", "tests"}
-FIGURE_NAMES = tuple(found.name for found in fields(Figures) if found.name not in _ABOUT)
+FIGURE_NAMES = tuple(figure.name for figure in fields(Figures) if figure.name not in _ABOUT)
 FORECAST_NAMES = FIGURE_NAMES[FIGURE_NAMES.index("accuracy") : FIGURE_NAMES.index("sharpe_gross")]
 BOOK_NAMES = FIGURE_NAMES[FIGURE_NAMES.index("sharpe_gross") :]
 
@@ -118,7 +118,7 @@ class StudyFigures:
 
     def flat(self) -> dict[str, float | int | str]:
         """Totals as one flat mapping: ``network_auc``, or ``network_auc_absent`` with the reason."""
-        found: dict[str, float | int | str] = {
+        totals: dict[str, float | int | str] = {
             "trials": self.trials,
             "folds": len(self.folds),
             "symbols": self.symbols,
@@ -131,10 +131,10 @@ class StudyFigures:
             for name, value in figures.values().items():
                 key = f"{estimator}_{name}"
                 if value is None:
-                    found[f"{key}_absent"] = figures.absent.get(name, "not measured")
+                    totals[f"{key}_absent"] = figures.absent.get(name, "not measured")
                 else:
-                    found[key] = value
-        return found
+                    totals[key] = value
+        return totals
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` gives back an equal object."""
@@ -146,12 +146,12 @@ class StudyFigures:
         grouped = {"total", "folds", "regimes"}
         rest: dict[str, Any] = {key: value for key, value in stored.items() if key not in grouped}
         rest["smallest_effect"] = SmallestEffect(**stored["smallest_effect"])
-        rest |= {key: tuple(LeakAlarm(**each) for each in stored.get(key, ())) for key in ("alarms", "doubts")}
+        rest |= {key: tuple(LeakAlarm(**alarm) for alarm in stored.get(key, ())) for key in ("alarms", "doubts")}
         rest["remarks"] = tuple(stored["remarks"])
         return cls(
             total=_figures_by_estimator(stored["total"]),
-            folds={key: _figures_by_estimator(found) for key, found in stored["folds"].items()},
-            regimes={key: _figures_by_estimator(found) for key, found in stored["regimes"].items()},
+            folds={key: _figures_by_estimator(by_estimator) for key, by_estimator in stored["folds"].items()},
+            regimes={key: _figures_by_estimator(by_estimator) for key, by_estimator in stored["regimes"].items()},
             **rest,
         )
 

@@ -114,7 +114,7 @@ def study_figures(
         linear_cost=linear_cost,
         horizon=horizon_sessions,
         sessions_per_year=sessions_per_year,
-        stated=stated_effect,
+        stated_effect=stated_effect,
     )
     too_good = list(_too_good(total, record.breadth))
     return StudyFigures(
@@ -144,8 +144,8 @@ def _figures(name: str, record: StudyRecord, rows: BooleanArray, terms: StudyTer
     tests: dict[str, MeanTest] = {}
     used = np.zeros(len(rows), dtype=np.bool_)
     if name in record.forecasts:
-        found, tests = _forecast_figures(name, record, rows, terms.horizon_sessions)
-        values |= found
+        forecast_values, tests = _forecast_figures(name, record, rows, terms.horizon_sessions)
+        values |= forecast_values
         used |= rows & np.isfinite(record.forecasts[name]).any(axis=1)
     else:
         absent |= dict.fromkeys(FORECAST_NAMES, f"{name} makes no forecasts")
@@ -229,19 +229,19 @@ def _over_symbols(true: BooleanArray, complete: BooleanArray) -> FloatArray:
 def _too_good(total: Mapping[str, Figures], symbols: int) -> Iterator[tuple[LeakAlarm, bool]]:
     """Every figure above its leak alarm's level of whoever makes forecasts, and whether it is surely above chance."""
     for name, figures in total.items():
-        for key, told, sure in _above_level(figures, symbols) if figures.forecasts else ():
-            yield LeakAlarm(name, key, f"{name}: {told}; look for a leak before belief"), sure
+        for key, message, sure in _above_level(figures, symbols) if figures.forecasts else ():
+            yield LeakAlarm(name, key, f"{name}: {message}; look for a leak before belief"), sure
 
 
 def _above_level(figures: Figures, symbols: int) -> Iterator[tuple[str, str, bool]]:
     over, ic = figures.tests["accuracy"], figures.tests["rank_ic"]
     if _above(over.estimate, "accuracy"):
         base = f"its base rate {figures.base_accuracy:.3f}"
-        told = f"accuracy {figures.accuracy:.3f} is more than {LEAK_ALARMS['accuracy']:g} above {base}"
-        yield "accuracy", told, over.never_varies or _sure(over.p_value)
+        message = f"accuracy {figures.accuracy:.3f} is more than {LEAK_ALARMS['accuracy']:g} above {base}"
+        yield "accuracy", message, over.never_varies or _sure(over.p_value)
     if symbols >= CROSS_SECTION and _above(ic.estimate, "rank_ic"):
-        told = f"rank IC {ic.estimate:.3f} is above {LEAK_ALARMS['rank_ic']:g}"
-        yield "rank IC", told, ic.never_varies or _sure(ic.p_value)
+        message = f"rank IC {ic.estimate:.3f} is above {LEAK_ALARMS['rank_ic']:g}"
+        yield "rank IC", message, ic.never_varies or _sure(ic.p_value)
     if symbols <= _FEW_INSTRUMENTS and _above(figures.sharpe_net, "sharpe_net"):
         positive = figures.probabilistic_sharpe
         sure = _sure(None if positive is None else 1.0 - positive)

@@ -72,11 +72,11 @@ class StudyRecord:
         shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
         shapes = {name: (a.shape, (rows, columns)) for name, a in wide.items()}
         shapes |= {name: (a.shape, (rows,)) for name, a in narrow.items()}
-        for name, (found, expected) in shapes.items():
-            if found != expected:
+        for name, (shape, expected) in shapes.items():
+            if shape != expected:
                 raise SchemaError(
                     expected=f"shape {expected}",
-                    found=f"shape {found}",
+                    found=f"shape {shape}",
                     remedy="align every array of a record on its sessions and symbols",
                     key=name,
                 )

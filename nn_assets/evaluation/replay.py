@@ -86,7 +86,7 @@ def replay(
     sessions_per_year: int,
     scenes: Iterable[Scene],
     *,
-    standing: Standing | None = None,
+    initial: Standing | None = None,
     latched: int = 0,
     controls: Callable[[int], Controls] | None = None,
     late: Callable[[int], LateActions | None] | None = None,
@@ -105,7 +105,7 @@ def replay(
         Prices the sessions of scenes that name none of their own.
     scenes : iterable of Scene
         In order of time, without a gap; each on the same axis of sessions and symbols.
-    standing : Standing, optional
+    initial : Standing, optional
         State before the first row; a flat book when left out.
     latched : int
         Sessions for which its breaker had been latched, where an earlier replay is taken on.
@@ -120,7 +120,7 @@ def replay(
     """
     rounds: list[Round] = []
     horizon, open_broker = strategy.label.horizon_sessions, broker_of(strategy.execution.broker)
-    state, equity = standing, 0.0
+    state, equity = initial, 0.0
     results: dict[int, tuple[float, float, float]] = {}
     bars = 0
     for scene in scenes:

@@ -95,8 +95,8 @@ def fingerprint(
             remedy="give columns of one table of bars",
         )
     known = np.isfinite(closes) & (closes > 0.0)
-    names, place = np.unique(np.asarray(symbols[known], dtype=np.str_), return_inverse=True)
-    hashed = np.array([_text_hash(name) for name in names.tolist()], dtype=np.uint64)[place]
+    names, inverse = np.unique(np.asarray(symbols[known], dtype=np.str_), return_inverse=True)
+    hashed = np.array([_text_hash(name) for name in names.tolist()], dtype=np.uint64)[inverse]
     days = sessions[known].astype("datetime64[D]").astype(np.int64).astype(np.uint64)
     keys = np.sort(_mixed(_mixed(hashed ^ _mixed(days)) ^ _close_code(closes[known])))
     if len(keys) <= SAMPLE:

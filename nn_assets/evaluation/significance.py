@@ -259,11 +259,11 @@ def auc_contributions(forecasts: FloatArray, targets: FloatArray, folds: Names |
     complete = np.isfinite(forecasts) & np.isfinite(targets)
     if forecasts.shape[1] >= CROSS_SECTION:
         return _auc_across_symbols(forecasts, targets, complete)
-    found = [
+    strata = [
         (rows, _stratum(forecasts[rows, column], targets[rows, column] > 0.5))
         for rows, column in _strata(complete, folds)
     ]
-    counted = [(rows, *each) for rows, each in found if each is not None]
+    counted = [(rows, *stratum) for rows, stratum in strata if stratum is not None]
     whole = sum(weight for _, weight, _, _ in counted)
     auc = sum(weight * own for _, weight, own, _ in counted) / whole if counted else math.nan
     added = np.zeros(len(forecasts))

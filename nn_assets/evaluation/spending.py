@@ -81,8 +81,10 @@ def boundaries(information: Sequence[float], cumulative: Sequence[float]) -> Flo
     The density of the sums that have not crossed is carried from look to look: Armitage, McPherson and Rowe (1969),
     JRSS A 132, eq. 2.3, by Gauss-Legendre quadrature.
     """
-    told = tuple(map(float, information)), tuple(map(float, cumulative))
-    return np.array([_carried(told[0][:look], told[1][:look]).boundary for look in range(1, len(told[0]) + 1)])
+    schedule = tuple(map(float, information)), tuple(map(float, cumulative))
+    return np.array(
+        [_carried(schedule[0][:look], schedule[1][:look]).boundary for look in range(1, len(schedule[0]) + 1)]
+    )
 
 
 class _Paths(NamedTuple):
@@ -191,7 +193,7 @@ def look_levels(
     tuple of float
         An earlier look's level does not depend on later looks. 0 where nothing may be found.
     """
-    within = next((place + 1 for place, month in enumerate(months) if month >= PLANNED_LOOKS), len(months))
+    within = next((index + 1 for index, month in enumerate(months) if month >= PLANNED_LOOKS), len(months))
     first, planned = for_each_trial(FIRST_LOOK, trials), for_each_trial(PLANNED, trials)
     cumulative = [first + spent(month / PLANNED_LOOKS, planned) for month in months[:within]]
     levels = [float(level) for level in ndtr(-boundaries(sessions[:within], cumulative))]

@@ -229,7 +229,7 @@ class _Player:
                 self._material.costs(known.rows[0]),
                 self._sessions_per_year,
                 [scene],
-                standing=self._parts[-1].standing if self._parts else None,
+                initial=self._parts[-1].standing if self._parts else None,
                 latched=self._parts[-1].latched if self._parts else 0,
                 late=lambda row: late if row == known.rows[0] else None,
                 refreshes=refreshes,
@@ -298,7 +298,7 @@ def judge_figures(
         if month < terms.first_look:
             judged.append(MonthVerdict(month, figures, NOT_A_LOOK, None))
             continue
-        now = [each.look for each in judged if each.look is not None]
+        now = [entry.look for entry in judged if entry.look is not None]
         seen = [*now, look_of(figures, month, estimator)]
         others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, seen))]
         before = sorted([*others, *now], key=lambda look: look.month)

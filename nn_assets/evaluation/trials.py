@@ -55,20 +55,20 @@ def _own_code(strategy: Strategy, estimator: str) -> dict[str, str]:
     """Versions of what plug-ins define of a strategy's features, constraints and network: an edit is another trial."""
     if not strategy.plugins:
         return {}
-    brought = CATALOGUE.brought_by(find(each).top for each in strategy.plugins)
-    told = {}
+    brought = CATALOGUE.brought_by(find(reference).top for reference in strategy.plugins)
+    versions = {}
     for name in brought:
         if name in (strategy.features.names or brought):
             top, entry = str(CATALOGUE.top_of(name)), CATALOGUE[name]
-            told[f"feature {name}"] = version_within(top, entry.compute, also=entry.stated)
+            versions[f"feature {name}"] = version_within(top, entry.compute, also=entry.stated)
     for name in strategy.portfolio.constraints:
         roots = constraint_roots(strategy.portfolio.model_copy(update={"constraints": {name: {}}}))
-        told[f"constraint {name}"] = version_within(str(CONSTRAINTS.top_of(name)), *roots)
+        versions[f"constraint {name}"] = version_within(str(CONSTRAINTS.top_of(name)), *roots)
     broker = strategy.execution.broker
     if (file := BROKERS.top_of(broker)) is not None:
-        told[f"broker {broker}"] = version_within(file, broker_of(broker))
+        versions[f"broker {broker}"] = version_within(file, broker_of(broker))
     plugin = made_with_plugin(strategy.learning) if estimator == TRADED else None
-    return told if plugin is None else told | {f"network {strategy.learning.network}": plugin["code"]}
+    return versions if plugin is None else versions | {f"network {strategy.learning.network}": plugin["code"]}
 
 
 def trial_hash(strategy: Strategy, estimator: str = TRADED) -> str:

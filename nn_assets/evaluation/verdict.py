@@ -57,7 +57,7 @@ class Look:
     def sees_as(self, other: Look) -> bool:
         """Whether another look saw the same: taken at the same month's end on the same record, it is one look."""
         mine, theirs = (
-            [math.nan if each is None else each for each in (look.estimate, look.standard_error)]
+            [math.nan if value is None else value for value in (look.estimate, look.standard_error)]
             for look in (self, other)
         )
         same = np.allclose(mine, theirs, rtol=1e-9, atol=1e-12, equal_nan=True)
@@ -222,7 +222,7 @@ class _Judge:
     ) -> None:
         self.figures, self.released = figures, released
         self.standing = [alarm for alarm in figures.alarms if alarm.name not in released]
-        self.doubts = [each for each in figures.doubts if each.estimator == estimator and each.name not in released]
+        self.doubts = [alarm for alarm in figures.doubts if alarm.estimator == estimator and alarm.name not in released]
         self.estimator = estimator
         self.judged: Figures | None = figures.total.get(estimator)
         self.trials = figures.trials if trials is None else max(trials, 1)
@@ -237,7 +237,7 @@ class _Judge:
 
     def _levels(self, trials: int) -> tuple[float, ...]:
         counted = [_month_number(look.month) for look in self.looks]
-        months = [each - counted[0] for each in counted]
+        months = [number - counted[0] for number in counted]
         sessions = [look.sessions if look.decides else 0 for look in self.looks]
         return look_levels(months, sessions, trials, self.figures.sessions_per_year / 12.0)
 
@@ -272,11 +272,11 @@ class _Judge:
         if self.high < self.effect:
             bound = f"its upper bound {self.chance + self.high:.4f} lies below the smallest effect of interest"
             return self._said("no edge found", f"{self._measured()}; {bound}, {self.chance + self.effect:.4f}")
-        found = [look for look, level in zip(self.looks, self.levels, strict=True) if look.crosses(level)]
-        if self.doubts and (found or self._allows("cannot tell")):
+        crossed = [look for look, level in zip(self.looks, self.levels, strict=True) if look.crosses(level)]
+        if self.doubts and (crossed or self._allows("cannot tell")):
             self.standing = self.doubts
             return self._alarmed()
-        return self._with_signal(found) if found else self._without_signal()
+        return self._with_signal(crossed) if crossed else self._without_signal()
 
     def _alarmed(self) -> Verdict:
         why = "; ".join(map(str, self.standing))
@@ -305,10 +305,10 @@ class _Judge:
     def _allowed(self) -> float:
         return trial_adjusted_p_value(self.levels[-1], self.trials)
 
-    def _with_signal(self, found: Sequence[Look]) -> Verdict:
+    def _with_signal(self, crossed: Sequence[Look]) -> Verdict:
         said = self._measured()
-        if self.look not in found:
-            said += f"; found at the look of {found[-1].month}"
+        if self.look not in crossed:
+            said += f"; found at the look of {crossed[-1].month}"
         if self.deflated is None:
             absent = {} if self.judged is None else self.judged.absent
             why = absent.get("deflated_sharpe", "the book has no returns")
@@ -383,7 +383,7 @@ class _Judge:
             smallest_effect=self.chance + effect.value,
             smallest_effect_derivation=effect.derivation,
             standing={alarm.name: str(alarm) for alarm in self.standing},
-            released=tuple(f"{ringing.get(name, name)} ({told})" for name, told in self.released.items()),
+            released=tuple(f"{ringing.get(name, name)} ({release})" for name, release in self.released.items()),
         )
 
     def _allows(self, kind: Kind) -> bool:

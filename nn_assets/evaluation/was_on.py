@@ -61,13 +61,13 @@ def was_on(strategy: Strategy, estimator: str, played: Replay, costs: CostModel)
         In force on the last one.
     """
     rounds = played.rounds
-    told = np.concatenate([done.signals.confidence[np.isfinite(done.signals.confidence)] for done in rounds])
+    confidences = np.concatenate([done.signals.confidence[np.isfinite(done.signals.confidence)] for done in rounds])
     states = Counter(done.decision.inputs.trading_state for done in rounds)
     requests, answered = _requests(played)
     return WasOn(
         estimator=estimator,
         members=strategy.learning.ensemble,
-        confidence=float(np.median(told)) if len(told) else None,
+        confidence=float(np.median(confidences)) if len(confidences) else None,
         sessions=len(rounds),
         watched=sum(done.drift is not None for done in rounds),
         reduced=states["REDUCE_SIZE"],

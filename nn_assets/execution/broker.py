@@ -63,11 +63,11 @@ class Liquidity:
     closing_adv_usd: FloatArray | None = None
     closing_daily_volatility: FloatArray | None = None
 
-    def known(self, places: npt.NDArray[np.int64], closing: BoolArray) -> tuple[FloatArray, FloatArray]:
+    def known(self, indices: npt.NDArray[np.int64], closing: BoolArray) -> tuple[FloatArray, FloatArray]:
         """ADV and volatility of orders, shape (orders,), by their places on the symbol axis and what they do."""
         pairs = (self.adv_usd, self.closing_adv_usd), (self.daily_volatility, self.closing_daily_volatility)
         adv, volatility = (
-            full[places] if thin is None else np.where(closing, thin[places], full[places]) for full, thin in pairs
+            full[indices] if thin is None else np.where(closing, thin[indices], full[indices]) for full, thin in pairs
         )
         return adv, volatility
 
@@ -150,8 +150,8 @@ def ended_orders(decided: Orders, at_broker: Orders) -> tuple[EndedOrder, ...]:
     reasons = dict(zip(at_broker.client_order_id, at_broker.reason_code, strict=True))
     accepted = np.flatnonzero(decided.accepted)
     ids = [(decided.client_order_id[row], int(decided.symbol[row])) for row in accepted]
-    ends = [EndedOrder(name, place, reasons.get(name, "no_whole_lot") or "") for name, place in ids]
-    return tuple(each for each in ends if each.reason)
+    ends = [EndedOrder(name, index, reasons.get(name, "no_whole_lot") or "") for name, index in ids]
+    return tuple(order for order in ends if order.reason)
 
 
 def loss_beyond_stops(book: Book, fills: FillArrays) -> FloatArray:
@@ -163,10 +163,10 @@ def loss_beyond_stops(book: Book, fills: FillArrays) -> FloatArray:
         Before the fills: its stops and sides.
     """
     beyond, left = np.zeros(len(book.symbols)), book.quantity.copy()
-    for place, quantity, price in zip(fills.symbol, fills.quantity, fills.price, strict=True):
-        held, stop = left[place], book.stop_price[place]
-        left[place] += quantity
+    for index, quantity, price in zip(fills.symbol, fills.quantity, fills.price, strict=True):
+        held, stop = left[index], book.stop_price[index]
+        left[index] += quantity
         if held * quantity < 0.0 and np.isfinite(stop):
             closed = min(abs(held), abs(quantity))
-            beyond[place] += closed * max(0.0, float(np.sign(held) * (stop - price)))
+            beyond[index] += closed * max(0.0, float(np.sign(held) * (stop - price)))
     return beyond

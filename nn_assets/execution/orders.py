@@ -85,12 +85,12 @@ def joined_orders(batches: Sequence[Orders]) -> Orders:
         return batches[0]
     none, nowhere = np.zeros(0), np.zeros(0, dtype=np.int64)
     return Orders(
-        client_order_id=tuple(name for each in batches for name in each.client_order_id),
-        symbol=np.concatenate([nowhere, *(each.symbol for each in batches)]),
-        quantity=np.concatenate([none, *(each.quantity for each in batches)]),
-        urgency=tuple(urgency for each in batches for urgency in each.urgency),
-        reference_price=np.concatenate([none, *(each.reference_price for each in batches)]),
-        reason_code=tuple(code for each in batches for code in each.reason_code),
+        client_order_id=tuple(name for batch in batches for name in batch.client_order_id),
+        symbol=np.concatenate([nowhere, *(batch.symbol for batch in batches)]),
+        quantity=np.concatenate([none, *(batch.quantity for batch in batches)]),
+        urgency=tuple(urgency for batch in batches for urgency in batch.urgency),
+        reference_price=np.concatenate([none, *(batch.reference_price for batch in batches)]),
+        reason_code=tuple(code for batch in batches for code in batch.reason_code),
     )
 
 
@@ -142,21 +142,21 @@ def targets_to_orders(
     wanted = np.where(np.isfinite(target_quantity), target_quantity, 0.0)
     turns = wanted * current_quantity < 0.0
     first = np.where(turns, -current_quantity, wanted - current_quantity)
-    legs = [(place, False) for place in np.flatnonzero(first)] + [(place, True) for place in np.flatnonzero(turns)]
+    legs = [(index, False) for index in np.flatnonzero(first)] + [(index, True) for index in np.flatnonzero(turns)]
     legs.sort()
-    places = np.array([place for place, _ in legs], dtype=np.int64)
-    quantity = [float(wanted[place] if opening else first[place]) for place, opening in legs]
+    indices = np.array([index for index, _ in legs], dtype=np.int64)
+    quantity = [float(wanted[index] if opening else first[index]) for index, opening in legs]
     return Orders(
         client_order_id=tuple(
-            client_order_id(strategy, session, symbols[place], version, opening=opening) for place, opening in legs
+            client_order_id(strategy, session, symbols[index], version, opening=opening) for index, opening in legs
         ),
-        symbol=places,
+        symbol=indices,
         quantity=np.array(quantity, dtype=np.float64),
         urgency=tuple(
-            _urgency(ordered, float(carried[place])) for (place, _), ordered in zip(legs, quantity, strict=True)
+            _urgency(ordered, float(carried[index])) for (index, _), ordered in zip(legs, quantity, strict=True)
         ),
-        reference_price=reference_price[places],
-        reason_code=(None,) * len(places),
+        reference_price=reference_price[indices],
+        reason_code=(None,) * len(indices),
     )
 
 
@@ -170,9 +170,9 @@ def quantity_before(orders: Orders, held: FloatArray) -> FloatArray:
     """
     before = np.empty(len(orders))
     state = held.copy()
-    for row, place in enumerate(orders.symbol.tolist()):
-        before[row] = state[place]
-        state[place] += orders.quantity[row]
+    for row, index in enumerate(orders.symbol.tolist()):
+        before[row] = state[index]
+        state[index] += orders.quantity[row]
     return before
 
 
@@ -228,7 +228,7 @@ def orders_frame(
         ORDERS,
         len(orders),
         client_order_id=orders.client_order_id,
-        symbol=[symbols[place] for place in orders.symbol],
+        symbol=[symbols[index] for index in orders.symbol],
         session=day_of(session),
         side=["buy" if quantity > 0 else "sell" for quantity in orders.quantity],
         quantity=np.abs(orders.quantity),

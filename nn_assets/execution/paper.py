@@ -42,36 +42,36 @@ def _noise(seed: int, key: str, spread: float) -> float:
 
 def _allowed(
     wanted: FloatArray,
-    places: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int64],
     price: FloatArray,
     bar: Bar,
     liquidity: Liquidity,
     cap: float,
 ) -> FloatArray:
     """Return signed quantities that the session's volume allows, in whole lots unless filled whole."""
-    volume = bar.volume[places]
+    volume = bar.volume[indices]
     most = cap * volume
     if liquidity.proxy_adv_usd is not None:
         # An index has no volume of its own; a bar that trades with a volume of zero is still no fill.
         most = np.where(volume == 0.0, 0.0, cap * liquidity.proxy_adv_usd / price)
     size = np.abs(wanted)
-    most = np.maximum(most - _asked_before(places, size), 0.0)  # a symbol's orders share its volume
+    most = np.maximum(most - _asked_before(indices, size), 0.0)  # a symbol's orders share its volume
     lots = np.floor(most / liquidity.lot_size) * liquidity.lot_size
     filled = np.where(size <= most, size, lots)
     usable = np.isfinite(filled) & np.isfinite(price) & (price > 0.0)
     return np.where(usable, np.sign(wanted) * np.where(usable, filled, 0.0), 0.0)
 
 
-def _asked_before(places: npt.NDArray[np.int64], size: FloatArray) -> FloatArray:
+def _asked_before(indices: npt.NDArray[np.int64], size: FloatArray) -> FloatArray:
     """Size of the order before of the same symbol, shape (orders,); 0 where there is none."""
     before = np.zeros(len(size))
-    before[1:] = np.where(places[1:] == places[:-1], size[:-1], 0.0)
+    before[1:] = np.where(indices[1:] == indices[:-1], size[:-1], 0.0)
     return before
 
 
 def _priced(
     ids: list[str],
-    places: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int64],
     wanted: FloatArray,
     benchmark: FloatArray,
     bar: Bar,
@@ -82,14 +82,14 @@ def _priced(
     *,
     is_stop: bool,
 ) -> FillArrays:
-    quantity = _allowed(wanted, places, benchmark, bar, liquidity, settings.participation_cap_fraction)
+    quantity = _allowed(wanted, indices, benchmark, bar, liquidity, settings.participation_cap_fraction)
     rows = np.flatnonzero(quantity)
-    places, quantity, price, closing = places[rows], quantity[rows], benchmark[rows], closing[rows]
+    indices, quantity, price, closing = indices[rows], quantity[rows], benchmark[rows], closing[rows]
     kept = [ids[row] for row in rows]
     value = np.abs(quantity) * price
     traded = np.zeros(len(bar.close))
-    np.add.at(traded, places, value)  # two orders of a symbol move its price as one
-    parts = costs.parts(traded[places], *liquidity.known(places, closing))
+    np.add.at(traded, indices, value)  # two orders of a symbol move its price as one
+    parts = costs.parts(traded[indices], *liquidity.known(indices, closing))
     spread = settings.cost_noise_fraction
     half_spread = parts.half_spread * np.array([_noise(settings.seed, f"{k}|spread", spread) for k in kept])
     impact = parts.impact * np.array([_noise(settings.seed, f"{k}|impact", spread) for k in kept])
@@ -101,7 +101,7 @@ def _priced(
     return FillArrays(
         fill_id=tuple(name for name, ok in zip(identity, priced, strict=True) if ok),
         client_order_id=tuple(key for key, ok in zip(kept, priced, strict=True) if ok),
-        symbol=places[priced],
+        symbol=indices[priced],
         quantity=quantity[priced],
         price=paid[priced],
         mid_price=mid[priced],
@@ -149,11 +149,11 @@ def fill_orders(
     """
     accepted = orders.accepted
     ids = [key for key, ok in zip(orders.client_order_id, accepted, strict=True) if ok]
-    places = orders.symbol[accepted]
-    benchmark = bar.at(execution)[places]
+    indices = orders.symbol[accepted]
+    benchmark = bar.at(execution)[indices]
     wanted = orders.quantity[accepted]
     closing = _closing(orders, held)[accepted]
-    return _priced(ids, places, wanted, benchmark, bar, costs, liquidity, settings, closing, is_stop=False)
+    return _priced(ids, indices, wanted, benchmark, bar, costs, liquidity, settings, closing, is_stop=False)
 
 
 def _closing(orders: Orders, held: FloatArray | None) -> BoolArray:
@@ -165,7 +165,9 @@ def _reasons_unfilled(
 ) -> npt.NDArray[np.str_]:
     """What keeps each order from any fill, shape (orders,)."""
     price, volume = of_symbol[sent.symbol], bar.volume[sent.symbol]
-    priced = np.logical_and.reduce([np.isfinite(each) for each in liquidity.known(sent.symbol, _closing(sent, held))])
+    priced = np.logical_and.reduce(
+        [np.isfinite(values) for values in liquidity.known(sent.symbol, _closing(sent, held))]
+    )
     traded = (volume > 0.0) | (np.isnan(volume) & (liquidity.proxy_adv_usd is not None))
     return np.select(
         [~(np.isfinite(price) & (price > 0.0)), ~traded, ~priced], ["no_bar", "no_volume", "no_liquidity"], "volume_cap"
@@ -212,16 +214,16 @@ def stop_fills(
     side = np.sign(book.quantity)
     with np.errstate(invalid="ignore"):
         touched = np.where(side > 0.0, bar.low <= book.stop_price, bar.high >= book.stop_price)
-    places = np.flatnonzero(touched & (side != 0.0) & np.isfinite(book.stop_price))
-    stop, begun = book.stop_price[places], bar.open[places]
-    worse = np.where(side[places] > 0.0, np.minimum(begun, stop), np.maximum(begun, stop))
+    indices = np.flatnonzero(touched & (side != 0.0) & np.isfinite(book.stop_price))
+    stop, begun = book.stop_price[indices], bar.open[indices]
+    worse = np.where(side[indices] > 0.0, np.minimum(begun, stop), np.maximum(begun, stop))
     day, kind = day_of(session), "stop" if late_bar_of is None else f"late stop of {day_of(late_bar_of)}"
     ids = [
-        hashlib.sha256(f"{kind}\x1f{strategy}\x1f{day}\x1f{book.symbols[i]}".encode()).hexdigest()[:32] for i in places
+        hashlib.sha256(f"{kind}\x1f{strategy}\x1f{day}\x1f{book.symbols[i]}".encode()).hexdigest()[:32] for i in indices
     ]
-    wanted = -book.quantity[places]
-    closing = np.ones(len(places), dtype=np.bool_)
-    return _priced(ids, places, wanted, worse, bar, costs, liquidity, settings, closing, is_stop=True)
+    wanted = -book.quantity[indices]
+    closing = np.ones(len(indices), dtype=np.bool_)
+    return _priced(ids, indices, wanted, worse, bar, costs, liquidity, settings, closing, is_stop=True)
 
 
 class PaperBroker:

@@ -50,7 +50,9 @@ class _Market:
             symbols=self.panel.symbols[columns],
             **{name: np.array(getattr(self.panel, name)[rows, columns]) for name in FIELDS},  # type: ignore[arg-type]
         )
-        series = {each.name: np.array(getattr(self.series, each.name)[rows, columns]) for each in fields(KnownSeries)}
+        series = {
+            field.name: np.array(getattr(self.series, field.name)[rows, columns]) for field in fields(KnownSeries)
+        }
         return _Market(panel, np.array(self.log_return[rows]), KnownSeries(**series))
 
     def times(self, rows: slice, factor: FloatArray) -> _Market:
@@ -64,7 +66,7 @@ class _Market:
 
     def arrays(self) -> dict[str, FloatArray]:
         """Arrays of shape (bars, symbols) by what they are."""
-        of_series = {f"the series' {each.name}": getattr(self.series, each.name) for each in fields(KnownSeries)}
+        of_series = {f"the series' {field.name}": getattr(self.series, field.name) for field in fields(KnownSeries)}
         return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
 
 
@@ -123,8 +125,8 @@ def require_sound_feature(entry: Feature) -> None:
     held.require_nothing_made_up(whole)
     for column, symbol in enumerate(_SYMBOLS):
         alone = held.computed(market.of(slice(None), slice(column, column + 1)))
-        told = "a value of its own symbol's bars alone"
-        held.require_same(whole[:, [column]], alone, told, f"another symbol than {symbol} changes it", column)
+        expected = "a value of its own symbol's bars alone"
+        held.require_same(whole[:, [column]], alone, expected, f"another symbol than {symbol} changes it", column)
     held.require_nothing_kept(kept)
     long = _Held(entry, _made_up(reach, _LONG_BARS))
     bars = long.market.panel.bars
@@ -168,9 +170,9 @@ class _Held:
     entry: Feature
     market: _Market
 
-    def computed(self, given: _Market) -> FloatArray:
+    def computed(self, original: _Market) -> FloatArray:
         """What the feature says of a market; refuses what is no array of its shape, or was written over."""
-        market, entry = given.of(slice(None)), self.entry
+        market, entry = original.of(slice(None)), self.entry
         context = Context(
             log_return=market.log_return if entry.needs_market else None,
             series=market.series if entry.role else None,
@@ -181,14 +183,14 @@ class _Held:
                 values = entry.compute(market.panel, context)
         except Exception as error:  # noqa: BLE001  whatever a person's formula raises
             self._refuse("a feature that can be computed", f"{type(error).__name__}: {error}", cause=error)
-        for name, before in given.arrays().items():
+        for name, before in original.arrays().items():
             after = market.arrays()[name]
-            told = f"bars left as they were given; {name}"
-            self.require_same(before, after, told, f"it writes {name} over")
+            expected = f"bars left as they were given; {name}"
+            self.require_same(before, after, expected, f"it writes {name} over")
         if not isinstance(values, np.ndarray) or values.shape != market.panel.close.shape:
             shape = f"of shape {values.shape}" if isinstance(values, np.ndarray) else f"but {type(values).__name__}"
-            told = f"an array of shape {market.panel.close.shape}, (bars, symbols)"
-            self._refuse(told, f"none {shape}" if shape.startswith("but") else f"one {shape}")
+            expected = f"an array of shape {market.panel.close.shape}, (bars, symbols)"
+            self._refuse(expected, f"none {shape}" if shape.startswith("but") else f"one {shape}")
         if values.dtype != np.float64:
             self._refuse("an array of float64", f"one of {values.dtype}")
         return np.array(values)
@@ -205,8 +207,8 @@ class _Held:
         now = _kept_by(self.entry)
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if changed:
-            told = "nothing kept of what it is asked, once it was asked"
-            self._refuse(told, f"{', '.join(sorted(changed))} changes from one call to the next")
+            expected = "nothing kept of what it is asked, once it was asked"
+            self._refuse(expected, f"{', '.join(sorted(changed))} changes from one call to the next")
 
     def require_numbers(self, values: FloatArray) -> None:
         """Refuse infinities, and a feature without any value."""
@@ -220,8 +222,8 @@ class _Held:
             return  # a series goes on where bars end: where there is no bar, its feature is taken out
         there = np.logical_and.reduce([np.isfinite(getattr(self.market.panel, name)) for name in self.entry.fields])
         whole = _whole_windows(there, self.entry.reach_sessions)
-        told = f"NaN where one of the {self.entry.reach_sessions + 1} bars within reach is missing"
-        self.require_all(whole | np.isnan(values), values, None, told, "a value, made up or of fewer bars")
+        expected = f"NaN where one of the {self.entry.reach_sessions + 1} bars within reach is missing"
+        self.require_all(whole | np.isnan(values), values, None, expected, "a value, made up or of fewer bars")
 
     def require_same(
         self, left: FloatArray, right: FloatArray, expected: str, found: str, first_column: int = 0
@@ -244,11 +246,11 @@ class _Held:
         """Refuse the first bar at which something is not kept."""
         if kept.all():
             return
-        row, column = (int(each) for each in np.argwhere(~kept)[0])
-        told = " and ".join(str(each[row, column]) for each in (values, others) if each is not None)
+        row, column = (int(index) for index in np.argwhere(~kept)[0])
+        details = " and ".join(str(array[row, column]) for array in (values, others) if array is not None)
         self._refuse(
             expected,
-            f"{found}: {told}",
+            f"{found}: {details}",
             symbol=self.market.panel.symbols[first_column + column],
             session=self.market.panel.sessions[first_row + row].date(),
         )

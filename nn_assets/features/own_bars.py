@@ -129,13 +129,13 @@ def over_own_rows(
     plain = function(values)
     if not fraction:
         return plain
-    flat, found = values.reshape(len(values), -1), plain.reshape(len(plain), -1)
+    flat, result = values.reshape(len(values), -1), plain.reshape(len(plain), -1)
     gapped = with_gaps(np.isfinite(flat))
     if len(gapped):
         own = OwnBars.of(np.isfinite(flat[:, gapped]))
         packed = function(own.pack(flat[:, gapped]))
-        found[:, gapped] = own.spread(np.where(own.within(window, fraction), packed, np.nan))
-    return found.reshape(plain.shape)
+        result[:, gapped] = own.spread(np.where(own.within(window, fraction), packed, np.nan))
+    return result.reshape(plain.shape)
 
 
 def closed_up(values: FloatArray, fraction: float) -> FloatArray:

@@ -117,10 +117,10 @@ def fit_scaler(values: FloatArray, kind: ScalingKind) -> Scaler:
     """
     flat = values.reshape(-1, values.shape[-1])
     center, scale = np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
-    for place in range(flat.shape[1]):
-        known = flat[np.isfinite(flat[:, place]), place]
+    for column in range(flat.shape[1]):
+        known = flat[np.isfinite(flat[:, column]), column]
         if len(known):
-            center[place], scale[place] = _figures(known, kind)
+            center[column], scale[column] = _figures(known, kind)
     return Scaler(center, scale, kind)
 
 
@@ -137,9 +137,9 @@ def _figures(known: FloatArray, kind: ScalingKind) -> tuple[float, float]:
     return middle, (upper - lower) / _NORMAL_INTERQUARTILE or deviation
 
 
-def _damaged(*found: object) -> ModelError:
+def _damaged(*parts: object) -> ModelError:
     return ModelError(
         expected="a stored scaler: kind, and finite center and scale of equal length",
-        found=" ".join(str(part) for part in found),
+        found=" ".join(str(part) for part in parts),
         remedy="refit the model; its stored scaler is damaged",
     )

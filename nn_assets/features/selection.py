@@ -152,25 +152,25 @@ def select_features(
     walk = [(_before(block, purge, len(outcome)), block) for block in blocks[1:]]
     cross = [(_around(block, purge, embargo, len(outcome)), block) for block in blocks]
     univariate = [
-        _significance([values[:, :, place]] * len(walk), outcome, walk, purge) for place in range(len(cube.names))
+        _significance([values[:, :, index]] * len(walk), outcome, walk, purge) for index in range(len(cube.names))
     ]
-    order = sorted(range(len(cube.names)), key=lambda place: (-_or_least(univariate[place][1]), place))
+    order = sorted(range(len(cube.names)), key=lambda index: (-_or_least(univariate[index][1]), index))
     chosen: list[int] = []
     incremental: dict[int, tuple[float, float]] = {}
-    for place in order:
-        if len(chosen) == settings.maximum_selected or _or_least(univariate[place][1]) < _ADMITTING_T:
+    for index in order:
+        if len(chosen) == settings.maximum_selected or _or_least(univariate[index][1]) < _ADMITTING_T:
             break
         if chosen:
-            left = [_residual(values, place, chosen, train) for train, _ in cross]
-            incremental[place] = _significance(left, outcome, cross, purge)
-        if not chosen or _or_least(incremental[place][1]) >= _ADMITTING_T:
-            chosen.append(place)
+            left = [_residual(values, index, chosen, train) for train, _ in cross]
+            incremental[index] = _significance(left, outcome, cross, purge)
+        if not chosen or _or_least(incremental[index][1]) >= _ADMITTING_T:
+            chosen.append(index)
     selected = chosen or order[:1]
     figures = tuple(
-        _figures(cube.names[place], univariate[place], incremental.get(place), selected=place in selected)
-        for place in range(len(cube.names))
+        _figures(cube.names[index], univariate[index], incremental.get(index), selected=index in selected)
+        for index in range(len(cube.names))
     )
-    return SelectionReport(tuple(cube.names[place] for place in selected), figures)
+    return SelectionReport(tuple(cube.names[index] for index in selected), figures)
 
 
 def _of_candidates(cube: Cube, labels: Labels, rows: slice) -> tuple[FloatArray, FloatArray]:
@@ -201,8 +201,8 @@ def _before(block: slice, purge: int, rows: int) -> BoolArray:
 
 
 def _around(block: slice, purge: int, embargo: int, rows: int) -> BoolArray:
-    place = np.arange(rows)
-    return (place < block.start - purge) | (place >= block.stop + purge + embargo)
+    row = np.arange(rows)
+    return (row < block.start - purge) | (row >= block.stop + purge + embargo)
 
 
 def _significance(
@@ -218,13 +218,13 @@ def _significance(
         known = learned[np.isfinite(learned)]
         sign = float(np.sign(known.mean())) if len(known) else np.nan
         signed.append(sign * rank_ic_by_session(feature[block], outcome[block]))
-    found = hac_mean(np.concatenate(signed), lag)
-    return found.mean, found.t
+    estimate = hac_mean(np.concatenate(signed), lag)
+    return estimate.mean, estimate.t
 
 
-def _residual(values: FloatArray, place: int, chosen: Sequence[int], train: BoolArray) -> FloatArray:
+def _residual(values: FloatArray, index: int, chosen: Sequence[int], train: BoolArray) -> FloatArray:
     """Take from a feature what a pooled regression on the chosen ones, fitted on ``train``, explains."""
-    target, known = values[:, :, place], np.isfinite(values[:, :, [place, *chosen]]).all(axis=2)
+    target, known = values[:, :, index], np.isfinite(values[:, :, [index, *chosen]]).all(axis=2)
     design = np.concatenate([np.ones((*target.shape, 1)), values[:, :, list(chosen)]], axis=2)
     fitted = known & train[:, None]
     left: FloatArray = np.full(target.shape, np.nan)

@@ -137,8 +137,8 @@ class StationarityReport:
     @property
     def doubted(self) -> dict[str, float]:
         """The kept features that KPSS does not confirm, each with the share of symbols on which it does."""
-        kept = (each for each in self.verdicts if each.verdict != "dropped")
-        return {each.name: each.kpss_share for each in kept if not self.confirmed(each.name)}
+        kept = (entry for entry in self.verdicts if entry.verdict != "dropped")
+        return {entry.name: entry.kpss_share for entry in kept if not self.confirmed(entry.name)}
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; ``from_dict`` gives back an equal report."""
@@ -194,25 +194,25 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
         Verdicts in the cube's order of features.
     """
     values = cube.values[rows]
-    attempts: dict[int, list[Attempt]] = {place: [] for place in range(len(cube.names))}
+    attempts: dict[int, list[Attempt]] = {index: [] for index in range(len(cube.names))}
     verdicts: dict[int, Verdict] = {}
     missing = settings.max_missing_bars_fraction
     short = _short(values)
     for transform, (window, function) in _TRANSFORMS.items():
-        open_places = [place for place in attempts if place not in verdicts]
+        open_places = [index for index in attempts if index not in verdicts]
         if not open_places:
             break
         transformed = over_own_rows(values[:, :, open_places], window, missing, function)
         attempted = _attempts(transformed, transform, short[open_places], settings)
-        for place, attempt in zip(open_places, attempted, strict=True):
-            attempts[place].append(attempt)
+        for index, attempt in zip(open_places, attempted, strict=True):
+            attempts[index].append(attempt)
             pooled = attempt.pooled_p_value is not None and attempt.pooled_p_value < settings.adf_p_value
             if attempt.tested_symbols and (pooled or _enough(attempt.pass_share, settings.panel_pass_share)):
-                verdicts[place] = transform
+                verdicts[index] = transform
     return StationarityReport(
         verdicts=tuple(
-            FeatureVerdict(name, verdicts.get(place, "dropped"), tuple(attempts[place]))
-            for place, name in enumerate(cube.names)
+            FeatureVerdict(name, verdicts.get(index, "dropped"), tuple(attempts[index]))
+            for index, name in enumerate(cube.names)
         ),
         adf_p_value=settings.adf_p_value,
         panel_pass_share=settings.panel_pass_share,
@@ -246,20 +246,20 @@ def apply_transforms(cube: Cube, report: StationarityReport) -> Cube:
     """
     kept = cube.select(report.kept)
     values = np.array(kept.values)
-    place = 0
+    index = 0
     for entry in report.verdicts:
         if entry.verdict != "dropped":
             window, function = _TRANSFORMS[entry.verdict]
-            values[:, :, place] = over_own_rows(values[:, :, place], window, report.max_missing_fraction, function)
-            place += 1
+            values[:, :, index] = over_own_rows(values[:, :, index], window, report.max_missing_fraction, function)
+            index += 1
     return Cube(kept.sessions, kept.symbols, kept.names, canonical(values))
 
 
 def _short(values: FloatArray) -> npt.NDArray[np.bool_]:
     """Features whose symbols have too few values, untransformed, to be tested one by one, (features,)."""
     counts = np.isfinite(values).sum(axis=0)  # (symbols, features)
-    tested = [each[each >= MINIMUM_OBSERVATIONS] for each in counts.T]
-    return np.array([len(each) > 0 and float(np.median(each)) < _SHORT for each in tested], dtype=np.bool_)
+    tested = [lengths[lengths >= MINIMUM_OBSERVATIONS] for lengths in counts.T]
+    return np.array([len(lengths) > 0 and float(np.median(lengths)) < _SHORT for lengths in tested], dtype=np.bool_)
 
 
 def _attempts(
@@ -273,14 +273,14 @@ def _attempts(
     counts = tests.observations.reshape(symbols, features)
     level_stationary = kpss_test(flat).p_value.reshape(symbols, features) >= _KPSS_P_VALUE
     result = []
-    for place in range(features):
-        tested = np.isfinite(p_values[:, place])
-        known = p_values[tested, place]
+    for index in range(features):
+        tested = np.isfinite(p_values[:, index])
+        known = p_values[tested, index]
         count = len(known)
         pooled = None
-        if count and short[place]:
-            typical = int(np.median(counts[tested, place]))
-            own = flat.reshape(rows, symbols, features)[:, tested, place]
+        if count and short[index]:
+            typical = int(np.median(counts[tested, index]))
+            own = flat.reshape(rows, symbols, features)[:, tested, index]
             weaker = np.sort(adf_test(own, schwert_lags(typical, 4)).p_value)[count // 2 :]
             pooled = pooled_p_value(weaker)
         result.append(
@@ -289,7 +289,7 @@ def _attempts(
                 tested_symbols=count,
                 pass_share=float((known < settings.adf_p_value).sum() / count) if count else 0.0,
                 median_p_value=float(np.median(known)) if count else None,
-                kpss_share=float(level_stationary[tested, place].sum() / count) if count else 0.0,
+                kpss_share=float(level_stationary[tested, index].sum() / count) if count else 0.0,
                 pooled_p_value=pooled,
             )
         )

@@ -188,13 +188,13 @@ def _validation(model: FoldModel) -> dict[str, Array]:
 
 
 def _frame(tensors: dict[str, Array], symbols: tuple[str, ...]) -> pd.DataFrame:
-    places = {name: tensors[name].astype(np.int64, casting="safe") for name in ("symbol", "estimator")}
+    codes = {name: tensors[name].astype(np.int64, casting="safe") for name in ("symbol", "estimator")}
     session = np.asarray(tensors["session"], dtype=np.int64).astype("datetime64[D]")
     return pd.DataFrame(
         {
-            "symbol": pd.Series(symbols, dtype="str").take(places["symbol"]).array,
+            "symbol": pd.Series(symbols, dtype="str").take(codes["symbol"]).array,
             "session": pd.DatetimeIndex(session).as_unit("ns"),
-            "estimator": pd.Series(ESTIMATORS, dtype="str").take(places["estimator"]).array,
+            "estimator": pd.Series(ESTIMATORS, dtype="str").take(codes["estimator"]).array,
             "probability": np.asarray(tensors["probability"], dtype=np.float64),
         }
     )
@@ -204,11 +204,11 @@ def _read_description(files: Mapping[str, bytes]) -> dict[str, Any]:
     try:
         description = json.loads(_present(files, DESCRIPTION))
         claimed = description.pop("self_sha256")
-        found = _sha256(_canonical(description))
+        actual = _sha256(_canonical(description))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(DESCRIPTION, f"{type(error).__name__}: {error}") from error
-    if claimed != found:
-        raise _damaged(DESCRIPTION, f"SHA-256 {found}, not {claimed}")
+    if claimed != actual:
+        raise _damaged(DESCRIPTION, f"SHA-256 {actual}, not {claimed}")
     if description.get("format") not in _READABLE:
         raise ModelError(
             expected=f"a model of format {' or '.join(map(str, _READABLE))}",
@@ -221,9 +221,9 @@ def _read_description(files: Mapping[str, bytes]) -> dict[str, Any]:
 
 def _read_part(files: Mapping[str, bytes], name: str, description: dict[str, Any]) -> dict[str, Array]:
     content = _present(files, name)
-    claimed, found = description["sha256"].get(name), _sha256(content)
-    if claimed != found:
-        raise _damaged(name, f"SHA-256 {found}, not {claimed}")
+    claimed, actual = description["sha256"].get(name), _sha256(content)
+    if claimed != actual:
+        raise _damaged(name, f"SHA-256 {actual}, not {claimed}")
     try:
         return dict(load(content))
     except SafetensorError as error:

@@ -43,8 +43,8 @@ class LinearModel:
         """Probability of 1 for features of shape (samples, features); shape (samples,)."""
         score = np.full(len(features), self.intercept)
         # feature by feature: a matrix product's last bits may change with the number of rows
-        for place, coefficient in enumerate(self.coefficients):
-            score += features[:, place] * coefficient
+        for column, coefficient in enumerate(self.coefficients):
+            score += features[:, column] * coefficient
         return np.asarray(expit(score), dtype=np.float64)
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -119,7 +119,7 @@ def drawn_sessions(samples: Samples, seed: int) -> Samples:
     sessions, start = np.unique(samples.rows, return_index=True)  # samples are in order of row
     stop = np.append(start[1:], samples.count)
     drawn = np.sort(np.random.default_rng(seed).integers(len(sessions), size=len(sessions)))
-    chosen = np.concatenate([np.arange(start[place], stop[place]) for place in drawn])
+    chosen = np.concatenate([np.arange(start[index], stop[index]) for index in drawn])
     return Samples(samples.rows[chosen], samples.columns[chosen], samples.targets[chosen])
 
 

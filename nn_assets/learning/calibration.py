@@ -168,13 +168,13 @@ def fit_calibration(
         return Calibration(0.0, float(logit(long_run)), long_run, usual, 0, 0.0)
     by_bar = 2.0 ** (np.arange(len(score)) / half_life_sessions - len(score) / half_life_sessions)
     side = less_the_median(np.where(known, score, np.nan)) if relative else score
-    told = _evidence(side, targets, known & (side != 0.0) if relative else known, by_bar, horizon_sessions)
-    believed = told / (told + max(prior_outcomes, _LEAST_PRIOR_OUTCOMES))
+    effective = _evidence(side, targets, known & (side != 0.0) if relative else known, by_bar, horizon_sessions)
+    believed = effective / (effective + max(prior_outcomes, _LEAST_PRIOR_OUTCOMES))
     weight = np.broadcast_to(by_bar[:, None], score.shape)[known]
     weight = weight / weight.sum()
     aim = believed * targets[known] + (1.0 - believed) * long_run
     intercept, slope = _logistic(score[known], aim, weight)
-    return Calibration(slope, intercept, float(np.sum(weight * aim)), usual, count, told)
+    return Calibration(slope, intercept, float(np.sum(weight * aim)), usual, count, effective)
 
 
 def _evidence(side: FloatArray, targets: FloatArray, known: BoolArray, by_bar: FloatArray, horizon: int) -> float:
@@ -194,8 +194,8 @@ def _logistic(score: FloatArray, aim: FloatArray, weight: FloatArray) -> tuple[f
     mean = float(np.sum(weight * aim))
     middle = float(np.sum(weight * score))
     away = score - middle
-    place = np.array([float(logit(mean)), 0.0])
-    gradient, bend = _slopes(place, away, aim, weight)
+    coefficients = np.array([float(logit(mean)), 0.0])
+    gradient, bend = _slopes(coefficients, away, aim, weight)
     if gradient[1] <= 0.0:
         return float(logit(mean)), 0.0  # the likelihood is concave: its best slope is not above 0 either
     for _ in range(_STEPS):
@@ -203,19 +203,21 @@ def _logistic(score: FloatArray, aim: FloatArray, weight: FloatArray) -> tuple[f
             break
         step = np.linalg.solve(bend, gradient)
         for _ in range(_STEPS):
-            tried = _slopes(place + step, away, aim, weight)
+            tried = _slopes(coefficients + step, away, aim, weight)
             if np.abs(tried[0]).max() < np.abs(gradient).max():
                 break
             step /= 2.0
         else:
             break
-        place, (gradient, bend) = place + step, tried
-    return float(place[0] - place[1] * middle), max(float(place[1]), 0.0)
+        coefficients, (gradient, bend) = coefficients + step, tried
+    return float(coefficients[0] - coefficients[1] * middle), max(float(coefficients[1]), 0.0)
 
 
-def _slopes(place: FloatArray, away: FloatArray, aim: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _slopes(
+    coefficients: FloatArray, away: FloatArray, aim: FloatArray, weight: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Gradient and negative Hessian of the log likelihood at intercept and slope."""
-    probability = expit(place[0] + place[1] * away)
+    probability = expit(coefficients[0] + coefficients[1] * away)
     error = weight * (aim - probability)
     first = weight * probability * (1.0 - probability)
     second = first * away
@@ -240,10 +242,10 @@ def expected_calibration_error(probability: FloatArray, outcome: FloatArray) -> 
 
     Guo et al. 2017, eq. 3: bins (0, 0.1], (0.1, 0.2], ...; empty bins weigh nothing.
     """
-    place = np.clip(np.ceil(probability * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
+    bin_index = np.clip(np.ceil(probability * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
     error = 0.0
     for bin_number in range(_BINS):
-        inside = place == bin_number
+        inside = bin_index == bin_number
         if inside.any():
             error += abs(float(np.sum(outcome[inside] - probability[inside])))
     return error / len(outcome)

@@ -40,7 +40,7 @@ def scaled(
     """
     score, dispersion = np.full_like(arrays.probability, np.nan), np.full_like(arrays.probability, np.nan)
     made_by = np.array(model_ids, dtype=object)
-    for model_id in dict.fromkeys(each for each in model_ids if each):
+    for model_id in dict.fromkeys(model_id for model_id in model_ids if model_id):
         rows, scale = made_by == model_id, scales[model_id]
         score[rows] = scale.score(arrays.probability[rows])
         dispersion[rows] = scale.dispersion(arrays.probability[rows], arrays.dispersion[rows])

@@ -37,12 +37,12 @@ class AdamW:
     def __init__(self, network: torch.nn.Module, rate: float, decay: float) -> None:
         self.rate, self._decay, self._steps = rate, decay, 0
         parameters = list(network.parameters())
-        places = [0]
+        offsets = [0]
         for parameter in parameters:
-            places.append(places[-1] + math.ceil(parameter.numel() / _ALIGNED) * _ALIGNED)
-        self._weights, self._gradient, self._first, self._second = torch.zeros(4, places[-1])
+            offsets.append(offsets[-1] + math.ceil(parameter.numel() / _ALIGNED) * _ALIGNED)
+        self._weights, self._gradient, self._first, self._second = torch.zeros(4, offsets[-1])
         self._gradients = []
-        for parameter, start in zip(parameters, places, strict=False):
+        for parameter, start in zip(parameters, offsets, strict=False):
             part = slice(start, start + parameter.numel())
             self._weights[part].view_as(parameter).copy_(parameter.detach())
             parameter.data = self._weights[part].view_as(parameter)
@@ -57,7 +57,9 @@ class AdamW:
         self._gradient.zero_()
         back()
         # the norm of the tensors' norms, as torch clips: one sum over all would round otherwise
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each) for each in self._gradients]))
+        norm = torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(gradient) for gradient in self._gradients])
+        )
         if not math.isfinite(float(norm)):
             return False
         share = largest_norm / (norm + _CLIP_GUARD)

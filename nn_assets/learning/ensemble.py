@@ -59,8 +59,8 @@ def train_ensemble(
         Fewer than half of the members trained; names each failed seed and why.
     """
     tasks = [
-        _Task(windows, training, validation, settings, settings.seed + place, start)
-        for place, start in enumerate(starts or (None,) * settings.ensemble)
+        _Task(windows, training, validation, settings, settings.seed + index, start)
+        for index, start in enumerate(starts or (None,) * settings.ensemble)
     ]
     members: list[TrainingResult] = []
     failures: list[tuple[int, str]] = []

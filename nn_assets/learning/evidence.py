@@ -79,11 +79,11 @@ def effective_outcomes(
     bandwidth = np.minimum(1.0, (_LAGS_PER_HORIZON * horizon_sessions + 1) / sessions)
     variance /= 1.0 - bandwidth + bandwidth**2 / 3.0
     varies = variance * several > _NO_VARIANCE * spread
-    found = np.where(varies, np.minimum(several, spread / np.where(varies, variance, 1.0)), np.inf)
+    effective = np.where(varies, np.minimum(several, spread / np.where(varies, variance, 1.0)), np.inf)
     stretches = sessions / horizon_sessions
     early = stretches * _separate_names(share * named, named, weight, rate, stretches)
     counted = (np.arange(len(named)) + 1 < FEWEST_SESSIONS) | ~varies
-    return np.where(spread > 0.0, np.where(counted, np.minimum(found, early), found), stretches)
+    return np.where(spread > 0.0, np.where(counted, np.minimum(effective, early), effective), stretches)
 
 
 def _variance_of_mean(share: FloatArray, weight: FloatArray, rate: FloatArray, lags: int) -> FloatArray:

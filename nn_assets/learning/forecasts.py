@@ -35,7 +35,7 @@ class ForecastArrays:
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Parts of consecutive sessions as one."""
-        columns = zip(*(_parts(each) for each in parts), strict=True)
+        columns = zip(*(_parts(part) for part in parts), strict=True)
         return cls(*(np.concatenate(values) for values in columns))
 
     def at(self, rows: int | slice) -> ForecastArrays:
@@ -96,8 +96,8 @@ class Forecasts:
             for mine, theirs in zip(_parts(self.estimators[name]), _parts(arrays), strict=True):
                 mine[here] = theirs[there]
         assert isinstance(self.model_ids, list), "an empty table takes parts"
-        for place, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
-            self.model_ids[place] = model_id
+        for index, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
+            self.model_ids[index] = model_id
 
     def to_rows(self) -> pd.DataFrame:
         """As stored: one row for each session, symbol and estimator, in this order; none where there is no forecast.
@@ -126,7 +126,7 @@ class Forecasts:
 
 
 def _parts(arrays: ForecastArrays) -> tuple[FloatArray, ...]:
-    return tuple(getattr(arrays, each.name) for each in fields(ForecastArrays))
+    return tuple(getattr(arrays, field.name) for field in fields(ForecastArrays))
 
 
 def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Forecasts:
@@ -153,17 +153,17 @@ def forecasts_from_rows(rows: pd.DataFrame, sessions: pd.DatetimeIndex, symbols:
     estimator, models = rows["estimator"].to_numpy(), rows["model_id"].to_numpy()
     for name, arrays in table.estimators.items():
         mine = inside & (estimator == name)
-        places = row[mine] * len(symbols) + column[mine]
-        if len(np.unique(places)) != len(places):
+        cells = row[mine] * len(symbols) + column[mine]
+        if len(np.unique(cells)) != len(cells):
             raise SchemaError(
                 expected="one forecast per symbol, session and estimator",
-                found=f"{len(places) - len(np.unique(places))} more",
+                found=f"{len(cells) - len(np.unique(cells))} more",
                 remedy="keep the forecasts of the model in force only",
                 key=name,
             )
         for stored in _STORED:
             getattr(arrays, stored)[row[mine], column[mine]] = rows[stored].to_numpy(dtype=np.float64)[mine]
     assert isinstance(table.model_ids, list), "made so"
-    for place, model_id in zip(row[inside], models[inside], strict=True):
-        table.model_ids[place] = str(model_id)
+    for index, model_id in zip(row[inside], models[inside], strict=True):
+        table.model_ids[index] = str(model_id)
     return table

@@ -99,8 +99,8 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     of 128 laid from row 0, unasked places filled with zeros.
     """
     inside = slice(rows.start - windows.first_row, rows.stop - windows.first_row)
-    found, columns = np.nonzero(windows.whole()[inside])
-    sample_rows = found.astype(np.int64) + rows.start
+    local_rows, columns = np.nonzero(windows.whole()[inside])
+    sample_rows = local_rows.astype(np.int64) + rows.start
     columns = columns.astype(np.int64)
     features = windows.last_rows(sample_rows, columns)
     members = {
@@ -108,28 +108,28 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
         "linear": np.array([member.probability(features) for member in estimators.linear]),
         "boosting": np.array([member.probability(features) for member in estimators.boosting]),
     }
-    told = {name: _ensemble(probabilities) for name, probabilities in members.items()}
+    moments = {name: _ensemble(probabilities) for name, probabilities in members.items()}
     return Estimates(
         rows=sample_rows,
         columns=columns,
-        probability={name: mean for name, (mean, _) in told.items()},
-        dispersion={name: spread for name, (_, spread) in told.items()},
+        probability={name: mean for name, (mean, _) in moments.items()},
+        dispersion={name: spread for name, (_, spread) in moments.items()},
     )
 
 
 def _network_probabilities(estimators: Estimators, windows: Windows, rows: IntArray, columns: IntArray) -> FloatArray:
     """Probabilities of shape (members, samples)."""
     _, symbols, features = windows.shape
-    block, place = np.divmod(rows * symbols + columns, BLOCK_SIZE)
+    block, slot = np.divmod(rows * symbols + columns, BLOCK_SIZE)
     logits = np.zeros((len(estimators.members), len(rows)))
     with one_thread(), torch.no_grad():
         networks = [_restored(estimators.settings, features, member) for member in estimators.members]
         for number in np.unique(block):
             chosen = np.flatnonzero(block == number)
             inputs = torch.zeros(BLOCK_SIZE, windows.lookback, features)
-            inputs[torch.from_numpy(place[chosen])] = torch.from_numpy(windows.gather(rows[chosen], columns[chosen]))
+            inputs[torch.from_numpy(slot[chosen])] = torch.from_numpy(windows.gather(rows[chosen], columns[chosen]))
             for line, network in enumerate(networks):
-                logits[line, chosen] = network(inputs).double().numpy()[place[chosen]]
+                logits[line, chosen] = network(inputs).double().numpy()[slot[chosen]]
     return np.asarray(expit(logits), dtype=np.float64)
 
 
@@ -155,11 +155,11 @@ def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) -> Forecasts:
     """Spread the samples over (rows, symbols), on the cube's axis."""
     table = no_forecasts(cube.sessions[rows], model.symbols)
-    place = estimates.rows - rows.start, estimates.columns
+    cells = estimates.rows - rows.start, estimates.columns
     for name in ESTIMATORS:
-        table[name].probability[place] = estimates.probability[name]
-        table[name].dispersion[place] = estimates.dispersion[name]
-    made = np.isin(np.arange(len(table.sessions)), place[0])
+        table[name].probability[cells] = estimates.probability[name]
+        table[name].dispersion[cells] = estimates.dispersion[name]
+    made = np.isin(np.arange(len(table.sessions)), cells[0])
     model_ids = [model.model_id if there else None for there in made]
     return Forecasts(table.sessions, table.symbols, table.estimators, model_ids).of_symbols(cube.symbols)
 

@@ -151,7 +151,7 @@ def fit_models(folds: Iterable[FoldData], strategy: Strategy, compute: Compute |
     Several folds at once use processes better than the members of one after another. Arguments,
     errors and bits are those of ``fit_model``.
     """
-    tasks = [_cut(each, strategy) for each in folds]
+    tasks = [_cut(fold, strategy) for fold in folds]
     if compute is not None:
         yield from compute.map(_fit, tasks)
         return
@@ -189,7 +189,7 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     learning = task.strategy.learning
     training, validation = inputs.samples["training"], inputs.samples["validation"]
     drawn = [(seed, drawn_sessions(training, seed)) for seed in range(learning.seed, learning.seed + learning.ensemble)]
-    linear = tuple(fit_linear(inputs.windows, each, validation) for _, each in drawn)
+    linear = tuple(fit_linear(inputs.windows, samples, validation) for _, samples in drawn)
     ensemble = train_ensemble(
         inputs.windows, training, validation, learning, compute, linear if learning.residual else ()
     )
@@ -197,7 +197,7 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         settings=learning,
         members=tuple(Member(result.seed, result.state) for result in ensemble.members),
         linear=linear,
-        boosting=tuple(fit_boosting(inputs.windows, each, validation, seed) for seed, each in drawn),
+        boosting=tuple(fit_boosting(inputs.windows, samples, validation, seed) for seed, samples in drawn),
     )
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     held_out = estimate(estimators, inputs.windows, task.fold.calibration)
@@ -286,10 +286,10 @@ def _member_figures(inputs: _Inputs, ensemble: Ensemble) -> Figures:
 
 
 def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:
-    candidates, place = task.labels.candidates, judged.rows - task.first_row
-    kept = np.ones(len(place), dtype=bool) if candidates is None else candidates[place, judged.columns]
+    candidates, rows = task.labels.candidates, judged.rows - task.first_row
+    kept = np.ones(len(rows), dtype=bool) if candidates is None else candidates[rows, judged.columns]
     count, kinds = int(kept.sum()), len(ESTIMATORS)
-    sessions = task.cube.sessions[place[kept]]
+    sessions = task.cube.sessions[rows[kept]]
     symbols = pd.Series(task.cube.symbols, dtype="str")
     return pd.DataFrame(
         {

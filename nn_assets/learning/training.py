@@ -202,8 +202,8 @@ def mean_loss(network: torch.nn.Module, windows: Windows, samples: Samples) -> f
     total = 0.0
     with torch.no_grad():
         for start in range(0, samples.count, _JUDGED_AT_ONCE):
-            places = np.arange(start, min(start + _JUDGED_AT_ONCE, samples.count))
-            inputs, targets = _batch(windows, samples, places)
+            indices = np.arange(start, min(start + _JUDGED_AT_ONCE, samples.count))
+            inputs, targets = _batch(windows, samples, indices)
             total += float(_losses(network(inputs), targets).double().sum())
     return total / samples.count
 
@@ -221,8 +221,8 @@ def _one_epoch(
     shuffled = torch.randperm(samples.count, generator=order).numpy()
     total = 0.0
     for start in range(0, samples.count, settings.batch_size):
-        places = shuffled[start : start + settings.batch_size]
-        inputs, targets = _batch(windows, samples, places)
+        indices = shuffled[start : start + settings.batch_size]
+        inputs, targets = _batch(windows, samples, indices)
         if own_way is None:
             losses = _losses(network(inputs), targets)
             # down one number: asked for any other gradient, torch imports a library of algebra, a second a process
@@ -231,7 +231,7 @@ def _one_epoch(
             with torch.no_grad():
                 logits, back_from = own_way(inputs)
                 losses = _losses(logits, targets)
-                slope = torch.sigmoid(logits).sub_(targets).mul_(1.0 / len(places))  # of the mean loss, by the logits
+                slope = torch.sigmoid(logits).sub_(targets).mul_(1.0 / len(indices))  # of the mean loss, by the logits
             back = partial(back_from, slope)
         if not optimizer.descend(back, settings.gradient_norm):
             # stepping would spread the NaN into every weight; the caller names it
@@ -241,10 +241,10 @@ def _one_epoch(
     return total / samples.count
 
 
-def _batch(windows: Windows, samples: Samples, places: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-    inputs = torch.from_numpy(windows.gather(samples.rows[places], samples.columns[places]))
+def _batch(windows: Windows, samples: Samples, indices: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+    inputs = torch.from_numpy(windows.gather(samples.rows[indices], samples.columns[indices]))
     # clone(): torch's own memory is aligned, numpy's may not be, and sums may round by alignment
-    return inputs, torch.from_numpy(samples.targets[places]).clone()
+    return inputs, torch.from_numpy(samples.targets[indices]).clone()
 
 
 def _losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -119,10 +119,10 @@ class Windows:
 
     def _places_of(self, rows: IntArray, lookback: int) -> IntArray:
         """Rows as places among the values; a row before them would be taken for one of the last."""
-        places: IntArray = rows - self.first_row
-        if places.size and not (lookback - 1 <= places.min() and places.max() < self.shape[0]):
+        indices: IntArray = rows - self.first_row
+        if indices.size and not (lookback - 1 <= indices.min() and indices.max() < self.shape[0]):
             raise IndexError("a window that begins or ends outside of the values")
-        return places
+        return indices
 
 
 def _unbroken(finite: BoolArray, lookback: int) -> BoolArray:

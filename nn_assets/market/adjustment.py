@@ -46,7 +46,7 @@ class Adjustment:
 
     def until(self, stop: int) -> Adjustment:
         """Cut after ``stop`` rows."""
-        return Adjustment(**{each.name: getattr(self, each.name)[:stop] for each in fields(self)})
+        return Adjustment(**{field.name: getattr(self, field.name)[:stop] for field in fields(self)})
 
     @property
     def gone(self) -> BoolArray:
@@ -128,30 +128,30 @@ def adjustment_of(
         by_nobody = splits & (actions["source"] == UNEXPLAINED_FACTOR).to_numpy()
         assumed[row[by_nobody], column[by_nobody]] = True
     moving = inside & ~delistings
-    for at, place in sorted(set(zip(row[moving].tolist(), column[moving].tolist(), strict=True))):
-        quoted = np.flatnonzero(np.isfinite(close[:, place]))
+    for at, col in sorted(set(zip(row[moving].tolist(), column[moving].tolist(), strict=True))):
+        quoted = np.flatnonzero(np.isfinite(close[:, col]))
         before, after = quoted[quoted < at], quoted[quoted >= at]
         if len(before) == 0 or len(after) == 0:
             continue
-        ratio, cash = split[at, place], dividend[at, place]
+        ratio, cash = split[at, col], dividend[at, col]
         # Another action may have gone ex since that close, with no bar between.
-        previous = float(close[before[-1], place]) * step[after[0], place]
+        previous = float(close[before[-1], col]) * step[after[0], col]
         if convention == "previous_close":
             paid = 1.0 - cash * ratio / previous
         else:
-            paid = close[after[0], place] / (close[after[0], place] + cash)
+            paid = close[after[0], col] / (close[after[0], col] + cash)
         if paid <= 0.0:
             raise SchemaError(
                 expected=f"a dividend below the close before it, {previous / ratio:g}",
                 found=f"{cash:g}",
                 remedy="restate or withdraw the dividend; check its currency unit",
-                symbol=symbols[place],
+                symbol=symbols[col],
                 session=sessions[at].date(),
                 rule="dividend_size",
                 value=cash,
             )
-        step[after[0], place] *= paid / ratio
-        price_split[after[0], place] *= ratio
+        step[after[0], col] *= paid / ratio
+        price_split[after[0], col] *= ratio
     return Adjustment(split, dividend, delisting, step, price_split, assumed)
 
 

@@ -38,9 +38,9 @@ def cash_rates(market: MarketSettings, sessions: pd.DatetimeIndex) -> FloatArray
         since, rates = _bundled()
         _demand(sessions, sessions <= since[-1] + _HOLDS, market, f"rates up to {since[-1]:%Y-%m}")
     else:
-        stated = sorted(market.cash_rates.items())
-        since = pd.DatetimeIndex([day for day, _ in stated])
-        rates = np.array([rate for _, rate in stated])
+        dated_rates = sorted(market.cash_rates.items())
+        since = pd.DatetimeIndex([day for day, _ in dated_rates])
+        rates = np.array([rate for _, rate in dated_rates])
     _demand(sessions, sessions >= since[0], market, f"rates from {since[0].date()} on")
     return rates[since.searchsorted(sessions, side="right") - 1]
 

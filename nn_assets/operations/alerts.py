@@ -71,12 +71,12 @@ def fault_of_alerts() -> UnwritableAlerts | None:
     return None
 
 
-def _append(file: Path, alert_id: str, headline: Callable[[], str], told: dict[str, str | None]) -> None:
+def _append(file: Path, alert_id: str, headline: Callable[[], str], details: dict[str, str | None]) -> None:
     identity = {"alert_id": alert_id}
     there = file.read_bytes() if file.exists() else b""  # whatever anyone wrote there need be no text
     if json.dumps(identity).strip("{}").encode() in there:
         return
-    texts = {name: kept_text(text) for name, text in {"headline": _stands(headline), **told}.items() if text}
+    texts = {name: kept_text(text) for name, text in {"headline": _stands(headline), **details}.items() if text}
     line = json.dumps({**texts, "at": now_utc().isoformat(), **identity}) + "\n"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab") as stream:

@@ -75,10 +75,10 @@ def load_strategies() -> tuple[StrategyFile, ...]:
     One that cannot be read, or whose name another has too, is left out, saying so in the log, once in a process: the
     others go on without it.
     """
-    found, left = read_strategies()
-    for name, each in left.items():
-        _tell_left_out(f"{name}: {each.fault}")
-    return found
+    strategies, left = read_strategies()
+    for name, left_out in left.items():
+        _tell_left_out(f"{name}: {left_out.fault}")
+    return strategies
 
 
 @cache
@@ -89,11 +89,11 @@ def _tell_left_out(fault: str) -> None:
 def made_of_each(make: Callable[[Strategy], T]) -> list[T]:
     """What is made of each strategy; one of which it cannot be made is left out, saying so in the log."""
     made = []
-    for each in load_strategies():
+    for entry in load_strategies():
         try:
-            made.append(make(each.strategy))
+            made.append(make(entry.strategy))
         except NnAssetsError as fault:
-            _tell_left_out(f"{each.strategy.name}: {fault}")
+            _tell_left_out(f"{entry.strategy.name}: {fault}")
     return made
 
 
@@ -106,15 +106,15 @@ def find_live_strategy(name: str) -> StrategyFile:
         There is none, it cannot be read, its live start lies before any model, or it names a feature, network or
         plug-in that is not there or breaks its contract; with its file and line.
     """
-    found = find_strategy(name)
-    fault = live_start_fault(found.strategy)
+    strategy_file = find_strategy(name)
+    fault = live_start_fault(strategy_file.strategy)
     if fault is not None:
-        raise _placed(fault, found.file, ("market", "live_starts"))
+        raise _placed(fault, strategy_file.file, ("market", "live_starts"))
     try:
-        prepare(found.strategy)
+        prepare(strategy_file.strategy)
     except SettingsError as error:
-        raise _placed(error, found.file, tuple(str(error.where["key"]).split("."))) from error
-    return found
+        raise _placed(error, strategy_file.file, tuple(str(error.where["key"]).split("."))) from error
+    return strategy_file
 
 
 def _placed(fault: SettingsError, file: Path, key: tuple[str, ...]) -> SettingsError:
@@ -131,9 +131,9 @@ def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[str, LeftOut]]:
     """
     stating: dict[str, list[StrategyFile | LeftOut]] = {}
     for file in [*sorted(_BUNDLED.glob("*.yaml")), *sorted((home() / "strategies").glob("*.yaml"))]:
-        for name, each in _read(file).items():
-            stating.setdefault(name, []).append(each)
-    found = []
+        for name, entry in _read(file).items():
+            stating.setdefault(name, []).append(entry)
+    strategies = []
     left: dict[str, LeftOut] = {}
     for name, (first, *others) in stating.items():
         if others:
@@ -141,8 +141,8 @@ def read_strategies() -> tuple[tuple[StrategyFile, ...], dict[str, LeftOut]]:
         elif isinstance(first, LeftOut):
             left[name] = first
         else:
-            found.append(first)
-    return tuple(found), left
+            strategies.append(first)
+    return tuple(strategies), left
 
 
 def _read(file: Path) -> dict[str, StrategyFile | LeftOut]:
@@ -168,8 +168,8 @@ def _naming(file: Path, fault: SettingsError) -> SettingsError:
 
 def _of_one_name(name: str, those: Sequence[StrategyFile | LeftOut]) -> LeftOut:
     """What is wrong with several files of one name, and with each of them that cannot be read besides."""
-    files = [file for each in those for file in (each.files if isinstance(each, LeftOut) else (each.file,))]
-    faults = [f"; one cannot be read besides: {each.fault}" for each in those if isinstance(each, LeftOut)]
+    files = [file for entry in those for file in (entry.files if isinstance(entry, LeftOut) else (entry.file,))]
+    faults = [f"; one cannot be read besides: {entry.fault}" for entry in those if isinstance(entry, LeftOut)]
     fault = SettingsError(
         expected="one strategy of each name",
         found=f"{name!r} in {' and in '.join(map(str, files))}{''.join(faults)}",
@@ -190,14 +190,14 @@ def _require_unseen(strategy: Strategy, file: Path) -> None:
 def _require_calendars(strategy: Strategy, file: Path) -> None:
     """Refuse calendars that nobody knows, with the file and the line that name them."""
     named: dict[tuple[str, ...], str] = {("market", "calendar"): strategy.market.calendar}
-    named |= {("series", str(place), "calendar"): each.calendar or "" for place, each in enumerate(strategy.series)}
-    for place, calendar in named.items():
+    named |= {("series", str(index), "calendar"): series.calendar or "" for index, series in enumerate(strategy.series)}
+    for key, calendar in named.items():
         if not calendar:
             continue
         try:
             require_calendar(calendar)
         except SettingsError as error:
-            raise _placed(error, file, place) from error
+            raise _placed(error, file, key) from error
 
 
 def find_strategy(name: str) -> StrategyFile:
@@ -208,47 +208,47 @@ def find_strategy(name: str) -> StrategyFile:
     SettingsError
         There is none, its file cannot be read, or several files are of that name.
     """
-    found, left_out = read_strategies()
-    known = {each.strategy.name: each for each in found}
+    strategies, left_out = read_strategies()
+    known = {entry.strategy.name: entry for entry in strategies}
     if name in known:
         return known[name]
     if (refused := left_out_as(name, left_out)) is not None:
         raise refused.fault
-    raise _no_file_names(name, known, [file for each in left_out.values() for file in each.files])
+    raise _no_file_names(name, known, [file for entry in left_out.values() for file in entry.files])
 
 
 def _no_file_names(name: str, known: Collection[str], broken: Iterable[Path]) -> SettingsError:
     """What is wrong with a name that no file states: one of those that cannot be read may be its own."""
     left, files = _left_behind(name), ", ".join(dict.fromkeys(map(str, broken)))
-    place = put_back(name) if left else f"put a file into {home() / 'strategies'}"
+    advice = put_back(name) if left else f"put a file into {home() / 'strategies'}"
     untold = f"; one of these files, which cannot be read, may be its own: {files}"
     return SettingsError(
         expected=f"one of {', '.join(known)}",
         found=f"{name!r}{left}{untold if files else ''}",
-        remedy=f"{did_you_mean(name, known)}choose one of these, {'mend those files, ' if files else ''}or {place}",
+        remedy=f"{did_you_mean(name, known)}choose one of these, {'mend those files, ' if files else ''}or {advice}",
         key="strategy",
     )
 
 
 def left_out_as(name: str, left_out: Mapping[str, LeftOut]) -> LeftOut | None:
     """The strategy left out of that name, or whose file is called so, without the suffix; None where there is none."""
-    by_file = {file.stem: each for each in left_out.values() for file in each.files}
+    by_file = {file.stem: entry for entry in left_out.values() for file in entry.files}
     return left_out.get(name) or by_file.get(name)
 
 
 def put_back(name: str) -> str:
     """What a person does to give a strategy on record that no file names its file back."""
     file = home() / "strategies" / f"{name}.yaml"
-    for each in read_strategies()[0]:
-        if each.file == file:
-            return f"write `name: {name}` in {file} again, which says `name: {each.strategy.name}`"
+    for entry in read_strategies()[0]:
+        if entry.file == file:
+            return f"write `name: {name}` in {file} again, which says `name: {entry.strategy.name}`"
     return f"put its file back, {file}"
 
 
 def known_names() -> list[str]:
     """Every strategy that a file names, readable or not, or a record of the ledger; each once."""
     readable, left_out = read_strategies()
-    return list(dict.fromkeys([*(each.strategy.name for each in readable), *left_out, *sorted(_names_on_record())]))
+    return list(dict.fromkeys([*(entry.strategy.name for entry in readable), *left_out, *sorted(_names_on_record())]))
 
 
 def _names_on_record() -> set[str]:
@@ -256,9 +256,9 @@ def _names_on_record() -> set[str]:
     if absent_ledger() is not None:
         return set()
     with Ledger() as ledger:
-        found = {name for table in TABLES for name in ledger.strategies(table)}
+        names = {name for table in TABLES for name in ledger.strategies(table)}
     # Rows of the whole ledger, and of a strategy's intraday bars, are not those of a strategy.
-    return {name for name in found if name != WHOLE_LEDGER and "." not in name}
+    return {name for name in names if name != WHOLE_LEDGER and "." not in name}
 
 
 def require_named(name: str) -> tuple[str, ...]:
@@ -278,19 +278,19 @@ def require_named(name: str) -> tuple[str, ...]:
         Neither names it.
     """
     readable, left_out = read_strategies()
-    known = {*(each.strategy.name for each in readable), *left_out}
+    known = {*(entry.strategy.name for entry in readable), *left_out}
     if name in known:
         return (name,)
     known |= _names_on_record()
-    stated = tuple(each for each, left in left_out.items() if name in {file.stem for file in left.files})
-    if name not in known and not stated:
+    declared = tuple(candidate for candidate, left in left_out.items() if name in {file.stem for file in left.files})
+    if name not in known and not declared:
         raise SettingsError(
             expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",
             found=repr(name),
             remedy=f"{did_you_mean(name, known)}name one of these with --strategy",
             key="strategy",
         )
-    return (name,) if name in known else stated
+    return (name,) if name in known else declared
 
 
 def _left_behind(name: str) -> str:

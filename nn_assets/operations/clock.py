@@ -70,8 +70,8 @@ def has_clock(market: MarketSettings, moment: pd.Timestamp) -> bool:
     True where its settings end neither history nor the sessions before a vault, and else until the last of them is
     decided.
     """
-    stated = last_stated_session(market)
-    return stated is None or moment < as_of_session(market, stated)
+    end = last_stated_session(market)
+    return end is None or moment < as_of_session(market, end)
 
 
 def round_cron(market: MarketSettings) -> str:

@@ -71,7 +71,7 @@ class Cut:
         if self.facts.strategy.market.symbols:
             return self
         listed = self.first_rows <= int(self.sessions.searchsorted(session))
-        symbols = tuple(each for each, there in zip(self.symbols, listed, strict=True) if there)
+        symbols = tuple(symbol for symbol, there in zip(self.symbols, listed, strict=True) if there)
         if symbols == self.symbols:
             return self
         if symbols not in self._narrow:
@@ -222,7 +222,7 @@ class Cut:
         facts.stores.publications.require(name, self.last, str(record["data_hash"]))
         made = features_on_record(record)
         codes = feature_codes(list(made))
-        stale = [each for each, told in made.items() if told["code"] != codes.get(each)]
+        stale = [feature for feature, origin in made.items() if origin["code"] != codes.get(feature)]
         if stale or not made or record["names_code"] != names_code(facts.strategy):
             raise PublicationError(
                 expected="features computed by the code in force",

@@ -80,8 +80,8 @@ def _mended(facts: StoredFacts) -> list[tuple[Any, Any]]:
     return sorted(facts.stores.ledger.mended().read_as.items())
 
 
-def _hash(told: object) -> str:
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+def _hash(content: object) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
 def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dict[str, str]:
@@ -95,11 +95,11 @@ def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dic
         Of the published bars.
     """
     strategy = facts.strategy
-    told = strategy.behaviour("features", "series")
-    del told["features"]["names"]
-    series = told.pop("series", None), told["features"].pop("series", None)
+    settings = strategy.behaviour("features", "series")
+    del settings["features"]["names"]
+    series = settings.pop("series", None), settings["features"].pop("series", None)
     computed_by = libraries("numpy", "pandas", "scipy")
-    of_bars = data_hash, told, strategy.closes_only, _axes(facts), str(facts.axis[-1]), computed_by, *_mended(facts)
+    of_bars = data_hash, settings, strategy.closes_only, _axes(facts), str(facts.axis[-1]), computed_by, *_mended(facts)
     read_until = strategy.market.known_at_lag_minutes
     segments = facts.stores.lake.segments(strategy.name, OTHER_SERIES)
     of_series = of_bars, facts.sessions_per_year, series, segments, read_until
@@ -111,8 +111,8 @@ def features_on_record(record: pd.Series) -> dict[str, dict[str, str]]:
 
     None where the record is of a time when all features had one version.
     """
-    told = record.get("features")
-    return json.loads(told) if isinstance(told, str) else {}
+    text = record.get("features")
+    return json.loads(text) if isinstance(text, str) else {}
 
 
 def feature_codes(names: Sequence[str]) -> dict[str, str]:

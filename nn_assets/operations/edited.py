@@ -40,8 +40,8 @@ def require_stages(facts: StoredFacts) -> None:
 
 def stage_fault(facts: StoredFacts) -> SettingsError | ClockError | None:
     """What in the strategy's stages, or of the clock, contradicts what it has published or decided; None if nothing."""
-    told = (_of_another_kind, _calendar_changed, _start_moved, _live_start_moved, _end_moved_back)
-    return next((fault for each in told if (fault := each(facts)) is not None), None)
+    checks = (_of_another_kind, _calendar_changed, _start_moved, _live_start_moved, _end_moved_back)
+    return next((fault for check in checks if (fault := check(facts)) is not None), None)
 
 
 def _of_another_kind(facts: StoredFacts) -> SettingsError | None:
@@ -50,8 +50,8 @@ def _of_another_kind(facts: StoredFacts) -> SettingsError | None:
     then = None if decided.empty else settings_of_decision(facts.stores.ledger, facts.strategy.name, decided[-1])
     if then is None:
         return None
-    told, now = _kind_of(then), _kind_of(facts.strategy.behaviour())
-    for key, was in told.items():
+    before, now = _kind_of(then), _kind_of(facts.strategy.behaviour())
+    for key, was in before.items():
         is_now = now[key]
         if was is None or is_now in (was, None) or (key == "market.calendar" and is_same_calendar(was, is_now)):
             continue
@@ -143,8 +143,8 @@ def _end_moved_back(facts: StoredFacts) -> SettingsError | ClockError | None:
     if not seen or max(seen) <= facts.last_session:
         return None
     last, market = max(seen).date(), facts.strategy.market
-    stated = last_stated_session(market)
-    if stated is None or stated >= max(seen):
+    end = last_stated_session(market)
+    if end is None or end >= max(seen):
         if facts.clock_fault is not None:  # a setting that nobody edited is not to blame
             return facts.clock_fault
         key, remedy = "market.known_at_lag_minutes", "set it back, set the clock right, or wait"
@@ -164,10 +164,10 @@ def _end_moved_back(facts: StoredFacts) -> SettingsError | ClockError | None:
 
 def symbols_fault(facts: StoredFacts) -> DecisionError | None:
     """Which symbols were taken off while they are held or on order, so that no session is decided; None where none."""
-    stated, decided = facts.strategy.market.symbols, facts.decision_moments.index
-    if not stated or not len(decided):
+    symbols, decided = facts.strategy.market.symbols, facts.decision_moments.index
+    if not symbols or not len(decided):
         return None
-    return left_while_bound(facts.stores.ledger, facts.strategy.name, decided[-1], stated)
+    return left_while_bound(facts.stores.ledger, facts.strategy.name, decided[-1], symbols)
 
 
 def left_while_bound(

@@ -5,8 +5,8 @@ from nn_assets.contracts.tables import LAKE
 
 __all__ = ["ADJUSTED", "LAKE_TABLES", "LEDGER_TABLES", "TABLES"]
 
-LAKE_TABLES = tuple(each.exported for each in LAKE if each.exported)
-LEDGER_TABLES = {each.exported: each for each in LEDGER if each.exported}
+LAKE_TABLES = tuple(contract.exported for contract in LAKE if contract.exported)
+LEDGER_TABLES = {contract.exported: contract for contract in LEDGER if contract.exported}
 """Name of the exported table to the contract of the ledger's."""
 TABLES = (*LAKE_TABLES, *LEDGER_TABLES, AUDIT_CHAIN.exported)
 ADJUSTED = ("backward", "forward")

@@ -98,7 +98,7 @@ def read_exported(
 
 def _with_flows(states: pd.DataFrame) -> pd.DataFrame:
     """What moved the session's cash besides fills, in place of the record that the book goes on from."""
-    flows = pd.DataFrame([session_flows(each) for each in states["book"]], index=states.index, columns=FLOWS)
+    flows = pd.DataFrame([session_flows(book) for book in states["book"]], index=states.index, columns=FLOWS)
     return pd.concat([states.drop(columns="book"), flows.astype("float64")], axis=1)
 
 
@@ -143,11 +143,11 @@ def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None,
     symbols = tuple(sorted(bars["symbol"].unique()))
     panel = panel_from_bars(bars, sessions, symbols, actions, market.adjustment_convention)
     shown = panel.backward_adjusted() if how == "backward" else panel.total_return()
-    place = (
+    index = (
         sessions.get_indexer(pd.DatetimeIndex(bars["session"])),
         pd.Index(symbols).get_indexer(pd.Index(bars["symbol"])),
     )
-    return bars.assign(**{field: getattr(shown, field)[place] for field in FIELDS})
+    return bars.assign(**{field: getattr(shown, field)[index] for field in FIELDS})
 
 
 def _actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
@@ -175,18 +175,18 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     known = known_bars(history.stored_versions, seen)
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, segments) if moment is None else _known_actions(history, moment)
-    told = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
+    bars = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
     judged_by = history.strategy.cleaning, actions, history.compared_until(seen)
-    return clean(told, market.calendar, *judged_by).quarantine
+    return clean(bars, market.calendar, *judged_by).quarantine
 
 
 def _notices(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     """What a person should judge of the bars and actions stored, also where they made the gate halt."""
     del moment  # refused: they are judged on what is known now
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    found = notices_of(history, audit_bars(history), actions)
-    told = {name: [getattr(each, name) for each in found] for name in NOTICES.columns if name != "session"}
-    return framed(NOTICES, len(found), session=[each.first_session for each in found], **told)
+    notices = notices_of(history, audit_bars(history), actions)
+    columns = {name: [getattr(notice, name) for notice in notices] for name in NOTICES.columns if name != "session"}
+    return framed(NOTICES, len(notices), session=[notice.first_session for notice in notices], **columns)
 
 
 def _features(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:

@@ -120,8 +120,8 @@ class StoredFacts:
     @cached_property
     def changed_record(self) -> str | None:
         """What of the records that the strategy's state is told by is not as it was appended; None where all is."""
-        found = what_is_told_changed(self.stores.ledger, self.strategy.name)
-        return None if found is None else str(found)
+        change = what_is_told_changed(self.stores.ledger, self.strategy.name)
+        return None if change is None else str(change)
 
     # --- facts, each read once -------------------------------------------------------------------------
 
@@ -158,8 +158,8 @@ class StoredFacts:
     ) -> pd.DataFrame:
         """Those of :attr:`stored_versions` of sessions from one on, or of some; no others are read."""
         self.require_bars()
-        found = versions_of(self.stores, self.strategy.name, RAW_BARS, first=first, sessions=sessions)
-        return self._not_refused(found)
+        versions = versions_of(self.stores, self.strategy.name, RAW_BARS, first=first, sessions=sessions)
+        return self._not_refused(versions)
 
     def _not_refused(self, versions: pd.DataFrame) -> pd.DataFrame:
         inside = versions["session"] >= pd.Timestamp(self.strategy.market.history_starts)
@@ -242,7 +242,7 @@ class StoredFacts:
         name = self.strategy.name
         publications = self.stores.publications.history(name)
         require_moments(self.stores.ledger, name, publications)
-        published = [each.published_at for each in publications]
+        published = [publication.published_at for publication in publications]
         stored = pd.Series([*published, *gate_passes(self.stores.ledger, name)], dtype="datetime64[ns, UTC]")
         return pd.DatetimeIndex(self.stores.ledger.mended().of(stored))
 

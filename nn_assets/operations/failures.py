@@ -64,10 +64,10 @@ class StepFailure:
         raised : str
             Name of the error that it raised.
         """
-        told, remedy = told_and_remedy(message.strip().removeprefix("nn_assets.errors."))
-        if told.endswith(interrupted):
+        text, remedy = told_and_remedy(message.strip().removeprefix("nn_assets.errors."))
+        if text.endswith(interrupted):
             return cls(step, INTERRUPTED, None)
-        return cls(step, told, (remedy or "").rstrip(".") or None, raised if raised in NAMED_ERRORS else "")
+        return cls(step, text, (remedy or "").rstrip(".") or None, raised if raised in NAMED_ERRORS else "")
 
     @property
     def checks(self) -> tuple[FailedCheck, ...]:
@@ -78,8 +78,8 @@ class StepFailure:
     @property
     def as_raised(self) -> str:
         """The error of this package that it raised, without its name."""
-        told = self.told.removeprefix(f"{self.named}: ")
-        return told + (("\n" if "\n" in told else ". ") + f"Remedy: {self.remedy}" if self.remedy else "")
+        text = self.told.removeprefix(f"{self.named}: ")
+        return text + (("\n" if "\n" in text else ". ") + f"Remedy: {self.remedy}" if self.remedy else "")
 
     @property
     def of_a_gate(self) -> bool:
@@ -94,8 +94,8 @@ class StepFailure:
     @property
     def message(self) -> str:
         """What it says, and its remedy in the first line, before the places that may follow."""
-        first, *places = self.told.splitlines() or [self.told]
-        return "\n".join([f"{first.rstrip('.')}. Remedy: {self.remedy}" if self.remedy else first, *places])
+        first, *rest = self.told.splitlines() or [self.told]
+        return "\n".join([f"{first.rstrip('.')}. Remedy: {self.remedy}" if self.remedy else first, *rest])
 
     @property
     def end(self) -> dict[str, Any]:
@@ -165,32 +165,32 @@ def left_by_lost(name: str, strategy: str, first: str | None, last: str | None) 
 
 def checks_of_other_assets(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
     """Failed checks of other assets than the step that failed: what it checked itself is part of what it says."""
-    return [each for each in checks if step is None or not step.endswith(each.name.split(".")[0])]
+    return [check for check in checks if step is None or not step.endswith(check.name.split(".")[0])]
 
 
 def told_of_failed_tick(name: str, message: str) -> tuple[str, str]:
     """What is said of a schedule or sensor whose last tick failed, and what a person can do about it."""
-    told, remedy = told_and_remedy(one_line(message))
+    text, remedy = told_and_remedy(one_line(message))
     mend = (remedy or "mend what it names: the next tick tries again").rstrip(".")
-    return f"the last tick of {name} failed: {told.rstrip('.')}", mend
+    return f"the last tick of {name} failed: {text.rstrip('.')}", mend
 
 
 def told_of_step(message: str) -> str:
     """What a failed step says, in one line without its remedy: of a gate that halts, which of its checks failed."""
-    told = told_and_remedy(one_line(message))[0]
-    if not is_halt(told):
-        return told
-    return f"the gate halted: {told_of_halt(told.partition('; found ')[2])}"
+    text = told_and_remedy(one_line(message))[0]
+    if not is_halt(text):
+        return text
+    return f"the gate halted: {told_of_halt(text.partition('; found ')[2])}"
 
 
-def is_halt(told: str) -> bool:
+def is_halt(text: str) -> bool:
     """Whether what a step says is that a gate halted in it."""
-    return told.startswith(f"{GateHalted.__name__}: ")
+    return text.startswith(f"{GateHalted.__name__}: ")
 
 
-def told_of_halt(found: str) -> str:
+def told_of_halt(findings: str) -> str:
     """Which checks of a gate failed, by what it found: the first of them with their figures, and how many more."""
-    return shortened(one_line(found), _LONGEST_HALT)
+    return shortened(one_line(findings), _LONGEST_HALT)
 
 
 def one_line(message: str) -> str:
@@ -200,5 +200,5 @@ def one_line(message: str) -> str:
 
 def told_and_remedy(message: str) -> tuple[str, str | None]:
     """A message of an error of this package taken apart: what it tells, and its remedy where it names one."""
-    told, *rest = _REMEDY.split(message, maxsplit=1)
-    return told, "".join(rest) or None
+    text, *rest = _REMEDY.split(message, maxsplit=1)
+    return text, "".join(rest) or None

@@ -52,15 +52,15 @@ def store_features(history: History) -> tuple[Cube, dict[str, str], tuple[str, .
     cut = PublishedCut(history, history.last_session)
     names = cut.feature_names
     codes, facts = feature_codes(names), values_from(history, names, data_hash)
-    wanted = {each: {"code": codes[each], "made_from": facts[each]} for each in names}
+    wanted = {feature: {"code": codes[feature], "made_from": facts[feature]} for feature in names}
     before = _taken_over(history, cut, wanted)
-    made = tuple(each for each in names if each not in before)
+    made = tuple(feature for feature in names if feature not in before)
     values = np.empty((len(cut.sessions), len(cut.symbols), len(names)))
     if made:
         computed = cut.compute_cube(names=made)
-        values[:, :, [names.index(each) for each in made]] = computed.values  # noqa: PD011  no pandas object
-    for each, plane in before.items():
-        values[:, :, names.index(each)] = plane
+        values[:, :, [names.index(feature) for feature in made]] = computed.values  # noqa: PD011  no pandas object
+    for feature, plane in before.items():
+        values[:, :, names.index(feature)] = plane
     cube = Cube(cut.sessions, cut.symbols, names, values)
     record = {
         "data_hash": data_hash,
@@ -68,7 +68,9 @@ def store_features(history: History) -> tuple[Cube, dict[str, str], tuple[str, .
         "made_with": made_with(history),
         "address": lake.write_cube(name, FEATURES, cube),
         "names_code": names_code(history.strategy),
-        "features": json.dumps({each: {**told, "hash": _hash_of(cube.feature(each))} for each, told in wanted.items()}),
+        "features": json.dumps(
+            {feature: {**origin, "hash": _hash_of(cube.feature(feature))} for feature, origin in wanted.items()}
+        ),
     }
     lake.write_table(name, record_of(FEATURES), pd.DataFrame([record]))
     return cube, record, made
@@ -79,17 +81,23 @@ def _taken_over(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Features stored before, (bars, symbols) each, that are what would be computed now: same facts, same code."""
     lake, name = history.stores.lake, history.strategy.name
-    found: dict[str, npt.NDArray[np.float64]] = {}
+    reused: dict[str, npt.NDArray[np.float64]] = {}
     with suppress(PublicationError):  # there are none
         record = lake.read_table(name, record_of(FEATURES)).iloc[-1]
-        told = features_on_record(record)
-        for each in (each for each, now in wanted.items() if each in told and told[each].items() >= now.items()):
+        on_record = features_on_record(record)
+        for feature in (
+            feature
+            for feature, now in wanted.items()
+            if feature in on_record and on_record[feature].items() >= now.items()
+        ):
             with suppress(PublicationError):  # its file is gone or damaged
-                stored = lake.read_cube(name, FEATURES, str(record["address"]), (each,))
-                there = each in stored.names and stored.symbols == cut.symbols and stored.sessions.equals(cut.sessions)
-                if there and _hash_of(stored.feature(each)) == told[each]["hash"]:
-                    found[each] = stored.feature(each)
-    return found
+                stored = lake.read_cube(name, FEATURES, str(record["address"]), (feature,))
+                there = (
+                    feature in stored.names and stored.symbols == cut.symbols and stored.sessions.equals(cut.sessions)
+                )
+                if there and _hash_of(stored.feature(feature)) == on_record[feature]["hash"]:
+                    reused[feature] = stored.feature(feature)
+    return reused
 
 
 def _hash_of(values: npt.NDArray[np.float64]) -> str:

@@ -124,7 +124,7 @@ class History(StoredFacts):
         Cuts are made as they are come to, and only the last ones are kept: go through them once.
         """
         numbered = enumerate(rows)
-        for (number, _), run in groupby(numbered, key=lambda each: (int(self._numbers[each[1]]), each[1] - each[0])):
+        for (number, _), run in groupby(numbered, key=lambda pair: (int(self._numbers[pair[1]]), pair[1] - pair[0])):
             together = [row for _, row in run]
             self.covering(self.axis[together[-1]])
             yield Stretch(number, range(together[0], together[-1] + 1), self._cut(number))
@@ -154,7 +154,7 @@ class History(StoredFacts):
         if actions is not None:
             seen = actions[actions["ex_session"] <= self.last_session]
             facts.append(seen.rename(columns={"ex_session": "session"})[columns])
-        return pd.concat([each for each in facts if len(each)] or facts[:1], ignore_index=True)
+        return pd.concat([frame for frame in facts if len(frame)] or facts[:1], ignore_index=True)
 
     def _cut(self, number: int) -> Cut:
         if number not in self._cuts:

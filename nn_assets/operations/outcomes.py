@@ -144,14 +144,14 @@ def record_end(
 
     The process that ran it and the daemon both tell: the first one counts.
     """
-    told = [{name: kept_text(text) for name, text in asdict(each).items()} for each in failed_checks]
-    details = {"failed_checks": told} if told else {}
+    checks = [{name: kept_text(text) for name, text in asdict(check).items()} for check in failed_checks]
+    details = {"failed_checks": checks} if checks else {}
     return _append(ledger, run, outcome, ended_at, message=message, failed_step=failed_step, details=details)
 
 
 def checks_failed_in(run: dict[str, Any]) -> tuple[FailedCheck, ...]:
     """The failed checks of a run on record, as :func:`last_run` gives it."""
-    return tuple(FailedCheck(**each) for each in run["details"].get("failed_checks", ()))
+    return tuple(FailedCheck(**check) for check in run["details"].get("failed_checks", ()))
 
 
 def _append(
@@ -228,19 +228,19 @@ def runs_backwards(ledger: Ledger, strategy: str, name: str) -> Iterator[dict[st
     if newest is None:
         return
     # The sensor may tell of a run long after another one began: so far back, and no further, status looks.
-    told = ledger.read(
+    rows = ledger.read(
         _TABLE,
         strategy,
         after_sequence=int(newest["sequence"]) - _LOOKED_BACK,
         where={"kind": _RUN, "name": name},
         bookkeeping=True,
     )
-    told = told.sort_values("sequence")
-    began = told["began_at"].fillna(told["ended_at"])
+    rows = rows.sort_values("sequence")
+    began = rows["began_at"].fillna(rows["ended_at"])
     now = now_utc()
     # One that began by a clock that ran ahead did so before the next one on record, or is the last.
     began = began.mask(began > now).bfill().fillna(now)
-    in_order = told.loc[began.sort_values(kind="stable").index, "outcome_id"]
+    in_order = rows.loc[began.sort_values(kind="stable").index, "outcome_id"]
     for run_id in dict.fromkeys(reversed(in_order.tolist())):
         run = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, outcome_id=str(run_id))
         assert run is not None, "it was just read"
@@ -295,10 +295,10 @@ def kept_text(message: str) -> str:
     masked = _SECRETS.sub(r"\1***", _IN_ADDRESSES.sub("://***@", plain))
     if len(masked) <= _LONGEST_MESSAGE:
         return masked
-    first, *places = masked.splitlines()
+    first, *rest = masked.splitlines()
     more = "\n  - and {:,} more"
-    room = _LONGEST_MESSAGE - len(more.format(len(places)))
-    kept = sum(end <= room for end in accumulate((len(line) + 1 for line in places), initial=len(first)))
+    room = _LONGEST_MESSAGE - len(more.format(len(rest)))
+    kept = sum(end <= room for end in accumulate((len(line) + 1 for line in rest), initial=len(first)))
     if kept == 0:
         return shortened(first, _LONGEST_MESSAGE)
-    return "\n".join([first, *places[: kept - 1]]) + more.format(len(places) - kept + 1)
+    return "\n".join([first, *rest[: kept - 1]]) + more.format(len(rest) - kept + 1)

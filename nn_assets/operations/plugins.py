@@ -34,7 +34,7 @@ def prepare(strategy: Strategy) -> None:
         A feature, a role of a series or a network that is not there, or settings of a network that are not as it
         states them.
     """
-    tops = frozenset(each.top for each in load(strategy.plugins))
+    tops = frozenset(plugin.top for plugin in load(strategy.plugins))
     for name in CATALOGUE.brought_by(tops):
         entry = CATALOGUE[name]
         version_of(entry.compute)
@@ -70,7 +70,7 @@ def _roles(names: Iterable[str]) -> list[str]:
 
 def _missing(key: str, names: Iterable[str], known: Collection[str]) -> SettingsError | None:
     """What is wrong with names of a key of the strategy that are not among those known."""
-    name = next((each for each in names if each not in known), None)
+    name = next((candidate for candidate in names if candidate not in known), None)
     if name is None:
         return None
     return SettingsError(
@@ -112,7 +112,7 @@ def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
 
 def own_features(strategy: Strategy) -> tuple[str, ...]:
     """Names of the features that a strategy's plug-ins registered, in their order."""
-    return CATALOGUE.brought_by(find(each).top for each in strategy.plugins)
+    return CATALOGUE.brought_by(find(plugin).top for plugin in strategy.plugins)
 
 
 def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:

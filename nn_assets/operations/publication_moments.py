@@ -30,12 +30,12 @@ def keep_moments(ledger: Ledger, strategy: str, publications: Sequence[Publicati
     PublicationError
         As of :func:`require_moments`.
     """
-    stated = {each.publication_id: _told(each) for each in publications if not each.hashed}
-    if not stated:
+    moments = {publication.publication_id: _told(publication) for publication in publications if not publication.hashed}
+    if not moments:
         return
     require_moments(ledger, strategy, publications)
     kept = _kept(ledger, strategy)
-    new = {name: moment for name, moment in stated.items() if name not in kept}
+    new = {name: moment for name, moment in moments.items() if name not in kept}
     if not new:
         return
     text = canonical_json([strategy, new])
@@ -56,20 +56,20 @@ def require_moments(ledger: Ledger, strategy: str, publications: Sequence[Public
         One is not, by a record that holds no hash of it; or, of one that is not on record yet, it does not lie between
         the records of the publication before and of itself.
     """
-    doubtful = [each for each in publications if not each.hashed]
+    doubtful = [publication for publication in publications if not publication.hashed]
     kept = _kept(ledger, strategy) if doubtful else {}
-    for each in doubtful:
-        stated = kept.get(each.publication_id)
-        if stated is not None and stated != _told(each):
+    for publication in doubtful:
+        moment = kept.get(publication.publication_id)
+        if moment is not None and moment != _told(publication):
             raise PublicationError(
-                expected=f"published_at {stated} of publication {each.ordinal}, as the ledger has it",
-                found=f"published_at {_told(each)} in its record",
-                remedy=f'write "published_at": "{stated}" into publication/history/{each.file_name} in the lake, or '
-                "restore it from a backup: decisions on record name what was in force then",
+                expected=f"published_at {moment} of publication {publication.ordinal}, as the ledger has it",
+                found=f"published_at {_told(publication)} in its record",
+                remedy=f'write "published_at": "{moment}" into publication/history/{publication.file_name} in the '
+                "lake, or restore it from a backup: decisions on record name what was in force then",
                 strategy=strategy,
-                file=each.file_name,
+                file=publication.file_name,
             )
-    waiting = [each for each in doubtful if each.publication_id not in kept]
+    waiting = [publication for publication in doubtful if publication.publication_id not in kept]
     if waiting:
         _require_between_records(ledger, strategy, waiting)
 
@@ -78,25 +78,25 @@ def _require_between_records(ledger: Ledger, strategy: str, publications: Sequen
     """Refuse moments later than the ledger's record of the publication, or earlier than that of the one before it."""
     rows = ledger.read("publications", strategy, bookkeeping=True).sort_values("sequence")
     recorded, mended = dict(zip(rows["publication_id"], rows["recorded_at"], strict=True)), ledger.mended()
-    for each in publications:
-        until = recorded.get(each.publication_id)
+    for publication in publications:
+        until = recorded.get(publication.publication_id)
         if until is None:  # a run killed after the switch: the next one records it
             continue
         since = max((moment for moment in rows["recorded_at"] if moment < until), default=None)
-        moment = mended.of_one(each.published_at)
+        moment = mended.of_one(publication.published_at)
         if moment <= until and (since is None or since <= moment):
             continue
         latest = _written(until)
         raise PublicationError(
-            expected=f"published_at of publication {each.ordinal} "
+            expected=f"published_at of publication {publication.ordinal} "
             + (f"between {_written(since)} and {latest}" if since is not None else f"by {latest}")
             + ", when the ledger recorded "
             + ("the one before and it" if since is not None else "it"),
-            found=f"published_at {_told(each)} in its record",
-            remedy=f"restore publication/history/{each.file_name} in the lake from a backup; without one write "
+            found=f"published_at {_told(publication)} in its record",
+            remedy=f"restore publication/history/{publication.file_name} in the lake from a backup; without one write "
             f'"published_at": "{latest}" into it, the moment at which the ledger recorded it, right after it was made',
             strategy=strategy,
-            file=each.file_name,
+            file=publication.file_name,
         )
 
 

@@ -26,7 +26,7 @@ def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
     prior = cost_model_from(strategy.costs)
     fills = _with_liquidity(history, history.stores.ledger.read("fills", strategy.name))
     result = recalibrate(fills, prior, strategy.costs, dated=str(session.date()))
-    told = {
+    record = {
         "session": session,
         "source": "imported" if (fills["source"] == "imported").any() else "paper",
         "in_force": result.status == "in_force",
@@ -39,9 +39,9 @@ def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
             "proposed": result.proposed.to_dict(),
         },
     }
-    identity = hashlib.sha256(canonical_json(told).encode()).hexdigest()[:16]
+    identity = hashlib.sha256(canonical_json(record).encode()).hexdigest()[:16]
     history.stores.ledger.append(
-        "cost_models", [{"cost_model_id": identity, **told}], run_id=run_id, strategy=strategy.name
+        "cost_models", [{"cost_model_id": identity, **record}], run_id=run_id, strategy=strategy.name
     )
     return result
 

@@ -55,7 +55,7 @@ def sessions_told(ledger: Ledger, strategy: str) -> dict[str, str]:
 def index_page(
     states: Mapping[str, Mapping[str, object]],
     fault: str = "",
-    told: Mapping[str, Mapping[str, str]] | None = None,
+    summaries: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """List the pages in the reports' folder by strategy, with those that can be read and have no page yet.
 
@@ -65,19 +65,19 @@ def index_page(
         How each stands: ``headline``, its first line, and, once a session was decided, ``decided_to``.
     fault : str
         Why ``states`` are not known, where they are not; shown above everything.
-    told : mapping of strategy to mapping, optional
+    summaries : mapping of strategy to mapping, optional
         How its sessions ended, as :func:`sessions_told` gives it.
     """
     readable, _ = read_strategies()
-    strategies = {each.strategy.name: _Strategy(each.strategy.name, each.strategy.description) for each in readable}
+    strategies = {entry.strategy.name: _Strategy(entry.strategy.name, entry.strategy.description) for entry in readable}
     for file in sorted(reports_root().glob("*.html"), reverse=True):
         if named := _PAGE.fullmatch(file.name):
             _add(strategies.setdefault(named["strategy"], _Strategy(named["strategy"])), named["kind"], file)
     for name, state in states.items():
-        each = strategies.setdefault(name, _Strategy(name))
-        each.headline = Headline.of(name, str(state["headline"]))
-        each.newest_session = str(state.get("decided_to") or "")
-    for name, lines in (told or {}).items():
+        strategy = strategies.setdefault(name, _Strategy(name))
+        strategy.headline = Headline.of(name, str(state["headline"]))
+        strategy.newest_session = str(state.get("decided_to") or "")
+    for name, lines in (summaries or {}).items():
         strategies.setdefault(name, _Strategy(name)).told = lines
     demo = page_file(_DEMO)
     return render(

@@ -161,11 +161,11 @@ def was_on_told(strategy: Strategy, result: StudyResult) -> list[str]:
 def refreshes_told(result: StudyResult) -> str:
     """How many refreshes drift asked for in a study, and what came of them."""
     refreshes = result.material.refreshes
-    checks = [each.check for each in refreshes if each.check is not None]
+    checks = [refresh.check for refresh in refreshes if refresh.check is not None]
     taken = sum(check.accepted for check in checks)
-    told = f"{len(refreshes)} asked for, {taken} put in force, {len(checks) - taken} refused"
+    text = f"{len(refreshes)} asked for, {taken} put in force, {len(checks) - taken} refused"
     waits = len(refreshes) - len(checks)
-    return f"{told}, {waits} asked for on the last session and still open" if waits else told
+    return f"{text}, {waits} asked for on the last session and still open" if waits else text
 
 
 def _verdict_of(result: StudyResult) -> str:
@@ -180,34 +180,34 @@ def _stops_and_premium(strategy: Strategy, result: StudyResult) -> list[list[str
     """What the network's replay lost beyond its stops, and what share of its positions was premium where it is held."""
     played = result.study.replays[TRADED]
     lost = played.loss_beyond_stops_usd
-    told = [["Lost beyond stops", f"{lost:,.0f} USD, {lost / strategy.portfolio.initial_capital_usd:.2%} of capital"]]
+    facts = [["Lost beyond stops", f"{lost:,.0f} USD, {lost / strategy.portfolio.initial_capital_usd:.2%} of capital"]]
     if strategy.portfolio.hold_premium:
-        told.append(["Premium of the positions", f"{played.premium_of_gross:.0%} of gross"])
-    return told
+        facts.append(["Premium of the positions", f"{played.premium_of_gross:.0%} of gross"])
+    return facts
 
 
 def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     """What positions pay while held, and what the network's replay paid of funding."""
-    told = [["Financing", financing_told(strategy)]]
+    facts = [["Financing", financing_told(strategy)]]
     if strategy.costs.funding is not None:
         books = [done.standing.book for done in result.study.replays[TRADED].rounds]
         received = math.fsum(book.session_funding_usd for book in books)
         assumed = sum(bool(book.funding_assumed) for book in books)
         share = f"{received / strategy.portfolio.initial_capital_usd:+.2%} of capital"
         guessed = f"; on {assumed:,} of {len(books):,} sessions a rate was not known, and assumed" if assumed else ""
-        told.append(["Funding received less paid", f"{received:+,.0f} USD, {share}{guessed}"])
-    return told
+        facts.append(["Funding received less paid", f"{received:+,.0f} USD, {share}{guessed}"])
+    return facts
 
 
 def _pooled(report: StationarityReport) -> list[list[str]]:
     """How many features of the newest model passed by the test for short windows alone; nothing where none did."""
     if not report.pooled:
         return []
-    told = (
+    text = (
         f"{len(report.pooled)} of {len(report.kept)} features of the newest model pass by the test for short windows "
         "alone (the weaker half of the panel pooled, fewer lags); of each symbol by itself too little is known"
     )
-    return [["Stationarity", told]]
+    return [["Stationarity", text]]
 
 
 def _bar_and_bounds(said: Verdict) -> list[list[str]]:
@@ -311,18 +311,20 @@ def _market_label(strategy: Strategy) -> str:
 def _answer_notices(done: Round) -> list[str]:
     """Say that the session's solver had no answer, which limits its book exceeds, or that its horizon is short."""
     answer, inputs = done.decision.answer, done.decision.inputs
-    told = []
+    notices = []
     if answer.no_answer is not None:
-        told.append(f"The solver had no answer ({answer.no_answer}): nothing was opened or enlarged on this session.")
+        notices.append(
+            f"The solver had no answer ({answer.no_answer}): nothing was opened or enlarged on this session."
+        )
     if answer.exceeded:
-        told.append(f"Over {', '.join(answer.exceeded)}: what cannot be traded today is more than the limit.")
+        notices.append(f"Over {', '.join(answer.exceeded)}: what cannot be traded today is more than the limit.")
     rho = math.nan if inputs.programme is None else inputs.programme.autocorrelation
     if horizon_is_short(rho):
-        told.append(
+        notices.append(
             f"The label's horizon of {inputs.horizon_sessions} sessions is below half the forecasts' half-life: over "
             f"it they correlate {rho:.2f} with themselves. A longer label would say more of what a position earns."
         )
-    return told
+    return notices
 
 
 def _stop_notices(done: Round) -> list[str]:
@@ -336,8 +338,8 @@ def _stop_notices(done: Round) -> list[str]:
 def _ended_notices(done: Round) -> list[str]:
     """Say which orders under way ended without a whole fill, and why: the account may hold what the book does not."""
     by_reason: dict[str, list[str]] = {}
-    for each in done.ended:
-        by_reason.setdefault(each.reason, []).append(done.standing.book.symbols[each.symbol])
+    for order in done.ended:
+        by_reason.setdefault(order.reason, []).append(done.standing.book.symbols[order.symbol])
     return [
         f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
         f"{', '.join(first_of(names, _MOST_NAMED))}. The orders below replace them; compare the positions with the "
@@ -370,58 +372,60 @@ def _missing_notices(history: History, done: Round) -> list[str]:
     view, strategy = history.view(done.session), history.strategy
     reached = sessions_read(view.cube.names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
     signalled = np.isfinite(done.signals.calibrated_probability)
-    found = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached)
+    missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached)
     within = f"within the {reached} sessions that features and lookback read"
 
     def named(columns: Sequence[int]) -> str:
         return ", ".join(first_of([view.symbols[column] for column in columns], _MOST_NAMED))
 
-    told = []
-    if found.stepped_over:
-        told.append(
-            f"{len(found.stepped_over)} of {int(signalled.sum())} signals rest on fewer bars "
+    notices = []
+    if missing.stepped_over:
+        notices.append(
+            f"{len(missing.stepped_over)} of {int(signalled.sum())} signals rest on fewer bars "
             f"(features.missing_bars {strategy.features.missing_bars}), at least one is missing {within}: "
-            f"{named(found.stepped_over)}."
+            f"{named(missing.stepped_over)}."
         )
-    if found.none_today:
-        told.append(f"No bar of this session, so no signal: {named(found.none_today)}.")
-    if found.silenced:
-        told.append(
-            f"No signal, and bars are missing {within}: {named(found.silenced)}. Windows step over "
+    if missing.none_today:
+        notices.append(f"No bar of this session, so no signal: {named(missing.none_today)}.")
+    if missing.silenced:
+        notices.append(
+            f"No signal, and bars are missing {within}: {named(missing.silenced)}. Windows step over "
             f"{strategy.features.max_missing_bars_fraction:.0%} at most (features.max_missing_bars_fraction)."
         )
-    return told
+    return notices
 
 
 def _alarm_notices(history: History, done: Round) -> list[str]:
     """Repeat the leak alarms that a person released, as the study in force has them."""
     study = history.view(done.session).study
-    told = "" if study is None else study["figures"].get("released_alarms", "")  # version 0.1 had none
-    return [f"Leak alarm, released: {told}"] if told else []
+    alarms = "" if study is None else study["figures"].get("released_alarms", "")  # version 0.1 had none
+    return [f"Leak alarm, released: {alarms}"] if alarms else []
 
 
 def _unquoted_notices(history: History, done: Round) -> list[str]:
     """Say what is held and has no bar, or has one in quarantine."""
     remainder = book_remainder(done.standing.book)
     in_quarantine = unused(history, done.session, remainder)
-    named = {each.symbol for each in in_quarantine}
-    absent = [each for each in unquoted(history.strategy, done.session, remainder) if each.symbol not in named]
+    named = {bar.symbol for bar in in_quarantine}
+    absent = [
+        position for position in unquoted(history.strategy, done.session, remainder) if position.symbol not in named
+    ]
     return [
-        *(f"{each.told}; {each.remedy}." for each in in_quarantine),
-        *(f"{each.told}; {delisting_line(history.strategy, each)}." for each in absent),
+        *(f"{bar.told}; {bar.remedy}." for bar in in_quarantine),
+        *(f"{position.told}; {delisting_line(history.strategy, position)}." for position in absent),
     ]
 
 
 def _calendar_notices(strategy: Strategy, done: Round) -> list[str]:
     """Say that the calendar ends soon."""
-    told = calendar_end_told(strategy.market.calendar, done.session)
-    return [] if told is None else [f"{told[0].upper()}{told[1:]}."]
+    warning = calendar_end_told(strategy.market.calendar, done.session)
+    return [] if warning is None else [f"{warning[0].upper()}{warning[1:]}."]
 
 
 def _delisting_notices(done: Round) -> list[str]:
     """Say what delistings brought to the book on this session."""
     paid = done.standing.book.session_delistings_usd
-    gone = [done.standing.book.symbols[each.symbol] for each in done.ended if each.reason == "delisted"]
+    gone = [done.standing.book.symbols[order.symbol] for order in done.ended if order.reason == "delisted"]
     if paid == 0.0 and not gone:
         return []
     return [f"Delistings were booked before this session's first fill: {paid:+,.2f} USD. Compare it with the account."]
@@ -432,11 +436,11 @@ def _funding_notices(strategy: Strategy, done: Round) -> list[str]:
     if strategy.costs.funding is None:
         return []
     book = done.standing.book
-    told = [f"Funding received less paid on this session: {book.session_funding_usd:+,.2f} USD."]
+    notices = [f"Funding received less paid on this session: {book.session_funding_usd:+,.2f} USD."]
     if book.funding_assumed:
         cause, remedy = assumed_funding_told(strategy, book.funding_assumed)
-        told.append(f"{cause[0].upper()}{cause[1:]}: {remedy}.")
-    return told
+        notices.append(f"{cause[0].upper()}{cause[1:]}: {remedy}.")
+    return notices
 
 
 def _late_notices(strategy: Strategy, done: Round) -> list[str]:
@@ -444,7 +448,7 @@ def _late_notices(strategy: Strategy, done: Round) -> list[str]:
     late, symbols = done.late, done.standing.book.symbols
     if late is None:
         return []
-    told, owed = [], owed_by_late_actions(late, strategy.portfolio.lot_size)
+    notices, owed = [], owed_by_late_actions(late, strategy.portfolio.lot_size)
     for column in late.changed.nonzero()[0]:
         changes = [
             f"{kind} of {day} {before[column]:g} -> {now[column]:g}"
@@ -454,18 +458,18 @@ def _late_notices(strategy: Strategy, done: Round) -> list[str]:
             )
             if before[column] != now[column] and not (np.isnan(before[column]) and np.isnan(now[column]))
         ]
-        told.append(
+        notices.append(
             f"{symbols[column]}: {', '.join(changes)}, known only now. The book was converted before this session's "
             f"first fill: {owed.quantity[column]:+,.10g} shares, {owed.dividends_usd[column]:+,.2f} USD of dividends, "
             f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions, "
             f"{owed.delistings_usd[column]:+,.2f} USD of delistings. Compare it with the account."
         )
     if done.cancelled:
-        told.append(
+        notices.append(
             f"late_action: {done.cancelled} orders under way were cancelled and nothing of them was filled: the book "
             "that sized them was wrong. Cancel those that the account still holds; the orders below replace them."
         )
-    return told
+    return notices
 
 
 def _caveats(strategy: Strategy) -> tuple[str, ...]:
@@ -488,7 +492,7 @@ def _caveats(strategy: Strategy) -> tuple[str, ...]:
 
 def _own_sections(strategy: Strategy) -> tuple[str, ...]:
     """Names of the sections that the strategy's plug-ins registered, in their order."""
-    return SECTIONS.brought_by(find(each).top for each in strategy.plugins)
+    return SECTIONS.brought_by(find(plugin).top for plugin in strategy.plugins)
 
 
 def _write(name: str, text: str) -> Path:
@@ -557,8 +561,8 @@ def _verdict_told(provenance: Mapping[str, str]) -> str | None:
 
 def _no_verdict(history: History) -> str:
     """Of the newest study, where it is of other settings; nothing where there is none."""
-    told = study_of_others_told(history)
-    return "" if told is None else f"none: the newest study goes {told}"
+    text = study_of_others_told(history)
+    return "" if text is None else f"none: the newest study goes {text}"
 
 
 def write_daily_page(

@@ -45,10 +45,10 @@ def alert_of_failure(
         Where it failed, and what that says, with its remedy where it names one; None before its first step.
     """
     said = message or "it failed before its first step"
-    told, remedy = told_and_remedy(one_line(said))
+    text, remedy = told_and_remedy(one_line(said))
     cause = told_of_step(said)
-    if cause == told:  # else a gate halted, of which its checks say enough
-        cause = "\n".join([told, *said.splitlines()[1:]])
+    if cause == text:  # else a gate halted, of which its checks say enough
+        cause = "\n".join([text, *said.splitlines()[1:]])
     about = {"strategy": strategy, "job": job, "run_id": run_id}
     at = "" if step is None else f"{step}: "
     stands = partial(_headline, opened, strategy)

@@ -192,9 +192,9 @@ def _decided(facts: StoredFacts) -> Situation:
     )
     faults = (*of_bars(facts, session, states.iloc[-1]["book"]), *_of_unknown_shares(ledger, strategy.name, session))
     releases = () if reset is None else reset.kinds
-    told = replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))
+    situation = replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))
     return replace(
-        told,
+        situation,
         alarm_released=alarms_just_released(ledger, strategy.name),
         verdict_since=_verdict_without_alarm(ledger, strategy),
     )
@@ -228,19 +228,23 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
         The session's ``book``, of ``portfolio_states``.
     """
     in_quarantine = unused(facts, session, remainder)
-    named = {each.symbol for each in in_quarantine}
-    absent = [each for each in unquoted(facts.strategy, session, remainder) if each.symbol not in named]
+    named = {bar.symbol for bar in in_quarantine}
+    absent = [position for position in unquoted(facts.strategy, session, remainder) if position.symbol not in named]
     alone, late = unchecked(facts, session), silent(facts, session, recorded_symbols(remainder))
-    told = named | {each.symbol for each in absent if each.sessions >= ALERT_SESSIONS}
+    reported = named | {position.symbol for position in absent if position.sessions >= ALERT_SESSIONS}
     why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
-        *(Fault(each.told, each.remedy) for each in in_quarantine),
-        *(Fault(each.told, delisting_line(facts.strategy, each)) for each in absent if each.sessions >= ALERT_SESSIONS),
+        *(Fault(bar.told, bar.remedy) for bar in in_quarantine),
+        *(
+            Fault(position.told, delisting_line(facts.strategy, position))
+            for position in absent
+            if position.sessions >= ALERT_SESSIONS
+        ),
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
         *(() if late is None else (Fault(late.told, late.remedy),)),
         *(
-            Fault(each.told, "" if told.issuperset(each.symbols) else why)
-            for each in lacking(facts, pd.DatetimeIndex([session]), recorded_symbols(remainder))
+            Fault(gap.told, "" if reported.issuperset(gap.symbols) else why)
+            for gap in lacking(facts, pd.DatetimeIndex([session]), recorded_symbols(remainder))
         ),
     )
 
@@ -282,16 +286,16 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     of_runs = [
         fault
         for fault in _of_runs(ledger, strategy)
-        if not any(each.found in fault.why and each.expected in fault.why for each in refused)
+        if not any(error.found in fault.why and error.expected in fault.why for error in refused)
     ]
     yield from of_runs
-    told = any(each.word is Word.HALTED and _tells_of_a_changed_ledger(each) for each in of_runs)
-    if broken is None and not told and facts.changed_record:
+    reported = any(fault.word is Word.HALTED and _tells_of_a_changed_ledger(fault) for fault in of_runs)
+    if broken is None and not reported and facts.changed_record:
         yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, Word.HALTED)
-    for each in refused:
-        if isinstance(each, ClockError):
+    for error in refused:
+        if isinstance(error, ClockError):
             continue  # told above
-        yield Fault(f"{each.found}; expected {each.expected}", each.remedy, Word.HALTED)
+        yield Fault(f"{error.found}; expected {error.expected}", error.remedy, Word.HALTED)
     lost = list(_of_lost_folders(facts))
     yield from lost
     if not refused and not lost:  # else a round would not help
@@ -359,12 +363,12 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
         rounds = runs_backwards(ledger, strategy.name, DAILY)
         judged = next((run for run in rounds if not _refused_what_was_not_due(ledger, strategy, run)), None)
         if judged is None or judged["outcome_id"] != runs[DAILY]["outcome_id"]:
-            told = told_of_step(str(runs[DAILY]["message"]))
-            yield Fault(f"the last run of {DAILY} was refused and changed nothing: {told}", "")
+            text = told_of_step(str(runs[DAILY]["message"]))
+            yield Fault(f"the last run of {DAILY} was refused and changed nothing: {text}", "")
         runs = {name: run for name, run in runs.items() if name != DAILY} | ({DAILY: judged} if judged else {})
-    decided, standing = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
+    decided, failed_checks = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
     for name, run in runs.items():
-        for check in checks_of_other_assets(run["failed_step"], standing[name]):
+        for check in checks_of_other_assets(run["failed_step"], failed_checks[name]):
             if check.name != LEDGER_INTACT:
                 yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
         if (fault := _of_run(ledger, strategy, name, run, decided)) is not None:
@@ -396,11 +400,11 @@ def _of_run(
     ):
         return None
     message = run["message"] or "before its first step"
-    told, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
+    text, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
     halts = name in _ROUNDS and (name == DAILY or not lost)  # a round does what a killed one left
     word = Word.HALTED if halts else Word.TRADES
-    return Fault(f"the last run of {name} failed{step}: {told}", remedy or "mend what it names, and run again", word)
+    return Fault(f"the last run of {name} failed{step}: {text}", remedy or "mend what it names, and run again", word)
 
 
 def _is_told_by_the_gate(ledger: Ledger, strategy: str, name: str, run: Mapping[str, Any]) -> bool:

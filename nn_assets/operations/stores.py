@@ -45,8 +45,8 @@ class Stores:
     @contextmanager
     def alone(self, strategy: str) -> Iterator[None]:
         """Hold a strategy alone: another round or study of it, in whatever process, waits and says so."""
-        told = f"another run, study or check of {strategy} is under way: this one waits for it to end"
-        with locked(self.lake.root.parent / "locks" / strategy, lambda: _log.warning(told)):
+        message = f"another run, study or check of {strategy} is under way: this one waits for it to end"
+        with locked(self.lake.root.parent / "locks" / strategy, lambda: _log.warning(message)):
             yield
 
     def sweep(self, strategy: str) -> int:

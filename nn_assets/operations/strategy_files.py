@@ -54,10 +54,10 @@ def with_checked_source(strategy: Strategy) -> Strategy:
     market = strategy.market
     if not isinstance(strategy.source, StatedSource) and not isinstance(market.compare_with, StatedSource):
         return strategy
-    stated = {name: getattr(strategy, name) for name in strategy.model_fields_set}
+    settings = {name: getattr(strategy, name) for name in strategy.model_fields_set}
     if market.compare_with is not None:
         context = {SOURCE_MODELS: source_model, PLUGINS: strategy.plugins}
-        stated["market"] = type(market).model_validate(
+        settings["market"] = type(market).model_validate(
             {name: getattr(market, name) for name in market.model_fields_set}, context=context
         )
-    return make_strategy(stated)
+    return make_strategy(settings)

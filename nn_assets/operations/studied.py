@@ -35,7 +35,7 @@ def study_and_show(
     result = study_until(history, months, run_id, tell)
     plots = study_plots(result)
     keep_study(history, result, plots)
-    told = {
+    metadata = {
         **result.told,
         "report": write_study_page(history),
         "was_on": "; ".join(was_on_told(history.strategy, result)),
@@ -45,4 +45,4 @@ def study_and_show(
     }
     if swept := history.stores.sweep(history.strategy.name):
         tell(f"removed {swept} staged files that killed writers left more than a day ago")
-    return result, told
+    return result, metadata

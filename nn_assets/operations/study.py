@@ -85,23 +85,23 @@ class StudyResult:
     def standing_alarms(self) -> tuple[LeakAlarm, ...]:
         """Figures that are too good to be true, of the whole record or at the last look, and that nobody released."""
         figures, stopped = self.study.figures, self.last.verdict.standing
-        found = [each for each in figures.alarms if each.name not in self.terms.released]
-        return (*found, *(each for each in self.last.figures.doubts if each.name in stopped))
+        alarms = [alarm for alarm in figures.alarms if alarm.name not in self.terms.released]
+        return (*alarms, *(alarm for alarm in self.last.figures.doubts if alarm.name in stopped))
 
     @property
     def measured(self) -> bool:
         """Whether there is any figure of forecasts by which a leak would show."""
         total = self.study.figures.total.values()
-        return any(getattr(each, name) is not None for each in total if each.forecasts for name in LEAK_ALARMS)
+        return any(getattr(figures, name) is not None for figures in total if figures.forecasts for name in LEAK_ALARMS)
 
     @property
     def leak_alarm(self) -> Judged:
         """Whether no figure is too good to be true, but those that a person released."""
-        standing = self.standing_alarms
-        said = "; ".join([*map(str, standing), *self.last.verdict.released])
-        found = said or ("no alarm" if self.measured else "no forecast has a realised label")
-        held = not standing if self.measured or standing else None
-        return Judged("no_leak_alarm", held, found, warns=True)
+        alarms = self.standing_alarms
+        said = "; ".join([*map(str, alarms), *self.last.verdict.released])
+        finding = said or ("no alarm" if self.measured else "no forecast has a realised label")
+        held = not alarms if self.measured or alarms else None
+        return Judged("no_leak_alarm", held, finding, warns=True)
 
     @property
     def last(self) -> MonthVerdict:
@@ -133,7 +133,7 @@ class StudyResult:
 def study_identity(history: History, month: str) -> str:
     """Address of the study that ends with a month: data, code, settings."""
     strategy = history.strategy
-    told = {
+    content = {
         "strategy": strategy.name,
         "month": month,
         "data": history.covering(history.last_session).content_hash,
@@ -141,7 +141,7 @@ def study_identity(history: History, month: str) -> str:
         "settings": strategy.content_hash(),
         "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def study_until(history: History, months: list[str], run_id: str, tell: Told) -> StudyResult:
@@ -169,7 +169,7 @@ def study_until(history: History, months: list[str], run_id: str, tell: Told) ->
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
-        rows = [each.to_row() for each in earlier]
+        rows = [earlier_ground.to_row() for earlier_ground in earlier]
         history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=OTHER_BARS)
     terms = _terms(history, ground, judgeable or months)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
@@ -187,7 +187,9 @@ def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) 
     last = material.sessions[-1]
     following = f"{next_session(calendar, last):%Y-%m}"
     ended = sorted({month for month in material.month_by_row if month and month < following})
-    return sorted({max(before) for month in months if (before := [each for each in ended if each <= month])})
+    return sorted(
+        {max(before) for month in months if (before := [ended_month for ended_month in ended if ended_month <= month])}
+    )
 
 
 def _material(history: History, last_month: str) -> StudyMaterial:
@@ -237,7 +239,7 @@ def _material_of(history: History, asked: list[str], record: RefreshedRecord) ->
 
     def known() -> Iterator[Known]:
         for stretch in history.stretches(range(used[0], used[-1] + 1)):
-            in_force = [each for each in forecasts.model_ids[: stretch.cut.cube.bars] if each]
+            in_force = [model_id for model_id in forecasts.model_ids[: stretch.cut.cube.bars] if model_id]
             cut = stretch.cut
             references = drift_references(history, cut.cube, cut.members, in_force)
             yield Known(stretch.rows, cut.market, cut.cube, cut.labels, references)

@@ -37,24 +37,24 @@ class Unquoted:
 def unquoted(strategy: Strategy, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> list[Unquoted]:
     """Positions without a bar on a session, by the record of the book after it."""
     calendar = strategy.market.calendar
-    found = []
+    positions = []
     for symbol, marked in unmarked_symbols(remainder).items():
         first = next_session(calendar, marked)
-        found.append(Unquoted(symbol, first, len(sessions_between(calendar, first, session))))
-    return found
+        positions.append(Unquoted(symbol, first, len(sessions_between(calendar, first, session))))
+    return positions
 
 
-def delisting_line(strategy: Strategy, each: Unquoted) -> str:
+def delisting_line(strategy: Strategy, position: Unquoted) -> str:
     """The line of the actions file that closes a position which was delisted, and where it goes."""
     path = strategy.source.actions_path
-    place = "a file that source.actions_path names" if path is None else f"{path} (source.actions_path)"
+    destination = "a file that source.actions_path names" if path is None else f"{path} (source.actions_path)"
     column = (
         ""
         if has_clock(strategy.market, now_utc())
         else (" (and known_at, a moment before the next session to be decided, since this history ends in the past)")
     )
     return (
-        f"if it was delisted, write {each.symbol},{each.since.date()},delisting,CASH to {place}, under "
+        f"if it was delisted, write {position.symbol},{position.since.date()},delisting,CASH to {destination}, under "
         f"symbol,ex_session,kind,value{column}, where CASH is dollars per share, or 0, and run again; else "
         "have the source deliver its bars"
     )

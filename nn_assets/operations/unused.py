@@ -69,10 +69,10 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
     publication, strategy = facts.publication, facts.strategy
     if publication is None or not publication.covers(sessions[-1]) or not sessions.isin(facts.axis).all():
         return []
-    stated, begin = strategy.market.symbols, int(facts.axis.searchsorted(sessions[0]))
-    days = facts.axis[begin if stated else max(0, begin - _LATELY) : begin + len(sessions)]
+    symbols, begin = strategy.market.symbols, int(facts.axis.searchsorted(sessions[0]))
+    days = facts.axis[begin if symbols else max(0, begin - _LATELY) : begin + len(sessions)]
     bars = facts.stores.publications.bars(publication, sessions=days, columns=["symbol", "session"])
-    names = stated or tuple(sorted(bars["symbol"].unique()))
+    names = symbols or tuple(sorted(bars["symbol"].unique()))
     names = tuple(name for name in names if decided_with is None or name in decided_with)
     there = np.zeros((len(days), len(names)), dtype=bool)
     row, column = (
@@ -87,13 +87,13 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
             due[np.ix_(days >= gone.ex_session, [name == gone.symbol for name in names])] = False
     members = facts.members(days, names)
     due &= True if members is None else members
-    found = []
-    for place in range(len(days) - len(sessions), len(days)):
-        expected = due[place] if stated else due[place] & there[max(0, place - _LATELY) : place + 1].any(axis=0)
-        absent = tuple(name for name, missing in zip(names, expected & ~there[place], strict=True) if missing)
+    gaps = []
+    for index in range(len(days) - len(sessions), len(days)):
+        expected = due[index] if symbols else due[index] & there[max(0, index - _LATELY) : index + 1].any(axis=0)
+        absent = tuple(name for name, missing in zip(names, expected & ~there[index], strict=True) if missing)
         if absent:
-            found.append(Lacking(days[place], absent, int(expected.sum())))
-    return found
+            gaps.append(Lacking(days[index], absent, int(expected.sum())))
+    return gaps
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ class Unused:
     @property
     def remedy(self) -> str:
         """What a person does about it."""
-        told = f"{_REMEDIES[self.rule]}; the stop is tried on the bar once it is published"
+        text = f"{_REMEDIES[self.rule]}; the stop is tried on the bar once it is published"
         if self.by_clock:
-            return told
+            return text
         return (
-            f"{told}, which in a history that ends in the past must state known_at, a moment before the next session "
+            f"{text}, which in a history that ends in the past must state known_at, a moment before the next session "
             "to be decided: else it counts as known from now on, and no session of that history sees it"
         )
 
@@ -210,12 +210,12 @@ def _without_signal(
     strategy = facts.strategy
     made = ("symbol", "probability", "forecast_volatility")
     signals = facts.stores.ledger.read("signals", strategy.name, session, session, columns=made)
-    told = set(signals.dropna()["symbol"])
-    if not told:
+    signalled = set(signals.dropna()["symbol"])
+    if not signalled:
         return set()
     day = facts.stores.publications.bars(publication, sessions=pd.DatetimeIndex([session]), columns=["symbol"])
     names = strategy.market.symbols or tuple(sorted(day["symbol"].unique()))
-    due = set(day["symbol"]).intersection(names, decided_with) - told
+    due = set(day["symbol"]).intersection(names, decided_with) - signalled
     members = facts.members(pd.DatetimeIndex([session]), names) if due else None
     if members is not None:
         due -= {name for name, inside in zip(names, members[0], strict=True) if not inside}
@@ -237,7 +237,7 @@ def _among(bars: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
 def _bars_needed(strategy: Strategy) -> int:
     """How many bars on end a signal reads at least: for the features in the network's window, and for volatility."""
     # A plug-in does not run for this sentence: where none ran yet, its own features' reach is not known.
-    names = [each for each in strategy.features.names if each in CATALOGUE] or CATALOGUE.own
+    names = [name for name in strategy.features.names if name in CATALOGUE] or CATALOGUE.own
     return max(sessions_read(tuple(names), strategy.learning.lookback, 0.0), EWMA_SPAN_SESSIONS + 1)
 
 

@@ -43,7 +43,7 @@ def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Defin
         without a version, or the name of what it has not: the other strategies are built without this one.
     """
     brought = names_of("wing", strategy.plugins)
-    tops = [each.top for each in load(strategy.plugins)] if brought or brought is None else []
+    tops = [plugin.top for plugin in load(strategy.plugins)] if brought or brought is None else []
     try:
         definitions = _joined(strategy, stores, {name: WINGS[name]() for name in WINGS.offered(tops)})
         if tops:
@@ -51,8 +51,8 @@ def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Defin
     except Exception as error:  # whatever a person wrote
         if isinstance(error, NnAssetsError) or not tops:
             raise
-        told = f"{type(error).__name__}: {error.__cause__ or error}"
-        raise _refused(", ".join(WINGS.brought_by(tops)), "what Dagster takes", told) from error
+        message = f"{type(error).__name__}: {error.__cause__ or error}"
+        raise _refused(", ".join(WINGS.brought_by(tops)), "what Dagster takes", message) from error
     return definitions
 
 
@@ -61,22 +61,24 @@ def _joined(strategy: Strategy, stores: StoresResource, wings: Mapping[str, Wing
         # A range asked for in the UI must be one run: sessions are decided in order.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
         assets = {
-            name: [table_asset(strategy, each) if isinstance(each, Table) else each for each in wing.assets(strategy)]
+            name: [
+                table_asset(strategy, asset) if isinstance(asset, Table) else asset for asset in wing.assets(strategy)
+            ]
             for name, wing in wings.items()
         }
     present = {name: wing for name, wing in wings.items() if assets[name]}
     names = {name: _names(strategy, name, assets[name]) for name in present}
-    every = {each for own in names.values() for each in own}
+    every = {asset_name for own in names.values() for asset_name in own}
     for name, wing in present.items():
         if missing := {check.asset for check in wing.checks} - every:
             raise _refused(name, "checks of assets that are there", ", ".join(sorted(missing)))
     return dg.Definitions(
-        assets=[each for made in assets.values() for each in made],
+        assets=[asset for made in assets.values() for asset in made],
         asset_checks=[stored_check(strategy, check) for wing in present.values() for check in wing.checks],
         jobs=[
             dg.define_asset_job(
                 job_name(strategy, name),
-                selection=dg.AssetSelection.assets(*(asset_key(strategy, each) for each in chosen)),
+                selection=dg.AssetSelection.assets(*(asset_key(strategy, asset_name) for asset_name in chosen)),
                 description=description,
                 executor_def=dg.in_process_executor,
                 tags={STRATEGY_TAG: strategy.name},
@@ -94,27 +96,34 @@ def _joined(strategy: Strategy, stores: StoresResource, wings: Mapping[str, Wing
 
 def _names(strategy: Strategy, wing: str, assets: Sequence[dg.AssetsDefinition]) -> list[str]:
     """Names of a wing's assets without their strategy's; each is the strategy's own, and has a version."""
-    specs = [spec for each in assets for spec in each.specs]
+    specs = [spec for asset in assets for spec in asset.specs]
     for spec in specs:
         if spec.key != asset_key(strategy, spec.key.path[-1]) or not spec.code_version:
-            told = f"{'/'.join(spec.key.path)}, of version {spec.code_version}"
-            raise _refused(wing, f"assets {strategy.name}/NAME with a code_version", told)
+            text = f"{'/'.join(spec.key.path)}, of version {spec.code_version}"
+            raise _refused(wing, f"assets {strategy.name}/NAME with a code_version", text)
     return [spec.key.path[-1] for spec in specs]
 
 
 def _jobs(wings: Mapping[str, Wing], names: Mapping[str, list[str]]) -> dict[str, tuple[str, list[str]]]:
     """What each job is for, and the names of its assets, of all the wings that have a part in it."""
-    parts = [(wing, job) for wing, each in wings.items() for job in each.jobs]
-    told = {job.name: job.description for _, job in reversed(parts) if job.description}
-    own: dict[str, list[str]] = {name: [] for name in told}
+    parts = [(wing, job) for wing, contents in wings.items() for job in contents.jobs]
+    descriptions = {job.name: job.description for _, job in reversed(parts) if job.description}
+    own: dict[str, list[str]] = {name: [] for name in descriptions}
     for wing, job in parts:
-        if job.name == SOME_ASSETS or job.description not in ("", told.get(job.name)) or not {*job.takes} <= {*told}:
-            raise _refused(wing, f"jobs of names that are not taken, taking {', '.join(told)}", str(job))
-        if job.name not in told:
+        if (
+            job.name == SOME_ASSETS
+            or job.description not in ("", descriptions.get(job.name))
+            or not {*job.takes} <= {*descriptions}
+        ):
+            raise _refused(wing, f"jobs of names that are not taken, taking {', '.join(descriptions)}", str(job))
+        if job.name not in descriptions:
             raise _refused(wing, "jobs that are described by one wing", str(job))
         own[job.name] += names[wing] if job.assets is None else job.assets
-    taken = {name: [each for _, job in parts if job.name == name for each in job.takes] for name in told}
-    return {name: (told[name], [*own[name], *(each for other in taken[name] for each in own[other])]) for name in told}
+    taken = {name: [other for _, job in parts if job.name == name for other in job.takes] for name in descriptions}
+    return {
+        name: (descriptions[name], [*own[name], *(asset_name for other in taken[name] for asset_name in own[other])])
+        for name in descriptions
+    }
 
 
 def _refused(wing: str, expected: str, found: str) -> PluginError:
@@ -152,4 +161,4 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
     )
     if only is not None:
         return dg.Definitions.merge(strategy_definitions(find_strategy(only).strategy, opened), *shared)
-    return dg.Definitions.merge(*made_of_each(lambda each: strategy_definitions(each, opened)), *shared)
+    return dg.Definitions.merge(*made_of_each(lambda strategy: strategy_definitions(strategy, opened)), *shared)

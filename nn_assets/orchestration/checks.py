@@ -11,12 +11,12 @@ from nn_assets.settings import Strategy
 __all__ = ["stored_check"]
 
 
-def stored_check(strategy: Strategy, told: StoredCheck) -> dg.AssetChecksDefinition:
+def stored_check(strategy: Strategy, stored: StoredCheck) -> dg.AssetChecksDefinition:
     """A check beside those that the assets report of themselves."""
 
-    @dg.asset_check(asset=asset_key(strategy, told.asset), name=told.name, description=told.demand)
+    @dg.asset_check(asset=asset_key(strategy, stored.asset), name=stored.name, description=stored.demand)
     def check(stores: dg.ResourceParam[StoresResource]) -> dg.AssetCheckResult:
         with stores.history(strategy) as history:
-            return check_result(told.judged(history))
+            return check_result(stored.judged(history))
 
     return check

@@ -38,8 +38,8 @@ class _Connection(sqlite3.Connection):
     decides is in the ledger, whose commits wait.
     """
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
         self.execute("PRAGMA synchronous=NORMAL")
 
 
@@ -73,7 +73,7 @@ class _KeptEvents(SqliteEventLogStorage):
 
     def _engine(self, shard: str) -> Any:
         if shard not in self._engines:
-            for name in [each for each in self._engines if INDEX_SHARD_NAME not in (each, shard)]:
+            for name in [key for key in self._engines if INDEX_SHARD_NAME not in (key, shard)]:
                 self._engines.pop(name).dispose()
             self._engines[shard] = _new_engine(self.conn_string_for_shard(shard))
         return self._engines[shard]

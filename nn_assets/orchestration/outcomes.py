@@ -90,17 +90,17 @@ def failure_of(events: Iterable[dg.DagsterEvent]) -> StepFailure | None:
 
 def failed_checks_of(events: Iterable[dg.DagsterEvent]) -> tuple[FailedCheck, ...]:
     """The checks of severity ERROR that did not pass among a run's events, in order."""
-    found = []
+    failed = []
     for event in events:
         if event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             continue
-        told = event.asset_check_evaluation_data
-        if told.passed or told.severity is not dg.AssetCheckSeverity.ERROR:
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.passed or evaluation.severity is not dg.AssetCheckSeverity.ERROR:
             continue
-        remedy = [str(told.metadata[WHAT_TO_DO].value)] if WHAT_TO_DO in told.metadata else []
-        name = f"{told.asset_key.path[-1]}.{told.check_name}"
-        found.append(FailedCheck(name, str(told.description), *remedy))
-    return tuple(found)
+        remedy = [str(evaluation.metadata[WHAT_TO_DO].value)] if WHAT_TO_DO in evaluation.metadata else []
+        name = f"{evaluation.asset_key.path[-1]}.{evaluation.check_name}"
+        failed.append(FailedCheck(name, str(evaluation.description), *remedy))
+    return tuple(failed)
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def _came_to(answer: Any) -> tuple[str, str | None]:
     if isinstance(answer, dg.SkipReason):
         return SKIPPED, answer.skip_message
     requests = answer.run_requests if isinstance(answer, dg.SensorResult) else [answer]
-    asked = [str(each.partition_key or each.run_key) for each in requests or () if each is not None]
+    asked = [str(request.partition_key or request.run_key) for request in requests or () if request is not None]
     return (ASKED, "a run of " + ", ".join(asked)) if asked else (SKIPPED, "nothing to run")
 
 
@@ -250,9 +250,9 @@ def run_of(record: dg.RunRecord) -> Run | None:
 
 def _telling(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.DagsterEvent]:
     """Failed steps and evaluated checks of a run, and what says that the whole of it ended badly."""
-    for found in instance.get_records_for_run(run_id, of_type=_TELLING).records:
-        if found.event_log_entry.dagster_event is not None:
-            yield found.event_log_entry.dagster_event
+    for record in instance.get_records_for_run(run_id, of_type=_TELLING).records:
+        if record.event_log_entry.dagster_event is not None:
+            yield record.event_log_entry.dagster_event
 
 
 def _moment(seconds: float) -> pd.Timestamp:

@@ -34,8 +34,8 @@ def session_partitions(strategy: Strategy) -> dg.TimeWindowPartitionsDefinition:
     """One partition a session, from the day the strategy goes live; days off are excluded."""
     market = strategy.market
     live = pd.Timestamp(market.live_starts or market.history_starts)
-    stated = last_stated_session(market)
-    end = None if stated is None else stated + pd.Timedelta(days=1)
+    last_session = last_stated_session(market)
+    end = None if last_session is None else last_session + pd.Timedelta(days=1)
     last = live + pd.DateOffset(years=30) if end is None else end
     timezone = timezone_of(market.calendar)
     days_off = exclusions_between(market.calendar, live, min(last, pd.Timestamp("2035-12-31")))

@@ -21,8 +21,8 @@ class _Lines(logging.Handler):
             if _NOT_EXECUTED in record.getMessage():
                 return  # the failure itself is told once
             strategy = str(meta.get("step_key") or "").partition("__")[0]
-            told = str(meta.get("orig_message") or record.getMessage()).splitlines()[0]
-            line = f"    {strategy}: {told}" if strategy else f"    {told}"
+            message = str(meta.get("orig_message") or record.getMessage()).splitlines()[0]
+            line = f"    {strategy}: {message}" if strategy else f"    {message}"
         elif event is not None and event.event_type_value == "STEP_START":
             line = f"  {event.step_key.replace('__', ' / ', 1)}"
         elif event is not None and event.event_type_value in _PAINFUL:

@@ -169,6 +169,10 @@ def seconds_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, float]:
 
 def warnings_of(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[str]:
     """The checks of an asset that only warn and did not pass in a run, a line each: name and what it says."""
-    failed = [each for each in result.get_asset_check_evaluations() if each.asset_key == key and not each.passed]
-    warned = [each for each in failed if each.severity is dg.AssetCheckSeverity.WARN]
-    return [f"{each.check_name}: {each.description}" for each in warned]
+    failed = [
+        evaluation
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.asset_key == key and not evaluation.passed
+    ]
+    warned = [evaluation for evaluation in failed if evaluation.severity is dg.AssetCheckSeverity.WARN]
+    return [f"{evaluation.check_name}: {evaluation.description}" for evaluation in warned]

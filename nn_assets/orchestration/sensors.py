@@ -26,10 +26,10 @@ def strategy_sensors(strategy: Strategy, stores: StoresResource) -> list[dg.Sens
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         with stores.opened() as opened:
-            found = refresh_due(opened.ledger, strategy, int(context.cursor or 0))
-        if found is None:
+            pending = refresh_due(opened.ledger, strategy, int(context.cursor or 0))
+        if pending is None:
             return dg.SkipReason("no drift event since the last look at the ledger")
-        due, seen = found
+        due, seen = pending
         # The last session of a stated history has no month after it.
         known = due.partition in month_partitions(strategy).get_partition_keys()
         return dg.SensorResult(run_requests=[requested(strategy, due)] if known else [], cursor=str(seen))

@@ -25,8 +25,8 @@ def table_asset(strategy: Strategy, table: Table) -> dg.AssetsDefinition:
         deps=[asset_key(strategy, name) for name in table.after],
         description=table.description,
         check_specs=[
-            dg.AssetCheckSpec(name=each.name, asset=key, description=each.demand, blocking=each.blocking)
-            for each in table.demanded
+            dg.AssetCheckSpec(name=check.name, asset=key, description=check.demand, blocking=check.blocking)
+            for check in table.demanded
         ],
     )
     def made(
@@ -50,5 +50,5 @@ def _judged(judging: Generator[Judged, None, dict[str, Any]]) -> Generator[dg.As
         return dict(published.value)
     except GateHalted as halted:
         figures = {"violations": len(halted.violations)}
-        told = f"{type(halted).__name__}: {halted}"
-        raise dg.Failure(description=told, metadata=figures, allow_retries=False) from halted
+        message = f"{type(halted).__name__}: {halted}"
+        raise dg.Failure(description=message, metadata=figures, allow_retries=False) from halted

@@ -94,8 +94,8 @@ def _interpolated(key: Key, simulate: Simulation, reference: int, coefficient: f
         return inf
     stored = stored_values().get(key)
 
-    def node(place: int, column: int) -> float:
-        length = REFERENCES[place]
+    def node(row: int, column: int) -> float:
+        length = REFERENCES[row]
         if stored is not None:
             return stored[length][column]
         return simulate(key.window, length, COEFFICIENTS[column], key.sessions_per_year, key.rings_per_year)
@@ -106,9 +106,9 @@ def _interpolated(key: Key, simulate: Simulation, reference: int, coefficient: f
     inverse = tuple(-1.0 / length for length in REFERENCES)
     short, long, way = _bracket(inverse, -1.0 / min(reference, REFERENCES[-1]))
 
-    def along(place: int) -> float:
-        left = node(place, low)
-        return left if low == high else left + share * (node(place, high) - left)
+    def along(row: int) -> float:
+        left = node(row, low)
+        return left if low == high else left + share * (node(row, high) - left)
 
     start = along(short)
     return start if short == long else start + way * (along(long) - start)

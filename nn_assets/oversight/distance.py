@@ -44,12 +44,12 @@ def distance_of_counts(below: Counts, upto: Counts, reference: int) -> float:
     return float(max(over, under))
 
 
-def sliding_ks(places: Places, window: int, reference: int) -> FloatArray:
+def sliding_ks(ranks: Places, window: int, reference: int) -> FloatArray:
     """KS distance of every window of a path against one reference that it does not tie with.
 
     Parameters
     ----------
-    places : int array, shape (..., sessions)
+    ranks : int array, shape (..., sessions)
         How many reference values lie below each value of the path.
     window, reference : int
         Lengths, in sessions.
@@ -58,7 +58,7 @@ def sliding_ks(places: Places, window: int, reference: int) -> FloatArray:
     -------
     array, shape (..., sessions - window + 1)
     """
-    ordered = np.sort(sliding_window_view(places, window, axis=-1), axis=-1)  # (..., windows, window)
+    ordered = np.sort(sliding_window_view(ranks, window, axis=-1), axis=-1)  # (..., windows, window)
     rank = np.arange(window)
     over = ((rank + 1) / window - ordered / reference).max(axis=-1)
     under = (ordered / reference - rank / window).max(axis=-1)
@@ -66,12 +66,12 @@ def sliding_ks(places: Places, window: int, reference: int) -> FloatArray:
     return largest
 
 
-def distances_of_paths(places: Places, window: int, reference: int) -> FloatArray:
+def distances_of_paths(ranks: Places, window: int, reference: int) -> FloatArray:
     """Give :func:`sliding_ks` of many paths side by side, to the bit, in half its time.
 
     Parameters
     ----------
-    places : int array, shape (sessions, paths)
+    ranks : int array, shape (sessions, paths)
     window, reference : int
 
     Returns
@@ -80,10 +80,10 @@ def distances_of_paths(places: Places, window: int, reference: int) -> FloatArra
     """
     rank = np.arange(window)[:, None]
     over_from, under_from = (rank + 1) / window, rank / window
-    distances = np.empty((len(places) - window + 1, places.shape[1]))
-    for batch in _batches(places.shape[1]):
+    distances = np.empty((len(ranks) - window + 1, ranks.shape[1]))
+    for batch in _batches(ranks.shape[1]):
         # Floats that are not negative are in the order of their own bits.
-        shares = np.ascontiguousarray(places[:, batch] / reference).view(np.int64)
+        shares = np.ascontiguousarray(ranks[:, batch] / reference).view(np.int64)
         gap = np.empty((window, shares.shape[1]))
         for row, bits in enumerate(_sorted_windows(shares, window)):
             ordered = bits.view(np.float64)
@@ -93,7 +93,7 @@ def distances_of_paths(places: Places, window: int, reference: int) -> FloatArra
     return distances
 
 
-def greatest_distances(places: Places, window: int, reference: int, spans: Sequence[int]) -> FloatArray:
+def greatest_distances(ranks: Places, window: int, reference: int, spans: Sequence[int]) -> FloatArray:
     """Greatest KS distance over the first windows of each path, for several numbers of them.
 
     The largest of :func:`sliding_ks`, to the bit, in a tenth of its time: distances are multiples of
@@ -102,7 +102,7 @@ def greatest_distances(places: Places, window: int, reference: int, spans: Seque
 
     Parameters
     ----------
-    places : int array, shape (sessions, paths)
+    ranks : int array, shape (sessions, paths)
     window, reference : int
     spans : sequence of int
         Numbers of windows, each at most sessions - window + 1.
@@ -114,23 +114,23 @@ def greatest_distances(places: Places, window: int, reference: int, spans: Seque
     shared = gcd(window, reference)
     small = lcm(window, reference) <= np.iinfo(np.int16).max
     kind: np.dtype[np.signedinteger] = np.dtype(np.int16 if small else np.int32)
-    whole = np.empty((max(spans), places.shape[1]), dtype=kind)
+    whole = np.empty((max(spans), ranks.shape[1]), dtype=kind)
     steps = (np.arange(1, window + 1) * (reference // shared)).astype(kind)[:, None]
-    for batch in _batches(places.shape[1]):
-        heights = places[: max(spans) + window - 1, batch].astype(kind)
+    for batch in _batches(ranks.shape[1]):
+        heights = ranks[: max(spans) + window - 1, batch].astype(kind)
         np.multiply(heights, window // shared, out=heights)
         gap = np.empty((window, heights.shape[1]), dtype=kind)
         for row, ordered in enumerate(_sorted_windows(heights, window)):
             np.subtract(steps, ordered, out=gap)
             np.maximum(gap.max(axis=0), reference // shared - gap.min(axis=0), out=whole[row, batch])
-    return np.stack([_attained(places, window, reference, whole[:span]) for span in spans])
+    return np.stack([_attained(ranks, window, reference, whole[:span]) for span in spans])
 
 
-def _attained(places: Places, window: int, reference: int, whole: npt.NDArray[np.signedinteger]) -> FloatArray:
+def _attained(ranks: Places, window: int, reference: int, whole: npt.NDArray[np.signedinteger]) -> FloatArray:
     """Largest distance of each path, (paths,), from its windows whose whole number is the greatest."""
     row, path = np.nonzero(whole == whole.max(axis=0))
-    windows = places[row[:, None] + np.arange(window), path[:, None]]
-    greatest = np.zeros(places.shape[1])
+    windows = ranks[row[:, None] + np.arange(window), path[:, None]]
+    greatest = np.zeros(ranks.shape[1])
     np.maximum.at(greatest, path, sliding_ks(windows, window, reference)[:, 0])
     return greatest
 

@@ -86,16 +86,16 @@ class DriftReport:
 
         A feature without values blinds nothing as long as three others, or all there are, have theirs.
         """
-        forecasts = [found.statistic for found in self.statistics if found.layer == "prediction"]
-        features = [found for found in self.statistics if found.layer == "feature"]
-        known = {found.feature for found in features if isfinite(found.statistic)}
-        enough = min(JOINT_FEATURES, len({found.feature for found in features}))
+        forecasts = [test.statistic for test in self.statistics if test.layer == "prediction"]
+        features = [test for test in self.statistics if test.layer == "feature"]
+        known = {test.feature for test in features if isfinite(test.statistic)}
+        enough = min(JOINT_FEATURES, len({test.feature for test in features}))
         return bool(forecasts) and all(map(isfinite, forecasts)) and len(known) >= enough
 
     @property
     def prediction_drifted(self) -> bool:
         """Whether a series of the prediction layer lies beyond floor and critical value."""
-        return any(found.drifted for found in self.statistics if found.layer == "prediction")
+        return any(test.drifted for test in self.statistics if test.layer == "prediction")
 
     @property
     def features_drifted_jointly(self) -> bool:
@@ -105,19 +105,19 @@ class DriftReport:
     @property
     def asks_retraining(self) -> bool:
         """Whether forecasts have strayed beyond the floor and the value that rings four times a year."""
-        return any(found.asks_retraining for found in self.statistics if found.layer == "prediction")
+        return any(test.asks_retraining for test in self.statistics if test.layer == "prediction")
 
     @property
     def retraining_reasons(self) -> tuple[str, ...]:
         """The forecasts' tests that ask for a refresh, one sentence each."""
-        asking = [found for found in self.statistics if found.layer == "prediction" and found.asks_retraining]
-        return tuple(f"{found.name} {found.statistic:.3f} > {found.retraining_critical:.3f}" for found in asking)
+        asking = [test for test in self.statistics if test.layer == "prediction" and test.asks_retraining]
+        return tuple(f"{test.name} {test.statistic:.3f} > {test.retraining_critical:.3f}" for test in asking)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per test: session, layer, name, statistic, critical, autocorrelation, drifted."""
         tests = self.statistics
-        told = {name: [getattr(each, name) for each in tests] for name in DRIFT.columns if name != "session"}
-        return framed(DRIFT, len(tests), session=self.session, **told)
+        columns = {name: [getattr(test, name) for test in tests] for name in DRIFT.columns if name != "session"}
+        return framed(DRIFT, len(tests), session=self.session, **columns)
 
 
 class DriftMonitor:
@@ -255,11 +255,11 @@ def _with_joint(
     session: pd.Timestamp, statistics: tuple[DriftStatistic, ...], reference: DriftReference
 ) -> DriftReport:
     multiplier = reference.multiplier
-    tested = [found for found in statistics if found.layer == "feature"]
-    ratios = np.array([found.statistic / found.critical for found in tested])
-    names = [found.feature for found in tested]
+    tested = [test for test in statistics if test.layer == "feature"]
+    ratios = np.array([test.statistic / test.critical for test in tested])
+    names = [test.feature for test in tested]
     third = float(nth_largest_by_feature(ratios, names)) if tested else nan
     beyond = {name for name, ratio in zip(names, ratios, strict=True) if ratio > multiplier}
-    blind = [found.name for found in statistics if np.isnan(found.statistic)]
+    blind = [test.name for test in statistics if np.isnan(test.statistic)]
     message = f"too few values: {', '.join(blind)}" if blind else ""
     return DriftReport(session, statistics, third, multiplier, tuple(sorted(beyond)), message, reference.model_id)

@@ -185,7 +185,7 @@ def headline(situation: Situation) -> Headline:
     why = "; ".join(cause.why for cause in causes)
     remedies = _in_order(cause.remedy for cause in causes if cause.remedy)
     if situation.stopped:
-        remedies = [each for each in remedies if not _GOES_ON.search(each)]
+        remedies = [remedy for remedy in remedies if not _GOES_ON.search(remedy)]
     person = f"A person is needed: {'; '.join(remedies)}" if remedies else "No action needed"
     return Headline(word, f"{situation.strategy} {word}: {_by_whose_leave(word, situation)}{why}. {person}.")
 
@@ -201,20 +201,20 @@ def _held(situation: Situation) -> str:
 def _still_held(situation: Situation) -> str:
     """What a book that is to be flat still holds, and when that is closed."""
     one = situation.held == 1
-    told = f"{situation.held} position{'s' * (not one)} {'is' if one else 'are'} still held"
+    text = f"{situation.held} position{'s' * (not one)} {'is' if one else 'are'} still held"
     if situation.to_hold:
-        return f"{told}: the round of {situation.next_round} orders {'it' if one else 'them'} closed"
+        return f"{text}: the round of {situation.next_round} orders {'it' if one else 'them'} closed"
     if not situation.closing:
-        return f"{told}, and no order closes {'it' if one else 'them'} yet"
+        return f"{text}, and no order closes {'it' if one else 'them'} yet"
     some = "" if situation.closing == situation.held else f" of {situation.closing} of them"
-    return f"{told}: the closing order{'s' * (not one)}{some} {'fills' if one else 'fill'} at {situation.next_fill}"
+    return f"{text}: the closing order{'s' * (not one)}{some} {'fills' if one else 'fill'} at {situation.next_fill}"
 
 
 def _in_order(remedies: Iterable[str]) -> list[str]:
     """Each remedy once, none that another one says too, and rounds last: they stand on everything else."""
-    told = list(dict.fromkeys(remedies))
-    told = [each for each in told if not any(_says_too(other, each) for other in told if other != each)]
-    return sorted(told, key=lambda each: each.startswith(_ROUND))
+    unique = list(dict.fromkeys(remedies))
+    unique = [remedy for remedy in unique if not any(_says_too(other, remedy) for other in unique if other != remedy)]
+    return sorted(unique, key=lambda remedy: remedy.startswith(_ROUND))
 
 
 def _says_too(remedy: str, other: str) -> bool:
@@ -323,8 +323,8 @@ def _of_leak_alarm(situation: Situation) -> _Cause:
     """Flat by a leak alarm: whether it still stands, was released, or a later study has none."""
     name, why = situation.strategy, f"flat by the verdict in force, {_verdict_told(situation)}"
     if situation.verdict_since:
-        told = f"{why}; the newest study says {situation.verdict_since}, which counts for sessions after that month"
-        return _Cause(Word.DOES_NOT_TRADE, told)
+        reason = f"{why}; the newest study says {situation.verdict_since}, which counts for sessions after that month"
+        return _Cause(Word.DOES_NOT_TRADE, reason)
     if situation.alarm_released:
         anew = f"nn-assets study --strategy {name}"
         return _Cause(Word.DOES_NOT_TRADE, f"{why}; it was released, and no study was made since", anew)

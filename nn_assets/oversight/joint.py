@@ -128,14 +128,14 @@ def joint_multiplier(
     generator = np.random.default_rng(_SEED)
     reference = len(complete)
     run = np.isfinite(cusum_critical)
-    found = []
+    draws = []
     ranks = _Ranks(complete)
     for _ in range(replications):
         path = stationary_bootstrap(reference, reference + window - 1 + span, window / 2.0, generator)
-        found.append(ranks.drawn(path[:reference], path[reference:], generator))
-    places = np.stack(found, axis=1)  # (sessions, replications, series)
-    distances = _of_paths(distances_of_paths, places, window, reference)
-    heights = _of_paths(sliding_cusum, places[..., run], window, reference)
+        draws.append(ranks.drawn(path[:reference], path[reference:], generator))
+    path_ranks = np.stack(draws, axis=1)  # (sessions, replications, series)
+    distances = _of_paths(distances_of_paths, path_ranks, window, reference)
+    heights = _of_paths(sliding_cusum, path_ranks[..., run], window, reference)
     # A series under two tests has half the pace for each: exp(-1/2) of its spans are silent.
     silent = np.where(run, np.sqrt(level), level)
     own = _own_quantiles(distances, silent), _own_quantiles(heights, silent[run])
@@ -151,16 +151,16 @@ def joint_multiplier(
 def _own_quantiles(statistics: FloatArray, silent: FloatArray) -> FloatArray:
     """Critical values of resampled statistics (replications, span, series), one per series."""
     greatest = statistics.max(axis=1)
-    found = [np.quantile(greatest[:, i], silent[i]) for i in range(len(silent))]
+    quantiles = [np.quantile(greatest[:, i], silent[i]) for i in range(len(silent))]
     # A constant never strays; its own value would be 0 and its ratio undefined.
-    return np.maximum(np.array(found, dtype=np.float64), np.finfo(np.float64).tiny)
+    return np.maximum(np.array(quantiles, dtype=np.float64), np.finfo(np.float64).tiny)
 
 
-def _of_paths(statistic: Statistic, places: Places, window: int, reference: int) -> FloatArray:
+def _of_paths(statistic: Statistic, ranks: Places, window: int, reference: int) -> FloatArray:
     """Give a statistic of all windows of all paths, (replications, span, series)."""
-    sessions, replications, series = places.shape
-    found = statistic(places.reshape(sessions, replications * series), window, reference)
-    return found.reshape(len(found), replications, series).transpose(1, 0, 2)
+    sessions, replications, series = ranks.shape
+    values = statistic(ranks.reshape(sessions, replications * series), window, reference)
+    return values.reshape(len(values), replications, series).transpose(1, 0, 2)
 
 
 class _Ranks:

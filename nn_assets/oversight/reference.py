@@ -93,8 +93,8 @@ class DriftReference:
             "model_id": self.model_id,
             "window": self.window,
             "validation": _written(self.validation),
-            "forecasts": [_series_record(each) for each in self.forecasts],
-            "features": [_series_record(each) for each in self.features],
+            "forecasts": [_series_record(series) for series in self.forecasts],
+            "features": [_series_record(series) for series in self.features],
             "multiplier": self.multiplier.hex(),
         }
 
@@ -111,8 +111,8 @@ class DriftReference:
             model_id=str(record["model_id"]),
             window=int(record["window"]),
             validation=_read(record["validation"]),
-            forecasts=tuple(_series(each) for each in record["forecasts"]),
-            features=tuple(_series(each) for each in record["features"]),
+            forecasts=tuple(_series(entry) for entry in record["forecasts"]),
+            features=tuple(_series(entry) for entry in record["features"]),
             multiplier=float.fromhex(record["multiplier"]),
         )
 
@@ -126,14 +126,14 @@ def _read(text: str) -> FloatArray:
 
 
 def _series_record(series: MonitoredSeries) -> dict[str, Any]:
-    told = {**asdict(series), "ordered": _written(series.ordered)}
-    return {name: value.hex() if isinstance(value, float) else value for name, value in told.items()}
+    values = {**asdict(series), "ordered": _written(series.ordered)}
+    return {name: value.hex() if isinstance(value, float) else value for name, value in values.items()}
 
 
 def _series(record: Mapping[str, Any]) -> MonitoredSeries:
-    told: dict[str, Any] = {name: float.fromhex(record[name]) for name in _FLOATS}
-    told |= {"name": str(record["name"]), "feature": str(record["feature"]), "column": int(record["column"])}
-    return MonitoredSeries(ordered=_read(record["ordered"]), **told)
+    values: dict[str, Any] = {name: float.fromhex(record[name]) for name in _FLOATS}
+    values |= {"name": str(record["name"]), "feature": str(record["feature"]), "column": int(record["column"])}
+    return MonitoredSeries(ordered=_read(record["ordered"]), **values)
 
 
 def _monitored(
@@ -175,8 +175,8 @@ def _monitored(
     )
 
 
-def _only_long_enough(found: Iterable[MonitoredSeries]) -> tuple[MonitoredSeries, ...]:
-    return tuple(series for series in found if series.ordered.size >= MINIMUM_REFERENCE)
+def _only_long_enough(monitored: Iterable[MonitoredSeries]) -> tuple[MonitoredSeries, ...]:
+    return tuple(series for series in monitored if series.ordered.size >= MINIMUM_REFERENCE)
 
 
 def drift_reference(
@@ -240,7 +240,9 @@ def drift_reference(
         )
     expected = validation if held_out is None else held_out
     remembered = expected if history is None else history
-    ranks, long_ranks = (cross_section(rank_within(each, validation)[:, :, None]) for each in (expected, remembered))
+    ranks, long_ranks = (
+        cross_section(rank_within(probabilities, validation)[:, :, None]) for probabilities in (expected, remembered)
+    )
     labels = series_names((_FORECAST,), validation.shape[1])
     forecasts = _only_long_enough(
         _monitored(label, i, ranks, long_ranks, settings, sessions_per_year, len(labels))

@@ -236,7 +236,7 @@ def innovations(values: FloatArray, coefficient: FloatArray | float) -> FloatArr
 
 
 def window_cusum(
-    places: npt.NDArray[np.integer] | FloatArray, reference: int, allowance: float = CUSUM_ALLOWANCE
+    ranks: npt.NDArray[np.integer] | FloatArray, reference: int, allowance: float = CUSUM_ALLOWANCE
 ) -> float:
     """Two-sided CUSUM at the end of a window of innovations, as normal scores of their ranks.
 
@@ -246,7 +246,7 @@ def window_cusum(
 
     Parameters
     ----------
-    places : array, shape (window,)
+    ranks : array, shape (window,)
         Mid-rank counts: reference values below each innovation, ties counted half.
     reference : int
         Length of the reference, in sessions.
@@ -260,7 +260,7 @@ def window_cusum(
     """
     from scipy.special import ndtri
 
-    scores = ndtri((places + 0.5) / (reference + 1))
+    scores = ndtri((ranks + 0.5) / (reference + 1))
     heights = []
     for side in (1.0, -1.0):
         walk = np.concatenate([[0.0], np.cumsum(side * scores - allowance)])

@@ -128,7 +128,7 @@ def _asked(score: int, settings: OversightSettings) -> int:
 
 def next_trading_state(
     previous: TradingState,
-    found: Severity,
+    assessment: Severity,
     settings: OversightSettings,
     session: pd.Timestamp,
     effective_session: pd.Timestamp,
@@ -143,7 +143,7 @@ def next_trading_state(
     ----------
     previous : TradingState
         As decided on the session before; its ``session`` must lie before this one.
-    found : Severity
+    assessment : Severity
         Of ``session``.
     settings : OversightSettings
         ``reduce_score``, ``pause_score``, ``cooldown_sessions``.
@@ -166,9 +166,9 @@ def next_trading_state(
             remedy="mend the oversight section, or decide sessions in order",
             session=session,
         )
-    present, asked = STATES.index(previous.state), _asked(found.score, settings)
-    reasons, level, left = found.reasons, asked, settings.cooldown_sessions
-    if asked < present and not found.examined:
+    present, asked = STATES.index(previous.state), _asked(assessment.score, settings)
+    reasons, level, left = assessment.reasons, asked, settings.cooldown_sessions
+    if asked < present and not assessment.examined:
         level, left = present, previous.cooldown_left
         reasons = (*reasons, f"{_NOT_EXAMINED}: {previous.state} held, {left} examined sessions still to pass")
     elif asked < present:
@@ -182,7 +182,7 @@ def next_trading_state(
         left = 0
     state = STATES[level]
     since = previous.since if state == previous.state else session
-    return TradingState(state, found.score, reasons, session, since, left, effective_session)
+    return TradingState(state, assessment.score, reasons, session, since, left, effective_session)
 
 
 def resumed_trading_state(records: pd.DataFrame, settings: OversightSettings) -> TradingState:
@@ -218,10 +218,10 @@ def resumed_trading_state(records: pd.DataFrame, settings: OversightSettings) ->
         first -= 1
     left = settings.cooldown_sessions if present else 0
     later = records.iloc[first + 1 :]
-    for score, told in zip(later["score"], later["reasons"], strict=True):
+    for score, stored_reasons in zip(later["score"], later["reasons"], strict=True):
         if present and _asked(int(score), settings) >= present:
             left = settings.cooldown_sessions
-        elif present and not any(reason.startswith(_NOT_EXAMINED) for reason in _each(told)):
+        elif present and not any(reason.startswith(_NOT_EXAMINED) for reason in _each(stored_reasons)):
             left -= 1
     last = records.iloc[-1]
     reasons = _each(last["reasons"])

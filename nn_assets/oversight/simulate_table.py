@@ -50,12 +50,12 @@ def simulated_column(
     path = simulated_paths(coefficient, max(references) + max(windows) - 1 + longest)
     column: dict[Node, float] = {}
     for reference in references:
-        places = places_within(path[: reference + max(windows) - 1 + longest], reference)
+        ranks = places_within(path[: reference + max(windows) - 1 + longest], reference)
         for window, statistic in product(windows, PACES):
             keys = [Key(statistic, window, *pace) for pace in product(SESSIONS_PER_YEAR, PACES[statistic])]
             spans = [_span(key.sessions_per_year, key.rings_per_year) for key in keys]
             simulate = critical_distances if statistic == "ks" else critical_heights
-            values = simulate(places, window, reference, spans)
+            values = simulate(ranks, window, reference, spans)
             column |= {(key, reference): _kept(key, value) for key, value in zip(keys, values, strict=True)}
     return column
 
@@ -84,13 +84,13 @@ def table_text(columns: Iterable[dict[Node, float]]) -> str:
     columns : iterable of dict
         One per coefficient, in the order of ``COEFFICIENTS``.
     """
-    found = list(columns)
+    by_coefficient = list(columns)
     text = io.StringIO()
     text.write(f"# {json.dumps(simulation_terms(), sort_keys=True)}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*Key._fields, "reference", *(f"ar1_{coefficient}" for coefficient in COEFFICIENTS)])
-    for key, reference in sorted(found[0]):
-        writer.writerow([*key, reference, *(repr(column[key, reference]) for column in found)])
+    for key, reference in sorted(by_coefficient[0]):
+        writer.writerow([*key, reference, *(repr(column[key, reference]) for column in by_coefficient)])
     return text.getvalue()
 
 

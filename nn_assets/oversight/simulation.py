@@ -98,38 +98,38 @@ def places_within(path: FloatArray, reference: int) -> Places:
     """Ranks of the later sessions within each path's first ones, (sessions - reference, replications)."""
     ordered = np.sort(path[:reference].T.copy(), axis=1)
     later = path[reference:].T.copy()
-    places = np.empty(later.shape, dtype=np.int16)
-    for known, values, found in zip(ordered, later, places, strict=True):
-        found[:] = np.searchsorted(known, values)
-    return places.T.copy()
+    ranks = np.empty(later.shape, dtype=np.int16)
+    for known, values, row in zip(ordered, later, ranks, strict=True):
+        row[:] = np.searchsorted(known, values)
+    return ranks.T.copy()
 
 
 def critical_distances(
-    places: Places, window: int, reference: int, spans: Sequence[int], seed: int = _SEED
+    ranks: Places, window: int, reference: int, spans: Sequence[int], seed: int = _SEED
 ) -> tuple[float, ...]:
     """KS distance that a span of windows stays below with probability 1/e, one for each span.
 
     Parameters
     ----------
-    places : int array, shape (at least window - 1 + the longest span, replications)
+    ranks : int array, shape (at least window - 1 + the longest span, replications)
     window, reference : int
     spans : sequence of int
         In sessions.
     """
-    greatest = greatest_distances(places, window, reference, spans)
+    greatest = greatest_distances(ranks, window, reference, spans)
     # Distances lie on a lattice, coarse where the lengths share divisors. Spread over its cells, the
     # quantile falls between two points of it: no rounding decides whether a point rings.
-    jitter = np.random.default_rng(seed + 1).uniform(-0.5, 0.5, places.shape[1])
-    return tuple(float(np.quantile(each + jitter / lcm(window, reference), _QUIET)) for each in greatest)
+    jitter = np.random.default_rng(seed + 1).uniform(-0.5, 0.5, ranks.shape[1])
+    return tuple(float(np.quantile(distances + jitter / lcm(window, reference), _QUIET)) for distances in greatest)
 
 
-def critical_heights(places: Places, window: int, reference: int, spans: Sequence[int]) -> tuple[float, ...]:
+def critical_heights(ranks: Places, window: int, reference: int, spans: Sequence[int]) -> tuple[float, ...]:
     """CUSUM height that a span of windows stays below with probability 1/e; as :func:`critical_distances`."""
-    heights = sliding_cusum(places[: max(spans) + window - 1], window, reference)
+    heights = sliding_cusum(ranks[: max(spans) + window - 1], window, reference)
     return tuple(float(np.quantile(heights[:span].max(axis=0), _QUIET)) for span in spans)
 
 
-def sliding_cusum(places: Places, window: int, reference: int) -> FloatArray:
+def sliding_cusum(ranks: Places, window: int, reference: int) -> FloatArray:
     """Two-sided CUSUM height at the end of every window, (sessions - window + 1, paths).
 
     Of normal scores of ranks, restarted at the head of every window; see
@@ -137,16 +137,16 @@ def sliding_cusum(places: Places, window: int, reference: int) -> FloatArray:
 
     Parameters
     ----------
-    places : int array, shape (sessions, paths)
+    ranks : int array, shape (sessions, paths)
     window, reference : int
     """
     from scipy.special import ndtri
 
     scores_of = ndtri((np.arange(reference + 1) + 0.5) / (reference + 1))
-    heights = np.zeros((len(places) - window + 1, places.shape[1]))
-    for start in range(0, places.shape[1], _BATCH):
+    heights = np.zeros((len(ranks) - window + 1, ranks.shape[1]))
+    for start in range(0, ranks.shape[1], _BATCH):
         batch = slice(start, start + _BATCH)
-        scores = scores_of[places[:, batch]]
+        scores = scores_of[ranks[:, batch]]
         for side in (1.0, -1.0):
             walk = np.zeros((len(scores) + 1, scores.shape[1]))
             np.cumsum(side * scores - CUSUM_ALLOWANCE, axis=0, out=walk[1:])
@@ -228,6 +228,6 @@ def chance_above(
     seed: int = _SEED,
 ) -> float:
     """Probability that one window of an unchanged AR(1) series lies farther than ``distance``."""
-    places = places_within(simulated_paths(coefficient, reference + window, replications, seed), reference)
-    first = sliding_ks(places.T, window, reference)[:, 0]
+    ranks = places_within(simulated_paths(coefficient, reference + window, replications, seed), reference)
+    first = sliding_ks(ranks.T, window, reference)[:, 0]
     return float(np.mean(first > distance))

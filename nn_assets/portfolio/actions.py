@@ -81,13 +81,13 @@ def book_after_actions(
     held = book.quantity != 0.0
     swallowed = held & ~(book.price / split - dividend > 0.0)
     if swallowed.any():
-        place = int(swallowed.argmax())
+        index = int(swallowed.argmax())
         raise DecisionError(
-            expected=f"a dividend below the price held, {book.price[place] / split[place]:g}",
-            found=f"{dividend[place]:g}",
+            expected=f"a dividend below the price held, {book.price[index] / split[index]:g}",
+            found=f"{dividend[index]:g}",
             remedy="restate or withdraw the dividend; check its currency unit",
-            symbol=book.symbols[place],
-            value=float(dividend[place]),
+            symbol=book.symbols[index],
+            value=float(dividend[index]),
         )
     whole = np.where(split == 1.0, book.unfilled_quantity, whole_lots(book.unfilled_quantity * split, lot_size))
     shares = book.quantity * split

@@ -40,17 +40,17 @@ def binding_constraints(decision: Decision, after: FloatArray) -> tuple[tuple[st
         "single name", "ADV", "net, gross", "kill switch HALTED" and so on; "edge" where nothing was proposed, which is
         of no one step, and "nothing" where the size is the one proposed or a larger one that stays.
     """
-    return tuple(_of_name(decision, after, place) for place in range(after.shape[1]))
+    return tuple(_of_name(decision, after, index) for index in range(after.shape[1]))
 
 
-def _of_name(decision: Decision, after: FloatArray, place: int) -> tuple[str, int | None]:
+def _of_name(decision: Decision, after: FloatArray, index: int) -> tuple[str, int | None]:
     if decision.control is Control.HALTED:
         return _controls(decision), _CONTROLS
-    if not decision.complete[place]:
+    if not decision.complete[index]:
         return "a missing fact", _SIGNAL
     if not decision.inputs.verdict_allows:
         return "verdict", _COST
-    size = np.abs(after[:, place])
+    size = np.abs(after[:, index])
     if size[_FIRST_CUT - 2] == 0.0 and size[-1] == 0.0:
         return "edge", None
     before, cut = size[_FIRST_CUT - 2 : -1], size[_FIRST_CUT - 1 :]
@@ -59,36 +59,36 @@ def _of_name(decision: Decision, after: FloatArray, place: int) -> tuple[str, in
         raised = np.flatnonzero(cut * _BARELY > before)
         return "nothing", int(raised[-1]) + _FIRST_CUT if raised.size else _FIRST_CUT - 1
     step = int(share.argmin()) + _FIRST_CUT
-    return _of_step(decision, after, place, step), step
+    return _of_step(decision, after, index, step), step
 
 
-def _of_step(decision: Decision, after: FloatArray, place: int, step: int) -> str:
+def _of_step(decision: Decision, after: FloatArray, index: int, step: int) -> str:
     if step == _RISK:
-        return ", ".join(_risks(decision, after[_RISK - 1], place)) or "risk"
+        return ", ".join(_risks(decision, after[_RISK - 1], index)) or "risk"
     if step == _LIMITS:
-        return ", ".join(_limits(decision, after[_LIMITS - 1], place)) or "limits"
+        return ", ".join(_limits(decision, after[_LIMITS - 1], index)) or "limits"
     if step == _COST:
         return "no answer of the solver" if decision.answer.no_answer else "cost"
     return _controls(decision) if step == _CONTROLS else RULES[step - 1]
 
 
-def _risks(decision: Decision, weights: FloatArray, place: int) -> list[str]:
+def _risks(decision: Decision, weights: FloatArray, index: int) -> list[str]:
     distance = np.nan_to_num(decision.risk_distance)
     total = float(np.abs(weights) @ distance)
-    alone = float(abs(weights[place]) * distance[place])
+    alone = float(abs(weights[index]) * distance[index])
     settings = decision.settings
     named = ["risk of the signal"] if alone >= settings.risk_per_signal_fraction * (1.0 - _NEAR) else []
     return named + (["risk in total"] if total >= settings.risk_total_fraction * (1.0 - _NEAR) else [])
 
 
-def _limits(decision: Decision, weights: FloatArray, place: int) -> list[str]:
+def _limits(decision: Decision, weights: FloatArray, index: int) -> list[str]:
     """The limits that a book uses up and a name has a part in: the name's own first, then those it shares."""
     inputs, settings = decision.inputs, decision.settings
-    size, count = abs(weights[place]), len(weights)
+    size, count = abs(weights[index]), len(weights)
     own = {
         "single name": settings.single_name_limit,
-        "ADV": settings.adv_limit_fraction * inputs.adv_usd[place] / inputs.equity_usd,
-        "risk of the signal": settings.risk_per_signal_fraction / decision.risk_distance[place],
+        "ADV": settings.adv_limit_fraction * inputs.adv_usd[index] / inputs.equity_usd,
+        "risk of the signal": settings.risk_per_signal_fraction / decision.risk_distance[index],
     }
     named = [name for name, limit in own.items() if size >= limit * (1.0 - _NEAR)]
     shared = book_limits(
@@ -101,10 +101,12 @@ def _limits(decision: Decision, weights: FloatArray, place: int) -> list[str]:
         market_beta=inputs.beta,
         equity_usd=inputs.equity_usd,
     )
-    sums = [(each, float(each.coefficient @ np.abs(weights))) for each in shared.sizes]
-    sums += [(each, abs(float(each.coefficient @ weights))) for each in shared.nets]
+    sums = [(shared_limit, float(shared_limit.coefficient @ np.abs(weights))) for shared_limit in shared.sizes]
+    sums += [(shared_limit, abs(float(shared_limit.coefficient @ weights))) for shared_limit in shared.nets]
     return named + [
-        each.name for each, total in sums if each.coefficient[place] != 0.0 and total >= each.limit * (1.0 - _NEAR)
+        shared_limit.name
+        for shared_limit, total in sums
+        if shared_limit.coefficient[index] != 0.0 and total >= shared_limit.limit * (1.0 - _NEAR)
     ]
 
 

@@ -109,7 +109,7 @@ class Book:
     @property
     def breaker_kinds(self) -> tuple[str, ...]:
         """Kinds of the latched breakers, strictest first."""
-        return tuple(each.kind for each in self.breakers)
+        return tuple(breaker.kind for breaker in self.breakers)
 
     def of_symbols(self, symbols: tuple[str, ...]) -> Book:
         """The same book on another symbol axis: those that join are flat, those that leave must be.
@@ -122,7 +122,7 @@ class Book:
         if symbols == self.symbols:
             return self
         leaving = ~np.isin(self.symbols, symbols)
-        held = [self.symbols[place] for place in np.flatnonzero(leaving & (self.quantity != 0.0))]
+        held = [self.symbols[index] for index in np.flatnonzero(leaving & (self.quantity != 0.0))]
         if held:
             raise DecisionError(
                 expected=f"{', '.join(held)} among the symbols, for as long as the book holds any",
@@ -132,11 +132,11 @@ class Book:
                 key="market.symbols",
             )
         mine = [list(self.symbols).index(symbol) if symbol in self.symbols else -1 for symbol in symbols]
-        place = np.array(mine, dtype=np.int64)
+        indices = np.array(mine, dtype=np.int64)
         laid: dict[str, Any] = {}
         for name, flat in vars(empty_book(symbols, 0.0)).items():
             if isinstance(flat, np.ndarray):
-                laid[name] = np.where(place >= 0, getattr(self, name)[place], flat)
+                laid[name] = np.where(indices >= 0, getattr(self, name)[indices], flat)
         return replace(self, symbols=symbols, **laid)
 
     def opened(
@@ -184,12 +184,12 @@ class Book:
         """
         held = self.position_usd if position_usd is None else position_usd
         received = -math.fsum((held * rate).tolist())
-        told = [self.symbols[place] for place in np.flatnonzero(assumed & (held != 0.0))]
+        symbols = [self.symbols[index] for index in np.flatnonzero(assumed & (held != 0.0))]
         return replace(
             self,
             cash_usd=self.cash_usd + received,
             session_funding_usd=self.session_funding_usd + received,
-            funding_assumed=tuple(sorted({*self.funding_assumed, *told})),
+            funding_assumed=tuple(sorted({*self.funding_assumed, *symbols})),
         )
 
     def filled(self, fills: FillArrays, session: Session, *, blocked_until: Session | None = None) -> Book:
@@ -210,23 +210,23 @@ class Book:
         state = {name: getattr(self, name).copy() for name in _MOVED_BY_FILLS}
         paid = []
         for row in range(len(fills)):
-            place = int(fills.symbol[row])
+            index = int(fills.symbol[row])
             quantity, price = float(fills.quantity[row]), float(fills.price[row])
             if not (math.isfinite(quantity) and math.isfinite(price) and price > 0.0):
                 raise DecisionError(
                     expected="a finite quantity at a positive price",
                     found=f"{quantity} at {price}",
                     remedy="correct the fill in the broker's file and import it again",
-                    symbol=self.symbols[place],
+                    symbol=self.symbols[index],
                     session=str(day),
                     key=fills.fill_id[row],
                 )
             if fills.is_stop[row]:
-                state["blocked_side"][place] = int(np.sign(state["quantity"][place]))
-                state["blocked_until"][place] = until
+                state["blocked_side"][index] = int(np.sign(state["quantity"][index]))
+                state["blocked_until"][index] = until
             else:
-                state["unfilled_quantity"][place] -= quantity
-            self._move(state, place, quantity, price, day)
+                state["unfilled_quantity"][index] -= quantity
+            self._move(state, index, quantity, price, day)
             paid.append(-quantity * price - float(fills.commission_usd[row]))
         spent = (fills.half_spread_usd, fills.commission_usd, fills.impact_usd)
         costs = math.fsum(float(value) for part in spent for value in part if math.isfinite(value))
@@ -237,24 +237,24 @@ class Book:
             **state,
         )
 
-    def _move(self, state: dict[str, Any], place: int, quantity: float, price: float, day: np.datetime64) -> None:
-        held = float(state["quantity"][place])
+    def _move(self, state: dict[str, Any], index: int, quantity: float, price: float, day: np.datetime64) -> None:
+        held = float(state["quantity"][index])
         new = held + quantity
-        state["quantity"][place] = new
-        if math.isnan(state["price"][place]):  # never marked: worth what was paid until it is
-            state["price"][place] = price
+        state["quantity"][index] = new
+        if math.isnan(state["price"][index]):  # never marked: worth what was paid until it is
+            state["price"][index] = price
         if new == 0.0:
-            state["entry_price"][place] = state["stop_price"][place] = math.nan
-            state["entered_session"][place] = _NO_DAY
+            state["entry_price"][index] = state["stop_price"][index] = math.nan
+            state["entered_session"][index] = _NO_DAY
         elif held == 0.0 or (held > 0.0) != (new > 0.0):
-            state["entry_price"][place] = price
-            state["stop_price"][place] = own_stop(new, price, self.pending_stop_distance[place])
-            state["entered_session"][place] = day
+            state["entry_price"][index] = price
+            state["stop_price"][index] = own_stop(new, price, self.pending_stop_distance[index])
+            state["entered_session"][index] = day
         elif abs(new) > abs(held):
-            average = (float(state["entry_price"][place]) * held + price * quantity) / new
-            state["entry_price"][place] = average
-            own = own_stop(new, price, self.pending_stop_distance[place])
-            state["stop_price"][place] = stop_after_addition(held, state["stop_price"][place], quantity, own)
+            average = (float(state["entry_price"][index]) * held + price * quantity) / new
+            state["entry_price"][index] = average
+            own = own_stop(new, price, self.pending_stop_distance[index])
+            state["stop_price"][index] = stop_after_addition(held, state["stop_price"][index], quantity, own)
 
     def marked(
         self,
@@ -428,7 +428,7 @@ def reset_breakers(book: Book, kinds: Sequence[str], *, person: str, reason: str
             f"reason {reason!r}",
             remedy="name what is latched, and state person and reason; what is not latched needs no reset",
         )
-    kept = replace(book, breakers=tuple(each for each in book.breakers if each.kind not in kinds))
+    kept = replace(book, breakers=tuple(breaker for breaker in book.breakers if breaker.kind not in kinds))
     return kept.with_new_peaks() if LOSSES & set(kinds) else kept
 
 

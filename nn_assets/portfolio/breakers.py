@@ -93,15 +93,15 @@ class BreakerReset:
         return [self.person, self.reason, *([list(self.kinds)] if self.kinds else [])]
 
     @classmethod
-    def from_record(cls, told: Sequence[Any]) -> Self:
+    def from_record(cls, record: Sequence[Any]) -> Self:
         """Read what a decision kept."""
-        person, reason, *kinds = told
+        person, reason, *kinds = record
         return cls(str(person), str(reason), tuple(kinds[0]) if kinds else ())
 
 
-def named_kinds(told: object) -> tuple[str, ...]:
+def named_kinds(text: object) -> tuple[str, ...]:
     """The kinds that a state's column names, "stale_data, drawdown"; none where it is empty or missing."""
-    return tuple(told.split(", ")) if isinstance(told, str) and told else ()
+    return tuple(text.split(", ")) if isinstance(text, str) and text else ()
 
 
 def strictest(*controls: Control) -> Control:
@@ -233,8 +233,8 @@ def halved_by_drawdown(drawdown_fraction: float, settings: PortfolioSettings, *,
 
 def latched(current: Iterable[Breaker], fired: Iterable[Breaker]) -> tuple[Breaker, ...]:
     """Return the breakers in force, strictest first: each kind as it latched first; none loosens by itself."""
-    kept = {each.kind: each for each in (*fired, *current)}
-    return tuple(sorted(kept.values(), key=lambda each: -_strictness(each.kind)))
+    kept = {breaker.kind: breaker for breaker in (*fired, *current)}
+    return tuple(sorted(kept.values(), key=lambda breaker: -_strictness(breaker.kind)))
 
 
 def _strictness(kind: str) -> int:

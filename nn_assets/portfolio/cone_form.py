@@ -66,7 +66,9 @@ def columns(problem: Problem) -> Columns:
     names, factors = problem.loadings.shape
     largest = np.maximum(-problem.lower, problem.upper)
     binding = tuple(
-        place for place, (each, limit) in enumerate(problem.sizes) if each.any() and float(each @ largest) > limit
+        index
+        for index, (coefficient, limit) in enumerate(problem.sizes)
+        if coefficient.any() and float(coefficient @ largest) > limit
     )
     side = np.where(problem.lower >= 0.0, 1.0, np.where(problem.upper <= 0.0, -1.0, 0.0))
     sized = np.flatnonzero(side == 0.0)
@@ -116,9 +118,9 @@ class Rows:
 
     def cones(self, right: FloatArray, first: IntArray, third: IntArray) -> None:
         """Three rows for each place: s = (variable first, 1, variable third - right)."""
-        place = 3 * np.arange(len(right))
-        self._put(self.count + place, first, np.full(len(right), -1.0))
-        self._put(self.count + place + 2, third, np.full(len(right), -1.0))
+        offsets = 3 * np.arange(len(right))
+        self._put(self.count + offsets, first, np.full(len(right), -1.0))
+        self._put(self.count + offsets + 2, third, np.full(len(right), -1.0))
         self.right.append(np.stack([np.zeros(len(right)), np.ones(len(right)), -right], axis=1).ravel())
         self.count += 3 * len(right)
 
@@ -126,13 +128,13 @@ class Rows:
         """A, sorted here, since no place has two values: scipy would spend most of its time on looking for such."""
         from scipy import sparse
 
-        row, column, value = (np.concatenate(each) for each in (self.row, self.column, self.value))
+        row, column, value = (np.concatenate(parts) for parts in (self.row, self.column, self.value))
         inside = np.flatnonzero(value)
         order = inside[np.lexsort((row[inside], column[inside]))]
         first = np.append(0, np.cumsum(np.bincount(column[inside], minlength=columns)))
-        found = sparse.csc_matrix((value[order], row[order], first), shape=(self.count, columns))
-        found.has_canonical_format = True
-        return found
+        matrix = sparse.csc_matrix((value[order], row[order], first), shape=(self.count, columns))
+        matrix.has_canonical_format = True
+        return matrix
 
     def _put(self, row: IntArray, column: IntArray, value: FloatArray) -> None:
         self.row.append(row)
@@ -156,9 +158,9 @@ def objective(problem: Problem, at: Columns, unit: float, money: float) -> tuple
     if at.margin:
         linear[at.first_excess - 1] = problem.margin_fee
     linear[at.first_excess :] = _NEARLY * _steepest(problem)
-    places = np.arange(at.total + 1)
+    indices = np.arange(at.total + 1)
     shape = (at.total, at.total)
-    quadratic = sparse.csc_matrix((diagonal * (unit * unit / money), places[:-1], places), shape=shape)
+    quadratic = sparse.csc_matrix((diagonal * (unit * unit / money), indices[:-1], indices), shape=shape)
     return quadratic, linear * (unit / money)
 
 
@@ -176,9 +178,9 @@ def constraints(problem: Problem, at: Columns, unit: float) -> tuple[sparse.csc_
     _factor_rows(problem, at, unit, rows)
     _bound_rows(problem, at, unit, rows)
     _change_rows(problem, at, unit, rows)
-    for place in at.sizes:
-        coefficient, limit = problem.sizes[place]
-        rows.marks["size", place] = rows.count
+    for index in at.sizes:
+        coefficient, limit = problem.sizes[index]
+        rows.marks["size", index] = rows.count
         rows.total(limit / unit, at.size_of, coefficient * at.sign_of)
     _net_rows(problem, at, unit, rows)
     _margin_rows(problem, at, unit, rows)
@@ -230,10 +232,10 @@ def _margin_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None
 
 def _net_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
     weights, column = np.arange(at.names), at.first_excess
-    for place, net in enumerate(problem.nets):
+    for index, net in enumerate(problem.nets):
         for sign, bound in ((1.0, net.high), (-1.0, -net.low)):
             signed = sign * net.coefficient
-            rows.marks["high" if sign > 0.0 else "low", place] = rows.count
+            rows.marks["high" if sign > 0.0 else "low", index] = rows.count
             if net.excess == sign:
                 rows.total(bound / unit, np.append(weights, column), np.append(signed, -1.0))
                 rows.total(0.0, np.array([column]), -np.ones(1))
@@ -241,7 +243,7 @@ def _net_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
             elif signed.any() and float(np.maximum(signed * problem.upper, signed * problem.lower).sum()) > bound:
                 rows.total(bound / unit, weights, signed)
             else:
-                del rows.marks["high" if sign > 0.0 else "low", place]
+                del rows.marks["high" if sign > 0.0 else "low", index]
 
 
 def _steepest(problem: Problem) -> float:

@@ -76,7 +76,7 @@ def _filling(problem: Problem) -> int:
     first = np.argsort(-np.abs(problem.mean), kind="stable")
     largest = np.maximum(-problem.lower, problem.upper)[first]
     used_up = [np.cumsum(coefficient[first] * largest) >= limit for coefficient, limit in problem.sizes]
-    return min((int(each.argmax()) + 1 for each in used_up if each.any()), default=len(first))
+    return min((int(exhausted.argmax()) + 1 for exhausted in used_up if exhausted.any()), default=len(first))
 
 
 def _part(problem: Problem, inside: npt.NDArray[np.bool_]) -> Problem:
@@ -94,11 +94,11 @@ def _called_for(problem: Problem, weights: FloatArray, prices: dict[tuple[str, i
     """By how much the slope of each name at 0 is beyond what holding it costs; 0 where it is not."""
     common = problem.loadings.T @ weights + problem.exposure
     slope = problem.mean - problem.risk_weight * (problem.loadings @ common) - prices.get(("margin", 0), 0.0)
-    for place, net in enumerate(problem.nets):
-        slope -= (prices.get(("high", place), 0.0) - prices.get(("low", place), 0.0)) * net.coefficient
+    for index, net in enumerate(problem.nets):
+        slope -= (prices.get(("high", index), 0.0) - prices.get(("low", index), 0.0)) * net.coefficient
     cost = problem.linear.copy()
-    for place, (coefficient, _) in enumerate(problem.sizes):
-        cost += prices.get(("size", place), 0.0) * coefficient
+    for index, (coefficient, _) in enumerate(problem.sizes):
+        cost += prices.get(("size", index), 0.0) * coefficient
     cost += _UNNOTICED * _usual(problem)
     up = np.where(problem.upper > 0.0, slope - cost, 0.0)
     down = np.where(problem.lower < 0.0, -slope - cost - problem.short_fee, 0.0)
@@ -120,9 +120,9 @@ def _attempt(problem: Problem, unit: float, money_in_usual: float) -> tuple[Answ
     at, money = columns(problem), money_in_usual * _usual(problem)
     quadratic, linear = objective(problem, at, unit, money)
     matrix, rows, cones = constraints(problem, at, unit)
-    found = clarabel.DefaultSolver(quadratic, linear, matrix, np.concatenate(rows.right), cones, settings).solve()
-    status = str(found.status)
+    solution = clarabel.DefaultSolver(quadratic, linear, matrix, np.concatenate(rows.right), cones, settings).solve()
+    status = str(solution.status)
     if status not in ("Solved", "AlmostSolved"):
-        return Answer(np.full(at.names, np.nan), f"the solver says {status}", int(found.iterations)), {}
-    prices = {name: float(found.z[row]) * money / unit for name, row in rows.marks.items()}
-    return Answer(np.asarray(found.x[: at.names]) * unit, SOLVED, int(found.iterations)), prices
+        return Answer(np.full(at.names, np.nan), f"the solver says {status}", int(solution.iterations)), {}
+    prices = {name: float(solution.z[row]) * money / unit for name, row in rows.marks.items()}
+    return Answer(np.asarray(solution.x[: at.names]) * unit, SOLVED, int(solution.iterations)), prices

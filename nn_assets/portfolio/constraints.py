@@ -59,12 +59,12 @@ class Limits:
 
 def exceeded(weights: FloatArray, limits: Limits, tolerance: float = LIMIT_TOLERANCE) -> tuple[str, ...]:
     """Return the names of the limits that a book exceeds; "name" where a weight is outside its own bounds."""
-    found = []
+    names = []
     if (weights > limits.upper + tolerance).any() or (weights < limits.lower - tolerance).any():
-        found.append("name")
-    found += [each.name for each in limits.sizes if _size(weights, each) > each.limit + tolerance]
-    found += [each.name for each in limits.nets if abs(_net(weights, each)) > each.limit + tolerance]
-    return tuple(found)
+        names.append("name")
+    names += [limit.name for limit in limits.sizes if _size(weights, limit) > limit.limit + tolerance]
+    names += [limit.name for limit in limits.nets if abs(_net(weights, limit)) > limit.limit + tolerance]
+    return tuple(names)
 
 
 def no_new_risk(start: FloatArray, limits: Limits) -> FloatArray:
@@ -83,10 +83,10 @@ def no_new_risk(start: FloatArray, limits: Limits) -> FloatArray:
     size = np.maximum(np.abs(np.clip(start, limits.lower, limits.upper)), stays)
     for _ in range(_ROUNDS):
         before = size
-        for each in limits.sizes:
-            size = _scaled(size, stays, each.coefficient, each.limit)
-        for each in limits.nets:
-            size = _balanced(size, stays, side, each)
+        for limit in limits.sizes:
+            size = _scaled(size, stays, limit.coefficient, limit.limit)
+        for limit in limits.nets:
+            size = _balanced(size, stays, side, limit)
         if (size >= before * (1.0 - _NO_ROOM)).all():
             break
     return side * size
@@ -100,22 +100,22 @@ def _scaled(size: FloatArray, stays: FloatArray, coefficient: FloatArray, limit:
     return np.where(coefficient > 0.0, stays + share * (size - stays), size)
 
 
-def _balanced(size: FloatArray, stays: FloatArray, side: FloatArray, each: SharedLimit) -> FloatArray:
-    parts = each.coefficient * side * size
+def _balanced(size: FloatArray, stays: FloatArray, side: FloatArray, limit: SharedLimit) -> FloatArray:
+    parts = limit.coefficient * side * size
     total = float(parts.sum())
-    if abs(total) <= each.limit:
+    if abs(total) <= limit.limit:
         return size
-    along = np.where(np.sign(parts) == np.sign(total), np.abs(each.coefficient), 0.0)
+    along = np.where(np.sign(parts) == np.sign(total), np.abs(limit.coefficient), 0.0)
     against = float((along * size).sum()) - abs(total)
-    return _scaled(size, stays, along, each.limit + against)
+    return _scaled(size, stays, along, limit.limit + against)
 
 
-def _size(weights: FloatArray, each: SharedLimit) -> float:
-    return float((each.coefficient * np.abs(weights)).sum())
+def _size(weights: FloatArray, limit: SharedLimit) -> float:
+    return float((limit.coefficient * np.abs(weights)).sum())
 
 
-def _net(weights: FloatArray, each: SharedLimit) -> float:
-    return float((each.coefficient * weights).sum())
+def _net(weights: FloatArray, limit: SharedLimit) -> float:
+    return float((limit.coefficient * weights).sum())
 
 
 def untradable(start: FloatArray, limits: Limits) -> FloatArray:
@@ -137,10 +137,10 @@ def reachable(start: FloatArray, limits: Limits) -> tuple[Limits, BoolArray]:
     lower = np.maximum(limits.lower, start - limits.reach)
     upper = np.minimum(limits.upper, start + limits.reach)
     fixed, room = lower >= upper, []  # beyond a bound by more than can be traded: as near as it goes
-    for each in limits.sizes:
-        if each.limit - _size(stays, each) > _NO_ROOM:
-            room.append(each)
+    for limit in limits.sizes:
+        if limit.limit - _size(stays, limit) > _NO_ROOM:
+            room.append(limit)
         else:
-            fixed |= each.coefficient > 0.0
+            fixed |= limit.coefficient > 0.0
     lower, upper = np.where(fixed, stays, lower), np.where(fixed, stays, upper)
     return replace(limits, lower=lower, upper=upper, sizes=tuple(room)), fixed

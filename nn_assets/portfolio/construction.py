@@ -299,7 +299,7 @@ def _steps(programme: Programme, weights: FloatArray, risk_cap: FloatArray) -> F
         limits,
         lower=np.where(limits.lower < 0.0, -risk_cap, 0.0),
         upper=np.where(limits.upper > 0.0, risk_cap, 0.0),
-        sizes=tuple(each for each in limits.sizes if each.name == "risk"),
+        sizes=tuple(limit for limit in limits.sizes if limit.name == "risk"),
         nets=(),
     )
     alone = FactorCovariance(np.zeros((len(variance), 0)), variance)

@@ -65,66 +65,66 @@ class Told:
     def used_up(self) -> tuple[SharedLimit, ...]:
         """The shared limits that step 6 uses up."""
         limits, row = self.construction.programme.limits, self.weights[6]
-        sizes = [each for each in limits.sizes if each.coefficient @ np.abs(row) >= each.limit - _NEAR]
-        return (*sizes, *(each for each in limits.nets if abs(each.coefficient @ row) >= each.limit - _NEAR))
+        sizes = [limit for limit in limits.sizes if limit.coefficient @ np.abs(row) >= limit.limit - _NEAR]
+        return (*sizes, *(limit for limit in limits.nets if abs(limit.coefficient @ row) >= limit.limit - _NEAR))
 
 
-def step_reasons(told: Told, place: int) -> tuple[str, ...]:
-    """Say why each of the eight steps did what it did to the instrument at ``place``."""
-    weights = told.weights[:, place]
-    missing = _missing(told, place)
+def step_reasons(trace: Told, index: int) -> tuple[str, ...]:
+    """Say why each of the eight steps did what it did to the instrument at ``index``."""
+    weights = trace.weights[:, index]
+    missing = _missing(trace, index)
     if missing:
         stays = "nothing to decide" if weights[7] == 0.0 else f"{weights[7]:.2%} cannot be traded in this session"
-        return (f"no position: {missing}", *[stays] * (len(STEPS) - 2), _controls(told, place))
-    return (*(each(told, place, weights) for each in _REASONS), _controls(told, place))
+        return (f"no position: {missing}", *[stays] * (len(STEPS) - 2), _controls(trace, index))
+    return (*(reason(trace, index, weights) for reason in _REASONS), _controls(trace, index))
 
 
-def _missing(told: Told, place: int) -> str:
-    inputs = told.construction.inputs
+def _missing(trace: Told, index: int) -> str:
+    inputs = trace.construction.inputs
     positive = {
-        "reference price": inputs.reference_price[place],
-        "volatility": inputs.volatility[place],
-        "the instrument's volatility": inputs.daily_volatility[place],
-        "ATR": inputs.atr[place],
-        "ADV": inputs.adv_usd[place],
+        "reference price": inputs.reference_price[index],
+        "volatility": inputs.volatility[index],
+        "the instrument's volatility": inputs.daily_volatility[index],
+        "ATR": inputs.atr[index],
+        "ADV": inputs.adv_usd[index],
     }
     numbers = {
-        "confidence": inputs.confidence[place],
-        "quantity held": inputs.held_quantity[place],
-        "unscaled quantity": inputs.unscaled_quantity[place],
-        "fee of a short": np.broadcast_to(inputs.short_fee, inputs.confidence.shape)[place],
+        "confidence": inputs.confidence[index],
+        "quantity held": inputs.held_quantity[index],
+        "unscaled quantity": inputs.unscaled_quantity[index],
+        "fee of a short": np.broadcast_to(inputs.short_fee, inputs.confidence.shape)[index],
     }
-    shares = {"probability": inputs.calibrated_probability[place], "base rate": _read_base_rate(told, place)}
+    shares = {"probability": inputs.calibrated_probability[index], "base rate": _read_base_rate(trace, index)}
     bad = [f"{name} is {value:g}" for name, value in positive.items() if not (np.isfinite(value) and value > 0.0)]
     bad += [f"{name} is {value:g}" for name, value in numbers.items() if not np.isfinite(value)]
     bad += [f"{name} is {value:g}" for name, value in shares.items() if not 0.0 <= value <= 1.0]
-    if not np.isfinite(inputs.covariance.specific[place]):
+    if not np.isfinite(inputs.covariance.specific[index]):
         bad.append("its returns are too few, or never change, for a covariance")
-    if not inputs.evidence[place]:
+    if not inputs.evidence[index]:
         bad.append("too few outcomes are realised for a size")
     if inputs.equity_usd <= 0.0:
         bad.append(f"equity is {inputs.equity_usd:g}")
     return ", ".join(bad)
 
 
-def _read_base_rate(told: Told, place: int) -> float:
+def _read_base_rate(trace: Told, index: int) -> float:
     """The one the programme reads: one half where the premium is held."""
-    inputs = told.construction.inputs
-    return float(np.broadcast_to(inputs.base_rate, inputs.calibrated_probability.shape)[place])
+    inputs = trace.construction.inputs
+    return float(np.broadcast_to(inputs.base_rate, inputs.calibrated_probability.shape)[index])
 
 
-def _mean(told: Told, place: int) -> float:
-    return float(told.construction.programme.mean[place])
+def _mean(trace: Told, index: int) -> float:
+    return float(trace.construction.programme.mean[index])
 
 
-def _signal(told: Told, place: int, weights: FloatArray) -> str:
-    inputs, settings = told.construction.inputs, told.construction.settings
-    mean = _mean(told, place)
-    side, blocked = int(np.sign(mean)), int(inputs.blocked_side[place])
+def _signal(trace: Told, index: int, weights: FloatArray) -> str:
+    inputs, settings = trace.construction.inputs, trace.construction.settings
+    mean = _mean(trace, index)
+    side, blocked = int(np.sign(mean)), int(inputs.blocked_side[index])
     forecast = forecast_told(
-        inputs.calibrated_probability[place],
-        told.base_rate[place],
-        told.premium_share[place],
+        inputs.calibrated_probability[index],
+        trace.base_rate[index],
+        trace.premium_share[index],
         hold_premium=settings.hold_premium,
     )
     said = f"{forecast} says {_SIDES[side]}: {mean:.3%} over {inputs.horizon_sessions} sessions"
@@ -137,31 +137,31 @@ def _signal(told: Told, place: int, weights: FloatArray) -> str:
     return said
 
 
-def _edge(told: Told, place: int, weights: FloatArray) -> str:
-    programme = told.construction.programme
-    cost = programme.change_share * float(programme.cost.linear[place])
-    mean = abs(_mean(told, place))
+def _edge(trace: Told, index: int, weights: FloatArray) -> str:
+    programme = trace.construction.programme
+    cost = programme.change_share * float(programme.cost.linear[index])
+    mean = abs(_mean(trace, index))
     said = f"{mean:.3%} beside {cost:.3%}, {programme.change_share:.0%} of what the first dollar of a change costs"
     if weights[1] != 0.0:
         return f"{said}; what is held has paid already"
     return f"{said}: {'worth opening' if mean > cost else 'opens nothing by itself'}"
 
 
-def _kelly(told: Told, place: int, weights: FloatArray) -> str:
-    programme = told.construction.programme
-    variance = float(programme.covariance.variance[place])
-    horizon = told.construction.inputs.horizon_sessions
+def _kelly(trace: Told, index: int, weights: FloatArray) -> str:
+    programme = trace.construction.programme
+    variance = float(programme.covariance.variance[index])
+    horizon = trace.construction.inputs.horizon_sessions
     return (
-        f"{programme.kelly_fraction:g} of {_mean(told, place):.3%} over a variance of {variance:.4%} "
+        f"{programme.kelly_fraction:g} of {_mean(trace, index):.3%} over a variance of {variance:.4%} "
         f"({np.sqrt(variance / horizon):.2%} a session): {weights[3]:.2%} if it were alone and free"
     )
 
 
-def _risk(told: Told, place: int, weights: FloatArray) -> str:
-    settings = told.construction.settings
-    distance = float(told.construction.distance[place])
-    full = " (used up)" if told.at_risk >= settings.risk_total_fraction - _NEAR else ""
-    total = f"{told.at_risk:.2%} of {settings.risk_total_fraction:.1%}{full}"
+def _risk(trace: Told, index: int, weights: FloatArray) -> str:
+    settings = trace.construction.settings
+    distance = float(trace.construction.distance[index])
+    full = " (used up)" if trace.at_risk >= settings.risk_total_fraction - _NEAR else ""
+    total = f"{trace.at_risk:.2%} of {settings.risk_total_fraction:.1%}{full}"
     return (
         f"stop {distance:.2%} away: at most {settings.risk_per_signal_fraction / distance:.2%} for "
         f"{settings.risk_per_signal_fraction:.1%} at risk; {total} "
@@ -169,51 +169,51 @@ def _risk(told: Told, place: int, weights: FloatArray) -> str:
     )
 
 
-def _correlation(told: Told, place: int, weights: FloatArray) -> str:
-    covariance = told.construction.programme.covariance
-    own = float(covariance.specific[place] / covariance.variance[place])
+def _correlation(trace: Told, index: int, weights: FloatArray) -> str:
+    covariance = trace.construction.programme.covariance
+    own = float(covariance.specific[index] / covariance.variance[index])
     return (
         f"{own:.0%} of its variance is its own; what it shares with the book takes {weights[4]:.2%} to {weights[5]:.2%}"
     )
 
 
-def _limits(told: Told, place: int, weights: FloatArray) -> str:
-    limits = told.construction.programme.limits
-    cap = float(max(limits.upper[place], -limits.lower[place]))
-    used = [each.name for each in told.used_up if each.coefficient[place] != 0.0]
+def _limits(trace: Told, index: int, weights: FloatArray) -> str:
+    limits = trace.construction.programme.limits
+    cap = float(max(limits.upper[index], -limits.lower[index]))
+    used = [limit.name for limit in trace.used_up if limit.coefficient[index] != 0.0]
     shared = f"; used up: {', '.join(used)}" if used else "; no shared limit is used up"
     return f"at most {cap:.2%} by name, ADV and stop{shared}; {weights[5]:.2%} to {weights[6]:.2%}"
 
 
-def _cost(told: Told, place: int, weights: FloatArray) -> str:
-    construction = told.construction
+def _cost(trace: Told, index: int, weights: FloatArray) -> str:
+    construction = trace.construction
     programme, solution = construction.programme, construction.solution
-    if told.control is Control.HALTED:
+    if trace.control is Control.HALTED:
         return f"halted: the unscaled book stays as it was, {weights[7]:.2%}"
-    if not told.verdict_allows:
+    if not trace.verdict_allows:
         return "no position: the verdict in force does not allow trading"
     if solution.fallback:
         return f"no answer ({solution.status}): nothing is opened or enlarged, {weights[0]:.2%} to {weights[7]:.2%}"
-    change = np.where(np.arange(len(programme.start)) == place, weights[7] - weights[0], 0.0)
+    change = np.where(np.arange(len(programme.start)) == index, weights[7] - weights[0], 0.0)
     if weights[7] == weights[0]:
         said = f"no change of a lot or more is worth its cost: {weights[0]:.2%} stays"
     else:
-        paid = float(programme.cost.of(change)[place])
+        paid = float(programme.cost.of(change)[index])
         counted = f"{programme.change_share:.0%} counted"
         said = f"{weights[0]:.2%} to {weights[7]:.2%} at a cost of {paid:.4%} of capital, {counted}"
     return f"{said}; over because it cannot be traded: {', '.join(solution.exceeded)}" if solution.exceeded else said
 
 
-def _controls(told: Told, place: int) -> str:
-    construction = told.construction
+def _controls(trace: Told, index: int) -> str:
+    construction = trace.construction
     return last_step(
-        told.controls,
-        told.control,
-        told.scale,
-        priced=bool(construction.inputs.priced[place]),
-        held=construction.inputs.held_quantity[place],
-        unscaled=construction.quantity[place],
-        target=told.targets.quantity[place],
+        trace.controls,
+        trace.control,
+        trace.scale,
+        priced=bool(construction.inputs.priced[index]),
+        held=construction.inputs.held_quantity[index],
+        unscaled=construction.quantity[index],
+        target=trace.targets.quantity[index],
         lot_size=construction.settings.lot_size,
     )
 

@@ -64,7 +64,7 @@ def joined(first: FillArrays, then: FillArrays) -> FillArrays:
     if not len(first) or not len(then):
         return first if len(first) else then
     both: dict[str, Any] = {}
-    for name in (each.name for each in fields(FillArrays) if each.name != "source"):
+    for name in (field.name for field in fields(FillArrays) if field.name != "source"):
         one, two = getattr(first, name), getattr(then, name)
         both[name] = one + two if isinstance(one, tuple) else np.concatenate([one, two])
     return replace(then, **both)
@@ -84,6 +84,6 @@ def fills_frame(
     known_at : Timestamp
         UTC moment of the fills, or from which they could be acted on.
     """
-    told = {name: getattr(fills, name) for name in FILLS.columns if name not in ("symbol", "session", "known_at")}
-    names = [symbols[place] for place in fills.symbol]
-    return framed(FILLS, len(fills), symbol=names, session=day_of(session), known_at=known_at, **told)
+    columns = {name: getattr(fills, name) for name in FILLS.columns if name not in ("symbol", "session", "known_at")}
+    names = [symbols[index] for index in fills.symbol]
+    return framed(FILLS, len(fills), symbol=names, session=day_of(session), known_at=known_at, **columns)

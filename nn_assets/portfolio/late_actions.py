@@ -214,13 +214,13 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
     price = np.where(changed, _carried(book.price, late.marked_row, late, dividends=True, restated=last), book.price)
     swallowed = (quantity != 0.0) & np.isfinite(book.price) & ~(price > 0.0)
     if swallowed.any():
-        place = int(swallowed.argmax())
+        column = int(swallowed.argmax())
         raise DecisionError(
-            expected=f"dividends below the price held, {book.price[place]:g}",
-            found=f"{late.known.dividend[:, place].max():g}",
+            expected=f"dividends below the price held, {book.price[column]:g}",
+            found=f"{late.known.dividend[:, column].max():g}",
             remedy="restate or withdraw the dividend; check its currency unit",
-            symbol=book.symbols[place],
-            value=float(late.known.dividend[:, place].max()),
+            symbol=book.symbols[column],
+            value=float(late.known.dividend[:, column].max()),
         )
     entered = np.searchsorted(late.sessions, book.entered_session, side="right") - 1  # after all rows where flat
     kept = np.sign(quantity) == np.sign(book.quantity)
@@ -254,18 +254,18 @@ def book_after_late_actions(book: Book, late: LateActions, lot_size: float, sess
 
 def _demand_no_fill_after_delisting(book: Book, late: LateActions) -> None:
     gone = np.logical_or.accumulate(np.isfinite(late.known.delisting), axis=0) & late.changed
-    rows, places = np.nonzero(gone & (late.traded != 0.0))
+    rows, columns = np.nonzero(gone & (late.traded != 0.0))
     if len(rows) == 0:
         return
-    row, place = int(rows[-1]), int(places[-1])
-    symbol, day = book.symbols[place], late.sessions[row]
+    row, column = int(rows[-1]), int(columns[-1])
+    symbol, day = book.symbols[column], late.sessions[row]
     raise DecisionError(
-        expected=f"no fill of {symbol} from its delisting on, {late.sessions[int(gone[:, place].argmax())]}",
-        found=f"{late.traded[row, place]:+g} filled on {day}",
+        expected=f"no fill of {symbol} from its delisting on, {late.sessions[int(gone[:, column].argmax())]}",
+        found=f"{late.traded[row, column]:+g} filled on {day}",
         remedy=f"state the delisting on a session after {day}, with the cash per share that was left then",
         symbol=symbol,
         session=str(day),
-        value=float(late.traded[row, place]),
+        value=float(late.traded[row, column]),
     )
 
 

@@ -110,15 +110,15 @@ def own_limits(
         It gives no coefficients of the shape (symbols,), none that are finite, or a negative limit.
     """
     limits = [(CONSTRAINTS[name].net, _limit(name, facts, settings)) for name in settings.constraints]
-    return tuple(each for net, each in limits if not net), tuple(each for net, each in limits if net)
+    return tuple(limit for net, limit in limits if not net), tuple(limit for net, limit in limits if net)
 
 
 def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLimit:
     entry, member = CONSTRAINTS[name], f"the constraint {name}"
     own = section_of(entry.settings, settings.constraints[name], member=member, key="portfolio.constraints")
-    given = replace(facts, risk_distance=facts.risk_distance.copy(), market_beta=facts.market_beta.copy())
+    facts_copy = replace(facts, risk_distance=facts.risk_distance.copy(), market_beta=facts.market_beta.copy())
     try:
-        made, most = entry.limit(given) if own is None else entry.limit(given, own)
+        made, most = entry.limit(facts_copy) if own is None else entry.limit(facts_copy, own)
         coefficient, limit = np.asarray(made, dtype=np.float64), float(most)
     except Exception as error:  # whatever a person's function raises
         raise PluginError(
@@ -181,4 +181,4 @@ def require_constraints(settings: PortfolioSettings) -> None:
 def constraint_roots(settings: PortfolioSettings) -> tuple[Callable[..., Any], ...]:
     """What the version of a decision covers of the constraints that it keeps to."""
     entries = [CONSTRAINTS[name] for name in settings.constraints]
-    return tuple(each for entry in entries for each in (entry.limit, entry.settings) if each is not None)
+    return tuple(root for entry in entries for root in (entry.limit, entry.settings) if root is not None)

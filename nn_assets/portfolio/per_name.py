@@ -128,18 +128,18 @@ def _sized(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel
     worth = edge_zone(inputs, costs, proposal, overlap)
     weights[5] = side * np.minimum(np.abs(weights[4]), worth.nearest_to(kept))
     cap, most = np.minimum(worth.nearest_to(kept), proposal.cap), np.minimum(worth.keepable, proposal.cap)
-    found = within(limits, zone, cap, most)
-    weights[6] = tradable(found.weights)
+    solution = within(limits, zone, cap, most)
+    weights[6] = tradable(solution.weights)
     if ((stays.keepable > zone.keepable) & (kept > 0.0)).any():
-        found = within(limits, stays, cap, most)
+        solution = within(limits, stays, cap, most)
     lot = np.nan_to_num(settings.lot_size * inputs.reference_price / max(inputs.equity_usd, np.finfo(float).tiny))
-    weights[7] = tradable(without_small_changes(found.weights, start, lot, _on_its_side(limits, proposal)))
-    return _Sized(proposal, weights, overlap, found, distance)
+    weights[7] = tradable(without_small_changes(solution.weights, start, lot, _on_its_side(limits, proposal)))
+    return _Sized(proposal, weights, overlap, solution, distance)
 
 
 def _of_risk_alone(limits: Limits) -> Limits:
     """Step 4's: risk in total, nothing else that names share."""
-    return replace(limits, sizes=tuple(each for each in limits.sizes if each.name == "risk"), nets=())
+    return replace(limits, sizes=tuple(limit for limit in limits.sizes if limit.name == "risk"), nets=())
 
 
 def _on_its_side(limits: Limits, proposal: Proposal) -> Limits:

@@ -219,25 +219,25 @@ def _answers(programme: Programme, reached: Limits, fixed: BoolArray) -> Iterato
         lower=reached.lower[free],
         upper=reached.upper[free],
         sizes=tuple(
-            (each.coefficient[free], each.limit - float((each.coefficient * np.abs(pinned)).sum()))
-            for each in reached.sizes
+            (limit.coefficient[free], limit.limit - float((limit.coefficient * np.abs(pinned)).sum()))
+            for limit in reached.sizes
         ),
-        nets=tuple(_net_row(programme, reached, each, free, pinned) for each in reached.nets),
+        nets=tuple(_net_row(programme, reached, limit, free, pinned) for limit in reached.nets),
     )
-    for found in (one_name(problem),) if len(problem.mean) == 1 else conic.many_names(problem):
+    for answer in (one_name(problem),) if len(problem.mean) == 1 else conic.many_names(problem):
         weights = pinned.copy()
-        weights[free] = found.weights
-        yield replace(found, weights=weights)
+        weights[free] = answer.weights
+        yield replace(answer, weights=weights)
 
 
-def _net_row(programme: Programme, reached: Limits, each: SharedLimit, free: BoolArray, pinned: FloatArray) -> Net:
-    stays = float((each.coefficient * untradable(programme.start, reached)).sum())
-    given = float((each.coefficient * pinned).sum())
+def _net_row(programme: Programme, reached: Limits, limit: SharedLimit, free: BoolArray, pinned: FloatArray) -> Net:
+    stays = float((limit.coefficient * untradable(programme.start, reached)).sum())
+    pinned_sum = float((limit.coefficient * pinned).sum())
     return Net(
-        each.coefficient[free],
-        -each.limit - given,
-        each.limit - given,
-        excess=float(np.sign(stays)) if abs(stays) > each.limit else 0.0,
+        limit.coefficient[free],
+        -limit.limit - pinned_sum,
+        limit.limit - pinned_sum,
+        excess=float(np.sign(stays)) if abs(stays) > limit.limit else 0.0,
     )
 
 

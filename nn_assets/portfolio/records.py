@@ -55,8 +55,8 @@ def state_row(state: PortfolioState) -> dict[str, object]:
 
 def holdings_frame(book: Book) -> pd.DataFrame:
     """Return the holdings columns, one row per symbol, flat ones included (they may be blocked)."""
-    told = {name: getattr(book, name) for name in HOLDINGS.columns if name != "symbol"}
-    return framed(HOLDINGS, len(book.symbols), symbol=book.symbols, **told)
+    columns = {name: getattr(book, name) for name in HOLDINGS.columns if name != "symbol"}
+    return framed(HOLDINGS, len(book.symbols), symbol=book.symbols, **columns)
 
 
 def book_remainder(book: Book) -> str:
@@ -70,14 +70,14 @@ def book_remainder(book: Book) -> str:
     strictest, *others = book.breakers or (None,)
     record["breaker_reason"] = None if strictest is None else strictest.reason
     if others:
-        record["other_breakers"] = {each.kind: each.reason for each in others if each is not None}
+        record["other_breakers"] = {breaker.kind: breaker.reason for breaker in others if breaker is not None}
     if book.halved:
         record["halved"] = True
     if book.funding_assumed:
         record["funding_assumed"] = list(book.funding_assumed)
     marked = np.flatnonzero(~((book.marked_session == book.session) | np.isnat(book.session)))
     if len(marked):  # a position without a bar of the session
-        record["marked_session"] = {book.symbols[place]: str(book.marked_session[place]) for place in marked}
+        record["marked_session"] = {book.symbols[index]: str(book.marked_session[index]) for index in marked}
     for name in (*_PER_SYMBOL, *_DECIDED):
         record[name] = [None if math.isnan(value) else value for value in getattr(book, name).tolist()]
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -64,9 +64,9 @@ class SizingRecord:
     _known: dict[int, RecordFacts] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        wide = [each.shape for each in (self.probability, self.score, self.label_returns, self.volatility)]
-        long = [each.shape for each in (self.realised_row, self.effective_outcomes)]
-        if len(set(wide)) != 1 or any(each != wide[0][:1] for each in long):
+        wide = [array.shape for array in (self.probability, self.score, self.label_returns, self.volatility)]
+        long = [array.shape for array in (self.realised_row, self.effective_outcomes)]
+        if len(set(wide)) != 1 or any(shape != wide[0][:1] for shape in long):
             raise SchemaError(
                 expected="all of one shape (bars, symbols), realised rows and effective outcomes of shape (bars,)",
                 found=f"{wide}, {long}",
@@ -89,8 +89,8 @@ class SizingRecord:
             outcomes = (less_the_others(own) if self.relative else own) / (
                 self.volatility[until] * np.sqrt(self.horizon_sessions)
             )
-        told = outcomes[there & np.isfinite(outcomes)]
-        slope = outcome_slope(told, float(self.effective_outcomes[anchor]))
+        usable = outcomes[there & np.isfinite(outcomes)]
+        slope = outcome_slope(usable, float(self.effective_outcomes[anchor]))
         rho = forecast_autocorrelation(self.score[:anchor], self.horizon_sessions, relative=self.relative)
         return RecordFacts(slope, rho, change_share(rho))
 
@@ -112,9 +112,9 @@ def less_the_others(returns: FloatArray) -> FloatArray:
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(returns.shape[1]), order.shape), axis=1)
     others = count - 1
 
-    def of_others(place: IntArray) -> FloatArray:
+    def of_others(index: IntArray) -> FloatArray:
         """The value at a place among the others: one further on where the name itself comes before."""
-        chosen = np.clip(place + (place >= rank), 0, returns.shape[1] - 1)
+        chosen = np.clip(index + (index >= rank), 0, returns.shape[1] - 1)
         return np.take_along_axis(np.take_along_axis(returns, order, axis=1), chosen, axis=1)
 
     middle = 0.5 * (of_others(np.maximum(others - 1, 0) // 2) + of_others(others // 2))

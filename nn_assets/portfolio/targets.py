@@ -136,9 +136,9 @@ def whole_targets(
     whole = there
     for act in (Control.NORMAL, control) if control is Control.REDUCING else (control,):
         bound = bounds[0]
-        for place, share in enumerate(shares):
-            whole = left_by(act, share, np.minimum(bound, bounds[place]))
-            bound = bounds[place] = np.abs(whole)
+        for index, share in enumerate(shares):
+            whole = left_by(act, share, np.minimum(bound, bounds[index]))
+            bound = bounds[index] = np.abs(whole)
     return np.where(priced, whole, there)
 
 

@@ -24,92 +24,92 @@ _SIDES = {-1: "short", 0: "no side", 1: "long"}
 _EVEN = 0.5
 
 
-def _traded(decision: Decision, place: int) -> float:
+def _traded(decision: Decision, index: int) -> float:
     """The probability that a name is sized by."""
-    inputs, only = decision.inputs, slice(place, place + 1)
+    inputs, only = decision.inputs, slice(index, index + 1)
     hold = decision.settings.hold_premium
     return float(traded_probability(inputs.calibrated_probability[only], inputs.base_rate[only], hold_premium=hold)[0])
 
 
-def _said(decision: Decision, place: int) -> str:
+def _said(decision: Decision, index: int) -> str:
     inputs, hold = decision.inputs, decision.settings.hold_premium
-    p, rate = inputs.calibrated_probability[place], inputs.base_rate[place]
-    return forecast_told(p, rate, decision.premium_share[place], hold_premium=hold)
+    p, rate = inputs.calibrated_probability[index], inputs.base_rate[index]
+    return forecast_told(p, rate, decision.premium_share[index], hold_premium=hold)
 
 
-def _signal(decision: Decision, place: int) -> str:
+def _signal(decision: Decision, index: int) -> str:
     inputs = decision.inputs
-    if not decision.complete[place] or inputs.equity_usd <= 0.0:
-        return f"no position: {_missing(decision, place)}"
-    leaning, said = np.sign(_traded(decision, place) - _EVEN), _said(decision, place)
-    blocked = int(inputs.blocked_side[place])
+    if not decision.complete[index] or inputs.equity_usd <= 0.0:
+        return f"no position: {_missing(decision, index)}"
+    leaning, said = np.sign(_traded(decision, index) - _EVEN), _said(decision, index)
+    blocked = int(inputs.blocked_side[index])
     if blocked != 0 and blocked == leaning:
         return f"no position: a stop was hit on the {_SIDES[blocked]} side, {said} is still on it"
-    side = int(decision.direction[place])
+    side = int(decision.direction[index])
     if side == 0 and leaning != 0.0:
         return f"no position: {said} says short, and the settings do not allow shorts"
-    before = decision.weights[0, place]
+    before = decision.weights[0, index]
     turned = " and closes what is held on the other side" if before * side < 0.0 else ""
     return (
-        f"{said} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[place]:.3%}, "
-        f"mean loss {inputs.mean_loss[place]:.3%} over {inputs.outcomes[place]} independent outcomes"
+        f"{said} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[index]:.3%}, "
+        f"mean loss {inputs.mean_loss[index]:.3%} over {inputs.outcomes[index]} independent outcomes"
     )
 
 
-def _missing(decision: Decision, place: int) -> str:
+def _missing(decision: Decision, index: int) -> str:
     inputs = decision.inputs
     positive = {
-        "reference price": inputs.reference_price[place],
-        "ATR": inputs.atr[place],
-        "volatility": inputs.daily_volatility[place],
-        "ADV": inputs.adv_usd[place],
+        "reference price": inputs.reference_price[index],
+        "ATR": inputs.atr[index],
+        "volatility": inputs.daily_volatility[index],
+        "ADV": inputs.adv_usd[index],
     }
     numbers = {
-        "confidence": inputs.confidence[place],
-        "quantity held": inputs.current_quantity[place],
-        "unscaled quantity": inputs.start_quantity[place],
+        "confidence": inputs.confidence[index],
+        "quantity held": inputs.current_quantity[index],
+        "unscaled quantity": inputs.start_quantity[index],
     }
     bad = [f"{name} is {value:g}" for name, value in positive.items() if not (np.isfinite(value) and value > 0.0)]
     bad += [f"{name} is {value:g}" for name, value in numbers.items() if not np.isfinite(value)]
     if inputs.equity_usd <= 0.0:
         bad.append(f"equity is {inputs.equity_usd:g}")
-    shares = {"probability": inputs.calibrated_probability[place], "base rate": inputs.base_rate[place]}
+    shares = {"probability": inputs.calibrated_probability[index], "base rate": inputs.base_rate[index]}
     if decision.settings.hold_premium:
         del shares["base rate"]
     bad += [f"{name} is {value:g}" for name, value in shares.items() if not 0.0 <= value <= 1.0]
-    share = float(np.isfinite(inputs.trailing_returns[:, place]).mean())
+    share = float(np.isfinite(inputs.trailing_returns[:, index]).mean())
     return ", ".join(bad) or f"only {share:.0%} of the trailing returns are there"
 
 
-def _edge(decision: Decision, place: int) -> str:
+def _edge(decision: Decision, index: int) -> str:
     horizon = decision.inputs.horizon_sessions
-    win, loss = decision.inputs.mean_win[place], decision.inputs.mean_loss[place]
+    win, loss = decision.inputs.mean_win[index], decision.inputs.mean_loss[index]
     if not (win > 0.0 and loss > 0.0):
         return f"no size: mean win is {win:g}, mean loss {loss:g}"
-    kept, opened = decision.edge_kept[place] * horizon, decision.edge_opened[place] * horizon
-    cost = decision.round_trip_cost[place]
+    kept, opened = decision.edge_kept[index] * horizon, decision.edge_opened[index] * horizon
+    cost = decision.round_trip_cost[index]
     verb = "worth opening" if opened > 0.0 else "opens nothing"
     return (
-        f"edge {kept:.4%} over {horizon} sessions at confidence {decision.inputs.confidence[place]:.3f}, "
+        f"edge {kept:.4%} over {horizon} sessions at confidence {decision.inputs.confidence[index]:.3f}, "
         f"{opened:.4%} after a round trip of {cost:.4%}, at the size considered: {verb}"
     )
 
 
-def _kelly(decision: Decision, place: int) -> str:
-    minimum, count = decision.settings.minimum_outcomes, int(decision.inputs.outcomes[place])
+def _kelly(decision: Decision, index: int) -> str:
+    minimum, count = decision.settings.minimum_outcomes, int(decision.inputs.outcomes[index])
     if count < minimum:
         return f"no size: realised out-of-sample outcomes are worth {count} independent ones, {minimum} are needed"
-    if not decision.inputs.evidence[place]:
-        there, needed = decision.inputs.outcome_sessions[place], sessions_needed(decision.inputs.horizon_sessions)
+    if not decision.inputs.evidence[index]:
+        there, needed = decision.inputs.outcome_sessions[index], sessions_needed(decision.inputs.horizon_sessions)
         return f"no size: {there} sessions have realised outcomes, {needed} are needed"
-    size = abs(decision.weights[3, place])
+    size = abs(decision.weights[3, index])
     return f"{decision.settings.kelly_fraction:g} of Kelly allows {size:.2%} of capital"
 
 
-def _risk(decision: Decision, place: int) -> str:
+def _risk(decision: Decision, index: int) -> str:
     settings = decision.settings
-    distance = decision.risk_distance[place]
-    added = decision.stop_distance[place] / decision.inputs.reference_price[place]
+    distance = decision.risk_distance[index]
+    added = decision.stop_distance[index] / decision.inputs.reference_price[index]
     which = f"{settings.stop_atr_multiple:g} x ATR" if distance <= added else "the price of what is held"
     return (
         f"stop at {which}, {distance:.2%} away: at most "
@@ -118,8 +118,8 @@ def _risk(decision: Decision, place: int) -> str:
     )
 
 
-def _correlation(decision: Decision, place: int) -> str:
-    volatility, overlap = decision.inputs.daily_volatility[place], decision.overlap[place]
+def _correlation(decision: Decision, index: int) -> str:
+    volatility, overlap = decision.inputs.daily_volatility[index], decision.overlap[index]
     if not np.isfinite(decision.inputs.edge_scale):
         return "no size: the strategy's usual volatility, or its mean win and loss, are not known"
     usual = f"{decision.inputs.edge_scale:.3g} x edge / volatility {volatility:.2%}"
@@ -129,9 +129,9 @@ def _correlation(decision: Decision, place: int) -> str:
     )
 
 
-def _limits(decision: Decision, place: int) -> str:
+def _limits(decision: Decision, index: int) -> str:
     settings = decision.settings
-    adv = settings.adv_limit_fraction * decision.inputs.adv_usd[place]
+    adv = settings.adv_limit_fraction * decision.inputs.adv_usd[index]
     over = decision.answer.exceeded
     said = (
         f"single name {settings.single_name_limit:.0%}, {settings.adv_limit_fraction:.1%} of ADV = "
@@ -141,29 +141,29 @@ def _limits(decision: Decision, place: int) -> str:
     return f"{said}; over because it cannot be traded: {', '.join(over)}" if over else said
 
 
-def _cost(decision: Decision, place: int) -> str:
+def _cost(decision: Decision, index: int) -> str:
     if decision.control is Control.HALTED:
         return "halted: the unscaled book stays as it was"
     if not decision.inputs.verdict_allows:
         return "no position: the verdict in force does not allow trading"
     if decision.answer.no_answer is not None:
         return f"no answer ({decision.answer.no_answer}): nothing is opened or enlarged"
-    before, after = decision.weights[0, place], decision.weights[7, place]
-    if decision.not_worth[place]:
+    before, after = decision.weights[0, index], decision.weights[7, index]
+    if decision.not_worth[index]:
         return f"the change is worth less than its cost: {before:.2%} stays"
     return f"from {before:.2%} to {after:.2%}, unscaled"
 
 
-def _controls(decision: Decision, place: int) -> str:
+def _controls(decision: Decision, index: int) -> str:
     inputs = decision.inputs
     return last_step(
         controls_in_force(inputs, decision.settings),
         decision.control,
         decision.scale,
-        priced=bool(inputs.priced[place]),
-        held=inputs.current_quantity[place],
-        unscaled=decision.unscaled_quantity[place],
-        target=decision.target_quantity[place],
+        priced=bool(inputs.priced[index]),
+        held=inputs.current_quantity[index],
+        unscaled=decision.unscaled_quantity[index],
+        target=decision.target_quantity[index],
         lot_size=decision.settings.lot_size,
     )
 
@@ -180,23 +180,23 @@ _REASONS: tuple[Callable[[Decision, int], str], ...] = (
 )
 
 
-def reason(decision: Decision, step: int, place: int) -> str:
-    """Return why a step (1 to 8) did what it did to the instrument at ``place``."""
-    idle = decision.weights[step - 1, place] == 0.0 == decision.weights[step, place]
-    if idle and (step in (4, 5, 6) or (step in (2, 3) and decision.direction[place] == 0)):
+def reason(decision: Decision, step: int, index: int) -> str:
+    """Return why a step (1 to 8) did what it did to the instrument at ``index``."""
+    idle = decision.weights[step - 1, index] == 0.0 == decision.weights[step, index]
+    if idle and (step in (4, 5, 6) or (step in (2, 3) and decision.direction[index] == 0)):
         return "nothing proposed"
-    return _REASONS[step - 1](decision, place)
+    return _REASONS[step - 1](decision, index)
 
 
 def _traced(decision: Decision) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """Weights of the trace, (9, symbols), and eight sentences for each symbol."""
     symbols, steps = len(decision.inputs.symbols), range(1, len(RULES) + 1)
     if decision.settings.construction != "programme":
-        told = [tuple(reason(decision, step, place) for step in steps) for place in range(symbols)]
-        return decision.weights, told
+        reasons = [tuple(reason(decision, step, index) for step in steps) for index in range(symbols)]
+        return decision.weights, reasons
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         trace = told_of(decision)
-        return trace.weights, [step_reasons(trace, place) for place in range(symbols)]
+        return trace.weights, [step_reasons(trace, index) for index in range(symbols)]
 
 
 def steps_frame(decision: Decision) -> pd.DataFrame:
@@ -206,18 +206,18 @@ def steps_frame(decision: Decision) -> pd.DataFrame:
     ends at this session's, step 8 at the weight of the rounded target.
     """
     symbols, steps = decision.inputs.symbols, range(1, len(RULES) + 1)
-    rows = [(place, step) for place in range(len(symbols)) for step in steps]
+    rows = [(index, step) for index in range(len(symbols)) for step in steps]
     weights, reasons = _traced(decision)
     return framed(
         POSITION_STEPS,
         len(rows),
-        symbol=[symbols[place] for place, _ in rows],
+        symbol=[symbols[index] for index, _ in rows],
         session=day_of(decision.inputs.session),
         step=[step for _, step in rows],
         rule=[RULES[step - 1] for _, step in rows],
-        weight_before=[weights[step - 1, place] for place, step in rows],
-        weight_after=[weights[step, place] for place, step in rows],
-        reason=[reasons[place][step - 1] for place, step in rows],
+        weight_before=[weights[step - 1, index] for index, step in rows],
+        weight_after=[weights[step, index] for index, step in rows],
+        reason=[reasons[index][step - 1] for index, step in rows],
     )
 
 

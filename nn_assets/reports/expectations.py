@@ -71,7 +71,7 @@ class SuiteResult:
     sections: tuple[str, ...]
 
 
-def validate_overview(found: Overview, settings: GateSettings) -> tuple[SuiteResult, ...]:
+def validate_overview(overview: Overview, settings: GateSettings) -> tuple[SuiteResult, ...]:
     """Hold the aggregates against the strategy's limits, suite by suite, in the order of ``SUITES``.
 
     Values that are NaN (too few to compare) break nothing; a suite with no other value is no pass.
@@ -91,19 +91,19 @@ def validate_overview(found: Overview, settings: GateSettings) -> tuple[SuiteRes
     context = library.get_context(mode="ephemeral", project_config=in_memory)
     source = context.data_sources.add_pandas("bars")
     results = []
-    for name, (frame, key, expectations) in _suites(library.expectations, found, settings).items():
+    for name, (frame, key, expectations) in _suites(library.expectations, overview, settings).items():
         batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("newest")
         suite = library.ExpectationSuite(name=name, expectations=expectations)
         shown = {"result_format": "COMPLETE", "unexpected_index_column_names": [key]} if key else "SUMMARY"
         # Symbols are data: the library writes them into its pages as they are.
-        given = frame.assign(**{key: [html.escape(str(value)) for value in frame[key]]}) if key else frame
+        table = frame.assign(**{key: [html.escape(str(value)) for value in frame[key]]}) if key else frame
         try:
-            validated = batch.get_batch({"dataframe": given}).validate(suite, result_format=shown)
+            validated = batch.get_batch({"dataframe": table}).validate(suite, result_format=shown)
         except Exception as error:
             raise _failed(name, f"{type(error).__name__}: {error}") from error
-        result = _result(name, validated, key, given)
+        result = _result(name, validated, key, table)
         if name == "complete_symbols":
-            result = replace(result, detail=result.detail + _not_there(found.symbols))
+            result = replace(result, detail=result.detail + _not_there(overview.symbols))
         results.append(result)
     return tuple(results)
 
@@ -136,17 +136,17 @@ def _section_view() -> Any:
 
 
 def _suites(
-    expect: Any, found: Overview, settings: GateSettings
+    expect: Any, overview: Overview, settings: GateSettings
 ) -> dict[str, tuple[pd.DataFrame, str, Sequence[object]]]:
     """Each suite's table, the column that names its rows, and its expectations."""
-    symbols, sessions = found.symbols.round(_DIGITS), found.sessions.round(_DIGITS)
+    symbols, sessions = overview.symbols.round(_DIGITS), overview.sessions.round(_DIGITS)
     ratio, mostly = settings.usual_ratio_limit, settings.usual_symbols_fraction
     between = expect.ExpectColumnValuesToBeBetween
     some = settings.max_missing_symbols_fraction
     limits = {"min_value": 1.0 / ratio, "max_value": ratio, "mostly": mostly}
     changed = [between(column=column, **limits) for column in ("volume_ratio", "volatility_ratio")]
-    shift = float(found.returns["shift"].sum()) if len(found.returns) else float("nan")
-    allowed = round(settings.usual_shift_limit + found.shift_noise, _DIGITS)
+    shift = float(overview.returns["shift"].sum()) if len(overview.returns) else float("nan")
+    allowed = round(settings.usual_shift_limit + overview.shift_noise, _DIGITS)
     return {
         "usual_volume": (sessions, "session", [between(column="share", min_value=1.0 - some, max_value=1.0 + some)]),
         "complete_symbols": (
@@ -167,19 +167,19 @@ def _suites(
     }
 
 
-def _result(name: str, validated: Any, key: str, given: pd.DataFrame) -> SuiteResult:
+def _result(name: str, validated: Any, key: str, table: pd.DataFrame) -> SuiteResult:
     lines: list[str] = []
-    columns = [each.expectation_config.kwargs["column"] for each in validated.results]
-    silent = [column for column in columns if column in given and not given[column].notna().any()]
-    for each in validated.results:
-        raised = [info for info in _exceptions(each.exception_info) if info.get("raised_exception")]
+    columns = [result.expectation_config.kwargs["column"] for result in validated.results]
+    silent = [column for column in columns if column in table and not table[column].notna().any()]
+    for result in validated.results:
+        raised = [info for info in _exceptions(result.exception_info) if info.get("raised_exception")]
         if raised:
             raise _failed(name, str(raised[0].get("exception_message")))
-        if not each.success:
-            column = each.expectation_config.kwargs["column"]
+        if not result.success:
+            column = result.expectation_config.kwargs["column"]
             lines.extend(
                 f"{html.unescape(str(row[key]))}: {name}, {column} {row[column]:.6g}"
-                for row in each.result.get("unexpected_index_list") or ()
+                for row in result.result.get("unexpected_index_list") or ()
             )
     held, asked = (validated.statistics[which] for which in ("successful_expectations", "evaluated_expectations"))
     detail = f"{held} of {asked} expectations met" + (f"; values beyond their limits: {len(lines)}" if lines else "")
@@ -192,16 +192,20 @@ def _result(name: str, validated: Any, key: str, given: pd.DataFrame) -> SuiteRe
     return SuiteResult(name, passed, detail, named, _REMEDIES[name], _sections(validated))
 
 
-def _exceptions(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _exceptions(exception_info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What an expectation raised: the library gives one record, or one per metric."""
-    return [told] if "raised_exception" in told else [each for each in told.values() if isinstance(each, Mapping)]
+    return (
+        [exception_info]
+        if "raised_exception" in exception_info
+        else [record for record in exception_info.values() if isinstance(record, Mapping)]
+    )
 
 
 def _sections(validated: Any) -> tuple[str, ...]:
     renderer = _library().render.renderer.page_renderer.ValidationResultsPageRenderer()
     page = renderer.render(validated).to_json_dict()
     view = _section_view()
-    own = {each.expectation_config.kwargs["column"] for each in validated.results}
+    own = {result.expectation_config.kwargs["column"] for result in validated.results}
     return tuple(
         _RANDOM_ID.sub("", view.render({"section": section, "section_loop": {"index": number}}))
         for number, section in enumerate(page["sections"])
@@ -219,7 +223,11 @@ def _failed(suite: str, found: str) -> GateHalted:
 
 
 def data_docs_page(
-    title: str, facts: Sequence[tuple[str, str]], results: Sequence[SuiteResult], found: Overview, notes: Sequence[str]
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    results: Sequence[SuiteResult],
+    overview: Overview,
+    notes: Sequence[str],
 ) -> str:
     """Write the Data Docs as one HTML text that needs no other file and no network.
 
@@ -229,7 +237,7 @@ def data_docs_page(
     facts : sequence of (what, value)
         Shown on top.
     results : sequence of SuiteResult
-    found : Overview
+    overview : Overview
         Its tables follow the suites.
     notes : sequence of str
         What the gate says: one line per check.
@@ -241,9 +249,9 @@ def data_docs_page(
         results=results,
         descriptions=SUITES,
         notes=notes,
-        symbols=found.symbols.sort_values(
+        symbols=overview.symbols.sort_values(
             ["completeness", "sessions_behind", "symbol"], ascending=[True, False, True], kind="stable"
         ).to_dict("records"),
-        sessions=found.sessions.iloc[::-1].to_dict("records"),
-        returns=found.returns.to_dict("records"),
+        sessions=overview.sessions.iloc[::-1].to_dict("records"),
+        returns=overview.returns.to_dict("records"),
     )

@@ -67,16 +67,16 @@ def equity_and_drawdown(
         return to_png(figure)
     date_axis(upper, sessions)
     days = date_axis(lower, sessions)
-    for place, (name, returns) in enumerate(net_returns.items()):
+    for index, (name, returns) in enumerate(net_returns.items()):
         there = np.isfinite(returns)
         grown = compounded(returns)
         peak = np.maximum(np.maximum.accumulate(grown), 1.0)
         wealth, below = np.where(there, grown, np.nan), np.where(there, grown / peak - 1.0, np.nan)
-        colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
-        width, order = (1.9 if place == 0 else 1.1), 5 - place
+        colour = COLOURS.get(name, SEQUENCE[index % len(SEQUENCE)])
+        width, order = (1.9 if index == 0 else 1.1), 5 - index
         line(upper, days, wealth, color=colour, width=width, zorder=order, label=NAMES.get(name, name))
         line(lower, days, below, color=colour, width=0.9, zorder=order)
-        if place == 0:
+        if index == 0:
             lower.fill_between(days, below, 0.0, color=colour, alpha=0.15, linewidth=0.0)
     upper.axhline(1.0, color=MUTED, linewidth=0.7)
     upper.set_ylabel("capital (start = 1)")
@@ -108,15 +108,15 @@ def rolling_rank_ic(
     figure, (axis,) = draw(f"{title}, mean of {window} sessions")
     drawn = False
     days = sessions.to_numpy().astype("datetime64[D]")
-    for place, (name, values) in enumerate(forecasts.items()):
+    for index, (name, values) in enumerate(forecasts.items()):
         series = pd.Series(rank_ic_contributions(values, returns, folds), index=sessions).dropna()
         rolled = series.rolling(window, min_periods=window).mean().dropna()
         if len(rolled) > 1:
             drawn = True
-            colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
+            colour = COLOURS.get(name, SEQUENCE[index % len(SEQUENCE)])
             means = rolled.reindex(sessions).to_numpy()
-            width, label = (1.8 if place == 0 else 1.0), NAMES.get(name, name)
-            line(axis, days, means, color=colour, width=width, zorder=5 - place, label=label)
+            width, label = (1.8 if index == 0 else 1.0), NAMES.get(name, name)
+            line(axis, days, means, color=colour, width=width, zorder=5 - index, label=label)
     if not drawn:
         empty_note(axis, f"fewer than {window} sessions have a forecast and a realised label")
         return to_png(figure)
@@ -139,7 +139,7 @@ def calibration_curve(
     """
     figure, (left, right) = draw(title, columns=2, height=3.3)
     drawn: list[FloatArray] = []
-    for place, (name, values) in enumerate(forecasts.items()):
+    for index, (name, values) in enumerate(forecasts.items()):
         complete = np.isfinite(values) & np.isfinite(targets)
         p, y = values[complete], targets[complete]
         if len(p) < 5 * _CALIBRATION_BINS:
@@ -148,7 +148,7 @@ def calibration_curve(
         means = np.array([p[part].mean() for part in parts])
         shares = np.array([y[part].mean() for part in parts])
         errors = np.sqrt(shares * (1.0 - shares) / np.array([len(part) for part in parts]))
-        colour = COLOURS.get(name, SEQUENCE[place % len(SEQUENCE)])
+        colour = COLOURS.get(name, SEQUENCE[index % len(SEQUENCE)])
         bars = {"yerr": errors, "elinewidth": 0.8, "capsize": 0} if not drawn else {}
         left.errorbar(
             means,
@@ -195,8 +195,8 @@ def positions_over_time(
     date_axis(upper, sessions)
     days = date_axis(lower, sessions)
     largest = np.argsort(-np.abs(held).sum(axis=0), kind="stable")[:_SHOWN_SYMBOLS]
-    for place, column in enumerate(column for column in largest if held[:, column].any()):
-        colour = SEQUENCE[place % len(SEQUENCE)]
+    for index, column in enumerate(column for column in largest if held[:, column].any()):
+        colour = SEQUENCE[index % len(SEQUENCE)]
         line(upper, days, weights[:, column], color=colour, width=1.2, stepped=True, label=symbols[column])
     known = np.isfinite(weights).any(axis=1)
     gross, net = (np.where(known, sums, np.nan) for sums in (np.abs(held).sum(axis=1), held.sum(axis=1)))
@@ -256,12 +256,12 @@ def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic over it
     if len(shown) == 0:
         empty_note(axis, "not enough sessions yet for the drift window")
         return to_png(figure)
-    places = np.arange(len(shown))
+    ticks = np.arange(len(shown))
     kinds = np.where(shown["drifted"].to_numpy(dtype=bool), "drifted", shown["layer"])
     colours = [_DRIFT_COLOURS[kind] for kind in kinds]
-    axis.barh(places, shown["share"].to_numpy(), color=colours, height=0.62)
+    axis.barh(ticks, shown["share"].to_numpy(), color=colours, height=0.62)
     axis.axvline(1.0, color=INK, linewidth=1.4)
-    axis.set_yticks(places, [str(name) for name in shown["name"]])
+    axis.set_yticks(ticks, [str(name) for name in shown["name"]])
     axis.set_xlim(0.0, max(1.15, 1.05 * float(shown["share"].max())))
     axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axis.grid(visible=False, axis="y")

@@ -86,12 +86,12 @@ def _drift_rows(drift: pd.DataFrame) -> list[dict[str, object]]:
 
 def _by_rule(quarantine: pd.DataFrame) -> list[tuple[str, int, str]]:
     """Rule, rows, and up to three examples of symbol, session and value; says how many more there are."""
-    found = []
+    by_rule = []
     for rule, rows in quarantine.groupby("rule", sort=True):
         ordered = rows.sort_values(["session", "symbol"], kind="stable").to_dict("records")
         named = [f"{row['symbol']} {day_shown(row['session'])} {row['field']} {row['value']}" for row in ordered]
-        found.append((str(rule), len(rows), "; ".join(first_of(named, 3))))
-    return found
+        by_rule.append((str(rule), len(rows), "; ".join(first_of(named, 3))))
+    return by_rule
 
 
 def _where_there_are(what: str) -> Callable[[Any], Contents]:
@@ -196,9 +196,9 @@ def register_section(name: str, *, page: PageKind, template: str, after: str = "
     ...     held = page.targets
     ...     return None if held.empty else {"symbol": held.loc[held["target_weight"].abs().idxmax(), "symbol"]}
     """
-    known = {each: section.page for each, section in SECTIONS.items()}
+    known = {section_name: section.page for section_name, section in SECTIONS.items()}
     if page not in known.values() or (after and known.get(after) != page):
-        offered = ", ".join(each for each, of in known.items() if of == page) or "page study or session"
+        offered = ", ".join(section_name for section_name, of in known.items() if of == page) or "page study or session"
         raise PluginError(
             expected=f"a section of the page study or session, after one of its own: {offered}",
             found=f"page {page!r}, after {after!r}",

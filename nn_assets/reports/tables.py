@@ -109,8 +109,8 @@ class FigureTable:
     gaps: tuple[str, ...]  # sentences: which figure is missing for whom, and why
 
 
-def _in_order(found: Mapping[str, Figures]) -> list[str]:
-    return [name for name in _ORDER if name in found] + [name for name in found if name not in _ORDER]
+def _in_order(by_estimator: Mapping[str, Figures]) -> list[str]:
+    return [name for name in _ORDER if name in by_estimator] + [name for name in by_estimator if name not in _ORDER]
 
 
 def _written(value: float | None, form: Form) -> str:
@@ -159,10 +159,11 @@ def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str,
     wanted = [column for column in wanted if column[0] in figures.total]
     header = ("month", "sessions", *(f"{NAMES[name]}, {said}" for name, _, said, _ in wanted))
     rows = []
-    for month, found in figures.folds.items():
-        sessions = max((f.return_sessions or f.forecast_sessions for f in found.values()), default=0)
+    for month, by_estimator in figures.folds.items():
+        sessions = max((f.return_sessions or f.forecast_sessions for f in by_estimator.values()), default=0)
         cells = [
-            _written(getattr(found[name], key), form) if name in found else ABSENT for name, key, _, form in wanted
+            _written(getattr(by_estimator[name], key), form) if name in by_estimator else ABSENT
+            for name, key, _, form in wanted
         ]
         rows.append((month, f"{sessions}", *cells))
     return header, tuple(rows)
@@ -238,7 +239,7 @@ def sized_positions(
         rule, why = _decided_by(trace)
         numbers = {name: float(row[name]) for name in _TARGET_NUMBERS}
         named, step = (bound_by or {}).get(symbol, (rule, None))
-        why = next((each.reason for each in trace if each.step == step), why)
+        why = next((size_step.reason for size_step in trace if size_step.step == step), why)
         sized.append(SizedPosition(symbol=symbol, bound_by=named, why=why, steps=trace, **numbers))
     return tuple(sorted(sized, key=lambda one: (one.is_flat, -abs(one.target_weight), one.symbol)))
 

@@ -176,7 +176,7 @@ def play_session(
     strategy: Strategy,
     costs: CostModel,
     sessions_per_year: int,
-    standing: Standing,
+    session_state: Standing,
     facts: SessionFacts,
     open_broker: OpenBroker,
 ) -> Round:
@@ -189,7 +189,7 @@ def play_session(
         The model in force; the same one prices fills on paper and sizes positions.
     sessions_per_year : int
         Of the calendar, for financing.
-    standing : Standing
+    session_state : Standing
         As left by the session before.
     facts : SessionFacts
         Known at this session's close.
@@ -206,22 +206,22 @@ def play_session(
         The standing is not that of the session before: sessions are played in order, each once.
     """
     session = facts.market.session
-    _require_next(standing, session)
+    _require_next(session_state, session)
     reset = facts.controls.breaker_reset
-    released = () if reset is None else reset.among(standing.book.breaker_kinds)
-    under_way = standing.orders
-    standing = _released(_converted(standing, facts, strategy.portfolio.lot_size), reset)
-    late_hit = hit_by_late_closes(standing.book, facts.market)
+    released = () if reset is None else reset.among(session_state.book.breaker_kinds)
+    under_way = session_state.orders
+    session_state = _released(_converted(session_state, facts, strategy.portfolio.lot_size), reset)
+    late_hit = hit_by_late_closes(session_state.book, facts.market)
     filled = fill_session(
         strategy,
         costs,
         facts.market,
         sessions_per_year,
-        standing.book,
-        standing.orders,
+        session_state.book,
+        session_state.orders,
         open_broker,
         decided=under_way,
-        control=_control_of_fills(facts.controls, standing.book, strategy.portfolio),
+        control=_control_of_fills(facts.controls, session_state.book, strategy.portfolio),
         unfinished_run=facts.controls.unfinished_run is not None,
     )
     book, state = filled.book.marked(
@@ -234,25 +234,25 @@ def play_session(
     book = book.released(session, _leaning(strategy, facts))
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
     if strategy.label.execution == "next_close" and not halted:  # what nobody knows the price of hits no stop
-        late_hit &= np.sign(book.quantity) == np.sign(standing.book.quantity)  # what was reversed since is another
+        late_hit &= np.sign(book.quantity) == np.sign(session_state.book.quantity)  # what was reversed since is another
         book = book.stopped_at_close(blocked_until(strategy, session), before=late_hit)
-    decision = decide(_inputs(strategy, standing, facts, book), strategy.portfolio, costs)
+    decision = decide(_inputs(strategy, session_state, facts, book), strategy.portfolio, costs)
     book, state = _alarmed(decision, book, state)
-    orders = _orders(strategy, facts.market, decision, book, standing.orders)
+    orders = _orders(strategy, facts.market, decision, book, session_state.orders)
     book = book.awaiting(
         _signed(orders, len(book.symbols)),
         decision.stop_distance,
         decision.unscaled_quantity,
         decision.target_quantity,
     )
-    found, following = _watched(strategy, costs, standing, facts, filled.fills)
+    assessment, following = _watched(strategy, costs, session_state, facts, filled.fills)
     return Round(
         session=session,
         fills=filled.fills,
         state=state,
         signals=facts.signals,
         drift=facts.drift,
-        found=found,
+        found=assessment,
         decision=decision,
         orders=orders,
         standing=replace(following, book=book, orders=orders),
@@ -260,13 +260,13 @@ def play_session(
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in filled.fills)),
         late=facts.late,
         released=released,
-        cancelled=standing.orders.reason_code.count("late_action"),
+        cancelled=session_state.orders.reason_code.count("late_action"),
         ended=filled.ended,
     )
 
 
-def _require_next(standing: Standing, session: pd.Timestamp) -> None:
-    due = standing.trading.effective_session
+def _require_next(session_state: Standing, session: pd.Timestamp) -> None:
+    due = session_state.trading.effective_session
     if due != session:
         raise DecisionError(
             expected=f"the state left for {due.date()}",
@@ -277,29 +277,29 @@ def _require_next(standing: Standing, session: pd.Timestamp) -> None:
 
 
 def _watched(
-    strategy: Strategy, costs: CostModel, standing: Standing, facts: SessionFacts, fills: tuple[FillArrays, ...]
+    strategy: Strategy, costs: CostModel, session_state: Standing, facts: SessionFacts, fills: tuple[FillArrays, ...]
 ) -> tuple[Severity, Standing]:
     """What drift and the cost of the fills come to, and the standing that they leave."""
     session, oversight = facts.market.session, strategy.oversight
-    spending = (*standing.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
-    found, refresh = Severity(0, (), examined=False), standing.refresh
+    recent = (*session_state.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
+    assessment, refresh = Severity(0, (), examined=False), session_state.refresh
     if facts.drift is not None:
-        found = severity(facts.drift, slippage_of(spending, oversight.slippage_tolerance_fraction))
-        refresh = next_refresh_watch(standing.refresh, facts.drift, oversight)
+        assessment = severity(facts.drift, slippage_of(recent, oversight.slippage_tolerance_fraction))
+        refresh = next_refresh_watch(session_state.refresh, facts.drift, oversight)
     if facts.refresh is not None:
         refresh = facts.refresh
     following = next_session(strategy.market.calendar, session)
-    trading = next_trading_state(standing.trading, found, oversight, session, following)
-    return found, replace(standing, trading=trading, spending=spending, refresh=refresh)
+    trading = next_trading_state(session_state.trading, assessment, oversight, session, following)
+    return assessment, replace(session_state, trading=trading, spending=recent, refresh=refresh)
 
 
-def _released(standing: Standing, reset: BreakerReset | None) -> Standing:
+def _released(session_state: Standing, reset: BreakerReset | None) -> Standing:
     """Reset breakers that were latched when the session began; one that fires on it is not meant."""
-    kinds = () if reset is None else reset.among(standing.book.breaker_kinds)
+    kinds = () if reset is None else reset.among(session_state.book.breaker_kinds)
     if reset is None or not kinds:
-        return standing
-    book = reset_breakers(standing.book, kinds, person=reset.person, reason=reset.reason)
-    return replace(standing, book=book)
+        return session_state
+    book = reset_breakers(session_state.book, kinds, person=reset.person, reason=reset.reason)
+    return replace(session_state, book=book)
 
 
 def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Book, PortfolioState]:
@@ -311,19 +311,21 @@ def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Boo
     return book, replace(state, breaker=", ".join(book.breaker_kinds))
 
 
-def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Standing:
+def _converted(session_state: Standing, facts: SessionFacts, lot_size: float) -> Standing:
     """Mend the book by late actions; carry it and the orders over the session's own, before the first fill.
 
     Where late actions change the book, every order under way is cancelled.
     """
-    split, dividend, orders = facts.market.split, facts.market.dividend, standing.orders
-    book = replace(standing.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0, session_delistings_usd=0.0)
+    split, dividend, orders = facts.market.split, facts.market.dividend, session_state.orders
+    book = replace(
+        session_state.book, session_dividends_usd=0.0, session_cash_in_lieu_usd=0.0, session_delistings_usd=0.0
+    )
     if facts.late is not None:
         book = book_after_late_actions(book, facts.late, lot_size, facts.market.session)
         if owed_by_late_actions(facts.late, lot_size).anything:
             orders = ended_where(orders, np.ones(len(orders), dtype=np.bool_), "late_action")
     if split is None or dividend is None:
-        return replace(standing, book=book, orders=orders)
+        return replace(session_state, book=book, orders=orders)
     market = facts.market
     assumed = None if market.assumed_split is None else market.assumed_split == np.datetime64(market.session, "D")
     book = book_after_actions(book, split, dividend, lot_size, assumed)
@@ -333,7 +335,7 @@ def _converted(standing: Standing, facts: SessionFacts, lot_size: float) -> Stan
         gone = np.isfinite(facts.market.delisting)[orders.symbol]
         orders = ended_where(orders, gone, "delisted")
     orders = ended_where(orders, of_unknown_shares(book, facts.market)[orders.symbol], UNEXPLAINED_FACTOR)
-    return replace(standing, book=book, orders=orders)
+    return replace(session_state, book=book, orders=orders)
 
 
 def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSettings) -> Control:
@@ -345,9 +347,9 @@ def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSetting
     return strictest(kill_switch_control(controls.switch_before_fill), Control.HALTED if halted else Control.NORMAL)
 
 
-def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:
+def _inputs(strategy: Strategy, session_state: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:
     signals, market = facts.signals, facts.market
-    refresh = standing.refresh.state_under(None if facts.drift is None else facts.drift.model_id)
+    refresh = session_state.refresh.state_under(None if facts.drift is None else facts.drift.model_id)
     return DecisionInputs(
         symbols=book.symbols,
         session=market.session,
@@ -378,7 +380,7 @@ def _inputs(strategy: Strategy, standing: Standing, facts: SessionFacts, book: B
             market.usual_volatility,
         ),
         verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict,
-        trading_state=stricter_state(standing.trading.state, refresh),
+        trading_state=stricter_state(session_state.trading.state, refresh),
         breakers=book.breaker_kinds,
         kill_switch=facts.controls.kill_switch,
         regime_scale=market.regime_scale,
@@ -395,17 +397,17 @@ def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
 
     Each name by itself takes the side of the probability it is sized by; the programme that of the return it expects.
     """
-    signals, told, hold = facts.signals, facts.programme, strategy.portfolio.hold_premium
-    if told is None:
+    signals, programme, hold = facts.signals, facts.programme, strategy.portfolio.hold_premium
+    if programme is None:
         return traded_probability(signals.calibrated_probability, signals.base_rate, hold_premium=hold)
     mean = expected_own_return(
         signals.calibrated_probability,
         _EVEN if hold else signals.base_rate,
-        told.label_volatility,
+        programme.label_volatility,
         strategy.label.horizon_sessions,
-        told.outcome_slope,
+        programme.outcome_slope,
         confidence=signals.confidence,
-        relative=told.relative,
+        relative=programme.relative,
     )
     return _EVEN + mean
 

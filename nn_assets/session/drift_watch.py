@@ -54,13 +54,13 @@ def model_references(
     there = np.isin(cube.symbols, model.symbols)
     if candidates is not None:
         there &= candidates[seen].any(axis=0)
-    found: dict[str, DriftReference] = {}
+    references: dict[str, DriftReference] = {}
     for estimator in ESTIMATORS:
         history = forecasts[estimator].probability
         if candidates is not None:
             history = np.where(candidates[seen], history, np.nan)
         validation = _table(model.validation_forecasts, cube.symbols, cube.sessions[fold.validation], estimator)
-        found[estimator] = drift_reference(
+        references[estimator] = drift_reference(
             validation[:, there],
             features[:, there],
             cube.names,
@@ -69,20 +69,20 @@ def model_references(
             history=history[:, there],
             model_id=model.model_id,
             sessions_per_year=sessions_per_year,
-            beside=next(iter(found.values()), None),
+            beside=next(iter(references.values()), None),
         )
-    return found
+    return references
 
 
 def _table(rows: pd.DataFrame, symbols: Sequence[str], sessions: pd.DatetimeIndex, estimator: str) -> FloatArray:
     """Probabilities of one estimator, (sessions, symbols); NaN where there is no forecast."""
     mine = rows[(rows["estimator"] == estimator) & rows["symbol"].isin(symbols)]
     table = np.full((len(sessions), len(symbols)), np.nan)
-    places = (
+    cells = (
         sessions.get_indexer(pd.DatetimeIndex(mine["session"])),
         pd.Index(symbols).get_indexer(pd.Index(mine["symbol"])),
     )
-    table[places] = mine["probability"]
+    table[cells] = mine["probability"]
     return table
 
 

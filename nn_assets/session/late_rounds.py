@@ -56,7 +56,7 @@ def late_actions_since(
         held=held,
         equity_usd=np.array([done.state.equity_usd for done in rounds]),
         booked_usd=np.array(
-            [each.session_dividends_usd + each.session_cash_in_lieu_usd + each.session_delistings_usd for each in books]
+            [book.session_dividends_usd + book.session_cash_in_lieu_usd + book.session_delistings_usd for book in books]
         ),
         reset=np.array([done.starts_new_peaks for done in rounds]),
         first_peak_usd=rounds[0].state.high_water_mark_usd,

@@ -166,15 +166,15 @@ class MarketView:
         The median over the sessions until then of each session's median name, members only.
         """
         judged = self.volatility if self.candidates is None else np.where(self.candidates, self.volatility, np.nan)
-        found, seen = np.full(len(judged), np.nan), list[float]()
+        usual, seen = np.full(len(judged), np.nan), list[float]()
         for row, values in enumerate(judged):
             known = values[np.isfinite(values)]
             if len(known):
                 insort(seen, float(np.median(known)))
             if seen:
                 middle = len(seen) // 2
-                found[row] = seen[middle] if len(seen) % 2 else 0.5 * (seen[middle - 1] + seen[middle])
-        return read_only(found)
+                usual[row] = seen[middle] if len(seen) % 2 else 0.5 * (seen[middle - 1] + seen[middle])
+        return read_only(usual)
 
     @cached_property
     def _chained_close(self) -> FloatArray:
@@ -204,7 +204,7 @@ class MarketView:
     def until(self, row: int) -> MarketView:
         """The sessions up to ``row`` alone: what is known at it, and nothing later."""
         stop = row + 1
-        states = {each.name: getattr(self.regimes, each.name)[:stop] for each in fields(self.regimes)}
+        states = {field.name: getattr(self.regimes, field.name)[:stop] for field in fields(self.regimes)}
         cut = MarketView(
             panel=self.panel.until(self.panel.sessions[row]),
             regimes=Regimes(**states),
@@ -274,15 +274,15 @@ def _last_known(values: FloatArray) -> FloatArray:
 
 def _mean_of_what_is_there(values: FloatArray, window: int) -> FloatArray:
     """Mean of the last values that are numbers, at most ``window`` of them, (bars, symbols); NaN before the first."""
-    found = np.full(values.shape, np.nan)
-    for place in range(values.shape[1]):
-        rows = np.flatnonzero(np.isfinite(values[:, place]))
-        there, total, count = values[rows, place], np.zeros(len(rows)), np.zeros(len(rows))
+    means = np.full(values.shape, np.nan)
+    for column in range(values.shape[1]):
+        rows = np.flatnonzero(np.isfinite(values[:, column]))
+        there, total, count = values[rows, column], np.zeros(len(rows)), np.zeros(len(rows))
         for lag in range(min(window, len(rows))):
             total[lag:] += there[: len(rows) - lag]
             count[lag:] += 1.0
-        found[rows, place] = np.divide(total, count, out=total, where=count > 0.0)
-    return _last_known(found)
+        means[rows, column] = np.divide(total, count, out=total, where=count > 0.0)
+    return _last_known(means)
 
 
 def _repeated(panel: Panel, row: int) -> BoolArray:
@@ -337,7 +337,7 @@ def market_view(
     returns = ratio(chained.close, lagged(chained.close, 1)) - 1.0
     there = np.isfinite(chained.high) & np.isfinite(chained.low) & np.isfinite(chained.close)
     true_range = Stepping(chained, there, max_missing_fraction).over(
-        _ATR_SESSIONS + 1, lambda given, _: average_true_range(given, _ATR_SESSIONS)
+        _ATR_SESSIONS + 1, lambda bars, _: average_true_range(bars, _ATR_SESSIONS)
     )
     if panel.adjustment is not None:
         true_range = true_range / panel.adjustment.growth

@@ -55,10 +55,10 @@ def missing_bars(there: BoolArray, signalled: BoolArray, members: BoolArray | No
     """
     missing = np.logical_or.accumulate(there, axis=0) & ~there
     lately = missing[-sessions:].any(axis=0)
-    told = np.ones(there.shape[1], dtype=bool) if members is None else members[-1]
+    in_universe = np.ones(there.shape[1], dtype=bool) if members is None else members[-1]
     lists = (
         lately & signalled,
-        missing[-1] & there[-JUDGED_SESSIONS:].any(axis=0) & told,
-        lately & there[-1] & ~signalled & signalled.any() & told,
+        missing[-1] & there[-JUDGED_SESSIONS:].any(axis=0) & in_universe,
+        lately & there[-1] & ~signalled & signalled.any() & in_universe,
     )
-    return MissingBars(*(tuple(np.flatnonzero(each).tolist()) for each in lists))
+    return MissingBars(*(tuple(np.flatnonzero(mask).tolist()) for mask in lists))

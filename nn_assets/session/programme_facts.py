@@ -33,13 +33,13 @@ class ProgrammeWatch:
 
     def at(self, row: int) -> ProgrammeFacts:
         """What session ``row`` knows."""
-        told, market = self.record.at(row), self.market
+        facts, market = self.record.at(row), self.market
         adv = market.adv_usd[row]
         return ProgrammeFacts(
             label_volatility=self.record.volatility[row],
-            outcome_slope=told.outcome_slope,
-            change_share=told.change_share,
-            autocorrelation=told.autocorrelation,
+            outcome_slope=facts.outcome_slope,
+            change_share=facts.change_share,
+            autocorrelation=facts.autocorrelation,
             returns=market.returns[max(0, row + 1 - self.covariance_sessions) : row + 1],
             members=None if market.candidates is None else market.candidates[row],
             relative=self.record.relative,

@@ -49,11 +49,11 @@ def spending_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostM
             np.isfinite(batch.half_spread_usd), batch.half_spread_usd, batch.quantity * (batch.price - batch.mid_price)
         )
         spent = np.stack([half_spread, batch.commission_usd, batch.impact_usd])
-        stated = np.isfinite(spent)
-        nothing = ~stated.any(axis=0)
+        reported = np.isfinite(spent)
+        nothing = ~reported.any(axis=0)
         expected = np.stack([parts.half_spread, parts.commission, parts.impact])
-        realised.append(np.where(nothing, np.nan, np.where(stated, spent, 0.0).sum(axis=0) / value))
-        modelled.append(np.where(nothing, np.nan, np.where(stated, expected, 0.0).sum(axis=0)))
+        realised.append(np.where(nothing, np.nan, np.where(reported, spent, 0.0).sum(axis=0) / value))
+        modelled.append(np.where(nothing, np.nan, np.where(reported, expected, 0.0).sum(axis=0)))
         names += batch.fill_id
     # By fill id, so that fills read back from the ledger are summed in the same order.
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
@@ -75,10 +75,10 @@ def slippage_of(recent: Sequence[Spending], tolerance: float) -> SlippageTest:
     """
     window = recent[-SLIPPAGE_SESSIONS:]
     none = np.zeros(0)
-    days = [np.full(len(each.realised), each.session) for each in window]
+    days = [np.full(len(record.realised), record.session) for record in window]
     return slippage_breach(
-        np.concatenate([none, *(each.realised for each in window)]),
-        np.concatenate([none, *(each.modelled for each in window)]),
+        np.concatenate([none, *(record.realised for record in window)]),
+        np.concatenate([none, *(record.modelled for record in window)]),
         tolerance,
         sessions=np.concatenate([np.zeros(0, dtype="datetime64[D]"), *days]),
     )

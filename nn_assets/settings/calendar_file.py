@@ -54,8 +54,8 @@ def with_overrides(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     if not isinstance(market, dict) or not isinstance(market.get("calendar_overrides"), str):
         return raw
     name = str(market.get("calendar", MarketSettings.model_fields["calendar"].default))
-    found = read_overrides(folder / market["calendar_overrides"])
-    return {**raw, "market": {**market, "calendar": amended(name, found)}}
+    overrides = read_overrides(folder / market["calendar_overrides"])
+    return {**raw, "market": {**market, "calendar": amended(name, overrides)}}
 
 
 def amended(calendar: str, amendments: Amendments) -> str:

@@ -39,7 +39,7 @@ def part_of_settings(settings: Mapping[str, Any], *sections: str) -> dict[str, A
     part = {name: value for name, value in settings.items() if name in sections}
     if "series" in part and "costs" not in sections:
         read = set(settings["features"].get("series", {}).values())
-        part["series"] = [each for each in part["series"] if each["name"] in read]
+        part["series"] = [series for series in part["series"] if series["name"] in read]
     return part
 
 
@@ -71,7 +71,7 @@ def changes_told(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
-        parts = [_flat(f"{name}.{key}" if name else str(key), each) for key, each in value.items()]
+        parts = [_flat(f"{name}.{key}" if name else str(key), item) for key, item in value.items()]
         return [pair for part in parts for pair in part]
     return [(name, value)]
 
@@ -79,15 +79,15 @@ def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
 def _difference(then: Any, now: Any) -> str:
     if not (isinstance(then, list) and isinstance(now, list)):
         return f"{_spelled(then)} then, {_spelled(now)} now"
-    left, joined = ([each for each in one if each not in other] for one, other in ((then, now), (now, then)))
-    told = [*([f"without {_spelled(left)}"] if left else []), *([f"with {_spelled(joined)}"] if joined else [])]
-    return f"now {' and '.join(told) or 'in another order'}"
+    left, joined = ([item for item in one if item not in other] for one, other in ((then, now), (now, then)))
+    changes = [*([f"without {_spelled(left)}"] if left else []), *([f"with {_spelled(joined)}"] if joined else [])]
+    return f"now {' and '.join(changes) or 'in another order'}"
 
 
 def _spelled(value: Any) -> str:
     if isinstance(value, str):
         text = value
-    elif isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+    elif isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         text = ", ".join(value)
     else:
         text = json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -40,49 +40,49 @@ def chosen_kind(problem: ErrorDetails) -> str | None:
 
 def _kind_at(problem: ErrorDetails) -> int | None:
     parts = tuple(map(str, problem["loc"]))
-    place = next((at for section, at in _KIND_STANDS_AT.items() if parts[: len(section)] == section), None)
-    return None if place is None or len(parts) <= place else place
+    index = next((at for section, at in _KIND_STANDS_AT.items() if parts[: len(section)] == section), None)
+    return None if index is None or len(parts) <= index else index
 
 
 def without_consequences(
-    problems: Sequence[ErrorDetails], given: Container[Place], models: SourceModels | None = None
+    problems: Sequence[ErrorDetails], present: Container[Place], models: SourceModels | None = None
 ) -> list[ErrorDetails]:
     """Leave out what is no fault of its own once a misspelt key is mended.
 
     That is the key that was meant, which is told to be missing, and, where a section's kind was meant,
     every other key of it: they were held against the kind taken where none is stated. ``models`` are those of sources.
     """
-    meant = {place_of(problem): place for problem in problems if (place := _meant(problem, given, models))}
-    unkinded = {place[:-1] for place in meant.values() if place[-1] == "kind"}
+    meant = {place_of(problem): key_path for problem in problems if (key_path := _meant(problem, present, models))}
+    unkinded = {target[:-1] for target in meant.values() if target[-1] == "kind"}
     kept = []
     for problem in problems:
-        place = place_of(problem)
-        missing = problem["type"] == "missing" and place in meant.values()
-        beside = place[:-1] in unkinded and meant.get(place, place)[-1] != "kind"
+        key_path = place_of(problem)
+        missing = problem["type"] == "missing" and key_path in meant.values()
+        beside = key_path[:-1] in unkinded and meant.get(key_path, key_path)[-1] != "kind"
         if not missing and not beside:
             kept.append(problem)
     return kept
 
 
-def hint(problem: ErrorDetails, given: Container[Place], models: SourceModels | None = None) -> str:
+def hint(problem: ErrorDetails, present: Container[Place], models: SourceModels | None = None) -> str:
     """What to add to the message of an unknown key; empty for any other problem."""
     if problem["type"] != "extra_forbidden":
         return ""
-    meant = _meant(problem, given, models)
+    meant = _meant(problem, present, models)
     if meant:
         return f", did you mean {meant[-1]}?"
     kind = (*place_of(problem)[:-1], "kind")
-    if chosen_kind(problem) is not None and kind not in given:
+    if chosen_kind(problem) is not None and kind not in present:
         return f", {'.'.join(kind)} is not stated and {_TAKEN.get(kind[0], TAKEN_SOURCE)} is taken"
     return ""
 
 
-def _meant(problem: ErrorDetails, given: Container[Place], models: SourceModels | None) -> Place | None:
+def _meant(problem: ErrorDetails, present: Container[Place], models: SourceModels | None) -> Place | None:
     """The known key, not given beside it, that an unknown one is nearest to."""
     if problem["type"] != "extra_forbidden":
         return None
     *section, key = place_of(problem)
-    free = [name for name in _keys(problem, models) if (*section, name) not in given]
+    free = [name for name in _keys(problem, models) if (*section, name) not in present]
     near = get_close_matches(key, free, n=1, cutoff=_NEAR)
     return (*section, near[0]) if near else None
 
@@ -99,7 +99,7 @@ def _keys(problem: ErrorDetails, models: SourceModels | None) -> list[str]:
         elif sections == [SourceSection]:  # the kind of a source
             sections = [StatedSource if models is None else models(part)]
         else:  # the kind by which one of several sections was chosen
-            sections = [each for each in sections if part in _kinds(each)]
+            sections = [section for section in sections if part in _kinds(section)]
     return sorted({name for section in sections for name in section.model_fields})
 
 

@@ -98,14 +98,14 @@ class FundingSeriesSettings(_SeriesSection):
 
     @field_validator("symbols", mode="before")
     @classmethod
-    def _each_itself(cls, told: Any) -> Any:
-        if not isinstance(told, list | tuple):
-            return told
-        if not all(isinstance(symbol, str) for symbol in told):
+    def _each_itself(cls, symbols: Any) -> Any:
+        if not isinstance(symbols, list | tuple):
+            return symbols
+        if not all(isinstance(symbol, str) for symbol in symbols):
             raise ValueError("a list of symbols, or a mapping from the bars' symbols to perpetuals, was expected")
-        if len(set(told)) < len(told):
+        if len(set(symbols)) < len(symbols):
             raise ValueError("a symbol stands twice")
-        return {symbol: symbol for symbol in told}
+        return {symbol: symbol for symbol in symbols}
 
 
 SeriesSettings = Annotated[

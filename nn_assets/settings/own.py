@@ -13,7 +13,7 @@ from nn_assets.settings.section import Section
 __all__ = ["section_of"]
 
 
-def section_of(model: type[Section] | None, stated: Mapping[str, Any], *, member: str, key: str) -> Section | None:
+def section_of(model: type[Section] | None, values: Mapping[str, Any], *, member: str, key: str) -> Section | None:
     """What a strategy states of a member, as the member's own settings; None for one that has none.
 
     Parameters
@@ -28,16 +28,16 @@ def section_of(model: type[Section] | None, stated: Mapping[str, Any], *, member
     SettingsError
         A key or value is not as the model says, or there is no model and something is stated.
     """
-    if model is None and not stated:
+    if model is None and not values:
         return None
     try:
         if model is not None:
-            return model.model_validate(stated)
-        wrong = ", ".join(stated)
+            return model.model_validate(values)
+        wrong = ", ".join(values)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'all of it'} = {each['input']!r}: {each['msg']}"
-            for each in error.errors(include_url=False)
+            f"{'.'.join(map(str, problem['loc'])) or 'all of it'} = {problem['input']!r}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
         )
     raise SettingsError(
         expected=f"{key} as {member} states its settings: {', '.join(model.model_fields) if model else 'it has none'}",

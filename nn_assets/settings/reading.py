@@ -53,8 +53,8 @@ class _PlainLoader(yaml.SafeLoader):
             f"the tag {getattr(event, 'tag', None)} is": bool(getattr(event, "tag", None)),
             f"more than {_DEEPEST} levels are": self._depth >= _DEEPEST,
         }
-        for what, found in hidden.items():
-            if found:
+        for what, present in hidden.items():
+            if present:
                 raise ConstructorError(None, None, f"{what} not allowed", event.start_mark)
         self._depth += 1
         try:
@@ -67,8 +67,8 @@ class _PlainLoader(yaml.SafeLoader):
             value = super().construct_object(node, deep=deep)
         except (ValueError, OverflowError, TypeError) as error:
             day = node.tag == "tag:yaml.org,2002:timestamp"
-            told = f"{node.value} is no day; year first, as in 2018-01-31" if day else str(error)
-            raise ConstructorError(None, None, told, node.start_mark) from error
+            message = f"{node.value} is no day; year first, as in 2018-01-31" if day else str(error)
+            raise ConstructorError(None, None, message, node.start_mark) from error
         if isinstance(value, int) and abs(value) > _LARGEST:
             raise ConstructorError(None, None, f"a whole number beyond {_LARGEST}", node.start_mark)
         return value
@@ -147,11 +147,11 @@ def _located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     named = raw.get(PLUGINS)
     if not isinstance(named, list):
         return raw
-    return {**raw, PLUGINS: [_in_full(each, folder) for each in named]}
+    return {**raw, PLUGINS: [_in_full(reference, folder) for reference in named]}
 
 
 def _texts_of(named: Any) -> tuple[str, ...]:
-    return tuple(each for each in named if isinstance(each, str)) if isinstance(named, list) else ()
+    return tuple(reference for reference in named if isinstance(reference, str)) if isinstance(named, list) else ()
 
 
 def _in_full(named: Any, folder: Path) -> Any:
@@ -165,40 +165,40 @@ def _line_of(error: yaml.YAMLError, text: str) -> int | None:
     return None if mark is None else mark.line + 1
 
 
-def _lines(node: yaml.Node, place: _Place = ()) -> dict[_Place, int]:
+def _lines(node: yaml.Node, key_path: _Place = ()) -> dict[_Place, int]:
     """Line, from 1, of each key and of each item of a list."""
-    found = {place: node.start_mark.line + 1}
+    lines = {key_path: node.start_mark.line + 1}
     for key, value in _inside(node):
-        told = value if isinstance(key, str) else key
-        inner = (*place, key if isinstance(key, str) else key.value)
-        found |= _lines(value, inner) | {inner: told.start_mark.line + 1}
-    return found
+        line_node = value if isinstance(key, str) else key
+        inner = (*key_path, key if isinstance(key, str) else key.value)
+        lines |= _lines(value, inner) | {inner: line_node.start_mark.line + 1}
+    return lines
 
 
-def _written(node: yaml.Node, place: _Place) -> str | None:
+def _written(node: yaml.Node, key_path: _Place) -> str | None:
     """A single value as it stands in the file; None where there is none."""
-    if not place:
+    if not key_path:
         return str(node.value) if isinstance(node, yaml.ScalarNode) else None
     inside = {key if isinstance(key, str) else key.value: value for key, value in _inside(node)}
-    return _written(inside[place[0]], place[1:]) if place[0] in inside else None
+    return _written(inside[key_path[0]], key_path[1:]) if key_path[0] in inside else None
 
 
 def _inside(node: yaml.Node) -> list[tuple[str | yaml.Node, yaml.Node]]:
     """Keys of a mapping, or places in a list, with what stands there."""
     if isinstance(node, yaml.MappingNode):
         return list(node.value)
-    return [(str(place), item) for place, item in enumerate(node.value)] if isinstance(node, yaml.SequenceNode) else []
+    return [(str(index), item) for index, item in enumerate(node.value)] if isinstance(node, yaml.SequenceNode) else []
 
 
-def line_of_key(path: Path, place: _Place) -> int | None:
+def line_of_key(path: Path, key_path: _Place) -> int | None:
     """Line, from 1, of a key of a strategy file that was read; that of its section where the key is not there."""
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     if node is None:
         return None
     lines = _lines(node)
-    while place not in lines:
-        place = place[:-1]
-    return lines[place]
+    while key_path not in lines:
+        key_path = key_path[:-1]
+    return lines[key_path]
 
 
 def _explained(error: ValidationError, node: yaml.Node, file: str, models: SourceModels | None) -> SettingsError:
@@ -250,8 +250,8 @@ def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int], mode
         return f"{said} (line{'s' * (len(named) > 1)} {numbers})"
     if problem["type"] == "extra_forbidden" and (*place_of(problem)[:-1], "kind") in lines:
         said += f" of kind {chosen_kind(problem)!r}"  # one that was chosen, and not taken where none is stated
-    told = f"{_key(problem, lines)} = {_value(problem)}: {said} (line {_line(problem, lines)})"
-    return told + hint(problem, lines, models)
+    message = f"{_key(problem, lines)} = {_value(problem)}: {said} (line {_line(problem, lines)})"
+    return message + hint(problem, lines, models)
 
 
 def _named(problem: ErrorDetails, lines: dict[_Place, int]) -> list[tuple[str, int]]:
@@ -259,15 +259,15 @@ def _named(problem: ErrorDetails, lines: dict[_Place, int]) -> list[tuple[str, i
     if problem["type"] != "value_error":
         return []
     keys = dict.fromkeys(_DOTTED.findall(problem["msg"]))
-    found = [(key, lines[place]) for key in keys if (place := tuple(key.split("."))) in lines]
-    return found if len(found) > 1 or not place_of(problem) else []  # of the whole file each key named is news
+    key_lines = [(key, lines[key_path]) for key in keys if (key_path := tuple(key.split("."))) in lines]
+    return key_lines if len(key_lines) > 1 or not place_of(problem) else []  # of the whole file each key named is news
 
 
 def _line(problem: ErrorDetails, lines: dict[_Place, int]) -> int:
-    place = place_of(problem)
-    while place not in lines:  # a key that is not there has the line of its section
-        place = place[:-1]
-    return lines[place]
+    key_path = place_of(problem)
+    while key_path not in lines:  # a key that is not there has the line of its section
+        key_path = key_path[:-1]
+    return lines[key_path]
 
 
 def _key(problem: ErrorDetails, lines: dict[_Place, int]) -> str:
@@ -281,13 +281,13 @@ def _key(problem: ErrorDetails, lines: dict[_Place, int]) -> str:
 
 
 def _value(problem: ErrorDetails) -> str:
-    given = problem["input"]
+    value = problem["input"]
     if problem["type"] == _NO_SUCH_KIND:
-        return repr(given.get("kind"))
-    if isinstance(given, dict):
+        return repr(value.get("kind"))
+    if isinstance(value, dict):
         return "a mapping"
     # A key or an address put where the name of its variable belongs must not reach a log.
-    return "(not shown)" if _SECRET.search(".".join(place_of(problem))) else repr(given)
+    return "(not shown)" if _SECRET.search(".".join(place_of(problem))) else repr(value)
 
 
 def _expectation(problem: ErrorDetails, written: str | None) -> str:

@@ -54,24 +54,24 @@ class Section(BaseModel):
             Whether it is a section within a section: all of it is new where it is stated, so that a field counts at
             its default too.
         """
-        told = {**self.model_dump(mode="json"), **self.retired}
+        values = {**self.model_dump(mode="json"), **self.retired}
         for name, field in type(self).model_fields.items():
-            if name not in told:  # left out of every record where it is empty
+            if name not in values:  # left out of every record where it is empty
                 continue
             marks = field.metadata
             unless = [mark.value for mark in marks if isinstance(mark, CountsUnless) and not within]
-            unset = [field.get_default(call_default_factory=True) if each is _DEFAULT else each for each in unless]
-            if told[name] in unset or any(isinstance(mark, _Never) for mark in marks):
-                del told[name]
+            unset = [field.get_default(call_default_factory=True) if item is _DEFAULT else item for item in unless]
+            if values[name] in unset or any(isinstance(mark, _Never) for mark in marks):
+                del values[name]
             elif isinstance(value := getattr(self, name), Section):
-                told[name] = value.counted(within=True)
-        return told
+                values[name] = value.counted(within=True)
+        return values
 
 
 def kind_of(default: str) -> Callable[[Any], str | None]:
     """Make a discriminator of sections by ``kind``; a mapping that states none is of the ``default`` kind."""
 
-    def kind(told: Any) -> str | None:
-        return str(told.get("kind", default)) if isinstance(told, Mapping) else getattr(told, "kind", None)
+    def kind(value: Any) -> str | None:
+        return str(value.get("kind", default)) if isinstance(value, Mapping) else getattr(value, "kind", None)
 
     return kind

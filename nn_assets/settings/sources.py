@@ -75,7 +75,7 @@ PLUGINS = "plugins"
 def _modules() -> dict[str, str]:
     """The package's own kinds and their modules: four, and every module of the folder of vendors. None is imported."""
     vendors = Path(__file__).parent.parent / "sources" / "vendors"
-    names = [each.name for each in iter_modules([str(vendors)]) if not each.name.startswith("_")]
+    names = [module.name for module in iter_modules([str(vendors)]) if not module.name.startswith("_")]
     return _OWN | {name: f"{_SOURCES}.vendors.{name}" for name in names}
 
 
@@ -200,15 +200,15 @@ SourceModels = Callable[[str], type[SourceSection]]
 """Gives the settings model of a kind of source by name. As ``SOURCE_MODELS`` in a validation's context it checks."""
 
 
-def _by_its_kind(stated: Any, info: ValidationInfo) -> Any:
+def _by_its_kind(value: Any, info: ValidationInfo) -> Any:
     models: SourceModels | None = (info.context or {}).get(SOURCE_MODELS)
-    if isinstance(stated, StatedSource) and models is not None:
-        stated = stated.model_dump(exclude_unset=True)
-    if stated is None or isinstance(stated, SourceSection):
-        return stated
-    if not isinstance(stated, Mapping):
+    if isinstance(value, StatedSource) and models is not None:
+        value = value.model_dump(exclude_unset=True)
+    if value is None or isinstance(value, SourceSection):
+        return value
+    if not isinstance(value, Mapping):
         raise PydanticCustomError("mapping_expected", "a mapping of keys was expected")
-    kind = str(stated.get("kind", TAKEN_SOURCE))
+    kind = str(value.get("kind", TAKEN_SOURCE))
     plugins: tuple[str, ...] = (info.context or {}).get(PLUGINS, ())
     brought = names_of("source", plugins) or ()
     kinds = tuple(dict.fromkeys((*source_kinds(), *sorted(brought))))
@@ -220,7 +220,7 @@ def _by_its_kind(stated: Any, info: ValidationInfo) -> Any:
     stated_alone = SourceSection if kind == TAKEN_SOURCE else StatedSource  # the bundled sample has no keys of its own
     model = stated_alone if models is None else models(kind)
     # Its kind stands in the place of what is wrong with it, as where one of several sections is chosen.
-    checked = TypeAdapter(dict[str, model]).validate_python({kind: {**stated, "kind": kind}}, context=info.context)  # type: ignore[valid-type]
+    checked = TypeAdapter(dict[str, model]).validate_python({kind: {**value, "kind": kind}}, context=info.context)  # type: ignore[valid-type]
     return checked[kind]
 
 

@@ -73,10 +73,10 @@ class Strategy(Section):
 
     @model_validator(mode="after")
     def _members_are_there(self) -> Strategy:
-        twice = {each for each in self.plugins if self.plugins.count(each) > 1}
+        twice = {reference for reference in self.plugins if self.plugins.count(reference) > 1}
         if twice:
-            told = f"{', '.join(sorted(twice))} twice"
-            raise PluginError(expected="each plug-in once", found=told, remedy="name it once", key="plugins")
+            duplicates = f"{', '.join(sorted(twice))} twice"
+            raise PluginError(expected="each plug-in once", found=duplicates, remedy="name it once", key="plugins")
         for key, kind, name, own in (
             ("learning.network", "network", self.learning.network, NETWORKS_OF_ITS_OWN),
             ("learning.compute", "compute", self.learning.compute, COMPUTES_OF_ITS_OWN),
@@ -126,7 +126,7 @@ class Strategy(Section):
 
     @model_validator(mode="after")
     def _perpetuals_pay_funding(self) -> Strategy:
-        funding, named = self.costs.funding, sorted({each.name for each in self.series})
+        funding, named = self.costs.funding, sorted({series.name for series in self.series})
         if (self.market.asset_class == "perpetual") != (funding is not None):
             raise ValueError(
                 f"market.asset_class {self.market.asset_class or 'left out'} and costs.funding "
@@ -157,7 +157,9 @@ class Strategy(Section):
             ),
         }
         if any(asked.values()):
-            raise ValueError(f"{CLOSES_NEED} {'; '.join(each for each, missing in asked.items() if missing)}")
+            raise ValueError(
+                f"{CLOSES_NEED} {'; '.join(requirement for requirement, missing in asked.items() if missing)}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -174,31 +176,33 @@ class Strategy(Section):
 
     @model_validator(mode="after")
     def _one_place_for_each_fact(self) -> Strategy:
-        named = [(each.name, symbol) for each in self.series for symbol in each.stored_symbols]
+        named = [(series.name, symbol) for series in self.series for symbol in series.stored_symbols]
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
         if twice:
             raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
         known = {name for name, _ in named}
         unknown = {role: name for role, name in self.features.series.items() if name not in known}
         if unknown:
-            told = [_unknown_series(role, name, known) for role, name in unknown.items()]
-            raise ValueError("; ".join(told))
+            messages = [_unknown_series(role, name, known) for role, name in unknown.items()]
+            raise ValueError("; ".join(messages))
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
         return self
 
     @model_validator(mode="after")
     def _funding_is_asked_somewhere_and_read(self) -> Strategy:
-        for each in self.series:
-            if not isinstance(each, FundingSeriesSettings):
+        for series in self.series:
+            if not isinstance(series, FundingSeriesSettings):
                 continue
             asked = isinstance(self.source, StatedSource) or self.source.funding_exchange is not None
-            if each.exchange is None and not asked:
-                raise ValueError(f"series {each.name} needs exchange: source.kind is {self.source.kind!r}, not 'ccxt'")
-            unread = sorted(set(each.symbols) - {"", *self.market.symbols}) if self.market.symbols else []
+            if series.exchange is None and not asked:
+                raise ValueError(
+                    f"series {series.name} needs exchange: source.kind is {self.source.kind!r}, not 'ccxt'"
+                )
+            unread = sorted(set(series.symbols) - {"", *self.market.symbols}) if self.market.symbols else []
             if unread:
                 raise ValueError(
-                    f"series {each.name} gives {', '.join(unread)}, which market.symbols lacks, so that no feature "
+                    f"series {series.name} gives {', '.join(unread)}, which market.symbols lacks, so that no feature "
                     "would read it: write series.symbols as a mapping from the bars' symbol to its perpetual, "
                     f"such as {{{self.market.symbols[0]}: {unread[0]}}}"
                 )
@@ -219,7 +223,7 @@ class Strategy(Section):
             value = getattr(self, name)
             if isinstance(value, Section):
                 settings[name] = value.counted()
-        settings["series"] = [each.counted() for each in self.series]
+        settings["series"] = [series.counted() for series in self.series]
         return part_of_settings(settings, *sections)
 
     def content_hash(self, *sections: str) -> str:

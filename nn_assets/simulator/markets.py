@@ -198,7 +198,7 @@ class _Process:
         generator = np.random.default_rng([self.seed, _CONSTANTS_KEY])
         draws = np.ascontiguousarray(generator.standard_normal((self.symbols, 5)).T)
         self.sector = np.arange(self.symbols) % len(shape.sectors)
-        self.sector_names = [shape.sectors[place] for place in self.sector]
+        self.sector_names = [shape.sectors[index] for index in self.sector]
         self.volatility = shape.symbol_volatility * np.exp(shape.symbol_volatility_spread * draws[0])
         self.beta = 1.0 + shape.beta_spread * draws[1]
         self.log_price = np.log(60.0) + 0.5 * draws[2]

@@ -214,26 +214,26 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
         A row that is none, a key that is absent, a value that is no number, a moment that is none,
         or moments that do not rise; names symbol, session or row, and value.
     """
-    place: dict[str, object] = {"source": source, "symbol": symbol}
+    context: dict[str, object] = {"source": source, "symbol": symbol}
     for number, row in enumerate(rows):
         absent = [key for key in keys.values() if key not in row] if isinstance(row, Mapping) else ["every key"]
         if absent:
-            raise _malformed(f"no {', '.join(absent)} in it", {**place, "row": number, "value": repr(row)[:120]})
+            raise _malformed(f"no {', '.join(absent)} in it", {**context, "row": number, "value": repr(row)[:120]})
     written = [row[keys["moment"]] for row in rows]
     kinds = {type(one) for one in written}
     if kinds not in ({int}, {str}):
         wrong = next(one for one in written if type(one) is not type(written[0]) or not isinstance(one, int | str))
-        raise _malformed("a moment that is none", {**place, "value": repr(wrong)[:120]})
+        raise _malformed("a moment that is none", {**context, "value": repr(wrong)[:120]})
     moments, days = _moments_and_days(pd.Series(written), timezone)
     if moments.isna().any():
         wrong = written[int(np.argmax(moments.isna()))]
-        raise _malformed("a moment that is none", {**place, "value": repr(wrong)[:120]})
+        raise _malformed("a moment that is none", {**context, "value": repr(wrong)[:120]})
     table: dict[str, Any] = {"symbol": symbol, "session": days, "source": source}
     for name in _FIELDS:
         values = [row[keys[name]] for row in rows]
         at = next((number for number, value in enumerate(values) if not _is_number(value)), None)
         if at is not None:
-            where = {**place, "session": days[at].date(), "column": name, "value": repr(values[at])[:120]}
+            where = {**context, "session": days[at].date(), "column": name, "value": repr(values[at])[:120]}
             raise _malformed(f"no number in {name}", where)
         table[name] = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     late = moments[moments.diff() <= pd.Timedelta(0)]
@@ -248,8 +248,8 @@ def _moments_and_days(written: pd.Series, timezone: str) -> tuple[pd.Series, pd.
         moments = pd.to_datetime(written, utc=True, errors="coerce", unit="ms")
         return moments, days_of(moments, timezone)
     is_day = written.str.fullmatch(_DAY)
-    told = written.where(is_day | written.str.contains(_OFFSET))
-    moments = pd.to_datetime(told, utc=True, errors="coerce", format="ISO8601")
+    readable = written.where(is_day | written.str.contains(_OFFSET))
+    moments = pd.to_datetime(readable, utc=True, errors="coerce", format="ISO8601")
     return moments, days_of(moments, timezone).where(~is_day, days_of(moments, "UTC"))
 
 

@@ -119,13 +119,13 @@ class Database:
         try:
             return self._fetch(create_engine(url, poolclass=NullPool), statement)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
-            rule, told = "driver_installed", f"{type(error).__name__}: {error}"
+            rule, message = "driver_installed", f"{type(error).__name__}: {error}"
             remedy = f"install the database's driver; for PostgreSQL: {how_to_install('postgres')}"
         except Exception as error:  # noqa: BLE001  whatever a driver raises may quote the address
             cause = error.orig if isinstance(error, DBAPIError) else error
-            rule, told = "query_answered", f"{type(cause).__name__}: {cause}"
+            rule, message = "query_answered", f"{type(cause).__name__}: {cause}"
             remedy = f"correct source.query, or {self._check_remedy()}; the query may read, not write"
-        found = without_secrets(" ".join(told.split()), _secrets_of(url, self.url.reveal()))
+        found = without_secrets(" ".join(message.split()), _secrets_of(url, self.url.reveal()))
         return self._fault(rule, "a database that answers the query", found[:_EXCERPT], remedy)
 
     def _parsed(self) -> URL | SourceError:
@@ -192,7 +192,7 @@ def _make_read_only(connection: Connection) -> None:
 def _chunk(names: list[str], rows: Sequence[Any]) -> pd.DataFrame:
     columns = list(zip(*rows, strict=True))
     return pd.DataFrame(
-        {place: pd.Series(values, dtype=object).infer_objects() for place, values in enumerate(columns)}
+        {index: pd.Series(values, dtype=object).infer_objects() for index, values in enumerate(columns)}
     ).set_axis(names, axis=1)
 
 

@@ -66,8 +66,8 @@ def moments_written(column: pd.Series) -> pd.Series:
 
 def _of_epochs(numbers: pd.Series) -> pd.Series:
     sizes = numbers.abs().to_numpy(dtype=np.float64, na_value=np.nan)
-    place = np.searchsorted([bound for bound, _ in _EPOCHS[:-1]], sizes, side="right")
-    factor = np.array([each for _, each in _EPOCHS])[place]
+    bucket = np.searchsorted([bound for bound, _ in _EPOCHS[:-1]], sizes, side="right")
+    factor = np.array([multiplier for _, multiplier in _EPOCHS])[bucket]
     sound = (factor > 0) & (sizes * factor < _NANOSECONDS)
     counted = np.full(len(numbers), np.iinfo(np.int64).min)  # how NaT reads as an integer
     chosen = numbers[sound]
@@ -128,11 +128,11 @@ def without_a_time(written: pd.Series, moments: pd.Series) -> pd.Series:
     return moments.notna() & ~timed
 
 
-def known_at_fault(column: str, found: object, count: int = 1) -> dict[str, str]:
+def known_at_fault(column: str, value: object, count: int = 1) -> dict[str, str]:
     """The parts of the error that refuses days alone where moments belong."""
     return {
         "expected": f"a moment with its time in {column}, such as 2018-01-31T21:30:00Z",
-        "found": f"{str(found)[:80]!r}, a day without a time, first of {count}",
+        "found": f"{str(value)[:80]!r}, a day without a time, first of {count}",
         "remedy": f"write the moment with its time, or leave the column {column} out",
         "rule": KNOWN_AT_RULE,
         "column": column,

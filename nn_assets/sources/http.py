@@ -123,8 +123,8 @@ class JsonClient:
         except self._httpx.RemoteProtocolError as error:
             outcome = broken_off(f"{type(error).__name__}: {error}")
         except (self._httpx.HTTPError, self._httpx.InvalidURL) as error:
-            told = f"{type(error).__name__}: {error}"
-            outcome = not_there(f"a vendor that answers at {self.base_url}", told)
+            message = f"{type(error).__name__}: {error}"
+            outcome = not_there(f"a vendor that answers at {self.base_url}", message)
         if not isinstance(outcome, Fault):
             return outcome
         return replace(outcome, found=without_secrets(outcome.found, self._secrets()))

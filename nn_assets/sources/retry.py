@@ -106,8 +106,8 @@ def persist(attempt: Callable[[], Any], policy: RetryPolicy, source: str) -> Any
         if count + 1 < policy.attempts:
             # Only what stands before the first colon: behind it come vendors' own words, and addresses.
             failed = outcome.found.partition(":")[0][:_SHORT]
-            told = "%s: %s; asking again in %.0f s, attempt %d of %d"
-            _LOG.warning(told, source, failed, wait, count + 2, policy.attempts)
+            message = "%s: %s; asking again in %.0f s, attempt %d of %d"
+            _LOG.warning(message, source, failed, wait, count + 2, policy.attempts)
             policy.sleep(wait)
     return replace(outcome, found=f"{outcome.found}, {policy.attempts} times")
 
@@ -147,12 +147,12 @@ def judge(
     try:
         return _blotted(json.loads(body), secrets)
     except (ValueError, RecursionError) as error:
-        place = f"{type(error).__name__} in {len(body)} bytes: {_excerpt(body, secrets)}"
+        message = f"{type(error).__name__} in {len(body)} bytes: {_excerpt(body, secrets)}"
         if not says_json and b"<html" in body[:500].lower():
             return Fault(
-                "json_answer", "JSON from the vendor", place, "check the exchange's address and its status page"
+                "json_answer", "JSON from the vendor", message, "check the exchange's address and its status page"
             )
-        return broken_off(place)
+        return broken_off(message)
 
 
 def broken_off(found: str) -> Fault:
@@ -208,11 +208,11 @@ def _status_fault(status: int, headers: Mapping[str, str | None], excerpt: str) 
 
 def _asked_wait(headers: Mapping[str, str | None]) -> float:
     """Seconds of a Retry-After header; a date in it counts from the answer's own Date."""
-    told = (headers.get("retry-after") or "").strip()
-    if told.replace(".", "", 1).isdigit():
-        return float(told)
+    retry_after = (headers.get("retry-after") or "").strip()
+    if retry_after.replace(".", "", 1).isdigit():
+        return float(retry_after)
     try:
-        until, sent = parsedate_to_datetime(told), parsedate_to_datetime(headers.get("date") or "")
+        until, sent = parsedate_to_datetime(retry_after), parsedate_to_datetime(headers.get("date") or "")
         return max((until - sent).total_seconds(), 0.0)
     except (TypeError, ValueError):
         return 0.0

@@ -111,8 +111,8 @@ class SimulatedSource:
         return end
 
     def _ordinal(self, symbol: str) -> int:
-        found = _NAME.fullmatch(symbol)
-        if found is None or symbol != f"SIM{int(found[1]):02d}" or int(found[1]) == 0:
+        match = _NAME.fullmatch(symbol)
+        if match is None or symbol != f"SIM{int(match[1]):02d}" or int(match[1]) == 0:
             raise SourceError(
                 expected="a simulated symbol, SIM01 and up",
                 found=repr(symbol),
@@ -120,7 +120,7 @@ class SimulatedSource:
                 source=self.name,
                 symbol=symbol,
             )
-        return int(found[1])
+        return int(match[1])
 
 
 def _build(settings: SimulatorSettings, context: SourceContext) -> SimulatedSource:

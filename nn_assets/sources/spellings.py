@@ -60,11 +60,11 @@ def separator_of(first_line: str, path: Path) -> str:
 
     That it is another than the comma is told.
     """
-    found = [mark for mark in _SEPARATORS if mark in first_line and "," not in first_line]
-    if len(found) != 1:
+    separators = [mark for mark in _SEPARATORS if mark in first_line and "," not in first_line]
+    if len(separators) != 1:
         return ","
-    _log.warning("%s: cells stand apart by %s, and are read so", path, _SEPARATORS[found[0]])
-    return found[0]
+    _log.warning("%s: cells stand apart by %s, and are read so", path, _SEPARATORS[separators[0]])
+    return separators[0]
 
 
 def normalised(header: str) -> str:
@@ -102,7 +102,7 @@ def map_columns(
     SourceError
         A column is missing, or two headers are equally good for one field.
     """
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for field, spellings in _SPELLINGS.items():
         for spelling in spellings:
             candidates = [header for header in headers if normalised(header) == spelling]
@@ -116,9 +116,9 @@ def map_columns(
                     column=field,
                 )
             if candidates:
-                found[field] = candidates[0]
+                columns[field] = candidates[0]
                 break
-    missing = [field for field in (*_NEEDED, *["volume"] * needs_volume) if field not in found]
+    missing = [field for field in (*_NEEDED, *["volume"] * needs_volume) if field not in columns]
     if missing:
         if remedy is None:
             remedy = _OF_A_FILE + (_OF_CLOSES if {"high", "low"} <= set(missing) else "")
@@ -130,7 +130,7 @@ def map_columns(
             rule="complete_columns",
             column=missing[0],
         )
-    return found
+    return columns
 
 
 def listed_columns(columns: Sequence[str]) -> str:

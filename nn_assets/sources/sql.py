@@ -187,8 +187,8 @@ class SqlSource(ScopedActions):
         return table[column].astype(np.float64)
 
     def _moments(self, column: pd.Series) -> pd.Series:
-        told = column.map(_is_moment)
-        moments = pd.to_datetime(column.where(told), utc=True, errors="coerce", format="ISO8601")
+        is_moment = column.map(_is_moment)
+        moments = pd.to_datetime(column.where(is_moment), utc=True, errors="coerce", format="ISO8601")
         held = (moments >= _FIRST_MOMENT) & (moments <= _LAST_MOMENT)
         wrong = column.notna() & ~held
         if wrong.any():
@@ -226,8 +226,8 @@ def _as_text(value: object) -> str:
 
 def _row_of(table: pd.DataFrame, at: int) -> dict[str, object]:
     named = {name: table[name].iloc[at] for name in ("symbol", "session") if name in table.columns}
-    told = {name: value.date() if isinstance(value, pd.Timestamp) else value for name, value in named.items()}
-    return {"row": at + 1, **{name: str(value)[:40] for name, value in told.items()}}
+    values = {name: value.date() if isinstance(value, pd.Timestamp) else value for name, value in named.items()}
+    return {"row": at + 1, **{name: str(value)[:40] for name, value in values.items()}}
 
 
 def _build(settings: SqlSettings, context: SourceContext) -> SqlSource:

@@ -118,8 +118,8 @@ def home() -> Path:
     """
     named = os.environ.get(_HOME_VARIABLE, "").strip()
     try:
-        told = Path(named or _DEFAULT_HOME).expanduser()
-        folder = told if told.is_absolute() else (checkout() or Path.home()) / told
+        path = Path(named or _DEFAULT_HOME).expanduser()
+        folder = path if path.is_absolute() else (checkout() or Path.home()) / path
     except RuntimeError as error:
         raise _homeless(str(error), named) from error
     if not folder.is_absolute():

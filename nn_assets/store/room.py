@@ -25,10 +25,10 @@ def no_room(error: BaseException) -> NoRoomError | None:
     if isinstance(error, NoRoomError):
         return error
     free = _free_bytes()
-    for each in _chain(error):
-        told = str(each)
-        full = any(words in told for words in _SAID) or (_SAID_OF_MUCH in told and free < _RESERVE_BYTES)
-        if full or (isinstance(each, OSError) and each.errno in _ERRORS):
+    for cause in _chain(error):
+        message = str(cause)
+        full = any(words in message for words in _SAID) or (_SAID_OF_MUCH in message and free < _RESERVE_BYTES)
+        if full or (isinstance(cause, OSError) and cause.errno in _ERRORS):
             return NoRoomError(
                 expected="room on the disk to write to",
                 found=f"{free:,} bytes free where the home is",

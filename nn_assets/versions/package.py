@@ -87,11 +87,11 @@ class Package:
         sources : mapping of module to its source
         """
         (top,) = {module.partition(".")[0] for module in sources}
-        for module in [each for each in self._sources if each.partition(".")[0] == top]:
+        for module in [name for name in self._sources if name.partition(".")[0] == top]:
             del self._sources[module]
             self._modules.pop(module, None)
         self._sources |= {module: text.replace(b"\r\n", b"\n") for module, text in sources.items()}
-        self._packages |= {module for module in sources if any(each.startswith(f"{module}.") for each in sources)}
+        self._packages |= {module for module in sources if any(other.startswith(f"{module}.") for other in sources)}
         self._beside[top] = folder
         self._targets.clear()
 
@@ -114,7 +114,7 @@ class Package:
         CodeError
             There is no such definition.
         """
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         waiting = list(roots)
         for root in roots:
             if not self._resolved(root):
@@ -126,27 +126,27 @@ class Package:
         while waiting:
             asked = waiting.pop()
             for module, name in self._resolved(asked):
-                place = f"{module}:{name}"
+                reference = f"{module}:{name}"
                 definition = self._module(module).definitions[name]
-                if place in found or (definition.registry and asked not in roots):
+                if reference in digests or (definition.registry and asked not in roots):
                     continue
-                found[place] = definition.digest
+                digests[reference] = definition.digest
                 waiting += definition.refers_to
                 if BESIDE in self._module(module).definitions:
                     waiting.append(f"{module}:{BESIDE}")
                 for file in definition.files:
-                    found |= self._data_named(file, module)
+                    digests |= self._data_named(file, module)
         self._keep()
-        return dict(sorted(found.items()))
+        return dict(sorted(digests.items()))
 
-    def _resolved(self, place: str) -> tuple[tuple[str, str], ...]:
+    def _resolved(self, reference: str) -> tuple[tuple[str, str], ...]:
         """The definitions that a ``module:name.of.more`` stands for, followed through imports; none that is cut."""
-        if place not in self._targets:
-            self._targets[place] = tuple(self._followed(place))
-        return self._targets[place]
+        if reference not in self._targets:
+            self._targets[reference] = tuple(self._followed(reference))
+        return self._targets[reference]
 
-    def _followed(self, place: str) -> Iterator[tuple[str, str]]:
-        module, _, dotted = place.partition(":")
+    def _followed(self, reference: str) -> Iterator[tuple[str, str]]:
+        module, _, dotted = reference.partition(":")
         seen: set[str] = set()
         while True:
             if self._is_cut(module) or f"{module}:{dotted}" in seen or module not in self._sources:
@@ -160,7 +160,7 @@ class Package:
                     return
             if name in read.imports and self._is_followed(read.imports[name]):
                 target, _, imported = read.imports[name].partition(":")
-                module, dotted = target, ".".join(each for each in (imported, rest) if each)
+                module, dotted = target, ".".join(part for part in (imported, rest) if part)
             elif f"{module}.{name}" in self._sources and name:
                 module, dotted = f"{module}.{name}", rest
             else:
@@ -196,7 +196,7 @@ class Package:
         """Digest of the files of data beside the code that a text names, by place."""
         top = module.partition(".")[0]
         if top in self._beside:
-            return {f"{top}/{told}": _digest(path.read_bytes()) for told, path in _named(self._beside[top], file)}
+            return {f"{top}/{name}": _digest(path.read_bytes()) for name, path in _named(self._beside[top], file)}
         return {
             path.relative_to(self._folder.parent).as_posix(): _digest(path.read_bytes().replace(b"\r\n", b"\n"))
             for path in self._data.get(file.rpartition("/")[2], ())
@@ -229,13 +229,13 @@ def _named(folder: Path, file: str) -> Iterator[tuple[str, Path]]:
 def data_beside(sources: Mapping[str, bytes], folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Files of data that some modules name, each with its size and when it was written."""
     files = {file for module, text in sources.items() for file in _files_in(module, text)}
-    found = {told: path.stat() for file in files for told, path in _named(folder, file)}
-    return tuple((told, stat.st_size, stat.st_mtime_ns) for told, stat in sorted(found.items()))
+    stats = {name: path.stat() for file in files for name, path in _named(folder, file)}
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in sorted(stats.items()))
 
 
 @lru_cache(maxsize=256)
 def _files_in(module: str, text: bytes) -> frozenset[str]:
-    return frozenset(file for each in read_module(module, text).definitions.values() for file in each.files)
+    return frozenset(file for definition in read_module(module, text).definitions.values() for file in definition.files)
 
 
 def _module_name(folder: Path, path: Path) -> str:
@@ -292,30 +292,30 @@ def version_of(*roots: Root, also: object = None) -> str:
     CodeError
         A root is no definition at the top of a module of this package.
     """
-    told = [*_behind(tuple(_place(root) for root in roots)), *_given(roots), repr(also)]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_DIGITS]
+    parts = [*_behind(tuple(_place(root) for root in roots)), *_given(roots), repr(also)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def version_within(top: str, *roots: Root, also: object = None) -> str:
     """As :func:`version_of`, over the definitions of one top name alone: what a person changed of his own."""
     behind = _behind(tuple(_place(root) for root in roots))
-    own = [each for each in behind if each[0].partition(":")[0].partition(".")[0] == top]
+    own = [entry for entry in behind if entry[0].partition(":")[0].partition(".")[0] == top]
     return hashlib.sha256(json.dumps([*own, *_given(roots), repr(also)]).encode()).hexdigest()[:_DIGITS]
 
 
 def _given(roots: tuple[Root, ...]) -> list[str]:
     """What partial functions among some roots are given."""
-    return [repr((each.args, sorted(each.keywords.items()))) for each in roots if isinstance(each, partial)]
+    return [repr((root.args, sorted(root.keywords.items()))) for root in roots if isinstance(root, partial)]
 
 
 def version_of_sources(sources: Mapping[str, bytes]) -> str:
     """Hash over all that some modules define, by their sources, 16 hex digits."""
-    told = [
+    digests = [
         (module, name, definition.digest)
         for module, text in sorted(sources.items())
         for name, definition in sorted(read_module(module, text).definitions.items())
     ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:_DIGITS]
 
 
 def with_sources(sources: Mapping[str, bytes], folder: Path) -> None:
@@ -331,8 +331,8 @@ def changed_definitions(then: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 @cache
-def _behind(places: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple(_own().definitions_behind(*places).items())
+def _behind(references: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(_own().definitions_behind(*references).items())
 
 
 def _place(root: Root) -> str:

@@ -71,9 +71,9 @@ class Module:
         """Rebuild a module from :meth:`to_record`; anything else raises KeyError, TypeError or AttributeError."""
         definitions = {
             str(name): Definition(
-                str(told["digest"]), tuple(told["refers_to"]), tuple(told["files"]), bool(told["registry"])
+                str(entry["digest"]), tuple(entry["refers_to"]), tuple(entry["files"]), bool(entry["registry"])
             )
-            for name, told in record["definitions"].items()
+            for name, entry in record["definitions"].items()
         }
         return cls(definitions, {str(name): str(target) for name, target in record["imports"].items()})
 
@@ -116,10 +116,12 @@ def read_module(name: str, source: bytes, *, is_package: bool = False) -> Module
             continue  # what is registered is a root by itself, with what it states
         bound = set(_bound(statement))
         if bound or not _only_imports(statement):
-            for each in bound or {BESIDE}:
-                statements.setdefault(each, []).append(statement)
+            for bound_name in bound or {BESIDE}:
+                statements.setdefault(bound_name, []).append(statement)
     own = frozenset(statements) - {BESIDE}
-    defined = {each: _definition(found, name, package, imports, own, helpers) for each, found in statements.items()}
+    defined = {
+        bound_name: _definition(group, name, package, imports, own, helpers) for bound_name, group in statements.items()
+    }
     return Module(defined, imports)
 
 
@@ -135,10 +137,10 @@ def _definition(
     for statement in statements:
         reader.read(statement, {})
     registry = any(
-        isinstance(each, ast.AnnAssign)
-        and _last_name(each.annotation.value if isinstance(each.annotation, ast.Subscript) else each.annotation)
+        isinstance(node, ast.AnnAssign)
+        and _last_name(node.annotation.value if isinstance(node.annotation, ast.Subscript) else node.annotation)
         == _REGISTRY
-        for each in statements
+        for node in statements
     )
     return Definition(reader.digest(), tuple(sorted(reader.refers_to)), tuple(sorted(reader.files)), registry)
 
@@ -196,10 +198,10 @@ class _Reader:
         if target is None:
             return False
         module, _, name = target.partition(":")
-        told = f"{module}:{'.'.join([*([name] if name else []), *attributes])}"
+        reference = f"{module}:{'.'.join([*([name] if name else []), *attributes])}"
         if module.partition(".")[0] in {self._top, _PACKAGE}:
-            self.refers_to.add(told)
-        self._tokens.append(f"refers to {told}")
+            self.refers_to.add(reference)
+        self._tokens.append(f"refers to {reference}")
         return True
 
     def _fields(self, node: ast.AST, local: _Local) -> None:
@@ -208,7 +210,10 @@ class _Reader:
             inside, outside = {**local, **_of_function(node, self._package)}, _OUTSIDE
         elif isinstance(node, _COMPREHENSIONS):
             self.read(node.generators[0].iter, local)  # looked up where it stands; the rest within
-            inside = {**local, **dict.fromkeys(each for part in node.generators for each in _stored(part.target))}
+            inside = {
+                **local,
+                **dict.fromkeys(variable for part in node.generators for variable in _stored(part.target)),
+            }
         tokens = self._tokens
         tokens.append(f"({type(node).__name__}")
         for name in node._fields:
@@ -216,13 +221,13 @@ class _Reader:
             if value is None or value == [] or name in _IGNORED:
                 continue
             tokens.append(name)
-            for each in value if isinstance(value, list) else (value,):
-                if name == "decorator_list" and _registers(each, self._helpers):
+            for child in value if isinstance(value, list) else (value,):
+                if name == "decorator_list" and _registers(child, self._helpers):
                     continue
-                if not isinstance(each, ast.AST):
-                    tokens.append(repr(each))
-                elif not _is_docstring(each):
-                    self.read(each, local if name in outside else inside)
+                if not isinstance(child, ast.AST):
+                    tokens.append(repr(child))
+                elif not _is_docstring(child):
+                    self.read(child, local if name in outside else inside)
         tokens.append(")")
 
 
@@ -235,10 +240,10 @@ def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, pack
     """Names that a function binds for itself, each with the target of its import, if it is one."""
     bound: dict[str, str | None] = {}
     freed: set[str] = set()
-    given = node.args
-    for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
-        if each is not None:
-            bound[each.arg] = None
+    arguments = node.args
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+        if argument is not None:
+            bound[argument.arg] = None
     waiting: list[ast.AST] = list(node.body) if isinstance(node.body, list) else [node.body]
     while waiting:
         part = waiting.pop()
@@ -251,7 +256,7 @@ def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, pack
             waiting += part.decorator_list
         elif kind in _COMPREHENSIONS:
             # A walrus in a comprehension binds in the function around it; its loop variables do not.
-            waiting += [each for each in ast.walk(part) if isinstance(each, ast.NamedExpr)]
+            waiting += [child for child in ast.walk(part) if isinstance(child, ast.NamedExpr)]
         elif isinstance(part, ast.Import | ast.ImportFrom):
             bound |= _imported(part, package)
         elif kind not in _LEAVES:
@@ -270,14 +275,14 @@ def _caught_by(node: ast.AST) -> list[str]:
 
 def _children(node: ast.AST) -> list[ast.AST]:
     """As ``ast.iter_child_nodes``, in a third of the time."""
-    found: list[ast.AST] = []
+    children: list[ast.AST] = []
     for name in node._fields:
         inner = getattr(node, name, None)
         if isinstance(inner, list):
-            found += [each for each in inner if isinstance(each, ast.AST)]
+            children += [child for child in inner if isinstance(child, ast.AST)]
         elif isinstance(inner, ast.AST):
-            found.append(inner)
-    return found
+            children.append(inner)
+    return children
 
 
 def _imports_at_top(body: list[ast.stmt], package: str) -> Iterator[tuple[str, str]]:
@@ -329,7 +334,7 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
 
 
 def _stored(target: ast.AST) -> list[str]:
-    return [each.id for each in ast.walk(target) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)]
+    return [node.id for node in ast.walk(target) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
 
 
 def _only_imports(statement: ast.stmt) -> bool:
@@ -345,8 +350,8 @@ def _is_main(statement: ast.stmt) -> bool:
     """Whether a statement runs only where the module is run as a program."""
     if not isinstance(statement, ast.If) or statement.orelse or not isinstance(statement.test, ast.Compare):
         return False
-    asked = {ast.unparse(each) for each in (statement.test.left, *statement.test.comparators)}
-    return asked == {"__name__", "'__main__'"} and all(isinstance(each, ast.Eq) for each in statement.test.ops)
+    asked = {ast.unparse(operand) for operand in (statement.test.left, *statement.test.comparators)}
+    return asked == {"__name__", "'__main__'"} and all(isinstance(operator, ast.Eq) for operator in statement.test.ops)
 
 
 def _helpers(body: list[ast.stmt], imports: Mapping[str, str], top: str) -> frozenset[str]:
@@ -360,9 +365,9 @@ def _helpers(body: list[ast.stmt], imports: Mapping[str, str], top: str) -> froz
 def _is_given_whole(node: ast.expr) -> bool:
     """Whether what is registered is named, or a partial function of what is: else it is made where it is given."""
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Call):
-        for each in node.args:
-            made = each.func if isinstance(each, ast.Call) else each
-            if isinstance(each, ast.Call) and _last_name(made) != "partial":
+        for argument in node.args:
+            made = argument.func if isinstance(argument, ast.Call) else argument
+            if isinstance(argument, ast.Call) and _last_name(made) != "partial":
                 return False
             while isinstance(made, ast.Attribute):
                 made = made.value

@@ -60,7 +60,7 @@ def test_a_replay_resumed_in_the_middle_ends_in_the_same_bits(whole: tuple[World
     of, full = whole
     costs = cost_model_from(of.strategy.costs)
     half = played(of, 170)
-    rest = replay(of.strategy, costs, 252, [of.scene(range(170, 260))], standing=half.standing)
+    rest = replay(of.strategy, costs, 252, [of.scene(range(170, 260))], initial=half.standing)
     assert rest.rounds[-1].state == full.rounds[-1].state
     assert np.array_equal(rest.track.net[170:260], full.track.net[170:260])
 
@@ -399,7 +399,7 @@ def test_orders_that_cannot_have_been_sent_are_not_filled_and_latch_the_breaker_
     late = Controls(verdict_allows=True, unfinished_run="the round of the day before came too late")
     costs, scene = cost_model_from(of.strategy.costs), of.scene(range(row, row + 3))
     rounds = replay(
-        of.strategy, costs, 252, [scene], standing=before.standing,
+        of.strategy, costs, 252, [scene], initial=before.standing,
         controls=lambda at: late if at == row else Controls(verdict_allows=True),
     ).rounds  # fmt: skip
     assert all(len(batch) == 0 for done in rounds for batch in done.fills)
@@ -508,7 +508,7 @@ def test_equity_of_nothing_goes_on_record_flat_and_divides_by_no_zero() -> None:
     assert np.isnan(done.state.session_return)
     assert (done.decision.target_quantity == 0.0).all()
     costs, scene = cost_model_from(of.strategy.costs), of.scene(range(row, row + 2))
-    assert len(replay(of.strategy, costs, 252, [scene], standing=before.standing).rounds) == 2
+    assert len(replay(of.strategy, costs, 252, [scene], initial=before.standing).rounds) == 2
 
 
 def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:

@@ -120,7 +120,7 @@ def test_every_state_read_back_from_its_records_plays_on_to_the_same_bits(whole:
             np.testing.assert_equal(getattr(back, name), getattr(book, name), err_msg=name)
         row = FIRST + place + 1
         standing = replace(done.standing, book=back)
-        rest = replay(of.strategy, costs, 252, [of.scene(range(row, row + 15))], standing=standing)
+        rest = replay(of.strategy, costs, 252, [of.scene(range(row, row + 15))], initial=standing)
         for mine, theirs in zip(rest.rounds, full.rounds[place + 1 :], strict=False):
             assert_same(mine, theirs)
 
@@ -191,7 +191,7 @@ def test_without_an_answer_on_the_session_a_reduction_ends_what_is_held_stays_an
 
     def on(row: int, standing: Standing) -> Round:
         scene = of.scene(range(row, row + 1), monitor=monitor)
-        return replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene], standing=standing).rounds[0]
+        return replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene], initial=standing).rounds[0]
 
     before = played(of, 140, monitor=monitor)
     with monkeypatch.context() as patch:
@@ -219,7 +219,7 @@ def test_no_answer_latches_an_alarm_that_takes_nothing_off_a_size_and_survives_i
 
     with monkeypatch.context() as patch:
         patch.setattr(conic, "many_names", broken)
-        lost = replay(of.strategy, costs, 252, [of.scene(range(150, 151))], standing=before.standing).rounds[0]
+        lost = replay(of.strategy, costs, 252, [of.scene(range(150, 151))], initial=before.standing).rounds[0]
     u, carried = lost.decision.unscaled_quantity, before.standing.book
     assert (np.abs(u) <= np.abs(carried.unscaled_quantity) + 1e-9).all()
     book = lost.standing.book
@@ -227,7 +227,7 @@ def test_no_answer_latches_an_alarm_that_takes_nothing_off_a_size_and_survives_i
     assert lost.state.breaker == "no_answer"
     back = book_from_records(state_row(lost.state), holdings_frame(book), book_remainder(book))
     assert back.breakers == book.breakers
-    after = replay(of.strategy, costs, 252, [of.scene(range(151, 155))], standing=lost.standing).rounds
+    after = replay(of.strategy, costs, 252, [of.scene(range(151, 155))], initial=lost.standing).rounds
     assert [done.state.breaker for done in after] == ["no_answer"] * 4
     assert after[0].decision.scale == before.rounds[-1].decision.scale
     assert after[0].decision.answer is not None

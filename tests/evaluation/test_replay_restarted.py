@@ -59,7 +59,7 @@ def restarted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         peak = book.equity_usd / (1.0 - share * LIMITS["drawdown_limit_fraction"])
         standing = replace(standing, book=replace(book, high_water_mark_usd=peak, highest_ever_usd=peak))
         (done,) = replay(
-            of.strategy, costs, 252, [of.scene(range(ROW + place, ROW + place + 1))], standing=standing
+            of.strategy, costs, 252, [of.scene(range(ROW + place, ROW + place + 1))], initial=standing
         ).rounds
         rounds.append(done)
         put(url, done)

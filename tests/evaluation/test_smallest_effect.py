@@ -28,7 +28,7 @@ def _effect(names: int, rho: float, *, across: bool = True, stated: float | None
         linear_cost=cost,
         horizon=HORIZON,
         sessions_per_year=YEAR,
-        stated=stated,
+        stated_effect=stated,
     )
 
 

@@ -180,13 +180,13 @@ DELISTING: Row = ("AAPL", "2014-06-09", "delisting", 12.5)
 def test_an_action_stated_as_known_earlier_than_it_is_on_record_is_known_from_then_on(action: Row) -> None:
     stored = stored_after(delivery(action))
     told, stated = stated_delivery(action, known_at="2014-05-01 12:00", arrived=LATER)
-    fresh, count = new_action_versions(stored, told, stated=stated)
+    fresh, count = new_action_versions(stored, told, explicit=stated)
     assert count == RevisionCount(revised=1)
     stored = validate(pd.concat([stored, fresh], ignore_index=True), ACTION_VERSIONS)
     assert actions_as_of(stored, moment("2014-05-01 11:59")).empty
     assert list(actions_as_of(stored, moment("2014-05-01 12:00"))["value"]) == [action[3]]
     assert actions_as_of(stored, moment("2014-05-01 12:00"), ingested_by=ARRIVAL).empty  # no past decision knew it
-    again, count = new_action_versions(stored, told.assign(ingested_at=LATER + pd.Timedelta(days=1)), stated=stated)
+    again, count = new_action_versions(stored, told.assign(ingested_at=LATER + pd.Timedelta(days=1)), explicit=stated)
     assert again.empty
     assert count == RevisionCount(unchanged=1)
     for silent in (delivery(action, arrived=LATER), told):  # an assumed moment says nothing
@@ -197,14 +197,14 @@ def test_an_action_stated_as_known_later_than_it_is_on_record_is_refused_and_the
     stored = stored_after(delivery(DELISTING))
     told, stated = stated_delivery(DELISTING, known_at="2014-06-12 12:00", arrived=LATER)
     with pytest.raises(SourceError) as refused:
-        new_action_versions(stored, told, stated=stated)
+        new_action_versions(stored, told, explicit=stated)
     assert refused.value.where["symbol"] == "AAPL"
     assert refused.value.found == (
         "AAPL 2014-06-09 delisting known at 2014-06-12T12:00:00Z, on record since 2014-06-06T20:30:00Z"
     )
     for remedy in ("2014-06-06 20:30", "2014-06-01 20:30", None):
         told, stated = stated_delivery(DELISTING, known_at=remedy, arrived=LATER)
-        new_action_versions(stored, told, stated=stated)
+        new_action_versions(stored, told, explicit=stated)
 
 
 def test_of_an_action_told_otherwise_in_between_a_stated_moment_changes_nothing() -> None:
@@ -212,4 +212,4 @@ def test_of_an_action_told_otherwise_in_between_a_stated_moment_changes_nothing(
     stored = stored_after(delivery((*DELISTING[:3], 10.0)), delivery(DELISTING, arrived=LATER))
     for known_at in ("2014-05-01 12:00", "2034-05-01 12:00"):
         told, stated = stated_delivery(DELISTING, known_at=known_at, arrived=LATER + pd.Timedelta(days=1))
-        assert new_action_versions(stored, told, stated=stated)[0].empty
+        assert new_action_versions(stored, told, explicit=stated)[0].empty

@@ -138,7 +138,7 @@ def test_bars_and_bars_within_the_session_are_those_of_the_reference(table: str,
         delivered = conform(framed(told, arrived, bar_at=START, **dict.fromkeys(QUOTES, np.nan)), schema)
         stated = np.array([hour is not None for _, _, hour in told])
         if table == "bars":
-            fresh, _ = new_versions(stored, delivered, stated=stated)
+            fresh, _ = new_versions(stored, delivered, explicit=stated)
         else:
             fresh, _ = new_intraday(stored, delivered)
         assert not fresh.duplicated([*facts.key, "known_at"]).any()
@@ -171,7 +171,7 @@ def test_stated_contradictions_and_what_they_say_are_the_same_in_any_order_of_de
         for place, told in enumerate(deliveries):
             if told:
                 delivered = conform(framed(told, 100.0 + place), BAR_VERSIONS)
-                fresh, counted = new_versions(stored, delivered, stated=np.ones(len(told), dtype=bool))
+                fresh, counted = new_versions(stored, delivered, explicit=np.ones(len(told), dtype=bool))
                 stored = pd.concat([stored, fresh], ignore_index=True)
                 contents.append(counted.contradicted)
         quarantine = pd.concat(contents, ignore_index=True)
@@ -215,9 +215,9 @@ def test_actions_are_those_told_last_as_before(seed: int) -> None:
         stated = np.array([hour is not None for _, _, hour in told])
         if refused:
             with pytest.raises(SourceError):
-                new_action_versions(stored, delivered, stated=stated)
+                new_action_versions(stored, delivered, explicit=stated)
             continue
-        fresh, _ = new_action_versions(stored, delivered, stated=stated)
+        fresh, _ = new_action_versions(stored, delivered, explicit=stated)
         stored = pd.concat([stored, fresh], ignore_index=True)
         assert len(fresh) == len(added)
         for fact, version in added:

@@ -63,7 +63,7 @@ def taken_in(drops: list[Drop], first_arrival: int = 1000) -> tuple[pd.DataFrame
     stored, counted = empty(BAR_VERSIONS), RevisionCount()
     for place, (hour, rows) in enumerate(drops):
         delivered = framed(rows, hour, first_arrival + place)
-        fresh, count = new_versions(stored, delivered, stated=np.ones(len(delivered), dtype=bool))
+        fresh, count = new_versions(stored, delivered, explicit=np.ones(len(delivered), dtype=bool))
         stored, counted = pd.concat([stored, fresh], ignore_index=True), counted + count
     return stored, counted
 
@@ -120,7 +120,7 @@ def test_drops_taken_in_again_add_nothing(drops) -> None:
     stored, _ = taken_in(drops)
     for place, (hour, each) in enumerate(drops):
         delivered = framed(each, hour, 2000 + place)
-        fresh, count = new_versions(stored, delivered, stated=np.ones(len(delivered), dtype=bool))
+        fresh, count = new_versions(stored, delivered, explicit=np.ones(len(delivered), dtype=bool))
         assert fresh.empty
         assert (count.added, count.confirmed) == (0, 0)
 
@@ -133,7 +133,7 @@ def test_drops_taken_in_at_once_are_the_same_versions(drops) -> None:
     one_by_one, _ = taken_in(drops)
     parts = [framed(each, hour, 1000).assign(source=f"file {place}") for place, (hour, each) in enumerate(drops)]
     at_once = pd.concat(parts, ignore_index=True)
-    fresh, _ = new_versions(empty(BAR_VERSIONS), at_once, stated=np.ones(len(at_once), dtype=bool))
+    fresh, _ = new_versions(empty(BAR_VERSIONS), at_once, explicit=np.ones(len(at_once), dtype=bool))
     for hour in range(5):
         asked = START + pd.Timedelta(hours=hour)
         pd.testing.assert_frame_equal(as_of(one_by_one, asked)[SAID], as_of(fresh, asked)[SAID])
@@ -171,11 +171,11 @@ def test_versions_that_an_older_version_stored_side_by_side_are_read_as_one_with
         assert sorted(BAR_FACTS.with_contents(known, stored)["close"]) == [1.0, 2.0, 5.0]
         again = framed([("A", 0, 1.0)], 1, 2000)
         for close, told in ((1.0, [1.0]), (3.0, [3.0])):
-            fresh, counted = new_versions(stored, again.assign(close=close), stated=np.ones(1, dtype=bool))
+            fresh, counted = new_versions(stored, again.assign(close=close), explicit=np.ones(1, dtype=bool))
             assert fresh.empty
             assert counted.contradicted["close"].tolist() == told
         later = framed([("A", 0, 4.0)], 5, 2000)
-        fresh, counted = new_versions(stored, later, stated=np.ones(1, dtype=bool))
+        fresh, counted = new_versions(stored, later, explicit=np.ones(1, dtype=bool))
         assert counted == RevisionCount(revised=1)
         every = pd.concat([stored, fresh], ignore_index=True)
         assert as_of(every, START + pd.Timedelta(hours=5))["close"].tolist() == [4.0, 5.0]
@@ -229,7 +229,7 @@ def replayed(
     stored, counts = empty(BAR_VERSIONS) if stored is None else stored, []
     for place, drop in enumerate(drops, start=hours):
         delivered = drop.assign(ingested_at=ARRIVAL + pd.Timedelta(hours=place))
-        fresh, count = new_versions(stored, delivered, stated=np.ones(len(drop), dtype=bool))
+        fresh, count = new_versions(stored, delivered, explicit=np.ones(len(drop), dtype=bool))
         stored, counts = pd.concat([stored, fresh], ignore_index=True), [*counts, count]
     return stored, counts
 

@@ -31,7 +31,7 @@ def test_who_repeats_a_bar_taken_in_before_it_could_be_known_confirms_it() -> No
 def test_a_row_that_states_its_moment_finds_its_place_whoever_said_so_before() -> None:
     stored = rows(("x", 11.0, 0, 0), ("y", 12.0, 1, 1))
     delivered = rows(("x", 11.0, 2, 3))
-    fresh, words, _ = new_versions_of_files(stored, delivered, {"x"}, stated=(delivered["close"] > 0).to_numpy())
+    fresh, words, _ = new_versions_of_files(stored, delivered, {"x"}, explicit=(delivered["close"] > 0).to_numpy())
     assert fresh["known_at"].tolist() == [ARRIVALS[2]]
     assert words.empty
 

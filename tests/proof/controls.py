@@ -133,7 +133,7 @@ def play_on(market: ChangingMarket, whole: Replay, row: int, off: Sequence[str])
             market.costs,
             YEAR,
             [rest],
-            standing=before[-1].standing if before else None,
+            initial=before[-1].standing if before else None,
             latched=_latched_for(before),
         )
     return Replay((*before, *played.rounds), played.track, played.latched)

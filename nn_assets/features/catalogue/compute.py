@@ -86,7 +86,7 @@ def refuse_features_beyond(fields: Sequence[str], names: Sequence[str], *, marke
     """
     read = [entry for entry in CATALOGUE.values() if set(entry.fields) <= set(fields)]
     beyond = [name for name in names if name in CATALOGUE and CATALOGUE[name] not in read]
-    there = [each.name for each in read if not each.role and (market_symbol is not None or not each.needs_market)]
+    there = [entry.name for entry in read if not entry.role and (market_symbol is not None or not entry.needs_market)]
     if beyond:
         raise SettingsError(
             expected=f"features of {', '.join(fields)} alone: {', '.join(there)}",
@@ -155,17 +155,17 @@ def compute_features(
         block = _columns(panel, columns)
         computed = np.empty((len(entries), panel.bars, len(block.symbols)))
         steppings: dict[tuple[tuple[str, ...], bool], Stepping] = {}
-        for place, entry in enumerate(entries):
+        for index, entry in enumerate(entries):
             read = entry.fields, entry.needs_market
             if read not in steppings:
                 steppings[read] = Stepping(block, _there(block, entry, market), max_missing_fraction, bridge)
             # A price that overflows is a missing value, not a warning.
             known = _of_columns(series[entry.role], columns) if entry.role else None
-            formulas = (_beside(entry, each, known, sessions_per_year) for each in (market, bridged))
+            formulas = (_beside(entry, closes, known, sessions_per_year) for closes in (market, bridged))
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                computed[place] = steppings[read].over(entry.reach_sessions + 1, *formulas)
+                computed[index] = steppings[read].over(entry.reach_sessions + 1, *formulas)
             if entry.role:  # a series goes on where bars end
-                computed[place][~steppings[read].there] = np.nan
+                computed[index][~steppings[read].there] = np.nan
         values[:, start : start + width, :] = canonical(computed).transpose(1, 2, 0)
     return Cube(panel.sessions, panel.symbols, wanted, values)
 
@@ -209,8 +209,8 @@ def _market_close(panel: Panel, market_symbol: str | None) -> FloatArray | None:
             key="features.market_symbol",
             value=market_symbol,
         )
-    place = panel.symbols.index(market_symbol)
-    return np.ascontiguousarray(panel.close[:, place : place + 1])
+    column = panel.symbols.index(market_symbol)
+    return np.ascontiguousarray(panel.close[:, column : column + 1])
 
 
 def _there(panel: Panel, entry: Feature, market: FloatArray | None) -> BoolArray:
@@ -224,14 +224,14 @@ def _beside(entry: Feature, market: FloatArray | None, known: KnownSeries | None
 
     def compute(panel: Panel, beside: Beside) -> FloatArray:
         moved = None if market is None else log_change(beside(market))
-        laid = known and KnownSeries(**{each.name: beside(getattr(known, each.name)) for each in fields_of(known)})
+        laid = known and KnownSeries(**{field.name: beside(getattr(known, field.name)) for field in fields_of(known)})
         return entry.compute(panel, Context(moved, laid, sessions_per_year))
 
     return compute
 
 
 def _of_columns(known: KnownSeries, columns: slice) -> KnownSeries:
-    return KnownSeries(**{each.name: getattr(known, each.name)[:, columns] for each in fields_of(known)})
+    return KnownSeries(**{field.name: getattr(known, field.name)[:, columns] for field in fields_of(known)})
 
 
 def _columns(panel: Panel, columns: slice) -> Panel:

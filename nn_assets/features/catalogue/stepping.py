@@ -91,12 +91,12 @@ class Stepping:
         own, columns, shape = self._own, self._gapped, self.there.shape
         usable = own.within(window, self.max_fraction)
         stepped = compute(self._packed, lambda values: own.pack(np.broadcast_to(values, shape)[:, columns]))
-        found = own.spread(np.where(usable, stepped, np.nan))
+        result = own.spread(np.where(usable, stepped, np.nan))
         if self.bridge:
             filled = (bridged or compute)(self._bridged, lambda values: np.broadcast_to(values, shape)[:, columns])
             there = np.isfinite(own.spread(np.where(usable, 0.0, np.nan)))
-            found = np.where(there & np.isfinite(filled), filled, found)
-        plain[:, columns] = found
+            result = np.where(there & np.isfinite(filled), filled, result)
+        plain[:, columns] = result
         return plain
 
 

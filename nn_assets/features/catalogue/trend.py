@@ -61,9 +61,9 @@ def _relative_strength(panel: Panel, _: Context) -> FloatArray:
 
 def _bollinger(panel: Panel, _: Context) -> FloatArray:
     deviation = rolling_std(panel.close, 20, ddof=0)
-    place = ratio(panel.close - rolling_mean(panel.close, 20), 4.0 * deviation) + 0.5
-    place[deviation == 0.0] = 0.5
-    return place
+    percent_b = ratio(panel.close - rolling_mean(panel.close, 20), 4.0 * deviation) + 0.5
+    percent_b[deviation == 0.0] = 0.5
+    return percent_b
 
 
 _CLOSES = ("close",)

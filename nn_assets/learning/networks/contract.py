@@ -60,12 +60,12 @@ class _Held:
         network = build_network(self._learning, _FEATURES).train()
         if not isinstance(network, torch.nn.Module) or not list(network.parameters()):
             self.refuse("a torch.nn.Module with weights", type(network).__name__)
-        given = windows.clone()
-        logits = network(given)
+        inputs = windows.clone()
+        logits = network(inputs)
         if not isinstance(logits, torch.Tensor) or logits.shape != (_ROWS,) or logits.dtype != torch.float32:
             kind = f"{tuple(logits.shape)}, {logits.dtype}" if isinstance(logits, torch.Tensor) else type(logits)
             self.refuse(f"one logit a row, of shape ({_ROWS},), float32", str(kind))
-        if not torch.equal(given, windows):
+        if not torch.equal(inputs, windows):
             self.refuse("windows left as they were given", "it writes over its input")
         self._require_finite(logits, "logits")
         logits.sum().backward()  # type: ignore[no-untyped-call]
@@ -83,7 +83,7 @@ class _Held:
         torch.manual_seed(self._learning.seed + 1)
         network.zero_grad()
         network(windows).sum().backward()
-        by_torch = [None if each.grad is None else each.grad.clone() for each in network.parameters()]
+        by_torch = [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()]
         torch.manual_seed(self._learning.seed + 1)
         _, back = own(windows)
         back(torch.ones(_ROWS))
@@ -98,9 +98,9 @@ class _Held:
     def require_near(self, left: torch.Tensor, right: torch.Tensor, expected: str) -> None:
         """Refuse two tensors that differ by more than the order of sums explains."""
         if not torch.allclose(left, right, rtol=_TOLERANCE, atol=_TOLERANCE):
-            place = int((left - right).abs().flatten().argmax())
-            told = f"{left.flatten()[place].item()} and {right.flatten()[place].item()}"
-            self.refuse(expected, told)
+            index = int((left - right).abs().flatten().argmax())
+            values = f"{left.flatten()[index].item()} and {right.flatten()[index].item()}"
+            self.refuse(expected, values)
 
     def refuse(self, expected: str, found: str, cause: Exception | None = None) -> NoReturn:
         raise PluginError(

@@ -56,9 +56,9 @@ class TradingHours:
         if len(self.sessions) == 0:
             nowhere = np.full(len(bar_at), -1, dtype=np.int64)
             return Placed(nowhere, nowhere, np.zeros(len(bar_at), bool), np.ones(len(bar_at), bool))
-        found = np.searchsorted(self.starts, bar_at, side="right").astype(np.int64) - 1
-        at = np.maximum(found, 0)
-        within = (found >= 0) & (bar_at < self.ends[at])
+        session_index = np.searchsorted(self.starts, bar_at, side="right").astype(np.int64) - 1
+        at = np.maximum(session_index, 0)
+        within = (session_index >= 0) & (bar_at < self.ends[at])
         after_break = bar_at >= self.break_ends[at]
         in_break = (bar_at + self.bar > self.break_starts[at]) & ~after_break
         inside = within & (bar_at + self.bar <= self.ends[at]) & ~in_break
@@ -68,7 +68,7 @@ class TradingHours:
         first_slot = np.concatenate([[0], np.cumsum(self.bars_due)])[at]
         slot = first_slot + since // self.bar + np.where(after_break, morning, 0)
         return Placed(
-            session=np.where(within, found, -1),
+            session=np.where(within, session_index, -1),
             slot=np.where(inside & on_grid, slot, -1).astype(np.int64),
             inside=inside,
             on_grid=on_grid,
@@ -122,8 +122,8 @@ def trading_hours(calendar: str, settings: IntradaySettings, first: pd.Timestamp
 
 
 def _nanoseconds(moments: pd.Series) -> IntArray:
-    found: IntArray = pd.DatetimeIndex(moments).as_unit("ns").asi8
-    return found
+    nanoseconds: IntArray = pd.DatetimeIndex(moments).as_unit("ns").asi8
+    return nanoseconds
 
 
 def _local(wall: pd.Series, timezone: str) -> pd.Series:

@@ -60,10 +60,10 @@ def next_session(calendar: str, day: Session) -> pd.Timestamp:
         The calendar ends before it.
     """
     sessions = timetable(calendar).sessions
-    place = int(sessions.searchsorted(pd.Timestamp(day), side="right"))
-    if place == len(sessions):
+    index = int(sessions.searchsorted(pd.Timestamp(day), side="right"))
+    if index == len(sessions):
         raise _outside(calendar, f"after {pd.Timestamp(day).date()}", _CARRY_ON)
-    return sessions[place]
+    return sessions[index]
 
 
 def previous_session(calendar: str, day: Session) -> pd.Timestamp:
@@ -75,10 +75,10 @@ def previous_session(calendar: str, day: Session) -> pd.Timestamp:
         The calendar begins after it.
     """
     sessions = timetable(calendar).sessions
-    place = int(sessions.searchsorted(pd.Timestamp(day), side="left"))
-    if place == 0:
+    index = int(sessions.searchsorted(pd.Timestamp(day), side="left"))
+    if index == 0:
         raise _outside(calendar, f"before {pd.Timestamp(day).date()}", _BEGIN_EARLIER)
-    return sessions[place - 1]
+    return sessions[index - 1]
 
 
 def last_known_session(calendar: str) -> pd.Timestamp:
@@ -162,10 +162,10 @@ def sessions_of_moments(calendar: str, moments: pd.Series) -> pd.Series:
     """
     known = timetable(calendar).sessions
     closes = assumed_known_at(calendar, known, 0).asi8
-    place = np.searchsorted(closes, pd.DatetimeIndex(moments).as_unit("ns").asi8, side="left")
-    found = known.to_numpy()[np.minimum(place, len(known) - 1)]
-    inside = (place < len(known)) & (moments >= pd.Timestamp(known[0]).tz_localize("UTC")).to_numpy()
-    return pd.Series(np.where(inside, found, np.datetime64("NaT", "ns")), index=moments.index)
+    index = np.searchsorted(closes, pd.DatetimeIndex(moments).as_unit("ns").asi8, side="left")
+    sessions = known.to_numpy()[np.minimum(index, len(known) - 1)]
+    inside = (index < len(known)) & (moments >= pd.Timestamp(known[0]).tz_localize("UTC")).to_numpy()
+    return pd.Series(np.where(inside, sessions, np.datetime64("NaT", "ns")), index=moments.index)
 
 
 def session_hours(calendar: str, first: Session, last: Session) -> pd.DataFrame:
@@ -180,5 +180,5 @@ def session_hours(calendar: str, first: Session, last: Session) -> pd.DataFrame:
     sessions = sessions_between(calendar, first, last)
     schedule = timetable(calendar).hours.reindex(sessions)
     hours = {"opens": "open", "break_starts": "break_start", "break_ends": "break_end", "closes": "close"}
-    columns = {name: pd.DatetimeIndex(schedule[told]).as_unit("ns") for name, told in hours.items()}
+    columns = {name: pd.DatetimeIndex(schedule[column]).as_unit("ns") for name, column in hours.items()}
     return pd.DataFrame({"session": sessions, **columns})

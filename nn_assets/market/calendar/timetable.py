@@ -103,8 +103,8 @@ def _known(name: str) -> exchange_calendars.ExchangeCalendar:
 def _cause(error: Exception) -> str:
     """What exchange_calendars says, in one sentence: of a list of moments the first, and how many there are."""
     moments = _MOMENT.findall(str(error))
-    told = _MOMENTS.sub(f"{moments[0]} and {len(moments) - 1:,} more" if moments else "", str(error))
-    return shortened(" ".join(f"{type(error).__name__}: {told}".split()).rstrip(" .:"), _LONGEST_CAUSE)
+    message = _MOMENTS.sub(f"{moments[0]} and {len(moments) - 1:,} more" if moments else "", str(error))
+    return shortened(" ".join(f"{type(error).__name__}: {message}".split()).rstrip(" .:"), _LONGEST_CAUSE)
 
 
 def is_same_calendar(one: str, other: str) -> bool:

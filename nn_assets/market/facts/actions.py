@@ -78,13 +78,13 @@ def with_action_moments(
     if decided_to is not None:
         known_at = known_at.mask(actions["ex_session"] <= decided_to, arrived_at)
     if own is not None:
-        stated = own.reset_index(drop=True)
-        known_at = stated.where(stated.notna(), known_at)
+        source_known_at = own.reset_index(drop=True)
+        known_at = source_known_at.where(source_known_at.notna(), known_at)
     return conform(actions.assign(known_at=known_at, ingested_at=arrived_at), ACTION_VERSIONS)
 
 
 def new_action_versions(
-    stored: ActionVersions, delivered: ActionVersions, *, stated: BoolArray | None = None
+    stored: ActionVersions, delivered: ActionVersions, *, explicit: BoolArray | None = None
 ) -> tuple[ActionVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored.
 
@@ -92,7 +92,7 @@ def new_action_versions(
     ----------
     stored, delivered : DataFrame
         Columns of ``ACTION_VERSIONS``. The delivery has one row an action.
-    stated : array of bool, shape (rows delivered,), optional
+    explicit : array of bool, shape (rows delivered,), optional
         Rows whose ``known_at`` is the source's own; none when left out.
 
     Returns
@@ -111,16 +111,16 @@ def new_action_versions(
         An action of which nothing else was ever said is stated as known later than it is on record: what was known
         cannot be taken back.
     """
-    standing = _standing(stored)
-    last = ACTION_FACTS.newest(standing).set_index(_KEY)[["value", "known_at"]].add_prefix("old_")
+    in_force = _standing(stored)
+    last = ACTION_FACTS.newest(in_force).set_index(_KEY)[["value", "known_at"]].add_prefix("old_")
     both = delivered.join(last, on=_KEY).join(_known_since(stored), on=_KEY)
-    moved = (both["value"] == both["old_value"]) & both["since"].notna() & (False if stated is None else stated)
+    moved = (both["value"] == both["old_value"]) & both["since"].notna() & (False if explicit is None else explicit)
     _refuse_later(both[moved & (both["known_at"] > both["since"])])
     earlier = (moved & (both["known_at"] < both["since"])).to_numpy()
     there = (both["old_known_at"].notna() | both["value"].notna()).to_numpy()
-    fresh, counted = ACTION_FACTS.added(standing, delivered[there], earlier[there])
-    found = int(earlier.sum())
-    counted = replace(counted, revised=counted.revised + found, unchanged=counted.unchanged - found)
+    fresh, counted = ACTION_FACTS.added(in_force, delivered[there], earlier[there])
+    earlier_count = int(earlier.sum())
+    counted = replace(counted, revised=counted.revised + earlier_count, unchanged=counted.unchanged - earlier_count)
     return conform(fresh, ACTION_VERSIONS).sort_values(_KEY, ignore_index=True), counted
 
 
@@ -134,14 +134,14 @@ def _refuse_later(rows: pd.DataFrame) -> None:
     """Refuse moments that lie after those since which the same is on record."""
     if rows.empty:
         return
-    told = [
+    conflicts = [
         f"{row.symbol} {row.ex_session.date()} {row.kind} known at {row.known_at:{_MOMENT}}, "
         f"on record since {row.since:{_MOMENT}}"
         for row in named_rows(rows)
     ]
     raise SourceError(
         expected="no action known later than it is on record: what was known once stays known",
-        found="; ".join(first_of(told, _NAMED)),
+        found="; ".join(first_of(conflicts, _NAMED)),
         remedy="write the moment on record, or an earlier one, or leave its known_at empty",
         source=rows["source"].iloc[0],
         symbol=rows["symbol"].iloc[0],

@@ -53,9 +53,9 @@ class Mended:
         if not self.read_as or moments.empty:
             return moments
         stored = pd.DatetimeIndex(moments).as_unit("ns").asi8
-        distinct, place = np.unique(stored, return_inverse=True)
-        read = np.array([self.read_as.get(int(each), int(each)) for each in distinct], dtype=np.int64)
-        return pd.Series(pd.DatetimeIndex(read[place], tz="UTC"), index=moments.index, name=moments.name)
+        distinct, inverse = np.unique(stored, return_inverse=True)
+        read = np.array([self.read_as.get(int(moment), int(moment)) for moment in distinct], dtype=np.int64)
+        return pd.Series(pd.DatetimeIndex(read[inverse], tz="UTC"), index=moments.index, name=moments.name)
 
     def of_one(self, moment: pd.Timestamp) -> pd.Timestamp:
         """A moment, UTC, as it is read."""
@@ -79,7 +79,7 @@ class Mended:
 
     def unlike(self, arrived_at: pd.Series) -> pd.Series:
         """Moments of arrival, each a nanosecond later for as long as it is one that is read as another."""
-        while again := [each for each in arrived_at.unique() if pd.Timestamp(each).value in self.read_as]:
+        while again := [moment for moment in arrived_at.unique() if pd.Timestamp(moment).value in self.read_as]:
             arrived_at = arrived_at.where(~arrived_at.isin(again), arrived_at + _NEXT)
         return arrived_at
 
@@ -122,5 +122,5 @@ def read_moments(ahead: pd.DatetimeIndex, acts: pd.DatetimeIndex, now: pd.Timest
             act_after = int(after[0])
     read = {}
     for group, until in ((moments[shown], act_after), (moments[~shown], now.value)):
-        read.update({int(each): until - len(group) + place for place, each in enumerate(group)})
+        read.update({int(moment): until - len(group) + offset for offset, moment in enumerate(group)})
     return Mended(read)

@@ -38,11 +38,11 @@ def known_after(calendar: str, days: Sessions, lag_minutes: int) -> pd.DatetimeI
     A lag after the session's close; on a day that is no session, a lag after its end, UTC.
     """
     asked = pd.DatetimeIndex(days)
-    distinct, place = np.unique(asked.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
-    each = pd.DatetimeIndex(distinct)
-    closes = assumed_known_at(calendar, each, lag_minutes)
-    ends = each.tz_localize("UTC") + _ONE_DAY + pd.Timedelta(minutes=lag_minutes)
-    return closes.where(closes.notna(), ends)[place]
+    distinct, inverse = np.unique(asked.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
+    unique_days = pd.DatetimeIndex(distinct)
+    closes = assumed_known_at(calendar, unique_days, lag_minutes)
+    ends = unique_days.tz_localize("UTC") + _ONE_DAY + pd.Timedelta(minutes=lag_minutes)
+    return closes.where(closes.notna(), ends)[inverse]
 
 
 def with_assumed_known_at(
@@ -83,13 +83,13 @@ def with_assumed_known_at(
 
 
 def new_versions(
-    stored: BarVersions, delivered: BarVersions, *, stated: BoolArray | None = None
+    stored: BarVersions, delivered: BarVersions, *, explicit: BoolArray | None = None
 ) -> tuple[BarVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored, columns of ``BAR_VERSIONS``; see :meth:`Kind.added`.
 
     A bar taken in before its session's close stays unknown until then.
     """
-    fresh, counted = BAR_FACTS.added(stored, delivered, stated)
+    fresh, counted = BAR_FACTS.added(stored, delivered, explicit)
     return ordered_by_symbol(fresh), counted
 
 

@@ -64,7 +64,7 @@ class RevisionCount:
         by_symbol = dict(self.revised_by_symbol)
         for symbol, count in other.revised_by_symbol.items():
             by_symbol[symbol] = by_symbol.get(symbol, 0) + count
-        told = [each.contradicted for each in (self, other) if len(each.contradicted)]
+        contradicted = [part.contradicted for part in (self, other) if len(part.contradicted)]
         return RevisionCount(
             self.added + other.added,
             self.revised + other.revised,
@@ -72,12 +72,12 @@ class RevisionCount:
             self.unchanged + other.unchanged,
             by_symbol,
             self.equal_rows + other.equal_rows,
-            pd.concat(told, ignore_index=True) if told else pd.DataFrame(),
+            pd.concat(contradicted, ignore_index=True) if contradicted else pd.DataFrame(),
         )
 
     def most_revised(self, count: int = 10) -> dict[str, int]:
         """Symbols with the most revised bars, most first, ties by name."""
-        ordered = sorted(self.revised_by_symbol.items(), key=lambda each: (-each[1], each[0]))
+        ordered = sorted(self.revised_by_symbol.items(), key=lambda item: (-item[1], item[0]))
         return dict(ordered[:count])
 
 
@@ -129,8 +129,8 @@ class Kind:
 
     def newest(self, versions: pd.DataFrame) -> pd.DataFrame:
         """The version in force of each fact; see :meth:`as_of`."""
-        places, torn = self._newest(versions, _codes(versions, self.key))
-        return self._blank(versions.iloc[places], torn)
+        indices, torn = self._newest(versions, _codes(versions, self.key))
+        return self._blank(versions.iloc[indices], torn)
 
     def one_row_each(self, versions: pd.DataFrame) -> pd.DataFrame:
         """Every version in one row, those that tables written before have in several too; NaN where it contradicts."""
@@ -144,13 +144,13 @@ class Kind:
 
         A version taken in before it could be known is no predecessor: what repeats it confirms it.
         """
-        found = np.zeros(len(versions), dtype=bool)
+        repeats = np.zeros(len(versions), dtype=bool)
         keys = _codes(versions, self.key)
         several = np.flatnonzero(_several(keys))
         if len(several):
             chain = _Chain.of(self, versions.iloc[several], keys[several])
-            found[several] = chain.repeats[chain.version]
-        return found
+            repeats[several] = chain.repeats[chain.version]
+        return repeats
 
     def without_values(self, rows: pd.DataFrame) -> BoolArray:
         """Rows that say nothing: contradicted versions, and what came without a value."""
@@ -165,18 +165,18 @@ class Kind:
             Of the same columns; ``contents`` may hold other versions too, and the same twice.
         """
         silent, version = self.without_values(rows), [*self.key, "known_at"]
-        broken, told = (pd.MultiIndex.from_frame(each[version]) for each in (rows[silent], contents))
-        put = contents[told.isin(broken) & ~self.without_values(contents)]
+        broken, content_keys = (pd.MultiIndex.from_frame(frame[version]) for frame in (rows[silent], contents))
+        put = contents[content_keys.isin(broken) & ~self.without_values(contents)]
         apart = put.drop_duplicates([*version, *self.values])
         broken = pd.MultiIndex.from_frame(apart.loc[apart.duplicated(version), version])
-        of_rows, of_put = (pd.MultiIndex.from_frame(each[version]).isin(broken) for each in (rows, put))
+        of_rows, of_put = (pd.MultiIndex.from_frame(frame[version]).isin(broken) for frame in (rows, put))
         kept = put[of_put].drop_duplicates([*version, *self.values, "source"])
         return pd.concat([rows[~of_rows], kept], ignore_index=True)
 
     # --- what a delivery adds --------------------------------------------------------------------------
 
     def added(
-        self, stored: pd.DataFrame, delivered: pd.DataFrame, stated: BoolArray | None = None
+        self, stored: pd.DataFrame, delivered: pd.DataFrame, explicit: BoolArray | None = None
     ) -> tuple[pd.DataFrame, RevisionCount]:
         """Find what a delivery adds to the versions stored.
 
@@ -186,7 +186,7 @@ class Kind:
             Every version so far of the facts delivered; others change nothing.
         delivered : DataFrame
             One delivery, moments filled in.
-        stated : array of bool, shape (rows delivered,), optional
+        explicit : array of bool, shape (rows delivered,), optional
             Rows whose ``known_at`` is kept, whatever is on record; none when left out.
 
         Returns
@@ -196,12 +196,12 @@ class Kind:
             its arrival is stamped after the version stored before, whatever the clock says.
         RevisionCount
         """
-        if stated is None or not stated.any():
+        if explicit is None or not explicit.any():
             return self._arrived(stored, delivered)
-        placed, counted = self._placed(stored, delivered[stated])
-        if stated.all():
+        placed, counted = self._placed(stored, delivered[explicit])
+        if explicit.all():
             return placed, counted
-        rest, also = self._arrived(pd.concat([stored, placed], ignore_index=True), delivered[~stated])
+        rest, also = self._arrived(pd.concat([stored, placed], ignore_index=True), delivered[~explicit])
         return pd.concat([placed, rest], ignore_index=True), counted + also
 
     def _arrived(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
@@ -209,10 +209,10 @@ class Kind:
         keys, of_delivered = _codes_of_both(stored, delivered, self.key)
         one, broken, equal_rows = self._one_each(delivered, of_delivered)
         new, key_of = self._blank(delivered.iloc[one], broken[one]), of_delivered[one]
-        places, torn = self._newest(stored, keys)
-        old = self._blank(stored.iloc[places], torn)
+        indices, torn = self._newest(stored, keys)
+        old = self._blank(stored.iloc[indices], torn)
         size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
-        before = _placed_at(keys[places], size)[key_of]
+        before = _placed_at(keys[indices], size)[key_of]
         known, arrived = (np.append(_nanoseconds(old[name]), _EARLIEST)[before] for name in _MOMENTS)
         there = before >= 0
         same = there & _same(self.numbers(new), self._numbers_at(self.numbers(old), before))
@@ -278,23 +278,23 @@ class Kind:
             said[:, column] = values
         return said
 
-    def _numbers_at(self, values: FloatArray, places: IntArray) -> FloatArray:
+    def _numbers_at(self, values: FloatArray, indices: IntArray) -> FloatArray:
         """What rows say at some places, NaN where there is none: at -1 and after the last."""
-        return np.vstack([values, np.full((1, len(self.values)), np.nan)])[places]
+        return np.vstack([values, np.full((1, len(self.values)), np.nan)])[indices]
 
     def _newest(self, versions: pd.DataFrame, keys: IntArray) -> tuple[IntArray, BoolArray]:
         """Places of the versions in force, ascending, and which of them contradict themselves."""
         several = _several(keys)
-        places = np.flatnonzero(~several).astype(np.int64)
-        torn = np.zeros(len(places), dtype=bool)
-        if len(places) == len(keys):
-            return places, torn
+        indices = np.flatnonzero(~several).astype(np.int64)
+        torn = np.zeros(len(indices), dtype=bool)
+        if len(indices) == len(keys):
+            return indices, torn
         some = np.flatnonzero(several)
         chain = _Chain.of(self, versions.iloc[some], keys[some])
         newest = chain.newest()
-        places, torn = np.append(places, some[chain.row[newest]]), np.append(torn, chain.torn[newest])
-        order = np.argsort(places)
-        return places[order], torn[order]
+        indices, torn = np.append(indices, some[chain.row[newest]]), np.append(torn, chain.torn[newest])
+        order = np.argsort(indices)
+        return indices[order], torn[order]
 
     def _one_each(self, rows: pd.DataFrame, versions: IntArray) -> tuple[IntArray, BoolArray, int]:
         """Place of a row of each version, ascending; rows of versions told in two ways; and how many repeat another.
@@ -345,17 +345,17 @@ class _Chain:
         ripe, values = arrived >= known, kind.numbers(rows)[order]
         counts = ripe | (~ripe[end][number] & (arrived == arrived[end][number]))
         if kind.unjudged:
-            place = start + np.bincount(number[~counts], minlength=len(start))
+            chosen = start + np.bincount(number[~counts], minlength=len(start))
             apart = ~begins[1:] & counts[:-1] & ~_same(values[1:], values[:-1])
             torn = np.bincount(number[1:][apart], minlength=len(start)) > 0
         else:
-            place, torn = end, np.zeros(len(start), dtype=bool)
-        said = np.where(torn[:, None], np.nan, values[place])
+            chosen, torn = end, np.zeros(len(start), dtype=bool)
+        said = np.where(torn[:, None], np.nan, values[chosen])
         repeats = np.zeros(len(start), dtype=bool)
         repeats[1:] = (key[start][1:] == key[start][:-1]) & _same(said[1:], said[:-1]) & ripe[start][:-1]
         version = np.empty(len(order), dtype=np.int64)
         version[order] = number
-        return cls(order[place].astype(np.int64), key[start], said, torn, ripe[end], repeats, version)
+        return cls(order[chosen].astype(np.int64), key[start], said, torn, ripe[end], repeats, version)
 
     def newest(self) -> IntArray:
         """The version in force of each fact: the first of the last that say the same."""

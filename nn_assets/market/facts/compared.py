@@ -39,8 +39,8 @@ def said_later(rows: pd.DataFrame, versions: ComparedBars) -> pd.DataFrame:
         that contradicts itself, says nothing and is left out.
     """
     asked = rows[[*_KEY, "known_at"]].assign(row=np.arange(len(rows)))
-    told = BAR_FACTS.one_row_each(versions)[[*_KEY, *_PRICES, "known_at"]]
-    both = asked.merge(told, on=_KEY, suffixes=("_here", ""))
+    second_bars = BAR_FACTS.one_row_each(versions)[[*_KEY, *_PRICES, "known_at"]]
+    both = asked.merge(second_bars, on=_KEY, suffixes=("_here", ""))
     prices = both[_PRICES].to_numpy(dtype=np.float64)
     both = both[(both["known_at"] > both["known_at_here"]) & (np.isfinite(prices) & (prices > 0.0)).all(axis=1)]
     return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
@@ -67,8 +67,8 @@ def said_by_second(ordered: pd.DataFrame, versions: ComparedBars) -> FloatArray:
     if versions.empty:
         return second
     rows = ordered[[*_KEY, "known_at"]].assign(row=np.arange(len(ordered)))
-    told = BAR_FACTS.one_row_each(versions)[[*_KEY, *_PRICES, "known_at"]]
-    both = rows.merge(told, on=_KEY, suffixes=("", "_there"))
+    second_bars = BAR_FACTS.one_row_each(versions)[[*_KEY, *_PRICES, "known_at"]]
+    both = rows.merge(second_bars, on=_KEY, suffixes=("", "_there"))
     both = both[both["known_at_there"] <= both["known_at"]].sort_values(["row", "known_at_there"])
     newest = both.drop_duplicates("row", keep="last")
     second[newest["row"].to_numpy()] = newest[_PRICES].to_numpy(dtype=np.float64)

@@ -43,7 +43,7 @@ class Funding:
 
     def at(self, row: int | slice) -> Funding:
         """One session, (symbols,), or several."""
-        return Funding(*(getattr(self, each.name)[row] for each in fields(self)))
+        return Funding(*(getattr(self, field.name)[row] for field in fields(self)))
 
 
 def funding_by_session(
@@ -133,7 +133,7 @@ def _of_symbol(
 
 def _newest(observed: IntArray, seen: BoolArray) -> IntArray:
     """Place of the last version seen of each moment; versions in order of moment, then of knowledge."""
-    places = np.flatnonzero(seen)
-    moments = observed[places]
-    last = np.append(moments[1:] != moments[:-1], True) if len(places) else np.zeros(0, dtype=np.bool_)
-    return places[last]
+    indices = np.flatnonzero(seen)
+    moments = observed[indices]
+    last = np.append(moments[1:] != moments[:-1], True) if len(indices) else np.zeros(0, dtype=np.bool_)
+    return indices[last]

@@ -55,12 +55,12 @@ def _running(
     order = np.argsort(readable, kind="stable")
     lines = np.column_stack([np.zeros(len(versions), dtype=np.int64), *(_numbers(versions[name]) for name in named)])
     lines, stops = lines[order], np.searchsorted(readable[order], rows, side="right")
-    digest, found, start = hashlib.sha256("\0".join(named).encode()), [], 0
+    digest, digests, start = hashlib.sha256("\0".join(named).encode()), [], 0
     for stop in stops:
         digest.update(lines[start:stop].tobytes())
-        found.append(digest.digest())
+        digests.append(digest.digest())
         start = stop
-    return found
+    return digests
 
 
 def _numbers(values: pd.Series) -> IntArray:
@@ -72,5 +72,5 @@ def _numbers(values: pd.Series) -> IntArray:
     if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_integer_dtype(values.dtype):
         return values.to_numpy(dtype=np.int64)
     codes, distinct = pd.factorize(values)
-    spelled = [hashlib.sha256(str(each).encode()).digest()[:8] for each in distinct]
+    spelled = [hashlib.sha256(str(value).encode()).digest()[:8] for value in distinct]
     return np.append(np.frombuffer(b"".join(spelled), dtype="<i8"), 0).astype(np.int64)[codes]

@@ -64,17 +64,17 @@ def new_spells(
         Counts of spells, those retired among the revised; ``confirmed`` is always 0.
     """
     newest = MEMBERSHIP_FACTS.newest(stored)
-    told = delivered.assign(known_at=delivered["known_at"].fillna(delivered["member_from"].dt.tz_localize("UTC")))
+    spells = delivered.assign(known_at=delivered["known_at"].fillna(delivered["member_from"].dt.tz_localize("UTC")))
     gone = _gone(newest[newest["universe"].isin(delivered["universe"].unique())], delivered)
-    told = pd.concat([told, gone.assign(member_to=gone["member_from"])], ignore_index=True)
-    told = conform(told.assign(ingested_at=arrived_at), MEMBERSHIP)
+    spells = pd.concat([spells, gone.assign(member_to=gone["member_from"])], ignore_index=True)
+    spells = conform(spells.assign(ingested_at=arrived_at), MEMBERSHIP)
     if decided_at is not None:
-        late = told["universe"].isin(stored["universe"].unique()) & (told["known_at"] <= decided_at)
-        told["known_at"] = told["known_at"].mask(late, told["ingested_at"])
+        late = spells["universe"].isin(stored["universe"].unique()) & (spells["known_at"] <= decided_at)
+        spells["known_at"] = spells["known_at"].mask(late, spells["ingested_at"])
     # No earlier than the version it takes the place of, which may begin ahead.
-    before = told[_KEY].join(newest.set_index(_KEY)["known_at"], on=_KEY)["known_at"]
-    told["known_at"] = told["known_at"].where(~(before > told["known_at"]), before)
-    fresh, counted = MEMBERSHIP_FACTS.added(stored, told)
+    before = spells[_KEY].join(newest.set_index(_KEY)["known_at"], on=_KEY)["known_at"]
+    spells["known_at"] = spells["known_at"].where(~(before > spells["known_at"]), before)
+    fresh, counted = MEMBERSHIP_FACTS.added(stored, spells)
     return conform(fresh, MEMBERSHIP), counted
 
 
@@ -188,11 +188,11 @@ def members_of_sessions(
     same_spell = ordered.duplicated(_KEY).to_numpy()
     starts = pd.DatetimeIndex(ordered["member_from"]).as_unit("ns").asi8
     ends = pd.DatetimeIndex(ordered["member_to"]).as_unit("ns").asi8
-    for place, ticker in enumerate(ordered["symbol"]):
-        last = place + 1 == len(ordered) or not same_spell[place + 1]
-        told_to = _OPEN if last else told_from[place + 1]
-        end = _OPEN if pd.isna(ordered["member_to"].iloc[place]) else ends[place]
-        first = max(np.searchsorted(days, starts[place]), np.searchsorted(moments, told_from[place]))
+    for row, ticker in enumerate(ordered["symbol"]):
+        last = row + 1 == len(ordered) or not same_spell[row + 1]
+        told_to = _OPEN if last else told_from[row + 1]
+        end = _OPEN if pd.isna(ordered["member_to"].iloc[row]) else ends[row]
+        first = max(np.searchsorted(days, starts[row]), np.searchsorted(moments, told_from[row]))
         stop = min(np.searchsorted(days, end), np.searchsorted(moments, told_to))
         for column in columns[ticker]:
             inside[first:stop, column] = True

@@ -85,9 +85,9 @@ class Rows:
     @property
     def follows(self) -> BoolArray:
         """Whether the row before is one of the same symbol."""
-        found = np.zeros(len(self), dtype=bool)
-        found[1:] = self.symbol[1:] == self.symbol[:-1]
-        return found
+        same_symbol = np.zeros(len(self), dtype=bool)
+        same_symbol[1:] = self.symbol[1:] == self.symbol[:-1]
+        return same_symbol
 
     def previous(self, values: FloatArray) -> FloatArray:
         """Each row's value one row earlier in its symbol; NaN on a symbol's first row."""
@@ -124,7 +124,9 @@ class Rows:
         """Keep the rows at the places chosen, which ascend."""
         if len(chosen) == len(self):
             return self
-        arrays = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "cut"}
+        arrays = {
+            attribute.name: getattr(self, attribute.name) for attribute in fields(self) if attribute.name != "cut"
+        }
         return Rows(**{name: values[chosen] for name, values in arrays.items() if values is not None}, cut=self.cut)
 
 
@@ -203,10 +205,10 @@ def stated_shares(
     days = splits["ex_session"].to_numpy(dtype="datetime64[ns]")
     for symbol, day, value in zip(splits["symbol"], days, splits["value"].astype(float), strict=True):
         start, stop = spans.get(str(symbol), (0, 0))
-        place = start + int(np.searchsorted(session[start:stop], day, side="left"))
+        index = start + int(np.searchsorted(session[start:stop], day, side="left"))
         begun = begins.get(str(symbol)) if begins is not None else None
-        if place > start or (begun is not None and start < stop and begun.to_datetime64() < day):
-            shares[place:stop] *= value
+        if index > start or (begun is not None and start < stop and begun.to_datetime64() < day):
+            shares[index:stop] *= value
     return shares
 
 
@@ -231,19 +233,19 @@ def rows_of(
     of :func:`stated_shares`.
     """
     sessions = pd.DatetimeIndex(ordered["session"])
-    days, place = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
+    days, inverse = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
     closes = assumed_known_at(calendar, pd.DatetimeIndex(days), 0)
     prices: dict[str, Any] = {
         name: ordered[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")
     }
     return Rows(
         symbol=pd.factorize(ordered["symbol"])[0].astype(np.int64),
-        session=days.astype(np.int64)[place],
+        session=days.astype(np.int64)[inverse],
         **prices,
         volume=ordered["volume"].to_numpy(dtype=np.float64),
         known_at=ordered["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         ingested_at=ordered["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
-        closes_at=closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)[place],
+        closes_at=closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)[inverse],
         shares=stated_shares(ordered, actions, begins),
         second=None if compared is None else said_by_second(ordered, compared),
     )

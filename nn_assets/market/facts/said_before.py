@@ -30,7 +30,7 @@ def new_versions_of_files(
     delivered: pd.DataFrame,
     taken_before: Collection[str],
     *,
-    stated: BoolArray | None = None,
+    explicit: BoolArray | None = None,
     contents: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, RevisionCount]:
     """Find what a delivery of files adds; as ``new_versions``, but rows that a file said before are left out first.
@@ -51,8 +51,8 @@ def new_versions_of_files(
         at once, and of those that said something else before. They are to be appended too, and change nothing that is
         known. Bars of which every row was left out count as unchanged, and so do those repeated.
     """
-    assumed = np.ones(len(delivered), dtype=bool) if stated is None else ~stated
-    fresh, counted = new_versions(stored, delivered, stated=stated)
+    assumed = np.ones(len(delivered), dtype=bool) if explicit is None else ~explicit
+    fresh, counted = new_versions(stored, delivered, explicit=explicit)
     # Only what would be stored, or was restated before, is compared with what was said before: most rows of a file
     # that grew are in force, and the only ones of their bars.
     restated = stored.loc[stored.duplicated(_KEY), "session"]
@@ -60,11 +60,11 @@ def new_versions_of_files(
     asked = assumed & delivered["session"].isin(days).to_numpy()
     repeated, otherwise = np.zeros((2, len(delivered)), dtype=bool)
     said = stored[stored["session"].isin(days)]
-    told = said if contents is None else BAR_FACTS.with_contents(said, contents)
-    repeated[asked], otherwise[asked] = said_before(told, delivered[asked], taken_before)
+    versions = said if contents is None else BAR_FACTS.with_contents(said, contents)
+    repeated[asked], otherwise[asked] = said_before(versions, delivered[asked], taken_before)
     if repeated.any():
         rest = delivered[~repeated]
-        fresh, counted = new_versions(stored, rest, stated=None if stated is None else stated[~repeated])
+        fresh, counted = new_versions(stored, rest, explicit=None if explicit is None else explicit[~repeated])
         bars, of_rest = (frame[_KEY].drop_duplicates().shape[0] for frame in (delivered, rest))
         counted += RevisionCount(unchanged=bars - of_rest)
     words = _said_at_once(fresh, delivered[assumed & ~repeated])
@@ -94,12 +94,12 @@ def _own_words(
     """
     bars, new = (pd.MultiIndex.from_frame(frame[_KEY]) for frame in (otherwise, fresh))
     words = otherwise[~bars.isin(new) & ~bars.isin(apart)].drop_duplicates(_OF_FILE)
-    told = stored.groupby(_KEY)[["known_at", "ingested_at"]].max()
+    latest = stored.groupby(_KEY)[["known_at", "ingested_at"]].max()
     now = BAR_FACTS.newest(stored).set_index(_KEY)
-    told["sound"] = now[list(BAR_FACTS.values)].notna().any(axis=1)
-    before = told.reindex(pd.MultiIndex.from_frame(words[_KEY])).set_axis(words.index)
-    place = pd.to_timedelta(words.groupby(_KEY).cumcount(), unit="ns")  # a version of each file's own
-    arrived_at = following(words["ingested_at"], before["ingested_at"]) + place
+    latest["sound"] = now[list(BAR_FACTS.values)].notna().any(axis=1)
+    before = latest.reindex(pd.MultiIndex.from_frame(words[_KEY])).set_axis(words.index)
+    offset = pd.to_timedelta(words.groupby(_KEY).cumcount(), unit="ns")  # a version of each file's own
+    arrived_at = following(words["ingested_at"], before["ingested_at"]) + offset
     open_ = (words["known_at"] <= arrived_at) & (before["known_at"] < arrived_at) & (before["sound"] == 1)
     return words.assign(known_at=arrived_at, ingested_at=arrived_at)[open_]
 
@@ -129,7 +129,7 @@ def said_before(
     if ripe.empty or delivered.empty:
         return np.zeros(len(delivered), dtype=bool), np.zeros(len(delivered), dtype=bool)
     last = ripe[ripe["ingested_at"] == ripe.groupby(_OF_FILE)["ingested_at"].transform("max")]
-    said, says = (each[[*_OF_FILE, *BAR_FACTS.values]].drop_duplicates() for each in (last, delivered))
+    said, says = (frame[[*_OF_FILE, *BAR_FACTS.values]].drop_duplicates() for frame in (last, delivered))
     met = says.merge(said, on=[*_OF_FILE, *BAR_FACTS.values]).groupby(_OF_FILE).size()
     sizes = pd.DataFrame({"said": said.groupby(_OF_FILE).size(), "says": says.groupby(_OF_FILE).size(), "met": met})
     sizes = sizes.fillna(0).reindex(pd.MultiIndex.from_frame(delivered[_OF_FILE]))

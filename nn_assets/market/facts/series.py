@@ -57,21 +57,26 @@ def new_observations(
         Counts of observations; ``confirmed`` is always 0.
     """
     judged = judged.sort_values("known_at", kind="stable", ignore_index=True)
-    told = conform(judged.assign(ingested_at=arrived_at), SERIES)
+    observations = conform(judged.assign(ingested_at=arrived_at), SERIES)
     version = [*_KEY, "known_at", "value"]
     known, on_record = (
-        pd.MultiIndex.from_frame(told[names]).isin(pd.MultiIndex.from_frame(stored[names])) for names in (_KEY, version)
+        pd.MultiIndex.from_frame(observations[names]).isin(pd.MultiIndex.from_frame(stored[names]))
+        for names in (_KEY, version)
     )
-    late = np.zeros(len(told), dtype=bool)
+    late = np.zeros(len(observations), dtype=bool)
     if decided_at is not None:
-        late = (told["name"].isin(stored["name"].unique()) & (told["known_at"] <= decided_at)).to_numpy()
+        late = (
+            observations["name"].isin(stored["name"].unique()) & (observations["known_at"] <= decided_at)
+        ).to_numpy()
     # A vintage: one with its own publication time, or one of several delivered together.
     vintage = (judged["known_at_stated"] | judged.duplicated(_KEY, keep=False)).to_numpy()
-    stated = vintage & (on_record | ~(late | known))
-    told["known_at"] = told["known_at"].mask(late & ~stated, told[["known_at", "ingested_at"]].max(axis=1))
+    explicit = vintage & (on_record | ~(late | known))
+    observations["known_at"] = observations["known_at"].mask(
+        late & ~explicit, observations[["known_at", "ingested_at"]].max(axis=1)
+    )
     # Of several that are known from now on the one published last counts.
-    kept = stated | ~told.assign(stated=stated).duplicated([*_KEY, "stated"], keep="last").to_numpy()
-    fresh, counted = SERIES_FACTS.added(stored, told[kept], stated[kept])
+    kept = explicit | ~observations.assign(stated=explicit).duplicated([*_KEY, "stated"], keep="last").to_numpy()
+    fresh, counted = SERIES_FACTS.added(stored, observations[kept], explicit[kept])
     return conform(fresh.sort_values([*_KEY, "value"], kind="stable"), SERIES), counted
 
 
@@ -168,12 +173,12 @@ def _newest_known(rows: pd.DataFrame, decided_at: pd.DatetimeIndex) -> tuple[Flo
     leads = observed >= np.maximum.accumulate(observed)
     leading = ordered[leads]
     observed = observed[leads]
-    place = np.searchsorted(pd.DatetimeIndex(leading["known_at"]).as_unit("ns").asi8, decided_at.asi8, side="right") - 1
-    there = place >= 0
-    value = np.where(there, leading["value"].to_numpy(dtype=np.float64)[place], np.nan)
-    session = np.where(there, pd.DatetimeIndex(leading["session"]).as_unit("ns").asi8[place], np.iinfo(np.int64).min)
+    index = np.searchsorted(pd.DatetimeIndex(leading["known_at"]).as_unit("ns").asi8, decided_at.asi8, side="right") - 1
+    there = index >= 0
+    value = np.where(there, leading["value"].to_numpy(dtype=np.float64)[index], np.nan)
+    session = np.where(there, pd.DatetimeIndex(leading["session"]).as_unit("ns").asi8[index], np.iinfo(np.int64).min)
     _, first = np.unique(observed, return_index=True)
     distinct = observed[first]
     steps = np.concatenate([[np.nan], np.diff(distinct) / _MINUTE.value])
     step = steps[np.searchsorted(distinct, observed)]
-    return value, session, np.where(there, step[place], np.nan)
+    return value, session, np.where(there, step[index], np.nan)

@@ -103,7 +103,9 @@ def judge_series(
     if until is not None:
         seen = rows[["observed_at", "known_at"]].max(axis=1) <= until
         rows = rows[seen].reset_index(drop=True)
-        stamped, grid_point, off_grid = (each[seen].reset_index(drop=True) for each in (stamped, grid_point, off_grid))
+        stamped, grid_point, off_grid = (
+            column[seen].reset_index(drop=True) for column in (stamped, grid_point, off_grid)
+        )
     rows["session"] = sessions_of_moments(market_calendar, rows["observed_at"])
     open_out, value_out = _outside_range(rows)
     low = -np.inf if settings.minimum is None else settings.minimum
@@ -171,8 +173,8 @@ def _intervals(rows: pd.DataFrame, settings: SeriesSettings) -> tuple[dict[int, 
     steps = (gaps / _MINUTE).round().astype(np.int64)
     counted = steps.value_counts().sort_index()
     allowed = settings.intervals_minutes or tuple(counted.index)
-    found = {int(step): int(count) for step, count in counted.items() if step in allowed}
-    return found, int(counted.sum()) - sum(found.values())
+    intervals = {int(step): int(count) for step, count in counted.items() if step in allowed}
+    return intervals, int(counted.sum()) - sum(intervals.values())
 
 
 def _quarantine(rows: pd.DataFrame, rules: npt.NDArray[np.str_]) -> pd.DataFrame:
@@ -181,7 +183,7 @@ def _quarantine(rows: pd.DataFrame, rules: npt.NDArray[np.str_]) -> pd.DataFrame
     told_at = zip(rows["value"], rows["known_at"], early, strict=True)
     values = [known_at.isoformat() if too_early else str(value) for value, known_at, too_early in told_at]
     moments = [moment.isoformat() for moment in rows["observed_at"]]
-    told = zip(rules, values, moments, strict=True)
+    details = zip(rules, values, moments, strict=True)
     # A day without a session is observed at its end, which is another day's first moment.
     by_day = (rows["observed_at"] - pd.Timedelta(1)).dt.tz_localize(None).dt.normalize()
     dated = rows["session"].notna() & (rules != "off_calendar")
@@ -194,7 +196,7 @@ def _quarantine(rows: pd.DataFrame, rules: npt.NDArray[np.str_]) -> pd.DataFrame
             "value": values,
             "source": rows["source"],
             "known_at": rows["known_at"],
-            "message": [f"expected {_DEMANDS[rule]}; found {value} at {moment}" for rule, value, moment in told],
+            "message": [f"expected {_DEMANDS[rule]}; found {value} at {moment}" for rule, value, moment in details],
         }
     )
     return conform(framed, QUARANTINE)

@@ -124,8 +124,8 @@ class Cleaned:
 
     def counts(self) -> dict[str, int]:
         """Rows in quarantine by rule, rules that found none included, in the rules' order."""
-        found = self.quarantine["rule"].value_counts()
-        return {rule.name: int(found.get(rule.name, 0)) for rule in RULES}
+        by_rule = self.quarantine["rule"].value_counts()
+        return {rule.name: int(by_rule.get(rule.name, 0)) for rule in RULES}
 
 
 def near_reach_of(settings: CleaningSettings) -> int:
@@ -179,12 +179,12 @@ def clean(
     SchemaError
         A column is absent or of a type that cannot be cast.
     """
-    given = conform(bars, BAR_VERSIONS)
-    taken_out: IntArray = np.full(len(given), _TO_JUDGE, dtype=np.int64)
+    raw_bars = conform(bars, BAR_VERSIONS)
+    taken_out: IntArray = np.full(len(raw_bars), _TO_JUDGE, dtype=np.int64)
     if past is not None:
-        given = pd.concat([past.rows, given], ignore_index=True)
+        raw_bars = pd.concat([past.rows, raw_bars], ignore_index=True)
         taken_out = np.concatenate([past.taken_out, taken_out])
-    delivered = ordered_by_symbol(given.assign(taken_out=taken_out))
+    delivered = ordered_by_symbol(raw_bars.assign(taken_out=taken_out))
     equal = equal_to_the_row_before(delivered, ("symbol", "session"), _SHOWN)
     equal &= delivered["taken_out"].to_numpy() == _TO_JUDGE
     ordered = delivered[~equal].reset_index(drop=True) if equal.any() else delivered
@@ -212,11 +212,11 @@ def clean(
             comparable = rows.in_first_shares()
         asked = rows if rule in ROW_RULES or rule.name in IN_SHARES_AS_DELIVERED else comparable
         finding = rule.find(asked.take(open_places) if rule in HISTORY_RULES else asked, settings)
-        places = open_places[finding.at_fault]
-        fresh = (verdict[places] == _PASSED) & judged[places]
-        verdict[places[fresh]], field[places[fresh]] = number, finding.field[fresh]
+        faulty = open_places[finding.at_fault]
+        fresh = (verdict[faulty] == _PASSED) & judged[faulty]
+        verdict[faulty[fresh]], field[faulty[fresh]] = number, finding.field[fresh]
         if finding.beside is not None:
-            beside[places[fresh]] = finding.beside[fresh]
+            beside[faulty[fresh]] = finding.beside[fresh]
     kept = verdict == _PASSED
     sound, out = ordered[kept & judged].reset_index(drop=True), ~kept & judged
     if compared is not None:
@@ -248,32 +248,32 @@ def clean(
 def values_hash(symbols: pd.Series, values: Sequence[FloatArray]) -> npt.NDArray[np.uint64]:
     """A number for what each bar says, shape (rows,): of equal bars of a symbol equal, of others hardly ever."""
     codes, distinct = pd.factorize(symbols)
-    found = pd.util.hash_array(np.asarray(distinct, dtype=object), categorize=False)[codes]
-    for each in values:  # mixed as splitmix64 does (Steele, Lea and Flood 2014)
-        found = found ^ np.frombuffer(number_bytes(each), dtype="<u8")
-        found = (found ^ (found >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        found = (found ^ (found >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return found ^ (found >> np.uint64(31))
+    hashes = pd.util.hash_array(np.asarray(distinct, dtype=object), categorize=False)[codes]
+    for column in values:  # mixed as splitmix64 does (Steele, Lea and Flood 2014)
+        hashes = hashes ^ np.frombuffer(number_bytes(column), dtype="<u8")
+        hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return hashes ^ (hashes >> np.uint64(31))
 
 
-def _said(ordered: pd.DataFrame, rows: Rows, places: npt.NDArray[np.intp]) -> pd.DataFrame:
+def _said(ordered: pd.DataFrame, rows: Rows, indices: npt.NDArray[np.intp]) -> pd.DataFrame:
     """What the bars at some places say, of those that moved: no other can be a copy."""
-    asked = places[(rows.high[places] > rows.low[places]) & (rows.volume[places] > 0.0)]
-    values = [each[asked] for each in (rows.open, rows.high, rows.low, rows.close, rows.volume)]
+    asked = indices[(rows.high[indices] > rows.low[indices]) & (rows.volume[indices] > 0.0)]
+    values = [column[asked] for column in (rows.open, rows.high, rows.low, rows.close, rows.volume)]
     symbols = ordered["symbol"].iloc[asked]
     return pd.DataFrame({"session": ordered["session"].to_numpy()[asked], "value": values_hash(symbols, values)})
 
 
 def _corrected(
-    rows: Rows, places: npt.NDArray[np.intp], ordered: pd.DataFrame, several: pd.DataFrame, settings: CleaningSettings
+    rows: Rows, indices: npt.NDArray[np.intp], ordered: pd.DataFrame, several: pd.DataFrame, settings: CleaningSettings
 ) -> Rows:
     """The rows, with those at some places held against what the second source corrected."""
     if several.empty:
         return rows
     assert rows.second is not None, "there is a second source"
-    some = with_corrections(rows.take(places), settings, lambda at: said_later(ordered.iloc[places[at]], several))
+    some = with_corrections(rows.take(indices), settings, lambda at: said_later(ordered.iloc[indices[at]], several))
     second, known_at = rows.second.copy(), rows.known_at.copy()
-    second[places], known_at[places] = some.second, some.known_at
+    second[indices], known_at[indices] = some.second, some.known_at
     return replace(rows, second=second, known_at=known_at)
 
 
@@ -309,10 +309,10 @@ def _quarantine(
         whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
         value = whole if name == "row" else _value(row, name)
         values.append(value)
-        found = whole if name == "row" else f"{name} {value} in {whole}"
-        found += f", {note}" if note else ""
+        actual = whole if name == "row" else f"{name} {value} in {whole}"
+        actual += f", {note}" if note else ""
         remedy = remedy_of(rule, row.session.date(), holidays)
-        messages.append(f"expected {rule.demands}; found {found}; {remedy}")
+        messages.append(f"expected {rule.demands}; found {actual}; {remedy}")
     framed = rows[["symbol", "session", "source", "known_at"]].assign(
         rule=[rule.name for rule in rules], field=field, value=values, message=messages
     )

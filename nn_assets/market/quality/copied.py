@@ -45,14 +45,14 @@ def copied_bar_notices(ordered: BarVersions, rows: Rows, kept: BoolArray, copied
         return ()
     pairs = _pairs(ordered, rows, kept, copied)
     delivered = ordered.groupby("session")["symbol"].size()
-    found = []
+    session_notices = []
     for session, group in pairs.groupby("session"):
         count, there = len(group), int(delivered[session])
         if are_many(count, there):
-            found.append(_session_notice(group, pd.Timestamp(str(session)), there))
+            session_notices.append(_session_notice(group, pd.Timestamp(str(session)), there))
     doubtful = pairs[pairs["doubtful"]].sort_values(["symbol", "original"], kind="stable")
     first = doubtful.drop_duplicates(["symbol", "original"])
-    return (*found, *(_bar_notice(str(row.symbol), row.original, row.session) for row in named_rows(first)))
+    return (*session_notices, *(_bar_notice(str(row.symbol), row.original, row.session) for row in named_rows(first)))
 
 
 def are_many(copies: int, delivered: int) -> bool:
@@ -62,7 +62,7 @@ def are_many(copies: int, delivered: int) -> bool:
 
 def possible_copies(notices: Sequence[Notice]) -> dict[str, int]:
     """Bars kept that may be a later session's, by session (as YYYY-MM-DD)."""
-    return dict(Counter(str(each.first_session.date()) for each in notices if each.rule == _POSSIBLE_COPY))
+    return dict(Counter(str(notice.first_session.date()) for notice in notices if notice.rule == _POSSIBLE_COPY))
 
 
 def _pairs(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copied: BoolArray) -> pd.DataFrame:

@@ -45,9 +45,9 @@ def displaced_bar_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
     ranges = left / usual_ranges(rows, true_range, apart, settings.jump_window_sessions)
     least = np.where(newest[apart], settings.displaced_newest_multiple, settings.displaced_range_multiple)
     return tuple(
-        _notice(rows, names, int(place), float(side[place] * far), newest=bool(newest[place]))
-        for place, far in zip(apart[ranges >= least], ranges[ranges >= least], strict=True)
-        if not (newest[place] and _is_news(rows, int(place), settings))
+        _notice(rows, names, int(index), float(side[index] * far), newest=bool(newest[index]))
+        for index, far in zip(apart[ranges >= least], ranges[ranges >= least], strict=True)
+        if not (newest[index] and _is_news(rows, int(index), settings))
     )
 
 
@@ -76,27 +76,27 @@ def _following(rows: Rows, values: FloatArray) -> FloatArray:
     return np.where(_newest(rows), np.nan, shifted)
 
 
-def _is_news(rows: Rows, place: int, settings: CleaningSettings) -> bool:
+def _is_news(rows: Rows, index: int, settings: CleaningSettings) -> bool:
     """Whether a rush to trade, or a split, may have moved the price."""
-    volumes = trailing(rows, rows.volume, place, settings.jump_window_sessions)
-    rush = len(volumes) == 0 or not rows.volume[place] <= np.median(volumes)
-    return rush or near_split(rows, place, settings.split_slack_log_return) != 0.0
+    volumes = trailing(rows, rows.volume, index, settings.jump_window_sessions)
+    rush = len(volumes) == 0 or not rows.volume[index] <= np.median(volumes)
+    return rush or near_split(rows, index, settings.split_slack_log_return) != 0.0
 
 
-def _notice(rows: Rows, names: npt.NDArray[np.object_], place: int, ranges: float, *, newest: bool) -> Notice:
-    session = pd.Timestamp(int(rows.session[place]))
-    low, high = (float(price[place] / rows.shares[place]) for price in (rows.low, rows.high))
+def _notice(rows: Rows, names: npt.NDArray[np.object_], index: int, ranges: float, *, newest: bool) -> Notice:
+    session = pd.Timestamp(int(rows.session[index]))
+    low, high = (float(price[index] / rows.shares[index]) for price in (rows.low, rows.high))
     beside = "the bar before" if newest else "the bars before and after"
-    told = (
+    description = (
         f"range {low:g} to {high:g} lies {'above' if ranges > 0.0 else 'below'} {beside} by "
         f"{abs(ranges):.1f} usual ranges, more than the market moved: another session's bar, perhaps"
     )
     remedy = "; a suspicion, which the next bar confirms" if newest else ""
     return Notice(
         rule=DISPLACED_BAR,
-        symbol=str(names[rows.symbol[place]]),
+        symbol=str(names[rows.symbol[index]]),
         first_session=session,
         last_session=session,
         value=ranges,
-        message=f"{told}{remedy}: for a decision, row kept",
+        message=f"{description}{remedy}: for a decision, row kept",
     )

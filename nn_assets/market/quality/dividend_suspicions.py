@@ -109,8 +109,8 @@ def dividend_suspicions(own: SymbolBars) -> list[Notice]:
     is stated; value: the amount that its factor takes off).
     """
     paid = np.flatnonzero((own.dividend > 0.0) & np.isfinite(own.previous_close))
-    found = [notice for at in paid if (notice := _oversized(own, paid, int(at))) is not None]
-    return [*found, *_repeated(own, paid), *_against_the_factor(own)]
+    oversized = [notice for at in paid if (notice := _oversized(own, paid, int(at))) is not None]
+    return [*oversized, *_repeated(own, paid), *_against_the_factor(own)]
 
 
 def _oversized(own: SymbolBars, paid: npt.NDArray[np.intp], at: int) -> Notice | None:
@@ -144,7 +144,7 @@ def _fall(own: SymbolBars, at: int) -> float:
 
 
 def _repeated(own: SymbolBars, paid: npt.NDArray[np.intp]) -> list[Notice]:
-    found = []
+    notices = []
     gaps = np.diff(paid)
     for index, gap in enumerate(gaps):
         others = np.delete(gaps, index)
@@ -155,8 +155,8 @@ def _repeated(own: SymbolBars, paid: npt.NDArray[np.intp]) -> list[Notice]:
         missed = {at: own.dividend[at] / own.previous_close[at] - _fall(own, at) for at in (first, second)}
         surplus = max(missed, key=lambda at: missed[at])
         proposal = f"withdraw the dividend {own.dividend[surplus]:g} of {own.session[surplus].date()}"
-        found.append(own.notice("dividend_repeated", first, second, own.dividend[surplus], proposal))
-    return found
+        notices.append(own.notice("dividend_repeated", first, second, own.dividend[surplus], proposal))
+    return notices
 
 
 def _against_the_factor(own: SymbolBars) -> list[Notice]:
@@ -170,9 +170,9 @@ def _against_the_factor(own: SymbolBars) -> list[Notice]:
     slack = _FACTOR_SLACK * own.dividend + _PRICE_SLACK * own.previous_close
     if np.allclose(own.adjusted_close, own.adjusted_close.round(2), rtol=0.0, atol=1e-6, equal_nan=True):
         slack += 0.01 / own.adjusted_close * own.close
-    found = []
+    notices = []
     for at in np.flatnonzero(np.abs(taken_off - own.dividend) > slack):
-        stated, implied = own.dividend[at], taken_off[at]
-        proposal = f"confirm the dividend: {stated:g} is stated, the vendor's factor takes off {implied:g}"
-        found.append(own.notice("dividend_factor", int(at), int(at), implied, proposal))
-    return found
+        declared, implied = own.dividend[at], taken_off[at]
+        proposal = f"confirm the dividend: {declared:g} is stated, the vendor's factor takes off {implied:g}"
+        notices.append(own.notice("dividend_factor", int(at), int(at), implied, proposal))
+    return notices

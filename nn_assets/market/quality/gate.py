@@ -287,13 +287,13 @@ def _following(
 
 
 def _schema(bars: pd.DataFrame) -> GateCheck:
-    found = violations(bars, BARS)
+    breaches = violations(bars, BARS)
     lines = tuple(
         f"{breach.symbol or 'all'} {breach.session or 'all'}: {breach.rule}, {breach.column} {breach.value}"
-        for breach in found
+        for breach in breaches
     )
-    detail = f"{len(found)} violations of the bars' contract" if found else "bars keep their contract"
-    return GateCheck("schema", not found, detail, lines)
+    detail = f"{len(breaches)} violations of the bars' contract" if breaches else "bars keep their contract"
+    return GateCheck("schema", not breaches, detail, lines)
 
 
 def quarantined_share(quarantine: Quarantine, share: float, limit: float) -> GateCheck:
@@ -433,8 +433,8 @@ def _stale_feed(bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSe
     there, then = newest.loc[both].to_numpy(dtype=np.float64), before.loc[both].to_numpy(dtype=np.float64)
     repeats = ((there == then) | (np.isnan(there) & np.isnan(then))).all(axis=1)
     if len(both) == 0:
-        told = "nothing to compare: no symbol has a bar of the newest session and of the one before"
-        return GateCheck("stale_feed", passed=False, detail=told, violations=(), blocking=False)
+        reason = "nothing to compare: no symbol has a bar of the newest session and of the one before"
+        return GateCheck("stale_feed", passed=False, detail=reason, violations=(), blocking=False)
     share, limit = float(repeats.mean()), settings.max_repeated_bars_fraction
     lines = tuple(
         f"{symbol} {sessions[-1].date()}: stale_feed, close {close:g} and all else as the session before"
@@ -447,24 +447,24 @@ def _stale_feed(bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSe
 
 def _copied_session(notices: Sequence[Notice], newest: pd.Timestamp) -> GateCheck:
     """Whether the newest session is a copy; earlier ones are named, and their rows are in quarantine."""
-    found = [notice for notice in notices if notice.rule == COPIED_SESSION]
-    lines = tuple(notice.line for notice in found)
-    passed = all(notice.first_session != newest for notice in found)
+    copied = [notice for notice in notices if notice.rule == COPIED_SESSION]
+    lines = tuple(notice.line for notice in copied)
+    passed = all(notice.first_session != newest for notice in copied)
     if not passed:
-        told = ", ".join(notice.message for notice in found if notice.first_session == newest).replace("; ", ", ")
-        return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars: {told}", lines)
-    days = ", ".join(str(notice.first_session.date()) for notice in found)
-    detail = f"not on the newest session; earlier ones that are: {days}" if found else "none found"
+        messages = ", ".join(notice.message for notice in copied if notice.first_session == newest).replace("; ", ", ")
+        return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars: {messages}", lines)
+    days = ", ".join(str(notice.first_session.date()) for notice in copied)
+    detail = f"not on the newest session; earlier ones that are: {days}" if copied else "none found"
     return GateCheck(COPIED_SESSION, passed, detail, lines)
 
 
 def _pointed_out(notices: Sequence[Notice], name: str, *, blocking: bool) -> GateCheck:
-    found = [notice for notice in notices if notice.rule == name]
-    lines = tuple(notice.line for notice in found)
-    detail = f"{len(found)} for a person to judge; rows kept" if found else "none found"
-    if found and blocking:
-        named = sorted({notice.symbol for notice in found})
+    matching = [notice for notice in notices if notice.rule == name]
+    lines = tuple(notice.line for notice in matching)
+    detail = f"{len(matching)} for a person to judge; rows kept" if matching else "none found"
+    if matching and blocking:
+        named = sorted({notice.symbol for notice in matching})
         listed = ", ".join(first_of(named, _MOST_NAMED))
         symbols = f"{len(named)} symbol{'s' * (len(named) > 1)}"
         detail = f"{symbols} whose open repeats the close before over a long stretch: {listed}"
-    return GateCheck(name, not found, detail, lines, blocking=blocking)
+    return GateCheck(name, not matching, detail, lines, blocking=blocking)

@@ -51,18 +51,18 @@ def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
         first = int(np.searchsorted(rows.symbol, symbol, side="left"))
         start = first + int(suspect[first:stop].argmax())
         reference, waiting = float(rows.close[start - 1]), 0  # whole bars in a row on one side of it, signed
-        for place in range(start, stop):
-            row = np.array([price[place] for price in prices.values()])
+        for index in range(start, stop):
+            row = np.array([price[index] for price in prices.values()])
             wrong, side = _is_hundredfold(row, reference, slack), _side(row, reference)
             slipped = bool(wrong.any()) or (waiting != 0 and side == np.sign(waiting))
             waiting = 0 if not slipped or side == 0 else side + (waiting if side == np.sign(waiting) else 0)
             if slipped and abs(waiting) < lasting:
-                blamed[place] = names[int(wrong.argmax())] if wrong.any() else "close"
+                blamed[index] = names[int(wrong.argmax())] if wrong.any() else "close"
             else:
-                reference, waiting = float(rows.close[place]), 0
+                reference, waiting = float(rows.close[index]), 0
     at_fault = np.zeros(len(rows), dtype=bool)
     at_fault[list(blamed)] = True
-    field: ObjectArray = np.array([blamed[place] for place in sorted(blamed)], dtype=object)
+    field: ObjectArray = np.array([blamed[index] for index in sorted(blamed)], dtype=object)
     return Finding(at_fault, field)
 
 
@@ -82,13 +82,13 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
     repeats = rows.close == rows.previous(rows.close)
     if settings.traded_with_volume:
         # Only repeats in runs that are long enough can count: the others need no look at their volume.
-        for place in np.flatnonzero(
+        for index in np.flatnonzero(
             _in_long_runs(repeats, settings.stale_run_sessions - 1)
             & _just_before(rows, settings.stale_run_sessions - 1)
         ):
-            usual = trailing(rows, rows.volume, int(place), settings.jump_window_sessions)
+            usual = trailing(rows, rows.volume, int(index), settings.jump_window_sessions)
             low = settings.stale_low_volume_fraction * np.median(usual) if len(usual) >= FEWEST_BEFORE else 0.0
-            repeats[place] = rows.volume[place] < low
+            repeats[index] = rows.volume[index] < low
     else:
         repeats &= (rows.open == rows.close) & (rows.high == rows.close) & (rows.low == rows.close)
     run = _run_length(repeats)
@@ -108,18 +108,18 @@ def copied_bar(rows: Rows, settings: CleaningSettings) -> Finding:
     # A volume that comes back is rare, and found without sorting.
     again = pd.DataFrame({"symbol": rows.symbol[moved], "volume": rows.volume[moved]}).duplicated(keep=False)
     asked = moved[again.to_numpy()]
-    values = [each[asked] for each in (rows.symbol, rows.open, rows.high, rows.low, rows.close, rows.volume)]
+    values = [column[asked] for column in (rows.symbol, rows.open, rows.high, rows.low, rows.close, rows.volume)]
     order = np.lexsort((rows.session[asked], rows.known_at[asked], *values))
     same = np.ones(max(len(asked) - 1, 0), dtype=bool)
-    for each in values:
-        same &= each[order][1:] == each[order][:-1]
+    for column in values:
+        same &= column[order][1:] == column[order][:-1]
     first = np.maximum.accumulate(np.where(np.concatenate([[False], same])[: len(asked)], 0, np.arange(len(asked))))
     at_fault = np.zeros(len(rows), dtype=bool)
     at_fault[asked[order[1:][same]]] = True
     original = np.empty(len(rows), dtype=np.int64)
     original[asked[order]] = rows.session[asked][order][first]
-    told = [f"the bar of {pd.Timestamp(int(each)).date()} in all five values" for each in original[at_fault]]
-    return Finding(at_fault, np.full(len(told), "row", dtype=object), np.array(told, dtype=object))
+    notes = [f"the bar of {pd.Timestamp(int(session)).date()} in all five values" for session in original[at_fault]]
+    return Finding(at_fault, np.full(len(notes), "row", dtype=object), np.array(notes, dtype=object))
 
 
 def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
@@ -170,9 +170,9 @@ def _in_long_runs(holds: BoolArray, length: int) -> BoolArray:
 
 def _run_length(holds: BoolArray) -> IntArray:
     """How many rows in a row, up to and with each one, hold."""
-    place = np.arange(len(holds), dtype=np.int64)
-    last_break = np.maximum.accumulate(np.where(holds, -1, place))
-    return np.where(holds, place - last_break, 0)
+    index = np.arange(len(holds), dtype=np.int64)
+    last_break = np.maximum.accumulate(np.where(holds, -1, index))
+    return np.where(holds, index - last_break, 0)
 
 
 COPIED_BAR, ODD_PRINT = "copied_bar", "odd_print"

@@ -111,8 +111,8 @@ class CleanedIntraday:
 
     def counts(self) -> dict[str, int]:
         """Rows in quarantine by rule, those of none included."""
-        found = self.quarantine["rule"].value_counts()
-        return {rule: int(found.get(rule, 0)) for rule in _DEMANDS}
+        by_rule = self.quarantine["rule"].value_counts()
+        return {rule: int(by_rule.get(rule, 0)) for rule in _DEMANDS}
 
 
 def clean_intraday(
@@ -149,17 +149,17 @@ def clean_intraday(
     field: ObjectArray = np.full(len(rows), "", dtype=object)
 
     def blame(name: str, finding: Finding) -> None:
-        places = np.flatnonzero(finding.at_fault)
-        fresh = rule[places] == ""
-        rule[places[fresh]], field[places[fresh]] = name, finding.field[fresh]
+        faulty = np.flatnonzero(finding.at_fault)
+        fresh = rule[faulty] == ""
+        rule[faulty[fresh]], field[faulty[fresh]] = name, finding.field[fresh]
 
-    for each in _ROW_RULES:
-        blame(each.name, each.find(rows, trades_optional))
+    for row_rule in _ROW_RULES:
+        blame(row_rule.name, row_rule.find(rows, trades_optional))
     blame("off_grid", _whole_rows(~placed.on_grid, "bar_at"))
     blame("crossed_quote", _crossed(ordered))
     sound = np.flatnonzero(rule == "")
-    found = _UNIT_RULE.find(rows.take(sound), _lasting_as_long(cleaning, hours))
-    rule[sound[found.at_fault]], field[sound[found.at_fault]] = _UNIT_RULE.name, found.field
+    unit_errors = _UNIT_RULE.find(rows.take(sound), _lasting_as_long(cleaning, hours))
+    rule[sound[unit_errors.at_fault]], field[sound[unit_errors.at_fault]] = _UNIT_RULE.name, unit_errors.field
     kept = rule == ""
     by = ordered["ingested_at"].max() if seen_at is None else seen_at
     gaps, due = _gaps(ordered, hours, placed, by - pd.Timedelta(seconds=settings.known_at_lag_seconds))
@@ -217,8 +217,8 @@ def _gaps(ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Tim
     following = there.groupby("symbol")["slot"].shift(-1)
     following[last.index] = end
     gaps = there.assign(missing=(following - there["slot"] - 1).astype(np.int64))
-    found = gaps.loc[gaps["missing"] > 0, ["symbol", "after", "missing"]].sort_values(["symbol", "after"])
-    return found.reset_index(drop=True), int((end - first["slot"].to_numpy()).sum())
+    missing = gaps.loc[gaps["missing"] > 0, ["symbol", "after", "missing"]].sort_values(["symbol", "after"])
+    return missing.reset_index(drop=True), int((end - first["slot"].to_numpy()).sum())
 
 
 def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> pd.DataFrame:
@@ -250,8 +250,8 @@ def inspect_intraday(
         Freshness is judged on the session bars, by the daily gate.
     """
     breaches = violations(cleaned.bars, INTRADAY_BARS)
-    told = f"{len(breaches)} violations of the intraday contract"
-    schema = GateCheck("schema", not breaches, told, tuple(map(str, breaches)))
+    detail = f"{len(breaches)} violations of the intraday contract"
+    schema = GateCheck("schema", not breaches, detail, tuple(map(str, breaches)))
     share, limit = cleaned.quarantined_fraction, gate.max_quarantined_fraction
     quarantined = quarantined_share(cleaned.quarantine, share, limit)
     missing, most = int(cleaned.gaps["missing"].sum()), settings.max_missing_bars_fraction

@@ -74,13 +74,13 @@ class Notice:
 
 def told_by_rule(counts: Mapping[str, int]) -> str:
     """Rules with their counts, most frequent first."""
-    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{rule} {count:,}" for rule, count in ordered)
 
 
 def widest_first(notices: Iterable[Notice]) -> list[Notice]:
     """Those of many symbols first, by their share of a session's symbols, largest first; the others as they come."""
-    return sorted(notices, key=lambda each: -each.value if each.rule in (COPIED_SESSION, _ODD_SESSION) else 0.0)
+    return sorted(notices, key=lambda notice: -notice.value if notice.rule in (COPIED_SESSION, _ODD_SESSION) else 0.0)
 
 
 def jump_notices(
@@ -102,16 +102,16 @@ def jump_notices(
     returns = np.log(rows.close / rows.previous(rows.close)) - action_log_returns(rows, names, actions)
     large = rows.of_asked(np.abs(returns) >= settings.jump_minimum_log_return)
     market = market_moves(rows, returns, large)
-    found = []
-    for place, move in zip(large, returns[large] - market, strict=True):
+    notices = []
+    for index, move in zip(large, returns[large] - market, strict=True):
         # A factor has a notice of its own.
-        if abs(move) < settings.jump_minimum_log_return or abs(returns[place]) >= np.log(LEAST_FACTOR):
+        if abs(move) < settings.jump_minimum_log_return or abs(returns[index]) >= np.log(LEAST_FACTOR):
             continue
-        z_score = _robust_z(trailing(rows, returns, int(place), settings.jump_window_sessions), move)
-        split = near_split(rows, int(place), settings.split_slack_log_return)
+        z_score = _robust_z(trailing(rows, returns, int(index), settings.jump_window_sessions), move)
+        split = near_split(rows, int(index), settings.split_slack_log_return)
         if z_score >= settings.jump_robust_z * (_SPLIT_LENIENCE if split else 1.0):
-            found.append(_jump(rows, names, int(place), float(returns[place]), z_score, split))
-    return tuple(found)
+            notices.append(_jump(rows, names, int(index), float(returns[index]), z_score, split))
+    return tuple(notices)
 
 
 def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) -> tuple[Notice, ...]:
@@ -123,24 +123,24 @@ def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) 
         Every row delivered; what lies between the two closes waits in quarantine.
     kept : array of bool, shape (rows,)
     """
-    places = np.flatnonzero(kept)
-    sound = rows.in_first_shares().take(places)
+    indices = np.flatnonzero(kept)
+    sound = rows.in_first_shares().take(indices)
     ratio = sound.close / sound.previous(sound.close)
-    found = []
+    notices = []
     for at in sound.of_asked(np.abs(np.log(ratio)) >= np.log(LEAST_FACTOR)):
-        place, before, factor = int(places[at]), int(places[at - 1]), float(ratio[at])
-        symbol = str(names[rows.symbol[place]])
-        first, last = (pd.Timestamp(int(rows.session[each])) for each in (before + 1, place))
-        waited = f"; {place - before - 1} sessions from {first.date()} wait in quarantine" * (place - before > 1)
+        index, before, factor = int(indices[at]), int(indices[at - 1]), float(ratio[at])
+        symbol = str(names[rows.symbol[index]])
+        first, last = (pd.Timestamp(int(rows.session[row])) for row in (before + 1, index))
+        waited = f"; {index - before - 1} sessions from {first.date()} wait in quarantine" * (index - before > 1)
         message = (
-            f"close {rows.close[before]:g} -> {rows.close[place]:g}, {factor:.4g} times, by no action on record"
+            f"close {rows.close[before]:g} -> {rows.close[index]:g}, {factor:.4g} times, by no action on record"
             f"{waited}; no return is counted across it, and what is held keeps its value until you decide: if "
             f"shares were put together or split, write {symbol},{first.date()},split,{1.0 / factor:.3g} with the exact "
             "ratio into the file of source.actions_path; if the unit changed, correct it at the source; if it is "
             f"another share, set market.history_starts to {last.date()} or take the symbol off"
         )
-        found.append(Notice("unexplained_factor", symbol, first, last, factor, message))
-    return tuple(found)
+        notices.append(Notice("unexplained_factor", symbol, first, last, factor, message))
+    return tuple(notices)
 
 
 def not_compared_notices(rows: Rows) -> tuple[Notice, ...]:
@@ -172,17 +172,17 @@ def odd_print_notices(
     """
     if rows.second is None:
         return ()
-    found = disagreements(rows, settings)
-    theirs = np.flatnonzero(~found.ours)
+    differences = disagreements(rows, settings)
+    theirs = np.flatnonzero(~differences.ours)
     ours = quarantine[quarantine["rule"] == ODD_PRINT]
-    places = found.place[theirs]
+    indices = differences.place[theirs]
     odd = pd.DataFrame(
         {
-            "symbol": [*ours["symbol"], *names[rows.symbol[places]]],
-            "session": [*ours["session"], *pd.to_datetime(rows.session[places])],
+            "symbol": [*ours["symbol"], *names[rows.symbol[indices]]],
+            "session": [*ours["session"], *pd.to_datetime(rows.session[indices])],
         }
     )
-    told, wide = [], set()
+    notices, wide = [], set()
     session: Any
     for session, symbols in odd.groupby("session")["symbol"]:
         delivered = int((rows.session == session.value).sum() + (quarantine["session"] == session).sum())
@@ -194,19 +194,19 @@ def odd_print_notices(
             f"of {count} of {delivered} symbols ({count / delivered:.0%}), {symbols.iloc[0]} among them, the source "
             f"compared with says other prices: ask both for the session again; {held} of their rows are in quarantine"
         )
-        told.append(Notice(_ODD_SESSION, "many symbols", session, session, count / delivered, message))
-    for at, place in zip(theirs, places, strict=True):
-        if rows.session[place] in wide:
+        notices.append(Notice(_ODD_SESSION, "many symbols", session, session, count / delivered, message))
+    for at, index in zip(theirs, indices, strict=True):
+        if rows.session[index] in wide:
             continue
-        session, field = pd.Timestamp(int(rows.session[place])), str(found.field[at])
-        own = f"{getattr(rows, field)[place]:g}" if field != "row" else f"close {rows.close[place]:g}"
+        session, field = pd.Timestamp(int(rows.session[index])), str(differences.field[at])
+        own = f"{getattr(rows, field)[index]:g}" if field != "row" else f"close {rows.close[index]:g}"
         message = (
-            f"{field} {own}, and {second_told(rows, int(place), field)} from the source compared with, "
+            f"{field} {own}, and {second_told(rows, int(index), field)} from the source compared with, "
             "whose price is the odd one: row kept"
         )
-        symbol = str(names[rows.symbol[place]])
-        told.append(Notice("odd_print_elsewhere", symbol, session, session, float(found.bps[at]), message))
-    return tuple(told)
+        symbol = str(names[rows.symbol[index]])
+        notices.append(Notice("odd_print_elsewhere", symbol, session, session, float(differences.bps[at]), message))
+    return tuple(notices)
 
 
 def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: ActionVersions | None) -> FloatArray:
@@ -226,11 +226,11 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: Acti
     ):
         start = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="left"))
         stop = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="right"))
-        place = start + int(np.searchsorted(rows.session[start:stop], ex_session, side="left"))
+        index = start + int(np.searchsorted(rows.session[start:stop], ex_session, side="left"))
         # A symbol's first row has nothing before it that the action could have moved; a delisting moves no price.
-        if start < place < stop and kind != "delisting":
-            kept = 1.0 / value if kind == "split" else 1.0 - value / before[place]
-            explained[place] += np.log(kept) if 0.0 < kept < np.inf else 0.0
+        if start < index < stop and kind != "delisting":
+            kept = 1.0 / value if kind == "split" else 1.0 - value / before[index]
+            explained[index] += np.log(kept) if 0.0 < kept < np.inf else 0.0
     return explained
 
 
@@ -242,9 +242,9 @@ def _robust_z(before: FloatArray, move: float) -> float:
     return float(abs(move) / spread) if spread > 0.0 else float("inf")
 
 
-def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z_score: float, ratio: float) -> Notice:
-    session = pd.Timestamp(int(rows.session[place]))
-    before, after = float(rows.close[place - 1]), float(rows.close[place])
+def _jump(rows: Rows, names: npt.NDArray[np.object_], index: int, move: float, z_score: float, ratio: float) -> Notice:
+    session = pd.Timestamp(int(rows.session[index]))
+    before, after = float(rows.close[index - 1]), float(rows.close[index])
     change = f"close {before:g} -> {after:g} ({after / before - 1.0:+.1%})"
     if abs(move - np.log(after / before)) > _ROUNDING:
         change += f", {np.expm1(move):+.1%} net of the actions on record"
@@ -252,7 +252,7 @@ def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z
     split = f"; near a {ratio:g} split" if ratio else ""
     return Notice(
         rule="possible_split" if ratio else "unexplained_jump",
-        symbol=str(names[rows.symbol[place]]),
+        symbol=str(names[rows.symbol[index]]),
         first_session=session,
         last_session=session,
         value=move,
@@ -260,10 +260,10 @@ def _jump(rows: Rows, names: npt.NDArray[np.object_], place: int, move: float, z
     )
 
 
-def near_split(rows: Rows, place: int, slack: float) -> float:
+def near_split(rows: Rows, index: int, slack: float) -> float:
     """Ratio of the split that open or close resembles, below 1 for a reverse split; 0 for none."""
-    for price in (rows.open[place], rows.close[place]):
-        log_ratio = float(np.log(rows.close[place - 1] / price))
+    for price in (rows.open[index], rows.close[index]):
+        log_ratio = float(np.log(rows.close[index - 1] / price))
         for split in SIMPLE_SPLITS:
             if abs(log_ratio - np.log(split)) <= slack:
                 return split
@@ -278,7 +278,7 @@ def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
     Bentley 1984); shorter ones than ``repeated_open_window_sessions`` are chance.
     """
     repeats = rows.open == rows.previous(rows.close)
-    found = []
+    notices = []
     for symbol in np.unique(rows.symbol):
         start = int(np.searchsorted(rows.symbol, symbol, side="left"))
         stop = int(np.searchsorted(rows.symbol, symbol, side="right"))
@@ -287,8 +287,8 @@ def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
             continue
         share = float(repeats[start + low : start + high].mean())
         first, last = (pd.Timestamp(int(rows.session[start + at])) for at in (low, high - 1))
-        found.append(repeated_open(str(names[symbol]), first, last, share, high - low))
-    return tuple(found)
+        notices.append(repeated_open(str(names[symbol]), first, last, share, high - low))
+    return tuple(notices)
 
 
 def repeated_open(symbol: str, first: pd.Timestamp, last: pd.Timestamp, share: float, sessions: int) -> Notice:

@@ -77,19 +77,19 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
     distance, odd = np.abs(apart), np.zeros(apart.shape, dtype=bool)
     window = settings.jump_window_sessions
     for column in range(apart.shape[1]):
-        for place in np.flatnonzero(distance[:, column] > least[column]).tolist():
-            usual = usual_range(trailing(rows, distance[:, column], place, window))
+        for row in np.flatnonzero(distance[:, column] > least[column]).tolist():
+            usual = usual_range(trailing(rows, distance[:, column], row, window))
             limit = max(least[column], settings.odd_print_multiple * usual)
-            if column < len(_PRICES) and limit < distance[place, column] <= _LONG_TAILS * limit:
-                past = [trailing(rows, prices, place, _TAIL_WINDOWS * window) for prices in distance.T[: len(_PRICES)]]
+            if column < len(_PRICES) and limit < distance[row, column] <= _LONG_TAILS * limit:
+                past = [trailing(rows, prices, row, _TAIL_WINDOWS * window) for prices in distance.T[: len(_PRICES)]]
                 limit *= _LONG_TAILS if _has_long_tails(past, limit) else 1.0
-            odd[place, column] = distance[place, column] > limit
-    places = np.flatnonzero(odd.any(axis=1))
+            odd[row, column] = distance[row, column] > limit
+    indices = np.flatnonzero(odd.any(axis=1))
     # The first source's fault comes before the second's, and the larger before the smaller.
-    weight = np.where(odd, distance + np.where(ours, _OURS_FIRST, 0.0), -1.0)[places]
+    weight = np.where(odd, distance + np.where(ours, _OURS_FIRST, 0.0), -1.0)[indices]
     column = weight.argmax(axis=1)
     names = np.array([*_PRICES, "row"], dtype=object)
-    return Disagreements(places, names[column], fraction_to_bps(apart[places, column]), ours[places, column])
+    return Disagreements(indices, names[column], fraction_to_bps(apart[indices, column]), ours[indices, column])
 
 
 def _has_long_tails(past: list[FloatArray], limit: float) -> bool:
@@ -98,7 +98,11 @@ def _has_long_tails(past: list[FloatArray], limit: float) -> bool:
     Far is nine medians. Of what normal noise of each price leaves within a bar 1 in 4,000 lies there, of Student's t
     with three degrees of freedom 1 in 85. What lies beyond the limit is what is to be judged, and no noise.
     """
-    far = sum(int(((each > _FAR * np.median(each)) & (each <= limit)).sum()) for each in past if len(each))
+    far = sum(
+        int(((distances > _FAR * np.median(distances)) & (distances <= limit)).sum())
+        for distances in past
+        if len(distances)
+    )
     return far >= _SEVERAL
 
 
@@ -122,47 +126,47 @@ def with_corrections(
         counts as known from that word on: until then nobody could use it. All other rows are as they were, what the
         second source says against a row that it once confirmed among them.
     """
-    found = disagreements(rows, settings)
-    told = later(found.place)
-    if told.empty:
+    differences = disagreements(rows, settings)
+    corrections = later(differences.place)
+    if corrections.empty:
         return rows
     words: dict[int, list[tuple[int, FloatArray]]] = {}
-    moments = told["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
-    prices = told[list(_PRICES)].to_numpy(dtype=np.float64)
-    for row, since, word in zip(told["row"], moments, prices, strict=True):
-        words.setdefault(int(found.place[row]), []).append((int(since), word))
-    ours = dict(zip(found.place.tolist(), found.ours.tolist(), strict=True))
-    places = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(words)]))
-    part = rows.take(places)
+    moments = corrections["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    prices = corrections[list(_PRICES)].to_numpy(dtype=np.float64)
+    for row, since, word in zip(corrections["row"], moments, prices, strict=True):
+        words.setdefault(int(differences.place[row]), []).append((int(since), word))
+    ours = dict(zip(differences.place.tolist(), differences.ours.tolist(), strict=True))
+    indices = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(words)]))
+    part = rows.take(indices)
     assert rows.second is not None, "else nothing disagrees"
     assert part.second is not None, "of the same rows"
     second, known_at, tried = rows.second.copy(), rows.known_at.copy(), part.second.copy()
     for number in range(max(map(len, words.values()))):
-        asked = {place: told[number] for place, told in words.items() if number < len(told)}
-        for place, (_, word) in asked.items():
-            tried[np.searchsorted(places, place)] = word
-        odd = set(places[disagreements(replace(part, second=tried.copy()), settings).place].tolist())
-        for place, (moment, word) in asked.items():
-            if place in odd:
-                tried[np.searchsorted(places, place)] = rows.second[place]
+        asked = {index: candidates[number] for index, candidates in words.items() if number < len(candidates)}
+        for index, (_, word) in asked.items():
+            tried[np.searchsorted(indices, index)] = word
+        odd = set(indices[disagreements(replace(part, second=tried.copy()), settings).place].tolist())
+        for index, (moment, word) in asked.items():
+            if index in odd:
+                tried[np.searchsorted(indices, index)] = rows.second[index]
                 continue
-            second[place] = word
-            known_at[place] = max(moment, known_at[place]) if ours[place] else known_at[place]
-            del words[place]
+            second[index] = word
+            known_at[index] = max(moment, known_at[index]) if ours[index] else known_at[index]
+            del words[index]
     return replace(rows, second=second, known_at=known_at)
 
 
 def _level_change(rows: Rows, level: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Log change of the level from the five rows before, and of the first source's close from its last one."""
     changes = []
-    for each in (level, level + np.log(rows.shares)):
-        before, shifted = [], each
+    for candidate in (level, level + np.log(rows.shares)):
+        before, shifted = [], candidate
         for _ in range(_LEVEL_ROWS):
             shifted = rows.previous(shifted)
             before.append(shifted)
         past = np.column_stack(before)
         known = np.isfinite(past).sum(axis=1) >= _FEWEST_LEVELS
-        changes.append(np.where(known, each - median_of_each(past), np.nan))
+        changes.append(np.where(known, candidate - median_of_each(past), np.nan))
     change = np.where(np.abs(changes[1]) < np.abs(changes[0]), changes[1], changes[0])
     close = np.log(rows.close * rows.shares)
     return change, close - rows.previous(close)
@@ -170,20 +174,23 @@ def _level_change(rows: Rows, level: FloatArray) -> tuple[FloatArray, FloatArray
 
 def odd_print(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find prices that a second source does not come near, where the odd one is the first source's."""
-    found = disagreements(rows, settings)
+    differences = disagreements(rows, settings)
     at_fault = np.zeros(len(rows), dtype=bool)
-    at_fault[found.place[found.ours]] = True
-    told = [
-        f"{second_told(rows, int(place), field)} from the source compared with, {bps:+.0f} bps apart"
-        for place, field, bps in zip(
-            found.place[found.ours], found.field[found.ours], found.bps[found.ours], strict=True
+    at_fault[differences.place[differences.ours]] = True
+    notes = [
+        f"{second_told(rows, int(index), field)} from the source compared with, {bps:+.0f} bps apart"
+        for index, field, bps in zip(
+            differences.place[differences.ours],
+            differences.field[differences.ours],
+            differences.bps[differences.ours],
+            strict=True,
         )
     ]
-    return Finding(at_fault, found.field[found.ours], np.array(told, dtype=object))
+    return Finding(at_fault, differences.field[differences.ours], np.array(notes, dtype=object))
 
 
-def second_told(rows: Rows, place: int, field: str) -> str:
+def second_told(rows: Rows, index: int, field: str) -> str:
     """What the second source says of a row: one price, or all four."""
     assert rows.second is not None, "of a row that it says other prices of"
-    prices = dict(zip(_PRICES, rows.second[place], strict=True))
+    prices = dict(zip(_PRICES, rows.second[index], strict=True))
     return ", ".join(f"{name} {price:g}" for name, price in prices.items() if field in (name, "row"))

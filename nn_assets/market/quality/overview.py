@@ -115,8 +115,8 @@ def _by_symbol(
     np.maximum.at(last_clean, column, row)
     delivered = first_clean.copy()
     np.minimum.at(delivered, held_column, held_row)
-    place = np.arange(len(sessions))[:, None]
-    due = (asked & (place >= delivered)).sum(axis=0)
+    session_index = np.arange(len(sessions))[:, None]
+    due = (asked & (session_index >= delivered)).sum(axis=0)
     there = np.bincount(column, minlength=count)
     of_due = np.bincount(column[asked[row, column]], minlength=count)
     nothing = np.where(asked.any(axis=0), 0.0, 1.0)  # lacks nothing where nothing was asked for
@@ -130,7 +130,7 @@ def _by_symbol(
             "clean": there,
             "quarantined": np.bincount(held_column, minlength=count),
             "completeness": np.divide(of_due, due, out=nothing, where=due > 0),
-            "sessions_behind": (asked & (place > last_clean)).sum(axis=0),
+            "sessions_behind": (asked & (session_index > last_clean)).sum(axis=0),
         }
     )
 
@@ -142,9 +142,9 @@ def _recent_arrays(
     chosen = row >= start
     volume = np.full((shape[0] - start, shape[1]), np.nan)
     close = volume.copy()
-    place = (row[chosen] - start, column[chosen])
-    volume[place] = bars["volume"].to_numpy(dtype=np.float64)[chosen]
-    close[place] = bars["close"].to_numpy(dtype=np.float64)[chosen]
+    cells = (row[chosen] - start, column[chosen])
+    volume[cells] = bars["volume"].to_numpy(dtype=np.float64)[chosen]
+    close[cells] = bars["close"].to_numpy(dtype=np.float64)[chosen]
     return volume[1:], np.diff(np.log(close), axis=0)
 
 
@@ -161,13 +161,13 @@ def _ratio(values: FloatArray, figure: object) -> FloatArray:
 
 def _by_session(sessions: pd.DatetimeIndex, row: IntArray) -> pd.DataFrame:
     counts = np.bincount(row, minlength=len(sessions)).astype(np.float64)
-    places = range(max(len(sessions) - RECENT_SESSIONS, 0), len(sessions))
-    usual = [np.median(counts[max(at - TRAILING_SESSIONS, 0) : at]) if at else counts[at] for at in places]
-    bars = counts[list(places)]
+    recent = range(max(len(sessions) - RECENT_SESSIONS, 0), len(sessions))
+    usual = [np.median(counts[max(at - TRAILING_SESSIONS, 0) : at]) if at else counts[at] for at in recent]
+    bars = counts[list(recent)]
     share = np.divide(bars, usual, out=np.ones(len(bars)), where=np.array(usual) > 0.0)
     return pd.DataFrame(
         {
-            "session": [str(sessions[at].date()) for at in places],
+            "session": [str(sessions[at].date()) for at in recent],
             "bars": bars.astype(np.int64),
             "usual_bars": usual,
             "share": share,
@@ -187,11 +187,11 @@ def _by_size(returns: FloatArray) -> tuple[pd.DataFrame, float]:
     columns = ["low", "high", "usual_share", "recent_share", "shift"]
     if lasting[0] < _FEWEST or lasting[1] < 6 * _FEWEST:
         return pd.DataFrame(columns=columns, dtype=np.float64), 0.0
-    found, before = recent[np.isfinite(recent)], usual[np.isfinite(usual)]
+    current, before = recent[np.isfinite(recent)], usual[np.isfinite(usual)]
     edges = np.quantile(before, np.linspace(0.0, 1.0, _BINS + 1))
     shares = [
         np.maximum(np.bincount(np.searchsorted(edges[1:-1], part, side="left"), minlength=_BINS), 0.5) / len(part)
-        for part in (before, found)
+        for part in (before, current)
     ]
     shift = (shares[1] - shares[0]) * np.log(shares[1] / shares[0])
     table = pd.DataFrame(np.column_stack([edges[:-1], edges[1:], shares[0], shares[1], shift]), columns=columns)

@@ -22,13 +22,13 @@ _AT_ONCE = 32_768  # places whose pasts are gathered together
 _FEWEST_SYMBOLS = 3  # below which their median is no market
 
 
-def trailing(rows: Rows, values: FloatArray, place: int, window: int) -> FloatArray:
+def trailing(rows: Rows, values: FloatArray, index: int, window: int) -> FloatArray:
     """Up to ``window`` values of the same symbol just before a row, oldest first, NaN left out."""
-    first = int(np.searchsorted(rows.symbol, rows.symbol[place], side="left"))
-    start = max(place - window, first)
+    first = int(np.searchsorted(rows.symbol, rows.symbol[index], side="left"))
+    start = max(index - window, first)
     if rows.cut is not None:
-        rows.cut.note(rows.symbol[[place]], np.array([place - window <= first]))  # the first has no row before it
-    before = values[start:place]
+        rows.cut.note(rows.symbol[[index]], np.array([index - window <= first]))  # the first has no row before it
+    before = values[start:index]
     return before[np.isfinite(before)]
 
 
@@ -37,12 +37,12 @@ def usual_range(ranges: FloatArray) -> float:
     return float(np.median(ranges)) if len(ranges) >= FEWEST_BEFORE else float("inf")
 
 
-def usual_ranges(rows: Rows, values: FloatArray, places: npt.NDArray[np.intp], window: int) -> FloatArray:
+def usual_ranges(rows: Rows, values: FloatArray, indices: npt.NDArray[np.intp], window: int) -> FloatArray:
     """``usual_range`` of what ``trailing`` gives for each place, shape (places,); all at once, to the same bits."""
-    found = np.full(len(places), np.inf)
+    ranges = np.full(len(indices), np.inf)
     back = np.arange(-window, 0)
-    for low in range(0, len(places), _AT_ONCE):
-        asked = places[low : low + _AT_ONCE]
+    for low in range(0, len(indices), _AT_ONCE):
+        asked = indices[low : low + _AT_ONCE]
         first = np.searchsorted(rows.symbol, rows.symbol[asked], side="left")
         if rows.cut is not None:
             rows.cut.note(rows.symbol[asked], asked - window <= first)
@@ -52,11 +52,11 @@ def usual_ranges(rows: Rows, values: FloatArray, places: npt.NDArray[np.intp], w
         past.sort(axis=1)  # NaN last
         count, row = np.isfinite(past).sum(axis=1), np.arange(len(asked))
         median = (past[row, (count - 1) // 2] + past[row, np.minimum(count // 2, window - 1)]) / 2.0
-        found[low : low + _AT_ONCE] = np.where(count >= FEWEST_BEFORE, median, np.inf)
-    return found
+        ranges[low : low + _AT_ONCE] = np.where(count >= FEWEST_BEFORE, median, np.inf)
+    return ranges
 
 
-def market_moves(rows: Rows, moves: FloatArray, places: npt.NDArray[np.intp]) -> FloatArray:
+def market_moves(rows: Rows, moves: FloatArray, indices: npt.NDArray[np.intp]) -> FloatArray:
     """Median over symbols of each asked row's session, shape (places,); 0 where fewer than three have a value.
 
     What became known after the asked row says nothing of it: its verdict is final when it is known.
@@ -65,13 +65,13 @@ def market_moves(rows: Rows, moves: FloatArray, places: npt.NDArray[np.intp]) ->
     sessions = rows.session[order]
     # Rows of a session that became known at once have one answer: a market is asked once, not once a symbol.
     asked, which = np.unique(
-        np.column_stack([rows.session[places], rows.known_at[places]]), axis=0, return_inverse=True
+        np.column_stack([rows.session[indices], rows.known_at[indices]]), axis=0, return_inverse=True
     )
     lows, highs = (np.searchsorted(sessions, asked[:, 0], side=side) for side in ("left", "right"))
-    found = np.zeros(len(asked))
+    medians = np.zeros(len(asked))
     for at, (known_at, low, high) in enumerate(zip(asked[:, 1], lows, highs, strict=True)):
         there = order[low:high]
         others = moves[there[rows.known_at[there] <= known_at]]
         others = others[np.isfinite(others)]
-        found[at] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
-    return found[which.reshape(-1)]
+        medians[at] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
+    return medians[which.reshape(-1)]

@@ -67,42 +67,42 @@ def carried_on(
         repeat the close before by most over ``share``, what the next row needs (Bentley 1984; see
         :func:`~nn_assets.market.quality.notices.repeated_open_notices`, to the bit).
     """
-    found = before.copy() if symbols is before.index else _of(symbols)
+    running = before.copy() if symbols is before.index else _of(symbols)
     if symbols is not before.index:
         known = symbols.get_indexer(before.index)
-        for name in found.columns:
-            column = found[name].to_numpy().copy()
+        for name in running.columns:
+            column = running[name].to_numpy().copy()
             column[known] = before[name].to_numpy()
-            found[name] = column
-    codes = [symbols.get_indexer(pd.Index(each["symbol"], dtype=object)) for each in (kept, taken_out)]
+            running[name] = column
+    codes = [symbols.get_indexer(pd.Index(frame["symbol"], dtype=object)) for frame in (kept, taken_out)]
     code = np.concatenate(codes)
-    days = np.concatenate([each["session"].to_numpy(dtype="datetime64[ns]") for each in (kept, taken_out)])
-    _earliest(found, "begins", code, days)
-    place = sessions.get_indexer(pd.DatetimeIndex(days))
+    days = np.concatenate([frame["session"].to_numpy(dtype="datetime64[ns]") for frame in (kept, taken_out)])
+    _earliest(running, "begins", code, days)
+    row = sessions.get_indexer(pd.DatetimeIndex(days))
     there = np.zeros((len(sessions), len(symbols)), dtype=bool)
-    there[place[place >= 0], code[place >= 0]] = True
-    begun = found["due_from"].notna().to_numpy()
+    there[row[row >= 0], code[row >= 0]] = True
+    begun = running["due_from"].notna().to_numpy()
     due = np.logical_or.accumulate(np.vstack([begun, there]), axis=0)[1:] & asked
-    _earliest(found, "due_from", code[place >= 0], days[place >= 0])
-    found["due"] += due.sum(axis=0)
-    found["absent"] += (due & ~there).sum(axis=0)
-    _repeating(found, kept, codes[0], share)
-    return found
+    _earliest(running, "due_from", code[row >= 0], days[row >= 0])
+    running["due"] += due.sum(axis=0)
+    running["absent"] += (due & ~there).sum(axis=0)
+    _repeating(running, kept, codes[0], share)
+    return running
 
 
-def _earliest(found: pd.DataFrame, name: str, code: npt.NDArray[np.intp], days: npt.NDArray[np.datetime64]) -> None:
+def _earliest(running: pd.DataFrame, name: str, code: npt.NDArray[np.intp], days: npt.NDArray[np.datetime64]) -> None:
     """Set the first of the days of symbols that have none yet."""
-    first = np.full(len(found), np.iinfo(np.int64).max)
+    first = np.full(len(running), np.iinfo(np.int64).max)
     np.minimum.at(first, code, days.astype(np.int64))
-    column = found[name].to_numpy().copy()
+    column = running[name].to_numpy().copy()
     new = np.isnat(column) & (first < np.iinfo(np.int64).max)
     column[new] = first[new].astype("datetime64[ns]")
-    found[name] = column
+    running[name] = column
 
 
-def _repeating(found: pd.DataFrame, kept: pd.DataFrame, code: npt.NDArray[np.intp], share: float) -> None:
+def _repeating(running: pd.DataFrame, kept: pd.DataFrame, code: npt.NDArray[np.intp], share: float) -> None:
     """Carry the interval of largest excess on, the first rows of all symbols together, then the second ones."""
-    of = {name: found[name].to_numpy().copy() for name in found.columns}
+    of = {name: running[name].to_numpy().copy() for name in running.columns}
     rank = np.arange(len(kept)) - np.searchsorted(code, code, side="left")
     order = np.argsort(rank, kind="stable")
     opens, closes = (kept[name].to_numpy(dtype=np.float64) for name in ("open", "close"))
@@ -127,16 +127,16 @@ def _repeating(found: pd.DataFrame, kept: pd.DataFrame, code: npt.NDArray[np.int
         of["stretch_repeats"][best] = of["repeats"][best] - of["low_repeats"][best]
         of["close"][at], of["last_kept"][at] = closes[row], days[row]
     for name, column in of.items():
-        found[name] = column
+        running[name] = column
 
 
-def repeated_opens(found: pd.DataFrame, fewest: int) -> tuple[Notice, ...]:
+def repeated_opens(running: pd.DataFrame, fewest: int) -> tuple[Notice, ...]:
     """The notices of stretches of at least ``fewest`` sessions, by symbol."""
-    stretch = found["stretch"].to_numpy()
-    places = np.flatnonzero((stretch >= fewest) & (stretch > 0))
-    if not len(places):
+    stretch = running["stretch"].to_numpy()
+    indices = np.flatnonzero((stretch >= fewest) & (stretch > 0))
+    if not len(indices):
         return ()
-    long = found.iloc[places]
+    long = running.iloc[indices]
     return tuple(
         repeated_open(str(symbol), row.stretch_first, row.stretch_last, row.stretch_repeats / row.stretch, row.stretch)
         for symbol, row in zip(long.index, named_rows(long), strict=True)

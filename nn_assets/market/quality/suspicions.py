@@ -80,12 +80,12 @@ def suspicions(bars: pd.DataFrame, actions: pd.DataFrame, *, basis: Basis = "raw
     """
     usable = bars[np.isfinite(bars["close"]) & (bars["close"] > 0.0)].sort_values(["symbol", "session"], kind="stable")
     market = _market_moves(usable)
-    found: list[Notice] = []
+    notices: list[Notice] = []
     for symbol, rows in usable.groupby("symbol", sort=True):
         own = SymbolBars.of(str(symbol), rows, actions[actions["symbol"] == symbol], split_in_price=basis == "raw")
         judged = [*_price_notices(own, market.reindex(own.session).to_numpy()), *dividend_suspicions(own)]
-        found += sorted(judged, key=lambda notice: notice.first_session)
-    return tuple(found)
+        notices += sorted(judged, key=lambda notice: notice.first_session)
+    return tuple(notices)
 
 
 def _market_moves(bars: pd.DataFrame) -> pd.Series:
@@ -190,7 +190,7 @@ def _unit_in_bar(own: SymbolBars, at: int) -> Notice:
 
 def _runs(own: SymbolBars, jumps: Sequence[_Jump]) -> list[Notice]:
     """One notice for a move and the move back, over the bars between; one for each move without return."""
-    found: list[Notice] = []
+    notices: list[Notice] = []
     waiting: _Jump | None = None
     for jump in [*jumps, None]:
         if waiting is None:
@@ -198,6 +198,6 @@ def _runs(own: SymbolBars, jumps: Sequence[_Jump]) -> list[Notice]:
             continue
         back = jump is not None and jump.rule == waiting.rule and jump.move * waiting.move < 0.0
         last = jump.at - 1 if back and jump is not None else waiting.at
-        found.append(own.notice(waiting.rule, waiting.at, last, float(np.exp(waiting.move)), waiting.proposal))
+        notices.append(own.notice(waiting.rule, waiting.at, last, float(np.exp(waiting.move)), waiting.proposal))
         waiting = None if back else jump
-    return found
+    return notices

@@ -40,20 +40,20 @@ def with_unexplained_factors(actions: ActionVersions | None, bars: DailyBars) ->
     close = np.log(bars["close"].to_numpy(dtype=np.float64) * stated_shares(bars, actions))
     same = (bars["symbol"] == bars["symbol"].shift()).to_numpy()
     moves = np.where(same, np.diff(close, prepend=np.nan), 0.0)
-    found = np.flatnonzero(np.abs(moves) >= np.log(LEAST_FACTOR))
-    if len(found) == 0:
+    unexplained = np.flatnonzero(np.abs(moves) >= np.log(LEAST_FACTOR))
+    if len(unexplained) == 0:
         return actions
-    rows = bars.iloc[found]
-    told = pd.DataFrame(
+    rows = bars.iloc[unexplained]
+    splits = pd.DataFrame(
         {
             "symbol": rows["symbol"],
             "ex_session": rows["session"],
             "kind": "split",
-            "value": np.exp(-moves[found]),
+            "value": np.exp(-moves[unexplained]),
             "source": UNEXPLAINED_FACTOR,
             "known_at": rows["known_at"],
             "ingested_at": rows["ingested_at"],
         }
     )
-    stated = empty(ACTION_VERSIONS) if actions is None else actions
-    return pd.concat([stated, conform(told, ACTION_VERSIONS)], ignore_index=True)
+    known_actions = empty(ACTION_VERSIONS) if actions is None else actions
+    return pd.concat([known_actions, conform(splits, ACTION_VERSIONS)], ignore_index=True)

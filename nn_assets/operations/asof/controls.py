@@ -62,8 +62,8 @@ def _states(ledger: Ledger, strategy: str, *moments: pd.Timestamp | None) -> lis
         return [str(KillSwitch.HALTED)] * len(moments)
     # Set by a clock that ran ahead, nobody knows when: what restricts counts at once, a release no earlier.
     at_once = wrong & (rows["state"] != str(KillSwitch.ACTIVE))
-    seen = (rows if each is None else rows[(rows["recorded_at"] <= each) | at_once] for each in moments)
-    return [str(KillSwitch.ACTIVE) if each.empty else str(each["state"].iloc[-1]) for each in seen]
+    seen = (rows if moment is None else rows[(rows["recorded_at"] <= moment) | at_once] for moment in moments)
+    return [str(KillSwitch.ACTIVE) if frame.empty else str(frame["state"].iloc[-1]) for frame in seen]
 
 
 def breaker_reset_for(
@@ -107,8 +107,8 @@ def _used(ledger: Ledger, strategy: str, reset: pd.Series, session: pd.Timestamp
         return set(BREAKERS) if used else set()
     first = pd.Timestamp(after) + pd.Timedelta(days=1)
     decided = ledger.read("decisions", strategy, first, session - pd.Timedelta(days=1))
-    told = [details["breaker_reset"] for details in decided["details"] if details.get("breaker_reset") is not None]
-    return {kind for each in told for kind in BreakerReset.from_record(each).among(BREAKERS)}
+    records = [details["breaker_reset"] for details in decided["details"] if details.get("breaker_reset") is not None]
+    return {kind for record in records for kind in BreakerReset.from_record(record).among(BREAKERS)}
 
 
 def unfinished_run_before(

@@ -27,7 +27,7 @@ class CostsInForce:
     def __init__(self, rows: pd.DataFrame) -> None:
         ordered = rows.sort_values(["session", "sequence"])
         self._since = list(ordered["session"])
-        self._ids = [str(each) for each in ordered["cost_model_id"]]
+        self._ids = [str(model_id) for model_id in ordered["cost_model_id"]]
 
     def on(self, session: pd.Timestamp) -> str | None:
         """Id of the model that prices a session; None while the settings' own coefficients hold."""

@@ -57,15 +57,15 @@ def ended_orders(
     A session without any is not there.
     """
     first, last = sessions[0], sessions[-1]
-    told = ledger.read("decisions", strategy.name, first, last, columns=("session", "details"))
-    ended = {row.session: row.details.get("ended_orders") or {} for row in named_rows(told)}
+    decisions = ledger.read("decisions", strategy.name, first, last, columns=("session", "details"))
+    ended = {row.session: row.details.get("ended_orders") or {} for row in named_rows(decisions)}
     if not any(ended.values()):
         return {}
     # Each was sent on the session before.
     sent = ledger.read("orders", strategy.name, previous_session(strategy.market.calendar, first), last)
     symbols = dict(zip(sent["client_order_id"], sent["symbol"], strict=True))
-    found: dict[pd.Timestamp, dict[str, list[str]]] = {}
+    by_session: dict[pd.Timestamp, dict[str, list[str]]] = {}
     for session, reasons in ended.items():
         for symbol, reason in sorted((symbols[order], reason) for order, reason in reasons.items()):
-            found.setdefault(session, {}).setdefault(str(reason), []).append(str(symbol))
-    return found
+            by_session.setdefault(session, {}).setdefault(str(reason), []).append(str(symbol))
+    return by_session

@@ -32,9 +32,9 @@ HALTED, PASSED = "HALTED", "PASSED"
 """What the table has a row of a gate by, its name, and its two outcomes."""
 
 
-def gate_of(told: object) -> str | None:
+def gate_of(step: object) -> str | None:
     """The gate that a step of a run, or a check, is of; None of any other."""
-    name = str(told).partition(".")[0].rpartition("__")[2]
+    name = str(step).partition(".")[0].rpartition("__")[2]
     return name if name in (DAILY_GATE, INTRADAY_GATE) else None
 
 
@@ -60,10 +60,10 @@ def last_halt(
 ) -> tuple[pd.Timestamp, str] | None:
     """When one of some gates halted last, UTC, as it is read, and why, where nothing passed it since; else None."""
     rows = [ledger.last_appended(TABLE, strategy=strategy, kind=KIND, name=gate) for gate in gates]
-    standing = [row for row in rows if row is not None and row["outcome"] == HALTED]
-    if not standing:
+    halts = [row for row in rows if row is not None and row["outcome"] == HALTED]
+    if not halts:
         return None
-    row = max(standing, key=lambda each: int(each["sequence"]))
+    row = max(halts, key=lambda halt: int(halt["sequence"]))
     return ledger.mended().of_one(pd.Timestamp(row["ended_at"])), str(row["message"])
 
 

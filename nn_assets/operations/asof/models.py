@@ -64,13 +64,13 @@ class ModelsInForce:
         if effective:
             return effective[-1]
         others = "" if recorded else self.others_told(month)
-        found = f"one effective from {recorded[0][0].date()}" if recorded else "none"
+        available = f"one effective from {recorded[0][0].date()}" if recorded else "none"
         # A decision stands on every month before it: where settings changed, all of them are to be fitted again.
         due = sorted({month, *(self.of_others() if others else ())})
         anew = f"nn-assets study --strategy {self.strategy} --from {due[0]} --to {due[-1]}"
         raise ModelError(
             expected=f"a model used from {month}" + (", of the settings in force" if others else ""),
-            found=f"one of other settings: {others}" if others else found,
+            found=f"one of other settings: {others}" if others else available,
             remedy=f"set them back, or fit one of the new settings: {anew}" if others else anew,
             strategy=self.strategy,
             session=session.date(),

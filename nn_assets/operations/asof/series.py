@@ -48,10 +48,10 @@ def series_known(
     SettingsError
         The strategy names no such series.
     """
-    named = [each for each in strategy.series if each.name == name]
+    named = [series for series in strategy.series if series.name == name]
     if not named:
         raise SettingsError(
-            expected=f"a series among {', '.join(each.name for each in strategy.series) or 'none named'}",
+            expected=f"a series among {', '.join(series.name for series in strategy.series) or 'none named'}",
             found=repr(name),
             remedy="name it under series in the strategy file",
             key="series",
@@ -62,7 +62,7 @@ def series_known(
         symbols,
         sessions,
         as_of_sessions(strategy.market, sessions),
-        stale_after_sessions=max(each.stale_after_sessions for each in named),
+        stale_after_sessions=max(series.stale_after_sessions for series in named),
     )
 
 
@@ -89,5 +89,5 @@ def funding_known(
         sessions,
         pd.DatetimeIndex(session_hours(calendar, sessions[0], sessions[-1])["opens"]),
         as_of_sessions(strategy.market, sessions),
-        stale_after_sessions=max(each.stale_after_sessions for each in strategy.series if each.name == name),
+        stale_after_sessions=max(series.stale_after_sessions for series in strategy.series if series.name == name),
     )

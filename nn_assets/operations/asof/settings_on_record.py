@@ -32,8 +32,8 @@ def hashes_in_force(ledger: Ledger, strategy: Strategy, *, of_studies: bool = Fa
     left_out = _NO_FINDING if of_studies else ()
 
     def compared(settings: Mapping[str, Any]) -> str:
-        told = {key: value for key, value in _without_ends(settings).items() if key not in left_out}
-        return hash_of_settings(told)
+        relevant = {key: value for key, value in _without_ends(settings).items() if key not in left_out}
+        return hash_of_settings(relevant)
 
     now = compared(strategy.behaviour())
     versions = ledger.read("settings_versions", strategy.name)
@@ -69,8 +69,8 @@ def settings_of_decision(ledger: Ledger, strategy: str, session: pd.Timestamp) -
     """
     decided = ledger.read("decisions", strategy, session, session, bookkeeping=True)["settings_hash"]
     versions = ledger.read("settings_versions", strategy)
-    found = versions.loc[versions["settings_hash"].isin(decided), "settings"]
-    return None if found.empty else dict(found.iloc[-1])
+    matches = versions.loc[versions["settings_hash"].isin(decided), "settings"]
+    return None if matches.empty else dict(matches.iloc[-1])
 
 
 def _with_every_series(settings: Mapping[str, Any], *sections: str) -> str:

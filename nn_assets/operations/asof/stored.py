@@ -50,8 +50,8 @@ def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[S
         return stores.lake.read_segments(strategy, table, **selection)
 
     there = stores.lake.segments(strategy, table)
-    found = read() if selection or not there else stores.newest(("versions", strategy, table), there, read)
-    return stores.ledger.mended().of_versions(found)
+    versions = read() if selection or not there else stores.newest(("versions", strategy, table), there, read)
+    return stores.ledger.mended().of_versions(versions)
 
 
 def contradicted(stores: Stores, strategy: str, table: str) -> pd.DataFrame | None:
@@ -73,5 +73,5 @@ def as_told(
     silent = known.loc[kind.without_values(known), "symbol"].unique()
     if not len(silent):
         return known
-    told = [contradicted(stores, strategy, table), versions[versions["symbol"].isin(silent)]]
-    return kind.with_contents(known, pd.concat(told, ignore_index=True))
+    parts = [contradicted(stores, strategy, table), versions[versions["symbol"].isin(silent)]]
+    return kind.with_contents(known, pd.concat(parts, ignore_index=True))

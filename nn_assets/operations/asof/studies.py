@@ -84,5 +84,5 @@ def late_verdict(
     if there is None or (used is not None and used["sequence"] == there["sequence"]):
         return None
     due = as_of_session(strategy.market, session)
-    told = f"{there['verdict']!r} of {there['month']} was put on record at {there['recorded_at']:%Y-%m-%d %H:%M} UTC"
-    return f"{told}, after the session's moment ({due:%Y-%m-%d %H:%M} UTC)"
+    verdict = f"{there['verdict']!r} of {there['month']} was put on record at {there['recorded_at']:%Y-%m-%d %H:%M} UTC"
+    return f"{verdict}, after the session's moment ({due:%Y-%m-%d %H:%M} UTC)"

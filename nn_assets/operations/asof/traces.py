@@ -47,8 +47,8 @@ def read_steps(
     traces = ledger.read(TRACES, strategy, first, last)
     if traces.empty:
         return rows
-    told = [_steps_in(lake, strategy, *trace) for trace in zip(traces["session"], traces["address"], strict=True)]
-    steps = pd.concat([*([rows] if len(rows) else []), *(each.assign(strategy=strategy) for each in told)])
+    frames = [_steps_in(lake, strategy, *trace) for trace in zip(traces["session"], traces["address"], strict=True)]
+    steps = pd.concat([*([rows] if len(rows) else []), *(frame.assign(strategy=strategy) for frame in frames)])
     return steps.sort_values(_ORDER, kind="stable", ignore_index=True)[list(rows.columns)]
 
 
@@ -56,8 +56,8 @@ def why_this_size(lake: Lake, ledger: Ledger, *, strategy: str, session: Session
     """What the query of that name answers, of a session whose steps lie in a file: a row a step."""
     steps = read_steps(lake, ledger, strategy, session, session)
     steps = steps[steps["symbol"] == symbol].reset_index(drop=True)
-    told = steps.assign(weight_change=steps["weight_after"] - steps["weight_before"])
-    return told[["step", "rule", "weight_before", "weight_after", "weight_change", "reason"]]
+    changes = steps.assign(weight_change=steps["weight_after"] - steps["weight_before"])
+    return changes[["step", "rule", "weight_before", "weight_after", "weight_change", "reason"]]
 
 
 def lost_traces(lake: Lake, ledger: Ledger, after_sequence: int | None = None) -> list[str]:
@@ -82,13 +82,13 @@ def _steps_in(lake: Lake, strategy: str, session: pd.Timestamp, address: str) ->
     file = lake.folder(strategy, STEPS) / f"{address}.parquet"
     try:
         steps = lake.read_table(strategy, STEPS, address)
-        found = None if frame_hash(steps) == address else "content other than its name says"
+        fault = None if frame_hash(steps) == address else "content other than its name says"
     except PublicationError as error:
-        found = error.found
-    if found is not None:
+        fault = error.found
+    if fault is not None:
         raise PublicationError(
             expected=f"the steps of {session.date()} that were put on record",
-            found=found,
+            found=fault,
             remedy="restore the file from a backup of the lake, or have it written again by the code that decided the "
             f"session: nn-assets run --strategy {strategy} --session {session.date()}",
             file=str(file),

@@ -81,7 +81,7 @@ def ground_of(strategy: str, data_hash: str, bars: pd.DataFrame) -> Ground:
 def _of_shared_data(ledger: Ledger, ground: Ground, rows: pd.DataFrame) -> pd.DataFrame:
     """Those of some rows whose data share with the ground, by their ``strategy`` and ``data_hash``."""
     known = _fingerprints(ledger, set(rows["data_hash"]))
-    sharing = {data_hash for data_hash, each in known.items() if share_data(each, ground.fingerprint)}
+    sharing = {data_hash for data_hash, other in known.items() if share_data(other, ground.fingerprint)}
     sharing.add(ground.data_hash)
     unknown = ~rows["data_hash"].isin(list(known))
     kept = rows["data_hash"].isin(list(sharing)) | (unknown & (rows["strategy"] == ground.strategy))
@@ -101,15 +101,15 @@ def earlier_grounds(stores: Stores) -> list[Ground]:
     """Grounds of trials on record that have no fingerprint yet, as far as their bars are still in the lake."""
     rows = stores.ledger.read("trials")[["strategy", "data_hash"]].drop_duplicates()
     known = set(stores.ledger.read(_FINGERPRINTS)["data_hash"])
-    found = []
+    grounds = []
     for strategy, wanted in rows[~rows["data_hash"].isin(list(known))].groupby("strategy")["data_hash"]:
         missing = set(wanted)
         for publication in stores.publications.history(str(strategy)):
             if publication.content_hash in missing:
                 missing.discard(publication.content_hash)
                 bars = stores.publications.bars(publication)
-                found.append(ground_of(str(strategy), publication.content_hash, bars))
-    return found
+                grounds.append(ground_of(str(strategy), publication.content_hash, bars))
+    return grounds
 
 
 def trials_made(ledger: Ledger, ground: Ground) -> pd.DataFrame:
@@ -145,8 +145,8 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
             degrees=_number(row.degrees),
             allows_trading=bool(row.allows_trading),
         )
-        place = next((at for at, each in enumerate(taken) if each.sees_as(look)), len(taken))
-        taken[place : place + 1] = [look]
+        index = next((at for at, earlier in enumerate(taken) if earlier.sees_as(look)), len(taken))
+        taken[index : index + 1] = [look]
     return sorted(taken, key=lambda look: look.month)
 
 
@@ -164,12 +164,14 @@ def standing_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]]
 
 def alarms_just_released(ledger: Ledger, strategy: str) -> bool:
     """Whether the leak alarms that stand in the strategy's newest look were released since, on its data."""
-    standing = standing_alarms(ledger, strategy)
-    if standing is None:
+    open_alarms = standing_alarms(ledger, strategy)
+    if open_alarms is None:
         return False
-    data_hash, alarms = standing
+    data_hash, alarms = open_alarms
     rows = ledger.read("controls", strategy, where={"kind": LEAK_RELEASE})
-    return any(told["data_hash"] == data_hash and alarms.keys() <= set(told["alarms"]) for told in rows["details"])
+    return any(
+        details["data_hash"] == data_hash and alarms.keys() <= set(details["alarms"]) for details in rows["details"]
+    )
 
 
 def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
@@ -183,14 +185,14 @@ def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
     if rows.empty:
         return {}
     known = _fingerprints(ledger, {str(details["data_hash"]) for details in rows["details"]})
-    found: dict[str, str] = {}
+    by_alarm: dict[str, str] = {}
     for row in named_rows(rows.sort_values("sequence")):
         released = known.get(str(row.details["data_hash"]))
         if released is None or not _same_data(released, ground.fingerprint):
             continue
-        told = f"released {row.recorded_at:%Y-%m-%d} by {row.who}: {row.reason}"
-        found |= dict.fromkeys(row.details["alarms"], told)
-    return found
+        release = f"released {row.recorded_at:%Y-%m-%d} by {row.who}: {row.reason}"
+        by_alarm |= dict.fromkeys(row.details["alarms"], release)
+    return by_alarm
 
 
 def _same_data(released: Fingerprint, now: Fingerprint) -> bool:

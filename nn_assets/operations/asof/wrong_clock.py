@@ -69,17 +69,17 @@ def moments_ahead(stores: Stores, strategy: str | None = None, tolerance: pd.Tim
 
 
 def _of_facts(stores: Stores, strategy: str) -> pd.DataFrame:
-    now, found = now_utc(), []
+    now, ahead = now_utc(), []
     for table in FACTS:
         newest = stores.lake.newest(strategy, table, "ingested_at")
         if newest is not None and newest > now:
             arrived = versions_of(stores, strategy, table, columns=["ingested_at"])["ingested_at"]
-            found += [(table, strategy, stamp) for stamp in arrived[arrived > now].unique()]
-    return pd.DataFrame(found, columns=_COLUMNS)
+            ahead += [(table, strategy, stamp) for stamp in arrived[arrived > now].unique()]
+    return pd.DataFrame(ahead, columns=_COLUMNS)
 
 
 def _of_publications(stores: Stores, strategy: str) -> pd.DataFrame:
-    published = [each.published_at for each in stores.publications.history(strategy)]
+    published = [publication.published_at for publication in stores.publications.history(strategy)]
     read = stores.ledger.mended().of(pd.Series(published, dtype="datetime64[ns, UTC]"))
     late = read[read > now_utc()]
     return pd.DataFrame({"table": "publications", "strategy": strategy, "moment": late}, columns=_COLUMNS)

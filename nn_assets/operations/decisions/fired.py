@@ -24,7 +24,7 @@ def breakers_fired(history: History, done: Round) -> tuple[Breaker, ...]:
         "portfolio_states", history.strategy.name, last=done.session - pd.Timedelta(days=1)
     )
     stayed = set() if before.empty else set(named_kinds(before["breaker"].iloc[-1])) - set(done.released)
-    return tuple(each for each in done.standing.book.breakers if each.kind not in stayed)
+    return tuple(breaker for breaker in done.standing.book.breakers if breaker.kind not in stayed)
 
 
 def alert_of_breakers(history: History, done: Round, run_id: str) -> None:
@@ -58,13 +58,13 @@ def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
             run_id=run_id,
         )
     named = {bar.symbol for bar in in_quarantine}
-    for each in unquoted(strategy, done.session, remainder):
-        if each.sessions >= ALERT_SESSIONS and each.symbol not in named:
+    for position in unquoted(strategy, done.session, remainder):
+        if position.sessions >= ALERT_SESSIONS and position.symbol not in named:
             append_alert(
-                f"unquoted:{strategy.name}:{each.symbol}:{each.since.date()}",
+                f"unquoted:{strategy.name}:{position.symbol}:{position.since.date()}",
                 lambda: str(headline_now(history)),
-                cause=each.told,
-                remedy=delisting_line(strategy, each),
+                cause=position.told,
+                remedy=delisting_line(strategy, position),
                 strategy=strategy.name,
                 session=session,
                 run_id=run_id,

@@ -72,8 +72,8 @@ def _of_symbols(
     quoted: npt.NDArray[np.bool_], seen: tuple[str, ...], symbols: tuple[str, ...]
 ) -> npt.NDArray[np.bool_]:
     """What was quoted, (sessions, symbols), on another symbol axis: whoever joined since was not."""
-    place = pd.Index(seen).get_indexer(pd.Index(list(symbols)))
-    return np.asarray(quoted[:, place] & (place >= 0), dtype=np.bool_)
+    columns = pd.Index(seen).get_indexer(pd.Index(list(symbols)))
+    return np.asarray(quoted[:, columns] & (columns >= 0), dtype=np.bool_)
 
 
 def _booked(remainder: str | Mapping[str, float]) -> float:
@@ -84,13 +84,13 @@ def _booked(remainder: str | Mapping[str, float]) -> float:
 def _reset(history: History, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Sessions that began with a loss latched which their decision was told to release, shape (sessions,)."""
     decisions = history.stores.ledger.read("decisions", history.strategy.name, states.index[0], states.index[-1])
-    told = decisions.set_index("session")["details"].loc[states.index]
-    latched = [(), *(named_kinds(each) for each in states["breaker"].iloc[:-1])]
+    recorded = decisions.set_index("session")["details"].loc[states.index]
+    latched = [(), *(named_kinds(breaker) for breaker in states["breaker"].iloc[:-1])]
     return np.array(
         [
             details["breaker_reset"] is not None
             and not LOSSES.isdisjoint(BreakerReset.from_record(details["breaker_reset"]).among(kinds))
-            for details, kinds in zip(told, latched, strict=True)
+            for details, kinds in zip(recorded, latched, strict=True)
         ],
         dtype=np.bool_,
     )
@@ -112,12 +112,12 @@ def _on_record(
 ) -> npt.NDArray[np.float64]:
     """A column of the ledger added up by (sessions, symbols); 0 where nothing is on record."""
     where = {"source": "paper"} if table == "fills" else None
-    found = history.stores.ledger.read(table, history.strategy.name, sessions[0], sessions[-1], where=where)
-    found = found[found["symbol"].isin(symbols)]
-    row, place = (
-        sessions.get_indexer(pd.DatetimeIndex(found["session"])),
-        pd.Index(symbols).get_indexer(pd.Index(found["symbol"])),
+    rows = history.stores.ledger.read(table, history.strategy.name, sessions[0], sessions[-1], where=where)
+    rows = rows[rows["symbol"].isin(symbols)]
+    row, symbol_index = (
+        sessions.get_indexer(pd.DatetimeIndex(rows["session"])),
+        pd.Index(symbols).get_indexer(pd.Index(rows["symbol"])),
     )
     total = np.zeros((len(sessions), len(symbols)))
-    np.add.at(total, (row, place), found[column].to_numpy(dtype=np.float64))
+    np.add.at(total, (row, symbol_index), rows[column].to_numpy(dtype=np.float64))
     return total

@@ -93,9 +93,9 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
         return 0, []
     record = forecast_record(history, on_record)
     study = calibrate_record(history, record, [TRADED])
-    place = {symbol: number for number, symbol in enumerate(study.symbols)}
+    columns = {symbol: number for number, symbol in enumerate(study.symbols)}
     decisions = history.stores.ledger.read("decisions", name)
-    by_rules = np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
+    by_rules = np.array([_by_present_rules(details) for details in decisions["details"]], dtype=bool)
     same_rules = set(decisions.loc[by_rules & _with_own_symbols(history, decisions), "session"])
     compared, named = 0, []
     for row in named_rows(signals[signals["session"].isin(same_rules)]):
@@ -103,11 +103,11 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
         if study.model_ids[at] != row.model_id or row.session.strftime("%Y-%m") not in stored:
             continue
         compared += 1
-        for told in ("probability", "calibrated"):
-            live = row.probability if told == "probability" else row.calibrated_probability
-            there = float(getattr(study[TRADED], told)[at, place[row.symbol]])
+        for figure in ("probability", "calibrated"):
+            live = row.probability if figure == "probability" else row.calibrated_probability
+            there = float(getattr(study[TRADED], figure)[at, columns[row.symbol]])
             if not abs(live - there) <= ROUNDING:  # a NaN is never equal
-                named.append(f"{row.symbol} {row.session.date()}: {told} {live} live, {there} in the study")
+                named.append(f"{row.symbol} {row.session.date()}: {figure} {live} live, {there} in the study")
     return compared, named
 
 
@@ -167,7 +167,7 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
     ]
     _, live = play_live(history, history.view(decided[-1].session), decided[-1].given)
     apart = facts_apart(live, rounds[-1])
-    return len(rounds), [*differing, *(f"{live.session.date()}: {each}" for each in apart)]
+    return len(rounds), [*differing, *(f"{live.session.date()}: {fact}" for fact in apart)]
 
 
 def facts_apart(live: Round, study: Round) -> list[str]:
@@ -176,10 +176,10 @@ def facts_apart(live: Round, study: Round) -> list[str]:
     What hangs on the book that a round began with is not compared: a study's is another.
     """
     facts = {name: (getattr(live.decision.inputs, name), getattr(study.decision.inputs, name)) for name in _FACTS}
-    facts |= {f"signal {each.name}": _pair(live.signals, study.signals, each.name) for each in fields(live.signals)}
+    facts |= {f"signal {field.name}": _pair(live.signals, study.signals, field.name) for field in fields(live.signals)}
     one, other = live.decision.inputs.programme, study.decision.inputs.programme
     if one is not None and other is not None:
-        facts |= {each.name: _pair(one, other, each.name) for each in fields(one)}
+        facts |= {field.name: _pair(one, other, field.name) for field in fields(one)}
     facts["drift"] = (repr(live.drift), repr(study.drift))
     return [f"{name} {_short(a)} live, {_short(b)} in the study" for name, (a, b) in facts.items() if not _same(a, b)]
 
@@ -228,7 +228,7 @@ def _split_by_settings(history: History, after: pd.Timestamp | None) -> tuple[pd
     other = np.flatnonzero(
         ~decisions["settings_hash"].isin(hashes_in_force(ledger, strategy)).to_numpy(dtype=bool)
         | ~_with_own_symbols(history, decisions)
-        | ~np.array([_by_present_rules(each) for each in decisions["details"]], dtype=bool)
+        | ~np.array([_by_present_rules(details) for details in decisions["details"]], dtype=bool)
     )
     return decisions, int(other[-1]) + 1 if other.size else 0
 
@@ -263,25 +263,27 @@ def _decided(history: History, decisions: pd.DataFrame) -> list[_Decided]:
     real = ledger.read("fills", name, where={"source": "imported"}, bookkeeping=True)
     models = ledger.read("models", name, every_version=True, bookkeeping=True)
     imported, modelled = (np.sort(pd.DatetimeIndex(frame["recorded_at"])) for frame in (real, models))
-    fills, recorded = (np.searchsorted(each, moments, side="right") for each in (imported, modelled))
-    decided, spending = [], 0
-    for place, (_, row) in enumerate(decisions.iterrows()):
-        if place:
-            before = decisions["session"].iloc[place - 1]
-            paid_really = (real["session"] == before) & (real["recorded_at"] <= moments[place])
-            spending += int(fills[place] != fills[place - 1] or bool(paid_really.any()))
+    fills, recorded = (np.searchsorted(times, moments, side="right") for times in (imported, modelled))
+    decided, fills_revision = [], 0
+    for index, (_, row) in enumerate(decisions.iterrows()):
+        if index:
+            before = decisions["session"].iloc[index - 1]
+            paid_really = (real["session"] == before) & (real["recorded_at"] <= moments[index])
+            fills_revision += int(fills[index] != fills[index - 1] or bool(paid_really.any()))
         session = row["session"]
-        decided.append(_Decided(session, history.row(session), recorded_given(row), int(recorded[place]), spending))
+        decided.append(
+            _Decided(session, history.row(session), recorded_given(row), int(recorded[index]), fills_revision)
+        )
     return decided
 
 
 def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, str | None]) -> list[Round]:
     """Play sessions on the cuts that serve them, from the state that the rounds before left in memory."""
     rounds: list[Round] = []
-    by_row = {each.row: each for each in decided}
+    by_row = {decision.row: decision for decision in decided}
     for stretch in history.stretches(sorted(by_row)):
         together = [by_row[row] for row in stretch.rows]
-        for (symbols, *_), alike in groupby(together, key=lambda each: _read_by(history, each)):
+        for (symbols, *_), alike in groupby(together, key=lambda decision: _read_by(history, decision)):
             group = list(alike)
             end, cut = group[-1], stretch.cut.of(group[-1].session)
             on_record = None
@@ -292,7 +294,7 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
             network = of_symbols(history, _calibrated(history, forecasts, group), symbols)
             watch = watch_of(history, end.session, network, group[0].row, models)
             labels = cut.labels.until(end.row)
-            for _, same_costs in groupby(group, key=lambda each: (each.given.cost_model_id, each.spending)):
+            for _, same_costs in groupby(group, key=lambda decision: (decision.given.cost_model_id, decision.spending)):
                 run = list(same_costs)
                 scene = Scene(range(run[0].row, run[-1].row + 1), cut.market, labels, network, watch)
                 rounds += replay(
@@ -300,7 +302,7 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
                     cost_model(history.stores.ledger, history.strategy, run[0].given.cost_model_id),
                     history.sessions_per_year,
                     [scene],
-                    standing=_standing(history, rounds, cut.market, used, run[0]),
+                    initial=_standing(history, rounds, cut.market, used, run[0]),
                     controls=lambda row: by_row[row].given.controls,
                     late=partial(_late_at, history, cut.market),
                 ).rounds
@@ -318,9 +320,11 @@ def _read_by(history: History, decided: _Decided) -> tuple[tuple[str, ...], str 
 
 def _calibrated(history: History, forecasts: Forecasts, group: list[_Decided]) -> ForecastArrays:
     """Forecasts up to a group's last session as a study has them, each of its sessions by the calibration given."""
-    given = {each.row: each.given.calibration for each in group if each.given.calibration is not None}
-    assert len(given) == len(group), "only decisions that have one are played"
-    return calibrate_record(history, forecasts, [TRADED], given)[TRADED]
+    calibrations = {
+        decision.row: decision.given.calibration for decision in group if decision.given.calibration is not None
+    }
+    assert len(calibrations) == len(group), "only decisions that have one are played"
+    return calibrate_record(history, forecasts, [TRADED], calibrations)[TRADED]
 
 
 def _standing(

@@ -42,7 +42,7 @@ __all__ = [
     "write_session",
 ]
 
-_CONTRACTS = {each.name: each for each in (FILLS, *ROUNDS)}
+_CONTRACTS = {contract.name: contract for contract in (FILLS, *ROUNDS)}
 _ENDED = "ended_orders"
 _PROVENANCE = ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
 _OF_THE_CODE = ("code_version", "content_hash")  # the content is that of the signals too, which name the code
@@ -66,13 +66,13 @@ class Given:
 
 def recorded_given(decision: pd.Series) -> Given:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
-    told = dict(decision["details"])
-    reset = told.pop("breaker_reset")
+    details = dict(decision["details"])
+    reset = details.pop("breaker_reset")
     for made in ("refresh", "no_answer", "symbols", _ENDED):  # of the decision, not given to it
-        told.pop(made, None)
-    cost_model_id, forecast_list = told.pop("cost_model_id"), told.pop("forecast_list", None)
-    calibration = told.pop("calibration", None)
-    controls = Controls(breaker_reset=None if reset is None else BreakerReset.from_record(reset), **told)
+        details.pop(made, None)
+    cost_model_id, forecast_list = details.pop("cost_model_id"), details.pop("forecast_list", None)
+    calibration = details.pop("calibration", None)
+    controls = Controls(breaker_reset=None if reset is None else BreakerReset.from_record(reset), **details)
     return Given(
         study_id=_text(decision["study_id"]),
         verdict=_text(decision["verdict"]),
@@ -90,7 +90,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def session_frames(history: History, done: Round, given: Given, data_hash: str) -> dict[str, pd.DataFrame]:
+def session_frames(history: History, done: Round, context: Given, data_hash: str) -> dict[str, pd.DataFrame]:
     """The tables of one session by name, in the order in which they come about."""
     strategy, session, book = history.strategy, done.session, done.standing.book
     moment = as_of_session(strategy.market, session)
@@ -109,7 +109,7 @@ def session_frames(history: History, done: Round, given: Given, data_hash: str) 
         "signals": signals_frame(
             done.signals,
             session=session,
-            model_id=given.model_id,
+            model_id=context.model_id,
             data_hash=data_hash,
             code_version=decision_code(strategy),
             known_at=moment,
@@ -138,7 +138,7 @@ def write_session(
     history: History,
     done: Round,
     frames: dict[str, pd.DataFrame],
-    given: Given,
+    context: Given,
     run_id: str,
     data_hash: str,
     decided_under: str | None = None,
@@ -164,7 +164,7 @@ def write_session(
     LedgerError
         The session is on record with other content.
     """
-    head = _head(history, done, frames, given, data_hash, decided_under)
+    head = _head(history, done, frames, context, data_hash, decided_under)
     keep_code(history)
     kept = {name: validate(frame, _CONTRACTS[name]) for name, frame in frames.items() if len(frame)}
     kept = _with_trace(history, done, kept)
@@ -223,15 +223,15 @@ class Compared:
         )
         if not self.differing:
             return f"decided before, and equal, though {why}"
-        told = "; ".join(first_of(self.differing, _MOST_NAMED))
-        return f"decided before, and what is on record stands: {why}, and differs by {len(self.differing)} rows: {told}"
+        rows = "; ".join(first_of(self.differing, _MOST_NAMED))
+        return f"decided before, and what is on record stands: {why}, and differs by {len(self.differing)} rows: {rows}"
 
 
 def compare_session(
     history: History,
     done: Round,
     frames: dict[str, pd.DataFrame],
-    given: Given,
+    context: Given,
     data_hash: str,
     decision: pd.Series,
 ) -> Compared:
@@ -243,8 +243,8 @@ def compare_session(
         Its row of the ledger's ``decisions``.
     """
     then, now, name = str(decision["code_version"]), decision_code(history.strategy), history.strategy.name
-    head = _head(history, done, frames, given, data_hash, str(decision["settings_hash"]))
-    head |= {each: decision[each] for each in _OF_THE_CODE}
+    head = _head(history, done, frames, context, data_hash, str(decision["settings_hash"]))
+    head |= {column: decision[column] for column in _OF_THE_CODE}
     signals = frames["signals"].assign(code_version=then)
     tables = {"decisions": pd.DataFrame([head]), **frames, "signals": signals}
     steps = _steps_on_record(history, done, frames[STEPS])
@@ -253,7 +253,7 @@ def compare_session(
         for table, frame in tables.items():
             stored = transaction.read(table, strategy=name, first=done.session, last=done.session)
             differing += transaction.differences(table, frame, steps if table == STEPS else stored)
-    provenance = {each: str(decision[each]) for each in _PROVENANCE}
+    provenance = {column: str(decision[column]) for column in _PROVENANCE}
     return Compared(then, now, changed_since(history, then), tuple(differing), provenance)
 
 
@@ -275,48 +275,50 @@ def _head(
     history: History,
     done: Round,
     frames: dict[str, pd.DataFrame],
-    given: Given,
+    context: Given,
     data_hash: str,
     decided_under: str | None,
 ) -> dict[str, Any]:
     """The session's row of ``decisions``."""
     strategy, session = history.strategy, done.session
-    told = {name: frame.to_dict("records") for name, frame in frames.items()}
-    content = hashlib.sha256(canonical_json(told).encode()).hexdigest()
+    records = {name: frame.to_dict("records") for name, frame in frames.items()}
+    content = hashlib.sha256(canonical_json(records).encode()).hexdigest()
     return {
         "session": session,
         "data_hash": data_hash,
-        "model_id": given.model_id,
+        "model_id": context.model_id,
         "code_version": decision_code(strategy),
         "settings_hash": decided_under or strategy.content_hash(),
-        "study_id": given.study_id,
-        "verdict": given.verdict,
+        "study_id": context.study_id,
+        "verdict": context.verdict,
         "content_hash": content,
         "details": {
-            **_told(given.controls),
+            **_told(context.controls),
             **_watch_told(done, strategy),
             **_no_answer_told(done),
             **_symbols_told(history, done),
             **(
-                {_ENDED: {each.client_order_id: each.reason for each in done.ended}} if given.tells_ended_orders else {}
+                {_ENDED: {order.client_order_id: order.reason for order in done.ended}}
+                if context.tells_ended_orders
+                else {}
             ),
-            "cost_model_id": given.cost_model_id,
-            "forecast_list": given.forecast_list,
-            "calibration": None if given.calibration is None else given.calibration.to_dict(),
+            "cost_model_id": context.cost_model_id,
+            "forecast_list": context.forecast_list,
+            "calibration": None if context.calibration is None else context.calibration.to_dict(),
         },
     }
 
 
 def _told(controls: Controls) -> dict[str, Any]:
     """Controls as recorded; version 0.1 read the kill switch once, and its decisions repeat without the second."""
-    told, reset = asdict(controls), controls.breaker_reset
+    record, reset = asdict(controls), controls.breaker_reset
     if reset is not None:
-        told["breaker_reset"] = reset.to_record()
+        record["breaker_reset"] = reset.to_record()
     if controls.kill_switch_before_fill is None:
-        del told["kill_switch_before_fill"]
+        del record["kill_switch_before_fill"]
     if controls.unfinished_run is None:
-        del told["unfinished_run"]
-    return told
+        del record["unfinished_run"]
+    return record
 
 
 def _reasons(done: Round) -> list[str]:

@@ -31,7 +31,7 @@ __all__ = ["Rederived", "rederive_decisions"]
 
 _DECISIONS = "decisions"
 _DERIVED_BY = "nn_assets.operations.decisions.lookahead:decisions_repeat_in_replay"
-_OF_A_SESSION = [each.name for each in (*ROUNDS, FILLS)]
+_OF_A_SESSION = [contract.name for contract in (*ROUNDS, FILLS)]
 _DAY = pd.Timedelta(days=1)
 _MOST_NAMED = 20
 
@@ -66,15 +66,15 @@ class Rederived:
         """What it came to, for a person."""
         if self.differing:
             named = "; ".join(self.differing[:_MOST_NAMED])
-            told = f"{len(self.differing)} targets differ from those on record: {named}"
-            told += f"; {self.by_other_code}" if self.by_other_code else ""
+            text = f"{len(self.differing)} targets differ from those on record: {named}"
+            text += f"; {self.by_other_code}" if self.by_other_code else ""
         elif self.played:
-            told = f"{self.played} sessions derived again, all targets equal; {self.before} were verified before"
+            text = f"{self.played} sessions derived again, all targets equal; {self.before} were verified before"
         elif self.before:
-            told = f"nothing new to derive again; {self.before} sessions were verified before"
+            text = f"nothing new to derive again; {self.before} sessions were verified before"
         else:
-            told = "nothing to compare: no session was decided under the settings in force"
-        return told + (f"; {self.otherwise} sessions {self.otherwise_told}" if self.otherwise else "")
+            text = "nothing to compare: no session was decided under the settings in force"
+        return text + (f"; {self.otherwise} sessions {self.otherwise_told}" if self.otherwise else "")
 
 
 def rederive_decisions(history: History, run_id: str, *, whole: bool = False) -> Rederived:
@@ -128,15 +128,15 @@ def _by_other_code(history: History) -> str:
     if not others:
         return ""
     changed = changed_since(history, others[-1])
-    told = f"sessions on record were decided by other code ({', '.join(others)}) than that in force, {now}"
-    return told + (f" (changed: {changed})" if changed else "")
+    text = f"sessions on record were decided by other code ({', '.join(others)}) than that in force, {now}"
+    return text + (f" (changed: {changed})" if changed else "")
 
 
 def _last(history: History) -> dict[str, Any] | None:
     """The newest verification of decisions on record."""
     where = {"kind": _DECISIONS}
-    found = history.stores.ledger.latest("verifications", history.strategy.name, where=where, bookkeeping=True)
-    return None if found.empty else values_of(found.iloc[-1])
+    rows = history.stores.ledger.latest("verifications", history.strategy.name, where=where, bookkeeping=True)
+    return None if rows.empty else values_of(rows.iloc[-1])
 
 
 def _first_in_doubt(history: History, last: dict[str, Any]) -> pd.Timestamp:
@@ -181,9 +181,9 @@ def _verified_until(history: History, last: dict[str, Any], after: pd.Timestamp)
 
 def _put_on_record(history: History, run_id: str, head: ChainHead, details: dict[str, Any]) -> None:
     name, until = history.strategy.name, history.decision_moments.index[-1]
-    told = canonical_json([name, head.sequence, details])
+    content = canonical_json([name, head.sequence, details])
     row = {
-        "verification_id": f"{_DECISIONS}-{hashlib.sha256(told.encode()).hexdigest()[:16]}",
+        "verification_id": f"{_DECISIONS}-{hashlib.sha256(content.encode()).hexdigest()[:16]}",
         "kind": _DECISIONS,
         "until_sequence": head.sequence,
         "until_session": until,

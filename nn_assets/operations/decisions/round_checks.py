@@ -68,17 +68,17 @@ def check_sessions(decided: Sequence[DecidedSession], limits: PortfolioSettings)
         if keeps_to_limits_itself(done.round):
             compared["sums"] += 1
             sums = beyond_limits(done.frames["target_positions"], done.round.state.equity_usd, limits)
-            beyond += [f"{each}, {day}" for each in sums]
+            beyond += [f"{excess}, {day}" for excess in sums]
         unreferenced += [f"{symbol} {day}" for symbol in unreferenced_orders(done.frames["orders"])]
     return [
         Judged(
             name=name,
-            held=not found if compared[check.compares] else None,
-            found=", ".join(found) or f"{compared[check.compares]} {check.compares} in {len(decided)} sessions",
+            held=not violations if compared[check.compares] else None,
+            found=", ".join(violations) or f"{compared[check.compares]} {check.compares} in {len(decided)} sessions",
             remedy=_BROKEN,
             asset=check.asset,
         )
-        for (name, check), found in zip(ROUND_CHECKS.items(), (broken, beyond, unreferenced), strict=True)
+        for (name, check), violations in zip(ROUND_CHECKS.items(), (broken, beyond, unreferenced), strict=True)
     ]
 
 
@@ -122,13 +122,13 @@ def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSet
     lots = float((limits.lot_size * held["reference_price"]).sum())
     values = held["target_quantity"] * held["reference_price"]
     gross, net = float(values.abs().sum(skipna=False)), float(values.sum(skipna=False))
-    found = []
+    violations = []
     if not gross <= limits.gross_limit * equity_usd + lots:
-        found.append(f"gross {gross:,.0f} USD of {limits.gross_limit * equity_usd:,.0f}")
+        violations.append(f"gross {gross:,.0f} USD of {limits.gross_limit * equity_usd:,.0f}")
     quantity, price = (held[name].to_numpy(dtype=np.float64) for name in ("target_quantity", "reference_price"))
     if net_excess_usd(quantity, price, equity_usd, limits.net_limit, limits.lot_size) != 0.0:
-        found.append(f"net {abs(net):,.0f} USD of {limits.net_limit * equity_usd:,.0f}")
-    return found
+        violations.append(f"net {abs(net):,.0f} USD of {limits.net_limit * equity_usd:,.0f}")
+    return violations
 
 
 def keeps_to_limits_itself(done: Round) -> bool:

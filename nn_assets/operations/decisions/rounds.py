@@ -103,12 +103,12 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         decided_under = str(earlier["settings_hash"].iloc[-1])
         _require_symbols_as_decided(history, view)
         _require_settings_as_decided(history, view, decided_under)
-    given, done = play_live(history, view, _given(history, view, earlier))
-    frames = session_frames(history, done, given, view.data_hash)
+    context, done = play_live(history, view, _given(history, view, earlier))
+    frames = session_frames(history, done, context, view.data_hash)
     if not earlier.empty and str(earlier["code_version"].iloc[-1]) != decision_code(history.strategy):
-        compared = compare_session(history, done, frames, given, view.data_hash, earlier.iloc[-1])
+        compared = compare_session(history, done, frames, context, view.data_hash, earlier.iloc[-1])
         return DecidedSession(done, frames, compared.provenance, already_decided=True, compared=compared)
-    provenance = write_session(history, done, frames, given, run_id, view.data_hash, decided_under)
+    provenance = write_session(history, done, frames, context, run_id, view.data_hash, decided_under)
     return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
 
 
@@ -138,7 +138,7 @@ def _require_settings_as_decided(history: History, view: SessionView, decided_un
         )
 
 
-def play_live(history: History, view: SessionView, given: Given) -> tuple[Given, Round]:
+def play_live(history: History, view: SessionView, context: Given) -> tuple[Given, Round]:
     """Play one session as it is played live, from the state on record; what it was given, and its round.
 
     Where no calibration is given it is fitted, and is then part of what was given.
@@ -146,17 +146,17 @@ def play_live(history: History, view: SessionView, given: Given) -> tuple[Given,
     session, strategy, ledger = view.session, history.strategy, history.stores.ledger
     market = view.market_history
     # Recorded meanwhile, the view does not know of its record yet.
-    as_viewed = given.recorded_at == view.decided_at
-    models = view.models if as_viewed else models_in_force(ledger, strategy, given.recorded_at)
-    standing = standing_before(history, session, view.symbols, market, given.recorded_at)
-    on_record = None if given.forecast_list is None else read_forecast_list(history, given.forecast_list)
+    as_viewed = context.recorded_at == view.decided_at
+    models = view.models if as_viewed else models_in_force(ledger, strategy, context.recorded_at)
+    session_state = standing_before(history, session, view.symbols, market, context.recorded_at)
+    on_record = None if context.forecast_list is None else read_forecast_list(history, context.forecast_list)
     forecasts = forecasts_until(history, session, on_record, models)
-    if given.calibration is None:
-        given = replace(given, calibration=calibration_of(history, forecasts, TRADED))
-    facts = _facts(history, view, market, given, forecasts, models)
-    costs = cost_model(ledger, strategy, given.cost_model_id)
+    if context.calibration is None:
+        context = replace(context, calibration=calibration_of(history, forecasts, TRADED))
+    facts = _facts(history, view, market, context, forecasts, models)
+    costs = cost_model(ledger, strategy, context.cost_model_id)
     open_broker = broker_of(strategy.execution.broker)
-    return given, play_session(strategy, costs, history.sessions_per_year, standing, facts, open_broker)
+    return context, play_session(strategy, costs, history.sessions_per_year, session_state, facts, open_broker)
 
 
 def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:
@@ -174,10 +174,10 @@ def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:
 
 
 def _facts(
-    history: History, view: SessionView, market: MarketView, given: Given, forecasts: Forecasts, models: ModelsInForce
+    history: History, view: SessionView, market: MarketView, context: Given, forecasts: Forecasts, models: ModelsInForce
 ) -> SessionFacts:
-    assert given.calibration is not None, "fitted, or recorded"
-    network = of_symbols(history, calibrate_session(history, forecasts, TRADED, given.calibration), view.symbols)
+    assert context.calibration is not None, "fitted, or recorded"
+    network = of_symbols(history, calibrate_session(history, forecasts, TRADED, context.calibration), view.symbols)
     labels, label = view.labels, history.strategy.label
     horizon = label.horizon_sessions
     volatility = market.volatility[: view.row + 1]
@@ -189,7 +189,7 @@ def _facts(
         market=view.market,
         signals=session_signals(view.row, view.symbols, network, outcomes, volatility, horizon),
         drift=watch_of(history, view.session, network, view.row, models)(view.row),
-        controls=given.controls,
+        controls=context.controls,
         late=late_actions(history, view.session, market),
         programme=None if watch is None else watch.at(view.row),
     )
@@ -200,7 +200,7 @@ def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[str, ...
     if symbols == history.symbols:
         return arrays
     columns = pd.Index(history.symbols).get_indexer(pd.Index(list(symbols)))
-    return ForecastArrays(*(getattr(arrays, each.name)[:, columns] for each in fields(ForecastArrays)))
+    return ForecastArrays(*(getattr(arrays, field.name)[:, columns] for field in fields(ForecastArrays)))
 
 
 def watch_of(
@@ -225,5 +225,7 @@ def watch_of(
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)
     known: npt.NDArray[np.bool_] = np.isfinite(network.probability).any(axis=1).reshape(-1)
     model_by_row = [in_force.on(history.axis[row]) if row >= reach and known[row] else None for row in range(bars)]
-    references = drift_references(history, view.cube, view.members, [each for each in model_by_row if each])[TRADED]
+    references = drift_references(
+        history, view.cube, view.members, [model_id for model_id in model_by_row if model_id]
+    )[TRADED]
     return drift_watch(view.cube.where(view.members), network.probability, model_by_row, references, strategy.oversight)

@@ -83,12 +83,12 @@ def standing_before(
 
 def _first_standing(history: History, symbols: tuple[str, ...], recorded_by: pd.Timestamp | None) -> Standing:
     """A flat book before the first live session, in the state that a study left for it where one did."""
-    standing = first_standing(history.strategy, symbols, history.first_live_session)
-    left = watch_left_for_live(history.stores.ledger, history.strategy, standing.session, recorded_by)
+    session_state = first_standing(history.strategy, symbols, history.first_live_session)
+    left = watch_left_for_live(history.stores.ledger, history.strategy, session_state.session, recorded_by)
     if left is None:
-        return standing
+        return session_state
     trading, refresh = left
-    return replace(standing, trading=trading, refresh=refresh)
+    return replace(session_state, trading=trading, refresh=refresh)
 
 
 def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState, RefreshWatch]:
@@ -98,31 +98,31 @@ def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState
     beside the decision.
     """
     name, ledger = history.strategy.name, history.stores.ledger
-    told = ledger.read("decisions", name, session, session)["details"].iloc[0].get("refresh")
-    if told is None:
+    refresh = ledger.read("decisions", name, session, session)["details"].iloc[0].get("refresh")
+    if refresh is None:
         states = ledger.read("trading_states", name, None, session)
         return resumed_trading_state(states.tail(_STATES_LOOKED_BACK), history.strategy.oversight), RefreshWatch()
     last = ledger.latest("trading_states", name, last=session).iloc[-1]
-    return recorded_watch(told, int(last["score"]), last["session"], last["effective_session"])
+    return recorded_watch(refresh, int(last["score"]), last["session"], last["effective_session"])
 
 
 def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:
-    found = history.stores.ledger.read("orders", history.strategy.name, session, session)
-    place = {symbol: number for number, symbol in enumerate(symbols)}
-    found = found[found["symbol"].isin(symbols)]  # others were denied
+    rows = history.stores.ledger.read("orders", history.strategy.name, session, session)
+    columns = {symbol: number for number, symbol in enumerate(symbols)}
+    rows = rows[rows["symbol"].isin(symbols)]  # others were denied
     opens = [
         name == client_order_id(history.strategy.name, session, symbol, opening=True)
-        for name, symbol in zip(found["client_order_id"], found["symbol"], strict=True)
+        for name, symbol in zip(rows["client_order_id"], rows["symbol"], strict=True)
     ]
-    found = found.assign(place=found["symbol"].map(place), opens=opens).sort_values(["place", "opens"])
-    sign = np.where(found["side"] == "buy", 1.0, -1.0)
+    rows = rows.assign(place=rows["symbol"].map(columns), opens=opens).sort_values(["place", "opens"])
+    sign = np.where(rows["side"] == "buy", 1.0, -1.0)
     return Orders(
-        client_order_id=tuple(found["client_order_id"]),
-        symbol=found["place"].to_numpy(dtype=np.int64),
-        quantity=sign * found["quantity"].to_numpy(dtype=np.float64),
-        urgency=tuple(found["urgency"]),
-        reference_price=found["reference_price"].to_numpy(dtype=np.float64),
-        reason_code=tuple(None if pd.isna(code) else str(code) for code in found["reason_code"]),
+        client_order_id=tuple(rows["client_order_id"]),
+        symbol=rows["place"].to_numpy(dtype=np.int64),
+        quantity=sign * rows["quantity"].to_numpy(dtype=np.float64),
+        urgency=tuple(rows["urgency"]),
+        reference_price=rows["reference_price"].to_numpy(dtype=np.float64),
+        reason_code=tuple(None if pd.isna(code) else str(code) for code in rows["reason_code"]),
     )
 
 
@@ -169,7 +169,10 @@ def spending_on_record(
         "fills", history.strategy.name, days[0], days[-1], recorded_by=recorded_by, where={"source": "imported"}
     )
     imported = {day: (_batch(rows, symbols),) for day, rows in real.groupby("session")}
-    models = {each: cost_model(history.stores.ledger, history.strategy, each) for each in {used[day] for day in days}}
+    models = {
+        model_id: cost_model(history.stores.ledger, history.strategy, model_id)
+        for model_id in {used[day] for day in days}
+    }
     return tuple(
         spending_of(imported.get(day, paper[day]), market.at(market.panel.row(day)), models[used[day]]) for day in days
     )
@@ -177,12 +180,12 @@ def spending_on_record(
 
 def _batch(fills: pd.DataFrame, symbols: tuple[str, ...]) -> FillArrays:
     ordered = fills[fills["symbol"].isin(symbols)].sort_values("fill_id")
-    place = {symbol: number for number, symbol in enumerate(symbols)}
+    columns = {symbol: number for number, symbol in enumerate(symbols)}
     numbers: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in NUMBERS}
     return FillArrays(
         fill_id=tuple(ordered["fill_id"]),
         client_order_id=tuple(ordered["client_order_id"]),
-        symbol=np.array([place[symbol] for symbol in ordered["symbol"]], dtype=np.int64),
+        symbol=np.array([columns[symbol] for symbol in ordered["symbol"]], dtype=np.int64),
         is_stop=np.zeros(len(ordered), dtype=np.bool_),
         **numbers,
     )

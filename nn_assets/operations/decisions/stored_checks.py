@@ -43,8 +43,8 @@ class StoredCheck:
 
     def judged(self, history: History) -> Judged:
         """Hold it against what is stored."""
-        held, found = self.judge(history)
-        return Judged(self.name, held, found, self.remedy)
+        held, finding = self.judge(history)
+        return Judged(self.name, held, finding, self.remedy)
 
 
 def _no_look_ahead(history: History) -> tuple[bool | None, str]:
@@ -70,7 +70,7 @@ def values_found(cube: Cube) -> tuple[bool | None, str]:
     recent = np.isfinite(np.asarray(cube.values)[-_RECENT_SESSIONS:])
     if recent.size == 0:
         return None, "no session, no symbol or no feature"
-    silent = [name for place, name in enumerate(cube.names) if not recent[:, :, place].any()]
+    silent = [name for index, name in enumerate(cube.names) if not recent[:, :, index].any()]
     share = f"{1.0 - float(recent.mean()):.2%} of the last {len(recent)} sessions' values are missing"
     return not silent, f"no value of {', '.join(silent)}; {share}" if silent else share
 

@@ -70,16 +70,16 @@ def new_actions(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
     segments = history.stores.lake.segments(strategy.name, ACTIONS)
-    found = read_action_versions(history.stores, strategy.name, segments)
-    stored = empty(ACTION_VERSIONS) if found is None else found
-    stated = None if "known_at" not in delivered.columns else delivered["known_at"].notna().to_numpy()
+    versions = read_action_versions(history.stores, strategy.name, segments)
+    stored = empty(ACTION_VERSIONS) if versions is None else versions
+    explicit = None if "known_at" not in delivered.columns else delivered["known_at"].notna().to_numpy()
     if path is None:
         asked = source.name, market.symbols, first, last
         gone = withdrawals(stored, stamped, *asked, arrived_at)
         refuse_mass_withdrawal(stored, stamped, gone, *asked, strategy.source.max_withdrawn_fraction)
         stamped = pd.concat([stamped, gone], ignore_index=True) if len(gone) else stamped
-        stated = None if stated is None else np.append(stated, np.zeros(len(gone), dtype=np.bool_))
-    return *new_action_versions(stored, stamped, stated=stated), outside
+        explicit = None if explicit is None else np.append(explicit, np.zeros(len(gone), dtype=np.bool_))
+    return *new_action_versions(stored, stamped, explicit=explicit), outside
 
 
 def append_actions(history: History, fresh: pd.DataFrame) -> None:
@@ -109,8 +109,8 @@ def delisted(history: History) -> dict[str, pd.Timestamp]:
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
     if actions is None:
         return {}
-    told = actions[actions["kind"] == "delisting"]
-    return dict(zip(told["symbol"], told["ex_session"], strict=True))
+    delistings = actions[actions["kind"] == "delisting"]
+    return dict(zip(delistings["symbol"], delistings["ex_session"], strict=True))
 
 
 def action_notices(history: History, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[Notice]:
@@ -127,7 +127,7 @@ def _late_notices(history: History) -> list[Notice]:
     live = history.live_sessions
     recorded = pd.DatetimeIndex(pd.to_datetime(history.decision_moments.reindex(live), utc=True))
     closes = as_of_sessions(market, live)
-    told = []
+    notices = []
     inside = versions[(versions["ex_session"] >= live[0]) & (versions["ex_session"] <= live[-1])]
     for _, stored in inside.sort_values([*_KEY, "ingested_at", "known_at"], kind="stable").groupby(_KEY):
         alike = _saying_the_last(stored)
@@ -143,8 +143,8 @@ def _late_notices(history: History) -> list[Notice]:
         what = f"the {row.kind} became known" if pd.notna(row.value) else f"the {row.kind} was withdrawn"
         mended = _mended(history, live[aware][0] if aware.any() else None)
         message = f"{what} {row.known_at:%Y-%m-%d %H:%M} UTC; {mended}"
-        told.append(Notice("late_action", row.symbol, row.ex_session, row.ex_session, math.nan, message))
-    return told
+        notices.append(Notice("late_action", row.symbol, row.ex_session, row.ex_session, math.nan, message))
+    return notices
 
 
 def _saying_the_last(versions: pd.DataFrame) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def compare_bars(
     delivered: pd.DataFrame,
     taken_before: Collection[str] | None,
     *,
-    stated: BoolArray | None = None,
+    explicit: BoolArray | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, RevisionCount]:
     """Compare bars with the versions stored of their sessions; no others are read, and nothing is stored.
 
@@ -38,7 +38,7 @@ def compare_bars(
         Columns of ``BAR_VERSIONS``.
     taken_before : collection of str, optional
         The ``source`` of files whose very contents were taken in before; None where the bars are of no files.
-    stated : array of bool, shape (rows delivered,), optional
+    explicit : array of bool, shape (rows delivered,), optional
         Rows whose ``known_at`` is the source's own; none when left out.
 
     Returns
@@ -52,10 +52,10 @@ def compare_bars(
     if stores.lake.segments(strategy, table):
         stored = versions_of(stores, strategy, table, sessions=pd.DatetimeIndex(delivered["session"].unique()))
     if taken_before is None:
-        fresh, counted = new_versions(stored, delivered, stated=stated)
+        fresh, counted = new_versions(stored, delivered, explicit=explicit)
         return stored, fresh, delivered.iloc[:0], counted
     contents = contradicted(stores, strategy, table)
-    return stored, *new_versions_of_files(stored, delivered, taken_before, stated=stated, contents=contents)
+    return stored, *new_versions_of_files(stored, delivered, taken_before, explicit=explicit, contents=contents)
 
 
 def append_contradicted(stores: Stores, strategy: str, table: str, contents: pd.DataFrame) -> None:
@@ -64,13 +64,13 @@ def append_contradicted(stores: Stores, strategy: str, table: str, contents: pd.
         return
     on_record = contradicted(stores, strategy, table)
     both = contents if on_record is None else pd.concat([on_record, contents], ignore_index=True)
-    told = both.drop_duplicates([name for name in both.columns if name != "ingested_at"])
-    append_versions(stores, strategy, f"{table}_contradicted", told.iloc[len(both) - len(contents) :])
+    distinct = both.drop_duplicates([name for name in both.columns if name != "ingested_at"])
+    append_versions(stores, strategy, f"{table}_contradicted", distinct.iloc[len(both) - len(contents) :])
 
 
 def append_versions(stores: Stores, strategy: str, table: str, *added: pd.DataFrame) -> None:
     """Add versions; none of them with a moment of arrival that is read as another one."""
-    some = [each for each in added if len(each)]
+    some = [frame for frame in added if len(frame)]
     if not some:
         return
     fresh = pd.concat(some, ignore_index=True)

@@ -28,7 +28,7 @@ def differing_from_whole(history: History) -> list[str]:
     publication, store = history.covering(history.last_session), history.stores.publications
     audited = audit_bars(history, whole=True)
     actions = actions_to_publish(history, tuple(publication.details.get(ACTIONS, ())))
-    lines = [each.line for each in notices_of(history, audited, actions)]
+    lines = [notice.line for notice in notices_of(history, audited, actions)]
     return [
         *_rows("bars", store.bars(publication), audited.cleaned.bars),
         *_rows("quarantine", store.quarantine(publication), audited.cleaned.quarantine),

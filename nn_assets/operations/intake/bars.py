@@ -162,11 +162,13 @@ def _append_new(
         arrived_at,
         decided_to=decided_to,
     )
-    stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
+    explicit = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     history.require_bars()
-    stored, fresh, words, counted = compare_bars(history.stores, name, RAW_BARS, stamped, taken_before, stated=stated)
+    stored, fresh, words, counted = compare_bars(
+        history.stores, name, RAW_BARS, stamped, taken_before, explicit=explicit
+    )
     contents = counted.contradicted
-    if len(fresh) and len(history.gate_halts) and (stated is None or not stated.any()):
+    if len(fresh) and len(history.gate_halts) and (explicit is None or not explicit.any()):
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
         contents = _in_place_of_refused(history, stored, stamped, contents) if len(contents) else contents
     append_contradicted(history.stores, name, RAW_BARS, contents)
@@ -180,7 +182,7 @@ def _in_place_of_refused(
     """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
     key = ["symbol", "session"]
     waiting = never_passed(stored, history.gate_halts, history.published_at)
-    bars, there, passed = (pd.MultiIndex.from_frame(each[key]) for each in (fresh, stored, stored[~waiting]))
+    bars, there, passed = (pd.MultiIndex.from_frame(frame[key]) for frame in (fresh, stored, stored[~waiting]))
     mends = bars.isin(there) & ~bars.isin(passed)
     assumed = fresh[key].merge(stamped[[*key, "known_at"]].drop_duplicates(key), on=key, how="left")
     return fresh.assign(known_at=fresh["known_at"].where(~mends, assumed["known_at"].to_numpy()))
@@ -243,14 +245,14 @@ def audit_bars(history: History, *, whole: bool = False) -> Audited:
     market = history.strategy.market
     moment = seen_until(market, history.last_session, now_utc())
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
-    if not whole and (found := audit_grown(history, actions, moment)) is not None:
-        audited = Audited(found.report, None, found.grown, found.context)
+    if not whole and (grown_audit := audit_grown(history, actions, moment)) is not None:
+        audited = Audited(grown_audit.report, None, grown_audit.grown, grown_audit.context)
         return replace(audited, report=_with_the_end_to_state(history, audited))
     known = known_bars(history.stored_versions, moment)
     if known.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
-    told = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
-    cleaned = clean(told, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
+    bars = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
+    cleaned = clean(bars, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
     symbols = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     due = current_members(history.strategy, history.membership_versions, symbols, history.last_session)
     report = inspect(
@@ -277,7 +279,7 @@ def _with_the_end_to_state(history: History, audited: Audited) -> GateReport:
     if newest_out > last:  # they go on, and wait
         return report
     hint = f"where the data end there, set market.history_ends to {last.date()}"
-    checks = (replace(each, hint=hint) if each.name == "freshness" else each for each in report.checks)
+    checks = (replace(check, hint=hint) if check.name == "freshness" else check for check in report.checks)
     return replace(report, checks=tuple(checks))
 
 
@@ -304,15 +306,15 @@ def _not_known_yet(history: History) -> list[Notice]:
         return []
     key = ["symbol", "session"]
     waiting = waiting[~pd.MultiIndex.from_frame(waiting[key]).isin(pd.MultiIndex.from_frame(versions.loc[seen, key]))]
-    told = []
+    notices = []
     for symbol, rows in waiting.groupby("symbol", sort=True):
         message = (
             f"{rows['session'].nunique()} bars state a known_at in the future, the first {rows['known_at'].min()}: "
             "they are not there until then; correct the column known_at at the source"
         )
         days = rows["session"]
-        told.append(Notice("known_in_the_future", str(symbol), days.min(), days.max(), days.nunique(), message))
-    return told
+        notices.append(Notice("known_in_the_future", str(symbol), days.min(), days.max(), days.nunique(), message))
+    return notices
 
 
 def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
@@ -364,7 +366,7 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     # From the last recorded on: a run killed between the switch and this line left its own unrecorded.
     recorded = history.stores.ledger.latest("publications", name)["details"]
     since = 1 if recorded.empty else int(recorded.iloc[-1]["ordinal"])
-    rows = [each.to_row() for each in history.stores.publications.history_from(name, since)]
+    rows = [entry.to_row() for entry in history.stores.publications.history_from(name, since)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=name)
     return publication
 

@@ -78,14 +78,14 @@ def _append_new(
 ) -> RevisionCount:
     """Store what is new; ``taken_before`` as of :func:`compare_bars`."""
     market, name = history.strategy.market, history.strategy.name
-    stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
+    explicit = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     stamped = with_assumed_known_at(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
     if decided_to is not None:
         late = stamped["session"] <= decided_to
         stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
-    _, fresh, words, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, stated=stated)
+    _, fresh, words, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, explicit=explicit)
     append_contradicted(history.stores, name, COMPARED, counted.contradicted)
     append_versions(history.stores, name, COMPARED, fresh, words)
     return counted

@@ -59,22 +59,22 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     actions = actions_to_publish(history, history.stores.lake.segments(strategy.name, ACTIONS))
     symbols = strategy.market.symbols or tuple(sorted(audited.cleaned.bars["symbol"].unique()))
     asked = days_asked(sessions, symbols, history.members(sessions, symbols), delisted(history))
-    found = overview(audited.cleaned, symbols, sessions, actions, asked)
+    aggregates = overview(audited.cleaned, symbols, sessions, actions, asked)
     facts = [
         ("Session expected", str(sessions[-1].date())),
         ("Bars", f"{len(audited.cleaned.bars):,}"),
-        ("Symbols", f"{len(found.symbols):,}"),
+        ("Symbols", f"{len(aggregates.symbols):,}"),
         ("In quarantine", f"{len(audited.cleaned.quarantine):,}"),
         ("Gate", "passed" if report.passed else "halted"),
     ]
     notes = [f"{check.name}: {check.detail}{'' if check.passed else f'; {check.remedy}'}" for check in report.checks]
-    made_of = _made_of(strategy.name, found, strategy.gate, facts, notes)
+    made_of = _made_of(strategy.name, aggregates, strategy.gate, facts, notes)
     recorded = _on_record(strategy.name, made_of)
     if recorded is not None:
         return recorded
-    results = validate_overview(found, strategy.gate)
+    results = validate_overview(aggregates, strategy.gate)
     try:
-        page = data_docs_page(f"{strategy.name}: the data set", facts, results, found, notes)
+        page = data_docs_page(f"{strategy.name}: the data set", facts, results, aggregates, notes)
         with replace_file(data_docs_file(strategy.name)) as staged:
             staged.write_text(page, encoding="utf-8")
         _put_on_record(strategy.name, made_of, results)
@@ -83,13 +83,13 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     return results
 
 
-def _made_of(name: str, found: Overview, limits: GateSettings, facts: Facts, notes: list[str]) -> str:
+def _made_of(name: str, aggregates: Overview, limits: GateSettings, facts: Facts, notes: list[str]) -> str:
     """Hash of all that the page and the results follow from: aggregates, limits, texts, code and library."""
-    frames = [frame_hash(each) for each in (found.symbols, found.sessions, found.returns)]
-    told = [name, *frames, found.shift_noise, limits.model_dump(mode="json"), facts, notes]
+    frames = [frame_hash(frame) for frame in (aggregates.symbols, aggregates.sessions, aggregates.returns)]
+    parts = [name, *frames, aggregates.shift_noise, limits.model_dump(mode="json"), facts, notes]
     beside = libraries("great_expectations", "jinja2", "pandas"), sorted(SUITES.items())
     code = version_of(*_REVIEWED_BY), *beside
-    return hashlib.sha256(canonical_json([*told, *code]).encode()).hexdigest()
+    return hashlib.sha256(canonical_json([*parts, *code]).encode()).hexdigest()
 
 
 def _on_record(name: str, made_of: str) -> tuple[SuiteResult, ...] | None:
@@ -99,18 +99,18 @@ def _on_record(name: str, made_of: str) -> tuple[SuiteResult, ...] | None:
         if record is None or record["made_of"] != made_of or record["page"] != file_sha256(data_docs_file(name)):
             return None
         same = f"the same data set was judged before, on {record['at'][:10]}"
-        return tuple(_result(told, same) for told in record["results"])
+        return tuple(_result(stored, same) for stored in record["results"])
     except (KeyError, TypeError, OSError, PublicationError):
         return None  # a home without a record, or a damaged one: judged again
 
 
-def _result(told: dict[str, Any], same: str) -> SuiteResult:
+def _result(stored: dict[str, Any], same: str) -> SuiteResult:
     return SuiteResult(
-        **{**told, "detail": f"{told['detail']}; {same}", "violations": tuple(told["violations"]), "sections": ()}
+        **{**stored, "detail": f"{stored['detail']}; {same}", "violations": tuple(stored["violations"]), "sections": ()}
     )
 
 
 def _put_on_record(name: str, made_of: str, results: tuple[SuiteResult, ...]) -> None:
-    told = [{**asdict(each), "violations": list(each.violations), "sections": []} for each in results]
+    records = [{**asdict(result), "violations": list(result.violations), "sections": []} for result in results]
     page, at = file_sha256(data_docs_file(name)), now_utc().isoformat()
-    write_record(_record_file(name), {"made_of": made_of, "page": page, "at": at, "results": told})
+    write_record(_record_file(name), {"made_of": made_of, "page": page, "at": at, "results": records})

@@ -80,30 +80,30 @@ class UnreadFiles:
         table : str
             Where its bars are stored.
         """
-        found = cls(history, source, settings or history.strategy.source, table, now)
-        record = _record(found._path)
+        unread = cls(history, source, settings or history.strategy.source, table, now)
+        record = _record(unread._path)
         # Additions can only become more; fewer, and bars on record as read are gone.
-        asked = {name: each for name, each in record.get("asked", {}).items() if name != "path"}  # of older versions
-        valid = asked == found._asked and record.get("additions", 0) <= found._additions
+        asked = {name: value for name, value in record.get("asked", {}).items() if name != "path"}  # of older versions
+        valid = asked == unread._asked and record.get("additions", 0) <= unread._additions
         known = record.get("files", {})
         contents: dict[str, list[str | None]] = {}
-        for each in known.values():
-            contents.setdefault(each["sha256"], []).append(each.get("changed_at"))
+        for recorded in known.values():
+            contents.setdefault(recorded["sha256"], []).append(recorded.get("changed_at"))
         for file in source.files():
             before = known.pop(file.name, None)
-            told = _told(file, before, now)
-            if valid and before is not None and before.get("whole", True) and before["sha256"] == told["sha256"]:
-                found._kept[file.name] = told
+            entry = _told(file, before, now)
+            if valid and before is not None and before.get("whole", True) and before["sha256"] == entry["sha256"]:
+                unread._kept[file.name] = entry
                 continue
-            found.files.append(file)
-            found._seen[file.name] = told
-            if told["sha256"] in contents:
-                found.taken_before.add(source.source_of(file))
+            unread.files.append(file)
+            unread._seen[file.name] = entry
+            if entry["sha256"] in contents:
+                unread.taken_before.add(source.source_of(file))
                 if before is None:  # a new name makes nothing known earlier
-                    moments = [each or "" for each in contents[told["sha256"]]]
-                    told["changed_at"] = min(moments) or None
-        found._gone = {name: {**before, "whole": False} for name, before in known.items()}
-        return found
+                    moments = [moment or "" for moment in contents[entry["sha256"]]]
+                    entry["changed_at"] = min(moments) or None
+        unread._gone = {name: {**before, "whole": False} for name, before in known.items()}
+        return unread
 
     @property
     def some_were_read_before(self) -> bool:
@@ -127,11 +127,11 @@ class UnreadFiles:
             if read is None:
                 self.without_bars.append(file.name)
                 continue
-            told, bars = self._seen[file.name], read
-            if self.source.known_on is not None and told["changed_at"] is not None:
-                bars = bars.assign(known_at=pd.Timestamp(told["changed_at"]).as_unit("ns"))
+            entry, bars = self._seen[file.name], read
+            if self.source.known_on is not None and entry["changed_at"] is not None:
+                bars = bars.assign(known_at=pd.Timestamp(entry["changed_at"]).as_unit("ns"))
             later = bars["session"] > last
-            told["whole"] = not bool(later.any())
+            entry["whole"] = not bool(later.any())
             asked_for = later & bars["symbol"].isin(symbols) if symbols else later
             further = pd.DatetimeIndex(bars.loc[asked_for, "session"])
             self.sessions_left_out = pd.DatetimeIndex(self.sessions_left_out.append(further))
@@ -185,8 +185,12 @@ def _record(path: BlobPath) -> dict[str, Any]:
     """
     try:
         record = read_record(path) or {}
-        told, found = record.get("files", {}), "something else"
-        if isinstance(record.get("additions", 0), int) and isinstance(told, dict) and all(map(_is_told, told.values())):
+        files, found = record.get("files", {}), "something else"
+        if (
+            isinstance(record.get("additions", 0), int)
+            and isinstance(files, dict)
+            and all(map(_is_told, files.values()))
+        ):
             return record
     except PublicationError as error:
         found = error.found
@@ -199,8 +203,8 @@ def _record(path: BlobPath) -> dict[str, Any]:
     )
 
 
-def _is_told(each: Any) -> bool:
-    return isinstance(each, dict) and {"stamp", "sha256"} <= each.keys() and isinstance(each["sha256"], str)
+def _is_told(entry: Any) -> bool:
+    return isinstance(entry, dict) and {"stamp", "sha256"} <= entry.keys() and isinstance(entry["sha256"], str)
 
 
 def _told(file: Path, before: dict[str, Any] | None, now: pd.Timestamp) -> dict[str, Any]:

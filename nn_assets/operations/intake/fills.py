@@ -54,10 +54,10 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
         merged = checked.merge(known, on="fill_id", how="left", suffixes=("", "_first"))
         checked["known_at"] = merged["known_at_first"].combine_first(merged["known_at"]).to_numpy()
         appended = ledger.append("fills", checked, run_id=f"import:{file.name}", strategy=strategy)
-    told = f"{strategy}: {appended.inserted} fills imported, {appended.unchanged} were there already"
-    told += f", {equal} rows were equal to another" if equal else ""
+    text = f"{strategy}: {appended.inserted} fills imported, {appended.unchanged} were there already"
+    text += f", {equal} rows were equal to another" if equal else ""
     counts = {"delivered": len(checked) + equal, "imported": appended.inserted, "known": appended.unchanged}
-    return {"strategy": strategy, **counts, "equal_rows": equal, "text": told}
+    return {"strategy": strategy, **counts, "equal_rows": equal, "text": text}
 
 
 def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tuple[pd.DataFrame, int]:
@@ -77,16 +77,16 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
     """
     remedy = "check the path, and that the file is plain UTF-8 text"
     delivered = read_texts(file, limits, remedy)  # tickers such as TRUE and NAN are texts
-    found = delivered[~delivered.duplicated()]  # a row written twice is one fill
-    missing = [name for name in _NEEDED if name not in found.columns]
-    if missing or found.empty:
+    distinct = delivered[~delivered.duplicated()]  # a row written twice is one fill
+    missing = [name for name in _NEEDED if name not in distinct.columns]
+    if missing or distinct.empty:
         raise SourceError(
             expected=f"rows with columns {', '.join(_NEEDED)}",
             found=f"no {', '.join(missing)}" if missing else "no row",
             remedy="export the fills with these columns, a header line first",
             file=str(file),
         )
-    frame = found.reindex(columns=[*_NEEDED, *_STATED]).assign(source="imported", known_at=now_utc())
+    frame = distinct.reindex(columns=[*_NEEDED, *_STATED]).assign(source="imported", known_at=now_utc())
     frame["session"] = _days(frame, calendar, file)
     for row, symbol in frame["symbol"].items():
         validate_symbol(symbol, file=str(file), row=int(str(row)))
@@ -95,9 +95,9 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
     _refuse_other_fill(frame, file)
     for name in ("quantity", "price", *_STATED):
         frame[name] = _numbers(frame, name, file)
-    _refuse(found, frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
+    _refuse(distinct, frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
     checked: pd.DataFrame = validate(frame[list(FILLS.columns)], FILLS)
-    return checked, len(delivered) - len(found)
+    return checked, len(delivered) - len(distinct)
 
 
 def _days(fills: pd.DataFrame, calendar: str, file: Path) -> pd.Series:
@@ -113,9 +113,9 @@ def _days(fills: pd.DataFrame, calendar: str, file: Path) -> pd.Series:
 
 
 def _numbers(fills: pd.DataFrame, name: str, file: Path) -> pd.Series:
-    stated = fills[name].where(fills[name].notna() & (fills[name] != ""))
-    numbers = pd.to_numeric(stated, errors="coerce").astype("float64")
-    wrong = stated.notna() & ~(numbers.abs() < _LARGEST)
+    values = fills[name].where(fills[name].notna() & (fills[name] != ""))
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    wrong = values.notna() & ~(numbers.abs() < _LARGEST)
     _refuse(fills, wrong, name, f"a number below {_LARGEST:g}", file, NUMBER_REMEDY)
     return numbers
 

@@ -113,8 +113,8 @@ class FundingRequest:
         if newest is not None and until < newest - pd.Timedelta(seconds=self.settings.grid_tolerance_seconds):
             raise partial_answer(self._vendor, perpetual, f"rates up to {until}, though one of {newest} came before")
         unstated = pd.Series(pd.NaT, index=rates.index, dtype="datetime64[ns, UTC]")
-        told = {"name": self.settings.name, "symbol": own, "source": self._told_as(perpetual), "known_at": unstated}
-        values: dict[str, Any] = {**told, **dict.fromkeys(("open", "low", "high"), float("nan"))}
+        columns = {"name": self.settings.name, "symbol": own, "source": self._told_as(perpetual), "known_at": unstated}
+        values: dict[str, Any] = {**columns, **dict.fromkeys(("open", "low", "high"), float("nan"))}
         return conform(rates.assign(**values), DELIVERED_SERIES)
 
     @property
@@ -152,9 +152,9 @@ def asked_before(folder: BlobPath, strategy: Strategy, settings: FundingSeriesSe
 
 def remember_asked(folder: BlobPath, strategy: Strategy) -> None:
     """Put on record by which settings the rates stored were asked for."""
-    funding = [each for each in strategy.series if isinstance(each, FundingSeriesSettings)]
+    funding = [series for series in strategy.series if isinstance(series, FundingSeriesSettings)]
     if funding:
-        write_record(folder / _RECORD, {"asked": [_told(strategy, each) for each in funding]})
+        write_record(folder / _RECORD, {"asked": [_told(strategy, series) for series in funding]})
 
 
 def _told(strategy: Strategy, settings: FundingSeriesSettings) -> dict[str, Any]:

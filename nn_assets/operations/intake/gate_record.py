@@ -69,9 +69,9 @@ def _record(
     ledger: Ledger, strategy: str, gate: str, outcome: str, moment: pd.Timestamp, why: str | None, run_id: str
 ) -> None:
     stamp = moment.ceil("us")  # never before what it judged was stored
-    told = f"{strategy}|{gate}|{outcome}|{stamp.isoformat()}"
+    content = f"{strategy}|{gate}|{outcome}|{stamp.isoformat()}"
     row: dict[str, Any] = {
-        "outcome_id": f"gate:{hashlib.sha256(told.encode()).hexdigest()[:16]}",
+        "outcome_id": f"gate:{hashlib.sha256(content.encode()).hexdigest()[:16]}",
         "kind": KIND,
         "name": gate,
         "outcome": outcome,

@@ -74,8 +74,8 @@ def begun(history: History, cleaned: Cleaned, moment: pd.Timestamp) -> Grown | N
 
 def _as_now(history: History, base: Carried, moment: pd.Timestamp) -> Carried:
     lake, name = history.stores.lake, history.strategy.name
-    bars, told, actions = (lake.rows_added(name, table) for table in (RAW_BARS, TOLD_BARS, ACTIONS))
-    return replace(base, seen_until=moment.isoformat(), raw_rows=bars, told_rows=told, action_rows=actions)
+    bars, contradicted, actions = (lake.rows_added(name, table) for table in (RAW_BARS, TOLD_BARS, ACTIONS))
+    return replace(base, seen_until=moment.isoformat(), raw_rows=bars, told_rows=contradicted, action_rows=actions)
 
 
 def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Timestamp) -> GrownAudit | None:
@@ -100,7 +100,7 @@ def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Times
     start = None if carried is None else _first_touched(history, carried, moment)
     if carried is None or start is None:
         return None
-    touched = [number for number, each in enumerate(carried.pieces) if each.starts <= start]
+    touched = [number for number, piece in enumerate(carried.pieces) if piece.starts <= start]
     until = pd.Timestamp(carried.until)
     base = carried if start > until or not touched else carried.before(touched[-1])
     if base is None:
@@ -224,10 +224,10 @@ class _Before:
     def _read(self, sessions: int) -> None:
         """Read so many sessions before the day."""
         lake, name, axis = self._history.stores.lake, self._history.strategy.name, self._history.axis
-        place = max(self._place - sessions, 0)
-        self._sessions, self._start = sessions, axis[place] if place else min([self._begins.min(), axis[0]])
-        pieces = [each for each in self._base.pieces if each.last and pd.Timestamp(each.last) >= self._start]
-        addresses = [each.bars for each in pieces if each.bars]
+        index = max(self._place - sessions, 0)
+        self._sessions, self._start = sessions, axis[index] if index else min([self._begins.min(), axis[0]])
+        pieces = [piece for piece in self._base.pieces if piece.last and pd.Timestamp(piece.last) >= self._start]
+        addresses = [piece.bars for piece in pieces if piece.bars]
         there = lake.read_parts(name, _BARS, addresses, first=self._start, columns=_LOOKED_AT) if addresses else None
         self.kept = empty(BARS)[_LOOKED_AT] if there is None else there
         self._out, self._number = _taken_out(self._history, pieces, self._start, self._moment)
@@ -299,32 +299,32 @@ def _taken_out(
     With values where rules that look back on others took them out; else without.
     """
     lake, name = history.stores.lake, history.strategy.name
-    addresses = [each.quarantine for each in pieces if each.quarantine]
+    addresses = [piece.quarantine for piece in pieces if piece.quarantine]
     if not addresses:
         return pd.DataFrame(), np.empty(0, dtype=np.int64)
-    found = lake.read_parts(name, _QUARANTINE, addresses, first=start)
-    number = found["rule"].map(_RULES).to_numpy(dtype=np.int64)
-    rows = found[["symbol", "session", "source", "known_at"]].assign(ingested_at=found["known_at"])
+    quarantined = lake.read_parts(name, _QUARANTINE, addresses, first=start)
+    number = quarantined["rule"].map(_RULES).to_numpy(dtype=np.int64)
+    rows = quarantined[["symbol", "session", "source", "known_at"]].assign(ingested_at=quarantined["known_at"])
     rows = conform(rows.assign(**dict.fromkeys(BAR_FACTS.values, np.nan))[list(BAR_VERSIONS.columns)], BAR_VERSIONS)
-    of_history = found["rule"].isin(_OF_HISTORY).to_numpy()
+    of_history = quarantined["rule"].isin(_OF_HISTORY).to_numpy()
     if of_history.any():
-        days = pd.DatetimeIndex(found.loc[of_history, "session"].unique())
+        days = pd.DatetimeIndex(quarantined.loc[of_history, "session"].unique())
         said = _known(history, moment, sessions=days)
         assert said is not None, "every version of a piece was known"
         key = ["symbol", "session"]
         # Of another symbol several rows may have been told on one of those days.
         said = rows.loc[of_history, key].merge(conform(said, BAR_VERSIONS), on=key, how="left", validate="1:m")
-        for column in [each for each in BAR_VERSIONS.columns if each not in key]:
+        for column in [field for field in BAR_VERSIONS.columns if field not in key]:
             rows.loc[of_history, column] = said[column].array
     return rows, number
 
 
 def _out_on(history: History, grown: Grown, session: pd.Timestamp) -> pd.DataFrame:
     """Rows in quarantine of a session: what came last, and where it was published before that, too."""
-    pieces = [each for each in grown.base.pieces if each.quarantine and pd.Timestamp(each.last) >= session]
+    pieces = [piece for piece in grown.base.pieces if piece.quarantine and pd.Timestamp(piece.last) >= session]
     if not pieces:
         return grown.fresh.quarantine
-    addresses = [each.quarantine for each in pieces]
+    addresses = [piece.quarantine for piece in pieces]
     before = history.stores.lake.read_parts(history.strategy.name, _QUARANTINE, addresses, first=session)
     return pd.concat([before, grown.fresh.quarantine], ignore_index=True)
 
@@ -352,7 +352,7 @@ def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport
             recent=last_two,
             notices=grown.notices,
         ),
-        tuple(each for each in expected if each not in gone),
+        tuple(symbol for symbol in expected if symbol not in gone),
         sessions,
         strategy.gate,
         fills_at_open=strategy.label.execution == "next_open",

@@ -160,7 +160,7 @@ def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) ->
         },
     )
     # All of them: a run killed between the switch and this line left its own unrecorded.
-    rows = [each.to_row() for each in history.stores.publications.history(name)]
+    rows = [entry.to_row() for entry in history.stores.publications.history(name)]
     history.stores.ledger.append("publications", rows, run_id=run_id, strategy=name)
     return publication
 

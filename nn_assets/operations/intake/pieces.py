@@ -130,7 +130,7 @@ class Carried:
             return None
         try:
             pieces = tuple(
-                Piece(**{**each, "taken_out": tuple(map(tuple, each["taken_out"]))}) for each in record.pop("pieces")
+                Piece(**{**piece, "taken_out": tuple(map(tuple, piece["taken_out"]))}) for piece in record.pop("pieces")
             )
             said = tuple((int(day), str(last), str(name)) for day, last, name in record.pop("said"))
             return cls(pieces=pieces, said=said, notices=tuple(map(_notice, record.pop("notices"))), **record)
@@ -139,14 +139,14 @@ class Carried:
 
     def write(self, history: History) -> None:
         """Switch to it."""
-        told = {each.name: getattr(self, each.name) for each in fields(self)}
-        told |= {
-            "pieces": [dict(vars(each)) for each in self.pieces],
-            "said": [list(each) for each in self.said],
-            "notices": [_told(each) for each in self.notices],
+        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        record |= {
+            "pieces": [dict(vars(piece)) for piece in self.pieces],
+            "said": [list(entry) for entry in self.said],
+            "notices": [_told(notice) for notice in self.notices],
         }
-        arrays = {each.running for each in self.pieces} | {name for _, _, name in self.said}
-        switch_carried(history.stores.lake.folder(history.strategy.name, _TABLE), told, arrays)
+        arrays = {piece.running for piece in self.pieces} | {name for _, _, name in self.said}
+        switch_carried(history.stores.lake.folder(history.strategy.name, _TABLE), record, arrays)
 
     def before(self, piece: int) -> Carried | None:
         """What was carried on before a piece, counted from 0; None where that cannot be told any more."""
@@ -155,13 +155,13 @@ class Carried:
             return self
         start = left[0]
         across = any(day < start.span and pd.Timestamp(last) >= start.starts for day, last, _ in self.said)
-        if not kept or across or any(rule == "copied_bar" for each in left for rule, _ in each.taken_out):
+        if not kept or across or any(rule == "copied_bar" for dropped in left for rule, _ in dropped.taken_out):
             return None
         return replace(
             self,
             pieces=kept,
-            said=tuple(each for each in self.said if each[0] < start.span),
-            notices=tuple(each for each in self.notices if each.last_session < start.starts),
+            said=tuple(entry for entry in self.said if entry[0] < start.span),
+            notices=tuple(notice for notice in self.notices if notice.last_session < start.starts),
         )
 
 
@@ -171,8 +171,8 @@ def _told(notice: Notice) -> list[Any]:
     return [notice.rule, notice.symbol, first, last, value, notice.message]
 
 
-def _notice(told: Sequence[Any]) -> Notice:
-    rule, symbol, first, last, value, message = told
+def _notice(record: Sequence[Any]) -> Notice:
+    rule, symbol, first, last, value, message = record
     starts, ends = (pd.Timestamp(day).as_unit("ns") for day in (first, last))
     return Notice(rule, symbol, starts, ends, np.nan if value is None else float(value), message)
 
@@ -181,7 +181,7 @@ def made_by(history: History) -> str:
     """Code and settings that pieces follow from, and facts of which any change tells on all of them."""
     strategy, lake, market = history.strategy, history.stores.lake, history.strategy.market
     universe = None if strategy.universe is None else strategy.universe.model_dump(mode="json")
-    told = [
+    inputs = [
         version_of(*_MADE_BY),
         strategy.cleaning.model_dump(mode="json"),
         # By the lag it is told which moments are assumed, and when who is a member was known.
@@ -190,7 +190,7 @@ def made_by(history: History) -> str:
         sorted(history.stores.ledger.mended().read_as.items()),
         libraries("pandas"),
     ]
-    return hashlib.sha256(canonical_json(told).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,27 +210,27 @@ class Grown:
     @property
     def kept(self) -> int:
         """Clean bars in all."""
-        return sum(each.kept for each in self.base.pieces) + len(self.fresh.bars)
+        return sum(piece.kept for piece in self.base.pieces) + len(self.fresh.bars)
 
     @property
     def equal_rows(self) -> int:
         """Rows left out in all since another says the same."""
-        return sum(each.equal_rows for each in self.base.pieces) + self.fresh.equal_rows
+        return sum(piece.equal_rows for piece in self.base.pieces) + self.fresh.equal_rows
 
     def counts(self) -> dict[str, int]:
         """Rows in quarantine by rule, as :meth:`Cleaned.counts` has them."""
-        found = self.fresh.counts()
-        for each in self.base.pieces:
-            for rule, count in each.taken_out:
-                found[rule] += count
-        return found
+        counts = self.fresh.counts()
+        for piece in self.base.pieces:
+            for rule, count in piece.taken_out:
+                counts[rule] += count
+        return counts
 
     def whole(self) -> Cleaned:
         """All of it read."""
         lake, name = self.history.stores.lake, self.history.strategy.name
         pieces = self.base.pieces
-        bars = [lake.read_table(name, _BARS, each.bars) for each in pieces if each.bars]
-        taken_out = [lake.read_table(name, _QUARANTINE, each.quarantine) for each in pieces if each.quarantine]
+        bars = [lake.read_table(name, _BARS, piece.bars) for piece in pieces if piece.bars]
+        taken_out = [lake.read_table(name, _QUARANTINE, piece.quarantine) for piece in pieces if piece.quarantine]
         return Cleaned(
             bars=_joined([*bars, self.fresh.bars], empty(BARS)),
             quarantine=_joined([*taken_out, self.fresh.quarantine], empty(QUARANTINE)),
@@ -248,25 +248,25 @@ class Grown:
             what the bars say.
         """
         pieces = [*self.base.pieces, *self._fresh_pieces(until)]
-        days = spans(pd.DatetimeIndex([each.starts for each in pieces]), until)
-        grouped = groupby(zip(days.tolist(), pieces, strict=True), key=lambda each: each[0])
+        days = spans(pd.DatetimeIndex([piece.starts for piece in pieces]), until)
+        grouped = groupby(zip(days.tolist(), pieces, strict=True), key=lambda pair: pair[0])
         joined = tuple(_one(self.history, span, [piece for _, piece in group]) for span, group in grouped)
         carried = replace(
             self.base, until=str(until.date()), pieces=joined, said=self._said(until), notices=self.notices
         )
-        bars = Listed(_parts(joined, "bars"), sum(each.kept for each in joined))
-        rows = sum(count for each in joined for _, count in each.taken_out)
+        bars = Listed(_parts(joined, "bars"), sum(piece.kept for piece in joined))
+        rows = sum(count for piece in joined for _, count in piece.taken_out)
         quarantine = Listed(_parts(joined, "quarantine"), rows) if rows else empty(QUARANTINE)
-        said = [[each.span, each.content] for each in joined if each.bars]
+        said = [[piece.span, piece.content] for piece in joined if piece.bars]
         return carried, bars, quarantine, hashlib.sha256(canonical_json(["bars/2", said]).encode()).hexdigest()
 
     def _fresh_pieces(self, until: pd.Timestamp) -> list[Piece]:
         """What is new, a piece for each span that it lies in."""
         stores, name, fresh = self.history.stores, self.history.strategy.name, self.fresh
         folder = stores.lake.folder(name, _TABLE)
-        days = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
+        days = [spans(pd.DatetimeIndex(frame["session"]), until) for frame in (fresh.bars, fresh.quarantine)]
         equal = spans(pd.DatetimeIndex(fresh.equal_on), until)
-        found = []
+        pieces = []
         for span, running in self.running.items():
             kept, out = (
                 frame[day == span].reset_index(drop=True)
@@ -287,8 +287,8 @@ class Grown:
                 equal_rows=int((equal == span).sum()),
                 running=store_arrays(folder, symbols | columns),
             )
-            found.append(piece)
-        return found
+            pieces.append(piece)
+        return pieces
 
     def _said(self, until: pd.Timestamp) -> tuple[tuple[int, str, str], ...]:
         """Where what bars say is looked up."""
@@ -304,14 +304,14 @@ class Grown:
                 files.setdefault(start, []).append(
                     (str(some["session"].max().date()), some["value"].to_numpy(dtype=np.uint64))
                 )
-        found: list[tuple[int, str, str]] = []
+        entries: list[tuple[int, str, str]] = []
         for start, parts in sorted(files.items()):
-            last, stored = max(each for each, _ in parts), parts[0][1]
+            last, stored = max(end for end, _ in parts), parts[0][1]
             if len(parts) > 1 or not isinstance(stored, str):
-                values = [_looked_up(folder, each) if isinstance(each, str) else each for _, each in parts]
+                values = [_looked_up(folder, item) if isinstance(item, str) else item for _, item in parts]
                 stored = store_array(folder, np.sort(np.concatenate(values), kind="stable"))  # runs: merged
-            found.append((start, last, stored))
-        return tuple(found)
+            entries.append((start, last, stored))
+        return tuple(entries)
 
 
 def _looked_up(folder: BlobPath, name: str) -> Values:
@@ -340,8 +340,8 @@ def _by_rule(quarantine: pd.DataFrame) -> tuple[tuple[str, int], ...]:
 
 
 def _parts(pieces: Sequence[Piece], which: str) -> tuple[dict[str, str], ...]:
-    some = [each for each in pieces if getattr(each, which)]
-    return tuple({"address": getattr(each, which), "first": each.first, "last": each.last} for each in some)
+    some = [piece for piece in pieces if getattr(piece, which)]
+    return tuple({"address": getattr(piece, which), "first": piece.first, "last": piece.last} for piece in some)
 
 
 def _one(history: History, span: int, pieces: Sequence[Piece]) -> Piece:
@@ -349,10 +349,10 @@ def _one(history: History, span: int, pieces: Sequence[Piece]) -> Piece:
     if len(pieces) == 1:
         return pieces[0] if pieces[0].span == span else replace(pieces[0], span=span)
     lake, name = history.stores.lake, history.strategy.name
-    bars = [lake.read_table(name, _BARS, each.bars) for each in pieces if each.bars]
-    taken_out = [lake.read_table(name, _QUARANTINE, each.quarantine) for each in pieces if each.quarantine]
+    bars = [lake.read_table(name, _BARS, piece.bars) for piece in pieces if piece.bars]
+    taken_out = [lake.read_table(name, _QUARANTINE, piece.quarantine) for piece in pieces if piece.quarantine]
     kept, out = _joined(bars, empty(BARS)), _joined(taken_out, empty(QUARANTINE))
-    some = [each for each in pieces if each.first]
+    some = [piece for piece in pieces if piece.first]
     return Piece(
         span=span,
         first=some[0].first if some else "",
@@ -362,14 +362,14 @@ def _one(history: History, span: int, pieces: Sequence[Piece]) -> Piece:
         content=content_hash(kept) if len(kept) else "",
         quarantine=lake.store(name, _QUARANTINE, out) if len(out) else "",
         taken_out=_by_rule(out),
-        equal_rows=sum(each.equal_rows for each in pieces),
+        equal_rows=sum(piece.equal_rows for piece in pieces),
         running=pieces[-1].running,
     )
 
 
 def _joined(frames: Sequence[pd.DataFrame], none: pd.DataFrame) -> pd.DataFrame:
     """Frames of later and later sessions as one, ordered by symbol and session; rows of one keep their order."""
-    some = [each for each in frames if len(each)]
+    some = [frame for frame in frames if len(frame)]
     if not some:
         return none
     whole = pd.concat(some, ignore_index=True)
@@ -392,29 +392,29 @@ def carried_from(history: History, base: Carried, running: pd.DataFrame, fresh: 
     axis, until = history.axis[history.axis >= cut], history.axis[-1]
     sessions = pd.DatetimeIndex(np.unique(np.concatenate([axis, fresh.bars["session"], fresh.quarantine["session"]])))
     days, of_axis = spans(sessions, until), spans(axis, until)
-    span_of = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
+    span_of = [spans(pd.DatetimeIndex(frame["session"]), until) for frame in (fresh.bars, fresh.quarantine)]
     gone, followed = (
         delisted(history),
         running["last_kept"].reindex(fresh.bars["symbol"].unique().astype(object)).dropna(),
     )
-    found: dict[int, pd.DataFrame] = {}
+    by_span: dict[int, pd.DataFrame] = {}
     for span in np.unique(days).tolist():
         kept, out = (frame[day == span] for frame, day in zip((fresh.bars, fresh.quarantine), span_of, strict=True))
         symbols = running.index
-        delivered = {each for frame in (kept, out) for each in frame["symbol"].unique().astype(object)}
+        delivered = {symbol for frame in (kept, out) for symbol in frame["symbol"].unique().astype(object)}
         if new := delivered.difference(symbols):
             symbols = pd.Index(sorted([*symbols, *new]), dtype=object, name="symbol")
         some = axis[of_axis == span]
         names = tuple(symbols)
         asked = days_asked(some, names, history.members(some, names), gone)
         share = history.strategy.cleaning.repeated_open_share
-        running = found[span] = carried_on(running, kept, out, some, asked, symbols, share)
+        running = by_span[span] = carried_on(running, kept, out, some, asked, symbols, share)
     again = {(DISPLACED_BAR, day) for day in followed.unique()}
-    notices = [each for each in base.notices if (each.rule, each.last_session) not in again]
-    notices = [each for each in (*notices, *fresh.notices) if each.rule != _REPEATED_OPEN]
+    notices = [notice for notice in base.notices if (notice.rule, notice.last_session) not in again]
+    notices = [notice for notice in (*notices, *fresh.notices) if notice.rule != _REPEATED_OPEN]
     if not never_closes(history.strategy.market.calendar):
         notices += repeated_opens(running, history.strategy.cleaning.repeated_open_window_sessions)
-    return Grown(history, base, fresh, found, running, tuple(sorted(notices, key=_place)))
+    return Grown(history, base, fresh, by_span, running, tuple(sorted(notices, key=_place)))
 
 
 def _place(notice: Notice) -> tuple[int, str, pd.Timestamp]:
@@ -443,7 +443,7 @@ def said_before(history: History, base: Carried, values: Values) -> bool | None:
         said = open_array(folder, name)
         if said is None:
             return None
-        place = np.minimum(np.searchsorted(said, asked), len(said) - 1)
-        if (said[place] == asked).any():
+        index = np.minimum(np.searchsorted(said, asked), len(said) - 1)
+        if (said[index] == asked).any():
             return True
     return False

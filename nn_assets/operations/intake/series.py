@@ -80,12 +80,12 @@ def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = 
     decided = last_decided_session(history.stores.ledger, strategy.name)
     decided_at = None if decided is None else as_of_session(strategy.market, decided)
     arrived = now_utc()
-    place = lake.folder(strategy.name, OTHER_SERIES)
+    series_folder = lake.folder(strategy.name, OTHER_SERIES)
     taken, fresh, quarantined = [], [], []
     for settings in strategy.series:
         calendar = strategy.market.calendar
         if isinstance(settings, FundingSeriesSettings):
-            again = asked_before(place, strategy, settings)
+            again = asked_before(series_folder, strategy, settings)
             request = FundingRequest.of(strategy, settings, stored if again else empty(SERIES), last_session)
             delivered = request.deliver(tell)
             if again:
@@ -102,5 +102,5 @@ def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = 
     added = pd.concat(fresh, ignore_index=True)
     append_versions(history.stores, strategy.name, OTHER_SERIES, conform(added, SERIES))
     lake.write_table(strategy.name, _QUARANTINE, conform(pd.concat(quarantined, ignore_index=True), QUARANTINE))
-    remember_asked(place, strategy)
+    remember_asked(series_folder, strategy)
     return taken

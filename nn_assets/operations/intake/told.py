@@ -160,11 +160,11 @@ def told_of_intraday_publication(audited: AuditedIntraday, publication: Publicat
 
 def told_of_series(taken: list[TakenSeries]) -> dict[str, Any]:
     """What a delivery of other series brought."""
-    quarantine = pd.concat([each.judged.quarantine for each in taken], ignore_index=True)
+    quarantine = pd.concat([delivery.judged.quarantine for delivery in taken], ignore_index=True)
     return {
-        "series": pd.DataFrame([each.told for each in taken]),
-        "added": sum(each.counted.added for each in taken),
-        "revised": sum(each.counted.revised for each in taken),
+        "series": pd.DataFrame([delivery.told for delivery in taken]),
+        "added": sum(delivery.counted.added for delivery in taken),
+        "revised": sum(delivery.counted.revised for delivery in taken),
         "quarantined": len(quarantine),
         "quarantine": quarantine[["symbol", "session", "rule", "value", "source"]],
     }

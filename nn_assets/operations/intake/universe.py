@@ -54,7 +54,7 @@ def _told_by_the_end(delivered: pd.DataFrame, stored: pd.DataFrame, strategy: St
     if last is None:
         return delivered
     assumed = delivered["member_from"].dt.tz_localize("UTC")
-    told = delivered["known_at"].fillna(assumed) <= as_of_session(strategy.market, last)
+    known_by_end = delivered["known_at"].fillna(assumed) <= as_of_session(strategy.market, last)
     key = ["universe", "symbol", "member_from"]
     there = pd.MultiIndex.from_frame(delivered[key]).isin(pd.MultiIndex.from_frame(stored[key]))
-    return delivered[told | there | (delivered["member_from"] <= last)].reset_index(drop=True)
+    return delivered[known_by_end | there | (delivered["member_from"] <= last)].reset_index(drop=True)

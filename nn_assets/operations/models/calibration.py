@@ -32,7 +32,7 @@ def calibrate_record(
     history: History,
     record: Forecasts,
     estimators: Sequence[str] = ESTIMATORS,
-    given: Mapping[int, Calibration] | None = None,
+    calibrations: Mapping[int, Calibration] | None = None,
 ) -> Forecasts:
     """Score every session of a record, and calibrate it by the calibration in force in its month.
 
@@ -42,7 +42,7 @@ def calibrate_record(
         Uncalibrated, on the session axis or the part of it up to a session.
     estimators : sequence of str
         Those to calibrate; the others stay as they are.
-    given : mapping of row to Calibration, optional
+    calibrations : mapping of row to Calibration, optional
         What decided sessions were given: they are calibrated by it, the others have their scores alone, and nothing
         is fitted.
     """
@@ -50,12 +50,12 @@ def calibrate_record(
     months = [session.strftime("%Y-%m") for session in record.sessions]
     starts = [row for row, month in enumerate(months) if row == 0 or month != months[row - 1]]
     by_month = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(months)], strict=True)]
-    stretches = by_month if given is None else [slice(row, row + 1) for row in range(len(months))]
+    stretches = by_month if calibrations is None else [slice(row, row + 1) for row in range(len(months))]
     for name in estimators:
         marks, parts = _scaled(history, record, name), []
         for rows in stretches:
-            calibration = None if given is None else given.get(rows.start)
-            if given is None and any(record.model_ids[rows]):
+            calibration = None if calibrations is None else calibrations.get(rows.start)
+            if calibrations is None and any(record.model_ids[rows]):
                 calibration = _fit(history, record, marks, name, rows.start)
             part, scores = record[name].at(rows), _rows(marks, rows)
             if calibration is None:
@@ -86,7 +86,9 @@ def _rows(marks: ScaledForecasts, rows: slice) -> ScaledForecasts:
 
 
 def _scaled(history: History, record: Forecasts, estimator: str) -> ScaledForecasts:
-    models = {each: load_model(history.stores, each) for each in dict.fromkeys(record.model_ids) if each}
+    models = {
+        model_id: load_model(history.stores, model_id) for model_id in dict.fromkeys(record.model_ids) if model_id
+    }
     scales = {model_id: model.logit_scales[estimator] for model_id, model in models.items()}
     return scaled(record[estimator], record.model_ids, scales)
 
@@ -97,7 +99,7 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
     (known,) = history.stretches([start - 1])
     labels = known.cut.labels.until(start - 1)
     score, dispersion = marks.score[:start].copy(), marks.dispersion[:start].copy()
-    first = next((each for each in record.model_ids if each), None)
+    first = next((model_id for model_id in record.model_ids if model_id), None)
     if first is not None:
         rows, held_out = _held_out(history, first, known, estimator, start)
         score[rows], dispersion[rows] = held_out.score, held_out.dispersion

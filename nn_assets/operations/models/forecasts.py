@@ -230,7 +230,7 @@ def forecasts_until(
     addresses = forecast_addresses(lake, strategy, session) if on_record is None else on_record
     stored = sorted(addresses)
     start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
-    unrecorded = [str(each) for each in pd.period_range(start, month, freq="M")]
+    unrecorded = [str(period) for period in pd.period_range(start, month, freq="M")]
     models = models_in_force(history.stores.ledger, strategy) if in_force is None else in_force
     table = no_forecasts(history.sessions(session), history.symbols)
     _fill(history, table, [*stored, *unrecorded], addresses, models)
@@ -291,8 +291,8 @@ def _fill(
         rows = range(rows.start, min(rows.stop, len(table.sessions)))
         if month in addresses:
             recorded = _recorded(history, month, addresses[month])
-            made = [place for place, model_id in enumerate(recorded.model_ids) if model_id is not None]
-            if made and all(in_force.on(recorded.sessions[place]) == recorded.model_ids[place] for place in made):
+            made = [row for row, model_id in enumerate(recorded.model_ids) if model_id is not None]
+            if made and all(in_force.on(recorded.sessions[row]) == recorded.model_ids[row] for row in made):
                 table.put(recorded)
                 rows = range(rows.start + made[-1] + 1, rows.stop)
         forecast_by(history, rows, in_force.on, table)
@@ -336,7 +336,10 @@ def forecast_by(history: History, rows: range, model_of: ModelOf, table: Forecas
                 members = stretch.cut.members
                 made = made.where(None if members is None else members[part])
                 kept.update(
-                    {row: made.rows(slice(place, place + 1)) for place, row in enumerate(range(part.start, part.stop))}
+                    {
+                        row: made.rows(slice(offset, offset + 1))
+                        for offset, row in enumerate(range(part.start, part.stop))
+                    }
                 )
             for row in together:
                 table.put(kept[row])

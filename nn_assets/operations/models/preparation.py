@@ -156,7 +156,8 @@ def _verdicts(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
     del month
     report = _judged(due, strategy)
     rows = [
-        (each.name, each.verdict, each.pass_share, each.median_p_value, each.kpss_share) for each in report.verdicts
+        (feature.name, feature.verdict, feature.pass_share, feature.median_p_value, feature.kpss_share)
+        for feature in report.verdicts
     ]
     frame = pd.DataFrame(rows, columns=["feature", "verdict", "pass_share", "median_p_value", "kpss_share"])
     return frame.astype({"median_p_value": "float64"}).assign(report=json.dumps(report.to_dict(), sort_keys=True))
@@ -166,7 +167,7 @@ def _selection(due: DueFold, strategy: Strategy, verdicts: StationarityReport) -
     if not strategy.features.select:
         return pd.DataFrame({"feature": list(verdicts.kept), "why": "stationary", "report": ""})
     report = _chosen(due, strategy, verdicts)
-    reasons = {each.name: each.reason for each in report.figures}
+    reasons = {feature.name: feature.reason for feature in report.figures}
     frame = pd.DataFrame({"feature": list(report.selected), "why": [reasons[name] for name in report.selected]})
     return frame.assign(report=json.dumps(report.to_dict(), sort_keys=True))
 
@@ -191,11 +192,11 @@ def confirmation(frames: Frames) -> Judged:
     report = StationarityReport.from_dict(json.loads(str(frames[max(frames)]["report"].iloc[0])))
     doubted = report.doubted
     named = ", ".join(f"{name} on {share:.0%} of symbols" for name, share in doubted.items())
-    told = f"KPSS confirms {len(report.kept) - len(doubted)} of {len(report.kept)} features kept"
+    text = f"KPSS confirms {len(report.kept) - len(doubted)} of {len(report.kept)} features kept"
     if report.pooled:
-        told += f"; {', '.join(report.pooled)} passed by the test for short windows alone"
-    found = f"{told}; not {named}" if doubted else told if report.kept else "no feature was kept"
-    return Judged("kpss_confirms", not doubted if report.kept else None, found, warns=True)
+        text += f"; {', '.join(report.pooled)} passed by the test for short windows alone"
+    finding = f"{text}; not {named}" if doubted else text if report.kept else "no feature was kept"
+    return Judged("kpss_confirms", not doubted if report.kept else None, finding, warns=True)
 
 
 def stationarity_of(frame: pd.DataFrame, model_id: str, due: DueFold) -> StationarityReport:

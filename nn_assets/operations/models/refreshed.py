@@ -79,7 +79,7 @@ class _Chain:
         self.checks: dict[str, RefreshCheck] = {}
         self.in_force_on: dict[int, str] = {}
         recorded, scheduled = (
-            told(history.stores.ledger, history.strategy) for told in (models_in_force, scheduled_models)
+            read(history.stores.ledger, history.strategy) for read in (models_in_force, scheduled_models)
         )
         self._forecast_by = {row: recorded.on(history.axis[row]) for row in self.rows}
         self.scheduled = {row: scheduled.on(history.axis[row]) for row in self.rows}
@@ -98,17 +98,17 @@ class _Chain:
         """Play sessions of a stretch from a row on, as long as one model is in force; the row after them."""
         self._in_force = self._model_from(row)
         rows = range(row, self._next_change(row, stretch.rows.stop))
-        if any(self._forecast_by[each] != self._in_force for each in rows):
+        if any(self._forecast_by[index] != self._in_force for index in rows):
             forecast_by(self._history, rows, lambda _: self._in_force, self.record)
             self._forecast_by.update(dict.fromkeys(rows, self._in_force))
         watch = self._watch_over(stretch, rows)
-        for each in rows:
-            self.in_force_on[each] = self._in_force
-            if (report := watch(each)) is None:
+        for index in rows:
+            self.in_force_on[index] = self._in_force
+            if (report := watch(index)) is None:
                 continue
             self._asked = next_refresh_watch(self._asked, report, self._history.strategy.oversight)
-            if self._asked.asked == report.session and self._carry_out(each):
-                return each + 1
+            if self._asked.asked == report.session and self._carry_out(index):
+                return index + 1
         return rows.stop
 
     def _model_from(self, row: int) -> str:
@@ -125,22 +125,26 @@ class _Chain:
 
     def _next_change(self, row: int, stop: int) -> int:
         """The next row on which another model may take force, if no refresh does before."""
-        told = self.scheduled
-        changes = (each for each in range(row + 1, stop) if each in self._refits or told[each] != told[each - 1])
+        scheduled = self.scheduled
+        changes = (
+            index for index in range(row + 1, stop) if index in self._refits or scheduled[index] != scheduled[index - 1]
+        )
         return next(changes, stop)
 
     def _watch_over(self, stretch: Stretch, rows: range) -> DriftWatch:
         strategy, cut = self._history.strategy, stretch.cut
         # Only the rows that the first window can reach need a reference.
         reach = max(0, rows.start - 2 * strategy.oversight.drift_window_sessions)
-        told = self.record.model_ids[: rows.stop]
-        models = [None] * reach + list(told[reach:]) + [None] * (cut.cube.bars - rows.stop)
+        model_ids = self.record.model_ids[: rows.stop]
+        models = [None] * reach + list(model_ids[reach:]) + [None] * (cut.cube.bars - rows.stop)
         beside = self._watch if rows.start != stretch.rows.start else None
         self._watch = drift_watch(
             cut.cube.where(cut.members) if beside is None else beside.cube,
             self.record[TRADED].probability[: cut.cube.bars],
             models,
-            drift_references(self._history, cut.cube, cut.members, [each for each in models if each])[TRADED],
+            drift_references(self._history, cut.cube, cut.members, [model_id for model_id in models if model_id])[
+                TRADED
+            ],
             strategy.oversight,
             beside,
         )
@@ -183,7 +187,7 @@ def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: st
     earlier = studied_models(ledger, strategy)
     rows = _rows_of_study(history, made)
     wanted = {(row["month"], row["model_id"]) for row in rows}
-    first, last = (history.axis[place] for place in (min(made.in_force), max(made.in_force)))
+    first, last = (history.axis[row] for row in (min(made.in_force), max(made.in_force)))
     unwanted = pd.Series(
         [key not in wanted for key in zip(earlier["month"], earlier["model_id"], strict=True)], earlier.index, bool
     )
@@ -215,18 +219,18 @@ def _rows_of_study(history: History, made: RefreshedRecord) -> list[dict[str, An
     """Rows of the ledger's ``models``: one for each month and model in it that the schedule does not have in force."""
     starts = history.strategy.market.live_starts
     live = len(history.axis) if starts is None else int(history.axis.searchsorted(pd.Timestamp(starts)))
-    asked = {each.model_id: str(each.session.date()) for each in made.refreshes}
-    rows, place, began = [], "", min(made.in_force)
+    asked = {refresh.model_id: str(refresh.session.date()) for refresh in made.refreshes}
+    rows, previous, began = [], "", min(made.in_force)
     for row, model_id in made.in_force.items():
         began = began if made.in_force.get(row - 1) == model_id else row
         month = f"{history.axis[row]:%Y-%m}"
-        if began <= live and model_id != made.scheduled[row] and f"{month} {model_id}" != place:
-            place = f"{month} {model_id}"
+        if began <= live and model_id != made.scheduled[row] and f"{month} {model_id}" != previous:
+            previous = f"{month} {model_id}"
             check = made.checks[model_id]
             named = MonthModel(month, model_id, began == row, check)
-            told = model_row(history, named, history.axis[row])
-            told["figures"] |= {OF_STUDY: made.scheduled[row], "asked": asked.get(model_id)}
-            rows.append(told)
+            record = model_row(history, named, history.axis[row])
+            record["figures"] |= {OF_STUDY: made.scheduled[row], "asked": asked.get(model_id)}
+            rows.append(record)
     return rows
 
 

@@ -45,16 +45,16 @@ def load_model(stores: Stores, model_id: str) -> FoldModel:
 
 
 def _as_recorded(stores: Stores, model_id: str) -> dict[str, bytes]:
-    files, found = stores.models.get(model_id), stores.models.artifact_sha256(model_id)
+    files, digest = stores.models.get(model_id), stores.models.artifact_sha256(model_id)
     recorded = set(stores.ledger.read("models", where={"model_id": model_id})["artifact_sha256"])
-    if recorded and found not in recorded:
-        place = stores.models.folder(model_id)
+    if recorded and digest not in recorded:
+        path = stores.models.folder(model_id)
         raise ModelError(
             expected=f"artifact {', '.join(sorted(recorded))}, which the ledger has on record",
-            found=f"artifact {found}, each file as its manifest says: the folder was replaced as a whole",
-            remedy=f"restore {place} from a backup, or move it away: nn-assets study, for the months that use it, then "
+            found=f"artifact {digest}, each file as its manifest says: the folder was replaced as a whole",
+            remedy=f"restore {path} from a backup, or move it away: nn-assets study, for the months that use it, then "
             "fits the model again, and the same inputs give the same bits",
-            file=str(place),
+            file=str(path),
             model_id=model_id,
         )
     return files
@@ -76,8 +76,8 @@ def drift_references(
     -------
     dict of estimator to dict of model id to DriftReference
     """
-    found = {model_id: _references(facts, cube, members, model_id) for model_id in dict.fromkeys(model_ids)}
-    return {name: {model_id: each[name] for model_id, each in found.items()} for name in ESTIMATORS}
+    by_model = {model_id: _references(facts, cube, members, model_id) for model_id in dict.fromkeys(model_ids)}
+    return {name: {model_id: references[name] for model_id, references in by_model.items()} for name in ESTIMATORS}
 
 
 def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model_id: str) -> dict[str, DriftReference]:
@@ -91,8 +91,8 @@ def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model
         return model_references(model, cube, strategy.oversight, facts.sessions_per_year, members)
 
     # The code and the libraries that compute them: what others made is made again.
-    told = canonical_json([*address, version_of(_REFERRED_BY), libraries()])
-    name = hashlib.sha256(told.encode()).hexdigest()
+    content = canonical_json([*address, version_of(_REFERRED_BY), libraries()])
+    name = hashlib.sha256(content.encode()).hexdigest()
     file = facts.stores.lake.folder(strategy.name, REFERENCES) / f"{name}.json"
     return facts.stores.once(address, lambda: _kept(file) or _keep(file, made()))
 

@@ -129,18 +129,18 @@ def _on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, 
 
     One that is lost from the store is left out, to be fitted again.
     """
-    ledger, strategy, found = history.stores.ledger, history.strategy, {}
+    ledger, strategy, chosen = history.stores.ledger, history.strategy, {}
     if first_undecided(ledger, strategy) is None:
         return {}
     by_month, rows = scheduled_models(ledger, strategy).by_month, recorded_models(ledger, strategy)
     for month in refits:
         _, model_id = by_month.get(month, [(None, "")])[0]  # what was refreshed since is come to from there
         if model_id and history.stores.models.has(model_id):
-            told = rows[(rows["month"] == month) & (rows["model_id"] == model_id)].iloc[-1]
-            figures = told["figures"]
+            row = rows[(rows["month"] == month) & (rows["model_id"] == model_id)].iloc[-1]
+            figures = row["figures"]
             losses = figures.get("candidate_loss"), figures.get("incumbent_loss")
-            found[month] = model_id, RefreshCheck(bool(told["fitted"]), str(figures.get("check")), *losses)
-    return found
+            chosen[month] = model_id, RefreshCheck(bool(row["fitted"]), str(figures.get("check")), *losses)
+    return chosen
 
 
 def _data(due: DueFold, strategy: Strategy, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
@@ -214,9 +214,9 @@ def _lost_refreshes(history: History, first: str, last: str) -> pd.DataFrame:
 def _incumbent_before(history: History, month: str) -> FoldModel | None:
     ledger, strategy = history.stores.ledger, history.strategy
     # What a study put in force is history once a session is decided. Until then the next study may take it back.
-    standing = models_in_force if first_undecided(ledger, strategy) is not None else scheduled_models
-    by_month = standing(ledger, strategy).by_month
-    earlier = max((each for each in by_month if each < month), default=None)
+    read = models_in_force if first_undecided(ledger, strategy) is not None else scheduled_models
+    by_month = read(ledger, strategy).by_month
+    earlier = max((key for key in by_month if key < month), default=None)
     return None if earlier is None else load_model(history.stores, by_month[earlier][-1][1])
 
 
@@ -240,15 +240,15 @@ def _record(history: History, named: list[MonthModel], run_id: str) -> None:
         first_undecided(history.stores.ledger, history.strategy),
     )
     rows = []
-    for each in named:
-        month_rows = forecast_rows(sessions, each.month)
+    for month_model in named:
+        month_rows = forecast_rows(sessions, month_model.month)
         effective = sessions[month_rows.start] if month_rows.start < len(sessions) else None
-        before = [since for since, model_id in recorded.get(each.month, []) if model_id == each.model_id]
+        before = [since for since, model_id in recorded.get(month_model.month, []) if model_id == month_model.model_id]
         if before:
             effective = before[-1]
-        elif recorded.get(each.month) and effective is not None and undecided is not None:
+        elif recorded.get(month_model.month) and effective is not None and undecided is not None:
             effective = max(effective, undecided)  # another model for a month at work: from its next session on
-        rows.append(model_row(history, each, effective))
+        rows.append(model_row(history, month_model, effective))
     if undecided is not None:
         studied = studied_models(history.stores.ledger, history.strategy)
         kept = set(zip(studied["month"], studied["model_id"], strict=True))
@@ -346,7 +346,7 @@ def _known_address(history: History, due: DueFold) -> str:
         return address
     codes = dict.fromkeys(recorded_models(ledger, strategy).sort_values("sequence")["code_version"].iloc[::-1])
     others = (due.address(strategy, code) for code in codes)
-    return next((each for each in others if store.has(each)), address)
+    return next((other for other in others if store.has(other)), address)
 
 
 def _checked_by_id(history: History, candidate: str, in_force: str, due: DueFold) -> RefreshCheck:

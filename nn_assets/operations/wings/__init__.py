@@ -149,9 +149,9 @@ _PACKAGE = Path(__file__).parents[2]
 WINGS: Registry[Callable[[], Wing]] = Registry(
     "wing",
     {
-        each.name: partial(_own, f"nn_assets.{folder.replace('/', '.')}.{each.name}")
+        module.name: partial(_own, f"nn_assets.{folder.replace('/', '.')}.{module.name}")
         for folder in ("operations/wings", "orchestration/assets")
-        for each in pkgutil.iter_modules([str(_PACKAGE / folder)])
+        for module in pkgutil.iter_modules([str(_PACKAGE / folder)])
     },
 )
 """What gives each wing, by its name; own ones are imported when asked for."""

@@ -53,7 +53,7 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     outside = {asset_key(strategy, name) for name in _OUTSIDE}
     specs = []
     for name, description in ROUND_ASSETS.items():
-        stated = described(
+        attributes = described(
             strategy,
             name,
             "daily",
@@ -61,9 +61,9 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             play_days,
             "nn_assets.execution.registry:BROKERS",
         )
-        inside = {keys[each] for each in _UPSTREAM[name]}
+        inside = {keys[upstream] for upstream in _UPSTREAM[name]}
         deps = [*inside, *(outside if name in ("fills", "daily_signals") else ())]
-        specs.append(dg.AssetSpec(**stated, description=description, deps=deps))
+        specs.append(dg.AssetSpec(**attributes, description=description, deps=deps))
 
     @dg.multi_asset(
         name=full_name(strategy.name, DAILY_ROUND),
@@ -79,15 +79,15 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         sessions = asked_sessions(strategy.market, context.partition_keys)
         decided: list[DecidedSession] = []
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
-            for done, told in play_days(history, sessions, context.run.run_id, context.log):
+            for done, metadata in play_days(history, sessions, context.run.run_id, context.log):
                 decided.append(done)
                 partition = str(done.round.session.date())
-                for name, figures in told.items():
+                for name, figures in metadata.items():
                     context.add_asset_metadata(shown(figures), asset_key=keys[name], partition_key=partition)
         for key in keys.values():
             yield dg.MaterializeResult(asset_key=key)
-        for each in check_sessions(decided, strategy.portfolio):
-            yield check_result(each, keys[each.asset])
+        for judged in check_sessions(decided, strategy.portfolio):
+            yield check_result(judged, keys[judged.asset])
 
     return [daily_round]
 

@@ -42,16 +42,16 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult[None]:
         keys = context.partition_keys
         asked = AskedMonths.of(strategy, keys, context.run.tags)
-        given = stationarity, selected_features, context.run.run_id, context.log.info
+        arguments = stationarity, selected_features, context.run.run_id, context.log.info
         with stores.history(asked.strategy) as history, history.stores.alone(strategy.name):
             if asked.refresh is not None:
-                named = [refresh_after(history, asked.refresh, *given)]
+                named = [refresh_after(history, asked.refresh, *arguments)]
             else:
-                named = train_months(history, asked.months, *given)
-            for each in named:
+                named = train_months(history, asked.months, *arguments)
+            for model in named:
                 # A late refresh may take force in a month after the one asked for.
-                key = f"{each.month}-01" if f"{each.month}-01" in keys else keys[-1]
-                context.add_asset_metadata(shown(told_of_model(history, each)), partition_key=key)
+                key = f"{model.month}-01" if f"{model.month}-01" in keys else keys[-1]
+                context.add_asset_metadata(shown(told_of_model(history, model)), partition_key=key)
         return dg.MaterializeResult()
 
     @dg.asset(

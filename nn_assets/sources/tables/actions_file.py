@@ -65,8 +65,8 @@ class ActionsFile:
             chosen &= table["ex_session"] >= first
         if last is not None:
             chosen &= table["ex_session"] <= last
-        told = table[chosen].sort_values(["symbol", "ex_session", "kind"], ignore_index=True)
-        return leaving_out(told, actions_left(table[~chosen]), last)
+        actions = table[chosen].sort_values(["symbol", "ex_session", "kind"], ignore_index=True)
+        return leaving_out(actions, actions_left(table[~chosen]), last)
 
     def _read(self) -> pd.DataFrame:
         table = read_texts(self.path, self.limits, "check source.actions_path and the file")
@@ -76,8 +76,8 @@ class ActionsFile:
         days, values = days_written(table["ex_session"]), pd.to_numeric(table["value"].str.strip(), errors="coerce")
         moments = {"known_at": moments_written(table["known_at"])} if "known_at" in table.columns else {}
         self._refuse_rows(_faults(table, days, values, moments.get("known_at")))
-        told = table.assign(ex_session=days, value=values, source=f"actions:{self.path.name}")
-        actions = conform(told, DELIVERED_ACTIONS)
+        parsed = table.assign(ex_session=days, value=values, source=f"actions:{self.path.name}")
+        actions = conform(parsed, DELIVERED_ACTIONS)
         actions = actions[~_equal(table).to_numpy()].reset_index(drop=True)
         moments = {name: column[~_equal(table)].reset_index(drop=True) for name, column in moments.items()}
         faults = violations(actions, DELIVERED_ACTIONS)
@@ -91,19 +91,19 @@ class ActionsFile:
         at_fault = np.logical_or.reduce([fault.wrong.to_numpy() for fault in faults])
         if not at_fault.any():
             return
-        places, lines = np.flatnonzero(at_fault), faults[0].wrong.index
-        told = [[fault for fault in faults if fault.wrong.iloc[place]] for place in places[:_MOST_ROWS]]
+        positions, lines = np.flatnonzero(at_fault), faults[0].wrong.index
+        row_faults = [[fault for fault in faults if fault.wrong.iloc[position]] for position in positions[:_MOST_ROWS]]
         by_line = [
-            f"line {lines[int(place)]}: {', '.join(fault.says.iloc[place] for fault in said)}"
-            for place, said in zip(places, told, strict=False)
+            f"line {lines[int(position)]}: {', '.join(fault.says.iloc[position] for fault in said)}"
+            for position, said in zip(positions, row_faults, strict=False)
         ]
-        more = [f"and {len(places) - _MOST_ROWS} lines more"] if len(places) > _MOST_ROWS else []
-        broken = [fault for said in told for fault in said]
+        more = [f"and {len(positions) - _MOST_ROWS} lines more"] if len(positions) > _MOST_ROWS else []
+        broken = [fault for said in row_faults for fault in said]
         rules, remedies = (
-            dict.fromkeys(each) for each in zip(*((one.rule, one.remedy) for one in broken), strict=True)
+            dict.fromkeys(values) for values in zip(*((one.rule, one.remedy) for one in broken), strict=True)
         )
         raise self._refusal(
-            "; ".join([*by_line, *more]), "; ".join(remedies), row=lines[places[0]], rule=" ".join(rules)
+            "; ".join([*by_line, *more]), "; ".join(remedies), row=lines[positions[0]], rule=" ".join(rules)
         )
 
     def _refusal(self, found: str, remedy: str, **where: object) -> SourceError:
@@ -141,7 +141,7 @@ def _faults(table: pd.DataFrame, days: pd.Series, values: pd.Series, moments: pd
     size = "write what is above zero (of a delisting, 0 too), or nothing to withdraw the action"
     twice = "the action of line " + first.astype("str") + " again"
     one_row = "write one row an action, dividends of one day added up"
-    found = [
+    faults = [
         _Fault("legal_symbol", no_symbol, quoted["symbol"], "write the ticker alone"),
         _Fault("dates_are_days", days.isna(), quoted["ex_session"], day),
         _Fault("known_kind", ~table["kind"].isin(_KINDS), quoted["kind"], "write split, dividend or delisting"),
@@ -150,14 +150,14 @@ def _faults(table: pd.DataFrame, days: pd.Series, values: pd.Series, moments: pd
         _Fault("one_row_an_action", again, twice, one_row),
     ]
     if moments is None:
-        return found
+        return faults
     written = quoted["known_at"]
     beyond = (moments > _LAST) | (moments < _FIRST)
     no_moment = (moments.isna() & (table["known_at"].str.strip() != "")) | beyond
     a_day = without_a_time(table["known_at"], moments) & ~no_moment
     moment = "write a moment as 2014-06-06T20:30:00Z, or nothing"
     return [
-        *found,
+        *faults,
         _Fault("moments_are_moments", no_moment, written, moment),
         _Fault(KNOWN_AT_RULE, a_day, written + ", a day without a time", f"{moment}, or leave the column out"),
     ]

@@ -73,14 +73,14 @@ def read_archive(
         Not an archive, damaged, more than the limits, by what it says of itself or as it unpacks, or a
         member that is no sound table; names ``archive!member``.
     """
-    found: list[pd.DataFrame] = []
+    tables: list[pd.DataFrame] = []
     foreign: list[SourceError] = []
     without_rows = False
     rows = 0
     for name, content in _members(path, member, limits):
         try:
-            found.append(_read_member(path, name, content, read))
-            rows += len(found[-1])
+            tables.append(_read_member(path, name, content, read))
+            rows += len(tables[-1])
             limits.check_rows(rows, _place(path, name), at_least=True)
         except SourceError as error:
             if error.where.get("rule") == "not_empty":
@@ -89,19 +89,19 @@ def read_archive(
                 foreign.append(error)
             else:
                 raise
-    if not found and foreign and not without_rows:
+    if not tables and foreign and not without_rows:
         raise foreign[0]
-    return pd.concat(found) if found else None
+    return pd.concat(tables) if tables else None
 
 
 def _read_member(path: Path, name: str, content: bytes, read: Callable[[Path, str], pd.DataFrame]) -> pd.DataFrame:
-    told, seams = _without_seams(content) if name.lower().endswith(".csv") else (content, 0)
+    cleaned, seams = _without_seams(content) if name.lower().endswith(".csv") else (content, 0)
     with tempfile.TemporaryDirectory() as folder:
         base = PurePosixPath(name).name
-        ending = next(each for each in _TABLES if base.lower().endswith(each))
+        ending = next(suffix for suffix in _TABLES if base.lower().endswith(suffix))
         # A name may be longer in an archive than in a folder.
         file = Path(folder) / (base if len(os.fsencode(base)) <= _LONGEST_NAME else f"member{ending}")
-        file.write_bytes(told)
+        file.write_bytes(cleaned)
         try:
             table = read(file, base)
         except SourceError as error:
@@ -119,9 +119,9 @@ def _without_seams(content: bytes) -> tuple[bytes, int]:
     """Blank the lines that repeat the first, so that the others keep their numbers; how many there were."""
     lines = content.split(b"\n")
     header = lines[0].strip().removeprefix(b"\xef\xbb\xbf")
-    seams = [place for place, line in enumerate(lines) if place and header and line.strip() == header]
-    for place in seams:
-        lines[place] = b""
+    seams = [index for index, line in enumerate(lines) if index and header and line.strip() == header]
+    for index in seams:
+        lines[index] = b""
     return b"\n".join(lines), len(seams)
 
 
@@ -149,10 +149,12 @@ def _members(path: Path, pattern: str | None, limits: Limits) -> Iterator[tuple[
         limits.check_bytes(path.stat().st_size, path)
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as packed:
-                inside = [each for each in packed.infolist() if not each.is_dir() and wanted(each.filename)]
-                _check_stated(((each.filename, each.file_size) for each in inside), path, limits)
-                told = sorted(inside, key=lambda each: each.filename)
-                yield from _unpacked(((each.filename, _zip_pieces(packed, each)) for each in told), path, limits)
+                inside = [member for member in packed.infolist() if not member.is_dir() and wanted(member.filename)]
+                _check_stated(((member.filename, member.file_size) for member in inside), path, limits)
+                members = sorted(inside, key=lambda member: member.filename)
+                yield from _unpacked(
+                    ((member.filename, _zip_pieces(packed, member)) for member in members), path, limits
+                )
             return
         with tarfile.open(path, "r:*", tarinfo=_Member) as tar:
             pieces = []
@@ -164,8 +166,8 @@ def _members(path: Path, pattern: str | None, limits: Limits) -> Iterator[tuple[
                         yield piece.name, piece.size
 
             _check_stated(stated(), path, limits)
-            pieces.sort(key=lambda each: each.name)
-            streams = ((each.name, tar.extractfile(each)) for each in pieces)
+            pieces.sort(key=lambda piece: piece.name)
+            streams = ((piece.name, tar.extractfile(piece)) for piece in pieces)
             yield from _unpacked(
                 ((name, _pieces(stream)) for name, stream in streams if stream is not None), path, limits
             )

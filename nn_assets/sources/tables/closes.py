@@ -38,8 +38,8 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
         limits.
     """
     table = read_plain(path, limits)
-    told = [name for name in _RANGE if column_named(table, (name,)) is not None]
-    if len(told) == len(_RANGE):
+    present = [name for name in _RANGE if column_named(table, (name,)) is not None]
+    if len(present) == len(_RANGE):
         raise SourceError(
             expected="closes alone",
             found="columns open, high and low beside them",
@@ -47,11 +47,11 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
             file=str(path),
             rule="closes_alone",
         )
-    symbol, known = (column_named(table, each) for each in (_SYMBOLS, _KNOWN))
+    symbol, known = (column_named(table, spellings) for spellings in (_SYMBOLS, _KNOWN))
     close = column_named(table, _CLOSES) if symbol is None else columns_named(table, [_CLOSES], path)[0]
     # Of a wide file the first column is the date: DAY, TIME and C are symbols.
     dates = str(table.columns[0]) if close is None else columns_named(table, [_DATES], path)[0]
-    columns = [close] if close is not None else [each for each in table.columns if each not in (dates, known)]
+    columns = [close] if close is not None else [header for header in table.columns if header not in (dates, known)]
     if not columns:
         raise SourceError(
             expected="a column close, or a column of closes for each symbol",
@@ -72,5 +72,5 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
         elif symbol is not None:
             part["symbol"] = table[symbol].astype("str").str.strip()
         parts.append(part)
-    found = pd.concat(parts)
-    return found.assign(open=found["close"], high=found["close"], low=found["close"], volume=np.nan)
+    bars = pd.concat(parts)
+    return bars.assign(open=bars["close"], high=bars["close"], low=bars["close"], volume=np.nan)

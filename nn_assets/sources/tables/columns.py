@@ -40,7 +40,7 @@ _FAR = r"^(?:22[6-9]|2[3-9][0-9]|[3-9][0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}"  # a day
 def column_named(table: pd.DataFrame, spellings: Sequence[str]) -> str | None:
     """Header of the first spelling that the table has; None where it has none."""
     by_spelling = {normalised(header): header for header in reversed(table.columns)}
-    return next((by_spelling[each] for each in map(normalised, spellings) if each in by_spelling), None)
+    return next((by_spelling[spelling] for spelling in map(normalised, spellings) if spelling in by_spelling), None)
 
 
 def columns_named(table: pd.DataFrame, needed: Sequence[Sequence[str]], path: Path) -> list[str]:
@@ -51,8 +51,8 @@ def columns_named(table: pd.DataFrame, needed: Sequence[Sequence[str]], path: Pa
     SourceError
         Some are absent: all of them are told.
     """
-    found = [column_named(table, spellings) for spellings in needed]
-    missing = [spellings for spellings, header in zip(needed, found, strict=True) if header is None]
+    headers = [column_named(table, spellings) for spellings in needed]
+    missing = [spellings for spellings, header in zip(needed, headers, strict=True) if header is None]
     if missing:
         raise SourceError(
             expected="; ".join(f"a column {' or '.join(spellings)}" for spellings in missing),
@@ -62,7 +62,7 @@ def columns_named(table: pd.DataFrame, needed: Sequence[Sequence[str]], path: Pa
             rule="complete_columns",
             column=missing[0][0],
         )
-    return [header for header in found if header is not None]
+    return [header for header in headers if header is not None]
 
 
 def moments_of(
@@ -92,9 +92,9 @@ def moments_of(
     refuse_first(table, wrong, column, path, words or Words("a moment, such as 2018-01-31 21:15:00+00:00 in {column}"))
     days = without_a_time(written, aware)
     if known_at and days.any():
-        place = int(days.to_numpy().argmax())
-        fault = known_at_fault(column, written.iloc[place], int(days.sum()))
-        raise SourceError(**fault, file=str(path), row=int(table.index[place]), **_symbol_in(table, place))
+        position = int(days.to_numpy().argmax())
+        fault = known_at_fault(column, written.iloc[position], int(days.sum()))
+        raise SourceError(**fault, file=str(path), row=int(table.index[position]), **_symbol_in(table, position))
     return aware
 
 
@@ -148,8 +148,8 @@ def symbols_of(table: pd.DataFrame, path: Path) -> pd.Series | None:
     if column is None:
         return None
     symbols = table[column].astype("str").str.strip()
-    for place, symbol in symbols.drop_duplicates().items():
-        validate_symbol(symbol, file=str(path), row=int(str(place)))
+    for line, symbol in symbols.drop_duplicates().items():
+        validate_symbol(symbol, file=str(path), row=int(str(line)))
     return symbols
 
 
@@ -180,20 +180,20 @@ def refuse_first(
     if not wrong.any():
         return
     count = int(wrong.sum()) if count is None else count
-    place = int(wrong.to_numpy().argmax())
-    written = quoted(table[column].iloc[place])
+    position = int(wrong.to_numpy().argmax())
+    written = quoted(table[column].iloc[position])
     raise SourceError(
         expected=words.expected.replace("{column}", column),
         found=f"{words.found}{written}{f', first of {count}' if count else ''}",
         remedy=words.remedy,
         file=str(path),
-        row=int(table.index[place]),
+        row=int(table.index[position]),
         rule=words.rule,
         column=column,
         value=written,
-        **{**_symbol_in(table, place), **where},
+        **{**_symbol_in(table, position), **where},
     )
 
 
-def _symbol_in(table: pd.DataFrame, place: int) -> dict[str, str]:
-    return {"symbol": str(table["symbol"].iloc[place])} if "symbol" in table.columns else {}
+def _symbol_in(table: pd.DataFrame, position: int) -> dict[str, str]:
+    return {"symbol": str(table["symbol"].iloc[position])} if "symbol" in table.columns else {}

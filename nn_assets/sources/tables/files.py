@@ -154,24 +154,24 @@ class FilesSource:
             text in a price, a date that is none, an intraday time, an impossible symbol, or more
             than the limits; names file, row, symbol, session, column and value as far as there are such.
         """
-        found: list[pd.DataFrame] = []
+        tables: list[pd.DataFrame] = []
         rows = 0
         for _, bars in self.read_each(self.files()):
             if bars is not None:
-                found.append(bars)
+                tables.append(bars)
                 rows += len(bars)
                 self.limits.check_rows(rows, self.path, at_least=True)
-        return self.select(found, symbols, first, last)
+        return self.select(tables, symbols, first, last)
 
     def select(
         self,
-        found: list[pd.DataFrame],
+        tables: list[pd.DataFrame],
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
     ) -> pd.DataFrame:
         """Cut what all files hold to what was asked for; see ``Source.bars``."""
-        if not found:
+        if not tables:
             raise SourceError(
                 expected="a file with bars",
                 found="archives without any",
@@ -179,7 +179,7 @@ class FilesSource:
                 file=str(self.path),
                 rule="not_empty",
             )
-        return checked_selection(pd.concat(found, ignore_index=True), self.name, symbols, first, last)
+        return checked_selection(pd.concat(tables, ignore_index=True), self.name, symbols, first, last)
 
     def files(self) -> list[Path]:
         """Files that hold tables, in the order of their names.
@@ -231,9 +231,9 @@ class FilesSource:
             validate_symbol(symbol, file=str(file), row=int(str(line)))
         if "volume" not in table.columns:
             table["volume"] = float("nan")
-        told = table.assign(session=days_of(table, "session", file, words=_DAY), source=self.source_of(file))
+        parsed = table.assign(session=days_of(table, "session", file, words=_DAY), source=self.source_of(file))
         known_at = self._known_at(table, file)
-        bars = conform(told, DELIVERED_BARS).reset_index(drop=True)
+        bars = conform(parsed, DELIVERED_BARS).reset_index(drop=True)
         if isinstance(known_at, pd.Series):
             known_at = known_at.reset_index(drop=True)
         return bars if known_at is None else bars.assign(known_at=known_at)
@@ -278,10 +278,10 @@ def _with_numbers(table: pd.DataFrame, columns: dict[str, str], file: Path) -> p
     wrong = pd.DataFrame({field: is_wrong for field, (_, is_wrong) in values.items()}, index=table.index)
     if wrong.to_numpy().any():
         _refuse_second_header(table, columns, file)
-        place = int(wrong.any(axis=1).to_numpy().argmax())
-        field = numeric[int(wrong.iloc[place].to_numpy().argmax())]
-        symbol = table.iloc[place].get("symbol", symbol_from_name(file))
-        session, count = str(table["session"].iloc[place])[:80], int(wrong.to_numpy().sum())
+        position = int(wrong.any(axis=1).to_numpy().argmax())
+        field = numeric[int(wrong.iloc[position].to_numpy().argmax())]
+        symbol = table.iloc[position].get("symbol", symbol_from_name(file))
+        session, count = str(table["session"].iloc[position])[:80], int(wrong.to_numpy().sum())
         refuse_first(table, wrong[field], field, file, _NUMBER, count, symbol=symbol, session=session)
     return table.assign(**{field: numbers for field, (numbers, _) in values.items()})
 
@@ -319,19 +319,19 @@ def _together(faults: list[SourceError]) -> SourceError:
     first, *others = faults
     if not others:
         return first
-    told = [f"{error.where.get('file')}{_row_told(error)}: {error.found}" for error in others]
+    details = [f"{error.where.get('file')}{_row_told(error)}: {error.found}" for error in others]
     least = "at least " if len(faults) == _MOST_FAULTS else ""
     return SourceError(
         expected=first.expected,
-        found=f"{first.found}; and in {least}{len(others)} more files: {'; '.join(told)}",
+        found=f"{first.found}; and in {least}{len(others)} more files: {'; '.join(details)}",
         remedy="; ".join(dict.fromkeys(error.remedy for error in faults)),
         **first.where,
     )
 
 
 def _row_told(error: SourceError) -> str:
-    told = [f", {name} {error.where[name]}" for name in ("row", "column") if name in error.where]
-    return "".join(told)
+    parts = [f", {name} {error.where[name]}" for name in ("row", "column") if name in error.where]
+    return "".join(parts)
 
 
 def _build(settings: FilesSettings, context: SourceContext) -> FilesSource:

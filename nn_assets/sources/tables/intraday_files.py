@@ -58,15 +58,15 @@ def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFram
     table = read_plain(file, limits)
     times, *prices = columns_named(table, [_TIMES, *((name,) for name in _PRICES)], file)
     symbols = symbols_of(table, file)
-    told: dict[str, object] = {
+    columns: dict[str, object] = {
         "symbol": symbol_of_file(file, settings.named) if symbols is None else symbols,
         "bar_at": moments_of(table, times, file),
     }
-    told |= {name: numbers_of(table, column, file) for name, column in zip(_PRICES, prices, strict=True)}
+    columns |= {name: numbers_of(table, column, file) for name, column in zip(_PRICES, prices, strict=True)}
     for name in ("volume", *QUOTES):
         column = column_named(table, (name,))
-        told[name] = np.nan if column is None else numbers_of(table, column, file)
-    bars = pd.DataFrame(told, index=table.index).assign(source=f"intraday:{file.name}")
+        columns[name] = np.nan if column is None else numbers_of(table, column, file)
+    bars = pd.DataFrame(columns, index=table.index).assign(source=f"intraday:{file.name}")
     _refuse_finer(bars, file, settings)
     side = next((side for side in _SIDES if side in re.split(r"[-_.]", file.name.lower())), None)
     return bars if side is None else bars.assign(side=side)
@@ -103,11 +103,11 @@ def _mids(sided: pd.DataFrame) -> pd.DataFrame:
     for side, rows in halves.items():
         halves[side] = rows.assign(turn=rows.groupby(_KEY).cumcount())
     both = halves["bid"].merge(halves["ask"], on=[*_KEY, "turn"], how="outer", suffixes=("_bid", "_ask"))
-    told = {"symbol": both["symbol"], "bar_at": both["bar_at"]}
+    columns = {"symbol": both["symbol"], "bar_at": both["bar_at"]}
     for name in _PRICES:
-        told[name] = (both[f"{name}_bid"] + both[f"{name}_ask"]) / 2.0
-    told["volume"] = both[["volume_bid", "volume_ask"]].sum(axis=1, min_count=1)
+        columns[name] = (both[f"{name}_bid"] + both[f"{name}_ask"]) / 2.0
+    columns["volume"] = both[["volume_bid", "volume_ask"]].sum(axis=1, min_count=1)
     for side in _SIDES:
-        told |= {f"{side}_{name}": both[f"{name}_{side}"] for name in _PRICES}
-    told["source"] = both["source_bid"].fillna(both["source_ask"])
-    return pd.DataFrame(told)
+        columns |= {f"{side}_{name}": both[f"{name}_{side}"] for name in _PRICES}
+    columns["source"] = both["source_bid"].fillna(both["source_ask"])
+    return pd.DataFrame(columns)

@@ -38,31 +38,31 @@ class Limits:
         limits = source.file_limits
         return cls(adjustable=False) if limits is None else cls(*limits)
 
-    def check_rows(self, found: int, path: Path, *, at_least: bool = False) -> None:
+    def check_rows(self, count: int, path: Path, *, at_least: bool = False) -> None:
         """Refuse more rows than the limit; ``at_least`` says that counting stopped there."""
-        self._check("rows", found, self.rows, path, at_least=at_least)
+        self._check("rows", count, self.rows, path, at_least=at_least)
 
-    def check_columns(self, found: int, path: Path) -> None:
+    def check_columns(self, count: int, path: Path) -> None:
         """Refuse more columns than the limit."""
-        self._check("columns", found, self.columns, path)
+        self._check("columns", count, self.columns, path)
 
-    def check_bytes(self, found: int, path: Path, *, at_least: bool = False) -> None:
+    def check_bytes(self, size: int, path: Path, *, at_least: bool = False) -> None:
         """Refuse more bytes than the limit."""
-        megabytes = -(-found // _MEGABYTE)
+        megabytes = -(-size // _MEGABYTE)
         self._check("megabytes", megabytes, self.megabytes, path, at_least=at_least)
 
-    def _check(self, what: str, found: int, limit: int, path: Path, *, at_least: bool = False) -> None:
-        if found <= limit:
+    def _check(self, what: str, count: int, limit: int, path: Path, *, at_least: bool = False) -> None:
+        if count <= limit:
             return
         raise SourceError(
             expected=f"at most {limit:,} {what}",
-            found=f"{'at least ' * at_least}{found:,}",
+            found=f"{'at least ' * at_least}{count:,}",
             remedy=f"split the file, leave out what is not meant, or raise source.max_{what} in the strategy file"
             if self.adjustable
             else "split the file, or leave out what is not meant",
             file=str(path),
             rule=f"max_{what}",
-            value=found,
+            value=count,
         )
 
     def check_parquet(self, file: pq.ParquetFile, path: Path) -> None:

@@ -60,8 +60,8 @@ def files_of(path: Path, key: str, endings: tuple[str, ...] = TABLE_ENDINGS) -> 
     """
     try:
         there = [entry for entry in path.iterdir() if not entry.name.startswith(".")] if path.is_dir() else [path]
-        found = sorted(each for each in there if each.name.lower().endswith(endings) and not each.is_dir())
-        none_at_all = not found or not path.exists()
+        files = sorted(entry for entry in there if entry.name.lower().endswith(endings) and not entry.is_dir())
+        none_at_all = not files or not path.exists()
     except OSError as error:
         raise unreadable(path, "a file or folder", error) from error
     if none_at_all:
@@ -72,10 +72,10 @@ def files_of(path: Path, key: str, endings: tuple[str, ...] = TABLE_ENDINGS) -> 
             file=str(path),
             rule="files_there",
         )
-    for each in found:
-        if not each.is_file():
-            raise unreadable(each, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
-    return found
+    for file in files:
+        if not file.is_file():
+            raise unreadable(file, "a plain file", FileNotFoundError("a pipe, or a link that leads nowhere"))
+    return files
 
 
 def files_named(folder: Path, path: str, key: str) -> list[Path]:
@@ -214,8 +214,8 @@ def _read_feather(path: Path, limits: Limits) -> pa.Table:
     with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
         limits.check_columns(len(file.schema), path)
         batches, rows, size = [], 0, 0
-        for place in range(file.num_record_batches):
-            batches.append(file.get_batch(place))
+        for index in range(file.num_record_batches):
+            batches.append(file.get_batch(index))
             rows, size = rows + batches[-1].num_rows, size + batches[-1].nbytes
             limits.check_rows(rows, path, at_least=True)
             limits.check_bytes(size, path, at_least=True)
@@ -258,27 +258,27 @@ def _read_csv(path: Path, choose: Choice, limits: Limits, numbers: Collection[st
         limits.check_columns(len(headers), path)
         columns = {headers.index(header): name for name, header in choose(headers, None).items()}
         records = _records(reader) if quotes else _lines(stream, reader.line_num + 1, separator)
-        places = _places(records, len(headers), separator, path, limits)
-    filled = places > 0
+        lines = _places(records, len(headers), separator, path, limits)
+    filled = lines > 0
     if not filled.any():
         return pd.DataFrame(columns=list(columns.values()))
     options = {"sep": separator, "names": range(len(headers)), "usecols": list(columns), "skiprows": skipped}
     texts = dict.fromkeys(columns, str)
-    typed = dict.fromkeys((place for place, name in columns.items() if name in numbers), np.float64)
+    typed = dict.fromkeys((column for column, name in columns.items() if name in numbers), np.float64)
     try:
         table = _cells(path, options, {**texts, **typed})
         # A column of TRUE and FALSE alone is read as 1 and 0.
-        as_texts = any(table[place].isin([0.0, 1.0, np.nan]).all() for place in typed)
+        as_texts = any(table[column].isin([0.0, 1.0, np.nan]).all() for column in typed)
     except ValueError:  # a number that is none
         as_texts = True
     if as_texts:
         table = _cells(path, options, texts)
     table = table[list(columns)].set_axis(list(columns.values()), axis=1)
-    return table[filled].set_axis(places[filled], axis=0)
+    return table[filled].set_axis(lines[filled], axis=0)
 
 
 def _cells(path: Path, options: Mapping[str, Any], types: Mapping[int, type]) -> pd.DataFrame:
-    missing: dict[Any, Any] = {place: _MISSING for place, type_ in types.items() if type_ is not str}
+    missing: dict[Any, Any] = {column: _MISSING for column, type_ in types.items() if type_ is not str}
     cells: pd.DataFrame = pd.read_csv(
         path,
         header=None,
@@ -314,12 +314,12 @@ def _places(
     records: Iterable[tuple[int, int, Sequence[str]]], width: int, separator: str, path: Path, limits: Limits
 ) -> npt.NDArray[np.int64]:
     """Line of each record, as an editor counts them; 0 of an empty one."""
-    places = array("q")
+    lines = array("q")
     for begins, count, cells in records:
         if count <= 1 and not "".join(cells).strip():
-            places.append(0)
+            lines.append(0)
         elif count == width:
-            places.append(begins)
+            lines.append(begins)
         else:
             raise SourceError(
                 expected=f"as many cells in each line as in the header, {width}",
@@ -329,6 +329,6 @@ def _places(
                 row=begins,
                 rule="readable",
             )
-        if len(places) > limits.rows:
-            limits.check_rows(len(places), path, at_least=True)
-    return np.array(places, dtype=np.int64)
+        if len(lines) > limits.rows:
+            limits.check_rows(len(lines), path, at_least=True)
+    return np.array(lines, dtype=np.int64)

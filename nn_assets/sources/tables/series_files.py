@@ -100,7 +100,7 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limit
     _refuse_empty_close(table, value, file, settings)
     beside = {name: column_named(table, (name,)) for name in _RANGE}
     ranged = value.strip().lower() == "close" and all(beside.values())
-    told: dict[str, Any] = {
+    columns: dict[str, Any] = {
         "name": settings.name,
         "symbol": _symbols(table, file, settings),
         "observed_at": observed,
@@ -108,8 +108,8 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limit
         "source": f"series:{file.name}",
         "known_at": _published(table, published, file, settings),
     }
-    told |= {name: numbers_of(table, beside[name] or "", file) if ranged else float("nan") for name in _RANGE}
-    return conform(pd.DataFrame(told, index=table.index), DELIVERED_SERIES)
+    columns |= {name: numbers_of(table, beside[name] or "", file) if ranged else float("nan") for name in _RANGE}
+    return conform(pd.DataFrame(columns, index=table.index), DELIVERED_SERIES)
 
 
 def _refuse_empty_close(table: pd.DataFrame, value: str, file: Path, settings: FileSeriesSettings) -> None:

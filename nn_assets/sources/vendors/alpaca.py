@@ -96,10 +96,10 @@ class AlpacaSource(JsonVendorWithActions):
 
     def _bar_pages(self, client: JsonClient, symbol: str, asked: Mapping[str, str]) -> Iterator[list[Any]]:
         for page in self._pages(client, f"/v2/stocks/{quote(symbol, safe='')}/bars", asked, symbol):
-            found = page.get("bars", ()) or []
-            if not isinstance(found, list) or "bars" not in page or page.get("symbol", symbol) != symbol:
+            rows = page.get("bars", ()) or []
+            if not isinstance(rows, list) or "bars" not in page or page.get("symbol", symbol) != symbol:
                 raise self._not_as_asked(symbol, f"a page of bars of {symbol}", page)
-            yield found
+            yield rows
 
     def _midnight(self, day: pd.Timestamp) -> str:
         return str(day.tz_localize(self.scope.timezone).isoformat())

@@ -130,20 +130,20 @@ class CcxtSource(ScopedSource):
             exchange = self._opened(session, "fetchFundingRateHistory", names)
             for symbol in names:
                 pages = self._pages(symbol, exchange.fetch_funding_rate_history, _rate, start, end, step=0)
-                told = {moment: rate for page in pages for moment, rate in page}
-                self._refuse_newest_alone(symbol, exchange.fetch_funding_rate_history, start, told)
-                rows = {moment: rate for moment, rate in told.items() if _milliseconds(start) <= moment < until}
+                rates = {moment: rate for page in pages for moment, rate in page}
+                self._refuse_newest_alone(symbol, exchange.fetch_funding_rate_history, start, rates)
+                rows = {moment: rate for moment, rate in rates.items() if _milliseconds(start) <= moment < until}
                 if not rows:
-                    place = f"{self.name}:{self.exchange}"
-                    raise nothing_of(place, symbol, start, last, what="funding rates", key=self.symbols_key)
+                    source = f"{self.name}:{self.exchange}"
+                    raise nothing_of(source, symbol, start, last, what="funding rates", key=self.symbols_key)
                 tables.append(self._rates(symbol, rows))
         return pd.concat(tables, ignore_index=True)
 
     def _refuse_newest_alone(
-        self, symbol: str, ask: Callable[..., Any], start: pd.Timestamp, told: Mapping[int, float]
+        self, symbol: str, ask: Callable[..., Any], start: pd.Timestamp, rates: Mapping[int, float]
     ) -> None:
         """Refuse rates that begin late because the exchange answers from the newest back, not from the day asked."""
-        begins = min(told, default=0)
+        begins = min(rates, default=0)
         if begins <= _milliseconds(start) + _DAY:
             return
         answer = self._ask(partial(ask, symbol, begins, 2), symbol=symbol)
@@ -231,10 +231,10 @@ class CcxtSource(ScopedSource):
         self, symbol: str, answer: Any, read: Callable[[Any], tuple[int, Any] | None]
     ) -> Iterator[tuple[int, Any]]:
         for row in answer if isinstance(answer, list) else [answer]:
-            told = read(row)
-            if told is None:
+            parsed = read(row)
+            if parsed is None:
                 raise self._refused("rows_as_documented", "rows as ccxt documents them", "report it", symbol, row)
-            yield told
+            yield parsed
 
     def _rates(self, symbol: str, rows: Mapping[int, float]) -> pd.DataFrame:
         moments = sorted(rows)
@@ -283,8 +283,8 @@ def _refuse_rows_without_moment(exchange: Any) -> None:
     def cutting(cut: Callable[..., Any]) -> Callable[..., Any]:
         named = signature(cut)
 
-        def checked(*given: Any, **told: Any) -> Any:
-            asked = named.bind(*given, **told)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            asked = named.bind(*args, **kwargs)
             asked.apply_defaults()
             rows, key = exchange.to_array(asked.arguments["array"] or []), asked.arguments["key"]
             # ccxt takes a moment of 0, too, for one that is not there.
@@ -294,7 +294,7 @@ def _refuse_rows_without_moment(exchange: Any) -> None:
                 raise Faulted(
                     Fault("readable_moment", expected, count[:_LONGEST_TOLD], "run again; if it stays, report it")
                 )
-            return cut(*given, **told)
+            return cut(*args, **kwargs)
 
         return checked
 
@@ -324,10 +324,10 @@ def _listening(base_url: str | None, timeout_seconds: float) -> Any:
 
 
 def _unanswered(error: Exception, timeout_seconds: float) -> Fault:
-    told = f"{type(error).__name__}: {error}"[:200]
+    message = f"{type(error).__name__}: {error}"[:200]
     if "timed out" in str(error).lower():
-        return too_slow(timeout_seconds, told)
-    return not_there("an exchange that answers", told)
+        return too_slow(timeout_seconds, message)
+    return not_there("an exchange that answers", message)
 
 
 def _attempt(call: Callable[[], Any], symbols_key: str, exchange_key: str) -> Any:
@@ -341,15 +341,15 @@ def _attempt(call: Callable[[], Any], symbols_key: str, exchange_key: str) -> An
     except ccxt.BadSymbol as error:
         return Fault("known_symbol", "a symbol that the exchange has", str(error)[:200], f"correct {symbols_key}")
     except ccxt.NetworkError as error:
-        told = f"{type(error).__name__}: {error}"[:200]
-        return Fault("vendor_available", "an answer", told, "run again later", passing=True)
+        message = f"{type(error).__name__}: {error}"[:200]
+        return Fault("vendor_available", "an answer", message, "run again later", passing=True)
     except ccxt.BaseError as error:
-        told = f"{type(error).__name__}: {error}"[:200]
+        message = f"{type(error).__name__}: {error}"[:200]
         remedy = f"check {symbols_key} and {exchange_key}"
-        return Fault("accepted", "a request that the exchange accepts", told, remedy)
+        return Fault("accepted", "a request that the exchange accepts", message, remedy)
     except Exception as error:  # noqa: BLE001  ccxt's parsers fail in any way on answers of another shape
-        told = f"{type(error).__name__}: {error}"[:200]
-        return Fault("rows_as_documented", "an answer as ccxt expects it", told, "update ccxt, or report it")
+        message = f"{type(error).__name__}: {error}"[:200]
+        return Fault("rows_as_documented", "an answer as ccxt expects it", message, "update ccxt, or report it")
 
 
 def _build(settings: CcxtSettings, context: SourceContext) -> CcxtSource:

@@ -78,12 +78,12 @@ class MassiveSource(JsonVendorWithActions):
         end = _NO_END if last is None else str(last.date())
         path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/1/day/{first.date()}/{end}"
         asked = {"adjusted": "false", "sort": "asc", "limit": _BARS_A_PAGE}
-        for page, found in self._pages(client, path, asked, symbol):
+        for page, rows in self._pages(client, path, asked, symbol):
             if page.get("adjusted") is not False:
                 raise self._not_as_asked(symbol, "raw_prices", "raw prices, adjusted: false", "adjusted", page)
             if page.get("ticker", symbol) != symbol:
                 raise self._not_as_asked(symbol, "same_symbol", f"bars of {symbol}", "ticker", page)
-            yield found
+            yield rows
 
     def actions_of(
         self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None
@@ -99,13 +99,13 @@ class MassiveSource(JsonVendorWithActions):
         address, params, seen = path, dict(asked), set[str]()
         while address:
             page = client.get(address, params, symbol=symbol)
-            found = page.get("results") or []
-            if page.get("status") not in _GOOD or not isinstance(found, list):
+            rows = page.get("results") or []
+            if page.get("status") not in _GOOD or not isinstance(rows, list):
                 raise self._not_as_asked(symbol, "good_status", f"status {' or '.join(_GOOD)}", "status", page)
-            announced = page.get("resultsCount", len(found))
-            if announced != len(found):
-                raise partial_answer(self.name, symbol, f"{len(found)} rows of {announced} announced", value=announced)
-            yield page, found
+            announced = page.get("resultsCount", len(rows))
+            if announced != len(rows):
+                raise partial_answer(self.name, symbol, f"{len(rows)} rows of {announced} announced", value=announced)
+            yield page, rows
             address, params = str(page.get("next_url") or ""), {}
             if address in seen:
                 raise partial_answer(self.name, symbol, "a page that names itself or an earlier one as the next")
@@ -134,11 +134,11 @@ class MassiveSource(JsonVendorWithActions):
         asked = {"ticker": symbol, f"{day}.gte": str(first.date()), "sort": f"{day}.asc", "limit": _ACTIONS_A_PAGE}
         if last is not None:
             asked[f"{day}.lte"] = str(last.date())
-        for page, found in self._pages(client, f"/stocks/v1/{kind}", asked, symbol):
+        for page, rows in self._pages(client, f"/stocks/v1/{kind}", asked, symbol):
             # Bars of no day come without results; actions of no day as an empty list of them.
             if page.get("results") is None:
                 raise self._not_as_asked(symbol, "list_of_actions", f"a list of {kind}", "results", page)
-            for row in found:
+            for row in rows:
                 if not isinstance(row, Mapping) or row.get("ticker") != symbol:
                     raise self._not_as_asked(symbol, "same_symbol", f"{kind} of {symbol}", "ticker", row)
                 yield row

@@ -75,21 +75,23 @@ class YfinanceSource(ScopedActions):
     def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
         """Ask for raw daily bars; bars that are not daily are refused."""
         delivered = []
-        for symbol, told in self._histories(names, first).items():
-            if told.empty:
+        for symbol, history in self._histories(names, first).items():
+            if history.empty:
                 raise nothing_of(self.name, symbol, first, last)
-            later = _later_splits(told)
-            table = {field: _significant(told[column] * later) for field, column in _PRICES.items()}
-            table["volume"] = (told["Volume"] / later).round()
+            later = _later_splits(history)
+            table = {field: _significant(history[column] * later) for field, column in _PRICES.items()}
+            table["volume"] = (history["Volume"] / later).round()
             delivered.append(
-                conform(pd.DataFrame(table).assign(symbol=symbol, session=told.index, source=self.name), DELIVERED_BARS)
+                conform(
+                    pd.DataFrame(table).assign(symbol=symbol, session=history.index, source=self.name), DELIVERED_BARS
+                )
             )
         return pd.concat(delivered, ignore_index=True)
 
     def actions_from(self, names: tuple[str, ...], first: pd.Timestamp, _last: pd.Timestamp | None) -> Iterator[Action]:
         """Ask for splits and dividends, these as paid on the day."""
-        for symbol, told in self._histories(names, first).items():
-            splits, paid = told["Stock Splits"], _significant(told["Dividends"] * _later_splits(told))
+        for symbol, history in self._histories(names, first).items():
+            splits, paid = history["Stock Splits"], _significant(history["Dividends"] * _later_splits(history))
             yield from ((symbol, day, "split", float(ratio)) for day, ratio in splits[splits != 0.0].items())
             yield from ((symbol, day, "dividend", float(cash)) for day, cash in paid[paid != 0.0].items())
 
@@ -100,7 +102,7 @@ class YfinanceSource(ScopedActions):
         except ModuleNotFoundError:
             raise missing_extra("yfinance", "yfinance") from None
         yfinance.config.debug.hide_exceptions = False
-        found = {}
+        histories = {}
         with _listening(self.base_url, self.timeout_seconds) as session:
             for symbol in names:
                 asked = _Asked(yfinance.Ticker(symbol, session=session), first, self.timeout_seconds)
@@ -110,8 +112,8 @@ class YfinanceSource(ScopedActions):
                 days = outcome.index.tz_localize(None).normalize()
                 if days.has_duplicates:
                     raise partial_answer(self.name, symbol, "a day that comes twice")
-                found[symbol] = outcome.set_axis(days.as_unit("ns"))
-        return found
+                histories[symbol] = outcome.set_axis(days.as_unit("ns"))
+        return histories
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,14 @@ class _Asked:
         except Faulted as signal:
             return signal.fault
         except Exception as error:  # noqa: BLE001  yfinance's parsers fail in any way on answers of another shape
-            told = f"{type(error).__name__}: {error}"[:200]
+            message = f"{type(error).__name__}: {error}"[:200]
             remedy = "check market.symbols against Yahoo's spelling; update yfinance, or report it"
-            return Fault("rows_as_documented", "a chart as yfinance expects it", told, remedy)
+            return Fault("rows_as_documented", "a chart as yfinance expects it", message, remedy)
 
 
-def _later_splits(told: pd.DataFrame) -> pd.Series:
+def _later_splits(history: pd.DataFrame) -> pd.Series:
     """Product of the ratios of all splits after each day, 1 where there is none."""
-    ratios = told["Stock Splits"].where(told["Stock Splits"] != 0.0, 1.0)
+    ratios = history["Stock Splits"].where(history["Stock Splits"] != 0.0, 1.0)
     since = ratios[::-1].cumprod()[::-1]  # from the day on, its own split included
     return since / ratios
 
@@ -155,8 +157,8 @@ def _significant(values: pd.Series) -> pd.Series:
     numbers = values.to_numpy(np.float64)
     with np.errstate(divide="ignore"):
         size = np.where(numbers == 0.0, 0.0, np.floor(np.log10(np.abs(numbers))))
-    places = np.nan_to_num(_SIGNIFICANT_DIGITS - 1 - size).astype(int)
-    rounded = [round(number, place) for number, place in zip(numbers.tolist(), places.tolist(), strict=True)]
+    decimals = np.nan_to_num(_SIGNIFICANT_DIGITS - 1 - size).astype(int)
+    rounded = [round(number, ndigits) for number, ndigits in zip(numbers.tolist(), decimals.tolist(), strict=True)]
     return pd.Series(rounded, index=values.index, dtype=np.float64)
 
 
@@ -185,12 +187,12 @@ def _listening(base_url: str | None, timeout_seconds: float) -> Any:
 
 
 def _unanswered(error: Any, timeout_seconds: float) -> Fault:
-    told = f"{type(error).__name__}: {error}"[:200]
-    if "timed out" in told.lower():
-        return too_slow(timeout_seconds, told)
+    message = f"{type(error).__name__}: {error}"[:200]
+    if "timed out" in message.lower():
+        return too_slow(timeout_seconds, message)
     if getattr(error, "code", None) in _CURL_CUT_OFF:
-        return broken_off(told)
-    return not_there("Yahoo's answer", told)
+        return broken_off(message)
+    return not_there("Yahoo's answer", message)
 
 
 def _other_bars(answer: Any) -> Fault | None:
@@ -198,16 +200,16 @@ def _other_bars(answer: Any) -> Fault | None:
     try:
         chart = answer["chart"]
         problem, results = chart["error"], chart["result"]
-        told = problem["description"] if problem else results[0]["meta"]["dataGranularity"]
+        detail = problem["description"] if problem else results[0]["meta"]["dataGranularity"]
     except (KeyError, TypeError, IndexError):
         keys = sorted(answer)[:5] if isinstance(answer, Mapping) else type(answer).__name__
         return Fault("rows_as_documented", "a chart", f"JSON with {keys}", "update yfinance, or report it")
     if problem:
-        return Fault("accepted", "a request that Yahoo accepts", str(told)[:200], "check market.symbols")
+        return Fault("accepted", "a request that Yahoo accepts", str(detail)[:200], "check market.symbols")
     return (
         None
-        if told == "1d"
-        else Fault("daily_bars", "bars of a day", f"bars of {told!r}", "ask for a later first session")
+        if detail == "1d"
+        else Fault("daily_bars", "bars of a day", f"bars of {detail!r}", "ask for a later first session")
     )
 
 

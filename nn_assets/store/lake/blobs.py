@@ -75,7 +75,7 @@ class Pointer:
         if record is None:
             return None
         try:
-            earlier = tuple(str(each) for each in record.get("earlier", ()))
+            earlier = tuple(str(address) for address in record.get("earlier", ()))
             if not _ADDRESS.fullmatch(record["address"]):
                 raise damaged(path, f"the address {record['address']!r}")
             return cls(record["address"], int(record["rows"]), earlier)
@@ -121,8 +121,8 @@ def store_frame(folder: BlobPath, frame: pd.DataFrame) -> Pointer:
         if parts is None:
             record = _write_file(folder, address, frame)
         else:
-            told = {"rows": len(frame), "order": parts.order, "parts": [_stored(folder, part) for part in parts]}
-            record = {**told, "sha256": _hash_of(told)}
+            body = {"rows": len(frame), "order": parts.order, "parts": [_stored(folder, part) for part in parts]}
+            record = {**body, "sha256": _hash_of(body)}
         write_record(_manifest_path(folder, address), record)
     return Pointer(address, len(frame))
 
@@ -137,9 +137,9 @@ def store_list(folder: BlobPath, parts: Sequence[Mapping[str, str]], rows: int) 
     rows : int
         Of all parts.
     """
-    told = {"rows": rows, "order": "symbol", "parts": [dict(part) for part in parts]}
-    address = _hash_of(told)
-    record, path = {**told, "sha256": address}, _manifest_path(folder, address)
+    body = {"rows": rows, "order": "symbol", "parts": [dict(part) for part in parts]}
+    address = _hash_of(body)
+    record, path = {**body, "sha256": address}, _manifest_path(folder, address)
     try:
         there = read_record(path) == record
     except PublicationError:
@@ -205,15 +205,15 @@ def _demand_undamaged(folder: BlobPath, address: str, *, of: Bounds | None = Non
 
 def _manifest(folder: BlobPath, address: str) -> dict[str, Any]:
     """What was written of content; where that is damaged or gone, it is written again of content that is whole."""
-    place, path = _manifest_path(folder, address), folder / f"{address}.parquet"
+    manifest_path, path = _manifest_path(folder, address), folder / f"{address}.parquet"
     try:
-        record = read_record(place)
+        record = read_record(manifest_path)
     except PublicationError:
         record = {}
     if record and _is_manifest(record):
         return record
     if not exists(path):
-        raise gone(place, "the table's content")
+        raise gone(manifest_path, "the table's content")
     return _write_again(folder, address)
 
 
@@ -223,10 +223,10 @@ def _write_again(folder: BlobPath, address: str) -> dict[str, Any]:
     file_sha256(path)  # may it be read?
     try:
         frame = read_files([path], {}, Bounds.of({}))
-        found = frame_hash(frame)
+        content_hash = frame_hash(frame)
     except Exception as error:  # bytes other than those written may break the reader anywhere
         raise damaged(path, f"{type(error).__name__}: {error}") from error
-    if found != address:
+    if content_hash != address:
         raise damaged(path, "content other than its address says")
     record = _write_file(folder, address, frame)
     write_record(_manifest_path(folder, address), record)
@@ -320,7 +320,7 @@ def _again(path: BlobPath) -> str:
     """How a file of the lake comes back: what follows from the facts is made again, a fact that arrived is not."""
     table = path.parent if path.parent.name not in ("months", "segments") else path.parent.parent
     name = table.parent.name
-    if any(exists(table / each) for each in _OF_FACTS):
+    if any(exists(table / file_name) for file_name in _OF_FACTS):
         return (
             f"restore it from a backup. Without one its versions of {table.name} are lost, and no decision made on "
             "them can be derived again: go on in a strategy of another name, which takes in what the source still has"

@@ -37,8 +37,8 @@ def read_carried(folder: BlobPath) -> dict[str, Any] | None:
         return None
     if record is None:
         return None
-    told = {name: value for name, value in record.items() if name != _HASH}
-    return told if record.get(_HASH) == _hash_of(told) else None
+    body = {name: value for name, value in record.items() if name != _HASH}
+    return body if record.get(_HASH) == _hash_of(body) else None
 
 
 def switch_carried(folder: BlobPath, record: Mapping[str, Any], arrays: Collection[str]) -> None:

@@ -63,9 +63,9 @@ def _moment_bytes(values: pd.Series) -> bytes:
 
 
 def _text_parts(name: str, values: pd.Series) -> list[bytes]:
-    codes, found = pd.factorize(values)
-    distinct = np.asarray(found, dtype=object).tolist()  # at once: one by one pandas takes a microsecond each
-    if not isinstance(values.dtype, pd.StringDtype) and not all(isinstance(each, str) for each in distinct):
+    codes, uniques = pd.factorize(values)
+    distinct = np.asarray(uniques, dtype=object).tolist()  # at once: one by one pandas takes a microsecond each
+    if not isinstance(values.dtype, pd.StringDtype) and not all(isinstance(value, str) for value in distinct):
         raise _no_form(name, "a mixture of types")
     # Texts are their own canonical form, and there may be thousands: no need to look at each again.
     spelled = json.dumps(distinct, separators=(",", ":"), ensure_ascii=False)

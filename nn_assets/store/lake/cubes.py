@@ -89,11 +89,11 @@ def load_cube(folder: BlobPath, address: str, names: Sequence[str] | None = None
         return cube if names is None else cube.select([name for name in stored if name in names])
     if _address(axes) != address:
         raise damaged(beside, "content other than its address says")
-    asked = [place for place, name in enumerate(stored) if names is None or name in names]
+    asked = [index for index, name in enumerate(stored) if names is None or name in names]
     values = np.empty((len(sessions), len(symbols), len(asked)))
-    for at, place in enumerate(asked):
-        values[:, :, at] = _plane(folder, planes[place], values.shape[:2])
-    return Cube(sessions, symbols, tuple(stored[place] for place in asked), values)
+    for at, index in enumerate(asked):
+        values[:, :, at] = _plane(folder, planes[index], values.shape[:2])
+    return Cube(sessions, symbols, tuple(stored[index] for index in asked), values)
 
 
 def _of_one_file(

@@ -170,8 +170,8 @@ class Lake:
 
     def months(self, strategy: str, table: str) -> tuple[str, ...]:
         """Months that a table has, in order."""
-        found = listed(self.folder(strategy, table) / "months")
-        return tuple(path.stem for path in found if path.suffix == ".json" and _MONTH.fullmatch(path.stem))
+        paths = listed(self.folder(strategy, table) / "months")
+        return tuple(path.stem for path in paths if path.suffix == ".json" and _MONTH.fullmatch(path.stem))
 
     def month_address(self, strategy: str, table: str, month: str) -> str | None:
         """Address of a month as it is now; None when it was never written."""
@@ -243,8 +243,8 @@ class Lake:
                 list_segments(folder)  # nothing yet: killed before the first pointer, none is missed
             there = (*segments, *superseded(folder))
             same = [segment for segment in there if segment.address == pointer.address]
-            place = segments[-1].last + 1 if segments else 1
-            fresh = folder / "segments" / segment_name(place, place, pointer.address, frame)
+            addition = segments[-1].last + 1 if segments else 1
+            fresh = folder / "segments" / segment_name(addition, addition, pointer.address, frame)
             path = same[0].path if same else fresh
             if pointer != _before(path):
                 write_record(path, pointer.to_record())
@@ -298,9 +298,9 @@ class Lake:
         segments = live_segments(folder)
         ends = np.cumsum([segment.rows for segment in segments], dtype=np.int64)
         first = min(int(np.searchsorted(ends, after, side="right")), len(segments) - 1)
-        found = joined(folder, [segment.address for segment in segments[first:]], {})
+        frame = joined(folder, [segment.address for segment in segments[first:]], {})
         before = int(ends[first]) - segments[first].rows
-        return found.iloc[after - before :].reset_index(drop=True)
+        return frame.iloc[after - before :].reset_index(drop=True)
 
     def newest(self, strategy: str, table: str, column: str) -> pd.Timestamp | None:
         """The latest moment, UTC, that a column of an append-only table holds; no row is read where the files say it.
@@ -311,8 +311,8 @@ class Lake:
         folder = self.folder(strategy, table)
         addresses = (file for segment in live_segments(folder) for file in file_addresses(folder, segment.address))
         intact = (address for address in addresses if is_as_written(folder, address))
-        found = [newest_in(folder / f"{address}.parquet", column) for address in intact]
-        return max((each for each in found if each is not None), default=None)
+        moments = [newest_in(folder / f"{address}.parquet", column) for address in intact]
+        return max((moment for moment in moments if moment is not None), default=None)
 
     def strategies(self) -> list[str]:
         """Names under which anything was ever stored, in order."""
@@ -379,7 +379,7 @@ def _switch(path: BlobPath, pointer: Pointer) -> None:
     if before is not None and before.address == pointer.address:
         return
     passed = () if before is None else (*before.earlier, before.address)
-    earlier = tuple(each for each in dict.fromkeys(passed) if each != pointer.address)
+    earlier = tuple(address for address in dict.fromkeys(passed) if address != pointer.address)
     swap_record(path, Pointer(pointer.address, pointer.rows, earlier).to_record(), content)
 
 

@@ -67,12 +67,12 @@ class ModelStore:
             the same inputs then gave different bits.
         """
         manifest = _manifest(model_id, files)
-        place = self.folder(model_id)
-        if exists(place) and not self.has(model_id):
+        folder = self.folder(model_id)
+        if exists(folder) and not self.has(model_id):
             self._demand_same(model_id, manifest)
             self._set_aside(model_id)
         try:
-            with staged_folder(place) as staged:
+            with staged_folder(folder) as staged:
                 for name, content in files.items():
                     (staged / name).write_bytes(content)
                 write_record(staged / _MANIFEST, manifest)
@@ -91,24 +91,24 @@ class ModelStore:
         try:
             return self._read(model_id)
         except _DamagedModelError as error:
-            others = [each for each in self._damaged_ids() if each != model_id]
+            others = [other for other in self._damaged_ids() if other != model_id]
             if not others:
                 raise
             raise _damaged(", ".join([model_id, *others]), error.found, self.root) from error
 
     def _read(self, model_id: str) -> dict[str, bytes]:
         manifest = self._manifest_of(model_id)
-        place = self.folder(model_id)
+        folder = self.folder(model_id)
         files: dict[str, bytes] = {}
         for name in sorted(manifest["files"]):
             try:
-                files[name] = store_of(place).get(place / name)
+                files[name] = store_of(folder).get(folder / name)
             except PermissionError as error:
-                raise no_access(place / name) from error
+                raise no_access(folder / name) from error
             except OSError as error:
-                raise _damaged(model_id, f"{name}: {type(error).__name__}", place) from error
+                raise _damaged(model_id, f"{name}: {type(error).__name__}", folder) from error
         if _manifest(model_id, files) != manifest:
-            raise _damaged(model_id, "files whose SHA-256 is not the one in the manifest", place)
+            raise _damaged(model_id, "files whose SHA-256 is not the one in the manifest", folder)
         return files
 
     def has(self, model_id: str) -> bool:
@@ -131,24 +131,24 @@ class ModelStore:
 
     def model_ids(self) -> tuple[str, ...]:
         """Addresses of the models there are, sorted."""
-        return tuple(each for each in self._addresses() if exists(self.folder(each) / _MANIFEST))
+        return tuple(model_id for model_id in self._addresses() if exists(self.folder(model_id) / _MANIFEST))
 
     def sweep(self) -> int:
         """Remove what killed writers left staged more than a day ago; how many there were."""
         return sweep(self.root)
 
     def _set_aside(self, model_id: str) -> None:
-        place = self.folder(model_id)
+        folder = self.folder(model_id)
         with locked(self.root):  # another process may have set it aside and stored it anew
-            if exists(place) and not self.has(model_id):
-                store_of(place).set_aside(place, f"{model_id}.damaged-")
+            if exists(folder) and not self.has(model_id):
+                store_of(folder).set_aside(folder, f"{model_id}.damaged-")
 
     def _addresses(self) -> list[str]:
-        found = (path.name for folder in listed(self.root) for path in listed(folder))
-        return sorted(name for name in found if _MODEL_ID.fullmatch(name))
+        names = (path.name for folder in listed(self.root) for path in listed(folder))
+        return sorted(name for name in names if _MODEL_ID.fullmatch(name))
 
     def _damaged_ids(self) -> list[str]:
-        return [each for each in self._addresses() if not self.has(each)]
+        return [model_id for model_id in self._addresses() if not self.has(model_id)]
 
     def folder(self, model_id: str) -> BlobPath:
         """Where a model lies, whether or not it is there.
@@ -167,26 +167,26 @@ class ModelStore:
         return self.root / model_id[:2] / model_id  # no folder ever holds every model
 
     def _manifest_of(self, model_id: str) -> dict[str, Any]:
-        place = self.folder(model_id)
+        folder = self.folder(model_id)
         try:
-            manifest = read_record(place / _MANIFEST)
+            manifest = read_record(folder / _MANIFEST)
         except PublicationError as error:
-            raise _damaged(model_id, error.found, place) from error
-        if manifest is None and exists(place):
-            raise _damaged(model_id, "a folder without its manifest", place)
+            raise _damaged(model_id, error.found, folder) from error
+        if manifest is None and exists(folder):
+            raise _damaged(model_id, "a folder without its manifest", folder)
         if manifest is None:
             raise ModelError(
                 expected=f"the model {model_id}",
                 found="nothing stored under that address",
                 remedy="nn-assets study, for the months that name it, fits it",
-                file=str(place),
+                file=str(folder),
                 model_id=model_id,
             )
         hashes = manifest.get("files")
         if not isinstance(hashes, dict) or not all(map(_allowed, hashes)):
-            raise _damaged(model_id, "a manifest without files", place)
+            raise _damaged(model_id, "a manifest without files", folder)
         if manifest != _manifest_from(model_id, hashes):
-            raise _damaged(model_id, "a manifest that is not the one written", place)
+            raise _damaged(model_id, "a manifest that is not the one written", folder)
         return manifest
 
     def _demand_same(self, model_id: str, manifest: dict[str, Any]) -> None:
@@ -233,12 +233,12 @@ class _DamagedModelError(ModelError):
     """A model that is there, but not as it was stored."""
 
 
-def _damaged(model_id: str, found: str, place: BlobPath) -> _DamagedModelError:
+def _damaged(model_id: str, found: str, folder: BlobPath) -> _DamagedModelError:
     return _DamagedModelError(
         expected="the model's files as they were stored",
         found=found,
         remedy="nn-assets study, for the months that use it, sets it aside and fits it again: the same inputs give the "
         "same bits",
-        file=str(place),
+        file=str(folder),
         model_id=model_id,
     )

@@ -54,8 +54,8 @@ class Parts:
     def __iter__(self) -> Iterator[Part]:
         by_quarter = np.argsort(self.quarter, kind="stable")
         cuts = np.flatnonzero(np.diff(self.quarter[by_quarter])) + 1
-        for places in np.split(by_quarter, cuts):
-            frame = self.frame.take(np.sort(places)).reset_index(drop=True)
+        for indices in np.split(by_quarter, cuts):
+            frame = self.frame.take(np.sort(indices)).reset_index(drop=True)
             sessions = frame["session"]
             yield Part(frame, str(sessions.min().date()), str(sessions.max().date()))
 
@@ -159,8 +159,8 @@ class Bounds:
 
 
 def _nanoseconds(table: pa.Table, column: str) -> npt.NDArray[np.int64]:
-    found = table[column].cast(pa.timestamp("ns", table[column].type.tz)).cast(pa.int64())
-    return np.asarray(found.fill_null(_MISSING).to_numpy())
+    nanoseconds = table[column].cast(pa.timestamp("ns", table[column].type.tz)).cast(pa.int64())
+    return np.asarray(nanoseconds.fill_null(_MISSING).to_numpy())
 
 
 def read_files(
@@ -212,12 +212,14 @@ def newest_in(path: BlobPath, column: str) -> pd.Timestamp | None:
     """The latest moment in a column of a file, UTC, from what the file says of itself; None where it cannot be read."""
     try:
         stored = pq.read_metadata(store_of(path).open(path))
-        place = stored.schema.names.index(column)
-        groups = [stored.row_group(each).column(place) for each in range(stored.num_row_groups)]
-        told = [each.statistics.max for each in groups if each.statistics is not None and each.statistics.has_min_max]
-        if len(told) < stored.num_row_groups:
-            told = [_read(path, [column])[column].to_pandas().max()]
+        column_index = stored.schema.names.index(column)
+        groups = [stored.row_group(number).column(column_index) for number in range(stored.num_row_groups)]
+        maxima = [
+            group.statistics.max for group in groups if group.statistics is not None and group.statistics.has_min_max
+        ]
+        if len(maxima) < stored.num_row_groups:
+            maxima = [_read(path, [column])[column].to_pandas().max()]
     except (OSError, ValueError, pa.ArrowException):
         return None
-    moments = [pd.Timestamp(each) for each in told if not pd.isna(each)]
-    return max((each if each.tzinfo else each.tz_localize("UTC") for each in moments), default=None)
+    moments = [pd.Timestamp(value) for value in maxima if not pd.isna(value)]
+    return max((moment if moment.tzinfo else moment.tz_localize("UTC") for moment in moments), default=None)

@@ -80,8 +80,8 @@ class Publication:
     @property
     def publication_id(self) -> str:
         """Hash of what was published, 16 hex digits; the moment of publishing is no part of it."""
-        told = {**self._told(), "published_at": None}
-        return hashlib.sha256(canonical_json(told).encode()).hexdigest()[:16]
+        body = {**self._told(), "published_at": None}
+        return hashlib.sha256(canonical_json(body).encode()).hexdigest()[:16]
 
     @property
     def file_name(self) -> str:
@@ -132,13 +132,13 @@ class Publication:
         PublicationError
             The record, which came from ``path``, is not one, or not the one that was written.
         """
-        told = {name: value for name, value in record.items() if name != _HASH}
-        if _HASH in record and record[_HASH] != _hash_of(told):
+        body = {name: value for name, value in record.items() if name != _HASH}
+        if _HASH in record and record[_HASH] != _hash_of(body):
             raise _not_as_recorded(path, "other content than its hash says")
         try:
             return cls(
                 **{
-                    **told,
+                    **body,
                     "first_session": _day(record["first_session"]),
                     "last_session": _day(record["last_session"]),
                     "published_at": pd.Timestamp(as_moment(record["published_at"])).as_unit("ns"),
@@ -246,24 +246,24 @@ class PublicationStore:
             A record is not the one that was written, or holds no hash of the whole while an earlier one does: only
             those of the first version hold none.
         """
-        found = tuple(reversed(list(self._newest_first(strategy))))
-        first = next((place for place, each in enumerate(found) if each.hashed), len(found))
-        for each in found[first:]:
-            if not each.hashed:
-                path = self.lake.folder(strategy, _FOLDER) / "history" / each.file_name
+        publications = tuple(reversed(list(self._newest_first(strategy))))
+        first = next((index for index, publication in enumerate(publications) if publication.hashed), len(publications))
+        for publication in publications[first:]:
+            if not publication.hashed:
+                path = self.lake.folder(strategy, _FOLDER) / "history" / publication.file_name
                 raise _not_as_recorded(path, f"no {_HASH}, which an earlier record has")
-        return found
+        return publications
 
     def history_from(self, strategy: str, ordinal: int) -> tuple[Publication, ...]:
         """The publications of that ordinal and later, oldest first; earlier ones are not read."""
-        later = takewhile(lambda each: each.ordinal >= ordinal, self._newest_first(strategy))
+        later = takewhile(lambda publication: publication.ordinal >= ordinal, self._newest_first(strategy))
         return tuple(reversed(list(later)))
 
     def unhashed(self, strategy: str) -> tuple[Publication, ...]:
         """The publications whose records hold no hash of the whole, oldest first; of later ones one is read at most."""
         folder = self.lake.folder(strategy, _FOLDER) / "history"
         named = [path for path in listed(folder) if _RECORD.fullmatch(path.name)]
-        return tuple(takewhile(lambda each: not each.hashed, map(_read, named)))
+        return tuple(takewhile(lambda publication: not publication.hashed, map(_read, named)))
 
     def require(
         self, strategy: str, session: Session, content_hash: str | None = None, *, as_of: Moment | None = None

@@ -87,8 +87,8 @@ class Segment:
 
 def segment_name(first: int, last: int, address: str, frame: pd.DataFrame) -> str:
     """Name of the pointer to a frame that holds additions ``first`` to ``last``."""
-    place = f"{first:08d}" if first == last else f"{first:08d}.{last:08d}"
-    return f"{place}-{address}{_span(frame)}.json"
+    additions = f"{first:08d}" if first == last else f"{first:08d}.{last:08d}"
+    return f"{additions}-{address}{_span(frame)}.json"
 
 
 def _span(frame: pd.DataFrame) -> str:
@@ -113,23 +113,23 @@ def live_segments(folder: BlobPath) -> list[Segment]:
     """
     expected = _listed(folder)  # before the folder is: an addition and a merger may come between the two
     on_list = {segment.path.name for segment in expected}
-    there = sorted(_all(folder), key=lambda each: (each.first, -each.last, each.path.name not in on_list))
-    found: list[Segment] = []
+    there = sorted(_all(folder), key=lambda segment: (segment.first, -segment.last, segment.path.name not in on_list))
+    live: list[Segment] = []
     for segment in there:
-        if not found or segment.last > found[-1].last:
-            due = found[-1].last + 1 if found else 1
+        if not live or segment.last > live[-1].last:
+            due = live[-1].last + 1 if live else 1
             if segment.first > due:
                 raise _gone(folder, due, expected)
-            found.append(segment)
-    last = found[-1].last if found else 0
+            live.append(segment)
+    last = live[-1].last if live else 0
     if expected and expected[-1].last > last:
         raise _gone(folder, last + 1, expected)
     present = {segment.path.name for segment in there}
-    read = {(segment.first, segment.last) for segment in found}
+    read = {(segment.first, segment.last) for segment in live}
     for segment in expected:
         if segment.path.name not in present and (segment.first, segment.last) in read:
             raise _gone(folder, segment.first, [segment])  # another pointer lies in its place
-    return found
+    return live
 
 
 def _gone(folder: BlobPath, addition: int, expected: list[Segment]) -> PublicationError:
@@ -188,7 +188,7 @@ def superseded(folder: BlobPath) -> list[Segment]:
 
 def joined(folder: BlobPath, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
     """Read several frames as one, in their order."""
-    parts = [load_frame(folder, each, selection) for each in addresses]
+    parts = [load_frame(folder, address, selection) for address in addresses]
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 

@@ -164,15 +164,15 @@ class LedgerTransaction:
         whole = rows_of(table)
         columns = tuple_(*(whole.c[name] for name in ("strategy", *natural_key(table))))
         for some in _chunks(keys, _KEYS_A_QUERY):
-            for found in self._connection.execute(select(whole).where(columns.in_(some))).mappings():
-                row = dict(found)
+            for mapping in self._connection.execute(select(whole).where(columns.in_(some))).mappings():
+                row = dict(mapping)
                 stored.setdefault(key_of(table, row), {})[row["version"]] = row
         return stored
 
     def _insert(self, table: Table, rows: list[Row]) -> None:
         entries, kept = [], []
         for _, of_strategy in groupby(rows, key=itemgetter("strategy")):
-            group = [row | {"sequence": place} for place, row in enumerate(of_strategy, self._head.sequence + 1)]
+            group = [row | {"sequence": sequence} for sequence, row in enumerate(of_strategy, self._head.sequence + 1)]
             entry = entry_for(table, group, self._head)
             self._head = ChainHead(sequence=entry["sequence"], hash=entry["hash"])
             entries.append(entry)
@@ -231,17 +231,19 @@ def _demand_equal(table: Table, *, stored: Row, offered: Row, with_known_at: boo
 
 def _apart(table: Table, then: Row, now: Row) -> str:
     """Columns of two rows that differ, of dicts the entries, each with both values; nothing where none does."""
-    told = []
+    differences = []
     for name in contract_columns(table):
         before, after = then[name], now[name]
         if before == after:
             continue
         if isinstance(before, dict) and isinstance(after, dict):
             keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
-            told += [f"{name}.{key} {_brief(before.get(key))} on record, {_brief(after.get(key))} now" for key in keys]
+            differences += [
+                f"{name}.{key} {_brief(before.get(key))} on record, {_brief(after.get(key))} now" for key in keys
+            ]
         else:
-            told.append(f"{name} {_brief(before)} on record, {_brief(after)} now")
-    return ", ".join(told)
+            differences.append(f"{name} {_brief(before)} on record, {_brief(after)} now")
+    return ", ".join(differences)
 
 
 def _brief(value: object) -> str:

@@ -88,7 +88,7 @@ Kind = Literal[
 _FINDINGS_KEPT = 100
 _VERIFICATIONS, _OF_THE_CHAIN, _OF_THE_WHOLE, _BROKEN = "verifications", "chain", "whole", "broken"
 _WHOLE_EVERY = timedelta(days=7)
-_OF_ACTS = [each.name for each in ACTS]
+_OF_ACTS = [contract.name for contract in ACTS]
 # What a strategy's state is told by beside acts: what its last decided session left, and how runs, gates and
 # verifications ended last, as many entries of each as some days bring.
 _OF_THE_LAST_SESSION = (
@@ -168,8 +168,8 @@ class AuditReport:
 def _demand_none(findings: Sequence[AuditFinding]) -> None:
     if findings:
         broken = min(findings, key=_position)
-        found = f"{broken.kind}: {broken.message} ({len(findings)} findings)"
-        raise changed_row_error(found, sequence=broken.sequence, table=broken.table, key=broken.key)
+        problem = f"{broken.kind}: {broken.message} ({len(findings)} findings)"
+        raise changed_row_error(problem, sequence=broken.sequence, table=broken.table, key=broken.key)
 
 
 def verify(ledger: Ledger, *, expected_head: str | ChainHead | None = None) -> AuditReport:
@@ -241,7 +241,7 @@ def record_verdict(ledger: Ledger, report: AuditReport, *, run_id: str) -> None:
     LedgerError
         The ledger cannot be appended to.
     """
-    own = [str(each) for each in report.findings if each.kind != "head lost"]
+    own = [str(finding) for finding in report.findings if finding.kind != "head lost"]
     if own:
         _put_on_record(ledger, _BROKEN, report.head, run_id, findings=own)
     elif report.ok and broken_on_record(ledger) is not None:
@@ -338,9 +338,9 @@ def require_as_told(ledger: Ledger, strategy: str) -> None:
 
 
 def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str, findings: Sequence[str] = ()) -> None:
-    told = f"-{hashlib.sha256(''.join(findings).encode()).hexdigest()[:16]}" if findings else ""
+    suffix = f"-{hashlib.sha256(''.join(findings).encode()).hexdigest()[:16]}" if findings else ""
     row = {
-        "verification_id": f"{kind}-{head.sequence}{told}",
+        "verification_id": f"{kind}-{head.sequence}{suffix}",
         "kind": kind,
         "until_sequence": head.sequence,
         "head_hash": head.hash,
@@ -440,17 +440,17 @@ def _check_chain(connection: Connection, since: ChainHead) -> tuple[list[AuditFi
     try:
         for entry in in_order(connection, CHAIN, after=_after(since)):
             entries += 1
-            place = (entry.table_name, entry.row_key)
+            location = (entry.table_name, entry.row_key)
             first = entry.sequence - rows_sealed(entry) + 1
             if first > head.sequence + 1:
                 lost = f"the entries of rows {head.sequence + 1} to {first - 1} are gone"
-                findings.append(AuditFinding(head.sequence + 1, "entry missing", *place, lost))
+                findings.append(AuditFinding(head.sequence + 1, "entry missing", *location, lost))
             elif entry.previous_hash != head.hash or first <= head.sequence:
                 follows = "it does not follow the entry before it"
-                findings.append(AuditFinding(entry.sequence, "entry moved", *place, follows))
+                findings.append(AuditFinding(entry.sequence, "entry moved", *location, follows))
             findings += _resealed(entry)
             if entry.table_name not in TABLES:
-                findings.append(AuditFinding(entry.sequence, "entry of an unknown table", *place, "no such table"))
+                findings.append(AuditFinding(entry.sequence, "entry of an unknown table", *location, "no such table"))
             head = ChainHead(sequence=entry.sequence, hash=entry.hash)
     except UNREADABLE as error:
         findings.append(_unreadable(CHAIN, error, head.sequence + 1))
@@ -466,7 +466,7 @@ def _resealed(entry: Row[Any]) -> list[AuditFinding]:
 
 def _check_acts(connection: Connection) -> list[AuditFinding]:
     """Every row of acts against its entry, every entry of one against its row and its neighbour in the chain."""
-    findings = [each for name in _OF_ACTS for each in _check_rows(connection, TABLES[name], GENESIS)[0]]
+    findings = [finding for name in _OF_ACTS for finding in _check_rows(connection, TABLES[name], GENESIS)[0]]
     following = CHAIN.alias("following")
     followed = select(following.c.previous_hash).where(following.c.sequence > CHAIN.c.sequence)
     followed = followed.order_by(following.c.sequence).limit(1).correlate(CHAIN)
@@ -475,8 +475,8 @@ def _check_acts(connection: Connection) -> list[AuditFinding]:
         for entry in connection.execute(entries):
             findings += _resealed(entry)
             if entry.followed not in (None, entry.hash):
-                told = "the entry after it does not follow it"
-                findings.append(AuditFinding(entry.sequence, "entry moved", entry.table_name, entry.row_key, told))
+                message = "the entry after it does not follow it"
+                findings.append(AuditFinding(entry.sequence, "entry moved", entry.table_name, entry.row_key, message))
     except UNREADABLE as error:
         findings.append(_unreadable(CHAIN, error))
     return findings
@@ -509,7 +509,7 @@ def _check_last_session(connection: Connection, strategy: str) -> list[AuditFind
         others = entries_of(connection, stored, strange)
         seals |= {seal.sequence: seal for seal in seals_at(others, set(strange))}
         findings += [finding for entry in (*entries, *others) for finding in _resealed(entry)]
-        findings += _compared(stored, rows, [seals[place] for place in sorted(seals)])
+        findings += _compared(stored, rows, [seals[sequence] for sequence in sorted(seals)])
     return findings
 
 
@@ -579,7 +579,7 @@ def _check_rows(connection: Connection, stored: Table, since: ChainHead) -> tupl
     rows = in_order(connection, stored, after=_after(since))
     entries = in_order(connection, CHAIN, of_table=stored.name, after=_after(since))
     findings = _compared(stored, rows, _sealed(entries))
-    return [_located(connection, stored, each, since) for each in findings], count
+    return [_located(connection, stored, finding, since) for finding in findings], count
 
 
 def _sealed(entries: Iterable[Row[Any]]) -> Iterator[Seal | Row[Any]]:
@@ -617,8 +617,8 @@ def _matched(stored: Table, rows: Iterable[Row[Any]], sealed: Iterable[Seal | Ro
             findings.append(_deleted(seal))
             continue
         values = whole_row(row, seal)
-        if found := seal.holds(stored, values):
-            hashes.append(found)
+        if matched_hash := seal.holds(stored, values):
+            hashes.append(matched_hash)
         else:
             now = f"it now reads {row_key(stored, values)} with other content than was appended"
             findings.append(AuditFinding(row.sequence, "row changed", stored.name, seal.row_key, now))
@@ -655,10 +655,10 @@ def _parse_head(head: str | ChainHead) -> ChainHead:
 def _check_expected(connection: Connection, expected: ChainHead) -> list[AuditFinding]:
     if expected == GENESIS:
         return []
-    found = connection.execute(select(CHAIN.c.hash).where(CHAIN.c.sequence == expected.sequence)).scalar()
-    if found == expected.hash:
+    stored_hash = connection.execute(select(CHAIN.c.hash).where(CHAIN.c.sequence == expected.sequence)).scalar()
+    if stored_hash == expected.hash:
         return []
-    now = "the chain ends before it" if found is None else f"its hash is now {found[:12]}…"
+    now = "the chain ends before it" if stored_hash is None else f"its hash is now {stored_hash[:12]}…"
     return [AuditFinding(expected.sequence, "head lost", CHAIN.name, str(expected), now)]
 
 
@@ -667,14 +667,14 @@ def _unguarded(connection: Connection) -> tuple[str, ...]:
     names = (*TABLES, CHAIN.name)
     if connection.dialect.name == "sqlite":
         master = table("sqlite_master", column("type"), column("name"), column("tbl_name"))
-        found = connection.execute(select(master.c.name).where(master.c.type == "trigger"))
-        guards = set(found.scalars())
+        triggers = connection.execute(select(master.c.name).where(master.c.type == "trigger"))
+        guards = set(triggers.scalars())
         wanted = {name: {f"{name}_no_update", f"{name}_no_delete"} for name in names}
     else:
         catalogue = table("pg_trigger", column("tgname"), column("tgenabled"), column("tgrelid"))
         own = catalogue.c.tgrelid.in_([func.to_regclass(name) for name in names])  # not a namesake's elsewhere
-        found = connection.execute(select(catalogue.c.tgname).where(own, catalogue.c.tgenabled.in_(("O", "A"))))
-        guards = set(found.scalars())
+        triggers = connection.execute(select(catalogue.c.tgname).where(own, catalogue.c.tgenabled.in_(("O", "A"))))
+        guards = set(triggers.scalars())
         wanted = {name: {f"{name}_append_only", f"{name}_no_truncate"} for name in names}
     present = set(inspect(connection).get_table_names())
     return tuple(sorted(name for name in names if name not in present or not wanted[name] <= guards))

@@ -65,10 +65,10 @@ def entry_hash(sequence: int, table_name: str, key: str, content: str, previous:
 
 def resealed(entry: Row[Any]) -> str:
     """The hash that an entry's content gives."""
-    told = (entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
+    fields = (entry.sequence, entry.table_name, entry.row_key, entry.row_hash, entry.previous_hash)
     shared = _shared(entry._asdict())
     group = (entry.rows, entry.digests, shared)
-    return entry_hash(*told, *(group if any((part is not None and part != {}) for part in group) else ()))
+    return entry_hash(*fields, *(group if any((part is not None and part != {}) for part in group) else ()))
 
 
 def _shared(entry: Mapping[str, Any]) -> dict[str, str]:
@@ -116,8 +116,8 @@ def entry_for(table: Table, rows: Sequence[Mapping[str, Any]], head: ChainHead) 
             **common,
         }
         group = (entry["rows"], entry["digests"], _shared(entry))
-    told = (entry["table_name"], entry["row_key"], entry["row_hash"], entry["previous_hash"])
-    return entry | {"hash": entry_hash(entry["sequence"], *told, *group)}
+    fields = (entry["table_name"], entry["row_key"], entry["row_hash"], entry["previous_hash"])
+    return entry | {"hash": entry_hash(entry["sequence"], *fields, *group)}
 
 
 def _joined(keys: Sequence[list[Any]]) -> str:
@@ -143,10 +143,10 @@ class Seal:
 
     def holds(self, table: Table, row: Mapping[str, Any]) -> str | None:
         """The hash of a row, with all that it says, where it is the one that was appended; None where it is not."""
-        found = row_hash(table, row)
-        if len(self.content) < len(found):  # of a hash that is over the key, too
-            return found if digest_of(found) == self.content else None
-        return found if found == self.content and row_key(table, row) == self.key else None
+        actual = row_hash(table, row)
+        if len(self.content) < len(actual):  # of a hash that is over the key, too
+            return actual if digest_of(actual) == self.content else None
+        return actual if actual == self.content and row_key(table, row) == self.key else None
 
 
 def seals_of(entry: Row[Any]) -> list[Seal]:
@@ -158,8 +158,8 @@ def seals_of(entry: Row[Any]) -> list[Seal]:
     shared = {name: value for name in OF_THE_ENTRY if (value := getattr(entry, name)) is not None}
     keys = _apart(entry.row_key, len(parts))
     return [
-        Seal(first + place, entry.table_name, key, part, shared)
-        for place, (key, part) in enumerate(zip(keys, parts, strict=True))
+        Seal(first + offset, entry.table_name, key, part, shared)
+        for offset, (key, part) in enumerate(zip(keys, parts, strict=True))
     ]
 
 
@@ -182,5 +182,5 @@ def whole_row(row: Row[Any], seal: Seal) -> dict[str, Any]:
 def read_head(connection: Connection) -> ChainHead:
     """Return the newest entry, or :data:`GENESIS` when the chain is empty."""
     newest = select(CHAIN.c.sequence, CHAIN.c.hash).order_by(CHAIN.c.sequence.desc()).limit(1)
-    found = connection.execute(newest).one_or_none()
-    return GENESIS if found is None else ChainHead(sequence=found.sequence, hash=found.hash)
+    row = connection.execute(newest).one_or_none()
+    return GENESIS if row is None else ChainHead(sequence=row.sequence, hash=row.hash)

@@ -23,12 +23,12 @@ _Reads = Callable[[Any], Any]
 
 def _as_written(reads: Callable[[str], Any], marks: Mapping[int, str], letters: int) -> _Reads:
     """Read a text of so many letters, marks at their places: SQLite compares texts, and finds no other spelling."""
-    places = tuple(marks.items())
+    separators = tuple(marks.items())
 
     def read(value: Any) -> Any:
         if value is None:
             return None
-        if not isinstance(value, str) or len(value) != letters or any(value[at] != mark for at, mark in places):
+        if not isinstance(value, str) or len(value) != letters or any(value[at] != mark for at, mark in separators):
             raise ValueError(f"{value!r} is spelled otherwise than the ledger writes it, so that queries pass it over")
         return reads(value)
 
@@ -117,10 +117,10 @@ class CanonicalJson(TypeDecorator[Any]):
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of which no name stands twice: readers differ in which of the two they heed."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    parsed = dict(pairs)
+    if len(parsed) < len(pairs):
         raise ValueError(f"a name that stands twice among {', '.join(name for name, _ in pairs)[:60]}")
-    return found
+    return parsed
 
 
 def _as_float(value: object) -> float:

@@ -19,7 +19,9 @@ __all__ = ["CLOCK", "acts_on_record", "as_read", "read_mended", "rows_stamped_af
 CLOCK = "clock"
 """Kind of a control that says as what moments are read."""
 
-_OF_A_DECISION = [each.name for each in ROUNDS if each is not DECISIONS]  # stamped with the row of ``decisions``
+_OF_A_DECISION = [
+    contract.name for contract in ROUNDS if contract is not DECISIONS
+]  # stamped with the row of ``decisions``
 _controls = TABLES["controls"].c
 _MENDED = (  # made once: it is asked before every reading
     select(_controls.details)
@@ -43,7 +45,7 @@ def seen_by(column: ColumnElement[datetime], moment: Moment, mended: Mended) -> 
     shown = [stored for stored, read in mended.read_as.items() if read <= until < stored and stored % 1_000 == 0]
     if not shown:
         return column <= moment
-    return or_(column <= moment, column.in_([pd.Timestamp(each, tz="UTC").to_pydatetime() for each in shown]))
+    return or_(column <= moment, column.in_([pd.Timestamp(stored, tz="UTC").to_pydatetime() for stored in shown]))
 
 
 def as_read(frame: pd.DataFrame, mended: Mended) -> pd.DataFrame:
@@ -65,19 +67,19 @@ def as_read(frame: pd.DataFrame, mended: Mended) -> pd.DataFrame:
 
 def rows_stamped_after(connection: Connection, moment: datetime, mended: Mended) -> pd.DataFrame:
     """Moments later than another one that rows were stamped with, and that were not mended: table, strategy, moment."""
-    found: list[tuple[str, str, datetime]] = []
+    stamped: list[tuple[str, str, datetime]] = []
     for name, table in TABLES.items():
         if name in _OF_A_DECISION:
             continue
         together = select(CHAIN.c.recorded_at, CHAIN.c.row_key).where(*_of_entries(name), CHAIN.c.recorded_at > moment)
-        found += [(name, json.loads(key)[0], stamp) for stamp, key in connection.execute(together)]
+        stamped += [(name, json.loads(key)[0], stamp) for stamp, key in connection.execute(together)]
         columns = [table.c.recorded_at, *([table.c.ended_at] if name == "outcomes" else [])]
         for column in columns:
             statement = select(column, table.c.strategy).where(column > moment).distinct()
             if column.name == "ended_at":  # a verdict of the gate counts from the moment that it says
                 statement = statement.where(table.c.kind == "gate")
-            found += [(name, strategy, stamp) for stamp, strategy in connection.execute(statement)]
-    ahead = [each for each in dict.fromkeys(found) if pd.Timestamp(each[2]).value not in mended.read_as]
+            stamped += [(name, strategy, stamp) for stamp, strategy in connection.execute(statement)]
+    ahead = [row for row in dict.fromkeys(stamped) if pd.Timestamp(row[2]).value not in mended.read_as]
     frame = pd.DataFrame(ahead, columns=["table", "strategy", "moment"])
     return frame.assign(moment=pd.to_datetime(frame["moment"], utc=True).dt.as_unit("ns"))
 

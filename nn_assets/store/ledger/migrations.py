@@ -66,8 +66,8 @@ def revision_of(connection: Connection) -> str | None:
     if not inspect(connection).has_table(_VERSION_TABLE):
         return None
     stamped: Select[str] = select(column("version_num", String)).select_from(table(_VERSION_TABLE))
-    found = connection.execute(stamped).scalar()
-    return None if found is None else str(found)
+    revision = connection.execute(stamped).scalar()
+    return None if revision is None else str(revision)
 
 
 def upgrade(engine: Engine) -> bool:
@@ -114,14 +114,14 @@ def _up_to_date(connection: Connection) -> bool:
         There is something, and no migration that starts from it; or what the version says is not all there.
     """
     revision = revision_of(connection)
-    place = safe_url(connection.engine.url.render_as_string(hide_password=True))
+    url = safe_url(connection.engine.url.render_as_string(hide_password=True))
     if revision is not None and revision not in REVISIONS:
         raise LedgerError(
             expected=f"a ledger of schema {', '.join(REVISIONS)}, which this version of nn_assets knows",
             found=f"schema {revision!r}",
             remedy="install the newer version of nn_assets that wrote this ledger, or restore the backup taken "
             "before it did; nothing was changed",
-            file=place,
+            file=url,
         )
     if too_many := _tables_ahead_of(connection, revision):
         stamped = "no version" if revision is None else f"version {revision}"
@@ -130,7 +130,7 @@ def _up_to_date(connection: Connection) -> bool:
             found=f"{stamped}, and {', '.join(too_many)} nevertheless: a schema migrated halfway by other means",
             remedy="restore the backup taken before, and open it with nn_assets, which migrates it in one "
             "transaction; nothing was changed",
-            file=place,
+            file=url,
         )
     if lacking := _lacking(connection, revision):
         raise LedgerError(
@@ -138,7 +138,7 @@ def _up_to_date(connection: Connection) -> bool:
             found=f"version {revision} without {', '.join(lacking)}: stamped or taken apart by other means",
             remedy="restore the backup taken before, and open it with nn_assets, which migrates it in one "
             "transaction; nothing was changed",
-            file=place,
+            file=url,
         )
     return revision == HEAD_REVISION
 
@@ -150,16 +150,20 @@ def _lacking(connection: Connection, revision: str | None) -> list[str]:
     looked_at = inspect(connection)
     there = set(looked_at.get_table_names())
     lacking = sorted({CHAIN.name, *TABLES} - _made_after(revision) - there)
-    for each in LEDGER:
-        added = [name for name, column in each.columns.items() if column.since and column.since <= revision]
-        found = {told["name"] for told in looked_at.get_columns(each.name)} if added and each.name in there else added
-        lacking += [f"{each.name}.{name}" for name in added if name not in found]
+    for contract in LEDGER:
+        added = [name for name, column in contract.columns.items() if column.since and column.since <= revision]
+        present = (
+            {stored_column["name"] for stored_column in looked_at.get_columns(contract.name)}
+            if added and contract.name in there
+            else added
+        )
+        lacking += [f"{contract.name}.{name}" for name in added if name not in present]
     return lacking
 
 
 def _made_after(revision: str) -> set[str]:
     """Tables that a later migration makes."""
-    return {each.name for each in LEDGER if each.since > revision}
+    return {contract.name for contract in LEDGER if contract.since > revision}
 
 
 def _tables_ahead_of(connection: Connection, revision: str | None) -> list[str]:

@@ -49,7 +49,7 @@ def run_query(connection: Connection, name: str, **parameters: object) -> pd.Dat
             remedy="hand over exactly the values that the query names",
             query=name,
         )
-    bound = [bindparam(each, type_=_parameter_type(each)) for each in needed]
+    bound = [bindparam(parameter, type_=_parameter_type(parameter)) for parameter in needed]
     result = connection.execute(text(statement_of(name)).bindparams(*bound), parameters)
     frame = pd.DataFrame(result.all(), columns=list(result.keys()))
     typed = frame.assign(**{column: _typed(column, frame[column]) for column in frame.columns})

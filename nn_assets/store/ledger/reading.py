@@ -82,8 +82,8 @@ class Query:
     @property
     def asked(self) -> tuple[Hashable, ...]:
         """The question, by which an answer to it can be found again."""
-        told = {name: value for name, value in vars(self).items() if name != "where"}
-        return (*told.values(), tuple(sorted(self.where.items())))
+        attributes = {name: value for name, value in vars(self).items() if name != "where"}
+        return (*attributes.values(), tuple(sorted(self.where.items())))
 
     def conditions(
         self, table: FromClause, mended: Mended
@@ -219,8 +219,8 @@ def last_appended(
     rows = rows_of(stored)
     statement = select(rows).where(*(rows.c[name] == value for name, value in where.items()))
     with _read_back(stored):
-        found = connection.execute(statement.order_by(rows.c.sequence.desc()).limit(1)).all()
-    newest = [dict(row._mapping) for row in found]  # noqa: SLF001  the public accessor of a SQLAlchemy row
+        fetched = connection.execute(statement.order_by(rows.c.sequence.desc()).limit(1)).all()
+    newest = [dict(row._mapping) for row in fetched]  # noqa: SLF001  the public accessor of a SQLAlchemy row
     if on_reading is not None:
         on_reading(connection, stored, newest)
     return newest[0] if newest else None
@@ -232,8 +232,8 @@ def _read_back(table: Table) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        told = f"row unreadable: {type(error).__name__}: {error}"
-        raise changed_row_error(told, sequence=0, table=table.name, key="") from error
+        problem = f"row unreadable: {type(error).__name__}: {error}"
+        raise changed_row_error(problem, sequence=0, table=table.name, key="") from error
 
 
 def _framed(
@@ -245,18 +245,18 @@ def _framed(
     names: Sequence[str],
     on_reading: OnReading | None,
 ) -> pd.DataFrame:
-    place = {str(column.name): position for position, column in enumerate(statement.selected_columns)}
-    key = itemgetter(*(place[name] for name in ("strategy", *natural_key(table), "version")))
+    column_index = {str(column.name): position for position, column in enumerate(statement.selected_columns)}
+    key = itemgetter(*(column_index[name] for name in ("strategy", *natural_key(table), "version")))
     # Ordered here, by code point: a database would order text by its own collation.
     with _read_back(table):
-        found = sorted(connection.execute(statement).all(), key=key)
+        rows = sorted(connection.execute(statement).all(), key=key)
     if on_reading is not None:
-        on_reading(connection, table, [dict(zip(place, row, strict=True)) for row in found])
-    if not found:
+        on_reading(connection, table, [dict(zip(column_index, row, strict=True)) for row in rows])
+    if not rows:
         return _empty(table, tuple(names)).copy()
-    values = list(zip(*found, strict=True))
+    values = list(zip(*rows, strict=True))
     with _read_back(table):
-        frame = pd.DataFrame({name: _typed(table.columns[name], values[place[name]]) for name in names})
+        frame = pd.DataFrame({name: _typed(table.columns[name], values[column_index[name]]) for name in names})
     return as_read(frame, mended)
 
 
@@ -290,8 +290,8 @@ def in_order(
             statement = statement.where(stored.c.table_name == of_table)
         if start is not None:
             statement = statement.where(stored.c.sequence > start)
-        found = connection.execute(statement).all()
-        yield from found
-        if len(found) < _ROWS_A_FETCH:
+        batch = connection.execute(statement).all()
+        yield from batch
+        if len(batch) < _ROWS_A_FETCH:
             return
-        start = found[-1].sequence
+        start = batch[-1].sequence

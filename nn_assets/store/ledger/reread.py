@@ -68,8 +68,8 @@ def _demand_as_many(connection: Connection, table: Table) -> None:
     appended = connection.execute(sealed).scalar_one() or 0
     if rows != appended:
         kind = "row deleted" if rows < appended else "row without an entry"
-        found = f"{kind}: {table.name} has {rows} rows, and the chain entries of {appended}"
-        raise changed_row_error(found, sequence=0, table=table.name, key="")
+        problem = f"{kind}: {table.name} has {rows} rows, and the chain entries of {appended}"
+        raise changed_row_error(problem, sequence=0, table=table.name, key="")
 
 
 def entries_of(connection: Connection, table: Table, sequences: list[int]) -> Sequence[Row[Any]]:

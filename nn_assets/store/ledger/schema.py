@@ -70,16 +70,16 @@ metadata = MetaData(
 _PLACE = BigInteger().with_variant(Integer, "sqlite")  # there the table itself is kept in this order, without an index
 
 
-def _columns(stated: Mapping[str, Stated], shared: Collection[str] = (), **types: Any) -> list[Column[Any]]:
+def _columns(columns: Mapping[str, Stated], shared: Collection[str] = (), **types: Any) -> list[Column[Any]]:
     return [
         Column(
             name,
-            types.get(name, KINDS[each.kind].stored),
-            nullable=each.may_be_null or name in shared,
+            types.get(name, KINDS[column.kind].stored),
+            nullable=column.may_be_null or name in shared,
             autoincrement=False,
-            info={"kind": each.kind, "may_be_missing": each.may_be_null, "added_later": bool(each.since)},
+            info={"kind": column.kind, "may_be_missing": column.may_be_null, "added_later": bool(column.since)},
         )
-        for name, each in stated.items()
+        for name, column in columns.items()
     ]
 
 
@@ -110,7 +110,7 @@ def _record_table(contract: Contract) -> Table:
     )
 
 
-TABLES = {each.name: _record_table(each) for each in LEDGER}
+TABLES = {contract.name: _record_table(contract) for contract in LEDGER}
 
 
 @cache

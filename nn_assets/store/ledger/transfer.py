@@ -65,16 +65,16 @@ def copy_ledger(source: Engine, target: Ledger) -> Transfer:
         _demand_newest(origin)
         expected = verify_within(origin)
         expected.demand_ok()
-        with writing(target.engine) as place:
-            start, copied = _common_head(origin, place), 0
+        with writing(target.engine) as destination:
+            start, copied = _common_head(origin, destination), 0
             for table in (CHAIN, *TABLES.values()):
                 for rows in _pieces(in_order(origin, table, after=start.sequence)):
-                    place.execute(insert(table), rows)
+                    destination.execute(insert(table), rows)
                     copied += len(rows) if table is CHAIN else 0
-            found = verify_within(place, expected_head=expected.head)
-            found.demand_ok()
-            _demand_equal(expected, found)
-    return Transfer(found, copied)
+            actual = verify_within(destination, expected_head=expected.head)
+            actual.demand_ok()
+            _demand_equal(expected, actual)
+    return Transfer(actual, copied)
 
 
 def _demand_newest(origin: Connection) -> None:
@@ -87,9 +87,9 @@ def _demand_newest(origin: Connection) -> None:
         )
 
 
-def _common_head(origin: Connection, place: Connection) -> ChainHead:
+def _common_head(origin: Connection, destination: Connection) -> ChainHead:
     """Return the place up to which the target has the source's chain already."""
-    head = read_head(place)
+    head = read_head(destination)
     if head == GENESIS:
         return head
     there = origin.execute(select(CHAIN.c.hash).where(CHAIN.c.sequence == head.sequence)).scalar()
@@ -109,10 +109,10 @@ def _pieces(rows: Iterable[Row[Any]]) -> Iterator[list[dict[str, Any]]]:
         yield piece
 
 
-def _demand_equal(expected: AuditReport, found: AuditReport) -> None:
-    if (found.head, found.entries, found.rows) != (expected.head, expected.entries, expected.rows):
+def _demand_equal(expected: AuditReport, actual: AuditReport) -> None:
+    if (actual.head, actual.entries, actual.rows) != (expected.head, expected.entries, expected.rows):
         raise LedgerError(
             expected=f"{expected.entries} entries up to {expected.head}, and as many rows as the source has",
-            found=f"{found.entries} entries up to {found.head}",
+            found=f"{actual.entries} entries up to {actual.head}",
             remedy="the target was left as it was; run again, and report it if it stays",
         )
