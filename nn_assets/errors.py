@@ -98,8 +98,8 @@ def shortened(text: str, most: int) -> str:
         candidate = f"{'; '.join(clauses[:kept])}; and {len(clauses) - kept:,} more"
         if most // 2 <= len(candidate) <= most:
             return candidate
-    words, _, last = text[: most - 2].rpartition(" ")
-    return f"{words or last} …"
+    head, _, last = text[: most - 2].rpartition(" ")
+    return f"{head or last} …"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -241,8 +241,8 @@ class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
         return self.told or super().__str__()
 
     def __reduce__(self) -> tuple[object, ...]:
-        said = {"named": self.named, "told": self.told}
-        return (_rebuild, (type(self), self.expected, self.found, self.remedy, {**self.where, **said}))
+        details = {"named": self.named, "told": self.told}
+        return (_rebuild, (type(self), self.expected, self.found, self.remedy, {**self.where, **details}))
 
 
 class DecisionError(NnAssetsError):

@@ -65,10 +65,10 @@ def postgres_server() -> Iterator[Server]:
     """A PostgreSQL server for as long as the tests last."""
     from tests.postgres import programs, running_server
 
-    found = programs()
-    if found is None:
+    program_folder = programs()
+    if program_folder is None:
         pytest.skip("no PostgreSQL server is installed on this machine (Debian: apt-get install postgresql)")
-    with running_server(found) as server:
+    with running_server(program_folder) as server:
         yield server
 
 
@@ -82,12 +82,12 @@ def dagsters_migrations_read_once() -> Iterator[None]:
         kept: dict[tuple[str, str], ScriptDirectory] = {}
 
         def read_once(config: Config) -> ScriptDirectory:
-            place = (config.get_main_option("script_location") or "", str(config.config_file_name))
-            if "dagster" not in place[0]:
+            key = (config.get_main_option("script_location") or "", str(config.config_file_name))
+            if "dagster" not in key[0]:
                 return read(config)
-            if place not in kept:
-                kept[place] = read(config)
-            return kept[place]
+            if key not in kept:
+                kept[key] = read(config)
+            return kept[key]
 
         patch.setattr(ScriptDirectory, "from_config", read_once)
         yield

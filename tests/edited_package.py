@@ -27,6 +27,6 @@ def mending(folder: Path, patch: pytest.MonkeyPatch) -> Mend:
         assert text.count(old) == 1, (name, old)
         file.write_text(text.replace(old, new))
         sources = Package(copy)
-        patch.setattr(package, "_behind", lambda places: tuple(sources.definitions_behind(*places).items()))
+        patch.setattr(package, "_behind", lambda references: tuple(sources.definitions_behind(*references).items()))
 
     return mend

@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import NoReturn
 
 
-def forked(act: Callable[[], object], told: Path) -> int:
-    """Begin a process that calls ``act`` and ends; its id. What it raised is written into ``told``.
+def forked(act: Callable[[], object], error_file: Path) -> int:
+    """Begin a process that calls ``act`` and ends; its id. What it raised is written into ``error_file``.
 
     The child holds what this process had open; it ends without closing any of it, so that nothing here is disturbed.
     """
     child = os.fork()
     if child == 0:
-        _act_and_end(act, told)
+        _act_and_end(act, error_file)
     return child
 
 
-def _act_and_end(act: Callable[[], object], told: Path) -> NoReturn:
+def _act_and_end(act: Callable[[], object], error_file: Path) -> NoReturn:
     try:
         act()
         os._exit(0)
     except BaseException:
-        told.write_text(traceback.format_exc(), encoding="utf-8")
+        error_file.write_text(traceback.format_exc(), encoding="utf-8")
     finally:
         os._exit(1)
 
@@ -38,6 +38,6 @@ def exit_code(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def ended(act: Callable[[], object], told: Path) -> int:
+def ended(act: Callable[[], object], error_file: Path) -> int:
     """Call ``act`` in such a process, and wait for it: see :func:`exit_code`."""
-    return exit_code(forked(act, told))
+    return exit_code(forked(act, error_file))

@@ -12,15 +12,15 @@ _ROOM = 4 * 2**30  # a whole run of the tests takes less than a quarter of it
 
 def in_memory() -> str | None:
     """A folder whose files are in memory, if there is room and programs can be run from it."""
-    place = Path("/dev/shm")
-    if not place.is_dir() or not os.access(place, os.W_OK) or shutil.disk_usage(place).free < _ROOM:
+    folder = Path("/dev/shm")
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _ROOM:
         return None
-    return None if os.statvfs(place).f_flag & os.ST_NOEXEC else str(place)
+    return None if os.statvfs(folder).f_flag & os.ST_NOEXEC else str(folder)
 
 
 def keep_temporary_files_in_memory() -> None:
     """Let all temporary files of this process and its children be in memory, unless someone said where they go."""
-    place = in_memory()
-    if place is not None and "TMPDIR" not in os.environ:
-        os.environ["TMPDIR"] = place
+    folder = in_memory()
+    if folder is not None and "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = folder
         tempfile.tempdir = None

@@ -48,10 +48,10 @@ _GUARDED = '"$@" & server=$!; cat >/dev/null; kill -INT $server; wait $server'
 def programs() -> Path | None:
     """The folder with the newest server's programs; None where there is none."""
     named = shutil.which("pg_config")
-    told = subprocess.run([named, "--bindir"], capture_output=True, text=True, check=True).stdout if named else ""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: _number(each.parent.name))
-    beside = [Path(found).resolve().parent for found in [shutil.which("postgres")] if found]
-    for folder in (*reversed(installed), *beside, Path(told.strip() or "/nonexistent")):
+    bindir = subprocess.run([named, "--bindir"], capture_output=True, text=True, check=True).stdout if named else ""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: _number(path.parent.name))
+    beside = [Path(executable).resolve().parent for executable in [shutil.which("postgres")] if executable]
+    for folder in (*reversed(installed), *beside, Path(bindir.strip() or "/nonexistent")):
         if (folder / "postgres").is_file() and (folder / "initdb").is_file():
             return folder
     return None
@@ -171,12 +171,12 @@ def _answered(
     connection: psycopg.Connection[tuple[Any, ...]], statements: tuple[str | sql.Composed, ...]
 ) -> list[tuple[Any, ...]]:
     for statement in statements:
-        found = connection.execute(statement)
-    return found.fetchall() if found.description else []
+        cursor = connection.execute(statement)
+    return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager
-def running_server(found: Path) -> Iterator[Server]:
+def running_server(program_folder: Path) -> Iterator[Server]:
     """A server started for a while, with nothing left of it afterwards."""
     # Not below pytest's own folders: those only their owner may enter, who may be root.
     folder = Path(tempfile.mkdtemp(prefix="nn-postgres-", dir=in_memory()))
@@ -185,13 +185,13 @@ def running_server(found: Path) -> Iterator[Server]:
         secret = folder / f"{secrets.token_hex(4)}.password"
         secret.write_text(PASSWORD + "\n", encoding="utf-8")
         if rights:
-            for each in (folder, secret):
-                os.chown(each, rights["user"], rights["group"])
+            for path in (folder, secret):
+                os.chown(path, rights["user"], rights["group"])
         subprocess.run(
             [
                 # A password is demanded of everyone; how it is hashed on the way, which takes most of a connection's
                 # time, is the driver's own matter.
-                *(str(found / "initdb"), "-D", str(folder / "data"), "-U", USER, "-A", "md5"),
+                *(str(program_folder / "initdb"), "-D", str(folder / "data"), "-U", USER, "-A", "md5"),
                 *(f"--pwfile={secret}", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
             ],
             cwd=folder,
@@ -200,7 +200,7 @@ def running_server(found: Path) -> Iterator[Server]:
             **rights,
         )
         secret.unlink()
-        server = Server(folder, found)
+        server = Server(folder, program_folder)
         server.start()
         try:
             yield server

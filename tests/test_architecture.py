@@ -100,7 +100,7 @@ def test_what_reads_as_of_a_moment_stores_nothing(checkout: Path) -> None:
             if not isinstance(call, ast.Call):
                 continue
             name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-            to_ledger = name == "append" and any(each.arg == "run_id" for each in call.keywords)
+            to_ledger = name == "append" and any(keyword.arg == "run_id" for keyword in call.keywords)
             writes = to_ledger or name in _WRITES or name.startswith(("record_", "write_"))
             assert not writes, (file, name)
 

@@ -108,8 +108,8 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("", encoding="utf-8")
     out = tmp_path_factory.mktemp("out")
-    told = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--wheel-dir", out)
-    run(sys.executable, "-m", "pip", "wheel", ".", *told, folder=copy, HOME=str(out))
+    options = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--wheel-dir", out)
+    run(sys.executable, "-m", "pip", "wheel", ".", *options, folder=copy, HOME=str(out))
     (built,) = out.glob("*.whl")
     return built
 
@@ -123,7 +123,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 def sizes(folder: Path) -> dict[str, int]:
     """Every file below a folder, with its size; folders count, empty ones too."""
-    return {str(each.relative_to(folder)): each.stat().st_size if each.is_file() else 0 for each in folder.rglob("*")}
+    return {str(path.relative_to(folder)): path.stat().st_size if path.is_file() else 0 for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +132,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     environment, home, folder, cache = (tmp_path_factory.mktemp(name) for name in ("venv", "user", "empty", "cache"))
     run(sys.executable, "-m", "venv", "--without-pip", environment, folder=folder)
     python = environment / "bin" / "python"
-    told = ("--no-deps", "--no-index", "--quiet", wheel)
-    run(sys.executable, "-m", "pip", "--python", python, "install", *told, folder=folder, HOME=str(cache))
+    arguments = ("--no-deps", "--no-index", "--quiet", wheel)
+    run(sys.executable, "-m", "pip", "--python", python, "install", *arguments, folder=folder, HOME=str(cache))
     # Only now: a path in a .pth file brings the libraries, and leaves an editable nn_assets among them asleep.
     site = Path(sysconfig.get_path("purelib", vars={"base": str(environment), "platbase": str(environment)}))
     libraries = dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))
@@ -165,8 +165,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 def test_it_holds_the_package_alone(contents) -> None:
     assert {name.partition("/")[0] for name in contents} == {"nn_assets", "nn_assets-0.1.0.dist-info"}
     parts = {name: name.split("/") for name in contents}
-    assert [name for name, each in parts.items() if {"__pycache__", "tests"} & set(each)] == []
-    assert [name for name, each in parts.items() if each[-1].startswith(("test_", "conftest", "."))] == []
+    assert [name for name, components in parts.items() if {"__pycache__", "tests"} & set(components)] == []
+    assert [name for name, components in parts.items() if components[-1].startswith(("test_", "conftest", "."))] == []
     assert [name for name in contents if name.endswith(".pyc")] == []
 
 
@@ -189,7 +189,7 @@ def test_it_holds_what_versions_of_code_are_told_by_and_every_one_is_as_the_chec
     }
     assert set(shipped) == {name for name in names if not name.startswith("nn_assets.sql.")}
     trend = ast.parse((checkout / "nn_assets" / "features" / "catalogue" / "trend.py").read_text(encoding="utf-8"))
-    functions = {each.name for each in trend.body if isinstance(each, ast.FunctionDef)}
+    functions = {node.name for node in trend.body if isinstance(node, ast.FunctionDef)}
     assert functions <= set(shipped["nn_assets.features.catalogue.trend"]["definitions"])
 
 
@@ -214,8 +214,8 @@ def test_nothing_of_an_earlier_build_comes_along(contents) -> None:
 
 def test_it_names_no_folder_of_the_machine_that_built_it(contents, checkout, tmp_path_factory) -> None:
     folders = {str(checkout), str(tmp_path_factory.getbasetemp()), sys.prefix, str(Path.home()) + "/."}
-    found = [(name, folder) for name, text in contents.items() for folder in folders if folder.encode() in text]
-    assert found == []
+    leaks = [(name, folder) for name, text in contents.items() for folder in folders if folder.encode() in text]
+    assert leaks == []
 
 
 # --- installed, and used from an empty folder ------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_the_data_went_through_dagster_and_the_ledger_was_made(installed) -> Non
 
 def test_the_home_is_the_users_and_nothing_is_written_elsewhere(installed) -> None:
     assert installed.told["home"] == str(installed.home / ".nn_assets")
-    assert [each.name for each in installed.home.iterdir()] == [".nn_assets"]
+    assert [path.name for path in installed.home.iterdir()] == [".nn_assets"]
     assert list(installed.folder.iterdir()) == []
     assert installed.written == {}
 

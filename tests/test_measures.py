@@ -80,11 +80,11 @@ def test_rank_ic_equals_scipy_session_by_session_with_ties_and_gaps(generator):
     outcome = 0.3 * forecast + generator.standard_normal((40, 12))
     forecast[generator.random((40, 12)) < 0.2] = np.nan
     outcome[generator.random((40, 12)) < 0.1] = np.nan
-    found = measures.rank_ic(forecast, outcome)
+    actual = measures.rank_ic(forecast, outcome)
     for session in range(40):
         known = np.isfinite(forecast[session]) & np.isfinite(outcome[session])
         expected = stats.spearmanr(forecast[session, known], outcome[session, known]).statistic
-        assert found[session] == pytest.approx(expected, abs=1e-12)
+        assert actual[session] == pytest.approx(expected, abs=1e-12)
 
 
 def test_rank_ic_of_too_few_symbols_or_of_ties_alone_is_unknown():
@@ -105,11 +105,11 @@ def test_hac_mean_equals_statsmodels_newey_west(generator, lag):
     values = 0.02 + stats.norm.rvs(size=300, random_state=generator)
     values[1:] += 0.6 * values[:-1]
     fit = sm.OLS(values, np.ones(300)).fit(cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False})
-    found = measures.hac_mean(values, lag)
-    assert found.mean == pytest.approx(fit.params[0], rel=1e-12)
-    assert found.standard_error == pytest.approx(fit.bse[0], rel=1e-10)
-    assert found.t == pytest.approx(fit.tvalues[0], rel=1e-10)
-    assert found.observations == 300
+    result = measures.hac_mean(values, lag)
+    assert result.mean == pytest.approx(fit.params[0], rel=1e-12)
+    assert result.standard_error == pytest.approx(fit.bse[0], rel=1e-10)
+    assert result.t == pytest.approx(fit.tvalues[0], rel=1e-10)
+    assert result.observations == 300
 
 
 def test_hac_errors_are_wider_than_naive_ones_when_values_overlap(generator):

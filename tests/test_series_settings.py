@@ -12,13 +12,13 @@ ASKED = f"kind: ccxt_funding, exchange: binanceusdm, symbols: ['{PERPETUAL}']"
 
 
 def read(*series: str, market: str = "history_starts: 2015-01-02", more: str = "") -> Strategy:
-    listed = "".join(f"- {{{each}}}\n" for each in series)
+    listed = "".join(f"- {{{entry}}}\n" for entry in series)
     return parse_strategy(f"name: mine\nmarket: {{{market}}}\n{more}series:\n{listed}")
 
 
 def test_a_series_is_a_file_unless_it_says_otherwise() -> None:
-    for told in ("name: vix, path: vix.csv", "name: vix, kind: file, path: vix.csv"):
-        assert isinstance(read(told).series[0], FileSeriesSettings)
+    for entry in ("name: vix, path: vix.csv", "name: vix, kind: file, path: vix.csv"):
+        assert isinstance(read(entry).series[0], FileSeriesSettings)
     asked = read(f"name: funding, {ASKED}").series[0]
     assert isinstance(asked, FundingSeriesSettings)
     assert (asked.stamps, asked.grid_minutes, asked.lag_minutes) == ("moments", 60, 1)
@@ -56,7 +56,7 @@ def test_symbols_that_no_bar_has_are_refused_with_the_mapping_that_mends_it() ->
 
 
 @pytest.mark.parametrize(
-    ("series", "key", "found"),
+    ("series", "key", "message"),
     [
         (f"{ASKED}, path: x.csv", "path", "'x.csv': no such key of kind 'ccxt_funding'"),
         (f"{ASKED}, value_column: rate", "value_column", "no such key of kind 'ccxt_funding'"),
@@ -77,13 +77,13 @@ def test_symbols_that_no_bar_has_are_refused_with_the_mapping_that_mends_it() ->
         ("kind: ccxt_funding, exchange: bybit, symbols: {A: ''}", "symbols.A", "at least 1 character"),
     ],
 )
-def test_a_key_of_the_other_kind_or_ill_typed_is_refused_with_its_line(series, key, found) -> None:
+def test_a_key_of_the_other_kind_or_ill_typed_is_refused_with_its_line(series, key, message) -> None:
     with pytest.raises(SettingsError) as caught:
         read("name: vix, path: vix.csv", f"name: funding, {series}")
     assert caught.value.where["key"] == f"series.1.{key}"
     assert caught.value.where["line"] == 5
     assert caught.value.found.startswith((f"series.1.{key} = ", f"series.1.{key} is missing"))
-    assert found in caught.value.found
+    assert message in caught.value.found
 
 
 def test_one_symbol_of_one_series_from_two_places_is_refused() -> None:
@@ -98,7 +98,7 @@ def test_of_parts_that_know_of_models_alone_the_series_that_features_read_count(
     alone = read(vix, more="features: {series: {implied_volatility: vix}}\n")
     beside = read(vix, funding, more="features: {series: {implied_volatility: vix}}\n")
     both = read(vix, funding, more="features: {series: {implied_volatility: vix, funding_rate: funding}}\n")
-    assert [each["name"] for each in beside.behaviour("features", "series")["series"]] == ["vix"]
+    assert [entry["name"] for entry in beside.behaviour("features", "series")["series"]] == ["vix"]
     assert alone.content_hash("features", "series") == beside.content_hash("features", "series")
-    assert [each["name"] for each in both.behaviour("features", "series")["series"]] == ["vix", "funding"]
-    assert len({each.content_hash() for each in (alone, beside, both)}) == 3  # a decision may read all of them
+    assert [entry["name"] for entry in both.behaviour("features", "series")["series"]] == ["vix", "funding"]
+    assert len({strategy.content_hash() for strategy in (alone, beside, both)}) == 3  # a decision may read all of them

@@ -79,9 +79,9 @@ def test_a_breaker_that_could_never_fire_is_refused(settings: str) -> None:
 def test_what_has_seen_data_must_say_until_when(prior: str) -> None:
     with pytest.raises(SettingsError, match=f"learning.prior {prior} needs learning.knows_until"):
         parse_strategy(MINIMAL + f"learning: {{prior: {prior}}}\n")
-    told = parse_strategy(MINIMAL + f"learning: {{prior: {prior}, knows_until: 2002-06-28}}\n")
-    assert str(told.learning.knows_until) == "2002-06-28"
-    assert told.content_hash() != parse_strategy(MINIMAL).content_hash()
+    strategy = parse_strategy(MINIMAL + f"learning: {{prior: {prior}, knows_until: 2002-06-28}}\n")
+    assert str(strategy.learning.knows_until) == "2002-06-28"
+    assert strategy.content_hash() != parse_strategy(MINIMAL).content_hash()
 
 
 def test_days_that_have_been_seen_must_say_by_what() -> None:
@@ -90,13 +90,13 @@ def test_days_that_have_been_seen_must_say_by_what() -> None:
 
 
 def test_a_strategy_that_brings_nothing_along_keeps_its_hash() -> None:
-    plain, stated = parse_strategy(MINIMAL), parse_strategy(MINIMAL + "learning: {prior: none}\n")
+    plain, explicit = parse_strategy(MINIMAL), parse_strategy(MINIMAL + "learning: {prior: none}\n")
     assert not {"prior", "knows_until"} & set(plain.behaviour()["learning"])
-    assert plain.content_hash() == stated.content_hash()
+    assert plain.content_hash() == explicit.content_hash()
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "message"),
     [
         ("name: [unclosed", "line"),
         ("- a\n- b\n", "list"),
@@ -106,8 +106,8 @@ def test_a_strategy_that_brings_nothing_along_keeps_its_hash() -> None:
         ("!!python/object/apply:os.system ['true']\n", "python/object"),
     ],
 )
-def test_unreadable_yaml_is_explained(text: str, found: str) -> None:
-    with pytest.raises(SettingsError, match=found):
+def test_unreadable_yaml_is_explained(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         parse_strategy(text)
 
 
@@ -135,14 +135,14 @@ def test_settings_of_actions_count_from_where_they_are_stated() -> None:
     plain = parse_strategy(MINIMAL)
     assert "actions_path" not in plain.behaviour()["source"]
     assert "adjustment_convention" not in plain.behaviour("market")["market"]
-    told = plain.model_copy(
+    with_actions = plain.model_copy(
         update={
             "source": plain.source.model_copy(update={"actions_path": "actions.csv"}),
             "market": plain.market.model_copy(update={"adjustment_convention": "ex_close"}),
         }
     )
-    assert told.behaviour()["source"]["actions_path"] == "actions.csv"
-    assert told.content_hash("market") != plain.content_hash("market")
+    assert with_actions.behaviour()["source"]["actions_path"] == "actions.csv"
+    assert with_actions.content_hash("market") != plain.content_hash("market")
 
 
 @pytest.mark.parametrize(
@@ -153,9 +153,9 @@ def test_how_a_book_is_made_counts_from_where_it_is_stated(name: str, unset: obj
     plain = parse_strategy(MINIMAL)
     assert getattr(plain.portfolio, name) == unset
     assert name not in plain.behaviour()["portfolio"]
-    stated = parse_strategy(MINIMAL + f"portfolio: {{{name}: {other}}}\n")
-    assert stated.content_hash() != plain.content_hash()
-    assert stated.content_hash("learning") == plain.content_hash("learning")
+    explicit = parse_strategy(MINIMAL + f"portfolio: {{{name}: {other}}}\n")
+    assert explicit.content_hash() != plain.content_hash()
+    assert explicit.content_hash("learning") == plain.content_hash("learning")
 
 
 RELATIVE = MINIMAL + "label: {kind: direction_relative}\nportfolio: {net_limit: 0.0%s}\n"
@@ -163,7 +163,7 @@ RELATIVE = MINIMAL + "label: {kind: direction_relative}\nportfolio: {net_limit: 
 
 def test_a_label_relative_to_the_others_is_built_by_the_programme_unless_the_file_states_otherwise() -> None:
     left_out, programme, per_name = (
-        parse_strategy(RELATIVE % stated) for stated in ("", ", construction: programme", ", construction: per_name")
+        parse_strategy(RELATIVE % clause) for clause in ("", ", construction: programme", ", construction: per_name")
     )
     assert left_out.portfolio.construction == "programme"
     assert per_name.portfolio.construction == "per_name"
@@ -174,7 +174,8 @@ def test_a_label_relative_to_the_others_is_built_by_the_programme_unless_the_fil
 
 def test_what_a_file_states_of_its_book_has_the_hash_it_had() -> None:
     hashes = [
-        parse_strategy(RELATIVE % f", construction: {stated}").content_hash() for stated in ("per_name", "programme")
+        parse_strategy(RELATIVE % f", construction: {construction}").content_hash()
+        for construction in ("per_name", "programme")
     ]
     assert hashes == ["ea8e815817b91aad", "30d12e87af517b71"]
 
@@ -223,8 +224,8 @@ class Whole(Section):
 def test_a_field_says_itself_whether_it_counts() -> None:
     assert Part().counted() == {"renamed": None, "old": 1}
     assert Part(renamed="usual", pace=9.0).counted() == {"old": 1}
-    stated = Part(late=4, listed={"a": 1}, renamed="other", old=2)
-    assert stated.counted() == {"late": 4, "listed": {"a": 1}, "renamed": "other", "old": 2}
+    explicit = Part(late=4, listed={"a": 1}, renamed="other", old=2)
+    assert explicit.counted() == {"late": 4, "listed": {"a": 1}, "renamed": "other", "old": 2}
 
 
 def test_a_section_within_a_section_counts_at_its_defaults_too() -> None:

@@ -11,7 +11,7 @@ from nn_assets.settings.changes import changed_settings, changes_told
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "told"),
+    ("then", "now", "expected"),
     [
         ({}, {}, []),
         ({"a": {"b": 1}}, {"a": {"b": 1}}, []),
@@ -27,17 +27,17 @@ from nn_assets.settings.changes import changed_settings, changes_told
     ],
 )
 def test_each_changed_setting_is_named_with_both_values(
-    then: dict[str, Any], now: dict[str, Any], told: list[str]
+    then: dict[str, Any], now: dict[str, Any], expected: list[str]
 ) -> None:
-    assert changed_settings(then, now) == told
+    assert changed_settings(then, now) == expected
 
 
 def test_many_changes_are_counted_and_long_values_cut() -> None:
     then = {f"k{number:02d}": "x" * 500 for number in range(20)}
-    told = changes_told(then, dict.fromkeys(then, "y"))
-    assert told.count(" then, y now") == 8
-    assert told.endswith("; and 12 more")
-    assert len(told) < 800
+    text = changes_told(then, dict.fromkeys(then, "y"))
+    assert text.count(" then, y now") == 8
+    assert text.endswith("; and 12 more")
+    assert len(text) < 800
 
 
 def test_a_setting_that_counts_when_it_is_set_is_left_out_at_its_default() -> None:

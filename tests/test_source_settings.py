@@ -19,7 +19,7 @@ def read(source: str) -> Strategy:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "expected"),
     [
         ("{}", {"kind": "bundled"}),
         ("{kind: bundled}", {"kind": "bundled"}),
@@ -58,8 +58,8 @@ def read(source: str) -> Strategy:
         ("{kind: ccxt, exchange: kraken}", {"kind": "ccxt", "exchange": "kraken", "base_url": None}),
     ],
 )
-def test_a_kind_has_its_own_keys_and_no_others(source, told) -> None:
-    assert read(source).source.model_dump() == {"actions_path": None, "max_withdrawn_fraction": 0.05, **told}
+def test_a_kind_has_its_own_keys_and_no_others(source, expected) -> None:
+    assert read(source).source.model_dump() == {"actions_path": None, "max_withdrawn_fraction": 0.05, **expected}
 
 
 def test_a_strategy_that_names_no_source_takes_the_bundled_sample() -> None:
@@ -67,7 +67,7 @@ def test_a_strategy_that_names_no_source_takes_the_bundled_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "key", "found"),
+    ("source", "key", "message"),
     [
         ("{kind: nosuch}", "source.kind", "'nosuch': one of 'bundled', 'files', 'simulator', 'sql'"),
         ("{kind: 3}", "source.kind", "3: one of 'bundled'"),
@@ -83,12 +83,12 @@ def test_a_strategy_that_names_no_source_takes_the_bundled_sample() -> None:
         ("[1]", "source", "[1]"),
     ],
 )
-def test_an_unknown_ill_typed_or_inapplicable_key_is_refused_by_name(source, key, found) -> None:
+def test_an_unknown_ill_typed_or_inapplicable_key_is_refused_by_name(source, key, message) -> None:
     with pytest.raises(SettingsError) as caught:
         read(source)
     assert caught.value.where["key"] == key
     assert caught.value.found.startswith((f"{key} = ", f"{key} is missing"))
-    assert found in caught.value.found
+    assert message in caught.value.found
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ def test_what_a_partial_function_is_given_is_part_of_its_version() -> None:
 def test_changed_definitions_are_named() -> None:
     then = {"a:x": "1", "a:y": "2", "a:gone": "3"}
     assert changed_definitions(then, {"a:x": "1", "a:y": "4", "a:new": "5"}) == "a:gone, a:new, a:y"
-    assert changed_definitions({}, {f"a:{each}": "1" for each in range(7)}).endswith("and 2 more")
+    assert changed_definitions({}, {f"a:{number}": "1" for number in range(7)}).endswith("and 2 more")
 
 
 # --- this package, and what ran of it ------------------------------------------------------------------
@@ -354,29 +354,31 @@ def panel() -> Panel:
 @pytest.fixture(scope="module")
 def traced() -> dict[str, set[str]]:
     """By feature, the names of this package that ran while it was computed."""
-    given = panel()
+    sample = panel()
     return {
-        name: ran(partial(compute_features, given, (name,), market_symbol="M", max_missing_fraction=0.1, bridge=True))
+        name: ran(partial(compute_features, sample, (name,), market_symbol="M", max_missing_fraction=0.1, bridge=True))
         for name in OF_BARS
     }
 
 
 def test_all_that_ran_for_a_feature_is_behind_it(traced: dict[str, set[str]]) -> None:
     for name, seen in traced.items():
-        told = set(definitions_behind(compute_features, CATALOGUE[name].compute))
+        definitions = set(definitions_behind(compute_features, CATALOGUE[name].compute))
         assert len(seen) > 5
-        assert not followed(seen) - told, name
+        assert not followed(seen) - definitions, name
 
 
 def test_a_feature_depends_on_no_other_feature() -> None:
-    told = definitions_behind(compute_features, CATALOGUE["rsi_14"].compute)
-    assert "nn_assets.features.catalogue.trend:_relative_strength" in told
-    assert not {"nn_assets.features.catalogue.trend:_bollinger", "nn_assets.features.catalogue.trend:TREND"} & set(told)
+    definitions = definitions_behind(compute_features, CATALOGUE["rsi_14"].compute)
+    assert "nn_assets.features.catalogue.trend:_relative_strength" in definitions
+    assert not {"nn_assets.features.catalogue.trend:_bollinger", "nn_assets.features.catalogue.trend:TREND"} & set(
+        definitions
+    )
 
 
 def test_all_that_ran_while_bars_were_cleaned_is_behind_it() -> None:
-    given = sound_bars(("A", "B"))
-    seen = ran(lambda: clean(given, "XNYS", CleaningSettings()))
+    bars = sound_bars(("A", "B"))
+    seen = ran(lambda: clean(bars, "XNYS", CleaningSettings()))
     assert len(seen) > 10
     assert not followed(seen) - set(definitions_behind(clean))
 
@@ -400,12 +402,12 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def functions_of(file: Path) -> dict[str, int]:
     """Functions at the top of a file, each with the line after its signature; read by lines, not as Python."""
-    found, lines = {}, file.read_text().splitlines()
+    functions, lines = {}, file.read_text().splitlines()
     for number, line in enumerate(lines):
         if match := re.match(r"def (\w+)\(", line):
-            end = next(place for place in range(number, len(lines)) if lines[place].rstrip().endswith(":"))
-            found[match[1]] = end + 1
-    return found
+            end = next(index for index in range(number, len(lines)) if lines[index].rstrip().endswith(":"))
+            functions[match[1]] = end + 1
+    return functions
 
 
 def test_a_statement_put_into_any_function_that_ran_changes_the_versions_of_what_it_ran_for_and_no_others(
@@ -425,9 +427,9 @@ def test_a_statement_put_into_any_function_that_ran_changes_the_versions_of_what
         return {name: package.definitions_behind(*asked) for name, asked in roots.items()}
 
     before = versions()
-    places = sorted({place for seen in traced.values() for place in followed(seen)})
-    for place in draw.sample(places, 12):
-        module, _, name = place.partition(":")
+    definitions = sorted({definition for seen in traced.values() for definition in followed(seen)})
+    for definition in draw.sample(definitions, 12):
+        module, _, name = definition.partition(":")
         file = copied.parent / (module.replace(".", "/") + ".py")
         functions = functions_of(file)
         if name not in functions:
@@ -435,12 +437,12 @@ def test_a_statement_put_into_any_function_that_ran_changes_the_versions_of_what
         text = file.read_text()
         lines = text.splitlines()
         file.write_text("\n".join([*lines[: functions[name]], "    # a comment", *lines[functions[name] :]]))
-        assert versions() == before, place
+        assert versions() == before, definition
         file.write_text("\n".join([*lines[: functions[name]], "    _mutant = 1", *lines[functions[name] :]]))
         after = versions()
         changed = {feature for feature in roots if after[feature] != before[feature]}
-        assert changed >= {feature for feature, seen in traced.items() if place in seen}, place
+        assert changed >= {feature for feature, seen in traced.items() if definition in seen}, definition
         for feature in changed:
-            assert changed_definitions(before[feature], after[feature]) == place
+            assert changed_definitions(before[feature], after[feature]) == definition
         file.write_text(text)
     assert versions() == before

@@ -349,8 +349,8 @@ def _beside(history: History, metadata: _Metadata) -> dict[str, Any]:
     }
 
 
-def _chosen(said: dict[str, Any] | None, names: tuple[str, ...]) -> dict[str, Any] | None:
-    return None if said is None else {name: said[name] for name in names}
+def _chosen(facts: dict[str, Any] | None, names: tuple[str, ...]) -> dict[str, Any] | None:
+    return None if facts is None else {name: facts[name] for name in names}
 
 
 def _series(versions: pd.DataFrame) -> list[dict[str, Any]]:
@@ -379,27 +379,33 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
     late = bars["known_at"] > as_of_sessions(strategy.market, bars["session"])
     days = bars.loc[~late, "session"]
     if days.empty:
-        said = (
+        message = (
             f"none: all {len(bars):,} bars state a known_at later than their own session's decision, so that no "
             "session sees its bar; write into the column known_at when each bar became known, or leave the column out"
         )
-        return {"bars": None, "features": None, "month": None, "late_bars": len(bars), "told": said}
+        return {"bars": None, "features": None, "month": None, "late_bars": len(bars), "told": message}
     start = days.min()
     row = int(history.axis.searchsorted(start)) + WARM_UP_SESSIONS
     features = str(history.axis[row].date()) if row < len(history.axis) else None
     month, wanted = first_month_from(strategy, start.date()), first_model_month(strategy)
-    said = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
+    message = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
     if late.any():
-        said += (
+        message += (
             f"; {int(late.sum()):,} bars are known only after their own session's decision, which lacks them: their "
             "known_at, stated or the moment of a correction, is later"
         )
     if month > wanted:
-        said += (
+        message += (
             f"; market.history_starts {strategy.market.history_starts} asks for models from {wanted} on, which no data "
             f"can train: set market.history_starts to {start.date()}"
         )
-    return {"bars": str(start.date()), "features": features, "month": month, "late_bars": int(late.sum()), "told": said}
+    return {
+        "bars": str(start.date()),
+        "features": features,
+        "month": month,
+        "late_bars": int(late.sum()),
+        "told": message,
+    }
 
 
 def _next(history: History) -> dict[str, Any]:

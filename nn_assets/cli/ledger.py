@@ -153,9 +153,9 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
             for combination in asked
         ]
         unknown = dict.fromkeys(
-            said
+            note
             for combination, answer in zip(asked, answers, strict=True)
-            if answer.empty and (said := _not_on_record(ledger, combination))
+            if answer.empty and (note := _not_on_record(ledger, combination))
         )
     rows = pd.concat(answers, ignore_index=True)
     nothing = _NOTHING.get(name, "nothing") if absent is None else nothing_yet(absent)

@@ -261,19 +261,19 @@ def _remarks(record: StudyRecord, total: Mapping[str, Figures], horizon: int) ->
     if TRADED not in total:
         return ()
     rivals = [name for name in _RIVALS if name in record.forecasts]
-    said = [_against(record, rival, horizon, len(rivals)) for rival in rivals] if TRADED in record.forecasts else []
-    mine, theirs = total[TRADED].sharpe_net, total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None
-    if mine is not None and theirs is not None and mine <= theirs:
-        said.append(f"the network does not beat buy-and-hold: net Sharpe {mine:.3f} against {theirs:.3f}")
-    return tuple(said)
+    remarks = [_against(record, rival, horizon, len(rivals)) for rival in rivals] if TRADED in record.forecasts else []
+    ours, theirs = total[TRADED].sharpe_net, total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None
+    if ours is not None and theirs is not None and ours <= theirs:
+        remarks.append(f"the network does not beat buy-and-hold: net Sharpe {ours:.3f} against {theirs:.3f}")
+    return tuple(remarks)
 
 
 def _against(record: StudyRecord, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
     wide = record.breadth >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, record.returns) if wide else (auc_contributions, record.targets)
-    mine, theirs = (contributions(record.ranked(name), outcomes, record.folds) for name in (TRADED, rival))
-    test = paired_test(mine, theirs, horizon)
+    ours, theirs = (contributions(record.ranked(name), outcomes, record.folds) for name in (TRADED, rival))
+    test = paired_test(ours, theirs, horizon)
     called = _RIVALS[rival]
     if test.p_value is None or test.estimate is None:
         return f"the network is not distinguishable from {called}: {test.reason}"

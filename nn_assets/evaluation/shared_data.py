@@ -132,12 +132,12 @@ def contained(part: Fingerprint, whole: Fingerprint) -> Overlap:
     a random part, with its binomial standard error; where not one was sampled, all count as held.
     """
     limit = min(part.limit, whole.limit)
-    mine, theirs = part.below(limit), whole.below(limit)
-    if len(mine) == 0:
+    ours, theirs = part.below(limit), whole.below(limit)
+    if len(ours) == 0:
         return Overlap(1.0, 0.0 if part.keys == 0 else 0.5)
-    share = len(np.intersect1d(mine, theirs, assume_unique=True)) / len(mine)
+    share = len(np.intersect1d(ours, theirs, assume_unique=True)) / len(ours)
     sampled = limit < _EVERYTHING
-    return Overlap(share, math.sqrt(share * (1.0 - share) / len(mine)) if sampled else 0.0)
+    return Overlap(share, math.sqrt(share * (1.0 - share) / len(ours)) if sampled else 0.0)
 
 
 def overlap(one: Fingerprint, other: Fingerprint) -> Overlap:

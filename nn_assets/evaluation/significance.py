@@ -136,12 +136,12 @@ def robust_mean_test(values: FloatArray, horizon: int, *, null: float = 0.0, min
     return MeanTest(mean, error, statistic, p_value, degrees, count)
 
 
-def paired_test(mine: FloatArray, theirs: FloatArray, horizon: int) -> MeanTest:
+def paired_test(ours: FloatArray, theirs: FloatArray, horizon: int) -> MeanTest:
     """Test the mean of the differences of two series of contributions, over the sessions that have both.
 
     Parameters
     ----------
-    mine, theirs : ndarray, shape (sessions,)
+    ours, theirs : ndarray, shape (sessions,)
         NaN where there is none.
     horizon : int
         As `robust_mean_test`.
@@ -150,7 +150,7 @@ def paired_test(mine: FloatArray, theirs: FloatArray, horizon: int) -> MeanTest:
     -----
     Diebold and Mariano (1995), "Comparing predictive accuracy", with the errors of `robust_mean_test`.
     """
-    return robust_mean_test(mine - theirs, horizon)
+    return robust_mean_test(ours - theirs, horizon)
 
 
 def rank_ic_contributions(forecasts: FloatArray, returns: FloatArray, folds: Names | None = None) -> FloatArray:

@@ -302,12 +302,12 @@ def judge_figures(
         seen = [*now, look_of(figures, month, estimator)]
         others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, seen))]
         before = sorted([*others, *now], key=lambda look: look.month)
-        said = verdict(figures, before, month, estimator=estimator, released=terms.released)
+        new_verdict = verdict(figures, before, month, estimator=estimator, released=terms.released)
         if terms.in_sample_until is not None:
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
-            said = replace(said, reason=said.reason + marked)
-        look = look_of(figures, month, estimator, allows_trading=said.allows_trading)
-        judged.append(MonthVerdict(month, figures, said, look))
+            new_verdict = replace(new_verdict, reason=new_verdict.reason + marked)
+        look = look_of(figures, month, estimator, allows_trading=new_verdict.allows_trading)
+        judged.append(MonthVerdict(month, figures, new_verdict, look))
     return tuple(judged)
 
 

@@ -56,11 +56,11 @@ class Look:
 
     def sees_as(self, other: Look) -> bool:
         """Whether another look saw the same: taken at the same month's end on the same record, it is one look."""
-        mine, theirs = (
+        ours, theirs = (
             [math.nan if value is None else value for value in (look.estimate, look.standard_error)]
             for look in (self, other)
         )
-        same = np.allclose(mine, theirs, rtol=1e-9, atol=1e-12, equal_nan=True)
+        same = np.allclose(ours, theirs, rtol=1e-9, atol=1e-12, equal_nan=True)
         return (self.month, self.sessions) == (other.month, other.sessions) and bool(same)
 
     def crosses(self, level: float) -> bool:
@@ -306,19 +306,19 @@ class _Judge:
         return trial_adjusted_p_value(self.levels[-1], self.trials)
 
     def _with_signal(self, crossed: Sequence[Look]) -> Verdict:
-        said = self._measured()
+        text = self._measured()
         if self.look not in crossed:
-            said += f"; found at the look of {crossed[-1].month}"
+            text += f"; found at the look of {crossed[-1].month}"
         if self.deflated is None:
             absent = {} if self.judged is None else self.judged.absent
             why = absent.get("deflated_sharpe", "the book has no returns")
-            return self._said("signal found", f"{said}; but no net Sharpe to judge: {why}")
+            return self._said("signal found", f"{text}; but no net Sharpe to judge: {why}")
         if self.deflated > DEFLATED_SHARPE_NEEDED:
             return self._said(
-                "edge found", f"{said}; net deflated Sharpe {self.deflated:.3f}, above {DEFLATED_SHARPE_NEEDED}"
+                "edge found", f"{text}; net deflated Sharpe {self.deflated:.3f}, above {DEFLATED_SHARPE_NEEDED}"
             )
         return self._said(
-            "signal found", f"{said}; but net deflated Sharpe {self.deflated:.3f}, not above {DEFLATED_SHARPE_NEEDED}"
+            "signal found", f"{text}; but net deflated Sharpe {self.deflated:.3f}, not above {DEFLATED_SHARPE_NEEDED}"
         )
 
     def _without_signal(self) -> Verdict:

@@ -93,8 +93,8 @@ class Forecasts:
         rows, columns = row >= 0, column >= 0
         here, there = np.ix_(row[rows], column[columns]), np.ix_(rows, columns)
         for name, arrays in part.estimators.items():
-            for mine, theirs in zip(_parts(self.estimators[name]), _parts(arrays), strict=True):
-                mine[here] = theirs[there]
+            for ours, theirs in zip(_parts(self.estimators[name]), _parts(arrays), strict=True):
+                ours[here] = theirs[there]
         assert isinstance(self.model_ids, list), "an empty table takes parts"
         for index, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
             self.model_ids[index] = model_id
@@ -152,8 +152,8 @@ def forecasts_from_rows(rows: pd.DataFrame, sessions: pd.DatetimeIndex, symbols:
     inside = (row >= 0) & (column >= 0)
     estimator, models = rows["estimator"].to_numpy(), rows["model_id"].to_numpy()
     for name, arrays in table.estimators.items():
-        mine = inside & (estimator == name)
-        cells = row[mine] * len(symbols) + column[mine]
+        selected = inside & (estimator == name)
+        cells = row[selected] * len(symbols) + column[selected]
         if len(np.unique(cells)) != len(cells):
             raise SchemaError(
                 expected="one forecast per symbol, session and estimator",
@@ -162,7 +162,7 @@ def forecasts_from_rows(rows: pd.DataFrame, sessions: pd.DatetimeIndex, symbols:
                 key=name,
             )
         for stored in _STORED:
-            getattr(arrays, stored)[row[mine], column[mine]] = rows[stored].to_numpy(dtype=np.float64)[mine]
+            getattr(arrays, stored)[row[selected], column[selected]] = rows[stored].to_numpy(dtype=np.float64)[selected]
     assert isinstance(table.model_ids, list), "made so"
     for index, model_id in zip(row[inside], models[inside], strict=True):
         table.model_ids[index] = str(model_id)

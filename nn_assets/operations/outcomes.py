@@ -197,20 +197,20 @@ def _append(
 def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message: str | None) -> None:
     """Record what a tick came to, when that is new or the last record is an hour old."""
     now = now_utc().floor("us")
-    said = None if message is None else kept_text(message)
+    text = None if message is None else kept_text(message)
     row: dict[str, Any] = {
         "outcome_id": f"{name}:{now.isoformat()}",
         "kind": _TICK,
         "name": name,
         "outcome": outcome,
-        "message": said,
+        "message": text,
         "ended_at": now,
         "details": {},
     }
     try:
         with ledger.transaction(f"tick:{name}", strategy=strategy) as transaction:
             there = transaction.last_appended(_TABLE, strategy=strategy, kind=_TICK, name=name)
-            repeats = there is not None and (there["outcome"], there["message"]) == (outcome, said)
+            repeats = there is not None and (there["outcome"], there["message"]) == (outcome, text)
             if there is None or not repeats or abs(now - pd.Timestamp(there["ended_at"])) >= _BEAT:
                 transaction.append(_TABLE, [row])
     except LedgerError as error:

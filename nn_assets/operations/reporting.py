@@ -210,14 +210,14 @@ def _pooled(report: StationarityReport) -> list[list[str]]:
     return [["Stationarity", text]]
 
 
-def _bar_and_bounds(said: Verdict) -> list[list[str]]:
+def _bar_and_bounds(verdict: Verdict) -> list[list[str]]:
     """What the verdict looked for, and the values of the statistic that no look has ruled out."""
-    if said.smallest_effect is None:
+    if verdict.smallest_effect is None:
         return []
-    ends = [("unknown" if end is None else f"{end:.4f}") for end in (said.interval_low, said.interval_high)]
+    ends = [("unknown" if end is None else f"{end:.4f}") for end in (verdict.interval_low, verdict.interval_high)]
     return [
-        ["Smallest effect", f"{said.statistic} {said.smallest_effect:.4f}"],
-        ["Not ruled out", f"{said.statistic} {ends[0]} to {ends[1]}"],
+        ["Smallest effect", f"{verdict.statistic} {verdict.smallest_effect:.4f}"],
+        ["Not ruled out", f"{verdict.statistic} {ends[0]} to {ends[1]}"],
     ]
 
 
@@ -473,21 +473,27 @@ def _late_notices(strategy: Strategy, done: Round) -> list[str]:
 
 
 def _caveats(strategy: Strategy) -> tuple[str, ...]:
-    said = []
+    caveats = []
     if source_member(strategy.source.kind).simulated:
-        said.append("The market is simulated and its edge was planted: the figures prove nothing about real markets.")
+        caveats.append(
+            "The market is simulated and its edge was planted: the figures prove nothing about real markets."
+        )
     if strategy.market.vault_starts is not None:
-        said.append(f"History from {strategy.market.vault_starts} on is sealed in the vault; nothing here has seen it.")
+        caveats.append(
+            f"History from {strategy.market.vault_starts} on is sealed in the vault; nothing here has seen it."
+        )
     else:
-        said.append("There is no vault: no stretch of history was kept back for a last test.")
+        caveats.append("There is no vault: no stretch of history was kept back for a last test.")
     if strategy.trade_without_verdict:
-        said.append("The settings say trade_without_verdict: positions are taken although no edge may have been found.")
+        caveats.append(
+            "The settings say trade_without_verdict: positions are taken although no edge may have been found."
+        )
     resets = strategy.portfolio.replay_reset_sessions
     if strategy.label.is_relative:
-        said.append("'Up' means above the median of the day: the label is relative, and the book dollar-neutral.")
-    said.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
-    said.append("Returns are simulated fills at stated costs, not money made.")
-    return tuple(said)
+        caveats.append("'Up' means above the median of the day: the label is relative, and the book dollar-neutral.")
+    caveats.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
+    caveats.append("Returns are simulated fills at stated costs, not money made.")
+    return tuple(caveats)
 
 
 def _own_sections(strategy: Strategy) -> tuple[str, ...]:

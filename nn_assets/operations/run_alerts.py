@@ -44,11 +44,11 @@ def alert_of_failure(
     step, message : str, optional
         Where it failed, and what that says, with its remedy where it names one; None before its first step.
     """
-    said = message or "it failed before its first step"
-    text, remedy = told_and_remedy(one_line(said))
-    cause = told_of_step(said)
+    failure = message or "it failed before its first step"
+    text, remedy = told_and_remedy(one_line(failure))
+    cause = told_of_step(failure)
     if cause == text:  # else a gate halted, of which its checks say enough
-        cause = "\n".join([text, *said.splitlines()[1:]])
+        cause = "\n".join([text, *failure.splitlines()[1:]])
     about = {"strategy": strategy, "job": job, "run_id": run_id}
     at = "" if step is None else f"{step}: "
     stands = partial(_headline, opened, strategy)

@@ -98,8 +98,8 @@ class StudyResult:
     def leak_alarm(self) -> Judged:
         """Whether no figure is too good to be true, but those that a person released."""
         alarms = self.standing_alarms
-        said = "; ".join([*map(str, alarms), *self.last.verdict.released])
-        finding = said or ("no alarm" if self.measured else "no forecast has a realised label")
+        text = "; ".join([*map(str, alarms), *self.last.verdict.released])
+        finding = text or ("no alarm" if self.measured else "no forecast has a realised label")
         held = not alarms if self.measured or alarms else None
         return Judged("no_leak_alarm", held, finding, warns=True)
 
@@ -263,15 +263,15 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
     strategy = history.strategy
     ledger = history.stores.ledger
     known = trials_made(ledger, ground)
-    mine = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
+    own_trials = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
     sharpes = [
         float(figures["sharpe_per_session"])
         for trial, figures in zip(known["trial_id"], known["figures"], strict=True)
-        if trial not in mine and figures.get("sharpe_per_session") is not None
+        if trial not in own_trials and figures.get("sharpe_per_session") is not None
     ]
     looks = looks_taken(ledger, ground, trial_hash(strategy))
     return Terms(
-        trials=len(mine | set(known["trial_id"])),
+        trials=len(own_trials | set(known["trial_id"])),
         trial_sharpes=sharpes,
         first_look=looks[0].month if looks else _first_look(strategy, months),
         looks=looks,
@@ -347,31 +347,31 @@ def _record(history: History, result: StudyResult, ground: Ground, run_id: str) 
 
 
 def _look_row(strategy: Strategy, judged: MonthVerdict, ground: Ground, trials: int, study_id: str) -> dict[str, Any]:
-    look, said = judged.look, judged.verdict
+    look, verdict = judged.look, judged.verdict
     assert look is not None
     return {
         "trial_id": trial_hash(strategy),
         "data_hash": ground.data_hash,
         "month": look.month,
         "study_id": study_id,
-        "verdict": said.phrase,
-        "look": said.look,
+        "verdict": verdict.phrase,
+        "look": verdict.look,
         "sessions": look.sessions,
         "trials": trials,
         "estimate": look.estimate,
         "standard_error": look.standard_error,
         "degrees": look.degrees,
-        "adjusted_p_value": said.adjusted_p_value,
-        "allowed_p_value": said.allowed_p_value,
-        "interval_low": said.interval_low,
-        "interval_high": said.interval_high,
-        "smallest_effect": said.smallest_effect,
+        "adjusted_p_value": verdict.adjusted_p_value,
+        "allowed_p_value": verdict.allowed_p_value,
+        "interval_low": verdict.interval_low,
+        "interval_high": verdict.interval_high,
+        "smallest_effect": verdict.smallest_effect,
         "allows_trading": look.allows_trading,
         "details": {
-            "statistic": said.statistic,
-            "smallest_effect_derivation": said.smallest_effect_derivation,
-            "standing_alarms": said.standing,
-            "released_alarms": list(said.released),
+            "statistic": verdict.statistic,
+            "smallest_effect_derivation": verdict.smallest_effect_derivation,
+            "standing_alarms": verdict.standing,
+            "released_alarms": list(verdict.released),
         },
     }
 

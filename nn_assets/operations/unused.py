@@ -257,8 +257,8 @@ def unchecked(facts: StoredFacts, session: pd.Timestamp) -> str | None:
     rows = ordered_by_symbol(rows)
     if facts.stores.lake.segments(facts.strategy.name, COMPARED):
         versions = versions_of(facts.stores, facts.strategy.name, COMPARED, sessions=days)
-        said = said_by_second(rows, versions)[(rows["session"] == session).to_numpy()]
-        if np.isfinite(said).any():
+        second_values = said_by_second(rows, versions)[(rows["session"] == session).to_numpy()]
+        if np.isfinite(second_values).any():
             return None
     return (
         f"no bar of {session.date()} could be held against the second source (market.compare_with), which had none in "

@@ -37,7 +37,7 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def check_result(said: Judged, key: dg.AssetKey | None = None) -> dg.AssetCheckResult:
+def check_result(judged: Judged, key: dg.AssetKey | None = None) -> dg.AssetCheckResult:
     """What a check says, to Dagster; that there was nothing to compare is no pass, and a warning.
 
     Parameters
@@ -45,13 +45,13 @@ def check_result(said: Judged, key: dg.AssetKey | None = None) -> dg.AssetCheckR
     key : AssetKey, optional
         Of its asset, where a step makes several.
     """
-    warns = said.warns or said.held is None
-    remedy = {WHAT_TO_DO: said.remedy} if said.remedy and said.held is False else {}
+    warns = judged.warns or judged.held is None
+    remedy = {WHAT_TO_DO: judged.remedy} if judged.remedy and judged.held is False else {}
     return dg.AssetCheckResult(
-        check_name=said.name,
+        check_name=judged.name,
         asset_key=key,
-        passed=bool(said.held),
+        passed=bool(judged.held),
         severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
-        description=said.told,
-        metadata={**shown(said.figures), **remedy},
+        description=judged.told,
+        metadata={**shown(judged.figures), **remedy},
     )

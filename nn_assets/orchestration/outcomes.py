@@ -113,21 +113,21 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
         To be given the run's result.
     """
     _tell(stores, lambda ledger: record_start(ledger, run))
-    said: dict[str, Any] = {"outcome": CANCELED, "message": INTERRUPTED, "failed_checks": ()}
+    ending: dict[str, Any] = {"outcome": CANCELED, "message": INTERRUPTED, "failed_checks": ()}
 
     def tell(result: dg.ExecuteInProcessResult) -> None:
-        said.clear()
-        said.update(_ended(run, SUCCEEDED if result.success else FAILED, result.all_events))
+        ending.clear()
+        ending.update(_ended(run, SUCCEEDED if result.success else FAILED, result.all_events))
 
     try:
         yield tell
     except Exception as error:
         if not isinstance(error, DagsterExecutionInterruptedError):
-            said.update(outcome=FAILED, message=f"{type(error).__name__}: {error}")
+            ending.update(outcome=FAILED, message=f"{type(error).__name__}: {error}")
         raise
     finally:
-        _tell(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **said))
-        alert_of_end(stores.history, run, **said)
+        _tell(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **ending))
+        alert_of_end(stores.history, run, **ending)
 
 
 def free_of_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> None:
@@ -229,9 +229,9 @@ def record_run(stores: StoresResource, ledger: Ledger, instance: dg.DagsterInsta
     if status is _STARTED:
         return record_start(ledger, run)
     ended_at = _moment(record.end_time or now_utc().timestamp())
-    said = _ended(run, _OUTCOMES[status], _telling(instance, run.run_id))
-    recorded = record_end(ledger, run, ended_at=ended_at, **said)
-    alert_of_end(stores.history, run, **said)
+    ending = _ended(run, _OUTCOMES[status], _telling(instance, run.run_id))
+    recorded = record_end(ledger, run, ended_at=ended_at, **ending)
+    alert_of_end(stores.history, run, **ending)
     return recorded
 
 

@@ -150,8 +150,8 @@ class Headline:
     @classmethod
     def of(cls, strategy: str, sentence: str) -> Self:
         """A strategy's sentence with the word that it says; HALTED where it says none."""
-        said = sentence.removeprefix(f"{strategy} ")
-        return cls(next((word for word in Word if said.startswith(f"{word}:")), Word.HALTED), sentence)
+        rest = sentence.removeprefix(f"{strategy} ")
+        return cls(next((word for word in Word if rest.startswith(f"{word}:")), Word.HALTED), sentence)
 
     def __str__(self) -> str:
         return self.sentence

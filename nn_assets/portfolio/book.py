@@ -131,8 +131,8 @@ class Book:
                 "closed by a line SYMBOL,DAY,delisting,CASH in the file that source.actions_path names",
                 key="market.symbols",
             )
-        mine = [list(self.symbols).index(symbol) if symbol in self.symbols else -1 for symbol in symbols]
-        indices = np.array(mine, dtype=np.int64)
+        old_indices = [list(self.symbols).index(symbol) if symbol in self.symbols else -1 for symbol in symbols]
+        indices = np.array(old_indices, dtype=np.int64)
         laid: dict[str, Any] = {}
         for name, flat in vars(empty_book(symbols, 0.0)).items():
             if isinstance(flat, np.ndarray):

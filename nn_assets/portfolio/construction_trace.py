@@ -127,24 +127,24 @@ def _signal(trace: Told, index: int, weights: FloatArray) -> str:
         trace.premium_share[index],
         hold_premium=settings.hold_premium,
     )
-    said = f"{forecast} says {_SIDES[side]}: {mean:.3%} over {inputs.horizon_sessions} sessions"
+    text = f"{forecast} says {_SIDES[side]}: {mean:.3%} over {inputs.horizon_sessions} sessions"
     if side != 0 and side == blocked:
-        return f"{said}; a stop was hit on that side, and the signal has not left it"
+        return f"{text}; a stop was hit on that side, and the signal has not left it"
     if side < 0 and not settings.allow_short:
-        return f"{said}; the settings allow no shorts"
+        return f"{text}; the settings allow no shorts"
     if weights[0] * side < 0.0:
-        return f"{said}, and what is held is on the other side"
-    return said
+        return f"{text}, and what is held is on the other side"
+    return text
 
 
 def _edge(trace: Told, index: int, weights: FloatArray) -> str:
     programme = trace.construction.programme
     cost = programme.change_share * float(programme.cost.linear[index])
     mean = abs(_mean(trace, index))
-    said = f"{mean:.3%} beside {cost:.3%}, {programme.change_share:.0%} of what the first dollar of a change costs"
+    text = f"{mean:.3%} beside {cost:.3%}, {programme.change_share:.0%} of what the first dollar of a change costs"
     if weights[1] != 0.0:
-        return f"{said}; what is held has paid already"
-    return f"{said}: {'worth opening' if mean > cost else 'opens nothing by itself'}"
+        return f"{text}; what is held has paid already"
+    return f"{text}: {'worth opening' if mean > cost else 'opens nothing by itself'}"
 
 
 def _kelly(trace: Told, index: int, weights: FloatArray) -> str:
@@ -196,12 +196,12 @@ def _cost(trace: Told, index: int, weights: FloatArray) -> str:
         return f"no answer ({solution.status}): nothing is opened or enlarged, {weights[0]:.2%} to {weights[7]:.2%}"
     change = np.where(np.arange(len(programme.start)) == index, weights[7] - weights[0], 0.0)
     if weights[7] == weights[0]:
-        said = f"no change of a lot or more is worth its cost: {weights[0]:.2%} stays"
+        text = f"no change of a lot or more is worth its cost: {weights[0]:.2%} stays"
     else:
         paid = float(programme.cost.of(change)[index])
         counted = f"{programme.change_share:.0%} counted"
-        said = f"{weights[0]:.2%} to {weights[7]:.2%} at a cost of {paid:.4%} of capital, {counted}"
-    return f"{said}; over because it cannot be traded: {', '.join(solution.exceeded)}" if solution.exceeded else said
+        text = f"{weights[0]:.2%} to {weights[7]:.2%} at a cost of {paid:.4%} of capital, {counted}"
+    return f"{text}; over because it cannot be traded: {', '.join(solution.exceeded)}" if solution.exceeded else text
 
 
 def _controls(trace: Told, index: int) -> str:

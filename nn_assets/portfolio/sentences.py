@@ -11,8 +11,8 @@ __all__ = ["controls_in_force", "forecast_told", "last_step"]
 
 def forecast_told(probability: float, base_rate: float, premium_share: float, *, hold_premium: bool) -> str:
     """Return a forecast beside its base rate, and where the premium is held what share of the return it is."""
-    said = f"p {probability:.4f} beside a base rate of {base_rate:.4f}"
-    return f"{said}, whose premium is held ({premium_share:.0%} of what is expected)," if hold_premium else said
+    text = f"p {probability:.4f} beside a base rate of {base_rate:.4f}"
+    return f"{text}, whose premium is held ({premium_share:.0%} of what is expected)," if hold_premium else text
 
 
 def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> str:

@@ -41,17 +41,17 @@ def _signal(decision: Decision, index: int) -> str:
     inputs = decision.inputs
     if not decision.complete[index] or inputs.equity_usd <= 0.0:
         return f"no position: {_missing(decision, index)}"
-    leaning, said = np.sign(_traded(decision, index) - _EVEN), _said(decision, index)
+    leaning, forecast = np.sign(_traded(decision, index) - _EVEN), _said(decision, index)
     blocked = int(inputs.blocked_side[index])
     if blocked != 0 and blocked == leaning:
-        return f"no position: a stop was hit on the {_SIDES[blocked]} side, {said} is still on it"
+        return f"no position: a stop was hit on the {_SIDES[blocked]} side, {forecast} is still on it"
     side = int(decision.direction[index])
     if side == 0 and leaning != 0.0:
-        return f"no position: {said} says short, and the settings do not allow shorts"
+        return f"no position: {forecast} says short, and the settings do not allow shorts"
     before = decision.weights[0, index]
     turned = " and closes what is held on the other side" if before * side < 0.0 else ""
     return (
-        f"{said} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[index]:.3%}, "
+        f"{forecast} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[index]:.3%}, "
         f"mean loss {inputs.mean_loss[index]:.3%} over {inputs.outcomes[index]} independent outcomes"
     )
 
@@ -133,12 +133,12 @@ def _limits(decision: Decision, index: int) -> str:
     settings = decision.settings
     adv = settings.adv_limit_fraction * decision.inputs.adv_usd[index]
     over = decision.answer.exceeded
-    said = (
+    text = (
         f"single name {settings.single_name_limit:.0%}, {settings.adv_limit_fraction:.1%} of ADV = "
         f"{adv:,.0f} USD, sector {settings.sector_limit:.0%}, gross {settings.gross_limit:.0%}, "
         f"net {settings.net_limit:.0%}, beta {settings.beta_limit:g}"
     )
-    return f"{said}; over because it cannot be traded: {', '.join(over)}" if over else said
+    return f"{text}; over because it cannot be traded: {', '.join(over)}" if over else text
 
 
 def _cost(decision: Decision, index: int) -> str:

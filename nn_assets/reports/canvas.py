@@ -161,12 +161,12 @@ def legend(axis: Axes, columns: int = 4) -> None:
     )
 
 
-def empty_note(axis: Axes, said: str) -> None:
+def empty_note(axis: Axes, message: str) -> None:
     """Say in the panel why it shows nothing."""
     axis.set_xticks([])
     axis.set_yticks([])
     axis.grid(visible=False)
-    axis.text(0.5, 0.5, said, ha="center", va="center", transform=axis.transAxes, color=MUTED, fontsize=9)
+    axis.text(0.5, 0.5, message, ha="center", va="center", transform=axis.transAxes, color=MUTED, fontsize=9)
 
 
 def to_png(figure: Figure) -> bytes:
@@ -189,5 +189,5 @@ def png_data_uri(png: bytes) -> str:
 
 def png_markdown(png: bytes, alt: str = "plot") -> str:
     """Give a PNG as a Markdown image with a data URI, as asset metadata shows it."""
-    words = "".join(letter for letter in alt if letter not in "[]()\n")
-    return f"![{words}]({png_data_uri(png)})"
+    alt_text = "".join(letter for letter in alt if letter not in "[]()\n")
+    return f"![{alt_text}]({png_data_uri(png)})"

@@ -202,9 +202,9 @@ def positions_over_time(
     gross, net = (np.where(known, sums, np.nan) for sums in (np.abs(held).sum(axis=1), held.sum(axis=1)))
     lower.fill_between(days, gross, step="post", color=COLOURS["network"], alpha=0.2, linewidth=0, label="gross")
     line(lower, days, net, color=INK, width=1.1, stepped=True, label="net")
-    for axis, said in ((upper, "weight"), (lower, "sum of weights")):
+    for axis, label in ((upper, "weight"), (lower, "sum of weights")):
         axis.axhline(0.0, color=MUTED, linewidth=0.7)
-        axis.set_ylabel(said)
+        axis.set_ylabel(label)
         percent_axis(axis)
     legend(upper, columns=_SHOWN_SYMBOLS)
     legend(lower, columns=2)

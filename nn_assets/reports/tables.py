@@ -140,8 +140,8 @@ def figure_table(figures: StudyFigures) -> FigureTable:
                 gaps.setdefault((name, why), []).append(label)
             cells.append(Cell(_written(value, form), why, best is not None and value == best and name in over))
         rows.append((label, hint, tuple(cells)))
-    said = tuple(f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items())
-    return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), said)
+    notes = tuple(f"{NAMES.get(name, name)}: {why} ({', '.join(labels)})" for (name, why), labels in gaps.items())
+    return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), notes)
 
 
 def _over_its_bars(figures: Figures, key: str, better: int) -> bool:
@@ -157,7 +157,7 @@ def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str,
     wanted = [(name, statistic, called, _decimals(3)) for name in _ORDER[:3]]
     wanted += [(name, "sharpe_net", "net Sharpe", _decimals(2)) for name in _ORDER]
     wanted = [column for column in wanted if column[0] in figures.total]
-    header = ("month", "sessions", *(f"{NAMES[name]}, {said}" for name, _, said, _ in wanted))
+    header = ("month", "sessions", *(f"{NAMES[name]}, {title}" for name, _, title, _ in wanted))
     rows = []
     for month, by_estimator in figures.folds.items():
         sessions = max((f.return_sessions or f.forecast_sessions for f in by_estimator.values()), default=0)

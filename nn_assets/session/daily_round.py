@@ -306,8 +306,8 @@ def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Boo
     """Latch an alarm where the solver had no answer, until a person has looked at it."""
     if decision.answer.no_answer is None:
         return book, state
-    said = f"the solver had no answer ({decision.answer.no_answer}): nothing was opened or enlarged"
-    book = replace(book, breakers=latched(book.breakers, (Breaker(NO_ANSWER, said),)))
+    message = f"the solver had no answer ({decision.answer.no_answer}): nothing was opened or enlarged"
+    book = replace(book, breakers=latched(book.breakers, (Breaker(NO_ANSWER, message),)))
     return book, replace(state, breaker=", ".join(book.breaker_kinds))
 
 

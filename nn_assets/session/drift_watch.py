@@ -76,13 +76,13 @@ def model_references(
 
 def _table(rows: pd.DataFrame, symbols: Sequence[str], sessions: pd.DatetimeIndex, estimator: str) -> FloatArray:
     """Probabilities of one estimator, (sessions, symbols); NaN where there is no forecast."""
-    mine = rows[(rows["estimator"] == estimator) & rows["symbol"].isin(symbols)]
+    selected = rows[(rows["estimator"] == estimator) & rows["symbol"].isin(symbols)]
     table = np.full((len(sessions), len(symbols)), np.nan)
     cells = (
-        sessions.get_indexer(pd.DatetimeIndex(mine["session"])),
-        pd.Index(symbols).get_indexer(pd.Index(mine["symbol"])),
+        sessions.get_indexer(pd.DatetimeIndex(selected["session"])),
+        pd.Index(symbols).get_indexer(pd.Index(selected["symbol"])),
     )
-    table[cells] = mine["probability"]
+    table[cells] = selected["probability"]
     return table
 
 

@@ -60,12 +60,12 @@ def with_overrides(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def amended(calendar: str, amendments: Amendments) -> str:
     """The calendar's name followed by its amendments, in the order of their days."""
-    words = [
+    parts = [
         *(f"-{day}" for day in sorted(amendments.extra_holidays)),
         *(f"+{day}" for day in sorted(amendments.extra_sessions)),
         *(f"{day}@{close:%H:%M}" for day, close in sorted(amendments.early_closes.items())),
     ]
-    return " ".join([calendar, *words])
+    return " ".join([calendar, *parts])
 
 
 def amendments_of(calendar: str) -> tuple[str, Amendments]:
@@ -76,19 +76,19 @@ def amendments_of(calendar: str) -> tuple[str, Amendments]:
     SettingsError
         A word after the name is no amendment.
     """
-    name, *words = calendar.split(" ") if calendar else [""]
+    name, *parts = calendar.split(" ") if calendar else [""]
     holidays, sessions, closes = set(), set(), {}
-    for word in words:
-        said = _AMENDMENT.fullmatch(word)
+    for word in parts:
+        match = _AMENDMENT.fullmatch(word)
         try:
-            if said is None:
+            if match is None:
                 raise ValueError(word)
-            if said["holiday"]:
-                holidays.add(date.fromisoformat(said["holiday"]))
-            elif said["session"]:
-                sessions.add(date.fromisoformat(said["session"]))
+            if match["holiday"]:
+                holidays.add(date.fromisoformat(match["holiday"]))
+            elif match["session"]:
+                sessions.add(date.fromisoformat(match["session"]))
             else:
-                closes[date.fromisoformat(said["day"])] = time.fromisoformat(said["close"])
+                closes[date.fromisoformat(match["day"])] = time.fromisoformat(match["close"])
         except ValueError as error:
             raise SettingsError(
                 expected="a calendar's name, with amendments such as -2018-12-05, +2018-12-08 or 2018-11-23@12:30",

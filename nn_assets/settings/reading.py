@@ -244,13 +244,13 @@ def _missing(problem: ErrorDetails, lines: dict[_Place, int], file: str) -> str:
 
 def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int], models: SourceModels | None) -> str:
     named = _named(problem, lines)
-    said = _expectation(problem, _written(node, place_of(problem)))
+    expected = _expectation(problem, _written(node, place_of(problem)))
     if named:  # a rule between keys says itself which, and their values
         numbers = " and ".join(str(number) for _, number in named)
-        return f"{said} (line{'s' * (len(named) > 1)} {numbers})"
+        return f"{expected} (line{'s' * (len(named) > 1)} {numbers})"
     if problem["type"] == "extra_forbidden" and (*place_of(problem)[:-1], "kind") in lines:
-        said += f" of kind {chosen_kind(problem)!r}"  # one that was chosen, and not taken where none is stated
-    message = f"{_key(problem, lines)} = {_value(problem)}: {said} (line {_line(problem, lines)})"
+        expected += f" of kind {chosen_kind(problem)!r}"  # one that was chosen, and not taken where none is stated
+    message = f"{_key(problem, lines)} = {_value(problem)}: {expected} (line {_line(problem, lines)})"
     return message + hint(problem, lines, models)
 
 

@@ -27,7 +27,7 @@ def no_room(error: BaseException) -> NoRoomError | None:
     free = _free_bytes()
     for cause in _chain(error):
         message = str(cause)
-        full = any(words in message for words in _SAID) or (_SAID_OF_MUCH in message and free < _RESERVE_BYTES)
+        full = any(phrase in message for phrase in _SAID) or (_SAID_OF_MUCH in message and free < _RESERVE_BYTES)
         if full or (isinstance(cause, OSError) and cause.errno in _ERRORS):
             return NoRoomError(
                 expected="room on the disk to write to",

@@ -65,28 +65,30 @@ def read_timings(report: dict[str, Any]) -> list[Timing]:
     """
     return [
         Timing(
-            group=each["group"] or each["name"],
-            version=each["extra_info"].get("version", "package"),
-            is_reference=bool(each["extra_info"].get("reference", False)),
-            median_seconds=float(each["stats"]["median"]),
-            rounds=int(each["stats"]["rounds"]),
-            work=each["extra_info"].get("work"),
-            unit=each["extra_info"].get("unit", ""),
+            group=benchmark["group"] or benchmark["name"],
+            version=benchmark["extra_info"].get("version", "package"),
+            is_reference=bool(benchmark["extra_info"].get("reference", False)),
+            median_seconds=float(benchmark["stats"]["median"]),
+            rounds=int(benchmark["stats"]["rounds"]),
+            work=benchmark["extra_info"].get("work"),
+            unit=benchmark["extra_info"].get("unit", ""),
         )
-        for each in report["benchmarks"]
+        for benchmark in report["benchmarks"]
     ]
 
 
 def compare(timings: Iterable[Timing]) -> list[Row]:
     """Put each timing beside its group's reference; groups by name, the fastest of a group first."""
     rows = []
-    ordered = sorted(timings, key=lambda each: (each.group, each.median_seconds))
-    for _, members in groupby(ordered, key=lambda each: each.group):
+    ordered = sorted(timings, key=lambda timing: (timing.group, timing.median_seconds))
+    for _, members in groupby(ordered, key=lambda timing: timing.group):
         group = list(members)
-        reference = next((each for each in group if each.is_reference), None)
-        for each in group:
-            beside = None if reference is None or each.is_reference else reference.median_seconds / each.median_seconds
-            rows.append(Row(each, beside))
+        reference = next((timing for timing in group if timing.is_reference), None)
+        for timing in group:
+            beside = (
+                None if reference is None or timing.is_reference else reference.median_seconds / timing.median_seconds
+            )
+            rows.append(Row(timing, beside))
     return rows
 
 
@@ -125,12 +127,12 @@ def markdown(rows: Iterable[Row], machine: dict[str, str]) -> str:
         "| what | version | median | rate | times as fast |",
         "| --- | --- | ---: | ---: | ---: |",
     ]
-    said = None
+    previous_group = None
     for row in rows:
-        each = row.timing
-        group = "" if each.group == said else each.group
-        said = each.group
-        cells = (group, each.version, _duration(each.median_seconds), _rate(each), _ratio(row))
+        timing = row.timing
+        group = "" if timing.group == previous_group else timing.group
+        previous_group = timing.group
+        cells = (group, timing.version, _duration(timing.median_seconds), _rate(timing), _ratio(row))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -26,5 +26,5 @@ def _played(of: World) -> Replay:
 def test_replay(benchmark: BenchmarkFixture, execution: str) -> None:
     of = world(world_strategy(execution))
     tell(benchmark, execution, len(ROWS), "sessions")
-    found = benchmark.pedantic(_played, (of,), rounds=5, warmup_rounds=1)
-    assert len(found.rounds) == len(ROWS)
+    result = benchmark.pedantic(_played, (of,), rounds=5, warmup_rounds=1)
+    assert len(result.rounds) == len(ROWS)

@@ -46,10 +46,10 @@ def test_features(benchmark, version):
     "function", [rolling_std, lagged_view_std, pandas_std], ids=["package", "lagged views", "pandas"]
 )
 def test_rolling_deviation(benchmark, function):
-    said = {rolling_std: "package", lagged_view_std: "lagged views", pandas_std: "pandas"}[function]
-    tell(benchmark, said, WIDE.size, "values", reference=function is pandas_std)
-    found = benchmark(function, WIDE, 20)
-    np.testing.assert_allclose(found, lagged_view_std(WIDE, 20), rtol=1e-7)
+    version = {rolling_std: "package", lagged_view_std: "lagged views", pandas_std: "pandas"}[function]
+    tell(benchmark, version, WIDE.size, "values", reference=function is pandas_std)
+    deviations = benchmark(function, WIDE, 20)
+    np.testing.assert_allclose(deviations, lagged_view_std(WIDE, 20), rtol=1e-7)
 
 
 @pytest.mark.benchmark(group="augmented Dickey-Fuller tests, 100 series x 630 sessions")

@@ -72,7 +72,7 @@ class TestWindows:
         tell(benchmark, "plain reference", 14_000, "windows", reference=True)
 
         def plain() -> np.ndarray:
-            found = np.array(plain_samples(values, targets, slice(20, 720), LOOKBACK))
-            return plain_windows(values, found[:, 0], found[:, 1], LOOKBACK)
+            samples = np.array(plain_samples(values, targets, slice(20, 720), LOOKBACK))
+            return plain_windows(values, samples[:, 0], samples[:, 1], LOOKBACK)
 
         assert benchmark(plain).shape == (14_000, LOOKBACK, FEATURES)

@@ -16,15 +16,15 @@ PATH = np.random.default_rng(1).standard_normal(500 + 59 + 252)
 
 
 def _fast(path: np.ndarray) -> np.ndarray:
-    places = np.searchsorted(np.sort(path[:500]), path[500:]).astype(np.int16)
-    return sliding_ks(places, 60, 500)
+    ranks = np.searchsorted(np.sort(path[:500]), path[500:]).astype(np.int16)
+    return sliding_ks(ranks, 60, 500)
 
 
 @pytest.mark.benchmark(group="sliding KS distance, one year of windows")
 def test_sliding_distance_by_sorted_ranks(benchmark) -> None:
     tell(benchmark, "package", 252, "windows")
-    found = benchmark(_fast, PATH)
-    np.testing.assert_allclose(found, plain_sliding_ks(PATH, 60, 500), atol=1e-12)
+    distances = benchmark(_fast, PATH)
+    np.testing.assert_allclose(distances, plain_sliding_ks(PATH, 60, 500), atol=1e-12)
 
 
 @pytest.mark.benchmark(group="sliding KS distance, one year of windows")

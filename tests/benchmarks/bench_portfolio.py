@@ -27,7 +27,7 @@ COSTS = cost_model_from(CostSettings())
 
 
 def settings(names: int) -> PortfolioSettings:
-    sectors = {f"S{place:04d}": f"sector {place % 11}" for place in range(names)}
+    sectors = {f"S{index:04d}": f"sector {index % 11}" for index in range(names)}
     return PortfolioSettings(initial_capital_usd=1e8, net_limit=0.0, sectors=sectors)
 
 
@@ -46,7 +46,7 @@ def running_book(names: int) -> ConstructionInputs:
     signal, unscaled = g.normal(size=names), np.zeros(names)
     for session in range(41):
         made = ConstructionInputs(
-            symbols=tuple(f"S{place:04d}" for place in range(names)),
+            symbols=tuple(f"S{index:04d}" for index in range(names)),
             session=session,
             reference_price=price,
             last_mark=price,
@@ -92,9 +92,9 @@ def test_decision(benchmark: BenchmarkFixture, names: int, *, with_steps: bool) 
     made, chosen = running_book(names), settings(names)
 
     def decided() -> np.ndarray:
-        found = construct(made, chosen, COSTS, with_steps=with_steps)
-        assert not found.solution.fallback
-        return targets_of(found, Control.NORMAL, 1.0).weight
+        construction = construct(made, chosen, COSTS, with_steps=with_steps)
+        assert not construction.solution.fallback
+        return targets_of(construction, Control.NORMAL, 1.0).weight
 
     weights = benchmark.pedantic(decided, rounds=5 if names > 1000 else 15, warmup_rounds=1)
     assert np.abs(weights).sum() > 0.2
@@ -105,13 +105,13 @@ def wide_book(names: int) -> tuple[DecisionInputs, PortfolioSettings]:
     g = np.random.default_rng([names, 5])
     volatility = 0.019 * np.exp(0.2 * g.normal(size=names))
     price, latest = np.exp(np.log(60.0) + 0.5 * g.normal(size=names)), returns(names)
-    told = ProgrammeFacts(
+    programme = ProgrammeFacts(
         label_volatility=volatility, outcome_slope=2.133, change_share=0.2, autocorrelation=0.95, returns=latest,
         relative=True, short_fee=2e-4, margin_fee=2e-4,
     )  # fmt: skip
     signal, nothing = g.normal(size=names), np.zeros(names)
     made = DecisionInputs(
-        symbols=tuple(f"S{place:04d}" for place in range(names)),
+        symbols=tuple(f"S{index:04d}" for index in range(names)),
         session=np.datetime64("2017-06-01"),
         reference_price=price,
         calibrated_probability=0.5 + 0.03 * signal,
@@ -133,7 +133,7 @@ def wide_book(names: int) -> tuple[DecisionInputs, PortfolioSettings]:
         horizon_sessions=10,
         edge_scale=40.0,
         verdict_allows=True,
-        programme=told,
+        programme=programme,
     )
     chosen = settings(names).model_copy(update={"construction": "programme"})
     for _ in range(2):
@@ -151,8 +151,8 @@ def test_decision_as_a_round_makes_it(benchmark: BenchmarkFixture, names: int, *
     made, chosen = wide_book(names)
 
     def decided() -> np.ndarray:
-        found = decide(made, chosen, COSTS)
-        assert found.answer.no_answer is None
-        return steps_frame(found)["weight_after"].to_numpy() if traced else found.target_weight
+        decision = decide(made, chosen, COSTS)
+        assert decision.answer.no_answer is None
+        return steps_frame(decision)["weight_after"].to_numpy() if traced else decision.target_weight
 
     assert np.abs(benchmark.pedantic(decided, rounds=3, warmup_rounds=1)).sum() > 0.2

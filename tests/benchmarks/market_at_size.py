@@ -112,8 +112,8 @@ class Driver:
         def work(history: History) -> None:
             publication = history.stores.publications.require(NAME, self.axis[self.until - 1])
             first = self.axis[self.until - READ_SESSIONS]
-            found = history.stores.publications.bars(publication, first=first)
-            assert len(found) == READ_SESSIONS * self.symbols
+            bars = history.stores.publications.bars(publication, first=first)
+            assert len(bars) == READ_SESSIONS * self.symbols
 
         self._at(work)
 

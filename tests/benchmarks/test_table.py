@@ -7,11 +7,11 @@ import pytest
 from tests.benchmarks.__main__ import compare, markdown, read_timings
 
 
-def _benchmark(group: str, version: str, median: float, **told: object) -> dict[str, object]:
+def _benchmark(group: str, version: str, median: float, **extra_info: object) -> dict[str, object]:
     return {
         "group": group,
         "name": f"test_{version}",
-        "extra_info": {"version": version, **told},
+        "extra_info": {"version": version, **extra_info},
         "stats": {"median": median, "rounds": 5},
     }
 
@@ -33,7 +33,7 @@ def test_a_version_is_measured_against_the_reference_of_its_own_group() -> None:
 
 
 def test_a_rate_is_work_over_median_and_absent_where_no_work_is_told() -> None:
-    rates = {(each.group, each.version): each.rate for each in read_timings(REPORT)}
+    rates = {(timing.group, timing.version): timing.rate for timing in read_timings(REPORT)}
     assert rates["sums", "package"] == pytest.approx(1000.0)
     assert rates["alone", "package"] is None
 

@@ -108,10 +108,10 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The system's browser."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    return found
+    return executable
 
 
 @pytest.fixture(scope="session")
@@ -121,8 +121,8 @@ def home(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "strategies").mkdir(parents=True)
     (folder / "strategies" / f"{NAME}.yaml").write_text(yaml.safe_dump(_TINY), encoding="utf-8")
     # In a process of its own, as a command line would: nothing that it keeps reaches other tests.
-    told = folder.parent / "told.txt"
-    assert ended(lambda: _live_in(folder), told) == 0, told.read_text()
+    error_file = folder.parent / "told.txt"
+    assert ended(lambda: _live_in(folder), error_file) == 0, error_file.read_text()
     return folder
 
 
@@ -168,15 +168,15 @@ def _first_line(process: subprocess.Popen[bytes], log: Path) -> str:
 
 def _processes() -> dict[int, tuple[int, int]]:
     """Parent and session of every process that is no zombie, by its id."""
-    found = {}
+    processes = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue  # ended while we looked
         if fields[0] != "Z":
-            found[int(folder.name)] = (int(fields[1]), int(fields[3]))
-    return found
+            processes[int(folder.name)] = (int(fields[1]), int(fields[3]))
+    return processes
 
 
 def members_of_session(leader: int) -> list[int]:
@@ -186,10 +186,10 @@ def members_of_session(leader: int) -> list[int]:
 
 def descendants_of(ancestor: int) -> list[int]:
     """Ids of the children of a process, theirs, and so on."""
-    known, found = _processes(), [ancestor]
-    for each in found:
-        found += [process for process, (parent, _) in known.items() if parent == each]
-    return found[1:]
+    known, descendants = _processes(), [ancestor]
+    for descendant in descendants:
+        descendants += [process for process, (parent, _) in known.items() if parent == descendant]
+    return descendants[1:]
 
 
 def still_running(processes: list[int]) -> list[int]:

@@ -33,8 +33,8 @@ def _send(ui: ServedUI, request: str, headers: dict[str, str], body: str = "") -
         answer = b""
         while chunk := connection.recv(65536):
             answer += chunk
-    head, _, told = answer.decode(errors="replace").partition("\r\n\r\n")
-    return int(head.split()[1]), told
+    head, _, content = answer.decode(errors="replace").partition("\r\n\r\n")
+    return int(head.split()[1]), content
 
 
 def _own(ui: ServedUI) -> dict[str, str]:
@@ -49,9 +49,9 @@ def _own(ui: ServedUI) -> dict[str, str]:
 
 def _sensor(ui: ServedUI) -> str:
     """Whether the sensor is on."""
-    status, told = _send(ui, "POST /graphql HTTP/1.1", _own(ui), json.dumps({"query": STATE}))
-    assert status == 200, told
-    return str(json.loads(told)["data"]["sensorOrError"]["sensorState"]["status"])
+    status, content = _send(ui, "POST /graphql HTTP/1.1", _own(ui), json.dumps({"query": STATE}))
+    assert status == 200, content
+    return str(json.loads(content)["data"]["sensorOrError"]["sensorState"]["status"])
 
 
 _UPGRADE = {
@@ -97,12 +97,12 @@ def test_the_running_ui_refuses_every_attack_and_answers_its_own_page(ui: Served
 
 def _sockets_of(process: int) -> set[str]:
     """Numbers of the sockets that a process has open; what it closes meanwhile is none."""
-    found = set()
+    sockets = set()
     for link in Path(f"/proc/{process}/fd").glob("*"):
         with suppress(FileNotFoundError):
             if (to := str(link.readlink())).startswith("socket:"):
-                found.add(to.removeprefix("socket:[").removesuffix("]"))
-    return found
+                sockets.add(to.removeprefix("socket:[").removesuffix("]"))
+    return sockets
 
 
 def test_nothing_of_it_listens_but_the_gate(ui: ServedUI) -> None:

@@ -105,8 +105,8 @@ def test_the_checks_of_the_gate_are_shown_with_what_they_found(ui: ServedUI, own
 
 def test_why_a_position_has_its_size_is_on_its_page(ui: ServedUI, own_page: sync_api.Page) -> None:
     own_page.goto(_asset(ui, "target_positions"))
-    for said in ("verdict", "table", "why"):
-        sync_api.expect(own_page.get_by_role("cell", name=said, exact=True).first).to_be_visible()
+    for cell in ("verdict", "table", "why"):
+        sync_api.expect(own_page.get_by_role("cell", name=cell, exact=True).first).to_be_visible()
 
 
 def test_the_runs_that_made_them_are_there_and_succeeded(ui: ServedUI, own_page: sync_api.Page) -> None:
@@ -142,7 +142,7 @@ def test_the_index_leads_to_every_page_that_was_written(ui: ServedUI, own_page: 
     own_page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     section = own_page.locator(f"section#{NAME}")
     links = [link.get_attribute("href") or "" for link in section.get_by_role("link").all()]
-    written = {f"/reports/{NAME}-{each}.html" for each in ("study", "data-docs", *SESSIONS)}
+    written = {f"/reports/{NAME}-{page}.html" for page in ("study", "data-docs", *SESSIONS)}
     assert set(links) == written
     for link in links:
         answer = own_page.goto(ui.address + link)

@@ -99,10 +99,10 @@ def call(home: Path, *words: object) -> Answer:
         patch.setenv("NN_ASSETS_HOME", str(home))
         patch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
         patch.setattr(testing, "_get_command", lambda _: _MADE)
-        found = testing.CliRunner().invoke(app, [str(word) for word in words])
-    if found.exception is not None and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return Answer(found.exit_code, found.stdout, found.stderr)
+        result = testing.CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Answer(result.exit_code, result.stdout, result.stderr)
 
 
 @cache

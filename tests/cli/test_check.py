@@ -66,31 +66,31 @@ def sessions_of(home: Path) -> int:
 def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
     home, answer = first_check
     assert answer.status == 0, answer.out
-    told, rows, outside = answer.document, 4 * sessions_of(home), len(SYMBOLS) * sessions_after(home)
-    assert told["rows"] == {
+    document, rows, outside = answer.document, 4 * sessions_of(home), len(SYMBOLS) * sessions_after(home)
+    assert document["rows"] == {
         "delivered": rows + outside,
         "outside": outside,
         "added": rows,
         "revised": 0,
         "equal_rows": 0,
     }
-    assert told["symbols"] == sorted(SYMBOLS.values())
-    assert (told["first_session"], told["last_session"]) == (FIRST, LAST_SEEN)
+    assert document["symbols"] == sorted(SYMBOLS.values())
+    assert (document["first_session"], document["last_session"]) == (FIRST, LAST_SEEN)
     assert LAST_SEEN < LAST
     symbol, session, close = NEGATIVE
-    assert told["quarantine"]["rows"] == 1
-    assert told["quarantine"]["by_rule"] == {"non_positive_price": 1}
-    assert told["quarantine"]["first"] == [
+    assert document["quarantine"]["rows"] == 1
+    assert document["quarantine"]["by_rule"] == {"non_positive_price": 1}
+    assert document["quarantine"]["first"] == [
         {"symbol": symbol, "session": session, "rule": "non_positive_price", "field": "close", "value": str(close)}
     ]
-    assert (told["series"], told["universe"], told["intraday"]) == ([], None, None)
-    assert told["gate"]["passed"] is True
-    assert (told["never_delivered"], told["late_starts"]) == ({}, {})
-    assert told["files"]["without_bars"] == []
-    assert not told["nothing_new"]
-    assert Path(told["data_docs"]) == home / "reports" / "mine-data-docs.html"
-    assert Path(told["data_docs"]).is_file()
-    assert told["next"] == "nn-assets study --strategy mine"
+    assert (document["series"], document["universe"], document["intraday"]) == ([], None, None)
+    assert document["gate"]["passed"] is True
+    assert (document["never_delivered"], document["late_starts"]) == ({}, {})
+    assert document["files"]["without_bars"] == []
+    assert not document["nothing_new"]
+    assert Path(document["data_docs"]) == home / "reports" / "mine-data-docs.html"
+    assert Path(document["data_docs"]).is_file()
+    assert document["next"] == "nn-assets study --strategy mine"
     # The data alone: no feature, no model.
     assert not (home / "lake" / "mine" / "features").exists()
 
@@ -104,7 +104,7 @@ def test_what_was_taken_in_can_be_exported(first_check, tmp_path) -> None:
 def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
     answer = call(checked_home, "check", "-s", "mine", "--whole")
     assert answer.status == 0, answer.err
-    for said in (
+    for part in (
         "the whole pass over all bars gives what is published",
         f"{FIRST} to {LAST_SEEN}",
         "non_positive_price 1",
@@ -113,7 +113,7 @@ def test_for_a_person_it_is_text_with_the_same_facts(checked_home) -> None:
         "nn-assets study --strategy mine",
         "nothing is new",
     ):
-        assert said in answer.out, answer.out
+        assert part in answer.out, answer.out
 
 
 @pytest.mark.full
@@ -152,19 +152,19 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_check_is_told_by_name_and_the_c
     (fresh_home / "strategies" / "mine.yaml").write_text(_WITH_EQUAL_LIMITS, encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
-        found = call(fresh_home, "check", "-s", "mine", "--json")
+        refused = call(fresh_home, "check", "-s", "mine", "--json")
     assert {"raw_bars", "validated_bars"} <= set(written)
-    assert found.status == 1
-    assert (found.document["ok"], found.document["error"]) == (False, "NoRoomError")
-    assert "make room and run again" in found.document["message"]
-    assert "Traceback" not in found.err
+    assert refused.status == 1
+    assert (refused.document["ok"], refused.document["error"]) == (False, "NoRoomError")
+    assert "make room and run again" in refused.document["message"]
+    assert "Traceback" not in refused.err
     assert not (fresh_home / "lake" / "mine" / "publication" / "current.json").exists()
     again, whole = call(fresh_home, "check", "-s", "mine", "--json"), first_check[1]
     assert again.status == 0
     assert again.document["rows"]["added"] == 0, "what was finished is kept"
     own = ("run_id", "rows", "data_docs")  # a folder of its own, and bars that were stored before
-    assert {key: told for key, told in again.document.items() if key not in own} == {
-        key: told for key, told in whole.document.items() if key not in own
+    assert {key: value for key, value in again.document.items() if key not in own} == {
+        key: value for key, value in whole.document.items() if key not in own
     }
 
 
@@ -175,12 +175,12 @@ def test_series_and_universe_are_told_too(fresh_home) -> None:
     (strategies / "members.csv").write_text(MEMBERS, encoding="utf-8")
     answer = call(fresh_home, "check", "-s", "mine", "--json")
     assert answer.status == 0, answer.out
-    told = answer.document
-    (fear,) = told["series"]
+    document = answer.document
+    (fear,) = document["series"]
     assert (fear["name"], fear["observations"], fear["first"], fear["last"]) == ("fear", 2, "2015-01-02", "2015-01-05")
-    assert told["series_rows"] == {"added": 2, "revised": 0, "quarantined": 1}
-    assert told["universe"]["members"] == 5
-    assert told["members_without_bars"] == [
+    assert document["series_rows"] == {"added": 2, "revised": 0, "quarantined": 1}
+    assert document["universe"]["members"] == 5
+    assert document["members_without_bars"] == [
         {"year": 2015, "members": 5, "without_bars": 1},
         {"year": 2016, "members": 5, "without_bars": 1},
     ]
@@ -193,19 +193,19 @@ def test_notices_are_counted_and_the_first_ten_shown(fresh_home) -> None:
     # Bars three times their neighbours, each symbol's on days of its own: nothing of the market explains them.
     for number, file in enumerate(sorted((fresh_home / "strategies" / "bars").glob("*.csv"))):
         header, *lines = file.read_text(encoding="utf-8").splitlines()
-        for place in range(100 + 7 * number, 300, 40):
-            day, *prices, volume = lines[place].split(",")
-            lines[place] = ",".join([day, *(str(3.0 * float(price)) for price in prices), volume])
+        for index in range(100 + 7 * number, 300, 40):
+            day, *prices, volume = lines[index].split(",")
+            lines[index] = ",".join([day, *(str(3.0 * float(price)) for price in prices), volume])
         file.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
-    told = call(fresh_home, "check", "-s", "mine", "--json").document
-    assert told["notices"]["count"] > 10
-    assert len(told["notices"]["first"]) == 10
-    assert sum(told["notices"]["by_rule"].values()) == told["notices"]["count"]
+    document = call(fresh_home, "check", "-s", "mine", "--json").document
+    assert document["notices"]["count"] > 10
+    assert len(document["notices"]["first"]) == 10
+    assert sum(document["notices"]["by_rule"].values()) == document["notices"]["count"]
     shown = call(fresh_home, "check", "-s", "mine").out
-    assert f"and {told['notices']['count'] - 10} more: nn-assets export notices" in shown
+    assert f"and {document['notices']['count'] - 10} more: nn-assets export notices" in shown
     out = fresh_home.parent / "notices.csv"
     answer = call(fresh_home, "export", "notices", "--out", out, "-s", "mine", "--json")
-    assert answer.document["rows"] == told["notices"]["count"], answer.out
+    assert answer.document["rows"] == document["notices"]["count"], answer.out
 
 
 @pytest.mark.full
@@ -244,24 +244,24 @@ def halted_check(tmp_path_factory) -> tuple[Path, Answer]:
 
 def test_a_gate_that_halts_is_told_with_what_came_in_and_every_check_that_failed(halted_check) -> None:
     home, answer = halted_check
-    told, rows = answer.document, sessions_of(home)
+    document, rows = answer.document, sessions_of(home)
     assert answer.status == 1
-    assert (told["ok"], told["error"]) == (False, "GateHalted")
-    assert told["published_to"] is None
-    assert (told["rows"]["added"], told["symbols"]) == (4 * rows, ["BRK.B", "NAN", "TRUE"])
-    assert told["quarantine"]["by_rule"] == {"non_positive_price": rows}
-    failed = {each["name"]: each for each in told["gate"]["failed"]}
+    assert (document["ok"], document["error"]) == (False, "GateHalted")
+    assert document["published_to"] is None
+    assert (document["rows"]["added"], document["symbols"]) == (4 * rows, ["BRK.B", "NAN", "TRUE"])
+    assert document["quarantine"]["by_rule"] == {"non_positive_price": rows}
+    failed = {check["name"]: check for check in document["gate"]["failed"]}
     assert set(failed) == {"quarantined_share", "missing_symbols"}
     assert len(failed["quarantined_share"]["violations"]) == rows
-    assert {each["name"] for each in told["failed_checks"]} == {f"validated_bars.{name}" for name in failed}
-    message = told["message"]  # as of any run that failed
+    assert {check["name"] for check in document["failed_checks"]} == {f"validated_bars.{name}" for name in failed}
+    message = document["message"]  # as of any run that failed
     assert "rule quarantined_share" in message
     assert message.count("Remedy: ") == 1
-    found, _, remedy = message.partition("\nRemedy: ")
-    assert "\n  - CON " in found
+    text, _, remedy = message.partition("\nRemedy: ")
+    assert "\n  - CON " in text
     remedy, _, run = remedy.partition("\n")
     assert "gate.max_quarantined_fraction" in remedy
-    assert run.startswith(f"step mine__validated_bars failed in run {told['run_id']} of ")
+    assert run.startswith(f"step mine__validated_bars failed in run {document['run_id']} of ")
     assert "\n" not in run
 
 
@@ -285,7 +285,7 @@ def test_a_halt_as_text_has_the_facts_the_rows_and_the_remedy_and_mended_data_pa
     shown = call(home, "check", "-s", "mine")
     rows = sessions_of(home)
     assert shown.status == 1
-    for said in (
+    for part in (
         "mine: data taken in and refused: nothing was published before, so that nothing can be studied or decided",
         f"quarantine  {rows:,}: non_positive_price {rows:,}",
         "gate        HALTED by quarantined_share, missing_symbols",
@@ -295,7 +295,7 @@ def test_a_halt_as_text_has_the_facts_the_rows_and_the_remedy_and_mended_data_pa
         f"first model 2016-01, from bars that begin {FIRST}; every feature is there from ",
         "next        mend the data at the source, then nn-assets check --strategy mine",
     ):
-        assert said in shown.out, shown.out
+        assert part in shown.out, shown.out
     assert shown.out.splitlines()[-1].startswith("mine HALTED: the gate halted on ")
     file = home / "strategies" / "bars" / "CON_data.csv"
     file.write_text(file.read_text(encoding="utf-8").replace(",-", ","), encoding="utf-8")
@@ -327,8 +327,8 @@ def test_data_that_end_are_one_cause_and_the_next_command_says_what_lets_them_pa
     (fresh_home / "strategies" / "mine.yaml").write_text(open_ended, encoding="utf-8")
     halted = call(fresh_home, "check", "-s", "mine")
     assert halted.status == 1
-    told = halted.out.split("\n  gate ")[1].splitlines()
-    assert told[0].split() == ["HALTED", "by", "freshness"]
+    lines = halted.out.split("\n  gate ")[1].splitlines()
+    assert lines[0].split() == ["HALTED", "by", "freshness"]
     end = f"where the data end there, set market.history_ends to {LAST}"
     assert f"  next        {end}; else mend the data at the source, then nn-assets check --strategy mine" in halted.out
     for other in ("missing_symbols", "missing_sessions", "stale_feed", "fresh_symbols", "usual_", "complete_symbols"):
@@ -338,10 +338,10 @@ def test_data_that_end_are_one_cause_and_the_next_command_says_what_lets_them_pa
 
 
 def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) -> None:
-    told = call(own_home, "check", "-s", "mine", "--json").document
-    assert told["next"] == f"nn-assets run --strategy mine --session {LIVE[2]}"
-    assert told["nothing_new"] is True
-    assert call(own_home, *told["next"].split()[1:]).status == 0
+    document = call(own_home, "check", "-s", "mine", "--json").document
+    assert document["next"] == f"nn-assets run --strategy mine --session {LIVE[2]}"
+    assert document["nothing_new"] is True
+    assert call(own_home, *document["next"].split()[1:]).status == 0
     decided = call(own_home, "check", "-s", "mine", "--json")
     assert decided.status == 0, decided.out
     assert decided.document["next"] == "nn-assets status --strategy mine"
@@ -350,9 +350,9 @@ def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) 
 def test_a_history_too_short_for_a_model_is_told_now(fresh_home) -> None:
     short = STRATEGY.replace("training_months: 6", "training_months: 36").replace(f"  live_starts: {LIVE[0]}\n", "")
     (fresh_home / "strategies" / "mine.yaml").write_text(short, encoding="utf-8")
-    told = call(fresh_home, "check", "-s", "mine", "--json").document
-    assert told["next"].startswith("bring bars from 2012-10-01 or earlier on, set market.history_starts there")
-    assert "2018-07" in told["history_too_short"]
+    document = call(fresh_home, "check", "-s", "mine", "--json").document
+    assert document["next"].startswith("bring bars from 2012-10-01 or earlier on, set market.history_starts there")
+    assert "2018-07" in document["history_too_short"]
 
 
 def test_bars_never_delivered_and_late_starts_are_told(fresh_home) -> None:
@@ -393,8 +393,8 @@ def test_actions_of_other_symbols_and_days_are_told_as_bars_are(fresh_home) -> N
     (strategies / "mine.yaml").write_text(named, encoding="utf-8")
     answer = call(fresh_home, "check", "-s", "mine")
     assert answer.status == 0, answer.out
-    told = "actions     1 splits and dividends, 1 added, 0 revised, 3 of other symbols or sessions left out"
-    assert told in answer.out
+    line = "actions     1 splits and dividends, 1 added, 0 revised, 3 of other symbols or sessions left out"
+    assert line in answer.out
     for named in ("CON 2014-06-02 (split, actions:actions.csv)", "ABC 2015-06-01 (dividend, actions:actions.csv)"):
         assert named in answer.out
 
@@ -421,16 +421,16 @@ def test_a_second_source_is_told_with_what_it_could_not_judge(fresh_home) -> Non
 
 def test_limits_that_are_equal_are_told(first_check) -> None:
     answer = first_check[1]
-    (told,) = answer.document["breakers"]
-    assert told.startswith("portfolio.session_loss_limit_fraction 0.04 equals portfolio.weekly_loss_limit_fraction")
+    (message,) = answer.document["breakers"]
+    assert message.startswith("portfolio.session_loss_limit_fraction 0.04 equals portfolio.weekly_loss_limit_fraction")
 
 
 def test_the_first_line_names_sessions_of_most_possible_copies_first() -> None:
     by_session = {f"2014-{month:02d}-03": month % 3 + 1 for month in range(1, 13)}
     by_session |= {"2015-01-02": 42, "2013-01-02": 42}
-    told = _possible_copies_told(by_session)
-    assert told.startswith("; 108 bars kept equal a later session's and may hold prices of the future: ")
-    assert told.partition("future: ")[2].startswith("2013-01-02 (42), 2015-01-02 (42), 2014-02-03 (3), 2014-05-03 (3)")
-    assert told.endswith(", and 2 more")
+    text = _possible_copies_told(by_session)
+    assert text.startswith("; 108 bars kept equal a later session's and may hold prices of the future: ")
+    assert text.partition("future: ")[2].startswith("2013-01-02 (42), 2015-01-02 (42), 2014-02-03 (3), 2014-05-03 (3)")
+    assert text.endswith(", and 2 more")
     assert _possible_copies_told({}) == ""
     assert _possible_copies_told({"2015-01-02": 1}).startswith("; 1 bar kept equals a later session's")

@@ -74,7 +74,7 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
     restated = f"{day},-{rest},{LIVE[2]}T20:30:00Z"  # contradicts the bar taken in, as of the same moment
     rows = [restated if line.startswith(day) else f"{line}," for line in lines]
     file.write_text("\n".join([f"{header},known_at", *rows]) + "\n", encoding="utf-8")
-    told = f"1 of 4 symbols has no bar of {LIVE[2]} and was decided without: NAN"
+    expected = f"1 of 4 symbols has no bar of {LIVE[2]} and was decided without: NAN"
     with living_in(own_home):
         answer = run_round("mine", LIVE[2])
         with open_stores() as stores:
@@ -82,12 +82,12 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
             (fault,) = of_bars(facts, pd.Timestamp(LIVE[2]), {"symbols": facts.strategy.market.symbols})
     assert answer["without_bars"] == {LIVE[2]: ["NAN"]}
     lines = answer["text"].splitlines()
-    assert told in lines
-    assert told in lines[0]
+    assert expected in lines
+    assert expected in lines[0]
     status = give_own("status", "-s", "mine").out.splitlines()[0]
     assert status == lines[0]
     # NAN is held, which says more; of a symbol that is not, check tells.
-    assert (fault.why, fault.remedy) == (told, "nn-assets check --strategy mine tells why bars are missing")
+    assert (fault.why, fault.remedy) == (expected, "nn-assets check --strategy mine tells why bars are missing")
     shown = give_own("check", "-s", "mine").out
     (row, *_) = [line for line in shown.splitlines() if f"NAN {LIVE[2]} duplicate, row open -" in line]
     assert row.endswith("(files:NAN_data.csv)")
@@ -128,11 +128,11 @@ ROUNDS_REFUSED = {
 
 @pytest.mark.parametrize("case", ROUNDS_REFUSED)
 def test_a_session_that_cannot_be_decided_is_refused_by_name(give, case) -> None:
-    (session,), told = ROUNDS_REFUSED[case]
+    (session,), expected = ROUNDS_REFUSED[case]
     answer = give("run", "-s", "mine", "--session", session, "--json")
     assert answer.status == 1
     message = answer.document["message"]
-    assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
+    assert all(part in message for part in (*expected, "expected", "found", "Remedy")), message
     assert "Traceback" not in answer.err
 
 
@@ -148,10 +148,10 @@ SPANS_REFUSED = {
 
 @pytest.mark.parametrize("case", SPANS_REFUSED)
 def test_sessions_that_cannot_be_decided_are_refused_by_name(give, case) -> None:
-    words, told = SPANS_REFUSED[case]
+    words, expected = SPANS_REFUSED[case]
     answer = give("run", "-s", "mine", *words, "--json")
     assert answer.status == 1
-    assert told in answer.document["message"]
+    assert expected in answer.document["message"]
 
 
 def test_a_live_start_before_what_was_decided_is_refused_before_dagster_starts(own_home) -> None:
@@ -189,11 +189,11 @@ STUDIES_REFUSED = {
 
 @pytest.mark.parametrize("case", STUDIES_REFUSED)
 def test_months_that_cannot_be_studied_are_refused_by_name(give, case) -> None:
-    words, told = STUDIES_REFUSED[case]
+    words, expected = STUDIES_REFUSED[case]
     answer = give("study", "-s", "mine", *words, "--json")
     assert answer.status == 1
     message = answer.document["message"]
-    assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
+    assert all(part in message for part in (*expected, "expected", "found", "Remedy")), message
 
 
 # --- the controls ------------------------------------------------------------------------------------------
@@ -244,10 +244,10 @@ def test_a_breaker_is_reset_by_its_kind_and_several_latched_must_be_named(own_ho
         refused = give_own(*words, *named)
         assert refused.status == 1
         assert "--kind stale_data --kind drawdown" in refused.document["message"]
-    given = give_own(*words, "--kind", "stale_data")
-    assert given.status == 0
-    assert given.document["released"] == ["stale_data"]
-    assert given.document["latched"] == ["drawdown"]
+    answer = give_own(*words, "--kind", "stale_data")
+    assert answer.status == 0
+    assert answer.document["released"] == ["stale_data"]
+    assert answer.document["latched"] == ["drawdown"]
     assert give_own("audit", "verify", "--json").document["ok"]
 
 
@@ -261,11 +261,11 @@ CONTROLS_REFUSED = {
 
 @pytest.mark.parametrize("case", CONTROLS_REFUSED)
 def test_a_control_that_cannot_be_set_is_refused_by_name(give, case) -> None:
-    words, told = CONTROLS_REFUSED[case]
+    words, expected = CONTROLS_REFUSED[case]
     answer = give("control", *words, "-s", "mine", "--json")
     assert answer.status == 1
     message = answer.document["message"]
-    assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
+    assert all(part in message for part in (*expected, "expected", "found", "Remedy")), message
 
 
 @pytest.mark.parametrize("words", [["run"], ["study"], ["status"]])
@@ -325,7 +325,7 @@ def test_as_a_program_each_answer_is_one_document_and_the_folder_makes_no_differ
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (("study",), ("First month, YYYY-MM", "Last month, YYYY-MM")),
         (("export",), ("First session, YYYY-MM-DD.", "Last session, YYYY-MM-DD.")),
@@ -334,7 +334,7 @@ def test_as_a_program_each_answer_is_one_document_and_the_folder_makes_no_differ
         ((), ("decisions derived again",)),
     ],
 )
-def test_the_help_says_what_an_option_takes_and_what_a_command_does(tmp_path, words, said) -> None:
-    told = " ".join(call(tmp_path, *words, "--help").out.split())
-    for each in said:
-        assert each in told
+def test_the_help_says_what_an_option_takes_and_what_a_command_does(tmp_path, words, expected) -> None:
+    text = " ".join(call(tmp_path, *words, "--help").out.split())
+    for part in expected:
+        assert part in text

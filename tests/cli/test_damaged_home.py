@@ -18,8 +18,8 @@ AS_NEEDED = ("drift_references", "forecast_lists")  # a round makes its own
 
 def files_of(home: Path) -> dict[str, bytes]:
     """What is kept in the lake and among the models, but for locks, references and the stamps of files read."""
-    found = (path for root in ("lake", "models") for path in (home / root).rglob("*") if path.is_file())
-    kept = (path for path in found if path.name != ".lock" and ".damaged-" not in str(path))
+    paths = (path for root in ("lake", "models") for path in (home / root).rglob("*") if path.is_file())
+    kept = (path for path in paths if path.name != ".lock" and ".damaged-" not in str(path))
     return {str(path.relative_to(home)): path.read_bytes() for path in kept if path.name != "files_read.json"}
 
 
@@ -78,11 +78,11 @@ def test_whatever_follows_from_the_facts_is_made_again_by_a_study(own_home: Path
         file, content = own_home / name, DAMAGE[how](before[name])
         file.unlink() if content is None else file.write_bytes(content)
     export = ("export", "forecasts", "--strategy", "mine", "--out", own_home.parent / "forecasts.csv")
-    told = {words[0]: give_own(*words) for words in (("status",), export, NEXT)}
-    assert told["status"].status == 0
+    answers = {words[0]: give_own(*words) for words in (("status",), export, NEXT)}
+    assert answers["status"].status == 0
     for command in ("export", "run"):
-        assert told[command].status == 1, command
-        assert "nn-assets study" in told[command].err, told[command].err
+        assert answers[command].status == 1, command
+        assert "nn-assets study" in answers[command].err, answers[command].err
     assert give_own(*STUDY).status == 0
     after = files_of(own_home)
     again = [name for name in before if name.split("/")[2] not in AS_NEEDED]

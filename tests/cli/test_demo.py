@@ -31,9 +31,9 @@ EARNED: dict[str, Any] = {
 
 
 def test_every_estimator_has_a_line_that_sets_it_against_the_others() -> None:
-    told = demo._told_of_earnings(EARNED)
-    assert max(map(len, told)) <= 120
-    head, lines = " ".join(told[:-4]), told[-4:]
+    output = demo._told_of_earnings(EARNED)
+    assert max(map(len, output)) <= 120
+    head, lines = " ".join(output[:-4]), output[-4:]
     assert "2013-05-01 to 2017-12-29" in head
     assert "cash alone +0.2%" in head
     assert "one rule for the three" in head.lower()
@@ -81,7 +81,9 @@ SUMMARY: dict[str, Any] = {
     "trading_state": "CONTINUE",
     "headline": "index_daily TRADES",
     "drift": "none",
-    "targets": {f"SIM{place:02d}": {"quantity": 1.0 * (place < 14), "weight": 0.1, "why": ""} for place in range(60)},
+    "targets": {
+        f"SIM{number:02d}": {"quantity": 1.0 * (number < 14), "weight": 0.1, "why": ""} for number in range(60)
+    },
     "earned": EARNED,
 }
 
@@ -93,7 +95,7 @@ def test_the_summary_sets_accuracy_beside_its_base_rate_and_says_how_many_it_lea
     at = head.index("base rate") + len("base rate")
     assert network[:at].endswith("0.563         0.566")
     assert "23 models in use" in lines[2]
-    shown = [place for place, line in enumerate(lines) if line.startswith("    SIM")]
+    shown = [index for index, line in enumerate(lines) if line.startswith("    SIM")]
     assert len(shown) == 5
     assert lines[shown[-1] + 1] == "    and 9 more"
 
@@ -126,10 +128,10 @@ def test_equal_books_share_their_place() -> None:
 
 def test_the_time_is_told_by_strategy_and_part() -> None:
     parts = {"one": {"models": 40.4, "study": 9.6}, "other": {"models": 1.0, "study": 2.0}}
-    told = demo._timed(61.2, 3.3, parts).splitlines()
-    assert told[0] == "time    61 s, 3 s of them for summary and report"
-    assert told[1:3] == ["        one: models 40 s, study 10 s", "        other: models 1 s, study 2 s"]
-    assert "at the same time" in told[3]
+    lines = demo._timed(61.2, 3.3, parts).splitlines()
+    assert lines[0] == "time    61 s, 3 s of them for summary and report"
+    assert lines[1:3] == ["        one: models 40 s, study 10 s", "        other: models 1 s, study 2 s"]
+    assert "at the same time" in lines[3]
     assert len(demo._timed(2.0, 2.0, {}).splitlines()) == 1
 
 
@@ -138,7 +140,7 @@ def test_a_process_of_the_demo_that_dies_is_a_named_error(tmp_path, monkeypatch)
         def map(self, *_: Any) -> Any:
             died: Future[Any] = Future()
             died.set_exception(BrokenProcessPool("a process was terminated abruptly"))
-            return (each.result() for each in [died])
+            return (future.result() for future in [died])
 
     @contextmanager
     def opened(*_: Any) -> Any:

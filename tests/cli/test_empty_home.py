@@ -27,9 +27,9 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_what_only_reads_makes_nothing_in_an_empty_home(empty: Path) -> None:
     nothing = f"nothing was decided yet: there is no ledger {empty / 'ledger.sqlite'}"
-    told = report(None)
-    assert told["ok"]
-    assert told["text"].startswith("index_daily, planted_edge: come with the package, never used in this home")
+    result = report(None)
+    assert result["ok"]
+    assert result["text"].startswith("index_daily, planted_edge: come with the package, never used in this home")
     index = ask_app(WithReports(Starlette()), Ask(path="/reports/"))
     assert b"index_daily" in b"".join(message.get("body", b"") for message in index.sent)
     denied = run_query("denied_orders", "index_daily", ["first=2018-01-02", "last=2018-01-31"])

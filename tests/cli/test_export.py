@@ -76,17 +76,17 @@ def test_the_tables_are_those_promised() -> None:
 
 
 def test_notices_are_a_table_also_where_there_are_none(give, tmp_path) -> None:
-    found = exported(give, tmp_path, "notices")
-    assert list(found.columns) == NOTICES
+    notices = exported(give, tmp_path, "notices")
+    assert list(notices.columns) == NOTICES
 
 
 def test_cash_moves_by_fills_and_the_financing_told(give, tmp_path) -> None:
-    told, fills = (exported(give, tmp_path, table).set_index("session") for table in ("portfolio", "fills"))
-    assert "book" not in told.columns
-    told = told.sort_index()
+    portfolio, fills = (exported(give, tmp_path, table).set_index("session") for table in ("portfolio", "fills"))
+    assert "book" not in portfolio.columns
+    portfolio = portfolio.sort_index()
     spent = (fills["quantity"] * fills["price"] + fills["commission_usd"]).groupby("session").sum()
-    moved = told["cash_usd"].diff().iloc[1:]
-    expected = told["financing_usd"] - spent.reindex(told.index, fill_value=0.0)
+    moved = portfolio["cash_usd"].diff().iloc[1:]
+    expected = portfolio["financing_usd"] - spent.reindex(portfolio.index, fill_value=0.0)
     assert moved.to_numpy() == pytest.approx(expected.iloc[1:].to_numpy(), abs=1e-6)
 
 
@@ -139,8 +139,8 @@ def test_a_month_is_meant_from_its_first_day_to_its_last(give, tmp_path) -> None
 
 
 def test_models_are_cut_by_month(give, tmp_path) -> None:
-    found = exported(give, tmp_path, "models", "--from", "2016-02-15", "--to", "2016-03-01")
-    assert sorted(found["month"].unique()) == ["2016-02", "2016-03"]
+    models = exported(give, tmp_path, "models", "--from", "2016-02-15", "--to", "2016-03-01")
+    assert sorted(models["month"].unique()) == ["2016-02", "2016-03"]
 
 
 def test_as_of_leaves_out_bars_that_were_not_known_yet(give, tmp_path) -> None:
@@ -248,20 +248,20 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_exported_is_refused_by_name(give, tmp_path, monkeypatch, case) -> None:
     monkeypatch.chdir(tmp_path)
-    words, told = REFUSED[case]
+    words, expected = REFUSED[case]
     strategy = [] if "-s" in words else ["-s", "mine"]
     answer = give("export", *words, *strategy, "--json")
     assert answer.status == 1
     assert answer.document["ok"] is False
     message = answer.document["message"]
-    assert all(part in message for part in (*told, "expected", "found", "Remedy")), message
+    assert all(part in message for part in (*expected, "expected", "found", "Remedy")), message
     assert "Traceback" not in answer.out + answer.err
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("place", ["a file for a folder", "a folder for a file"])
-def test_a_place_that_cannot_be_written_is_named(give, tmp_path, place) -> None:
-    if place == "a file for a folder":
+@pytest.mark.parametrize("case", ["a file for a folder", "a folder for a file"])
+def test_a_place_that_cannot_be_written_is_named(give, tmp_path, case) -> None:
+    if case == "a file for a folder":
         (tmp_path / "taken").write_text("", encoding="utf-8")
         out = tmp_path / "taken" / "bars.csv"
     else:
@@ -282,7 +282,7 @@ def test_a_home_that_nothing_was_taken_into_is_named_and_stays_empty(tmp_path) -
         answer = call(home, "export", table, "--out", tmp_path / "x.csv", "-s", "mine", "--json")
         assert (answer.status, answer.document["error"]) == (1, "LedgerError"), answer.out
         assert "take them in first: nn-assets check --strategy mine" in answer.document["message"]
-    assert sorted(each.name for each in home.rglob("*")) == ["mine.yaml", "strategies"]
+    assert sorted(path.name for path in home.rglob("*")) == ["mine.yaml", "strategies"]
     assert not (tmp_path / "x.csv").exists()
 
 

@@ -51,7 +51,7 @@ FILES = {
     + "".join(f"{day},{close},{close},{close},{close},1000,MSFT\n" for day, close in zip(DAYS, CLOSES, strict=True)),
     "actions.csv": "symbol,ex_session,kind,value\nMSFT,2003-02-18,split,2\nMSFT,2003-02-19,dividend,0.08\n",
     **{f"venue/{day}.csv": f"date,open,high,low,close,volume,symbol\n{day},9,9,9,9,1,MSFT\n" for day in (*DAYS, VAULT)},
-    "fear.csv": "date,close\n" + "".join(f"{day},{20 + place}\n" for place, day in enumerate((*DAYS, VAULT))),
+    "fear.csv": "date,close\n" + "".join(f"{day},{20 + index}\n" for index, day in enumerate((*DAYS, VAULT))),
     "members.csv": f"ticker,start_date,end_date\nMSFT,2003-01-02,\nGONE,2003-01-02,{DAYS[1]}\nNEW,{DAYS[2]},\n",
     # New York's open, 14:30 UTC, and the second half of the session.
     "minutes/MSFT.csv": "date,open,high,low,close,volume\n"
@@ -81,10 +81,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def restate(file: Path, said: str, says: str) -> None:
+def restate(file: Path, old: str, says: str) -> None:
     text = file.read_text(encoding="utf-8")
-    assert said in text
-    file.write_text(text.replace(said, says), encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, says), encoding="utf-8")
 
 
 def take_in() -> None:
@@ -117,11 +117,11 @@ def days(frame: pd.DataFrame, column: str = "session") -> list[str]:
 
 
 def test_a_series_is_every_version_of_it_and_none_of_the_vault(exported) -> None:
-    found = exported("series").sort_values(["session", "ingested_at"])
-    assert list(zip(days(found), found["value"], strict=True)) == [
+    series = exported("series").sort_values(["session", "ingested_at"])
+    assert list(zip(days(series), series["value"], strict=True)) == [
         (DAYS[0], 20.0),
         (DAYS[0], 99.0),
-        *((day, 21.0 + place) for place, day in enumerate(DAYS[1:])),
+        *((day, 21.0 + index) for index, day in enumerate(DAYS[1:])),
     ]
 
 
@@ -140,11 +140,11 @@ def test_a_series_is_cut_by_session(exported) -> None:
 
 
 def test_bars_to_compare_with_are_every_version_or_those_known_and_none_of_the_vault(exported) -> None:
-    found = exported("compared").sort_values(["session", "ingested_at"])
-    assert list(zip(days(found), found["close"], strict=True)) == [(DAYS[0], 9.0), (DAYS[0], 8.0)] + [
+    compared = exported("compared").sort_values(["session", "ingested_at"])
+    assert list(zip(days(compared), compared["close"], strict=True)) == [(DAYS[0], 9.0), (DAYS[0], 8.0)] + [
         (day, 9.0) for day in DAYS[1:]
     ]
-    assert set(found["source"]) == {f"files:{day}.csv" for day in DAYS}
+    assert set(compared["source"]) == {f"files:{day}.csv" for day in DAYS}
     then = exported("compared", "--as-of", f"{DAYS[1]}{LAG_PASSED}")
     assert list(zip(days(then), then["close"], strict=True)) == [(DAYS[0], 9.0), (DAYS[1], 9.0)]
     assert exported("compared", "--as-of", "2100-01-01")["close"].tolist() == [8.0, 9.0, 9.0, 9.0]
@@ -212,8 +212,8 @@ def test_text_that_a_spreadsheet_would_run_is_disarmed_in_csv(home, tmp_path, ta
 
 
 def test_actions_are_splits_and_dividends_known_then(exported) -> None:
-    found = exported("actions")
-    assert list(zip(days(found, "ex_session"), found["kind"], found["value"], strict=True)) == [
+    actions = exported("actions")
+    assert list(zip(days(actions, "ex_session"), actions["kind"], actions["value"], strict=True)) == [
         (DAYS[2], "split", 2.0),
         (DAYS[3], "dividend", 0.08),
     ]
@@ -247,8 +247,8 @@ def test_actions_are_those_known_now_also_where_no_decision_of_the_history_saw_t
 
 
 def test_intraday_bars_are_those_published(exported) -> None:
-    found = exported("intraday", strategy="minutes")
-    assert days(found) == [day for day in DAYS for _ in range(2)]
+    bars = exported("intraday", strategy="minutes")
+    assert days(bars) == [day for day in DAYS for _ in range(2)]
     assert days(exported("intraday", "--from", DAYS[1], "--to", DAYS[1], strategy="minutes")) == [DAYS[1]] * 2
 
 
@@ -262,12 +262,12 @@ def test_intraday_bars_as_of_a_moment_are_those_that_had_ended(exported) -> None
 
 
 def test_backward_adjusted_bars_are_as_the_vendor_shows_them(exported) -> None:
-    found = exported("bars", "--adjusted", "backward")
-    assert found["close"].round(2).tolist() == list(BACKWARD)
+    bars = exported("bars", "--adjusted", "backward")
+    assert bars["close"].round(2).tolist() == list(BACKWARD)
     for price in ("open", "high", "low"):
-        assert found[price].tolist() == found["close"].tolist()
-    assert found["volume"].tolist() == [2000.0, 2000.0, 1000.0, 1000.0]
-    assert list(found.columns) == list(exported("bars").columns)
+        assert bars[price].tolist() == bars["close"].tolist()
+    assert bars["volume"].tolist() == [2000.0, 2000.0, 1000.0, 1000.0]
+    assert list(bars.columns) == list(exported("bars").columns)
 
 
 @pytest.mark.full
@@ -300,7 +300,7 @@ def test_bars_without_an_action_are_the_same_under_every_adjustment(exported) ->
 
 
 @pytest.mark.parametrize(
-    ("table", "strategy", "options", "told"),
+    ("table", "strategy", "options", "expected"),
     [
         ("series", "minutes", (), "under series in the strategy file, then nn-assets check --strategy minutes"),
         ("membership", "minutes", (), "under universe in the strategy file, then nn-assets check --strategy minutes"),
@@ -311,9 +311,9 @@ def test_bars_without_an_action_are_the_same_under_every_adjustment(exported) ->
     ],
 )
 def test_what_was_never_taken_in_or_cannot_be_adjusted_is_refused_by_name(
-    home, tmp_path, table, strategy, options, told
+    home, tmp_path, table, strategy, options, expected
 ) -> None:
     answer = call(home, "export", table, "--out", tmp_path / "x.csv", "-s", strategy, *options, "--json")
     assert answer.status == 1
-    assert told in answer.document["message"]
+    assert expected in answer.document["message"]
     assert list(tmp_path.iterdir()) == []

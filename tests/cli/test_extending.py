@@ -22,7 +22,7 @@ def test_the_file_and_the_line_of_the_page_make_a_command_that_its_test_passes(c
         stream.write(line)
     (tmp_path / "page.py").write_text(test)
     run = "import page\nfor name in [each for each in vars(page) if each.startswith('test_')]:\n    vars(page)[name]()"
-    given = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", run],
         cwd=tmp_path,
         env=os.environ | {"NN_ASSETS_HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)},
@@ -31,4 +31,4 @@ def test_the_file_and_the_line_of_the_page_make_a_command_that_its_test_passes(c
         timeout=120,
         check=False,
     )
-    assert given.returncode == 0, given.stderr
+    assert result.returncode == 0, result.stderr

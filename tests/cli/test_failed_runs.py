@@ -38,18 +38,18 @@ def failed(error: Exception, *, with_name: bool = True, checks: tuple[FailedChec
 @pytest.mark.parametrize("with_name", [True, False])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_the_named_error_comes_first_whole_and_one_line_on_the_run_after_it(error: Exception, with_name: bool) -> None:
-    told = failed(error, with_name=with_name)
-    assert told.kind == type(error).__name__
-    first, _, run = str(told).rpartition("\n")
+    failure = failed(error, with_name=with_name)
+    assert failure.kind == type(error).__name__
+    first, _, run = str(failure).rpartition("\n")
     assert first == str(error)
     assert run.startswith(f"step {STEP} failed in run {RUN} of mine__tables: mend what is named, then run again")
-    again = copy.copy(told)  # made anew of what it says, as between processes
-    assert (str(again), again.kind, again.where) == (str(told), told.kind, {"run": RUN})
+    again = copy.copy(failure)  # made anew of what it says, as between processes
+    assert (str(again), again.kind, again.where) == (str(failure), failure.kind, {"run": RUN})
 
 
 def test_checks_that_failed_beside_it_come_last_and_an_error_of_no_name_is_told_as_a_failed_run() -> None:
-    told = failed(ERRORS[0], checks=(FailedCheck("orders.gross", "too much", "look"),))
-    assert str(told).splitlines()[-1] == "check orders.gross failed: too much. Remedy: look"
+    failure = failed(ERRORS[0], checks=(FailedCheck("orders.gross", "too much", "look"),))
+    assert str(failure).splitlines()[-1] == "check orders.gross failed: too much. Remedy: look"
     unnamed = failed(KeyError("drifted"))
     assert unnamed.kind == "RunFailed"
     assert f"step {STEP} failed: KeyError" in str(unnamed)

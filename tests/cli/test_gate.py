@@ -119,7 +119,7 @@ class Ask:
 
     def with_header(self, name: str, *values: str) -> Ask:
         """The same with other values of a header, or none."""
-        kept = tuple(each for each in self.headers if each[0] != name)
+        kept = tuple(header for header in self.headers if header[0] != name)
         return replace(self, headers=kept + tuple((name, value) for value in values))
 
 
@@ -334,8 +334,8 @@ def test_the_users_own_page_commands(server: _Server, gate: Gate, host: str) -> 
 def test_the_users_own_page_subscribes_and_hears(server: _Server, gate: Gate) -> None:
     answer = ask_app(gate, RIGHTFUL["a subscription"])
     assert server.commanded == ["subscription"]
-    told = [json.loads(message["text"]) for message in answer.sent if message["type"] == "websocket.send"]
-    assert [each["payload"] for each in told if each["type"] == "data"] == [{"data": {"runs": "a run"}}]
+    messages = [json.loads(message["text"]) for message in answer.sent if message["type"] == "websocket.send"]
+    assert [message["payload"] for message in messages if message["type"] == "data"] == [{"data": {"runs": "a run"}}]
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_what_is_no_subscription_ends_the_websocket_before_the_server_reads_it(
     server: _Server, gate: Gate, way: str
 ) -> None:
     answer = ask_app(gate, WRONG_WAYS[way])
-    told = [message["type"] for message in answer.sent]
-    assert told == ["websocket.accept", "websocket.send", "websocket.close"]  # what is sent acknowledges the first
+    types = [message["type"] for message in answer.sent]
+    assert types == ["websocket.accept", "websocket.send", "websocket.close"]  # what is sent acknowledges the first
     assert answer.sent[-1]["code"] == 1008
     assert server.commanded == []
 

@@ -33,15 +33,15 @@ def _interrupted_after(models: int) -> Callable[..., str]:
     return execute
 
 
-@pytest.mark.parametrize(("models", "told"), [(0, "0 models kept"), (1, "1 model kept"), (3, "3 models kept")])
+@pytest.mark.parametrize(("models", "expected"), [(0, "0 models kept"), (1, "1 model kept"), (3, "3 models kept")])
 def test_a_study_that_is_interrupted_says_how_many_models_it_keeps(
-    tmp_path, monkeypatch: pytest.MonkeyPatch, models: int, told: str
+    tmp_path, monkeypatch: pytest.MonkeyPatch, models: int, expected: str
 ) -> None:
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     monkeypatch.setattr(runs, "execute", _interrupted_after(models))
     monkeypatch.setattr(runs, "missing_months", lambda *_: [])
     answer = CliRunner().invoke(app, ["study"])
-    assert (answer.exit_code, answer.stdout, answer.stderr) == (130, "", f"interrupted, {told}\n")
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (130, "", f"interrupted, {expected}\n")
 
 
 def test_as_json_it_is_one_document(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +82,8 @@ def test_ctrl_c_ends_a_study_within_three_seconds_with_130_and_no_alert(tmp_path
     )
     try:
         assert study.stdout is not None
-        told = next((line for line in study.stdout if when in line), None)
-        assert told is not None, f"it ended by itself, with {study.wait()}"
+        progress = next((line for line in study.stdout if when in line), None)
+        assert progress is not None, f"it ended by itself, with {study.wait()}"
         sent = time.monotonic()
         os.killpg(study.pid, signal.SIGINT)
         rest, _ = study.communicate(timeout=30)

@@ -16,8 +16,8 @@ def home_with(folder: Path, live_starts: str | None) -> Path:
     """A home with the strategy and no data: whoever asks for data finds none."""
     home = folder / "home"
     (home / "strategies").mkdir(parents=True)
-    stated = "" if live_starts is None else f"  live_starts: {live_starts}\n"
-    (home / "strategies" / "mine.yaml").write_text(STRATEGY.replace(STATED, stated), encoding="utf-8")
+    setting = "" if live_starts is None else f"  live_starts: {live_starts}\n"
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY.replace(STATED, setting), encoding="utf-8")
     return home
 
 
@@ -44,8 +44,8 @@ def test_a_live_start_taken_out_after_decisions_is_told_as_that_and_put_back_it_
     file.write_text(STRATEGY.replace(STATED, ""), encoding="utf-8")
     answer = call(own_home, *words, "-s", "mine", "--json")
     assert (answer.status, answer.document["error"]) == (1, "SettingsError")
-    told = f"expected market.live_starts {LIVE[0]}, the first session that was decided; found no market.live_starts: it"
-    assert told in answer.document["message"]
+    text = f"expected market.live_starts {LIVE[0]}, the first session that was decided; found no market.live_starts: it"
+    assert text in answer.document["message"]
     assert f"set it back to {LIVE[0]}" in answer.document["message"]
     assert "2016-01 or later" not in answer.document["message"]
     assert status_of(own_home)["headline"].startswith("mine HALTED: no market.live_starts: it was taken out after")
@@ -71,9 +71,9 @@ def test_a_live_start_before_any_model_is_refused_before_data_are_taken_in(tmp_p
 @pytest.mark.full
 def test_status_tells_of_a_live_start_before_any_model(tmp_path) -> None:
     home = home_with(tmp_path, EARLY)
-    (told,) = status_of(home)["faults"]
-    assert all(part in told for part in ("market.live_starts", EARLY, "2016-01"))
-    assert told in call(home, "status", "-s", "mine").out
+    (fault,) = status_of(home)["faults"]
+    assert all(part in fault for part in ("market.live_starts", EARLY, "2016-01"))
+    assert fault in call(home, "status", "-s", "mine").out
     possible = home_with(tmp_path / "possible", "2016-01-04")
     assert status_of(possible)["faults"] == []
 

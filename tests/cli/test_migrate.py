@@ -40,8 +40,8 @@ def _there(home: Path, address: str, *words: str) -> Answer:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NN_ASSETS_HOME", str(home))
         patch.setenv("NN_ASSETS_DATABASE_URL", address)
-        found = CliRunner().invoke(app, list(words))
-    return Answer(found.exit_code, found.stdout, found.stderr)
+        result = CliRunner().invoke(app, list(words))
+    return Answer(result.exit_code, result.stdout, result.stderr)
 
 
 def test_a_home_is_migrated_and_both_ledgers_verify_with_the_same_head(

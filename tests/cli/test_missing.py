@@ -94,9 +94,9 @@ def test_an_extra_that_is_not_installed_is_named_with_the_command(tmp_path, monk
     home = home_with(tmp_path, mine=f"name: mine\nsource: {source}\n{MARKET}")
     monkeypatch.setenv("MINE_KEY", f"postgresql://me:{SECRET}@nowhere/x")
     monkeypatch.setattr(missing, "find_spec", lambda name: None if name == module else object())
-    (told,) = missing_in(home)
-    assert f"needs the package {module}" in told
-    assert f"pip install -c constraints.txt -e '.[{extra}]'" in told
+    (message,) = missing_in(home)
+    assert f"needs the package {module}" in message
+    assert f"pip install -c constraints.txt -e '.[{extra}]'" in message
     monkeypatch.setattr(missing, "find_spec", lambda name: object())
     assert missing_in(home) == []
 
@@ -106,8 +106,8 @@ def test_the_extra_that_funding_rates_need_is_named_for_its_series(tmp_path, mon
     series = "series: [{name: funding, kind: ccxt_funding, exchange: kraken, symbols: {A: BTC/USD}}]\n"
     home = home_with(tmp_path, mine=f"name: mine\n{series}{MARKET}")
     monkeypatch.setattr(missing, "find_spec", lambda name: None if name == "ccxt" else object())
-    (told,) = missing_in(home)
-    assert told.startswith("series.0.kind: ccxt_funding needs the package ccxt")
+    (message,) = missing_in(home)
+    assert message.startswith("series.0.kind: ccxt_funding needs the package ccxt")
 
 
 def test_overrides_of_the_calendar_that_are_not_there_are_listed_and_the_others_told(tmp_path) -> None:
@@ -117,20 +117,20 @@ def test_overrides_of_the_calendar_that_are_not_there_are_listed_and_the_others_
     days = home / "strategies" / "calendars" / "days.yaml"
     there = call(home, "status", "--json")
     assert there.status == 1, there.out
-    told = there.document["strategies"]
-    assert told["mine"]["headline"].startswith("mine HALTED: FileNotFoundError: ")
-    for each in (home / "strategies" / "mine.yaml", days, "key market.calendar_overrides", "A person is needed: mend"):
-        assert str(each) in told["mine"]["headline"]
-    assert "HALTED" not in told["index_daily"]["headline"]
-    assert told["index_daily"]["missing"] == []
+    report = there.document["strategies"]
+    assert report["mine"]["headline"].startswith("mine HALTED: FileNotFoundError: ")
+    for part in (home / "strategies" / "mine.yaml", days, "key market.calendar_overrides", "A person is needed: mend"):
+        assert str(part) in report["mine"]["headline"]
+    assert "HALTED" not in report["index_daily"]["headline"]
+    assert report["index_daily"]["missing"] == []
     assert call(home, "status", "-s", "index_daily").status == 0
     assert "days.yaml" in call(home, "status", "-s", "mine").err
     assert call(home, "status", "-s", "yours").status == 1
     days.parent.mkdir()
     days.write_text("extra_holidays: [soon]\n", encoding="utf-8")
-    told = call(home, "status", "--json")
-    assert told.status == 1
-    assert "'soon'" in told.document["strategies"]["mine"]["headline"]
-    assert told.document["strategies"]["index_daily"]["missing"] == []
+    report = call(home, "status", "--json")
+    assert report.status == 1
+    assert "'soon'" in report.document["strategies"]["mine"]["headline"]
+    assert report.document["strategies"]["index_daily"]["missing"] == []
     days.write_text("extra_holidays: []\n", encoding="utf-8")
     assert call(home, "status", "-s", "index_daily").status == 0

@@ -73,7 +73,7 @@ def stored(home: Path) -> dict[str, str]:
 
 def published(home: Path) -> dict[str, str]:
     """What the strategy is served: the publication, what it points at, and everything derived."""
-    return {name: found for name, found in stored(home).items() if "/raw_bars/" not in name}
+    return {name: content for name, content in stored(home).items() if "/raw_bars/" not in name}
 
 
 def table(home: Path, name: str, *options: str) -> pd.DataFrame:
@@ -163,13 +163,13 @@ THROUGH_THE_COMMAND = ("text in a price",)
 @pytest.mark.full
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_file_at_fault_is_refused_by_name_and_nothing_is_stored(own_home, case) -> None:
-    spoil, told = REFUSED[case]
+    spoil, expected = REFUSED[case]
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     before = stored(own_home)
     spoil(file)
     refusal = refusal_of_the_command if case in THROUGH_THE_COMMAND else refusal_of_the_operation
     message = refusal(own_home)
-    assert all(part in message for part in (f"file {file}", *told, "expected", "found", "Remedy")), message
+    assert all(part in message for part in (f"file {file}", *expected, "expected", "found", "Remedy")), message
     assert stored(own_home) == before
 
 
@@ -229,10 +229,10 @@ def test_a_row_at_fault_goes_to_quarantine_with_rule_field_and_value(own_home, c
     spoil(own_home / "strategies" / "bars" / "CON_data.csv")
     give_round = round_of_the_command if case == "no price" else round_of_the_operations
     give_round(own_home)
-    found = table(own_home, "quarantine").set_index("session").loc[DAY]
-    assert (found["symbol"], found["field"], found["value"]) == ("CON", field, value)
-    assert found["rule"].startswith(rule)
-    assert found["source"] == "files:CON_data.csv"
+    row = table(own_home, "quarantine").set_index("session").loc[DAY]
+    assert (row["symbol"], row["field"], row["value"]) == ("CON", field, value)
+    assert row["rule"].startswith(rule)
+    assert row["source"] == "files:CON_data.csv"
     # The row had been good when the session was decided: the restated one changes no decision on record.
     assert {name: table(own_home, name).to_json() for name in decided} == decided
 
@@ -242,9 +242,9 @@ def test_two_different_bars_of_one_session_go_to_quarantine(own_home) -> None:
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     repeat(lambda line: line.rsplit(",", 1)[0] + ",77")(file)
     round_of_the_operations(own_home)
-    found = table(own_home, "quarantine", "--from", DAY, "--to", DAY)
-    assert set(found["symbol"]) == {"CON"}
-    assert found["rule"].str.contains("duplicate").all()
+    quarantine = table(own_home, "quarantine", "--from", DAY, "--to", DAY)
+    assert set(quarantine["symbol"]) == {"CON"}
+    assert quarantine["rule"].str.contains("duplicate").all()
 
 
 @pytest.mark.full
@@ -253,9 +253,9 @@ def test_a_bar_on_a_holiday_goes_to_quarantine(own_home) -> None:
     good_friday = "2016-03-25," + lines_of(file)[PLACE].split(",", 1)[1]
     rewrite(file, [*lines_of(file), good_friday])
     round_of_the_operations(own_home)
-    found = table(own_home, "quarantine", "--from", "2016-03-25", "--to", "2016-03-25").iloc[0]
-    assert found["rule"] == "off_calendar"
-    assert (found["field"], found["value"]) == ("session", "2016-03-25")
+    row = table(own_home, "quarantine", "--from", "2016-03-25", "--to", "2016-03-25").iloc[0]
+    assert row["rule"] == "off_calendar"
+    assert (row["field"], row["value"]) == ("session", "2016-03-25")
 
 
 # --- the gate: too much of it halts -------------------------------------------------------------------------
@@ -313,7 +313,7 @@ UNREADABLE: dict[str, tuple[bytes, list[str]]] = {
 @pytest.mark.full
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_a_strategy_file_at_fault_is_refused_with_file_key_value_and_what_was_expected(own_home, case) -> None:
-    content, told = UNREADABLE[case]
+    content, expected = UNREADABLE[case]
     file = own_home / "strategies" / "mine.yaml"
     file.write_bytes(content)
     answer = call(own_home, "run", "-s", "mine", "--session", LIVE[2], "--json")
@@ -321,5 +321,5 @@ def test_a_strategy_file_at_fault_is_refused_with_file_key_value_and_what_was_ex
     assert answer.document["error"] == "SettingsError"
     message = answer.document["message"]
     named = [] if case == "a calendar that is none" else [f"file {file}"]
-    assert all(part in message for part in (*named, *told, "expected", "found", "Remedy")), message
+    assert all(part in message for part in (*named, *expected, "expected", "found", "Remedy")), message
     assert "Traceback" not in answer.out + answer.err

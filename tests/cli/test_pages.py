@@ -82,18 +82,18 @@ def test_the_index_lists_studies_data_docs_and_sessions_the_newest_first(reports
 def test_each_strategys_first_line_is_that_of_status_with_its_newest_session(
     reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = json.loads(CliRunner().invoke(cli, ["status", "--json"]).output)["strategies"]
-    first_lines = {name: state["headline"] for name, state in told.items()}
+    strategies = json.loads(CliRunner().invoke(cli, ["status", "--json"]).output)["strategies"]
+    first_lines = {name: state["headline"] for name, state in strategies.items()}
     assert set(first_lines) == {"index_daily", "planted_edge"}
     sections = body(get("/reports/")).split("<section")[1:]
     for name, line in first_lines.items():
-        (section,) = [each for each in sections if f'id="{name}"' in each]
+        (section,) = [part for part in sections if f'id="{name}"' in part]
         assert line in html.unescape(section)
         assert 'class="headline DOES_NOT_TRADE"' in section
         assert "session decided:" not in section
     halted = {"headline": "mine HALTED: <data>. A person is needed.", "decided_to": "2017-12-29"}
     monkeypatch.setattr(pages, "report", lambda _: {"strategies": {"mine": halted}})
-    (section,) = [each for each in body(get("/reports/")).split("<section")[1:] if 'id="mine"' in each]
+    (section,) = [part for part in body(get("/reports/")).split("<section")[1:] if 'id="mine"' in part]
     assert 'class="headline HALTED"' in section
     assert "mine HALTED: &lt;data&gt;. A person is needed." in section
     assert "Newest session decided: 2017-12-29" in section
@@ -104,8 +104,8 @@ def test_a_sessions_row_says_how_it_ended_where_that_is_on_record(
 ) -> None:
     for day in range(2, 8):
         (reports / f"index_daily-2020-01-{day:02}.html").write_text("", encoding="utf-8")
-    told = {f"2020-01-{day:02}": f"equity {day},000 USD" for day in range(2, 7)}
-    monkeypatch.setattr(pages, "sessions_told", lambda _, name: told if name == "index_daily" else {})
+    sentences = {f"2020-01-{day:02}": f"equity {day},000 USD" for day in range(2, 7)}
+    monkeypatch.setattr(pages, "sessions_told", lambda _, name: sentences if name == "index_daily" else {})
     page = body(get("/reports/"))
     assert page.count("index_daily, session: equity") == 2  # the newest of three is not on record
     assert "index_daily, session</span>" in page
@@ -113,7 +113,7 @@ def test_a_sessions_row_says_how_it_ended_where_that_is_on_record(
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("headline", "shown"),
     [
         ("mine TRADES: 2 of 4 symbols to be held after 2020-01-02. No action needed.", "TRADES"),
         ("mine REDUCED: sizes are halved in a drawdown. No action needed.", "REDUCED"),
@@ -127,11 +127,11 @@ def test_a_sessions_row_says_how_it_ended_where_that_is_on_record(
     ],
 )
 def test_the_index_shows_a_strategy_by_the_word_that_its_first_line_says(
-    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch, said: str, shown: str
+    reports: Path, get: Get, monkeypatch: pytest.MonkeyPatch, headline: str, shown: str
 ) -> None:
-    monkeypatch.setattr(pages, "report", lambda _: {"strategies": {"mine": {"headline": said}}})
-    (section,) = [each for each in body(get("/reports/")).split("<section")[1:] if 'id="mine"' in each]
-    assert f'<p class="headline {shown}">{said}</p>' in section
+    monkeypatch.setattr(pages, "report", lambda _: {"strategies": {"mine": {"headline": headline}}})
+    (section,) = [part for part in body(get("/reports/")).split("<section")[1:] if 'id="mine"' in part]
+    assert f'<p class="headline {shown}">{headline}</p>' in section
 
 
 def test_sessions_that_cannot_be_read_take_no_line_away(
@@ -153,7 +153,7 @@ def test_where_status_has_an_error_the_index_shows_it_and_lists_the_pages(
     (reports.parent / "strategies").mkdir()
     (reports.parent / "strategies" / "mine.yaml").write_text("name: [\n", encoding="utf-8")
     page = body(get("/reports/"))
-    (section,) = [each for each in page.split("<section")[1:] if 'id="mine"' in each]
+    (section,) = [part for part in page.split("<section")[1:] if 'id="mine"' in part]
     assert 'class="headline HALTED"' in section
     assert "mine.yaml" in section
     assert "/reports/index_daily-2020-01-02.html" in page

@@ -47,12 +47,12 @@ def test_the_example_strategy_is_one(readme) -> None:
 
 def test_every_other_example_is_a_section_or_an_overrides_file(readme, tmp_path) -> None:
     for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[1:]:
-        told = yaml.safe_load(text)
-        if "extra_holidays" in told:
+        settings = yaml.safe_load(text)
+        if "extra_holidays" in settings:
             (tmp_path / "days.yaml").write_text(text, encoding="utf-8")
             assert read_overrides(tmp_path / "days.yaml")
         else:
-            assert set(told) <= set(Strategy.model_fields), told
+            assert set(settings) <= set(Strategy.model_fields), settings
             parse_strategy("name: mine\nmarket: {history_starts: 2010-01-04}\n" + text)
 
 
@@ -60,14 +60,14 @@ def test_every_other_example_is_a_section_or_an_overrides_file(readme, tmp_path)
 def test_every_command_in_the_table_exists_with_the_options_it_shows(readme) -> None:
     rows = re.findall(r"^\| `nn-assets ([^`]*)`", section(readme, "Commands"), re.MULTILINE)
     named = {row.split()[0] for row in rows}
-    commands = {each.name or each.callback.__name__ for each in app.registered_commands}
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert named == commands | {group.name for group in app.registered_groups}
     for row in rows:
         words = [word for word in row.split("--")[0].split() if re.fullmatch(r"[a-z-]+", word)]
-        told = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
-        assert told.exit_code == 0, row
+        result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
+        assert result.exit_code == 0, row
         for option in re.findall(r"--[a-z-]+", row):
-            assert option in told.stdout, (row, option)
+            assert option in result.stdout, (row, option)
 
 
 def test_every_table_is_listed(readme) -> None:
@@ -91,8 +91,8 @@ def test_the_layout_is_in_the_order_of_the_imports(readme, checkout) -> None:
     layers = re.search(r"^layers = \[(.*?)\]", project, re.DOTALL | re.MULTILINE)
     order = [re.findall(r"\w+", line) for line in reversed(re.findall(r'"([^"]+)"', layers.group(1)))]
     layout = re.findall(r"^      (\w+)[./]", section(readme, "Where things are"), re.MULTILINE)
-    places = [[layout.index(room) for room in level] for level in order]
-    assert all(max(lower) < min(upper) for lower, upper in pairwise(places))
+    indices = [[layout.index(room) for room in level] for level in order]
+    assert all(max(lower) < min(upper) for lower, upper in pairwise(indices))
 
 
 def test_every_file_it_points_at_is_there(readme, checkout) -> None:

@@ -97,11 +97,11 @@ COMMANDS = (
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     """The home that version 0.1 left, its ledger brought up to date; the commands here read it."""
-    place = tmp_path_factory.mktemp("start_up") / "home"
+    folder = tmp_path_factory.mktemp("start_up") / "home"
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(place, filter="data")
-    Ledger(f"sqlite:///{place / 'ledger.sqlite'}").close()
-    return place
+        archive.extractall(folder, filter="data")
+    Ledger(f"sqlite:///{folder / 'ledger.sqlite'}").close()
+    return folder
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,10 @@ def pace_of_the_machine() -> float:
 @pytest.mark.full
 @pytest.mark.parametrize(("words", "expected"), HELPS.values(), ids=HELPS)
 def test_help_and_a_wrong_call_answer_without_what_a_command_needs(words, expected, tmp_path) -> None:
-    found = given(words, home=tmp_path)
-    assert found.statuses == [expected]
-    assert found.modules[0] & SHORT == set()
-    assert is_quick(found.seconds, HELP_SECONDS, lambda: given(words, home=tmp_path).seconds)
+    result = given(words, home=tmp_path)
+    assert result.statuses == [expected]
+    assert result.modules[0] & SHORT == set()
+    assert is_quick(result.seconds, HELP_SECONDS, lambda: given(words, home=tmp_path).seconds)
 
 
 def words_of(folder: Path) -> list[list[str]]:
@@ -165,9 +165,9 @@ def words_of(folder: Path) -> list[list[str]]:
 
 
 def test_commands_that_read_leave_the_heavy_libraries_alone(home, tmp_path) -> None:
-    found = given(*words_of(tmp_path), home=home)
-    assert found.statuses == [0] * len(COMMANDS)
-    assert [names & FORBIDDEN for names in found.modules] == [set()] * len(COMMANDS)
+    result = given(*words_of(tmp_path), home=home)
+    assert result.statuses == [0] * len(COMMANDS)
+    assert [names & FORBIDDEN for names in result.modules] == [set()] * len(COMMANDS)
 
 
 @pytest.mark.full
@@ -181,9 +181,9 @@ def test_commands_that_read_start_at_once(home, tmp_path) -> None:
 @pytest.mark.full
 def test_status_of_an_empty_home_starts_without_the_heavy_libraries(tmp_path) -> None:
     Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}").close()  # to make it takes alembic
-    found = given(["status"], home=tmp_path)
-    assert found.statuses == [0]
-    assert found.modules[0] & FORBIDDEN == set()
+    result = given(["status"], home=tmp_path)
+    assert result.statuses == [0]
+    assert result.modules[0] & FORBIDDEN == set()
 
 
 def test_every_table_that_the_help_names_can_be_read() -> None:

@@ -69,9 +69,9 @@ def test_bundled_strategies_that_nobody_used_are_one_line_without_a_call_for_a_p
     assert answer.out.strip() == (
         "index_daily, planted_edge: come with the package, never used in this home; nn-assets demo runs them"
     )
-    told = call(tmp_path, "status", "--json").document["strategies"]
-    assert set(told) == {"index_daily", "planted_edge"}
-    for name, state in told.items():
+    strategies = call(tmp_path, "status", "--json").document["strategies"]
+    assert set(strategies) == {"index_daily", "planted_edge"}
+    for name, state in strategies.items():
         assert state["headline"].startswith(f"{name} DOES NOT TRADE: it comes with the package")
         assert "person" not in state["headline"]
     with living_in(tmp_path), open_stores() as stores:
@@ -99,8 +99,8 @@ def test_a_home_that_is_named_and_not_there_is_refused_and_not_made(tmp_path, wo
 
 def test_a_query_is_put_for_several_symbols_and_sessions_at_once(give) -> None:
     def rows(*values: str) -> list[dict[str, object]]:
-        told = [word for value in values for word in ("--value", value)]
-        answer = give("query", "why_this_size", "-s", "mine", *told, "--json")
+        options = [word for value in values for word in ("--value", value)]
+        answer = give("query", "why_this_size", "-s", "mine", *options, "--json")
         assert answer.status == 0, answer.out
         return answer.document["rows"]
 
@@ -152,9 +152,9 @@ def test_a_strategy_whose_file_is_gone_is_asked_about_as_before(tmp_path) -> Non
 
 
 def test_the_help_of_query_names_the_values_that_each_needs(give) -> None:
-    told = " ".join(give("query", "--help").out.split())
-    assert "why_this_size: session, symbol" in told
-    assert "trial_count: none" in told
+    text = " ".join(give("query", "--help").out.split())
+    assert "why_this_size: session, symbol" in text
+    assert "trial_count: none" in text
 
 
 def test_status_for_a_person_is_text(give) -> None:
@@ -211,9 +211,9 @@ def test_a_tampered_row_is_named(own_home, give_own, statement, kind) -> None:
     assert kind in first
     assert statement.split()[1 if kind == "row changed" else 2] in first
     assert LIVE[1 if kind == "row changed" else 0] in first
-    told = give_own("audit", "verify")
-    assert told.status == 1
-    assert first in told.out
+    shown = give_own("audit", "verify")
+    assert shown.status == 1
+    assert first in shown.out
 
 
 def test_the_ledger_refuses_a_change_while_its_triggers_stand(own_home) -> None:
@@ -284,8 +284,8 @@ def test_status_tells_rows_and_decisions_that_nobody_appended(own_home, give_own
     with sqlite3.connect(own_home / "ledger.sqlite") as connection:
         for table in ("decisions", "portfolio_states", "trading_states"):
             names = [row[1] for row in connection.execute(f"pragma table_info({table})")]
-            given = {"session": f"'{LIVE[2]}'", "sequence": "999999999"}
-            chosen = ", ".join(given.get(name, f'"{name}"') for name in names)
+            overrides = {"session": f"'{LIVE[2]}'", "sequence": "999999999"}
+            chosen = ", ".join(overrides.get(name, f'"{name}"') for name in names)
             connection.execute(f"insert into {table} select {chosen} from {table} where session like '{LIVE[1]}%'")
     first = give_own("status", "-s", "mine").out.splitlines()[0]
     assert first.startswith("mine HALTED: the ledger is not as it was appended: entry 999999999, decisions ")
@@ -313,10 +313,10 @@ def test_no_run_that_nobody_appended_hides_a_failed_one(own_home, give_own) -> N
     with living_in(own_home), open_stores() as stores:
         run = Run("failed", "mine", "daily", LIVE[2], LIVE[2], then)
         record_end(stores.ledger, run, FAILED, then, message="ModelError: x", failed_step="mine__daily_round")
-    given = {"sequence": "-5", "outcome_id": "'x'", "began_at": f"'{then + pd.Timedelta(seconds=1):%F %T.%f}'"}
+    overrides = {"sequence": "-5", "outcome_id": "'x'", "began_at": f"'{then + pd.Timedelta(seconds=1):%F %T.%f}'"}
     with sqlite3.connect(own_home / "ledger.sqlite") as connection:
         names = [row[1] for row in connection.execute("pragma table_info(outcomes)")]
-        chosen = ", ".join(given.get(name, f'"{name}"') for name in names)
+        chosen = ", ".join(overrides.get(name, f'"{name}"') for name in names)
         ended_well = "kind = 'run' and name = 'daily' and outcome = 'SUCCEEDED'"
         connection.execute(f"insert into outcomes select {chosen} from outcomes where {ended_well} limit 1")
     answer = give_own("status", "-s", "mine")
@@ -411,7 +411,7 @@ def test_a_file_of_alerts_that_cannot_be_used_fails_no_round_and_hides_no_error(
     decided = give_own(*run)
     assert decided.status == 0
     assert "breaker session_loss" in decided.out
-    firsts = [each.out.splitlines()[0] for each in (decided, give_own("status", "-s", "mine"))]
+    firsts = [answer.out.splitlines()[0] for answer in (decided, give_own("status", "-s", "mine"))]
     assert not any("alerts cannot" in first for first in firsts)
     assert [json.loads(line)["alert_id"] for line in file.read_bytes().splitlines()[1:]] == [session_loss]
 
@@ -419,12 +419,12 @@ def test_a_file_of_alerts_that_cannot_be_used_fails_no_round_and_hides_no_error(
     file.mkdir()
     again = give_own(*run)
     assert again.status == 0
-    for first in (each.out.splitlines()[0] for each in (again, give_own("status", "-s", "mine"))):
+    for first in (answer.out.splitlines()[0] for answer in (again, give_own("status", "-s", "mine"))):
         assert f"alerts cannot be written: {file} is no file" in first
         assert f"move {file} away: it is made anew" in first
     shutil.move(file, own_home / "away")
     assert give_own(*run).status == 0
-    assert [each["alert_id"] for each in alerts(own_home)] == [session_loss]
+    assert [alert["alert_id"] for alert in alerts(own_home)] == [session_loss]
 
     file.write_bytes(b"\xff\n" + file.read_bytes())
     tamper(own_home, TAMPERED["an old decision"])
@@ -436,9 +436,9 @@ def test_a_file_of_alerts_that_cannot_be_used_fails_no_round_and_hides_no_error(
     assert len(ids) == 2
 
 
-@pytest.mark.parametrize("place", ["locks", "locks/runs"])
-def test_a_file_in_the_place_of_the_locks_is_named_and_the_remedy_works(own_home, give_own, place) -> None:
-    file = own_home / place
+@pytest.mark.parametrize("name", ["locks", "locks/runs"])
+def test_a_file_in_the_place_of_the_locks_is_named_and_the_remedy_works(own_home, give_own, name) -> None:
+    file = own_home / name
     shutil.rmtree(file)
     file.write_bytes(b"\xff\n")
     answer = give_own("check", "-s", "mine", "--json")
@@ -465,15 +465,15 @@ def test_a_failed_check_is_printed_counted_and_an_alert_and_the_exit_status_is_o
     with monkeypatch.context() as patch:
         patch.setattr(stored_checks, "verify_since_last", lambda *_, **__: broken)
         answer = give_own("run", "-s", "mine", "--session", LIVE[2])
-    told = f"check orders.ledger_is_intact failed: {finding}. Remedy: stop trading on this ledger"
+    expected = f"check orders.ledger_is_intact failed: {finding}. Remedy: stop trading on this ledger"
     assert answer.status == 1
-    assert told in answer.out
+    assert expected in answer.out
     shown = give_own("status", "-s", "mine", "--json")
     state = shown.document["strategies"]["mine"]
     assert (shown.status, shown.document["ok"]) == (1, False)
     assert state["decided_to"] == LIVE[2]
     (line,) = state["failed_checks"]
-    assert line.startswith(told)
+    assert line.startswith(expected)
     assert f"check orders.ledger_is_intact failed: {finding}" in state["headline"]
     (alert,) = alerts(own_home)
     assert (alert["strategy"], alert["job"]) == ("mine", "mine__daily")
@@ -488,12 +488,12 @@ def first_lines(home, session: str) -> dict[str, str]:
     """The first line of run, status and the session's page, and the last of run, by place."""
     ran = call(home, "run", "-s", "mine", "--session", session)
     page = (home / "reports" / f"mine-{session}.html").read_text(encoding="utf-8")
-    (told,) = re.findall(r'<p class="headline \w+">(.*)</p>', page)
+    (headline,) = re.findall(r'<p class="headline \w+">(.*)</p>', page)
     return {
         "run": next(line for line in ran.out.splitlines() if line.startswith("mine ")),
         "last of run": ran.out.splitlines()[-1],
         "status": call(home, "status", "-s", "mine").out.splitlines()[0],
-        "page": html.unescape(told),
+        "page": html.unescape(headline),
     }
 
 
@@ -507,9 +507,9 @@ def edited(home, before: str, after: str) -> None:
 
 def test_a_book_that_is_flat_by_verdict_does_not_trade_wherever_it_is_told(own_home) -> None:
     edited(own_home, "trade_without_verdict: true", "trade_without_verdict: false")
-    told = first_lines(own_home, LIVE[2])
-    assert told["run"] == told["status"] == told["page"]
-    assert told["run"].startswith("mine DOES NOT TRADE: flat")
+    headlines = first_lines(own_home, LIVE[2])
+    assert headlines["run"] == headlines["status"] == headlines["page"]
+    assert headlines["run"].startswith("mine DOES NOT TRADE: flat")
     page = (own_home / "reports" / f"mine-{LIVE[2]}.html").read_text(encoding="utf-8")
     assert 'class="state CONTINUE"' not in page
     assert "Real bars" not in page
@@ -520,15 +520,15 @@ def test_a_latched_breaker_is_in_every_first_line_the_last_one_and_an_alert_with
     own_home, monkeypatch
 ) -> None:
     monkeypatch.setattr(SessionMarket, "stale_share", property(lambda _: 0.75))
-    told = first_lines(own_home, LIVE[2])
-    assert told["run"] == told["status"] == told["page"]
+    headlines = first_lines(own_home, LIVE[2])
+    assert headlines["run"] == headlines["status"] == headlines["page"]
     cause = "75% of the symbols have no close of this session or repeat the bar before"
     remedy = "mend the data, then nn-assets control reset-breaker --strategy mine --kind stale_data"
-    assert told["run"].startswith(f"mine HALTED: breaker stale_data is latched ({cause}")
-    assert remedy in told["run"]
-    assert "breaker stale_data" in told["last of run"]
+    assert headlines["run"].startswith(f"mine HALTED: breaker stale_data is latched ({cause}")
+    assert remedy in headlines["run"]
+    assert "breaker stale_data" in headlines["last of run"]
     (alert,) = alerts(own_home)
-    assert alert["headline"] == told["run"]
+    assert alert["headline"] == headlines["run"]
     assert alert["session"] == LIVE[2]
     assert alert["cause"].startswith(f"breaker stale_data fired: {cause}")
     assert alert["remedy"].startswith(remedy)
@@ -553,13 +553,13 @@ def test_a_halt_of_many_checks_is_one_clause_of_the_first_line_with_a_count_of_t
         record_halt(stores.ledger, "mine", moment, "; ".join(checks), "r")
         run = Run("r", "mine", "tables", None, None, moment)
         failed = [FailedCheck(f"validated_bars.check_{number}", "3 of 40", "mend them") for number in range(12)]
-        told = f"GateHalted: [rule x] expected data that pass the gate; found {'; '.join(checks)}. Remedy: mend them"
+        message = f"GateHalted: [rule x] expected data that pass the gate; found {'; '.join(checks)}. Remedy: mend them"
         record_end(
             stores.ledger,
             run,
             FAILED,
             moment,
-            message=told,
+            message=message,
             failed_step="mine__validated_bars",
             failed_checks=failed,
         )
@@ -593,9 +593,9 @@ def test_what_the_gate_found_in_a_check_stands_until_it_passes_and_the_rest_unti
         if passed[1] == "passed":
             record_pass(stores.ledger, "mine", now + pd.Timedelta(seconds=1), "later")
         # Told last, as by the sensor of a daemon that looks once a minute.
-        told = {"message": "GateHalted: expected a; found b", "failed_step": "mine__validated_bars"}
+        failure = {"message": "GateHalted: expected a; found b", "failed_step": "mine__validated_bars"}
         run = Run("r", "mine", "tables", None, None, now)
-        record_end(stores.ledger, run, FAILED, now, failed_checks=checks, **told)
+        record_end(stores.ledger, run, FAILED, now, failed_checks=checks, **failure)
         later = Run("later", "mine", "daily", LIVE[2], LIVE[2], now + pd.Timedelta(seconds=1))
         record_end(stores.ledger, later, FAILED, now, message="DecisionError: x", failed_step="mine__daily_round")
     answer = give_own("status", "-s", "mine", "--json")
@@ -663,9 +663,9 @@ def test_a_refused_run_of_a_decided_session_is_told_and_changes_nothing(own_home
     assert refused.status == 1
     assert "costs.half_spread_bps 0.5 then, 0.9 now" in refused.err
     state = give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]
-    told = "; the last run of daily was refused and changed nothing: DecisionError: "
+    expected = "; the last run of daily was refused and changed nothing: DecisionError: "
     assert state["headline"].split(": ")[0] == before.split(": ")[0] == "mine TRADES"
-    assert told in state["headline"]
+    assert expected in state["headline"]
     assert any(line.startswith(f"daily {LIVE[1]}: FAILED") for line in state["runs"])
     (alert,) = alerts(own_home)
     assert alert["headline"] == state["headline"]
@@ -685,8 +685,8 @@ def test_only_a_refusal_of_what_was_not_due_leaves_the_state_as_it_was(own_home,
     now = pd.Timestamp.now(tz="UTC").floor("us")
     with living_in(own_home), open_stores() as stores:
         run = Run("refused", "mine", "daily", day, day, now)
-        told = f"{kind}: expected a; found b. Remedy: c"
-        record_end(stores.ledger, run, FAILED, now, message=told, failed_step="mine__daily_round")
+        message = f"{kind}: expected a; found b. Remedy: c"
+        record_end(stores.ledger, run, FAILED, now, message=message, failed_step="mine__daily_round")
     first = give_own("status", "-s", "mine").out.splitlines()[0]
     assert first.startswith(f"mine {word}: ")
     assert "expected a; found b" in first
@@ -713,11 +713,11 @@ def test_a_refusal_hides_no_failure_of_the_round_before_it(own_home, give_own) -
 
 def test_a_halt_that_stands_hides_no_other_failure_at_the_gate(own_home, give_own) -> None:
     now = pd.Timestamp.now(tz="UTC").floor("us")
-    told = "PublicationError: expected moments as recorded; found others. Remedy: restore the lake"
+    message = "PublicationError: expected moments as recorded; found others. Remedy: restore the lake"
     with living_in(own_home), open_stores() as stores:
         record_halt(stores.ledger, "mine", now, "freshness: there is no clean bar", "run")
         run = Run("published", "mine", "tables", None, None, now)
-        record_end(stores.ledger, run, FAILED, now, message=told, failed_step="mine__validated_bars")
+        record_end(stores.ledger, run, FAILED, now, message=message, failed_step="mine__validated_bars")
     first = give_own("status", "-s", "mine").out.splitlines()[0]
     assert "the gate halted on " in first
     assert "expected moments as recorded; found others" in first
@@ -754,9 +754,9 @@ def test_a_killed_round_needs_a_person_only_where_it_left_a_session_undecided(ow
         first = give_own("status", "-s", "mine").out.splitlines()[0]
         assert killed("decided", LIVE[1]) == first
         assert "the last run of" not in first
-        told = killed("undecided", LIVE[2])
-        assert told.startswith("mine HALTED: the last run of daily failed: its process is gone")
-        assert f"nn-assets run --strategy mine --from {LIVE[1]} --to {LIVE[2]}" in told
+        headline = killed("undecided", LIVE[2])
+        assert headline.startswith("mine HALTED: the last run of daily failed: its process is gone")
+        assert f"nn-assets run --strategy mine --from {LIVE[1]} --to {LIVE[2]}" in headline
         (done,) = homes.decide(find_strategy("mine").strategy, [pd.Timestamp(LIVE[2])])
         assert not done.already_decided
         ran = now()

@@ -44,7 +44,7 @@ def refused(text: str) -> SettingsError:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("source: {kindd: files, path: bars}\n", "source.kindd = 'files': no such key (line 4), did you mean kind?"),
         ("source: {kin: sql, url_env: U}\n", "source.kin = 'sql': no such key (line 4), did you mean kind?"),
@@ -68,23 +68,23 @@ def refused(text: str) -> SettingsError:
         ),
     ],
 )
-def test_an_unknown_key_is_told_with_the_one_that_was_meant_and_nothing_else(text, told) -> None:
+def test_an_unknown_key_is_told_with_the_one_that_was_meant_and_nothing_else(text, expected) -> None:
     error = refused(MINIMAL + text)
-    assert error.found == told
-    assert error.where["key"] == told.partition(" = ")[0]
+    assert error.found == expected
+    assert error.where["key"] == expected.partition(" = ")[0]
 
 
 def test_a_fault_beside_a_misspelt_key_is_still_told() -> None:
-    found = refused(MINIMAL + "source: {kindd: files, path: x}\nlearning: {dropout: 7}\n").found
-    assert "source.kindd" in found
-    assert "learning.dropout = 7" in found
-    assert "source.path" not in found
+    message = refused(MINIMAL + "source: {kindd: files, path: x}\nlearning: {dropout: 7}\n").found
+    assert "source.kindd" in message
+    assert "learning.dropout = 7" in message
+    assert "source.path" not in message
     both = refused(MINIMAL + "source: {kind: files, kindd: files, path: x}\n").found
     assert both == "source.kindd = 'files': no such key of kind 'files' (line 4)"
 
 
 @pytest.mark.parametrize(
-    ("stages", "told"),
+    ("stages", "expected"),
     [
         (
             "  history_ends: 2012-01-04\n  vault_starts: 2012-06-01\n",
@@ -111,12 +111,12 @@ def test_a_fault_beside_a_misspelt_key_is_still_told() -> None:
         ),
     ],
 )
-def test_stages_of_history_out_of_order_are_told_with_both_keys_values_and_lines(stages, told) -> None:
+def test_stages_of_history_out_of_order_are_told_with_both_keys_values_and_lines(stages, expected) -> None:
     error = refused(MINIMAL + stages)
-    assert all(part in error.found for part in told), error.found
+    assert all(part in error.found for part in expected), error.found
     for jargon in ("Value error", "a mapping"):
         assert jargon not in str(error)
-    assert error.where["key"] == told[0].split()[0]
+    assert error.where["key"] == expected[0].split()[0]
     assert error.remedy == "correct these dates"
 
 
@@ -127,7 +127,7 @@ def test_dates_out_of_order_beside_another_fault_keep_both_remedies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (
             MINIMAL + "  symbols: [A, B, NO]\n",
@@ -152,13 +152,13 @@ def test_dates_out_of_order_beside_another_fault_keep_both_remedies() -> None:
         ),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_told_in_words(text, told) -> None:
-    assert refused(text).found.startswith(told)
+def test_a_value_of_the_wrong_kind_is_told_in_words(text, expected) -> None:
+    assert refused(text).found.startswith(expected)
 
 
 def test_a_day_that_yaml_cannot_read_is_told_year_first() -> None:
-    found = refused(MINIMAL.replace("2010-01-04", "2018-31-01")).found
-    assert "2018-31-01 is no day; year first, as in 2018-01-31" in found
+    message = refused(MINIMAL.replace("2010-01-04", "2018-31-01")).found
+    assert "2018-31-01 is no day; year first, as in 2018-01-31" in message
 
 
 def test_every_pattern_of_a_setting_has_words() -> None:
@@ -167,9 +167,9 @@ def test_every_pattern_of_a_setting_has_words() -> None:
         own = {node["pattern"]} if isinstance(node, dict) and isinstance(node.get("pattern"), str) else set()
         return own.union(*map(patterns, inner))
 
-    stated = patterns(Strategy.model_json_schema())
-    assert len(stated) > 3
-    assert stated <= set(PATTERNS)
+    schema_patterns = patterns(Strategy.model_json_schema())
+    assert len(schema_patterns) > 3
+    assert schema_patterns <= set(PATTERNS)
 
 
 def test_a_series_that_is_not_there_is_told_by_the_key_that_names_it() -> None:

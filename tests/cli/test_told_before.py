@@ -34,8 +34,8 @@ def test_a_study_says_first_which_earlier_months_it_must_also_run(tmp_path, begu
     assert "3 months (2016-01, 2016-02, 2016-03) had no forecasts yet" in answer.err
     assert "so 3 months from 2016-01 on run before 2016-04" in answer.err
     assert answer.document["error"] == "RunFailed"
-    told = call(home, "study", "-s", "mine", "--from", "2016-04")
-    assert "3 months (2016-01, 2016-02, 2016-03)" in told.out
+    shown = call(home, "study", "-s", "mine", "--from", "2016-04")
+    assert "3 months (2016-01, 2016-02, 2016-03)" in shown.out
     assert "months" not in call(home, "study", "-s", "mine", "--json").err
 
 
@@ -46,7 +46,7 @@ def test_a_study_on_a_whole_record_says_nothing_of_earlier_months(finished_home,
 
 
 def test_a_gap_in_the_record_is_told_with_the_months_that_run_again(own_home, begun) -> None:
-    (gone,) = [each for each in (own_home / "lake" / "mine" / "forecasts").rglob("*2016-02*") if each.exists()][:1]
+    (gone,) = [file for file in (own_home / "lake" / "mine" / "forecasts").rglob("*2016-02*") if file.exists()][:1]
     gone.rename(own_home / "elsewhere")
     answer = call(own_home, "study", "-s", "mine", "--from", "2016-04", "--json")
     assert begun == [("2016-02-01", "2016-04-01")]
@@ -69,6 +69,6 @@ def test_a_vendor_asked_again_is_told_in_the_run_that_waits(tmp_path, monkeypatc
         answer = call(tmp_path / "home", "check", "-s", "mine", "--json")
     assert answer.status == 1
     assert "rule authorised" in answer.document["message"]
-    (told,) = [line for line in answer.err.splitlines() if "asking again" in line]
-    assert told.strip() == "mine: massive: HTTP 503; asking again in 1 s, attempt 2 of 7"
+    (notice,) = [line for line in answer.err.splitlines() if "asking again" in line]
+    assert notice.strip() == "mine: massive: HTTP 503; asking again in 1 s, attempt 2 of 7"
     assert SECRET not in answer.out + answer.err

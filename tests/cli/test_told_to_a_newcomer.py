@@ -19,8 +19,8 @@ FRESH = "planted_edge"
 
 
 def test_a_fresh_home_is_told_to_study_and_run_refuses_before_anything_is_loaded(tmp_path: Path) -> None:
-    told = call(tmp_path, "status", "-s", FRESH).out.splitlines()[0]
-    assert told.endswith(f"A person is needed: nn-assets study --strategy {FRESH}.")
+    headline = call(tmp_path, "status", "-s", FRESH).out.splitlines()[0]
+    assert headline.endswith(f"A person is needed: nn-assets study --strategy {FRESH}.")
     refused = call(tmp_path, "run", "-s", FRESH, "--json")
     assert refused.status == 1
     assert refused.document["error"] == "ModelError"  # and not that sessions before it are undecided
@@ -39,7 +39,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("market: {history_starts: 2010-01-04}\n", "name is missing: add `name: mine` (line 1)"),
         ("name: demo\n", "market is missing: add `market:` (line 1)"),
@@ -50,10 +50,10 @@ def test_the_version_is_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_key_that_is_missing_is_said_to_be(text: str, told: str) -> None:
+def test_a_key_that_is_missing_is_said_to_be(text: str, expected: str) -> None:
     with pytest.raises(SettingsError) as refused:
         parse_strategy(text, file="/some/where/mine.yaml")
-    assert refused.value.found == told
+    assert refused.value.found == expected
     assert "delete" not in refused.value.remedy
 
 
@@ -63,20 +63,22 @@ def test_the_remedy_for_a_missing_name_works() -> None:
 
 def test_a_query_for_what_is_not_on_record_says_so_by_name(give) -> None:
     def asked(*values: str) -> tuple[int, str]:
-        answer = give("query", "why_this_size", "-s", "mine", *(word for each in values for word in ("--value", each)))
+        answer = give(
+            "query", "why_this_size", "-s", "mine", *(word for value in values for word in ("--value", value))
+        )
         return answer.status, answer.out + answer.err
 
-    status, told = asked(f"session={LIVE[0]}", "symbol=NOBODY")
+    status, text = asked(f"session={LIVE[0]}", "symbol=NOBODY")
     assert status == 1
-    assert "no symbol NOBODY was decided" in told
-    assert "CON" in told
-    status, told = asked("session=2016-04-24", "symbol=CON")  # a Sunday
+    assert "no symbol NOBODY was decided" in text
+    assert "CON" in text
+    status, text = asked("session=2016-04-24", "symbol=CON")  # a Sunday
     assert status == 1
-    assert f"no decision of mine on 2016-04-24; there are those from {LIVE[0]} to {LIVE[1]}" in told
-    status, told = asked(f"session={LIVE[0]}", "symbol=CON", "symbol=NOBODY")
+    assert f"no decision of mine on 2016-04-24; there are those from {LIVE[0]} to {LIVE[1]}" in text
+    status, text = asked(f"session={LIVE[0]}", "symbol=CON", "symbol=NOBODY")
     assert status == 1
-    assert " signal " in told
-    assert "no symbol NOBODY" in told
+    assert " signal " in text
+    assert "no symbol NOBODY" in text
 
 
 @pytest.mark.parametrize("day", ["20-11-2026", "x", ""])
@@ -141,8 +143,8 @@ def test_a_history_that_is_too_short_is_told_what_to_bring(finished_home: Path, 
     outside = answer.out.split("\n  outside ")[1].splitlines()[0]
     assert "rows of other symbols or sessions left out: OTHER 2016-01-04 (files:OTHER.csv), and " in outside
     assert "2016-05" not in outside
-    told = answer.out.split("next")[-1]
-    assert "bring bars from 2015-04-01 or earlier on, set market.history_starts there" in told
+    remedy = answer.out.split("next")[-1]
+    assert "bring bars from 2015-04-01 or earlier on, set market.history_starts there" in remedy
     shutil.rmtree(bars)  # the remedy
     shutil.copytree(finished_home / "strategies" / "bars", bars)
     text = text.replace("history_starts: 2015-10-01", "history_starts: 2015-04-01")
@@ -153,10 +155,10 @@ def test_a_history_that_is_too_short_is_told_what_to_bring(finished_home: Path, 
 def test_bars_are_exported_as_corrected_also_where_the_decision_came_before(own_home: Path, tmp_path: Path) -> None:
     file = own_home / "strategies" / "bars" / "CON_data.csv"
     lines = file.read_text(encoding="utf-8").splitlines()
-    place = next(number for number, line in enumerate(lines) if line.startswith(LIVE[0]))
-    cells = lines[place].split(",")
+    index = next(number for number, line in enumerate(lines) if line.startswith(LIVE[0]))
+    cells = lines[index].split(",")
     was, cells[5] = cells[5], str(float(cells[5]) + 1.0)  # the volume
-    lines[place] = ",".join(cells)
+    lines[index] = ",".join(cells)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert call(own_home, "check", "-s", "mine").status == 0
 

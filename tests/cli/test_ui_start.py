@@ -57,8 +57,8 @@ def test_what_dagster_writes_beside_its_configuration_lies_in_the_home(started, 
     folder = Path(started[1]["env"]["DAGSTER_HOME"])
     assert tmp_path in folder.parents
     assert folder != tmp_path / "dagster"  # whose logs/ are what steps printed
-    told = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8"))
-    assert told == yaml.safe_load((instance_root() / "dagster.yaml").read_text(encoding="utf-8"))
+    configuration = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8"))
+    assert configuration == yaml.safe_load((instance_root() / "dagster.yaml").read_text(encoding="utf-8"))
 
 
 def test_a_configuration_of_an_older_version_is_replaced(started, tmp_path, monkeypatch) -> None:

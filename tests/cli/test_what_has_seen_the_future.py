@@ -15,10 +15,10 @@ from tests.orchestration.conftest import living_in
 PLACE = "learning:\n"
 
 
-def home_with(folder: Path, told: str) -> Path:
+def home_with(folder: Path, settings: str) -> Path:
     home = folder / "home"
     (home / "strategies").mkdir(parents=True)
-    lines = "".join(f"  {line}\n" for line in told.splitlines())
+    lines = "".join(f"  {line}\n" for line in settings.splitlines())
     (home / "strategies" / "mine.yaml").write_text(STRATEGY.replace(PLACE, PLACE + lines), encoding="utf-8")
     return home
 
@@ -42,7 +42,7 @@ def test_what_has_seen_days_that_it_forecasts_is_refused_before_data_are_taken_i
 
 
 @pytest.mark.parametrize(
-    "told",
+    "settings",
     [
         "prior: searched\nknows_until: 2015-12-31",
         "prior: pretrained\nknows_until: 2010-06-30",
@@ -50,9 +50,11 @@ def test_what_has_seen_days_that_it_forecasts_is_refused_before_data_are_taken_i
         "prior: none",
     ],
 )
-def test_what_ends_before_the_first_month_forecast_or_says_that_it_does_not_is_read(tmp_path: Path, told: str) -> None:
-    with living_in(home_with(tmp_path, told)):
-        assert find_strategy("mine").strategy.learning.prior == told.split()[1]
+def test_what_ends_before_the_first_month_forecast_or_says_that_it_does_not_is_read(
+    tmp_path: Path, settings: str
+) -> None:
+    with living_in(home_with(tmp_path, settings)):
+        assert find_strategy("mine").strategy.learning.prior == settings.split()[1]
 
 
 @pytest.mark.parametrize("last", ["2015-12-31", "2016-01-01"])

@@ -64,7 +64,7 @@ class BlobContract:
             stream.seek(7)
             assert stream.read() == b"bb"
         assert store.local(folder / "a").read_bytes() == b"a" * 9
-        assert [each.name for each in listed(folder)] == ["a", "b"]
+        assert [path.name for path in listed(folder)] == ["a", "b"]
         assert listed(root) == [root / "demo"]
         assert exists(folder)
         assert file_sha256(folder / "a") == hashlib.sha256(b"a" * 9).hexdigest()
@@ -76,7 +76,7 @@ class BlobContract:
         with pytest.raises(IsADirectoryError), replace_file(root / "x") as staged:
             staged.parent.read_bytes()
         assert content_of(root / "x") == b"before"
-        assert [each.name for each in listed(root)] == ["x"]
+        assert [path.name for path in listed(root)] == ["x"]
         write_bytes(root / "x", b"after")
         assert content_of(root / "x") == b"after"
         assert sweep(root) == 0
@@ -98,7 +98,7 @@ class BlobContract:
             filled(staged, a=b"3")
         with pytest.raises(IsADirectoryError), staged_folder(root / "other") as staged:
             staged.read_bytes()
-        assert {each.name: content_of(each) for each in listed(root / "model")} == {"a": b"1", "b": b"2"}
+        assert {path.name: content_of(path) for path in listed(root / "model")} == {"a": b"1", "b": b"2"}
         assert listed(root) == [root / "model"]
 
     def test_a_folder_that_is_set_aside_leaves_its_name_free(self, root: BlobPath) -> None:
@@ -107,7 +107,7 @@ class BlobContract:
                 filled(staged, a=b"1")
             store_of(root).set_aside(root / "model", "model.damaged-")
         assert not exists(root / "model")
-        assert [content_of(each / "a") for each in listed(root)] == [b"1", b"1"]
+        assert [content_of(path / "a") for path in listed(root)] == [b"1", b"1"]
 
     def test_a_pointer_is_switched_only_from_what_was_read(self, root: BlobPath) -> None:
         store, pointer = store_of(root), root / "current.json"

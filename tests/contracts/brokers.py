@@ -81,7 +81,7 @@ class BrokerContract:
         first = broker.fills()
         broker.send(orders(0.0, 50.0, 0.0))
         second = broker.fills()
-        assert [each.symbol.tolist() for each in (first, second, broker.fills())] == [[0], [1], []]
+        assert [fills.symbol.tolist() for fills in (first, second, broker.fills())] == [[0], [1], []]
         assert broker.orders().symbol.tolist() == [0, 1]
 
     def test_an_order_that_is_sent_again_is_the_same_order(self, broker: Broker) -> None:

@@ -62,20 +62,20 @@ class MemoryBlobs:
         return file
 
     def exists(self, path: Key) -> bool:
-        return any(path.key == each or path.key in each.parents for each in self._blobs)
+        return any(path.key == key or path.key in key.parents for key in self._blobs)
 
     def list(self, folder: Key) -> list[Key]:
         depth = len(folder.key.parts)
-        inside = {each.parts[depth] for each in self._blobs if folder.key in each.parents}
+        inside = {key.parts[depth] for key in self._blobs if folder.key in key.parents}
         return [folder / name for name in sorted(inside)]
 
     def remove(self, path: Key) -> None:
         self._blobs.pop(path.key, None)
 
     def set_aside(self, folder: Key, prefix: str) -> None:
-        taken = sum(each.name.startswith(prefix) for each in self.list(folder.parent))
+        taken = sum(path.name.startswith(prefix) for path in self.list(folder.parent))
         aside = folder.key.with_name(f"{prefix}{taken}")
-        for key in [each for each in self._blobs if folder.key in each.parents]:
+        for key in [key for key in self._blobs if folder.key in key.parents]:
             self._blobs[aside / key.relative_to(folder.key)] = self._blobs.pop(key)
 
     @contextmanager

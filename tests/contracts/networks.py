@@ -32,7 +32,7 @@ class NetworkContract:
         network = build_network(settings, features=3).eval()
         windows = torch.randn(5, 4, 3)
         together = network(windows)
-        alone = torch.cat([network(windows[place : place + 1]) for place in range(5)])
+        alone = torch.cat([network(windows[row : row + 1]) for row in range(5)])
         torch.testing.assert_close(together, alone)
 
     def test_every_session_of_the_window_can_change_the_logit(self, settings: LearningSettings) -> None:

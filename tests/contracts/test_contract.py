@@ -52,9 +52,9 @@ def test_a_frame_that_keeps_its_contract_is_given_back_itself() -> None:
     ],
 )
 def test_a_faulty_bar_is_named_with_column_rule_and_value(values, column, rule) -> None:
-    found = violations(with_values(GOOD, 7, **values), BARS)
-    assert [(breach.column, breach.rule) for breach in found] == [(column, rule)]
-    assert found[0].session == ("2018-01-03" if "session" in values else "2018-01-04")
+    breaches = violations(with_values(GOOD, 7, **values), BARS)
+    assert [(breach.column, breach.rule) for breach in breaches] == [(column, rule)]
+    assert breaches[0].session == ("2018-01-03" if "session" in values else "2018-01-04")
     with pytest.raises(SchemaError) as caught:
         validate(with_values(GOOD, 7, **values), BARS)
     assert caught.value.where["rule"] == rule
@@ -75,14 +75,14 @@ def test_every_violation_is_listed() -> None:
 
 def test_a_bar_given_twice_breaks_uniqueness_once_a_row() -> None:
     twice = pd.concat([GOOD, GOOD.iloc[[3]]], ignore_index=True)
-    found = violations(twice, BARS)
-    assert {breach.rule for breach in found} == {"unique by symbol, session"}
-    assert [(breach.symbol, breach.session) for breach in found] == [("AAA", "2018-01-05")] * 2
+    breaches = violations(twice, BARS)
+    assert {breach.rule for breach in breaches} == {"unique by symbol, session"}
+    assert [(breach.symbol, breach.session) for breach in breaches] == [("AAA", "2018-01-05")] * 2
 
 
 def test_missing_and_surplus_columns_are_both_named() -> None:
-    found = violations(GOOD.drop(columns=["open", "symbol"]).assign(vwap=1.0), BARS)
-    assert {(breach.column, breach.value) for breach in found} == {
+    breaches = violations(GOOD.drop(columns=["open", "symbol"]).assign(vwap=1.0), BARS)
+    assert {(breach.column, breach.value) for breach in breaches} == {
         ("open", "absent"),
         ("symbol", "absent"),
         ("vwap", "present"),
@@ -100,8 +100,8 @@ def test_missing_and_surplus_columns_are_both_named() -> None:
     ],
 )
 def test_a_near_miss_of_a_type_is_a_violation(column, dtype, shown) -> None:
-    found = violations(GOOD.astype({column: dtype}), BARS)
-    assert [(breach.column, breach.value) for breach in found] == [(column, shown)]
+    breaches = violations(GOOD.astype({column: dtype}), BARS)
+    assert [(breach.column, breach.value) for breach in breaches] == [(column, shown)]
     pd.testing.assert_frame_equal(conform(GOOD.astype({column: dtype}), BARS)[["symbol"]], GOOD[["symbol"]])
 
 
@@ -140,8 +140,8 @@ def test_probabilities_and_directions_stay_in_their_range() -> None:
 def test_states_and_layers_are_of_the_words_agreed() -> None:
     day = pd.Timestamp("2018-01-02")
     state = {"session": day, "effective_session": day, "state": "STOP", "score": 3, "reasons": ""}
-    found = violations(conform(pd.DataFrame([state]), TRADING_STATES), TRADING_STATES)
-    assert [(breach.column, breach.value) for breach in found] == [("state", "STOP")]
+    breaches = violations(conform(pd.DataFrame([state]), TRADING_STATES), TRADING_STATES)
+    assert [(breach.column, breach.value) for breach in breaches] == [("state", "STOP")]
     ring = {"session": day, "layer": "cost", "name": "x", "drifted": True}
     numbers = dict.fromkeys(("statistic", "critical", "autocorrelation"), 0.1)
     assert [b.column for b in violations(conform(pd.DataFrame([ring | numbers]), DRIFT), DRIFT)] == ["layer"]

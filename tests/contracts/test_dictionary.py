@@ -19,9 +19,9 @@ def test_the_page_is_what_the_contracts_say(checkout: Path) -> None:
 
 
 def test_every_table_that_is_exported_or_stored_is_on_it(checkout: Path) -> None:
-    told = page(checkout)
-    assert set(re.findall(r"nn-assets export (\w+)", told)) == set(TABLES)
-    assert {*schema.TABLES, schema.CHAIN.name} <= set(re.findall(r"^### (\w+)$", told, re.MULTILINE))
+    text = page(checkout)
+    assert set(re.findall(r"nn-assets export (\w+)", text)) == set(TABLES)
+    assert {*schema.TABLES, schema.CHAIN.name} <= set(re.findall(r"^### (\w+)$", text, re.MULTILINE))
 
 
 def test_a_column_is_a_line_with_type_unit_and_sentence(checkout: Path) -> None:

@@ -20,8 +20,8 @@ from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.settings import CleaningSettings
 from tests.market.builders import ARRIVAL, CALENDAR, moment, sound_bars
 
-CONTRACTS = {each.name: each for each in (*CROSSING, *LAKE, *LEDGER, AUDIT_CHAIN)}
-NAMES = {name for name, each in vars(frames).items() if get_origin(each) is Annotated}
+CONTRACTS = {contract.name: contract for contract in (*CROSSING, *LAKE, *LEDGER, AUDIT_CHAIN)}
+NAMES = {name for name, alias in vars(frames).items() if get_origin(alias) is Annotated}
 TYPED = ("nn_assets.market.facts", "nn_assets.market.quality", "nn_assets.sources.protocol", "nn_assets.store")
 
 
@@ -30,27 +30,31 @@ def contracts_in(hint: Any) -> Iterator[str]:
     if get_origin(hint) is Annotated and get_args(hint)[0] is pd.DataFrame:
         yield get_args(hint)[1]
     elif get_origin(hint) is not None:
-        for each in get_args(hint):
-            yield from contracts_in(each)
+        for argument in get_args(hint):
+            yield from contracts_in(argument)
 
 
 def public_signatures() -> Iterator[tuple[str, Any]]:
     """Places of the public functions, methods and fields of the rooms that handle frames of contracts, and types."""
     for room in TYPED:
         top = importlib.import_module(room)
-        inside = [each.name for each in pkgutil.walk_packages(getattr(top, "__path__", ()), f"{room}.")]
+        inside = [info.name for info in pkgutil.walk_packages(getattr(top, "__path__", ()), f"{room}.")]
         for module in map(importlib.import_module, (room, *inside)):
             own = {
-                name: each for name, each in vars(module).items() if getattr(each, "__module__", "") == module.__name__
+                name: member
+                for name, member in vars(module).items()
+                if getattr(member, "__module__", "") == module.__name__
             }
             for name, member in own.items():
                 parts = {name: member} | {
-                    f"{name}.{part}": each for part, each in vars(member).items() if inspect.isfunction(each)
+                    f"{name}.{part}": function
+                    for part, function in vars(member).items()
+                    if inspect.isfunction(function)
                 }
-                for place, each in parts.items():
-                    for written in getattr(each, "__annotations__", {}).values():
-                        if not re.search(r"(^|\.)_", place) and NAMES & set(re.findall(r"\w+", str(written))):
-                            yield f"{module.__name__}.{place}", eval(written, vars(module))
+                for qualname, obj in parts.items():
+                    for written in getattr(obj, "__annotations__", {}).values():
+                        if not re.search(r"(^|\.)_", qualname) and NAMES & set(re.findall(r"\w+", str(written))):
+                            yield f"{module.__name__}.{qualname}", eval(written, vars(module))
 
 
 def test_each_contract_has_one_name_for_its_frames() -> None:
@@ -60,18 +64,18 @@ def test_each_contract_has_one_name_for_its_frames() -> None:
 
 def test_signatures_name_contracts_that_exist() -> None:
     named = defaultdict[str, set[str]](set)
-    for place, hint in public_signatures():
-        named[place].update(contracts_in(hint))
+    for qualname, hint in public_signatures():
+        named[qualname].update(contracts_in(hint))
     assert set().union(*named.values()) <= set(CONTRACTS)
     assert named["nn_assets.market.quality.cleaning.clean"] == {"bar_versions", "action_versions", "compared"}
     assert named["nn_assets.sources.protocol.Source.bars"] == {"delivered_bars"}
     assert named["nn_assets.store.lake.publication.PublicationStore.publish"] == {"bars", "intraday_bars", "quarantine"}
 
 
-def _check(given: object, hint: Any) -> None:
+def _check(value: object, hint: Any) -> None:
     (name,) = contracts_in(hint)
-    assert isinstance(given, pd.DataFrame)
-    assert CONTRACTS[name].kept_by(given[list(CONTRACTS[name].columns)]), name
+    assert isinstance(value, pd.DataFrame)
+    assert CONTRACTS[name].kept_by(value[list(CONTRACTS[name].columns)]), name
 
 
 def test_what_is_made_of_bars_keeps_the_contracts_that_signatures_name() -> None:

@@ -14,7 +14,7 @@ from nn_assets.contracts.ledger import AUDIT_CHAIN, BOOKKEEPING, LEDGER, STRATEG
 from nn_assets.contracts.tables import CROSSING, LAKE
 from tests.contracts.samples import TEXTS, a_row
 
-TABLES = {each.name: each for each in (*CROSSING, *LAKE, *LEDGER, AUDIT_CHAIN)}
+TABLES = {table.name: table for table in (*CROSSING, *LAKE, *LEDGER, AUDIT_CHAIN)}
 
 
 @pytest.fixture(params=TABLES)
@@ -24,8 +24,8 @@ def table(request: pytest.FixtureRequest) -> Contract:
 
 def test_each_name_is_one_table_s_alone() -> None:
     listed = (*CROSSING, *LAKE, *LEDGER, AUDIT_CHAIN)
-    assert max(Counter(each.name for each in listed).values()) == 1
-    assert max(Counter(each.exported for each in listed if each.exported).values()) == 1
+    assert max(Counter(table.name for table in listed).values()) == 1
+    assert max(Counter(table.exported for table in listed if table.exported).values()) == 1
 
 
 def test_it_says_what_a_row_is_and_which_room_makes_it(table: Contract, checkout: Path) -> None:
@@ -74,14 +74,14 @@ def test_a_missing_value_is_a_breach_in_just_the_columns_that_may_not_have_one(t
     made = conform(pd.DataFrame([a_row(table)]), table)
     can_be = [name for name, column in table.columns.items() if column.kind not in ("whole", "small", "flag")]
     lacking = made.assign(**{name: made[name].where(pd.Series([False])) for name in can_be})
-    found = {breach.column for breach in violations(lacking, table) if breach.rule == "not_nullable"}
-    assert found == {name for name in can_be if not table.columns[name].nullable}
+    columns = {breach.column for breach in violations(lacking, table) if breach.rule == "not_nullable"}
+    assert columns == {name for name in can_be if not table.columns[name].nullable}
 
 
 def test_a_column_too_many_is_a_breach_unless_it_says_that_more_follow(table: Contract) -> None:
     wider = conform(pd.DataFrame([a_row(table)]), table).assign(beyond=1.0)
-    found = [(breach.column, breach.value) for breach in violations(wider, table)]
-    assert found == ([] if table.more else [("beyond", "present")])
+    breaches = [(breach.column, breach.value) for breach in violations(wider, table)]
+    assert breaches == ([] if table.more else [("beyond", "present")])
 
 
 def test_values_of_one_column_stand_for_every_row_or_are_as_many(table: Contract) -> None:

@@ -45,7 +45,7 @@ class WingContract:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Parameter `backfill_policy`")
             assets = list(wing.assets(strategy))
-        made = [[asset_key(strategy, each.name)] if isinstance(each, Table) else each.keys for each in assets]
+        made = [[asset_key(strategy, asset.name)] if isinstance(asset, Table) else asset.keys for asset in assets]
         return [key for keys in made for key in keys]
 
     def test_its_assets_are_the_strategys_own_each_once_with_a_version_and_a_sentence(

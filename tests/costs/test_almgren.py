@@ -15,8 +15,8 @@ IBM = {"daily_volume_shares": 6.561e6, "shares_outstanding": 1728e6, "daily_vola
 def test_permanent_impact_of_a_tenth_of_the_volume_is_the_published_one(
     stock: dict[str, float], bps: float, tolerance: float
 ) -> None:
-    found = permanent_impact(0.1 * stock["daily_volume_shares"], **stock) * 1e4
-    assert abs(float(found) - bps) <= tolerance
+    impact = permanent_impact(0.1 * stock["daily_volume_shares"], **stock) * 1e4
+    assert abs(float(impact) - bps) <= tolerance
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_permanent_impact_of_a_tenth_of_the_volume_is_the_published_one(
 def test_realised_impact_over_a_part_of_the_day_is_the_published_one(
     stock: dict[str, float], days: float, bps: float
 ) -> None:
-    found = realised_impact(0.1 * stock["daily_volume_shares"], **stock, days=days) * 1e4
-    assert abs(float(found) - bps) <= 0.06
+    impact = realised_impact(0.1 * stock["daily_volume_shares"], **stock, days=days) * 1e4
+    assert abs(float(impact) - bps) <= 0.06
 
 
 def test_a_sale_pushes_the_price_the_other_way() -> None:

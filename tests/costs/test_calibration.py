@@ -142,16 +142,16 @@ def test_the_same_fills_give_the_same_bits() -> None:
 
 def test_a_mid_without_an_impact_does_not_book_the_half_spread_twice() -> None:
     """Measured before: 9.0 bps and a = 0.585."""
-    given = fills(half_spread=9e-4, a=0.15, impact_stated=False)
-    found = recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30").estimates
-    assert found["half_spread"].raw == pytest.approx(9e-4, rel=0.02)
-    assert found["temporary_impact"].raw == pytest.approx(0.15, rel=0.05)
+    sample = fills(half_spread=9e-4, a=0.15, impact_stated=False)
+    estimates = recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates
+    assert estimates["half_spread"].raw == pytest.approx(9e-4, rel=0.02)
+    assert estimates["temporary_impact"].raw == pytest.approx(0.15, rel=0.05)
 
 
 def test_a_spread_unlike_the_prior_does_not_become_impact_where_nothing_is_quoted() -> None:
-    given = fills(half_spread=9e-4, a=0.15, quoted=False)
-    found = recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"]
-    assert found.raw == pytest.approx(0.15, rel=0.10)
+    sample = fills(half_spread=9e-4, a=0.15, quoted=False)
+    estimate = recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"]
+    assert estimate.raw == pytest.approx(0.15, rel=0.10)
 
 
 GRID = list(product((1e-4, 4.5e-4, 20e-4), (0.05, 0.15, 0.40), (0.0, 0.03, 0.09), (60, 400, 3000)))
@@ -163,17 +163,17 @@ def test_every_truth_of_a_grid_is_recovered_within_the_stated_intervals(form: st
     """Spread x a x b x sample size, with an impact stated, a mid alone, or neither; 95% intervals."""
     inside = {"half_spread": 0, "temporary_impact": 0}
     for seed, (half_spread, a, b, count) in enumerate(GRID):
-        given = fills(
+        sample = fills(
             count, half_spread=half_spread, a=a, b=b, drift=0.1, per_session=1 + count // 100, seed=seed, **FORMS[form]
         )
-        found = recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30").estimates
+        estimates = recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates
         for name, truth in (("half_spread", half_spread), ("temporary_impact", a)):
-            raw, interval = found[name].raw, found[name].interval
+            raw, interval = estimates[name].raw, estimates[name].interval
             if raw is None or interval is None:
                 assert (form, name) == ("nothing", "half_spread")
                 continue
             inside[name] += interval[0] <= truth <= interval[1]
-        assert found["permanent_impact"].raw is None
+        assert estimates["permanent_impact"].raw is None
     assert inside["temporary_impact"] >= 0.90 * len(GRID)
     assert inside["half_spread"] >= 0.90 * len(GRID) or form == "nothing"
 
@@ -181,9 +181,11 @@ def test_every_truth_of_a_grid_is_recovered_within_the_stated_intervals(form: st
 def test_an_interval_narrows_with_the_number_of_fills() -> None:
     widths = []
     for count in (100, 1600):
-        found = recalibrate(fills(count, per_session=2), PRIOR, SETTINGS, dated="2017-06-30").estimates["half_spread"]
-        assert found.interval is not None
-        widths.append(found.interval[1] - found.interval[0])
+        estimate = recalibrate(fills(count, per_session=2), PRIOR, SETTINGS, dated="2017-06-30").estimates[
+            "half_spread"
+        ]
+        assert estimate.interval is not None
+        widths.append(estimate.interval[1] - estimate.interval[0])
     assert widths[1] == pytest.approx(widths[0] / 4.0, rel=0.35)
 
 
@@ -194,18 +196,18 @@ def test_fills_of_fewer_than_ten_sessions_identify_nothing() -> None:
 
 
 def test_fills_of_one_size_and_volatility_cannot_tell_impact_from_spread() -> None:
-    given = fills(quoted=False)
-    value = given["quantity"].abs() * given["price"]
-    same = given.assign(daily_volatility=0.02, adv_usd=value * 400.0)
+    sample = fills(quoted=False)
+    value = sample["quantity"].abs() * sample["price"]
+    same = sample.assign(daily_volatility=0.02, adv_usd=value * 400.0)
     assert recalibrate(same, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].raw is None
 
 
 def sessions_alike(*values: float, fills_each: int = 3) -> pd.DataFrame:
     """Fills of which only the commission is known, the same fraction for all of a session."""
     count = fills_each * len(values)
-    given = fills(count, quoted=False, per_session=fills_each).assign(reference_price=np.nan)
-    dollars = given["quantity"].abs() * given["price"]
-    return given.assign(commission_usd=dollars * np.repeat(values, fills_each))
+    sample = fills(count, quoted=False, per_session=fills_each).assign(reference_price=np.nan)
+    dollars = sample["quantity"].abs() * sample["price"]
+    return sample.assign(commission_usd=dollars * np.repeat(values, fills_each))
 
 
 def test_the_interval_of_sessions_alike_is_students() -> None:
@@ -214,16 +216,16 @@ def test_the_interval_of_sessions_alike_is_students() -> None:
     Thirty fills of ten sessions are the fewest of either that identify anything.
     """
     values = [2e-4, 3e-4] * 5
-    given = sessions_alike(*values)
+    sample = sessions_alike(*values)
     half = []
     for seed in range(40):
-        found = recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30", seed=seed).estimates["commission"]
-        assert found.raw == pytest.approx(2.5e-4, rel=1e-9)
-        assert found.interval is not None
-        half.append((found.interval[1] - found.interval[0]) / 2.0)
+        estimate = recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30", seed=seed).estimates["commission"]
+        assert estimate.raw == pytest.approx(2.5e-4, rel=1e-9)
+        assert estimate.interval is not None
+        half.append((estimate.interval[1] - estimate.interval[0]) / 2.0)
     students = 2.262157 * np.std(values, ddof=1) / np.sqrt(10)  # t at 97.5% with 9 degrees of freedom
     assert np.mean(half) == pytest.approx(students, rel=0.012)
-    fewer = recalibrate(given.iloc[:-1], PRIOR, SETTINGS, dated="2017-06-30")
+    fewer = recalibrate(sample.iloc[:-1], PRIOR, SETTINGS, dated="2017-06-30")
     assert fewer.status == "too_few_fills"
 
 
@@ -232,24 +234,24 @@ def test_a_session_that_differs_widens_the_interval_as_much_wherever_it_stands()
     width = {}
     for odd in (0, 11):
         values = np.where(np.arange(12) == odd, 1.8e-4 + 1.9e-5, np.where(np.arange(12) % 2 == 0, 1.7e-4, 1.9e-4))
-        given = sessions_alike(*values)
-        found = [recalibrate(given, PRIOR, SETTINGS, dated="2017-06-30", seed=seed) for seed in range(12)]
-        ends = [one.estimates["commission"].interval or (0.0, 0.0) for one in found]
+        sample = sessions_alike(*values)
+        results = [recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30", seed=seed) for seed in range(12)]
+        ends = [one.estimates["commission"].interval or (0.0, 0.0) for one in results]
         width[odd] = np.mean([high - low for low, high in ends])
     assert width[0] == pytest.approx(width[11], rel=0.04)
 
 
 def test_a_broker_without_commissions_is_recovered_by_fills_without() -> None:
     free = cost_model_from(SETTINGS.model_copy(update={"commission_bps": 0.0}))
-    given = fills(source="paper").assign(commission_usd=0.0)
-    result = recalibrate(given, free, SETTINGS, dated="2017-06-30")
+    sample = fills(source="paper").assign(commission_usd=0.0)
+    result = recalibrate(sample, free, SETTINGS, dated="2017-06-30")
     assert result.estimates["commission"].raw == 0.0
     assert result.recovered is True
 
 
 def test_thirty_quoted_fills_are_enough_for_the_mid_to_speak() -> None:
-    given = fills(30, per_session=3, impact_stated=False)
+    sample = fills(30, per_session=3, impact_stated=False)
     more = fills(30, per_session=3, quoted=False, seed=2)
-    both = pd.concat([given, more], ignore_index=True)
+    both = pd.concat([sample, more], ignore_index=True)
     note = recalibrate(both, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].note
     assert note == "side x (mid - reference) less permanent"

@@ -9,16 +9,16 @@ MARKET = {"history_starts": "2014-01-02"}
 SERIES = [{"name": "rates", "path": "rates.csv", "stamps": "moments", "lag_minutes": 1}]
 
 
-def strategy(**told: object) -> Strategy:
-    return Strategy.model_validate({"name": "a", "market": MARKET, **told})
+def strategy(**settings: object) -> Strategy:
+    return Strategy.model_validate({"name": "a", "market": MARKET, **settings})
 
 
 def test_funding_that_no_book_pays_is_said_with_what_to_write() -> None:
     read = strategy(series=SERIES, features={"series": {"funding_rate": "rates"}})
     asked = strategy(series=[{"name": "f", "kind": "ccxt_funding", "exchange": "kraken", "symbols": ["A"]}])
-    for each, name in ((read, "rates"), (asked, "f")):
-        assert f"no book pays the rates of series {name}" in financing_told(each)
-        assert f"market.asset_class: perpetual and costs.funding: {name}" in financing_told(each)
+    for candidate, name in ((read, "rates"), (asked, "f")):
+        assert f"no book pays the rates of series {name}" in financing_told(candidate)
+        assert f"market.asset_class: perpetual and costs.funding: {name}" in financing_told(candidate)
     assert "series" not in financing_told(strategy())
     assert "0.30% a year" in financing_told(strategy())
 

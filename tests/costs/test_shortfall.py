@@ -27,7 +27,7 @@ def test_the_parts_are_what_the_real_portfolio_lost_against_the_paper_one(
     orders: list[tuple[float, ...]],
 ) -> None:
     table = np.array([(o[0], math.trunc(o[0] * o[1]), *o[2:]) for o in orders])
-    found = implementation_shortfall(
+    shortfall = implementation_shortfall(
         ordered_quantity=table[:, 0],
         filled_quantity=table[:, 1],
         reference_price=table[:, 2],
@@ -42,8 +42,8 @@ def test_the_parts_are_what_the_real_portfolio_lost_against_the_paper_one(
         paper += ordered * (end - reference)
         real += filled * (end - fill) - (commission if filled else 0)
     size = sum(abs(row[0]) * max(row[2:7]) for row in table) + 1.0
-    assert abs(float(paper - real) - found.total_usd) <= 1e-12 * size
-    assert found.total_usd == math.fsum(vars(found).values())
+    assert abs(float(paper - real) - shortfall.total_usd) <= 1e-12 * size
+    assert shortfall.total_usd == math.fsum(vars(shortfall).values())
 
 
 def test_each_part_has_the_sign_and_size_of_its_cause() -> None:
@@ -51,12 +51,12 @@ def test_each_part_has_the_sign_and_size_of_its_cause() -> None:
         "ordered_quantity": -100.0, "filled_quantity": -60.0, "reference_price": 50.0, "arrival_price": 49.0,
         "mid_price": 48.9, "fill_price": 48.8, "end_price": 48.0, "commission_usd": 3.0,
     }.items()}  # fmt: skip
-    found = implementation_shortfall(**one)
-    assert found.delay_usd == pytest.approx(60.0)
-    assert found.impact_usd == pytest.approx(6.0)
-    assert found.spread_usd == pytest.approx(6.0)
-    assert found.opportunity_usd == pytest.approx(80.0)
-    assert found.commission_usd == 3.0
+    shortfall = implementation_shortfall(**one)
+    assert shortfall.delay_usd == pytest.approx(60.0)
+    assert shortfall.impact_usd == pytest.approx(6.0)
+    assert shortfall.spread_usd == pytest.approx(6.0)
+    assert shortfall.opportunity_usd == pytest.approx(80.0)
+    assert shortfall.commission_usd == 3.0
 
 
 def test_a_hole_in_the_prices_is_refused() -> None:

@@ -36,8 +36,8 @@ def made_record(
     targets = np.where(np.isfinite(returns), (returns > 0.0).astype(float), np.nan)
     forecasts, tracks = {}, {}
     for name in ESTIMATORS:
-        told = strength * np.nan_to_num(returns) / 0.022 + generator.standard_normal((rows, columns))
-        forecasts[name] = 0.5 + 0.03 * told
+        signal = strength * np.nan_to_num(returns) / 0.022 + generator.standard_normal((rows, columns))
+        forecasts[name] = 0.5 + 0.03 * signal
         net = drift + 0.008 * generator.standard_normal(rows)
         tracks[name] = BookTrack(net=net, gross=net + 2e-4, turnover=np.full(rows, 0.1))
     held = daily[:rows].mean(axis=1)

@@ -33,21 +33,23 @@ def test_skew_and_fat_tails_count_in_every_probability() -> None:
     """Bailey and Lopez de Prado (2012), equations 12 and 13; (2014), equation 9, with the trials' own spread."""
     net, gross = crashing(), crashing() + 3e-4
     sharpes = tuple(np.random.default_rng(2).normal(0.0, 0.04, 10))
-    found = figures(net, StudyTerms(5, YEAR, 10, sharpes, 1e-4), gross)
+    result = figures(net, StudyTerms(5, YEAR, 10, sharpes, 1e-4), gross)
     excess = net - 1e-4
     single = excess.mean() / excess.std(ddof=1)
     assert abs(skew(excess)) > 1.5
     wide = 1.0 - skew(excess) * single + (kurtosis(excess, fisher=False) - 1.0) / 4.0 * single**2
     normal = NormalDist()
-    assert found["sharpe_net"] == pytest.approx(single * math.sqrt(YEAR), rel=1e-12)
-    assert found["sharpe_gross"] == pytest.approx((gross - 1e-4).mean() / gross.std(ddof=1) * math.sqrt(YEAR), rel=1e-9)
+    assert result["sharpe_net"] == pytest.approx(single * math.sqrt(YEAR), rel=1e-12)
+    assert result["sharpe_gross"] == pytest.approx(
+        (gross - 1e-4).mean() / gross.std(ddof=1) * math.sqrt(YEAR), rel=1e-9
+    )
     shown = normal.cdf(single * math.sqrt(299 / wide))
-    assert found["probabilistic_sharpe"] == pytest.approx(shown, rel=1e-9)
+    assert result["probabilistic_sharpe"] == pytest.approx(shown, rel=1e-9)
     euler = 0.5772156649015329
     best = (1 - euler) * normal.inv_cdf(1 - 1 / 10) + euler * normal.inv_cdf(1 - 1 / (10 * math.e))
     left = single - np.std(sharpes, ddof=1) * best
-    assert found["deflated_sharpe"] == pytest.approx(normal.cdf(left * math.sqrt(299 / wide)), rel=1e-9)
-    assert found["minimum_track_record_sessions"] == pytest.approx(1 + wide * (normal.inv_cdf(0.95) / single) ** 2)
+    assert result["deflated_sharpe"] == pytest.approx(normal.cdf(left * math.sqrt(299 / wide)), rel=1e-9)
+    assert result["minimum_track_record_sessions"] == pytest.approx(1 + wide * (normal.inv_cdf(0.95) / single) ** 2)
 
 
 def test_other_costs_are_charged_on_what_was_traded() -> None:
@@ -58,30 +60,30 @@ def test_other_costs_are_charged_on_what_was_traded() -> None:
     before, after = equity[:-1], equity[1:]
     net = np.array([new / old - 1.0 for old, new in zip(before, after, strict=True)])
     gross = np.array([(new + cost) / old - 1.0 for old, new, cost in zip(before, after, paid, strict=True)])
-    turnover = np.array([each / old for old, each in zip(before, traded, strict=True)])
+    turnover = np.array([amount / old for old, amount in zip(before, traded, strict=True)])
     cash = 2e-4
     book = BookTrack(net=net, gross=gross, turnover=turnover)
-    found = book_figures(book, np.ones(6, dtype=bool), StudyTerms(5, YEAR, cash_rate_per_session=cash))[0]
+    result = book_figures(book, np.ones(6, dtype=bool), StudyTerms(5, YEAR, cash_rate_per_session=cash))[0]
     for name, charged in (
         ("costs_x2", [2.0 * cost for cost in paid]),
-        ("10_bps", [each * 10.0 / 10_000.0 for each in traded]),
+        ("10_bps", [amount * 10.0 / 10_000.0 for amount in traded]),
     ):
         earned = [
             (new + cost - other) / old - 1.0 for old, new, cost, other in zip(before, after, paid, charged, strict=True)
         ]
-        assert found[f"return_per_year_{name}"] == pytest.approx(252.0 * sum(earned) / 6)
-        over = [each - cash for each in earned]
+        assert result[f"return_per_year_{name}"] == pytest.approx(252.0 * sum(earned) / 6)
+        over = [value - cash for value in earned]
         middle = sum(over) / 6
-        spread = math.sqrt(sum((each - middle) ** 2 for each in over) / 5)
-        assert found[f"sharpe_net_{name}"] == pytest.approx(middle / spread * math.sqrt(252.0))
-    assert found["sharpe_net_costs_x2"] < found["sharpe_net"] < found["sharpe_gross"]  # type: ignore[operator]
+        spread = math.sqrt(sum((value - middle) ** 2 for value in over) / 5)
+        assert result[f"sharpe_net_{name}"] == pytest.approx(middle / spread * math.sqrt(252.0))
+    assert result["sharpe_net_costs_x2"] < result["sharpe_net"] < result["sharpe_gross"]  # type: ignore[operator]
 
 
 def test_left_to_themselves_the_terms_are_one_trial_and_no_cash() -> None:
     net = crashing()
-    found = figures(net, StudyTerms(5, YEAR))
-    assert found["deflated_sharpe"] == found["probabilistic_sharpe"]
-    assert found["sharpe_net"] == pytest.approx(net.mean() / net.std(ddof=1) * math.sqrt(YEAR), rel=1e-12)
+    result = figures(net, StudyTerms(5, YEAR))
+    assert result["deflated_sharpe"] == result["probabilistic_sharpe"]
+    assert result["sharpe_net"] == pytest.approx(net.mean() / net.std(ddof=1) * math.sqrt(YEAR), rel=1e-12)
 
 
 def test_five_returns_are_the_fewest_that_make_a_ratio_and_ten_trials_that_make_a_spread() -> None:

@@ -71,11 +71,11 @@ def test_the_spread_of_worthless_trials_is_what_simulation_gives() -> None:
 @pytest.mark.full
 def test_the_probabilistic_sharpe_is_calibrated_where_there_is_no_edge() -> None:
     draws = np.random.default_rng(1).standard_normal((2000, 500))
-    found = []
+    probabilities = []
     for row in draws:
         sharpe = row.mean() / row.std(ddof=1)
-        found.append(probabilistic_sharpe(sharpe, 0.0, 500, stats.skew(row), stats.kurtosis(row) + 3.0))
-    assert np.mean(np.array(found) > 0.95) == pytest.approx(0.05, abs=0.015)
+        probabilities.append(probabilistic_sharpe(sharpe, 0.0, 500, stats.skew(row), stats.kurtosis(row) + 3.0))
+    assert np.mean(np.array(probabilities) > 0.95) == pytest.approx(0.05, abs=0.015)
 
 
 def test_a_sharpe_that_is_not_above_the_benchmark_needs_for_ever() -> None:
@@ -100,9 +100,9 @@ def test_overfitting_agrees_with_brute_force() -> None:
         best = int(np.argmax(train.mean(axis=0) / train.std(axis=0)))
         rank = stats.rankdata(test.mean(axis=0) / test.std(axis=0))[best] / 6.0
         logits.append(math.log(rank / (1.0 - rank)))
-    found = backtest_overfitting(returns, blocks)
-    np.testing.assert_allclose(found.logits, logits, rtol=1e-12)
-    assert found.probability == pytest.approx(np.mean(np.array(logits) <= 0.0))
+    result = backtest_overfitting(returns, blocks)
+    np.testing.assert_allclose(result.logits, logits, rtol=1e-12)
+    assert result.probability == pytest.approx(np.mean(np.array(logits) <= 0.0))
 
 
 def test_one_true_edge_among_noise_is_not_called_overfit_and_noise_is() -> None:
@@ -115,9 +115,9 @@ def test_one_true_edge_among_noise_is_not_called_overfit_and_noise_is() -> None:
 def test_a_configuration_that_never_trades_is_no_better_than_zero() -> None:
     returns = np.random.default_rng(5).standard_normal((160, 3)) * 0.01 - 0.002
     returns[:, 1] = 0.0
-    found = backtest_overfitting(returns, 8)
-    assert np.isfinite(found.logits).all()
-    assert found.probability < 0.1
+    result = backtest_overfitting(returns, 8)
+    assert np.isfinite(result.logits).all()
+    assert result.probability < 0.1
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_returns_that_cannot_be_split_are_refused(returns: np.ndarray, blocks: i
 
 
 def test_six_groups_two_tested_make_fifteen_splits_and_five_paths() -> None:
-    found = combinatorial_splits(6, 2)
-    assert (found.splits, found.paths) == (15, 5)
+    result = combinatorial_splits(6, 2)
+    assert (result.splits, result.paths) == (15, 5)
     with pytest.raises(SettingsError):
         combinatorial_splits(6, 6)
 

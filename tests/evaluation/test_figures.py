@@ -23,21 +23,21 @@ TERMS = {"horizon_sessions": 5, "sessions_per_year": 252}
 
 def test_totals_are_those_of_other_libraries() -> None:
     record = made_record(150, strength=0.3)
-    found = study_figures(record, **TERMS).total["network"]
+    total = study_figures(record, **TERMS).total["network"]
     known = np.isfinite(record.targets)
     p, y = record.forecasts["network"][known], record.targets[known]
     mixed = [row for row in range(150) if known[row].all() and 0.0 < record.targets[row].mean() < 1.0]
     within = [roc_auc_score(record.targets[row], record.forecasts["network"][row]) for row in mixed]
-    assert found.auc == pytest.approx(np.mean(within))
-    assert found.accuracy == pytest.approx(accuracy_score(y, p > 0.5))
-    assert found.base_accuracy == pytest.approx(max(y.mean(), 1.0 - y.mean()))
-    assert found.brier == pytest.approx(brier_score_loss(y, p))
-    assert found.base_rate == pytest.approx(y.mean())
+    assert total.auc == pytest.approx(np.mean(within))
+    assert total.accuracy == pytest.approx(accuracy_score(y, p > 0.5))
+    assert total.base_accuracy == pytest.approx(max(y.mean(), 1.0 - y.mean()))
+    assert total.brier == pytest.approx(brier_score_loss(y, p))
+    assert total.base_rate == pytest.approx(y.mean())
     rows = [row for row in range(150) if known[row].all()]
     ics = [spearmanr(record.forecasts["network"][row], record.returns[row]).statistic for row in rows]
-    assert found.rank_ic == pytest.approx(np.mean(ics))
-    assert found.forecasts == known.sum()
-    assert found.forecast_sessions == 144
+    assert total.rank_ic == pytest.approx(np.mean(ics))
+    assert total.forecasts == known.sum()
+    assert total.forecast_sessions == 144
 
 
 def test_calibrated_forecasts_stand_beside_the_base_rate_known_then() -> None:
@@ -45,16 +45,16 @@ def test_calibrated_forecasts_stand_beside_the_base_rate_known_then() -> None:
     made = made_record(150, strength=0.3)
     p0 = np.repeat(np.where(np.arange(150) < 70, 0.4, 0.6)[:, None], 6, axis=1)
     holes = np.random.default_rng(1).random((150, 6)) < 0.2
-    forecasts = {name: np.clip(np.where(holes, np.nan, each), 0.0, 1.0) for name, each in made.forecasts.items()}
+    forecasts = {name: np.clip(np.where(holes, np.nan, values), 0.0, 1.0) for name, values in made.forecasts.items()}
     record = replace(made, forecasts=forecasts, base_rates=dict.fromkeys(forecasts, np.where(holes, np.nan, p0)))
-    found = study_figures(record, **TERMS).total["network"]
+    total = study_figures(record, **TERMS).total["network"]
     pairs = pd.DataFrame(
         {"p": forecasts["network"].ravel(), "y": made.targets.ravel(), "known_then": p0.ravel()}
     ).dropna()
-    assert found.base_brier == pytest.approx(brier_score_loss(pairs["y"], pairs["known_then"]))
+    assert total.base_brier == pytest.approx(brier_score_loss(pairs["y"], pairs["known_then"]))
     bins = pairs.groupby(pd.cut(pairs["p"], np.linspace(0.0, 1.0, 11), include_lowest=True), observed=True)
     apart = (bins["p"].mean() - bins["y"].mean()).abs()
-    assert found.calibration_error == pytest.approx(np.average(apart, weights=bins.size()))
+    assert total.calibration_error == pytest.approx(np.average(apart, weights=bins.size()))
     assert (record.until(80).base_rates or {})["network"].shape == (81, 6)
     unknown = study_figures(made, **TERMS).total["network"]
     assert unknown.base_brier is None
@@ -63,36 +63,36 @@ def test_calibrated_forecasts_stand_beside_the_base_rate_known_then() -> None:
 
 def test_book_figures_are_plain_arithmetic() -> None:
     record = made_record(400, drift=0.001)
-    found = study_figures(record, cash_rate_per_session=0.0001, **TERMS).total["network"]
+    total = study_figures(record, cash_rate_per_session=0.0001, **TERMS).total["network"]
     net = pd.Series(record.tracks["network"].net)
     excess = net - 0.0001
-    assert found.sharpe_net == pytest.approx(excess.mean() / excess.std() * math.sqrt(252))
+    assert total.sharpe_net == pytest.approx(excess.mean() / excess.std() * math.sqrt(252))
     wealth = (1.0 + net).cumprod()
     peaks = wealth.cummax().clip(lower=1.0)
-    assert found.max_drawdown == pytest.approx((1.0 - wealth / peaks).max())
-    assert found.return_per_year == pytest.approx(net.mean() * 252)
-    assert found.turnover_per_year == pytest.approx(25.2)
-    assert found.hit_ratio == pytest.approx((excess > 0).mean())
-    assert found.win_loss_ratio == pytest.approx(excess[excess > 0].mean() / -excess[excess < 0].mean())
+    assert total.max_drawdown == pytest.approx((1.0 - wealth / peaks).max())
+    assert total.return_per_year == pytest.approx(net.mean() * 252)
+    assert total.turnover_per_year == pytest.approx(25.2)
+    assert total.hit_ratio == pytest.approx((excess > 0).mean())
+    assert total.win_loss_ratio == pytest.approx(excess[excess > 0].mean() / -excess[excess < 0].mean())
     single = excess.mean() / excess.std()
     wide = math.sqrt(1 - excess.skew() * single + (excess.kurt() + 2) / 4 * single**2)
     from statistics import NormalDist
 
     expected = NormalDist().cdf(single * math.sqrt(399) / wide)
-    assert found.probabilistic_sharpe == pytest.approx(expected, abs=2e-3)
+    assert total.probabilistic_sharpe == pytest.approx(expected, abs=2e-3)
 
 
 def test_a_sharpe_ratio_is_in_excess_of_each_sessions_own_cash_rate() -> None:
     record = made_record(400, drift=0.001)
     rates = np.where(np.arange(400) < 200, 0.0004, 0.0)
-    found = study_figures(record, cash_rate_per_session=rates, **TERMS)
+    figures = study_figures(record, cash_rate_per_session=rates, **TERMS)
     for name in ("network", "linear"):
         net = record.tracks[name].net - rates
-        total = found.total[name]
+        total = figures.total[name]
         assert total.sharpe_net == pytest.approx(np.nanmean(net) / np.nanstd(net, ddof=1) * math.sqrt(252))
     late = max(str(month) for month in record.months if month)
     rows = record.months == late
-    fold = found.folds[late]["network"]
+    fold = figures.folds[late]["network"]
     net = record.tracks["network"].net[rows] - rates[rows]
     assert fold.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * math.sqrt(252))
 
@@ -122,10 +122,10 @@ def test_no_figure_is_nan_and_none_is_missing_without_a_reason() -> None:
 def test_a_flat_book_has_no_sharpe_and_says_so() -> None:
     base = made_record(120)
     flat = BookTrack(net=np.full(120, 1e-4), gross=np.full(120, 1e-4), turnover=np.zeros(120))
-    found = study_figures(replace(base, tracks={"network": flat}), **TERMS).total["network"]
-    assert found.sharpe_net is None
-    assert "held no position" in found.absent["sharpe_net"]
-    assert found.max_drawdown == 0.0
+    total = study_figures(replace(base, tracks={"network": flat}), **TERMS).total["network"]
+    assert total.sharpe_net is None
+    assert "held no position" in total.absent["sharpe_net"]
+    assert total.max_drawdown == 0.0
 
 
 def test_folds_are_the_figures_of_their_own_sessions() -> None:
@@ -184,11 +184,11 @@ def test_a_figure_above_its_level_that_is_not_sure_is_a_doubt() -> None:
     sharpe = study_figures(made_record(40, drift=0.0025, seed=2), **TERMS)
     assert sharpe.total["network"].sharpe_net > 4.0
     assert sharpe.total["network"].probabilistic_sharpe < 0.97
-    told = study_figures(made_record(40, 5, strength=0.35, seed=8), **TERMS)
-    named = {alarm.name for alarm in (*sharpe.doubts, *told.doubts)}
+    skilled = study_figures(made_record(40, 5, strength=0.35, seed=8), **TERMS)
+    named = {alarm.name for alarm in (*sharpe.doubts, *skilled.doubts)}
     assert {"network net Sharpe", "network rank IC", "network accuracy"} <= named, named
-    assert not any(alarm.name in named for alarm in (*sharpe.alarms, *told.alarms) if alarm.estimator == "network")
-    assert StudyFigures.from_dict(json.loads(json.dumps(told.to_dict()))).doubts == told.doubts
+    assert not any(alarm.name in named for alarm in (*sharpe.alarms, *skilled.alarms) if alarm.estimator == "network")
+    assert StudyFigures.from_dict(json.loads(json.dumps(skilled.to_dict()))).doubts == skilled.doubts
 
 
 def _accuracy_record(base: float, gain: float) -> StudyRecord:
@@ -240,22 +240,22 @@ def test_a_correlation_over_time_is_no_rank_ic_across_symbols() -> None:
 def test_what_beats_what_is_said_by_a_paired_test() -> None:
     base = made_record(300, strength=0.5)
     weak = {**base.forecasts, "network": 1.0 - base.forecasts["network"]}
-    said = study_figures(replace(base, forecasts=weak), **TERMS).remarks
-    assert any(line.startswith("the linear model beats the network: rank IC -") for line in said)
+    remarks = study_figures(replace(base, forecasts=weak), **TERMS).remarks
+    assert any(line.startswith("the linear model beats the network: rank IC -") for line in remarks)
     strong = {**base.forecasts, "linear": 1.0 - base.forecasts["linear"]}
-    said = study_figures(replace(base, forecasts=strong), **TERMS).remarks
-    assert any(line.startswith("the network beats the linear model: rank IC +") for line in said)
-    assert any(line.startswith("the network is not distinguishable from boosting") for line in said)
+    remarks = study_figures(replace(base, forecasts=strong), **TERMS).remarks
+    assert any(line.startswith("the network beats the linear model: rank IC +") for line in remarks)
+    assert any(line.startswith("the network is not distinguishable from boosting") for line in remarks)
 
 
 @pytest.mark.full
 def test_estimators_alike_are_called_so_but_for_one_in_twenty() -> None:
-    said = 0
+    claims = 0
     for seed in range(100):
         remarks = study_figures(made_record(300, 8, seed=seed), by_fold=False, **TERMS).remarks
-        said += any("beats" in line for line in remarks if "buy-and-hold" not in line)
+        claims += any("beats" in line for line in remarks if "buy-and-hold" not in line)
     # Either side may be called the better one, each at 5% over both rivals.
-    assert said <= 17, said
+    assert claims <= 17, claims
 
 
 def test_stored_figures_come_back_equal() -> None:
@@ -284,7 +284,7 @@ def test_what_has_no_forecasts_or_no_book_counts_none_of_their_sessions() -> Non
 
 def test_the_first_and_last_session_are_those_of_forecasts_and_returns_together() -> None:
     record = made_record(200)
-    late = {name: np.where(np.arange(200)[:, None] < 20, np.nan, each) for name, each in record.forecasts.items()}
+    late = {name: np.where(np.arange(200)[:, None] < 20, np.nan, values) for name, values in record.forecasts.items()}
     net = np.where((np.arange(200) < 40) | (np.arange(200) >= 180), np.nan, record.tracks["linear"].net)
     changed = replace(record, forecasts=late, tracks={"linear": replace(record.tracks["linear"], net=net)})
     figures = study_figures(changed, **TERMS)
@@ -309,7 +309,7 @@ def test_a_market_that_mostly_falls_has_falling_as_its_base() -> None:
 
 def test_a_record_without_the_network_has_nothing_to_remark() -> None:
     record = made_record(60)
-    others = {name: each for name, each in record.forecasts.items() if name != "network"}
+    others = {name: values for name, values in record.forecasts.items() if name != "network"}
     assert study_figures(replace(record, forecasts=others, tracks={}), **TERMS).remarks == ()
 
 
@@ -335,8 +335,8 @@ def test_a_handful_of_trials_does_not_define_their_spread() -> None:
 
 def test_a_label_never_realised_is_never_counted_as_down() -> None:
     record = made_record(100)
-    found = study_figures(record, **TERMS).total["network"]
-    assert found.forecasts == 94 * 6
+    total = study_figures(record, **TERMS).total["network"]
+    assert total.forecasts == 94 * 6
     assert isinstance(record, StudyRecord)
 
 
@@ -349,11 +349,11 @@ def test_a_level_that_follows_past_outcomes_takes_nothing_from_who_knows_nothing
         level[row] = level[row - 1] if row % 21 else 0.5 + 0.8 * (ones[row - 60 : row - 2].mean() - 0.5)
     raw = record.forecasts["network"]
     leveled = level[:, None] + 1e-3 * (raw - 0.5)
-    told = replace(record, forecasts={"network": leveled}, scores={"network": raw}, months=np.full(1500, "2005-01"))
-    by_level = replace(told, scores=None)
+    by_score = replace(record, forecasts={"network": leveled}, scores={"network": raw}, months=np.full(1500, "2005-01"))
+    by_level = replace(by_score, scores=None)
     measured, fooled = (
-        study_figures(each, horizon_sessions=1, sessions_per_year=252, by_fold=False).total["network"]
-        for each in (told, by_level)
+        study_figures(variant, horizon_sessions=1, sessions_per_year=252, by_fold=False).total["network"]
+        for variant in (by_score, by_level)
     )
     assert measured.tests["auc"].t_statistic is not None
     assert fooled.tests["auc"].t_statistic is not None
@@ -370,18 +370,18 @@ def test_forecasts_of_two_models_are_never_ranked_against_each_other() -> None:
     targets = np.where(np.isnan(record.targets) | ~second, record.targets, np.where(drawn < 0.5, 1.0, record.targets))
     forecasts = np.where(second, record.forecasts["network"] - 0.3, record.forecasts["network"])
     models = np.where(second[:, 0], "second", "first")
-    told = replace(record, forecasts={"network": forecasts}, targets=targets, models=models, tracks={})
+    mixed = replace(record, forecasts={"network": forecasts}, targets=targets, models=models, tracks={})
     known = np.isfinite(targets[:, 0])
     own, weights = [], []
     for name in ("first", "second"):
-        y, p = (each[known & (models == name), 0] for each in (targets, forecasts))
+        y, p = (array[known & (models == name), 0] for array in (targets, forecasts))
         own.append(roc_auc_score(y, p))
         weights.append(y.sum() * (1.0 - y).sum() / (len(y) + 1))
-    found = study_figures(told, **TERMS).total["network"]
-    assert found.auc == pytest.approx(np.average(own, weights=weights))
-    assert found.auc > roc_auc_score(targets[known, 0], forecasts[known, 0]) + 0.05
+    total = study_figures(mixed, **TERMS).total["network"]
+    assert total.auc == pytest.approx(np.average(own, weights=weights))
+    assert total.auc > roc_auc_score(targets[known, 0], forecasts[known, 0]) + 0.05
     in_time = [
         spearmanr(record.returns[rows, 0], forecasts[rows, 0]).statistic
         for rows in (known & (models == name) for name in ("first", "second"))
     ]
-    assert found.rank_ic == pytest.approx(np.average(in_time, weights=[200, known.sum() - 200]))
+    assert total.rank_ic == pytest.approx(np.average(in_time, weights=[200, known.sum() - 200]))

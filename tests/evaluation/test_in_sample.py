@@ -37,27 +37,27 @@ def judged(until: pd.Timestamp | None) -> MonthVerdict:
 
 def test_an_edge_that_a_choice_has_seen_is_no_edge() -> None:
     assert judged(None).verdict.kind == "edge found"
-    found = judged(RECORD.sessions[-1]).verdict
-    assert found.kind == "cannot tell"
-    assert not found.allows_trading
-    assert found.reason.endswith(f"in-sample up to {RECORD.sessions[-1].date()}, which counts for nothing")
+    verdict = judged(RECORD.sessions[-1]).verdict
+    assert verdict.kind == "cannot tell"
+    assert not verdict.allows_trading
+    assert verdict.reason.endswith(f"in-sample up to {RECORD.sessions[-1].date()}, which counts for nothing")
 
 
 @pytest.mark.parametrize("row", [0, 250, 600])
 def test_what_comes_after_it_counts_alone(row: int) -> None:
-    found = judged(RECORD.sessions[row])
-    assert found.figures.total["network"].forecast_sessions == (RECORD.realised_row < 750).sum() - row - 1
-    assert f"in-sample up to {RECORD.sessions[row].date()}" in found.verdict.reason
+    result = judged(RECORD.sessions[row])
+    assert result.figures.total["network"].forecast_sessions == (RECORD.realised_row < 750).sum() - row - 1
+    assert f"in-sample up to {RECORD.sessions[row].date()}" in result.verdict.reason
     kept = RECORD.tracks["network"].net[row + 1 :]
     expected = kept.mean() / kept.std(ddof=1) * np.sqrt(252)
-    assert found.figures.total["network"].sharpe_net == pytest.approx(expected, rel=1e-6)
+    assert result.figures.total["network"].sharpe_net == pytest.approx(expected, rel=1e-6)
 
 
 def test_figures_of_nothing_are_there_and_say_nothing() -> None:
-    found = study_figures(RECORD.counted_after(RECORD.sessions[-1]), **(TERMS | {"by_fold": True}))
-    assert found.alarms == ()
-    assert {figures.forecasts for figures in found.total.values()} == {0}
-    assert {figures.sharpe_net for figures in found.total.values()} == {None}
+    result = study_figures(RECORD.counted_after(RECORD.sessions[-1]), **(TERMS | {"by_fold": True}))
+    assert result.alarms == ()
+    assert {figures.forecasts for figures in result.total.values()} == {0}
+    assert {figures.sharpe_net for figures in result.total.values()} == {None}
 
 
 def test_books_and_yardsticks_are_left_out_alike_and_the_rest_is_kept_to_the_bit() -> None:

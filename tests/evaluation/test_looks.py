@@ -30,10 +30,12 @@ def test_the_looks_of_an_estimator_are_its_own(figures: dict[str, object], estim
     judged = judge_figures(figures, Terms(trials=3, first_look=MONTHS[1]), estimator)
     assert judged[0].look is None
     before = []
-    for month, each in zip(MONTHS[1:], judged[1:], strict=True):
-        assert each.verdict == verdict(figures[month], before, month, estimator=estimator)
-        assert each.look == look_of(figures[month], month, estimator, allows_trading=each.verdict.allows_trading)
-        before.append(each.look)
+    for month, judgement in zip(MONTHS[1:], judged[1:], strict=True):
+        assert judgement.verdict == verdict(figures[month], before, month, estimator=estimator)
+        assert judgement.look == look_of(
+            figures[month], month, estimator, allows_trading=judgement.verdict.allows_trading
+        )
+        before.append(judgement.look)
     assert (judged[-1].verdict.kind in ("signal found", "edge found")) == (estimator == "linear")
 
 

@@ -49,18 +49,18 @@ def whole_record(rows: int) -> StudyRecord:
 def test_a_cut_ends_every_array_after_the_same_session() -> None:
     record = whole_record(120)
     cut = record.until(69)
-    for each in fields(StudyRecord):
-        mine, theirs = getattr(cut, each.name), getattr(record, each.name)
-        if each.name in ("symbols", "targets", "returns", "first_rows"):
+    for field in fields(StudyRecord):
+        ours, theirs = getattr(cut, field.name), getattr(record, field.name)
+        if field.name in ("symbols", "targets", "returns", "first_rows"):
             continue
-        if each.name == "tracks":
-            mine = {f"{name} {part}": getattr(one, part) for name, one in mine.items() for part in vars(one)}
+        if field.name == "tracks":
+            ours = {f"{name} {part}": getattr(one, part) for name, one in ours.items() for part in vars(one)}
             theirs = {f"{name} {part}": getattr(one, part) for name, one in theirs.items() for part in vars(one)}
-        if not isinstance(mine, dict):
-            mine, theirs = {"": mine}, {"": theirs}
-        assert mine.keys() == theirs.keys()
-        for name, values in mine.items():
-            assert len(values) == 70, (each.name, name)
+        if not isinstance(ours, dict):
+            ours, theirs = {"": ours}, {"": theirs}
+        assert ours.keys() == theirs.keys()
+        for name, values in ours.items():
+            assert len(values) == 70, (field.name, name)
             assert np.array_equal(values, theirs[name][:70], equal_nan=np.asarray(values).dtype.kind == "f")
     plain = made_record(120).until(69)
     assert (plain.regimes, plain.models, plain.scores, plain.base_rates) == (None,) * 4

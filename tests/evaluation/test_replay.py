@@ -47,11 +47,11 @@ def test_a_replay_on_history_cut_at_any_session_gives_the_same_bits(whole: tuple
     of, full = whole
     for rows in (120, 171, 240):
         short = played(of.cut(rows), rows)
-        for mine, theirs in zip(short.rounds, full.rounds, strict=False):
-            assert np.array_equal(mine.decision.weights, theirs.decision.weights, equal_nan=True)
-            assert mine.state == theirs.state
-            assert mine.orders.client_order_id == theirs.orders.client_order_id
-            assert np.array_equal(mine.orders.quantity, theirs.orders.quantity)
+        for ours, theirs in zip(short.rounds, full.rounds, strict=False):
+            assert np.array_equal(ours.decision.weights, theirs.decision.weights, equal_nan=True)
+            assert ours.state == theirs.state
+            assert ours.orders.client_order_id == theirs.orders.client_order_id
+            assert np.array_equal(ours.orders.quantity, theirs.orders.quantity)
         assert np.array_equal(short.track.net[FIRST:rows], full.track.net[FIRST:rows])
 
 
@@ -80,10 +80,10 @@ def test_fills_come_from_the_orders_of_the_session_before(whole: tuple[World, Re
         assert set(after.fills[0].client_order_id) <= sent
         price = of.market.at(of.panel.row(after.session))
         benchmark = price.open if of.strategy.label.execution == "next_open" else price.close
-        for place, quantity, paid in zip(
+        for column, quantity, paid in zip(
             after.fills[0].symbol, after.fills[0].quantity, after.fills[0].price, strict=True
         ):
-            assert (paid - benchmark[place]) * quantity > 0.0  # a buyer pays more, a seller gets less
+            assert (paid - benchmark[column]) * quantity > 0.0  # a buyer pays more, a seller gets less
 
 
 @pytest.mark.full
@@ -125,13 +125,13 @@ def test_a_latched_breaker_is_reset_in_a_replay_after_the_stated_sessions_only()
 def test_sessions_out_of_order_are_refused() -> None:
     of = world(world_strategy())
     costs = cost_model_from(of.strategy.costs)
-    standing = first_standing(of.strategy, SYMBOLS, of.panel.sessions[FIRST])
+    session_state = first_standing(of.strategy, SYMBOLS, of.panel.sessions[FIRST])
     facts = SessionFacts(
         market=of.market.at(FIRST + 1),
         signals=of.signals(FIRST + 1),
     )
     with pytest.raises(DecisionError, match="run the sessions in between"):
-        play_session(of.strategy, costs, 252, standing, facts, PaperBroker)
+        play_session(of.strategy, costs, 252, session_state, facts, PaperBroker)
 
 
 @pytest.mark.full
@@ -141,14 +141,16 @@ def test_sessions_out_of_order_are_refused() -> None:
 def test_without_a_verdict_the_target_is_flat_and_a_halt_sends_nothing(facts: dict[str, object], flat: bool) -> None:
     of = world(world_strategy())
     costs = cost_model_from(of.strategy.costs)
-    standing = next(done.standing for done in reversed(played(of, 200).rounds) if done.standing.book.quantity.any())
-    row = of.panel.row(standing.session) + 1
-    given = SessionFacts(
+    session_state = next(
+        done.standing for done in reversed(played(of, 200).rounds) if done.standing.book.quantity.any()
+    )
+    row = of.panel.row(session_state.session) + 1
+    session_facts = SessionFacts(
         market=of.market.at(row),
         signals=of.signals(row),
         controls=Controls(**{"verdict_allows": True, **facts}),  # type: ignore[arg-type]
     )
-    done = play_session(of.strategy, costs, 252, standing, given, PaperBroker)
+    done = play_session(of.strategy, costs, 252, session_state, session_facts, PaperBroker)
     assert (not done.decision.target_quantity.any()) == flat
     if facts.get("kill_switch") == "HALTED":
         assert not done.orders.accepted.any()
@@ -188,9 +190,9 @@ def test_a_replay_asks_for_one_refresh_at_a_time_and_halves_its_size_until_anoth
         return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", model)
 
     rounds = played(of, 260, monitor=monitor).rounds
-    asked = [FIRST + place for place, done in enumerate(rounds) if done.asks_refresh]
+    asked = [FIRST + index for index, done in enumerate(rounds) if done.asks_refresh]
     assert asked == [100, 160]
-    states = {FIRST + place: done.decision.inputs.trading_state for place, done in enumerate(rounds)}
+    states = {FIRST + index: done.decision.inputs.trading_state for index, done in enumerate(rounds)}
     assert {states[row] for row in range(FIRST, 101)} == {"CONTINUE"}
     assert {states[row] for row in range(101, 180)} == {"REDUCE_SIZE"}
     assert {states[row] for row in range(180, 260)} == {"CONTINUE"}
@@ -199,9 +201,9 @@ def test_a_replay_asks_for_one_refresh_at_a_time_and_halves_its_size_until_anoth
 @pytest.mark.full
 def test_a_flat_book_earns_each_sessions_own_cash_rate() -> None:
     of = world(world_strategy())
-    told = {**of.strategy.market.model_dump(), "cash_rate_annual_fraction": 0.0}
-    told["cash_rates"] = {"2014-01-02": 0.05, "2014-08-01": 0.02}
-    strategy = of.strategy.model_copy(update={"market": MarketSettings.model_validate(told)})
+    market = {**of.strategy.market.model_dump(), "cash_rate_annual_fraction": 0.0}
+    market["cash_rates"] = {"2014-01-02": 0.05, "2014-08-01": 0.02}
+    strategy = of.strategy.model_copy(update={"market": MarketSettings.model_validate(market)})
     blind = Controls(verdict_allows=False)
     track = replay(
         strategy, cost_model_from(strategy.costs), 252, [of.scene(range(100, 180))], controls=lambda _: blind
@@ -249,9 +251,9 @@ def test_a_fill_through_the_stop_reports_what_it_lost_beyond_it(whole: tuple[Wor
         book, lost = before.standing.book, 0.0
         left = dict(enumerate(book.quantity))
         for batch in after.fills:
-            for place, quantity, price in zip(batch.symbol, batch.quantity, batch.price, strict=True):
-                held, stop = left[place], book.stop_price[place]
-                left[place] += quantity
+            for column, quantity, price in zip(batch.symbol, batch.quantity, batch.price, strict=True):
+                held, stop = left[column], book.stop_price[column]
+                left[column] += quantity
                 if held * quantity < 0.0 and np.isfinite(stop):
                     lost += min(abs(held), abs(quantity)) * max(0.0, np.sign(held) * (stop - price))
         if len(after.fills[1]) == 0:  # a stop of the same session is set after its entry
@@ -261,7 +263,7 @@ def test_a_fill_through_the_stop_reports_what_it_lost_beyond_it(whole: tuple[Wor
 def after_orders(execution: str = "next_close") -> tuple[World, int, Replay]:
     """A world, the row that follows a session that sent orders, and the replay up to that session."""
     of, full = played_whole(execution)
-    last = max(place for place, done in enumerate(full.rounds[: 240 - FIRST]) if done.orders.accepted.any())
+    last = max(index for index, done in enumerate(full.rounds[: 240 - FIRST]) if done.orders.accepted.any())
     return of, FIRST + last + 1, replace(full, rounds=full.rounds[: last + 1])
 
 
@@ -300,7 +302,7 @@ def test_a_reset_releases_what_was_latched_and_never_what_fires_on_the_same_sess
     }
     of = world(world_strategy(**narrow))
     full = played(of, 260)
-    fires = next(place for place, done in enumerate(full.rounds) if bool(done.standing.book.breakers))
+    fires = next(index for index, done in enumerate(full.rounds) if bool(done.standing.book.breakers))
     before = played(of, FIRST + fires)
     armed = next_round(of, before, FIRST + fires, breaker_reset=BreakerReset("someone", "in advance"))
     assert armed.standing.book.breakers
@@ -314,12 +316,12 @@ def test_a_reset_releases_what_was_latched_and_never_what_fires_on_the_same_sess
 def test_an_order_whose_id_was_sent_before_is_denied_as_a_duplicate() -> None:
     of = world(world_strategy())
     rounds = played(of, 240).rounds
-    place = max(place for place, done in enumerate(rounds) if done.orders.accepted.any())
-    before = played(of, FIRST + place)
-    orders = next_round(of, before, FIRST + place).orders
+    last = max(index for index, done in enumerate(rounds) if done.orders.accepted.any())
+    before = played(of, FIRST + last)
+    orders = next_round(of, before, FIRST + last).orders
     sent = replace(before.standing, orders=replace(orders, reason_code=("late",) * len(orders)))
     handing_on = replace(before.rounds[-1], standing=sent)
-    twice = next_round(of, replace(before, rounds=(*before.rounds[:-1], handing_on)), FIRST + place).orders
+    twice = next_round(of, replace(before, rounds=(*before.rounds[:-1], handing_on)), FIRST + last).orders
     codes = [
         code for i, code in zip(twice.client_order_id, twice.reason_code, strict=True) if i in orders.client_order_id
     ]
@@ -461,25 +463,25 @@ def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
     book = before.standing.book
     assert (book.quantity != 0.0).any()
     touched = np.where(book.quantity > 0.0, 1e9, np.where(book.quantity < 0.0, 1e-9, np.nan))  # any bar hits these
-    standing = replace(before.standing, book=replace(book, stop_price=touched))
+    session_state = replace(before.standing, book=replace(book, stop_price=touched))
     facts = SessionFacts(market=of.market.at(row), signals=of.signals(row), controls=Controls(verdict_allows=True))
     costs = cost_model_from(of.strategy.costs)
 
-    def play(now: Standing, given: SessionFacts) -> Round:
-        return play_session(of.strategy, costs, 252, now, given, PaperBroker)
+    def play(now: Standing, session_facts: SessionFacts) -> Round:
+        return play_session(of.strategy, costs, 252, now, session_facts, PaperBroker)
 
-    free = play(standing, facts)
+    free = play(session_state, facts)
     assert len(free.fills[0]) > 0
     assert len(free.fills[1]) > 0
     if halted == "kill switch":
         controls = Controls(verdict_allows=True, kill_switch="HALTED")
-        done = play(standing, replace(facts, controls=controls))
+        done = play(session_state, replace(facts, controls=controls))
     else:
-        latched = replace(standing.book, breakers=(Breaker(halted, "said"),))
-        done = play(replace(standing, book=latched), facts)
+        latched = replace(session_state.book, breakers=(Breaker(halted, "said"),))
+        done = play(replace(session_state, book=latched), facts)
     assert [len(batch) for batch in done.fills] == [0, 0]
     assert np.array_equal(done.standing.book.quantity, book.quantity)
-    flat = replace(standing, book=replace(standing.book, breakers=(Breaker("drawdown", "said"),)))
+    flat = replace(session_state, book=replace(session_state.book, breakers=(Breaker("drawdown", "said"),)))
     assert len(play(flat, facts).fills[1]) > 0  # what flattens lets stops fill
 
 
@@ -582,9 +584,9 @@ def test_each_name_by_itself_a_reduction_halves_what_is_held_on_its_first_sessio
     for done in reduced:
         u, target = np.abs(done.decision.unscaled_quantity), np.abs(done.decision.target_quantity)
         assert (target <= done.decision.scale * u + of.strategy.portfolio.lot_size).all()
-    gross = np.array([[np.abs(done.decision.target_weight).sum() for done in each] for each in (plain, reduced)])
+    gross = np.array([[np.abs(done.decision.target_weight).sum() for done in rounds] for rounds in (plain, reduced)])
     assert gross[1, 101 - FIRST] == pytest.approx(0.5 * gross[0, 101 - FIRST], rel=0.02)
-    held = np.array([[done.state.gross_fraction for done in each] for each in (plain, reduced)])
+    held = np.array([[done.state.gross_fraction for done in rounds] for rounds in (plain, reduced)])
     assert held[1, 102 - FIRST] == pytest.approx(0.5 * held[0, 102 - FIRST], rel=0.1)  # a session is there to fill
     back = [done.decision.inputs.trading_state for done in reduced[141 - FIRST :]]
     assert set(back) == {"CONTINUE"}

@@ -32,16 +32,16 @@ def quoted_raw(panel: Panel, splits: Events, dividends: Events) -> Panel:
     events = [(at, symbol, "split", value) for (at, symbol), value in splits.items()]
     events += [(at, symbol, "dividend", value) for (at, symbol), value in dividends.items()]
     for at, symbol, kind, value in sorted(events):
-        place = SYMBOLS.index(symbol)
-        left = 1.0 / value if kind == "split" else 1.0 - value / prices["close"][at - 1, place]
+        column = SYMBOLS.index(symbol)
+        left = 1.0 / value if kind == "split" else 1.0 - value / prices["close"][at - 1, column]
         for name in FIELDS[:4]:
-            prices[name][at:, place] *= left
+            prices[name][at:, column] *= left
         if kind == "split":
-            prices["volume"][at:, place] *= value
+            prices["volume"][at:, column] *= value
     long = pd.concat(
         [
-            pd.DataFrame({"symbol": symbol, "session": panel.sessions, **{n: prices[n][:, place] for n in FIELDS}})
-            for place, symbol in enumerate(SYMBOLS)
+            pd.DataFrame({"symbol": symbol, "session": panel.sessions, **{n: prices[n][:, index] for n in FIELDS}})
+            for index, symbol in enumerate(SYMBOLS)
         ]
     )
     return panel_from_bars(long, panel.sessions, SYMBOLS, actions_of(panel.sessions, splits, dividends))
@@ -101,8 +101,8 @@ def test_equity_moves_by_positions_dividends_costs_and_interest_alone(raw: Panel
         held = before.standing.book.quantity
         moved = float(np.sum(held * (split * (raw.close[row] + cash) - raw.close[row - 1])))
         traded = sum(
-            float(np.sum(each.quantity * (raw.close[row][each.symbol] - each.price)) - each.commission_usd.sum())
-            for each in after.fills
+            float(np.sum(batch.quantity * (raw.close[row][batch.symbol] - batch.price)) - batch.commission_usd.sum())
+            for batch in after.fills
         )
         book = after.standing.book
         expected = before.state.equity_usd + moved + traded + book.session_financing_usd
@@ -114,15 +114,15 @@ def test_equity_moves_by_positions_dividends_costs_and_interest_alone(raw: Panel
 
 def test_the_decision_before_the_ex_session_is_in_raw_prices_of_its_day(raw: Panel, whole: Replay) -> None:
     for at, symbol in SPLITS | DIVIDENDS:
-        place, before = SYMBOLS.index(symbol), whole.rounds[at - 1 - FIRST]
-        assert before.decision.inputs.reference_price[place] == raw.close[at - 1, place]
+        column, before = SYMBOLS.index(symbol), whole.rounds[at - 1 - FIRST]
+        assert before.decision.inputs.reference_price[column] == raw.close[at - 1, column]
         assert before.session == raw.sessions[at - 1]
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("cut", [119, 120, 121, 151, 171])
 def test_a_replay_cut_beside_an_action_gives_the_same_bits(of: World, whole: Replay, cut: int) -> None:
-    known = [{key: value for key, value in each.items() if key[0] < cut} for each in (SPLITS, DIVIDENDS)]
+    known = [{key: value for key, value in events.items() if key[0] < cut} for events in (SPLITS, DIVIDENDS)]
     short = quoted_raw(of.panel.until(of.panel.sessions[cut - 1]), *known)
     part = played(of.cut(cut), short, cut)
     for one, other in zip(whole.rounds, part.rounds, strict=False):

@@ -44,12 +44,12 @@ def whole(request: pytest.FixtureRequest) -> tuple[World, Replay]:
     return of, played(of)
 
 
-def assert_same(mine: Round, theirs: Round) -> None:
-    assert mine.decision.weights.tobytes() == theirs.decision.weights.tobytes()
-    assert mine.decision.unscaled_quantity.tobytes() == theirs.decision.unscaled_quantity.tobytes()
-    assert mine.decision.target_quantity.tobytes() == theirs.decision.target_quantity.tobytes()
-    assert mine.state == theirs.state
-    assert mine.orders.client_order_id == theirs.orders.client_order_id
+def assert_same(ours: Round, theirs: Round) -> None:
+    assert ours.decision.weights.tobytes() == theirs.decision.weights.tobytes()
+    assert ours.decision.unscaled_quantity.tobytes() == theirs.decision.unscaled_quantity.tobytes()
+    assert ours.decision.target_quantity.tobytes() == theirs.decision.target_quantity.tobytes()
+    assert ours.state == theirs.state
+    assert ours.orders.client_order_id == theirs.orders.client_order_id
 
 
 @pytest.mark.full
@@ -89,9 +89,9 @@ def test_in_a_neutral_book_prices_alone_turn_no_share_to_and_fro() -> None:
     rounds = played(world(strategy_of("relative"))).rounds
     orders, idle = 0, []
     for before, done in pairwise(rounds):
-        given = done.decision.inputs
-        change = np.sign(done.decision.target_quantity - given.current_quantity)
-        same = (done.decision.unscaled_quantity == given.unscaled_quantity) & (given.unscaled_quantity != 0.0)
+        inputs = done.decision.inputs
+        change = np.sign(done.decision.target_quantity - inputs.current_quantity)
+        same = (done.decision.unscaled_quantity == inputs.unscaled_quantity) & (inputs.unscaled_quantity != 0.0)
         orders += int((change != 0.0).sum())
         idle.append(np.where(same & (before.decision.scale == done.decision.scale), change, 0.0))
     assert orders > 500
@@ -104,25 +104,25 @@ def test_a_future_cut_at_any_session_changes_no_decision(whole: tuple[World, Rep
     for rows in (105, 126, 171, 230):
         short = played(of.cut(rows), rows)
         assert len(short.rounds) == rows - FIRST
-        for mine, theirs in zip(short.rounds, full.rounds, strict=False):
-            assert_same(mine, theirs)
+        for ours, theirs in zip(short.rounds, full.rounds, strict=False):
+            assert_same(ours, theirs)
 
 
 @pytest.mark.full
 def test_every_state_read_back_from_its_records_plays_on_to_the_same_bits(whole: tuple[World, Replay]) -> None:
     of, full = whole
     costs = cost_model_from(of.strategy.costs)
-    for place in (10, 60, 61, 120):
-        done = full.rounds[place]
+    for index in (10, 60, 61, 120):
+        done = full.rounds[index]
         book = done.standing.book
         back = book_from_records(state_row(done.state), holdings_frame(book).iloc[::-1], book_remainder(book))
         for name in Book.__dataclass_fields__:
             np.testing.assert_equal(getattr(back, name), getattr(book, name), err_msg=name)
-        row = FIRST + place + 1
-        standing = replace(done.standing, book=back)
-        rest = replay(of.strategy, costs, 252, [of.scene(range(row, row + 15))], initial=standing)
-        for mine, theirs in zip(rest.rounds, full.rounds[place + 1 :], strict=False):
-            assert_same(mine, theirs)
+        row = FIRST + index + 1
+        session_state = replace(done.standing, book=back)
+        rest = replay(of.strategy, costs, 252, [of.scene(range(row, row + 15))], initial=session_state)
+        for ours, theirs in zip(rest.rounds, full.rounds[index + 1 :], strict=False):
+            assert_same(ours, theirs)
 
 
 @pytest.mark.full
@@ -161,16 +161,16 @@ def test_a_reduction_halves_the_book_on_the_session_it_begins_and_it_comes_back(
         return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", "old" if row < 140 else "new")
 
     plain, reduced = played(of).rounds, played(of, monitor=monitor).rounds
-    target = np.array([[np.abs(done.decision.target_weight).sum() for done in each] for each in (plain, reduced)])
+    target = np.array([[np.abs(done.decision.target_weight).sum() for done in rounds] for rounds in (plain, reduced)])
     assert (target[0, 100 - FIRST :] > 0.05).all()
     ratio = dict(zip(range(100, LAST), target[1, 100 - FIRST :] / target[0, 100 - FIRST :], strict=True))
-    states = {FIRST + place: done.decision.inputs.trading_state for place, done in enumerate(reduced)}
+    states = {FIRST + index: done.decision.inputs.trading_state for index, done in enumerate(reduced)}
     assert {row for row, state in states.items() if state == "REDUCE_SIZE"} == set(range(101, 140))
     assert ratio[100] == 1.0
     assert ratio[101] == pytest.approx(0.5, abs=0.01)
     assert max(abs(ratio[row] - 0.5) for row in range(101, 140)) < 0.06
     assert ratio[140] == pytest.approx(1.0, abs=0.06)
-    held = np.array([[done.state.gross_fraction for done in each] for each in (plain, reduced)])
+    held = np.array([[done.state.gross_fraction for done in rounds] for rounds in (plain, reduced)])
     assert held[1, 102 - FIRST] / held[0, 102 - FIRST] == pytest.approx(0.5, abs=0.06)  # a session is there to fill
 
 
@@ -189,9 +189,9 @@ def test_without_an_answer_on_the_session_a_reduction_ends_what_is_held_stays_an
     def broken(problem: conic.Problem) -> list[conic.Answer]:
         return [conic.Answer(np.full(len(problem.mean), np.nan), "broken", 0)]
 
-    def on(row: int, standing: Standing) -> Round:
+    def on(row: int, session_state: Standing) -> Round:
         scene = of.scene(range(row, row + 1), monitor=monitor)
-        return replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene], initial=standing).rounds[0]
+        return replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene], initial=session_state).rounds[0]
 
     before = played(of, 140, monitor=monitor)
     with monkeypatch.context() as patch:
@@ -252,9 +252,9 @@ def test_a_name_without_forecasts_is_never_held_and_the_others_are() -> None:
 @pytest.mark.full
 def test_a_member_that_leaves_is_sold_and_the_others_trade_on() -> None:
     of, left = world(strategy_of("alone")), 150
-    place = int(np.abs(played(of, left).rounds[-1].decision.target_quantity).argmax())
+    column = int(np.abs(played(of, left).rounds[-1].decision.target_quantity).argmax())
     belongs = np.ones(of.panel.close.shape, dtype=np.bool_)
-    belongs[left:, place] = False
+    belongs[left:, column] = False
     gone = of.forecasts.at(slice(None))
     for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence", "score"):
         gone = replace(gone, **{name: np.where(belongs, getattr(gone, name), np.nan)})
@@ -262,32 +262,32 @@ def test_a_member_that_leaves_is_sold_and_the_others_trade_on() -> None:
     scene = replace(of.scene(range(FIRST, 180), market), forecasts=gone)
     rounds = replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene]).rounds
     targets = np.array([done.decision.target_quantity for done in rounds])
-    assert targets[left - 1 - FIRST, place] != 0.0
-    assert not targets[left - FIRST :, place].any()
-    assert rounds[left + 3 - FIRST].standing.book.quantity[place] == 0.0
-    assert (np.delete(targets[left - FIRST :], place, axis=1) != 0.0).mean() > 0.5
+    assert targets[left - 1 - FIRST, column] != 0.0
+    assert not targets[left - FIRST :, column].any()
+    assert rounds[left + 3 - FIRST].standing.book.quantity[column] == 0.0
+    assert (np.delete(targets[left - FIRST :], column, axis=1) != 0.0).mean() > 0.5
 
 
 @pytest.mark.full
 def test_a_name_that_is_not_quoted_for_three_sessions_keeps_its_shares_and_its_place_in_every_sum() -> None:
     of, first = world(strategy_of("relative")), 150
     before = played(of, first).rounds[-1]
-    place = int(np.abs(before.decision.target_quantity).argmax())
+    column = int(np.abs(before.decision.target_quantity).argmax())
     fields = {name: getattr(of.panel, name).copy() for name in FIELDS}
     for array in fields.values():
-        array[first : first + 3, place] = np.nan
+        array[first : first + 3, column] = np.nan
     panel = replace(of.panel, **fields)
     market = market_view(panel, of.strategy.portfolio)
     scene = of.scene(range(FIRST, 170), market)
     rounds = replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene]).rounds
     silent = rounds[first - FIRST : first + 3 - FIRST]
-    held = before.standing.book.quantity[place]
+    held = before.standing.book.quantity[column]
     for done in silent:
-        assert done.decision.target_quantity[place] == done.standing.book.quantity[place]
-        assert done.decision.target_weight[place] == 0.0
+        assert done.decision.target_quantity[column] == done.standing.book.quantity[column]
+        assert done.decision.target_weight[column] == 0.0
         stuck = float(done.decision.inputs.stuck_weight.sum())
         largest = np.nanmax(done.decision.inputs.reference_price) / done.state.equity_usd
         assert abs(float(done.decision.target_weight.sum()) + stuck) <= max(0.005, largest) + 1e-9
     assert held != 0.0
     after = rounds[first + 4 - FIRST :]
-    assert any(done.decision.target_quantity[place] != silent[0].decision.target_quantity[place] for done in after)
+    assert any(done.decision.target_quantity[column] != silent[0].decision.target_quantity[column] for done in after)

@@ -52,18 +52,18 @@ def restarted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     of = world(world_strategy("next_open", construction=request.param, **LIMITS))
     costs = cost_model_from(of.strategy.costs)
     url = f"sqlite:///{Path(tmp_path_factory.mktemp('restarted')) / 'ledger.sqlite'}"
-    standing = replay(of.strategy, costs, 252, [of.scene(range(FIRST, ROW))]).standing
+    session_state = replay(of.strategy, costs, 252, [of.scene(range(FIRST, ROW))]).standing
     rounds = []
-    for place, share in enumerate(SHARES):
-        book = standing.book if place == 0 else read(url)
+    for index, share in enumerate(SHARES):
+        book = session_state.book if index == 0 else read(url)
         peak = book.equity_usd / (1.0 - share * LIMITS["drawdown_limit_fraction"])
-        standing = replace(standing, book=replace(book, high_water_mark_usd=peak, highest_ever_usd=peak))
+        session_state = replace(session_state, book=replace(book, high_water_mark_usd=peak, highest_ever_usd=peak))
         (done,) = replay(
-            of.strategy, costs, 252, [of.scene(range(ROW + place, ROW + place + 1))], initial=standing
+            of.strategy, costs, 252, [of.scene(range(ROW + index, ROW + index + 1))], initial=session_state
         ).rounds
         rounds.append(done)
         put(url, done)
-        standing = done.standing
+        session_state = done.standing
     return of, rounds
 
 

@@ -24,11 +24,11 @@ Bars = dict[tuple[str, pd.Timestamp], float]
 
 def _bars(symbols: int, sessions: int, first: int = 0, seed: int = 0) -> Bars:
     days = pd.bdate_range("1999-01-04", periods=first + sessions)[first:]
-    found: Bars = {}
+    bars: Bars = {}
     for number in range(symbols):
         closes = np.round(np.random.default_rng([seed, number]).lognormal(4.0, 0.5, first + sessions)[first:], 2)
-        found |= {(f"S{number:03d}", day): float(close) for day, close in zip(days, closes, strict=True)}
-    return found
+        bars |= {(f"S{number:03d}", day): float(close) for day, close in zip(days, closes, strict=True)}
+    return bars
 
 
 def _print(bars: Bars) -> Fingerprint:
@@ -56,9 +56,9 @@ def _truth(one: Bars, other: Bars) -> float:
     ],
 )
 def test_small_data_are_compared_exactly(one: Bars, other: Bars) -> None:
-    found = overlap(_print(one), _print(other))
-    assert found.share == pytest.approx(_truth(one, other))
-    assert found.standard_error == 0.0
+    result = overlap(_print(one), _print(other))
+    assert result.share == pytest.approx(_truth(one, other))
+    assert result.standard_error == 0.0
     assert share_data(_print(one), _print(other)) == (_truth(one, other) >= 0.5)
 
 
@@ -67,9 +67,9 @@ def test_large_data_are_compared_to_the_error_that_is_stated() -> None:
     whole = _bars(40, 1500)  # 60,000 keys, of which a fingerprint holds 16,384
     for first, seen in ((600, 40), (1100, 40), (0, 12), (900, 8)):
         other = {key: close for key, close in _bars(40, 1500, first=first).items() if int(key[0][1:]) < seen}
-        found, truth = overlap(_print(whole), _print(other)), _truth(whole, other)
-        assert abs(found.share - truth) <= 4.0 * max(found.standard_error, 1e-12), (first, seen)
-        assert found.standard_error < 0.02
+        result, truth = overlap(_print(whole), _print(other)), _truth(whole, other)
+        assert abs(result.share - truth) <= 4.0 * max(result.standard_error, 1e-12), (first, seen)
+        assert result.standard_error < 0.02
     assert overlap(_print(whole), _print(whole)).share == 1.0
     assert overlap(_print(whole), _print(_bars(40, 1500, seed=5))).share < 0.001  # a price met by chance
 
@@ -82,16 +82,16 @@ def test_the_stated_error_is_that_of_many_draws() -> None:
     for seed in range(60):
         closes = np.round(np.random.default_rng(seed).lognormal(4.0, 0.5, len(days)), 2)
         other = np.where(np.arange(len(days)) % 2, closes, closes + 1.0)
-        found = overlap(fingerprint(names, days, closes), fingerprint(names, days, other))
-        errors.append((found.share - 0.5) / found.standard_error)
+        result = overlap(fingerprint(names, days, closes), fingerprint(names, days, other))
+        errors.append((result.share - 0.5) / result.standard_error)
     assert np.std(errors) < 1.2
     assert abs(np.mean(errors)) < 0.4
 
 
 def test_the_order_of_bars_and_the_last_digits_of_a_price_say_nothing() -> None:
     bars = _bars(3, 400)
-    told = dict(reversed(list(bars.items())))
-    noisy = {key: close * (1.0 + 1e-9) for key, close in told.items()}
+    reordered = dict(reversed(list(bars.items())))
+    noisy = {key: close * (1.0 + 1e-9) for key, close in reordered.items()}
     assert overlap(_print(bars), _print(noisy)).share > 0.99
     restated = {key: close * 1.001 for key, close in bars.items()}
     assert overlap(_print(bars), _print(restated)).share == 0.0

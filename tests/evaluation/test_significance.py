@@ -34,13 +34,13 @@ def _overlapping(generator: np.random.Generator, rows: int, columns: int, horizo
 
 def test_errors_are_those_of_statsmodels() -> None:
     values = _ar(np.random.default_rng(0), 400, 1, 0.5)[:, 0] + 0.1
-    found = robust_mean_test(values, horizon=5)
+    result = robust_mean_test(values, horizon=5)
     lag = truncation_lag(400, 5)
     fitted = sm.OLS(values, np.ones(400)).fit(cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False})
     b = lag / 400  # lag 26, horizon 5: what Bartlett's weights keep of the variance
     kept = (1 - b + b**2 / 3) * (1 - 24 / (15 * (lag + 1)))
-    assert found.standard_error == pytest.approx(fitted.bse[0] / np.sqrt(kept), rel=1e-10)
-    assert found.t_statistic == pytest.approx(fitted.tvalues[0] * np.sqrt(kept), rel=1e-10)
+    assert result.standard_error == pytest.approx(fitted.bse[0] / np.sqrt(kept), rel=1e-10)
+    assert result.t_statistic == pytest.approx(fitted.tvalues[0] * np.sqrt(kept), rel=1e-10)
 
 
 def test_twenty_sessions_are_the_fewest_that_are_tested() -> None:
@@ -93,7 +93,7 @@ def test_the_auc_of_few_instruments_is_taken_within_folds_and_never_over_models(
     p = level + 0.01 * (y + 1.5 * generator.standard_normal((600, 2)))
     p[:20, 1] = np.nan
     pooled = roc_auc_score(y[np.isfinite(p)], p[np.isfinite(p)])
-    found = auc_contributions(p, y, folds)
+    contributions = auc_contributions(p, y, folds)
     weights, own = [], []
     for fold in np.unique(folds):
         for column in range(2):
@@ -101,8 +101,8 @@ def test_the_auc_of_few_instruments_is_taken_within_folds_and_never_over_models(
             ups = y[rows, column].sum()
             weights.append(ups * (rows.sum() - ups) / (rows.sum() + 1))
             own.append(roc_auc_score(y[rows, column], p[rows, column]))
-    assert np.nanmean(found) == pytest.approx(np.average(own, weights=weights), abs=1e-12)
-    assert pooled < 0.5 < 0.6 < np.nanmean(found)
+    assert np.nanmean(contributions) == pytest.approx(np.average(own, weights=weights), abs=1e-12)
+    assert pooled < 0.5 < 0.6 < np.nanmean(contributions)
 
 
 def test_the_auc_of_a_panel_is_taken_within_sessions() -> None:
@@ -110,11 +110,11 @@ def test_the_auc_of_a_panel_is_taken_within_sessions() -> None:
     p, y = generator.random((50, 9)), (generator.random((50, 9)) < 0.5).astype(float)
     p[3, :5], y[7] = np.nan, 1.0
     p[9, 2] = np.nan
-    found = auc_contributions(p, y)
-    assert np.isnan(found[[3, 7]]).all()
+    contributions = auc_contributions(p, y)
+    assert np.isnan(contributions[[3, 7]]).all()
     for row in (0, 9, 20):
         kept = np.isfinite(p[row])
-        assert found[row] == pytest.approx(roc_auc_score(y[row, kept], p[row, kept]))
+        assert contributions[row] == pytest.approx(roc_auc_score(y[row, kept], p[row, kept]))
 
 
 def test_ranks_of_few_instruments_are_taken_within_folds() -> None:
@@ -124,8 +124,8 @@ def test_ranks_of_few_instruments_are_taken_within_folds() -> None:
     p[:120] += 5.0
     r[:120] += 5.0  # both higher in the first fold: a correlation between folds, none within
     own = [spearmanr(p[folds == fold, 0], r[folds == fold, 0]).statistic for fold in ("m1", "m2")]
-    found = np.nanmean(rank_ic_contributions(p, r, folds))
-    assert found == pytest.approx(np.average(own, weights=[120, 80]), abs=1e-12)
+    rank_ic = np.nanmean(rank_ic_contributions(p, r, folds))
+    assert rank_ic == pytest.approx(np.average(own, weights=[120, 80]), abs=1e-12)
     assert np.nanmean(rank_ic_contributions(p, r)) > 0.5
 
 
@@ -134,22 +134,22 @@ def test_a_paired_test_sees_a_small_steady_difference() -> None:
     common = 0.2 * generator.standard_normal(800)
     one, other = common + 0.01, common + 0.01 * generator.standard_normal(800)
     other[:30] = np.nan
-    found = paired_test(one, other, 5)
-    assert found.sessions == 770
-    assert found.p_value < 1e-6
+    result = paired_test(one, other, 5)
+    assert result.sessions == 770
+    assert result.p_value < 1e-6
     assert robust_mean_test(one, 5).p_value > 0.01
 
 
 def test_the_error_of_an_auc_of_independent_rows_is_delongs() -> None:
     generator = np.random.default_rng(2)
-    found, estimates = [], []
+    errors, estimates = [], []
     for _ in range(300):
         y = (generator.random((400, 1)) < 0.5).astype(float)
         p = y * 0.3 + generator.standard_normal((400, 1))
         contributions = auc_contributions(p, y)
         estimates.append(np.nanmean(contributions))
-        found.append(np.nanstd(contributions) / 20.0)
-    assert np.mean(found) == pytest.approx(np.std(estimates), rel=0.12)
+        errors.append(np.nanstd(contributions) / 20.0)
+    assert np.mean(errors) == pytest.approx(np.std(estimates), rel=0.12)
 
 
 def test_one_class_only_has_no_auc() -> None:
@@ -162,11 +162,11 @@ def test_wide_panels_give_spearman_across_symbols() -> None:
     generator = np.random.default_rng(4)
     p, r = generator.random((40, 8)), generator.standard_normal((40, 8))
     p[3, 2], p[7, :4] = np.nan, np.nan
-    found = rank_ic_contributions(p, r)
-    assert found[0] == pytest.approx(spearmanr(p[0], r[0]).statistic)
+    contributions = rank_ic_contributions(p, r)
+    assert contributions[0] == pytest.approx(spearmanr(p[0], r[0]).statistic)
     kept = np.isfinite(p[3])
-    assert found[3] == pytest.approx(spearmanr(p[3, kept], r[3, kept]).statistic)
-    assert np.isnan(found[7])
+    assert contributions[3] == pytest.approx(spearmanr(p[3, kept], r[3, kept]).statistic)
+    assert np.isnan(contributions[7])
 
 
 def test_narrow_panels_give_the_mean_of_time_series_spearman() -> None:
@@ -195,16 +195,16 @@ def test_persistent_forecasts_of_overlapping_noise_are_rarely_significant(rows: 
 
 
 def test_a_constant_series_is_no_evidence() -> None:
-    found = robust_mean_test(np.full(100, 0.3), 5)
-    assert found.t_statistic is None
-    assert "nothing varies" in found.reason
+    result = robust_mean_test(np.full(100, 0.3), 5)
+    assert result.t_statistic is None
+    assert "nothing varies" in result.reason
 
 
 def test_too_few_sessions_give_a_mean_and_no_test() -> None:
-    found = robust_mean_test(np.array([0.1, np.nan, 0.3]), 5)
-    assert found.estimate == pytest.approx(0.2)
-    assert found.p_value is None
-    assert "2 sessions" in found.reason
+    result = robust_mean_test(np.array([0.1, np.nan, 0.3]), 5)
+    assert result.estimate == pytest.approx(0.2)
+    assert result.p_value is None
+    assert "2 sessions" in result.reason
 
 
 def test_a_longer_record_ranks_no_fold_again_that_is_over() -> None:
@@ -235,9 +235,9 @@ def test_what_bartletts_weights_keep_is_half_at_least_of_overlapping_labels() ->
 
 def test_a_series_that_varies_by_its_last_bit_does_not_vary() -> None:
     values = np.where(np.arange(100) % 3 == 0, 0.1, np.nextafter(0.1, 1.0))
-    found = significance.robust_mean_test(values, 5)
-    assert found.t_statistic is None
-    assert "nothing varies" in found.reason
+    result = significance.robust_mean_test(values, 5)
+    assert result.t_statistic is None
+    assert "nothing varies" in result.reason
 
 
 def test_two_rows_of_a_fold_have_no_correlation() -> None:

@@ -13,7 +13,7 @@ from nn_assets.evaluation.smallest_effect import auc_of_ic, forecast_persistence
 COST, HORIZON, YEAR, VOLATILITY = 0.00063, 10, 252, 0.05
 
 
-def _effect(names: int, rho: float, *, across: bool = True, stated: float | None = None, cost: float = COST):
+def _effect(names: int, rho: float, *, across: bool = True, stated_effect: float | None = None, cost: float = COST):
     generator = np.random.default_rng(1)
     rows = 3000
     forecasts = generator.standard_normal((rows, names))
@@ -28,7 +28,7 @@ def _effect(names: int, rho: float, *, across: bool = True, stated: float | None
         linear_cost=cost,
         horizon=HORIZON,
         sessions_per_year=YEAR,
-        stated_effect=stated,
+        stated_effect=stated_effect,
     )
 
 
@@ -54,8 +54,8 @@ def _net_sharpe(ic: float, names: int, rho: float, horizons: int = 400_000) -> f
 
 @pytest.mark.parametrize(("names", "rho"), [(40, 0.0), (40, 0.6), (10, 0.6), (100, 0.9)])
 def test_a_book_with_just_that_ic_earns_half_a_sharpe(names: int, rho: float) -> None:
-    found = _effect(names + 1, rho)  # one name less: the mean that the session's names share
-    ic = float(found.derivation.split("IC ")[-1].split(" ")[0])
+    effect = _effect(names + 1, rho)  # one name less: the mean that the session's names share
+    ic = float(effect.derivation.split("IC ")[-1].split(" ")[0])
     assert _net_sharpe(ic, names, rho) == pytest.approx(0.5, abs=0.06)
 
 
@@ -76,38 +76,38 @@ def test_the_auc_of_an_ic_is_that_of_simulated_forecasts() -> None:
 
 
 def test_one_instrument_is_judged_by_the_auc_at_which_it_pays() -> None:
-    found = _effect(1, 0.6, across=False)
+    effect = _effect(1, 0.6, across=False)
     ic = 0.5 / math.sqrt(YEAR / HORIZON) + 2.0 / math.sqrt(math.pi) * math.sqrt(1.0 - 0.6) * COST / VOLATILITY
-    assert 0.5 + found.value == pytest.approx(auc_of_ic(ic), abs=0.002)
-    assert found.breadth == 1.0
+    assert 0.5 + effect.value == pytest.approx(auc_of_ic(ic), abs=0.002)
+    assert effect.breadth == 1.0
 
 
 def test_two_instruments_that_move_together_are_little_more_than_one() -> None:
     generator = np.random.default_rng(4)
     common = generator.standard_normal((2000, 1))
     returns = VOLATILITY * (0.95 * common + 0.3 * generator.standard_normal((2000, 2)))
-    told = {"linear_cost": COST, "horizon": HORIZON, "sessions_per_year": YEAR}
+    terms = {"linear_cost": COST, "horizon": HORIZON, "sessions_per_year": YEAR}
     forecasts = generator.standard_normal((2000, 2))
-    found = smallest_effect(forecasts, returns, across_symbols=False, **told)
-    assert 1.0 < found.breadth < 1.1
+    effect = smallest_effect(forecasts, returns, across_symbols=False, **terms)
+    assert 1.0 < effect.breadth < 1.1
 
 
 def test_a_stated_effect_stands_for_the_derived_one_and_says_so() -> None:
-    assert _effect(40, 0.0, stated=0.03).value == 0.03
-    assert _effect(40, 0.0, stated=0.03).derivation == "stated in the settings"
+    assert _effect(40, 0.0, stated_effect=0.03).value == 0.03
+    assert _effect(40, 0.0, stated_effect=0.03).derivation == "stated in the settings"
 
 
 def test_the_derivation_tells_every_number_it_used() -> None:
-    told = _effect(41, 0.6).derivation
+    derivation = _effect(41, 0.6).derivation
     for part in ("0.5 / sqrt(1008 bets a year)", "6.3 bps", "volatility of 0.0", "keeps 0.6"):
-        assert part in told, told
+        assert part in derivation, derivation
 
 
 def test_nothing_known_of_the_returns_leaves_the_costs_out() -> None:
     nothing = np.full((100, 1), np.nan)
-    found = smallest_effect(nothing, nothing, across_symbols=False, linear_cost=COST, horizon=5, sessions_per_year=252)
-    assert 0.0 < found.value < 0.1
-    assert "unknown volatility" in found.derivation
+    effect = smallest_effect(nothing, nothing, across_symbols=False, linear_cost=COST, horizon=5, sessions_per_year=252)
+    assert 0.0 < effect.value < 0.1
+    assert "unknown volatility" in effect.derivation
 
 
 def test_persistence_is_the_correlation_a_horizon_apart() -> None:
@@ -121,5 +121,5 @@ def test_persistence_is_the_correlation_a_horizon_apart() -> None:
 
 def test_a_panel_without_any_forecast_has_the_breadth_of_its_names() -> None:
     nothing = np.full((100, 41), np.nan)
-    found = smallest_effect(nothing, nothing, across_symbols=True, linear_cost=COST, horizon=5, sessions_per_year=252)
-    assert found.breadth == 40.0
+    effect = smallest_effect(nothing, nothing, across_symbols=True, linear_cost=COST, horizon=5, sessions_per_year=252)
+    assert effect.breadth == 40.0

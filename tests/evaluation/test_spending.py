@@ -31,8 +31,8 @@ NORMAL = NormalDist()
 def test_boundaries_are_those_published(published: tuple[float, ...]) -> None:
     looks = len(published)
     fractions = [(look + 1) / looks for look in range(looks)]
-    found = boundaries(fractions, [spent(fraction, 0.025) for fraction in fractions])
-    assert found == pytest.approx(published, abs=2e-4)
+    result = boundaries(fractions, [spent(fraction, 0.025) for fraction in fractions])
+    assert result == pytest.approx(published, abs=2e-4)
 
 
 def test_the_spending_function_is_lan_and_demets_first() -> None:

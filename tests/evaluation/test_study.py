@@ -60,14 +60,14 @@ def test_each_estimator_is_replayed_over_every_session_of_both_stretches(
     of, study, heard = studied
     assert study.rows == range(FIRST, LAST)
     for name, sign in (("network", 1.0), ("linear", -1.0)):
-        told = of.forecasts if sign > 0.0 else replace(of.forecasts, calibrated=1.0 - of.forecasts.calibrated)
-        scene = replace(of.scene(range(FIRST, LAST)), forecasts=told, costs=lambda row: costs_on(row, of))
+        forecasts = of.forecasts if sign > 0.0 else replace(of.forecasts, calibrated=1.0 - of.forecasts.calibrated)
+        scene = replace(of.scene(range(FIRST, LAST)), forecasts=forecasts, costs=lambda row: costs_on(row, of))
         alone = replay(of.strategy, costs_on(FIRST, of), 252, [scene])
         assert len(study.replays[name].rounds) == LAST - FIRST
         for part in ("net", "gross", "turnover"):
-            found = getattr(study.record.tracks[name], part)
-            assert found.shape == (LAST,)
-            assert np.array_equal(found, getattr(alone.track, part)[:LAST], equal_nan=True)
+            series = getattr(study.record.tracks[name], part)
+            assert series.shape == (LAST,)
+            assert np.array_equal(series, getattr(alone.track, part)[:LAST], equal_nan=True)
     bought = yardstick_of([of.scene(range(FIRST, LAST))])
     np.testing.assert_allclose(study.record.tracks["buy_and_hold"].net, bought.net, atol=1e-14)
     assert heard == [
@@ -111,10 +111,12 @@ def judged(of: World, study: Study, **changed: object) -> tuple[MonthVerdict, ..
 
 def test_a_months_verdict_reads_nothing_that_came_after_its_end(studied: tuple[World, Study, list[str]]) -> None:
     of, study, _ = studied
-    found = judged(of, study)
-    assert [each.month for each in found] == sorted({month for month in study.record.months.tolist() if month})
-    for each in found:
-        ends = int(np.flatnonzero(study.record.months == each.month)[-1])
+    judgements = judged(of, study)
+    assert [judgement.month for judgement in judgements] == sorted(
+        {month for month in study.record.months.tolist() if month}
+    )
+    for judgement in judgements:
+        ends = int(np.flatnonzero(study.record.months == judgement.month)[-1])
         costs = costs_on(ends, of)
         labels = of.labels.until(ends)
         cut = replace(study.record.until(ends).labelled(labels.targets, labels.returns), regimes=None)
@@ -128,8 +130,8 @@ def test_a_months_verdict_reads_nothing_that_came_after_its_end(studied: tuple[W
             linear_cost=costs.half_spread.value + costs.commission.value,
             by_fold=False,
         )
-        assert each.figures == expected
-    assert [each.verdict.look for each in found] == list(range(1, len(found) + 1))
+        assert judgement.figures == expected
+    assert [judgement.verdict.look for judgement in judgements] == list(range(1, len(judgements) + 1))
 
 
 @pytest.mark.full
@@ -138,23 +140,27 @@ def test_looks_begin_with_the_first_one_planned_and_those_on_record_count(
 ) -> None:
     of, study, _ = studied
     months = sorted({month for month in study.record.months.tolist() if month})
-    found = judged(of, study, first_look=months[1])
-    assert (found[0].verdict, found[0].look) == (NOT_A_LOOK, None)
-    assert [each.verdict.look for each in found[1:]] == list(range(1, len(found)))
+    judgements = judged(of, study, first_look=months[1])
+    assert (judgements[0].verdict, judgements[0].look) == (NOT_A_LOOK, None)
+    assert [judgement.verdict.look for judgement in judgements[1:]] == list(range(1, len(judgements)))
     early = Look("2013-11", 500, 0.001, 0.02, 100.0)
-    assert [each.verdict.look for each in judged(of, study, looks=[early])] == list(range(2, len(found) + 2))
+    assert [judgement.verdict.look for judgement in judged(of, study, looks=[early])] == list(
+        range(2, len(judgements) + 2)
+    )
 
 
 def test_a_look_on_record_is_not_taken_again_and_another_record_of_its_month_is_one_more(
     studied: tuple[World, Study, list[str]],
 ) -> None:
     of, study, _ = studied
-    found = judged(of, study)
-    taken = [each.look for each in found if each.look is not None]
-    assert [each.verdict for each in judged(of, study, looks=taken)] == [each.verdict for each in found]
+    judgements = judged(of, study)
+    taken = [judgement.look for judgement in judgements if judgement.look is not None]
+    assert [judgement.verdict for judgement in judged(of, study, looks=taken)] == [
+        judgement.verdict for judgement in judgements
+    ]
     peeked = replace(taken[0], sessions=taken[0].sessions - 3)
     after = judged(of, study, looks=[peeked, *taken])
-    assert [each.verdict.look for each in after] == list(range(2, len(found) + 2))
+    assert [judgement.verdict.look for judgement in after] == list(range(2, len(judgements) + 2))
     assert after[0].verdict.allowed_p_value == pytest.approx(0.0, abs=1e-9)  # the first look at the month had the 3%
 
 
@@ -177,15 +183,17 @@ def test_every_estimator_is_watched_by_its_own_forecasts_and_references(monkeypa
     monkeypatch.setattr(study_module, "drift_watch", watch)
     made = material(of)
     estimators = {
-        name: replace(arrays, probability=arrays.probability + 0.01 * place)
-        for place, (name, arrays) in enumerate(made.forecasts.estimators.items())
+        name: replace(arrays, probability=arrays.probability + 0.01 * index)
+        for index, (name, arrays) in enumerate(made.forecasts.estimators.items())
     }
-    told = {name: {"model": object()} for name in ESTIMATORS}
-    known = [replace(each, references=told) for each in made.known()]  # type: ignore[arg-type]
+    reference_models = {name: {"model": object()} for name in ESTIMATORS}
+    known = [replace(item, references=reference_models) for item in made.known()]  # type: ignore[arg-type]
     forecasts = Forecasts(made.sessions, SYMBOLS, estimators, made.model_by_row)
     study = run_study(of.strategy, 252, replace(made, forecasts=forecasts, known=lambda: iter(known)), TERMS)
     sums = [float(np.nansum(estimators[name].probability[FIRST:MIDDLE])) for name in ESTIMATORS]
-    assert asked[:3] == [(pytest.approx(total), told[name]) for total, name in zip(sums, ESTIMATORS, strict=True)]
+    assert asked[:3] == [
+        (pytest.approx(total), reference_models[name]) for total, name in zip(sums, ESTIMATORS, strict=True)
+    ]
     for name in ESTIMATORS:
         rounds = study.replays[name].rounds
         assert all(done.drift is not None for done in rounds)
@@ -199,10 +207,10 @@ def test_a_released_alarm_is_read_and_a_standing_one_stops(
     of, study, _ = studied
     monkeypatch.setitem(figures_module.LEAK_ALARMS, "accuracy", -1.0)  # any figure is too good to be true
     monkeypatch.setattr(figures_module, "_SURE", 1.1)
-    standing = judged(of, study)[-1].verdict
-    assert standing.kind == "leak alarm"
-    released = dict.fromkeys(standing.standing, "released by ann")
-    found = judged(of, study, released=released)[-1].verdict
-    assert found.kind != "leak alarm"
-    assert found.standing == {}
-    assert len(found.released) == len(released) > 0
+    stopped = judged(of, study)[-1].verdict
+    assert stopped.kind == "leak alarm"
+    released = dict.fromkeys(stopped.standing, "released by ann")
+    after_release = judged(of, study, released=released)[-1].verdict
+    assert after_release.kind != "leak alarm"
+    assert after_release.standing == {}
+    assert len(after_release.released) == len(released) > 0

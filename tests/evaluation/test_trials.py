@@ -73,7 +73,7 @@ def test_when_bars_count_as_known_and_how_they_are_adjusted_are_choices(line: st
 
 
 def test_a_file_copied_elsewhere_is_the_same_trial() -> None:
-    one, other = (_strategy(f"source: {{kind: files, path: {place}/bars}}") for place in ("data", "../old"))
+    one, other = (_strategy(f"source: {{kind: files, path: {folder}/bars}}") for folder in ("data", "../old"))
     assert trial_hash(one) == trial_hash(other)
     assert trial_configuration(one) != trial_configuration(other)  # on record as it was
 
@@ -90,12 +90,12 @@ def test_two_files_of_a_universe_are_two_trials() -> None:
 def test_no_key_that_changes_a_result_is_forgotten() -> None:
     """Whatever else tells two strategies apart is another trial, but for what is listed here."""
     plain = _strategy()
-    told = trial_configuration(plain)
+    configuration = trial_configuration(plain)
     behaviour = plain.behaviour()
-    assert set(behaviour) - set(told) == {"name", "gate", "trade_without_verdict"}
-    assert set(behaviour["market"]) - set(told["market"]) == {"history_ends", "live_starts", "vault_starts"}
-    for section in set(told) - {"market", "estimator"}:
-        assert told[section] == behaviour[section], section
+    assert set(behaviour) - set(configuration) == {"name", "gate", "trade_without_verdict"}
+    assert set(behaviour["market"]) - set(configuration["market"]) == {"history_ends", "live_starts", "vault_starts"}
+    for section in set(configuration) - {"market", "estimator"}:
+        assert configuration[section] == behaviour[section], section
 
 
 def test_more_history_is_the_same_trial() -> None:

@@ -23,8 +23,8 @@ TERMS = {"horizon_sessions": 5, "sessions_per_year": 252, "by_fold": False}
 EFFECT_OF_AUC = 0.0635  # of a binormal score that is right 54.5% of the time: twice the middle of 0.52 to 0.57
 
 
-def _judged(record: StudyRecord, trials: int = 1, stated: float | None = None) -> Verdict:
-    return verdict(study_figures(record, trials=trials, stated_effect=stated, **TERMS))
+def _judged(record: StudyRecord, trials: int = 1, stated_effect: float | None = None) -> Verdict:
+    return verdict(study_figures(record, trials=trials, stated_effect=stated_effect, **TERMS))
 
 
 def _test(estimate: float, t: float, sessions: int = 1000, null: float = 0.0, degrees: float = 1e6) -> MeanTest:
@@ -58,18 +58,18 @@ def _figures(
 
 
 def test_a_strong_signal_that_pays_is_an_edge() -> None:
-    found = _judged(made_record(750, 20, strength=0.1, drift=0.0015))
-    assert found.kind == found.phrase == "edge found"
-    assert found.allows_trading
-    assert found.statistic == "rank IC"
-    assert found.look == 1
+    result = _judged(made_record(750, 20, strength=0.1, drift=0.0015))
+    assert result.kind == result.phrase == "edge found"
+    assert result.allows_trading
+    assert result.statistic == "rank IC"
+    assert result.look == 1
 
 
 def test_a_signal_that_does_not_pay_is_only_a_signal() -> None:
-    found = _judged(made_record(750, 20, strength=0.1, drift=-0.0005))
-    assert found.kind == "signal found"
-    assert "deflated Sharpe" in found.reason
-    assert not found.allows_trading
+    result = _judged(made_record(750, 20, strength=0.1, drift=-0.0005))
+    assert result.kind == "signal found"
+    assert "deflated Sharpe" in result.reason
+    assert not result.allows_trading
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_a_signal_of_the_wrong_sign_is_none() -> None:
 
 
 def test_a_long_record_of_noise_shows_no_edge() -> None:
-    found = _judged(made_record(3000, 2))
-    assert found.kind == "no edge found"
-    assert found.statistic == "AUC"
-    assert "trial" in found.reason
-    assert found.interval_high is not None
-    assert found.smallest_effect is not None
-    assert found.interval_high < found.smallest_effect
+    result = _judged(made_record(3000, 2))
+    assert result.kind == "no edge found"
+    assert result.statistic == "AUC"
+    assert "trial" in result.reason
+    assert result.interval_high is not None
+    assert result.smallest_effect is not None
+    assert result.interval_high < result.smallest_effect
 
 
 @pytest.mark.parametrize(
@@ -111,53 +111,53 @@ def test_a_long_record_of_noise_shows_no_edge() -> None:
 )
 def test_no_edge_is_not_said_while_a_plausible_one_lies_in_the_interval(figures: StudyFigures) -> None:
     """Rank IC 0.024, t 2.31 and AUC 0.53, t 2.40, after three trials: both were 'no edge found'."""
-    found = verdict(figures)
-    assert found.kind in ("cannot tell", "signal found")
-    assert found.interval_high is not None
-    assert found.smallest_effect is not None
-    assert found.interval_high > found.smallest_effect
+    result = verdict(figures)
+    assert result.kind in ("cannot tell", "signal found")
+    assert result.interval_high is not None
+    assert result.smallest_effect is not None
+    assert result.interval_high > result.smallest_effect
 
 
 def test_the_sessions_needed_are_those_of_the_textbook() -> None:
     """n = (z of the level + z of the power)^2 spread^2 / effect^2, less those had; the level is that of live looks."""
     test = _test(0.01, 1.0, sessions=400)  # spread 0.01 x sqrt(400) = 0.2
-    found = verdict(_figures(test, effect=0.02))
+    result = verdict(_figures(test, effect=0.02))
     normal = NormalDist()
     points = normal.inv_cdf(1.0 - 0.015) + normal.inv_cdf(0.80)
-    assert found.sessions_needed is not None
+    assert result.sessions_needed is not None
     # Student-t points of a finite record lie a little further out than the normal's.
-    assert 0 <= found.sessions_needed - ((points * 0.2 / 0.02) ** 2 - 400) < 90
-    assert found.phrase == f"cannot tell: {found.sessions_needed:,} more sessions needed"
+    assert 0 <= result.sessions_needed - ((points * 0.2 / 0.02) ** 2 - 400) < 90
+    assert result.phrase == f"cannot tell: {result.sessions_needed:,} more sessions needed"
 
 
 def test_an_interval_above_the_smallest_effect_is_not_said_to_hold_it_and_lacks_the_level_of_its_look() -> None:
     """p 0.040 against 0.03 stood beside "the interval 0.0279 to 0.1559 holds ... 0.0247"."""
     error, trials, sessions, effect = 0.0919 / 2.6, 9, 539, 0.0247
-    found = verdict(_figures(MeanTest(0.0919, error, 2.6, 0.0045, 1e6, sessions), effect=effect, trials=trials))
-    assert found.kind == "cannot tell"
-    assert found.interval_low is not None
-    assert found.interval_low > effect
-    assert "holds" not in found.reason
-    assert "lies above the smallest effect of interest, 0.0247: only the level of this look" in found.reason
+    result = verdict(_figures(MeanTest(0.0919, error, 2.6, 0.0045, 1e6, sessions), effect=effect, trials=trials))
+    assert result.kind == "cannot tell"
+    assert result.interval_low is not None
+    assert result.interval_low > effect
+    assert "holds" not in result.reason
+    assert "lies above the smallest effect of interest, 0.0247: only the level of this look" in result.reason
     lower = MeanTest(0.05, error, 0.05 / error, 0.08, 1e6, sessions)
     holding = verdict(_figures(lower, effect=effect, trials=trials))
     assert "holds the smallest effect of interest, 0.0247" in holding.reason
     # Those that the smallest effect needs: what was measured by luck or not asks for no fewer.
-    assert found.sessions_needed == holding.sessions_needed
-    assert found.sessions_needed is not None
+    assert result.sessions_needed == holding.sessions_needed
+    assert result.sessions_needed is not None
 
 
 def test_an_interval_that_holds_the_smallest_effect_says_so() -> None:
-    found = verdict(_figures(_test(0.01, 1.0, sessions=400), effect=0.02))
-    assert "holds the smallest effect of interest, 0.0200" in found.reason
+    result = verdict(_figures(_test(0.01, 1.0, sessions=400), effect=0.02))
+    assert "holds the smallest effect of interest, 0.0200" in result.reason
 
 
 def test_a_larger_effect_or_a_steadier_record_needs_fewer() -> None:
     def needed(effect: float, spread: float) -> int:
         test = MeanTest(0.005, spread / math.sqrt(200), 0.5, 0.3, 1e6, 200)
-        found = verdict(_figures(test, effect=effect)).sessions_needed
-        assert found is not None
-        return found
+        sessions = verdict(_figures(test, effect=effect)).sessions_needed
+        assert sessions is not None
+        return sessions
 
     assert needed(0.02, 0.4) > needed(0.03, 0.4) > needed(0.03, 0.35)
 
@@ -165,48 +165,48 @@ def test_a_larger_effect_or_a_steadier_record_needs_fewer() -> None:
 @pytest.mark.full
 def test_the_sessions_asked_for_are_enough_to_decide() -> None:
     """A record of the length asked for finds the effect in about 80% of studies, or a little more at a first look."""
-    short = [_judged(made_record(150, 2, seed=seed), stated=EFFECT_OF_AUC).sessions_needed for seed in range(30)]
+    short = [_judged(made_record(150, 2, seed=seed), stated_effect=EFFECT_OF_AUC).sessions_needed for seed in range(30)]
     rows = 150 + int(np.median([needed for needed in short if needed is not None]))
     strength = 0.145
     long = study_figures(made_record(4000, 2, strength=strength), stated_effect=EFFECT_OF_AUC, **TERMS)
     assert long.total["network"].auc == pytest.approx(0.5 + EFFECT_OF_AUC, abs=0.006)
-    found = [_judged(made_record(rows, 2, seed=seed, strength=strength)).kind for seed in range(60)]
-    assert 0.7 < np.mean([kind in ("signal found", "edge found") for kind in found]) <= 0.97
+    kinds = [_judged(made_record(rows, 2, seed=seed, strength=strength)).kind for seed in range(60)]
+    assert 0.7 < np.mean([kind in ("signal found", "edge found") for kind in kinds]) <= 0.97
 
 
 def test_a_record_as_long_as_the_effect_needs_has_spent_its_plan_and_says_what_is_left() -> None:
     test = _test(0.014, 1.8, sessions=6000)
-    found = verdict(_figures(test, effect=0.0275))
-    assert found.kind == "cannot tell"
-    assert found.sessions_needed is None
+    result = verdict(_figures(test, effect=0.0275))
+    assert result.kind == "cannot tell"
+    assert result.sessions_needed is None
     error = 0.014 / 1.8
     high = 0.014 + NormalDist().inv_cdf(0.97) * error
     low = 0.014 - NormalDist().inv_cdf(0.97) * error
-    assert found.interval_high == pytest.approx(high, abs=1e-5)
-    assert found.phrase == f"cannot tell: planned sample spent, rank IC within {low:.3f} to {high:.3f}"
+    assert result.interval_high == pytest.approx(high, abs=1e-5)
+    assert result.phrase == f"cannot tell: planned sample spent, rank IC within {low:.3f} to {high:.3f}"
 
 
 def test_a_record_too_short_for_a_test_asks_for_what_the_effect_needs() -> None:
     """Never 60 less those had: 34 sessions of two instruments are thousands away from telling anything."""
-    found = _judged(made_record(40, 2))
-    assert found.kind == "cannot tell"
-    assert found.sessions_needed is not None
-    assert found.sessions_needed > 1000
+    result = _judged(made_record(40, 2))
+    assert result.kind == "cannot tell"
+    assert result.sessions_needed is not None
+    assert result.sessions_needed > 1000
 
 
 def test_without_any_record_the_verdict_asks_for_one() -> None:
     for record in (made_record(100).until(20), replace(made_record(100), forecasts={})):
-        found = _judged(record)
-        assert found.kind == "cannot tell"
-        assert found.sessions_needed is not None
-        assert found.sessions_needed > 60
+        result = _judged(record)
+        assert result.kind == "cannot tell"
+        assert result.sessions_needed is not None
+        assert result.sessions_needed > 60
 
 
 def test_forecasts_that_never_differ_find_nothing() -> None:
     base = made_record(300, 6)
-    found = _judged(replace(base, forecasts={"network": np.full((300, 6), 0.5)}))
-    assert found.kind in ("no edge found", "cannot tell")
-    assert found.adjusted_p_value is None
+    result = _judged(replace(base, forecasts={"network": np.full((300, 6), 0.5)}))
+    assert result.kind in ("no edge found", "cannot tell")
+    assert result.adjusted_p_value is None
 
 
 def test_trials_make_the_same_record_less_convincing() -> None:
@@ -236,13 +236,13 @@ def test_the_adjusted_p_value_is_that_of_the_best_of_many() -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("columns", [2, 20])
 def test_noise_is_seldom_called_a_signal(columns: int) -> None:
-    rounds, said = 150, 0
+    rounds, signals = 150, 0
     for seed in range(rounds):
         record = made_record(600, columns, seed=1000 + seed)
         lucky = BookTrack(net=np.full(600, 1e-3), gross=np.full(600, 1e-3), turnover=np.zeros(600))
         kept = replace(record, forecasts={"network": record.forecasts["network"]}, tracks={"network": lucky})
-        said += _judged(kept).kind in ("signal found", "edge found")
-    assert said / rounds <= 0.03 + 2.0 * math.sqrt(0.03 * 0.97 / rounds), said / rounds
+        signals += _judged(kept).kind in ("signal found", "edge found")
+    assert signals / rounds <= 0.03 + 2.0 * math.sqrt(0.03 * 0.97 / rounds), signals / rounds
 
 
 # --- looks -----------------------------------------------------------------------------------------
@@ -255,13 +255,13 @@ def _months(count: int, first: str = "2010-01") -> list[str]:
 def _sequence(tests: list[MeanTest], deflated: list[float | None], **options: object) -> list[Verdict]:
     """Verdicts taken month after month, each knowing those before."""
     looks: list[Look] = []
-    said = []
+    verdicts = []
     for test, sharpe, month in zip(tests, deflated, _months(len(tests)), strict=True):
         figures = _figures(test, deflated=sharpe, **options)  # type: ignore[arg-type]
-        found = verdict(figures, looks, month)
-        looks.append(look_of(figures, month, "network", allows_trading=found.allows_trading))
-        said.append(found)
-    return said
+        result = verdict(figures, looks, month)
+        looks.append(look_of(figures, month, "network", allows_trading=result.allows_trading))
+        verdicts.append(result)
+    return verdicts
 
 
 @pytest.mark.full
@@ -275,24 +275,24 @@ def test_noise_watched_for_five_years_is_called_a_signal_in_at_most_5_percent(ro
         daily = generator.standard_normal(first + 62 * 21 + horizon)
         series = np.convolve(daily, np.ones(horizon), "valid") * 0.05
         looks: list[Look] = []
-        found = anew = False
-        for place, month in enumerate(months):
-            test = robust_mean_test(series[: first + 21 * place], horizon)
+        signalled = anew = False
+        for index, month in enumerate(months):
+            test = robust_mean_test(series[: first + 21 * index], horizon)
             figures = _figures(test, effect=0.001)
-            said = verdict(figures, looks, month)
+            result = verdict(figures, looks, month)
             looks.append(look_of(figures, month, "network"))
-            found |= said.kind == "signal found"
+            signalled |= result.kind == "signal found"
             anew |= test.p_value is not None and test.p_value < 0.05
-        crossed, naive = crossed + found, naive + anew
+        crossed, naive = crossed + signalled, naive + anew
     assert crossed / rounds <= 0.05 + 2.0 * math.sqrt(0.05 * 0.95 / 200), crossed / rounds
     assert naive / rounds > 0.12, naive / rounds
 
 
 def test_what_one_look_found_the_next_ones_keep() -> None:
-    said = _sequence([_test(0.05, 3.0, 700), _test(0.045, 2.8, 721), _test(0.045, 2.8, 742)], [0.97, 0.96, 0.9])
-    assert [each.kind for each in said] == ["edge found", "edge found", "signal found"]
-    assert "found at the look of 2010-01" in said[1].reason
-    assert [each.look for each in said] == [1, 2, 3]
+    verdicts = _sequence([_test(0.05, 3.0, 700), _test(0.045, 2.8, 721), _test(0.045, 2.8, 742)], [0.97, 0.96, 0.9])
+    assert [result.kind for result in verdicts] == ["edge found", "edge found", "signal found"]
+    assert "found at the look of 2010-01" in verdicts[1].reason
+    assert [result.look for result in verdicts] == [1, 2, 3]
 
 
 def test_what_a_look_may_spend_is_told() -> None:
@@ -303,10 +303,10 @@ def test_what_a_look_may_spend_is_told() -> None:
 
 
 def test_a_second_look_may_hardly_spend_anything() -> None:
-    said = _sequence([_test(0.02, 1.0, 700), _test(0.05, 3.0, 721)], [0.99, 0.99], effect=0.03)
-    assert said[1].kind == "cannot tell"
-    assert said[1].allowed_p_value is not None
-    assert said[1].allowed_p_value < 1e-9
+    verdicts = _sequence([_test(0.02, 1.0, 700), _test(0.05, 3.0, 721)], [0.99, 0.99], effect=0.03)
+    assert verdicts[1].kind == "cannot tell"
+    assert verdicts[1].allowed_p_value is not None
+    assert verdicts[1].allowed_p_value < 1e-9
     assert verdict(_figures(_test(0.05, 3.0, 721), deflated=0.99, effect=0.03)).kind == "edge found"
 
 
@@ -318,31 +318,31 @@ def test_trials_that_come_later_count_at_the_earlier_look_too() -> None:
 
 
 def test_no_edge_stands_until_the_record_contradicts_it() -> None:
-    said = _sequence([_test(0.001, 0.2, 700), _test(0.002, 0.4, 721), _test(0.04, 4.0, 742)], [0.5] * 3)
-    assert [each.kind for each in said] == ["no edge found", "no edge found", "cannot tell"]
+    verdicts = _sequence([_test(0.001, 0.2, 700), _test(0.002, 0.4, 721), _test(0.04, 4.0, 742)], [0.5] * 3)
+    assert [result.kind for result in verdicts] == ["no edge found", "no edge found", "cannot tell"]
 
 
 def test_a_look_at_too_short_a_record_spends_nothing() -> None:
-    said = _sequence([_test(0.05, 2.0, 30), _test(0.05, 2.3, 900)], [0.99, 0.99])
-    assert said[0].kind == "cannot tell"
-    assert said[1].allowed_p_value == pytest.approx(0.03, abs=1e-6)
-    assert said[1].kind == "edge found"
+    verdicts = _sequence([_test(0.05, 2.0, 30), _test(0.05, 2.3, 900)], [0.99, 0.99])
+    assert verdicts[0].kind == "cannot tell"
+    assert verdicts[1].allowed_p_value == pytest.approx(0.03, abs=1e-6)
+    assert verdicts[1].kind == "edge found"
 
 
 # --- what trading reads ----------------------------------------------------------------------------
 
 
 def test_trading_begins_with_an_edge_and_goes_on_while_it_pays() -> None:
-    tests = [_test(0.05, 4.0, 700 + 21 * place) for place in range(5)]
-    said = _sequence(tests, [0.97, 0.85, 0.80, 0.79, 0.90])
-    assert [each.allows_trading for each in said] == [True, True, True, False, False]
-    assert said[1].kind == "signal found"
-    assert "trading goes on" in said[1].reason
+    tests = [_test(0.05, 4.0, 700 + 21 * index) for index in range(5)]
+    verdicts = _sequence(tests, [0.97, 0.85, 0.80, 0.79, 0.90])
+    assert [result.allows_trading for result in verdicts] == [True, True, True, False, False]
+    assert verdicts[1].kind == "signal found"
+    assert "trading goes on" in verdicts[1].reason
 
 
 def test_a_signal_alone_begins_no_trading() -> None:
-    said = _sequence([_test(0.05, 4.0, 700), _test(0.05, 4.0, 721)], [0.90, 0.94])
-    assert [each.allows_trading for each in said] == [False, False]
+    verdicts = _sequence([_test(0.05, 4.0, 700), _test(0.05, 4.0, 721)], [0.90, 0.94])
+    assert [result.allows_trading for result in verdicts] == [False, False]
 
 
 def test_no_edge_a_missing_sharpe_and_an_alarm_stop_trading() -> None:
@@ -361,14 +361,14 @@ def test_no_edge_a_missing_sharpe_and_an_alarm_stop_trading() -> None:
 def test_a_standing_alarm_comes_before_everything_and_a_release_is_repeated() -> None:
     figures = study_figures(made_record(750, 20, strength=0.5, drift=0.0015), **TERMS)
     assert {alarm.name for alarm in figures.alarms} >= {"network rank IC"}
-    found = verdict(figures)
-    assert found.kind == "leak alarm"
-    assert not found.allows_trading
+    result = verdict(figures)
+    assert result.kind == "leak alarm"
+    assert not result.allows_trading
     released = {alarm.name: "released 2018-01-02 by ann: planted" for alarm in figures.alarms}
     after = verdict(figures, released=released)
     assert after.kind == "edge found"
     assert len(after.released) == len(figures.alarms)
-    assert all("by ann: planted" in told for told in after.released)
+    assert all("by ann: planted" in release for release in after.released)
     quiet = verdict(_figures(_test(0.05, 5.0)), released={"network rank IC": "released 2018-01-02 by ann: planted"})
     assert quiet.released == ("network rank IC (released 2018-01-02 by ann: planted)",)
     one_left = dict(list(released.items())[1:])
@@ -383,9 +383,9 @@ def test_no_edge_is_found_on_a_rank_ic_above_the_alarm(seed: int) -> None:
     network = figures.total["network"]
     assert network.rank_ic > 0.10
     assert 0.01 < network.tests["rank_ic"].p_value < 0.03
-    found = verdict(figures)
-    assert (found.kind, found.allows_trading) == ("leak alarm", False)
-    assert "network rank IC" in found.standing
+    result = verdict(figures)
+    assert (result.kind, result.allows_trading) == ("leak alarm", False)
+    assert "network rank IC" in result.standing
 
 
 @pytest.mark.parametrize("figure", ["accuracy", "net Sharpe", "rank IC"])
@@ -394,15 +394,15 @@ def test_what_is_above_an_alarms_level_is_never_found_however_unsure_it_is(figur
     looks = [Look("2010-01", 700, 0.05, 0.0125, 1e6, allows_trading=True)]
     doubt = LeakAlarm("network", figure, f"network: {figure} is above its level; look for a leak before belief")
     figures = replace(_figures(_test(0.11, 1.0, 721), deflated=0.97), doubts=(doubt,))
-    found = verdict(figures, looks, "2010-02")
-    assert (found.kind, found.allows_trading, list(found.standing)) == ("leak alarm", False, [doubt.name])
+    result = verdict(figures, looks, "2010-02")
+    assert (result.kind, result.allows_trading, list(result.standing)) == ("leak alarm", False, [doubt.name])
     assert verdict(figures).kind == "cannot tell"  # where nothing is found nothing rings
     tried = verdict(figures, looks, "2010-02", trials=100_000)  # no look's signal any more, but trading went on
     assert (tried.kind, tried.allows_trading) == ("leak alarm", False)
-    told = {doubt.name: "released 2018-01-02 by ann: planted"}
-    after = verdict(figures, looks, "2010-02", released=told)
+    released = {doubt.name: "released 2018-01-02 by ann: planted"}
+    after = verdict(figures, looks, "2010-02", released=released)
     assert (after.kind, after.standing) == ("edge found", {})
-    assert after.released == (f"{doubt} ({told[doubt.name]})",)
+    assert after.released == (f"{doubt} ({released[doubt.name]})",)
     others = replace(figures, doubts=(replace(doubt, estimator="linear"),))
     assert verdict(others, looks, "2010-02").kind == "edge found"
 
@@ -415,9 +415,13 @@ def test_a_month_before_the_first_look_has_no_verdict() -> None:
 
 def test_a_verdict_kept_as_json_says_the_same() -> None:
     for figures in (_figures(_test(0.001, 0.3)), _figures(_test(0.014, 1.8, 6000), effect=0.022)):
-        said = verdict(figures)
-        again = Verdict(**json.loads(json.dumps(asdict(said))))
-        assert (again.phrase, again.reason, again.allows_trading) == (said.phrase, said.reason, said.allows_trading)
+        result = verdict(figures)
+        again = Verdict(**json.loads(json.dumps(asdict(result))))
+        assert (again.phrase, again.reason, again.allows_trading) == (
+            result.phrase,
+            result.reason,
+            result.allows_trading,
+        )
 
 
 def test_a_look_that_the_newest_rules_out_bounds_nothing() -> None:

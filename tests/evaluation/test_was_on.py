@@ -30,24 +30,24 @@ def test_a_watched_replay_says_when_it_reduced_and_which_requests_another_model_
         return DriftReport(of.panel.sessions[row], (asking,), np.nan, 1.0, (), "", "old" if row < 180 else "new")
 
     costs = cost_model_from(of.strategy.costs)
-    found = was_on(of.strategy, "linear", played(of, monitor=monitor), costs)
-    assert (found.sessions, found.watched, found.reduced, found.paused) == (180, 180, 79, 0)
-    assert (found.requests, found.answered) == (2, 1)
-    assert found.members == of.strategy.learning.ensemble
+    result = was_on(of.strategy, "linear", played(of, monitor=monitor), costs)
+    assert (result.sessions, result.watched, result.reduced, result.paused) == (180, 180, 79, 0)
+    assert (result.requests, result.answered) == (2, 1)
+    assert result.members == of.strategy.learning.ensemble
     confidence = of.forecasts.confidence[FIRST:LAST]
-    assert found.confidence == pytest.approx(np.median(confidence[np.isfinite(confidence)]))
-    told = str(found)
-    assert told.startswith(f"linear: an ensemble of {found.members}, median confidence {found.confidence:.2f}; ")
+    assert result.confidence == pytest.approx(np.median(confidence[np.isfinite(confidence)]))
+    text = str(result)
+    assert text.startswith(f"linear: an ensemble of {result.members}, median confidence {result.confidence:.2f}; ")
     assert (
         "reduced on 79, paused on 0; refreshes asked for: 2, followed by another model, a refresh or one by schedule: 1"
-        in told
+        in text
     )
     spread, commission = of.strategy.costs.half_spread_bps, of.strategy.costs.commission_bps
-    assert f"half-spread {spread:.2f} bps, commission {commission:.2f} bps" in told
+    assert f"half-spread {spread:.2f} bps, commission {commission:.2f} bps" in text
 
 
 def test_a_replay_without_a_watch_says_so() -> None:
     of = world(world_strategy())
-    told = str(was_on(of.strategy, "network", played(of), cost_model_from(of.strategy.costs)))
-    assert "watched for drift on none of 180 sessions" in told
-    assert "reduced" not in told
+    text = str(was_on(of.strategy, "network", played(of), cost_model_from(of.strategy.costs)))
+    assert "watched for drift on none of 180 sessions" in text
+    assert "reduced" not in text

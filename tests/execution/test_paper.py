@@ -59,24 +59,24 @@ def after(
 
 @pytest.mark.parametrize(("execution", "price"), [("next_open", 50.0), ("next_close", 51.0)])
 def test_a_purchase_pays_impact_and_half_the_spread_above_the_bars_price(execution: str, price: float) -> None:
-    found = fill_orders(orders(1000.0, 0.0, 0.0), BAR, COSTS, LIQUIDITY, QUIET, execution)  # type: ignore[arg-type]
+    fills = fill_orders(orders(1000.0, 0.0, 0.0), BAR, COSTS, LIQUIDITY, QUIET, execution)  # type: ignore[arg-type]
     x = 1000 * price / 5e7
     impact = 0.15 * 0.02 * x**0.5 + 0.03 * 0.02 * x
     mid = price * (1 + impact)
-    assert found.mid_price[0] == pytest.approx(mid, rel=1e-12)
-    assert found.price[0] == pytest.approx(mid * (1 + 4.5e-4), rel=1e-12)
-    assert found.commission_usd[0] == pytest.approx(1000 * found.price[0] * 1.8e-4, rel=1e-12)
-    assert found.impact_usd[0] == pytest.approx(1000 * price * impact, rel=1e-9)
+    assert fills.mid_price[0] == pytest.approx(mid, rel=1e-12)
+    assert fills.price[0] == pytest.approx(mid * (1 + 4.5e-4), rel=1e-12)
+    assert fills.commission_usd[0] == pytest.approx(1000 * fills.price[0] * 1.8e-4, rel=1e-12)
+    assert fills.impact_usd[0] == pytest.approx(1000 * price * impact, rel=1e-9)
 
 
 def test_a_sale_receives_less() -> None:
-    found = filled(orders(-1000.0, 0.0, 0.0))
-    assert found.price[0] < found.mid_price[0] < 50.0
+    fills = filled(orders(-1000.0, 0.0, 0.0))
+    assert fills.price[0] < fills.mid_price[0] < 50.0
 
 
 def test_the_participation_cap_gives_a_partial_fill_in_whole_lots() -> None:
-    found = filled(orders(25_000.0, -5_000.0, 0.0), replace(BAR, volume=np.array([1_000_050.0, 2e6, 0.0])))
-    assert found.quantity.tolist() == [10_000.0, -5_000.0]
+    fills = filled(orders(25_000.0, -5_000.0, 0.0), replace(BAR, volume=np.array([1_000_050.0, 2e6, 0.0])))
+    assert fills.quantity.tolist() == [10_000.0, -5_000.0]
     hundreds = filled(orders(25_000.0, 0.0, 0.0), replace(BAR, volume=np.full(3, 1_000_990.0)), lot_size=100.0)
     assert hundreds.quantity.tolist() == [10_000.0]
 
@@ -84,8 +84,8 @@ def test_the_participation_cap_gives_a_partial_fill_in_whole_lots() -> None:
 def test_a_stated_proxy_caps_an_index_that_has_no_volume() -> None:
     index = replace(BAR, volume=np.full(3, np.nan))
     assert len(filled(orders(1000.0, 0.0, 0.0), index)) == 0
-    found = filled(orders(5000.0, 0.0, 0.0), index, proxy_adv_usd=1e7)
-    assert found.quantity.tolist() == [2000.0]  # 1% of 10 million at 50
+    fills = filled(orders(5000.0, 0.0, 0.0), index, proxy_adv_usd=1e7)
+    assert fills.quantity.tolist() == [2000.0]  # 1% of 10 million at 50
 
 
 @pytest.mark.parametrize("field", ["open", "volume"])
@@ -166,20 +166,20 @@ THIN = {"adv_usd": np.full(3, np.nan), "daily_volatility": np.full(3, np.nan),
 def test_on_thin_evidence_only_what_reduces_is_filled_and_priced_by_the_bars_there_are() -> None:
     batch, before = orders(100.0, -100.0, 50.0), np.array([-100.0, 50.0, 0.0])  # closes, turns through zero, opens
     thin = replace(LIQUIDITY, **THIN)
-    found = fill_orders(batch, BAR, COSTS, thin, QUIET, "next_open", before)
+    fills = fill_orders(batch, BAR, COSTS, thin, QUIET, "next_open", before)
     full = fill_orders(batch, BAR, COSTS, LIQUIDITY, QUIET, "next_open", before)
-    assert found.symbol.tolist() == [0]
-    assert found.price[0] == full.price[0]
+    assert fills.symbol.tolist() == [0]
+    assert fills.price[0] == full.price[0]
     ended = ended_orders(batch, after(batch, BAR, thin, before))
-    assert [(each.symbol, each.reason) for each in ended] == [(1, "no_liquidity"), (2, "no_liquidity")]
+    assert [(order.symbol, order.reason) for order in ended] == [(1, "no_liquidity"), (2, "no_liquidity")]
     assert len(fill_orders(batch, BAR, COSTS, thin, QUIET, "next_open")) == 0  # nothing held: nothing is reduced
 
 
 def test_a_stop_needs_a_bar_alone() -> None:
     gap = replace(BAR, open=np.array([35.0, 20.0, 10.0]), low=np.array([34.0, 19.0, 9.5]))
-    found = stop_fills(held(100.0), gap, COSTS, replace(LIQUIDITY, **THIN), QUIET, strategy="s", session=SESSION)
-    assert found.quantity.tolist() == [-100.0]
-    assert found.price[0] == pytest.approx(35.0, rel=1e-3)
+    fills = stop_fills(held(100.0), gap, COSTS, replace(LIQUIDITY, **THIN), QUIET, strategy="s", session=SESSION)
+    assert fills.quantity.tolist() == [-100.0]
+    assert fills.price[0] == pytest.approx(35.0, rel=1e-3)
 
 
 def held(quantity: float, distance: float = 1.0) -> Book:
@@ -210,22 +210,22 @@ def test_a_stop_fills_at_the_worse_of_open_and_stop(
 ) -> None:
     values = {"open": begun, "low": low, "high": high}
     bar = replace(BAR, **{name: np.array([value, 20.0, 10.0]) for name, value in values.items()})
-    found = stopped(held(quantity), bar)
+    fills = stopped(held(quantity), bar)
     if at is None:
-        assert len(found) == 0
+        assert len(fills) == 0
         return
-    undisturbed = found.mid_price[0] + np.sign(quantity) * found.impact_usd[0] / 100.0
+    undisturbed = fills.mid_price[0] + np.sign(quantity) * fills.impact_usd[0] / 100.0
     assert undisturbed == pytest.approx(at, rel=1e-9)
-    assert found.quantity[0] == -quantity
-    assert found.is_stop.all()
+    assert fills.quantity[0] == -quantity
+    assert fills.is_stop.all()
 
 
 def test_what_is_lost_beyond_the_stop_is_reported() -> None:
     gap = replace(BAR, open=np.array([47.0, 20.0, 10.0]), low=np.array([46.0, 19.0, 9.5]))
     book = held(100.0)
-    found = stopped(book, gap)
-    lost = loss_beyond_stops(book, found)
-    assert lost[0] == pytest.approx(100.0 * (49.0 - found.price[0]))
+    fills = stopped(book, gap)
+    lost = loss_beyond_stops(book, fills)
+    assert lost[0] == pytest.approx(100.0 * (49.0 - fills.price[0]))
     assert lost[0] > 200.0
     assert not lost[1:].any()
 
@@ -308,5 +308,5 @@ def test_the_book_after_a_change_of_sign_has_the_new_sides_entry_and_stop() -> N
 
 def test_an_old_orders_noise_is_what_it_was() -> None:
     """Recorded when the first fills were: a session that is played again must find the fills that its ledger has."""
-    found = filled(orders(1000.0, -500.0, 0.0), settings=NOISY)
-    assert found.price.tolist() == pytest.approx([50.0290600772143, 19.9881089597], rel=1e-10)
+    fills = filled(orders(1000.0, -500.0, 0.0), settings=NOISY)
+    assert fills.price.tolist() == pytest.approx([50.0290600772143, 19.9881089597], rel=1e-10)

@@ -24,7 +24,7 @@ def random_panel(bars: int = 260, symbols: int = 3, seed: int = 5) -> Panel:
     high = np.maximum(start, close) * np.exp(np.abs(draw.normal(0.0, 0.005, shape)))
     low = np.minimum(start, close) * np.exp(-np.abs(draw.normal(0.0, 0.005, shape)))
     volume = np.exp(draw.normal(13.0, 0.4, shape)).round()
-    names = tuple(f"S{place}" for place in range(symbols))
+    names = tuple(f"S{number}" for number in range(symbols))
     return panel_of(names, open=start, high=high, low=low, close=close, volume=volume)
 
 
@@ -43,7 +43,7 @@ def frozen(values: np.ndarray) -> np.ndarray:
 def constant_panel(bars: int = 200, symbols: int = 3, price: float = 0.1, volume: float = 1000.0) -> Panel:
     shape = (bars, symbols)
     prices = {name: np.full(shape, price) for name in ("open", "high", "low", "close")}
-    return panel_of(tuple(f"S{place}" for place in range(symbols)), volume=np.full(shape, volume), **prices)
+    return panel_of(tuple(f"S{number}" for number in range(symbols)), volume=np.full(shape, volume), **prices)
 
 
 def changed(panel: Panel, change: Callable[[np.ndarray], object]) -> Panel:

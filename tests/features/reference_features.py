@@ -122,9 +122,9 @@ def reference_values(panel, name: str, market_symbol: str) -> np.ndarray:
     close = pd.DataFrame(panel.close, columns=list(panel.symbols))
     market = np.log(close[market_symbol]).diff()
     columns = []
-    for place in range(len(panel.symbols)):
+    for column in range(len(panel.symbols)):
         fields = ("open", "high", "low", "close", "volume")
-        bars = pd.DataFrame({field: getattr(panel, field)[:, place] for field in fields})
+        bars = pd.DataFrame({field: getattr(panel, field)[:, column] for field in fields})
         bars["market"] = market
         columns.append(REFERENCE[name](bars).to_numpy())
     return np.column_stack(columns)
@@ -132,11 +132,11 @@ def reference_values(panel, name: str, market_symbol: str) -> np.ndarray:
 
 def reference_series_values(panel: Panel, name: str, series: KnownSeries) -> np.ndarray:
     """Each feature of a series written out with pandas, (bars, symbols)."""
-    said = pd.DataFrame(series.values)
-    per_day = said * 1440.0 / pd.DataFrame(series.interval_minutes)
+    values = pd.DataFrame(series.values)
+    per_day = values * 1440.0 / pd.DataFrame(series.interval_minutes)
     daily = np.log(pd.DataFrame(panel.close)).diff()
     return {
-        "implied_over_realised": said / 100.0 / 252.0**0.5 / daily.rolling(20).std(),
+        "implied_over_realised": values / 100.0 / 252.0**0.5 / daily.rolling(20).std(),
         "funding_rate_per_day": per_day,
         "funding_rate_change": per_day.diff(),
     }[name].to_numpy()

@@ -90,18 +90,18 @@ def test_a_feature_that_looks_ahead_is_caught(kind, monkeypatch):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_history_older_than_the_reach_changes_no_bit(name, panel, whole):
-    reach, place = CATALOGUE[name].reach_sessions, EVERY.index(name)
+    reach, index = CATALOGUE[name].reach_sessions, EVERY.index(name)
     for start in (1, 17, 100):
         late = _cube(rows_of(panel, slice(start, None)), (name,))[:, :, 0]
-        assert same_bits(late[reach:], np.ascontiguousarray(whole[start + reach :, :, place]))
+        assert same_bits(late[reach:], np.ascontiguousarray(whole[start + reach :, :, index]))
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_stated_reach_is_enough_and_none_of_it_is_spare(name, panel, whole):
-    reach, place, row = CATALOGUE[name].reach_sessions, EVERY.index(name), 240
+    reach, index, row = CATALOGUE[name].reach_sessions, EVERY.index(name), 240
     enough = _cube(rows_of(panel, slice(row - reach, row + 1)), (name,))[-1, :, 0]
     assert np.isfinite(enough).all()
-    assert same_bits(enough, np.ascontiguousarray(whole[row, :, place]))
+    assert same_bits(enough, np.ascontiguousarray(whole[row, :, index]))
     if reach:
         short = _cube(rows_of(panel, slice(row - reach + 1, row + 1)), (name,))[-1, :, 0]
         assert np.isnan(short).all()
@@ -109,12 +109,12 @@ def test_the_stated_reach_is_enough_and_none_of_it_is_spare(name, panel, whole):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_missing_bar_blinds_exactly_the_sessions_within_reach_of_it(name, whole):
-    reach, place = CATALOGUE[name].reach_sessions, EVERY.index(name)
+    reach, index = CATALOGUE[name].reach_sessions, EVERY.index(name)
     expected = np.zeros(len(whole), dtype=bool)
     expected[:reach] = True
     expected[90 : 90 + reach + 1] = True
-    np.testing.assert_array_equal(np.isnan(whole[:, 1, place]), expected)
-    assert np.isnan(whole[:, 2, place]).sum() == reach
+    np.testing.assert_array_equal(np.isnan(whole[:, 1, index]), expected)
+    assert np.isnan(whole[:, 2, index]).sum() == reach
 
 
 def test_every_entry_has_a_plain_reference_a_formula_and_a_source():
@@ -194,9 +194,9 @@ def test_no_names_mean_every_feature_whose_inputs_exist():
     assert compute_features(panel, market_symbol="S1").names == EVERY
     missing = np.full(panel.close.shape, np.nan)
     closes = panel_of(panel.symbols, open=missing, high=missing, low=missing, close=panel.close, volume=missing)
-    found = compute_features(closes)
-    assert found.names == tuple(n for n in without_market if CATALOGUE[n].fields == ("close",))
-    assert np.isfinite(found.values[69]).sum() == len(found.names) * 3 - 3  # macd reaches back 103
+    cube = compute_features(closes)
+    assert cube.names == tuple(n for n in without_market if CATALOGUE[n].fields == ("close",))
+    assert np.isfinite(cube.values[69]).sum() == len(cube.names) * 3 - 3  # macd reaches back 103
 
 
 def test_which_features_exist_is_decided_by_the_beginning_and_stays_as_history_grows():

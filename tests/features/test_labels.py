@@ -96,9 +96,9 @@ def test_an_instrument_without_volatility_has_no_label():
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.inf])
 def test_a_price_nobody_can_trade_at_makes_no_label(bad):
     panel = changed(random_panel(bars=60), lambda values: values.__setitem__((40, 0), bad))
-    found = forward_returns(panel, _label(5))
-    assert np.isnan(found[[34, 39], 0]).all()
-    assert np.isfinite(found[35:39, 0]).all()
+    returns = forward_returns(panel, _label(5))
+    assert np.isnan(returns[[34, 39], 0]).all()
+    assert np.isfinite(returns[35:39, 0]).all()
 
 
 def test_a_relative_label_is_less_the_median_of_its_session():

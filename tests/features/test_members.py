@@ -22,10 +22,10 @@ RELATIVE = LabelSettings(kind="direction_relative", horizon_sessions=5)
 
 def belongs() -> np.ndarray:
     """Five members all along, one that joins later, and one that never does."""
-    found = np.ones((BARS, 7), dtype=bool)
-    found[:JOINED, FUTURE] = False
-    found[:, STRANGER] = False
-    return found
+    mask = np.ones((BARS, 7), dtype=bool)
+    mask[:JOINED, FUTURE] = False
+    mask[:, STRANGER] = False
+    return mask
 
 
 def tripled(column: int, stop: int = BARS):
@@ -46,7 +46,7 @@ def test_no_label_of_a_member_knows_of_a_symbol_that_is_none() -> None:
     assert np.isfinite(plain.returns[20 : JOINED - 10, MEMBERS]).all()
     # The oracle: the middle one of five, of six the mean of the two in the middle.
     for row, among in ((100, MEMBERS), (JOINED + 50, KEPT)):
-        forward = sorted(PANEL.close[row + 6, each] / PANEL.close[row + 1, each] - 1.0 for each in among)
+        forward = sorted(PANEL.close[row + 6, column] / PANEL.close[row + 1, column] - 1.0 for column in among)
         middle = (forward[(len(among) - 1) // 2] + forward[len(among) // 2]) / 2.0
         own = PANEL.close[row + 6, 0] / PANEL.close[row + 1, 0] - 1.0
         assert plain.returns[row, 0] == pytest.approx(own - middle, abs=1e-14)
@@ -86,7 +86,7 @@ def study(columns: list[int], wild: bool = False) -> tuple[Cube, np.ndarray]:
     first, jitter, noise = (draw.normal(size=(BARS, 7)) for _ in range(3))
     values = np.stack([first, first + 0.5 * jitter, noise], axis=2)
     values[:, STRANGER, 1] = -40.0 * first[:, STRANGER] if wild else values[:, STRANGER, 1]
-    sessions, symbols = PANEL.sessions, tuple(PANEL.symbols[each] for each in columns)
+    sessions, symbols = PANEL.sessions, tuple(PANEL.symbols[column] for column in columns)
     cube = Cube(sessions, symbols, ("first", "repeat", "noise"), np.ascontiguousarray(values[:, columns]))
     return cube, (0.3 * first + draw.normal(size=(BARS, 7)))[:, columns]
 
@@ -94,7 +94,7 @@ def study(columns: list[int], wild: bool = False) -> tuple[Cube, np.ndarray]:
 @pytest.mark.parametrize("members", [MEMBERS, MEMBERS[:4]])  # five are ranked across, fewer in time
 def test_no_choice_of_features_knows_of_a_symbol_that_is_none(members) -> None:
     settings = FeatureSettings(select=True, maximum_selected=3)
-    found = []
+    selections = []
     for columns, wild in (([*members, STRANGER], False), ([*members, STRANGER], True), (members, False)):
         cube, returns = study(columns, wild)
         candidates = np.ones((BARS, len(columns)), dtype=bool)
@@ -102,13 +102,13 @@ def test_no_choice_of_features_knows_of_a_symbol_that_is_none(members) -> None:
         labels = Labels((returns > 0).astype(float), returns, np.arange(BARS) + 2).of_candidates(candidates)
         rows = slice(40, 460)
         verdicts = decide_transforms(cube.where(candidates), rows, settings)
-        found.append((verdicts, select_features(apply_transforms(cube, verdicts), labels, rows, settings, 2)))
-    assert found[0] == found[1] == found[2]
+        selections.append((verdicts, select_features(apply_transforms(cube, verdicts), labels, rows, settings, 2)))
+    assert selections[0] == selections[1] == selections[2]
 
 
 @pytest.mark.parametrize("members", [MEMBERS, MEMBERS[:3]])
 def test_no_choice_of_features_knows_what_a_member_was_before_it_joined(members) -> None:
-    settings, found = FeatureSettings(select=True, maximum_selected=3), []
+    settings, selections = FeatureSettings(select=True, maximum_selected=3), []
     columns, rows = [*members, FUTURE], slice(40, 460)
     candidates = belongs()[:, columns]
     for wild in (False, True):
@@ -116,11 +116,11 @@ def test_no_choice_of_features_knows_what_a_member_was_before_it_joined(members)
         values = np.array(cube.values)
         if wild:
             values[:JOINED, -1, 1] = -40.0 * values[:JOINED, -1, 0]
-        told = Cube(cube.sessions, cube.symbols, cube.names, values)
+        altered = Cube(cube.sessions, cube.symbols, cube.names, values)
         labels = Labels((returns > 0).astype(float), returns, np.arange(BARS) + 2).of_candidates(candidates)
-        found.append(select_features(told, labels, rows, settings, 2))
-    assert found[0] == found[1]
-    assert any(each.incremental_rank_ic is not None for each in found[0].figures)
+        selections.append(select_features(altered, labels, rows, settings, 2))
+    assert selections[0] == selections[1]
+    assert any(figure.incremental_rank_ic is not None for figure in selections[0].figures)
 
 
 def test_without_a_universe_and_with_everyone_in_it_nothing_changes_to_the_bit() -> None:

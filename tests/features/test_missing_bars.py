@@ -44,18 +44,18 @@ def _cube(panel: Panel, names: tuple[str, ...] = EVERY, *, share: float = SHARE,
 def _rows_with_a_value(there: np.ndarray, window: int, share: float = SHARE) -> list[int]:
     """Rows whose last ``window`` bars lie on sessions in a row, or lack at most the share, counted bar by bar."""
     bars = [row for row in range(len(there)) if there[row]]
-    found = []
-    for place, row in enumerate(bars):
-        if place + 1 < window:
+    usable = []
+    for index, row in enumerate(bars):
+        if index + 1 < window:
             continue
-        first = bars[place - window + 1]
+        first = bars[index - window + 1]
         judged = max(window, 20)
         allowed = int(round(judged * share * 1000) // 1000)
         in_a_row = row - first == window - 1
-        few = place + 1 >= judged and row - bars[place - judged + 1] - (judged - 1) <= allowed
+        few = index + 1 >= judged and row - bars[index - judged + 1] - (judged - 1) <= allowed
         if in_a_row or few:
-            found.append(row)
-    return found
+            usable.append(row)
+    return usable
 
 
 def _there(panel: Panel, name: str, column: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_one_lost_bar_costs_the_features_one_session(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_feature_equals_its_plain_reference_over_the_bars_that_there_are(name):
-    found = _cube(GAPPED, (name,))[:, :, 0]
+    features = _cube(GAPPED, (name,))[:, :, 0]
     for column in range(1, len(GAPPED.symbols)):
         rows = np.flatnonzero(_there(GAPPED, name, column))
         own = columns_of(rows_of(GAPPED, rows), [0, column])
@@ -81,14 +81,14 @@ def test_a_feature_equals_its_plain_reference_over_the_bars_that_there_are(name)
         usable = _rows_with_a_value(_there(GAPPED, name, column), CATALOGUE[name].reach_sessions + 1)
         hidden = np.setdiff1d(np.arange(GAPPED.bars), usable)
         expected[hidden] = np.nan
-        np.testing.assert_allclose(found[:, column], expected, rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(features[:, column], expected, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["log_return_20", "volume_z_20", "range_over_mean_20", "market_residual_return"])
 def test_bridged_it_equals_its_reference_on_bars_filled_by_the_last_close(name):
-    found = _cube(GAPPED, (name,), bridge=True)[:, :, 0]
+    features = _cube(GAPPED, (name,), bridge=True)[:, :, 0]
     close = pd.DataFrame(GAPPED.close)
-    filled = {each: np.array(pd.DataFrame(getattr(GAPPED, each)).fillna(close.ffill())) for each in FIELDS[:-1]}
+    filled = {field: np.array(pd.DataFrame(getattr(GAPPED, field)).fillna(close.ffill())) for field in FIELDS[:-1]}
     volume = np.array(pd.DataFrame(GAPPED.volume).fillna(0.0))
     with np.errstate(divide="ignore"):  # the logarithm of no volume
         expected = reference_values(Panel(GAPPED.sessions, GAPPED.symbols, volume=volume, **filled), name, MARKET)
@@ -96,13 +96,13 @@ def test_bridged_it_equals_its_reference_on_bars_filled_by_the_last_close(name):
     seen = 0
     for column in range(1, len(GAPPED.symbols)):
         usable = _rows_with_a_value(_there(GAPPED, name, column), CATALOGUE[name].reach_sessions + 1)
-        assert np.isfinite(found[usable, column]).all()
-        assert np.isnan(np.delete(found[:, column], usable)).all()
+        assert np.isfinite(features[usable, column]).all()
+        assert np.isnan(np.delete(features[:, column], usable)).all()
         known = [row for row in usable if np.isfinite(expected[row, column])]
         seen += len(known)
-        np.testing.assert_allclose(found[known, column], expected[known, column], rtol=1e-7, atol=1e-10)
+        np.testing.assert_allclose(features[known, column], expected[known, column], rtol=1e-7, atol=1e-10)
         rest = np.setdiff1d(usable, known)  # stepped over instead
-        assert same_bits(found[rest, column], stepped[rest, column])
+        assert same_bits(features[rest, column], stepped[rest, column])
         assert not len(rest) or name == "volume_z_20"
     assert seen > 300
 
@@ -160,10 +160,10 @@ def test_a_return_over_a_gap_with_a_split_in_it_is_that_of_the_money():
     split = pd.DataFrame({"symbol": ["AAA"], "ex_session": [sessions[30]], "kind": ["split"], "value": [2.0]})
     for bridge in (False, True):
         panel = panel_from_bars(bars, sessions, ("AAA",), split).total_return()
-        found = _cube(panel_named_market(panel), ("log_return_1",), bridge=bridge)[:, 0, 0]
-        assert np.isnan(found[30])
-        assert found[31] == pytest.approx(np.log(2 * 51.0 / close[29]), abs=1e-12)
-        assert found[32] == 0.0
+        returns = _cube(panel_named_market(panel), ("log_return_1",), bridge=bridge)[:, 0, 0]
+        assert np.isnan(returns[30])
+        assert returns[31] == pytest.approx(np.log(2 * 51.0 / close[29]), abs=1e-12)
+        assert returns[32] == 0.0
 
 
 def panel_named_market(panel: Panel) -> Panel:
@@ -174,10 +174,10 @@ def test_a_volume_that_is_missing_is_stepped_over_by_what_reads_it():
     panel = changed(WHOLE, lambda values: None)
     volume = np.array(panel.volume)
     volume[GAP, 1] = np.nan
-    found = _cube(Panel(panel.sessions, panel.symbols, panel.open, panel.high, panel.low, panel.close, volume))
+    features = _cube(Panel(panel.sessions, panel.symbols, panel.open, panel.high, panel.low, panel.close, volume))
     of_volume = [EVERY.index(name) for name in EVERY if "volume" in CATALOGUE[name].fields]
-    lost = np.argwhere(np.isnan(found[130:])).tolist()
-    assert lost == [[GAP - 130, 1, place] for place in of_volume]
+    lost = np.argwhere(np.isnan(features[130:])).tolist()
+    assert lost == [[GAP - 130, 1, index] for index in of_volume]
 
 
 def test_features_of_series_step_over_missing_bars_and_have_none_without_a_bar():
@@ -185,12 +185,12 @@ def test_features_of_series_step_over_missing_bars_and_have_none_without_a_bar()
     index = KnownSeries(draw.uniform(10, 40, GAPPED.close.shape), np.zeros(()), np.full(GAPPED.close.shape, 1440.0))
     index = KnownSeries(index.values, np.zeros(GAPPED.close.shape), index.interval_minutes)
     series = {"implied_volatility": index, "funding_rate": index}
-    found = compute_features(GAPPED, ("log_return_1", *OF_SERIES), series=series, max_missing_fraction=SHARE)
-    assert np.isnan(found.values[GAP, 1, 1:]).all()
-    assert np.isfinite(found.values[GAP + 1 :, 1, 1:]).all()
+    cube = compute_features(GAPPED, ("log_return_1", *OF_SERIES), series=series, max_missing_fraction=SHARE)
+    assert np.isnan(cube.values[GAP, 1, 1:]).all()
+    assert np.isfinite(cube.values[GAP + 1 :, 1, 1:]).all()
     own = np.delete(GAPPED.close[: GAP + 2, 1], GAP)
     sigma = np.log(pd.Series(own)).diff().rolling(20).std().iloc[-1]
-    assert found.feature("implied_over_realised")[GAP + 1, 1] == pytest.approx(
+    assert cube.feature("implied_over_realised")[GAP + 1, 1] == pytest.approx(
         index.values[GAP + 1, 1] / 100 / 252**0.5 / sigma, rel=1e-9
     )
 
@@ -225,8 +225,8 @@ def test_settings_left_alone_keep_a_strategy_s_hash_and_the_share_is_bounded():
     plain = Strategy.model_validate({"name": "tiny", "market": {"history_starts": "2011-01-03"}})
     assert plain.features == FeatureSettings(missing_bars="step_over", max_missing_bars_fraction=0.05)
     assert "missing_bars" not in plain.behaviour("features")["features"]
-    for stated in ({"missing_bars": "bridge"}, {"max_missing_bars_fraction": 0.0}):
-        other = Strategy.model_validate(plain.model_dump() | {"features": stated})
+    for settings in ({"missing_bars": "bridge"}, {"max_missing_bars_fraction": 0.0}):
+        other = Strategy.model_validate(plain.model_dump() | {"features": settings})
         assert other.content_hash() != plain.content_hash()
     with pytest.raises(ValueError, match=r"max_missing_bars_fraction"):
         FeatureSettings(max_missing_bars_fraction=0.5)
@@ -235,8 +235,8 @@ def test_settings_left_alone_keep_a_strategy_s_hash_and_the_share_is_bounded():
 def test_a_unit_root_test_reads_the_values_one_after_another_where_few_are_missing():
     values = np.arange(120.0).reshape(40, 3) + 1.0
     values[[10, 20], 0] = values[5:30, 1] = values[:10, 2] = np.nan
-    found = closed_up(values, SHARE)
-    assert found[:38, 0].tolist() == values[np.isfinite(values[:, 0]), 0].tolist()
-    assert np.isnan(found[38:, 0]).all()
-    assert same_bits(np.ascontiguousarray(found[:, 1:]), np.ascontiguousarray(values[:, 1:]))
+    closed = closed_up(values, SHARE)
+    assert closed[:38, 0].tolist() == values[np.isfinite(values[:, 0]), 0].tolist()
+    assert np.isnan(closed[38:, 0]).all()
+    assert same_bits(np.ascontiguousarray(closed[:, 1:]), np.ascontiguousarray(values[:, 1:]))
     assert closed_up(values, 0.0) is values

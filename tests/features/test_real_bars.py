@@ -50,10 +50,10 @@ def stocks(shared_data: Path) -> Panel:
 @pytest.mark.parametrize("name", list(REFERENCE))
 def test_features_of_real_indexes_equal_the_plain_reference(indexes, name):
     panel = rows_of(indexes, slice(0, 700))
-    found = compute_features(panel, (name,), market_symbol="SPX").values[:, :, 0]
+    values = compute_features(panel, (name,), market_symbol="SPX").values[:, :, 0]
     expected = reference_values(panel, name, "SPX")
-    both = np.isfinite(found) & np.isfinite(expected)
-    np.testing.assert_allclose(found[both], expected[both], rtol=1e-5, atol=1e-8)
+    both = np.isfinite(values) & np.isfinite(expected)
+    np.testing.assert_allclose(values[both], expected[both], rtol=1e-5, atol=1e-8)
     assert both.mean() > 0.8
 
 
@@ -70,8 +70,8 @@ def test_the_gate_on_real_indexes_agrees_with_statsmodels(indexes):
     cube = compute_features(indexes)
     rows = slice(1000, 1630)
     report = decide_transforms(cube, rows, FeatureSettings())
-    for place, entry in enumerate(report.verdicts):
-        _, p_value = reference_adf(cube.values[rows, :, place], 19)
+    for index, entry in enumerate(report.verdicts):
+        _, p_value = reference_adf(cube.values[rows, :, index], 19)
         assert entry.attempts[0].median_p_value == pytest.approx(np.median(p_value), abs=1e-8)
         assert (entry.verdict == "level") == bool((p_value < 0.05).all())
     assert len(report.kept) >= 17

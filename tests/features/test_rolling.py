@@ -48,26 +48,26 @@ def _values(bars: int = 80, columns: int = 4, seed: int = 1) -> np.ndarray:
 )
 def test_a_figure_equals_that_of_each_window_taken_alone(window, figure, oracle):
     values = _values()
-    found = figure(values, window)
+    actual = figure(values, window)
     for column in range(values.shape[1]):
         expected = by_window(values[:, column], window, oracle)
-        np.testing.assert_allclose(found[:, column], expected, rtol=1e-13)
+        np.testing.assert_allclose(actual[:, column], expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("window", [2, 3, 5, 14, 20, 31])
 @pytest.mark.parametrize("level", [0.0, 1e6])
 def test_a_standard_deviation_keeps_its_accuracy_on_a_high_level(window, level):
     values = _values() + level
-    found = rolling_std(values, window)
+    actual = rolling_std(values, window)
     expected = np.column_stack([by_window(column, window, exact_std) for column in values.T])
-    np.testing.assert_allclose(found, expected, rtol=1e-9 if level else 1e-12)
-    np.testing.assert_allclose(found, lagged_view_std(values, window), rtol=1e-9 if level else 1e-12)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9 if level else 1e-12)
+    np.testing.assert_allclose(actual, lagged_view_std(values, window), rtol=1e-9 if level else 1e-12)
 
 
 def test_the_population_deviation_divides_by_the_window():
     values = _values()
-    found = rolling_std(values, 20, ddof=0)
-    np.testing.assert_allclose(found[19:], [np.std(values[t - 19 : t + 1], axis=0) for t in range(19, 80)])
+    actual = rolling_std(values, 20, ddof=0)
+    np.testing.assert_allclose(actual[19:], [np.std(values[t - 19 : t + 1], axis=0) for t in range(19, 80)])
 
 
 @pytest.mark.parametrize("window", range(2, 40))
@@ -80,33 +80,33 @@ def test_the_deviation_of_a_constant_window_is_exactly_zero(window):
 @pytest.mark.parametrize("window", [2, 9, 60])
 def test_a_covariance_equals_numpys(window):
     left, right = _values(seed=2), _values(seed=3)
-    found = rolling_covariance(left, right, window)
+    actual = rolling_covariance(left, right, window)
     for row in range(window - 1, len(left)):
         stretch = slice(row - window + 1, row + 1)
         expected = [np.cov(left[stretch, c], right[stretch, c])[0, 1] for c in range(4)]
-        np.testing.assert_allclose(found[row], expected, rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(actual[row], expected, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize(("span", "window"), [(9, 27), (12, 36), (26, 78), (3, 1)])
 def test_a_truncated_exponential_mean_is_pandas_mean_of_the_window_alone(span, window):
     values = _values(bars=120)
-    found = rolling_ema(values, span, window)
+    actual = rolling_ema(values, span, window)
     for row in (window - 1, 100, 119):
         stretch = pd.DataFrame(values[row - window + 1 : row + 1])
         expected = stretch.ewm(span=span, adjust=True).mean().iloc[-1]
-        np.testing.assert_allclose(found[row], expected, rtol=1e-12)
+        np.testing.assert_allclose(actual[row], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_missing_value_blinds_exactly_the_windows_that_hold_it(name):
     values = _values(bars=60)
     values[30, 1] = np.nan
-    found = FIGURES[name](values, 7)
+    actual = FIGURES[name](values, 7)
     expected = np.zeros(60, dtype=bool)
     expected[:6] = True
     expected[30:37] = True
-    np.testing.assert_array_equal(np.isnan(found[:, 1]), expected)
-    assert np.isnan(found[:, 2]).sum() == 6
+    np.testing.assert_array_equal(np.isnan(actual[:, 1]), expected)
+    assert np.isnan(actual[:, 2]).sum() == 6
 
 
 @pytest.mark.full

@@ -31,7 +31,7 @@ def _study(symbols: int, seed: int = 0, planted: float = 0.3) -> tuple[Cube, Lab
     features = {"noise": noise, "first": first, "copy": 3.0 * first + 1.0, "repeat": first + 0.5 * jitter,
                 "second": second, "constant": np.ones(shape)}  # fmt: skip
     sessions = pd.bdate_range("2011-01-03", periods=BARS).as_unit("ns")
-    names = tuple(f"S{place}" for place in range(symbols))
+    names = tuple(f"S{number}" for number in range(symbols))
     cube = Cube(sessions, names, tuple(features), np.stack(list(features.values()), axis=2))
     return cube, Labels((returns > 0).astype(float), returns, np.arange(BARS) + PURGE)
 
@@ -70,8 +70,8 @@ def test_rows_outside_the_training_rows_change_nothing(symbols):
     values[: ROWS.start], values[ROWS.stop :] = 9.0, np.nan
     returns[: ROWS.start], returns[ROWS.stop :] = np.nan, values[ROWS.stop :, :, 1]
     touched = Cube(cube.sessions, cube.symbols, cube.names, values)
-    found = select_features(touched, Labels(labels.targets, returns, labels.realised_row), ROWS, SETTINGS, PURGE)
-    assert found == select_features(cube, labels, ROWS, SETTINGS, PURGE)
+    selected = select_features(touched, Labels(labels.targets, returns, labels.realised_row), ROWS, SETTINGS, PURGE)
+    assert selected == select_features(cube, labels, ROWS, SETTINGS, PURGE)
 
 
 def test_on_noise_the_share_of_features_let_through_is_small():
@@ -98,22 +98,22 @@ def test_when_nothing_predicts_the_best_is_kept_and_the_report_says_so():
 def test_the_rank_ic_of_a_panel_is_spearmans_across_symbols(symbols):
     draw = np.random.default_rng(1)
     feature, outcome = draw.normal(size=(30, symbols)), draw.normal(size=(30, symbols))
-    found = rank_ic_by_session(feature, outcome)
+    actual = rank_ic_by_session(feature, outcome)
     expected = [spearmanr(left, right).statistic for left, right in zip(feature, outcome, strict=True)]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
 def test_the_rank_ic_of_a_few_symbols_averages_to_spearmans_in_time():
     draw = np.random.default_rng(1)
     feature, outcome = draw.normal(size=(90, 2)).round(1), draw.normal(size=(90, 2))
     feature[5, 0] = np.nan
-    found = rank_ic_by_session(feature[:, :1], outcome[:, :1])
+    rank_ic = rank_ic_by_session(feature[:, :1], outcome[:, :1])
     known = np.isfinite(feature[:, 0])
     expected = spearmanr(feature[known, 0], outcome[known, 0]).statistic
-    assert np.nanmean(found) == pytest.approx(expected)
-    assert np.isnan(found[5])
+    assert np.nanmean(rank_ic) == pytest.approx(expected)
+    assert np.isnan(rank_ic[5])
     both = rank_ic_by_session(feature, outcome)
-    assert both[6] == pytest.approx((found[6] + rank_ic_by_session(feature[:, 1:], outcome[:, 1:])[6]) / 2)
+    assert both[6] == pytest.approx((rank_ic[6] + rank_ic_by_session(feature[:, 1:], outcome[:, 1:])[6]) / 2)
 
 
 def test_missing_values_do_not_stop_the_selection():

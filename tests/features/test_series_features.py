@@ -30,8 +30,8 @@ SERIES = made_up()
 
 def cut(series: dict[str, KnownSeries], rows: slice) -> dict[str, KnownSeries]:
     return {
-        role: KnownSeries(each.values[rows], each.age_sessions[rows], each.interval_minutes[rows])
-        for role, each in series.items()
+        role: KnownSeries(entry.values[rows], entry.age_sessions[rows], entry.interval_minutes[rows])
+        for role, entry in series.items()
     }
 
 
@@ -53,15 +53,15 @@ def test_no_feature_looks_ahead_and_none_reads_further_back_than_it_says(name) -
 def test_a_session_without_a_known_value_has_no_feature() -> None:
     series = made_up()
     series["implied_volatility"].values[100] = np.nan
-    found = cube_of(PANEL, series).feature("implied_over_realised")
-    assert np.isnan(found[100]).all()
-    assert np.isfinite(found[101]).all()
+    values = cube_of(PANEL, series).feature("implied_over_realised")
+    assert np.isnan(values[100]).all()
+    assert np.isfinite(values[101]).all()
 
 
 def test_without_names_every_feature_whose_series_is_there_joins_the_bars_own() -> None:
     of_bars = compute_features(PANEL).names
-    found = compute_features(PANEL, series={"implied_volatility": SERIES["implied_volatility"]})
-    assert found.names == (*of_bars, "implied_over_realised")
+    cube = compute_features(PANEL, series={"implied_volatility": SERIES["implied_volatility"]})
+    assert cube.names == (*of_bars, "implied_over_realised")
 
 
 def test_names_keep_their_order_and_one_without_its_series_is_refused() -> None:

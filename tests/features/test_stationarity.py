@@ -30,7 +30,7 @@ SETTINGS = FeatureSettings()
 def _cube_of(**features: np.ndarray) -> Cube:
     values = np.stack(list(features.values()), axis=2)
     sessions = pd.bdate_range("2011-01-03", periods=len(values)).as_unit("ns")
-    symbols = tuple(f"S{place}" for place in range(values.shape[1]))
+    symbols = tuple(f"S{number}" for number in range(values.shape[1]))
     return Cube(sessions, symbols, tuple(features), values)
 
 
@@ -104,17 +104,17 @@ def test_nine_symbols_of_ten_must_pass_and_all_share_one_verdict(failing, verdic
     mixed = features["noise"].copy()
     # Walks that surely fail: a walk with a drift.
     mixed[:, :failing] = features["walk"][:, :failing] + 0.5 * np.arange(BARS)[:, None]
-    found = decide_transforms(_cube_of(mixed=mixed), TRAINING, SETTINGS)
-    assert found.verdicts[0].attempts[0].pass_share == pytest.approx(1 - failing / 10)
-    assert found.verdicts[0].verdict == verdict
+    result = decide_transforms(_cube_of(mixed=mixed), TRAINING, SETTINGS)
+    assert result.verdicts[0].attempts[0].pass_share == pytest.approx(1 - failing / 10)
+    assert result.verdicts[0].verdict == verdict
 
 
 def test_symbols_without_enough_history_are_not_counted():
     noise = _features()["noise"]
     noise[:270, 4:] = np.nan
-    found = decide_transforms(_cube_of(noise=noise), TRAINING, SETTINGS)
-    assert found.verdicts[0].attempts[0].tested_symbols == 4
-    assert found.verdicts[0].verdict == "level"
+    result = decide_transforms(_cube_of(noise=noise), TRAINING, SETTINGS)
+    assert result.verdicts[0].attempts[0].tested_symbols == 4
+    assert result.verdicts[0].verdict == "level"
 
 
 def test_rows_outside_the_training_rows_decide_nothing(cube, report):
@@ -198,8 +198,8 @@ def test_a_cube_that_lacks_a_kept_feature_is_refused(cube, report):
 
 def test_nothing_kept_is_an_empty_cube_not_a_crash(cube):
     only = cube.select(("constant",))
-    found = decide_transforms(only, TRAINING, SETTINGS)
-    assert apply_transforms(only, found).values.shape == (BARS, SYMBOLS, 0)
+    result = decide_transforms(only, TRAINING, SETTINGS)
+    assert apply_transforms(only, result).values.shape == (BARS, SYMBOLS, 0)
 
 
 # --- short windows -----------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_the_pooled_p_value_is_the_published_formula_s() -> None:
         p_values = draw.uniform(0.001, 0.6, count)
         probits = [NormalDist().inv_cdf(p) for p in p_values]
         mean = sum(probits) / count
-        rho = max(1.0 - sum((each - mean) ** 2 for each in probits) / (count - 1), -1.0 / (count - 1))
+        rho = max(1.0 - sum((probit - mean) ** 2 for probit in probits) / (count - 1), -1.0 / (count - 1))
         inner = rho + 0.2 * (2.0 / (count + 1)) ** 0.5 * (1.0 - rho)
         expected = NormalDist().cdf(sum(probits) / (count + (count**2 - count) * inner) ** 0.5)
         assert pooled_p_value(np.array([*p_values, np.nan])) == pytest.approx(expected, rel=1e-9)
@@ -233,11 +233,11 @@ def test_the_pooled_p_value_is_the_published_formula_s() -> None:
 @pytest.mark.parametrize(("slope", "common"), [(0.0, 0.0), (0.5, 0.0), (0.5, 0.7)])
 def test_noise_of_ninety_sessions_is_kept_as_a_panel_and_the_report_says_so(slope: float, common: float) -> None:
     noise = _autoregressive(np.random.default_rng(6), slope, 90, 10, common)
-    found = decide_transforms(_cube_of(noise=noise), slice(0, 90), SETTINGS)
-    assert _verdicts(found) == {"noise": "level"}
-    assert found.pooled == ("noise",)
-    assert found.verdicts[0].pass_share < 0.9
-    assert StationarityReport.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    result = decide_transforms(_cube_of(noise=noise), slice(0, 90), SETTINGS)
+    assert _verdicts(result) == {"noise": "level"}
+    assert result.pooled == ("noise",)
+    assert result.verdicts[0].pass_share < 0.9
+    assert StationarityReport.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
 @pytest.mark.parametrize("common", [0.0, 0.5, 0.95])
@@ -245,8 +245,8 @@ def test_walks_of_ninety_sessions_pass_as_a_panel_in_few_of_a_hundred(common: fl
     draw, passed = np.random.default_rng(8), 0
     for _ in range(100):
         walks = _autoregressive(draw, 1.0, 90, 10, common)
-        found = decide_transforms(_cube_of(walk=walks), slice(0, 90), SETTINGS)
-        passed += found.verdicts[0].verdict == "level"
+        result = decide_transforms(_cube_of(walk=walks), slice(0, 90), SETTINGS)
+        passed += result.verdicts[0].verdict == "level"
     assert passed <= 5
 
 
@@ -254,8 +254,8 @@ def test_a_panel_half_of_which_walks_does_not_pass_for_the_other_half() -> None:
     draw, passed = np.random.default_rng(9), 0
     for _ in range(50):
         halves = [_autoregressive(draw, slope, 90, 5, 0.0) for slope in (1.0, 0.0)]
-        found = decide_transforms(_cube_of(mixed=np.hstack(halves)), slice(0, 90), SETTINGS)
-        passed += found.verdicts[0].verdict == "level"
+        result = decide_transforms(_cube_of(mixed=np.hstack(halves)), slice(0, 90), SETTINGS)
+        passed += result.verdicts[0].verdict == "level"
     assert passed <= 5
 
 

@@ -31,29 +31,29 @@ def autoregressions(rows: int, seed: int = 3) -> np.ndarray:
 @pytest.mark.parametrize("lags", [None, 0, 1, 7])
 def test_the_augmented_dickey_fuller_test_equals_statsmodels(rows, lags):
     series = autoregressions(rows)
-    found = adf_test(series, lags)
+    result = adf_test(series, lags)
     order = lags if lags is not None else int(12.0 * (rows / 100.0) ** 0.25)
     statistic, p_value = reference_adf(series, order)
-    assert (found.lags == order).all()
-    np.testing.assert_allclose(found.statistic, statistic, rtol=0, atol=1e-8)
-    np.testing.assert_allclose(found.p_value, p_value, rtol=0, atol=1e-8)
+    assert (result.lags == order).all()
+    np.testing.assert_allclose(result.statistic, statistic, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(result.p_value, p_value, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("rows", [60, 251, 630])
 def test_kpss_equals_statsmodels_with_its_own_bandwidth(rows):
     series = autoregressions(rows)
-    found = kpss_test(series)
+    result = kpss_test(series)
     statistic, p_value, lags = reference_kpss(series)
-    np.testing.assert_array_equal(found.lags, lags)
-    np.testing.assert_allclose(found.statistic, statistic, rtol=1e-8)
-    np.testing.assert_allclose(found.p_value, p_value, atol=1e-8)
+    np.testing.assert_array_equal(result.lags, lags)
+    np.testing.assert_allclose(result.statistic, statistic, rtol=1e-8)
+    np.testing.assert_allclose(result.p_value, p_value, atol=1e-8)
 
 
 def test_p_values_follow_mackinnons_surface_to_its_ends():
     statistics = np.concatenate([np.linspace(-25.0, 5.0, 601), [-18.83, -1.61, 2.74]])
-    found = unit_root._mackinnon_p_value(statistics)
+    p_values = unit_root._mackinnon_p_value(statistics)
     expected = [mackinnonp(value, regression="c", N=1) for value in statistics]
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(p_values, expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize(("observations", "lags"), [(50, 10), (100, 12), (630, 19), (4000, 30), (6, 1), (2, 0)])
@@ -84,25 +84,25 @@ def test_a_gap_is_never_spliced_over():
     slope = np.linalg.lstsq(design, target, rcond=None)[0]
     residual = target - design @ slope
     variance = residual @ residual / (len(target) - 4) * np.linalg.inv(design.T @ design)[0, 0]
-    found = adf_test(values[:, None], lags=2)
-    assert found.statistic[0] == pytest.approx(slope[0] / np.sqrt(variance), abs=1e-9)
-    assert found.observations[0] == 197
+    result = adf_test(values[:, None], lags=2)
+    assert result.statistic[0] == pytest.approx(slope[0] / np.sqrt(variance), abs=1e-9)
+    assert result.observations[0] == 197
 
 
 def test_series_of_different_lengths_are_each_tested_at_their_own_lag_order():
     series = autoregressions(400)[:, :6]
     ragged = series.copy()
     ragged[:250, 2:4] = np.nan
-    found = adf_test(ragged)
-    assert set(found.lags) == {schwert_lags(400), schwert_lags(150)}
+    result = adf_test(ragged)
+    assert set(result.lags) == {schwert_lags(400), schwert_lags(150)}
     statistic, _ = reference_adf(series[250:, 2:4], schwert_lags(150))
-    np.testing.assert_allclose(found.statistic[2:4], statistic, atol=1e-8)
+    np.testing.assert_allclose(result.statistic[2:4], statistic, atol=1e-8)
 
 
 def test_a_series_has_the_same_bits_alone_and_among_others():
     series = autoregressions(300)
     together = adf_test(np.tile(series, (1, 12)))
-    alone = np.array([adf_test(series[:, [place]]).statistic[0] for place in range(series.shape[1])])
+    alone = np.array([adf_test(series[:, [column]]).statistic[0] for column in range(series.shape[1])])
     assert together.statistic.tobytes() == np.tile(alone, 12).tobytes()
 
 
@@ -118,9 +118,9 @@ def test_a_series_has_the_same_bits_alone_and_among_others():
     ids=["zero", "constant", "ramp", "sawtooth", "constant after a gap"],
 )
 def test_a_degenerate_series_fails_without_a_warning(series):
-    found = adf_test(series[:, None])
-    assert np.isnan(found.statistic[0])
-    assert found.p_value[0] == 1.0
+    result = adf_test(series[:, None])
+    assert np.isnan(result.statistic[0])
+    assert result.p_value[0] == 1.0
     assert np.isfinite(kpss_test(series[:, None]).p_value[0])
 
 
@@ -131,9 +131,9 @@ def test_a_constant_series_fails_kpss_too():
 def test_a_short_or_empty_series_is_not_tested():
     series = np.full((200, 2), np.nan)
     series[: MINIMUM_OBSERVATIONS - 1, 0] = np.random.default_rng(1).normal(size=MINIMUM_OBSERVATIONS - 1)
-    for found in (adf_test(series), kpss_test(series)):
-        assert np.isnan(found.statistic).all()
-        assert np.isnan(found.p_value).all()
+    for result in (adf_test(series), kpss_test(series)):
+        assert np.isnan(result.statistic).all()
+        assert np.isnan(result.p_value).all()
     assert adf_test(np.zeros((0, 3))).p_value.shape == (3,)
     assert kpss_test(np.zeros((10, 0))).p_value.shape == (0,)
 

@@ -145,7 +145,7 @@ def market(symbols: tuple[str, ...], seed: int) -> dict[str, pd.DataFrame]:
     draw = np.random.default_rng(seed)
     sessions = exchange_calendars.get_calendar("XNYS").sessions_in_range(FIRST, LAST)
     common = draw.normal(0.0, 0.004, len(sessions))
-    found = {}
+    bars = {}
     for symbol in symbols:
         drift = draw.normal(0.0, 1.0, len(sessions))
         for row in range(1, len(drift)):
@@ -154,7 +154,7 @@ def market(symbols: tuple[str, ...], seed: int) -> dict[str, pd.DataFrame]:
         close = 50.0 * np.exp(np.cumsum(common + own))
         opening = np.r_[50.0, close[:-1]] * np.exp(draw.normal(0.0, 0.002, len(sessions)))
         reach = np.abs(draw.normal(0.0, 0.004, (2, len(sessions))))
-        found[symbol] = pd.DataFrame(
+        bars[symbol] = pd.DataFrame(
             {
                 "Date": sessions.strftime("%Y-%m-%d"),
                 "Open": opening,
@@ -164,7 +164,7 @@ def market(symbols: tuple[str, ...], seed: int) -> dict[str, pd.DataFrame]:
                 "Volume": draw.integers(1_000_000, 4_000_000, len(sessions)),
             }
         )
-    return found
+    return bars
 
 
 def quoted(bars: dict[str, pd.DataFrame], rows: list[Row]) -> None:

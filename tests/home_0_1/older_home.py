@@ -34,21 +34,21 @@ class Answer:
 
 def give(*words: object) -> Answer:
     """Give a command in this process."""
-    found = CliRunner().invoke(app, [str(word) for word in words])
-    if found.exception is not None and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return Answer(found.exit_code, found.stdout, found.stderr)
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Answer(result.exit_code, result.stdout, result.stderr)
 
 
 @contextmanager
-def lived_in(archive: Path, place: Path) -> Iterator[Path]:
+def lived_in(archive: Path, folder: Path) -> Iterator[Path]:
     """A home, unpacked from what earlier code left behind, and lived in."""
     with tarfile.open(archive) as packed:
-        packed.extractall(place, filter="data")
+        packed.extractall(folder, filter="data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NN_ASSETS_HOME", str(place))
+        patch.setenv("NN_ASSETS_HOME", str(folder))
         patch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
-        yield place
+        yield folder
 
 
 def reading(home: Path) -> closing[sqlite3.Connection]:
@@ -68,12 +68,12 @@ def columns(home: Path) -> dict[str, list[str]]:
 
 def rows(home: Path, asked: dict[str, list[str]]) -> dict[str, list[tuple[object, ...]]]:
     """Every row of some tables, the columns asked for alone, with the type that SQLite holds each value in."""
-    found = {}
+    contents = {}
     with reading(home) as connection:
         for table, names in asked.items():
-            told = ", ".join(f'"{name}", typeof("{name}")' for name in names)
-            found[table] = sorted(connection.execute(f'SELECT {told} FROM "{table}"'), key=repr)
-    return found
+            selected = ", ".join(f'"{name}", typeof("{name}")' for name in names)
+            contents[table] = sorted(connection.execute(f'SELECT {selected} FROM "{table}"'), key=repr)
+    return contents
 
 
 def exported(table: str, out: Path, *options: str) -> list[dict[str, str]]:

@@ -83,8 +83,8 @@ HELD = {"BRK.B": 1569.0, "CON": 3737.0, "KO": 0.0, "NAN": 0.0, "TRUE": 1615.0}
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    with lived_in(ARCHIVE, tmp_path / "home") as place:
-        yield place
+    with lived_in(ARCHIVE, tmp_path / "home") as folder:
+        yield folder
 
 
 @pytest.mark.full
@@ -94,26 +94,26 @@ def test_the_ledger_verifies_and_its_head_is_the_one_written_down_then(home) -> 
 
 
 def test_the_ledger_holds_the_rows_that_were_written_then(home) -> None:
-    found = {table: len(each) for table, each in rows(home, columns(home)).items()}
-    assert {table: found.get(table) for table in ROWS} == ROWS
+    counts = {table: len(table_rows) for table, table_rows in rows(home, columns(home)).items()}
+    assert {table: counts.get(table) for table in ROWS} == ROWS
 
 
 @pytest.mark.full
 def test_status_tells_what_was_decided(home) -> None:
     answer = give("status", "--json")
     assert answer.status == 0, answer.out
-    found = answer.document["strategies"]
-    assert set(STATUS) <= set(found)
-    for strategy, told in STATUS.items():
-        assert {key: found[strategy].get(key, "absent") for key in told} == told
+    strategies = answer.document["strategies"]
+    assert set(STATUS) <= set(strategies)
+    for strategy, expected in STATUS.items():
+        assert {key: strategies[strategy].get(key, "absent") for key in expected} == expected
 
 
 @pytest.mark.full
 def test_a_study_of_then_is_the_strategy_s_own_where_the_book_is_stated_as_it_was_made_then(home) -> None:
     file = home / "strategies" / "pair.yaml"
     file.write_text(file.read_text("utf-8").replace("portfolio:\n", "portfolio:\n  construction: per_name\n"), "utf-8")
-    found = give("status", "--json").document["strategies"]["pair"]
-    assert (found["study_to"], found["verdict"]) == ("2016-06", "cannot tell: 1,586 more sessions needed")
+    state = give("status", "--json").document["strategies"]["pair"]
+    assert (state["study_to"], state["verdict"]) == ("2016-06", "cannot tell: 1,586 more sessions needed")
 
 
 def test_a_balanced_book_goes_on_by_the_programme(home) -> None:
@@ -122,13 +122,13 @@ def test_a_balanced_book_goes_on_by_the_programme(home) -> None:
     state = give("status", "--strategy", "pair", "--json").document["strategies"]["pair"]
     assert (state["decided_to"], state["undecided_sessions"]) == ("2016-06-28", 2)
     with reading(home) as connection:
-        told = connection.execute("SELECT session, symbol FROM target_positions WHERE strategy = 'pair'").fetchall()
+        targets = connection.execute("SELECT session, symbol FROM target_positions WHERE strategy = 'pair'").fetchall()
         rows = {day for (day,) in connection.execute("SELECT session FROM position_steps WHERE strategy = 'pair'")}
-    sessions, symbols = sorted({day for day, _ in told}), sorted({symbol for _, symbol in told})
+    sessions, symbols = sorted({day for day, _ in targets}), sorted({symbol for _, symbol in targets})
     assert rows == set(sessions[:-1])  # of before; now the steps lie in a file
     assert sessions[-1] == "2016-06-28"
     asked = [f"session={day}" for day in sessions[-2:]] + [f"symbol={symbol}" for symbol in symbols]
-    why = [word for each in asked for word in ("--value", each)]
+    why = [word for value in asked for word in ("--value", value)]
     steps = give("query", "why_this_size", "-s", "pair", *why, "--json").document["rows"]
     assert len(steps) == 2 * 8 * len(symbols)
     now = [row["reason"] for row in steps if row["session"] == "2016-06-28"]
@@ -138,21 +138,21 @@ def test_a_balanced_book_goes_on_by_the_programme(home) -> None:
 
 
 def test_the_positions_exported_are_those_of_then(home, tmp_path) -> None:
-    found = exported("positions", tmp_path / "x.csv")
+    positions = exported("positions", tmp_path / "x.csv")
     with reading(home) as connection:
         kept = connection.execute(
             "SELECT session, symbol, current_quantity, target_quantity, target_weight, reference_price, stop_price "
             "FROM target_positions WHERE strategy = 'house'"
         ).fetchall()
-    assert len(found) == len(kept) == 50
-    told = {(row["session"][:10], row["symbol"]): row for row in found}
+    assert len(positions) == len(kept) == 50
+    indexed = {(row["session"][:10], row["symbol"]): row for row in positions}
     for session, symbol, *figures in kept:
-        row = told[str(session)[:10], symbol]
+        row = indexed[str(session)[:10], symbol]
         names = ("current_quantity", "target_quantity", "target_weight", "reference_price", "stop_price")
         assert [row[name] and float(row[name]) for name in names] == [
             "" if figure is None else figure for figure in figures
         ]
-    assert {key[1]: float(row["target_quantity"]) for key, row in told.items() if key[0] == DECIDED} == HELD
+    assert {key[1]: float(row["target_quantity"]) for key, row in indexed.items() if key[0] == DECIDED} == HELD
 
 
 def test_the_next_session_is_decided_and_no_row_of_before_is_changed(home, tmp_path) -> None:
@@ -201,10 +201,10 @@ def test_a_session_decided_then_is_compared_with_what_its_rules_decided_and_noth
     known = columns(home)
     before = rows(home, known)
     answer = give("run", "--strategy", "house", "--session", DECIDED, "--json")
-    (told,) = answer.document["compared"]
-    found = re.search(r"what is on record stands: code (\w+) decided it, (\w+) is in force, and differs by", told)
-    assert found
-    assert found[1] != found[2]
-    assert "details.calibration None on record, {" in told
+    (comparison,) = answer.document["compared"]
+    match = re.search(r"what is on record stands: code (\w+) decided it, (\w+) is in force, and differs by", comparison)
+    assert match
+    assert match[1] != match[2]
+    assert "details.calibration None on record, {" in comparison
     assert_only_kept_on_record(before, rows(home, known))
     assert give("audit", "verify", "--head", HEAD).status == 0

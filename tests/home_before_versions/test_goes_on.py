@@ -51,8 +51,8 @@ HELD = {"BRK.B": -1603.0, "CON": -3816.0, "KO": -1152.0, "NAN": -1292.0, "TRUE":
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    with lived_in(ARCHIVE, tmp_path / "home") as place:
-        yield place
+    with lived_in(ARCHIVE, tmp_path / "home") as folder:
+        yield folder
 
 
 def models(home: Path) -> dict[str, bytes]:
@@ -67,18 +67,18 @@ def models(home: Path) -> dict[str, bytes]:
 def models_used(home: Path, strategy: str, session: str) -> set[str]:
     """What the decision of a session names as the model of its signals."""
     with reading(home) as connection:
-        told = connection.execute(
+        decisions = connection.execute(
             "SELECT model_id FROM decisions WHERE strategy = ? AND session LIKE ?", (strategy, f"{session}%")
         ).fetchall()
-    return {model for (model,) in told}
+    return {model for (model,) in decisions}
 
 
 def test_it_is_opened_and_verifies_to_the_head_of_then(home: Path) -> None:
     assert verified()["head"] == HEAD
     assert give("audit", "verify", "--head", HEAD).status == 0
-    found = give("status", "--json").document["strategies"]
-    for strategy, told in STATUS.items():
-        assert {key: found[strategy].get(key, "absent") for key in told} == told
+    strategies = give("status", "--json").document["strategies"]
+    for strategy, expected in STATUS.items():
+        assert {key: strategies[strategy].get(key, "absent") for key in expected} == expected
 
 
 @pytest.mark.parametrize(("strategy", "session"), [("house", NEXT), ("pair", "2016-06-28")])
@@ -102,11 +102,11 @@ def test_a_session_decided_then_is_compared_and_nothing_changes(home: Path) -> N
     known, fitted = columns(home), models(home)
     before = rows(home, known)
     answer = give("run", "--strategy", "house", "--session", DECIDED, "--json")
-    (told,) = answer.document["compared"]
+    (comparison,) = answer.document["compared"]
     # What drift was measured against is kept: where a last digit differs, the series say in which of them.
     references = [file.read_text("utf-8") for file in sorted((home / "lake" / "house" / "drift_references").glob("*"))]
-    assert re.search(r"decided before, and equal, though code \w+ decided it, \w+ is in force", told), (
-        told,
+    assert re.search(r"decided before, and equal, though code \w+ decided it, \w+ is in force", comparison), (
+        comparison,
         references,
     )
     after = rows(home, known)
@@ -116,5 +116,5 @@ def test_a_session_decided_then_is_compared_and_nothing_changes(home: Path) -> N
 
 
 def test_what_was_exported_then_is_exported_now(home: Path, tmp_path: Path) -> None:
-    found = exported("positions", tmp_path / "x.csv", "--from", DECIDED, "--to", DECIDED)
-    assert {row["symbol"]: float(row["target_quantity"]) for row in found} == HELD
+    positions = exported("positions", tmp_path / "x.csv", "--from", DECIDED, "--to", DECIDED)
+    assert {row["symbol"]: float(row["target_quantity"]) for row in positions} == HELD

@@ -61,12 +61,12 @@ def deliver(folder: Path, files: dict[str, bytes]) -> None:
 
 def bars_of(files: dict[str, bytes]) -> Delivery:
     """What CSV files say, one after another."""
-    said = Delivery()
+    delivery = Delivery()
     for name, content in sorted(files.items()):
         part = read_csv(name, content)
-        said.bars += part.bars
-        said.faults += part.faults
-    return said
+        delivery.bars += part.bars
+        delivery.faults += part.faults
+    return delivery
 
 
 @contextmanager
@@ -74,11 +74,11 @@ def fed_home(good: Good, home: Path) -> Iterator[Fed]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NN_ASSETS_HOME", str(home))
         patch.delenv("NN_ASSETS_DATABASE_URL", raising=False)
-        place = home / "strategies"
+        folder = home / "strategies"
         early = [row for row in good.rows if row.date <= good.sessions[-1 - LATER]]
-        deliver(place / "data", laid_out(early, "long.csv"))
+        deliver(folder / "data", laid_out(early, "long.csv"))
         with open_history(_strategy(good, good.sessions[-1 - LATER])) as history:
-            ingest_bars(history, place)
+            ingest_bars(history, folder)
             audited = audit_bars(history)
             audited.report.raise_if_failed()
             publish_bars(history, audited, "good")
@@ -97,15 +97,15 @@ def _contents(home: Path) -> dict[str, str]:
     }
 
 
-def check(fed: Fed, said: Delivery | None) -> str:
-    """Take in what lies in the folder, and hold what comes of it to the verdict; ``said`` is None if none can know.
+def check(fed: Fed, delivery: Delivery | None) -> str:
+    """Take in what lies in the folder, and hold what comes of it to the verdict; ``delivery`` is None if none can know.
 
     Returns
     -------
     str
         What came of it.
     """
-    verdict = None if said is None else judged(said, fed.stored, fed.good.symbols, fed.good.sessions)
+    verdict = None if delivery is None else judged(delivery, fed.stored, fed.good.symbols, fed.good.sessions)
     before = _contents(fed.home)
     records = {path: path.read_bytes() for name in _KEPT_LISTS for path in fed.home.rglob(name)}
     try:
@@ -128,7 +128,7 @@ def check(fed: Fed, said: Delivery | None) -> str:
         for name in after.keys() - before.keys():
             assert "raw_bars" in name, name
             (fed.home / name).unlink()
-        for path in [each for name in _KEPT_LISTS for each in fed.home.rglob(name) if each not in records]:
+        for path in [path for name in _KEPT_LISTS for path in fed.home.rglob(name) if path not in records]:
             path.unlink()  # of a table that this one began
         for path, content in records.items():  # they list this one's: the next mutant starts as this one did
             path.write_bytes(content)
@@ -165,9 +165,9 @@ def _hold_halt(error: GateHalted, verdict: Verdict | None) -> None:
     assert set(str(error.where["rule"]).split(", ")) == verdict.halted, error
     assert error.violations
     if "quarantined_share" in verdict.halted:
-        told = Counter(line.split(",")[0] for line in error.violations if ": missing_s" not in line)
+        counts = Counter(line.split(",")[0] for line in error.violations if ": missing_s" not in line)
         for symbol, day, rule in verdict.quarantine:
-            assert told[f"{symbol} {day}: {rule}"] > 0, (symbol, day, rule, error)
+            assert counts[f"{symbol} {day}: {rule}"] > 0, (symbol, day, rule, error)
 
 
 def _rows(audited: Audited) -> list[Bar]:
@@ -182,16 +182,16 @@ def _as_good(fed: Fed, audited: Audited) -> bool:
 
 
 def _hold_bars(audited: Audited, verdict: Verdict | None) -> None:
-    found = _rows(audited)
-    days = sorted({bar[1] for bar in found})
-    assert not [bar for bar in found if rule_broken(bar, days)]
+    bars = _rows(audited)
+    days = sorted({bar[1] for bar in bars})
+    assert not [bar for bar in bars if rule_broken(bar, days)]
     if verdict is None:
         return
     assert not verdict.faults, f"passed in spite of {verdict.faults[:5]}"
     assert not verdict.halted, f"passed in spite of {set(verdict.halted)}"
-    assert sorted(found) == sorted(verdict.bars)
+    assert sorted(bars) == sorted(verdict.bars)
     out = audited.cleaned.quarantine
     named = zip(out["symbol"], out["session"].dt.strftime("%Y-%m-%d"), out["rule"], strict=True)
     assert Counter(named) == Counter(verdict.quarantine)
     assert not out[["field", "value", "message", "source"]].isna().any().any()
-    assert all(math.isfinite(value) for bar in found for value in bar[2:])
+    assert all(math.isfinite(value) for bar in bars for value in bar[2:])

@@ -20,8 +20,8 @@ def _line(change: Callable[[str, Random], str], *, header: bool = False) -> Text
 
     def mutate(text: str, rng: Random) -> str:
         lines = text.split("\n")
-        place = 0 if header else rng.randrange(1, len(lines) - 1)
-        lines[place] = change(lines[place], rng)
+        index = 0 if header else rng.randrange(1, len(lines) - 1)
+        lines[index] = change(lines[index], rng)
         return "\n".join(lines)
 
     return mutate
@@ -32,8 +32,8 @@ def _cell(change: Callable[[str, Random], str], first: int = 1, last: int = 5) -
 
     def line(text: str, rng: Random) -> str:
         cells = text.split(",")
-        place = rng.randint(first, last)
-        cells[place] = change(cells[place], rng)
+        column = rng.randint(first, last)
+        cells[column] = change(cells[column], rng)
         return ",".join(cells)
 
     return _line(line)
@@ -51,21 +51,21 @@ def _columns(change: Callable[[list[list[str]], Random], None]) -> TextMutation:
 
 
 def _add_column(table: list[list[str]], rng: Random) -> None:
-    place = rng.randint(0, len(table[0]))
+    column = rng.randint(0, len(table[0]))
     word = rng.choice(["adjclose", "sector", "", "Unnamed: 0", "dividend", "open_interest_x", "7"])
     for cells in table:
-        cells.insert(place, word)
+        cells.insert(column, word)
 
 
 def _drop_column(table: list[list[str]], rng: Random) -> None:
-    place = rng.randrange(len(table[0]))
+    column = rng.randrange(len(table[0]))
     for cells in table:
-        cells.pop(place)
+        cells.pop(column)
 
 
 def _shuffle_columns(table: list[list[str]], rng: Random) -> None:
     order = rng.sample(range(len(table[0])), len(table[0]))
-    table[:] = [[cells[place] for place in order] for cells in table]
+    table[:] = [[cells[column] for column in order] for cells in table]
 
 
 def _rename_column(table: list[list[str]], rng: Random) -> None:
@@ -89,8 +89,8 @@ def _rename_column(table: list[list[str]], rng: Random) -> None:
 
 def _repeat_header(text: str, rng: Random) -> str:
     header, *rows = text.split("\n")
-    place = rng.randint(0, len(rows) - 1)
-    return "\n".join([header, *rows[:place], rng.choice([header, header.upper()]), *rows[place:]])
+    index = rng.randint(0, len(rows) - 1)
+    return "\n".join([header, *rows[:index], rng.choice([header, header.upper()]), *rows[index:]])
 
 
 def _flip(text: str, rng: Random) -> bytes:
@@ -190,13 +190,13 @@ ParquetMutation = Callable[[list[Row], bool, Random], tuple[bytes, bool]]
 """Rows and whether the symbol is a column; gives a file, and whether it still says the same."""
 
 
-def _typed(change: Callable[[pa.Table, Random], pa.Table], said: bool) -> ParquetMutation:
-    return lambda rows, symbol, rng: (parquet_bytes(change(table_of(rows, symbol=symbol), rng)), said)
+def _typed(change: Callable[[pa.Table, Random], pa.Table], same: bool) -> ParquetMutation:
+    return lambda rows, symbol, rng: (parquet_bytes(change(table_of(rows, symbol=symbol), rng)), same)
 
 
 def _as(table: pa.Table, name: str, values: object) -> pa.Table:
-    place = table.schema.get_field_index(name)
-    return table.set_column(place, name, values)
+    index = table.schema.get_field_index(name)
+    return table.set_column(index, name, values)
 
 
 def _price(table: pa.Table, rng: Random, make: Callable[[float], object], type_: pa.DataType | None = None) -> pa.Table:
@@ -265,10 +265,10 @@ def _columns_beside(table: pa.Table, rng: Random) -> pa.Table:
 
 def _columns_wrong(table: pa.Table, rng: Random) -> pa.Table:
     name = rng.choice(["date", "open", "high", "low", "close", "volume"])
-    place = table.schema.get_field_index(name)
+    index = table.schema.get_field_index(name)
     twice = table.append_column(rng.choice([name, name.upper()]), table[name])
-    renamed = table.rename_columns([f"x{each}" if each == name else each for each in table.column_names])
-    return rng.choice([table.remove_column(place), twice, renamed])
+    renamed = table.rename_columns([f"x{column}" if column == name else column for column in table.column_names])
+    return rng.choice([table.remove_column(index), twice, renamed])
 
 
 def _hostile_notes(table: pa.Table, rng: Random) -> pa.Table:

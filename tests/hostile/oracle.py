@@ -49,10 +49,10 @@ class Delivery:
 
 
 def day_of(text: str) -> str | None:
-    found = DAY.fullmatch(text.strip())
-    if found is None:
+    match = DAY.fullmatch(text.strip())
+    if match is None:
         return None
-    year, _, month, _, day, *_ = found.groups()
+    year, _, month, _, day, *_ = match.groups()
     try:
         date(int(year), int(month), int(day))
     except ValueError:
@@ -87,14 +87,14 @@ def read_csv(name: str, content: bytes) -> Delivery:
     except csv.Error:
         return whole
     header = lines[0] if lines else []
-    places = columns_of(header)
-    if places is None or any(ord(each) < 32 and each != "\t" for cell in header for each in cell):
+    columns = columns_of(header)
+    if columns is None or any(ord(character) < 32 and character != "\t" for cell in header for character in cell):
         return whole
-    said = Delivery()
+    delivery = Delivery()
     for number, cells in enumerate(lines[1:], start=2):
         if len(cells) > 1 or "".join(cells).strip():
-            read_line(said, name, number, cells, places, len(header))
-    return said if said.bars or said.faults else whole
+            read_line(delivery, name, number, cells, columns, len(header))
+    return delivery if delivery.bars or delivery.faults else whole
 
 
 def lines_of(text: str) -> list[list[str]]:
@@ -110,34 +110,36 @@ def lines_of(text: str) -> list[list[str]]:
 
 def columns_of(header: Sequence[str]) -> dict[str, int] | None:
     plain = [re.sub("[^a-z]", "", re.sub(r"^[0-9]+\.", "", cell.strip().lower())) for cell in header]
-    places: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for name, spellings in SPELLINGS.items():
-        spelling = next((each for each in spellings if each in plain), None)
+        spelling = next((spelling for spelling in spellings if spelling in plain), None)
         if spelling is None and name != "symbol":
             return None
         if spelling is not None and plain.count(spelling) > 1:
             return None
         if spelling is not None:
-            places[name] = plain.index(spelling)
-    return places
+            columns[name] = plain.index(spelling)
+    return columns
 
 
-def read_line(said: Delivery, name: str, number: int, cells: list[str], places: dict[str, int], width: int) -> None:
+def read_line(
+    delivery: Delivery, name: str, number: int, cells: list[str], columns: dict[str, int], width: int
+) -> None:
     if len(cells) != width:
-        said.faults.append(Fault(name, number))
+        delivery.faults.append(Fault(name, number))
         return
-    told = {field: cells[place] for field, place in places.items()}
-    if all(told[field].strip() == "" for field in ("session", *NUMBERS)):
+    texts = {field: cells[column] for field, column in columns.items()}
+    if all(texts[field].strip() == "" for field in ("session", *NUMBERS)):
         return
-    symbol = told.get("symbol", re.sub(r"\.(csv|csv\.gz)$", "", name))
-    day = day_of(told["session"])
-    values = {field: number_of(told[field]) for field in NUMBERS}
+    symbol = texts.get("symbol", re.sub(r"\.(csv|csv\.gz)$", "", name))
+    day = day_of(texts["session"])
+    values = {field: number_of(texts[field]) for field in NUMBERS}
     wrong = [field for field, value in values.items() if value is None]
     wrong += ["session"] * (day is None) + ["symbol"] * (not is_symbol(symbol))
-    said.faults += [Fault(name, number, field) for field in wrong]
+    delivery.faults += [Fault(name, number, field) for field in wrong]
     if not wrong:
         open_, high, low, close, volume = (float(values[field] or 0.0) for field in NUMBERS)
-        said.bars.append((symbol, str(day), open_, high, low, close, volume))
+        delivery.bars.append((symbol, str(day), open_, high, low, close, volume))
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,13 @@ class Verdict:
     quarantine: tuple[tuple[str, str, str], ...] = ()  # symbol, day, rule
 
 
-def judged(said: Delivery, stored: Iterable[Bar], symbols: Sequence[str], sessions: Sequence[str]) -> Verdict:
+def judged(delivery: Delivery, stored: Iterable[Bar], symbols: Sequence[str], sessions: Sequence[str]) -> Verdict:
     """Rows stored before and rows delivered, held to the rules of cleaning and to the gate's limits."""
-    if said.faults:
-        return Verdict(faults=tuple(said.faults))
-    if not set(symbols) <= {bar[0] for bar in said.bars}:
+    if delivery.faults:
+        return Verdict(faults=tuple(delivery.faults))
+    if not set(symbols) <= {bar[0] for bar in delivery.bars}:
         return Verdict(faults=(Fault("any"),))
-    seen = [bar for bar in said.bars if bar[0] in symbols and sessions[0] <= bar[1] <= sessions[-1]]
+    seen = [bar for bar in delivery.bars if bar[0] in symbols and sessions[0] <= bar[1] <= sessions[-1]]
     if not seen:
         return Verdict(faults=(Fault("any"),))
     versions: dict[tuple[str, str], list[Bar]] = {}
@@ -231,7 +233,7 @@ def checks_failed(
     current = {bar[0] for bar in kept if bar[1] == last}
     if len(set(symbols) - current) > 0.10 * len(symbols):
         yield "missing_symbols"
-    there = Counter(set([bar[:2] for bar in kept] + [each[:2] for each in quarantine]))
+    there = Counter(set([bar[:2] for bar in kept] + [row[:2] for row in quarantine]))
     due = [
         (symbol, day)
         for symbol in symbols

@@ -15,8 +15,8 @@ PRICES = ("open", "high", "low", "close")
 def _few(good: Good, rng: Random, change: Callable[[Row], Row], most: int = 4) -> list[Row]:
     """One to ``most`` rows changed."""
     rows = list(good.rows)
-    for place in rng.sample(range(len(rows)), rng.randint(1, most)):
-        rows[place] = change(rows[place])
+    for index in rng.sample(range(len(rows)), rng.randint(1, most)):
+        rows[index] = change(rows[index])
     return rows
 
 

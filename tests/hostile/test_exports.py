@@ -35,8 +35,8 @@ def written(folder: Path, frame: pd.DataFrame, name: str = "table.csv") -> Path:
 @pytest.mark.parametrize("dtype", ["str", "object"])
 def test_cells_that_begin_like_a_formula_get_an_apostrophe_and_others_none(tmp_path: Path, dtype: str) -> None:
     texts = pd.Series([*FORMULAS, *HARMLESS], dtype=dtype)
-    told = [row[0] for row in cells_of(written(tmp_path, pd.DataFrame({"text": texts, "n": 1})))]
-    assert told == [*("'" + each for each in FORMULAS), *HARMLESS]
+    exported = [row[0] for row in cells_of(written(tmp_path, pd.DataFrame({"text": texts, "n": 1})))]
+    assert exported == [*("'" + formula for formula in FORMULAS), *HARMLESS]
 
 
 def test_a_missing_text_among_formulas_hides_none_of_them(tmp_path: Path) -> None:
@@ -58,16 +58,16 @@ def test_numbers_and_days_are_left_as_they_are(tmp_path: Path) -> None:
 @given(st.lists(st.text(alphabet="'=+-@\t\rab1", min_size=1, max_size=5), min_size=1, max_size=8))
 def test_one_apostrophe_less_gives_every_text_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     file = written(tmp_path_factory.mktemp("export"), pd.DataFrame({"text": texts, "n": 1}))
-    told = [row[0] for row in cells_of(file)]
-    assert not any(text[0] in "=@\t\r" or (text[0] in "+-" and not text[1:].isdigit()) for text in told)
-    assert [text[1:] if re.match(r"'+[=+\-@\t\r]", text) else text for text in told] == texts
+    exported = [row[0] for row in cells_of(file)]
+    assert not any(text[0] in "=@\t\r" or (text[0] in "+-" and not text[1:].isdigit()) for text in exported)
+    assert [text[1:] if re.match(r"'+[=+\-@\t\r]", text) else text for text in exported] == texts
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".json"])
 def test_formats_that_no_spreadsheet_runs_keep_texts_as_they_are(tmp_path: Path, suffix: str) -> None:
     file = written(tmp_path, pd.DataFrame({"text": FORMULAS}), f"table{suffix}")
-    found = pd.read_parquet(file) if suffix == ".parquet" else pd.read_json(file)
-    assert found["text"].tolist() == FORMULAS
+    exported = pd.read_parquet(file) if suffix == ".parquet" else pd.read_json(file)
+    assert exported["text"].tolist() == FORMULAS
 
 
 def test_spreadsheet_files_are_not_offered() -> None:
@@ -77,10 +77,10 @@ def test_spreadsheet_files_are_not_offered() -> None:
 FRAME = pd.DataFrame({"a": [1.0, 2.0]})
 
 
-def refused(out: Path, told: str) -> None:
+def refused(out: Path, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         write_table_file(FRAME, out)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.where["file"] == str(out)
     assert caught.value.where["key"] == "--out"
 

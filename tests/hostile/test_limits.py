@@ -73,7 +73,7 @@ def test_one_row_over_the_limit_is_refused_and_the_limit_itself_is_not(tmp_path:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_one_column_over_the_limit_is_refused_and_the_limit_itself_is_not(tmp_path: Path, suffix: str) -> None:
-    path = write(tmp_path, rows_of(2).assign(**{f"x{place}": 1 for place in range(5)}), suffix)
+    path = write(tmp_path, rows_of(2).assign(**{f"x{index}": 1 for index in range(5)}), suffix)
     error = refused(path, Limits(columns=10))
     assert (error.where["rule"], error.where["value"]) == ("max_columns", 11)
     assert "source.max_columns" in error.remedy
@@ -96,7 +96,7 @@ def test_a_million_columns_are_refused(tmp_path: Path) -> None:
 
 def test_a_parquet_of_many_columns_is_refused_by_its_footer(tmp_path: Path) -> None:
     path = tmp_path / "ABC.parquet"
-    pq.write_table(pa.table({f"x{place}": pa.array([], pa.float64()) for place in range(1001)}), path)
+    pq.write_table(pa.table({f"x{index}": pa.array([], pa.float64()) for index in range(1001)}), path)
     assert refused(path).where["rule"] == "max_columns"
 
 
@@ -242,29 +242,29 @@ def test_a_zero_byte_in_a_column_that_is_not_read_is_an_error_too(tmp_path: Path
 NUMBERS = f"{HEADER}\n".encode() + b"9" * (64 << 20)  # one line, one number
 
 
-def packed(path: Path, content: bytes, *, stated: int | None = None) -> Path:
+def packed(path: Path, content: bytes, *, declared_size: int | None = None) -> Path:
     """An archive of one member, which may state another size than its own."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("prices.csv", content)
-        if stated is not None:  # in the list at the end, which is what is read
+        if declared_size is not None:  # in the list at the end, which is what is read
             raw = bytearray(path.read_bytes())
-            raw[(at := raw.rindex(b"PK\1\2") + 24) : at + 4] = stated.to_bytes(4, "little")
+            raw[(at := raw.rindex(b"PK\1\2") + 24) : at + 4] = declared_size.to_bytes(4, "little")
             path.write_bytes(raw)
         return path
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         member = tarfile.TarInfo("prices.csv")
-        member.size = len(content) if stated is None else stated
-        archive.addfile(member, io.BytesIO(content)) if stated is None else archive.addfile(member)
+        member.size = len(content) if declared_size is None else declared_size
+        archive.addfile(member, io.BytesIO(content)) if declared_size is None else archive.addfile(member)
     return path
 
 
-@pytest.mark.parametrize("stated", [None, 3 << 30])
+@pytest.mark.parametrize("declared_size", [None, 3 << 30])
 @pytest.mark.parametrize("name", ["20180102.zip", "20180102.tar.gz"])
 def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_in_little_memory(
-    tmp_path: Path, name: str, stated: int | None
+    tmp_path: Path, name: str, declared_size: int | None
 ) -> None:
-    path = packed(tmp_path / name, NUMBERS if stated is None else NUMBERS[:100], stated=stated)
+    path = packed(tmp_path / name, NUMBERS if declared_size is None else NUMBERS[:100], declared_size=declared_size)
     assert path.stat().st_size < 1_000_000
     tracemalloc.start()
     with pytest.raises(SourceError) as caught:
@@ -273,13 +273,13 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_in_little_mem
     tracemalloc.stop()
     assert caught.value.where["file"] == f"{path}!prices.csv"
     assert caught.value.where["rule"] == "max_megabytes"
-    assert caught.value.where["value"] == (65 if stated is None else 3072)
+    assert caught.value.where["value"] == (65 if declared_size is None else 3072)
     assert "source.max_megabytes" in caught.value.remedy
     assert peak < 16 << 20
 
 
 def test_a_member_that_holds_more_than_it_says_is_refused_in_little_memory(tmp_path: Path) -> None:
-    path = packed(tmp_path / "20180102.zip", NUMBERS, stated=1000)
+    path = packed(tmp_path / "20180102.zip", NUMBERS, declared_size=1000)
     tracemalloc.start()
     with pytest.raises(SourceError) as caught:
         FilesSource(path, limits=Limits(megabytes=1)).bars()
@@ -301,13 +301,13 @@ def test_a_member_packed_by_bzip2_or_lzma_is_counted_piece_by_piece_and_read_lik
     raw = bytearray(path.read_bytes())
     raw[(at := raw.rindex(b"PK\1\2") + 24) : at + 4] = (1000).to_bytes(4, "little")  # it says less than it holds
     (lying := tmp_path / "20180103.zip").write_bytes(raw)
-    for file, told in ((path, 65), (lying, 2)):
+    for file, megabytes in ((path, 65), (lying, 2)):
         tracemalloc.start()
         with pytest.raises(SourceError) as caught:
             FilesSource(file, limits=Limits(megabytes=1)).bars()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert (caught.value.where["rule"], caught.value.where["value"]) == ("max_megabytes", told)
+        assert (caught.value.where["rule"], caught.value.where["value"]) == ("max_megabytes", megabytes)
         assert peak < 16 << 20
     content = rows_of(5000).to_csv(index=False).encode()
     with zipfile.ZipFile(path, "w", method) as archive:
@@ -388,7 +388,7 @@ def test_one_row_or_column_over_the_limit_is_refused_of_every_file_and_the_limit
         assert f"source.{rule}" in caught.value.remedy
 
 
-@pytest.mark.parametrize(("name", "ending"), [each for each in ENDINGS if each[1] != ".csv"])
+@pytest.mark.parametrize(("name", "ending"), [case for case in ENDINGS if case[1] != ".csv"])
 def test_every_file_that_unpacks_to_more_than_the_limit_is_refused_in_little_memory(
     tmp_path: Path, name: str, ending: str
 ) -> None:

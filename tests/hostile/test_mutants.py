@@ -58,18 +58,19 @@ def mutant(kind: str, good: Good, rng: Random) -> tuple[dict[str, bytes], Delive
     """Files of a mutant, and what they say."""
     if kind in ROW_MUTATIONS:
         rows = ROW_MUTATIONS[kind](good, rng)
-        layouts = [each for each in LAYOUTS if kind not in LONG_ONLY or each.startswith("long")]
+        layouts = [layout for layout in LAYOUTS if kind not in LONG_ONLY or layout.startswith("long")]
         layout = rng.choice(layouts)
         return laid_out(rows, layout), said_by_rows(rows, layout)
     if kind in CSV_MUTATIONS:
         files = laid_out(list(good.rows), rng.choice(["long.csv", "split.csv"]))
         name = rng.choice(sorted(files))
-        found = CSV_MUTATIONS[kind](files[name].decode(), rng)
-        files[name] = found.encode() if isinstance(found, str) else found
+        mutated = CSV_MUTATIONS[kind](files[name].decode(), rng)
+        files[name] = mutated.encode() if isinstance(mutated, str) else mutated
         return files, bars_of(files)
     if kind in PACKED_MUTATIONS:
         files = {
-            name: PACKED_MUTATIONS[kind](each, rng) for name, each in laid_out(list(good.rows), "long.csv.gz").items()
+            name: PACKED_MUTATIONS[kind](content, rng)
+            for name, content in laid_out(list(good.rows), "long.csv.gz").items()
         }
         return files, bars_of(files)
     layout = rng.choice(["long.parquet", "split.parquet"])
@@ -79,17 +80,19 @@ def mutant(kind: str, good: Good, rng: Random) -> tuple[dict[str, bytes], Delive
         return {**files, name: bytes_changed(files[name], rng)}, None
     rows = [row for row in good.rows if layout.startswith("long") or name == f"{row.symbol}.parquet"]
     files[name], same = PARQUET_MUTATIONS[kind](rows, layout.startswith("long"), rng)
-    said = said_by_rows(list(good.rows), layout)
-    return files, said if same else Delivery(faults=[Fault(name)])
+    delivery = said_by_rows(list(good.rows), layout)
+    return files, delivery if same else Delivery(faults=[Fault(name)])
 
 
 def said_by_rows(rows: list[Row], layout: str) -> Delivery:
     """What rows say in a layout: their places are lines of a CSV, or rows of a Parquet."""
     if not layout.endswith("parquet"):
         return bars_of(laid_out(rows, layout))
-    said = bars_of(laid_out(rows, layout.replace("parquet", "csv")))
-    faults = [Fault(each.file.replace(".csv", ".parquet"), (each.row or 1) - 1, each.column) for each in said.faults]
-    return Delivery(said.bars, faults)
+    delivery = bars_of(laid_out(rows, layout.replace("parquet", "csv")))
+    faults = [
+        Fault(fault.file.replace(".csv", ".parquet"), (fault.row or 1) - 1, fault.column) for fault in delivery.faults
+    ]
+    return Delivery(delivery.bars, faults)
 
 
 def for_each_mutant(
@@ -117,9 +120,9 @@ def for_each_mutant(
 def test_a_mutant_is_named_or_harmless(fed: Fed, size: dict[str, int], kind: str) -> None:
     came = set()
 
-    def feed(files: dict[str, bytes], said: Delivery | None) -> None:
+    def feed(files: dict[str, bytes], delivery: Delivery | None) -> None:
         deliver(fed.folder, files)
-        came.add(check(fed, said))
+        came.add(check(fed, delivery))
 
     # The first of a few may stay below the gate's limit.
     examples = max(size[fed.good.name], 2 if OUTCOMES.get(kind) == "halted" else 1)
@@ -127,12 +130,12 @@ def test_a_mutant_is_named_or_harmless(fed: Fed, size: dict[str, int], kind: str
     assert OUTCOMES.get(kind) in (None, *came), came
 
 
-@pytest.mark.parametrize("place", range(len(wrong_days(1))))
-def test_every_column_of_wrong_days_is_refused_by_the_name_of_its_file(tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("index", range(len(wrong_days(1))))
+def test_every_column_of_wrong_days_is_refused_by_the_name_of_its_file(tmp_path: Path, index: int) -> None:
     table = table_of(list(bundled().rows)[:3], symbol=True)
     days = table.schema.get_field_index("date")
     file = tmp_path / "bars.parquet"
-    file.write_bytes(parquet_bytes(table.set_column(days, "date", wrong_days(3)[place])))
+    file.write_bytes(parquet_bytes(table.set_column(days, "date", wrong_days(3)[index])))
     with pytest.raises(SourceError) as refused:
         FilesSource(file).bars(bundled().symbols)
     assert Path(str(refused.value.where["file"])).name == "bars.parquet"

@@ -59,20 +59,20 @@ REFUSED: dict[str, tuple[str, int, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_a_strategy_file_may_not_hold_is_refused_with_its_line(case: str) -> None:
-    text, line, found = REFUSED[case]
+    text, line, expected = REFUSED[case]
     with pytest.raises(SettingsError) as refused:
         parse_strategy(text, file="mine.yaml")
     assert refused.value.where["line"] == line
     assert refused.value.where["file"] == "mine.yaml"
-    assert found in str(refused.value)
+    assert expected in str(refused.value)
     assert refused.value.remedy
 
 
 def test_each_of_several_bad_keys_has_its_own_line() -> None:
     with pytest.raises(SettingsError) as refused:
         parse_strategy(MINIMAL + "learning:\n  hiden: 3\n  dropout: 7\nwhat: 1\n")
-    for told in ("learning.hiden = 3: no such key (line 5)", "(line 6)", "what = 1: no such key (line 7)"):
-        assert told in refused.value.found
+    for message in ("learning.hiden = 3: no such key (line 5)", "(line 6)", "what = 1: no such key (line 7)"):
+        assert message in refused.value.found
 
 
 def test_what_yaml_offers_in_plain_words_stays_allowed() -> None:

@@ -85,14 +85,14 @@ def _learn(
     shuffled = torch.randperm(training.count, generator=order).numpy()
     losses: list[float] = []
     for start in range(0, training.count, settings.batch_size):
-        places = shuffled[start : start + settings.batch_size]
-        windows = plain_windows(values, training.rows[places], training.columns[places], settings.lookback)
-        each = _losses(network(torch.tensor(windows)), torch.tensor(training.targets[places]))
+        batch = shuffled[start : start + settings.batch_size]
+        windows = plain_windows(values, training.rows[batch], training.columns[batch], settings.lookback)
+        batch_losses = _losses(network(torch.tensor(windows)), torch.tensor(training.targets[batch]))
         optimizer.zero_grad()
-        each.mean().backward()
+        batch_losses.mean().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
         optimizer.step()
-        losses += each.tolist()
+        losses += batch_losses.tolist()
     return sum(losses) / len(losses)
 
 

@@ -19,10 +19,10 @@ def plain_windows(values: FloatArray, rows: FloatArray, columns: FloatArray, loo
 
 def plain_samples(values: FloatArray, targets: FloatArray, rows: slice, lookback: int) -> list[tuple[int, int]]:
     """(row, symbol) of each sample: a window without a hole and a label."""
-    found = []
+    samples = []
     for row in range(max(rows.start, lookback - 1), rows.stop):
         for column in range(values.shape[1]):
             window = values[row - lookback + 1 : row + 1, column]
             if np.isfinite(window).all() and np.isfinite(targets[row, column]):
-                found.append((row, column))
-    return found
+                samples.append((row, column))
+    return samples

@@ -85,7 +85,7 @@ def test_baselines_predict_the_same_bits_from_their_arrays_and_for_one_row_alone
     )
     for fitted, stored in pairs:
         whole = fitted.probability(features)
-        alone = np.concatenate([stored.probability(features[place : place + 1]) for place in range(len(features))])
+        alone = np.concatenate([stored.probability(features[row : row + 1]) for row in range(len(features))])
         assert whole.tobytes() == alone.tobytes()
 
 

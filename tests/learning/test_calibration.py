@@ -51,10 +51,10 @@ def record(
 
 def test_without_evidence_every_forecast_is_the_base_rate_of_all_labels() -> None:
     targets = np.r_[np.ones(300), np.zeros(100)][:, None]
-    found = fitted(np.full((400, 1), np.nan), targets)
-    assert (found.slope, found.outcomes, found.effective_outcomes) == (0.0, 0, 0.0)
-    assert found.base_rate == pytest.approx(301 / 402)
-    np.testing.assert_allclose(found.apply(np.array([-3.0, 0.0, 3.0])), 301 / 402, rtol=1e-12)
+    calibration = fitted(np.full((400, 1), np.nan), targets)
+    assert (calibration.slope, calibration.outcomes, calibration.effective_outcomes) == (0.0, 0, 0.0)
+    assert calibration.base_rate == pytest.approx(301 / 402)
+    np.testing.assert_allclose(calibration.apply(np.array([-3.0, 0.0, 3.0])), 301 / 402, rtol=1e-12)
 
 
 def test_a_forecast_of_nine_in_ten_does_not_stay_so_after_twenty_five_outcomes() -> None:
@@ -63,50 +63,52 @@ def test_a_forecast_of_nine_in_ten_does_not_stay_so_after_twenty_five_outcomes()
     score = np.full((500, 1), np.nan)
     score[-25:, 0] = LogitScale(0.0, 0.5).score(np.where(np.arange(25) % 2, 0.9, 0.1))
     labels[-25:, 0] = np.arange(25) % 2  # every one of them right
-    found = fitted(score, labels, horizon=5)
-    assert found.effective_outcomes <= 5.0
-    told = found.apply(LogitScale(0.0, 0.5).score(np.array([0.9])))[0]
-    assert abs(told - found.base_rate) < 0.1
+    calibration = fitted(score, labels, horizon=5)
+    assert calibration.effective_outcomes <= 5.0
+    probability = calibration.apply(LogitScale(0.0, 0.5).score(np.array([0.9])))[0]
+    assert abs(probability - calibration.base_rate) < 0.1
 
 
 def test_it_is_a_weighted_logistic_regression_with_the_prior_as_further_outcomes() -> None:
     """The same posterior by statsmodels: the record, and pseudo-outcomes at the base rate of all labels."""
     score, targets = record(0.4, 400, 3, seed=1, horizon=4, together=0.3, base=0.58)
-    found = fitted(score, targets, horizon=4, half_life_sessions=100.0)
+    calibration = fitted(score, targets, horizon=4, half_life_sessions=100.0)
     weight = np.repeat(0.5 ** ((399 - np.arange(400)) / 100.0), 3)
     hits = ((score > 0) == (targets > 0.5)).sum(axis=1)
     n = effective_outcomes(hits, np.full(400, 3), 4, weight[::3])[-1]
-    assert found.effective_outcomes == pytest.approx(n)
-    assert (found.outcomes, found.slope > 0.0) == (1200, True)
+    assert calibration.effective_outcomes == pytest.approx(n)
+    assert (calibration.outcomes, calibration.slope > 0.0) == (1200, True)
     long_run = (targets.sum() + 1) / (1200 + 2)
     share = weight / weight.sum()
     x = np.tile(score.ravel(), 3)
     y = np.r_[targets.ravel(), np.ones(1200), np.zeros(1200)]
     w = np.r_[n * share, PRIOR * share * long_run, PRIOR * share * (1 - long_run)]
     oracle = sm.GLM(y, sm.add_constant(x), family=sm.families.Binomial(), freq_weights=w).fit(tol=1e-12)
-    np.testing.assert_allclose([found.intercept, found.slope], oracle.params, rtol=1e-6)
-    assert found.base_rate == pytest.approx(np.average(found.apply(score.ravel()), weights=weight), rel=1e-9)
+    np.testing.assert_allclose([calibration.intercept, calibration.slope], oracle.params, rtol=1e-6)
+    assert calibration.base_rate == pytest.approx(
+        np.average(calibration.apply(score.ravel()), weights=weight), rel=1e-9
+    )
 
 
 def test_a_forecast_is_never_turned_round() -> None:
     score, targets = record(-0.8, 1000, 2, seed=2)
-    found = fitted(score, targets)
-    assert found.slope == 0.0
-    np.testing.assert_allclose(found.apply(score), found.base_rate, rtol=1e-12)
+    calibration = fitted(score, targets)
+    assert calibration.slope == 0.0
+    np.testing.assert_allclose(calibration.apply(score), calibration.base_rate, rtol=1e-12)
 
 
 def test_a_record_of_hits_alone_has_a_finite_slope_even_without_a_prior() -> None:
     score = np.tile([[1.0, -1.0]], (50, 1))
-    found = fitted(score, (score > 0).astype(float), prior_outcomes=0.0)
-    assert np.isfinite([found.slope, found.intercept]).all()
-    assert found.slope > 1.0
+    calibration = fitted(score, (score > 0).astype(float), prior_outcomes=0.0)
+    assert np.isfinite([calibration.slope, calibration.intercept]).all()
+    assert calibration.slope > 1.0
 
 
 @pytest.mark.parametrize("targets", [np.ones((40, 2)), np.zeros((40, 2))])
 def test_outcomes_of_one_class_give_no_certainty(targets: np.ndarray) -> None:
-    found = fitted(np.random.default_rng(3).normal(size=(40, 2)), targets, horizon=5)
-    assert 0.0 < found.base_rate < 1.0
-    assert np.isfinite([found.slope, found.intercept]).all()
+    calibration = fitted(np.random.default_rng(3).normal(size=(40, 2)), targets, horizon=5)
+    assert 0.0 < calibration.base_rate < 1.0
+    assert np.isfinite([calibration.slope, calibration.intercept]).all()
 
 
 def test_old_outcomes_weigh_less_by_half_lives() -> None:
@@ -114,7 +116,7 @@ def test_old_outcomes_weigh_less_by_half_lives() -> None:
     worthless, outcomes = record(0.0, 1000, 5, seed=4)
     good, better = record(1.0, 250, 5, seed=5)
     score, targets = np.vstack([worthless, good]), np.vstack([outcomes, better])
-    slopes = [fitted(score, targets, half_life_sessions=each).slope for each in (60.0, 252.0, 5000.0)]
+    slopes = [fitted(score, targets, half_life_sessions=half_life).slope for half_life in (60.0, 252.0, 5000.0)]
     assert slopes[0] > slopes[1] > slopes[2] > 0.0
 
 
@@ -133,12 +135,12 @@ def test_the_slope_of_a_known_truth(horizon: int, names: int, together: float, s
     Where outcomes overlap the count of independent ones is an estimate, and with few of them the slope is noisy:
     the median is over forty records (a dozen of the largest, four hundred of one name).
     """
-    found = [
+    calibrations = [
         fitted(*record(slope, sessions, names, seed, horizon=horizon, together=together), horizon=horizon)
         for seed in range({1: 400, 20: 40, 40: 40 if sessions < 1250 else 12}[names])
     ]
-    ratio = float(np.median([each.slope for each in found])) / slope
-    prior = float(np.median([PRIOR / (PRIOR + each.effective_outcomes) for each in found]))
+    ratio = float(np.median([calibration.slope for calibration in calibrations])) / slope
+    prior = float(np.median([PRIOR / (PRIOR + calibration.effective_outcomes) for calibration in calibrations]))
     print(f"h {horizon}, {names} names, {sessions} sessions, slope {slope}: prior holds {prior:.0%}, ratio {ratio:.2f}")
     if prior <= 0.10:
         assert 0.8 <= ratio <= 1.25
@@ -158,10 +160,10 @@ def test_out_of_sample_the_brier_score_is_not_worse_than_the_base_rates_by_more_
         score, targets = record(slope, 750, 4, seed, horizon=5, together=0.5, base=0.56)
         gain = []
         for start in range(500, 750, 21):
-            found = fitted(score[: start - 6], targets[: start - 6], horizon=5)
+            calibration = fitted(score[: start - 6], targets[: start - 6], horizon=5)
             month = slice(start, start + 21)
-            apart = targets[month] - found.base_rate, targets[month] - found.apply(score[month])
-            worth.append(found.effective_outcomes)
+            apart = targets[month] - calibration.base_rate, targets[month] - calibration.apply(score[month])
+            worth.append(calibration.effective_outcomes)
             gain.append(np.mean(apart[0] ** 2 - apart[1] ** 2))
         gains.append(np.mean(gain))
     mean, error = float(np.mean(gains)), float(np.std(gains, ddof=1) / np.sqrt(len(gains)))
@@ -200,7 +202,7 @@ def test_a_model_that_forecasts_the_same_throughout_has_no_scale(kept: np.ndarra
 
 def test_confidence_is_usual_over_todays_dispersion_at_most_one_and_its_median_on_the_record_is_one() -> None:
     seen = np.random.default_rng(9).lognormal(size=(301, 5))
-    found = fit_calibration(
+    calibration = fit_calibration(
         np.zeros((301, 5)),
         seen,
         np.full((301, 5), np.nan),
@@ -209,11 +211,12 @@ def test_confidence_is_usual_over_todays_dispersion_at_most_one_and_its_median_o
         prior_outcomes=60,
     )
     usual = float(np.median(seen))
-    assert found.usual_dispersion == usual
+    assert calibration.usual_dispersion == usual
     np.testing.assert_allclose(
-        found.confidence(np.array([usual / 3, usual, 2 * usual, 4 * usual, 0.0, np.nan])), [1, 1, 0.5, 0.25, 1, np.nan]
+        calibration.confidence(np.array([usual / 3, usual, 2 * usual, 4 * usual, 0.0, np.nan])),
+        [1, 1, 0.5, 0.25, 1, np.nan],
     )
-    assert np.median(found.confidence(seen)) == 1.0
+    assert np.median(calibration.confidence(seen)) == 1.0
     nothing = Calibration(0.0, 0.0, 0.5, None, 0, 0.0)
     np.testing.assert_array_equal(nothing.confidence(np.array([9.0, np.nan])), [1.0, np.nan])
 
@@ -231,9 +234,9 @@ def test_calibration_never_changes_the_order_of_forecasts(values: list[float], s
 
 
 def test_a_missing_score_stays_missing_and_a_calibration_comes_back_from_json() -> None:
-    found = Calibration(0.5, 0.1, 0.52, None, 100, 50.0)
-    assert np.isnan(found.apply(np.array([0.2, np.nan]))).tolist() == [False, True]
-    assert Calibration.from_dict(found.to_dict()) == found
+    calibration = Calibration(0.5, 0.1, 0.52, None, 100, 50.0)
+    assert np.isnan(calibration.apply(np.array([0.2, np.nan]))).tolist() == [False, True]
+    assert Calibration.from_dict(calibration.to_dict()) == calibration
 
 
 def test_figures_equal_scikit_learns_and_a_count_by_hand() -> None:
@@ -241,10 +244,10 @@ def test_figures_equal_scikit_learns_and_a_count_by_hand() -> None:
     truth = draw.normal(scale=0.7, size=500)
     outcome = (draw.random(500) < expit(truth)).astype(float)
     probability = expit(truth * 1.5)
-    found = reliability(probability, outcome)
-    assert found.brier == pytest.approx(brier_score_loss(outcome, probability), rel=1e-12)
-    assert found.log_loss == pytest.approx(sklearn_log_loss(outcome, probability), rel=1e-9)
-    assert found.base_rate == outcome.mean()
+    result = reliability(probability, outcome)
+    assert result.brier == pytest.approx(brier_score_loss(outcome, probability), rel=1e-12)
+    assert result.log_loss == pytest.approx(sklearn_log_loss(outcome, probability), rel=1e-9)
+    assert result.base_rate == outcome.mean()
     # three forecasts in (0.1, 0.2] of which one came true, one in (0.8, 0.9] that did not
     error = expected_calibration_error(np.array([0.15, 0.2, 0.16, 0.9]), np.array([0.0, 1.0, 0.0, 0.0]))
     assert error == pytest.approx((abs(1 - 0.51) + 0.9) / 4)

@@ -83,8 +83,15 @@ def _watched(
 
 def _told(reference: DriftReference) -> list[tuple[object, ...]]:
     return [
-        (each.name, each.ordered.tobytes(), each.critical, each.retraining_critical, each.cusum_critical, each.memory)
-        for each in (*reference.forecasts, *reference.features)
+        (
+            entry.name,
+            entry.ordered.tobytes(),
+            entry.critical,
+            entry.retraining_critical,
+            entry.cusum_critical,
+            entry.memory,
+        )
+        for entry in (*reference.forecasts, *reference.features)
     ]
 
 

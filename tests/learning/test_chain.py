@@ -26,16 +26,16 @@ def test_each_row_is_measured_by_its_own_model_and_a_model_without_scale_gives_t
     p = expit(0.1)
     np.testing.assert_allclose(marks.dispersion[0, 0], 0.02 / (p * (1 - p)) / 0.1, rtol=1e-9)
     usual = float(marks.dispersion[0, 0]) / 2
-    found = calibrated(made, marks, Calibration(0.3, float(logit(0.55)), 0.54, usual, 100, 50.0))
+    result = calibrated(made, marks, Calibration(0.3, float(logit(0.55)), 0.54, usual, 100, 50.0))
     expected = expit(logit(0.55) + 0.3 * np.array([1.0, -2.0]))
-    np.testing.assert_allclose(found.calibrated[0], expected, rtol=1e-9)
-    np.testing.assert_allclose(found.calibrated[1], [expected[0], np.nan], rtol=1e-9)
-    np.testing.assert_array_equal(found.calibrated[2], [0.54, 0.54])
-    np.testing.assert_array_equal(found.base_rate[:3], [[0.54, 0.54], [0.54, np.nan], [0.54, 0.54]])
-    assert found.confidence[0, 0] == 0.5
-    np.testing.assert_array_equal(found.confidence[2], [1.0, 1.0])
-    assert found.probability is made.probability
-    assert found.score is marks.score
+    np.testing.assert_allclose(result.calibrated[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(result.calibrated[1], [expected[0], np.nan], rtol=1e-9)
+    np.testing.assert_array_equal(result.calibrated[2], [0.54, 0.54])
+    np.testing.assert_array_equal(result.base_rate[:3], [[0.54, 0.54], [0.54, np.nan], [0.54, 0.54]])
+    assert result.confidence[0, 0] == 0.5
+    np.testing.assert_array_equal(result.confidence[2], [1.0, 1.0])
+    assert result.probability is made.probability
+    assert result.score is marks.score
 
 
 def test_parts_joined_are_the_whole() -> None:

@@ -31,11 +31,11 @@ def _rate(step: int) -> float:
 def test_the_weights_are_those_of_torchs_optimiser_and_clipping(kind: str, largest_norm: float) -> None:
     settings = tiny_settings(network=kind, hidden=5, dropout=0.3)
     with repeatable_torch(3):
-        mine = build_network(settings, FEATURES).train()
-        optimizer = AdamW(mine, _rate(0), 0.1)
+        ours = build_network(settings, FEATURES).train()
+        optimizer = AdamW(ours, _rate(0), 0.1)
         for step in range(STEPS):
             optimizer.rate = _rate(step)
-            assert optimizer.descend(_losses(mine, step).mean().backward, largest_norm)
+            assert optimizer.descend(_losses(ours, step).mean().backward, largest_norm)
     with repeatable_torch(3):
         theirs = build_network(settings, FEATURES).train()
         torchs = torch.optim.AdamW(theirs.parameters(), lr=_rate(0), weight_decay=0.1)
@@ -45,8 +45,8 @@ def test_the_weights_are_those_of_torchs_optimiser_and_clipping(kind: str, large
             _losses(theirs, step).mean().backward()
             torch.nn.utils.clip_grad_norm_(theirs.parameters(), largest_norm)
             torchs.step()
-    assert list(mine.state_dict()) == list(theirs.state_dict())
-    for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
@@ -77,14 +77,14 @@ def test_a_perceptrons_own_way_back_is_autograds(layers: int, dropout: float, re
         losses.mean().backward()
         assert torch.equal(drawn, torch.rand(1)), "as many random numbers are drawn"
     assert torch.equal(logits, expected)
-    assert any(each.abs().max() > 0.001 for each in written)
+    assert any(gradient.abs().max() > 0.001 for gradient in written)
     for weight, own in zip(network.parameters(), written, strict=True):
         assert torch.equal(weight.grad, own)
 
 
 def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
     network = torch.nn.Linear(3, 1)
-    before = [each.detach().clone() for each in network.parameters()]
+    before = [parameter.detach().clone() for parameter in network.parameters()]
     optimizer = AdamW(network, 0.1, 0.1)
     assert not optimizer.descend((network(torch.ones(2, 3)) * torch.inf).mean().backward, 1.0)
     assert all(torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True))

@@ -31,10 +31,10 @@ def _failing_seeds(monkeypatch: pytest.MonkeyPatch, seeds: set[int]) -> None:
 
 def test_a_failed_member_is_dropped_by_name_and_the_others_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     _failing_seeds(monkeypatch, {8})
-    found = train_ensemble(*tiny_samples(), tiny_settings(ensemble=3))
-    assert [member.seed for member in found.members] == [7, 9]
-    assert [seed for seed, _ in found.failures] == [8]
-    assert "seed 8, epoch 2" in found.failures[0][1]
+    ensemble = train_ensemble(*tiny_samples(), tiny_settings(ensemble=3))
+    assert [member.seed for member in ensemble.members] == [7, 9]
+    assert [seed for seed, _ in ensemble.failures] == [8]
+    assert "seed 8, epoch 2" in ensemble.failures[0][1]
 
 
 def test_an_ensemble_with_fewer_than_half_of_its_members_left_is_refused(
@@ -47,18 +47,18 @@ def test_an_ensemble_with_fewer_than_half_of_its_members_left_is_refused(
 
 def test_exactly_half_of_the_members_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     _failing_seeds(monkeypatch, {7})
-    found = train_ensemble(*tiny_samples(), tiny_settings(ensemble=2))
-    assert len(found.members) == 1
+    ensemble = train_ensemble(*tiny_samples(), tiny_settings(ensemble=2))
+    assert len(ensemble.members) == 1
 
 
 def test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone() -> None:
-    found = train_ensemble(*tiny_samples(), tiny_settings(ensemble=2, seed=11))
-    assert [member.seed for member in found.members] == [11, 12]
-    for member in found.members:
+    ensemble = train_ensemble(*tiny_samples(), tiny_settings(ensemble=2, seed=11))
+    assert [member.seed for member in ensemble.members] == [11, 12]
+    for member in ensemble.members:
         alone = train(*tiny_samples(), tiny_settings(), member.seed)
         assert alone.state.keys() == member.state.keys()
         assert all(np.array_equal(member.state[name], value) for name, value in alone.state.items())
-    one, other = (member.state for member in found.members)
+    one, other = (member.state for member in ensemble.members)
     assert not any(np.array_equal(one[name], other[name]) for name in one)
 
 

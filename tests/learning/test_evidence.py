@@ -19,20 +19,22 @@ def test_from_sixty_sessions_on_the_count_is_the_variance_of_the_session_mean_by
     draw = np.random.default_rng(0)
     names = draw.integers(3, 9, 200)
     hits = draw.binomial(names, 0.5 + 0.2 * np.sin(np.arange(200) / 3.0))
-    found = effective_outcomes(hits, names, 2)
+    counts = effective_outcomes(hits, names, 2)
     for sessions in (60, 97, 200):
         share = hits[:sessions] / names[:sessions]
         fit = sm.OLS(share, np.ones(sessions)).fit(cov_type="HAC", cov_kwds={"maxlags": 6, "use_correction": False})
         share_of_window = 7 / sessions
         variance = fit.bse[0] ** 2 / (1 - share_of_window + share_of_window**2 / 3)
         rate = share.mean()
-        assert found[sessions - 1] == pytest.approx(min(names[:sessions].sum(), rate * (1 - rate) / variance), rel=1e-9)
+        assert counts[sessions - 1] == pytest.approx(
+            min(names[:sessions].sum(), rate * (1 - rate) / variance), rel=1e-9
+        )
 
 
 def test_weights_count_like_a_weighted_mean_whose_variance_is_added_up_pair_by_pair() -> None:
     draw = np.random.default_rng(1)
     share, weight = draw.integers(0, 5, 90) / 4.0, 2.0 ** (np.arange(90) / 20.0)
-    found = effective_outcomes(share * 4, np.full(90, 4), 3, weight)[-1]
+    count = effective_outcomes(share * 4, np.full(90, 4), 3, weight)[-1]
     rate = np.average(share, weights=weight)
     total = 0.0
     for one in range(90):
@@ -44,12 +46,12 @@ def test_weights_count_like_a_weighted_mean_whose_variance_is_added_up_pair_by_p
     kish = weight.sum() ** 2 / (weight**2).sum()
     window = min(1.0, 10 / kish)
     variance = total / weight.sum() ** 2 / (1 - window + window**2 / 3)
-    assert found == pytest.approx(min(kish * 4, rate * (1 - rate) / variance), rel=1e-9)
+    assert count == pytest.approx(min(kish * 4, rate * (1 - rate) / variance), rel=1e-9)
 
 
 def test_five_hundred_names_of_one_session_are_not_five_hundred_outcomes() -> None:
-    found = effective_outcomes([260], [500], 10)
-    assert found.tolist() == [pytest.approx(0.1)]
+    counts = effective_outcomes([260], [500], 10)
+    assert counts.tolist() == [pytest.approx(0.1)]
     ten = effective_outcomes([260, 240, 251, 249, 255, 245, 252, 248, 250, 250], [500] * 10, 10)
     assert ten[-1] == pytest.approx(1.0)
 
@@ -90,16 +92,16 @@ def test_the_count_is_the_one_that_the_truth_of_a_simulation_has(
         rates.append(hits.mean() / names)
         counts.append(effective_outcomes(hits, np.full(sessions, names), horizon)[-1])
     truth = 0.25 / np.var(rates)
-    found = float(np.median(counts))
-    print(f"h {horizon}, {names} names, r {correlation}, {sessions} sessions: worth {truth:.0f}, counted {found:.0f}")
-    assert 0.5 * truth < found < 1.6 * truth
+    count = float(np.median(counts))
+    print(f"h {horizon}, {names} names, r {correlation}, {sessions} sessions: worth {truth:.0f}, counted {count:.0f}")
+    assert 0.5 * truth < count < 1.6 * truth
 
 
 def test_hits_that_are_the_same_in_every_session_are_worth_what_overlap_and_names_allow() -> None:
     """Six of twelve names are right in each of 120 sessions, labels of 20: nothing varies; 120 x 12 / 20."""
-    found = effective_outcomes([6] * 120, [12] * 120, 20)
-    assert found[-1] == pytest.approx(72.0)
-    assert (found <= np.arange(1, 121) * 12 / 20 + 1e-9).all()
+    counts = effective_outcomes([6] * 120, [12] * 120, 20)
+    assert counts[-1] == pytest.approx(72.0)
+    assert (counts <= np.arange(1, 121) * 12 / 20 + 1e-9).all()
     thirds = effective_outcomes([4] * 120, [12] * 120, 20, 0.99 ** np.arange(120)[::-1])
     kept = 0.99 ** np.arange(120)
     assert thirds[-1] == pytest.approx(kept.sum() ** 2 / (kept**2).sum() * 12 / 20)  # 1/3 has no exact bits
@@ -107,9 +109,9 @@ def test_hits_that_are_the_same_in_every_session_are_worth_what_overlap_and_name
 
 def test_forecasts_less_the_sessions_median() -> None:
     nan = np.nan
-    found = less_the_median(np.array([[3.0, 1.0, nan, 2.0], [nan] * 4, [4.0, 1.0, nan, nan], [5.0, nan, nan, nan]]))
+    actual = less_the_median(np.array([[3.0, 1.0, nan, 2.0], [nan] * 4, [4.0, 1.0, nan, nan], [5.0, nan, nan, nan]]))
     expected = [[1.0, -1.0, nan, 0.0], [nan] * 4, [1.5, -1.5, nan, nan], [0.0, nan, nan, nan]]
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(actual, expected)
 
 
 def _relative_record(seed: int, common: float) -> tuple[np.ndarray, np.ndarray]:

@@ -37,10 +37,10 @@ def test_every_forecast_lands_on_its_symbol_and_session() -> None:
     rows = stored_rows()
     table = forecasts_from_rows(rows.sample(frac=1.0, random_state=1), SESSIONS, SYMBOLS)
     for row in rows.iloc[::17].to_dict("records"):
-        place = SESSIONS.get_loc(row["session"]), SYMBOLS.index(row["symbol"])
-        assert table[row["estimator"]].probability[place] == row["probability"]
-        assert table[row["estimator"]].dispersion[place] == row["dispersion"]
-        assert table.model_ids[place[0]] == row["model_id"]
+        cell = SESSIONS.get_loc(row["session"]), SYMBOLS.index(row["symbol"])
+        assert table[row["estimator"]].probability[cell] == row["probability"]
+        assert table[row["estimator"]].dispersion[cell] == row["dispersion"]
+        assert table.model_ids[cell[0]] == row["model_id"]
     assert np.isnan(table["network"].probability[:10]).all()
     assert table.model_ids[:10] == [None] * 10
 

@@ -37,7 +37,7 @@ def _with_lost_rows(cube: Cube, lost: dict[int, list[int]]) -> Cube:
 
 def _plain_window(values: np.ndarray, row: int, column: int, lookback: int, share: float) -> np.ndarray | None:
     """Collected backwards from its own row, bar by bar; None where it lacks more than the share."""
-    rows = [place for place in range(row + 1) if np.isfinite(values[place, column]).all()]
+    rows = [index for index in range(row + 1) if np.isfinite(values[index, column]).all()]
     if not rows or rows[-1] != row or len(rows) < lookback:
         return None
     own, judged = rows[-lookback:], max(lookback, 20)
@@ -59,8 +59,8 @@ def test_windows_equal_those_collected_bar_by_bar(lookback, share):
             expected = _plain_window(values, row, column, lookback, share)
             assert usable[row, column] == (expected is not None)
             if expected is not None:
-                found = windows.gather(np.array([row]), np.array([column]))[0]
-                np.testing.assert_array_equal(found, expected)
+                window = windows.gather(np.array([row]), np.array([column]))[0]
+                np.testing.assert_array_equal(window, expected)
                 count += 1
     assert count > 300
     sent = copy.deepcopy(windows)  # as to another process
@@ -97,9 +97,9 @@ def _gapped_market() -> tuple[Cube, dict[int, list[int]]]:
 def _forced(model: FoldModel, verdict: str) -> FoldModel:
     """The model with its transforms taken for another, so that each reach is walked."""
     changed = copy.copy(model)
-    verdicts = tuple(copy.copy(each) for each in model.stationarity.verdicts)
-    for each in verdicts:
-        object.__setattr__(each, "verdict", verdict)
+    verdicts = tuple(copy.copy(entry) for entry in model.stationarity.verdicts)
+    for entry in verdicts:
+        object.__setattr__(entry, "verdict", verdict)
     report = copy.copy(model.stationarity)
     object.__setattr__(report, "verdicts", verdicts)
     object.__setattr__(changed, "stationarity", report)

@@ -240,10 +240,10 @@ def test_who_joined_has_no_forecast_and_who_stayed_has_the_same_bits_in_whatever
     after = inference.forecast(model, Cube(cube.sessions, ("CCC", "NEW", "AAA"), cube.names, values), rows)
     assert after.symbols == ("CCC", "NEW", "AAA")
     for name in after.estimators:
-        for told in ("probability", "dispersion"):
-            mine, theirs = getattr(after[name], told), getattr(before[name], told)
-            np.testing.assert_array_equal(mine[:, [0, 2]], theirs[:, kept])
-            assert np.isnan(mine[:, 1]).all()
+        for field in ("probability", "dispersion"):
+            ours, theirs = getattr(after[name], field), getattr(before[name], field)
+            np.testing.assert_array_equal(ours[:, [0, 2]], theirs[:, kept])
+            assert np.isnan(ours[:, 1]).all()
 
 
 def test_too_few_usable_rows_are_refused_by_month() -> None:
@@ -308,10 +308,10 @@ def test_the_address_follows_data_configuration_and_seed_and_nothing_else() -> N
 
 
 def test_the_version_of_a_fit_is_that_of_the_fit_and_of_the_network_used() -> None:
-    told = fit_code(tiny_settings(network="lstm"))
-    assert told == fit_code(tiny_settings(network="lstm", hidden=9)) == fitted().code_version
-    assert len(told) == 16
-    assert told != fit_code(tiny_settings(network="mlp"))
+    version = fit_code(tiny_settings(network="lstm"))
+    assert version == fit_code(tiny_settings(network="lstm", hidden=9)) == fitted().code_version
+    assert len(version) == 16
+    assert version != fit_code(tiny_settings(network="mlp"))
     behind = definitions_behind("nn_assets.learning.model:fit_models", NETWORKS["mlp"].build)
     assert "nn_assets.learning.networks.mlp:Perceptron" in behind
     assert "nn_assets.learning.networks.lstm:LongShortTermMemory" not in behind

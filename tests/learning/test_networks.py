@@ -47,10 +47,10 @@ def test_an_estimate_is_the_mean_of_the_members_written_out_with_nothing_silence
     made = estimate(estimators, windows, slice(20, 40))
     values = tiny_market()[0].values
     inputs = plain_windows(values, made.rows, made.columns, settings.lookback)
-    each = [1.0 / (1.0 + np.exp(-plain_logits(member.state, inputs, settings))) for member in members]
+    probabilities = [1.0 / (1.0 + np.exp(-plain_logits(member.state, inputs, settings))) for member in members]
     assert len(made.rows) == 60
-    np.testing.assert_allclose(made.probability["network"], np.mean(each, axis=0), rtol=1e-4)
-    np.testing.assert_allclose(made.dispersion["network"], np.std(each, axis=0, ddof=1), rtol=1e-3)
+    np.testing.assert_allclose(made.probability["network"], np.mean(probabilities, axis=0), rtol=1e-4)
+    np.testing.assert_allclose(made.dispersion["network"], np.std(probabilities, axis=0, ddof=1), rtol=1e-3)
     assert (made.dispersion["linear"] == 0.0).all()  # one member disagrees with none
 
 
@@ -64,6 +64,6 @@ def test_a_baseline_is_the_mean_of_its_members_and_their_disagreement_its_disper
     estimators = Estimators(settings, (member,), tuple(linear), (silent,))  # type: ignore[arg-type]
     made = estimate(estimators, windows, slice(20, 40))
     features = tiny_market()[0].values[made.rows, made.columns]
-    each = [1.0 / (1.0 + np.exp(-(features @ model.coefficients + model.intercept))) for model in linear]
-    np.testing.assert_allclose(made.probability["linear"], np.mean(each, axis=0), rtol=1e-6)
-    np.testing.assert_allclose(made.dispersion["linear"], np.std(each, axis=0, ddof=1), rtol=1e-5)
+    probabilities = [1.0 / (1.0 + np.exp(-(features @ model.coefficients + model.intercept))) for model in linear]
+    np.testing.assert_allclose(made.probability["linear"], np.mean(probabilities, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(made.dispersion["linear"], np.std(probabilities, axis=0, ddof=1), rtol=1e-5)

@@ -112,12 +112,12 @@ def test_nothing_is_judged_on_rows_from_before_the_incumbents_use(pair: tuple[Fo
     middle = (rows.start + rows.stop) // 2
     later = replace(old, fold=replace(old.fold, used_from=middle))
     shorter = replace(new, fold=replace(new.fold, calibration=slice(middle, rows.stop)))
-    found, expected = (
-        check_refresh(each, incumbent, cube, labels, tolerance=0.05, horizon_sessions=3)
-        for each, incumbent in ((new, later), (shorter, old))
+    actual, expected = (
+        check_refresh(candidate, incumbent, cube, labels, tolerance=0.05, horizon_sessions=3)
+        for candidate, incumbent in ((new, later), (shorter, old))
     )
     assert expected.candidate_loss is not None
-    assert found == expected
+    assert actual == expected
 
 
 def test_a_refit_that_ranks_the_wrong_way_is_not_taken(pair: tuple[FoldModel, FoldModel]) -> None:

@@ -33,15 +33,15 @@ def test_it_is_the_linear_model_of_its_seed_and_a_network_on_top(kind: str) -> N
     windows = Windows(scaled, strategy.learning.lookback)
     made = estimate(model.estimators, windows, fold.calibration)
     inputs = plain_windows(scaled, made.rows, made.columns, strategy.learning.lookback)
-    each = []
+    probabilities = []
     for member, linear in zip(model.estimators.members, model.estimators.linear, strict=True):
         coefficients, intercept, alone = split(dict(member.state))
         np.testing.assert_allclose(coefficients, linear.coefficients, rtol=1e-6)
         assert intercept == pytest.approx(linear.intercept, rel=1e-6)
         on_top = plain_logits(alone, inputs, strategy.learning)
         assert np.abs(on_top).max() > 1e-3, "nothing was learned on top"
-        each.append(expit(inputs[:, -1].astype(np.float64) @ coefficients + intercept + on_top))
-    np.testing.assert_allclose(made.probability["network"], np.mean(each, axis=0), rtol=1e-4)
+        probabilities.append(expit(inputs[:, -1].astype(np.float64) @ coefficients + intercept + on_top))
+    np.testing.assert_allclose(made.probability["network"], np.mean(probabilities, axis=0), rtol=1e-4)
 
 
 def test_before_it_learns_it_forecasts_as_the_linear_model_does() -> None:

@@ -132,9 +132,9 @@ def test_every_epoch_and_the_weights_kept_are_those_of_the_plainest_loop(kind: s
     assert len(plain.rates) < settings.maximum_epochs
     assert plain.rates[-1] < settings.learning_rate
     assert result.best_epoch == plain.best_epoch
-    told = [(each.training_loss, each.validation_loss, each.learning_rate) for each in result.history]
+    actual = [(epoch.training_loss, epoch.validation_loss, epoch.learning_rate) for epoch in result.history]
     expected = list(zip(plain.training_losses, plain.validation_losses, plain.rates, strict=True))
-    np.testing.assert_allclose(told, expected, rtol=1e-5)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
     for value, weights in zip(result.state.values(), plain.state, strict=True):
         np.testing.assert_allclose(value, weights, rtol=1e-4, atol=1e-5)
 

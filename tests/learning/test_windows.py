@@ -60,9 +60,9 @@ def test_samples_and_windows_equal_the_plain_loop_where_values_are_missing() -> 
     targets[random.random(targets.shape) < 0.1] = np.nan
     windows = Windows(values, lookback=6)
     samples = find_samples(windows, slice(10, 55), targets[10:55])
-    found = list(zip(samples.rows.tolist(), samples.columns.tolist(), strict=True))
-    assert found == plain_samples(values, targets, slice(10, 55), 6)
-    assert 50 < len(found) < 150
+    pairs = list(zip(samples.rows.tolist(), samples.columns.tolist(), strict=True))
+    assert pairs == plain_samples(values, targets, slice(10, 55), 6)
+    assert 50 < len(pairs) < 150
     np.testing.assert_array_equal(
         windows.gather(samples.rows, samples.columns),
         plain_windows(values, samples.rows, samples.columns, 6),

@@ -54,19 +54,19 @@ def with_values(bars: pd.DataFrame, row: int, **values: object) -> pd.DataFrame:
 
 
 def cleaned(bars: pd.DataFrame, **changes: object) -> Cleaned:
-    found = clean(bars, CALENDAR, CleaningSettings(**changes))
-    validate(found.bars, BARS)
-    validate(found.quarantine, QUARANTINE)
-    assert len(found.bars) + len(found.quarantine) + found.equal_rows == len(bars)
-    return found
+    result = clean(bars, CALENDAR, CleaningSettings(**changes))
+    validate(result.bars, BARS)
+    validate(result.quarantine, QUARANTINE)
+    assert len(result.bars) + len(result.quarantine) + result.equal_rows == len(bars)
+    return result
 
 
-def verdicts(found: Cleaned) -> list[tuple[str, str, str]]:
+def verdicts(result: Cleaned) -> list[tuple[str, str, str]]:
     return list(
         zip(
-            found.quarantine["session"].dt.strftime("%F"),
-            found.quarantine["rule"],
-            found.quarantine["field"],
+            result.quarantine["session"].dt.strftime("%F"),
+            result.quarantine["rule"],
+            result.quarantine["field"],
             strict=True,
         )
     )

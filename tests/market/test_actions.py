@@ -34,8 +34,8 @@ def delivery(*rows: Row, arrived: pd.Timestamp = ARRIVAL, decided_to: str | None
 
 def stored_after(*deliveries: pd.DataFrame) -> pd.DataFrame:
     stored = empty(ACTION_VERSIONS)
-    for each in deliveries:
-        stored = pd.concat([stored, new_action_versions(stored, each)[0]], ignore_index=True)
+    for delivered in deliveries:
+        stored = pd.concat([stored, new_action_versions(stored, delivered)[0]], ignore_index=True)
     return validate(stored, ACTION_VERSIONS)
 
 
@@ -94,10 +94,10 @@ def test_what_a_whole_answer_no_longer_lists_is_withdrawn_within_what_was_asked(
     first, last = pd.Timestamp("2014-05-08"), pd.Timestamp("2014-06-09")
 
     def gone(source: str = "test", symbols: tuple[str, ...] = (), start: pd.Timestamp = first) -> list[str]:
-        found = withdrawals(stored, answer, source, symbols, start, last, LATER)
-        assert found["value"].isna().all()
-        assert (found["known_at"] == LATER).all()
-        return [str(symbol) for symbol in found["symbol"]]
+        withdrawn = withdrawals(stored, answer, source, symbols, start, last, LATER)
+        assert withdrawn["value"].isna().all()
+        assert (withdrawn["known_at"] == LATER).all()
+        return [str(symbol) for symbol in withdrawn["symbol"]]
 
     assert gone() == ["AAPL", "MSFT"]
     assert gone(symbols=("AAPL",)) == ["AAPL"]
@@ -121,20 +121,20 @@ def test_a_delivery_that_contradicts_itself_or_means_nothing_is_refused(rows: tu
 
 
 def test_the_hash_covers_every_value_and_no_moment_or_order() -> None:
-    told = delivery(SPLIT, DIVIDEND)
-    assert action_hash(told) == action_hash(delivery(DIVIDEND, SPLIT, arrived=LATER))
+    actions = delivery(SPLIT, DIVIDEND)
+    assert action_hash(actions) == action_hash(delivery(DIVIDEND, SPLIT, arrived=LATER))
     others = (
         ("AAPL", "2014-06-09", "split", 7.000001),
         ("AAPL", "2014-06-10", "split", 7.0),
         ("AAPL", "2014-06-09", "dividend", 7.0),
         ("ABC", "2014-06-09", "split", 7.0),
     )
-    assert action_hash(told) not in {action_hash(delivery(other, DIVIDEND)) for other in others}
+    assert action_hash(actions) not in {action_hash(delivery(other, DIVIDEND)) for other in others}
 
 
-def judged(told: int, listed: int, limit: float = 0.05, other: bool = False, source: str = "test") -> None:
+def judged(in_force: int, listed: int, limit: float = 0.05, other: bool = False, source: str = "test") -> None:
     """A source told of so many dividends, a symbol each; it lists the first of them now, or those of others."""
-    rows: list[Row] = [(f"S{place:03d}", "2014-05-08", "dividend", 0.5) for place in range(told)]
+    rows: list[Row] = [(f"S{index:03d}", "2014-05-08", "dividend", 0.5) for index in range(in_force)]
     stored = stored_after(delivery(*rows))
     answer = delivery(*rows[:listed], *([("OTHER", "2014-05-08", "dividend", 0.5)] if other else []), arrived=LATER)
     span = pd.Timestamp("2014-01-02"), pd.Timestamp("2014-12-31")
@@ -143,21 +143,23 @@ def judged(told: int, listed: int, limit: float = 0.05, other: bool = False, sou
 
 
 @pytest.mark.parametrize(
-    ("told", "listed", "limit"), [(100, 95, 0.05), (3, 2, 0.0), (3, 0, 1.0), (0, 0, 0.05), (4, 4, 0.0)]
+    ("in_force", "listed", "limit"), [(100, 95, 0.05), (3, 2, 0.0), (3, 0, 1.0), (0, 0, 0.05), (4, 4, 0.0)]
 )
-def test_as_many_actions_may_be_withdrawn_at_once_as_the_limit_says_and_always_one(told, listed, limit) -> None:
-    judged(told, listed, limit)
+def test_as_many_actions_may_be_withdrawn_at_once_as_the_limit_says_and_always_one(in_force, listed, limit) -> None:
+    judged(in_force, listed, limit)
 
 
-@pytest.mark.parametrize(("told", "listed", "other"), [(100, 94, False), (3, 1, False), (1, 0, False), (1, 0, True)])
-def test_a_delivery_that_withdraws_more_is_refused_and_says_which(told, listed, other) -> None:
+@pytest.mark.parametrize(
+    ("in_force", "listed", "other"), [(100, 94, False), (3, 1, False), (1, 0, False), (1, 0, True)]
+)
+def test_a_delivery_that_withdraws_more_is_refused_and_says_which(in_force, listed, other) -> None:
     with pytest.raises(SourceError) as caught:
-        judged(told, listed, other=other)
+        judged(in_force, listed, other=other)
     error = caught.value
     assert (error.where["source"], error.where["rule"]) == ("test", "no_action_lost")
-    assert f"lacks {told - listed} of {told} in force" in error.found
+    assert f"lacks {in_force - listed} of {in_force} in force" in error.found
     assert f"S{listed:03d} 2014-05-08 dividend" in error.found
-    assert ("and 1 more" in error.found) == (told - listed == 6)
+    assert ("and 1 more" in error.found) == (in_force - listed == 6)
     assert "source.max_withdrawn_fraction" in error.remedy
 
 
@@ -179,37 +181,39 @@ DELISTING: Row = ("AAPL", "2014-06-09", "delisting", 12.5)
 @pytest.mark.parametrize("action", [DELISTING, SPLIT, DIVIDEND])
 def test_an_action_stated_as_known_earlier_than_it_is_on_record_is_known_from_then_on(action: Row) -> None:
     stored = stored_after(delivery(action))
-    told, stated = stated_delivery(action, known_at="2014-05-01 12:00", arrived=LATER)
-    fresh, count = new_action_versions(stored, told, explicit=stated)
+    actions, explicit = stated_delivery(action, known_at="2014-05-01 12:00", arrived=LATER)
+    fresh, count = new_action_versions(stored, actions, explicit=explicit)
     assert count == RevisionCount(revised=1)
     stored = validate(pd.concat([stored, fresh], ignore_index=True), ACTION_VERSIONS)
     assert actions_as_of(stored, moment("2014-05-01 11:59")).empty
     assert list(actions_as_of(stored, moment("2014-05-01 12:00"))["value"]) == [action[3]]
     assert actions_as_of(stored, moment("2014-05-01 12:00"), ingested_by=ARRIVAL).empty  # no past decision knew it
-    again, count = new_action_versions(stored, told.assign(ingested_at=LATER + pd.Timedelta(days=1)), explicit=stated)
+    again, count = new_action_versions(
+        stored, actions.assign(ingested_at=LATER + pd.Timedelta(days=1)), explicit=explicit
+    )
     assert again.empty
     assert count == RevisionCount(unchanged=1)
-    for silent in (delivery(action, arrived=LATER), told):  # an assumed moment says nothing
+    for silent in (delivery(action, arrived=LATER), actions):  # an assumed moment says nothing
         assert new_action_versions(stored, silent)[0].empty
 
 
 def test_an_action_stated_as_known_later_than_it_is_on_record_is_refused_and_the_remedy_is_taken() -> None:
     stored = stored_after(delivery(DELISTING))
-    told, stated = stated_delivery(DELISTING, known_at="2014-06-12 12:00", arrived=LATER)
+    actions, explicit = stated_delivery(DELISTING, known_at="2014-06-12 12:00", arrived=LATER)
     with pytest.raises(SourceError) as refused:
-        new_action_versions(stored, told, explicit=stated)
+        new_action_versions(stored, actions, explicit=explicit)
     assert refused.value.where["symbol"] == "AAPL"
     assert refused.value.found == (
         "AAPL 2014-06-09 delisting known at 2014-06-12T12:00:00Z, on record since 2014-06-06T20:30:00Z"
     )
     for remedy in ("2014-06-06 20:30", "2014-06-01 20:30", None):
-        told, stated = stated_delivery(DELISTING, known_at=remedy, arrived=LATER)
-        new_action_versions(stored, told, explicit=stated)
+        actions, explicit = stated_delivery(DELISTING, known_at=remedy, arrived=LATER)
+        new_action_versions(stored, actions, explicit=explicit)
 
 
 def test_of_an_action_told_otherwise_in_between_a_stated_moment_changes_nothing() -> None:
     """Else the value in force now would be told of times that had the other."""
     stored = stored_after(delivery((*DELISTING[:3], 10.0)), delivery(DELISTING, arrived=LATER))
     for known_at in ("2014-05-01 12:00", "2034-05-01 12:00"):
-        told, stated = stated_delivery(DELISTING, known_at=known_at, arrived=LATER + pd.Timedelta(days=1))
-        assert new_action_versions(stored, told, explicit=stated)[0].empty
+        actions, explicit = stated_delivery(DELISTING, known_at=known_at, arrived=LATER + pd.Timedelta(days=1))
+        assert new_action_versions(stored, actions, explicit=explicit)[0].empty

@@ -27,14 +27,16 @@ def _bars(stored: pd.DataFrame, value: float, arrived: pd.Timestamp) -> pd.DataF
 
 
 def _actions(stored: pd.DataFrame, value: float, arrived: pd.Timestamp) -> pd.DataFrame:
-    told = pd.DataFrame({"symbol": ["A"], "ex_session": [DAY], "kind": ["dividend"], "value": [value], "source": "t"})
-    return new_action_versions(stored, with_action_moments(told, "XNYS", 15, arrived))[0]
+    actions = pd.DataFrame(
+        {"symbol": ["A"], "ex_session": [DAY], "kind": ["dividend"], "value": [value], "source": "t"}
+    )
+    return new_action_versions(stored, with_action_moments(actions, "XNYS", 15, arrived))[0]
 
 
 def _series(stored: pd.DataFrame, value: float, arrived: pd.Timestamp) -> pd.DataFrame:
     observed = DAY.tz_localize("UTC")
-    told = {"name": "rate", "symbol": "", "observed_at": observed, "session": DAY, "value": value, "source": "t"}
-    judged = pd.DataFrame([{**told, "known_at": observed + MINUTE, "known_at_stated": False}])
+    observation = {"name": "rate", "symbol": "", "observed_at": observed, "session": DAY, "value": value, "source": "t"}
+    judged = pd.DataFrame([{**observation, "known_at": observed + MINUTE, "known_at_stated": False}])
     return new_observations(stored, judged, arrived)[0]
 
 

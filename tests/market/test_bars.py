@@ -38,8 +38,8 @@ def delivery(*rows: tuple[str, int, float], arrived: str, known: str | None = No
 
 def stored_after(*deliveries: pd.DataFrame) -> tuple[pd.DataFrame, list[RevisionCount]]:
     stored, counts = empty(BAR_VERSIONS), []
-    for each in deliveries:
-        fresh, count = new_versions(stored, each)
+    for delivered in deliveries:
+        fresh, count = new_versions(stored, delivered)
         stored = pd.concat([stored, fresh], ignore_index=True)
         counts.append(count)
     return stored, counts
@@ -180,9 +180,9 @@ def test_as_of_gives_the_latest_version_known_whatever_the_order_of_storage(vers
     expected = [latest[key][1] for key in sorted(latest)]
     order = list(range(len(stored)))
     random.shuffle(order)
-    found = as_of(stored.iloc[order], asked)
-    assert found["close"].tolist() == expected
-    pd.testing.assert_frame_equal(found, as_of(stored, asked))
+    actual = as_of(stored.iloc[order], asked)
+    assert actual["close"].tolist() == expected
+    pd.testing.assert_frame_equal(actual, as_of(stored, asked))
 
 
 @pytest.mark.full

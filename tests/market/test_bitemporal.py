@@ -61,66 +61,66 @@ class Plain:
 
     def chain(self, fact: str, hour: float, arrived: float) -> list[tuple[float, float, bool, bool]]:
         """Moment, what is said, whether it could be known then, and whether all of it was in hand by then."""
-        told: dict[float, list[Version]] = defaultdict(list)
+        versions: dict[float, list[Version]] = defaultdict(list)
         for row in self.rows[fact]:
             if row[0] <= hour and row[1] <= arrived:
-                told[row[0]].append(row)
-        found = []
-        for known in sorted(told):
-            in_time = [row for row in told[known] if row[1] >= known]
-            newest = max(row[1] for row in told[known])
-            says = {row[2] for row in (in_time or [row for row in told[known] if row[1] == newest])}
-            said = CONTRADICTED if len(says) > 1 else says.pop()
-            found.append((known, said, bool(in_time), len(in_time) == len(told[known])))
-        return found
+                versions[row[0]].append(row)
+        chain = []
+        for known in sorted(versions):
+            in_time = [row for row in versions[known] if row[1] >= known]
+            newest = max(row[1] for row in versions[known])
+            says = {row[2] for row in (in_time or [row for row in versions[known] if row[1] == newest])}
+            value = CONTRADICTED if len(says) > 1 else says.pop()
+            chain.append((known, value, bool(in_time), len(in_time) == len(versions[known])))
+        return chain
 
     def in_force(self, fact: str, hour: float = math.inf, by: float = math.inf) -> tuple[float, float, bool] | None:
         """What is said, since when, and whether that could be known then."""
         last = None
         in_hand = False
-        for known, said, in_time, whole in self.chain(fact, hour, by):
-            if last is None or said != last[0] or not in_hand:
-                last = (said, known, in_time)
+        for known, value, in_time, whole in self.chain(fact, hour, by):
+            if last is None or value != last[0] or not in_hand:
+                last = (value, known, in_time)
             in_hand = whole
         return last
 
     def take(self, fact: str, says: set[float], known: float, arrived: float) -> None:
         """Rows without a moment of their own."""
         now = self.in_force(fact)
-        said = CONTRADICTED if len(says) > 1 else next(iter(says))
+        value = CONTRADICTED if len(says) > 1 else next(iter(says))
         if now is None:
-            self.rows[fact].append((known, arrived, said))
-        elif said != now[0] or (not now[2] and arrived >= now[1]):
-            self.rows[fact].append((max(known, arrived), arrived, said))
+            self.rows[fact].append((known, arrived, value))
+        elif value != now[0] or (not now[2] and arrived >= now[1]):
+            self.rows[fact].append((max(known, arrived), arrived, value))
 
     def known(self, hour: float, arrived: float) -> Known:
-        found = {fact: self.in_force(fact, hour, arrived) for fact in list(self.rows)}
-        return {fact: (now[0], now[1]) for fact, now in found.items() if now is not None}
+        in_force = {fact: self.in_force(fact, hour, arrived) for fact in list(self.rows)}
+        return {fact: (now[0], now[1]) for fact, now in in_force.items() if now is not None}
 
 
 def read(frame: pd.DataFrame, fact: str, value: str) -> Known:
     assert not frame.duplicated(fact).any()
     return {
-        str(name): (CONTRADICTED if np.isnan(said) else float(said), hour_of(known))
-        for name, said, known in zip(frame[fact], frame[value], frame["known_at"], strict=True)
+        str(name): (CONTRADICTED if np.isnan(number) else float(number), hour_of(known))
+        for name, number, known in zip(frame[fact], frame[value], frame["known_at"], strict=True)
     }
 
 
 Told = list[tuple[str, float, float | None]]  # fact, what is said, hour stated
 
 
-def drawn(random: Random, *, stated: bool) -> Told:
+def drawn(random: Random, *, explicit: bool) -> Told:
     """Few values and moments, so that rows repeat, tie and contradict one another."""
     rows: Told = []
     for _ in range(random.randint(1, 5)):
-        hour = random.choice([1.0, 3.0, 6.0, 14.0, 20.0]) if stated and random.random() < 0.6 else None
+        hour = random.choice([1.0, 3.0, 6.0, 14.0, 20.0]) if explicit and random.random() < 0.6 else None
         rows.append((random.choice(FACTS), random.choice([1.0, 2.0, 3.0]), hour))
     return rows
 
 
-def framed(told: Told, arrived: float, **more: object) -> pd.DataFrame:
-    frame = pd.DataFrame(told, columns=["symbol", "close", "hour"])
-    known = [at(ASSUMED[fact] if hour is None else hour) for fact, _, hour in told]
+def framed(records: Told, arrived: float, **more: object) -> pd.DataFrame:
+    frame = pd.DataFrame(records, columns=["symbol", "close", "hour"])
+    known = [at(ASSUMED[fact] if hour is None else hour) for fact, _, hour in records]
     for name in ("open", "high", "low", "volume"):
         frame[name] = frame["close"]
     return frame.assign(known_at=known, ingested_at=at(arrived), source="t", session=pd.Timestamp("2019-03-01"), **more)
@@ -132,22 +132,22 @@ def test_bars_and_bars_within_the_session_are_those_of_the_reference(table: str,
     random, plain = Random(seed), Plain()
     schema, facts = (BAR_VERSIONS, BAR_FACTS) if table == "bars" else (INTRADAY_VERSIONS, INTRADAY_FACTS)
     known_at = as_of if table == "bars" else intraday_as_of
-    stored, arrivals = empty(schema), [1.5 + 3.0 * place for place in range(7)]
+    stored, arrivals = empty(schema), [1.5 + 3.0 * index for index in range(7)]
     for arrived in arrivals:
-        told = drawn(random, stated=table == "bars")
-        delivered = conform(framed(told, arrived, bar_at=START, **dict.fromkeys(QUOTES, np.nan)), schema)
-        stated = np.array([hour is not None for _, _, hour in told])
+        records = drawn(random, explicit=table == "bars")
+        delivered = conform(framed(records, arrived, bar_at=START, **dict.fromkeys(QUOTES, np.nan)), schema)
+        explicit = np.array([hour is not None for _, _, hour in records])
         if table == "bars":
-            fresh, _ = new_versions(stored, delivered, explicit=stated)
+            fresh, _ = new_versions(stored, delivered, explicit=explicit)
         else:
             fresh, _ = new_intraday(stored, delivered)
         assert not fresh.duplicated([*facts.key, "known_at"]).any()
         stored = pd.concat([stored, fresh], ignore_index=True)
-        for fact, said, hour in told:
+        for fact, value, hour in records:
             if hour is not None:
-                plain.rows[fact].append((hour, arrived, said))
+                plain.rows[fact].append((hour, arrived, value))
         for fact in FACTS:
-            if says := {said for name, said, hour in told if name == fact and hour is None}:
+            if says := {value for name, value, hour in records if name == fact and hour is None}:
                 plain.take(fact, says, ASSUMED[fact], arrived)
     shuffled = stored.sample(frac=1.0, random_state=seed)
     for hour in ASKED:
@@ -160,26 +160,26 @@ def test_bars_and_bars_within_the_session_are_those_of_the_reference(table: str,
 @pytest.mark.parametrize("seed", SEEDS)
 def test_stated_contradictions_and_what_they_say_are_the_same_in_any_order_of_delivery(seed: int) -> None:
     random = Random(seed)
-    deliveries = [[row for row in drawn(random, stated=True) if row[2] is not None] for _ in range(6)]
+    deliveries = [[row for row in drawn(random, explicit=True) if row[2] is not None] for _ in range(6)]
     expected: dict[tuple[str, float], set[float]] = defaultdict(set)
-    for fact, said, hour in (row for told in deliveries for row in told):
+    for fact, value, hour in (row for records in deliveries for row in records):
         assert hour is not None
-        expected[fact, hour].add(said)
+        expected[fact, hour].add(value)
     for _ in range(2):
         random.shuffle(deliveries)
         stored, contents = empty(BAR_VERSIONS), [empty(BAR_VERSIONS)]
-        for place, told in enumerate(deliveries):
-            if told:
-                delivered = conform(framed(told, 100.0 + place), BAR_VERSIONS)
-                fresh, counted = new_versions(stored, delivered, explicit=np.ones(len(told), dtype=bool))
+        for index, records in enumerate(deliveries):
+            if records:
+                delivered = conform(framed(records, 100.0 + index), BAR_VERSIONS)
+                fresh, counted = new_versions(stored, delivered, explicit=np.ones(len(records), dtype=bool))
                 stored = pd.concat([stored, fresh], ignore_index=True)
                 contents.append(counted.contradicted)
         quarantine = pd.concat(contents, ignore_index=True)
         versions = BAR_FACTS.one_row_each(stored)
-        found = defaultdict(set)
+        actual = defaultdict(set)
         for row in BAR_FACTS.with_contents(versions, quarantine).itertuples():
-            found[row.symbol, hour_of(row.known_at)].add(row.close)
-        assert found == expected
+            actual[row.symbol, hour_of(row.known_at)].add(row.close)
+        assert actual == expected
         silent = BAR_FACTS.without_values(versions)
         torn = {(row.symbol, hour_of(row.known_at)) for row in versions[silent].itertuples()}
         assert torn == {version for version, says in expected.items() if len(says) > 1}
@@ -190,34 +190,34 @@ def test_actions_are_those_told_last_as_before(seed: int) -> None:
     """By arrival: the reference of the table as it was before it had one core with the others."""
     random, stored = Random(seed), empty(ACTION_VERSIONS)
     rows: dict[str, list[Version]] = defaultdict(list)
-    arrivals = [1.5 + 3.0 * place for place in range(8)]
+    arrivals = [1.5 + 3.0 * index for index in range(8)]
     withdrawn = CONTRADICTED  # how ``read`` tells a value that is missing
     for arrived in arrivals:
-        told = list({row[0]: row for row in drawn(random, stated=True)}.values())
-        told = [(fact, withdrawn if random.random() < 0.2 else said, hour) for fact, said, hour in told]
-        frame = framed(told, arrived, ex_session=pd.Timestamp("2019-03-01"), kind="split")
+        records = list({row[0]: row for row in drawn(random, explicit=True)}.values())
+        records = [(fact, withdrawn if random.random() < 0.2 else value, hour) for fact, value, hour in records]
+        frame = framed(records, arrived, ex_session=pd.Timestamp("2019-03-01"), kind="split")
         delivered = conform(frame.assign(value=frame["close"].where(frame["close"] > 0.0)), ACTION_VERSIONS)
         added: list[tuple[str, Version]] = []
         refused = False
-        for fact, said, hour in told:
+        for fact, value, hour in records:
             known, before = ASSUMED[fact] if hour is None else hour, rows[fact]
             now = max(before, key=lambda row: row[1], default=None)
             if now is None:
-                if said != withdrawn:
-                    added.append((fact, (known, arrived, said)))
-            elif said != now[2]:
-                added.append((fact, (max(known, arrived), arrived, said)))
-            elif hour is not None and said != withdrawn and len({row[2] for row in before}) == 1:
+                if value != withdrawn:
+                    added.append((fact, (known, arrived, value)))
+            elif value != now[2]:
+                added.append((fact, (max(known, arrived), arrived, value)))
+            elif hour is not None and value != withdrawn and len({row[2] for row in before}) == 1:
                 since = min(row[0] for row in before)
                 refused |= known > since
                 if known < since:
-                    added.append((fact, (known, arrived, said)))
-        stated = np.array([hour is not None for _, _, hour in told])
+                    added.append((fact, (known, arrived, value)))
+        explicit = np.array([hour is not None for _, _, hour in records])
         if refused:
             with pytest.raises(SourceError):
-                new_action_versions(stored, delivered, explicit=stated)
+                new_action_versions(stored, delivered, explicit=explicit)
             continue
-        fresh, _ = new_action_versions(stored, delivered, explicit=stated)
+        fresh, _ = new_action_versions(stored, delivered, explicit=explicit)
         stored = pd.concat([stored, fresh], ignore_index=True)
         assert len(fresh) == len(added)
         for fact, version in added:
@@ -231,23 +231,25 @@ def test_actions_are_those_told_last_as_before(seed: int) -> None:
                 if last is not None and last[2] != withdrawn:
                     expected[fact] = last[2]
             ingested_by = None if by == math.inf else at(by) + SOON
-            found = actions_as_of(stored.sample(frac=1.0, random_state=seed), at(hour), ingested_by=ingested_by)
-            assert {fact: said for fact, (said, _) in read(found, "symbol", "value").items()} == expected
+            actions = actions_as_of(stored.sample(frac=1.0, random_state=seed), at(hour), ingested_by=ingested_by)
+            assert {fact: value for fact, (value, _) in read(actions, "symbol", "value").items()} == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_other_series_are_those_of_the_reference(seed: int) -> None:
     random, plain, stored = Random(seed), Plain(), empty(SERIES)
-    arrivals = [12.5 + 3.0 * place for place in range(5)]  # all is published before it arrives
+    arrivals = [12.5 + 3.0 * index for index in range(5)]  # all is published before it arrives
     for arrived in arrivals:
         # One value for each publication: two are quarantined before.
-        told = list({(fact, hour): (fact, said, hour) for fact, said, hour in drawn(random, stated=True)}.values())
-        told = [row for row in told if row[2] is None or row[2] < arrived]
-        if not told:
+        records = list(
+            {(fact, hour): (fact, value, hour) for fact, value, hour in drawn(random, explicit=True)}.values()
+        )
+        records = [row for row in records if row[2] is None or row[2] < arrived]
+        if not records:
             continue
-        frame = framed(told, arrived, name="rate", observed_at=START)
-        stated = pd.Series([hour is not None for _, _, hour in told])
-        judged = frame.assign(value=frame["close"], known_at_stated=stated)
+        frame = framed(records, arrived, name="rate", observed_at=START)
+        explicit = pd.Series([hour is not None for _, _, hour in records])
+        judged = frame.assign(value=frame["close"], known_at_stated=explicit)
         # An unstated row of the moment that another states is the same publication.
         judged = judged.drop_duplicates(["symbol", "known_at"])
         fresh, _ = new_observations(stored, judged.drop(columns="ingested_at").reset_index(drop=True), at(arrived))
@@ -255,16 +257,20 @@ def test_other_series_are_those_of_the_reference(seed: int) -> None:
         before = {fact: list(rows) for fact, rows in plain.rows.items()}
         for fact in FACTS:
             rows = judged.loc[judged["symbol"] == fact, ["known_at", "close", "known_at_stated"]].to_numpy().tolist()
-            mine = [(hour_of(known), said, own) for known, said, own in rows]
-            on_record = {(known, said) for known, _, said in before.get(fact, [])}
+            publications = [(hour_of(known), value, own) for known, value, own in rows]
+            on_record = {(known, value) for known, _, value in before.get(fact, [])}
             if not on_record:
-                plain.rows[fact] += [(known, arrived, said) for known, said, _ in mine]
+                plain.rows[fact] += [(known, arrived, value) for known, value, _ in publications]
                 continue
-            vintages = len(mine) > 1
-            new = [(known, said) for known, said, own in mine if not ((own or vintages) and (known, said) in on_record)]
+            vintages = len(publications) > 1
+            new = [
+                (known, value)
+                for known, value, own in publications
+                if not ((own or vintages) and (known, value) in on_record)
+            ]
             if new:
-                known, said = max(new)
-                plain.take(fact, {said}, known, arrived)
+                known, value = max(new)
+                plain.take(fact, {value}, known, arrived)
     for hour in [*ASKED, 30.0]:
         assert read(series_as_of(stored, at(hour)), "symbol", "value") == plain.known(hour, math.inf)
         for arrived in arrivals:
@@ -287,25 +293,25 @@ def test_spells_are_those_of_the_reference(seed: int) -> None:
 
     far = pd.Timestamp("2030-01-01", tz="UTC")
     for arrived in arrivals:
-        told = {fact: random.choice(ends) for fact in FACTS if random.random() < 0.8} or {"A": None}
-        stated = {fact: random.choice([None, "2019-02-20", "2019-03-15"]) for fact in told}
+        new_ends = {fact: random.choice(ends) for fact in FACTS if random.random() < 0.8} or {"A": None}
+        known_days = {fact: random.choice([None, "2019-02-20", "2019-03-15"]) for fact in new_ends}
         frame = pd.DataFrame(
-            {"symbol": list(told), "member_to": pd.Series(list(told.values()), dtype="datetime64[ns]")}
+            {"symbol": list(new_ends), "member_to": pd.Series(list(new_ends.values()), dtype="datetime64[ns]")}
         )
-        own = pd.Series([stated[fact] for fact in told], dtype="str")
+        own = pd.Series([known_days[fact] for fact in new_ends], dtype="str")
         frame = frame.assign(universe="u", source="t", known_at=pd.to_datetime(own, utc=True).dt.as_unit("ns"))
-        frame["member_from"] = pd.Series([begins[fact] for fact in told]).dt.as_unit("ns")
+        frame["member_from"] = pd.Series([begins[fact] for fact in new_ends]).dt.as_unit("ns")
         fresh, _ = new_spells(stored, frame, arrived)
         stored = pd.concat([stored, fresh], ignore_index=True)
         for fact in FACTS:
             now = newest(fact, far, far)
-            end = told.get(fact, begins[fact])  # retired: it ends as it begins
+            end = new_ends.get(fact, begins[fact])  # retired: it ends as it begins
             assumed = begins[fact].tz_localize("UTC")
-            known = pd.Timestamp(stated[fact], tz="UTC") if stated.get(fact) else assumed
-            if now is None and fact in told:
+            known = pd.Timestamp(known_days[fact], tz="UTC") if known_days.get(fact) else assumed
+            if now is None and fact in new_ends:
                 rows[fact].append((known, arrived, end))
             elif now is not None and now[2] != end:
-                own_moment = known if fact in told else now[0]
+                own_moment = known if fact in new_ends else now[0]
                 rows[fact].append((max(own_moment, arrived, now[0]), arrived, end))
     for moment in pd.date_range("2019-02-01", "2019-06-01", freq="9D", tz="UTC"):
         for by in (*arrivals, far):
@@ -315,6 +321,6 @@ def test_spells_are_those_of_the_reference(seed: int) -> None:
                 if now is not None and now[2] != begins[fact]:
                     ahead = now[2] is not None and now[2].tz_localize("UTC") > moment
                     expected[fact] = None if ahead else now[2]
-            found = membership_as_of(stored, moment, ingested_by=by)
-            told_of = {row.symbol: None if pd.isna(row.member_to) else row.member_to for row in found.itertuples()}
+            spells = membership_as_of(stored, moment, ingested_by=by)
+            told_of = {row.symbol: None if pd.isna(row.member_to) else row.member_to for row in spells.itertuples()}
             assert told_of == expected

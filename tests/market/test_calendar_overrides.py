@@ -56,8 +56,8 @@ def test_overrides_change_the_hash_of_a_strategy_and_where_they_lie_does_not(tmp
 
 
 def test_amendments_are_in_force_wherever_sessions_and_closes_are_asked() -> None:
-    found = sessions.sessions_between(AMENDED, "2018-02-02", "2018-02-12")
-    assert list(found.strftime("%F")) == [
+    days = sessions.sessions_between(AMENDED, "2018-02-02", "2018-02-12")
+    assert list(days.strftime("%F")) == [
         *("2018-02-02", "2018-02-06", "2018-02-07", "2018-02-08", "2018-02-09", "2018-02-10", "2018-02-12"),
     ]
     assert sessions.previous_session(AMENDED, "2018-02-06") == pd.Timestamp("2018-02-02")
@@ -138,15 +138,15 @@ def test_a_row_on_an_extra_holiday_is_told_so_and_one_on_another_day_off_is_not(
 
 def test_cleaning_judges_by_the_amended_calendar() -> None:
     bars = sound_bars(count=40)
-    found = clean(bars, "XNYS -2018-02-05", CleaningSettings()).quarantine
-    assert list(zip(found["rule"], found["value"], strict=True)) == [("off_calendar", "2018-02-05")]
+    quarantine = clean(bars, "XNYS -2018-02-05", CleaningSettings()).quarantine
+    assert list(zip(quarantine["rule"], quarantine["value"], strict=True)) == [("off_calendar", "2018-02-05")]
     saturday = bars.assign(session=bars["session"].replace(pd.Timestamp("2018-02-05"), pd.Timestamp("2018-02-03")))
     assert clean(saturday, "XNYS", CleaningSettings()).counts()["off_calendar"] == 1
     assert clean(saturday, "XNYS +2018-02-03", CleaningSettings()).counts()["off_calendar"] == 0
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "found"),
+    ("text", "line", "expected"),
     [
         ("extra_holidays: [2018-02-05]\nextra_hollidays: []\n", 2, "'extra_hollidays'"),
         ("extra_holidays: []\n\nextra_holidays: []\n", 3, "'extra_holidays'"),
@@ -167,12 +167,12 @@ def test_cleaning_judges_by_the_amended_calendar() -> None:
         ("extra_holidays: [2018-02-05\nearly_closes: {}\n", 2, "ParserError"),
     ],
 )
-def test_a_bad_file_is_refused_with_its_line_and_value(tmp_path, text, line, found) -> None:
+def test_a_bad_file_is_refused_with_its_line_and_value(tmp_path, text, line, expected) -> None:
     file = strategy_file(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
         load_strategy(file)
     assert caught.value.where["line"] == line
-    assert found in str(caught.value)
+    assert expected in str(caught.value)
     assert caught.value.where["file"].endswith("days/off.yaml")
 
 
@@ -205,7 +205,7 @@ def test_a_file_beyond_the_limit_or_that_is_no_plain_file_is_refused_unread_and_
 
 
 @pytest.mark.parametrize(
-    ("calendar", "found"),
+    ("calendar", "expected"),
     [
         ("XNYS 2018-02-10@12:00", "2018-02-10 12:00 is no session"),
         ("XNYS 2018-02-07@16:30", "2018-02-07 16:30 is not"),
@@ -216,10 +216,10 @@ def test_a_file_beyond_the_limit_or_that_is_no_plain_file_is_refused_unread_and_
         ("", "''"),
     ],
 )
-def test_what_the_calendar_cannot_follow_is_refused_by_its_value(calendar, found) -> None:
+def test_what_the_calendar_cannot_follow_is_refused_by_its_value(calendar, expected) -> None:
     with pytest.raises(SettingsError) as caught:
         sessions.is_session(calendar, "2018-02-06")
-    assert found in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_an_amended_name_gives_back_what_the_file_said(tmp_path) -> None:

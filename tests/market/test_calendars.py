@@ -26,9 +26,9 @@ def refusal(name: str) -> SettingsError | None:
 def built_or_refused(name: str) -> None:
     fault = refusal(name)
     if fault is None:
-        found = timetable(name)
-        assert len(found.sessions) > 1000
-        assert found.closes.notna().all()
+        calendar = timetable(name)
+        assert len(calendar.sessions) > 1000
+        assert calendar.closes.notna().all()
         require_calendar(name)
         minute, hour, *days = round_cron(MarketSettings(calendar=name, history_starts="2023-01-02")).split()
         assert (int(minute) < 60, int(hour) < 24, days) == (True, True, ["*"] * 3)
@@ -69,9 +69,9 @@ def test_before_its_first_session_a_calendar_names_no_session_of_its_end() -> No
 
 @pytest.mark.parametrize(("day", "says"), [("2026-10-31", False), ("2026-11-01", True), ("2027-03-01", True)])
 def test_the_end_is_told_sixty_days_before(day: str, says: bool) -> None:
-    told = calendar_end_told("XSHG", day)
-    assert (told is not None) is says
-    assert told is None or "2026-12-31" in told
+    message = calendar_end_told("XSHG", day)
+    assert (message is not None) is says
+    assert message is None or "2026-12-31" in message
     assert calendar_end_told("XNYS", day) is None
 
 

@@ -27,7 +27,7 @@ def market(**changes: object) -> MarketSettings:
 
 def test_the_bundled_table_is_the_monthly_bill_of_french_times_twelve() -> None:
     raw = load_file(source.__file__, "frenchdata.csv.gz")
-    months = [str(pd.Timestamp(each).value) for each in raw.index]  # the shipped index holds YYYYMM as nanoseconds
+    months = [str(pd.Timestamp(stamp).value) for stamp in raw.index]  # the shipped index holds YYYYMM as nanoseconds
     percent = dict(zip(months, raw["RF"], strict=True))
     sessions = sessions_between("XNYS", "1990-01-02", "2018-11-30")
     expected = [percent[f"{session:%Y%m}"] * 12.0 / 100.0 for session in sessions]
@@ -37,8 +37,8 @@ def test_the_bundled_table_is_the_monthly_bill_of_french_times_twelve() -> None:
 def test_known_months_of_the_table() -> None:
     """Bills paid about 4% in 1999, 5% in 2007, nothing in 2012 and 2% late in 2018."""
     days = pd.DatetimeIndex(["1999-03-01", "2007-03-01", "2012-06-01", "2018-11-01"])
-    found = cash_rates(market(cash_rates="us_treasury_bills"), days)
-    assert found == pytest.approx([0.0516, 0.0516, 0.0, 0.0216], abs=1e-9)
+    rates = cash_rates(market(cash_rates="us_treasury_bills"), days)
+    assert rates == pytest.approx([0.0516, 0.0516, 0.0, 0.0216], abs=1e-9)
 
 
 def test_the_last_rate_is_held_for_two_months_and_no_longer() -> None:
@@ -61,16 +61,16 @@ def test_a_constant_still_works() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "setting",
     [
         "cash_rates: {2000-01-04: 0.05}",
         "cash_rates: {}",
         "cash_rates: us_treasury_bills\n  cash_rate_annual_fraction: 0.1",
     ],
 )
-def test_rates_that_leave_a_hole_or_say_two_things_are_refused(told: str) -> None:
+def test_rates_that_leave_a_hole_or_say_two_things_are_refused(setting: str) -> None:
     with pytest.raises(SettingsError, match="cash_rate"):
-        parse_strategy(f"name: demo\nmarket:\n  history_starts: 2000-01-03\n  {told}\n")
+        parse_strategy(f"name: demo\nmarket:\n  history_starts: 2000-01-03\n  {setting}\n")
 
 
 def test_bundled_strategies_earn_the_bills_of_their_day() -> None:

@@ -18,12 +18,12 @@ DEFAULTS = CleaningSettings()
 
 def test_sound_bars_pass_untouched() -> None:
     bars = sound_bars(("AAA", "BBB"))
-    found = cleaned(bars)
-    pd.testing.assert_frame_equal(found.bars, bars)
-    assert found.quarantine.empty
-    assert found.notices == ()
-    assert found.quarantined_fraction == 0.0
-    assert set(found.counts().values()) == {0}
+    result = cleaned(bars)
+    pd.testing.assert_frame_equal(result.bars, bars)
+    assert result.quarantine.empty
+    assert result.notices == ()
+    assert result.quarantined_fraction == 0.0
+    assert set(result.counts().values()) == {0}
 
 
 EARLY = ({"ingested_at": moment("2018-03-29 19:59")}, "unfinished_last_bar", "ingested_at", "2018-03-29 19:59:00+00:00")
@@ -55,12 +55,12 @@ FAULTY = [
 @pytest.mark.parametrize(("values", "rule", "field", "value"), FAULTY)
 def test_a_faulty_row_goes_to_quarantine_with_rule_field_and_value(values, rule, field, value) -> None:
     bars = with_values(sound_bars(), 60, **values)
-    found = cleaned(bars)
-    row = found.quarantine.iloc[0]
+    result = cleaned(bars)
+    row = result.quarantine.iloc[0]
     assert (row["symbol"], row["rule"], row["field"], row["value"]) == ("AAA", rule, field, value)
     assert value in row["message"]
-    assert len(found.quarantine) == 1
-    assert found.counts()[rule] == 1
+    assert len(result.quarantine) == 1
+    assert result.counts()[rule] == 1
 
 
 def test_a_quarter_of_a_symbols_faults_are_all_kept_and_all_named() -> None:
@@ -75,13 +75,13 @@ def test_of_equal_rows_one_stays_and_of_contradicting_rows_none() -> None:
         bars.iloc[[5, 5]].assign(source="another file"),
         with_values(bars, 9, close=bars["close"][9] * 1.001).iloc[[9]],
     )
-    found = cleaned(pd.concat([bars, equal, other], ignore_index=True))
-    assert [rule for _, rule, _ in verdicts(found)] == ["duplicate"] * 2
+    result = cleaned(pd.concat([bars, equal, other], ignore_index=True))
+    assert [rule for _, rule, _ in verdicts(result)] == ["duplicate"] * 2
     sessions = bars["session"]
-    assert found.quarantine["session"].tolist() == [sessions[9], sessions[9]]
-    assert found.bars["session"].tolist().count(sessions[5]) == 1
-    assert found.equal_rows == 2
-    assert sessions[9] not in found.bars["session"].tolist()
+    assert result.quarantine["session"].tolist() == [sessions[9], sessions[9]]
+    assert result.bars["session"].tolist().count(sessions[5]) == 1
+    assert result.equal_rows == 2
+    assert sessions[9] not in result.bars["session"].tolist()
 
 
 def test_rounding_of_adjusted_prices_is_no_fault() -> None:
@@ -101,16 +101,16 @@ def test_prices_in_the_wrong_unit_are_caught_and_the_return_to_the_right_one_is_
     bars = sound_bars()
     for row in (70, 71, 90):
         bars.loc[row, ["open", "high", "low", "close"]] *= factor
-    found = cleaned(bars)
-    assert found.quarantine["session"].tolist() == bars["session"][[70, 71, 90]].tolist()
-    assert set(found.quarantine["rule"]) == {"unit_error_100x"}
-    assert found.notices == ()
+    result = cleaned(bars)
+    assert result.quarantine["session"].tolist() == bars["session"][[70, 71, 90]].tolist()
+    assert set(result.quarantine["rule"]) == {"unit_error_100x"}
+    assert result.notices == ()
 
 
 def test_a_low_in_the_wrong_unit_is_caught_though_it_brackets() -> None:
     bars = sound_bars()
-    found = cleaned(with_values(bars, 70, low=bars["low"][70] / 100.0))
-    assert [(rule, field) for _, rule, field in verdicts(found)] == [("unit_error_100x", "low")]
+    result = cleaned(with_values(bars, 70, low=bars["low"][70] / 100.0))
+    assert [(rule, field) for _, rule, field in verdicts(result)] == [("unit_error_100x", "low")]
 
 
 def stale(volume: float) -> pd.DataFrame:
@@ -125,9 +125,9 @@ def stale(volume: float) -> pd.DataFrame:
 
 def test_the_fifth_equal_close_with_low_volume_and_those_after_it_are_stale() -> None:
     # Closes 60 to 67 are equal: 60 starts the run, 64 is the fifth.
-    found = cleaned(stale(volume=10_000.0))
-    assert found.quarantine["session"].tolist() == sound_bars()["session"][64:68].tolist()
-    assert set(found.quarantine["rule"]) == {"stale_run"}
+    result = cleaned(stale(volume=10_000.0))
+    assert result.quarantine["session"].tolist() == sound_bars()["session"][64:68].tolist()
+    assert set(result.quarantine["rule"]) == {"stale_run"}
 
 
 def test_what_volume_counts_as_low_is_a_setting() -> None:
@@ -245,19 +245,17 @@ def test_what_arrives_later_changes_no_earlier_verdict(faults, cut, random) -> N
     for later, sooner in ((whole.bars, early.bars), (whole.quarantine, early.quarantine)):
         expected = later[later["session"] <= last].reset_index(drop=True)
         pd.testing.assert_frame_equal(expected, sooner)
-    jumps = [[notice for notice in found.notices if notice.last_session <= last] for found in (whole, early)]
+    jumps = [[notice for notice in result.notices if notice.last_session <= last] for result in (whole, early)]
     assert jumps[0] == jumps[1]
     assert len(whole.bars) + len(whole.quarantine) + whole.equal_rows == len(bars)
     validate(whole.bars, BARS)
 
 
 def test_what_is_in_quarantine_says_what_was_expected_what_was_found_and_what_to_do() -> None:
-    found = cleaned(with_values(sound_bars(), 60, low=0.0)).quarantine.iloc[0]
+    row = cleaned(with_values(sound_bars(), 60, low=0.0)).quarantine.iloc[0]
     bar = sound_bars().loc[60]
     whole = f"open {bar['open']}, high {bar['high']}, low 0.0, close {bar['close']}, volume {bar['volume']}"
-    assert found["message"] == (
-        f"expected prices above zero; found low 0.0 in {whole}; correct the price at the source"
-    )
+    assert row["message"] == (f"expected prices above zero; found low 0.0 in {whole}; correct the price at the source")
     assert all(rule.remedy for rule in RULES)
 
 

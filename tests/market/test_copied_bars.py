@@ -33,29 +33,29 @@ def judged(bars: pd.DataFrame) -> Cleaned:
     return cleaned(as_of(with_assumed_known_at(bars, CALENDAR, 30, ARRIVAL), ARRIVAL))
 
 
-def rule_counts(found: Cleaned) -> dict[str, int]:
-    return {rule: found.counts()[rule] for rule in NEW_RULES}
+def rule_counts(result: Cleaned) -> dict[str, int]:
+    return {rule: result.counts()[rule] for rule in NEW_RULES}
 
 
 def test_the_later_of_two_equal_bars_is_not_used_and_both_sessions_are_named() -> None:
     bars = copied(sound_bars(), "AAA", 90, 81)
-    found = cleaned(bars)
-    assert verdicts(found) == [(f"{bars['session'][90]:%F}", "copied_bar", "row")]
-    assert f"the bar of {bars['session'][81]:%F} in all five values" in found.quarantine["message"].item()
+    result = cleaned(bars)
+    assert verdicts(result) == [(f"{bars['session'][90]:%F}", "copied_bar", "row")]
+    assert f"the bar of {bars['session'][81]:%F} in all five values" in result.quarantine["message"].item()
 
 
 def test_a_bar_copied_twice_names_its_first_session() -> None:
     bars = copied(copied(sound_bars(), "AAA", 60, 20), "AAA", 100, 20)
-    found = cleaned(bars).quarantine
-    assert found["session"].tolist() == [bars["session"][60], bars["session"][100]]
-    assert all(f"the bar of {bars['session'][20]:%F}" in message for message in found["message"])
+    quarantine = cleaned(bars).quarantine
+    assert quarantine["session"].tolist() == [bars["session"][60], bars["session"][100]]
+    assert all(f"the bar of {bars['session'][20]:%F}" in message for message in quarantine["message"])
 
 
 def test_a_bar_that_came_late_and_equals_one_known_before_it_is_the_one_not_used() -> None:
     bars = copied(sound_bars(), "AAA", 81, 90)
     bars.loc[81, "known_at"] = bars.loc[95, "known_at"]
-    found = cleaned(bars)
-    assert verdicts(found) == [(f"{bars['session'][81]:%F}", "copied_bar", "row")]
+    result = cleaned(bars)
+    assert verdicts(result) == [(f"{bars['session'][81]:%F}", "copied_bar", "row")]
     before = cleaned(bars[bars["known_at"] <= bars.loc[94, "known_at"]])
     assert before.quarantine.empty, "what was decided on stands"
 
@@ -81,12 +81,14 @@ def test_bars_without_range_or_volume_may_repeat() -> None:
         assert cleaned(bars, traded_with_volume=False).quarantine.empty
 
 
-def as_sessions(found: Cleaned) -> list[Notice]:
-    return [each for each in found.notices if each.rule == "copied_session"]
+def as_sessions(result: Cleaned) -> list[Notice]:
+    return [notice for notice in result.notices if notice.rule == "copied_session"]
 
 
-def kept_in_doubt(found: Cleaned) -> list[tuple[str, str]]:
-    return [(each.symbol, f"{each.first_session:%F}") for each in found.notices if each.rule == "possible_copy"]
+def kept_in_doubt(result: Cleaned) -> list[tuple[str, str]]:
+    return [
+        (notice.symbol, f"{notice.first_session:%F}") for notice in result.notices if notice.rule == "possible_copy"
+    ]
 
 
 def taken_in_daily(bars: pd.DataFrame) -> pd.DataFrame:
@@ -94,7 +96,7 @@ def taken_in_daily(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def market(copies: int, onto: int, symbols: int = 30, count: int = 120) -> pd.DataFrame:
-    names = tuple(f"S{place:02d}" for place in range(symbols))
+    names = tuple(f"S{index:02d}" for index in range(symbols))
     bars = sound_bars(names, count)
     for name in names[:copies]:
         bars = copied(bars, name, onto, onto - 3)
@@ -104,13 +106,13 @@ def market(copies: int, onto: int, symbols: int = 30, count: int = 120) -> pd.Da
 def test_of_two_equal_bars_of_one_delivery_either_may_be_false_and_both_sessions_are_named() -> None:
     bars = market(8, onto=70)
     first, second = (f"{bars['session'][row]:%F}" for row in (67, 70))
-    found = cleaned(bars)
-    assert kept_in_doubt(found) == [(f"S{place:02d}", first) for place in range(8)]
-    (notice,) = as_sessions(found)
+    result = cleaned(bars)
+    assert kept_in_doubt(result) == [(f"S{index:02d}", first) for index in range(8)]
+    (notice,) = as_sessions(result)
     assert "either bar may be the false one" in notice.message
     assert f"ask the source for {second} and {first} again" in notice.message
-    assert possible_copies(found.notices) == {first: 8}
-    suspect = next(each for each in found.notices if each.rule == "possible_copy")
+    assert possible_copies(result.notices) == {first: 8}
+    suspect = next(notice for notice in result.notices if notice.rule == "possible_copy")
     assert f"equals the bar of {second} in all five values" in suspect.message
     # Both again, as asked of the source.
     assert cleaned(market(0, onto=70)).notices == ()
@@ -118,9 +120,9 @@ def test_of_two_equal_bars_of_one_delivery_either_may_be_false_and_both_sessions
 
 def test_a_bar_taken_in_before_the_session_of_the_other_closed_is_its_own() -> None:
     bars = taken_in_daily(market(8, onto=70))
-    found = cleaned(bars)
-    assert kept_in_doubt(found) == []
-    (notice,) = as_sessions(found)
+    result = cleaned(bars)
+    assert kept_in_doubt(result) == []
+    (notice,) = as_sessions(result)
     assert "ask the source for the session again" in notice.message
     late = bars["session"] == bars["session"][67]
     closed = pd.Timestamp("2018-04-13 20:00", tz="UTC")
@@ -141,14 +143,14 @@ def test_sessions_of_most_symbols_are_told_first() -> None:
     narrow = market(6, onto=90)
     day = narrow["session"] == narrow["session"][90]
     bars.loc[day, VALUES] = narrow.loc[day, VALUES]
-    told = widest_first(cleaned(bars).notices)
-    assert [each.first_session for each in told[:2]] == [bars["session"][70], bars["session"][90]]
-    assert [each.rule for each in told[:2]] == ["copied_session"] * 2
-    assert "displaced_bar" in [each.rule for each in told[2:]]
+    notices = widest_first(cleaned(bars).notices)
+    assert [notice.first_session for notice in notices[:2]] == [bars["session"][70], bars["session"][90]]
+    assert [notice.rule for notice in notices[:2]] == ["copied_session"] * 2
+    assert "displaced_bar" in [notice.rule for notice in notices[2:]]
 
 
 def test_what_other_symbols_bring_late_changes_no_verdict_of_a_wick() -> None:
-    bars = sound_bars(tuple(f"S{place:02d}" for place in range(8)), 120)
+    bars = sound_bars(tuple(f"S{index:02d}" for index in range(8)), 120)
     day = bars["session"] == bars["session"][90]
     bars.loc[day, "low"] *= 0.5
     market_wide = cleaned(bars)
@@ -174,7 +176,7 @@ def test_the_newest_session_as_a_copy_for_many_halts_and_an_older_one_is_named(s
     bars = market(copies, onto=119, symbols=symbols)
     names, sessions = tuple(bars["symbol"].unique()), pd.DatetimeIndex(bars["session"].unique())
     report = inspect(cleaned(bars), names, sessions, GateSettings(max_missing_symbols_fraction=1.0))
-    check = next(each for each in report.checks if each.name == "copied_session")
+    check = next(check for check in report.checks if check.name == "copied_session")
     assert check.passed is not halts
     assert check.blocking
     if halts:
@@ -186,13 +188,13 @@ def test_the_newest_session_as_a_copy_for_many_halts_and_an_older_one_is_named(s
 def test_a_few_symbols_whose_newest_session_is_a_copy_halt_by_that_name_and_learn_which(symbols, copies) -> None:
     bars = market(copies, onto=119, symbols=symbols)
     names, sessions = tuple(bars["symbol"].unique()), pd.DatetimeIndex(bars["session"].unique())
-    found = cleaned(bars)
+    result = cleaned(bars)
     of = f"the bar of {sessions[116]:%F} in all five values"
-    (notice,) = as_sessions(found)
+    (notice,) = as_sessions(result)
     assert (notice.rule, notice.first_session) == ("copied_session", sessions[119])
     assert of in notice.message
     with pytest.raises(GateHalted) as halted:
-        inspect(found, names, sessions, GateSettings()).raise_if_failed()
+        inspect(result, names, sessions, GateSettings()).raise_if_failed()
     assert halted.value.found.startswith(f"copied_session: {sessions[119]:%F} holds another session's bars: ")
     assert of in halted.value.found
     assert halted.value.remedy.startswith("copied_session: ask the source for the session itself and run again")
@@ -204,10 +206,10 @@ def test_a_few_symbols_whose_newest_session_is_a_copy_halt_by_that_name_and_lear
 def test_fewer_than_half_of_a_few_symbols_are_no_session_and_each_bar_says_whose_it_is(symbols, copies) -> None:
     bars = market(copies, onto=119, symbols=symbols)
     names, sessions = tuple(bars["symbol"].unique()), pd.DatetimeIndex(bars["session"].unique())
-    found = cleaned(bars)
-    assert as_sessions(found) == []
+    result = cleaned(bars)
+    assert as_sessions(result) == []
     with pytest.raises(GateHalted, match=f"copied_bar.*the bar of {sessions[116]:%F} in all five values") as halted:
-        inspect(found, names, sessions, GateSettings()).raise_if_failed()
+        inspect(result, names, sessions, GateSettings()).raise_if_failed()
     assert halted.value.where["rule"] == "missing_symbols"
 
 
@@ -224,7 +226,7 @@ def test_an_older_session_that_is_a_copy_halts_nothing_and_is_named(onto: int) -
     bars = market(8, onto=onto)
     sessions = pd.DatetimeIndex(bars["session"].unique())
     report = inspect(cleaned(bars), tuple(bars["symbol"].unique()), sessions, GateSettings())
-    check = next(each for each in report.checks if each.name == "copied_session")
+    check = next(check for check in report.checks if check.name == "copied_session")
     assert check.passed
     assert f"{sessions[onto]:%F}" in check.detail
     assert len(check.violations) == 1
@@ -237,17 +239,17 @@ def test_beside_the_newest_session_as_a_copy_older_ones_are_listed_and_not_said_
         for name in bars["symbol"].unique()[:8]:
             bars = copied(bars, name, onto, onto - 5)
     sessions = pd.DatetimeIndex(bars["session"].unique())
-    found = cleaned(bars)
-    report = inspect(found, tuple(bars["symbol"].unique()), sessions, GateSettings(max_missing_symbols_fraction=1.0))
-    check = next(each for each in report.checks if each.name == "copied_session")
+    result = cleaned(bars)
+    report = inspect(result, tuple(bars["symbol"].unique()), sessions, GateSettings(max_missing_symbols_fraction=1.0))
+    check = next(check for check in report.checks if check.name == "copied_session")
     assert not check.passed
     assert check.detail.startswith(f"{sessions[119]:%F} holds another session's bars")
     assert f"{sessions[116]:%F}" in check.detail
     assert not any(f"{sessions[of]:%F}" in check.detail for of in (65, 85))
     assert len(check.violations) == 3
     next_one = sessions.insert(len(sessions), pd.Timestamp("2018-06-25"))
-    later = inspect(found, tuple(bars["symbol"].unique()), next_one, GateSettings())
-    check = next(each for each in later.checks if each.name == "copied_session")
+    later = inspect(result, tuple(bars["symbol"].unique()), next_one, GateSettings())
+    check = next(check for check in later.checks if check.name == "copied_session")
     assert check.passed
     assert all(f"{sessions[onto]:%F}" in check.detail for onto in (70, 90, 119))
 
@@ -263,8 +265,8 @@ def test_how_many_copies_make_a_session_one(symbols: int, least: int) -> None:
 def test_a_session_of_one_symbol_is_said_of_it_by_name() -> None:
     bars = sound_bars()
     (symbol,) = bars["symbol"].unique()
-    told = [each for each in cleaned(copied(bars, symbol, 90, 60)).notices if each.rule == "copied_session"]
-    assert [each.symbol for each in told] == [symbol]
+    notices = [notice for notice in cleaned(copied(bars, symbol, 90, 60)).notices if notice.rule == "copied_session"]
+    assert [notice.symbol for notice in notices] == [symbol]
 
 
 @pytest.mark.parametrize(("field", "value"), [("low", 5.40), ("high", 250.0)])
@@ -273,8 +275,8 @@ def test_a_wick_that_nothing_comes_near_is_not_used(field: str, value: float) ->
     bars = sound_bars()
     scale = 36.79 / bars["close"][90]
     bars[["open", "high", "low", "close"]] *= scale
-    found = cleaned(with_values(bars, 90, **{field: value}))
-    assert verdicts(found) == [(f"{bars['session'][90]:%F}", "isolated_wick", field)]
+    result = cleaned(with_values(bars, 90, **{field: value}))
+    assert verdicts(result) == [(f"{bars['session'][90]:%F}", "isolated_wick", field)]
 
 
 @pytest.mark.parametrize("field", ["low", "high"])
@@ -285,8 +287,8 @@ def test_a_wick_as_far_away_as_the_setting_says_is_not_used_and_the_next_smaller
     near = nearest(bars["open"][90], bars["close"][90], bars["close"][89])
     bars = with_values(bars, 90, **{field: near / 2.0 if field == "low" else near * 2.0})
     log_2 = 0.6931471805599453
-    found = cleaned(bars, wick_minimum_log_distance=log_2)
-    assert verdicts(found) == [(f"{bars['session'][90]:%F}", "isolated_wick", field)]
+    result = cleaned(bars, wick_minimum_log_distance=log_2)
+    assert verdicts(result) == [(f"{bars['session'][90]:%F}", "isolated_wick", field)]
     assert cleaned(bars, wick_minimum_log_distance=float(np.nextafter(log_2, 1.0))).quarantine.empty
 
 
@@ -319,8 +321,10 @@ def test_what_comes_later_changes_neither_verdict(cut: int) -> None:
     pd.testing.assert_frame_equal(whole[whole["session"] <= last].reset_index(drop=True), early)
 
 
-def displaced(found: Cleaned) -> list[tuple[str, str]]:
-    return [(each.symbol, f"{each.first_session:%F}") for each in found.notices if each.rule == "displaced_bar"]
+def displaced(result: Cleaned) -> list[tuple[str, str]]:
+    return [
+        (notice.symbol, f"{notice.first_session:%F}") for notice in result.notices if notice.rule == "displaced_bar"
+    ]
 
 
 def moved_by(bars: pd.DataFrame, row: int, factor: float) -> pd.DataFrame:
@@ -330,10 +334,10 @@ def moved_by(bars: pd.DataFrame, row: int, factor: float) -> pd.DataFrame:
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_a_whole_bar_apart_from_both_its_neighbours_is_pointed_out_and_kept(factor: float) -> None:
     bars = moved_by(sound_bars(), 90, factor)
-    found = cleaned(bars)
-    assert displaced(found) == [("AAA", f"{bars['session'][90]:%F}")]
-    assert found.quarantine.empty
-    assert f"lies {'above' if factor > 1.0 else 'below'} the bars before and after" in found.notices[0].message
+    result = cleaned(bars)
+    assert displaced(result) == [("AAA", f"{bars['session'][90]:%F}")]
+    assert result.quarantine.empty
+    assert f"lies {'above' if factor > 1.0 else 'below'} the bars before and after" in result.notices[0].message
 
 
 @pytest.mark.parametrize("change", ["level", "market", "wide", "no past"])
@@ -359,7 +363,7 @@ def test_the_newest_bar_is_suspected_unless_news_moved_it_and_the_next_bar_decid
     bars.loc[90, "volume"] = 900_000 * volume
     until = cleaned(bars[:91])
     assert displaced(until) == [("AAA", f"{bars['session'][90]:%F}")] * suspected
-    assert all("a suspicion, which the next bar confirms" in each.message for each in until.notices if suspected)
+    assert all("a suspicion, which the next bar confirms" in notice.message for notice in until.notices if suspected)
     assert displaced(cleaned(bars[:92])) == [("AAA", f"{bars['session'][90]:%F}")]
     stayed = bars[:92].copy()
     stayed.loc[91, VALUES[:4]] = stayed.loc[90, VALUES[:4]] * 1.001
@@ -373,20 +377,20 @@ def of_five_years(five_years: pd.DataFrame) -> Cleaned:
 
 def test_the_copies_in_five_years_of_122_stocks_are_all_found_and_nothing_else(five_years, of_five_years) -> None:
     """190 by a count that shares no code: pandas' duplicates over the files as they are."""
-    found, raw = of_five_years, five_years
+    result, raw = of_five_years, five_years
     again = raw[raw.duplicated(["symbol", *VALUES]) & raw["low"].lt(raw["high"]) & raw["volume"].gt(0)]
-    quarantined = found.quarantine[found.quarantine["rule"] == "copied_bar"]
+    quarantined = result.quarantine[result.quarantine["rule"] == "copied_bar"]
     key = ["symbol", "session"]
     assert set(map(tuple, quarantined[key].to_numpy())) == set(map(tuple, again[key].to_numpy()))
-    assert rule_counts(found) == {"copied_bar": 190, "isolated_wick": 0}
-    named = {f"{notice.first_session:%F}" for notice in found.notices if notice.rule == "copied_session"}
+    assert rule_counts(result) == {"copied_bar": 190, "isolated_wick": 0}
+    named = {f"{notice.first_session:%F}" for notice in result.notices if notice.rule == "copied_session"}
     often = again.groupby("session").size().loc[lambda count: count >= 5]
     assert named == {f"{session:%F}" for session in often.index if often[session] >= 0.05 * 122} | {"2014-09-03"}
     of_the_future = quarantined[quarantined["session"] == "2014-11-12"]
     assert all("the bar of 2014-10-30" in message for message in of_the_future["message"])
     first = raw[raw.duplicated(["symbol", *VALUES], keep="last") & raw["low"].lt(raw["high"]) & raw["volume"].gt(0)]
-    assert kept_in_doubt(found) == sorted(zip(first["symbol"], first["session"].dt.strftime("%F"), strict=True))
-    assert possible_copies(found.notices)["2014-10-30"] == 42
+    assert kept_in_doubt(result) == sorted(zip(first["symbol"], first["session"].dt.strftime("%F"), strict=True))
+    assert possible_copies(result.notices)["2014-10-30"] == 42
 
 
 def apart_by_pandas(bars: pd.DataFrame) -> set[tuple[str, str]]:
@@ -412,25 +416,25 @@ def apart_by_pandas(bars: pd.DataFrame) -> set[tuple[str, str]]:
 
 def test_the_bars_apart_in_five_years_of_122_stocks_are_those_of_known_bad_days(of_five_years) -> None:
     """2014-10-30 holds the bars of 2014-11-12, 2017-09-14 those of other months; one of a price is O, 2013-12-20."""
-    found, last = displaced(of_five_years), f"{of_five_years.bars['session'].max():%F}"
-    assert {each for each in found if each[1] < last} == apart_by_pandas(of_five_years.bars)
-    days = [day for _, day in found]
-    assert (days.count("2014-10-30"), days.count("2017-09-14"), len(found)) == (10, 6, 21)
-    assert ("O", "2013-12-20") in found
+    displaced_bars, last = displaced(of_five_years), f"{of_five_years.bars['session'].max():%F}"
+    assert {bar for bar in displaced_bars if bar[1] < last} == apart_by_pandas(of_five_years.bars)
+    days = [day for _, day in displaced_bars]
+    assert (days.count("2014-10-30"), days.count("2017-09-14"), len(displaced_bars)) == (10, 6, 21)
+    assert ("O", "2013-12-20") in displaced_bars
 
 
 def test_the_bundled_indexes_raise_no_false_alarm() -> None:
-    found = judged(BundledSource().bars())
-    assert rule_counts(found) == {"copied_bar": 0, "isolated_wick": 0}
-    assert displaced(found) == []
+    result = judged(BundledSource().bars())
+    assert rule_counts(result) == {"copied_bar": 0, "isolated_wick": 0}
+    assert displaced(result) == []
 
 
 def test_a_real_daily_feed_raises_no_false_alarm(shared_data) -> None:
     sessions = sessions_between(CALENDAR, "2015-03-19", "2015-04-01")
-    found = judged(FilesSource(shared_data / "us_daily_drops" / "2015").bars())
-    assert found.bars["session"].isin(sessions).any()
-    assert rule_counts(found) == {"copied_bar": 0, "isolated_wick": 0}
-    assert displaced(found) == []
+    result = judged(FilesSource(shared_data / "us_daily_drops" / "2015").bars())
+    assert result.bars["session"].isin(sessions).any()
+    assert rule_counts(result) == {"copied_bar": 0, "isolated_wick": 0}
+    assert displaced(result) == []
 
 
 def test_what_was_mended_by_hand_raises_no_false_alarm(shared_data) -> None:
@@ -441,5 +445,5 @@ def test_what_was_mended_by_hand_raises_no_false_alarm(shared_data) -> None:
         table = table.sort_values(table.columns[0])
         table["session"] = sessions_between(CALENDAR, "1999-01-04", "2018-12-31")[: len(table)]
         bars = table[["symbol", "session", *VALUES]].assign(source="test")
-        found = judged(bars)
-        assert (rule_counts(found), displaced(found)) == ({"copied_bar": 0, "isolated_wick": 0}, []), file.name
+        result = judged(bars)
+        assert (rule_counts(result), displaced(result)) == ({"copied_bar": 0, "isolated_wick": 0}, []), file.name

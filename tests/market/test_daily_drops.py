@@ -49,20 +49,20 @@ def framed(rows: list[Row], hour: int, arrived: int) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["symbol", "day", "close"])
     for name in ("open", "high", "low", "volume"):
         frame[name] = frame["close"]
-    told = frame.assign(
+    versions = frame.assign(
         session=[DAYS[day] for day in frame["day"]],
         source="test",
         known_at=START + pd.Timedelta(hours=hour),
         ingested_at=START + pd.Timedelta(hours=arrived),
     )
-    return conform(told, BAR_VERSIONS)
+    return conform(versions, BAR_VERSIONS)
 
 
 def taken_in(drops: list[Drop], first_arrival: int = 1000) -> tuple[pd.DataFrame, RevisionCount]:
     """Versions stored after drops that arrive one an hour, later than any became known."""
     stored, counted = empty(BAR_VERSIONS), RevisionCount()
-    for place, (hour, rows) in enumerate(drops):
-        delivered = framed(rows, hour, first_arrival + place)
+    for index, (hour, rows) in enumerate(drops):
+        delivered = framed(rows, hour, first_arrival + index)
         fresh, count = new_versions(stored, delivered, explicit=np.ones(len(delivered), dtype=bool))
         stored, counted = pd.concat([stored, fresh], ignore_index=True), counted + count
     return stored, counted
@@ -70,20 +70,20 @@ def taken_in(drops: list[Drop], first_arrival: int = 1000) -> tuple[pd.DataFrame
 
 def brute_force(drops: list[Drop], hour: int) -> list[tuple[str, int, float, int]]:
     """Symbol, day, close and the hour since which it is known, as known at an hour."""
-    said: dict[tuple[str, int], dict[int, set[float]]] = defaultdict(lambda: defaultdict(set))
+    closes: dict[tuple[str, int], dict[int, set[float]]] = defaultdict(lambda: defaultdict(set))
     for known, rows in drops:
         for symbol, day, close in rows:
-            said[symbol, day][known].add(close)
-    found = []
-    for (symbol, day), versions in sorted(said.items()):
+            closes[symbol, day][known].add(close)
+    facts = []
+    for (symbol, day), versions in sorted(closes.items()):
         since, current = None, None
         for known in sorted(versions):
             only = CONTRADICTED if len(versions[known]) > 1 else next(iter(versions[known]))
             if known <= hour and only != current:
                 since, current = known, only
         if since is not None and current is not None:
-            found.append((symbol, day, current, since))
-    return found
+            facts.append((symbol, day, current, since))
+    return facts
 
 
 rows = st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 2), st.sampled_from([1.0, 2.0])), max_size=5)
@@ -98,19 +98,19 @@ def test_whatever_order_drops_arrive_in_the_same_is_known_at_every_moment(drops,
     stored, again = taken_in(drops)[0], taken_in(shuffled)[0]
     for hour in range(5):
         asked = START + pd.Timedelta(hours=hour)
-        found, other = as_of(stored, asked), as_of(again, asked)
-        pd.testing.assert_frame_equal(found[SAID], other[SAID])
-        assert content_hash(found) == content_hash(other)
-        told = [
+        bars, other = as_of(stored, asked), as_of(again, asked)
+        pd.testing.assert_frame_equal(bars[SAID], other[SAID])
+        assert content_hash(bars) == content_hash(other)
+        actual = [
             (
                 row.symbol,
                 int((row.session - DAYS[0]).days),
                 CONTRADICTED if np.isnan(row.close) else row.close,
                 int((row.known_at - START).total_seconds()) // 3600,
             )
-            for row in found.itertuples()
+            for row in bars.itertuples()
         ]
-        assert told == brute_force(drops, hour)
+        assert actual == brute_force(drops, hour)
 
 
 @pytest.mark.full
@@ -118,8 +118,8 @@ def test_whatever_order_drops_arrive_in_the_same_is_known_at_every_moment(drops,
 @given(drop_lists)
 def test_drops_taken_in_again_add_nothing(drops) -> None:
     stored, _ = taken_in(drops)
-    for place, (hour, each) in enumerate(drops):
-        delivered = framed(each, hour, 2000 + place)
+    for index, (hour, rows) in enumerate(drops):
+        delivered = framed(rows, hour, 2000 + index)
         fresh, count = new_versions(stored, delivered, explicit=np.ones(len(delivered), dtype=bool))
         assert fresh.empty
         assert (count.added, count.confirmed) == (0, 0)
@@ -131,7 +131,7 @@ def test_drops_taken_in_again_add_nothing(drops) -> None:
 @example([(0, [("A", 0, 1.0)]), (0, [("A", 0, 1.0)]), (1, [("A", 0, 1.0)])])
 def test_drops_taken_in_at_once_are_the_same_versions(drops) -> None:
     one_by_one, _ = taken_in(drops)
-    parts = [framed(each, hour, 1000).assign(source=f"file {place}") for place, (hour, each) in enumerate(drops)]
+    parts = [framed(rows, hour, 1000).assign(source=f"file {index}") for index, (hour, rows) in enumerate(drops)]
     at_once = pd.concat(parts, ignore_index=True)
     fresh, _ = new_versions(empty(BAR_VERSIONS), at_once, explicit=np.ones(len(at_once), dtype=bool))
     for hour in range(5):
@@ -170,10 +170,10 @@ def test_versions_that_an_older_version_stored_side_by_side_are_read_as_one_with
         assert known["close"].isna().tolist() == [True, False]
         assert sorted(BAR_FACTS.with_contents(known, stored)["close"]) == [1.0, 2.0, 5.0]
         again = framed([("A", 0, 1.0)], 1, 2000)
-        for close, told in ((1.0, [1.0]), (3.0, [3.0])):
+        for close, expected in ((1.0, [1.0]), (3.0, [3.0])):
             fresh, counted = new_versions(stored, again.assign(close=close), explicit=np.ones(1, dtype=bool))
             assert fresh.empty
-            assert counted.contradicted["close"].tolist() == told
+            assert counted.contradicted["close"].tolist() == expected
         later = framed([("A", 0, 4.0)], 5, 2000)
         fresh, counted = new_versions(stored, later, explicit=np.ones(1, dtype=bool))
         assert counted == RevisionCount(revised=1)
@@ -227,8 +227,8 @@ def replayed(
 ) -> tuple[pd.DataFrame, list[RevisionCount]]:
     """Drops taken in one an hour, on top of what is stored, from some hours after the first arrival on."""
     stored, counts = empty(BAR_VERSIONS) if stored is None else stored, []
-    for place, drop in enumerate(drops, start=hours):
-        delivered = drop.assign(ingested_at=ARRIVAL + pd.Timedelta(hours=place))
+    for index, drop in enumerate(drops, start=hours):
+        delivered = drop.assign(ingested_at=ARRIVAL + pd.Timedelta(hours=index))
         fresh, count = new_versions(stored, delivered, explicit=np.ones(len(drop), dtype=bool))
         stored, counts = pd.concat([stored, fresh], ignore_index=True), [*counts, count]
     return stored, counts
@@ -242,10 +242,10 @@ def test_eight_daily_drops_give_the_restatements_counted_in_their_text(shared_da
             lines = csv.reader(io.TextIOWrapper(tar.extractfile("prices.csv")))  # type: ignore[arg-type]
             for symbol, day, *values in list(lines)[1:]:
                 text[symbol, day].append(values)
-    assert (len(text), sum(len(said) > 1 for said in text.values())) == (54_267, 42_194)
-    assert sum(len({tuple(values) for values in said}) > 1 for said in text.values()) == 1_766
+    assert (len(text), sum(len(rows) > 1 for rows in text.values())) == (54_267, 42_194)
+    assert sum(len({tuple(values) for values in rows}) > 1 for rows in text.values()) == 1_766
     # 326 of them differ in the vendor's adjusted close alone, which is no part of a raw bar.
-    conflicts = [key for key, said in text.items() if len({tuple(map(float, values[:5])) for values in said}) > 1]
+    conflicts = [key for key, rows in text.items() if len({tuple(map(float, values[:5])) for values in rows}) > 1]
     assert len(conflicts) == 1_440
     stored, counts = in_order
     total = sum(counts, RevisionCount())
@@ -261,7 +261,7 @@ def test_eight_daily_drops_give_the_restatements_counted_in_their_text(shared_da
 def test_the_drops_give_the_same_bars_in_any_order_and_again(real_drops, in_order) -> None:
     stored, _ = in_order
     order = [5, 0, 7, 2, 2, 6, 1, 4, 3, 0]
-    shuffled, _ = replayed([real_drops[place] for place in order])
+    shuffled, _ = replayed([real_drops[index] for index in order])
     assert len(shuffled) == len(stored)
     for day in pd.date_range("2015-03-22", "2015-04-02"):
         asked = day.tz_localize("UTC")

@@ -37,8 +37,8 @@ def split_at(bars: pd.DataFrame, row: int, ratio: float) -> pd.DataFrame:
     return pd.DataFrame({"symbol": ["AAA"], "ex_session": [bars["session"][row]], "kind": ["split"], "value": [ratio]})
 
 
-def told(found: Cleaned) -> list[Notice]:
-    return [each for each in found.notices if each.rule == "unexplained_factor"]
+def told(result: Cleaned) -> list[Notice]:
+    return [notice for notice in result.notices if notice.rule == "unexplained_factor"]
 
 
 @pytest.mark.parametrize("ratio", [1 / 78, 0.01, 1 / 128, 100.0])
@@ -47,22 +47,22 @@ def test_a_stated_split_explains_its_factor_to_every_rule(ratio: float) -> None:
     bars.loc[STEP : STEP + 5, "close"] = bars["close"][STEP]  # a pinned price, at its usual volume in shares of then
     bars.loc[STEP : STEP + 5, "high"] = bars.loc[STEP : STEP + 5, PRICES].max(axis=1)
     bars.loc[STEP : STEP + 5, "low"] = bars.loc[STEP : STEP + 5, PRICES].min(axis=1)
-    stated = split_at(bars, STEP, ratio)
-    found = clean(bars, CALENDAR, CleaningSettings(), stated)
-    assert found.quarantine.empty
-    assert found.notices == ()
-    pd.testing.assert_frame_equal(found.bars[PRICES], bars[PRICES])  # as they came
-    assert suspicions(found.bars, stated) == ()
-    assert with_unexplained_factors(stated, found.bars) is stated
+    actions = split_at(bars, STEP, ratio)
+    result = clean(bars, CALENDAR, CleaningSettings(), actions)
+    assert result.quarantine.empty
+    assert result.notices == ()
+    pd.testing.assert_frame_equal(result.bars[PRICES], bars[PRICES])  # as they came
+    assert suspicions(result.bars, actions) == ()
+    assert with_unexplained_factors(actions, result.bars) is actions
     assert not clean(bars, CALENDAR, CleaningSettings()).quarantine.empty
 
 
 def test_a_stated_split_is_no_change_of_volume_or_of_returns_in_the_data_docs() -> None:
     bars = stepped(100.0, first=250, last=399, volume=0.01, count=280)
-    stated = split_at(bars, 250, 0.01)
+    actions = split_at(bars, 250, 0.01)
     plain = sound_bars(count=280)
     sessions = pd.DatetimeIndex(bars["session"])
-    with_split = overview(clean(bars, CALENDAR, CleaningSettings(), stated), (), sessions, stated)
+    with_split = overview(clean(bars, CALENDAR, CleaningSettings(), actions), (), sessions, actions)
     without = overview(clean(plain, CALENDAR, CleaningSettings()), (), sessions)
     pd.testing.assert_frame_equal(with_split.symbols, without.symbols, rtol=1e-9)
     pd.testing.assert_frame_equal(with_split.returns, without.returns, rtol=1e-6)
@@ -77,9 +77,9 @@ def test_the_stated_split_of_the_case_leaves_no_bar_in_quarantine(tmp_path: Path
     bars = FilesSource(tmp_path / "bars").bars().assign(**moments)
     bars = bars[bars["session"] <= "2021-12-30"]
     actions = pd.read_csv(case / "actions.csv", parse_dates=["ex_session"])
-    found = clean(bars, "XNYS", CleaningSettings(), actions)
-    assert found.quarantine.empty
-    assert len(found.bars) == len(bars)
+    result = clean(bars, "XNYS", CleaningSettings(), actions)
+    assert result.quarantine.empty
+    assert len(result.bars) == len(bars)
     assert clean(bars, "XNYS", CleaningSettings()).counts()["unit_error_100x"] > 0
 
 
@@ -87,22 +87,22 @@ def test_the_stated_split_of_the_case_leaves_no_bar_in_quarantine(tmp_path: Path
 @pytest.mark.parametrize("length", [1, 5, WAITS])
 def test_a_slip_of_the_unit_that_goes_back_never_leaves_quarantine(factor: float, length: int) -> None:
     bars = stepped(factor, last=STEP + length - 1)
-    found = cleaned(bars)
-    assert found.quarantine["session"].tolist() == bars["session"][STEP : STEP + length].tolist()
-    assert found.notices == ()
+    result = cleaned(bars)
+    assert result.quarantine["session"].tolist() == bars["session"][STEP : STEP + length].tolist()
+    assert result.notices == ()
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.01, 120.0])
 def test_a_level_that_stays_waits_and_is_then_a_notice(factor: float) -> None:
     bars = stepped(factor)
-    found = cleaned(bars)
-    assert found.quarantine["session"].tolist() == bars["session"][STEP : STEP + WAITS].tolist()
-    assert set(found.quarantine["rule"]) == {"unit_error_100x"}
-    (notice,) = told(found)
+    result = cleaned(bars)
+    assert result.quarantine["session"].tolist() == bars["session"][STEP : STEP + WAITS].tolist()
+    assert set(result.quarantine["rule"]) == {"unit_error_100x"}
+    (notice,) = told(result)
     assert (notice.symbol, notice.first_session) == ("AAA", bars["session"][STEP])
     assert notice.last_session == bars["session"][STEP + WAITS]
     assert notice.value == pytest.approx(bars["close"][STEP + WAITS] / bars["close"][STEP - 1], rel=1e-12)
-    assert [each.rule for each in found.notices] == ["unexplained_factor"]
+    assert [notice.rule for notice in result.notices] == ["unexplained_factor"]
 
 
 def test_the_remedies_of_the_notice_help() -> None:
@@ -110,10 +110,10 @@ def test_the_remedies_of_the_notice_help() -> None:
     (notice,) = told(cleaned(bars))
     line = notice.message.partition("write ")[2].partition(" with the exact")[0]
     assert line.startswith(f"AAA,{bars['session'][STEP]:%F},split,0.0")
-    stated = split_at(bars, STEP, 0.01)
-    found = clean(bars, CALENDAR, CleaningSettings(), stated)
-    assert found.quarantine.empty
-    assert found.notices == ()
+    actions = split_at(bars, STEP, 0.01)
+    result = clean(bars, CALENDAR, CleaningSettings(), actions)
+    assert result.quarantine.empty
+    assert result.notices == ()
     restated = sound_bars()
     assert cleaned(restated).notices == ()
     later = bars[bars["session"] >= notice.last_session]
@@ -122,9 +122,9 @@ def test_the_remedies_of_the_notice_help() -> None:
 
 def test_bars_that_go_to_and_fro_never_make_a_level() -> None:
     bars = stepped(100.0, last=STEP - 1)
-    places = np.arange(STEP, STEP + 40)
-    bars.loc[places[places % 4 != 0], PRICES] *= 100.0
-    assert cleaned(bars).counts()["unit_error_100x"] == int((places % 4 != 0).sum())
+    rows = np.arange(STEP, STEP + 40)
+    bars.loc[rows[rows % 4 != 0], PRICES] *= 100.0
+    assert cleaned(bars).counts()["unit_error_100x"] == int((rows % 4 != 0).sum())
 
 
 def test_how_many_sessions_make_a_level_is_a_setting() -> None:
@@ -165,10 +165,10 @@ def test_no_return_is_counted_across_an_unexplained_factor(factor: float) -> Non
 
 def test_a_factor_beyond_the_reach_of_the_unit_rule_is_told_at_once() -> None:
     bars = stepped(135.0)
-    found = cleaned(bars)
-    assert found.quarantine.empty
-    (notice,) = told(found)
+    result = cleaned(bars)
+    assert result.quarantine.empty
+    (notice,) = told(result)
     assert notice.first_session == notice.last_session == bars["session"][STEP]
-    actions = with_unexplained_factors(None, found.bars)
+    actions = with_unexplained_factors(None, result.bars)
     assert actions is not None
     assert actions["value"].tolist() == pytest.approx([1.0 / notice.value], rel=1e-12)

@@ -21,11 +21,11 @@ STALE = 5
 
 def payments(rows: list[tuple[str, str, float, str]], calendar: str = "24/7") -> pd.DataFrame:
     """Versions of payments: symbol, observed at, rate, known at."""
-    told = pd.DataFrame(rows, columns=["symbol", "observed_at", "value", "known_at"])
+    frame = pd.DataFrame(rows, columns=["symbol", "observed_at", "value", "known_at"])
     for name in ("observed_at", "known_at"):
-        told[name] = pd.to_datetime(told[name], utc=True).astype("datetime64[ns, UTC]")
-    told["session"] = sessions_of_moments(calendar, told["observed_at"])
-    return conform(told.assign(name="funding", source="test", ingested_at=told["known_at"]), SERIES)
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[ns, UTC]")
+    frame["session"] = sessions_of_moments(calendar, frame["observed_at"])
+    return conform(frame.assign(name="funding", source="test", ingested_at=frame["known_at"]), SERIES)
 
 
 def summed(versions: pd.DataFrame, first: str, last: str, *symbols: str, calendar: str = "24/7") -> Funding:
@@ -38,13 +38,15 @@ def summed(versions: pd.DataFrame, first: str, last: str, *symbols: str, calenda
 def plain(versions: pd.DataFrame, symbol: str, days: list[dt.date]) -> list[tuple[float, bool]]:
     """One symbol of a market that never closes, a session at a time, by loops alone."""
     of_symbol = [row for row in versions.to_dict("records") if row["symbol"] == symbol]
-    found = []
+    rates = []
     for day in days:
         end = pd.Timestamp(day, tz="UTC") + pd.Timedelta(days=1)
         known: dict[pd.Timestamp, tuple[pd.Timestamp, float]] = {}
         for row in of_symbol:
-            told = known.get(row["observed_at"])
-            if row["known_at"] <= end + pd.Timedelta(minutes=30) and (told is None or told[0] <= row["known_at"]):
+            previous = known.get(row["observed_at"])
+            if row["known_at"] <= end + pd.Timedelta(minutes=30) and (
+                previous is None or previous[0] <= row["known_at"]
+            ):
                 known[row["observed_at"]] = row["known_at"], row["value"]
         rate, assumed = 0.0, True
         for back in range(STALE + 1):
@@ -53,8 +55,8 @@ def plain(versions: pd.DataFrame, symbol: str, days: list[dt.date]) -> list[tupl
             if inside:
                 rate, assumed = sum(inside), back > 0
                 break
-        found.append((rate, assumed))
-    return found
+        rates.append((rate, assumed))
+    return rates
 
 
 def drawn(seed: int) -> pd.DataFrame:
@@ -75,14 +77,14 @@ def drawn(seed: int) -> pd.DataFrame:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_session_pays_the_sum_of_its_rates_as_known_at_its_decision(seed: int) -> None:
     versions = drawn(seed)
-    found = summed(versions, "2024-01-01", "2024-02-10", "AAA", "BBB")
+    funding = summed(versions, "2024-01-01", "2024-02-10", "AAA", "BBB")
     days = [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(41)]
     for column, symbol in enumerate(("AAA", "BBB")):
         expected = plain(versions, symbol, days)
-        np.testing.assert_allclose(found.rate[:, column], [rate for rate, _ in expected], rtol=0, atol=1e-15)
-        assert found.assumed[:, column].tolist() == [assumed for _, assumed in expected]
-    assert 3 < found.assumed[:, 1].sum() < 41
-    assert not found.until_open.any()  # it opens as the session before closes
+        np.testing.assert_allclose(funding.rate[:, column], [rate for rate, _ in expected], rtol=0, atol=1e-15)
+        assert funding.assumed[:, column].tolist() == [assumed for _, assumed in expected]
+    assert 3 < funding.assumed[:, 1].sum() < 41
+    assert not funding.until_open.any()  # it opens as the session before closes
 
 
 def test_nothing_changes_for_a_session_when_later_rates_arrive() -> None:
@@ -99,31 +101,31 @@ def test_payments_between_close_and_open_fall_on_what_was_held_before_the_open()
     start = pd.Timestamp("2024-01-04", tz="UTC")
     rows = [("", str(start + pd.Timedelta(hours=h)), 10.0**-n, str(start + pd.Timedelta(hours=h + 1)))
             for n, h in enumerate(hours)]  # fmt: skip
-    found = summed(payments(rows, "XNYS"), "2024-01-04", "2024-01-08", "AAA", calendar="XNYS")
+    funding = summed(payments(rows, "XNYS"), "2024-01-04", "2024-01-08", "AAA", calendar="XNYS")
     # XNYS: 14:30 to 21:00 UTC. Thursday 16:00 | Friday 00, 08 before the open, 16 after | Monday: all that is left
-    np.testing.assert_allclose(found.until_open[:, 0], [0.0, 0.11, 0.000111], rtol=1e-12)
-    np.testing.assert_allclose(found.until_close[:, 0], [1.0, 0.001, 0.0], rtol=1e-12)
-    np.testing.assert_allclose(found.owed_by_longs[:, 0], [1.0, 0.001, 0.0], rtol=1e-12)
-    assert not found.owed_by_shorts.any()
+    np.testing.assert_allclose(funding.until_open[:, 0], [0.0, 0.11, 0.000111], rtol=1e-12)
+    np.testing.assert_allclose(funding.until_close[:, 0], [1.0, 0.001, 0.0], rtol=1e-12)
+    np.testing.assert_allclose(funding.owed_by_longs[:, 0], [1.0, 0.001, 0.0], rtol=1e-12)
+    assert not funding.owed_by_shorts.any()
 
 
 def test_what_longs_and_what_shorts_owe_after_the_open_stands_apart_of_a_stand_in_too() -> None:
     times = {"2024-01-02T08:00Z": 0.5, "2024-01-02T16:00Z": -0.2, "2024-01-03T00:00Z": 0.125}
     rows = [("AAA", at, rate, at) for at, rate in times.items()]
-    found = summed(payments(rows), "2024-01-01", "2024-01-03", "AAA")
-    assert found.assumed[:, 0].tolist() == [True, False, True]
-    np.testing.assert_allclose(found.until_close[:, 0], [0.0, 0.425, 0.425], rtol=1e-12)
-    np.testing.assert_allclose(found.owed_by_longs[:, 0], [0.0, 0.625, 0.625], rtol=1e-12)
-    np.testing.assert_allclose(found.owed_by_shorts[:, 0], [0.0, -0.2, -0.2], rtol=1e-12)
+    funding = summed(payments(rows), "2024-01-01", "2024-01-03", "AAA")
+    assert funding.assumed[:, 0].tolist() == [True, False, True]
+    np.testing.assert_allclose(funding.until_close[:, 0], [0.0, 0.425, 0.425], rtol=1e-12)
+    np.testing.assert_allclose(funding.owed_by_longs[:, 0], [0.0, 0.625, 0.625], rtol=1e-12)
+    np.testing.assert_allclose(funding.owed_by_shorts[:, 0], [0.0, -0.2, -0.2], rtol=1e-12)
 
 
 def test_a_symbol_without_rates_pays_nothing_and_says_so() -> None:
-    found = summed(payments([("AAA", "2024-01-02T08:00Z", 0.5, "2024-01-02T08:01Z")]), "2024-01-01", "2024-01-09",
+    funding = summed(payments([("AAA", "2024-01-02T08:00Z", 0.5, "2024-01-02T08:01Z")]), "2024-01-01", "2024-01-09",
                    "AAA", "BBB")  # fmt: skip
-    assert found.rate[:, 0].tolist() == [0.0, *[0.5] * 6, 0.0, 0.0]
-    assert found.assumed[:, 0].tolist() == [True, False, *[True] * 7]
-    assert not found.rate[:, 1].any()
-    assert found.assumed[:, 1].all()
+    assert funding.rate[:, 0].tolist() == [0.0, *[0.5] * 6, 0.0, 0.0]
+    assert funding.assumed[:, 0].tolist() == [True, False, *[True] * 7]
+    assert not funding.rate[:, 1].any()
+    assert funding.assumed[:, 1].all()
 
 
 def test_a_real_exchange_s_eight_hour_rates_make_three_a_day(shared_data: Path) -> None:
@@ -134,12 +136,12 @@ def test_a_real_exchange_s_eight_hour_rates_make_three_a_day(shared_data: Path) 
     )
     judged = judge_series(read_series_file(folder, settings, "24/7"), settings, "24/7")
     stored = judged.observations.assign(ingested_at=judged.observations["known_at"])
-    found = summed(conform(stored.drop(columns="known_at_stated"), SERIES), "2021-11-18", "2021-12-17", "XRP")
+    funding = summed(conform(stored.drop(columns="known_at_stated"), SERIES), "2021-11-18", "2021-12-17", "XRP")
     table = pd.read_feather(file)
     expected = {}
     for at, rate in zip(table["date"], table["open"], strict=True):
         day = (at.round("h") - pd.Timedelta(1)).date()
         expected[day] = expected.get(day, 0.0) + rate
     days = [dt.date(2021, 11, 18) + dt.timedelta(days=n) for n in range(30)]
-    np.testing.assert_allclose(found.rate[:, 0], [expected[day] for day in days], rtol=1e-12)
-    assert not found.assumed.any()
+    np.testing.assert_allclose(funding.rate[:, 0], [expected[day] for day in days], rtol=1e-12)
+    assert not funding.assumed.any()

@@ -124,11 +124,11 @@ def test_opens_that_nobody_could_trade_halt_where_orders_fill_at_the_open(fills_
         assert "1 symbol whose open repeats the close before over a long stretch: AAA" in error.found
         assert "kept" not in error.found
         # What was found stands together, and the remedy whole after it.
-        found, _, remedy = str(error).partition("\nRemedy: ")
-        assert found.endswith(error.violations[-1])
+        message, _, remedy = str(error).partition("\nRemedy: ")
+        assert message.endswith(error.violations[-1])
         assert remedy == error.remedy
     else:
-        (check,) = [each for each in report.checks if each.name == "repeated_open"]
+        (check,) = [check for check in report.checks if check.name == "repeated_open"]
         assert "1 for a person to judge; rows kept" in check.detail
 
 
@@ -137,7 +137,7 @@ def test_a_bar_is_due_from_the_first_delivered_session_on_and_never_where_none_c
     of_first = BARS.index[BARS["symbol"] == first]
     due, absent = bars_due(cleaned(BARS.drop(index=[*of_first[:7], of_first[20]])), (first, "EEE"), SESSIONS)
     assert list(due.sum(axis=0)) == [len(SESSIONS) - 7, 0]
-    assert [tuple(each) for each in np.argwhere(absent)] == [(20, 0)]
+    assert [tuple(cell) for cell in np.argwhere(absent)] == [(20, 0)]
 
 
 def test_sessions_never_delivered_halt_and_each_is_named() -> None:
@@ -155,7 +155,7 @@ def test_a_symbol_is_missing_on_the_days_on_which_it_is_a_member_alone() -> None
     member[10:21, 0] = False
     report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.0), members=member)
     assert report.passed
-    assert "0 of 189 bars due" in next(each.detail for each in report.checks if each.name == "missing_sessions")
+    assert "0 of 189 bars due" in next(check.detail for check in report.checks if check.name == "missing_sessions")
     member[20, 0] = True
     report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.0), members=member)
     assert halt(report).violations == ("AAA 2018-01-31: missing_sessions, no bar delivered",)
@@ -184,10 +184,10 @@ def test_bars_that_all_end_on_one_day_are_one_cause() -> None:
     bars = BARS[BARS["session"] <= SESSIONS[-3]]
     report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings())
     assert failed(report) == ["missing_symbols", "freshness"]
-    told = halt(report)
-    assert told.where["rule"] == "freshness"
-    assert told.violations == ("all 2018-03-14: freshness, newest 2018-03-12",)
-    assert "missing_symbols" not in str(told)
+    error = halt(report)
+    assert error.where["rule"] == "freshness"
+    assert error.violations == ("all 2018-03-14: freshness, newest 2018-03-12",)
+    assert "missing_symbols" not in str(error)
     long_ago = inspect(cleaned(BARS[BARS["session"] <= SESSIONS[9]]), SYMBOLS, SESSIONS, GateSettings())
     assert failed(long_ago) == ["missing_symbols", "missing_sessions", "freshness"]
     assert halt(long_ago).where["rule"] == "freshness"

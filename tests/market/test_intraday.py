@@ -40,8 +40,8 @@ def bars(symbol: str = "AAA", first: str = "2024-03-08T14:30Z", count: int = 78,
     return frame
 
 
-def versions(delivered: pd.DataFrame, arrived=ARRIVED, calendar="XNYS", **told) -> pd.DataFrame:
-    return stamped_intraday(delivered, calendar, FIVE, arrived, **told)
+def versions(delivered: pd.DataFrame, arrived=ARRIVED, calendar="XNYS", **options) -> pd.DataFrame:
+    return stamped_intraday(delivered, calendar, FIVE, arrived, **options)
 
 
 def with_values(frame: pd.DataFrame, row: int, **values) -> pd.DataFrame:
@@ -51,8 +51,8 @@ def with_values(frame: pd.DataFrame, row: int, **values) -> pd.DataFrame:
     return changed
 
 
-def cleaned(frame: pd.DataFrame, calendar: str = "XNYS", **told):
-    return clean_intraday(frame, calendar, FIVE, CleaningSettings(**told))
+def cleaned(frame: pd.DataFrame, calendar: str = "XNYS", **changes):
+    return clean_intraday(frame, calendar, FIVE, CleaningSettings(**changes))
 
 
 # --- moments and versions ------------------------------------------------------------------------------------
@@ -100,10 +100,10 @@ def test_a_bar_told_in_two_ways_is_one_row_without_values_and_both_lie_in_quaran
     stored, counted = new_intraday(empty(INTRADAY_VERSIONS), torn.sample(frac=1.0, random_state=3))
     known = intraday_as_of(stored, ARRIVED)
     assert known["close"].isna().tolist() == [False, True]
-    for told in (counted.contradicted, torn):  # as put into quarantine, and as older versions stored it
-        found = cleaned(INTRADAY_FACTS.with_contents(known, told))
-        assert list(found.quarantine["rule"]) == ["duplicate"] * 2
-        assert len(found.bars) == 1
+    for contents in (counted.contradicted, torn):  # as put into quarantine, and as older versions stored it
+        result = cleaned(INTRADAY_FACTS.with_contents(known, contents))
+        assert list(result.quarantine["rule"]) == ["duplicate"] * 2
+        assert len(result.bars) == 1
     pd.testing.assert_frame_equal(intraday_as_of(torn, ARRIVED), known)
 
 
@@ -128,11 +128,11 @@ def test_what_is_known_later_changes_nothing_known_before() -> None:
 
 
 def test_sound_bars_pass_and_keep_their_contract() -> None:
-    found = cleaned(versions(bars(quoted=True)))
-    assert found.quarantine.empty
-    assert len(validate(found.bars, INTRADAY_BARS)) == 78
-    assert found.gaps.empty
-    assert found.due == 78
+    result = cleaned(versions(bars(quoted=True)))
+    assert result.quarantine.empty
+    assert len(validate(result.bars, INTRADAY_BARS)) == 78
+    assert result.gaps.empty
+    assert result.due == 78
 
 
 @pytest.mark.full
@@ -153,20 +153,20 @@ def test_sound_bars_pass_and_keep_their_contract() -> None:
 )
 def test_a_faulty_bar_goes_to_quarantine_under_its_rule_and_field(values, rule, field) -> None:
     frame = versions(with_values(bars(quoted=True), 7, **values))
-    found = cleaned(frame)
-    assert [(row.rule, row.field) for row in found.quarantine.itertuples()] == [(rule, field)]
-    assert len(found.bars) == 77
-    validate(found.quarantine, QUARANTINE)
-    assert found.counts()[rule] == 1
+    result = cleaned(frame)
+    assert [(row.rule, row.field) for row in result.quarantine.itertuples()] == [(rule, field)]
+    assert len(result.bars) == 77
+    validate(result.quarantine, QUARANTINE)
+    assert result.counts()[rule] == 1
 
 
 def test_a_level_100_times_off_for_a_part_of_a_session_is_a_slip_of_each_bar_however_many() -> None:
     frame = bars()
     frame.loc[20:49, ["open", "high", "low", "close"]] *= 100.0
-    found = cleaned(versions(frame))
-    assert dict(found.quarantine["rule"].value_counts()) == {"unit_error_100x": 30}
-    assert found.bars["high"].max() < 102.0
-    report = inspect_intraday(found, ("AAA",), FIVE, GateSettings())
+    result = cleaned(versions(frame))
+    assert dict(result.quarantine["rule"].value_counts()) == {"unit_error_100x": 30}
+    assert result.bars["high"].max() < 102.0
+    report = inspect_intraday(result, ("AAA",), FIVE, GateSettings())
     share = next(check for check in report.checks if check.name == "quarantined_share")
     assert not share.passed
     assert len(share.violations) == 30
@@ -181,36 +181,36 @@ def test_a_bar_without_trades_is_no_fault() -> None:
 def test_of_equal_rows_one_is_kept_and_of_contradicting_ones_none() -> None:
     once = bars()
     twice = pd.concat([once, once.iloc[[3]], with_values(once, 5, close=100.2).iloc[[5]]], ignore_index=True)
-    found = cleaned(versions(twice))
-    assert dict(found.quarantine["rule"].value_counts()) == {"duplicate": 2}
-    assert found.equal_rows == 1
-    assert len(found.bars) == 77
+    result = cleaned(versions(twice))
+    assert dict(result.quarantine["rule"].value_counts()) == {"duplicate": 2}
+    assert result.equal_rows == 1
+    assert len(result.bars) == 77
 
 
 def test_gaps_are_runs_of_bars_never_delivered_and_a_quarantined_bar_is_none() -> None:
     frame = with_values(bars(), 40, close=np.nan).drop(index=[3, 10, 11, 12])
-    found = cleaned(versions(frame))
-    assert [(str(gap.after.time()), gap.missing) for gap in found.gaps.itertuples()] == [
+    result = cleaned(versions(frame))
+    assert [(str(gap.after.time()), gap.missing) for gap in result.gaps.itertuples()] == [
         ("14:40:00", 1),
         ("15:15:00", 3),
     ]
-    assert found.missing_fraction == pytest.approx(4 / 78)
+    assert result.missing_fraction == pytest.approx(4 / 78)
 
 
 def test_the_gate_halts_on_gaps_beyond_the_limit_and_names_them() -> None:
-    found = cleaned(versions(bars().drop(index=[3, 10, 11, 12])))
-    report = inspect_intraday(found, ("AAA",), FIVE, GateSettings())
+    result = cleaned(versions(bars().drop(index=[3, 10, 11, 12])))
+    report = inspect_intraday(result, ("AAA",), FIVE, GateSettings())
     assert tuple(check.name for check in report.checks) == INTRADAY_CHECKS
     assert [check.name for check in report.failures] == ["missing_bars"]
     with pytest.raises(GateHalted, match="AAA: 3 bars missing after 2024-03-08 15:15:00"):
         report.raise_if_failed()
     lenient = FIVE.model_copy(update={"max_missing_bars_fraction": 0.06})
-    assert inspect_intraday(found, ("AAA",), lenient, GateSettings()).passed
+    assert inspect_intraday(result, ("AAA",), lenient, GateSettings()).passed
 
 
 def test_the_gate_halts_on_a_symbol_without_bars_and_on_too_much_quarantine() -> None:
-    found = cleaned(versions(with_values(with_values(bars(), 7, close=np.nan), 8, close=np.nan)))
-    report = inspect_intraday(found, ("AAA", "BBB"), FIVE, GateSettings())
+    result = cleaned(versions(with_values(with_values(bars(), 7, close=np.nan), 8, close=np.nan)))
+    report = inspect_intraday(result, ("AAA", "BBB"), FIVE, GateSettings())
     assert [check.name for check in report.failures] == ["quarantined_share", "missing_symbols"]
 
 
@@ -234,13 +234,13 @@ def test_a_half_finished_session_makes_no_bar_and_is_named() -> None:
     whole, part = bars(), bars(first="2024-03-11T13:30Z", count=60)
     made = session_bars(versions(pd.concat([whole, part], ignore_index=True)), "XNYS", FIVE)
     assert list(made.bars["session"]) == [pd.Timestamp("2024-03-08")]
-    told = made.left_out.to_dict("records")
-    assert [(row["symbol"], row["session"], row["bars"], row["due"]) for row in told] == [
+    rows = made.left_out.to_dict("records")
+    assert [(row["symbol"], row["session"], row["bars"], row["due"]) for row in rows] == [
         ("AAA", pd.Timestamp("2024-03-11"), 60, 78)
     ]
-    assert told[0]["rule"] == "missing_at_close"
-    assert told[0]["value"] == "90 minutes missing at the close, limit 3"
-    assert "intraday.max_minutes_missing_at_close" in told[0]["remedy"]
+    assert rows[0]["rule"] == "missing_at_close"
+    assert rows[0]["value"] == "90 minutes missing at the close, limit 3"
+    assert "intraday.max_minutes_missing_at_close" in rows[0]["remedy"]
 
 
 def test_a_half_day_is_a_whole_session() -> None:
@@ -250,9 +250,9 @@ def test_a_half_day_is_a_whole_session() -> None:
 
 def test_a_session_that_is_over_lacks_the_bars_after_its_last_and_one_that_goes_on_does_not() -> None:
     part = versions(bars(first="2024-03-08T14:40Z", count=69))
-    found = cleaned(part)
-    assert [(str(gap.after.time()), gap.missing) for gap in found.gaps.itertuples()] == [("20:20:00", 7)]
-    assert (found.due, found.missing_fraction) == (76, pytest.approx(7 / 76))
+    result = cleaned(part)
+    assert [(str(gap.after.time()), gap.missing) for gap in result.gaps.itertuples()] == [("20:20:00", 7)]
+    assert (result.due, result.missing_fraction) == (76, pytest.approx(7 / 76))
     during = pd.Timestamp("2024-03-08T20:26Z").as_unit("ns")
     running = clean_intraday(part, "XNYS", FIVE, CleaningSettings(), seen_at=during)
     assert (running.due, len(running.gaps)) == (69, 0)
@@ -262,12 +262,12 @@ def test_bars_before_the_first_one_of_a_symbol_are_not_missing_and_those_before_
     begins = bars(first="2024-03-08T20:00Z", count=12)  # in the last hour of its first session
     late = bars(first="2024-03-11T13:45Z", count=75)  # a quarter of an hour into its second
     other = bars("BBB")
-    found = cleaned(versions(pd.concat([begins, late, other], ignore_index=True)))
-    assert [(gap.symbol, str(gap.after), gap.missing) for gap in found.gaps.itertuples()] == [
+    result = cleaned(versions(pd.concat([begins, late, other], ignore_index=True)))
+    assert [(gap.symbol, str(gap.after), gap.missing) for gap in result.gaps.itertuples()] == [
         ("AAA", "2024-03-08 20:55:00+00:00", 3)
     ]
-    assert found.due == 12 + 78 + 78
-    report = inspect_intraday(found, ("AAA", "BBB"), FIVE, GateSettings())
+    assert result.due == 12 + 78 + 78
+    report = inspect_intraday(result, ("AAA", "BBB"), FIVE, GateSettings())
     assert report.passed
 
 
@@ -307,12 +307,12 @@ def test_a_session_that_lacks_its_first_bars_makes_no_bar_whatever_its_coverage(
     cut = stamped_intraday(frame, calendar, settings, ARRIVED)
     made = session_bars(cut, calendar, settings)
     assert list(made.bars["session"]) == [pd.Timestamp("2024-03-07")]
-    told = made.left_out.to_dict("records")
-    assert [(row["symbol"], row["session"], row["bars"], row["due"]) for row in told] == [
+    rows = made.left_out.to_dict("records")
+    assert [(row["symbol"], row["session"], row["bars"], row["due"]) for row in rows] == [
         ("AAA", pd.Timestamp("2024-03-08"), count - 7, count)
     ]
-    assert (told[0]["rule"], told[0]["value"]) == ("missing_at_open", "35 minutes missing at the open, limit 3")
-    assert "intraday.max_minutes_missing_at_open" in told[0]["remedy"]
+    assert (rows[0]["rule"], rows[0]["value"]) == ("missing_at_open", "35 minutes missing at the open, limit 3")
+    assert "intraday.max_minutes_missing_at_open" in rows[0]["remedy"]
     # Where no one trades in the first minutes, the first price is the open.
     for limit, kept in ((34, 1), (35, 2)):
         lenient = settings.model_copy(update={"max_minutes_missing_at_open": limit})
@@ -335,11 +335,11 @@ def test_a_session_with_its_ends_and_too_little_between_them_is_left_out_for_its
 
 
 def test_a_faulty_first_bar_leaves_the_session_without_its_open() -> None:
-    found = cleaned(
+    result = cleaned(
         versions(with_values(pd.concat([bars(), bars(first="2024-03-11T13:30Z")]).reset_index(drop=True), 78, open=0.0))
     )
-    made = session_bars(found.bars, "XNYS", FIVE)
+    made = session_bars(result.bars, "XNYS", FIVE)
     assert [(str(row.session.date()), row.rule) for row in made.left_out.itertuples()] == [
         ("2024-03-11", "missing_at_open")
     ]
-    assert found.gaps.empty
+    assert result.gaps.empty

@@ -51,7 +51,7 @@ def test_a_fact_counts_from_the_first_session_that_may_read_it(added: dict[str, 
 
 
 def test_when_it_arrived_and_where_it_lies_among_other_rows_do_not_count() -> None:
-    later = [{**each, "ingested_at": pd.Timestamp("2022-01-01", tz="UTC")} for each in FACTS]
+    later = [{**fact, "ingested_at": pd.Timestamp("2022-01-01", tz="UTC")} for fact in FACTS]
     assert hashes(later) == hashes(FACTS)
     assert hashes(FACTS[6:] + FACTS[:6]) == hashes(FACTS)  # rows of one session in their order
     some = known_hashes([(pd.DataFrame(FACTS), "session")], SESSIONS, MOMENTS, np.array([2, 5]))
@@ -63,7 +63,7 @@ def test_when_it_arrived_and_where_it_lies_among_other_rows_do_not_count() -> No
     [("close", 2.0000001, False), ("symbol", "AA", False), ("known_at", MOMENTS[0], False), ("close", 2.0, True)],
 )
 def test_every_column_counts(column: str, value: object, same: bool) -> None:
-    changed = [dict(each) for each in FACTS]
+    changed = [dict(fact) for fact in FACTS]
     changed[2][column] = value
     assert (hashes(changed) == hashes(FACTS)) is same
 

@@ -11,7 +11,7 @@ from nn_assets.market.facts.arrival import Mended, following, read_moments
 
 def at(*minutes: float) -> pd.DatetimeIndex:
     start = pd.Timestamp("2024-03-11", tz="UTC")
-    return pd.DatetimeIndex([start + pd.Timedelta(minutes=each) for each in minutes], tz="UTC").as_unit("ns")
+    return pd.DatetimeIndex([start + pd.Timedelta(minutes=minute) for minute in minutes], tz="UTC").as_unit("ns")
 
 
 def test_what_arrives_at_or_before_the_stamp_that_it_follows_is_stamped_just_after_it() -> None:
@@ -19,7 +19,9 @@ def test_what_arrives_at_or_before_the_stamp_that_it_follows_is_stamped_just_aft
     before = pd.Series([*at(4.0, 5.0, 6.0), pd.NaT], dtype=arrived.dtype)
     stamped = following(arrived, before)
     assert stamped.dtype == arrived.dtype
-    assert (stamped - pd.Series([*at(5.0, 5.0, 6.0, 5.0)])).tolist() == [pd.Timedelta(each) for each in (0, 1, 1, 0)]
+    assert (stamped - pd.Series([*at(5.0, 5.0, 6.0, 5.0)])).tolist() == [
+        pd.Timedelta(offset) for offset in (0, 1, 1, 0)
+    ]
 
 
 def test_without_an_act_that_shows_more_a_moment_is_read_as_just_before_now() -> None:
@@ -34,7 +36,7 @@ def test_a_wrong_act_after_a_moment_and_a_right_one_after_that_bound_it() -> Non
     ahead = at(1000.0, 1001.0, 1002.0, 1003.0)
     read = read_moments(ahead, acts, now).read_as
     right = at(5.0)[0].value
-    assert [read[each.value] - right for each in ahead[:3]] == [-3, -2, -1]
+    assert [read[moment.value] - right for moment in ahead[:3]] == [-3, -2, -1]
     assert read[ahead[3].value] == now.value - 1  # no act shows when
 
 
@@ -72,7 +74,7 @@ def test_no_moment_is_read_earlier_than_the_truth_however_often_the_clock_jumped
         killed = rng.random() < 0.3
         stamps.append((began, began + offset, fact, fact + offset, None if killed else truth + offset))
     now = at(truth + 1.0)[0]
-    acts = at(*[each for one in stamps for each in (one[1], one[4]) if each is not None])
+    acts = at(*[stamp for one in stamps for stamp in (one[1], one[4]) if stamp is not None])
     facts = at(*[one[3] for one in stamps])
     ahead = facts[facts > now].append(acts[acts > now])
     read = read_moments(ahead, acts, now).read_as
@@ -80,7 +82,7 @@ def test_no_moment_is_read_earlier_than_the_truth_however_often_the_clock_jumped
         stored = at(one[3])[0]
         if stored > now:
             assert at(one[2])[0].value - 1_000 <= read[stored.value] < now.value
-    ordered = [read[each] for each in sorted(read)]
+    ordered = [read[stamp] for stamp in sorted(read)]
     assert ordered == sorted(set(ordered))
 
 

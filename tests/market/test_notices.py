@@ -20,9 +20,9 @@ PRICES = ["open", "high", "low", "close"]
 
 
 def notices(bars: pd.DataFrame, **changes: object) -> tuple[Notice, ...]:
-    found = clean(bars, CALENDAR, CleaningSettings(**changes))
-    assert found.quarantine.empty
-    return found.notices
+    result = clean(bars, CALENDAR, CleaningSettings(**changes))
+    assert result.quarantine.empty
+    return result.notices
 
 
 def moved(bars: pd.DataFrame, row: int, factor: float, symbol: str = "AAA") -> pd.DataFrame:
@@ -161,18 +161,18 @@ def test_few_repeats_or_a_short_stretch_of_them_are_chance(share, stop) -> None:
     assert notices(repeated(share, 1, stop)) == ()
 
 
-@pytest.mark.parametrize(("calendar", "told"), [("24/7", []), ("24/5", []), ("XNYS", ["repeated_open"])])
+@pytest.mark.parametrize(("calendar", "expected"), [("24/7", []), ("24/5", []), ("XNYS", ["repeated_open"])])
 def test_an_open_that_equals_the_close_before_is_how_a_market_trades_that_never_closes(
-    calendar: str, told: list[str], shared_data: Path
+    calendar: str, expected: list[str], shared_data: Path
 ) -> None:
     """Each real five-minute bar is taken for a session: 51% of 5,720 opens equal the close before."""
     table = pd.read_feather(shared_data / "crypto_freqtrade" / "ADA_BTC-5m.feather")
     days = sessions_between(calendar, "1995-01-02", "2019-12-31")[: len(table)]
     known = assumed_known_at(calendar, days, 30)
     bars = table.assign(symbol="ADA", session=days, source="test", known_at=known, ingested_at=known)
-    found = clean(bars.drop(columns="date"), calendar, CleaningSettings(jump_minimum_log_return=9.0))
-    assert [each.rule for each in found.notices if each.rule == "repeated_open"] == told
+    result = clean(bars.drop(columns="date"), calendar, CleaningSettings(jump_minimum_log_return=9.0))
+    assert [notice.rule for notice in result.notices if notice.rule == "repeated_open"] == expected
     sessions = pd.DatetimeIndex(days)
-    report = inspect(found, ("ADA",), sessions, GateSettings(), fills_at_open=True)
-    assert report.passed is (not told)
-    assert len(found.bars) + len(found.quarantine) == len(table)
+    report = inspect(result, ("ADA",), sessions, GateSettings(), fills_at_open=True)
+    assert report.passed is (not expected)
+    assert len(result.bars) + len(result.quarantine) == len(table)

@@ -21,7 +21,7 @@ INDEX = FileSeriesSettings(name="fear", path="-", lag_minutes=15, calendar="XNYS
 
 
 def delivered(moments, values, name="funding", symbol="", **columns) -> pd.DataFrame:
-    told = {
+    observations = {
         "name": name,
         "symbol": symbol,
         "observed_at": pd.DatetimeIndex([pd.Timestamp(at, tz="UTC") for at in moments]),
@@ -34,7 +34,7 @@ def delivered(moments, values, name="funding", symbol="", **columns) -> pd.DataF
         "source": "test",
         "known_at": pd.DatetimeIndex([pd.NaT] * len(moments), tz="UTC"),
     }
-    return conform(pd.DataFrame({**told, **beside, **columns}), DELIVERED_SERIES)
+    return conform(pd.DataFrame({**observations, **beside, **columns}), DELIVERED_SERIES)
 
 
 def stored(observations: pd.DataFrame, arrived=ARRIVED) -> pd.DataFrame:
@@ -188,8 +188,8 @@ def test_a_value_restated_and_then_restated_back_is_the_first_again() -> None:
         fresh, counted = new_observations(versions, first.assign(value=value), ARRIVED + pd.Timedelta(days=days))
         assert counted.revised == 1
         versions = pd.concat([versions, fresh])
-    told = [series_as_of(versions, ARRIVED + pd.Timedelta(days=days))["value"].item() for days in range(3)]
-    assert told == [1.0, 2.0, 1.0]
+    values = [series_as_of(versions, ARRIVED + pd.Timedelta(days=days))["value"].item() for days in range(3)]
+    assert values == [1.0, 2.0, 1.0]
     assert new_observations(versions, first, ARRIVED + pd.Timedelta(days=3))[0].empty
 
 
@@ -199,18 +199,18 @@ DECIDED = assumed_known_at("XNYS", SESSIONS, 30)
 
 def plain_lookup(versions: pd.DataFrame, symbol: str, stale: int) -> list[float]:
     """The plain reference: at each decision, look at everything known by then."""
-    mine = versions[(versions["symbol"] == symbol)]
-    found = []
-    for place, moment in enumerate(DECIDED):
-        known = mine[mine["known_at"] <= moment]
+    of_symbol = versions[(versions["symbol"] == symbol)]
+    values = []
+    for index, moment in enumerate(DECIDED):
+        known = of_symbol[of_symbol["known_at"] <= moment]
         if known.empty:
-            found.append(np.nan)
+            values.append(np.nan)
             continue
         newest = known[known["observed_at"] == known["observed_at"].max()]
         row = newest.sort_values(["known_at", "ingested_at"]).iloc[-1]
-        passed = place - int(np.searchsorted(SESSIONS, np.datetime64(row["session"])))
-        found.append(float(row["value"]) if passed <= stale else np.nan)
-    return found
+        passed = index - int(np.searchsorted(SESSIONS, np.datetime64(row["session"])))
+        values.append(float(row["value"]) if passed <= stale else np.nan)
+    return values
 
 
 def random_versions(seed: int) -> pd.DataFrame:
@@ -227,8 +227,8 @@ def random_versions(seed: int) -> pd.DataFrame:
 @pytest.mark.parametrize("seed", range(6))
 def test_each_decision_sees_the_newest_observation_known_to_it(seed) -> None:
     versions = random_versions(seed)
-    found = known_series(versions, "fear", ("AAA",), SESSIONS, DECIDED, stale_after_sessions=4)
-    np.testing.assert_array_equal(found.values[:, 0], plain_lookup(versions, "", 4))
+    series = known_series(versions, "fear", ("AAA",), SESSIONS, DECIDED, stale_after_sessions=4)
+    np.testing.assert_array_equal(series.values[:, 0], plain_lookup(versions, "", 4))
 
 
 @pytest.mark.full
@@ -247,17 +247,17 @@ def test_what_is_known_later_changes_no_earlier_row_to_the_bit(seed) -> None:
 
 def test_a_value_counts_until_it_is_stale_and_its_age_is_told_in_sessions() -> None:
     versions = table(version("2024-01-04T21:00", 7.0, "2024-01-04T21:15"))
-    found = known_series(versions, "fear", ("AAA",), SESSIONS[:9], DECIDED[:9], stale_after_sessions=3)
-    np.testing.assert_array_equal(found.values[:, 0], [np.nan, np.nan, 7.0, 7.0, 7.0, 7.0, np.nan, np.nan, np.nan])
-    np.testing.assert_array_equal(found.age_sessions[2:6, 0], [0.0, 1.0, 2.0, 3.0])
+    series = known_series(versions, "fear", ("AAA",), SESSIONS[:9], DECIDED[:9], stale_after_sessions=3)
+    np.testing.assert_array_equal(series.values[:, 0], [np.nan, np.nan, 7.0, 7.0, 7.0, 7.0, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(series.age_sessions[2:6, 0], [0.0, 1.0, 2.0, 3.0])
 
 
 def test_a_value_published_a_minute_after_the_decision_waits_for_the_next_one() -> None:
     late = str((DECIDED[2] + pd.Timedelta(minutes=1)).tz_localize(None))
     versions = table(version("2024-01-04T21:00", 7.0, late))
-    found = known_series(versions, "fear", ("AAA",), SESSIONS, DECIDED, stale_after_sessions=9)
-    assert np.isnan(found.values[2, 0])
-    assert found.values[3, 0] == 7.0
+    series = known_series(versions, "fear", ("AAA",), SESSIONS, DECIDED, stale_after_sessions=9)
+    assert np.isnan(series.values[2, 0])
+    assert series.values[3, 0] == 7.0
 
 
 def test_a_late_correction_of_an_older_observation_leaves_the_newest_in_place() -> None:
@@ -266,17 +266,19 @@ def test_a_late_correction_of_an_older_observation_leaves_the_newest_in_place() 
         version("2024-01-05T21:00", 8.0, "2024-01-05T21:15"),
         version("2024-01-04T21:00", 9.0, "2024-01-08T15:00"),
     )
-    found = known_series(versions, "fear", ("AAA",), SESSIONS[:6], DECIDED[:6], stale_after_sessions=9)
-    np.testing.assert_array_equal(found.values[:, 0], [np.nan, np.nan, 7.0, 8.0, 8.0, 8.0])
+    series = known_series(versions, "fear", ("AAA",), SESSIONS[:6], DECIDED[:6], stale_after_sessions=9)
+    np.testing.assert_array_equal(series.values[:, 0], [np.nan, np.nan, 7.0, 8.0, 8.0, 8.0])
 
 
 def test_of_two_versions_known_at_one_moment_the_one_stored_last_counts() -> None:
     """A file that states when each value was published states the same again with the value mended."""
-    told = ("2024-01-04T21:00", "2024-01-04T21:15")
-    first, mended = (version(told[0], value, told[1], day) for value, day in ((9.0, "2024-02-01"), (5.0, "2024-02-02")))
+    moments = ("2024-01-04T21:00", "2024-01-04T21:15")
+    first, mended = (
+        version(moments[0], value, moments[1], day) for value, day in ((9.0, "2024-02-01"), (5.0, "2024-02-02"))
+    )
     for versions in (table(first, mended), table(mended, first)):
-        found = known_series(versions, "fear", ("AAA",), SESSIONS[:4], DECIDED[:4], stale_after_sessions=9)
-        np.testing.assert_array_equal(found.values[:, 0], [np.nan, np.nan, 5.0, 5.0])
+        series = known_series(versions, "fear", ("AAA",), SESSIONS[:4], DECIDED[:4], stale_after_sessions=9)
+        np.testing.assert_array_equal(series.values[:, 0], [np.nan, np.nan, 5.0, 5.0])
 
 
 def test_a_symbol_reads_its_own_series_and_the_market_wide_one_where_it_has_none() -> None:
@@ -284,8 +286,8 @@ def test_a_symbol_reads_its_own_series_and_the_market_wide_one_where_it_has_none
         version("2024-01-04T21:00", 7.0, "2024-01-04T21:15"),
         version("2024-01-04T21:00", 8.0, "2024-01-04T21:15", symbol="BBB"),
     )
-    found = known_series(versions, "fear", ("AAA", "BBB"), SESSIONS, DECIDED, stale_after_sessions=9)
-    assert list(found.values[2]) == [7.0, 8.0]
+    series = known_series(versions, "fear", ("AAA", "BBB"), SESSIONS, DECIDED, stale_after_sessions=9)
+    assert list(series.values[2]) == [7.0, 8.0]
     alone = known_series(versions[1:], "fear", ("AAA", "BBB"), SESSIONS, DECIDED, stale_after_sessions=9)
     assert np.isnan(alone.values[:, 0]).all()
 
@@ -297,8 +299,8 @@ def test_the_step_of_each_payment_travels_with_its_rate() -> None:
         version("2024-01-04 00:00", 3.0, "2024-01-04 00:00"),
         version("2024-01-04 04:00", 4.0, "2024-01-04 04:00"),
     )
-    found = known_series(versions, "fear", ("AAA",), SESSIONS[:3], DECIDED[:3], stale_after_sessions=2)
-    np.testing.assert_array_equal(found.interval_minutes[:, 0], [np.nan, 480.0, 240.0])
+    series = known_series(versions, "fear", ("AAA",), SESSIONS[:3], DECIDED[:3], stale_after_sessions=2)
+    np.testing.assert_array_equal(series.interval_minutes[:, 0], [np.nan, 480.0, 240.0])
 
 
 def test_a_series_that_was_never_stored_is_refused_by_name() -> None:

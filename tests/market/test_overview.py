@@ -27,8 +27,8 @@ def seen(bars: pd.DataFrame, symbols: tuple[str, ...] = SYMBOLS) -> Overview:
     return overview(cleaned(bars), symbols, SESSIONS)
 
 
-def of(found: Overview, symbol: str) -> pd.Series:
-    return found.symbols.set_index("symbol").loc[symbol]
+def of(summary: Overview, symbol: str) -> pd.Series:
+    return summary.symbols.set_index("symbol").loc[symbol]
 
 
 def test_completeness_and_age_count_from_the_first_bar_delivered() -> None:
@@ -47,10 +47,10 @@ def test_of_days_on_which_no_bar_is_asked_for_none_is_due_and_none_makes_a_symbo
     asked = np.ones((len(SESSIONS), 4), dtype=bool)
     asked[100:110, 0] = asked[390:, 0] = False
     asked[:, 3] = False
-    found = overview(cleaned(bars), (*SYMBOLS, "ZZZ"), SESSIONS, None, asked)
-    assert of(found, "AAA")[["due", "clean", "sessions_behind"]].tolist() == [380, 379, 0]
-    assert of(found, "AAA")["completeness"] == pytest.approx(379 / 380)
-    assert of(found, "ZZZ")[["due", "completeness", "sessions_behind"]].tolist() == [0, 1.0, 0]
+    summary = overview(cleaned(bars), (*SYMBOLS, "ZZZ"), SESSIONS, None, asked)
+    assert of(summary, "AAA")[["due", "clean", "sessions_behind"]].tolist() == [380, 379, 0]
+    assert of(summary, "AAA")["completeness"] == pytest.approx(379 / 380)
+    assert of(summary, "ZZZ")[["due", "completeness", "sessions_behind"]].tolist() == [0, 1.0, 0]
 
 
 def test_a_symbol_that_never_came_is_incomplete_and_older_than_everything() -> None:
@@ -99,21 +99,21 @@ def test_the_shift_is_the_population_stability_index_over_fifths() -> None:
     bars = BARS.copy()
     wild = (bars["session"] >= SESSIONS[380]) & (np.arange(len(bars)) % 2 == 0)
     bars.loc[wild, ["open", "high", "low", "close"]] *= 1.05
-    found = seen(bars)
+    summary = seen(bars)
     log_returns = [
         np.log(group["close"].to_numpy()[1:] / group["close"].to_numpy()[:-1]) for _, group in bars.groupby("symbol")
     ]
-    usual = sorted(value for each in log_returns for value in each[127:379])
-    recent = [value for each in log_returns for value in each[379:]]
+    usual = sorted(value for returns in log_returns for value in returns[127:379])
+    recent = [value for returns in log_returns for value in returns[379:]]
     cuts = [np.percentile(usual, share) for share in (20, 40, 60, 80)]
     index = 0.0
     for low, high in zip([-math.inf, *cuts], [*cuts, math.inf], strict=True):
         u = sum(low < value <= high for value in usual) / len(usual)
         r = max(sum(low < value <= high for value in recent), 0.5) / len(recent)
         index += (r - u) * math.log(r / u)
-    assert found.returns["shift"].sum() == pytest.approx(index, rel=0.02)
+    assert summary.returns["shift"].sum() == pytest.approx(index, rel=0.02)
     assert index > 1.0
-    assert found.shift_noise == pytest.approx((1 / 20 + 1 / 252) * 13.277)
+    assert summary.shift_noise == pytest.approx((1 / 20 + 1 / 252) * 13.277)
 
 
 def test_bars_that_nobody_expects_and_sessions_off_the_axis_count_for_nothing() -> None:
@@ -128,6 +128,6 @@ def test_without_a_list_of_symbols_those_found_are_shown_in_order() -> None:
 
 def test_a_session_is_not_part_of_what_is_usual_for_it() -> None:
     bars = BARS[(BARS["session"] == SESSIONS[0]) | (BARS["symbol"] == "AAA")]
-    found = overview(cleaned(bars), SYMBOLS, SESSIONS[:2]).sessions
-    assert found["usual_bars"].tolist() == [3.0, 3.0]
-    assert found["share"].tolist() == [1.0, pytest.approx(1 / 3)]
+    sessions = overview(cleaned(bars), SYMBOLS, SESSIONS[:2]).sessions
+    assert sessions["usual_bars"].tolist() == [3.0, 3.0]
+    assert sessions["share"].tolist() == [1.0, pytest.approx(1 / 3)]

@@ -35,30 +35,30 @@ def holed(rows: Rows) -> np.ndarray:
 @pytest.mark.parametrize("at_once", [7, 10_000])
 def test_usual_ranges_are_medians_of_the_finite_values_before(rows: Rows, at_once: int, monkeypatch) -> None:
     monkeypatch.setattr("nn_assets.market.quality.past._AT_ONCE", at_once)
-    values, places = holed(rows), np.arange(len(rows))[::-1]
-    told = []
-    for place in places:
-        before = [values[at] for at in range(max(place - WINDOW, 0), place) if rows.symbol[at] == rows.symbol[place]]
-        finite = [float(each) for each in before if np.isfinite(each)]
-        told.append(statistics.median(finite) if len(finite) >= 20 else float("inf"))
-    assert 10 < sum(np.isfinite(told)) < len(told) - 10
-    assert usual_ranges(rows, values, places, WINDOW).tolist() == told
-    assert [usual_range(trailing(rows, values, int(place), WINDOW)) for place in places] == told
-    assert len(usual_ranges(rows, values, places[:0], WINDOW)) == 0
+    values, indices = holed(rows), np.arange(len(rows))[::-1]
+    expected = []
+    for index in indices:
+        before = [values[at] for at in range(max(index - WINDOW, 0), index) if rows.symbol[at] == rows.symbol[index]]
+        finite = [float(value) for value in before if np.isfinite(value)]
+        expected.append(statistics.median(finite) if len(finite) >= 20 else float("inf"))
+    assert 10 < sum(np.isfinite(expected)) < len(expected) - 10
+    assert usual_ranges(rows, values, indices, WINDOW).tolist() == expected
+    assert [usual_range(trailing(rows, values, int(index), WINDOW)) for index in indices] == expected
+    assert len(usual_ranges(rows, values, indices[:0], WINDOW)) == 0
 
 
 def test_the_market_of_a_row_is_what_was_known_with_it(rows: Rows) -> None:
-    moves, places = holed(rows), np.arange(len(rows))[::-1]
-    told = []
-    for place in places:
+    moves, indices = holed(rows), np.arange(len(rows))[::-1]
+    expected = []
+    for index in indices:
         others = [
             float(moves[at])
             for at in range(len(rows))
-            if rows.session[at] == rows.session[place]
-            and rows.known_at[at] <= rows.known_at[place]
+            if rows.session[at] == rows.session[index]
+            and rows.known_at[at] <= rows.known_at[index]
             and np.isfinite(moves[at])
         ]
-        told.append(statistics.median(others) if len(others) >= 3 else 0.0)
-    assert 10 < np.count_nonzero(told) < len(told) - 10
-    assert market_moves(rows, moves, places).tolist() == told
-    assert len(market_moves(rows, moves, places[:0])) == 0
+        expected.append(statistics.median(others) if len(others) >= 3 else 0.0)
+    assert 10 < np.count_nonzero(expected) < len(expected) - 10
+    assert market_moves(rows, moves, indices).tolist() == expected
+    assert len(market_moves(rows, moves, indices[:0])) == 0

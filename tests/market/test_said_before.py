@@ -11,9 +11,9 @@ DAY = pd.Timestamp("2018-01-04")
 ARRIVALS = pd.DatetimeIndex([f"2018-02-{day:02d} 12:00" for day in range(1, 6)], tz="UTC")
 
 
-def rows(*told: tuple[str, float, int, int]) -> pd.DataFrame:
+def rows(*versions: tuple[str, float, int, int]) -> pd.DataFrame:
     """Versions of one bar: who says it, its close, and as of and on which arrival."""
-    source, close, known, arrived = (list(each) for each in zip(*told, strict=True))
+    source, close, known, arrived = (list(column) for column in zip(*versions, strict=True))
     frame = pd.DataFrame(
         {"source": source, "close": close, "known_at": ARRIVALS[known], "ingested_at": ARRIVALS[arrived]}
     )

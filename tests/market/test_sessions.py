@@ -12,8 +12,8 @@ from tests.market.builders import moment
 
 def test_holidays_and_weekends_are_no_sessions() -> None:
     # The week of Good Friday 2018, and the day of mourning for President Bush.
-    found = sessions.sessions_between("XNYS", "2018-03-26", "2018-04-02")
-    assert list(found.strftime("%F")) == [
+    days = sessions.sessions_between("XNYS", "2018-03-26", "2018-04-02")
+    assert list(days.strftime("%F")) == [
         "2018-03-26",
         "2018-03-27",
         "2018-03-28",
@@ -21,12 +21,12 @@ def test_holidays_and_weekends_are_no_sessions() -> None:
         "2018-04-02",
     ]
     assert not sessions.is_session("XNYS", "2018-12-05")
-    assert found.dtype == "datetime64[ns]"
+    assert days.dtype == "datetime64[ns]"
 
 
 def test_the_days_between_sessions_are_their_exclusions() -> None:
-    found = sessions.exclusions_between("XNYS", "2018-03-26", "2018-04-02")
-    assert found == [pd.Timestamp("2018-03-30"), pd.Timestamp("2018-03-31"), pd.Timestamp("2018-04-01")]
+    days = sessions.exclusions_between("XNYS", "2018-03-26", "2018-04-02")
+    assert days == [pd.Timestamp("2018-03-30"), pd.Timestamp("2018-03-31"), pd.Timestamp("2018-04-01")]
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ def test_a_split_that_nobody_stated_is_found(ratio: float) -> None:
 
 @pytest.mark.parametrize("shift", [-3, -1, 1, 3])
 def test_a_split_stated_for_the_wrong_day_is_found(shift: int) -> None:
-    found = found_in(split_from(sound_bars(), 60, 4.0), (60 + shift, "split", 4.0))
-    assert found == [("split_misapplied", min(60, 60 + shift))]
+    notices = found_in(split_from(sound_bars(), 60, 4.0), (60 + shift, "split", 4.0))
+    assert notices == [("split_misapplied", min(60, 60 + shift))]
 
 
 def test_a_split_that_never_happened_is_found_by_the_price_that_did_not_fall() -> None:
@@ -163,11 +163,11 @@ def with_factor(bars: pd.DataFrame, at: int, taken_off: float) -> pd.DataFrame:
     return bars.assign(adjusted_close=bars["close"] * factor)
 
 
-@pytest.mark.parametrize("stated", [0.004, 0.2, 0.8])
-def test_the_vendors_factor_is_held_against_the_dividend(stated: float) -> None:
+@pytest.mark.parametrize("dividend", [0.004, 0.2, 0.8])
+def test_the_vendors_factor_is_held_against_the_dividend(dividend: float) -> None:
     bars = paid_from(sound_bars(), 60, 0.4)
-    assert found_in(with_factor(bars, 60, stated), (60, "dividend", stated)) == []
-    assert found_in(with_factor(bars, 60, 0.4), (60, "dividend", stated)) == [("dividend_factor", 60)]
+    assert found_in(with_factor(bars, 60, dividend), (60, "dividend", dividend)) == []
+    assert found_in(with_factor(bars, 60, 0.4), (60, "dividend", dividend)) == [("dividend_factor", 60)]
 
 
 def test_a_missing_dividend_is_found_by_the_vendors_factor() -> None:
@@ -197,26 +197,26 @@ def told(notices: tuple[Notice, ...]) -> list[tuple[str, str, str]]:
 def test_of_122_stocks_the_spin_offs_and_the_stock_dividend_are_found_and_no_real_move(
     five_years: pd.DataFrame,
 ) -> None:
-    found = suspicions(five_years, actions_of())
-    for notice in found:
+    notices = suspicions(five_years, actions_of())
+    for notice in notices:
         print(notice.symbol, f"{notice.first_session:%F}", notice.message)
     # Spin-offs: Baxalta, PayPal, and what became DXC. VRTX, AMD, BBY, UA and others moved by as much on news.
-    assert told(found) == [
+    assert told(notices) == [
         ("BAX", "2015-07-01", "unrecorded_action"),
         ("DISCA", "2014-08-07", "unrecorded_action"),
         ("EBAY", "2015-07-20", "unrecorded_action"),
         ("HPE", "2017-04-03", "unrecorded_action"),
         ("LNT", "2016-05-19", "price_spike"),
     ]
-    assert "a split of 2 new shares for one" in found[1].message
-    assert "a distribution worth about 37.72" in found[2].message
+    assert "a split of 2 new shares for one" in notices[1].message
+    assert "a distribution worth about 37.72" in notices[2].message
 
 
 def test_apples_splits_are_found_and_its_crash_is_not(shared_data: Path) -> None:
-    found = suspicions(FilesSource(shared_data / "adjusted_yahoo").bars(), actions_of())
-    assert told(found) == [
+    notices = suspicions(FilesSource(shared_data / "adjusted_yahoo").bars(), actions_of())
+    assert told(notices) == [
         ("AAPL", "2000-06-21", "unrecorded_action"),
         ("AAPL", "2005-02-28", "unrecorded_action"),
         ("MSFT", "2003-02-18", "unrecorded_action"),
     ]
-    assert all("a split of 2 new shares for one" in notice.message for notice in found)
+    assert all("a split of 2 new shares for one" in notice.message for notice in notices)

@@ -56,11 +56,11 @@ def stored(spells: Sequence[Spell] = SPELLS, arrived: pd.Timestamp = ARRIVED) ->
 
 def plain_members(spells: Sequence[Spell], symbol: str) -> np.ndarray:
     """The plain reference: day by day, spell by spell."""
-    found = []
+    members = []
     for day in SESSIONS:
         stamps = [(pd.Timestamp(start), end) for name, start, end in spells if name == symbol]
-        found.append(any(start <= day and (end is None or day < pd.Timestamp(end)) for start, end in stamps))
-    return np.array(found)
+        members.append(any(start <= day and (end is None or day < pd.Timestamp(end)) for start, end in stamps))
+    return np.array(members)
 
 
 def test_a_session_has_the_members_of_its_day_and_between_two_spells_there_is_none() -> None:
@@ -151,7 +151,7 @@ def test_a_spell_ahead_that_is_called_off_never_begins() -> None:
 
 def many(count: int, ended: int = 0) -> list[Spell]:
     """So many spells, of which the first ended long ago."""
-    return [(f"S{place:03d}", "2001-01-02", "2005-01-03" if place < ended else None) for place in range(count)]
+    return [(f"S{index:03d}", "2001-01-02", "2005-01-03" if index < ended else None) for index in range(count)]
 
 
 def test_a_delivery_that_lacks_more_spells_than_the_limit_is_refused_and_says_which() -> None:
@@ -219,8 +219,8 @@ def test_members_without_bars_are_counted_year_by_year() -> None:
             "session": pd.to_datetime(["2013-01-02", "2013-03-01", "2013-09-23", "2013-01-02"]),
         }
     )
-    found = members_without_bars(stored(), bars, SESSIONS[0], SESSIONS[-1])
-    assert found.to_dict("list") == {
+    counts = members_without_bars(stored(), bars, SESSIONS[0], SESSIONS[-1])
+    assert counts.to_dict("list") == {
         "year": [2012, 2013, 2014],
         "members": [3, 3, 3],
         "without_bars": [3, 2, 3],

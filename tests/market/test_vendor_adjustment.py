@@ -50,7 +50,7 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
 
 
 def panel_of(bars: pd.DataFrame, actions: dict[str, dict[str, float]], convention: Convention) -> Panel:
-    rows = [("X", pd.Timestamp(day), kind, value) for kind, each in actions.items() for day, value in each.items()]
+    rows = [("X", pd.Timestamp(day), kind, value) for kind, by_day in actions.items() for day, value in by_day.items()]
     frame = pd.DataFrame(rows, columns=["symbol", "ex_session", "kind", "value"])
     frame["ex_session"] = frame["ex_session"].astype("datetime64[ns]")
     return panel_from_bars(bars.assign(symbol="X"), pd.DatetimeIndex(bars["session"]), ("X",), frame, convention)
@@ -62,13 +62,13 @@ def report(name: str, bars: int, actions: int, error: float, allowed: float) -> 
 
 @pytest.mark.parametrize("symbol", PUBLISHED)
 def test_yahoos_adjusted_closes_come_out_to_within_their_rounding(shared_data: Path, symbol: str) -> None:
-    found = pd.read_csv(shared_data / "adjusted_yahoo" / f"{symbol}.csv", parse_dates=["Date"])
-    bars = found.rename(columns=str.lower).rename(columns={"date": "session"}).sort_values("session")
+    table = pd.read_csv(shared_data / "adjusted_yahoo" / f"{symbol}.csv", parse_dates=["Date"])
+    bars = table.rename(columns=str.lower).rename(columns={"date": "session"}).sort_values("session")
     adjusted = panel_of(bars, PUBLISHED[symbol], "previous_close").backward_adjusted().close[:, 0]
     vendor, close = bars["adj close"].to_numpy(), bars["close"].to_numpy()
     rounding_dominates = bool(PUBLISHED[symbol])  # both columns are rounded to cents
     if rounding_dominates:
-        last = max(day for each in PUBLISHED[symbol].values() for day in each)
+        last = max(day for by_day in PUBLISHED[symbol].values() for day in by_day)
         after = (bars["session"] >= last).to_numpy()
         adjusted = adjusted * np.median(vendor[after] / close[after])
     error = np.abs(adjusted / vendor - 1.0).max()
@@ -80,8 +80,8 @@ def test_yahoos_adjusted_closes_come_out_to_within_their_rounding(shared_data: P
 
 @pytest.mark.parametrize("symbol", ["AAPL", "COKE", "GOOGL", "TSLA", "YHOO"])
 def test_quandls_adjusted_closes_and_volumes_come_out_in_full(shared_data: Path, symbol: str) -> None:
-    found = pd.read_csv(shared_data / "adjusted_quandl" / "dash-stock-ticker-demo.csv", parse_dates=["Date"])
-    bars = found[found["Stock"] == symbol].rename(columns=str.lower).rename(columns={"date": "session"})
+    table = pd.read_csv(shared_data / "adjusted_quandl" / "dash-stock-ticker-demo.csv", parse_dates=["Date"])
+    bars = table[table["Stock"] == symbol].rename(columns=str.lower).rename(columns={"date": "session"})
     bars = bars.sort_values("session", ignore_index=True)
     days = bars["session"].dt.strftime("%F")
     paid, split = bars["exdividend"] != 0.0, bars["splitratio"] != 1.0

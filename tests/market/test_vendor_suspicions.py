@@ -36,11 +36,11 @@ def found_in(path: Path) -> tuple[Notice, ...]:
     sessions = stamps.dt.normalize() if "1d" in path.name else stamps
     named = {name.lower(): table[name] for name in ("Open", "High", "Low", "Close", "Volume")}
     bars = pd.DataFrame({"symbol": "X", "session": sessions, **named, "adjusted_close": table["Adj Close"]})
-    stated = [
+    frames = [
         pd.DataFrame({"symbol": "X", "ex_session": sessions, "kind": kind, "value": table[column]})
         for column, kind in (("Dividends", "dividend"), ("Stock Splits", "split"))
     ]
-    actions = pd.concat(stated)
+    actions = pd.concat(frames)
     return suspicions(bars, actions[actions["value"].fillna(0.0) != 0.0], basis="split_adjusted")
 
 

@@ -52,7 +52,7 @@ def run(
     reached = results.reach(named.TEST_FILES if file == named.FILE else ())
     ends = time.monotonic() + 60.0 * minutes
     loaded = False
-    for place, mutant in enumerate(sorted(waiting, key=lambda each: not each.at_import)):
+    for index, mutant in enumerate(sorted(waiting, key=lambda candidate: not candidate.at_import)):
         if time.monotonic() > ends:
             break
         if not (mutant.at_import or loaded):
@@ -61,7 +61,7 @@ def run(
         tests = results.tests_for(mutant, reached, budget)
         outcome = runner.run_tests(tests, (mutant.file, mutant.tree())) if tests else runner.Outcome("survived")
         results.write(mutant, outcome, file)
-        print(f"{place + 1}/{len(waiting)} {outcome.seconds:.1f} s {outcome.kind}: {mutant}", flush=True)
+        print(f"{index + 1}/{len(waiting)} {outcome.seconds:.1f} s {outcome.kind}: {mutant}", flush=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -75,11 +75,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--named", action="store_true", help="only those put in by hand")
     asked = parser.parse_args(arguments)
     if not asked.named:
-        mine = [mutant for mutant in drawn() if asked.only in mutant.file]
-        run(mine, results.DRAWN, minutes=asked.minutes, budget=asked.budget, survivors=asked.survivors)
+        selected = [mutant for mutant in drawn() if asked.only in mutant.file]
+        run(selected, results.DRAWN, minutes=asked.minutes, budget=asked.budget, survivors=asked.survivors)
         results.rewrite(drawn(), results.DRAWN)
     if not asked.drawn:
-        put_in = [each for each in named.NAMED if asked.only in each.file]
+        put_in = [fault for fault in named.NAMED if asked.only in fault.file]
         run(put_in, named.FILE, budget=named.BUDGET, survivors=asked.survivors)
     results.rewrite(named.NAMED, named.FILE)
     print(score(drawn()))

@@ -19,7 +19,7 @@ def candidates() -> dict[str, list[Mutant]]:
     """Every mutant of the rooms' modules, by file."""
     files = sorted(path for room in ROOMS for path in (CHECKOUT / "nn_assets" / room).rglob("*.py"))
     named = {str(path.relative_to(CHECKOUT)): path.read_text() for path in files}
-    return {file: found for file, source in named.items() if (found := mutants_of(file, source))}
+    return {file: mutants for file, source in named.items() if (mutants := mutants_of(file, source))}
 
 
 def _turn(mutant: Mutant) -> str:
@@ -29,8 +29,8 @@ def _turn(mutant: Mutant) -> str:
 
 def drawn() -> list[Mutant]:
     """The draw: as many of each file, all of a file that has fewer, and at least 600 together."""
-    found = {file: sorted(each, key=_turn) for file, each in candidates().items()}
+    by_file = {file: sorted(mutants, key=_turn) for file, mutants in candidates().items()}
     share = 1
-    while sum(min(share, len(each)) for each in found.values()) < LEAST:
+    while sum(min(share, len(mutants)) for mutants in by_file.values()) < LEAST:
         share += 1
-    return [mutant for each in found.values() for mutant in each[:share]]
+    return [mutant for mutants in by_file.values() for mutant in mutants[:share]]

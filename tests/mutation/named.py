@@ -242,4 +242,4 @@ NAMED = (
     ),
 )
 
-NAMED_FILES = tuple(sorted({each.file for each in NAMED}))
+NAMED_FILES = tuple(sorted({fault.file for fault in NAMED}))

@@ -113,31 +113,31 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
     tree = ast.parse(source)
     content = _hash(source)
     counted: dict[tuple[str, str], int] = {}
-    found = []
-    for place in _places(tree):
-        for operator, node in _faults(place.node, place.parent):
-            ast.copy_location(node, place.node)
-            number = counted.get((place.function, operator), 0)
-            counted[place.function, operator] = number + 1
-            found.append(
+    mutants = []
+    for site in _places(tree):
+        for operator, node in _faults(site.node, site.parent):
+            ast.copy_location(node, site.node)
+            number = counted.get((site.function, operator), 0)
+            counted[site.function, operator] = number + 1
+            mutants.append(
                 Mutant(
                     file,
                     operator,
-                    place.function,
+                    site.function,
                     number,
-                    _text(place.node),
+                    _text(site.node),
                     _text(node),
-                    getattr(place.node, "lineno", 0),
+                    getattr(site.node, "lineno", 0),
                     content,
-                    place.body,
-                    place.at_import,
-                    place.lines,
-                    place.path,
+                    site.body,
+                    site.at_import,
+                    site.lines,
+                    site.path,
                     node,
                     source,
                 )
             )
-    return found
+    return mutants
 
 
 @dataclass(frozen=True)
@@ -301,9 +301,9 @@ def _calls(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
         renamed = ast.Name(other, ast.Load()) if isinstance(function, ast.Name) else _with(function, attr=other)
         yield "min max", _with(node, func=renamed)
     if name == "range" and node.args:
-        place = 0 if len(node.args) == 1 else 1
-        fewer = ast.BinOp(copy.deepcopy(node.args[place]), ast.Sub(), ast.Constant(1))
-        yield "offset", _with(node, args=[*node.args[:place], fewer, *node.args[place + 1 :]])
+        index = 0 if len(node.args) == 1 else 1
+        fewer = ast.BinOp(copy.deepcopy(node.args[index]), ast.Sub(), ast.Constant(1))
+        yield "offset", _with(node, args=[*node.args[:index], fewer, *node.args[index + 1 :]])
     if isinstance(function, ast.Attribute) and function.attr == "clip" and len(node.args) == 3:
         yield "min max", copy.deepcopy(node.args[0])
 

@@ -73,21 +73,21 @@ test_code.__test__ = False  # type: ignore[attr-defined]
 
 def kept(file: str = DRAWN) -> dict[str, Kept]:
     """Every result by its address; the newest where there are two. A line cut short by a kill is none."""
-    path, found = FOLDER / file, {}
+    path, results = FOLDER / file, {}
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             one = Kept(**json.loads(line))
         except ValueError:
             continue
-        found[one.address] = one
-    return found
+        results[one.address] = one
+    return results
 
 
 def write(mutant: Mutant, outcome: Outcome, file: str = DRAWN) -> Kept:
     """Add one result."""
     code = test_code(outcome.test) if outcome.test else ""
-    place = mutant.address, mutant.place, mutant.line, mutant.before[:200], mutant.after[:200]
-    one = Kept(*place, outcome.kind, outcome.test, outcome.why, round(outcome.seconds, 1), code)
+    identity = mutant.address, mutant.place, mutant.line, mutant.before[:200], mutant.after[:200]
+    one = Kept(*identity, outcome.kind, outcome.test, outcome.why, round(outcome.seconds, 1), code)
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / file).open("a") as lines:
         lines.write(json.dumps(asdict(one), sort_keys=True) + "\n")
@@ -97,7 +97,9 @@ def write(mutant: Mutant, outcome: Outcome, file: str = DRAWN) -> Kept:
 def rewrite(mutants: Iterable[Mutant], file: str = DRAWN) -> None:
     """Leave one line for each of these mutants, in order of place, and none of others."""
     have = kept(file)
-    lines = [have[each.address] for each in sorted(mutants, key=lambda each: each.place) if each.address in have]
+    lines = [
+        have[mutant.address] for mutant in sorted(mutants, key=lambda mutant: mutant.place) if mutant.address in have
+    ]
     (FOLDER / file).write_text("".join(json.dumps(asdict(one), sort_keys=True) + "\n" for one in lines))
 
 
@@ -111,32 +113,32 @@ def arguments() -> dict[str, str]:
 
 def searched(more: Sequence[str] = ()) -> list[str]:
     """Test files that are run against mutants."""
-    found = [path for room in SEARCHED for path in (CHECKOUT / "tests" / room).glob("test_*.py")]
-    return sorted({str(path.relative_to(CHECKOUT)) for path in found} | set(more))
+    paths = [path for room in SEARCHED for path in (CHECKOUT / "tests" / room).glob("test_*.py")]
+    return sorted({str(path.relative_to(CHECKOUT)) for path in paths} | set(more))
 
 
 def reach(more: Sequence[str] = ()) -> dict[str, Reached]:
     """Every test's time and lines; measured again where the test's file or a file that it reached has changed."""
     path = FOLDER / "reach.json"
     have = json.loads(path.read_text()) if path.exists() else {}
-    found: dict[str, Reached] = {}
+    reached: dict[str, Reached] = {}
     for file in searched(more):
         entry = have.get(file)
         if entry is None or entry["files"] != _contents(entry["files"]):
             tests = reach_of(file)
-            files = {file, *(each for one in tests.values() for each in one.lines)}
+            files = {file, *(source for one in tests.values() for source in one.lines)}
             entry = have[file] = {
                 "files": _contents(sorted(files)),
                 "tests": {
-                    name: [one.seconds, {each: _ranges(at) for each, at in one.lines.items()}]
+                    name: [one.seconds, {source: _ranges(at) for source, at in one.lines.items()}]
                     for name, one in tests.items()
                 },
             }
             FOLDER.mkdir(exist_ok=True)
             path.write_text(json.dumps(have))
         for name, (seconds, lines) in entry["tests"].items():
-            found[name] = Reached(seconds, {each: _lines(text) for each, text in lines.items()})
-    return found
+            reached[name] = Reached(seconds, {source: _lines(text) for source, text in lines.items()})
+    return reached
 
 
 def _contents(files: Iterable[str]) -> dict[str, str]:
@@ -167,7 +169,7 @@ def tests_for(mutant: Mutant, reached: Mapping[str, Reached], budget: float) -> 
         if lines and (mutant.at_import or lines & mutant.lines):
             files.setdefault(name.partition("::")[0], []).append((one.seconds, name))
     chosen: dict[str, float] = {}
-    for tests in sorted(files.values(), key=lambda each: sum(seconds for seconds, _ in each)):
+    for tests in sorted(files.values(), key=lambda timings: sum(seconds for seconds, _ in timings)):
         for seconds, name in sorted(tests):
             if seconds <= budget:
                 budget -= seconds

@@ -150,10 +150,10 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            yield each
-            yield from _codes(each)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
 
 
 def _functions(holder: ModuleType | type, path: str) -> Iterator[FunctionType]:
@@ -209,8 +209,8 @@ def run_tests(
         tell(["survived", "", ""])
 
     longest = patience * sum(tests.values()) * 3.0 + 120.0  # of the clock: the machine may be shared
-    told, seconds = _in_child(work, longest)
-    last = told[-1] if told else None
+    messages, seconds = _in_child(work, longest)
+    last = messages[-1] if messages else None
     if isinstance(last, list):
         return Outcome(*last, seconds=seconds)
     return Outcome("timed out" if last is None else "killed", str(last or ""), "the process ended", seconds)
@@ -222,15 +222,15 @@ def reach_of(file: str) -> dict[str, Reached]:
     def work(tell: Callable[[object], None]) -> None:
         measure = _Measure()
         _pytest(file, measure, "-m", "not full and not browser")
-        tell({name: found for name, found in measure.reached.items() if name not in measure.failed})
+        tell({name: reach for name, reach in measure.reached.items() if name not in measure.failed})
 
-    told, _ = _in_child(work, 3600.0)
-    if not told or not isinstance(told[-1], dict):
-        message = f"{file} cannot be run: {told}"
+    messages, _ = _in_child(work, 3600.0)
+    if not messages or not isinstance(messages[-1], dict):
+        message = f"{file} cannot be run: {messages}"
         raise RuntimeError(message)
     return {
-        name: Reached(round(seconds, 3), {each: frozenset(at) for each, at in files.items()})
-        for name, (seconds, files) in told[-1].items()
+        name: Reached(round(seconds, 3), {source: frozenset(at) for source, at in files.items()})
+        for name, (seconds, files) in messages[-1].items()
         if files and seconds <= LONGEST
     }
 
@@ -248,9 +248,9 @@ class _Watch:
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         if self.tests is not None:
-            place = {name: index for index, name in enumerate(self.tests)}
-            there = [item for item in items if _asked(item.nodeid, place)]
-            items[:] = sorted(there, key=lambda item: place[_asked(item.nodeid, place)])
+            order = {name: index for index, name in enumerate(self.tests)}
+            there = [item for item in items if _asked(item.nodeid, order)]
+            items[:] = sorted(there, key=lambda item: order[_asked(item.nodeid, order)])
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed and not self.failed:
@@ -282,8 +282,8 @@ def _asked(test: str, tests: Container[str]) -> str:
 
 
 def _short(text: str) -> str:
-    told = [line[2:].strip() for line in text.splitlines() if line.startswith("E ")]
-    return (told[0] if told else text.strip().splitlines()[-1] if text.strip() else "")[:160]
+    errors = [line[2:].strip() for line in text.splitlines() if line.startswith("E ")]
+    return (errors[0] if errors else text.strip().splitlines()[-1] if text.strip() else "")[:160]
 
 
 class _TooLongError(BaseException):
@@ -343,10 +343,10 @@ class _Measure:
         finally:
             sys.settrace(None)
             signal.setitimer(signal.ITIMER_PROF, 0.0)
-            found = [before[name] for name in item.fixturenames if name in before]
-            seconds = time.process_time() - began + sum(seconds for seconds, _ in found)
+            fixtures = [before[name] for name in item.fixturenames if name in before]
+            seconds = time.process_time() - began + sum(seconds for seconds, _ in fixtures)
             files: dict[str, list[int]] = {}
-            for file, line in sorted(self.seen.union(*(lines for _, lines in found))):
+            for file, line in sorted(self.seen.union(*(lines for _, lines in fixtures))):
                 files.setdefault(os.path.relpath(file, CHECKOUT), []).append(line)
             self.reached[item.nodeid] = seconds, files
 
@@ -375,8 +375,8 @@ def _in_child(work: Callable[[Callable[[object], None]], None], longest: float) 
         os.setpgid(0, 0)
         _alone(folder)
 
-        def tell(told: object) -> None:
-            left = memoryview(json.dumps(told).encode() + b"\n")
+        def tell(message: object) -> None:
+            left = memoryview(json.dumps(message).encode() + b"\n")
             while left:
                 left = left[os.write(writing, left) :]
 

@@ -38,26 +38,26 @@ class Score:
         return self.argued / self.mutants
 
     def __str__(self) -> str:
-        told = (
+        summary = (
             f"{self.mutants} mutants: {self.died} died ({self.share_died:.1%}), {self.timed_out} of them by never "
             f"ending; {self.argued} argued to change nothing ({self.share_argued:.1%}); {len(self.living)} lived; "
             f"{self.missing} not run; {self.seconds:,.0f} s of processor time"
         )
-        return "\n".join([told, *(f"  lived: {one}" for one in self.living)])
+        return "\n".join([summary, *(f"  lived: {one}" for one in self.living)])
 
 
 def score(mutants: Iterable[Mutant], file: str = results.DRAWN) -> Score:
     """Count what became of these mutants."""
     mutants = list(mutants)
     have, argued = results.kept(file), results.arguments()
-    found = [(mutant, have.get(mutant.address)) for mutant in mutants]
-    lived = [mutant for mutant, one in found if one is not None and one.kind == "survived"]
+    pairs = [(mutant, have.get(mutant.address)) for mutant in mutants]
+    lived = [mutant for mutant, one in pairs if one is not None and one.kind == "survived"]
     return Score(
         mutants=len(mutants),
-        killed=sum(one is not None and one.kind == "killed" for _, one in found),
-        timed_out=sum(one is not None and one.kind == "timed out" for _, one in found),
+        killed=sum(one is not None and one.kind == "killed" for _, one in pairs),
+        timed_out=sum(one is not None and one.kind == "timed out" for _, one in pairs),
         argued=sum(mutant.argument in argued for mutant in lived),
         living=tuple(f"{mutant} ({mutant.argument})" for mutant in lived if mutant.argument not in argued),
-        missing=sum(one is None for _, one in found),
-        seconds=sum(one.seconds for _, one in found if one is not None),
+        missing=sum(one is None for _, one in pairs),
+        seconds=sum(one.seconds for _, one in pairs if one is not None),
     )

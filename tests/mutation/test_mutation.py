@@ -38,12 +38,12 @@ def f(x: int = 3, *, strict: bool = True) -> Pair:
 
 
 def changes(source: str) -> Counter[tuple[str, str]]:
-    return Counter((each.operator, each.after) for each in mutants_of("file.py", source))
+    return Counter((mutant.operator, mutant.after) for mutant in mutants_of("file.py", source))
 
 
 def test_each_operator_makes_the_faults_it_says_and_words_are_left_alone() -> None:
-    found = changes(SOURCE)
-    assert found == Counter(
+    counts = changes(SOURCE)
+    assert counts == Counter(
         {
             ("constant", "1.0"): 1,  # of 0.5
             ("constant", "0.25"): 1,
@@ -79,20 +79,20 @@ def test_the_test_that_a_named_fault_dies_by_is_there(fault: Named) -> None:
 
 
 def test_a_mutant_is_its_own_change_alone() -> None:
-    for each in mutants_of("file.py", SOURCE):
-        before, after = ast.dump(ast.parse(SOURCE)), ast.dump(each.tree())
+    for mutant in mutants_of("file.py", SOURCE):
+        before, after = ast.dump(ast.parse(SOURCE)), ast.dump(mutant.tree())
         assert before != after
-        assert ast.dump(ast.parse(ast.unparse(each.tree()))) == ast.dump(
-            ast.parse(ast.unparse(ast.parse(ast.unparse(each.tree()))))
+        assert ast.dump(ast.parse(ast.unparse(mutant.tree()))) == ast.dump(
+            ast.parse(ast.unparse(ast.parse(ast.unparse(mutant.tree()))))
         )
-        compile(each.tree(), "file.py", "exec")
+        compile(mutant.tree(), "file.py", "exec")
 
 
 def test_a_place_does_not_move_with_the_lines_above_it_and_its_address_does() -> None:
     one = mutants_of("file.py", SOURCE)
     other = mutants_of("file.py", SOURCE.replace('"""Words', '"""Many\n\nmore words'))
-    assert [each.place for each in one] == [each.place for each in other]
-    assert not {each.address for each in one} & {each.address for each in other}
+    assert [mutant.place for mutant in one] == [mutant.place for mutant in other]
+    assert not {mutant.address for mutant in one} & {mutant.address for mutant in other}
     # An argument is about a function: it holds while the function is the same.
     inside = [(a, b) for a, b in zip(one, other, strict=True) if a.function]
     assert [a.argument for a, _ in inside] == [b.argument for _, b in inside]
@@ -100,22 +100,25 @@ def test_a_place_does_not_move_with_the_lines_above_it_and_its_address_does() ->
 
 @pytest.mark.full  # of a test's own tool
 def test_the_draw_is_large_enough_and_balanced() -> None:
-    found = drawn()
-    assert len(found) >= LEAST
-    assert len({each.address for each in found}) == len(found)
-    of_file, there = Counter(each.file for each in found), {file: len(each) for file, each in candidates().items()}
+    mutants = drawn()
+    assert len(mutants) >= LEAST
+    assert len({mutant.address for mutant in mutants}) == len(mutants)
+    of_file, there = (
+        Counter(mutant.file for mutant in mutants),
+        {file: len(group) for file, group in candidates().items()},
+    )
     most = max(of_file.values())
     assert of_file == {file: min(count, most) for file, count in there.items()}
-    assert {each.split("/")[1] for each in of_file} == set(ROOMS)
+    assert {file.split("/")[1] for file in of_file} == set(ROOMS)
 
 
 @pytest.mark.full  # of a test's own tool
 def test_the_runner_tells_the_killed_from_the_living() -> None:
     test = "tests/portfolio/test_kelly.py::test_the_weight_is_the_bet_over_what_is_lost_per_unit"
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "tests.mutation.probe", test], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
-    assert [json.loads(line) for line in told.stdout.splitlines()] == [
+    assert [json.loads(line) for line in completed.stdout.splitlines()] == [
         ["nothing", "survived", ""],
         ["the sign of q", "killed", test],
         ["it never ends", "timed out", test],
@@ -148,7 +151,7 @@ def test_a_result_stands_while_file_and_test_are_the_same(tmp_path: Path, monkey
 
 
 def test_the_tests_of_a_mutant_are_those_that_reach_it_quickest_first_within_the_budget() -> None:
-    mutant = next(each for each in mutants_of("file.py", SOURCE) if each.operator == "edge")
+    mutant = next(candidate for candidate in mutants_of("file.py", SOURCE) if candidate.operator == "edge")
     reached = {
         "a::slow": Reached(3.0, {"file.py": mutant.lines}),
         "a::quick": Reached(0.5, {"file.py": mutant.lines}),
@@ -164,11 +167,11 @@ def test_the_tests_of_a_mutant_are_those_that_reach_it_quickest_first_within_the
 def test_at_least_85_of_100_mutants_die_and_every_named_one(capsys: pytest.CaptureFixture[str]) -> None:
     """Results are kept: only mutants of changed files, or whose killing test changed, are run."""
     subprocess.run([sys.executable, "-m", "tests.mutation"], cwd=CHECKOUT, check=True)
-    found, named = score(drawn()), score(NAMED, FILE)
+    sampled, named = score(drawn()), score(NAMED, FILE)
     with capsys.disabled():
-        print(f"\n{found}\n{named}")
-    assert found.mutants >= LEAST
-    assert found.missing == 0
-    assert found.share_died >= 0.85
-    assert found.share_argued <= 0.05
+        print(f"\n{sampled}\n{named}")
+    assert sampled.mutants >= LEAST
+    assert sampled.missing == 0
+    assert sampled.share_died >= 0.85
+    assert sampled.share_argued <= 0.05
     assert named.died == named.mutants

@@ -32,13 +32,13 @@ def appended(alert_id: str) -> str | None:
 
 def ids(file: Path) -> list[str]:
     """The ids of the lines that can be read, in order."""
-    found = []
+    alert_ids = []
     for line in file.read_bytes().splitlines():
         try:
-            found.append(json.loads(line)["alert_id"])
+            alert_ids.append(json.loads(line)["alert_id"])
         except ValueError:
             continue
-    return found
+    return alert_ids
 
 
 @pytest.mark.parametrize("damage", [b"\xff\n", b"\xff", b'{"headline": "cut', "é\n".encode("latin-1"), b"\0" * 9])
@@ -63,10 +63,10 @@ def test_what_is_no_file_in_its_place_is_said_and_fails_nobody_and_the_remedy_wo
     assert "an alert could not be written" in caplog.text
     assert "broken" in caplog.text
     assert "mend it" in caplog.text
-    told = fault_of_alerts()
-    assert told is not None
-    assert told.found == f"alerts cannot be written: {file} is no file"
-    assert told.remedy == f"move {file} away: it is made anew"
+    fault = fault_of_alerts()
+    assert fault is not None
+    assert fault.found == f"alerts cannot be written: {file} is no file"
+    assert fault.remedy == f"move {file} away: it is made anew"
     shutil.move(file, file.with_name("away"))
     assert fault_of_alerts() is None
     assert appended("a") is None
@@ -84,14 +84,14 @@ def test_no_right_to_write_it_is_said_and_fails_nobody(file: Path, tmp_path: Pat
     def act() -> None:
         as_anybody()
         assert appended("a") is not None
-        told = fault_of_alerts()
-        assert told is not None
-        assert told.found == f"alerts cannot be written: this user may not write to {denied}"
-        assert told.remedy == f"give this user the right to write to {denied}"
+        fault = fault_of_alerts()
+        assert fault is not None
+        assert fault.found == f"alerts cannot be written: this user may not write to {denied}"
+        assert fault.remedy == f"give this user the right to write to {denied}"
 
     try:
-        told = tmp_path / "told.txt"
-        assert ended(act, told) == 0, told.read_text(encoding="utf-8")
+        error_file = tmp_path / "told.txt"
+        assert ended(act, error_file) == 0, error_file.read_text(encoding="utf-8")
     finally:
         denied.chmod(mode)
     assert fault_of_alerts() is None
@@ -113,6 +113,6 @@ def test_a_full_disk_and_a_headline_that_cannot_be_told_fail_nobody(
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
     assert append_alert("b", untold, cause="broken", remedy="mend it") is None
-    (line,) = [json.loads(each) for each in file.read_text(encoding="utf-8").splitlines()]
+    (line,) = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
     assert line["headline"].startswith("how it stands cannot be told: UnicodeDecodeError")
     assert line["cause"] == "broken"

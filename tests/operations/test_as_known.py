@@ -154,9 +154,9 @@ def funding_until(last: str) -> pd.DataFrame:
     close = pd.Timestamp(last, tz="UTC") + pd.Timedelta(hours=20)
     moments = pd.date_range("2016-05-02", END, freq="8h", tz="UTC")
     rates = np.random.default_rng(2).normal(2e-4, 3e-4, (len(moments), len(SYMBOLS))).round(8)
-    told = pd.DataFrame(rates, columns=list(SYMBOLS)).assign(observed_at=moments)
-    told = told.melt("observed_at", var_name="symbol", value_name="rate")
-    return told[told["observed_at"] <= close].assign(known_at=told["observed_at"] + pd.Timedelta(minutes=1))
+    funding = pd.DataFrame(rates, columns=list(SYMBOLS)).assign(observed_at=moments)
+    funding = funding.melt("observed_at", var_name="symbol", value_name="rate")
+    return funding[funding["observed_at"] <= close].assign(known_at=funding["observed_at"] + pd.Timedelta(minutes=1))
 
 
 # One of them is out for some days of August, as far as anyone knew.
@@ -176,11 +176,11 @@ def write_home(home: Path, last: str, *, late: bool) -> None:
         bars = pd.concat([bars, newly_listed(bars)], ignore_index=True)
     closes = assumed_known_at("XNYS", bars["session"], lag_minutes=15)
     # Each states when it was first known: by the decision of its own session.
-    stated = bars.assign(known_at=[f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in closes])
-    stated.to_csv(folder / "bars" / "a_bars.csv", index=False, date_format="%Y-%m-%d")
+    stamped = bars.assign(known_at=[f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in closes])
+    stamped.to_csv(folder / "bars" / "a_bars.csv", index=False, date_format="%Y-%m-%d")
     actions = "symbol,ex_session,kind,value,known_at\nSIM05,2016-03-10,dividend,0.5,\n"
     days = pd.Series(bars["session"].unique())
-    fear = [f"{day.date()},{12 + place % 7},\n" for place, day in enumerate(days)]
+    fear = [f"{day.date()},{12 + index % 7},\n" for index, day in enumerate(days)]
     funding, members = funding_until(last), MEMBERS
     if late:
         rows = [
@@ -299,10 +299,10 @@ def test_the_later_facts_are_there_and_change_what_comes_after_them(in_later: Pa
 def test_a_lost_bar_costs_its_own_session_of_signals_until_it_comes(ends_before: Lived, in_later: Path) -> None:
     """Before, it cost 25 of this strategy's sessions: 20 of the longest feature and 5 of lookback."""
     signals = ends_before.ledger["signals"]
-    told = set(zip(signals["symbol"], signals["session"].dt.strftime("%Y-%m-%d"), strict=True))
-    every = {(symbol, day) for symbol in SYMBOLS for _, day in told}
-    assert len({day for _, day in told}) == 8
-    assert every - told == {("SIM02", "2016-08-26")}
+    signalled = set(zip(signals["symbol"], signals["session"].dt.strftime("%Y-%m-%d"), strict=True))
+    every = {(symbol, day) for symbol in SYMBOLS for _, day in signalled}
+    assert len({day for _, day in signalled}) == 8
+    assert every - signalled == {("SIM02", "2016-08-26")}
     with open_history(strategy()) as history:
         before, after = history.view(pd.Timestamp(CUT)), history.view()
         for symbol, day in LOST:
@@ -370,7 +370,7 @@ def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, t
     home = Path(shutil.copytree(goes_on.home, tmp_path / "home"))
     with living_in(home), open_history(strategy()) as history:
         result = study_until(history, months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
-    third, sixth = (result.study.record.symbols.index(each) for each in ("SIM03", "SIM06"))
+    third, sixth = (result.study.record.symbols.index(symbol) for symbol in ("SIM03", "SIM06"))
     for estimator in ("network", "linear", "boosting"):
         late = [done for done in result.study.replays[estimator].rounds if done.late is not None]
         assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-09"]
@@ -387,7 +387,7 @@ def by_row(history: History) -> list[object]:
     row = history.row(pd.Timestamp(CUT))
     stretches = history.stretches(range(row - 30, row + 1))
     cuts = [(part.cut.of(pd.Timestamp(CUT)), part.rows) for part in stretches]
-    return [[each, cut.market.at(each), cut.cube.values[each]] for cut, rows in cuts for each in rows]
+    return [[index, cut.market.at(index), cut.cube.values[index]] for cut, rows in cuts for index in rows]
 
 
 def of_cut(history: History) -> list[object]:
@@ -495,7 +495,7 @@ def test_nothing_later_than_its_moment_can_be_had(histories: list[tuple[Path, Hi
     for home, history in histories:
         with living_in(home):
             served = SERVED[of](history)
-            parts.append(content(WITH_ARGUMENTS[of].get(name, lambda each: getattr(each, name))(served)))
+            parts.append(content(WITH_ARGUMENTS[of].get(name, lambda owner: getattr(owner, name))(served)))
     assert parts[0] == parts[1]
 
 
@@ -508,12 +508,12 @@ def test_a_round_is_handed_no_row_after_its_session(
     def heard(name: str) -> None:
         plain = getattr(rounds, name)
 
-        def told(*given: object, **named: object) -> object:
-            for each in given:
-                if isinstance(each, MarketView | Cube):
-                    sessions = each.sessions if isinstance(each, Cube) else each.panel.sessions
+        def told(*args: object, **named: object) -> object:
+            for argument in args:
+                if isinstance(argument, MarketView | Cube):
+                    sessions = argument.sessions if isinstance(argument, Cube) else argument.panel.sessions
                     seen.append((name, sessions[-1]))
-            return plain(*given, **named)
+            return plain(*args, **named)
 
         monkeypatch.setattr(rounds, name, told)
 
@@ -523,8 +523,8 @@ def test_a_round_is_handed_no_row_after_its_session(
     day = pd.Timestamp("2016-08-26")
     with open_history(strategy()) as history:
         assert history.cut_for(day).last > day  # the facts of the stretch go on
-        given = recorded_given(history.stores.ledger.read("decisions", "known", day, day).iloc[0])
-        rounds.play_live(history, history.view(day), given)
+        context = recorded_given(history.stores.ledger.read("decisions", "known", day, day).iloc[0])
+        rounds.play_live(history, history.view(day), context)
     assert sorted(seen) == sorted((name, day) for name in readers)
 
 
@@ -533,8 +533,8 @@ def arrays_of(value: object, at: str) -> Iterator[tuple[str, np.ndarray]]:
     if isinstance(value, np.ndarray):
         yield at, value
     elif isinstance(value, list | tuple):
-        for place, part in enumerate(value):
-            yield from arrays_of(part, f"{at}[{place}]")
+        for index, part in enumerate(value):
+            yield from arrays_of(part, f"{at}[{index}]")
     elif is_dataclass(value) and not isinstance(value, type):
         made = [name for name in dir(type(value)) if isinstance(getattr(type(value), name), property | cached_property)]
         for name in [*value.__dataclass_fields__, *made]:
@@ -546,13 +546,15 @@ def test_no_array_of_a_view_or_of_the_cut_that_it_shares_can_be_written_to(in_la
     with open_history(strategy()) as history:
         view = history.view(pd.Timestamp(CUT))
         names = [name for of, name in readers() if of is SessionView]
-        told = {name: WITH_ARGUMENTS[SessionView].get(name, attrgetter(name))(view) for name in names}
+        values = {name: WITH_ARGUMENTS[SessionView].get(name, attrgetter(name))(view) for name in names}
         cut = history.cut_for(pd.Timestamp(CUT))
-        told |= {f"cut.{name}": getattr(cut, name) for name in ("panel", "labels", "market", "members", "cube")}
-        found = dict(each for name, value in told.items() for each in arrays_of(value, name))
-    assert len(found) > 60
-    assert {"market.volatility", "labels.returns", "panel.adjustment.growth", "cut.market.regimes.rising"} <= set(found)
-    assert [at for at, array in found.items() if array.flags.writeable] == []
+        values |= {f"cut.{name}": getattr(cut, name) for name in ("panel", "labels", "market", "members", "cube")}
+        arrays = dict(pair for name, value in values.items() for pair in arrays_of(value, name))
+    assert len(arrays) > 60
+    assert {"market.volatility", "labels.returns", "panel.adjustment.growth", "cut.market.regimes.rising"} <= set(
+        arrays
+    )
+    assert [at for at, array in arrays.items() if array.flags.writeable] == []
 
 
 def test_a_cut_made_later_has_the_rows_of_one_made_before(ends_before: Lived) -> None:
@@ -576,10 +578,10 @@ def test_a_cut_made_later_has_the_rows_of_one_made_before(ends_before: Lived) ->
 @pytest.mark.parametrize("name", ["bars", "actions", "stated_actions"])
 def test_what_is_written_into_a_frame_of_a_view_no_other_view_sees(in_later: Path, name: str) -> None:
     with open_history(strategy()) as history:
-        mine, before = (getattr(history.view(pd.Timestamp(CUT)), name) for _ in range(2))
-        column = mine.select_dtypes("number").columns[0]
-        mine.loc[:, column] = 9.0
-        assert not before.equals(mine)
+        changed, before = (getattr(history.view(pd.Timestamp(CUT)), name) for _ in range(2))
+        column = changed.select_dtypes("number").columns[0]
+        changed.loc[:, column] = 9.0
+        assert not before.equals(changed)
         assert getattr(history.view(pd.Timestamp(CUT)), name).equals(before)
 
 
@@ -591,7 +593,7 @@ def test_a_view_shows_no_market_of_a_later_session(in_later: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("session", "said"),
+    ("session", "expected"),
     [
         ("2016-09-26", "the last that may be seen"),
         ("2016-09-03", "a session of XNYS"),
@@ -599,9 +601,9 @@ def test_a_view_shows_no_market_of_a_later_session(in_later: Path) -> None:
     ],
 )
 def test_a_view_of_a_session_that_is_not_closed_or_none_is_refused_by_name(
-    in_later: Path, session: str, said: str
+    in_later: Path, session: str, expected: str
 ) -> None:
-    with open_history(strategy()) as history, pytest.raises(DecisionError, match=said):
+    with open_history(strategy()) as history, pytest.raises(DecisionError, match=expected):
         history.view(pd.Timestamp(session))
 
 
@@ -668,14 +670,14 @@ def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
             forecasts = replace(material.forecasts, estimators=dict.fromkeys(ESTIMATORS, material.forecasts[leader]))
 
             def known(leader: str = leader) -> Iterator[Known]:
-                for each in material.known():
-                    yield replace(each, references=dict.fromkeys(ESTIMATORS, each.references[leader]))
+                for known_month in material.known():
+                    yield replace(known_month, references=dict.fromkeys(ESTIMATORS, known_month.references[leader]))
 
             done = run_study(
                 strategy(), 252, replace(material, forecasts=forecasts, known=known), Terms(trials=3)
             ).replays
             network = done["network"]
-            assert any(each.drift is not None and each.drift.statistics for each in network.rounds)
+            assert any(played.drift is not None and played.drift.statistics for played in network.rounds)
             assert np.nansum(network.track.turnover) > 0.0
             for other in done.values():
                 assert other.track.net.tobytes() == network.track.net.tobytes()
@@ -800,9 +802,9 @@ def test_records_of_after_a_decision_are_not_in_force_on_it(own_home: Path) -> N
 
 @pytest.mark.parametrize("changed", [{"symbols": SYMBOLS[:-1]}, {"adjustment_convention": "ex_close"}])
 def test_features_made_for_other_market_settings_are_not_read(own_home: Path, changed: dict[str, object]) -> None:
-    told = strategy()
-    market = told.market.model_copy(update=changed)
-    with open_history(told.model_copy(update={"market": market})) as history:
+    original = strategy()
+    market = original.market.model_copy(update=changed)
+    with open_history(original.model_copy(update={"market": market})) as history:
         cut = history.cut_for(history.last_session)
         assert cut.cube.symbols == history.symbols
         assert np.array_equal(cut.cube.values, cut.compute_cube().values, equal_nan=True)
@@ -819,11 +821,11 @@ def test_one_choice_over_all_folds_leaves_the_models_and_counts_only_what_comes_
     done = study(strategy(), months_between(FIRST_MONTH, LAST_MONTH))
     with open_history(strategy()) as history:
         after = history.stores.ledger.read("models", "known")
-        said = [str(figures["reason"]) for figures in history.stores.ledger.read("studies", "known")["figures"]]
+        reasons = [str(figures["reason"]) for figures in history.stores.ledger.read("studies", "known")["figures"]]
         frames = studies.track_frames(done.study, [FIRST_MONTH, LAST_MONTH])
     assert list(after["model_id"]) == list(before["model_id"])
     assert done.last.verdict.reason.endswith("in-sample up to 2016-07-29, which counts for nothing")
-    assert done.last.verdict.reason in said
+    assert done.last.verdict.reason in reasons
     counted = done.study.figures.total["network"]
     assert (counted.first_session, counted.last_session) == ("2016-08-01", CUT)
     # What was earned before it is still there to be looked at.

@@ -88,20 +88,20 @@ def test_a_broken_file_stops_its_own_strategy_by_name_and_no_other(
     for asked in ("b", "file_of_b"):
         assert refusal(asked).where.get("line") == line
     with caplog.at_level(logging.ERROR):
-        assert {each.strategy.name for each in load_strategies()} == {"a"} | SHIPPED
+        assert {entry.strategy.name for entry in load_strategies()} == {"a"} | SHIPPED
         load_strategies()
     assert caplog.text.count("left out: b: ") == 1  # once in a process
-    told = report(None)
-    assert not told["ok"]
-    headline = told["strategies"]["b"]["headline"]
+    result = report(None)
+    assert not result["ok"]
+    headline = result["strategies"]["b"]["headline"]
     assert headline.startswith("b HALTED: ")
     assert "A person is needed: " in headline
     assert str(file) in headline
     assert line is None or f"line {line}" in headline
-    assert headline in told["text"].splitlines()
+    assert headline in result["text"].splitlines()
     for name in {"a"} | SHIPPED:
-        assert "HALTED" not in told["strategies"][name]["headline"]
-        assert "error" not in told["strategies"][name]
+        assert "HALTED" not in result["strategies"][name]["headline"]
+        assert "error" not in result["strategies"][name]
     assert run_query("trial_count", "b", [])["ok"]  # known, though not readable
     put("file_of_b", "b")  # mended
     assert report(None)["ok"]
@@ -128,9 +128,9 @@ def test_two_files_of_one_name_are_both_refused_and_named_and_a_third_goes_on(pu
         fault = refusal(asked)
         assert str(first) in fault.found
         assert str(second) in fault.found
-    told = report(None)["strategies"]
-    assert told["pair"]["headline"].startswith(f"pair HALTED: 'pair' in {first} and in {second} ")
-    assert not {"one", "two"} & told.keys()
+    strategies = report(None)["strategies"]
+    assert strategies["pair"]["headline"].startswith(f"pair HALTED: 'pair' in {first} and in {second} ")
+    assert not {"one", "two"} & strategies.keys()
     put("two", "other")  # the remedy
     assert runs("pair")
     assert runs("other")
@@ -150,10 +150,10 @@ def test_a_broken_file_that_states_the_name_of_another_stops_both_and_tells_of_i
 def test_a_broken_file_is_told_by_the_name_it_states_not_by_its_own_where_that_is_anothers(put: Put) -> None:
     put("sound", "a")
     broken = put("a", "other", TYPO)
-    told = report(None)["strategies"]
-    assert "error" not in told["a"]
-    assert told["other"]["headline"].startswith("other HALTED: ")
-    assert str(broken) in told["other"]["headline"]
+    strategies = report(None)["strategies"]
+    assert "error" not in strategies["a"]
+    assert strategies["other"]["headline"].startswith("other HALTED: ")
+    assert str(broken) in strategies["other"]["headline"]
     assert runs("a")
 
 
@@ -177,10 +177,10 @@ def test_a_strategy_with_decisions_whose_file_breaks_is_halted_by_either_name(pu
     file = put("b", rest=TYPO)
     assert report(None)["strategies"]["b"]["headline"].startswith("b HALTED: markt")
     file.write_text("name: bb\nmarkt: {}\n", encoding="utf-8")
-    told = report(None)
+    result = report(None)
     for name in ("b", "bb"):
-        assert told["strategies"][name]["headline"].startswith(f"{name} HALTED: markt")
-    assert "no file names it" not in told["text"]
+        assert result["strategies"][name]["headline"].startswith(f"{name} HALTED: markt")
+    assert "no file names it" not in result["text"]
     assert runs("a")
 
 
@@ -196,8 +196,8 @@ def test_an_alert_of_another_strategy_is_not_halted_by_a_broken_file(put: Put, t
     put("b", rest=TYPO)
     for name in ("a", "b"):
         alert_of_failed_tick(open_history, name, DAILY_ROUND, ValueError("x"))
-    told = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
-    headlines = {each["strategy"]: each["headline"] for each in told}
+    alerts = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+    headlines = {alert["strategy"]: alert["headline"] for alert in alerts}
     assert headlines["a"].startswith("a DOES NOT TRADE: ")
     assert headlines["b"].startswith("b HALTED: ")
     assert "markt" in headlines["b"]

@@ -27,7 +27,7 @@ def test_one_calendar_that_cannot_be_built_stops_its_own_strategy_alone(
         (folder / f"{name}.yaml").write_text(SAID.format(name=name, calendar=calendar), encoding="utf-8")
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     with caplog.at_level(logging.ERROR):
-        names = {each.strategy.name for each in load_strategies()}
+        names = {entry.strategy.name for entry in load_strategies()}
     assert "good" in names
     assert "bad" not in names
     assert "left out" in caplog.text

@@ -51,12 +51,12 @@ def test_a_study_and_the_live_decisions_have_the_same_bits(history: History, rec
     compared, differing = signals_repeat_forecasts(history)
     assert (compared > 20, differing) == (True, [])
     decisions = history.stores.ledger.read("decisions", "known")
-    told = {f"{row.session:%Y-%m}": row.details["calibration"] for row in decisions.itertuples()}
-    assert len(told) == 2
-    for month, calibration in told.items():
+    calibrations = {f"{row.session:%Y-%m}": row.details["calibration"] for row in decisions.itertuples()}
+    assert len(calibrations) == 2
+    for month, calibration in calibrations.items():
         assert of_month(history, record, month).to_dict() == calibration
     signals = history.stores.ledger.read("signals", "known")
-    assert signals["base_rate"].tolist() == [told[f"{day:%Y-%m}"]["base_rate"] for day in signals["session"]]
+    assert signals["base_rate"].tolist() == [calibrations[f"{day:%Y-%m}"]["base_rate"] for day in signals["session"]]
 
 
 @pytest.mark.parametrize(("moved", "agrees"), [(2e-9, True), (1e-5, False), (np.nan, False)])
@@ -65,8 +65,8 @@ def test_a_study_of_another_processor_agrees_and_one_of_other_forecasts_does_not
 ) -> None:
     calibrated = lookahead.calibrate_record
 
-    def elsewhere(*given: object) -> Forecasts:
-        study = calibrated(*given)  # type: ignore[arg-type]
+    def elsewhere(*args: object) -> Forecasts:
+        study = calibrated(*args)  # type: ignore[arg-type]
         arrays = study["network"]
         moving = replace(arrays, probability=arrays.probability + moved)
         return replace(study, estimators={**study.estimators, "network": moving})
@@ -79,19 +79,19 @@ def test_a_study_of_another_processor_agrees_and_one_of_other_forecasts_does_not
 
 def test_the_first_month_is_calibrated_on_the_held_out_slice_of_its_model(history: History, record: Forecasts) -> None:
     start = starts(history, FIRST_MONTH)
-    model = load_model(history.stores, next(each for each in record.model_ids if each))
+    model = load_model(history.stores, next(candidate for candidate in record.model_ids if candidate))
     slice_ = model.fold.calibration
     known = history.cut_for(history.axis[start - 1]).labels.until(start - 1).targets[slice_]
-    found = of_month(history, record, FIRST_MONTH)
+    calibration = of_month(history, record, FIRST_MONTH)
     assert slice_.stop <= start
-    assert 0 < found.outcomes <= np.isfinite(known).sum()
+    assert 0 < calibration.outcomes <= np.isfinite(known).sum()
 
 
 def test_it_is_the_regression_of_the_whole_record_before_the_month(history: History, record: Forecasts) -> None:
     """Gathered row by row and fitted by statsmodels; this strategy states a prior of 0, which counts as 1."""
     start = starts(history, "2016-08")
     labels = history.cut_for(history.axis[start - 1]).labels
-    first = load_model(history.stores, next(each for each in record.model_ids if each))
+    first = load_model(history.stores, next(candidate for candidate in record.model_ids if candidate))
     rows = []
     for row in range(start):
         model_id = record.model_ids[row]
@@ -100,23 +100,25 @@ def test_it_is_the_regression_of_the_whole_record_before_the_month(history: Hist
         kept = load_model(history.stores, model_id).validation_forecasts
         kept = kept.loc[kept["estimator"] == "network", "probability"].to_numpy()
         logits = np.log(kept / (1 - kept))
-        for place, symbol in enumerate(SYMBOLS):  # of a home that names none: those of August
-            p, y = record["network"].probability[row, record.symbols.index(symbol)], labels.targets[row, place]
+        for column, symbol in enumerate(SYMBOLS):  # of a home that names none: those of August
+            p, y = record["network"].probability[row, record.symbols.index(symbol)], labels.targets[row, column]
             if np.isfinite(p) and np.isfinite(y):
                 rows.append((row, (np.log(p / (1 - p)) - logits.mean()) / logits.std(), y))
-    mine = pd.DataFrame(rows, columns=["row", "score", "outcome"])
-    found = of_month(history, record, "2016-08")
-    of_slice = found.outcomes - len(mine)
+    observations = pd.DataFrame(rows, columns=["row", "score", "outcome"])
+    calibration = of_month(history, record, "2016-08")
+    of_slice = calibration.outcomes - len(observations)
     assert 0 < of_slice <= (first.fold.calibration.stop - first.fold.calibration.start) * len(record.symbols)
     # The slice is older and small: the regression without it is near, not equal.
-    mine["weight"] = 0.5 ** ((start - mine["row"]) / 252)
-    right = ((mine["score"] > 0) == (mine["outcome"] > 0.5)).groupby(mine["row"]).sum()
-    names, weight = mine.groupby("row").size(), mine.groupby("row")["weight"].first()
+    observations["weight"] = 0.5 ** ((start - observations["row"]) / 252)
+    right = ((observations["score"] > 0) == (observations["outcome"] > 0.5)).groupby(observations["row"]).sum()
+    names, weight = observations.groupby("row").size(), observations.groupby("row")["weight"].first()
     worth = effective_outcomes(right, names, 3, weight)[-1]
-    share = worth * mine["weight"] / mine["weight"].sum()
-    fit = sm.GLM(mine["outcome"], sm.add_constant(mine["score"]), sm.families.Binomial(), freq_weights=share).fit()
-    print(f"slope {found.slope:.3f}, by statsmodels without the first slice {fit.params['score']:.3f}")
-    assert found.slope == pytest.approx(max(0.0, fit.params["score"]), abs=2 * fit.bse["score"])
+    share = worth * observations["weight"] / observations["weight"].sum()
+    fit = sm.GLM(
+        observations["outcome"], sm.add_constant(observations["score"]), sm.families.Binomial(), freq_weights=share
+    ).fit()
+    print(f"slope {calibration.slope:.3f}, by statsmodels without the first slice {fit.params['score']:.3f}")
+    assert calibration.slope == pytest.approx(max(0.0, fit.params["score"]), abs=2 * fit.bse["score"])
 
 
 @pytest.mark.full
@@ -147,7 +149,7 @@ def test_every_session_of_a_month_has_the_same_calibration_and_every_estimator_i
         by_month = pd.DataFrame(arrays.base_rate, index=history.axis.strftime("%Y-%m")).stack().dropna()
         assert (by_month.groupby(level=0).nunique() == 1).all()
         rates[name] = by_month.groupby(level=0).first().to_list()
-    assert len({tuple(each) for each in rates.values()}) == 3
+    assert len({tuple(monthly) for monthly in rates.values()}) == 3
     alone = calibrate_record(history, record, ["linear"])
     assert np.array_equal(alone["linear"].calibrated, made["linear"].calibrated, equal_nan=True)
     assert np.isnan(alone["network"].calibrated).all()

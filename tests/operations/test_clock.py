@@ -30,8 +30,8 @@ EVERY = pytest.mark.parametrize("stated", list(STATED))
 
 
 def stating(name: str) -> tuple[Strategy, bool]:
-    told, runs = STATED[name]
-    market = {"calendar": "XNYS", "history_starts": "2014-01-02", "live_starts": "2016-01-04", **told}
+    declared, runs = STATED[name]
+    market = {"calendar": "XNYS", "history_starts": "2014-01-02", "live_starts": "2016-01-04", **declared}
     return Strategy.model_validate({"name": "s", "market": market}), runs
 
 

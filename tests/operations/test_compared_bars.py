@@ -53,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def strategy(**compare: object) -> Strategy:
-    told = {
+    settings = {
         "name": "paired",
         "source": {"kind": "files", "path": "bars"},
         "market": {
@@ -64,7 +64,7 @@ def strategy(**compare: object) -> Strategy:
             "compare_with": {"kind": "files", "path": "venue", **compare},
         },
     }
-    return make_strategy(told)
+    return make_strategy(settings)
 
 
 def take_in(folder: Path, *, publish: bool = True) -> tuple[Ingested, Audited]:
@@ -143,9 +143,9 @@ def test_the_moment_of_a_publication_of_an_earlier_version_is_kept_by_the_ledger
     write(folder, "venue", BARS)
     take_in(folder)
     (record,) = (folder / "home" / "lake" / "paired" / "publication" / "history").iterdir()
-    told = json.loads(record.read_text(encoding="utf-8"))
-    del told["sha256"]
-    record.write_text(json.dumps(told), encoding="utf-8")
+    document = json.loads(record.read_text(encoding="utf-8"))
+    del document["sha256"]
+    record.write_text(json.dumps(document), encoding="utf-8")
     write(folder, "bars", BARS)
     for _ in range(2):
         take_in(folder)
@@ -154,22 +154,22 @@ def test_the_moment_of_a_publication_of_an_earlier_version_is_kept_by_the_ledger
         assert len(kept) == 1
         assert len(history.published_at) == 2
         assert verify(history.stores.ledger).ok
-    moment = told["published_at"]
+    moment = document["published_at"]
     changed = moment.replace(moment[:4], "2017", 1)
-    record.write_text(json.dumps({**told, "published_at": changed}), encoding="utf-8")
+    record.write_text(json.dumps({**document, "published_at": changed}), encoding="utf-8")
     with open_history(strategy()) as history, pytest.raises(PublicationError) as caught:
         _ = history.published_at
     for part in (f"expected published_at {moment} of publication 1", f"found published_at {changed}", record.name):
         assert part in str(caught.value)
     assert f'write "published_at": "{moment}"' in caught.value.remedy
-    record.write_text(json.dumps({**told, "published_at": moment}), encoding="utf-8")  # the remedy
+    record.write_text(json.dumps({**document, "published_at": moment}), encoding="utf-8")  # the remedy
     with open_history(strategy()) as history:
         assert len(history.published_at) == 2
 
 
-@pytest.mark.parametrize(("place", "shift"), [(0, "1h"), (1, "1h"), (1, "-1h")])
+@pytest.mark.parametrize(("index", "shift"), [(0, "1h"), (1, "1h"), (1, "-1h")])
 def test_a_moment_changed_before_the_ledger_keeps_it_must_lie_between_the_ledger_s_own_records(
-    folder: Path, place: int, shift: str
+    folder: Path, index: int, shift: str
 ) -> None:
     """As in a home of an earlier version that nothing was published in since: ``check`` and a round refuse it."""
     write(folder, "venue", BARS)
@@ -177,32 +177,32 @@ def test_a_moment_changed_before_the_ledger_keeps_it_must_lie_between_the_ledger
     write(folder, "bars", BARS)
     take_in(folder)
     records = sorted((folder / "home" / "lake" / "paired" / "publication" / "history").iterdir())
-    told = [json.loads(record.read_text(encoding="utf-8")) for record in records]
-    for record, each in zip(records, told, strict=True):
-        del each["sha256"]
-        record.write_text(json.dumps(each), encoding="utf-8")
-    moment = pd.Timestamp(told[place]["published_at"])
+    documents = [json.loads(record.read_text(encoding="utf-8")) for record in records]
+    for record, document in zip(records, documents, strict=True):
+        del document["sha256"]
+        record.write_text(json.dumps(document), encoding="utf-8")
+    moment = pd.Timestamp(documents[index]["published_at"])
     changed = (moment + pd.Timedelta(shift)).isoformat(timespec="microseconds")
-    records[place].write_text(json.dumps({**told[place], "published_at": changed}), encoding="utf-8")
+    records[index].write_text(json.dumps({**documents[index], "published_at": changed}), encoding="utf-8")
     with open_history(strategy()) as history:
         rows = history.stores.ledger.read("publications", "paired", bookkeeping=True).sort_values("sequence")
-        recorded = [each.isoformat(timespec="microseconds") for each in rows["recorded_at"]]
+        recorded = [timestamp.isoformat(timespec="microseconds") for timestamp in rows["recorded_at"]]
         with pytest.raises(PublicationError) as caught:
             _ = history.published_at
         assert history.stores.ledger.read("verifications", "paired").empty
-    expected = f"by {recorded[0]}" if place == 0 else f"between {recorded[0]} and {recorded[1]}"
-    for part in (f"expected published_at of publication {place + 1} {expected}", f"found published_at {changed}"):
+    expected = f"by {recorded[0]}" if index == 0 else f"between {recorded[0]} and {recorded[1]}"
+    for part in (f"expected published_at of publication {index + 1} {expected}", f"found published_at {changed}"):
         assert part in str(caught.value)
     for _ in range(2):
-        with pytest.raises(PublicationError, match=records[place].name):
+        with pytest.raises(PublicationError, match=records[index].name):
             take_in(folder)
     latest = caught.value.remedy.partition('"published_at": "')[2].partition('"')[0]
-    records[place].write_text(json.dumps({**told[place], "published_at": latest}), encoding="utf-8")  # the remedy
+    records[index].write_text(json.dumps({**documents[index], "published_at": latest}), encoding="utf-8")  # the remedy
     take_in(folder)
     with open_history(strategy()) as history:
         assert len(history.published_at) == 2
         (kept,) = history.stores.ledger.read("verifications", "paired", where={"kind": "published_at"})["details"]
-        assert set(kept["moments"].values()) == {latest, told[1 - place]["published_at"]}
+        assert set(kept["moments"].values()) == {latest, documents[1 - index]["published_at"]}
 
 
 def test_once_the_ledger_keeps_the_moments_no_publication_is_looked_up_again(
@@ -211,8 +211,8 @@ def test_once_the_ledger_keeps_the_moments_no_publication_is_looked_up_again(
     write(folder, "venue", BARS)
     take_in(folder)
     (record,) = (folder / "home" / "lake" / "paired" / "publication" / "history").iterdir()
-    told = json.loads(record.read_text(encoding="utf-8"))
-    record.write_text(json.dumps({name: told[name] for name in told if name != "sha256"}), encoding="utf-8")
+    document = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps({name: document[name] for name in document if name != "sha256"}), encoding="utf-8")
     read: list[str] = []
     whole = Ledger.read
 
@@ -309,8 +309,8 @@ def test_a_second_source_that_is_the_first_is_refused() -> None:
 
 
 def test_limits_of_reading_are_no_part_of_the_strategy_and_the_second_source_is() -> None:
-    told = strategy()
-    assert told.content_hash() == strategy(max_rows=7).content_hash()
-    alone = told.model_copy(update={"market": told.market.model_copy(update={"compare_with": None})})
+    original = strategy()
+    assert original.content_hash() == strategy(max_rows=7).content_hash()
+    alone = original.model_copy(update={"market": original.market.model_copy(update={"compare_with": None})})
     assert "compare_with" not in alone.behaviour()["market"]
-    assert told.content_hash() != alone.content_hash()
+    assert original.content_hash() != alone.content_hash()

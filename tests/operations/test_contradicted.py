@@ -44,9 +44,9 @@ def taken_in(folder: Path) -> tuple[int, list[float], Told, int]:
         ingest_bars(history, folder)
     with open_history(strategy(folder)) as history:
         cleaned = audit_bars(history).cleaned
-        told = cleaned.quarantine
-        assert set(told["rule"]) <= {"duplicate"}
-        rows = [(row.source, str(row.session.date()), _close(row.value)) for row in told.itertuples()]
+        quarantine = cleaned.quarantine
+        assert set(quarantine["rule"]) <= {"duplicate"}
+        rows = [(row.source, str(row.session.date()), _close(row.value)) for row in quarantine.itertuples()]
         on_record = contradicted(history.stores, "torn", RAW_BARS)
         size = 0 if on_record is None else len(on_record)
         return len(history.raw_versions), cleaned.bars["close"].tolist(), sorted(rows), size
@@ -70,12 +70,12 @@ def test_two_files_that_differ_are_a_row_without_values_and_neither_takes_over_w
 
 @pytest.mark.parametrize("order", [(12.0, 14.0, 15.0), (15.0, 12.0, 14.0)])
 def test_files_that_state_one_moment_and_differ_tell_the_same_in_any_order(folder: Path, order) -> None:
-    for place, close in enumerate(order):
-        put(folder, f"{place}.csv", {0: 11.0, 1: close}, "2018-01-04T12:00:00Z")
-        stored, closes, told, size = taken_in(folder)
-        assert (stored, closes) == (2 + (place > 0), [11.0] if place else [11.0, close])
-        assert {row[2] for row in told} == (set(order[: place + 1]) if place else set())
-        assert size == (place + 1 if place else 0)
+    for index, close in enumerate(order):
+        put(folder, f"{index}.csv", {0: 11.0, 1: close}, "2018-01-04T12:00:00Z")
+        stored, closes, duplicates, size = taken_in(folder)
+        assert (stored, closes) == (2 + (index > 0), [11.0] if index else [11.0, close])
+        assert {row[2] for row in duplicates} == (set(order[: index + 1]) if index else set())
+        assert size == (index + 1 if index else 0)
 
 
 @pytest.mark.parametrize("apart", [0, 1], ids=["told at once", "told one after the other"])

@@ -128,9 +128,9 @@ def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> N
     after = (EVERYONE[6], *(symbol for symbol in reversed(SYMBOLS) if symbol != flat[0]))
     before = recorded("holdings", SECOND).set_index("symbol")["quantity"]
     state_strategy(home, after)
-    told = report(NAME)["strategies"][NAME]["headline"]
-    assert "no bar" not in told  # whoever joined was not decided without
-    assert f"nn-assets run --strategy {NAME}" in told  # and who left had nothing to be closed
+    headline = report(NAME)["strategies"][NAME]["headline"]
+    assert "no bar" not in headline  # whoever joined was not decided without
+    assert f"nn-assets run --strategy {NAME}" in headline  # and who left had nothing to be closed
     homes.take_in(strategy_of())
     (third,) = homes.decide(strategy_of(), [THIRD])
     assert third.round.standing.book.symbols == after
@@ -180,12 +180,12 @@ def test_a_symbol_that_its_late_bars_silence_is_in_the_first_line_until_they_are
     assert "has no signal" not in report(NAME)["text"]  # nothing was decided with it
     homes.train(strategy_of(), ["2017-06"])  # by a model that knows it
     (third,) = homes.decide(strategy_of(), [THIRD])
-    told = report(NAME)["strategies"][NAME]["headline"]
+    line = report(NAME)["strategies"][NAME]["headline"]
     # Twenty returns make its volatility: the bar of the day came in time, and 20 came later.
-    assert f"; {joined} has no signal: 20 of the bars that it would read became known only after the decisions" in told
-    assert "; without them none before 2017-07-24; " in told  # the 4th of July is none
+    assert f"; {joined} has no signal: 20 of the bars that it would read became known only after the decisions" in line
+    assert "; without them none before 2017-07-24; " in line  # the 4th of July is none
     remedy = "if those bars were known in time, deliver them again with a column known_at that says when each was"
-    assert f"A person is needed: {remedy}; nn-assets run" in told
+    assert f"A person is needed: {remedy}; nn-assets run" in line
     with open_history(strategy_of()) as history:
         page = write_daily_page(history, third.round, third.frames, third.provenance, None).read_text(encoding="utf-8")
     assert f"{joined} has no signal: 20 of the bars" in page
@@ -222,9 +222,9 @@ def test_bars_that_the_next_session_reads_need_nobody(home: Path) -> None:
     homes.take_in(strategy_of())
     homes.train(strategy_of(), ["2017-06"])  # by a model that knows it
     homes.decide(strategy_of(), [THIRD])
-    told = report(NAME)["strategies"][NAME]["headline"]
-    assert f"{joined} has no bar" in told or f"{joined} has no signal" in told
-    assert "known_at" not in told
+    headline = report(NAME)["strategies"][NAME]["headline"]
+    assert f"{joined} has no bar" in headline or f"{joined} has no signal" in headline
+    assert "known_at" not in headline
     homes.decide(strategy_of(), [FOURTH])
     assert joined in set(recorded("signals", FOURTH)["symbol"])
     assert "has no signal" not in report(NAME)["text"]
@@ -237,10 +237,10 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
     with pytest.raises(DecisionError, match=f"expected {one} among the symbols") as refused:
         homes.decide(strategy_of(), [THIRD])
     assert f"put {one} back" in refused.value.remedy
-    told = report(NAME)["strategies"][NAME]["headline"]
-    assert told.startswith(f"{NAME} HALTED: market.symbols without {one}; expected {one} among the symbols")
-    assert f"put {one} back" in told
-    assert "nn-assets run" not in told
+    headline = report(NAME)["strategies"][NAME]["headline"]
+    assert headline.startswith(f"{NAME} HALTED: market.symbols without {one}; expected {one} among the symbols")
+    assert f"put {one} back" in headline
+    assert "nn-assets run" not in headline
     with open_history(strategy_of()) as history:
         assert check._next(history)["next"].startswith(f"put {one} back")
     assert not report(NAME)["ok"]  # HALTED
@@ -253,7 +253,7 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
         message = f"DecisionError: {refused.value}"
         assert record_start(ledger, failed)
         assert record_end(ledger, failed, FAILED, pd.Timestamp("2026-01-06", tz="UTC"), message=message)
-    assert report(NAME)["strategies"][NAME]["headline"] == told
+    assert report(NAME)["strategies"][NAME]["headline"] == headline
     # The remedy: put back, until a round that leaves it neither held nor on order; then it may be taken off.
     state_strategy(home)
     put_back = report(NAME)["strategies"][NAME]["headline"]
@@ -291,9 +291,9 @@ def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(home: Pat
             assert refused.value.where["key"] == f"market.{key}"
             assert value in refused.value.found
             assert remedy in refused.value.remedy
-        told = report(NAME)["text"]
-        assert f"market.{key} {value}" in told
-        first_line = told.splitlines()[0]
+        text = report(NAME)["text"]
+        assert f"market.{key} {value}" in text
+        first_line = text.splitlines()[0]
         assert first_line.startswith(f"{NAME} HALTED: market.{key} {value}")
         assert remedy in first_line
         assert "nn-assets run" not in first_line
@@ -304,9 +304,9 @@ def test_a_stage_that_contradicts_what_was_done_is_refused_by_its_name(home: Pat
 def edited(home: Path, section: str, **keys: object) -> None:
     """Change keys of a section of the strategy's file; one given as None is taken out."""
     file = home / "strategies" / f"{NAME}.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told[section] = {key: value for key, value in {**told[section], **keys}.items() if value is not None}
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings[section] = {key: value for key, value in {**settings[section], **keys}.items() if value is not None}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -316,10 +316,10 @@ def test_another_calendar_is_refused_by_its_own_name_before_any_work(home: Path,
     edited(home, "market", calendar="NYSE")  # another name of XNYS
     homes.decide(strategy_of(), [THIRD])
     edited(home, "market", calendar=calendar)
-    told = report(NAME)["strategies"][NAME]["headline"]
-    assert told.startswith(f"{NAME} HALTED: market.calendar {calendar}; expected market.calendar NYSE, under")
-    assert "set it back to NYSE; for another market or other bars, give the strategy another name" in told
-    assert "nn-assets" not in told
+    headline = report(NAME)["strategies"][NAME]["headline"]
+    assert headline.startswith(f"{NAME} HALTED: market.calendar {calendar}; expected market.calendar NYSE, under")
+    assert "set it back to NYSE; for another market or other bars, give the strategy another name" in headline
+    assert "nn-assets" not in headline
     acts: tuple[Callable[[], object], ...] = (
         lambda: run_rounds(NAME, None),
         lambda: run_study(NAME, None, None, None),
@@ -352,10 +352,10 @@ def test_bars_of_another_kind_are_refused_by_the_key_that_says_so(home: Path) ->
     closes = {"closes_only": True}
     edited(home, "source", **closes)
     file = home / "strategies" / f"{NAME}.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told |= {"label": {"execution": "next_close"}, "cleaning": {"traded_with_volume": False}}
-    told["portfolio"] = {"proxy_adv_usd": 1e7}
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings |= {"label": {"execution": "next_close"}, "cleaning": {"traded_with_volume": False}}
+    settings["portfolio"] = {"proxy_adv_usd": 1e7}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     assert "expected source.closes_only false, under which 2 sessions" in refused()
     assert "set it back to false" in refused()
     state_strategy(home)
@@ -384,8 +384,8 @@ def test_intraday_bars_of_another_size_or_day_are_refused_by_their_key(
     bars = {"path": "bars", "bar_minutes": 30}
     before = strategy_of()
     of_then, of_now = (
-        before.model_copy(update={"intraday": None if each is None else IntradaySettings(**{**bars, **each})})
-        for each in (then, now)
+        before.model_copy(update={"intraday": None if changes is None else IntradaySettings(**{**bars, **changes})})
+        for changes in (then, now)
     )
     monkeypatch.setattr(edits, "settings_of_decision", lambda *_: of_then.behaviour())
     with open_history(of_now) as history:
@@ -402,9 +402,11 @@ def test_an_end_before_the_last_decision_is_named_and_hides_no_other_strategy(ho
     homes.decide(strategy_of(), [THIRD])
     write_strategy(home, "other")
     state_strategy(home, history_ends="2017-06-22")
-    told = report(None)
-    assert told["strategies"][NAME]["headline"].startswith(f"{NAME} HALTED: market.history_ends 2017-06-22, which lets")
-    assert told["strategies"]["other"]["headline"].startswith("other DOES NOT TRADE: no session was decided yet")
+    result = report(None)
+    assert result["strategies"][NAME]["headline"].startswith(
+        f"{NAME} HALTED: market.history_ends 2017-06-22, which lets"
+    )
+    assert result["strategies"]["other"]["headline"].startswith("other DOES NOT TRADE: no session was decided yet")
 
 
 def test_a_clock_that_is_behind_is_told_as_that_and_blames_no_setting(home: Path) -> None:
@@ -413,10 +415,10 @@ def test_a_clock_that_is_behind_is_told_as_that_and_blames_no_setting(home: Path
         state_strategy(home, history_ends=ends)
         for behind in ("2017-06-22 12:00", "2017-05-22 12:00", "2015-06-01 12:00"):
             with at(behind):
-                told = report(NAME)["strategies"][NAME]
-                assert told["headline"].startswith(f"{NAME} HALTED: expected no recorded moment later than now")
+                state = report(NAME)["strategies"][NAME]
+                assert state["headline"].startswith(f"{NAME} HALTED: expected no recorded moment later than now")
                 for named in ("market.", "nn-assets run"):
-                    assert named not in told["headline"]
+                    assert named not in state["headline"]
                 acts: tuple[Callable[[], object], ...] = (
                     lambda: homes.take_in(strategy_of()),
                     lambda: homes.decide(strategy_of(), [THIRD]),
@@ -447,9 +449,9 @@ def test_a_decided_session_that_the_calendar_loses_is_told_as_that(home: Path, d
     overrides.parent.mkdir()
     overrides.write_text(f"extra_holidays: [{day.date()}]\n", encoding="utf-8")
     state_strategy(home, calendar_overrides="calendars/days.yaml")
-    told = report(NAME)["strategies"][NAME]["headline"]
+    headline = report(NAME)["strategies"][NAME]["headline"]
     lost = f"{day.date()} is no session of market.calendar XNYS with its overrides"
-    assert told.startswith(f"{NAME} HALTED: {lost}; expected {day.date()} to be a session")
+    assert headline.startswith(f"{NAME} HALTED: {lost}; expected {day.date()} to be a session")
     with pytest.raises(SettingsError, match=f"expected {day.date()} to be a session") as refused:
         homes.decide(strategy_of(), [THIRD])
     assert refused.value.where["key"] == "market.calendar"
@@ -463,14 +465,14 @@ def test_a_changed_record_of_a_publication_halts_its_strategy_alone_until_it_is_
     text = record.read_text(encoding="utf-8")
     record.write_text(text.replace('"rows"', '"rowz"'), encoding="utf-8")
     for asked in (NAME, None):
-        told = report(asked)
-        assert not told["ok"]
-        state = told["strategies"][NAME]
+        result = report(asked)
+        assert not result["ok"]
+        state = result["strategies"][NAME]
         assert state["headline"].startswith(f"{NAME} HALTED: other content than its hash says (file {record})")
         assert "A person is needed: restore publication/ from a backup" in state["headline"]
         assert state["error"] == "PublicationError"
-        assert state["headline"] in told["text"].splitlines()
-    assert "decided_to" in told["strategies"]["other"]
+        assert state["headline"] in result["text"].splitlines()
+    assert "decided_to" in result["strategies"]["other"]
     record.write_text(text, encoding="utf-8")
     assert report(NAME)["ok"]
 
@@ -485,12 +487,12 @@ def test_a_fault_of_the_program_in_one_strategys_line_is_a_line(
         return {}["gone"] if facts.strategy.name == NAME else whole(facts)
 
     monkeypatch.setattr(status, "headline_now", faulty)
-    told = report(None)
-    assert not told["ok"]
-    assert told["strategies"][NAME]["headline"].startswith(
+    result = report(None)
+    assert not result["ok"]
+    assert result["strategies"][NAME]["headline"].startswith(
         f"{NAME} HALTED: how it stands cannot be told: KeyError: 'gone'. A person is needed: report it"
     )
-    assert "decided_to" in told["strategies"]["other"]
+    assert "decided_to" in result["strategies"]["other"]
     assert "faulty" in caplog.text  # the traceback
     assert report("other")["ok"]
 
@@ -498,12 +500,12 @@ def test_a_fault_of_the_program_in_one_strategys_line_is_a_line(
 def test_a_file_that_cannot_be_read_is_a_line_and_hides_no_other_strategy(home: Path) -> None:
     file = home / "strategies" / "other.yaml"
     file.write_text("name: other\nmarkt: {}\n", encoding="utf-8")
-    told = report(None)
-    assert not told["ok"]
-    assert told["strategies"]["other"]["headline"].startswith("other HALTED: ")
-    assert str(file) in told["strategies"]["other"]["headline"]
-    assert "decided_to" in told["strategies"][NAME]
-    assert "no command goes on" not in told["text"]
+    result = report(None)
+    assert not result["ok"]
+    assert result["strategies"]["other"]["headline"].startswith("other HALTED: ")
+    assert str(file) in result["strategies"]["other"]["headline"]
+    assert "decided_to" in result["strategies"][NAME]
+    assert "no command goes on" not in result["text"]
     assert report(NAME)["ok"]  # its commands and rounds go on
     assert find_strategy(NAME).strategy.name == NAME
     with pytest.raises(SettingsError, match="markt"):
@@ -512,9 +514,9 @@ def test_a_file_that_cannot_be_read_is_a_line_and_hides_no_other_strategy(home: 
     (home / "strategies" / f"{NAME}.yaml").rename(home / "strategies" / "sound.yaml")
     broken = home / "strategies" / f"{NAME}.yaml"
     broken.write_text("name: other\nmarkt: {}\n", encoding="utf-8")
-    told = report(None)["strategies"]
-    assert "error" not in told[NAME]
-    assert str(broken) in told["other"]["headline"]  # the broken file of its name goes by the one that it states
+    result = report(None)["strategies"]
+    assert "error" not in result[NAME]
+    assert str(broken) in result["other"]["headline"]  # the broken file of its name goes by the one that it states
     broken.unlink()
     assert report(None)["ok"]
 
@@ -528,10 +530,10 @@ def state_perpetuals(home: Path, **series: object) -> None:
     """State that the symbols are perpetuals, with a file of the rates that they pay."""
     restate(home, costs={"funding": "funding", "borrow_fee_annual_fraction": 0.0})
     file = home / "strategies" / f"{NAME}.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told["market"]["asset_class"] = "perpetual"
-    told["series"] = [{"name": "funding", "path": "funding.csv", "stamps": "moments", **series}]
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["market"]["asset_class"] = "perpetual"
+    settings["series"] = [{"name": "funding", "path": "funding.csv", "stamps": "moments", **series}]
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     moments = pd.date_range("2017-06-01T08:00", "2017-06-27", freq="8h", tz="UTC")
     rates = pd.DataFrame({"observed_at": moments, "rate": 2e-4, "known_at": moments + pd.Timedelta(minutes=1)})
     everyone = [rates.assign(symbol=symbol) for symbol in SYMBOLS]
@@ -561,10 +563,10 @@ def test_a_month_whose_models_are_of_other_settings_names_each(home: Path) -> No
     with pytest.raises(ModelError, match=r"a model used from 2017-06, of the settings in force") as refused:
         homes.decide(strategy_of(), [THIRD])
     assert refused.value.found == "one of other settings: learning.hidden 4 then, 5 now"
-    told = report(NAME)["strategies"][NAME]["headline"]
+    headline = report(NAME)["strategies"][NAME]["headline"]
     others = "the models of 2017-06 are of other settings (learning.hidden 4 then, 5 now)"
-    assert told.startswith(f"{NAME} HALTED: no session is decided: {others}; ")
-    assert told.endswith(f"A person is needed: nn-assets study --strategy {NAME}.")
+    assert headline.startswith(f"{NAME} HALTED: no session is decided: {others}; ")
+    assert headline.endswith(f"A person is needed: nn-assets study --strategy {NAME}.")
     # A decision stands on every month before it, so all of them are to be fitted.
     first, last = re.findall(rf"nn-assets study --strategy {NAME} --from (\S+) --to (\S+)$", refused.value.remedy)[0]
     assert (first, last) == (MONTHS[0], MONTHS[-1])
@@ -603,7 +605,7 @@ def test_a_round_after_longer_steps_stands_on_the_months_that_these_can_have(hom
         assert decisions_repeat_in_replay(history) == (1, [])
         assert rederive_decisions(history, "test", whole=True).played == 1
         assert signals_repeat_forecasts(history)[1] == []
-        (address,) = recorded("decisions", THIRD)["details"].map(lambda each: each["forecast_list"])
+        (address,) = recorded("decisions", THIRD)["details"].map(lambda details: details["forecast_list"])
         assert list(read_forecast_list(history, address)) == MONTHS[1:-1]
     restate(home)  # set back, the months of before are read again
     homes.train(strategy_of(), MONTHS)
@@ -612,10 +614,12 @@ def test_a_round_after_longer_steps_stands_on_the_months_that_these_can_have(hom
 
 def test_steps_too_long_for_the_live_start_ask_for_nothing_that_is_refused(home: Path) -> None:
     restate(home, walk_forward={"training_months": 12})
-    told = report(NAME)["strategies"][NAME]["headline"]
-    assert told.startswith(f"{NAME} HALTED: market.live_starts 2017-06-21; expected market.live_starts in 2017-09 or")
+    headline = report(NAME)["strategies"][NAME]["headline"]
+    assert headline.startswith(
+        f"{NAME} HALTED: market.live_starts 2017-06-21; expected market.live_starts in 2017-09 or"
+    )
     # What else it names is for a strategy that has decided nothing: of this one both are refused.
-    assert "A person is needed: shorten walk_forward.training_months (or, before any session is decided, " in told
+    assert "A person is needed: shorten walk_forward.training_months (or, before any session is decided, " in headline
     restate(home)
     homes.decide(strategy_of(), [THIRD])
 
@@ -648,8 +652,8 @@ def test_models_on_record_by_series_that_no_feature_reads_stay_in_force(home: Pa
         rows = ledger.read("models", NAME)
         before = models_in_force(ledger, strategy_of()).by_month
     state_perpetuals(home)
-    told = strategy_of().behaviour()
-    part = {name: told[name] for name in ("features", "label", "learning", "walk_forward", "universe", "series")}
+    behaviour = strategy_of().behaviour()
+    part = {name: behaviour[name] for name in ("features", "label", "learning", "walk_forward", "universe", "series")}
     text = json.dumps(part, sort_keys=True, separators=(",", ":"))
     settings_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
     recorded, before_live = rows.assign(settings_hash=settings_hash), pd.Timestamp("2017-06-20")
@@ -698,14 +702,14 @@ def test_settings_changed_after_study_and_decision_need_a_person_until_they_are_
 ) -> None:
     homes.decide(strategy_of(), [THIRD])
     assert isinstance(recorded("decisions", THIRD).iloc[0]["verdict"], str)
-    said = "no verdict counts from the next session on, since the newest study is of other settings: costs."
+    expected = "no verdict counts from the next session on, since the newest study is of other settings: costs."
 
     def first_line() -> str:
         return str(report(NAME)["text"].splitlines()[0])
 
     assert "of other settings" not in first_line()
     restate(studied_home, costs={"half_spread_bps": 0.9})
-    assert said in first_line()
+    assert expected in first_line()
     assert f"nn-assets study --strategy {NAME}, or set them back" in first_line()
     homes.study_stored(strategy_of(), ["2017-05"])  # one remedy
     assert "of other settings" not in first_line()
@@ -721,12 +725,12 @@ def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) 
     held = int((recorded("holdings", SECOND)["quantity"] != 0.0).sum())
     assert (recorded("target_positions", SECOND)["target_quantity"] == 0.0).all()
     assert held > 1
-    told = f"; {held} positions are still held: the closing orders fill at the open of 2017-06-23; "
-    assert f"is to hold nothing after 2017-06-22 (0 of 6 symbols){told}" in report(NAME)["text"]
+    clause = f"; {held} positions are still held: the closing orders fill at the open of 2017-06-23; "
+    assert f"is to hold nothing after 2017-06-22 (0 of 6 symbols){clause}" in report(NAME)["text"]
     file = home / "strategies" / f"{NAME}.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", ""), encoding="utf-8")
     first_line = report(NAME)["text"].splitlines()[0]
-    assert first_line.startswith(f"{NAME} DOES NOT TRADE: flat, since no study gave a verdict in time{told}")
+    assert first_line.startswith(f"{NAME} DOES NOT TRADE: flat, since no study gave a verdict in time{clause}")
     (third,) = homes.decide(strategy_of(), [THIRD])
     assert (recorded("holdings", THIRD)["quantity"] == 0.0).all()
     assert "still held" not in report(NAME)["text"]
@@ -738,8 +742,8 @@ def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) 
 
 def test_limits_of_the_gate_keep_the_study_and_not_what_was_decided_under_them(studied_home: Path) -> None:
     restate(studied_home, gate={"max_missing_symbols_fraction": 0.3, "max_stale_sessions": 2})
-    told = report(NAME)["strategies"][NAME]
-    assert (told["study_to"], told["study_of_other_settings"]) == ("2017-05", None)
+    state = report(NAME)["strategies"][NAME]
+    assert (state["study_to"], state["study_of_other_settings"]) == ("2017-05", None)
     with pytest.raises(DecisionError, match=r"gate\.max_missing_symbols_fraction 0\.1 then, 0\.3 now"):
         homes.decide(strategy_of(), [SECOND])
 
@@ -749,7 +753,7 @@ def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_rem
 ) -> None:
     undecided = tmp_path / "home"
     shutil.copytree(decided_until_the_second, undecided, ignore=shutil.ignore_patterns("ledger.sqlite*"))
-    said = "the newest study is of other settings: market.live_starts 2017-06-21 then, 2017-06-22 now"
+    expected = "the newest study is of other settings: market.live_starts 2017-06-21 then, 2017-06-22 now"
 
     def first_line() -> str:
         return str(report(NAME)["text"].splitlines()[0])
@@ -758,7 +762,7 @@ def test_a_live_start_that_moves_says_that_the_study_counts_no_more_and_both_rem
         homes.train(strategy_of(), MONTHS)
         homes.study_stored(strategy_of(), ["2017-05"])
         state_strategy(undecided, live_starts="2017-06-22")
-        assert said in first_line()
+        assert expected in first_line()
         assert f"nn-assets study --strategy {NAME}, or set them back" in first_line()
         state_strategy(undecided)
         assert "of other settings" not in first_line()
@@ -774,7 +778,7 @@ def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_wi
     """Models are there, as of a study that was killed: a round could be given, and no study would mend what it left."""
     undecided = tmp_path / "home"
     shutil.copytree(decided_until_the_second, undecided, ignore=shutil.ignore_patterns("ledger.sqlite*"))
-    study, run = (f"A person is needed: nn-assets {each} --strategy {NAME}" for each in ("study", "run"))
+    study, run = (f"A person is needed: nn-assets {command} --strategy {NAME}" for command in ("study", "run"))
 
     goes_on = f"{study} --from 2017-03 --to 2017-06 goes on from there"
 
@@ -814,12 +818,12 @@ def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(
 ) -> None:
     _, studied = studied_after_the_second
     homes.decide(strategy_of(), [THIRD])
-    told = report(NAME)["strategies"][NAME]
-    assert told["study_to"] == "2017-05"
+    state = report(NAME)["strategies"][NAME]
+    assert state["study_to"] == "2017-05"
     for ends in ({"history_ends": "2017-06-27"}, {"history_ends": "2017-06-30", "vault_starts": "2017-06-28"}):
         state_strategy(studied_home, **ends)
         moved = report(NAME)["strategies"][NAME]
-        assert [moved[key] for key in ("study_to", "verdict")] == [told[key] for key in ("study_to", "verdict")]
+        assert [moved[key] for key in ("study_to", "verdict")] == [state[key] for key in ("study_to", "verdict")]
         assert moved["study_of_other_settings"] is None
         assert homes.decide(strategy_of(), [SECOND])[0].already_decided
     homes.take_in(strategy_of())
@@ -842,20 +846,20 @@ def test_an_end_of_history_that_moves_on_keeps_the_study_and_the_decisions(
 
 def test_decisions_under_other_settings_are_counted_and_the_setting_named(home: Path) -> None:
     restate(home, costs={"half_spread_bps": 0.9})
-    told = "2 sessions up to 2017-06-22 not derived again, decided under other settings: costs.half_spread_bps 0.5 then"
+    text = "2 sessions up to 2017-06-22 not derived again, decided under other settings: costs.half_spread_bps 0.5 then"
     with open_history(strategy_of()) as history:
-        assert told in rederive_decisions(history, "test").sentence
+        assert text in rederive_decisions(history, "test").sentence
     homes.decide(strategy_of(), [THIRD])
     with open_history(strategy_of()) as history:
         sentence = rederive_decisions(history, "test").sentence
     assert sentence.startswith("1 sessions derived again, all targets equal")
-    assert told in sentence
+    assert text in sentence
 
 
 def test_a_study_of_other_settings_is_told_by_status_and_page(studied_home: Path) -> None:
     restate(studied_home, costs={"half_spread_bps": 0.9})
-    told = "to 2017-05, of other settings: costs.half_spread_bps 0.5 then, 0.9 now"
-    assert report(NAME)["strategies"][NAME]["study_of_other_settings"] == told
+    expected = "to 2017-05, of other settings: costs.half_spread_bps 0.5 then, 0.9 now"
+    assert report(NAME)["strategies"][NAME]["study_of_other_settings"] == expected
     (third,) = homes.decide(strategy_of(), [THIRD])
     with open_history(strategy_of()) as history:
         text = write_daily_page(history, third.round, third.frames, third.provenance, None).read_text(encoding="utf-8")
@@ -866,17 +870,17 @@ def test_a_study_of_other_settings_is_told_by_status_and_page(studied_home: Path
 def test_a_book_whose_strategy_is_gone_is_shown_until_it_is_closed(home: Path) -> None:
     file = home / "strategies" / f"{NAME}.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace(f"name: {NAME}", "name: renamed"), encoding="utf-8")
-    told = report(None)["strategies"]
-    assert told["renamed"]["decided_to"] is None
-    left = told[NAME]
+    shown = report(None)["strategies"]
+    assert shown["renamed"]["decided_to"] is None
+    left = shown[NAME]
     assert left["decided_to"] == str(SECOND.date())
     assert {line.split()[0] for line in left["positions"]} | set(left["on_order"]) == bound(SECOND)
     assert "no file names it" in left["missing"][0]
     again = f"A person is needed: write `name: {NAME}` in {file} again, which says `name: renamed`."
     assert again in left["headline"]
     file.unlink()
-    told = "no file names it, and nothing decides its book. A person is needed: put its file back, "
-    assert f"{told}{file}." in report(NAME)["text"]
+    shown = "no file names it, and nothing decides its book. A person is needed: put its file back, "
+    assert f"{shown}{file}." in report(NAME)["text"]
     with pytest.raises(SettingsError, match=r"found 'somebody'\. Remedy"):
         report("somebody")
     with pytest.raises(SettingsError) as unknown:  # what every command that takes a strategy says
@@ -900,10 +904,12 @@ def test_what_stops_trading_and_what_is_on_record_need_no_readable_file(home: Pa
         out = tmp_path / f"{table}.json"
         assert export_table(table, out, NAME, None, None, None)["rows"] > 0
         if stored is not None:
-            found = pd.read_json(out)["symbol"].value_counts()
+            counts = pd.read_json(out)["symbol"].value_counts()
             assert (
-                found.to_dict()
-                == pd.concat(recorded(stored, each)["symbol"] for each in (FIRST, SECOND)).value_counts().to_dict()
+                counts.to_dict()
+                == pd.concat(recorded(stored, session)["symbol"] for session in (FIRST, SECOND))
+                .value_counts()
+                .to_dict()
             )
     for refused in (
         lambda: set_kill_switch("somebody", "HALTED", "me", "why"),
@@ -941,21 +947,21 @@ def test_without_a_name_all_are_stopped_and_none_is_started(home: Path) -> None:
 
 def test_a_strategy_named_by_its_broken_file_is_stopped_under_its_own_name(home: Path) -> None:
     (home / "strategies" / "my_file.yaml").write_text("name: broken\nmarket: 3\n", encoding="utf-8")
-    told = set_kill_switch("my_file", "HALTED", "me", "something is wrong")
+    result = set_kill_switch("my_file", "HALTED", "me", "something is wrong")
     assert recorded_switches() == {"broken": "HALTED"}
-    assert "broken: kill switch is HALTED" in told["text"]
+    assert "broken: kill switch is HALTED" in result["text"]
 
 
 def test_how_each_session_ended_is_told_in_a_line(home: Path) -> None:
     with Ledger() as ledger:
-        told = sessions_told(ledger, NAME)
-    assert list(told) == ["2017-06-21", "2017-06-22"]
+        sentences = sessions_told(ledger, NAME)
+    assert list(sentences) == ["2017-06-21", "2017-06-22"]
     for session in (FIRST, SECOND):
         equity = recorded("portfolio_states", session)["equity_usd"].iloc[0]
         fills = len(recorded("fills", session))
         drift = recorded("trading_states", session)["state"].iloc[0]
-        said = told[str(session.date())]
-        assert said == f"equity {equity:,.0f} USD, {fills} fill{'s' * (fills != 1)}, drift says {drift}"
+        sentence = sentences[str(session.date())]
+        assert sentence == f"equity {equity:,.0f} USD, {fills} fill{'s' * (fills != 1)}, drift says {drift}"
     with Ledger() as ledger:
         assert sessions_told(ledger, "nobody") == {}
 

@@ -25,8 +25,8 @@ START, LAST = "2017-03-01", "2017-06-30"
 
 
 def state(home: Path, **market: object) -> Strategy:
-    told = {"symbols": list(SYMBOLS), "history_starts": START, "live_starts": None, **market}
-    write_strategy(home, source=SOURCE, market=told)
+    settings = {"symbols": list(SYMBOLS), "history_starts": START, "live_starts": None, **market}
+    write_strategy(home, source=SOURCE, market=settings)
     return strategy_of()
 
 
@@ -49,9 +49,9 @@ def taken_in() -> str:
 
 def test_rows_after_the_stated_end_are_counted_and_the_key_named(home: Path) -> None:
     state(home, history_ends="2017-06-23")
-    told = "10 rows after market.history_ends 2017-06-23 left out, up to 2017-06-30: move it there to take them in"
-    assert taken_in() == told
-    assert taken_in() == told  # still so on the next day
+    expected = "10 rows after market.history_ends 2017-06-23 left out, up to 2017-06-30: move it there to take them in"
+    assert taken_in() == expected
+    assert taken_in() == expected  # still so on the next day
     state(home, history_ends="2017-06-30")
     assert taken_in() == ""
     with open_history(strategy_of()) as facts:

@@ -40,10 +40,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with features of bars and of a series."""
     home = tmp_path_factory.mktemp("features")
     file = write_strategy(home, features={**FEATURES, "series": {"implied_volatility": "fear"}})
-    told = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump({**told, "series": [{"name": "fear", "path": "fear.csv", "lag_minutes": 15}]}))
+    settings = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**settings, "series": [{"name": "fear", "path": "fear.csv", "lag_minutes": 15}]}))
     days = pd.bdate_range("2016-01-04", "2017-06-30")
-    rows = [f"{day.date()},{15 + place % 7}" for place, day in enumerate(days)]
+    rows = [f"{day.date()},{15 + index % 7}" for index, day in enumerate(days)]
     (file.parent / "fear.csv").write_text("session,value\n" + "\n".join(rows) + "\n")
     with living_in(home):
         take_in(strategy_of())
@@ -52,10 +52,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def lived_in(home: Path, tmp_path: Path) -> Iterator[Path]:
-    mine = tmp_path / "home"
-    shutil.copytree(home, mine)
-    with living_in(mine):
-        yield mine
+    copied = tmp_path / "home"
+    shutil.copytree(home, copied)
+    with living_in(copied):
+        yield copied
 
 
 @pytest.fixture
@@ -117,13 +117,13 @@ MENDED = {
 }
 
 
-@pytest.mark.parametrize("told", MENDED.values(), ids=MENDED)
+@pytest.mark.parametrize("case", MENDED.values(), ids=MENDED)
 def test_a_mended_line_makes_exactly_the_features_stale_that_it_feeds_and_the_next_run_makes_those_again(
-    lived_in: Path, mended: Mend, told: tuple[str, str, str, set[str]]
+    lived_in: Path, mended: Mend, case: tuple[str, str, str, set[str]]
 ) -> None:
     before = np.array(cube().values)
-    mended(*told[:3])
-    stale = told[3]
+    mended(*case[:3])
+    stale = case[3]
     if stale:
         with pytest.raises(PublicationError) as refused:
             cube()
@@ -137,15 +137,15 @@ def test_a_mended_line_makes_exactly_the_features_stale_that_it_feeds_and_the_ne
 
 def test_a_new_feature_is_computed_alone_and_the_others_are_taken_over_to_the_bit(lived_in: Path) -> None:
     file = lived_in / "strategies" / f"{NAME}.yaml"
-    told = yaml.safe_load(file.read_text())
-    told["features"]["names"].insert(1, "rsi_14")
-    file.write_text(yaml.safe_dump(told))
+    settings = yaml.safe_load(file.read_text())
+    settings["features"]["names"].insert(1, "rsi_14")
+    file.write_text(yaml.safe_dump(settings))
     before = cube()
     assert before.names == (NAMES[0], "rsi_14", *NAMES[1:])  # other settings: made anew each time, until stored
     assert made() == {"rsi_14"}
     assert np.array_equal(cube().values, before.values, equal_nan=True)
-    told["features"]["names"].remove("close_location")
-    file.write_text(yaml.safe_dump(told))
+    settings["features"]["names"].remove("close_location")
+    file.write_text(yaml.safe_dump(settings))
     assert made() == set()
     assert "close_location" not in cube().names
 
@@ -268,6 +268,8 @@ def test_all_that_ran_while_features_were_computed_is_behind_one_of_them_or_coun
     with open_history(strategy_of()) as history:
         cut = PublishedCut(history, history.last_session)
         seen = ran(cut.compute_cube)
-    behind = {place for name in NAMES for place in definitions_behind(*derived.feature_roots(name))}
+    behind = {definition for name in NAMES for definition in definitions_behind(*derived.feature_roots(name))}
     assert len(seen & behind) > 30
-    assert {each for each in followed(seen) - behind if not each.startswith(READING)} <= set(COUNTED_OTHERWISE)
+    assert {definition for definition in followed(seen) - behind if not definition.startswith(READING)} <= set(
+        COUNTED_OTHERWISE
+    )

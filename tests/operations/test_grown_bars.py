@@ -54,14 +54,16 @@ def market(seed: int, sessions: int, faults: float) -> pd.DataFrame:
         }
     )
     # One is listed late, one halts for long, one leaves, one repeats its close as its next open.
-    place = frame["date"].map({day: number for number, day in enumerate(AXIS[:sessions])})
-    away = ((frame["symbol"] == "S1") & (place < HISTORY - 20)) | ((frame["symbol"] == "S2") & place.between(20, 155))
-    away |= (frame["symbol"] == "S3") & (place > HISTORY + 10)
+    day_index = frame["date"].map({day: number for number, day in enumerate(AXIS[:sessions])})
+    away = ((frame["symbol"] == "S1") & (day_index < HISTORY - 20)) | (
+        (frame["symbol"] == "S2") & day_index.between(20, 155)
+    )
+    away |= (frame["symbol"] == "S3") & (day_index > HISTORY + 10)
     again = (frame["symbol"] == "S4").to_numpy()
     frame.loc[again, "open"] = frame.loc[again, "close"].shift().fillna(50.0)
     frame.loc[again, "high"] = frame.loc[again, ["open", "high"]].max(axis=1)
     frame.loc[again, "low"] = frame.loc[again, ["open", "low"]].min(axis=1)
-    stale = (frame["symbol"] == "S5") & (place % 40 > 28)
+    stale = (frame["symbol"] == "S5") & (day_index % 40 > 28)
     frame.loc[stale, PRICES], frame.loc[stale, "volume"] = 60.0, 10.0
     for at in np.flatnonzero(random.random(len(frame)) < faults):
         _spoil(frame, int(at), int(random.integers(7)))
@@ -105,9 +107,9 @@ class Home:
             "max_repeated_bars_fraction": 1.0,
         }
         cleaning = {"repeated_open_window_sessions": 30}
-        told = {"name": "grown", "source": source, "market": market, "gate": lenient, "cleaning": cleaning}
-        told |= self.settings
-        return Strategy.model_validate(told)
+        settings = {"name": "grown", "source": source, "market": market, "gate": lenient, "cleaning": cleaning}
+        settings |= self.settings
+        return Strategy.model_validate(settings)
 
     def write(self, name: str, bars: pd.DataFrame) -> None:
         bars.to_csv(self.folder / "data" / f"{name}.csv", index=False)
@@ -126,8 +128,8 @@ def whole_and_grown(history: History) -> tuple[Audited, Audited]:
         pd.testing.assert_frame_equal(
             getattr(whole.cleaned, name), getattr(day.cleaned, name), check_exact=True, obj=name
         )
-    order = [each.line for each in whole.cleaned.notices]
-    assert [each.line for each in day.cleaned.notices] == order
+    order = [notice.line for notice in whole.cleaned.notices]
+    assert [notice.line for notice in day.cleaned.notices] == order
     assert whole.counts == day.counts == whole.cleaned.counts()
     assert whole.report == day.report
     return whole, day
@@ -158,12 +160,12 @@ def lived(tmp_path: Path, seed: int, days: int, faults: float = 0.01, **settings
     by_day = dict(iter(bars.groupby("date")))
     home.write("history", pd.concat([by_day[day] for day in AXIS[:HISTORY]]))
     home.take_in(HISTORY - 1)
-    found = [home.at(HISTORY - 1, publish)]
+    publications = [home.at(HISTORY - 1, publish)]
     for last in range(HISTORY, HISTORY + days):
         home.write(str(AXIS[last].date()), by_day[AXIS[last]])
         home.take_in(last)
-        found.append(home.at(last, publish))
-    return [bool(each) for each in found]
+        publications.append(home.at(last, publish))
+    return [bool(publication) for publication in publications]
 
 
 def test_day_by_day_the_result_is_that_of_the_whole_pass_to_the_bit(tmp_path: Path) -> None:
@@ -262,9 +264,9 @@ def test_the_whole_pass_on_demand_says_what_differs(tmp_path: Path) -> None:
     home.write("again", pd.read_csv(tmp_path / "data" / f"{AXIS[HISTORY + 1].date()}.csv").assign(volume=5e5))
     home.take_in(HISTORY + 1)
     home.at(HISTORY + 1, lambda history: publish_bars(history, audit_bars(history), "run"))
-    said = home.at(HISTORY + 1, differing_from_whole)
-    assert isinstance(said, list)
-    assert [line.partition(":")[0] for line in said] == ["notices"]
+    differing = home.at(HISTORY + 1, differing_from_whole)
+    assert isinstance(differing, list)
+    assert [line.partition(":")[0] for line in differing] == ["notices"]
 
 
 def test_restatements_late_bars_and_late_splits_are_judged_as_the_whole_pass_does(tmp_path: Path) -> None:
@@ -387,10 +389,10 @@ def test_a_delisting_that_is_moved_on_has_the_sessions_before_it_counted_again(t
     home, last = Home(tmp_path), 60
     bars = small(last + 3)
     bars = bars[(bars["symbol"] != "S6") | (bars["date"] < AXIS[20])]
-    told = "symbol,ex_session,kind,value\n"
-    (tmp_path / "actions.csv").write_text(f"{told}S6,{AXIS[20].date()},delisting,0\n")
+    header = "symbol,ex_session,kind,value\n"
+    (tmp_path / "actions.csv").write_text(f"{header}S6,{AXIS[20].date()},delisting,0\n")
     begin(home, bars, last)
-    (tmp_path / "actions.csv").write_text(f"{told}S6,{AXIS[last].date()},delisting,0\n")
+    (tmp_path / "actions.csv").write_text(f"{header}S6,{AXIS[last].date()},delisting,0\n")
     home.write("next", bars[bars["date"] == AXIS[last + 1]])
     home.take_in(last + 1)
     home.at(last + 1, publish)
@@ -398,8 +400,8 @@ def test_a_delisting_that_is_moved_on_has_the_sessions_before_it_counted_again(t
 
 def test_what_bars_come_to_is_of_the_code_and_settings_that_it_hangs_on(tmp_path: Path) -> None:
     behind = definitions_behind(*pieces._MADE_BY)
-    for place in ("quality.gate:days_asked", "facts.bitemporal:Kind", "facts.refused:refused"):
-        assert f"nn_assets.market.{place}" in behind
+    for definition in ("quality.gate:days_asked", "facts.bitemporal:Kind", "facts.refused:refused"):
+        assert f"nn_assets.market.{definition}" in behind
     market = {"calendar": "XNYS", "history_starts": FIRST, "history_ends": str(AXIS[9].date())}
     made = []
     for lag in (30, 45):

@@ -74,7 +74,7 @@ def test_the_hash_of_a_strategy_of_each_kind_of_source_is_what_it_was(
 ) -> None:
     file = tmp_path / "strategies" / "mine.yaml"
     file.parent.mkdir()
-    stated = f"name: mine\nmarket: {{calendar: XNYS, symbols: [AAA, BBB], history_starts: 2015-01-02{market}}}\n"
-    file.write_text(f"{stated}{source}\n", encoding="utf-8")
+    settings = f"name: mine\nmarket: {{calendar: XNYS, symbols: [AAA, BBB], history_starts: 2015-01-02{market}}}\n"
+    file.write_text(f"{settings}{source}\n", encoding="utf-8")
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     assert find_strategy("mine").strategy.content_hash() == pinned

@@ -67,11 +67,11 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Scores]:
             made = calibrate_record(history, record)
             outcome = history.view().labels.targets
             worth = {name: calibration_of(history, record, name).effective_outcomes for name in made.estimators}
-    found: dict[str, Scores] = {}
+    result: dict[str, Scores] = {}
     for name, arrays in made.estimators.items():
         known = np.isfinite(arrays.calibrated) & np.isfinite(outcome)
         y = outcome[known]
-        found[name] = {
+        result[name] = {
             "raw": float(np.mean((arrays.probability[known] - y) ** 2)),
             "calibrated": float(np.mean((arrays.calibrated[known] - y) ** 2)),
             "base": float(np.mean((arrays.base_rate[known] - y) ** 2)),
@@ -79,8 +79,8 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Scores]:
             "noise": 0.25 / worth[name],
             "confidence": float(np.nanmedian(arrays.confidence)),
         }
-        print(name, {what: round(value, 5) for what, value in found[name].items()})
-    return found
+        print(name, {what: round(value, 5) for what, value in result[name].items()})
+    return result
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,8 +94,8 @@ def test_calibrated_forecasts_are_better_than_the_raw_ones(scores: Mapping[str, 
 def test_calibrated_forecasts_are_not_worse_than_the_base_rate_by_more_than_noise(
     scores: Mapping[str, Scores], name: str
 ) -> None:
-    told = scores[name]
-    assert told["calibrated"] < told["base"] + told["noise"]
+    score = scores[name]
+    assert score["calibrated"] < score["base"] + score["noise"]
 
 
 @missed_by_boosting("0.24703 against 0.24494 in hindsight and 0.00200")

@@ -28,8 +28,8 @@ def returns_of_the_day(session: pd.Timestamp) -> np.ndarray:
 
 def test_features_of_a_session_count_no_action_that_was_told_later(tmp_path: Path) -> None:
     source = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv", "actions_path": "actions.csv"}
-    told = {"symbols": list(SYMBOLS), "history_ends": str(SESSIONS[-1].date()), "live_starts": None}
-    write_strategy(tmp_path, source=source, market=told)
+    market = {"symbols": list(SYMBOLS), "history_ends": str(SESSIONS[-1].date()), "live_starts": None}
+    write_strategy(tmp_path, source=source, market=market)
     bars = SimulatedSource("XNYS", SESSIONS[0].date(), seed=5).bars(SYMBOLS, None, SESSIONS[-1])
     bars[["symbol", "session", "open", "high", "low", "close", "volume"]].to_csv(
         tmp_path / "strategies" / "bars.csv", index=False

@@ -38,7 +38,7 @@ def headline() -> str:
 
 
 def lost() -> bool:
-    return any(told in headline() for told in ("the bars are gone", "what decisions stand on is gone"))
+    return any(phrase in headline() for phrase in ("the bars are gone", "what decisions stand on is gone"))
 
 
 @pytest.mark.parametrize("gone", [("raw_bars",), ("raw_bars", "publication"), ("",)])
@@ -51,11 +51,11 @@ def test_bars_that_are_gone_are_told_and_refused_by_the_next_round_until_they_ar
         assert not lost()
         for table in gone:
             shutil.rmtree(folder.parent / table)
-        told = headline()
-        assert told.startswith(f"{NAME} HALTED: ")
-        assert f"the bars are gone: nothing is stored in {folder}" in told
-        assert "restore the folder from a backup; without one" in told
-        assert "nn-assets run" not in told
+        line = headline()
+        assert line.startswith(f"{NAME} HALTED: ")
+        assert f"the bars are gone: nothing is stored in {folder}" in line
+        assert "restore the folder from a backup; without one" in line
+        assert "nn-assets run" not in line
         with pytest.raises(PublicationError, match="restore the folder from a backup") as refused:
             homes.take_in(strategy_of())
         assert refused.value.where["file"] == str(folder)
@@ -73,10 +73,10 @@ def test_publications_that_are_gone_are_told_until_what_is_stored_is_published_a
         folder = Lake().folder(NAME, "publication")
         before = sorted(path.name for path in (folder / "history").iterdir())
         shutil.rmtree(folder)
-        told = headline()
-        assert told.startswith(f"{NAME} HALTED: ")
-        assert f"nothing is published in {folder}" in told
-        assert f"nn-assets check --strategy {NAME}" in told
+        line = headline()
+        assert line.startswith(f"{NAME} HALTED: ")
+        assert f"nothing is published in {folder}" in line
+        assert f"nn-assets check --strategy {NAME}" in line
         homes.take_in(strategy_of())  # as check does
         assert not lost()
         assert sorted(path.name for path in (folder / "history").iterdir()) == before

@@ -106,11 +106,11 @@ def test_the_study_command_runs_outdated_months_too_and_says_so(home: Path, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "execute", executed)
-    told: list[str] = []
+    messages: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        runs.run_study("known", "2016-06", None, None, told.append)
+        runs.run_study("known", "2016-06", None, None, messages.append)
     assert ran == ["study", "2016-05-01", "2016-08-01"]
-    assert "facts of 1 month (2016-05) arrived since, so 1 month from 2016-05 on run before 2016-06" in told[0]
+    assert "facts of 1 month (2016-05) arrived since, so 1 month from 2016-05 on run before 2016-06" in messages[0]
 
 
 def test_what_no_session_of_a_month_knew_outdates_nothing(home: Path) -> None:

@@ -23,9 +23,9 @@ from tests.orchestration.conftest import living_in
 
 @pytest.fixture
 def home(ends_before: Lived, tmp_path: Path) -> Iterator[Path]:
-    place = Path(shutil.copytree(ends_before.home, tmp_path / "home"))
-    with living_in(place):
-        yield place
+    folder = Path(shutil.copytree(ends_before.home, tmp_path / "home"))
+    with living_in(folder):
+        yield folder
 
 
 @pytest.fixture

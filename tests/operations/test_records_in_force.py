@@ -212,8 +212,8 @@ def test_missed_sessions_are_caught_up_on_a_verdict_that_was_there(ledger: Ledge
     put_study(ledger, clock, strategy, "2026-11-01 12:00", "edge found")
     put_study(ledger, clock, strategy, "2026-11-28 12:00", "leak alarm")
     assert verdict_on(ledger, strategy, TUESDAY) == "edge found"
-    told = late_verdict(ledger, strategy, TUESDAY)
-    assert str(told).startswith("'leak alarm' of 2026-10 was put on record at 2026-11-28 12:00 UTC")
+    late = late_verdict(ledger, strategy, TUESDAY)
+    assert str(late).startswith("'leak alarm' of 2026-10 was put on record at 2026-11-28 12:00 UTC")
 
 
 def test_a_first_study_allows_no_session_that_was_over_before_it_and_is_told_by_name(
@@ -222,8 +222,8 @@ def test_a_first_study_allows_no_session_that_was_over_before_it_and_is_told_by_
     strategy = running_strategy()
     put_study(ledger, clock, strategy, "2026-11-24 21:31", "edge found")  # a minute after Tuesday's moment
     assert verdict_on(ledger, strategy, TUESDAY) is None
-    told = late_verdict(ledger, strategy, TUESDAY)
-    assert told == (
+    late = late_verdict(ledger, strategy, TUESDAY)
+    assert late == (
         "'edge found' of 2026-10 was put on record at 2026-11-24 21:31 UTC, after the session's moment "
         "(2026-11-24 21:30 UTC)"
     )
@@ -295,8 +295,8 @@ def test_resets_of_several_breakers_wait_together_and_each_is_used_once(ledger: 
     decide(ledger, clock, FRIDAY, "stale_data, drawdown, weekly_loss")
     set_reset(ledger, clock, "2026-11-21 10:00", FRIDAY, "stale_data")
     set_reset(ledger, clock, "2026-11-22 10:00", FRIDAY, ["drawdown"])
-    found = breaker_reset_for(ledger, running_strategy(), MONDAY)
-    assert found == BreakerReset("me", "why", ("stale_data", "drawdown"))
+    reset = breaker_reset_for(ledger, running_strategy(), MONDAY)
+    assert reset == BreakerReset("me", "why", ("stale_data", "drawdown"))
     decide(ledger, clock, MONDAY, "drawdown, weekly_loss", reset=["me", "why", ["stale_data"]])
     # Only one of the two came in time for Monday; the other waits on, and what nobody named stays.
     assert breaker_reset_for(ledger, running_strategy(), TUESDAY) == BreakerReset("me", "why", ("drawdown",))
@@ -336,17 +336,17 @@ def test_orders_on_record_after_their_fill_are_an_unfinished_run_that_names_both
 ) -> None:
     decide(ledger, clock, FRIDAY, None)
     decide(ledger, clock, MONDAY, None, at="2026-11-25 09:00")
-    told = unfinished_run_before(ledger, running_strategy(), TUESDAY)
-    assert told is not None
-    assert all(part in told for part in ("2026-11-23", "2026-11-25 09:00", "2026-11-24"))
+    unfinished = unfinished_run_before(ledger, running_strategy(), TUESDAY)
+    assert unfinished is not None
+    assert all(part in unfinished for part in ("2026-11-23", "2026-11-25 09:00", "2026-11-24"))
     assert unfinished_run_before(ledger, running_strategy(), MONDAY) is None
 
 
 def test_what_a_decision_was_told_of_an_unfinished_run_is_replayed_from_its_record() -> None:
-    told = Controls(verdict_allows=True, unfinished_run="sent too late")
-    details = {**_told(told), "cost_model_id": None}
+    controls = Controls(verdict_allows=True, unfinished_run="sent too late")
+    details = {**_told(controls), "cost_model_id": None}
     decision = pd.Series({"details": details, "study_id": None, "verdict": None, "model_id": "m"})
-    assert recorded_given(decision).controls == told
+    assert recorded_given(decision).controls == controls
     assert "unfinished_run" not in _told(Controls())  # decisions of before it was told have no such word
 
 

@@ -47,6 +47,6 @@ def test_every_kind_of_fact_that_arrives_for_a_verified_session_has_it_looked_at
     for kind, column in KINDS.items():
         one = stored[kind].iloc[-1:].assign(**{column: DAY, "ingested_at": pd.Timestamp.now(tz="UTC").as_unit("ns")})
         with_it = {kind: pd.concat([stored[kind], one], ignore_index=True)}
-        found, looked_at = rederived(monkeypatch, **with_it)
+        result, looked_at = rederived(monkeypatch, **with_it)
         assert looked_at == [day for day in every if day >= str(DAY.date())], kind
-        assert (found.played, found.before) == (len(looked_at), 8 - len(looked_at)), kind
+        assert (result.played, result.before) == (len(looked_at), 8 - len(looked_at)), kind

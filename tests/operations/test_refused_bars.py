@@ -31,7 +31,7 @@ FIRST, SECOND, THIRD = "2017-06-21", "2017-06-22", "2017-06-23"
 
 
 def delivered(last: str) -> pd.DataFrame:
-    symbols = tuple(str(each) for each in TINY["market"]["symbols"])  # type: ignore[attr-defined]
+    symbols = tuple(str(symbol) for symbol in TINY["market"]["symbols"])  # type: ignore[attr-defined]
     source = SimulatedSource("XNYS", pd.Timestamp("2016-01-04").date(), seed=5, planted_rank_ic=0.3)
     return source.bars(symbols, None, pd.Timestamp(last)).drop(columns=["source", "known_at"], errors="ignore")
 
@@ -108,9 +108,9 @@ def test_a_session_whose_bars_were_refused_is_decided_on_the_mended_ones(lived: 
     good = delivered(SECOND)
     assert report(NAME)["strategies"][NAME]["gate"] == f"passed {FIRST} 23:00 UTC"
     refuse(lived, f"{SECOND} 22:00", halting(good, SECOND))
-    said = report(NAME)["strategies"][NAME]["gate"]
-    assert said.startswith(f"HALTED {SECOND} 22:00 UTC: ")
-    assert "missing_symbols" in said
+    gate = report(NAME)["strategies"][NAME]["gate"]
+    assert gate.startswith(f"HALTED {SECOND} 22:00 UTC: ")
+    assert "missing_symbols" in gate
     deliver(lived, good)
     with at(f"{SECOND} 23:00"):
         homes.take_in(strategy_of())
@@ -186,7 +186,7 @@ def test_a_session_decided_while_the_gate_halts_reads_what_is_published_and_is_r
         gate={"max_missing_symbols_fraction": 0.5},
     )
     good, third = delivered(SECOND), delivered(THIRD)
-    late, wrong = ((each["symbol"] == "SIM03") & (each["session"] == SECOND) for each in (good, third))
+    late, wrong = ((bars["symbol"] == "SIM03") & (bars["session"] == SECOND) for bars in (good, third))
     deliver(lived, good[~late])
     with at(f"{SECOND} 22:00"):
         homes.take_in(strategy_of())
@@ -293,7 +293,9 @@ def written_out(stored: list[tuple[str, int]], halts: list[int], published: list
             answer.append(False)
             continue
         there = range(since, min(later))
-        answer.append(any(each in there for each in halts) and not any(each in there for each in published))
+        answer.append(
+            any(halt in there for halt in halts) and not any(publication in there for publication in published)
+        )
     return answer
 
 
@@ -306,12 +308,13 @@ def test_the_refused_are_those_of_the_rule_written_out(seed: int) -> None:
 
     def moments(minutes: list[int]) -> pd.DatetimeIndex:
         start = pd.Timestamp("2026-01-05", tz="UTC")
-        return pd.DatetimeIndex([start + pd.Timedelta(minutes=each) for each in minutes], tz="UTC")
+        return pd.DatetimeIndex([start + pd.Timedelta(minutes=minute) for minute in minutes], tz="UTC")
 
     versions = pd.DataFrame({"symbol": [key for key, _ in stored], "ingested_at": moments([at for _, at in stored])})
-    found = refused(versions, ["symbol"], moments(halts), moments(published))
-    assert list(found) == written_out(stored, halts, published)
+    result = refused(versions, ["symbol"], moments(halts), moments(published))
+    assert list(result) == written_out(stored, halts, published)
     limbo = never_passed(versions, moments(halts), moments(published))
     assert list(limbo) == [
-        any(each >= since for each in halts) and not any(each >= since for each in published) for _, since in stored
+        any(halt >= since for halt in halts) and not any(publication >= since for publication in published)
+        for _, since in stored
     ]

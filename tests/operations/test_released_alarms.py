@@ -69,13 +69,13 @@ def longer(sessions: int) -> pd.DataFrame:
         (bars("ABCDEFGHI"), False),
         (longer(995), True),
         (longer(980), False),
-        (bars("ABCDEFGHIJ").assign(close=lambda told: told["close"] * 1.01), False),
+        (bars("ABCDEFGHIJ").assign(close=lambda frame: frame["close"] * 1.01), False),
     ],
 )
 def test_a_release_holds_while_its_closes_are_there_and_most_of_the_data(
     ledger: Ledger, now: pd.DataFrame, holds: bool
 ) -> None:
-    found = released_alarms(ledger, ground(now))
-    assert bool(found) is holds
+    released = released_alarms(ledger, ground(now))
+    assert bool(released) is holds
     if holds:
-        assert "by ann: the edge is planted" in found[ALARM]
+        assert "by ann: the edge is planted" in released[ALARM]

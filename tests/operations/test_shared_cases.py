@@ -47,7 +47,7 @@ def held(strategy: Strategy, symbol: str) -> pd.Series:
 
 def live(strategy: Strategy, first: str, last: str) -> None:
     with open_history(strategy) as history:
-        sessions = [each for each in homes.live_until(history, last) if each >= pd.Timestamp(first)]
+        sessions = [session for session in homes.live_until(history, last) if session >= pd.Timestamp(first)]
     homes.decide(strategy, sessions)
 
 
@@ -72,15 +72,15 @@ def test_what_is_quoted_no_more_is_told_until_its_delisting_is_written(case: Str
     before = {symbol: held(case, symbol).iloc[-1] for symbol in CASH}
     assert before["AAQ"] > 0 > before["GGQ"]
     with open_history(case) as history:
-        told = str(headline_now(history))
-    assert all(f"{symbol} is held and has had no bar" in told for symbol in before)
+        headline = str(headline_now(history))
+    assert all(f"{symbol} is held and has had no bar" in headline for symbol in before)
     file = find_strategy(case.name).folder / "actions.csv"
     header, *rows = file.read_text(encoding="utf-8").splitlines()
-    stated = [f"{symbol},2017-11-27,delisting,{cash},2017-12-12T22:00:00Z" for symbol, cash in CASH.items()]
-    lines = [f"{header},known_at", *(f"{row}," for row in rows), *stated]  # what the line that a person reads says
+    delistings = [f"{symbol},2017-11-27,delisting,{cash},2017-12-12T22:00:00Z" for symbol, cash in CASH.items()]
+    lines = [f"{header},known_at", *(f"{row}," for row in rows), *delistings]  # what the line that a person reads says
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     homes.take_in(case)
     live(case, "2017-12-13", "2017-12-13")
     with open_history(case) as history:
-        told = str(headline_now(history))
-    assert not any(f"{symbol} is held" in told for symbol in before), told
+        headline = str(headline_now(history))
+    assert not any(f"{symbol} is held" in headline for symbol in before), headline

@@ -25,8 +25,8 @@ SOURCE = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv"}
 
 
 def state(home: Path, **market: object) -> None:
-    told = {"symbols": list(SYMBOLS), "history_ends": "2016-12-30", "live_starts": None, **market}
-    write_strategy(home, source=SOURCE, market=told)
+    settings = {"symbols": list(SYMBOLS), "history_ends": "2016-12-30", "live_starts": None, **market}
+    write_strategy(home, source=SOURCE, market=settings)
 
 
 def deliver(home: Path, known_at: object = None) -> pd.DataFrame:
@@ -71,12 +71,16 @@ def test_a_start_long_before_the_bars_is_said_with_the_first_month_that_can_have
     deliver(home)
     published()
     with open_history(strategy_of()) as history:
-        told = _first_model(history, history.published_bars)
+        first_model = _first_model(history, history.published_bars)
         assert first_model_month(strategy_of()) == "2011-01"
     sixty_on = sessions_between("XNYS", STARTS, ENDS)[60]
-    assert (told["bars"], told["month"], told["features"]) == ("2016-01-04", "2017-01", str(sixty_on.date()))
-    assert "asks for models from 2011-01 on" in told["told"]
-    assert "set market.history_starts to 2016-01-04" in told["told"]
+    assert (first_model["bars"], first_model["month"], first_model["features"]) == (
+        "2016-01-04",
+        "2017-01",
+        str(sixty_on.date()),
+    )
+    assert "asks for models from 2011-01 on" in first_model["told"]
+    assert "set market.history_starts to 2016-01-04" in first_model["told"]
     # The remedy.
     state(home, history_starts="2016-01-04")
     published()
@@ -90,10 +94,10 @@ def test_bars_known_later_than_their_sessions_move_the_first_model(home: Path) -
     deliver(home, pd.Series("2016-12-01T21:15:00Z", index=bars.index).where(bars["session"] < "2016-06-01", ""))
     published()
     with open_history(strategy_of()) as history:
-        told = _first_model(history, history.published_bars)
+        first_model = _first_model(history, history.published_bars)
     late = int((bars["session"] < "2016-06-01").sum())
-    assert (told["bars"], told["month"], told["late_bars"]) == ("2016-06-01", "2017-06", late)
-    assert f"{late:,} bars are known only after their own session's decision" in told["told"]
+    assert (first_model["bars"], first_model["month"], first_model["late_bars"]) == ("2016-06-01", "2017-06", late)
+    assert f"{late:,} bars are known only after their own session's decision" in first_model["told"]
 
 
 def test_bars_known_in_the_future_are_said_by_symbol_and_none_at_all_is_an_error(home: Path) -> None:
@@ -103,9 +107,11 @@ def test_bars_known_in_the_future_are_said_by_symbol_and_none_at_all_is_an_error
     with open_history(strategy_of()) as history:
         ingest_bars(history, find_strategy(NAME).folder)
     with open_history(strategy_of()) as history:
-        told = [each for each in notices_of(history, audit_bars(history), None) if each.rule == "known_in_the_future"]
-    assert [(each.symbol, each.value) for each in told] == [("SIM02", 3)]
-    assert "2099-01-04" in told[0].message
+        notices = [
+            notice for notice in notices_of(history, audit_bars(history), None) if notice.rule == "known_in_the_future"
+        ]
+    assert [(notice.symbol, notice.value) for notice in notices] == [("SIM02", 3)]
+    assert "2099-01-04" in notices[0].message
     told_of_other = {"symbols": list(SYMBOLS), "history_ends": "2016-12-30", "live_starts": None}
     write_strategy(home, "other", source=SOURCE, market=told_of_other)
     deliver(home, "2099-01-04T21:15:00Z")

@@ -44,8 +44,8 @@ class Case:
     def told(self) -> list[tuple[str, int, float, pd.Timestamp, pd.Timestamp]]:
         """Symbol, place of the session, close, when known and when stored: for loops, as pandas is slow in them."""
         moments = (self.versions[name].to_list() for name in ("known_at", "ingested_at"))
-        places = SESSIONS.get_indexer(self.versions["session"]).tolist()
-        return list(zip(self.versions["symbol"], places, self.versions["close"], *moments, strict=True))
+        session_rows = SESSIONS.get_indexer(self.versions["session"]).tolist()
+        return list(zip(self.versions["symbol"], session_rows, self.versions["close"], *moments, strict=True))
 
 
 def version(
@@ -87,12 +87,12 @@ def seen(case: Case, row: int, until: int) -> dict[tuple[str, int], float]:
     """Closes of the sessions up to ``until`` as the decision of ``row`` knows them: loops, and nothing else."""
     moment, stored_by = MOMENTS[row], case.decided.get(SESSIONS[row])
     newest: dict[tuple[str, int], tuple[pd.Timestamp, float]] = {}
-    for symbol, place, close, known_at, ingested_at in case.told:
-        if place > until or known_at > moment:
+    for symbol, session_row, close, known_at, ingested_at in case.told:
+        if session_row > until or known_at > moment:
             continue
         if stored_by is not None and ingested_at > stored_by:
             continue
-        key = symbol, place
+        key = symbol, session_row
         if key not in newest or known_at > newest[key][0]:
             newest[key] = known_at, close
     return {key: close for key, (_, close) in newest.items()}

@@ -79,8 +79,8 @@ def test_every_fact_of_a_live_decision_is_that_of_the_studys_replay_and_the_chan
         for name in ("autocorrelation", "change_share", "outcome_slope"):  # rho, q, beta
             assert getattr(told(done), name) == getattr(told(there), name)
         for name in ("outcomes", "outcome_sessions", "base_rate", "calibrated_probability", "confidence"):
-            mine, theirs = (getattr(each.decision.inputs, name) for each in (done, there))
-            np.testing.assert_array_equal(mine, theirs)
+            ours, theirs = (getattr(played.decision.inputs, name) for played in (done, there))
+            np.testing.assert_array_equal(ours, theirs)
         assert told(done).autocorrelation > 0.75
         assert told(done).change_share == pytest.approx(4.0 * (1.0 - told(done).autocorrelation), abs=1e-12)
         assert told(done).change_share < 1.0
@@ -102,8 +102,8 @@ def test_the_standing_check_names_a_live_path_that_knows_less_than_the_study(
 ) -> None:
     whole = rounds.calibrate_session
 
-    def last_row_alone(*given: object) -> ForecastArrays:
-        arrays = whole(*given)  # type: ignore[arg-type]
+    def last_row_alone(*args: object) -> ForecastArrays:
+        arrays = whole(*args)  # type: ignore[arg-type]
         score = np.full_like(arrays.score, np.nan)
         score[-1] = arrays.score[-1]
         return replace(arrays, score=score)
@@ -116,8 +116,8 @@ def test_the_standing_check_names_a_live_path_that_knows_less_than_the_study(
             played, differing = decisions_repeat_in_replay(history)
     assert played == len(SESSIONS)
     last = str(SESSIONS[-1].date())
-    assert any(each.startswith(f"{last}: change_share 1.0 live") for each in differing)
-    assert any(each.startswith(f"{last}: autocorrelation nan live") for each in differing)
-    assert any("on record" in each for each in differing), "targets differ, too"
+    assert any(line.startswith(f"{last}: change_share 1.0 live") for line in differing)
+    assert any(line.startswith(f"{last}: autocorrelation nan live") for line in differing)
+    assert any("on record" in line for line in differing), "targets differ, too"
     with open_history(strategy_of()) as history:
         assert decisions_repeat_in_replay(history)[1] != []

@@ -60,9 +60,9 @@ def bars_until(last: str, *, shift: bool) -> pd.DataFrame:
     )
     bars = source.bars(SYMBOLS).drop(columns=["source"]).sort_values(["symbol", "session"], ignore_index=True)
     if shift:
-        place = bars["session"].rank(method="dense").to_numpy()
-        since = place[(bars["session"] >= pd.Timestamp(SHIFT)).to_numpy()].min()
-        rise = np.exp(0.04 * np.maximum(0.0, place - since + 1.0))
+        rank = bars["session"].rank(method="dense").to_numpy()
+        since = rank[(bars["session"] >= pd.Timestamp(SHIFT)).to_numpy()].min()
+        rise = np.exp(0.04 * np.maximum(0.0, rank - since + 1.0))
         bars[["open", "high", "low", "close"]] = bars[["open", "high", "low", "close"]].mul(rise, axis=0)
     return bars[bars["session"] <= pd.Timestamp(last)]
 
@@ -148,18 +148,18 @@ def assert_same_record(one: Study, other: Study, stop: int) -> None:
     assert models_of(one)[: one.record.sessions[stop - 1]].equals(models_of(other)[: other.record.sessions[stop - 1]])
     for name in ESTIMATORS:
         for part in ("forecasts", "scores", "base_rates"):
-            mine, theirs = (getattr(each.record, part)[name][:stop] for each in (one, other))
-            assert mine.tobytes() == theirs.tobytes(), (name, part)
+            ours, theirs = (getattr(study.record, part)[name][:stop] for study in (one, other))
+            assert ours.tobytes() == theirs.tobytes(), (name, part)
         for part in ("net", "gross", "turnover"):
-            mine, theirs = (getattr(each.record.tracks[name], part)[:stop] for each in (one, other))
-            assert mine.tobytes() == theirs.tobytes(), (name, part)
+            ours, theirs = (getattr(study.record.tracks[name], part)[:stop] for study in (one, other))
+            assert ours.tobytes() == theirs.tobytes(), (name, part)
 
 
 @pytest.mark.full
 def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_session_on(
     home: Path, whole: StudyResult
 ) -> None:
-    asked = [each.session for each in whole.material.refreshes]
+    asked = [request.session for request in whole.material.refreshes]
     assert asked, "the shift was not noticed"
     assert asked[0] > pd.Timestamp(SHIFT)
     effective = next_session("XNYS", asked[0])
@@ -185,7 +185,7 @@ def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_ses
 def test_what_the_refreshed_model_forecasts_is_what_it_says_of_these_rows(home: Path) -> None:
     result = studied()
     record = result.study.record
-    refreshed = [each.model_id for each in result.material.refreshes if each.model_id is not None]
+    refreshed = [refresh.model_id for refresh in result.material.refreshes if refresh.model_id is not None]
     assert refreshed
     with open_history(strategy_of()) as history:
         cube = history.cut_for(history.last_session).cube
@@ -255,10 +255,10 @@ def test_only_what_the_data_do_not_let_be_fitted_is_refused(
     home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], refused: bool
 ) -> None:
     """A label realised too late, a damaged store, a dead process and a bug end the study."""
-    said = {"expected": "this", "found": "that", "remedy": "none"} if issubclass(kind, NnAssetsError) else {}
+    arguments = {"expected": "this", "found": "that", "remedy": "none"} if issubclass(kind, NnAssetsError) else {}
 
     def failing(*_: object) -> Iterator[FoldModel]:
-        raise kind(**said)
+        raise kind(**arguments)
 
     monkeypatch.setattr(training, "fit_models", failing)
     with open_history(strategy_of()) as history:
@@ -291,7 +291,7 @@ def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_a
     replayed = {done.session: done for done in result.study.replays["network"].rounds}
     for live in decided:
         assert facts_apart(live.round, replayed[live.round.session]) == []
-        states = [each.decision.inputs.trading_state for each in (live.round, replayed[live.round.session])]
+        states = [played.decision.inputs.trading_state for played in (live.round, replayed[live.round.session])]
         assert states == ["CONTINUE"] * 2
     with open_history(strategy_of()) as history:
         assert history.stores.models.artifact_sha256(in_force[3]) == sealed
@@ -431,7 +431,7 @@ def test_a_study_killed_after_a_fit_ends_as_one_never_killed_and_fits_nothing_tw
             studied()
     assert fitted == [whole.material.refreshes[0].model_id]
     result = studied()
-    assert fitted == [each.model_id for each in whole.material.refreshes]
+    assert fitted == [refresh.model_id for refresh in whole.material.refreshes]
     assert result.material.refreshes == whole.material.refreshes
     assert_same_record(result.study, whole.study, len(whole.study.record.sessions))
     studied()
@@ -468,11 +468,13 @@ def decided_as_in(result: StudyResult, sessions: list[pd.Timestamp]) -> list[str
     replayed = {done.session: done for done in result.study.replays["network"].rounds}
     decided = homes.decide(strategy_of(), sessions)
     for live in decided:
-        mine, theirs = live.round, replayed[live.round.session]
-        assert facts_apart(mine, theirs) == []
-        assert mine.decision.inputs.trading_state == theirs.decision.inputs.trading_state
-        assert mine.standing.refresh == theirs.standing.refresh
-        states = [(each.state, each.cooldown_left) for each in (mine.standing.trading, theirs.standing.trading)]
+        ours, theirs = live.round, replayed[live.round.session]
+        assert facts_apart(ours, theirs) == []
+        assert ours.decision.inputs.trading_state == theirs.decision.inputs.trading_state
+        assert ours.standing.refresh == theirs.standing.refresh
+        states = [
+            (trading.state, trading.cooldown_left) for trading in (ours.standing.trading, theirs.standing.trading)
+        ]
         assert states[0] == states[1]
     assert all(done.already_decided for done in homes.decide(strategy_of(), sessions))
     with open_history(strategy_of()) as history:

@@ -28,9 +28,9 @@ HEADER = "symbol,ex_session,kind,value,known_at\n"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    told = {"symbols": list(SYMBOLS), "history_ends": str(ENDS.date()), "live_starts": None}
+    market = {"symbols": list(SYMBOLS), "history_ends": str(ENDS.date()), "live_starts": None}
     gate = {"max_quarantined_fraction": 0.1}
-    write_strategy(tmp_path, source=SOURCE, market=told, gate=gate)
+    write_strategy(tmp_path, source=SOURCE, market=market, gate=gate)
     source = SimulatedSource("XNYS", STARTS.date(), seed=5, planted_rank_ic=0.3)
     bars = source.bars(SYMBOLS, None, ENDS).drop(columns=["source", "known_at"], errors="ignore")
     moved = (bars["symbol"] == "SIM02") & (bars["session"] >= SESSIONS[STEP])
@@ -48,8 +48,8 @@ def closes(session: pd.Timestamp) -> tuple[np.ndarray, np.ndarray, list[tuple[st
     with open_history(strategy_of()) as history:
         view = history.view(session)
         actions = view.actions
-        told = [] if actions is None else [(str(row.ex_session.date()), row.value) for row in actions.itertuples()]
-        return view.panel.close[:, 1], view.panel.total_return().close[:, 1], told
+        counted = [] if actions is None else [(str(row.ex_session.date()), row.value) for row in actions.itertuples()]
+        return view.panel.close[:, 1], view.panel.total_return().close[:, 1], counted
 
 
 def test_every_session_reads_what_it_knew_of_the_factor(home: Path) -> None:
@@ -77,9 +77,9 @@ def test_every_session_reads_what_it_knew_of_the_factor(home: Path) -> None:
     np.testing.assert_array_equal(same_raw, raw)
     np.testing.assert_array_equal(same_chained, chained)
     assert same == counted
-    now, whole, told = closes(STATED)
+    now, whole, final = closes(STATED)
     assert np.isfinite(now).all()
-    assert told == [(str(SESSIONS[STEP].date()), 0.01)]
+    assert final == [(str(SESSIONS[STEP].date()), 0.01)]
     assert np.abs(np.diff(np.log(whole))).max() < 0.5
 
 
@@ -117,14 +117,14 @@ def test_what_is_held_keeps_its_value_across_the_factor_and_once_it_is_explained
         asked = recorded("orders", LIVE[3])
         assert set(asked.loc[asked["symbol"] == symbol, "reason_code"]) == {"unexplained_factor"}
         with open_history(strategy_of()) as history:
-            told = str(headline_now(history))
-        assert f"no order of {symbol} is sent" in told
+            value = str(headline_now(history))
+        assert f"no order of {symbol} is sent" in value
         if mended == "stated":
             actions.write_text(f"{HEADER}{symbol},{LIVE[2].date()},split,0.01,\n", encoding="utf-8")
         else:
             # It was the unit: after the last session decided, the bars come as they should have been.
-            told = pd.Series(np.where(moved & (bars["session"] < LIVE[4]), f"{LIVE[3].date()}T23:30:00Z", None))
-            bars.assign(known_at=told.to_numpy()).to_csv(file, index=False)
+            value = pd.Series(np.where(moved & (bars["session"] < LIVE[4]), f"{LIVE[3].date()}T23:30:00Z", None))
+            bars.assign(known_at=value.to_numpy()).to_csv(file, index=False)
         homes.take_in(strategy_of())
         homes.decide(strategy_of(), LIVE[4:])
         last = float(recorded("portfolio_states", LIVE[4])["equity_usd"].iloc[0])

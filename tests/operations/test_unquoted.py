@@ -17,16 +17,16 @@ STRATEGY = Strategy.model_validate({"name": "s", "market": {"history_starts": "2
 
 def test_sessions_are_counted_over_a_holiday_and_a_weekend() -> None:
     book = json.dumps({"marked_session": {"AAQ": "2017-11-22", "BBQ": "2017-11-24", "NEW": "NaT"}})
-    found = unquoted(STRATEGY, pd.Timestamp("2017-11-28"), book)
-    assert [(each.symbol, str(each.since.date()), each.sessions) for each in found] == [
+    positions = unquoted(STRATEGY, pd.Timestamp("2017-11-28"), book)
+    assert [(position.symbol, str(position.since.date()), position.sessions) for position in positions] == [
         ("AAQ", "2017-11-24", 3), ("BBQ", "2017-11-27", 2),
     ]  # fmt: skip
     assert unquoted(STRATEGY, pd.Timestamp("2017-11-28"), "{}") == []
 
 
 def test_the_line_that_the_remedy_names_is_one_that_the_actions_file_takes(tmp_path: Path) -> None:
-    told = delisting_line(STRATEGY, Unquoted("AAQ", pd.Timestamp("2017-11-27"), 4))
-    line = next(word for word in told.split() if word.startswith("AAQ,"))
+    text = delisting_line(STRATEGY, Unquoted("AAQ", pd.Timestamp("2017-11-27"), 4))
+    line = next(word for word in text.split() if word.startswith("AAQ,"))
     for cash in ("12.5", "0"):
         file = tmp_path / "actions.csv"
         file.write_text("symbol,ex_session,kind,value\n" + line.replace("CASH", cash) + "\n", encoding="utf-8")
@@ -36,8 +36,8 @@ def test_the_line_that_the_remedy_names_is_one_that_the_actions_file_takes(tmp_p
 
 def test_symbols_without_a_bar_are_counted_and_the_first_few_named() -> None:
     names = tuple(f"S{number:02d}" for number in range(15))
-    told = Lacking(pd.Timestamp("2017-11-27"), names, 500).told
+    sentence = Lacking(pd.Timestamp("2017-11-27"), names, 500).told
     first = ", ".join(names[:5])
-    assert told == f"15 of 500 symbols have no bar of 2017-11-27 and were decided without: {first}, and 10 more"
+    assert sentence == f"15 of 500 symbols have no bar of 2017-11-27 and were decided without: {first}, and 10 more"
     alone = Lacking(pd.Timestamp("2017-11-27"), ("S00",), 2).told
     assert alone == "1 of 2 symbols has no bar of 2017-11-27 and was decided without: S00"

@@ -150,12 +150,12 @@ def test_moments_ahead_of_the_clock_stop_every_decision_until_they_are_mended_on
         assert take_in() == RevisionCount()  # the very files that were taken in: nothing is read
         deliver(taken, SECOND, restated=1.02)
         assert take_in() == RevisionCount(revised=1, unchanged=len(delivered(SECOND)) - 1)
-        said = headline()
-        assert said.startswith(
+        line = headline()
+        assert line.startswith(
             f"{NAME} HALTED: expected no recorded moment later than now, {NOW}:00 UTC; found 2 moments"
         )
-        assert "raw_bars" in said
-        assert 'nn-assets control clock --now "UTC TIME BY ANOTHER CLOCK" --reason "..."' in said
+        assert "raw_bars" in line
+        assert 'nn-assets control clock --now "UTC TIME BY ANOTHER CLOCK" --reason "..."' in line
         for refused in (lambda: decide(SECOND), lambda: run_rounds(NAME, SECOND)):
             with pytest.raises(ClockError, match="up to 2017-08-01 23:00:00 UTC"):
                 refused()
@@ -188,11 +188,11 @@ def test_nothing_is_decided_until_the_clock_is_mended_and_then_nothing_is_hidden
         assert decide(SECOND)
         with open_history(strategy_of()) as history:
             assert decisions_repeat_in_replay(history) == (2, [])
-            panel, given = history.view(SECOND).panel, history.view(FIRST).panel
+            panel, earlier = history.view(SECOND).panel, history.view(FIRST).panel
     row, column = panel.row(pd.Timestamp(RESTATED)), panel.symbols.index("SIM02")
     plain = delivered(SECOND).set_index(["symbol", "session"])["close"]
     true = float(plain.loc[("SIM02", pd.Timestamp(RESTATED))])
-    assert given.close[row, column] == pytest.approx(true)  # restated after that decision
+    assert earlier.close[row, column] == pytest.approx(true)  # restated after that decision
     assert panel.close[row, column] == pytest.approx(true)  # known from the mend on: after the close of the 22nd
     deliver(lived, THIRD, restated=1.02)
     with at(f"{THIRD} 23:00"):
@@ -303,9 +303,9 @@ def test_check_takes_data_in_and_tells_of_a_moment_that_is_still_to_come(tmp_pat
     with living_in(tmp_path):
         with Ledger(clock=lambda: (pd.Timestamp.now(tz="UTC") + pd.Timedelta(days=40)).to_pydatetime()) as ledger:
             outcomes.record_heartbeat(ledger)
-        told = check_data(NAME)
-        assert not told["ok"]
-        assert told["rows"]["added"] > 0
-        assert "1 moment later than that in outcomes, up to" in told["clock"]
+        result = check_data(NAME)
+        assert not result["ok"]
+        assert result["rows"]["added"] > 0
+        assert "1 moment later than that in outcomes, up to" in result["clock"]
         mend(f"{pd.Timestamp.now(tz='UTC'):%Y-%m-%d %H:%M:%S}")
         assert check_data(NAME)["ok"]

@@ -73,13 +73,13 @@ TINY: dict[str, dict[str, object]] = {
 
 def write_strategy(home: Path, name: str = NAME, **sections: dict[str, object]) -> Path:
     """Write the tiny strategy into a home; a key given as None is left out."""
-    told: dict[str, object] = {"name": name, "trade_without_verdict": True}
+    settings: dict[str, object] = {"name": name, "trade_without_verdict": True}
     for section in {**TINY, **sections}:
         merged = {**TINY.get(section, {}), **sections.get(section, {})}
-        told[section] = {key: value for key, value in merged.items() if value is not None}
+        settings[section] = {key: value for key, value in merged.items() if value is not None}
     file = home / "strategies" / f"{name}.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return file
 
 
@@ -168,8 +168,8 @@ def cut_decided_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built_once("cut-decided", tmp_path_factory, build)
 
 
-def _copied(source: Path, place: Path) -> Path:
-    home = place / "home"
+def _copied(source: Path, folder: Path) -> Path:
+    home = folder / "home"
     shutil.copytree(source, home)
     return home
 
@@ -234,8 +234,8 @@ def run_assets(
 
 def left_by_killed_writers() -> tuple[Path, ...]:
     """Files that killed writers left staged in the lake and among the models: an old and a young one in each."""
-    places = [Lake().folder(NAME, "forecasts"), ModelStore().root / "ab"]
-    left = tuple(place / name for place in places for name in (".staged-old", ".staged-young"))
+    folders = [Lake().folder(NAME, "forecasts"), ModelStore().root / "ab"]
+    left = tuple(folder / name for folder in folders for name in (".staged-old", ".staged-young"))
     for file in left:
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"half a file")
@@ -256,14 +256,14 @@ def held_alone(name: str = NAME) -> bool:
 
 def failures_of(result: dg.ExecuteInProcessResult) -> dict[str, str]:
     """What each failed step says at bottom."""
-    said = {}
+    messages = {}
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            said[str(event.step_key)] = str(error.message if error else "")
-    return said
+            messages[str(event.step_key)] = str(error.message if error else "")
+    return messages
 
 
 def materialise_tables(strategy: Strategy) -> None:
@@ -294,8 +294,8 @@ def recorded(home: Path, table: str, last: str | None = None) -> pd.DataFrame:
 def assert_same_decisions(one: Path, other: Path, last: str) -> int:
     """Demand that two homes decided every session up to one alike, to the bit; how many sessions."""
     heads = [recorded(home, "decisions", last) for home in (one, other)]
-    told = ["session", "data_hash", "model_id", "verdict", "content_hash", "details"]
-    pd.testing.assert_frame_equal(heads[0][told], heads[1][told])
+    columns = ["session", "data_hash", "model_id", "verdict", "content_hash", "details"]
+    pd.testing.assert_frame_equal(heads[0][columns], heads[1][columns])
     for table in RECORDS:
         pd.testing.assert_frame_equal(recorded(one, table, last), recorded(other, table, last), check_exact=True)
     return len(heads[0])

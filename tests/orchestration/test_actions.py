@@ -100,16 +100,16 @@ def write_actions(home: Path, *rows: Row, late: Row | None = None) -> None:
     frame.to_csv(home / "actions.csv", index=False)
 
 
-def build(home: Path, quoted_with: list[Row], told: list[Row] | None, **portfolio: object) -> Path:
+def build(home: Path, quoted_with: list[Row], listed: list[Row] | None, **portfolio: object) -> Path:
     """A home whose bars are quoted with some actions, and whose file of actions tells of some."""
     home.mkdir(parents=True, exist_ok=True)
     quoted(simulated_bars(), *quoted_with).drop(columns="source").to_parquet(home / "bars.parquet")
-    if told is not None:
-        write_actions(home, *told)
+    if listed is not None:
+        write_actions(home, *listed)
     source: dict[str, object] = {
         "kind": "files",
         "path": str(home / "bars.parquet"),
-        "actions_path": None if told is None else str(home / "actions.csv"),
+        "actions_path": None if listed is None else str(home / "actions.csv"),
         "seed": None,
         "planted_rank_ic": None,
     }
@@ -122,9 +122,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Give a home whose tables are made, once for each set of actions."""
     made: dict[str, Path] = {}
 
-    def give(name: str, quoted_with: list[Row], told: list[Row] | None) -> Path:
+    def give(name: str, quoted_with: list[Row], listed: list[Row] | None) -> Path:
         if name not in made:
-            home = build(tmp_path_factory.mktemp(name), quoted_with, told)
+            home = build(tmp_path_factory.mktemp(name), quoted_with, listed)
             with living_in(home):
                 take_in(strategy_of())
             made[name] = home
@@ -158,8 +158,8 @@ def test_features_and_labels_of_a_market_with_splits_equal_those_of_the_market_w
 @pytest.mark.full
 def test_the_data_hash_covers_the_actions_and_features_repeat_on_cut_history(tables: Callable[..., Path]) -> None:
     hashes = {}
-    for name, told in (("split", SPLITS), ("untold", None)):
-        with living_in(tables(name, SPLITS, told)), open_history(strategy_of()) as history:
+    for name, listed in (("split", SPLITS), ("untold", None)):
+        with living_in(tables(name, SPLITS, listed)), open_history(strategy_of()) as history:
             hashes[name] = history.covering(None).content_hash
             assert history.covering(None).content_hash == history.view(history.last_session).data_hash
             assert features_repeat_when_cut(history)[0] == []
@@ -225,8 +225,8 @@ def test_delivering_the_same_actions_again_adds_nothing(now: Now) -> None:
 @pytest.mark.full
 def test_what_prices_and_actions_say_against_each_other_stands_in_the_publication(now: Now) -> None:
     notices = now().stores.publications.require(NAME, LAST).details["notices"]
-    found = [notice for notice in notices if "unrecorded_action" in notice]
-    assert [notice[:16] for notice in found] == ["SIM01 2017-06-26", "SIM02 2017-06-27", "SIM03 2017-06-28"]
+    unrecorded = [notice for notice in notices if "unrecorded_action" in notice]
+    assert [notice[:16] for notice in unrecorded] == ["SIM01 2017-06-26", "SIM02 2017-06-27", "SIM03 2017-06-28"]
     jumps = [notice[:5] for notice in notices if "a 2 split" in notice or "a 0.5 split" in notice]
     assert jumps == ["SIM01", "SIM02", "SIM03"]
 
@@ -242,12 +242,12 @@ def test_a_recorded_split_is_no_jump_to_explain(now: Now, tmp_path: Path) -> Non
 
 @pytest.mark.full
 def test_an_actions_file_without_actions_leaves_the_hash_of_the_bars(tmp_path: Path) -> None:
-    told = {}
+    hashes = {}
     for name, rows in (("none", None), ("empty", [])):
         with living_in(build(tmp_path / name, [], rows)), open_history(strategy_of()) as history:
             publish(history)
-            told[name] = history.covering(None).content_hash
-    assert told["none"] == told["empty"]
+            hashes[name] = history.covering(None).content_hash
+    assert hashes["none"] == hashes["empty"]
 
 
 def decide(history: History, session: str) -> None:
@@ -288,8 +288,8 @@ def test_a_late_action_that_states_an_early_moment_changes_no_decided_session(tm
         with open_history(strategy_of()) as history:
             hashed, before = history.view(decided).data_hash, np.array(history.view(decided).cube.values)
             decide(history, decided)
-        told = pd.DataFrame(SPLITS[:2], columns=["symbol", "ex_session", "kind", "value"])
-        told.assign(known_at=[None, "2017-06-20T12:00:00Z"]).to_csv(home / "actions.csv", index=False)
+        frame = pd.DataFrame(SPLITS[:2], columns=["symbol", "ex_session", "kind", "value"])
+        frame.assign(known_at=[None, "2017-06-20T12:00:00Z"]).to_csv(home / "actions.csv", index=False)
         take_in(strategy_of())
         with open_history(strategy_of()) as history:
             assert known(history, decided) == ["SIM01 4"]
@@ -324,9 +324,9 @@ def told(history: History, *rows: Row) -> RevisionCount:
 
 
 def told_now(history: History) -> list[tuple[str, str, float]]:
-    found = actions_to_publish(history, history.stores.lake.segments(NAME, "actions"))
-    assert found is not None
-    return [(symbol, str(day.date()), value) for symbol, day, _, value in found.iloc[:, :4].itertuples(index=False)]
+    actions = actions_to_publish(history, history.stores.lake.segments(NAME, "actions"))
+    assert actions is not None
+    return [(symbol, str(day.date()), value) for symbol, day, _, value in actions.iloc[:, :4].itertuples(index=False)]
 
 
 @pytest.mark.full
@@ -360,9 +360,9 @@ def test_a_source_that_forgets_its_actions_is_refused_and_nothing_of_its_deliver
         assert [history.stores.lake.segments(NAME, table) for table in ("actions", RAW_BARS)] == before
         assert len(told_now(history)) == 3
     file = home / "strategies" / f"{NAME}.yaml"
-    told = yaml.safe_load(file.read_text())
-    told["source"]["max_withdrawn_fraction"] = 1.0
-    file.write_text(yaml.safe_dump(told))
+    settings = yaml.safe_load(file.read_text())
+    settings["source"]["max_withdrawn_fraction"] = 1.0
+    file.write_text(yaml.safe_dump(settings))
     with living_in(home), open_history(strategy_of()) as history:
         ingest_bars(history, folder_of(NAME))
         assert told_now(history) == []
@@ -435,8 +435,8 @@ def test_live_decisions_carry_the_book_over_actions_and_repeat_in_replay(decided
         seen = ["SIM06 0.5" in known(history, day) for day in ("2017-06-26", "2017-06-27")]
     assert seen == [False, True]
     assert (played, differing) == (len(days), [])
-    (told,) = [notice for notice in notices if "late_action" in notice]
-    assert told.startswith("SIM06 2017-06-22: late_action: the dividend became known 2017-06-27 12:00 UTC")
+    (late,) = [notice for notice in notices if "late_action" in notice]
+    assert late.startswith("SIM06 2017-06-22: late_action: the dividend became known 2017-06-27 12:00 UTC")
 
 
 @pytest.mark.slow
@@ -476,9 +476,9 @@ def test_a_moment_stated_for_an_action_that_was_known_before_makes_no_late_actio
     write_actions(tmp_path / "home", *SPLITS[:2])
     publish(now())
     decide(now(), "2017-06-26")  # which knew it
-    told = pd.DataFrame(SPLITS[:2], columns=["symbol", "ex_session", "kind", "value"])
-    told = told.assign(known_at=[None, "2017-06-20T12:00:00Z"])
-    told.to_csv(tmp_path / "home" / "actions.csv", index=False)
+    frame = pd.DataFrame(SPLITS[:2], columns=["symbol", "ex_session", "kind", "value"])
+    frame = frame.assign(known_at=[None, "2017-06-20T12:00:00Z"])
+    frame.to_csv(tmp_path / "home" / "actions.csv", index=False)
     counted = ingest_bars(now(), folder_of(NAME)).actions
     assert (counted.added, counted.revised, counted.unchanged) == (0, 1, 1)
     publish(now())

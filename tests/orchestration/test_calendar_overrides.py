@@ -69,19 +69,21 @@ def test_a_round_of_a_day_off_is_refused_and_its_schedule_skips(amended: Path) -
     )
     with pytest.raises(SettingsError, match="2017-06-28"):
         run_round(NAME, "2017-06-28")
-    found = all_definitions().get_repository_def()
+    repository = all_definitions().get_repository_def()
     asked = {}
     with dg.DagsterInstance.ephemeral() as instance:
         for day in ("2017-06-28", "2017-06-29", "2017-07-01"):
             moment = pd.Timestamp(f"{day} 16:45", tz="America/New_York").to_pydatetime()
-            tick = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=found, instance=instance)
-            requests = found.get_schedule_def(f"{NAME}__daily_round").evaluate_tick(tick).run_requests
+            tick = dg.build_schedule_context(
+                scheduled_execution_time=moment, repository_def=repository, instance=instance
+            )
+            requests = repository.get_schedule_def(f"{NAME}__daily_round").evaluate_tick(tick).run_requests
             asked[day] = [request.partition_key for request in requests or []]
     assert asked == {"2017-06-28": [], "2017-06-29": ["2017-06-29"], "2017-07-01": ["2017-07-01"]}
 
 
 def test_a_bad_overrides_file_stops_the_strategy_from_loading(amended: Path) -> None:
     (amended / "strategies" / "calendars" / "days.yaml").write_text("extra_holidays:\n  - 2017-06-31\n")
-    assert NAME not in {each.strategy.name for each in load_strategies()}
+    assert NAME not in {entry.strategy.name for entry in load_strategies()}
     with pytest.raises(SettingsError, match=r"line 2.*'2017-06-31'"):
         find_strategy(NAME)

@@ -22,7 +22,7 @@ from nn_assets.settings import FeatureSettings, PortfolioSettings
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import LAST, NAME, strategy_of
 
-JUDGES = {each.name: each.judge for each in vars(stored_checks).values() if isinstance(each, StoredCheck)}
+JUDGES = {check.name: check.judge for check in vars(stored_checks).values() if isinstance(check, StoredCheck)}
 
 
 def found(name: str) -> tuple[bool | None, str]:
@@ -31,14 +31,14 @@ def found(name: str) -> tuple[bool | None, str]:
 
 
 def test_nothing_to_compare_is_no_pass_and_a_warning() -> None:
-    told = check_result(Judged("name", None, "no session was decided", "do this"))
-    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert told.description == "nothing to compare: no session was decided"
+    unknown = check_result(Judged("name", None, "no session was decided", "do this"))
+    assert (unknown.passed, unknown.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert unknown.description == "nothing to compare: no session was decided"
     held = check_result(Judged("name", True, "all equal", "do this"))
     assert (held.passed, held.description) == (True, "all equal")
     broken = check_result(Judged("name", False, "one differs", "do this"))
     assert broken.severity is dg.AssetCheckSeverity.ERROR
-    assert [WHAT_TO_DO in each.metadata for each in (told, held, broken)] == [False, False, True]
+    assert [WHAT_TO_DO in result.metadata for result in (unknown, held, broken)] == [False, False, True]
 
 
 @pytest.mark.slow
@@ -73,9 +73,9 @@ def test_recalibration_on_paper_fills_is_judged_by_what_it_recovered(studied: Pa
 def test_the_checks_of_a_round_over_no_session_pass_nothing() -> None:
     judged = check_sessions([], PortfolioSettings())
     assert len(judged) == 3
-    for each in judged:
-        assert each.held is None
-        assert each.told.startswith("nothing to compare")
+    for check in judged:
+        assert check.held is None
+        assert check.told.startswith("nothing to compare")
 
 
 def verdicts(values: np.ndarray) -> dict[str, pd.DataFrame]:
@@ -92,9 +92,9 @@ def test_kpss_confirms_noise_doubts_a_broken_mean_and_has_nothing_to_say_of_no_f
     assert confirmation(verdicts(noise)).held
     shifted = noise.copy()
     shifted[300:] += 0.4  # the unit root is still rejected, the level is not one
-    told = confirmation(verdicts(shifted))
-    assert (told.held, told.warns) == (False, True)
-    assert "not f on 0% of symbols" in told.found
+    doubted = confirmation(verdicts(shifted))
+    assert (doubted.held, doubted.warns) == (False, True)
+    assert "not f on 0% of symbols" in doubted.found
     constant = confirmation(verdicts(np.ones((600, 6))))
     assert constant.held is None
     assert constant.told.startswith("nothing to compare")
@@ -113,6 +113,6 @@ def test_a_feature_without_a_value_lately_is_named_and_one_without_a_session_is_
         True, f"{38 / 80:.2%} of the last 20 sessions' values are missing",
     )  # fmt: skip
     values[:12, 0, 1] = np.nan
-    held, told = values_found(Cube(days, ("A", "B"), ("one", "two"), values))
-    assert (held, told) == (False, "no value of two; 50.00% of the last 20 sessions' values are missing")
+    held, message = values_found(Cube(days, ("A", "B"), ("one", "two"), values))
+    assert (held, message) == (False, "no value of two; 50.00% of the last 20 sessions' values are missing")
     assert values_found(Cube(days[:0], ("A", "B"), ("one", "two"), values[:0]))[0] is None

@@ -20,8 +20,8 @@ def written(home: Path, names: list[str] | None) -> Path:
     market = {"symbols": list(closes().columns)}
     portfolio = {**NEEDED["portfolio"], "minimum_outcomes": 5, "shrink_prior_outcomes": 1.0}
     learning = {"maximum_epochs": 20, "learning_rate": 0.01}
-    told = {**NEEDED, "portfolio": portfolio, "features": {"names": names}, "learning": learning}
-    return write_strategy(home, source=source, market=market, **told)
+    sections = {**NEEDED, "portfolio": portfolio, "features": {"names": names}, "learning": learning}
+    return write_strategy(home, source=source, market=market, **sections)
 
 
 @pytest.mark.full
@@ -40,7 +40,7 @@ def test_closes_alone_are_studied_and_traded_at_the_next_close_without_a_range(e
     done = decide(strategy, live)
     assert done[-1].round.session == pd.Timestamp(LAST)
     prices = bars.set_index(["session", "symbol"])["close"]
-    fills = [each.frames["fills"] for each in done if len(each.frames["fills"])]
+    fills = [decided.frames["fills"] for decided in done if len(decided.frames["fills"])]
     assert fills
     for row in pd.concat(fills).itertuples():
         assert row.mid_price == pytest.approx(prices[row.session, row.symbol], rel=2e-4)  # the impact moves it

@@ -33,9 +33,9 @@ def drop(folder: Path, day: int, close: float = 10.0, *, name: str | None = None
     """A file of a day: its bars, and those of the day before once more."""
     lines = ["symbol,date,open,high,low,close,volume"]
     for symbol in symbols:
-        for place in range(max(day - 1, 0), day + 1):
-            price = close if place < day else 10.0 + place
-            lines.append(f"{symbol},{DAYS[place]},{price},{price + 1},{price - 1},{price},1000")
+        for index in range(max(day - 1, 0), day + 1):
+            price = close if index < day else 10.0 + index
+            lines.append(f"{symbol},{DAYS[index]},{price},{price + 1},{price - 1},{price},1000")
     path = folder / (name or f"prices_{DAYS[day]}.csv")
     path.write_text("\n".join(lines) + "\n")
     os.utime(path, (1_600_000_000, 1_600_000_000 + day))
@@ -44,9 +44,9 @@ def drop(folder: Path, day: int, close: float = 10.0, *, name: str | None = None
 
 def at(folder: Path, last: int = 3, **source: object) -> Strategy:
     market = {"calendar": "XNYS", "history_starts": DAYS[0], "history_ends": DAYS[last]}
-    told = {"kind": "files", "path": str(folder), "known_at_from": "file_name", **source}
+    settings = {"kind": "files", "path": str(folder), "known_at_from": "file_name", **source}
     gate = {"max_stale_sessions": 9, "max_quarantined_fraction": 1.0, "max_missing_sessions_fraction": 1.0}
-    return make_strategy({"name": "drops", "source": told, "market": market, "gate": gate})
+    return make_strategy({"name": "drops", "source": settings, "market": market, "gate": gate})
 
 
 def take_in(strategy: Strategy, folder: Path) -> Ingested:
@@ -171,8 +171,10 @@ def test_the_publication_is_the_same_whatever_order_late_drops_come_in(folder: P
         made = publish_bars(history, audit_bars(history), "run")
         bars = history.stores.publications.bars(made)
         then = content_hash(history.view(DAYS[2]).bars)
-    said = {(row.symbol, str(row.session.date())): (row.close, str(row.known_at.date())) for row in bars.itertuples()}
-    assert {day: said["A", day] for day in DAYS} == {
+    published = {
+        (row.symbol, str(row.session.date())): (row.close, str(row.known_at.date())) for row in bars.itertuples()
+    }
+    assert {day: published["A", day] for day in DAYS} == {
         "2018-01-02": (10.5, "2018-01-03"),
         "2018-01-03": (11.0, "2018-01-03"),
         "2018-01-04": (12.25, "2018-01-05"),

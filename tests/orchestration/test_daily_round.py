@@ -97,7 +97,7 @@ def test_the_range_decided_every_session_and_traded(decided_home: Path) -> None:
     assert len(recorded(decided_home, "fills")) > 5
     assert (recorded(decided_home, "target_positions")["target_quantity"] != 0.0).sum() > 5
     steps = recorded(decided_home, "position_steps").groupby(["session", "symbol"])["step"].apply(list)
-    assert all(each == list(range(1, 9)) for each in steps)
+    assert all(numbers == list(range(1, 9)) for numbers in steps)
 
 
 def test_the_table_of_reasons_begins_with_what_is_held_or_changes_and_names_what_bound_it(decided: Path) -> None:
@@ -130,8 +130,8 @@ def test_live_signals_equal_the_studys_forecasts(decided: Path) -> None:
 def test_sessions_run_one_by_one_and_killed_in_the_middle_equal_the_range(
     studied: Path, decided_home: Path, tmp_path: Path
 ) -> None:
-    told = tmp_path / "told.txt"
-    assert ended(killed_in_the_fourth, told) == -signal.SIGKILL, told.read_text()
+    error_file = tmp_path / "told.txt"
+    assert ended(killed_in_the_fourth, error_file) == -signal.SIGKILL, error_file.read_text()
     assert len(recorded(studied, "decisions")) == 3
     for table in ("signals", "orders", "portfolio_states", "drift"):
         assert recorded(studied, table)["session"].max() == LIVE[2], table  # all of a session or none of it
@@ -187,20 +187,20 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_round_is_told_by_name_and_the_r
     with closing(sqlite3.connect(studied / "ledger.sqlite")) as ledger:
         ledger.execute("VACUUM")  # there are no free pages left in it
 
-    def without_room(*given: Any) -> Any:
-        connection = connect(*given)
+    def without_room(*args: Any) -> Any:
+        connection = connect(*args)
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages}")
         return connection
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_connect_sqlite", without_room)
-        found = CliRunner().invoke(app, command)
-    assert found.exit_code == 1
-    told = json.loads(found.stdout)
-    assert (told["ok"], told["error"]) == (False, "NoRoomError")
-    assert "make room and run again" in told["message"]
-    assert "Traceback" not in found.stderr
+        result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert (document["ok"], document["error"]) == (False, "NoRoomError")
+    assert "make room and run again" in document["message"]
+    assert "Traceback" not in result.stderr
     assert row_counts(studied) == before
     assert decide(LIVE[0]) == [False]
     assert assert_same_decisions(studied, decided_home, FIRST_LIVE) == 1
@@ -238,7 +238,7 @@ def test_a_halted_kill_switch_sends_nothing_until_it_is_active_again(studied: Pa
     assert sent.empty or (sent["status"] == "denied").all()
     assert recorded(studied, "fills").empty
     details = recorded(studied, "decisions")["details"]
-    assert [each["kill_switch"] for each in details] == ["HALTED", "HALTED"]
+    assert [detail["kill_switch"] for detail in details] == ["HALTED", "HALTED"]
     set_kill_switch(NAME, "ACTIVE", "operator", "the test is over")
     decide(LIVE[2], LIVE[3])
     assert (recorded(studied, "orders")["status"] == "accepted").any()
@@ -268,9 +268,9 @@ def test_a_breaker_stays_until_a_person_resets_it_and_the_reset_serves_once(stud
     assert not isinstance(states.loc[following, "breaker"], str)
     assert states.loc[following, "drawdown_fraction"] == 0.0
     assert states.loc[following, "high_water_mark_usd"] == states.loc[following, "equity_usd"]
-    given = recorded(studied, "decisions").set_index("session")["details"]
-    assert given[latched]["breaker_reset"] is None
-    assert given[following]["breaker_reset"] == ["operator", "looked into it", ["session_loss"]]
+    details = recorded(studied, "decisions").set_index("session")["details"]
+    assert details[latched]["breaker_reset"] is None
+    assert details[following]["breaker_reset"] == ["operator", "looked into it", ["session_loss"]]
     decide(LIVE[LIVE.index(following) + 1])
     assert recorded(studied, "decisions")["details"].iloc[-1]["breaker_reset"] is None
     assert all(decide(*LIVE[: LIVE.index(following) + 2]))

@@ -96,17 +96,17 @@ def test_a_damaged_refresh_is_fitted_again_by_a_study_of_its_month_or_a_later(st
 def test_a_damaged_refresh_that_other_code_fitted_is_to_be_restored(
     studied: Path, refreshed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, told = contents(studied), list[str]()
+    kept, messages = contents(studied), list[str]()
     damage(refreshed)
     monkeypatch.setattr(training, "fit_code", lambda _: "another")
     with open_history(strategy_of()) as history:
-        training.fit_lost_refreshes(history, "2017-05", "2017-05", told.append)
-    (line,) = told
+        training.fit_lost_refreshes(history, "2017-05", "2017-05", messages.append)
+    (line,) = messages
     assert line.startswith(f"model {refreshed}, in force from {FROM.date()}, cannot be fitted again as it was")
-    place = ModelStore().folder(refreshed)
-    assert line.endswith(f"restore {place} from a backup")
+    folder = ModelStore().folder(refreshed)
+    assert line.endswith(f"restore {folder} from a backup")
     for name, content in kept.items():
-        if (studied / name).is_relative_to(place):
+        if (studied / name).is_relative_to(folder):
             (studied / name).write_bytes(content)
     homes.decide(strategy_of(), [FROM])
 
@@ -114,26 +114,26 @@ def test_a_damaged_refresh_that_other_code_fitted_is_to_be_restored(
 def _replaced(home: Path) -> tuple[Path, str]:
     """Another artifact in a model's place, every file as its manifest says."""
     model_id = ModelStore().model_ids()[0]
-    place = ModelStore().folder(model_id)
+    folder = ModelStore().folder(model_id)
     files = ModelStore().get(model_id)
-    shutil.rmtree(place)
+    shutil.rmtree(folder)
     ModelStore().put(model_id, {**files, "more.json": b"{}"})
-    return place, model_id
+    return folder, model_id
 
 
 def test_a_model_other_than_the_ledger_has_on_record_is_refused(studied: Path) -> None:
-    place, model_id = _replaced(studied)
+    folder, model_id = _replaced(studied)
     with open_stores() as stores, pytest.raises(ModelError, match="on record") as refused:
         load_model(stores, model_id)
-    assert str(place) in str(refused.value)
+    assert str(folder) in str(refused.value)
     assert model_id in str(refused.value)
 
 
 @pytest.mark.full
 def test_the_remedy_for_a_model_that_was_replaced_gives_the_recorded_one(studied: Path) -> None:
     before = contents(studied)
-    place, _ = _replaced(studied)
-    place.rename(studied / "moved-away")
+    folder, _ = _replaced(studied)
+    folder.rename(studied / "moved-away")
     study()
     assert contents(studied) == before
 

@@ -61,8 +61,8 @@ def otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what runs give one position more of the first symbol, and no orders."""
     plain = rounds.session_frames
 
-    def frames(*given):  # type: ignore[no-untyped-def]
-        made = plain(*given)
+    def frames(*args):  # type: ignore[no-untyped-def]
+        made = plain(*args)
         targets = made["target_positions"].copy()
         targets.loc[0, "target_quantity"] += 1.0
         return {**made, "target_positions": targets, "orders": made["orders"].iloc[:0]}
@@ -132,27 +132,27 @@ def test_by_other_code_that_decides_otherwise_it_is_told_row_by_row_and_nothing_
     assert "what is on record stands" in done.sentence
     assert "changed: nn_assets.session.daily_round:play_session" in done.sentence
     assert (head(), files(cut_decided), row_counts(cut_decided)) == (before, kept, counts)
-    assert all(each.held is None for each in check_sessions([done], strategy_of().portfolio))
+    assert all(check.held is None for check in check_sessions([done], strategy_of().portfolio))
 
 
 def test_the_page_and_the_alerts_of_what_other_code_decided_otherwise_stay(
     cut_decided: Path, other_code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written, alerted = [], []
-    monkeypatch.setattr(days, "write_daily_page", lambda *given: written.append(given) or "page")
-    monkeypatch.setattr(days, "alert_of_breakers", lambda *given: alerted.append(given))
+    monkeypatch.setattr(days, "write_daily_page", lambda *args: written.append(args) or "page")
+    monkeypatch.setattr(days, "alert_of_breakers", lambda *args: alerted.append(args))
 
     def played() -> tuple[DecidedSession, dict[str, dict[str, object]]]:
         with open_history(strategy_of()) as history:
-            (told,) = days.play_days(history, [SESSION], "again", logging.getLogger("test"))
-        return told
+            (result,) = days.play_days(history, [SESSION], "again", logging.getLogger("test"))
+        return result
 
-    done, told = played()
-    assert told["daily_report"][days.COMPARED] == done.sentence
+    done, metadata = played()
+    assert metadata["daily_report"][days.COMPARED] == done.sentence
     assert (len(written), len(alerted)) == (1, 1)
     otherwise(monkeypatch)
-    done, told = played()
-    assert told == {"daily_report": {"report": "left as it is", days.COMPARED: done.sentence}}
+    done, metadata = played()
+    assert metadata == {"daily_report": {"report": "left as it is", days.COMPARED: done.sentence}}
     assert (len(written), len(alerted)) == (1, 1)
 
 

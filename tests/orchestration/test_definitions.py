@@ -98,11 +98,11 @@ def definitions(home: Path) -> dg.Definitions:
 
 
 def names_by_strategy(keys: Iterator[dg.AssetKey]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
     for key in keys:
         strategy, name = key.path
-        found.setdefault(strategy, set()).add(name)
-    return found
+        names.setdefault(strategy, set()).add(name)
+    return names
 
 
 def test_every_definition_loads_and_resolves(definitions: dg.Definitions) -> None:
@@ -111,8 +111,8 @@ def test_every_definition_loads_and_resolves(definitions: dg.Definitions) -> Non
 
 def test_the_assets_are_these(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    found = names_by_strategy(iter(graph.get_all_asset_keys()))
-    assert found == {strategy: set(EDGES) for strategy in BUNDLED}
+    names = names_by_strategy(iter(graph.get_all_asset_keys()))
+    assert names == {strategy: set(EDGES) for strategy in BUNDLED}
 
 
 @pytest.mark.parametrize("strategy", BUNDLED)
@@ -129,7 +129,7 @@ def test_the_edges_stay_within_the_strategy_and_never_point_back(definitions: dg
     graph = definitions.resolve_asset_graph()
     for name, upstream in EDGES.items():
         parents = {tuple(key.path) for key in graph.get(dg.AssetKey([strategy, name])).parent_keys}
-        assert parents == {(strategy, each) for each in upstream}, name
+        assert parents == {(strategy, asset) for asset in upstream}, name
 
 
 @pytest.mark.parametrize("strategy", BUNDLED)
@@ -158,11 +158,11 @@ def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> N
 
 def test_the_checks_are_these_and_each_says_its_property(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    found: dict[str, set[str]] = {}
+    checks: dict[str, set[str]] = {}
     for key in graph.asset_check_keys:
-        found.setdefault("/".join(key.asset_key.path), set()).add(key.name)
+        checks.setdefault("/".join(key.asset_key.path), set()).add(key.name)
         assert graph.get_check_spec(key).description, key
-    assert found == {f"{strategy}/{asset}": names for strategy in BUNDLED for asset, names in CHECKS.items()}
+    assert checks == {f"{strategy}/{asset}": names for strategy in BUNDLED for asset, names in CHECKS.items()}
 
 
 def test_only_the_gates_own_checks_block(definitions: dg.Definitions) -> None:
@@ -198,32 +198,32 @@ def test_a_days_run_takes_the_tables_along_and_no_month(definitions: dg.Definiti
 
 
 def test_the_schedules_are_these_in_the_exchanges_timezone_and_off(definitions: dg.Definitions) -> None:
-    found = {each.name: each for each in definitions.get_repository_def().schedule_defs}
-    assert set(found) == {f"{strategy}__{kind}" for strategy in BUNDLED for kind in SCHEDULES}
+    schedules = {definition.name: definition for definition in definitions.get_repository_def().schedule_defs}
+    assert set(schedules) == {f"{strategy}__{kind}" for strategy in BUNDLED for kind in SCHEDULES}
     for strategy in BUNDLED:
         for kind, (cron, job) in SCHEDULES.items():
-            schedule = found[f"{strategy}__{kind}"]
+            schedule = schedules[f"{strategy}__{kind}"]
             assert (schedule.cron_schedule, schedule.job_name) == (cron, f"{strategy}__{job}")
             assert schedule.execution_timezone == "America/New_York"
             assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
 
 
 def test_the_sensors_are_these(definitions: dg.Definitions) -> None:
-    found = {each.name: each for each in definitions.get_repository_def().sensor_defs}
+    sensors = {definition.name: definition for definition in definitions.get_repository_def().sensor_defs}
     always_on = {"failed_run_alert", "run_outcomes"}
-    assert set(found) == {*always_on, *(f"{strategy}__drift_refresh" for strategy in BUNDLED)}
-    assert all(found[name].default_status is dg.DefaultSensorStatus.RUNNING for name in always_on)
+    assert set(sensors) == {*always_on, *(f"{strategy}__drift_refresh" for strategy in BUNDLED)}
+    assert all(sensors[name].default_status is dg.DefaultSensorStatus.RUNNING for name in always_on)
     for strategy in BUNDLED:
-        sensor = found[f"{strategy}__drift_refresh"]
+        sensor = sensors[f"{strategy}__drift_refresh"]
         assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
         assert [target.job_name for target in sensor.targets] == [f"{strategy}__study"]
 
 
 def test_no_two_strategies_share_a_name(home: Path) -> None:
-    def ops(each: dg.Definitions) -> set[str]:
-        return {asset.node_def.name for asset in each.assets or [] if isinstance(asset, dg.AssetsDefinition)}
+    def ops(definitions: dg.Definitions) -> set[str]:
+        return {asset.node_def.name for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)}
 
-    by_strategy = [ops(strategy_definitions(found.strategy, StoresResource())) for found in load_strategies()]
+    by_strategy = [ops(strategy_definitions(entry.strategy, StoresResource())) for entry in load_strategies()]
     assert all(len(names) == 11 for names in by_strategy)
     for one, other in combinations(by_strategy, 2):
         assert not one & other
@@ -232,8 +232,8 @@ def test_no_two_strategies_share_a_name(home: Path) -> None:
 def test_a_strategy_in_the_home_is_found_beside_the_bundled_ones(tmp_path: Path) -> None:
     with living_in(tmp_path):
         write_strategy(tmp_path)
-        found = names_by_strategy(iter(all_definitions().resolve_asset_graph().get_all_asset_keys()))
-    assert found == {strategy: set(EDGES) for strategy in (*BUNDLED, "tiny")}
+        names = names_by_strategy(iter(all_definitions().resolve_asset_graph().get_all_asset_keys()))
+    assert names == {strategy: set(EDGES) for strategy in (*BUNDLED, "tiny")}
 
 
 def test_two_files_that_name_one_strategy_are_refused_with_both_and_the_others_built(tmp_path: Path) -> None:

@@ -95,10 +95,10 @@ def test_half_the_size_is_taken_while_a_request_stands(drifting: Path) -> None:
 def test_the_log_and_the_ui_say_the_state_in_force(drifting: Path) -> None:
     """A request that stands halves the next session: ledger, log line and metadata say so alike, with its reason."""
     decided = decide(*SESSIONS[:4])
-    told = [told_of_session(done, "no page", None)["drift_report"] for done in decided]
+    reports = [told_of_session(done, "no page", None)["drift_report"] for done in decided]
     heard = [done.sentence.rsplit("drift says ", 1)[1] for done in decided]
     states = recorded(drifting, "trading_states")["state"].tolist()
     assert states == ["CONTINUE"] * 2 + ["REDUCE_SIZE"] * 2
     assert heard == states
-    assert [figures["trading_state"] for figures in told] == states
-    assert "has not taken force" in str(told[3]["reasons"])
+    assert [figures["trading_state"] for figures in reports] == states
+    assert "has not taken force" in str(reports[3]["reasons"])

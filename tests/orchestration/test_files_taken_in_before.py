@@ -26,9 +26,9 @@ def at(folder: Path, symbols: tuple[str, ...] = ("A",), *, compared: bool = Fals
     if compared:
         market["compare_with"] = {"kind": "files", "path": str(folder / "bars")}
         source["path"] = str(folder / "other")
-    told = {"kind": "files", "path": str(folder / "bars"), **source}
+    settings = {"kind": "files", "path": str(folder / "bars"), **source}
     gate = {"max_stale_sessions": 9, "max_quarantined_fraction": 1.0, "max_missing_sessions_fraction": 1.0}
-    return make_strategy({"name": "drops", "source": told, "market": market, "gate": gate})
+    return make_strategy({"name": "drops", "source": settings, "market": market, "gate": gate})
 
 
 def put(folder: Path, name: str, rows: dict[tuple[str, int], float]) -> Path:
@@ -97,18 +97,18 @@ def grown_beside_the_restatement(folder: Path) -> Strategy:
 
 def without_the_record_of_files(folder: Path) -> Strategy:
     with open_history(at(folder)) as history:
-        place = history.stores.lake.folder("drops", "raw_bars") / "files_read.json"
-    place.unlink()
+        path = history.stores.lake.folder("drops", "raw_bars") / "files_read.json"
+    path.unlink()
     return at(folder)
 
 
 def recorded_by_an_older_version(folder: Path) -> Strategy:
     """The record named the folder by its full path."""
     with open_history(at(folder)) as history:
-        place = history.stores.lake.folder("drops", "raw_bars") / "files_read.json"
-    record = read_record(place)
+        path = history.stores.lake.folder("drops", "raw_bars") / "files_read.json"
+    record = read_record(path)
     assert record is not None
-    write_record(place, {**record, "asked": {**record["asked"], "path": "/somewhere/else"}})
+    write_record(path, {**record, "asked": {**record["asked"], "path": "/somewhere/else"}})
     return at(folder)
 
 
@@ -219,15 +219,15 @@ def test_a_file_that_goes_back_to_what_a_copy_beside_it_still_says_takes_back_wh
 
 def test_what_a_file_said_last_counts_also_where_another_said_it_first(folder: Path) -> None:
     """It agrees with a restatement: when it grows it takes back no later one, and what it then takes back counts."""
-    mine: dict[tuple[str, int], float] = {("A", day): close for day, close in enumerate((10.0, 12.5, 12.0))}
-    put(folder, "history.csv", mine)
+    delivered: dict[tuple[str, int], float] = {("A", day): close for day, close in enumerate((10.0, 12.5, 12.0))}
+    put(folder, "history.csv", delivered)
     assert take_in(at(folder), folder).counted.revised == 0
     put(folder, "restated_again.csv", {("A", 1): 13.5})
     take_in(at(folder), folder)
-    put(folder, "history.csv", {**mine, ("B", 0): 10.0})
+    put(folder, "history.csv", {**delivered, ("B", 0): 10.0})
     assert take_in(at(folder), folder).counted.revised == 0
     assert closes(folder) == [10.0, 13.5, 12.0, 13.0]
-    put(folder, "history.csv", {**mine, ("A", 1): 11.0})
+    put(folder, "history.csv", {**delivered, ("A", 1): 11.0})
     assert take_in(at(folder), folder).counted.revised == 1
     assert closes(folder) == [10.0, 11.0, 12.0, 13.0]
 

@@ -67,10 +67,10 @@ class Exchange:
         assert request.path == "/fapi/v1/fundingRate"
         name, since = request.query["symbol"], int(request.query["startTime"])
         chosen = [(at, rate) for at, rate in self.rates[name].items() if at >= since][:PAGE]
-        told = [
+        records = [
             {"symbol": name, "fundingTime": at, "fundingRate": f"{rate:.8f}", "markPrice": "1"} for at, rate in chosen
         ]
-        return self.change(request, Answer(told))
+        return self.change(request, Answer(records))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def taken(taken_home: Path, vendor: Vendor, tmp_path: Path) -> Iterator[Path]:
         yield home
 
 
-def prepared(home: Path, vendor: Vendor, sections: dict[str, dict] | None = None, **told: object) -> None:
+def prepared(home: Path, vendor: Vendor, sections: dict[str, dict] | None = None, **changes: object) -> None:
     """Write the tiny strategy with a series asked from the exchange."""
     file = write_strategy(home, **(sections or {}))
     asked = {
@@ -138,7 +138,7 @@ def prepared(home: Path, vendor: Vendor, sections: dict[str, dict] | None = None
         "symbols": SYMBOLS,
         "base_url": vendor.url,
     }
-    series = {key: value for key, value in {**asked, **told}.items() if value is not None}
+    series = {key: value for key, value in {**asked, **changes}.items() if value is not None}
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text(encoding="utf-8")), "series": [series]}))
 
 
@@ -168,8 +168,8 @@ def quarantine() -> pd.DataFrame:
 def known(until: str = LAST) -> np.ndarray:
     with open_history(strategy_of()) as history:
         sessions = history.sessions(until)
-        told = (history.strategy, history.series_versions)
-        return series_known(*told, "funding", sessions, ("SIM01", "SIM02")).values
+        inputs = (history.strategy, history.series_versions)
+        return series_known(*inputs, "funding", sessions, ("SIM01", "SIM02")).values
 
 
 def moments_asked(vendor: Vendor, name: str) -> list[pd.Timestamp]:
@@ -184,31 +184,31 @@ def decision(session: object) -> pd.Timestamp:
 def seen_at(rates: Rates, moment: pd.Timestamp) -> tuple[float, float]:
     """The plain reference: the newest rate known at a moment, and the minutes since the one before."""
     first, last = milliseconds(pd.Timestamp("2016-01-04", tz="UTC")), milliseconds(moment - LAG)
-    told = sorted((at, rate) for at, rate in rates.items() if first <= at <= last)
-    if len(told) < 2:
+    observed = sorted((at, rate) for at, rate in rates.items() if first <= at <= last)
+    if len(observed) < 2:
         return np.nan, np.nan
-    return told[-1][1], round((told[-1][0] - told[-2][0]) / 60_000)
+    return observed[-1][1], round((observed[-1][0] - observed[-2][0]) / 60_000)
 
 
 @pytest.mark.full
 def test_rates_are_stored_under_the_bars_symbols_up_to_the_last_decision(home, exchange, vendor) -> None:
     result = run_assets(strategy_of(), "tables", ("other_series",))
     assert result.success, failures_of(result)
-    told = result.asset_materializations_for_node("tiny__other_series")[0].metadata
-    found = validate(versions(), SERIES)
+    metadata = result.asset_materializations_for_node("tiny__other_series")[0].metadata
+    stored = validate(versions(), SERIES)
     first, end = pd.Timestamp("2016-01-04", tz="UTC"), decision(LAST)
     for own, name in (("SIM01", "BTCUSDT"), ("SIM02", "ETHUSDT")):
-        mine = found[found["symbol"] == own].sort_values("observed_at")
+        rows = stored[stored["symbol"] == own].sort_values("observed_at")
         due = {pd.Timestamp(at, unit="ms", tz="UTC"): rate for at, rate in exchange.rates[name].items()}
         due = {at: rate for at, rate in due.items() if first <= at <= end}
-        assert mine["value"].tolist() == list(due.values())
-        assert mine["observed_at"].tolist() == [at.floor("h") for at in due]
-        assert mine["known_at"].tolist() == [at + LAG for at in due]
-        assert set(mine["source"]) == {f"ccxt:binanceusdm {SYMBOLS[own]}"}
+        assert rows["value"].tolist() == list(due.values())
+        assert rows["observed_at"].tolist() == [at.floor("h") for at in due]
+        assert rows["known_at"].tolist() == [at + LAG for at in due]
+        assert set(rows["source"]) == {f"ccxt:binanceusdm {SYMBOLS[own]}"}
         assert len(moments_asked(vendor, name)) > len(due) // PAGE > 1
-    assert told["added"].value == len(found)
-    assert "of 240 min" in told["series"].value
-    assert "of 480 min" in told["series"].value
+    assert metadata["added"].value == len(stored)
+    assert "of 240 min" in metadata["series"].value
+    assert "of 480 min" in metadata["series"].value
 
 
 def test_asked_again_it_adds_nothing_and_asks_for_the_last_week_alone(taken, vendor) -> None:
@@ -267,10 +267,10 @@ def test_an_answer_that_is_none_names_exchange_symbol_and_remedy_and_leaves_the_
     before, held = versions(), quarantine()
     exchange.rates["BTCUSDT"] = {at: 2.0 * rate for at, rate in exchange.rates["BTCUSDT"].items()}
     exchange.change = change
-    said = fails()
-    assert "ccxt:binanceusdm" in said
-    assert ETH in said
-    assert remedy in said
+    message = fails()
+    assert "ccxt:binanceusdm" in message
+    assert ETH in message
+    assert remedy in message
     pd.testing.assert_frame_equal(versions(), before)
     pd.testing.assert_frame_equal(quarantine(), held)
 
@@ -287,19 +287,19 @@ def test_a_first_answer_that_fails_stores_nothing(home, exchange) -> None:
 @pytest.mark.full
 def test_the_feature_reads_the_rates_of_the_bars_symbol(home, exchange) -> None:
     file = home / "strategies" / "tiny.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told["features"] |= {"names": ["log_return_1", "funding_rate_per_day"], "series": {"funding_rate": "funding"}}
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["features"] |= {"names": ["log_return_1", "funding_rate_per_day"], "series": {"funding_rate": "funding"}}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     take_in(strategy_of())
     with open_history(strategy_of()) as history:
         cube = history.view().cube
-    found = cube.feature("funding_rate_per_day")
+    values = cube.feature("funding_rate_per_day")
     for column, name in ((0, "BTCUSDT"), (1, "ETHUSDT")):
         seen = [seen_at(exchange.rates[name], decision(session)) for session in cube.sessions]
         expected = [rate * 1440.0 / minutes for rate, minutes in seen]
         assert np.isfinite(expected).sum() > 250
-        np.testing.assert_allclose(found[:, column], expected, rtol=1e-12)
-    assert np.isnan(found[:, 2:]).all()  # without a series of their own, and there is none of the market
+        np.testing.assert_allclose(values[:, column], expected, rtol=1e-12)
+    assert np.isnan(values[:, 2:]).all()  # without a series of their own, and there is none of the market
 
 
 @pytest.mark.full
@@ -359,11 +359,11 @@ def test_an_exchange_left_out_is_the_bars_and_a_market_that_never_closes_reads_t
     sections = {"source": source, "market": {"calendar": "24/7", "symbols": [BTC], "known_at_lag_minutes": 5}}
     prepared(empty_home, vendor, sections, exchange=None, base_url=None, symbols=[BTC])
     take()
-    found = versions()
-    assert set(found["symbol"]) == {BTC}
-    midnight = found[found["observed_at"] == pd.Timestamp("2017-07-01", tz="UTC")]
+    stored = versions()
+    assert set(stored["symbol"]) == {BTC}
+    midnight = stored[stored["observed_at"] == pd.Timestamp("2017-07-01", tz="UTC")]
     assert list(midnight["session"]) == [pd.Timestamp(LAST)]  # it closes then
-    assert found["observed_at"].max() == pd.Timestamp("2017-07-01", tz="UTC")
+    assert stored["observed_at"].max() == pd.Timestamp("2017-07-01", tz="UTC")
 
 
 def test_without_the_extra_the_error_names_it(home, monkeypatch) -> None:
@@ -376,6 +376,6 @@ def test_without_the_extra_the_error_names_it(home, monkeypatch) -> None:
 def test_a_line_before_and_after_says_what_is_asked_and_what_came(home, capfd, monkeypatch) -> None:
     monkeypatch.setattr(compute_logs, "tail_to_stream", compute_logs.execute_posix_tail)  # as it is outside of tests
     assert run_assets(strategy_of(), "tables", ("other_series",)).success
-    said = capfd.readouterr().err
-    assert f"funding: asking ccxt:binanceusdm for the rates of {BTC}, {ETH} from 2016-01-04" in said
-    assert "rates, 2016-01-04 to 2017-06-30" in said
+    output = capfd.readouterr().err
+    assert f"funding: asking ccxt:binanceusdm for the rates of {BTC}, {ETH} from 2016-01-04" in output
+    assert "rates, 2016-01-04 to 2017-06-30" in output

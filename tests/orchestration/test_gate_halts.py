@@ -100,8 +100,8 @@ class Fed:
 
 
 @contextmanager
-def feeding(published_home: Path, place: Path) -> Iterator[Fed]:
-    home = place / "home"
+def feeding(published_home: Path, folder: Path) -> Iterator[Fed]:
+    home = folder / "home"
     shutil.copytree(published_home, home)
     with living_in(home), clock_at(AFTER_BAD):
         yield Fed(home, row_counts(home))
@@ -154,9 +154,9 @@ def halted(published_home: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     with feeding(published_home, tmp_path_factory.mktemp("halted")) as fed:
         page = data_docs_file(NAME).read_text()
         deliver(fed.home, one_symbol_gone())
-        with pytest.raises(RunFailed, match="tiny__validated_bars failed") as told:
+        with pytest.raises(RunFailed, match="tiny__validated_bars failed") as caught:
             run_round(NAME, BAD)
-    return Halted(fed, told.value, page)
+    return Halted(fed, caught.value, page)
 
 
 def test_through_dagster_a_fault_halts_the_run_and_every_later_one(halted: Halted, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_through_dagster_a_fault_halts_the_run_and_every_later_one(halted: Halte
             for event in seen
             if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
         ]
-        assert failing <= {each.check_name for each in checks if not each.passed}
+        assert failing <= {check.check_name for check in checks if not check.passed}
         assert not {event.step_key for event in seen if event.is_step_start} & {"tiny__features", "tiny__daily_round"}
 
         with open_history(strategy_of()) as history:
@@ -254,9 +254,9 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
     before = served(published_home)
     deliver(fed.home, bars_until(BAD))
 
-    def torn(*given: object) -> Overview:
-        found = overview(*given)  # type: ignore[arg-type]
-        return replace(found, symbols=found.symbols.drop(columns="completeness"))
+    def torn(*args: object) -> Overview:
+        result = overview(*args)  # type: ignore[arg-type]
+        return replace(result, symbols=result.symbols.drop(columns="completeness"))
 
     monkeypatch.setattr(data_docs, "overview", torn)
     with pytest.raises(RunFailed, match=r"complete_symbols.*stay in force[^\n]*\nstep tiny__validated_bars failed"):
@@ -277,14 +277,14 @@ def test_killed_in_the_audit_the_last_publication_serves_and_a_rerun_publishes(
     deliver(fed.home, bars_until(BAD))
 
     def die_in_the_audit() -> None:
-        setattr(module, name, lambda *given, **told: os._exit(9))
-        found = find_strategy(NAME)
-        with open_history(found.strategy) as history:
-            intake_bars.ingest_bars(history, found.folder)
+        setattr(module, name, lambda *args, **kwargs: os._exit(9))
+        strategy_file = find_strategy(NAME)
+        with open_history(strategy_file.strategy) as history:
+            intake_bars.ingest_bars(history, strategy_file.folder)
             data_docs.review_bars(history, audit_bars(history))
 
-    told = tmp_path / "told.txt"
-    assert ended(die_in_the_audit, told) == 9, told.read_text()
+    error_file = tmp_path / "told.txt"
+    assert ended(die_in_the_audit, error_file) == 9, error_file.read_text()
     assert served(fed.home) == before
     assert row_counts(fed.home) == fed.rows_before
     with living_in(fed.home), clock_at(AFTER_BAD):
@@ -301,9 +301,9 @@ def test_data_docs_are_written_though_the_gate_halts_and_the_status_names_them(h
         assert "halted" in page
         assert "SIM03" in page
         assert "missing_symbols: 1 of 6 symbols" in page
-        told = report(NAME)
-    assert told["strategies"][NAME]["data_docs"] == str(file)
-    assert str(file) in told["text"]
+        result = report(NAME)
+    assert result["strategies"][NAME]["data_docs"] == str(file)
+    assert str(file) in result["text"]
 
 
 def test_data_docs_that_cannot_be_written_are_told_and_keep_nothing_from_being_decided(
@@ -326,11 +326,15 @@ def test_what_only_the_review_finds_is_a_warning_and_the_session_is_decided(fed:
     deliver(fed.home, bars)
     result = run_assets(strategy_of(), "tables", ("raw_bars", "validated_bars", "features"))
     assert result.success
-    reviewed = {each.check_name: each for each in result.get_asset_check_evaluations()}
-    found = reviewed["usual_distribution"]
-    assert (found.passed, found.severity, found.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
-    assert "SIM01: usual_distribution, volume_ratio" in str(found.metadata["violations"].value)
-    assert str(found.metadata["data_docs"].value).endswith("/reports/tiny-data-docs.html")
+    reviewed = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    distribution = reviewed["usual_distribution"]
+    assert (distribution.passed, distribution.severity, distribution.blocking) == (
+        False,
+        dg.AssetCheckSeverity.WARN,
+        False,
+    )
+    assert "SIM01: usual_distribution, volume_ratio" in str(distribution.metadata["violations"].value)
+    assert str(distribution.metadata["data_docs"].value).endswith("/reports/tiny-data-docs.html")
     assert all(reviewed[name].passed for name in ("usual_volume", "complete_symbols", "fresh_symbols"))
     (decided,) = decide(strategy_of(), [pd.Timestamp(BAD)])
     assert not decided.already_decided
@@ -371,6 +375,6 @@ def test_models_and_forecasts_made_again_on_restated_bars_leave_earlier_decision
         assert models_in_force(history.stores.ledger, strategy).on(pd.Timestamp(BAD)) == model
         before = row_counts(fed.home)
         again = [decide_session(history, pd.Timestamp(day), "again") for day in ("2017-06-21", GOOD)]
-    assert [each.already_decided for each in again] == [True, True]
+    assert [done.already_decided for done in again] == [True, True]
     assert row_counts(fed.home) == before
     assert assert_same_decisions(fed.home, published_home, GOOD) == 2

@@ -96,7 +96,7 @@ def test_importing_a_file_again_changes_nothing_and_a_changed_fill_is_refused(de
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("fill_id,symbol\n1,A\n", "client_order_id"),
         ("fill_id,client_order_id,symbol,session,quantity,price\n", "no row"),
@@ -117,11 +117,11 @@ def test_importing_a_file_again_changes_nothing_and_a_changed_fill_is_refused(de
     ],
 )
 def test_a_bad_file_is_named_with_its_cell_and_nothing_is_stored(
-    decided: Path, tmp_path: Path, text: str, found: str
+    decided: Path, tmp_path: Path, text: str, expected: str
 ) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(NnAssetsError, match=re.escape(found)):
+    with pytest.raises(NnAssetsError, match=re.escape(expected)):
         import_fills(NAME, file)
     with open_history(strategy_of()) as history:
         stored = history.stores.ledger.read("fills", NAME, where={"source": "imported"})

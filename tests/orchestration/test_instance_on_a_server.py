@@ -53,19 +53,24 @@ def test_processes_that_start_at_once_record_their_runs_for_all_others(
     served: str, tmp_path: Path, postgres_server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
     names = ("one", "two")
-    told = [tmp_path / f"{name}.txt" for name in names]
+    error_files = [tmp_path / f"{name}.txt" for name in names]
     writers = [
-        forked(partial(_materialise_as, name, tmp_path), failure) for name, failure in zip(names, told, strict=True)
+        forked(partial(_materialise_as, name, tmp_path), failure)
+        for name, failure in zip(names, error_files, strict=True)
     ]
-    assert [exit_code(writer) for writer in writers] == [0, 0], [file.read_text() for file in told if file.exists()]
+    assert [exit_code(writer) for writer in writers] == [0, 0], [
+        file.read_text() for file in error_files if file.exists()
+    ]
     assert "Retrying" not in capfd.readouterr().err
     ran = {(tmp_path / name).read_text() for name in names}
     with open_instance() as instance:
         assert {run.run_id: run.status.value for run in instance.get_runs()} == dict.fromkeys(ran, "SUCCESS")
         events = instance.fetch_materializations(dg.AssetKey("tiny"), limit=10).records
         assert {event.run_id for event in events} == ran
-        found = [event.asset_materialization for event in events]
-        assert {each.metadata["who"].value for each in found if each is not None} == {"one", "two"}
+        materializations = [event.asset_materialization for event in events]
+        assert {
+            materialization.metadata["who"].value for materialization in materializations if materialization is not None
+        } == {"one", "two"}
     assert not list(tmp_path.rglob("*.db"))
     idle = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{served}'"
     assert postgres_server.execute(idle) == [(0,)]
@@ -129,8 +134,8 @@ def test_what_dagster_prints_and_hands_on_has_no_address(served: str, tmp_path: 
     with open_instance() as instance:
         reference = instance.get_ref()
         handed_on = serialize_value(reference)
-        said = (handed_on, instance.info_str(), repr(instance), str(instance.info_dict()))
-        assert all("s3cret" not in each and "quant" not in each for each in said)
+        texts = (handed_on, instance.info_str(), repr(instance), str(instance.info_dict()))
+        assert all("s3cret" not in text and "quant" not in text for text in texts)
         run_id = dg.materialize([_asset()], instance=instance).run_id
         recorded = "".join(serialize_value(entry) for entry in instance.all_logs(run_id))
         assert "s3cret" not in recorded
@@ -139,10 +144,10 @@ def test_what_dagster_prints_and_hands_on_has_no_address(served: str, tmp_path: 
     folder = tmp_path / "configured"
     folder.mkdir()
     shutil.copy(CHECKOUT / "dagster.yaml", folder)
-    told = CliRunner().invoke(info_command, [], env={"DAGSTER_HOME": str(folder)}, catch_exceptions=False)
-    assert told.exit_code == 0
-    assert "Instance configuration" in told.stdout
-    assert "s3cret" not in told.output
+    result = CliRunner().invoke(info_command, [], env={"DAGSTER_HOME": str(folder)}, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "Instance configuration" in result.stdout
+    assert "s3cret" not in result.output
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,10 @@ def minutes_of(symbol: str, seed: int, last: str = LAST) -> pd.DataFrame:
 def prepare(home: Path, last: str = LAST, **told_intraday: object) -> None:
     market = {"history_starts": FIRST, "history_ends": last, "live_starts": None, "symbols": ["AAA", "BBB"]}
     file = write_strategy(home, market=market)
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    del told["source"]
-    told["intraday"] = {"path": "bars", "bar_minutes": 30, **told_intraday}
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    del settings["source"]
+    settings["intraday"] = {"path": "bars", "bar_minutes": 30, **told_intraday}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     (home / "strategies" / "bars").mkdir(exist_ok=True)
 
 
@@ -123,7 +123,7 @@ def test_bars_are_judged_and_switched_while_the_strategy_is_held_alone(home, mon
 
     def watched(name: str) -> None:
         honest = getattr(published, name)
-        monkeypatch.setattr(published, name, lambda *told: (held.update({name: held_alone()}), honest(*told))[1])
+        monkeypatch.setattr(published, name, lambda *args: (held.update({name: held_alone()}), honest(*args))[1])
 
     names = ("audit_intraday", "publish_intraday", "audit_bars", "publish_bars")
     for name in names:
@@ -139,11 +139,11 @@ def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
     made = daily()
     plain = minutes_of("AAA", 0)
     plain["session"] = plain["date"].dt.tz_convert("America/New_York").dt.tz_localize(None).dt.normalize()
-    mine = made[made["symbol"] == "AAA"].set_index("session")
+    actual = made[made["symbol"] == "AAA"].set_index("session")
     expected = plain[plain["session"] != HALF_FINISHED].groupby("session")
     for name, how in (("open", "first"), ("high", "max"), ("low", "min"), ("close", "last"), ("volume", "sum")):
-        pd.testing.assert_series_equal(mine[name], expected[name].agg(how), check_freq=False, check_index_type=False)
-    assert set(mine["source"]) == {"intraday:30min"}
+        pd.testing.assert_series_equal(actual[name], expected[name].agg(how), check_freq=False, check_index_type=False)
+    assert set(actual["source"]) == {"intraday:30min"}
     with open_history(strategy_of()) as history:
         cube = history.view().cube
     assert np.isfinite(cube.feature("log_return_1")[-20:]).all()
@@ -151,9 +151,9 @@ def test_daily_bars_and_features_are_made_of_the_intraday_ones(home) -> None:
 
 @pytest.mark.full
 def test_what_was_found_is_stated_and_a_second_run_adds_nothing(home) -> None:
-    told = metadata(INTRADAY, "validated_intraday_bars")
-    assert (told["gaps"].value, told["missing_bars"].value) == (2, 16)  # that afternoon, of either symbol
-    assert f"| AAA | {HALF_FINISHED} | 5 | 13 | missing_at_close |" in told["half_finished_sessions"].value
+    facts = metadata(INTRADAY, "validated_intraday_bars")
+    assert (facts["gaps"].value, facts["missing_bars"].value) == (2, 16)  # that afternoon, of either symbol
+    assert f"| AAA | {HALF_FINISHED} | 5 | 13 | missing_at_close |" in facts["half_finished_sessions"].value
     result = run_assets(strategy_of(), "tables", (*INTRADAY, "raw_bars", "validated_bars"))
     assert result.success
     again, bars = (
@@ -162,7 +162,7 @@ def test_what_was_found_is_stated_and_a_second_run_adds_nothing(home) -> None:
     )
     assert (again["added"].value, again["revised"].value) == (0, 0)
     assert bars["source"].value == "intraday"
-    assert next(each for each in notices() if "no daily bar" in each) == (
+    assert next(notice for notice in notices() if "no daily bar" in notice) == (
         f"AAA {HALF_FINISHED}: missing_at_close 0.3846: no daily bar, 240 minutes missing at the close, limit 3; "
         "deliver the bars that are missing, or raise intraday.max_minutes_missing_at_close"
     )
@@ -225,9 +225,11 @@ def test_gaps_beyond_the_limit_halt_everything_downstream_and_leave_what_was_pub
     prepare(home, max_missing_bars_fraction=0.001)
     result = run_assets(strategy_of(), "tables", (*INTRADAY, "raw_bars", "validated_bars"))
     failures = failures_of(result)
-    said = {each.check_name: each for each in result.get_asset_check_evaluations()}["missing_bars"]
-    assert not said.passed
-    assert "intraday.max_missing_bars_fraction" in str(said.metadata["what_to_do"].value)
+    missing_bars = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}[
+        "missing_bars"
+    ]
+    assert not missing_bars.passed
+    assert "intraday.max_missing_bars_fraction" in str(missing_bars.metadata["what_to_do"].value)
     assert list(failures) == ["tiny__validated_intraday_bars"]
     assert "8 bars missing after 2017-05-10 15:30:00" in failures["tiny__validated_intraday_bars"]
     pd.testing.assert_frame_equal(daily(), before)
@@ -237,22 +239,25 @@ def test_a_halt_of_their_gate_is_told_as_that_of_daily_bars_until_bars_pass(home
     take_in_all(strategy_of())
     before = daily()
     prepare(home, max_missing_bars_fraction=0.001)
-    told = check_data("tiny")
-    assert (told["ok"], told["error"], told["gate"]["passed"]) == (False, "GateHalted", False)
-    (failed,) = told["gate"]["failed"]
+    result = check_data("tiny")
+    assert (result["ok"], result["error"], result["gate"]["passed"]) == (False, "GateHalted", False)
+    (failed,) = result["gate"]["failed"]
     assert failed["name"] == "missing_bars"
     assert "AAA: 8 bars missing after 2017-05-10 15:30:00" in failed["violations"][0]
     assert "intraday.max_missing_bars_fraction" in failed["remedy"]
-    assert [each["name"] for each in told["failed_checks"]] == ["validated_intraday_bars.missing_bars"]
-    assert (told["intraday"]["delivered_rows"], told["intraday"]["missing_bars"]) == (2 * len(minutes_of("AAA", 0)), 16)
-    assert told["symbols"] == ["AAA", "BBB"]
-    assert told["never_delivered"] == {"AAA": 1, "BBB": 1}  # the session of which they would make no daily bar
-    assert told["rows"]["added"] == 0
-    first, *lines = told["text"].splitlines()
+    assert [check["name"] for check in result["failed_checks"]] == ["validated_intraday_bars.missing_bars"]
+    assert (result["intraday"]["delivered_rows"], result["intraday"]["missing_bars"]) == (
+        2 * len(minutes_of("AAA", 0)),
+        16,
+    )
+    assert result["symbols"] == ["AAA", "BBB"]
+    assert result["never_delivered"] == {"AAA": 1, "BBB": 1}  # the session of which they would make no daily bar
+    assert result["rows"]["added"] == 0
+    first, *lines = result["text"].splitlines()
     assert first == "tiny: data taken in and refused: the last publication, to 2017-06-30, stays in force"
     assert any("gate        HALTED by missing_bars" in line for line in lines)
     stands = report("tiny")["text"].splitlines()
-    assert lines[-1] == told["headline"] == stands[0]
+    assert lines[-1] == result["headline"] == stands[0]
     assert stands[0].startswith("tiny HALTED: the gate halted on ")
     assert stands[0].count("missing_bars") == 1
     assert report("tiny")["strategies"]["tiny"]["gate"].startswith("HALTED ")
@@ -273,16 +278,16 @@ def test_a_halt_of_their_gate_is_told_as_that_of_daily_bars_until_bars_pass(home
 def test_a_first_delivery_that_their_gate_refuses_is_told_with_every_row(home) -> None:
     faulty = minutes_of("AAA", 0).assign(close=lambda bars: -bars["close"])
     deliver(home, "AAA", faulty)
-    told = check_data("tiny")
-    assert told["symbols"] == ["BBB"]
-    assert told["quarantine"]["by_rule"] == {"non_positive_price": len(faulty)}
-    assert told["late_starts"] == {}
-    assert f"and {len(faulty) - 5:,} more: nn-assets check --strategy tiny --json\n" in told["text"]
-    failed = {each["name"]: each for each in told["gate"]["failed"]}
+    result = check_data("tiny")
+    assert result["symbols"] == ["BBB"]
+    assert result["quarantine"]["by_rule"] == {"non_positive_price": len(faulty)}
+    assert result["late_starts"] == {}
+    assert f"and {len(faulty) - 5:,} more: nn-assets check --strategy tiny --json\n" in result["text"]
+    failed = {check["name"]: check for check in result["gate"]["failed"]}
     assert set(failed) == {"quarantined_share", "missing_symbols"}
     assert len(failed["quarantined_share"]["violations"]) == len(faulty)  # all of them
-    assert told["data_docs"] is None  # nothing was reviewed yet
-    assert "data docs" not in told["text"]
+    assert result["data_docs"] is None  # nothing was reviewed yet
+    assert "data docs" not in result["text"]
 
 
 @pytest.mark.full
@@ -306,13 +311,13 @@ def test_two_real_pairs_of_a_market_that_never_closes_become_daily_bars(empty_ho
     pattern = shared_data / "crypto_freqtrade"
     prepare(empty_home)
     file = empty_home / "strategies" / "tiny.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told["market"] |= {"calendar": "24/7", "history_starts": "2018-01-10", "history_ends": "2018-01-29"}
-    told["market"]["symbols"] = ["ADA_BTC", "ETH_BTC"]
-    told["intraday"] = {"path": "bars", "bar_minutes": 5}
-    told["gate"] = {"max_missing_sessions_fraction": 0.1}
-    told["cleaning"] = {"jump_window_sessions": 20}
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content["market"] |= {"calendar": "24/7", "history_starts": "2018-01-10", "history_ends": "2018-01-29"}
+    content["market"]["symbols"] = ["ADA_BTC", "ETH_BTC"]
+    content["intraday"] = {"path": "bars", "bar_minutes": 5}
+    content["gate"] = {"max_missing_sessions_fraction": 0.1}
+    content["cleaning"] = {"jump_window_sessions": 20}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
     for name in ("ADA_BTC-5m.feather", "ETH_BTC-5m.feather"):
         (empty_home / "strategies" / "bars" / name).write_bytes((pattern / name).read_bytes())
     take_in_all(strategy_of())
@@ -325,13 +330,13 @@ def test_two_real_pairs_of_a_market_that_never_closes_become_daily_bars(empty_ho
     assert row["volume"] == pytest.approx(day["volume"].sum(), rel=1e-12)
     # The first session begins at 04:55 and makes no bar; 33 bars that ADA lacks in a row cost it one more.
     assert dict(made["symbol"].value_counts()) == {"ETH_BTC": 19, "ADA_BTC": 18}
-    told = [each for each in notices() if "no daily bar" in each]
-    assert [each.partition(":")[0] for each in told] == [
+    content = [notice for notice in notices() if "no daily bar" in notice]
+    assert [notice.partition(":")[0] for notice in content] == [
         "ADA_BTC 2018-01-10",
         "ADA_BTC 2018-01-15",
         "ETH_BTC 2018-01-10",
     ]
-    begun = ["begins_within_session" in each and "295 minutes missing at the open" in each for each in told]
+    begun = ["begins_within_session" in notice and "295 minutes missing at the open" in notice for notice in content]
     assert begun == [True, False, True]
 
 

@@ -52,8 +52,8 @@ def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInP
 
     @dg.asset(partitions_def=MONTHS, ins={"given": dg.AssetIn(key=KEY)})
     def sums(context, given: dict[str, pd.DataFrame]) -> None:  # type: ignore[no-untyped-def]
-        for month, each in given.items():
-            context.add_asset_metadata({"total": float(each["value"].sum())}, partition_key=f"{month}-01")
+        for month, table in given.items():
+            context.add_asset_metadata({"total": float(table["value"].sum())}, partition_key=f"{month}-01")
 
     definitions = dg.Definitions(assets=[figures, sums], resources={"months_io": months_io()})
     job = definitions.resolve_implicit_global_asset_job_def()
@@ -88,8 +88,8 @@ def test_a_range_of_months_comes_back_as_it_went(empty_home: Path) -> None:
     assert result.success
     loaded = load("2017-01-01", "2017-03-01")
     assert list(loaded) == list(months)
-    for month, given in months.items():
-        pd.testing.assert_frame_equal(loaded[month], given)
+    for month, expected in months.items():
+        pd.testing.assert_frame_equal(loaded[month], expected)
 
 
 @pytest.mark.full
@@ -142,8 +142,8 @@ def write_and_die(last: str) -> None:
 @pytest.mark.parametrize("step", ["2017-02.json", ".parquet"])
 def test_a_writer_killed_half_way_leaves_each_month_whole(empty_home: Path, tmp_path: Path, step: str) -> None:
     write_two_months(0.0)
-    told = tmp_path / "told.txt"
-    assert ended(lambda: write_and_die(step), told) == -signal.SIGKILL, told.read_text()
+    error_file = tmp_path / "told.txt"
+    assert ended(lambda: write_and_die(step), error_file) == -signal.SIGKILL, error_file.read_text()
     loaded = load("2017-01-01", "2017-02-01")
     first = 5.0 if step == "2017-02.json" else 0.0  # January was complete when February's pointer was due
     pd.testing.assert_frame_equal(loaded["2017-01"], frame("2017-01", first))
@@ -159,12 +159,12 @@ def features(name: str = NAME) -> Cube:
 
 def handed(partitions: dg.PartitionsDefinition | None, first: str | None = None, last: str | None = None) -> Cube:
     """The features that an asset of a user's own is given in a run of it."""
-    given: list[Cube] = []
+    cubes: list[Cube] = []
     key = dg.AssetKey([NAME, "features"])
 
     @dg.asset(partitions_def=partitions, ins={"cube": dg.AssetIn(key=key, input_manager_key="cube_io")})
     def mine(cube: Cube) -> None:
-        given.append(cube)
+        cubes.append(cube)
 
     definitions = dg.Definitions(
         assets=[dg.AssetSpec(key), mine], resources={"cube_io": CubeIOManager(stores=StoresResource())}
@@ -176,7 +176,7 @@ def handed(partitions: dg.PartitionsDefinition | None, first: str | None = None,
         )
     if not result.success:
         raise RuntimeError(message_of(result))
-    return given[0]
+    return cubes[0]
 
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -195,16 +195,16 @@ def test_an_asset_is_given_the_features_that_its_partitions_session_knew(tables:
 
 
 @pytest.mark.parametrize(
-    ("partitions", "first", "last", "found"),
+    ("partitions", "first", "last", "expected"),
     [
         (None, FIRST_LIVE, LAST, "8 sessions from 2017-06-21 to 2017-06-30"),
         (MONTHS, "2017-06-01", "2017-06-01", "22 sessions from 2017-06-01 to 2017-06-30"),
     ],
 )
 def test_features_of_many_sessions_at_once_are_refused_with_the_way_to_each(
-    tables: Path, partitions: dg.PartitionsDefinition | None, first: str, last: str, found: str
+    tables: Path, partitions: dg.PartitionsDefinition | None, first: str, last: str, expected: str
 ) -> None:
-    with pytest.raises(RuntimeError, match=found):
+    with pytest.raises(RuntimeError, match=expected):
         handed(partitions or session_partitions(strategy_of()), first, last)
     with StoresResource().history(strategy_of()) as history:  # as the remedy says
         assert history.view(pd.Timestamp(first)).cube.sessions[-1] == pd.Timestamp(first)
@@ -219,7 +219,7 @@ def test_forecasts_by_a_model_that_is_not_in_force_are_refused_until_they_are_ma
     as_made = months_io().load_input(context)
     assert list(as_made) == ["2017-05", "2017-06"]
     forged = as_made["2017-06"].assign(
-        model_id=as_made["2017-06"]["model_id"].where(lambda each: each.index > 0, "f" * 64)
+        model_id=as_made["2017-06"]["model_id"].where(lambda rows: rows.index > 0, "f" * 64)
     )
     Lake().write_month(NAME, "forecasts", "2017-06", forged)
     with pytest.raises(PublicationError, match=r"(?s)some by ffffffffffff.*study --strategy tiny --from 2017-06"):
@@ -292,9 +292,9 @@ def test_features_of_other_code_are_refused(tables: Path) -> None:
     name = next(iter(made))
     others = record.assign(features=json.dumps({**made, name: {**made[name], "code": "0" * 16}}))
     of_before = record.drop(columns=["features", "names_code"]).assign(code_version="0" * 16)
-    for told, found in ((others, name), (of_before, "all of them")):
-        Lake().write_table(NAME, "features_record", told)
-        with pytest.raises(PublicationError, match=f"computed by the code in force; found other code behind {found}"):
+    for stored, named in ((others, name), (of_before, "all of them")):
+        Lake().write_table(NAME, "features_record", stored)
+        with pytest.raises(PublicationError, match=f"computed by the code in force; found other code behind {named}"):
             features()
     take_in(strategy_of())
     assert features().bars

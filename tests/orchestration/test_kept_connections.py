@@ -40,8 +40,8 @@ def test_commits_wait_for_no_disk_in_files_that_a_power_cut_leaves_whole(empty_h
         run_id = materialised(instance)
         storages = instance.run_storage, instance.event_log_storage
         opened = [storages[0].connect(), storages[1].index_connection(), storages[1].run_connection(run_id)]
-        for each in opened:
-            with each as connection:
+        for manager in opened:
+            with manager as connection:
                 assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
                 assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1  # NORMAL
 
@@ -49,16 +49,16 @@ def test_commits_wait_for_no_disk_in_files_that_a_power_cut_leaves_whole(empty_h
 def test_dagsters_own_storage_reads_what_was_written_and_the_other_way_round(empty_home: Path) -> None:
     with open_instance() as instance:
         first = materialised(instance)
-        kept = [each.dagster_event_type for each in instance.all_logs(first)]
+        kept = [entry.dagster_event_type for entry in instance.all_logs(first)]
     own = DagsterSqliteStorage(str(empty_home / "dagster" / "storage"))
     assert [run.run_id for run in own.run_storage.get_runs()] == [first]
-    assert [each.dagster_event_type for each in own.event_log_storage.get_logs_for_run(first)] == kept
+    assert [entry.dagster_event_type for entry in own.event_log_storage.get_logs_for_run(first)] == kept
     assert kept.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == 1
     own.run_storage.add_run_tags(first, {"seen": "yes"})
     with open_instance() as instance:
-        found = instance.get_run_by_id(first)
-        assert found is not None
-        assert found.tags["seen"] == "yes"
+        tagged = instance.get_run_by_id(first)
+        assert tagged is not None
+        assert tagged.tags["seen"] == "yes"
         record = instance.get_latest_materialization_event(dg.AssetKey("number"))
         assert record is not None
         assert record.run_id == first

@@ -39,12 +39,12 @@ def command_line(process: int) -> str:
 
 def descendants(process: int) -> list[int]:
     """Every process that another one started, itself first."""
-    found = [process]
-    for each in found:
+    processes = [process]
+    for process_id in processes:
         with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
-            for task in Path(f"/proc/{each}/task").iterdir():
-                found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+            for task in Path(f"/proc/{process_id}/task").iterdir():
+                processes += [int(child) for child in (task / "children").read_text().split()]
+    return processes
 
 
 def waited(for_what: Callable[[], object], seconds: float = PATIENT_SECONDS) -> float:
@@ -72,7 +72,7 @@ def ui(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (home / "ui.log").open("ab") as log:
         server = subprocess.Popen(command, env=subprocess_environment(home), stdout=log, stderr=log)
     try:
-        waited(lambda: any(PROGRAMS["daemon"] in command_line(each) for each in descendants(server.pid)))
+        waited(lambda: any(PROGRAMS["daemon"] in command_line(process) for process in descendants(server.pid)))
         yield server
     finally:
         server.terminate()
@@ -83,9 +83,9 @@ def queued(home: Path) -> str:
     """A run of the tables, put into the queue as the webserver puts one; its id."""
     run_id = str(uuid4())
     command = [sys.executable, "-m", "dagster", "job", "launch", "-w", str(instance_root() / "workspace.yaml")]
-    told = [*command, "-j", f"{NAME}__tables", "--run-id", run_id]
+    launch = [*command, "-j", f"{NAME}__tables", "--run-id", run_id]
     environment = {**subprocess_environment(home), "DAGSTER_HOME": str(dagster_home())}
-    subprocess.run(told, env=environment, check=True, timeout=240, capture_output=True)
+    subprocess.run(launch, env=environment, check=True, timeout=240, capture_output=True)
     return run_id
 
 
@@ -105,8 +105,8 @@ def victims(server: int, name: str) -> list[int]:
         return family
     if name == "ui":
         return [server]
-    chosen = [each for each in family if PROGRAMS[name] in command_line(each)]
-    assert chosen, [command_line(each) for each in family]
+    chosen = [process for process in family if PROGRAMS[name] in command_line(process)]
+    assert chosen, [command_line(process) for process in family]
     return chosen
 
 
@@ -121,8 +121,8 @@ def test_a_run_whose_process_is_killed_is_closed_and_the_next_one_goes_on(empty_
             assert is_attended(first)
             assert status_of(second) is dg.DagsterRunStatus.QUEUED
             family = descendants(server.pid)
-            for each in victims(server.pid, name):
-                os.kill(each, signal.SIGKILL)
+            for victim in victims(server.pid, name):
+                os.kill(victim, signal.SIGKILL)
             if name == "run":
                 print("closed after", waited(lambda: status_of(first) is FAILURE, QUICK_SECONDS + 5), "s")
             else:

@@ -81,9 +81,9 @@ def at(moment: str) -> Iterator[None]:
         yield
 
 
-def deliver(place: Path, rows: list[tuple[str, str, str, float | None]], day: str) -> None:
+def deliver(home: Path, rows: list[tuple[str, str, str, float | None]], day: str) -> None:
     """Rewrite the file and take it in before a session's close."""
-    tell(place, rows)
+    tell(home, rows)
     with at(f"{day} 12:00"):
         homes.take_in(strategy_of())
 
@@ -148,7 +148,7 @@ def told_home(untold_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def plain_quantities(home: Path, known: list[Row], last: str) -> dict[str, int]:
     """Count shares through the fills on record, converted by the actions told."""
     fills = recorded(home, "fills")
-    found = {}
+    quantities = {}
     for symbol in SYMBOLS:
         shares = 0
         for day in (*DECIDED, *FOLLOWING):
@@ -159,8 +159,8 @@ def plain_quantities(home: Path, known: list[Row], last: str) -> dict[str, int]:
                     shares = int(shares * Fraction(str(value)))
             own = fills[(fills["symbol"] == symbol) & (fills["session"] == day)]
             shares += int(own["quantity"].sum())
-        found[symbol] = shares
-    return found
+        quantities[symbol] = shares
+    return quantities
 
 
 def holdings(home: Path, session: str) -> dict[str, float]:
@@ -189,8 +189,8 @@ def test_what_was_decided_before_stays_and_what_was_decided_late_repeats_in_repl
         pd.testing.assert_frame_equal(recorded(told_home, table, EX), recorded(untold_home, table, EX))
     with living_in(told_home), at("2017-06-28 23:00"), open_history(strategy_of()) as history:
         again = [decide_session(history, pd.Timestamp(day), "again") for day in reversed((*DECIDED, *FOLLOWING))]
-        assert all(each.already_decided for each in again)
-        assert [each.round.late is not None for each in reversed(again)] == [False, False, False, True, True, True]
+        assert all(done.already_decided for done in again)
+        assert [done.round.late is not None for done in reversed(again)] == [False, False, False, True, True, True]
         assert decisions_repeat_in_replay(history) == (6, [])
 
 
@@ -222,7 +222,7 @@ def test_orders_sized_on_the_wrong_book_fill_nothing_and_no_breaker_fires_on_a_f
     with living_in(told_home), at("2017-06-28 23:00"), open_history(strategy_of()) as history:
         answer = _answer(history, pd.DatetimeIndex(FOLLOWING[:1]))
     assert answer["ended_orders"] == {FOLLOWING[0]: {"late_action": sorted(under_way["symbol"])}}
-    (line,) = [each for each in answer["text"].splitlines() if "late_action" in each]
+    (line,) = [text for text in answer["text"].splitlines() if "late_action" in text]
     assert line.startswith(f"{FOLLOWING[0]}: {len(under_way)} orders ended without a whole fill: late_action (")
     assert line.endswith(f": {', '.join(sorted(under_way['symbol']))}")
     limits = strategy_limits(told_home)
@@ -250,9 +250,9 @@ def test_the_publication_and_the_page_say_which_session_mended_the_book(told_hom
     late = {notice[:5]: notice for notice in notices if "late_action" in notice}
     assert set(late) == set(ARRIVED)
     for symbol, day in ARRIVED.items():
-        said = "was withdrawn" if symbol == "SIM02" else "became known"
+        verb = "was withdrawn" if symbol == "SIM02" else "became known"
         assert (
-            f"{said} {day} 12:00 UTC; a book that held it then is converted before the first fill of {day}"
+            f"{verb} {day} 12:00 UTC; a book that held it then is converted before the first fill of {day}"
             in (late[symbol])
         )
         assert [session for session in FOLLOWING if f"{symbol}: " in pages[session]] == [day]

@@ -140,7 +140,7 @@ def records(home: Path, last: str) -> dict[str, pd.DataFrame]:
 def all_stand(sessions: tuple[str, ...]) -> bool:
     """Whether all sessions, decided again in order, give the records that are there."""
     again = homes.decide(strategy_of(), [pd.Timestamp(session) for session in sessions])
-    return all(each.already_decided for each in again)
+    return all(done.already_decided for done in again)
 
 
 def told_of(session: str, bar: tuple[str, str]) -> float:
@@ -162,7 +162,7 @@ def test_late_bars_change_no_decided_session_and_reach_the_next(lived: Path, pun
         with open_history(strategy_of()) as history:
             again = [decide_session(history, pd.Timestamp(session), "again") for session in DECIDED]
             assert decisions_repeat_in_replay(history) == (3, [])
-    assert all(each.already_decided for each in again)
+    assert all(done.already_decided for done in again)
     with living_in(lived):
         live(*FOLLOWING)
         with at("2017-06-27 23:00"):

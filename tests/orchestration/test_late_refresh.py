@@ -82,12 +82,12 @@ def assert_takes_force_on(
     for table, frame in before.items():
         pd.testing.assert_frame_equal(recorded(home, table), frame, check_exact=True)
     assert decide(effective, *further[:1]) == [False] * len([effective, *further[:1]])
-    told = recorded(home, "decisions").set_index("session")["model_id"]
-    assert (told[told.index < effective] != new).all()
-    assert (told[told.index >= effective] == new).all()
-    assert (told[told.index >= effective].index[0]) == effective
+    model_ids = recorded(home, "decisions").set_index("session")["model_id"]
+    assert (model_ids[model_ids.index < effective] != new).all()
+    assert (model_ids[model_ids.index >= effective] == new).all()
+    assert (model_ids[model_ids.index >= effective].index[0]) == effective
     with open_history(strategy_of()) as history:
-        assert decisions_repeat_in_replay(history) == (len(told), [])
+        assert decisions_repeat_in_replay(history) == (len(model_ids), [])
 
 
 def test_a_late_refresh_leaves_the_sessions_decided_meanwhile(studied: Path) -> None:

@@ -41,9 +41,9 @@ def rates() -> pd.DataFrame:
 @pytest.fixture
 def perpetuals(empty_home: Path) -> Path:
     file = write_strategy(empty_home, market={"asset_class": "perpetual"}, costs={"funding": "funding"})
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told["series"] = [{"name": "funding", "path": "funding.csv", "stamps": "moments"}]
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["series"] = [{"name": "funding", "path": "funding.csv", "stamps": "moments"}]
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     rates().to_csv(file.parent / "funding.csv", index=False)
     return empty_home
 
@@ -70,19 +70,21 @@ def test_the_ledger_s_cash_pays_the_file_s_rates_and_tells_what_was_assumed(perp
         again = decide_session(history, pd.Timestamp(LAST), RUN)
     assert again.already_decided
     hours = session_hours("XNYS", "2017-06-15", LAST).set_index("session")
-    told, held, carried = rates(), dict.fromkeys(strategy.market.symbols, 0.0), {}
+    funding, held, carried = rates(), dict.fromkeys(strategy.market.symbols, 0.0), {}
     received = []
     for session in states.index:
         before = hours.index[hours.index.get_loc(session) - 1]
         start, opens, end = hours["closes"][before], hours["opens"][session], hours["closes"][session]
         known = (
-            told[told["known_at"] <= end + pd.Timedelta(minutes=30)].groupby(["symbol", "observed_at"])["rate"].last()
+            funding[funding["known_at"] <= end + pd.Timedelta(minutes=30)]
+            .groupby(["symbol", "observed_at"])["rate"]
+            .last()
         )
         paid = 0.0
         for symbol, quantity in held.items():
-            mine = known[symbol]
-            early = mine[(mine.index > start) & (mine.index <= opens)].sum()
-            late = mine[(mine.index > opens) & (mine.index <= end)].sum()
+            own_rates = known[symbol]
+            early = own_rates[(own_rates.index > start) & (own_rates.index <= opens)].sum()
+            late = own_rates[(own_rates.index > opens) & (own_rates.index <= end)].sum()
             if str(session.date()) == UNKNOWN:
                 early, late = 0.0, carried[symbol]
             carried[symbol] = early + late
@@ -100,4 +102,4 @@ def test_the_ledger_s_cash_pays_the_file_s_rates_and_tells_what_was_assumed(perp
     assert "no funding rate of this session was known for" in page.lower()
     assert "Funding received less paid on this session" in page
     alerts = [json.loads(line) for line in next(perpetuals.rglob("alerts.jsonl")).read_text("utf-8").splitlines()]
-    assert [each["session"] for each in alerts if "no funding rate" in each["cause"]] == [UNKNOWN]
+    assert [alert["session"] for alert in alerts if "no funding rate" in alert["cause"]] == [UNKNOWN]

@@ -54,9 +54,9 @@ def month_frames(home: Path, table: str) -> dict[str, pd.DataFrame]:
 
 
 def models(home: Path, last_month: str) -> pd.DataFrame:
-    found = recorded(home, "models")
-    told = ["month", "model_id", "fitted", "effective_session", "artifact_sha256", "figures", "data_hash"]
-    return found.loc[found["month"] <= last_month, told].reset_index(drop=True)
+    rows = recorded(home, "models")
+    columns = ["month", "model_id", "fitted", "effective_session", "artifact_sha256", "figures", "data_hash"]
+    return rows.loc[rows["month"] <= last_month, columns].reset_index(drop=True)
 
 
 def studies(home: Path, before_month: str, *, with_verdicts: bool) -> list[str]:
@@ -64,12 +64,12 @@ def studies(home: Path, before_month: str, *, with_verdicts: bool) -> list[str]:
 
     The addresses of study and data are each home's own. Without verdicts: the figures alone.
     """
-    found = recorded(home, "studies")
-    told = ["month", "verdict", "trial_count", "figures", "first_session", "last_session"]
-    ended = found.loc[found["month"] < before_month, told]
+    rows = recorded(home, "studies")
+    columns = ["month", "verdict", "trial_count", "figures", "first_session", "last_session"]
+    ended = rows.loc[rows["month"] < before_month, columns]
     if not with_verdicts:
-        said = ("allows_trading", "reason")
-        figures = [{key: each[key] for key in each if key not in said} for each in ended["figures"]]
+        verdict_keys = ("allows_trading", "reason")
+        figures = [{key: entry[key] for key in entry if key not in verdict_keys} for entry in ended["figures"]]
         ended = ended.drop(columns="verdict").assign(figures=figures)
     return sorted({json.dumps(row, default=str, sort_keys=True) for row in ended.to_dict("records")})
 
@@ -82,10 +82,10 @@ def assert_equal_up_to(cut: str, shorter: Path, longer: Path, months: int) -> No
     assert one.until(session).content_hash() == other.content_hash()
     for table in MONTHS_TABLES:
         small, large = month_frames(shorter, table), month_frames(longer, table)
-        whole = [each for each in small if each < month]
+        whole = [key for key in small if key < month]
         assert len(whole) == months - 1
-        for each in whole:
-            pd.testing.assert_frame_equal(small[each], large[each], check_exact=True)
+        for key in whole:
+            pd.testing.assert_frame_equal(small[key], large[key], check_exact=True)
         if table in SESSIONED:  # the month of the cut, as far as it goes
             kept = large[month][large[month]["session"] <= session].reset_index(drop=True)
             pd.testing.assert_frame_equal(small[month], kept, check_exact=True)
@@ -95,9 +95,9 @@ def assert_equal_up_to(cut: str, shorter: Path, longer: Path, months: int) -> No
     assert len(models(shorter, month)) == months
     # A history that ends before the live start states none, so that its own newest month has the first look.
     one_look = cut >= FIRST_LIVE
-    found, expected = (studies(home, month, with_verdicts=one_look) for home in (shorter, longer))
-    assert found == expected
-    assert len(found) == months - 1
+    actual, expected = (studies(home, month, with_verdicts=one_look) for home in (shorter, longer))
+    assert actual == expected
+    assert len(actual) == months - 1
 
 
 @pytest.mark.full

@@ -70,50 +70,50 @@ def in_files(empty_home: Path) -> Iterator[dg.DagsterInstance]:
 def test_what_a_killed_process_saw_to_is_closed_and_what_a_living_one_sees_to_is_not(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    told = tmp_path / "told.txt"
+    output = tmp_path / "told.txt"
 
     def begins_and_is_killed() -> None:
         with open_instance() as own:
-            told.write_text(" ".join(brought_to(own, stage) for stage in STAGES))
+            output.write_text(" ".join(brought_to(own, stage) for stage in STAGES))
             os.kill(os.getpid(), signal.SIGKILL)
 
-    assert ended(begins_and_is_killed, told) == -signal.SIGKILL, told.read_text()
-    lost = dict(zip(STAGES, told.read_text().split(), strict=True))
-    mine = {stage: brought_to(instance, stage) for stage in STAGES}
+    assert ended(begins_and_is_killed, output) == -signal.SIGKILL, output.read_text()
+    lost = dict(zip(STAGES, output.read_text().split(), strict=True))
+    living = {stage: brought_to(instance, stage) for stage in STAGES}
     closed = close_lost_runs(instance)
     status = {run.run_id: run.status for run in instance.get_runs()}
-    assert {stage: status[run_id] for stage, run_id in mine.items()} == {stage: stage for stage in STAGES}
+    assert {stage: status[run_id] for stage, run_id in living.items()} == {stage: stage for stage in STAGES}
     canceled = {dg.DagsterRunStatus.CANCELING: dg.DagsterRunStatus.CANCELED}
     expected = dict.fromkeys(STAGES, dg.DagsterRunStatus.FAILURE) | canceled
     assert {stage: status[run_id] for stage, run_id in lost.items()} == expected
     assert {record.dagster_run.run_id for record in closed} == set(lost.values())
     assert close_lost_runs(instance) == []
-    for run_id in mine.values():
+    for run_id in living.values():
         let_go(run_id)
 
 
 def test_the_daemon_is_told_whether_the_process_of_a_run_lives(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """Also where the daemon itself launched it, and so saw to it until it started."""
-    told, read = tmp_path / "told.txt", os.pipe()
+    output, read = tmp_path / "told.txt", os.pipe()
     run = instance.create_run_for_job(idle)
     instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", idle.name), run.run_id)
 
     def works() -> None:
         with open_instance() as own:
             own.report_dagster_event(dg.DagsterEvent("PIPELINE_START", idle.name), run.run_id)
-            told.write_text("begun")
+            output.write_text("begun")
             os.read(read[0], 1)
 
     let_go(run.run_id)  # a forked process holds what this one does
-    worker = forked(works, told)
-    while not told.exists():
+    worker = forked(works, output)
+    while not output.exists():
         assert os.waitpid(worker, os.WNOHANG) == (0, 0)
     launcher = instance.run_launcher
     assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
     os.kill(worker, signal.SIGKILL)
-    assert exit_code(worker) == -signal.SIGKILL, told.read_text()
-    found = launcher.check_run_worker_health(run)
-    assert (found.status, found.msg) == (WorkerStatus.FAILED, LOST)
+    assert exit_code(worker) == -signal.SIGKILL, output.read_text()
+    health = launcher.check_run_worker_health(run)
+    assert (health.status, health.msg) == (WorkerStatus.FAILED, LOST)
 
 
 def test_a_run_that_ends_leaves_no_lock(instance: dg.DagsterInstance, empty_home: Path) -> None:

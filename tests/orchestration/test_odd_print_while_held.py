@@ -34,17 +34,17 @@ def bars(last: str) -> pd.DataFrame:
 
 def elsewhere(last: str) -> pd.DataFrame:
     """The same market as a second venue prints it, 2 bps of noise a price."""
-    found = bars(last)
-    found[PRICES] *= np.exp(np.random.default_rng(1).normal(0.0, 2e-4, (len(found), 4)))
-    return found.assign(high=found[PRICES].max(axis=1), low=found[PRICES].min(axis=1))
+    frame = bars(last)
+    frame[PRICES] *= np.exp(np.random.default_rng(1).normal(0.0, 2e-4, (len(frame), 4)))
+    return frame.assign(high=frame[PRICES].max(axis=1), low=frame[PRICES].min(axis=1))
 
 
 def with_odd_low(last: str) -> pd.DataFrame:
     """The newest low of what is held 5% off, alone."""
-    found = bars(last)
-    row = (found["symbol"] == HELD) & (found["session"] == pd.Timestamp(DAY))
-    found.loc[row, "low"] *= 0.95
-    return found
+    frame = bars(last)
+    row = (frame["symbol"] == HELD) & (frame["session"] == pd.Timestamp(DAY))
+    frame.loc[row, "low"] *= 0.95
+    return frame
 
 
 def deliver(home: Path, name: str, frame: pd.DataFrame) -> None:
@@ -116,7 +116,7 @@ def test_no_stop_fills_on_a_price_that_the_second_source_contradicts_and_every_p
     assert before["quantity"] > 0.0
     assert low < before["stop_price"] < low_of(bars(DAY))
 
-    told = run_round(NAME, DAY)
+    result = run_round(NAME, DAY)
     assert stops(evening) == []
     after = of_held(evening, "holdings").iloc[0]
     assert (after["quantity"], after["stop_price"]) == (before["quantity"], before["stop_price"])
@@ -126,10 +126,10 @@ def test_no_stop_fills_on_a_price_that_the_second_source_contradicts_and_every_p
     assert quarantine[["symbol", "rule", "field"]].to_numpy().tolist() == [[HELD, "odd_print", "low"]]
 
     sentence = f"{HELD} is held and its bar of {DAY} is in quarantine (odd_print, low {low}): no order and no stop"
-    assert sentence in told["text"].splitlines()[0]
+    assert sentence in result["text"].splitlines()[0]
     assert sentence in report(NAME)["text"].splitlines()[0]
     assert page(evening).count(sentence) == 2  # its first line, and a notice that says more
-    assert "A person is needed: ask both which price stands" in told["headline"]
+    assert "A person is needed: ask both which price stands" in result["headline"]
     alerts = (evening / "alerts.jsonl").read_text(encoding="utf-8")
     assert sentence in alerts
 
@@ -150,10 +150,11 @@ def test_in_a_history_that_ends_in_the_past_a_mended_bar_stops_out_only_where_it
     deliver(evening, "bars", wrong.assign(low=wrong["low"].where(~row, -wrong["low"])))
     take_in(strategy_of())
     decide(strategy_of(), [pd.Timestamp(DAY)])
-    told = report(NAME)["text"].splitlines()[0]
-    assert f"{HELD} is held and its bar of {DAY} is in quarantine (non_positive_price, low -" in told
+    headline = report(NAME)["text"].splitlines()[0]
+    assert f"{HELD} is held and its bar of {DAY} is in quarantine (non_positive_price, low -" in headline
     assert (
-        "must state known_at, a moment before the next session to be decided: else it counts as known from now" in told
+        "must state known_at, a moment before the next session to be decided: else it counts as known from now"
+        in headline
     )
     mended = with_odd_low(NEXT)
     row = (mended["symbol"] == HELD) & (mended["session"] == pd.Timestamp(DAY))
@@ -199,10 +200,10 @@ UNCHECKED = f"no bar of {DAY} could be held against the second source"
 
 @pytest.mark.full
 def test_where_the_second_source_lags_the_round_is_decided_and_told_as_unchecked(evening: Path) -> None:
-    told = run_round(NAME, DAY)
+    result = run_round(NAME, DAY)
     assert stops(evening) == [HELD]  # nobody contradicted the price
-    assert told["headline"].startswith("tiny TRADES: ")
-    for text in (told["text"].splitlines()[0], report(NAME)["text"].splitlines()[0], page(evening)):
+    assert result["headline"].startswith("tiny TRADES: ")
+    for text in (result["text"].splitlines()[0], report(NAME)["text"].splitlines()[0], page(evening)):
         assert UNCHECKED in text
 
 
@@ -213,7 +214,7 @@ def test_where_the_second_source_is_gone_the_round_is_decided_and_told_as_unchec
     with open_history(strategy_of()) as history:
         write_daily_page(history, done.round, done.frames, done.provenance, None)
     assert stops(evening) == [HELD]
-    told = report(NAME)
-    assert told["strategies"][NAME]["headline"].startswith("tiny TRADES: ")
-    for text in (told["text"].splitlines()[0], page(evening)):
+    result = report(NAME)
+    assert result["strategies"][NAME]["headline"].startswith("tiny TRADES: ")
+    for text in (result["text"].splitlines()[0], page(evening)):
         assert UNCHECKED in text

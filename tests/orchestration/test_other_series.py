@@ -29,16 +29,16 @@ HOLIDAY = "2017-01-16"
 
 
 def write_fear(home: Path, rows: dict[str, str] | None = None) -> None:
-    values = {str(day.date()): f"{12 + place % 7}" for place, day in enumerate(DAYS)}
-    told = values | {HOLIDAY: "11.5"} | (rows or {})
-    lines = [f"{day},{value}" for day, value in sorted(told.items())]
+    values = {str(day.date()): f"{12 + index % 7}" for index, day in enumerate(DAYS)}
+    observations = values | {HOLIDAY: "11.5"} | (rows or {})
+    lines = [f"{day},{value}" for day, value in sorted(observations.items())]
     (home / "strategies" / "fear.csv").write_text("\n".join(["date,close", *lines]) + "\n", encoding="utf-8")
 
 
 def prepared(home: Path) -> None:
     file = write_strategy(home)
-    told = file.read_text(encoding="utf-8")
-    file.write_text(f"{told}series:\n- {{name: fear, path: fear.csv, lag_minutes: 15}}\n", encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text}series:\n- {{name: fear, path: fear.csv, lag_minutes: 15}}\n", encoding="utf-8")
     write_fear(home)
 
 
@@ -55,8 +55,8 @@ DECISION = {
 
 def known(home: Path, until: str = "2017-06-30") -> np.ndarray:
     with open_history(strategy_of()) as history:
-        told = (history.strategy, history.series_versions)
-        return series_known(*told, "fear", history.sessions(until), ("SIM01",)).values[:, 0]
+        inputs = (history.strategy, history.series_versions)
+        return series_known(*inputs, "fear", history.sessions(until), ("SIM01",)).values[:, 0]
 
 
 @pytest.mark.full
@@ -68,7 +68,7 @@ def test_a_series_becomes_a_table_of_versions_with_the_holiday_in_quarantine(emp
         quarantine = history.stores.lake.read_table("tiny", "series_quarantine")
     assert len(versions) == len(DAYS)
     assert [(row.rule, str(row.session.date())) for row in quarantine.itertuples()] == [("off_calendar", HOLIDAY)]
-    np.testing.assert_array_equal(known(empty_home), [12.0 + place % 7 for place in range(len(DAYS))])
+    np.testing.assert_array_equal(known(empty_home), [12.0 + index % 7 for index in range(len(DAYS))])
 
 
 @pytest.mark.full
@@ -123,7 +123,7 @@ def test_nothing_of_the_vault_is_stored_and_opening_it_gives_what_a_store_that_n
     file.write_text(open_file, encoding="utf-8")
     with open_history(strategy_of()) as history:
         ingest_series(history, file.parent)
-    values = [12.0 + place % 7 for place in range(len(DAYS))]
+    values = [12.0 + index % 7 for index in range(len(DAYS))]
     for day in ("2017-01-12", "2017-02-01"):
         values[DAYS.get_loc(day)] = values[DAYS.get_loc(day) - 1]
     np.testing.assert_array_equal(known(empty_home), values)
@@ -142,9 +142,12 @@ def test_history_cut_at_a_session_gives_the_same_values_up_to_it_to_the_bit(empt
 def test_a_feature_of_the_series_joins_the_cube_and_repeats_on_history_cut(empty_home) -> None:
     prepared(empty_home)
     file = empty_home / "strategies" / "tiny.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told["features"] |= {"names": ["log_return_1", "implied_over_realised"], "series": {"implied_volatility": "fear"}}
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["features"] |= {
+        "names": ["log_return_1", "implied_over_realised"],
+        "series": {"implied_volatility": "fear"},
+    }
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     take_in(strategy_of())
     with open_history(strategy_of()) as history:
         cube, panel = history.view().cube, history.view().panel
@@ -161,9 +164,9 @@ def test_a_feature_of_the_series_joins_the_cube_and_repeats_on_history_cut(empty
 def test_a_role_that_names_no_series_is_refused(empty_home) -> None:
     prepared(empty_home)
     file = empty_home / "strategies" / "tiny.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told["features"]["series"] = {"implied_volatility": "hope"}
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["features"]["series"] = {"implied_volatility": "hope"}
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     with pytest.raises(SettingsError, match="names hope, which series does not"):
         strategy_of()
 
@@ -193,7 +196,7 @@ def test_features_wait_for_the_series_and_a_strategy_without_one_has_no_such_ass
 def test_the_asset_states_what_it_found(empty_home) -> None:
     prepared(empty_home)
     result = run_assets(strategy_of(), "tables", ("other_series",))
-    told = result.asset_materializations_for_node("tiny__other_series")[0].metadata
-    assert told["added"].value == len(DAYS)
-    assert told["quarantined"].value == 1
-    assert "| fear | 377 |" in told["series"].value
+    metadata = result.asset_materializations_for_node("tiny__other_series")[0].metadata
+    assert metadata["added"].value == len(DAYS)
+    assert metadata["quarantined"].value == 1
+    assert "| fear | 377 |" in metadata["series"].value

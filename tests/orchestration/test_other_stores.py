@@ -40,12 +40,12 @@ class Deployed:
 
 @pytest.fixture
 def deployed(decided: Path, tmp_path: Path) -> Deployed:
-    place = tmp_path / "elsewhere"
-    place.mkdir()
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
     for name in STORES:
-        shutil.move(decided / name, place / name)
+        shutil.move(decided / name, folder / name)
     stores = StoresResource(
-        lake=str(place / "lake"), ledger=f"sqlite:///{place / 'ledger.sqlite'}", models=str(place / "models")
+        lake=str(folder / "lake"), ledger=f"sqlite:///{folder / 'ledger.sqlite'}", models=str(folder / "models")
     )
     return Deployed(decided, stores, all_definitions(stores, only=NAME))
 
@@ -64,7 +64,9 @@ def test_jobs_and_checks_read_and_write_the_stores_named(deployed: Deployed) -> 
             job = deployed.definitions.resolve_job_def(job_name(strategy, kind))
             result = job.execute_in_process(instance=instance, partition_key=key, raise_on_error=False)
             assert result.success, kind
-            assert all(each.passed for each in result.get_asset_check_evaluations() if each.blocking), kind
+            assert all(
+                evaluation.passed for evaluation in result.get_asset_check_evaluations() if evaluation.blocking
+            ), kind
     assert deployed.left_in_the_home() == []
 
 
@@ -74,12 +76,12 @@ def test_schedules_and_sensors_tell_the_ledger_named(deployed: Deployed) -> None
         schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=MOMENT, repository_def=repository))
     with dg.DagsterInstance.ephemeral() as instance:
         failed = broken.execute_in_process(instance=instance, raise_on_error=False)
-        told = (event for event in failed.all_events if event.is_job_failure)
+        failures = (event for event in failed.all_events if event.is_job_failure)
         for sensor in repository.sensor_defs:
             if isinstance(sensor, dg.RunStatusSensorDefinition):
                 asked = dg.build_run_status_sensor_context(
                     sensor_name=sensor.name,
-                    dagster_event=next(told),
+                    dagster_event=next(failures),
                     dagster_instance=instance,
                     dagster_run=failed.dagster_run,
                 )

@@ -38,26 +38,26 @@ def state() -> dict[str, object]:
 
 def rows() -> pd.DataFrame:
     with Ledger() as ledger:
-        found = ledger.read("outcomes", every_version=True, bookkeeping=True)
-    return found.sort_values("sequence", ignore_index=True)
+        records = ledger.read("outcomes", every_version=True, bookkeeping=True)
+    return records.sort_values("sequence", ignore_index=True)
 
 
 def evaluate(name: str, instance: dg.DagsterInstance, cursor: str | None = None, **context: object) -> object:
     """Let Dagster evaluate one of the repository's sensors."""
     repository = all_definitions(only=NAME).get_repository_def()
-    told = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
-    return repository.get_sensor_def(name).evaluate_tick(told)
+    sensor_context = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
+    return repository.get_sensor_def(name).evaluate_tick(sensor_context)
 
 
 @pytest.mark.full
 def test_a_run_is_on_record_from_its_start_and_then_with_its_end(empty_home: Path) -> None:
     write_strategy(empty_home)
     run_id = execute(strategy_of(), "tables", assets=("raw_bars",)).run_id
-    found = rows()
-    assert list(found["outcome_id"]) == [run_id, run_id]
-    assert list(found["outcome"]) == ["STARTED", "SUCCEEDED"]
-    assert list(found["name"]) == ["tables", "tables"]
-    assert found["ended_at"][1] > found["began_at"][1] == found["began_at"][0]
+    records = rows()
+    assert list(records["outcome_id"]) == [run_id, run_id]
+    assert list(records["outcome"]) == ["STARTED", "SUCCEEDED"]
+    assert list(records["name"]) == ["tables", "tables"]
+    assert records["ended_at"][1] > records["began_at"][1] == records["began_at"][0]
     assert any(line.startswith("tables: SUCCEEDED 20") for line in state()["runs"])
 
 
@@ -80,14 +80,14 @@ def test_an_interrupted_run_is_told_and_a_killed_one_is_closed_at_the_next_tick(
 ) -> None:
     write_strategy(empty_home)
     asked, ask = os.pipe()
-    told, tell = os.pipe()
+    listen, tell = os.pipe()
 
     def waits(*_: object, **__: object) -> None:
         os.write(tell, b"there\n")
         time.sleep(60)
 
     def runs_twice() -> None:
-        os.close(told)
+        os.close(listen)
         os.close(ask)
         monkeypatch.setattr(bars, "ingest_bars", waits)
         monkeypatch.setattr(market, "ingest_bars", waits)
@@ -101,7 +101,7 @@ def test_an_interrupted_run_is_told_and_a_killed_one_is_closed_at_the_next_tick(
     process = forked(runs_twice, failure)
     os.close(asked)
     os.close(tell)
-    with os.fdopen(told, "rb", buffering=0) as stream, os.fdopen(ask, "wb", buffering=0) as answers:
+    with os.fdopen(listen, "rb", buffering=0) as stream, os.fdopen(ask, "wb", buffering=0) as answers:
 
         def wait_for(line: bytes) -> None:
             assert stream.readline() == line, failure.read_text() if failure.exists() else "it ended"
@@ -165,12 +165,12 @@ def test_a_killed_run_is_told_in_plain_words_with_what_is_kept_and_what_goes_on(
     (alert,) = [json.loads(line) for line in (empty_home / "alerts.jsonl").read_text().splitlines()]
     assert alert["cause"].startswith(f"its process is gone: it was killed, or the machine stopped; {kept}")
     assert again in alert["remedy"]
-    told = state()
-    first, (line,) = str(told["headline"]), told["runs"]
+    status = state()
+    first, (line,) = str(status["headline"]), status["runs"]
     said_first = (kept, "check --strategy tiny again") if name == "tables" else (str(alert["cause"]), again)
-    for said, parts in ((first, said_first), (line, (alert["cause"], again))):
-        assert all(part in said for part in parts)
-        assert "worker" not in said
+    for text, parts in ((first, said_first), (line, (alert["cause"], again))):
+        assert all(part in text for part in parts)
+        assert "worker" not in text
     assert first.startswith(f"{NAME} HALTED: ") == (name == "daily")  # nothing else that is killed halts anything
 
 
@@ -192,7 +192,7 @@ def test_the_alert_of_a_killed_round_says_how_it_left_the_strategy_whichever_run
     execute(strategy_of(), by, first=partition, last=partition, assets=("raw_bars",))
     (alert,) = [json.loads(line) for line in (empty_home / "alerts.jsonl").read_text().splitlines()]
     assert alert["headline"].startswith(f"{NAME} HALTED: the last run of daily failed: its process is gone")
-    runs = rows()[lambda told: told["kind"] == "run"].sort_values("sequence")
+    runs = rows()[lambda frame: frame["kind"] == "run"].sort_values("sequence")
     assert list(runs["outcome"]) == ["FAILED", "STARTED", "SUCCEEDED"]
 
 
@@ -216,10 +216,10 @@ def test_runs_of_the_daemon_are_recorded_once_by_the_sensor(empty_home: Path) ->
         failed = foreign.execute_in_process(instance=instance, raise_on_error=False)
         unrelated.execute_in_process(instance=instance, raise_on_error=False)
         cursor = evaluate("run_outcomes", instance).cursor
-        told = rows()
+        records = rows()
         assert evaluate("run_outcomes", instance, cursor).cursor == cursor
-    pd.testing.assert_frame_equal(rows(), told)
-    runs = told[told["kind"] == "run"]
+    pd.testing.assert_frame_equal(rows(), records)
+    runs = records[records["kind"] == "run"]
     assert list(runs["outcome_id"]) == [own, own, failed.run_id]
     last = runs.iloc[-1]
     assert (last["strategy"], last["name"], last["outcome"], last["failed_step"]) == (NAME, "daily", "FAILED", "breaks")
@@ -266,20 +266,20 @@ def test_sensors_and_schedules_tell_what_they_came_to(empty_home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "remedy"),
+    ("message", "remedy"),
     [
         ("the table cannot be read", "mend what it names: the next tick tries again"),
         ("the table cannot be read. Remedy: restore it.", "restore it"),
     ],
 )
 def test_a_tick_that_fails_is_told_too(
-    empty_home: Path, monkeypatch: pytest.MonkeyPatch, said: str, remedy: str
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, message: str, remedy: str
 ) -> None:
     write_strategy(empty_home)
     name = f"{NAME}__drift_refresh"
 
     def broken(*_: object, **__: object) -> pd.DataFrame:
-        raise RuntimeError(said)
+        raise RuntimeError(message)
 
     with dg.DagsterInstance.ephemeral() as instance:
         with monkeypatch.context() as patch:
@@ -287,17 +287,17 @@ def test_a_tick_that_fails_is_told_too(
             for _ in range(2):
                 with pytest.raises(Exception, match="cannot be read"):
                     evaluate(name, instance)
-        told = state()
-        (line,) = told["ticks"]
+        status = state()
+        (line,) = status["ticks"]
         assert "FAILED" in line
         assert "RuntimeError: the table cannot be read" in line
         why = "the last tick of drift_refresh failed: RuntimeError: the table cannot be read"
-        assert f"; {why}. A person is needed: " in str(told["headline"])
-        assert remedy in str(told["headline"])
-        (alert,) = [json.loads(each) for each in (empty_home / "alerts.jsonl").read_text().splitlines()]
+        assert f"; {why}. A person is needed: " in str(status["headline"])
+        assert remedy in str(status["headline"])
+        (alert,) = [json.loads(text) for text in (empty_home / "alerts.jsonl").read_text().splitlines()]
         assert (alert["strategy"], alert["job"]) == (NAME, "drift_refresh")
         assert (alert["cause"], alert["remedy"]) == (why, remedy)
-        assert alert["headline"] == told["headline"]
+        assert alert["headline"] == status["headline"]
         evaluate(name, instance)
         assert "drift_refresh" not in str(state()["headline"])
 
@@ -311,17 +311,17 @@ def test_failed_ticks_are_told_of_each_schedule_and_sensor_until_they_are_too_ol
         recorded.record_heartbeat(ledger)
         for name in names:
             recorded.record_tick(ledger, NAME, name, "FAILED", "KeyError: 'x'")
-        told = str(state()["headline"])
+        line = str(state()["headline"])
         for name in names:
-            assert f"the last tick of {name} failed: KeyError: 'x'" in told
+            assert f"the last tick of {name} failed: KeyError: 'x'" in line
         later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
         monkeypatch.setattr("nn_assets.operations.outcomes.now_utc", lambda: later)
         monkeypatch.setattr("nn_assets.operations.situation.now_utc", lambda: later)
         recorded.record_heartbeat(ledger)
-    told = str(state()["headline"])
-    assert "the last tick of drift_refresh" not in told
-    assert "drift_refresh is off, last heard from at " in told  # one thing at a time: nothing tells that it is on still
-    assert "the last tick of daily_round failed" in told
+    line = str(state()["headline"])
+    assert "the last tick of drift_refresh" not in line
+    assert "drift_refresh is off, last heard from at " in line  # one thing at a time: nothing tells that it is on still
+    assert "the last tick of daily_round failed" in line
 
 
 def test_the_daemon_is_heard_and_its_silence_has_an_age(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,17 +341,17 @@ def test_the_first_line_says_what_does_not_run_by_itself_where_history_goes_on(
     write_strategy(empty_home)
     assert "daemon" not in str(state()["headline"])  # history ends: nothing has to run
     write_strategy(empty_home, market={"history_ends": None})
-    told = state()
-    assert str(told["daemon"]) == "the daemon was never heard from: no schedule or sensor runs by itself"
-    assert str(told["daemon"]) in str(told["headline"])  # one sentence in both places
+    status = state()
+    assert str(status["daemon"]) == "the daemon was never heard from: no schedule or sensor runs by itself"
+    assert str(status["daemon"]) in str(status["headline"])  # one sentence in both places
     with monkeypatch.context() as by_cron:  # every session is decided, by whatever runs the rounds
         by_cron.setattr(situation, "undecided_sessions", lambda *_: [])
         assert "daemon" not in str(state()["headline"])
     with Ledger() as ledger:
         recorded.record_heartbeat(ledger)
-        told = str(state()["headline"])
-        assert "daily_round is off, never heard from; monthly_retraining is off" in told
-        assert "switch tiny__daily_round on in the UI, under Automation" in told
+        status = str(state()["headline"])
+        assert "daily_round is off, never heard from; monthly_retraining is off" in status
+        assert "switch tiny__daily_round on in the UI, under Automation" in status
         recorded.record_tick(ledger, NAME, "daily_round", "SKIPPED", "no session")
         assert "daily_round is off" not in str(state()["headline"])
 
@@ -364,9 +364,9 @@ def test_a_failed_run_needs_a_person_until_a_later_round_ends_well(empty_home: P
             began = noon + pd.Timedelta(hours=hours)
             run = recorded.Run(name, NAME, name, None, None, began)
             recorded.record_end(ledger, run, outcome, began, message="no feed. Remedy: ask again", failed_step="raw")
-            told = str(state()["headline"])
-            assert told.startswith(f"{NAME} {word}")
-            assert ("failed at raw: no feed" in told) == (outcome == "FAILED")
+            headline = str(state()["headline"])
+            assert headline.startswith(f"{NAME} {word}")
+            assert ("failed at raw: no feed" in headline) == (outcome == "FAILED")
         failed = recorded.Run("s", NAME, "study", None, None, noon)
         recorded.record_end(ledger, failed, "FAILED", noon, message="no study", failed_step="fit")
     assert "the last run of study failed at fit: no study" in str(state()["headline"])
@@ -401,8 +401,8 @@ def test_a_ledger_that_cannot_be_opened_costs_neither_a_tick_nor_a_run(
         context = dg.build_schedule_context(
             instance=instance, scheduled_execution_time=moment, repository_def=repository
         )
-        told = repository.get_schedule_def(f"{NAME}__daily_round").evaluate_tick(context)
-        assert [request.partition_key for request in told.run_requests or ()] == ["2017-06-22"]
+        result = repository.get_schedule_def(f"{NAME}__daily_round").evaluate_tick(context)
+        assert [request.partition_key for request in result.run_requests or ()] == ["2017-06-22"]
         run = recorded.Run("r", NAME, "tables", None, None, None)
         with telling_run(StoresResource(), run):
             pass
@@ -424,7 +424,7 @@ def test_a_run_of_the_daemon_that_was_not_recorded_is_recorded_at_the_next_tick(
             refused = ids[1]
             append = recorded._append
             patch.setattr(
-                recorded, "_append", lambda *told, **named: told[1].run_id != refused and append(*told, **named)
+                recorded, "_append", lambda *args, **named: args[1].run_id != refused and append(*args, **named)
             )
             cursor = evaluate("run_outcomes", instance).cursor
         assert set(rows().query("kind == 'run'")["outcome_id"]) == {ids[0]}
@@ -455,9 +455,9 @@ def test_a_run_of_the_daemon_under_way_is_told(empty_home: Path) -> None:
 
 def test_a_password_in_a_message_is_not_kept(empty_home: Path) -> None:
     run = recorded.Run("r", NAME, "tables", None, None, None)
-    said = "cannot reach postgresql+psycopg://user:S3cr/et@host:5432/db, http://a:b@c?api_key=K&x=1, password=P"
+    message = "cannot reach postgresql+psycopg://user:S3cr/et@host:5432/db, http://a:b@c?api_key=K&x=1, password=P"
     with Ledger() as ledger:
-        recorded.record_end(ledger, run, "FAILED", pd.Timestamp("2026-01-05", tz="UTC"), message=said)
+        recorded.record_end(ledger, run, "FAILED", pd.Timestamp("2026-01-05", tz="UTC"), message=message)
     (kept,) = rows()["message"]
     assert kept == "cannot reach postgresql+psycopg://***@host:5432/db, http://***@c?api_key=***&x=1, password=***"
 

@@ -21,8 +21,8 @@ DECEMBER_2017 = [f"2017-12-{day:02d}" for day in (1, *range(4, 9), *range(11, 16
 
 
 def market(strategy: Strategy, **changes: object) -> Strategy:
-    told = {**strategy.market.model_dump(), **changes}
-    return strategy.model_copy(update={"market": MarketSettings.model_validate(told)})
+    settings = {**strategy.market.model_dump(), **changes}
+    return strategy.model_copy(update={"market": MarketSettings.model_validate(settings)})
 
 
 @pytest.fixture

@@ -100,8 +100,8 @@ def test_a_horizon_below_half_the_forecasts_half_life_is_a_warning_on_the_page(h
     inputs = done.round.decision.inputs
     assert inputs.programme is not None
     lasting = replace(inputs, programme=replace(inputs.programme, autocorrelation=0.9))
-    told = replace(done.round, decision=replace(done.round.decision, inputs=lasting))
+    played = replace(done.round, decision=replace(done.round.decision, inputs=lasting))
     with open_history(strategy_of()) as history:
-        page = write_daily_page(history, told, done.frames, done.provenance, None).read_text("utf-8")
+        page = write_daily_page(history, played, done.frames, done.provenance, None).read_text("utf-8")
     assert "The label&#39;s horizon of 3 sessions is below half" in page
     assert "correlate 0.90 with themselves" in page

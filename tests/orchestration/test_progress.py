@@ -15,10 +15,10 @@ DAGSTERS = (
 )
 
 
-@pytest.mark.parametrize("said", DAGSTERS)
-def test_what_hangs_on_a_failed_step_is_not_told_beside_it(capsys: pytest.CaptureFixture[str], said: str) -> None:
+@pytest.mark.parametrize("message", DAGSTERS)
+def test_what_hangs_on_a_failed_step_is_not_told_beside_it(capsys: pytest.CaptureFixture[str], message: str) -> None:
     logger = progress_logger(dg.build_init_logger_context())
     assert isinstance(logger, logging.Logger)
-    logger.error(said, extra={"dagster_meta": {"orig_message": said, "step_key": None}})
+    logger.error(message, extra={"dagster_meta": {"orig_message": message, "step_key": None}})
     logger.warning("a file was left out", extra={"dagster_meta": {"step_key": "mine__raw_bars"}})
     assert capsys.readouterr().err == "    mine: a file was left out\n"

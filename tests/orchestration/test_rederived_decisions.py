@@ -84,9 +84,9 @@ def study_again() -> None:
 def change(table: str, column: str, value: object, **key: object) -> None:
     """Put another version of one row on record, against all rules."""
     with open_history(strategy_of()) as history:
-        found = history.stores.ledger.read(table, NAME, where=key)
-        row = {**found.iloc[0].to_dict(), column: value}
-        assert len(found) == 1
+        rows = history.stores.ledger.read(table, NAME, where=key)
+        row = {**rows.iloc[0].to_dict(), column: value}
+        assert len(rows) == 1
         assert history.stores.ledger.append(table, [row], run_id="test", strategy=NAME, reason="forged").inserted == 1
 
 
@@ -111,9 +111,9 @@ def test_bars_restated_between_two_decided_sessions_raise_no_alarm(studied: Path
     restate([("SIM02", "2017-06-22")], known_at="2017-06-26 12:00")
     assert decide(*LIVE[:4]) == [False] * 4  # three before the restated bar was known, one after
     with open_history(strategy_of()) as history:
-        place = history.symbols.index("SIM02")
+        column = history.symbols.index("SIM02")
         row = history.view("2017-06-22").panel.row("2017-06-22")
-        closes = {day: history.view(day).panel.close[row, place] for day in ("2017-06-23", "2017-06-26")}
+        closes = {day: history.view(day).panel.close[row, column] for day in ("2017-06-23", "2017-06-26")}
     assert closes["2017-06-26"] == pytest.approx(closes["2017-06-23"] * 1.05)
     assert repeated() == (4, [])
     assert decide(*reversed(LIVE[:4])) == [True] * 4
@@ -126,7 +126,7 @@ def test_a_target_changed_on_record_is_named(half: Path) -> None:
     change("target_positions", "target_quantity", quantity + 1.0, symbol="SIM04", session=LIVE[2])
     played, differing = repeated()
     assert played == 5
-    assert [each[:16] for each in differing] == ["SIM04 2017-06-23"]
+    assert [line[:16] for line in differing] == ["SIM04 2017-06-23"]
 
 
 @pytest.mark.full
@@ -142,9 +142,9 @@ def test_another_forecast_in_the_list_on_record_is_named(half: Path) -> None:
         other = history.stores.lake.store(NAME, "forecast_lists", frame)
     change("decisions", "details", {**decided, "forecast_list": other}, session=session)
     _, differing = repeated()
-    days = sorted({each.split()[1].removesuffix(":") for each in differing})
+    days = sorted({line.split()[1].removesuffix(":") for line in differing})
     assert days[0] == str(session.date())  # and from there on what the book then holds, never before
-    assert set(days) <= {str(each.date()) for each in LIVE[1:5]}
+    assert set(days) <= {str(day.date()) for day in LIVE[1:5]}
 
 
 @pytest.mark.full

@@ -30,12 +30,12 @@ def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
 
     with monkeypatch.context() as patch:
         patch.setenv("NN_ASSETS_DATABASE_URL", postgres_url)
-        told = run_round(NAME, NEXT)
+        result = run_round(NAME, NEXT)
         with Ledger() as ledger:
             served = {table: ledger.read(table, NAME) for table in ("decisions", *RECORDS)}
         audit = verify_audit()
         with open_instance() as instance:
-            run = instance.get_run_by_id(told["run_id"])
+            run = instance.get_run_by_id(result["run_id"])
             assert instance.get_runs_count() == 1
         assert run is not None
         assert run.is_success

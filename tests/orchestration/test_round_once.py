@@ -91,14 +91,14 @@ def test_other_code_or_other_settings_look_at_all_of_it_again(verified: Path, mo
         assert rederived() == Rederived(0, 3, ())
     assert rederived() == Rederived(3, 0, ())
     write_strategy(verified, portfolio={"single_name_limit": 0.02})
-    told = "portfolio.single_name_limit"
-    found = rederived()
-    assert (found.played, found.before, found.otherwise) == (0, 0, 3)
-    assert told in found.sentence
+    expected = "portfolio.single_name_limit"
+    result = rederived()
+    assert (result.played, result.before, result.otherwise) == (0, 0, 3)
+    assert expected in result.sentence
     decide(LIVE[3])
-    found = rederived()
-    assert (found.played, found.before, found.otherwise) == (1, 0, 3)
-    assert told in found.sentence
+    result = rederived()
+    assert (result.played, result.before, result.otherwise) == (1, 0, 3)
+    assert expected in result.sentence
 
 
 @pytest.mark.full
@@ -111,9 +111,9 @@ def test_a_record_appended_for_a_verified_session_is_looked_at_and_named_until_i
         row["target_quantity"] += 1.0
         ledger.append("target_positions", [row], run_id="test", strategy=NAME, reason="forged")
     for _ in range(2):
-        found = rederived()
-        assert (found.played, found.before, len(found.differing)) == (2, 2, 1)
-        assert str(LIVE[2].date()) in found.differing[0]
+        result = rederived()
+        assert (result.played, result.before, len(result.differing)) == (2, 2, 1)
+        assert str(LIVE[2].date()) in result.differing[0]
 
 
 @pytest.mark.full
@@ -163,15 +163,15 @@ def test_the_same_data_set_is_not_reviewed_twice_and_a_page_that_is_gone_is_writ
     with monkeypatch.context() as patch:
         patch.setattr(data_docs, "validate_overview", lambda *_: pytest.fail("reviewed again"))
         again = review()
-    assert [(each.name, each.passed, each.violations) for each in again] == [
-        (each.name, each.passed, each.violations) for each in first
+    assert [(check.name, check.passed, check.violations) for check in again] == [
+        (check.name, check.passed, check.violations) for check in first
     ]
-    assert all("judged before" in each.detail for each in again)
+    assert all("judged before" in check.detail for check in again)
     (studied / "reports" / f"{NAME}-data-docs.html").unlink()
-    assert not any("judged before" in each.detail for each in review())
+    assert not any("judged before" in check.detail for check in review())
     assert (studied / "reports" / f"{NAME}-data-docs.html").read_bytes() == page
     monkeypatch.setattr(data_docs, "version_of", lambda *_: "other")
-    assert not any("judged before" in each.detail for each in review())
+    assert not any("judged before" in check.detail for check in review())
 
 
 _ROUND = f"""

@@ -28,8 +28,8 @@ def frozen(empty_home: Path) -> Strategy:
 
 
 def live(strategy: Strategy, **changes: object) -> Strategy:
-    told = {**strategy.market.model_dump(), "history_ends": None, **changes}
-    return strategy.model_copy(update={"market": MarketSettings.model_validate(told)})
+    settings = {**strategy.market.model_dump(), "history_ends": None, **changes}
+    return strategy.model_copy(update={"market": MarketSettings.model_validate(settings)})
 
 
 @lru_cache(maxsize=32)
@@ -61,18 +61,20 @@ def ticks(strategy: Strategy, kind: str, after: str, count: int) -> list[datetim
     """The moments, on or after a local time, at which Dagster itself would evaluate the schedule."""
     chosen = schedule(strategy, kind)
     start = pd.Timestamp(after, tz=chosen.execution_timezone).timestamp()
-    found = schedule_execution_time_iterator(start, str(chosen.cron_schedule), chosen.execution_timezone)
-    return list(islice(found, count))
+    moments = schedule_execution_time_iterator(start, str(chosen.cron_schedule), chosen.execution_timezone)
+    return list(islice(moments, count))
 
 
 def ask(strategy: Strategy, kind: str, moment: datetime) -> dg.RunRequest | dg.SkipReason:
     """Evaluate a schedule at a moment, through Dagster's own evaluation of a tick."""
-    found = repository(strategy.model_dump_json())
-    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=found, instance=instance())
-    told = found.get_schedule_def(f"tiny__{kind}").evaluate_tick(context)
-    if told.skip_message:
-        return dg.SkipReason(told.skip_message)
-    (request,) = told.run_requests or []
+    repository_def = repository(strategy.model_dump_json())
+    context = dg.build_schedule_context(
+        scheduled_execution_time=moment, repository_def=repository_def, instance=instance()
+    )
+    result = repository_def.get_schedule_def(f"tiny__{kind}").evaluate_tick(context)
+    if result.skip_message:
+        return dg.SkipReason(result.skip_message)
+    (request,) = result.run_requests or []
     return request
 
 
@@ -121,8 +123,8 @@ def test_a_day_off_is_skipped_by_name(frozen: Strategy, day: str) -> None:
 def test_a_history_that_ended_asks_for_nothing(frozen: Strategy) -> None:
     for kind in ("daily_round", "monthly_retraining", "cost_recalibration"):
         (moment,) = ticks(frozen, kind, "2017-07-03 00:00", 1)
-        told = ask(frozen, kind, moment)
-        assert told == dg.SkipReason("tiny states history_ends 2017-06-30: no session comes after it")
+        answer = ask(frozen, kind, moment)
+        assert answer == dg.SkipReason("tiny states history_ends 2017-06-30: no session comes after it")
 
 
 def test_a_sealed_vault_asks_for_nothing(frozen: Strategy) -> None:
@@ -150,7 +152,7 @@ def test_a_vault_to_come_asks_for_every_session_before_it(frozen: Strategy) -> N
 def test_every_session_of_two_months_is_asked_for_exactly_once(frozen: Strategy) -> None:
     strategy = live(frozen, live_starts="2017-01-03")
     asked = [ask(strategy, "daily_round", moment) for moment in ticks(strategy, "daily_round", "2017-11-01", 61)]
-    keys = [each.partition_key for each in asked if isinstance(each, dg.RunRequest)]
+    keys = [request.partition_key for request in asked if isinstance(request, dg.RunRequest)]
     # November and December 2017: clocks go back, Thanksgiving, two half days, Christmas.
     assert len(keys) == len(set(keys)) == 21 + 20
     assert all(is_session("XNYS", key) for key in keys)
@@ -213,8 +215,8 @@ def test_a_months_model_is_asked_for_on_its_first_morning(frozen: Strategy, mont
 
 def test_no_model_is_asked_for_before_one_can_be_trained(frozen: Strategy) -> None:
     (moment,) = ticks(live(frozen), "monthly_retraining", "2016-12-01 00:00", 1)
-    told = ask(live(frozen), "monthly_retraining", moment)
-    assert told == dg.SkipReason("the first model of tiny is due in 2017-01")
+    answer = ask(live(frozen), "monthly_retraining", moment)
+    assert answer == dg.SkipReason("the first model of tiny is due in 2017-01")
 
 
 def test_costs_are_recalibrated_once_a_month(frozen: Strategy) -> None:
@@ -222,6 +224,6 @@ def test_costs_are_recalibrated_once_a_month(frozen: Strategy) -> None:
         ask(live(frozen), "cost_recalibration", moment)
         for moment in ticks(live(frozen), "cost_recalibration", "2017-02-01 00:00", 3)
     ]
-    keys = [each.run_key for each in asked if isinstance(each, dg.RunRequest)]
+    keys = [request.run_key for request in asked if isinstance(request, dg.RunRequest)]
     assert keys == ["tiny:costs:2017-02", "tiny:costs:2017-03", "tiny:costs:2017-04"]
-    assert all(each.partition_key is None for each in asked if isinstance(each, dg.RunRequest))
+    assert all(request.partition_key is None for request in asked if isinstance(request, dg.RunRequest))

@@ -26,8 +26,8 @@ def sensor(empty_home: Path) -> dg.SensorDefinition:
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as found:
-        yield found
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
 def drifted(event_id: str, session: str, strategy: str = NAME, cause: str = "prediction drift") -> None:
@@ -48,8 +48,8 @@ def tick(
     """Requests, cursor and the reason of a skip, as Dagster's own evaluation gives them."""
     repository = all_definitions(only=NAME).get_repository_def()
     context = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
-    told = sensor.evaluate_tick(context)
-    return told.run_requests or [], told.cursor, told.skip_message
+    result = sensor.evaluate_tick(context)
+    return result.run_requests or [], result.cursor, result.skip_message
 
 
 def test_nothing_is_asked_while_nothing_has_drifted(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
@@ -83,7 +83,7 @@ def test_of_two_requests_between_ticks_the_newest_is_served_for_one_stands_at_a_
     drifted("second", "2017-06-26")
     drifted("third", "2017-06-27")
     requests, cursor, _ = tick(sensor, instance, before)
-    assert [each.tags[REFRESH_TAG] for each in requests] == ["2017-06-27"]
+    assert [request.tags[REFRESH_TAG] for request in requests] == ["2017-06-27"]
     assert int(str(cursor)) > int(str(before))
     drifted("fourth", "2017-06-28")
     (last,), _, _ = tick(sensor, instance, cursor)
@@ -96,9 +96,9 @@ def test_each_event_has_a_run_key_of_its_own_that_never_changes(
 ) -> None:
     drifted("a", "2017-06-22")
     requests, _, _ = tick(sensor, instance, None)
-    assert {each.run_key for each in requests} == {"tiny:refresh:a"}
+    assert {request.run_key for request in requests} == {"tiny:refresh:a"}
     repeated, _, _ = tick(sensor, instance, None)
-    assert [each.run_key for each in repeated] == [each.run_key for each in requests]
+    assert [request.run_key for request in repeated] == [request.run_key for request in requests]
 
 
 def test_an_event_on_the_last_session_of_a_month_refreshes_the_next_months_model(

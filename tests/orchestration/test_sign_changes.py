@@ -25,12 +25,12 @@ SESSIONS = list(sessions_between("XNYS", FIRST_LIVE, LAST))[:5]
 @pytest.fixture
 def turning(studied: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home in which every position changes sides on every session: 100 shares long, 60 short, in turn."""
-    given = daily_round.targets_to_orders
+    plain = daily_round.targets_to_orders
 
     def alternate(symbols, target, current, *others, session, **named):  # type: ignore[no-untyped-def]
         even = SESSIONS.index(session) % 2 == 0 if session in SESSIONS else True
         side = np.full(len(symbols), 100.0 if even else -60.0)
-        return given(symbols, side, current, *others, session=session, **named)
+        return plain(symbols, side, current, *others, session=session, **named)
 
     monkeypatch.setattr(daily_round, "targets_to_orders", alternate)
     return studied

@@ -51,14 +51,14 @@ def test_bars_of_a_database_are_published(empty_home: Path, monkeypatch) -> None
     bars = market()
     file = empty_home / "market.sqlite"
     with sqlite3.connect(file) as connection:
-        told = bars.assign(session=bars["session"].dt.strftime("%Y-%m-%d"))
-        told.to_sql("bars", connection, index=False)
+        frame = bars.assign(session=bars["session"].dt.strftime("%Y-%m-%d"))
+        frame.to_sql("bars", connection, index=False)
     connection.close()
     query = "SELECT * FROM bars WHERE symbol IN :symbols AND session BETWEEN :first AND :last"
     write_strategy(empty_home, source={"kind": "sql", "url_env": "TEST_MARKET_URL", "query": query, **OTHER})
     monkeypatch.setenv("TEST_MARKET_URL", f"sqlite:///{file}")
-    found = published("sql")
-    pd.testing.assert_frame_equal(found[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
+    actual = published("sql")
+    pd.testing.assert_frame_equal(actual[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
 
 
 @pytest.mark.full
@@ -80,8 +80,8 @@ def test_bars_of_a_vendor_are_published_and_its_key_is_stored_nowhere(empty_home
     with running(serve) as vendor:
         source = {"kind": "massive", "key_env": "TEST_VENDOR_KEY", "base_url": vendor.url, **OTHER}
         write_strategy(empty_home, source=source)
-        found = published("massive")
-    pd.testing.assert_frame_equal(found[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
+        actual = published("massive")
+    pd.testing.assert_frame_equal(actual[["symbol", "session", *NUMBERS]], bars[["symbol", "session", *NUMBERS]])
     with open_history(strategy_of()) as history:
         actions = history.view().actions
     assert actions is not None
@@ -115,10 +115,10 @@ def test_the_version_of_raw_bars_follows_the_vendor_that_delivers_them_and_no_ot
     versions = []
     for kind, second in (("massive", None), ("alpaca", None), ("massive", {"kind": "yfinance"})):
         write_strategy(empty_home, source={"kind": kind, **OTHER}, market={"compare_with": second})
-        tables = {each.name: each for each in WING.assets(strategy_of())}
-        told = [described(strategy_of(), name, "data", set(), *tables[name].made_by) for name in ASSETS]
-        versions.append([each["code_version"] for each in told])
-    raw, validated = (set(each) for each in zip(*versions, strict=True))
+        tables = {asset.name: asset for asset in WING.assets(strategy_of())}
+        descriptions = [described(strategy_of(), name, "data", set(), *tables[name].made_by) for name in ASSETS]
+        versions.append([description["code_version"] for description in descriptions])
+    raw, validated = (set(column) for column in zip(*versions, strict=True))
     assert (len(raw), len(validated)) == (3, 1)
 
 
@@ -130,8 +130,8 @@ def test_a_vendor_that_refuses_the_key_halts_the_run_by_name(empty_home: Path, m
         write_strategy(empty_home, source=source)
         result = run_assets(strategy_of(), "tables", ASSETS)
     assert not result.success
-    (said,) = [text for step, text in failures_of(result).items() if "raw_bars" in step]
-    assert "authorised" in said
-    assert "source massive" in said
+    (message,) = [text for step, text in failures_of(result).items() if "raw_bars" in step]
+    assert "authorised" in message
+    assert "source massive" in message
     files = [file for file in empty_home.rglob("*") if file.is_file()]
     assert not [file for file in files if SECRET.encode() in file.read_bytes()]

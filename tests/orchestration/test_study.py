@@ -111,31 +111,37 @@ def test_a_study_killed_after_its_first_model_resumes_without_fitting_it_again(
     put = ModelStore.put
 
     def study_and_die() -> None:
-        def put_and_die(self: ModelStore, *given: object, **named: object) -> None:
-            put(self, *given, **named)  # type: ignore[arg-type]
+        def put_and_die(self: ModelStore, *args: object, **named: object) -> None:
+            put(self, *args, **named)  # type: ignore[arg-type]
             os.kill(os.getpid(), signal.SIGKILL)
 
         ModelStore.put = put_and_die  # type: ignore[method-assign, assignment]
         run_study(NAME, None, "2017-04", 1)
 
-    told = empty_home / "told.txt"
-    assert ended(study_and_die, told) == -signal.SIGKILL, told.read_text()
-    kept = {each: file.stat().st_mtime_ns for each in store.model_ids() for file in store.root.rglob(f"{each}/*.json")}
+    error_file = empty_home / "told.txt"
+    assert ended(study_and_die, error_file) == -signal.SIGKILL, error_file.read_text()
+    kept = {
+        model_id: file.stat().st_mtime_ns
+        for model_id in store.model_ids()
+        for file in store.root.rglob(f"{model_id}/*.json")
+    }
     assert len(kept) == 1
     assert recorded(empty_home, "models").empty
     fitted: list[str] = []
     fit = training.fit_models
 
     def spy(due: list[FoldData], *rest: object) -> object:
-        fitted.extend(each.fold.month for each in due)
+        fitted.extend(fold_data.fold.month for fold_data in due)
         return fit(due, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "fit_models", spy)
     run_study(NAME, None, "2017-04", 1)
     assert len(fitted) == 4 - len(kept)
-    after = {each: file.stat().st_mtime_ns for each in kept for file in store.root.rglob(f"{each}/*.json")}
+    after = {model_id: file.stat().st_mtime_ns for model_id in kept for file in store.root.rglob(f"{model_id}/*.json")}
     assert after == kept
     assert len(recorded(empty_home, "models")) == 4
     # What was fitted in a process never killed, at another pace of refits, has the same address and bits.
     other = recorded(studied_home, "models").drop_duplicates("model_id").set_index("model_id")["artifact_sha256"]
-    assert other.to_dict().items() <= {each: store.artifact_sha256(each) for each in store.model_ids()}.items()
+    assert (
+        other.to_dict().items() <= {model_id: store.artifact_sha256(model_id) for model_id in store.model_ids()}.items()
+    )

@@ -22,8 +22,8 @@ def frames() -> Frames:
     quantity, price = np.array([100.0, -40.0]), np.array([50.0, 125.0])
     weight = quantity * price / EQUITY
     steps = [
-        {"symbol": symbol, "step": step, "weight_after": weight[place] * (2.0 if step < 8 else 1.0)}
-        for place, symbol in enumerate(("A", "B"))
+        {"symbol": symbol, "step": step, "weight_after": weight[index] * (2.0 if step < 8 else 1.0)}
+        for index, symbol in enumerate(("A", "B"))
         for step in range(1, 9)
     ]
     targets = {"symbol": ["A", "B"], "target_quantity": quantity, "reference_price": price, "target_weight": weight}
@@ -34,51 +34,51 @@ def frames() -> Frames:
     }
 
 
-def end_elsewhere(given: Frames) -> None:
+def end_elsewhere(tables: Frames) -> None:
     """The target weight goes along with the trace: the two agree, and both are wrong."""
-    given["position_steps"].loc[given["position_steps"].eval("symbol == 'B' and step == 8"), "weight_after"] *= 1.001
-    given["target_positions"].loc[1, "target_weight"] *= 1.001
+    tables["position_steps"].loc[tables["position_steps"].eval("symbol == 'B' and step == 8"), "weight_after"] *= 1.001
+    tables["target_positions"].loc[1, "target_weight"] *= 1.001
 
 
-def other_quantity(given: Frames) -> None:
-    given["target_positions"].loc[1, "target_quantity"] -= 1.0
+def other_quantity(tables: Frames) -> None:
+    tables["target_positions"].loc[1, "target_quantity"] -= 1.0
 
 
-def other_price(given: Frames) -> None:
-    given["target_positions"].loc[1, "reference_price"] += 0.5
+def other_price(tables: Frames) -> None:
+    tables["target_positions"].loc[1, "reference_price"] += 0.5
 
 
-def no_last_step(given: Frames) -> None:
-    steps = given["position_steps"]
-    given["position_steps"] = steps[~((steps["symbol"] == "B") & (steps["step"] == 8))]
+def no_last_step(tables: Frames) -> None:
+    steps = tables["position_steps"]
+    tables["position_steps"] = steps[~((steps["symbol"] == "B") & (steps["step"] == 8))]
 
 
-def unknown_weight(given: Frames) -> None:
-    given["position_steps"].loc[given["position_steps"].eval("symbol == 'B' and step == 8"), "weight_after"] = np.nan
+def unknown_weight(tables: Frames) -> None:
+    tables["position_steps"].loc[tables["position_steps"].eval("symbol == 'B' and step == 8"), "weight_after"] = np.nan
 
 
 @pytest.mark.parametrize("broken", [end_elsewhere, other_quantity, other_price, no_last_step, unknown_weight])
 def test_a_trace_that_ends_elsewhere_is_named(broken: Callable[[Frames], None]) -> None:
-    given = frames()
-    assert broken_traces(given) == []
-    broken(given)
-    assert broken_traces(given) == ["B"]
+    tables = frames()
+    assert broken_traces(tables) == []
+    broken(tables)
+    assert broken_traces(tables) == ["B"]
 
 
 def test_another_equity_breaks_every_trace() -> None:
-    given = frames()
-    given["portfolio_states"]["equity_usd"] *= 1.01
-    assert broken_traces(given) == ["A", "B"]
+    tables = frames()
+    tables["portfolio_states"]["equity_usd"] *= 1.01
+    assert broken_traces(tables) == ["A", "B"]
 
 
 def test_no_price_and_no_equity_are_a_weight_of_zero() -> None:
-    given = frames()
-    given["target_positions"].loc[0, "reference_price"] = np.nan
-    assert broken_traces(given) == ["A"]
-    given["position_steps"].loc[given["position_steps"]["symbol"] == "A", "weight_after"] = 0.0
-    assert broken_traces(given) == []
-    given["portfolio_states"]["equity_usd"] = 0.0
-    assert broken_traces(given) == ["B"]
+    tables = frames()
+    tables["target_positions"].loc[0, "reference_price"] = np.nan
+    assert broken_traces(tables) == ["A"]
+    tables["position_steps"].loc[tables["position_steps"]["symbol"] == "A", "weight_after"] = 0.0
+    assert broken_traces(tables) == []
+    tables["portfolio_states"]["equity_usd"] = 0.0
+    assert broken_traces(tables) == ["B"]
 
 
 @pytest.mark.slow
@@ -106,5 +106,5 @@ def test_what_was_decided_keeps_to_it(decided_home: Path) -> None:
 def test_sums_beyond_their_limit_are_named(limits: dict[str, float], price: float, named: list[str]) -> None:
     targets = frames()["target_positions"]
     targets.loc[0, "reference_price"] = price
-    found = beyond_limits(targets, EQUITY, PortfolioSettings(**limits))
-    assert [each.split()[0] for each in found] == named
+    breaches = beyond_limits(targets, EQUITY, PortfolioSettings(**limits))
+    assert [breach.split()[0] for breach in breaches] == named

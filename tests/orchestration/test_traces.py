@@ -75,12 +75,12 @@ def test_a_file_that_is_not_the_one_on_record_is_named_and_made_again_with_its_s
     before = run_query("why_this_size", NAME, asked)["rows"]
     assert [row["step"] for row in before] == list(range(1, 9))
     harm(file)
-    told = verify_audit()
-    assert not told["ok"]
-    (found,) = told["findings"]
-    assert f"traces {NAME} {LIVE[3].date()}" in found
-    assert str(file) in found
-    assert f"nn-assets run --strategy {NAME} --session {LIVE[3].date()}" in found
+    result = verify_audit()
+    assert not result["ok"]
+    (finding,) = result["findings"]
+    assert f"traces {NAME} {LIVE[3].date()}" in finding
+    assert str(file) in finding
+    assert f"nn-assets run --strategy {NAME} --session {LIVE[3].date()}" in finding
     with pytest.raises(PublicationError, match=str(LIVE[3].date())):
         run_query("why_this_size", NAME, asked)
     assert run_query("why_this_size", NAME, ["symbol=SIM01", f"session={LIVE[2].date()}"])["ok"]

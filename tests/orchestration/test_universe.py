@@ -63,8 +63,8 @@ NEVER,2010-01-04,
 
 def prepare(home: Path, members: str = MEMBERS) -> None:
     file = write_strategy(home)
-    told = "universe:\n  path: members.csv\n  renamed: {SIM06: SIM6}\n"
-    file.write_text(file.read_text(encoding="utf-8") + told, encoding="utf-8")
+    section = "universe:\n  path: members.csv\n  renamed: {SIM06: SIM6}\n"
+    file.write_text(file.read_text(encoding="utf-8") + section, encoding="utf-8")
     (home / "strategies" / "members.csv").write_text(members, encoding="utf-8")
 
 
@@ -129,9 +129,9 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
     def heard(module: object, name: str) -> None:
         plain = getattr(module, name)
 
-        def told(*given: object, **named: object) -> object:
-            seen[name].append((*given, *named.values()))
-            return plain(*given, **named)
+        def told(*args: object, **named: object) -> object:
+            seen[name].append((*args, *named.values()))
+            return plain(*args, **named)
 
         monkeypatch.setattr(module, name, told)
 
@@ -151,7 +151,7 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
     with open_history(strategy) as history:
         material = study._material(history, JOINED[:7])
         evaluation_study.run_study(strategy, 252, material, evaluation_study.Terms(trials=1))
-    assert [len(each) >= least for each, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
+    assert [len(calls) >= least for calls, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
     for panel, _, candidates, *_ in seen["market_view"]:
         np.testing.assert_array_equal(candidates, members[: panel.bars])
     for cube, *_ in seen["drift_watch"]:
@@ -163,9 +163,9 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
 @pytest.mark.full
 def test_a_held_symbol_that_leaves_is_closed(home) -> None:
     targets = recorded(home, "target_positions")
-    mine = targets[targets["symbol"] == LEAVER].set_index("session")
-    assert mine.loc["2017-06-23", "target_quantity"] != 0.0
-    after = mine.loc[LEFT:]
+    leaver = targets[targets["symbol"] == LEAVER].set_index("session")
+    assert leaver.loc["2017-06-23", "target_quantity"] != 0.0
+    after = leaver.loc[LEFT:]
     assert (after["target_quantity"] == 0.0).all()
     held = recorded(home, "holdings")
     closed = held[(held["symbol"] == LEAVER) & (held["session"] > pd.Timestamp(LEFT))]
@@ -181,11 +181,11 @@ def test_the_study_states_year_by_year_how_many_members_it_could_not_see(home) -
     assert "2 of 7 in 2016; 1 of 7 in 2017" in page
     result = run_assets(strategy_of(), "tables", ("universe_membership", "raw_bars", "validated_bars"))
     for asset in ("raw_bars", "validated_bars"):
-        told = result.asset_materializations_for_node(f"tiny__{asset}")[0].metadata
-        assert "| 2016 | 7 | 2 |" in told["members_without_bars"].value
-    told = result.asset_materializations_for_node("tiny__universe_membership")[0].metadata
-    assert (told["added"].value, told["members"].value) == (0, 6)
-    assert told["renamed"].value == "SIM06 is SIM6"
+        metadata = result.asset_materializations_for_node(f"tiny__{asset}")[0].metadata
+        assert "| 2016 | 7 | 2 |" in metadata["members_without_bars"].value
+    metadata = result.asset_materializations_for_node("tiny__universe_membership")[0].metadata
+    assert (metadata["added"].value, metadata["members"].value) == (0, 6)
+    assert metadata["renamed"].value == "SIM06 is SIM6"
 
 
 @pytest.mark.full
@@ -196,7 +196,7 @@ def test_an_end_told_after_the_decisions_leaves_them_as_they_were(home) -> None:
     with open_history(strategy_of()) as history:
         labels = history.view().labels
     again = homes.decide(strategy_of(), LIVE)  # a different decision would be refused
-    assert all(each.already_decided for each in again)
+    assert all(done.already_decided for done in again)
     assert labels.candidates is not None
     assert labels.candidates[:, 1].all()
 
@@ -226,14 +226,14 @@ def test_a_file_that_was_cut_off_is_refused_and_nothing_of_it_is_stored(empty_ho
     (empty_home / "strategies" / "members.csv").write_text(cut, encoding="utf-8")
     with pytest.raises(SourceError) as refused:
         take_universe(empty_home)
-    told = str(refused.value)
+    message = str(refused.value)
     for part in (
         "members.csv",
         "lacks 5 of 8 spells on record",
         "GONE, NEVER, SIM04, SIM05, SIM6",
         "at least 0.95 of the spells",
     ):
-        assert part in told
+        assert part in message
     with open_history(strategy_of()) as history:
         spells = history.stores.lake.read_segments("tiny", UNIVERSE)
         before = history.strategy.content_hash()
@@ -260,10 +260,10 @@ def test_a_faulty_file_fails_before_any_bar_is_taken_in(empty_home) -> None:
 def test_bars_of_a_symbol_that_left_are_no_longer_due_and_those_of_a_member_are(empty_home, ends, halts) -> None:
     prepare(empty_home, f"symbol,from,to\nSIM01,2010-01-04,\nSIM02,2010-01-04,\nSIM03,2010-01-04,{ends}\n")
     file = empty_home / "strategies" / "tiny.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    told["source"] = {"kind": "files", "path": "bars.csv"}
-    del told["market"]["symbols"]
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["source"] = {"kind": "files", "path": "bars.csv"}
+    del settings["market"]["symbols"]
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     market = SimulatedSource(calendar="XNYS", history_starts=date(2016, 1, 4), seed=5)
     bars = market.bars(("SIM01", "SIM02", "SIM03"), pd.Timestamp("2016-01-04"), pd.Timestamp("2017-06-30"))
     gone = (bars["symbol"] == "SIM03") & (bars["session"] >= "2017-04-03")
@@ -283,15 +283,15 @@ def test_bars_wait_for_the_universe(empty_home) -> None:
 @pytest.mark.full
 def test_five_years_of_122_stocks_state_how_many_members_of_the_index_they_lack(empty_home, shared_data) -> None:
     file = write_strategy(empty_home, market={"history_starts": "2013-02-08", "history_ends": "2018-02-07"})
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    del told["market"]["symbols"], told["market"]["live_starts"]
-    told["source"] = {"kind": "files", "path": str(shared_data / "sp500_5yr")}
-    told["universe"] = {
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    del settings["market"]["symbols"], settings["market"]["live_starts"]
+    settings["source"] = {"kind": "files", "path": str(shared_data / "sp500_5yr")}
+    settings["universe"] = {
         "path": str(shared_data / "sp500_membership" / "sp500_ticker_start_end.csv"),
         "name": "sp500",
         "renamed": {"HCN": "WELL", "LUK": "JEF", "PCLN": "BKNG"},
     }
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     with open_history(strategy_of()) as history:
         ingest_universe(history, file.parent)
         ingest_bars(history, file.parent)
@@ -313,9 +313,9 @@ def test_a_spell_that_begins_in_the_vault_is_stored_when_it_opens(empty_home) ->
     sealed = open_file.replace("history_starts:", "vault_starts: '2017-02-01'\n  history_starts:", 1)
     file.write_text(sealed.replace(f"  live_starts: '{FIRST_LIVE}'\n", ""), encoding="utf-8")
     members = []
-    for told in (None, open_file):
-        if told is not None:
-            file.write_text(told, encoding="utf-8")
+    for text in (None, open_file):
+        if text is not None:
+            file.write_text(text, encoding="utf-8")
         with open_history(strategy_of()) as history:
             for _ in range(2):
                 history = History.of(history.stores, history.strategy)
@@ -323,7 +323,7 @@ def test_a_spell_that_begins_in_the_vault_is_stored_when_it_opens(empty_home) ->
             assert (counted.added, counted.revised) == (0, 0)
             members.append(History.of(history.stores, history.strategy).members(DAYS, ("SIM05", "LATER", "SIM02")))
             starts = history.stores.lake.read_segments("tiny", UNIVERSE)["member_from"]
-            assert (starts.max() < pd.Timestamp("2017-02-01")) == (told is None)
+            assert (starts.max() < pd.Timestamp("2017-02-01")) == (text is None)
     expected = np.stack([DAYS >= JOINED, DAYS >= "2017-04-03", DAYS >= "2010-01-04"], axis=1)
     assert np.array_equal(members[1], expected)
     assert np.array_equal(members[0], expected & [False, False, True])

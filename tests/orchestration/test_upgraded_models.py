@@ -87,8 +87,8 @@ def test_decisions_and_months_between_refits_use_the_models_of_before(upgraded: 
     with open_history(strategy_of()) as history:
         live = [session for session in history.live_sessions if session <= pd.Timestamp(CUT_LIVE)]
     done = homes.decide(strategy_of(), live)
-    assert [each.already_decided for each in done] == [True] + [False] * (len(live) - 1)
-    assert {each.provenance["model_id"] for each in done} == {in_force}
+    assert [decided.already_decided for decided in done] == [True] + [False] * (len(live) - 1)
+    assert {decided.provenance["model_id"] for decided in done} == {in_force}
     assert ModelStore().model_ids() == ids
     pd.testing.assert_frame_equal(models(upgraded), rows)
 
@@ -101,16 +101,18 @@ def test_a_refit_that_is_asked_for_is_made_by_the_code_in_force(upgraded: Path) 
     with open_stores() as stores:
         code = load_model(stores, fresh).code_version
     assert code == addresses.fit_code(strategy_of().learning) != OF_BEFORE
-    told = models(upgraded)
-    assert (fresh not in set(told["model_id"])) or set(told.loc[told["model_id"] == fresh, "code_version"]) == {code}
+    on_record = models(upgraded)
+    assert (fresh not in set(on_record["model_id"])) or set(
+        on_record.loc[on_record["model_id"] == fresh, "code_version"]
+    ) == {code}
 
 
 def test_a_model_of_before_is_the_candidate_of_a_refit_that_a_study_goes_through_again(upgraded: Path) -> None:
-    ids, told = ModelStore().model_ids(), list[str]()
+    ids, messages = ModelStore().model_ids(), list[str]()
     with open_history(strategy_of()) as history:
         for due in due_folds(history, homes.months_between(FIRST_MONTH[:7], LAST_MONTH[:7])):
             in_force = models_in_force(history.stores.ledger, strategy_of()).by_month[due.fold.month][0][1]
-            candidate, _ = training.candidate_for(history, due, in_force, told.append)
+            candidate, _ = training.candidate_for(history, due, in_force, messages.append)
             assert candidate == due.address(strategy_of(), OF_BEFORE) != due.address(strategy_of())
     assert ModelStore().model_ids() == ids
 

@@ -103,10 +103,10 @@ def test_looks_begin_before_the_live_start_and_are_on_record_read_or_not(studied
     assert studies["month"].tolist() == [f"2017-0{month}" for month in range(1, 7)]
     before = studies[studies["month"] < FIRST_LOOK]
     assert (before["verdict"] == "cannot tell").all()
-    assert not any(told["allows_trading"] for told in before["figures"])
-    assert all("no look was planned" in told["reason"] for told in before["figures"])
+    assert not any(entry["allows_trading"] for entry in before["figures"])
+    assert all("no look was planned" in entry["reason"] for entry in before["figures"])
     after = studies[studies["month"] >= FIRST_LOOK]
-    assert looks["allows_trading"].tolist() == [told["allows_trading"] for told in after["figures"]] == [False, False]
+    assert looks["allows_trading"].tolist() == [entry["allows_trading"] for entry in after["figures"]] == [False, False]
 
 
 @pytest.mark.full
@@ -115,9 +115,9 @@ def test_a_session_trades_by_what_the_last_verdict_before_its_month_allows(studi
     with open_history(strategy_of()) as history:
         ledger = history.stores.ledger
         study = ledger.read("studies", NAME).set_index("month")
-        for month, said in ((FIRST_LOOK, allows), ("2017-06", not allows)):  # June's says nothing of June
+        for month, allowed in ((FIRST_LOOK, allows), ("2017-06", not allows)):  # June's says nothing of June
             row = study.loc[month].to_dict() | {"month": month}
-            row["figures"] = row["figures"] | {"allows_trading": said}
+            row["figures"] = row["figures"] | {"allows_trading": allowed}
             ledger.append("studies", [row], run_id="again", strategy=NAME, reason="said otherwise")
         assert history.view(history.live_sessions[0]).controls.verdict_allows is allows
 
@@ -127,8 +127,8 @@ def test_a_study_run_again_takes_no_further_look(studied: Path) -> None:
     before = _rows("looks", NAME)
     study_again("2017-06")
     after = _rows("looks", NAME)
-    told = ["month", "look", "sessions", "estimate", "standard_error", "allowed_p_value", "verdict"]
-    pd.testing.assert_frame_equal(before[told].reset_index(drop=True), after[told].reset_index(drop=True))
+    columns = ["month", "look", "sessions", "estimate", "standard_error", "allowed_p_value", "verdict"]
+    pd.testing.assert_frame_equal(before[columns].reset_index(drop=True), after[columns].reset_index(drop=True))
 
 
 def test_a_renamed_copy_forgets_no_trial_and_no_look(known: Path) -> None:
@@ -160,10 +160,10 @@ def test_a_configuration_whose_forecasts_were_made_is_a_trial_though_nobody_stud
     assert on_record() == before
     homes.train(strategy_of("unstudied"), MONTHS[:1])
     after = on_record()
-    mine = {trial_hash(strategy_of("unstudied"), estimator) for estimator in ESTIMATORS}
-    assert {trial for name, trial in after if name == "unstudied"} == mine
+    trials = {trial_hash(strategy_of("unstudied"), estimator) for estimator in ESTIMATORS}
+    assert {trial for name, trial in after if name == "unstudied"} == trials
     assert len(after) == 6
-    assert all(not told for told in _rows("trials", "unstudied")["figures"])
+    assert all(not entry for entry in _rows("trials", "unstudied")["figures"])
     homes.train(strategy_of("unstudied"), MONTHS[:2])
     write_strategy(studied, "shorter", portfolio={"kelly_fraction": 0.45}, market={"history_ends": "2017-06-26"})
     homes.take_in(strategy_of("shorter"))
@@ -173,7 +173,7 @@ def test_a_configuration_whose_forecasts_were_made_is_a_trial_though_nobody_stud
     assert _counted(NAME) == 6
     homes.study_stored(strategy_of("unstudied"), MONTHS[:2])
     assert on_record() == after
-    assert all(told for told in _rows("trials", "unstudied")["figures"])
+    assert all(entry for entry in _rows("trials", "unstudied")["figures"])
 
 
 @pytest.mark.full
@@ -221,8 +221,8 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
     monkeypatch.setattr(figures, "_SURE", 1.1)
     study_again(FIRST_LOOK, "2017-06")
     looks = _rows("looks", NAME)
-    standing = looks["details"].iloc[-1]["standing_alarms"]
-    assert "network rank IC" in standing
+    alarms = looks["details"].iloc[-1]["standing_alarms"]
+    assert "network rank IC" in alarms
     assert (looks["verdict"] == "leak alarm").all()
     file = studied / "strategies" / f"{NAME}.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true", ""), encoding="utf-8")
@@ -232,8 +232,8 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
     assert "control release-alarm" in _headline()
     with pytest.raises(ControlError, match="a reason"):
         release_leak_alarm(NAME, "ann", " ")
-    told = release_leak_alarm(NAME, "ann", "the edge is planted")
-    assert "network rank IC" in told["released"]
+    result = release_leak_alarm(NAME, "ann", "the edge is planted")
+    assert "network rank IC" in result["released"]
     control = _rows("controls", NAME).iloc[-1]
     assert (control["who"], control["reason"], control["state"]) == ("ann", "the edge is planted", "RELEASED")
     assert "it was released, and no study was made since" in _headline()
@@ -244,7 +244,7 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
     file = studied / "reports" / f"{NAME}-study.html"
     file.unlink()
     answer = run_study(NAME, FIRST_LOOK, "2017-06", None)
-    assert [each.exists() for each in left] == [False, True] * 2
+    assert [path.exists() for path in left] == [False, True] * 2
     assert answer["verdict"] != "leak alarm"
     assert "release-alarm" not in _headline()
     assert f"the newest study says {_rows('studies', NAME)['verdict'].iloc[-1]!r} of 2017-06" in _headline()
@@ -268,7 +268,7 @@ def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_o
 @pytest.mark.full
 def test_a_month_under_way_is_shown_and_not_judged(empty_home: Path) -> None:
     """Studies within May show its sessions and say April's verdict; the one after its last session takes a look."""
-    ends, found = ("2017-05-05", "2017-05-17", "2017-05-31"), []
+    ends, results = ("2017-05-05", "2017-05-17", "2017-05-31"), []
     write_strategy(empty_home, market={"history_ends": ends[0], "live_starts": None})
     study_anew(NAME, MONTHS[:5])
     for end in ends:
@@ -276,9 +276,9 @@ def test_a_month_under_way_is_shown_and_not_judged(empty_home: Path) -> None:
         homes.take_in(strategy_of())
         result = homes.study(strategy_of(), ["2017-05"])
         assert result.study.record.sessions[-1] == pd.Timestamp(end)
-        found.append((result.last.month, result.last.verdict.look, [look.month for look in result.terms.looks]))
-    assert found[:2] == [("2017-04", 1, ["2017-04"])] * 2
-    assert found[2][:2] == ("2017-05", 2)
+        results.append((result.last.month, result.last.verdict.look, [look.month for look in result.terms.looks]))
+    assert results[:2] == [("2017-04", 1, ["2017-04"])] * 2
+    assert results[2][:2] == ("2017-05", 2)
     looks = _rows("looks", NAME).drop_duplicates("month", keep="last")
     assert looks["month"].tolist() == ["2017-04", "2017-05"]
     assert looks["look"].tolist() == [1, 2]

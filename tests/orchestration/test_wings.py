@@ -76,6 +76,8 @@ class TestOtherData(WingContract):
 
 def test_every_wing_of_the_package_is_held_to_it() -> None:
     held = {
-        each.name for each in WingContract.__subclasses__() + InTheDecidedHome.__subclasses__() if "name" in vars(each)
+        contract.name
+        for contract in WingContract.__subclasses__() + InTheDecidedHome.__subclasses__()
+        if "name" in vars(contract)
     }
     assert held >= set(WINGS.own)

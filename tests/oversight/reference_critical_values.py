@@ -24,8 +24,8 @@ def plain_window_cusum(window: np.ndarray, reference: np.ndarray, allowance: flo
     """Page's recursion, value by value, on normal scores of mid-ranks."""
     up = down = 0.0
     for value in window:
-        place = np.sum(reference < value) + 0.5 * np.sum(reference == value)
-        score = stats.norm.ppf((place + 0.5) / (len(reference) + 1))
+        rank = np.sum(reference < value) + 0.5 * np.sum(reference == value)
+        score = stats.norm.ppf((rank + 0.5) / (len(reference) + 1))
         up = max(0.0, up + score - allowance)
         down = max(0.0, down - score - allowance)
     return max(up, down)

@@ -140,8 +140,8 @@ def test_the_script_makes_a_column_as_it_is_stored():
 
 def test_the_script_writes_what_is_read():
     columns = [
-        {(key, reference): rows[reference][place] for key, rows in stored_values().items() for reference in rows}
-        for place in range(len(COEFFICIENTS))
+        {(key, reference): rows[reference][column] for key, rows in stored_values().items() for reference in rows}
+        for column in range(len(COEFFICIENTS))
     ]
     written = table_text(columns)
     assert written == files("nn_assets.oversight").joinpath(FILE).read_text(encoding="utf-8")
@@ -167,8 +167,8 @@ print(time.process_time() - start, "scipy" in sys.modules)
 
 
 def test_the_values_are_read_in_a_moment_and_without_scipy():
-    told = subprocess.run([sys.executable, "-c", READING], capture_output=True, text=True, check=True)
-    seconds, with_scipy = told.stdout.split()
+    completed = subprocess.run([sys.executable, "-c", READING], capture_output=True, text=True, check=True)
+    seconds, with_scipy = completed.stdout.split()
     assert float(seconds) < 0.05
     assert with_scipy == "False"
 
@@ -176,5 +176,5 @@ def test_the_values_are_read_in_a_moment_and_without_scipy():
 def test_the_file_is_small_and_travels_with_the_package(checkout):
     data = files("nn_assets.oversight").joinpath(FILE).read_bytes()
     assert len(data) < 1_000_000
-    told = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))
-    assert f"oversight/{critical_table.FILE}" in told["tool"]["setuptools"]["package-data"]["nn_assets"]
+    pyproject = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))
+    assert f"oversight/{critical_table.FILE}" in pyproject["tool"]["setuptools"]["package-data"]["nn_assets"]

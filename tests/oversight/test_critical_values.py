@@ -102,10 +102,10 @@ def test_the_cusum_equals_pages_recursion_done_by_hand():
     generator = np.random.default_rng(6)
     reference = np.round(generator.standard_normal(126), 1)
     window = np.round(generator.standard_normal(60) + 0.3, 1)
-    places = [np.sum(reference < v) + 0.5 * np.sum(reference == v) for v in window]
+    ranks = [np.sum(reference < v) + 0.5 * np.sum(reference == v) for v in window]
     expected = plain_window_cusum(window, reference, 0.15)
     assert expected > 1.0
-    assert window_cusum(np.array(places), 126, 0.15) == pytest.approx(expected, rel=1e-12)
+    assert window_cusum(np.array(ranks), 126, 0.15) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_cusum_height_is_exceeded_as_often_as_promised():
@@ -114,7 +114,7 @@ def test_the_cusum_height_is_exceeded_as_often_as_promised():
     silent = []
     for _ in range(150):
         path = autoregressive(generator, np.array([0.5]), 60 + 19 + 63)[:, 0]
-        places = np.searchsorted(np.sort(path[:60]), path[60:])
-        heights = [window_cusum(places[stop - 20 : stop], 60) for stop in range(20, len(places) + 1)]
+        ranks = np.searchsorted(np.sort(path[:60]), path[60:])
+        heights = [window_cusum(ranks[stop - 20 : stop], 60) for stop in range(20, len(ranks) + 1)]
         silent.append(max(heights) <= critical)
     assert np.mean(silent) == pytest.approx(np.exp(-1.0), abs=0.12)

@@ -41,8 +41,8 @@ def test_samples_that_do_not_overlap_lie_one_apart_and_equal_ones_zero():
 
 def test_the_sliding_distance_equals_scipy_on_every_window():
     path = np.random.default_rng(4).standard_normal(90 + 60 + 30)
-    places = np.searchsorted(np.sort(path[:90]), path[90:]).astype(np.int16)
-    np.testing.assert_allclose(sliding_ks(places, 60, 90), plain_sliding_ks(path, 60, 90), atol=1e-12)
+    ranks = np.searchsorted(np.sort(path[:90]), path[90:]).astype(np.int16)
+    np.testing.assert_allclose(sliding_ks(ranks, 60, 90), plain_sliding_ks(path, 60, 90), atol=1e-12)
 
 
 # Many paths, more than are worked on at a time, and few values, so that keys tie within a window.
@@ -56,14 +56,14 @@ def places_of(reference: int, paths: int, highest: int, sessions: int = 150) -> 
 
 @pytest.mark.parametrize(("window", "reference", "paths", "highest"), PATHS)
 def test_distances_of_many_paths_are_those_of_each_to_the_bit(window, reference, paths, highest):
-    places = places_of(reference, paths, highest)
-    expected = sliding_ks(places.T, window, reference).T
-    np.testing.assert_array_equal(distances_of_paths(places, window, reference), expected)
+    ranks = places_of(reference, paths, highest)
+    expected = sliding_ks(ranks.T, window, reference).T
+    np.testing.assert_array_equal(distances_of_paths(ranks, window, reference), expected)
 
 
 @pytest.mark.parametrize(("window", "reference", "paths", "highest"), PATHS)
 def test_greatest_distances_are_the_largest_of_the_first_windows_to_the_bit(window, reference, paths, highest):
-    places, spans = places_of(reference, paths, highest), (1, 63, 80)
-    every = sliding_ks(places.T, window, reference)
+    ranks, spans = places_of(reference, paths, highest), (1, 63, 80)
+    every = sliding_ks(ranks.T, window, reference)
     expected = [every[:, :span].max(axis=1) for span in spans]
-    np.testing.assert_array_equal(greatest_distances(places, window, reference, spans), expected)
+    np.testing.assert_array_equal(greatest_distances(ranks, window, reference, spans), expected)

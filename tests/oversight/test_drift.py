@@ -51,45 +51,45 @@ def examine(world: World, row: int, reference: DriftReference | None = None):
 
 
 def drifted_features(report) -> set[str]:
-    return {each.feature for each in report.statistics if each.layer == "feature" and each.drifted}
+    return {statistic.feature for statistic in report.statistics if statistic.layer == "feature" and statistic.drifted}
 
 
 def by_name(report) -> dict:
-    return {found.name: found for found in report.statistics}
+    return {statistic.name: statistic for statistic in report.statistics}
 
 
 def test_statistics_equal_scipy_on_the_window_and_the_training_rows(world):
-    found = by_name(examine(world, 700))
+    statistics = by_name(examine(world, 700))
     window, trained = slice(641, 701), slice(0, TRAINING)
     for column in range(4):
         expected = stats.ks_2samp(world.features[window, 0, column], world.features[trained, 0, column])
-        assert found[NAMES[column]].statistic == pytest.approx(expected.statistic, abs=1e-12)
+        assert statistics[NAMES[column]].statistic == pytest.approx(expected.statistic, abs=1e-12)
     expected = stats.ks_2samp(world.probabilities[window, 0], world.probabilities[trained, 0])
-    assert found["forecast"].statistic == pytest.approx(expected.statistic, abs=1e-12)
+    assert statistics["forecast"].statistic == pytest.approx(expected.statistic, abs=1e-12)
 
 
 def test_critical_values_follow_the_memory_of_each_series(world):
-    found, memories = by_name(examine(world, 700)), {s.name: s.memory for s in world.reference().features}
+    statistics, memories = by_name(examine(world, 700)), {s.name: s.memory for s in world.reference().features}
     for name, memory in zip(NAMES[:4], MEMORY, strict=False):
-        assert found[name].autocorrelation == pytest.approx(memory, abs=0.12)
+        assert statistics[name].autocorrelation == pytest.approx(memory, abs=0.12)
         assert memories[name] == pytest.approx(memory, abs=0.3)
-        assert memories[name] >= found[name].autocorrelation
-        assert found[name].critical == ks_critical_value(60, 500, memories[name])
-    assert found["slow"].critical > found["held"].critical > found["fast"].critical
+        assert memories[name] >= statistics[name].autocorrelation
+        assert statistics[name].critical == ks_critical_value(60, 500, memories[name])
+    assert statistics["slow"].critical > statistics["held"].critical > statistics["fast"].critical
 
 
 def test_a_series_too_persistent_is_tested_on_innovations_and_by_cusum(world):
     report = examine(world, 700)
-    found = by_name(report)
-    assert "trend" not in found
-    assert found["trend:innovations"].autocorrelation > 0.9
+    statistics = by_name(report)
+    assert "trend" not in statistics
+    assert statistics["trend:innovations"].autocorrelation > 0.9
     series = next(s for s in world.reference().features if s.name == "trend")
     values = world.features[:, 0, 4]
     unforeseen = values[1:] - series.whitening * values[:-1]
     expected = stats.ks_2samp(unforeseen[640:700], unforeseen[: TRAINING - 1]).statistic
-    assert found["trend:innovations"].statistic == pytest.approx(expected, abs=1e-12)
-    assert found["trend:cusum"].statistic >= 0.0
-    assert found["trend:cusum"].feature == "trend"
+    assert statistics["trend:innovations"].statistic == pytest.approx(expected, abs=1e-12)
+    assert statistics["trend:cusum"].statistic >= 0.0
+    assert statistics["trend:cusum"].feature == "trend"
 
 
 def test_innovations_that_keep_some_memory_need_a_higher_cusum(world):
@@ -132,8 +132,8 @@ def test_a_shift_of_a_persistent_series_is_found_by_the_cusum_sooner_than_by_ks(
             continue
         waits = dict.fromkeys(first, 100)
         for row in range(695, 599, -5):
-            for name, found in by_name(MONITOR.examine(row, DAY, ranks, world.features, reference)).items():
-                if name in waits and found.drifted:
+            for name, statistic in by_name(MONITOR.examine(row, DAY, ranks, world.features, reference)).items():
+                if name in waits and statistic.drifted:
                     waits[name] = row - 599
         for name, wait in waits.items():
             first[name].append(wait)
@@ -229,10 +229,10 @@ def test_a_panel_sees_change_around_an_unchanged_mean():
     reference = world.reference()
     middle = world.features[600:, :, 1].mean(axis=1, keepdims=True)
     world.features[600:, :, 1] = middle + 2.0 * (world.features[600:, :, 1] - middle)
-    found = by_name(examine(world, 680, reference))
-    assert found["fast:spread"].drifted
-    assert not found["fast"].drifted
-    assert found["fast:spread"].feature == "fast"
+    statistics = by_name(examine(world, 680, reference))
+    assert statistics["fast:spread"].drifted
+    assert not statistics["fast"].drifted
+    assert statistics["fast:spread"].feature == "fast"
 
 
 @pytest.mark.full
@@ -249,8 +249,8 @@ def test_a_monitor_of_an_unchanged_market_rings_about_once_a_year():
         ranks = reference.forecast_ranks(flat)
         rows = range(TRAINING + 59, len(values), 3)
         reports = [MONITOR.examine(row, DAY, ranks, values, reference) for row in rows]
-        found = {name for report in reports for name in drifted_features(report)}
-        rang += [name in found for name in names]
+        drifted = {name for report in reports for name in drifted_features(report)}
+        rang += [name in drifted for name in names]
         jointly += any(report.features_drifted_jointly for report in reports)
     # One ring a year leaves 63% of years with one. Over 12 x 8 correlated series: give or take 0.15.
     assert rang.sum() / (years * len(memory)) == pytest.approx(0.63, abs=0.15)
@@ -299,9 +299,9 @@ def test_the_effect_floor_holds_where_chance_would_allow_less(world):
     reference = drift_reference(world.probabilities[:TRAINING], world.features[:TRAINING], NAMES, settings)
     world.features[600:, :, 1] += 0.8
     ranks = reference.forecast_ranks(world.probabilities)
-    found = by_name(DriftMonitor(settings).examine(680, DAY, ranks, world.features, reference))["fast"]
-    assert 0.2 < found.statistic < found.critical == 0.5
-    assert not found.drifted
+    statistic = by_name(DriftMonitor(settings).examine(680, DAY, ranks, world.features, reference))["fast"]
+    assert 0.2 < statistic.statistic < statistic.critical == 0.5
+    assert not statistic.drifted
 
 
 def test_a_constant_feature_never_drifts_while_it_stays_constant(world):

@@ -242,10 +242,10 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
 @pytest.mark.parametrize("case", SITUATIONS)
 def test_a_situation_is_told_in_one_sentence(case: str) -> None:
     changes, sentence = SITUATIONS[case]
-    told = headline(replace(TRADING, **changes))  # type: ignore[arg-type]
-    assert told.sentence.startswith(sentence)
-    assert told.sentence.startswith(f"mine {told.word}: ")
-    assert "\n" not in told.sentence
+    result = headline(replace(TRADING, **changes))  # type: ignore[arg-type]
+    assert result.sentence.startswith(sentence)
+    assert result.sentence.startswith(f"mine {result.word}: ")
+    assert "\n" not in result.sentence
 
 
 def test_the_word_never_softens_by_one_more_cause_and_every_cause_and_remedy_is_told() -> None:
@@ -260,24 +260,24 @@ def test_the_word_never_softens_by_one_more_cause_and_every_cause_and_remedy_is_
     words = {}
     for count in range(len(causes) + 1):
         for chosen in itertools.combinations(range(len(causes)), count):
-            changes = {key: value for place in chosen for key, value in causes[place][0].items()}
-            told = headline(replace(TRADING, **changes))  # type: ignore[arg-type]
-            assert all(causes[place][1] in told.sentence for place in chosen)
-            words[chosen] = told.word
-            assert all(words[tuple(set(chosen) - {place})] <= told.word for place in chosen if len(chosen) > 1)
+            changes = {key: value for index in chosen for key, value in causes[index][0].items()}
+            result = headline(replace(TRADING, **changes))  # type: ignore[arg-type]
+            assert all(causes[index][1] in result.sentence for index in chosen)
+            words[chosen] = result.word
+            assert all(words[tuple(set(chosen) - {index})] <= result.word for index in chosen if len(chosen) > 1)
 
 
 @pytest.mark.parametrize(("to_hold", "tone"), [(0, Word.DOES_NOT_TRADE), (1, Word.TRADES)])
 def test_what_may_trade_and_holds_nothing_is_not_green(to_hold: int, tone: Word) -> None:
-    told = headline(replace(TRADING, to_hold=to_hold))
-    assert told.word is Word.TRADES
-    assert told.tone is tone
-    assert Headline.of("mine", told.sentence).tone is tone
+    result = headline(replace(TRADING, to_hold=to_hold))
+    assert result.word is Word.TRADES
+    assert result.tone is tone
+    assert Headline.of("mine", result.sentence).tone is tone
     assert headline(replace(TRADING, to_hold=to_hold, halved=True)).tone is Word.REDUCED
 
 
 @pytest.mark.parametrize("kind", BREAKERS)
 def test_every_breaker_names_its_release(kind: str) -> None:
-    told = headline(replace(TRADING, breakers=(Breaker(kind, "why"),)))
-    assert f"reset-breaker --strategy mine --kind {kind}" in told.sentence
-    assert (told.word is Word.TRADES) == (kind == "no_answer")
+    result = headline(replace(TRADING, breakers=(Breaker(kind, "why"),)))
+    assert f"reset-breaker --strategy mine --kind {kind}" in result.sentence
+    assert (result.word is Word.TRADES) == (kind == "no_answer")

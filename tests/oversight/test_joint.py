@@ -33,8 +33,8 @@ def test_ranks_looked_up_are_those_of_sorting_the_drawn_rows():
         for side in ("left", "right")
     )
     expected = np.random.default_rng(9).integers(low, high, endpoint=True)
-    found = _Ranks(rows).drawn(reference, later, np.random.default_rng(9))
-    np.testing.assert_array_equal(found, expected)
+    actual = _Ranks(rows).drawn(reference, later, np.random.default_rng(9))
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_the_third_largest_counts_features_not_series():
@@ -52,8 +52,8 @@ def test_fewer_than_three_features_can_never_ring_jointly():
 def test_features_that_are_one_and_the_same_need_no_factor():
     column = autoregressive(np.random.default_rng(3), np.array([0.5]), 500)
     critical = np.full(4, ks_critical_value(60, 500, 0.5))
-    found = joint_multiplier(np.repeat(column, 4, axis=1), list("abcd"), critical, NONE[:4], window=60)
-    assert found == pytest.approx(1.0, abs=0.12)
+    multiplier = joint_multiplier(np.repeat(column, 4, axis=1), list("abcd"), critical, NONE[:4], window=60)
+    assert multiplier == pytest.approx(1.0, abs=0.12)
 
 
 def test_three_of_a_few_independent_features_ring_together_below_their_own_values():

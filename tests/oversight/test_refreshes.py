@@ -23,28 +23,28 @@ def report(day: int, model_id: str, *, asks: bool) -> DriftReport:
 
 
 def watched(asks: Sequence[bool], models: Sequence[str]) -> list[RefreshWatch]:
-    found, watch = [], RefreshWatch()
+    watches, watch = [], RefreshWatch()
     for day, (asking, model) in enumerate(zip(asks, models, strict=True)):
         watch = next_refresh_watch(watch, report(day, model, asks=asking), SETTINGS)
-        found.append(watch)
-    return found
+        watches.append(watch)
+    return watches
 
 
-def requests(found: Sequence[RefreshWatch]) -> list[int]:
-    return [day for day, watch in enumerate(found) if watch.asked == DAYS[day]]
+def requests(watches: Sequence[RefreshWatch]) -> list[int]:
+    return [day for day, watch in enumerate(watches) if watch.asked == DAYS[day]]
 
 
 def test_an_episode_of_208_sessions_asks_once_in_a_cooldown_and_not_every_session() -> None:
-    found = watched([100 <= day < 308 for day in range(673)], ["m"] * 673)
-    assert requests(found) == [100, 160, 220, 280]
-    assert all(watch.asked is not None for watch in found[100:308])  # one of them stands throughout
+    watches = watched([100 <= day < 308 for day in range(673)], ["m"] * 673)
+    assert requests(watches) == [100, 160, 220, 280]
+    assert all(watch.asked is not None for watch in watches[100:308])  # one of them stands throughout
 
 
 def test_a_request_stands_until_another_model_decides() -> None:
     models = ["old"] * 12 + ["new"] * 8
-    found = watched([3 <= day < 15 for day in range(20)], models)
-    assert requests(found) == [3]
-    states = [watch.state_under(model) for watch, model in zip(found, models, strict=True)]
+    watches = watched([3 <= day < 15 for day in range(20)], models)
+    assert requests(watches) == [3]
+    states = [watch.state_under(model) for watch, model in zip(watches, models, strict=True)]
     assert states == ["CONTINUE"] * 3 + ["REDUCE_SIZE"] * 9 + ["CONTINUE"] * 8
 
 
@@ -56,19 +56,19 @@ def test_the_session_that_the_new_model_decides_is_not_reduced_any_more() -> Non
 
 
 def test_a_request_lapses_when_its_drift_is_over_and_the_cooldown_still_runs() -> None:
-    found = watched([day in (0, 1, 30) for day in range(80)], ["m"] * 80)
-    standing = [watch.asked is not None for watch in found]
+    watches = watched([day in (0, 1, 30) for day in range(80)], ["m"] * 80)
+    pending = [watch.asked is not None for watch in watches]
     last = 1 + SETTINGS.cooldown_sessions
-    assert standing[:last] == [True] * last
-    assert not any(standing[last:])  # session 30 asks in the cooldown, and gets nothing
-    assert requests(found) == [0]
-    assert found[-1].idle
-    assert not found[30].idle
+    assert pending[:last] == [True] * last
+    assert not any(pending[last:])  # session 30 asks in the cooldown, and gets nothing
+    assert requests(watches) == [0]
+    assert watches[-1].idle
+    assert not watches[30].idle
 
 
 def test_a_single_quiet_session_within_an_episode_ends_nothing() -> None:
-    found = watched([day % 4 != 0 for day in range(1, 60)], ["m"] * 59)
-    assert all(watch.asked == DAYS[0] for watch in found)
+    watches = watched([day % 4 != 0 for day in range(1, 60)], ["m"] * 59)
+    assert all(watch.asked == DAYS[0] for watch in watches)
 
 
 @pytest.mark.parametrize("days", [1, 3, 70])

@@ -56,11 +56,11 @@ def test_innovations_of_an_autoregression_have_no_memory(generator):
 def test_ranks_are_scipys_percentiles_and_gaps_stay_gaps(generator):
     validation = np.round(generator.random(63), 2)
     values = np.array([[0.1, 0.5], [np.nan, validation[7]]])
-    found = rank_within(values, validation)
-    for place in ((0, 0), (0, 1), (1, 1)):
-        expected = stats.percentileofscore(validation, values[place], kind="mean") / 100
-        assert found[place] == pytest.approx(expected, abs=1e-12)
-    assert np.isnan(found[1, 0])
+    ranks = rank_within(values, validation)
+    for cell in ((0, 0), (0, 1), (1, 1)):
+        expected = stats.percentileofscore(validation, values[cell], kind="mean") / 100
+        assert ranks[cell] == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(ranks[1, 0])
 
 
 def test_ranks_do_not_change_when_a_refresh_rescales_its_forecasts(generator):
@@ -86,13 +86,13 @@ def test_a_panel_has_mean_and_spread_by_numpy_and_gaps_are_left_out(generator):
     cube[generator.random(cube.shape) < 0.1] = np.nan
     cube[4] = np.nan
     cube[5, 4:] = np.nan
-    found = cross_section(cube)
+    result = cross_section(cube)
     keep = np.arange(50) != 4
-    np.testing.assert_allclose(found[keep, :3], np.nanmean(cube[keep], axis=1), atol=1e-12)
+    np.testing.assert_allclose(result[keep, :3], np.nanmean(cube[keep], axis=1), atol=1e-12)
     keep &= (np.isfinite(cube).sum(axis=1) >= 5).all(axis=1)
-    np.testing.assert_allclose(found[keep, 3:], np.nanstd(cube[keep], axis=1), atol=1e-12)
-    assert np.isnan(found[4]).all()
-    assert np.isnan(found[5, 3:]).all()
+    np.testing.assert_allclose(result[keep, 3:], np.nanstd(cube[keep], axis=1), atol=1e-12)
+    assert np.isnan(result[4]).all()
+    assert np.isnan(result[5, 3:]).all()
     assert series_names(("a",), 8) == ("a", "a:spread")
 
 

@@ -51,9 +51,9 @@ def report(*, prediction: bool = False, jointly: bool = False, alone: int = 0) -
     ],
 )
 def test_the_score_adds_the_contracts_points_and_names_each(prediction, jointly, slippage, score):
-    found = severity(report(prediction=prediction, jointly=jointly), BREACH if slippage else None)
-    assert found.score == score
-    assert len(found.reasons) == prediction + jointly + slippage
+    result = severity(report(prediction=prediction, jointly=jointly), BREACH if slippage else None)
+    assert result.score == score
+    assert len(result.reasons) == prediction + jointly + slippage
 
 
 def test_features_that_ring_alone_score_nothing():
@@ -79,8 +79,8 @@ def test_a_report_without_enough_sessions_scores_nothing():
     ],
 )
 def test_a_report_is_an_examination_where_forecasts_and_features_enough_have_values(forecasts, features, examined):
-    tests = [DriftStatistic("prediction", f"forecast:{i}", each, 0.3, 0.5, False) for i, each in enumerate(forecasts)]
-    tests += [DriftStatistic("feature", f"f{i}", each, 0.3, 0.2, False) for i, each in enumerate(features)]
+    tests = [DriftStatistic("prediction", f"forecast:{i}", value, 0.3, 0.5, False) for i, value in enumerate(forecasts)]
+    tests += [DriftStatistic("feature", f"f{i}", value, 0.3, 0.2, False) for i, value in enumerate(features)]
     of = DriftReport(DAYS[0], tuple(tests), 0.0, 1.1, (), "")
     assert of.examined is examined
     assert severity(of).examined is examined
@@ -101,11 +101,11 @@ def test_a_session_that_was_not_examined_shortens_no_cooldown_and_is_resumed_so(
 
 
 def run(scores: list[int], settings: OversightSettings = SETTINGS) -> list[TradingState]:
-    state, found = initial_trading_state(DAYS[0], DAYS[1]), []
+    state, states = initial_trading_state(DAYS[0], DAYS[1]), []
     for day, score in enumerate(scores, start=1):
         state = next_trading_state(state, Severity(score, ("r",)), settings, DAYS[day], DAYS[day + 1])
-        found.append(state)
-    return found
+        states.append(state)
+    return states
 
 
 @pytest.mark.parametrize(
@@ -120,26 +120,26 @@ def run(scores: list[int], settings: OversightSettings = SETTINGS) -> list[Tradi
     ],
 )
 def test_the_state_rises_at_once_to_what_the_score_asks_for(score, state):
-    found = run([score])[0]
-    assert (found.state, found.session, found.effective_session) == (state, DAYS[1], DAYS[2])
+    result = run([score])[0]
+    assert (result.state, result.session, result.effective_session) == (state, DAYS[1], DAYS[2])
 
 
 def test_the_state_falls_one_step_after_each_full_cooldown():
-    states = [found.state for found in run([7, 0, 0, 0, 0, 0, 0, 0])]
+    states = [trading_state.state for trading_state in run([7, 0, 0, 0, 0, 0, 0, 0])]
     pause, reduce = "PAUSE_STRATEGY", "REDUCE_SIZE"
     assert states == [pause, pause, pause, reduce, reduce, reduce, "CONTINUE", "CONTINUE"]
 
 
 def test_one_relapse_starts_the_cooldown_anew():
-    found = run([3, 0, 0, 3, 0, 0, 0])
-    assert [state.state for state in found] == ["REDUCE_SIZE"] * 6 + ["CONTINUE"]
-    assert [state.cooldown_left for state in found] == [3, 2, 1, 3, 2, 1, 0]
+    states = run([3, 0, 0, 3, 0, 0, 0])
+    assert [state.state for state in states] == ["REDUCE_SIZE"] * 6 + ["CONTINUE"]
+    assert [state.cooldown_left for state in states] == [3, 2, 1, 3, 2, 1, 0]
 
 
 def test_a_state_held_by_its_cooldown_says_so_and_since_when():
-    found = run([3, 0, 0])
-    assert "held: cooldown, 1 more" in found[2].reasons[-1]
-    assert found[2].since == DAYS[1]
+    states = run([3, 0, 0])
+    assert "held: cooldown, 1 more" in states[2].reasons[-1]
+    assert states[2].since == DAYS[1]
 
 
 def test_thresholds_are_settings():
@@ -149,8 +149,8 @@ def test_thresholds_are_settings():
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=60), st.integers(1, 6))
 def test_the_state_is_never_below_what_the_score_asks_and_never_falls_two_steps(scores, cooldown):
-    found = run(scores, OversightSettings(cooldown_sessions=cooldown))
-    levels = [STATES.index(state.state) for state in found]
+    states = run(scores, OversightSettings(cooldown_sessions=cooldown))
+    levels = [STATES.index(state.state) for state in states]
     asked = [2 if score >= 5 else 1 if score >= 3 else 0 for score in scores]
     assert all(level >= least for level, least in zip(levels, asked, strict=True))
     assert (np.diff([0, *levels]) >= -1).all()
@@ -162,11 +162,11 @@ def test_the_state_is_never_below_what_the_score_asks_and_never_falls_two_steps(
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=60), st.integers(1, 6))
 def test_a_state_resumed_from_the_ledger_equals_the_one_that_was_decided(scores, cooldown):
     settings = OversightSettings(cooldown_sessions=cooldown)
-    found = run(scores, settings)
+    states = run(scores, settings)
     first = initial_trading_state(DAYS[0], DAYS[1])
     columns = ["session", "effective_session", "state", "score", "reasons"]
-    records = pd.DataFrame([{name: getattr(s, name) for name in columns} for s in (first, *found)])
-    assert resumed_trading_state(records, settings) == found[-1]
+    records = pd.DataFrame([{name: getattr(s, name) for name in columns} for s in (first, *states)])
+    assert resumed_trading_state(records, settings) == states[-1]
 
 
 def test_records_that_are_missing_or_unknown_are_refused():

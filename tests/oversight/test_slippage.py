@@ -19,11 +19,11 @@ def test_the_statistic_equals_scipys_one_sided_t(generator):
     modelled = generator.uniform(5e-4, 8e-4, 90)
     realised = modelled * 1.4 + 3e-4 * generator.standard_normal(90)
     expected = stats.ttest_1samp(realised - 1.25 * modelled, 0.0, alternative="greater")
-    found = slippage_breach(realised, modelled, 0.25)
-    assert found.statistic == pytest.approx(expected.statistic, rel=1e-12)
-    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-10)
-    assert found.observations == 90
-    assert found.ratio == pytest.approx(realised.sum() / modelled.sum())
+    result = slippage_breach(realised, modelled, 0.25)
+    assert result.statistic == pytest.approx(expected.statistic, rel=1e-12)
+    assert result.p_value == pytest.approx(expected.pvalue, rel=1e-10)
+    assert result.observations == 90
+    assert result.ratio == pytest.approx(realised.sum() / modelled.sum())
 
 
 def test_the_same_excess_is_a_breach_with_many_fills_and_not_with_few():
@@ -46,23 +46,23 @@ def test_fills_of_one_session_count_as_one_observation(generator):
     shock = np.repeat(generator.standard_normal(30), 10) * 3e-4
     modelled = np.full(300, 6e-4)
     realised = 1.25 * modelled + shock
-    found = slippage_breach(realised, modelled, 0.25, sessions=sessions)
-    assert found.observations == 30
+    result = slippage_breach(realised, modelled, 0.25, sessions=sessions)
+    assert result.observations == 30
     expected = stats.ttest_1samp(shock[::10], 0.0, alternative="greater").pvalue
-    assert found.p_value == pytest.approx(expected, rel=1e-8)
+    assert result.p_value == pytest.approx(expected, rel=1e-8)
 
 
 def test_too_few_fills_conclude_nothing_and_say_so():
-    found = slippage_breach(np.full(19, 1.0), np.full(19, 1e-4), 0.25)
-    assert not found.breach
-    assert found.message == "not enough fills: 19 of 20 observations"
-    assert np.isnan(found.p_value)
+    result = slippage_breach(np.full(19, 1.0), np.full(19, 1e-4), 0.25)
+    assert not result.breach
+    assert result.message == "not enough fills: 19 of 20 observations"
+    assert np.isnan(result.p_value)
 
 
 def test_no_fills_at_all_conclude_nothing():
-    found = slippage_breach(np.array([]), np.array([]), 0.25, sessions=np.array([], dtype="datetime64[D]"))
-    assert not found.breach
-    assert np.isnan(found.ratio)
+    result = slippage_breach(np.array([]), np.array([]), 0.25, sessions=np.array([], dtype="datetime64[D]"))
+    assert not result.breach
+    assert np.isnan(result.ratio)
 
 
 def test_fills_without_a_cost_are_left_out(generator):

@@ -42,7 +42,7 @@ def test_what_names_share_is_shared_out_within_the_limit(tmp_path: Path) -> None
         market_beta=np.full(3, np.nan),
         equity_usd=1e6,
     )
-    assert [each.name for each in limits.sizes] == ["gross", "risk", "together"]
+    assert [limit.name for limit in limits.sizes] == ["gross", "risk", "together"]
     wanted = np.array([0.06, -0.06, 0.06])
     shared = shared_out(wanted, np.full(3, 0.1), np.zeros(3), limits).weights
     assert np.abs(shared[:2]).sum() == pytest.approx(0.08, abs=1e-6)
@@ -108,9 +108,9 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", FAULTS.values(), ids=FAULTS)
-def test_a_constraint_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple[str, str]) -> None:
-    body, message = told
+@pytest.mark.parametrize("case", FAULTS.values(), ids=FAULTS)
+def test_a_constraint_that_breaks_its_contract_is_refused(tmp_path: Path, case: tuple[str, str]) -> None:
+    body, message = case
     with pytest.raises(PluginError, match=message) as refused:
         prepare(strategy_of(tmp_path, constraint_file(body), "{constraints: {mine: {}}}"))
     assert refused.value.where["constraint"] == "mine"

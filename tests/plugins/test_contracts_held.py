@@ -94,9 +94,9 @@ FEATURE_FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", FEATURE_FAULTS.values(), ids=FEATURE_FAULTS)
-def test_a_feature_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple[str, str, tuple[str, ...]]) -> None:
-    body, message, where = told
+@pytest.mark.parametrize("case", FEATURE_FAULTS.values(), ids=FEATURE_FAULTS)
+def test_a_feature_that_breaks_its_contract_is_refused(tmp_path: Path, case: tuple[str, str, tuple[str, ...]]) -> None:
+    body, message, where = case
     with pytest.raises(PluginError, match=message) as refused:
         prepare(load_strategy(written(tmp_path, mine=feature_file(body))))
     assert refused.value.where["feature"] == "mine"
@@ -168,9 +168,9 @@ NETWORK_FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", NETWORK_FAULTS.values(), ids=NETWORK_FAULTS)
-def test_a_network_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple[str, str]) -> None:
-    text, message = told
+@pytest.mark.parametrize("case", NETWORK_FAULTS.values(), ids=NETWORK_FAULTS)
+def test_a_network_that_breaks_its_contract_is_refused(tmp_path: Path, case: tuple[str, str]) -> None:
+    text, message = case
     strategy = naming(written(tmp_path, mine=text), learning="{network: mine, lookback: 4}")
     with pytest.raises(PluginError, match=message) as refused:
         prepare(strategy)

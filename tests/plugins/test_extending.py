@@ -33,7 +33,7 @@ def parts(checkout: Path) -> dict[str, list[tuple[str, str]]]:
     """Blocks of the page by heading, each with its language."""
     text = (checkout / "docs" / "extending.md").read_text(encoding="utf-8")
     sections = re.split(r"^## (.*)$", text, flags=re.MULTILINE)
-    return {name: _BLOCK.findall(told) for name, told in zip(sections[1::2], sections[2::2], strict=True)}
+    return {name: _BLOCK.findall(body) for name, body in zip(sections[1::2], sections[2::2], strict=True)}
 
 
 def blocks_of(page: Path) -> list[tuple[str, str]]:
@@ -57,10 +57,10 @@ def follow(blocks: list[tuple[str, str]], home: Path) -> list[str]:
         if file.name.startswith("test_"):
             names: dict[str, object] = {}
             exec(compile(text, str(file), "exec"), names)
-            tests = [each for name, each in names.items() if name.startswith("test_")]
+            tests = [test for name, test in names.items() if name.startswith("test_")]
             assert tests
-            for each in tests:
-                each()  # type: ignore[operator]
+            for test in tests:
+                test()  # type: ignore[operator]
     return answers
 
 
@@ -69,12 +69,12 @@ def test_every_block_of_the_page_is_followed_to_a_decided_session_and_a_finished
 ) -> None:
     package = {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")}
     monkeypatch.chdir(home)
-    told = parts(checkout)
-    assert [language for language, _ in told["A feature"]] == ["python", "yaml", "python", "console"]
-    decided = follow(told["A feature"], home)
+    blocks = parts(checkout)
+    assert [language for language, _ in blocks["A feature"]] == ["python", "yaml", "python", "console"]
+    decided = follow(blocks["A feature"], home)
     assert json.loads(decided[-1])["ok"]
-    assert [language for language, _ in told["A network"]] == ["python", "python", "console"]
-    studied = follow([*told["A limit on the book"], *told["A section of a page"], *told["A network"]], home)
+    assert [language for language, _ in blocks["A network"]] == ["python", "python", "console"]
+    studied = follow([*blocks["A limit on the book"], *blocks["A section of a page"], *blocks["A network"]], home)
     assert json.loads(studied[-1])["ok"]
     page = (home / "reports" / "my_second-study.html").read_text(encoding="utf-8")
     assert re.search(r"<h3>How often this was looked at</h3><p>Look \d+, of \d+ trials?", page)

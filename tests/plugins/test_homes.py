@@ -43,10 +43,10 @@ NAMES = ["log_return_1", "over_mean_10", "overnight_gap"]
 def with_plugins(home: Path, **files: str) -> Path:
     """The tiny strategy with files beside it."""
     file = write_strategy(home, features={"names": NAMES})
-    told = yaml.safe_load(file.read_text())
+    settings = yaml.safe_load(file.read_text())
     for stem, text in files.items():
         (file.parent / f"{stem}.py").write_text(text)
-    file.write_text(yaml.safe_dump({**told, "plugins": [f"{stem}.py" for stem in files]}))
+    file.write_text(yaml.safe_dump({**settings, "plugins": [f"{stem}.py" for stem in files]}))
     return file
 
 
@@ -61,10 +61,10 @@ def taken_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(taken_in: Path, tmp_path: Path) -> Iterator[Path]:
-    mine = tmp_path / "home"
-    shutil.copytree(taken_in, mine)
-    with living_in(mine):
-        yield mine
+    folder = tmp_path / "home"
+    shutil.copytree(taken_in, folder)
+    with living_in(folder):
+        yield folder
 
 
 def made() -> set[str]:
@@ -95,13 +95,13 @@ def test_an_edited_formula_makes_exactly_its_own_feature_again_and_a_comment_non
 
 def test_without_names_a_strategy_has_the_features_of_its_own_plugins_besides(home: Path) -> None:
     file = home / "strategies" / f"{NAME}.yaml"
-    told = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump({**told, "features": {"panel_pass_share": 0.5}}))
+    settings = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**settings, "features": {"panel_pass_share": 0.5}}))
     made()
     with open_history(strategy_of()) as history:
         assert {"over_mean_10", "overnight_gap"} < set(history.view().cube.names)
-    del told["plugins"]
-    file.write_text(yaml.safe_dump({**told, "features": {"panel_pass_share": 0.5}}))
+    del settings["plugins"]
+    file.write_text(yaml.safe_dump({**settings, "features": {"panel_pass_share": 0.5}}))
     made()
     with open_history(strategy_of()) as history:
         assert not {"over_mean_10", "overnight_gap"} & set(history.view().cube.names)
@@ -252,8 +252,8 @@ def test_an_edit_of_what_a_strategy_uses_is_another_trial_and_one_of_words_is_no
 def test_status_tells_of_a_strategy_with_plugins_and_runs_none_of_them(home: Path) -> None:
     (home / "strategies" / "my_features.py").write_text(FEATURES + "\nraise SystemExit(3)\n")
     words = ["-m", "nn_assets.cli", "status", "--strategy", NAME]
-    told = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
+    result = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
     assert fault_of_names(strategy_of()) is None
     edited(home, 'register_feature("overnight_gap"', 'register_feature("overnight"')
     with open_stores() as stores:

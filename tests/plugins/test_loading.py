@@ -45,11 +45,11 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("told", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("case", FAULTS.values(), ids=FAULTS)
 def test_what_is_wrong_by_the_text_alone_is_refused_when_the_strategy_is_read(
-    tmp_path: Path, told: tuple[str, str, str]
+    tmp_path: Path, case: tuple[str, str, str]
 ) -> None:
-    text, named, message = told
+    text, named, message = case
     (tmp_path / "my.py").write_text(text)
     file = tmp_path / "mine.yaml"
     file.write_text(f"name: mine\nmarket: {{history_starts: 2016-01-04}}\n{named}\n")
@@ -80,11 +80,11 @@ LATER = {
 }
 
 
-@pytest.mark.parametrize("told", LATER.values(), ids=LATER)
+@pytest.mark.parametrize("case", LATER.values(), ids=LATER)
 def test_what_is_wrong_as_it_runs_is_refused_before_it_is_used(
-    tmp_path: Path, told: tuple[tuple[str, ...], str]
+    tmp_path: Path, case: tuple[tuple[str, ...], str]
 ) -> None:
-    texts, message = told
+    texts, message = case
     strategy = load_strategy(written(tmp_path, **dict(zip(("one", "two"), texts, strict=False))))
     with pytest.raises(Exception, match=message) as refused:
         prepare(strategy)
@@ -122,18 +122,18 @@ def test_settings_know_the_networks_of_the_package_by_name() -> None:
 
 def test_a_network_is_found_by_its_name_without_running_its_file(tmp_path: Path) -> None:
     naming(written(tmp_path, my_networks=NETWORK), learning="{network: shallow}")
-    told = (
+    program = (
         "import sys; from pathlib import Path; from nn_assets.settings import load_strategy\n"
         f"assert load_strategy(Path({str(tmp_path / 'mine.yaml')!r})).learning.network == 'shallow'\n"
         "assert 'torch' not in sys.modules and not any('my_networks' in name for name in sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", told], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("stated", ["{width: wide}", "{depth: 3}", "{width: 4, hidden: 3}"])
-def test_settings_of_its_own_are_held_to_what_the_network_states(tmp_path: Path, stated: str) -> None:
+@pytest.mark.parametrize("settings", ["{width: wide}", "{depth: 3}", "{width: 4, hidden: 3}"])
+def test_settings_of_its_own_are_held_to_what_the_network_states(tmp_path: Path, settings: str) -> None:
     file = written(tmp_path, my_networks=NETWORK)
-    strategy = naming(file, learning=f"{{network: shallow, network_settings: {stated}}}")
+    strategy = naming(file, learning=f"{{network: shallow, network_settings: {settings}}}")
     with pytest.raises(SettingsError, match=r"as the network shallow states its settings: width") as refused:
         prepare(strategy)
     assert refused.value.where["key"] == "learning.network_settings"
@@ -162,11 +162,11 @@ EDITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("case", EDITS.values(), ids=EDITS)
 def test_an_edit_changes_the_versions_of_the_features_that_it_feeds_and_no_others(
-    tmp_path: Path, told: tuple[str, str, set[str]]
+    tmp_path: Path, case: tuple[str, str, set[str]]
 ) -> None:
-    old, new, changed = told
+    old, new, changed = case
     names = ("overnight_gap", "over_mean_10", "rsi_14")
     strategy = load_strategy(written(tmp_path, my_features=FEATURES))
     prepare(strategy)
@@ -180,8 +180,8 @@ def test_an_edit_changes_the_versions_of_the_features_that_it_feeds_and_no_other
 
 
 def test_a_table_beside_the_file_counts_for_the_feature_that_names_it(tmp_path: Path) -> None:
-    told = feature_file("return panel.close * float((HERE / 'factor.txt').read_text())", reach_sessions=0)
-    strategy = load_strategy(written(tmp_path, mine="from pathlib import Path\nHERE = Path(__file__).parent\n" + told))
+    text = feature_file("return panel.close * float((HERE / 'factor.txt').read_text())", reach_sessions=0)
+    strategy = load_strategy(written(tmp_path, mine="from pathlib import Path\nHERE = Path(__file__).parent\n" + text))
     (tmp_path / "factor.txt").write_text("2.0")
     prepare(strategy)
     before = feature_codes(["mine"])
@@ -202,10 +202,10 @@ def test_an_installed_package_registers_by_its_entry_point_and_all_of_it_is_foll
         "return gap(panel)", fields=("open", "close"), reach_sessions=0
     )
     (package / "members.py").write_text(entry)
-    told = tmp_path / "gaps_of_mine-1.0.dist-info"
-    told.mkdir()
-    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: gaps_of_mine\nVersion: 1.0\n")
-    (told / "entry_points.txt").write_text("[nn_assets.plugins]\nmy_gaps = gaps_of_mine.members\n")
+    metadata = tmp_path / "gaps_of_mine-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: gaps_of_mine\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[nn_assets.plugins]\nmy_gaps = gaps_of_mine.members\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     file = written(tmp_path / "home")
     file.write_text(file.read_text().replace("[]", "[my_gaps]"))

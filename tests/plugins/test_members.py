@@ -76,30 +76,30 @@ register_scaled = scaled
 
 @pytest.mark.parametrize("text", MADE.values(), ids=MADE)
 def test_what_a_formula_is_made_with_is_part_of_its_version(tmp_path: Path, text: str) -> None:
-    found = set()
+    versions = set()
     for factor in (2, 3):
         file = tmp_path / "mine.py"
         file.write_text(BEFORE + text.format(factor))
         load([str(file)])
-        found.add(version_of(CATALOGUE["mine"].compute))
-    assert len(found) == 2
+        versions.add(version_of(CATALOGUE["mine"].compute))
+    assert len(versions) == 2
 
 
 @pytest.mark.parametrize("name", ["table.csv", "data/table.csv", "My table.CSV"])
 def test_a_table_beside_that_is_another_one_is_read_again_in_the_same_process(tmp_path: Path, name: str) -> None:
     *folder, last = name.split("/")
-    way = "".join(f" / {each!r}" for each in (*folder, last))
+    way = "".join(f" / {part!r}" for part in (*folder, last))
     text = f"import pathlib\nTABLE = float((pathlib.Path(__file__).parent{way}).read_text())\n"
     (tmp_path / "mine.py").write_text(
         f"{text}from nn_assets.features.catalogue import register_feature\n"
         "@register_feature('mine', reach_sessions=0)\ndef mine(panel, context):\n    return TABLE * panel.close\n"
     )
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    found = []
+    results = []
     for factor in ("2", "3.5"):
         (tmp_path / name).write_text(factor)
         load([str(tmp_path / "mine.py")])
         compute = CATALOGUE["mine"].compute
-        found.append((version_of(compute), compute.__globals__["TABLE"]))
-    assert [value for _, value in found] == [2.0, 3.5]
-    assert found[0][0] != found[1][0]
+        results.append((version_of(compute), compute.__globals__["TABLE"]))
+    assert [value for _, value in results] == [2.0, 3.5]
+    assert results[0][0] != results[1][0]

@@ -110,12 +110,12 @@ def test_models_are_trained_on_the_compute_of_a_file_with_the_same_bits_and_addr
 
 def _traded_at(broker: str, *files: str) -> tuple[Strategy, list[FillArrays]]:
     on_paper = world_strategy("next_close")
-    stated = {**on_paper.model_dump(), "plugins": list(files), "execution": {"broker": broker}}
-    strategy = Strategy.model_validate(stated)
+    settings = {**on_paper.model_dump(), "plugins": list(files), "execution": {"broker": broker}}
+    strategy = Strategy.model_validate(settings)
     prepare(strategy)
     made = world(strategy, 200)
     done = replay(strategy, cost_model_from(strategy.costs), 252, [made.scene(range(80, 140))])
-    return strategy, [batch for each in done.rounds for batch in each.fills if len(batch)]
+    return strategy, [batch for played in done.rounds for batch in played.fills if len(batch)]
 
 
 def _versions(strategy: Strategy) -> tuple[str, str, str]:
@@ -131,11 +131,11 @@ def test_a_replay_is_filled_by_the_venue_of_a_file_whose_code_counts(home: Path,
     assert {batch.source for batch in on_paper} == {"paper"}
     assert {batch.source for batch in fills} == {"auction"}
     assert all((batch.commission_usd == np.abs(batch.quantity) * 0.01).all() for batch in fills)
-    told = [_versions(paper), _versions(strategy)]
+    versions = [_versions(paper), _versions(strategy)]
     file.write_text(file.read_text().replace("CENT = 0.01", "CENT = 0.02"))
     prepare(strategy)
-    told.append(_versions(strategy))
-    trials, trading, forecasting = (len(set(each)) for each in zip(*told, strict=True))
+    versions.append(_versions(strategy))
+    trials, trading, forecasting = (len(set(column)) for column in zip(*versions, strict=True))
     assert (trials, trading, forecasting) == (3, 3, 1)
 
 

@@ -71,12 +71,12 @@ class TestWingOfAFile(WingContract):
             yield third
 
 
-def wing_file(assets: str, stated: str = "jobs=[Job('my_job', 'Mine.')]") -> str:
+def wing_file(assets: str, arguments: str = "jobs=[Job('my_job', 'Mine.')]") -> str:
     """A file of one wing, ``mine``."""
     return (
         "import dagster as dg\nfrom nn_assets.operations.wings import *\n"
         "def make(history, making):\n    return {}\n\n"
-        f"def mine(strategy):\n    return {assets}\n\nregister_wing('mine', mine, {stated})\n"
+        f"def mine(strategy):\n    return {assets}\n\nregister_wing('mine', mine, {arguments})\n"
     )
 
 
@@ -128,9 +128,9 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", FAULTS.values(), ids=FAULTS)
-def test_a_wing_that_is_not_as_asked_is_refused(home: Path, told: tuple[str, str]) -> None:
-    text, message = told
+@pytest.mark.parametrize("case", FAULTS.values(), ids=FAULTS)
+def test_a_wing_that_is_not_as_asked_is_refused(home: Path, case: tuple[str, str]) -> None:
+    text, message = case
     written(home / "strategies", mine=text)
     with pytest.raises(NnAssetsError, match=message):
         all_definitions(only="mine")

@@ -58,13 +58,13 @@ def shallow(learning, features, own):
 '''
 
 
-def feature_file(body: str, **stated: object) -> str:
+def feature_file(body: str, **options: object) -> str:
     """A file of one feature, ``mine``, whose function has some body; two bars by default."""
-    told = {"reach_sessions": 1, **stated}
+    arguments = {"reach_sessions": 1, **options}
     return (
         "import numpy as np\nimport pandas as pd\nfrom nn_assets.features.catalogue import register_feature\n"
         "from nn_assets.features.rolling import lagged\n\n"
-        f"@register_feature('mine', {', '.join(f'{name}={value!r}' for name, value in told.items())})\n"
+        f"@register_feature('mine', {', '.join(f'{name}={value!r}' for name, value in arguments.items())})\n"
         f"def mine(panel, context):\n    {body}\n"
     )
 
@@ -116,9 +116,9 @@ def together(facts, settings):
 """
 
 
-def constraint_file(body: str, stated: str = "'mine'") -> str:
+def constraint_file(body: str, arguments: str = "'mine'") -> str:
     """A file of one constraint, ``mine``."""
     return (
         "import numpy as np\nfrom nn_assets.portfolio.own_limits import register_constraint\n\n\n"
-        f"@register_constraint({stated})\ndef mine(facts):\n    {body}\n"
+        f"@register_constraint({arguments})\ndef mine(facts):\n    {body}\n"
     )

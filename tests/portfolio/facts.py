@@ -21,7 +21,7 @@ def facts(symbols: int = 4, seed: int = 0, **changes: object) -> DecisionInputs:
     generator = np.random.default_rng(seed)
     returns = generator.normal(0.0, 0.01, (60, symbols))
     made = DecisionInputs(
-        symbols=tuple(f"S{place:02d}" for place in range(symbols)),
+        symbols=tuple(f"S{index:02d}" for index in range(symbols)),
         session=np.datetime64("2017-06-01"),
         reference_price=np.full(symbols, 50.0),
         calibrated_probability=np.linspace(0.62, 0.58, symbols),

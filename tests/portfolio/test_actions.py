@@ -145,7 +145,7 @@ def test_lots_are_whole_whatever_the_last_bit_says() -> None:
 def open_orders(*quantities: float) -> Orders:
     count = len(quantities)
     return Orders(
-        client_order_id=tuple(f"order{place}" for place in range(count)),
+        client_order_id=tuple(f"order{index}" for index in range(count)),
         symbol=np.arange(count),
         quantity=np.array(quantities),
         urgency=("normal",) * count,

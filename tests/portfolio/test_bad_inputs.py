@@ -20,7 +20,7 @@ def given(symbols: int = 8, **changes: object) -> DecisionInputs:
     """Names that each construction opens positions in, long and short in turn."""
     g = np.random.default_rng(5)
     returns = g.normal(0.0, 0.006, (120, 1)) + g.normal(0.0, 0.01, (120, symbols))
-    told = ProgrammeFacts(
+    programme = ProgrammeFacts(
         label_volatility=np.full(symbols, 0.011),
         outcome_slope=2.3,
         change_share=0.7,
@@ -32,7 +32,7 @@ def given(symbols: int = 8, **changes: object) -> DecisionInputs:
     )
     p = 0.5 + 0.05 * np.where(np.arange(symbols) % 2 == 0, 1.0, -1.0)
     base: dict[str, object] = {
-        "calibrated_probability": p, "trailing_returns": returns[-60:], "programme": told,
+        "calibrated_probability": p, "trailing_returns": returns[-60:], "programme": programme,
         "last_mark": np.full(symbols, 50.0),
     }  # fmt: skip
     return facts(symbols, **{**base, **changes})
@@ -43,15 +43,15 @@ def settings(construction: str, **changes: object) -> PortfolioSettings:
 
 
 def decided(of: DecisionInputs, chosen: PortfolioSettings) -> Decision:
-    found = decide(of, chosen, COSTS)
-    assert np.isfinite(found.target_quantity).all()
-    assert found.answer.no_answer is None
-    return found
+    decision = decide(of, chosen, COSTS)
+    assert np.isfinite(decision.target_quantity).all()
+    assert decision.answer.no_answer is None
+    return decision
 
 
-def told(found: Decision, place: int = 0) -> list[str]:
-    frame = steps_frame(found)
-    return frame[frame["symbol"] == found.inputs.symbols[place]]["reason"].tolist()
+def told(decision: Decision, index: int = 0) -> list[str]:
+    frame = steps_frame(decision)
+    return frame[frame["symbol"] == decision.inputs.symbols[index]]["reason"].tolist()
 
 
 @BOTH
@@ -60,10 +60,10 @@ def test_what_cannot_be_traded_is_part_of_gross_and_leaves_the_others_the_rest(c
     held = np.where(np.arange(8) == 0, 6000.0, 0.0)
     price = np.where(np.arange(8) == 0, np.nan, 50.0)
     of = given(reference_price=price, current_quantity=held, unscaled_quantity=held)
-    found = decided(of, settings(construction, gross_limit=0.4))
-    assert found.target_quantity[0] == 6000.0
-    assert np.abs(found.target_weight[1:]).sum() == pytest.approx(0.10, abs=8 * 5e-5)
-    assert told(found)[7] == "no price, so no order: 6000 stay"
+    decision = decided(of, settings(construction, gross_limit=0.4))
+    assert decision.target_quantity[0] == 6000.0
+    assert np.abs(decision.target_weight[1:]).sum() == pytest.approx(0.10, abs=8 * 5e-5)
+    assert told(decision)[7] == "no price, so no order: 6000 stay"
 
 
 @BOTH
@@ -72,18 +72,18 @@ def test_limits_that_cannot_be_met_open_nothing_and_are_named(construction: str)
     held = np.where(np.arange(8) == 0, 12_000.0, 0.0)
     price = np.where(np.arange(8) == 0, np.nan, 50.0)
     of = given(reference_price=price, current_quantity=held, unscaled_quantity=held)
-    found = decided(of, settings(construction, gross_limit=0.4))
-    assert not found.target_quantity[1:].any()
-    assert "gross" in found.answer.exceeded
-    reasons = " ".join(steps_frame(found)["reason"])
+    decision = decided(of, settings(construction, gross_limit=0.4))
+    assert not decision.target_quantity[1:].any()
+    assert "gross" in decision.answer.exceeded
+    reasons = " ".join(steps_frame(decision)["reason"])
     assert "over because it cannot be traded" in reasons
 
 
 @BOTH
 @pytest.mark.parametrize("limit", ["gross_limit", "single_name_limit", "adv_limit_fraction", "risk_total_fraction"])
 def test_a_limit_of_zero_holds_nothing(construction: str, limit: str) -> None:
-    found = decided(given(current_quantity=np.full(8, 50.0)), settings(construction, **{limit: 0.0}))
-    assert not found.target_quantity.any()
+    decision = decided(given(current_quantity=np.full(8, 50.0)), settings(construction, **{limit: 0.0}))
+    assert not decision.target_quantity.any()
 
 
 @BOTH
@@ -93,11 +93,11 @@ def test_names_that_move_as_one_are_decided_within_every_limit(construction: str
     one = np.repeat(of.trailing_returns[:, :1], 8, axis=1)
     assert of.programme is not None
     both = np.repeat(of.programme.returns[:, :1], 8, axis=1)
-    found = decided(
+    decision = decided(
         replace(of, trailing_returns=one, programme=replace(of.programme, returns=both)), settings(construction)
     )
-    assert np.abs(found.target_weight).sum() <= 1.0
-    assert np.abs(found.target_weight).max() <= 0.10 + 1e-9
+    assert np.abs(decision.target_weight).sum() <= 1.0
+    assert np.abs(decision.target_weight).max() <= 0.10 + 1e-9
 
 
 @BOTH
@@ -106,42 +106,42 @@ def test_returns_that_never_change_open_nothing_or_count_as_moving_with_the_book
     assert of.programme is not None
     flat = np.where(np.arange(8) == 0, 0.001, of.trailing_returns)
     known = np.where(np.arange(8) == 0, 0.001, of.programme.returns)
-    found = decided(
+    decision = decided(
         replace(of, trailing_returns=flat, programme=replace(of.programme, returns=known)), settings(construction)
     )
-    assert found.target_quantity[0] == 0.0
-    assert (found.target_quantity[1:] != 0.0).any()
+    assert decision.target_quantity[0] == 0.0
+    assert (decision.target_quantity[1:] != 0.0).any()
 
 
 @BOTH
 def test_one_name_only(construction: str) -> None:
-    found = decided(given(1), settings(construction))
-    assert 0.0 < found.target_weight[0] <= 0.10
-    assert all(told(found))
+    decision = decided(given(1), settings(construction))
+    assert 0.0 < decision.target_weight[0] <= 0.10
+    assert all(told(decision))
 
 
 @BOTH
 def test_all_names_on_one_side_of_a_neutral_book_hold_what_neutral_allows(construction: str) -> None:
     of = given(calibrated_probability=np.full(8, 0.56))
-    found = decided(of, settings(construction, net_limit=0.0))
-    assert 0.0 <= found.target_weight.sum() <= 0.005 + 1e-9
-    assert np.abs(found.target_weight).sum() <= 0.005 + 1e-9
+    decision = decided(of, settings(construction, net_limit=0.0))
+    assert 0.0 <= decision.target_weight.sum() <= 0.005 + 1e-9
+    assert np.abs(decision.target_weight).sum() <= 0.005 + 1e-9
 
 
 @BOTH
 @pytest.mark.parametrize("equity", [0.0, -1e5])
 def test_without_equity_everything_is_closed(construction: str, equity: float) -> None:
     held = np.full(8, 20.0)
-    found = decided(given(equity_usd=equity, current_quantity=held, unscaled_quantity=held), settings(construction))
-    assert not found.target_quantity.any()
-    assert f"equity is {equity:g}" in told(found)[0]
+    decision = decided(given(equity_usd=equity, current_quantity=held, unscaled_quantity=held), settings(construction))
+    assert not decision.target_quantity.any()
+    assert f"equity is {equity:g}" in told(decision)[0]
 
 
 @BOTH
 def test_a_lot_larger_than_the_capital_is_not_bought(construction: str) -> None:
-    found = decided(given(), settings(construction, lot_size=50_000.0))
-    assert not found.target_quantity.any()
-    assert "rounded towards zero to lots of 50000" in told(found)[7]
+    decision = decided(given(), settings(construction, lot_size=50_000.0))
+    assert not decision.target_quantity.any()
+    assert "rounded towards zero to lots of 50000" in told(decision)[7]
 
 
 _FACTS = ("reference_price", "calibrated_probability", "base_rate", "confidence", "atr", "daily_volatility", "adv_usd",
@@ -154,11 +154,11 @@ def test_one_missing_fact_of_one_name_closes_it_and_is_named(construction: str, 
     whole = given(current_quantity=np.zeros(8), unscaled_quantity=np.zeros(8))
     spoilt = np.array(getattr(whole, name), dtype=np.float64)
     spoilt[0] = np.nan
-    found = decided(replace(whole, **{name: spoilt}), settings(construction))
-    assert found.target_quantity[0] == 0.0
-    assert (found.target_quantity[1:] != 0.0).any()
-    assert told(found)[0].startswith("no position: ")
-    assert "nan" in told(found)[0]
+    decision = decided(replace(whole, **{name: spoilt}), settings(construction))
+    assert decision.target_quantity[0] == 0.0
+    assert (decision.target_quantity[1:] != 0.0).any()
+    assert told(decision)[0].startswith("no position: ")
+    assert "nan" in told(decision)[0]
 
 
 @pytest.mark.parametrize("name", ["label_volatility", "short_fee"])
@@ -167,11 +167,11 @@ def test_one_missing_fact_of_the_programme_closes_its_name_and_is_named(name: st
     assert whole.programme is not None
     spoilt = np.broadcast_to(np.array(getattr(whole.programme, name), dtype=np.float64), 8).copy()
     spoilt[0] = np.nan
-    found = decided(replace(whole, programme=replace(whole.programme, **{name: spoilt})), settings("programme"))
-    assert found.target_quantity[0] == 0.0
-    assert (found.target_quantity[1:] != 0.0).any()
-    assert told(found)[0].startswith("no position: ")
-    assert "nan" in told(found)[0]
+    decision = decided(replace(whole, programme=replace(whole.programme, **{name: spoilt})), settings("programme"))
+    assert decision.target_quantity[0] == 0.0
+    assert (decision.target_quantity[1:] != 0.0).any()
+    assert told(decision)[0].startswith("no position: ")
+    assert "nan" in told(decision)[0]
 
 
 @BOTH
@@ -180,12 +180,12 @@ def test_a_price_that_is_none_is_a_missing_one_to_the_other_names(construction: 
     held = np.where(np.arange(8) == 0, 100.0, 0.0)
     of = given(current_quantity=held, unscaled_quantity=held)
     of = replace(of, last_mark=of.reference_price, stop_price=np.where(held > 0.0, 0.9 * of.reference_price, np.nan))
-    found = [
+    decisions = [
         decided(replace(of, reference_price=np.where(held > 0.0, gone, of.reference_price)), settings(construction))
         for gone in (np.nan, price)
     ]
-    assert (found[0].target_quantity[1:] != 0.0).any()
-    assert found[1].target_quantity.tobytes() == found[0].target_quantity.tobytes()
+    assert (decisions[0].target_quantity[1:] != 0.0).any()
+    assert decisions[1].target_quantity.tobytes() == decisions[0].target_quantity.tobytes()
 
 
 @pytest.mark.parametrize("name", ["mean_win", "mean_loss"])
@@ -193,12 +193,12 @@ def test_a_missing_win_or_loss_gives_no_size_name_by_name(name: str) -> None:
     whole = given()
     spoilt = getattr(whole, name).copy()
     spoilt[0] = np.nan
-    found = decided(replace(whole, **{name: spoilt}), settings("per_name"))
-    assert found.target_quantity[0] == 0.0
+    decision = decided(replace(whole, **{name: spoilt}), settings("per_name"))
+    assert decision.target_quantity[0] == 0.0
 
 
 def test_without_a_usual_volatility_nothing_is_held_and_it_is_said() -> None:
     held = np.full(8, 20.0)
-    found = decided(given(edge_scale=np.nan, current_quantity=held, unscaled_quantity=held), settings("per_name"))
-    assert not found.target_quantity.any()
-    assert "usual volatility" in told(found)[4]
+    decision = decided(given(edge_scale=np.nan, current_quantity=held, unscaled_quantity=held), settings("per_name"))
+    assert not decision.target_quantity.any()
+    assert "usual volatility" in told(decision)[4]

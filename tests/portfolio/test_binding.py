@@ -94,9 +94,9 @@ def programme(limits: dict[str, object], **facts: object) -> tuple[DecisionInput
 )
 def test_the_programme_names_the_limit_that_its_book_uses_up(limits: dict[str, object], name: str) -> None:
     named = bound(decide(*programme(limits), COSTS))
-    assert sum(name in each for each in named) >= 2
+    assert sum(name in binding for binding in named) >= 2
     unheard = {"gross", "single name"} - {name}
-    assert not any(other in each for each in named for other in unheard if name != "net")
+    assert not any(other in binding for binding in named for other in unheard if name != "net")
 
 
 def test_every_symbol_has_one_name_and_halted_beats_all() -> None:

@@ -245,10 +245,10 @@ def test_a_book_before_its_first_session_owes_and_has_earned_nothing() -> None:
 def test_what_the_ledger_keeps_of_a_book_is_canonical_and_holds_no_number_that_is_none() -> None:
     book = replace(marked(opened(), DAYS[1], 51.0, np.nan), session_dividends_usd=2.5, halved=True)
     text = book_remainder(book)
-    told = json.loads(text)
-    assert text == json.dumps(told, sort_keys=True, separators=(",", ":"))
-    assert (told["halved"], told["session_dividends_usd"], told["symbols"]) == (True, 2.5, ["A", "B"])
-    assert "session_cash_in_lieu_usd" not in told
+    remainder = json.loads(text)
+    assert text == json.dumps(remainder, sort_keys=True, separators=(",", ":"))
+    assert (remainder["halved"], remainder["session_dividends_usd"], remainder["symbols"]) == (True, 2.5, ["A", "B"])
+    assert "session_cash_in_lieu_usd" not in remainder
     assert "halved" not in json.loads(book_remainder(replace(book, halved=False)))
     with pytest.raises(ValueError, match="JSON"):
         book_remainder(replace(book, week_peak_usd=np.nan))

@@ -60,7 +60,7 @@ FIGURES = {
 )
 def test_every_breaker_fires_just_over_its_limit_strictest_first(changes: dict[str, Any], kind: str) -> None:
     fired = fired_breakers(**{**FIGURES, **changes}, settings=SETTINGS)
-    assert [each.kind for each in fired] == kind.split()
+    assert [breaker.kind for breaker in fired] == kind.split()
 
 
 @pytest.mark.parametrize("money", [1.0, 7.0, 1_000_000.0, 123_456.78])
@@ -81,7 +81,7 @@ def test_a_loss_of_exactly_its_limit_is_not_over_it_whatever_its_last_bit(
     ):
         figures = dict.fromkeys(FIGURES, equity_usd) | {peak: peak_usd}
         fired = fired_breakers(**figures, settings=SETTINGS)
-        assert [each.kind for each in fired] == ([kind] if fires else [])
+        assert [breaker.kind for breaker in fired] == ([kind] if fires else [])
 
 
 def test_sizes_are_halved_above_sixty_percent_of_the_limit_and_restored_below_forty_five() -> None:
@@ -131,8 +131,8 @@ def test_the_strictest_of_the_latched_breakers_acts(kind: str, paused: str, cont
 
 def test_what_each_drift_state_allows_and_an_unknown_one_allows_nothing() -> None:
     states = ("CONTINUE", "REDUCE_SIZE", "PAUSE_STRATEGY", "")
-    found = [trading_state_control(state, SETTINGS) for state in states]
-    assert found == [Control.NORMAL, Control.REDUCED, Control.FLAT, Control.HALTED]
+    controls = [trading_state_control(state, SETTINGS) for state in states]
+    assert controls == [Control.NORMAL, Control.REDUCED, Control.FLAT, Control.HALTED]
     assert trading_state_control("PAUSE_STRATEGY", PortfolioSettings(when_paused="hold")) is Control.REDUCING
 
 
@@ -162,13 +162,13 @@ def test_a_reset_survives_its_record_and_one_of_version_0_1_means_whatever_is_la
     old = BreakerReset.from_record(["ann", "reviewed"])
     assert old.to_record() == ["ann", "reviewed"]
     assert old.among(("stale_data", "drawdown")) == ("stale_data", "drawdown")
-    assert [named_kinds(each) for each in ("drawdown", "stale_data, drawdown", None, math.nan)] == [
+    assert [named_kinds(text) for text in ("drawdown", "stale_data, drawdown", None, math.nan)] == [
         ("drawdown",), ("stale_data", "drawdown"), (), (),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("session", "week", "told"),
+    ("session", "week", "expected"),
     [
         (0.03, 0.04, []),
         (0.04, 0.04, [("session_loss_limit_fraction 0.04", "weekly_loss_limit_fraction")]),
@@ -183,9 +183,9 @@ def test_a_reset_survives_its_record_and_one_of_version_0_1_means_whatever_is_la
         ),
     ],
 )
-def test_limits_that_are_equal_pass_and_are_told(session: float, week: float, told: list[tuple[str, str]]) -> None:
+def test_limits_that_are_equal_pass_and_are_told(session: float, week: float, expected: list[tuple[str, str]]) -> None:
     settings = PortfolioSettings(session_loss_limit_fraction=session, weekly_loss_limit_fraction=week)
     lines = never_alone(settings)
-    assert len(lines) == len(told)
-    for line, (narrow, wide) in zip(lines, told, strict=True):
+    assert len(lines) == len(expected)
+    for line, (narrow, wide) in zip(lines, expected, strict=True):
         assert line.startswith(f"portfolio.{narrow} equals portfolio.{wide}: ")

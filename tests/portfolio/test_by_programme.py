@@ -27,7 +27,7 @@ MOMENT = pd.Timestamp("2017-06-01 21:00", tz="UTC")
 def given(seed: int = 0, known: dict[str, object] | None = None, **changes: object) -> DecisionInputs:
     g = np.random.default_rng([seed, 7])
     market = g.normal(0.0, 0.006, (150, 1))
-    told = ProgrammeFacts(
+    programme = ProgrammeFacts(
         label_volatility=np.full(NAMES, 0.011),
         outcome_slope=2.3,
         change_share=0.7,
@@ -39,7 +39,7 @@ def given(seed: int = 0, known: dict[str, object] | None = None, **changes: obje
     )
     base: dict[str, object] = {
         "calibrated_probability": 0.51 + 0.03 * g.normal(size=NAMES),
-        "programme": replace(told, **(known or {})),  # type: ignore[arg-type]
+        "programme": replace(programme, **(known or {})),  # type: ignore[arg-type]
         "base_rate": np.full(NAMES, 0.51),
         "stop_price": np.full(NAMES, np.nan),
     }
@@ -53,20 +53,21 @@ def decided(of: DecisionInputs, settings: PortfolioSettings = CHOSEN) -> Decisio
 @pytest.mark.parametrize("seed", range(5))
 def test_the_trace_is_solved_for_who_asks_and_ends_in_the_decisions_own_bits(seed: int) -> None:
     held = np.trunc(np.random.default_rng(seed).normal(0.0, 900.0, NAMES))
-    found = decided(given(seed, current_quantity=0.5 * held, unscaled_quantity=held, regime_scale=0.5))
-    assert np.isnan(found.weights[1:7]).all()
-    assert np.isfinite(found.weights[[0, 7, 8]]).all()
-    frame = validate(steps_frame(found), POSITION_STEPS)
+    decision = decided(given(seed, current_quantity=0.5 * held, unscaled_quantity=held, regime_scale=0.5))
+    assert np.isnan(decision.weights[1:7]).all()
+    assert np.isfinite(decision.weights[[0, 7, 8]]).all()
+    frame = validate(steps_frame(decision), POSITION_STEPS)
     steps = frame.pivot(index="step", columns="symbol", values="weight_after").to_numpy()
-    assert steps[6].tobytes() == found.weights[7].tobytes()
-    assert steps[7].tobytes() == found.weights[8].tobytes()
+    assert steps[6].tobytes() == decision.weights[7].tobytes()
+    assert steps[7].tobytes() == decision.weights[8].tobytes()
     first = frame.pivot(index="step", columns="symbol", values="weight_before").to_numpy()[0]
-    assert first.tobytes() == found.weights[0].tobytes()
-    assert told_of(found).construction.quantity.tobytes() == found.unscaled_quantity.tobytes()
+    assert first.tobytes() == decision.weights[0].tobytes()
+    assert told_of(decision).construction.quantity.tobytes() == decision.unscaled_quantity.tobytes()
     assert frame["reason"].str.contains("beside a base rate of 0.5100").sum() == NAMES
     assert not frame["reason"].str.contains("nan").any()
     validate(
-        targets_frame(found, stop_price=np.full(NAMES, np.nan), reference_at=MOMENT, known_at=MOMENT), TARGET_POSITIONS
+        targets_frame(decision, stop_price=np.full(NAMES, np.nan), reference_at=MOMENT, known_at=MOMENT),
+        TARGET_POSITIONS,
     )
 
 
@@ -77,8 +78,8 @@ def test_what_a_decision_says_of_itself_is_in_its_own_units() -> None:
     # The book before is carried on, though what is held is half of it.
     assert kept.not_worth.tolist() == (held != 0.0).tolist()
     assert kept.round_trip_cost == pytest.approx(np.full(NAMES, 2.0 * (4.5e-4 + 1.8e-4)))
-    for each in (before.weights[0], before.weights[7], before.weights[8], before.target_quantity):
-        assert not np.signbit(each[each == 0.0]).any()
+    for values in (before.weights[0], before.weights[7], before.weights[8], before.target_quantity):
+        assert not np.signbit(values[values == 0.0]).any()
 
 
 def settled(most: int = 60) -> tuple[Decision, int]:
@@ -110,9 +111,9 @@ def test_an_excess_that_no_session_can_trade_shrinks_by_what_one_can_and_is_name
     held[3] = np.trunc(0.15 * equity / price[3])  # half as much again as a single name may have
     reach = np.full(NAMES, np.inf)
     reach[3] = 0.01 * equity
-    found = decided(given(current_quantity=held, unscaled_quantity=held, known={"reach_usd": reach}))
-    assert found.weights[7][3] == pytest.approx(0.14, abs=2.0 * price[3] / equity)
-    frame = steps_frame(found)
+    decision = decided(given(current_quantity=held, unscaled_quantity=held, known={"reach_usd": reach}))
+    assert decision.weights[7][3] == pytest.approx(0.14, abs=2.0 * price[3] / equity)
+    frame = steps_frame(decision)
     reasons = frame[(frame["symbol"] == plain.symbols[3]) & (frame["step"] == 7)]["reason"]
     assert reasons.str.contains("cannot be traded").all(), reasons.tolist()
     free = decided(given(current_quantity=held, unscaled_quantity=held))
@@ -120,9 +121,9 @@ def test_an_excess_that_no_session_can_trade_shrinks_by_what_one_can_and_is_name
 
 
 def test_a_constant_signal_reaches_a_constant_size() -> None:
-    found, decisions = settled()
+    decision, decisions = settled()
     assert decisions < 60
-    assert np.abs(found.target_weight).sum() > 0.3
+    assert np.abs(decision.target_weight).sum() > 0.3
 
 
 @pytest.mark.full
@@ -133,13 +134,13 @@ def test_the_target_is_the_scale_times_the_unscaled_book_whatever_is_held(change
     plain, _ = settled()
     held, unscaled = plain.target_quantity, plain.unscaled_quantity
     for _ in range(20):
-        found = decided(given(current_quantity=held, unscaled_quantity=unscaled, **changes))
-        assert found.scale == 0.5
-        assert (np.abs(found.target_quantity) <= 0.5 * np.abs(found.unscaled_quantity) + 1e-9).all()
-        assert np.array_equal(found.unscaled_quantity, plain.unscaled_quantity)
-        gross = np.abs(found.target_weight).sum() / np.abs(plain.target_weight).sum()
+        decision = decided(given(current_quantity=held, unscaled_quantity=unscaled, **changes))
+        assert decision.scale == 0.5
+        assert (np.abs(decision.target_quantity) <= 0.5 * np.abs(decision.unscaled_quantity) + 1e-9).all()
+        assert np.array_equal(decision.unscaled_quantity, plain.unscaled_quantity)
+        gross = np.abs(decision.target_weight).sum() / np.abs(plain.target_weight).sum()
         assert gross == pytest.approx(0.5, abs=0.001)
-        held, unscaled = found.target_quantity, found.unscaled_quantity
+        held, unscaled = decision.target_quantity, decision.unscaled_quantity
 
 
 def test_without_a_verdict_nothing_is_held_and_while_halted_nothing_moves() -> None:
@@ -160,9 +161,9 @@ def test_without_a_verdict_nothing_is_held_and_while_halted_nothing_moves() -> N
 @pytest.mark.parametrize("changes", [{"outcomes": 59}, {"outcome_sessions": 59}])
 def test_too_little_evidence_opens_nothing_and_keeps_nothing(changes: dict[str, int]) -> None:
     held = np.full(NAMES, 100.0)
-    told = {name: np.full(NAMES, value) for name, value in changes.items()}
-    found = decided(given(current_quantity=held, unscaled_quantity=held, **told))
-    assert not found.target_quantity.any()
+    arrays = {name: np.full(NAMES, value) for name, value in changes.items()}
+    decision = decided(given(current_quantity=held, unscaled_quantity=held, **arrays))
+    assert not decision.target_quantity.any()
 
 
 _MISSING = (
@@ -180,25 +181,25 @@ _KNOWN = ("label_volatility",)
 @pytest.mark.parametrize("name", [*_MISSING, *_KNOWN, "returns"])
 def test_one_missing_fact_of_one_name_moves_that_name_alone_to_zero(name: str) -> None:
     whole = given(3)
-    place = int(np.abs(decided(whole).target_weight).argmax())
+    index = int(np.abs(decided(whole).target_weight).argmax())
     source = whole if name in _MISSING else whole.programme
     spoilt = np.array(getattr(source, name), dtype=np.float64)
-    spoilt[..., place] = np.nan
-    found = decided(given(3, **({name: spoilt} if name in _MISSING else {"known": {name: spoilt}})))
-    assert found.target_quantity[place] == 0.0
-    assert not found.complete[place]
-    assert np.delete(found.complete, place).all()
-    others = np.delete(found.target_weight, place)
+    spoilt[..., index] = np.nan
+    decision = decided(given(3, **({name: spoilt} if name in _MISSING else {"known": {name: spoilt}})))
+    assert decision.target_quantity[index] == 0.0
+    assert not decision.complete[index]
+    assert np.delete(decision.complete, index).all()
+    others = np.delete(decision.target_weight, index)
     assert (others != 0.0).sum() >= 6
-    assert np.isfinite(found.target_weight).all()
-    text = steps_frame(found).set_index(["symbol", "step"])["reason"]
-    assert text[f"S{place:02d}", 1].startswith("no position: ")
+    assert np.isfinite(decision.target_weight).all()
+    text = steps_frame(decision).set_index(["symbol", "step"])["reason"]
+    assert text[f"S{index:02d}", 1].startswith("no position: ")
     assert text.str.startswith("no position: ").sum() == 1
 
 
 def test_a_missing_beta_or_stop_takes_nothing_away() -> None:
-    found = decided(given(stop_price=np.full(NAMES, np.nan), beta=np.full(NAMES, np.nan)))
-    assert found.complete.all()
+    decision = decided(given(stop_price=np.full(NAMES, np.nan), beta=np.full(NAMES, np.nan)))
+    assert decision.complete.all()
 
 
 def test_a_resting_stop_further_away_than_two_ranges_bounds_the_whole() -> None:
@@ -224,10 +225,10 @@ def test_the_premium_of_the_base_rate_is_held_by_setting_only() -> None:
 def test_a_name_without_a_price_keeps_what_is_held_and_counts_in_every_sum() -> None:
     price, held = np.full(NAMES, 50.0), np.where(np.arange(NAMES) == 4, 1500.0, 0.0)
     gone = np.where(np.arange(NAMES) == 4, np.nan, price)
-    found = decided(given(reference_price=gone, last_mark=price, current_quantity=held, unscaled_quantity=held))
-    assert found.target_quantity[4] == 1500.0
-    assert found.target_weight[4] == 0.0
-    others = float(found.target_weight.sum())
+    decision = decided(given(reference_price=gone, last_mark=price, current_quantity=held, unscaled_quantity=held))
+    assert decision.target_quantity[4] == 1500.0
+    assert decision.target_weight[4] == 0.0
+    others = float(decision.target_weight.sum())
     assert others == pytest.approx(-0.075, abs=0.005 + 1e-9)
 
 
@@ -236,10 +237,10 @@ def test_no_answer_of_the_solver_is_said_and_opens_nothing(monkeypatch: pytest.M
     answered = decided(of)
     assert answered.answer.no_answer is None
     monkeypatch.setattr(conic, "many_names", lambda _: [conic.Answer(np.full(NAMES, np.nan), "broken", 0)])
-    found = decided(of)
-    assert found.answer.no_answer == "broken"
-    assert (np.abs(found.unscaled_quantity) <= 60.0).all()
-    assert steps_frame(found)["reason"].str.contains("nothing is opened or enlarged").sum() == NAMES
+    decision = decided(of)
+    assert decision.answer.no_answer == "broken"
+    assert (np.abs(decision.unscaled_quantity) <= 60.0).all()
+    assert steps_frame(decision)["reason"].str.contains("nothing is opened or enlarged").sum() == NAMES
 
 
 @pytest.mark.parametrize("held", [0.0, 30.0, -40.0], ids=["after a flat", "half, as a control left", "other side"])
@@ -251,13 +252,13 @@ def test_without_an_answer_nothing_held_is_enlarged_though_the_book_before_is_la
     enlarged = (np.abs(answered.target_quantity) > abs(held)) | (answered.target_quantity * held < 0.0)
     assert enlarged.any(), "with an answer this book may grow"
     monkeypatch.setattr(conic, "many_names", lambda _: [conic.Answer(np.full(NAMES, np.nan), "broken", 0)])
-    found = decided(of)
-    assert (np.abs(found.target_quantity) <= max(held, 0.0)).all()
-    assert (found.target_quantity * held >= 0.0).all()
-    assert (found.target_quantity != 0.0).any() == (held > 0.0)
-    assert found.control is Control.REDUCING
-    told = steps_frame(found)
-    assert told.loc[told["step"] == "controls", "reason"].str.startswith("REDUCING").all()
+    decision = decided(of)
+    assert (np.abs(decision.target_quantity) <= max(held, 0.0)).all()
+    assert (decision.target_quantity * held >= 0.0).all()
+    assert (decision.target_quantity != 0.0).any() == (held > 0.0)
+    assert decision.control is Control.REDUCING
+    frame = steps_frame(decision)
+    assert frame.loc[frame["step"] == "controls", "reason"].str.startswith("REDUCING").all()
     halted = decided(replace(of, kill_switch=KillSwitch.HALTED))
     assert halted.control is Control.HALTED
     assert (halted.target_quantity == held).all()
@@ -276,10 +277,10 @@ def test_by_name_too_nothing_held_is_enlarged_without_an_answer(held: float, mon
         return [conic.Answer(np.full(len(problem.mean), np.nan), "broken", 0)]
 
     monkeypatch.setattr(conic, "many_names", broken)
-    found = decided(of, chosen)
-    assert found.answer.no_answer is not None
-    assert found.control is Control.REDUCING
-    assert ((found.target_quantity >= 0.0) & (found.target_quantity <= held)).all()
+    decision = decided(of, chosen)
+    assert decision.answer.no_answer is not None
+    assert decision.control is Control.REDUCING
+    assert ((decision.target_quantity >= 0.0) & (decision.target_quantity <= held)).all()
 
 
 def test_who_is_no_member_says_nothing_of_the_others_to_the_bit() -> None:
@@ -289,14 +290,14 @@ def test_who_is_no_member_says_nothing_of_the_others_to_the_bit() -> None:
     facts_told = whole.programme
     assert facts_told is not None
     wild = np.where(members, facts_told.returns, 9.0 * facts_told.returns + 0.01)
-    told = [
+    decisions = [
         decided(given(2, calibrated_probability=p, known={"members": members, "returns": returns}))
         for returns in (facts_told.returns, wild)
     ]
-    assert told[0].weights.tobytes() == told[1].weights.tobytes()
-    assert (told[0].target_quantity != 0.0).sum() >= 6
+    assert decisions[0].weights.tobytes() == decisions[1].weights.tobytes()
+    assert (decisions[0].target_quantity != 0.0).sum() >= 6
     counted = decided(given(2, calibrated_probability=p, known={"returns": wild}))
-    assert counted.weights.tobytes() != told[0].weights.tobytes()
+    assert counted.weights.tobytes() != decisions[0].weights.tobytes()
 
 
 def test_the_programme_without_its_facts_is_refused() -> None:
@@ -307,9 +308,9 @@ def test_the_programme_without_its_facts_is_refused() -> None:
 def test_the_other_construction_reads_none_of_the_programmes_facts() -> None:
     of = given(regime_scale=0.7)
     with_facts, without = (
-        decide(each, PortfolioSettings(), COSTS) for each in (of, replace(of, programme=None, stop_price=None))
+        decide(inputs, PortfolioSettings(), COSTS) for inputs in (of, replace(of, programme=None, stop_price=None))
     )
-    for each in fields(Decision):
-        one, other = getattr(with_facts, each.name), getattr(without, each.name)
+    for field in fields(Decision):
+        one, other = getattr(with_facts, field.name), getattr(without, field.name)
         if isinstance(one, np.ndarray):
             assert one.tobytes() == other.tobytes()

@@ -36,16 +36,16 @@ def test_an_excess_of_exactly_the_tolerance_is_none() -> None:
 
 def test_a_sector_over_its_limit_gives_up_a_share_and_others_nothing() -> None:
     sector = SharedLimit("sector x", np.array([1.0, 1.0, 0.0, 0.0]), 0.3)
-    found = no_new_risk(np.array([0.4, -0.2, 0.5, 0.0]), limits(4, sizes=(sector,)))
-    assert found == pytest.approx([0.2, -0.1, 0.5, 0.0])
+    weights = no_new_risk(np.array([0.4, -0.2, 0.5, 0.0]), limits(4, sizes=(sector,)))
+    assert weights == pytest.approx([0.2, -0.1, 0.5, 0.0])
 
 
 def test_the_side_in_excess_gives_up_what_the_net_sum_is_over() -> None:
     net = SharedLimit("net", np.ones(4), 0.05)
-    found = no_new_risk(np.array([0.3, 0.1, -0.2, 0.0]), limits(4, nets=(net,)))
+    weights = no_new_risk(np.array([0.3, 0.1, -0.2, 0.0]), limits(4, nets=(net,)))
     # 0.2 over by 0.15: the longs keep 0.25 of 0.4
-    assert found == pytest.approx([0.1875, 0.0625, -0.2, 0.0])
-    assert not np.isnan(found).any()
+    assert weights == pytest.approx([0.1875, 0.0625, -0.2, 0.0])
+    assert not np.isnan(weights).any()
 
 
 def test_a_net_sum_within_its_limit_changes_no_bit() -> None:
@@ -60,10 +60,10 @@ def test_limits_that_pull_at_each_other_are_all_kept_in_the_end() -> None:
         start = 0.2 * g.normal(size=8)
         shared = tuple(SharedLimit(f"sector {k}", (g.random(8) < 0.5).astype(float), 0.2) for k in range(3))
         nets = (SharedLimit("net", np.ones(8), 0.02), SharedLimit("beta", g.uniform(0.5, 1.5, 8), 0.03))
-        found = no_new_risk(start, limits(8, sizes=shared, nets=nets))
-        assert exceeded(found, limits(8, sizes=shared, nets=nets)) == ()
-        assert (np.abs(found) <= np.abs(start) + 1e-15).all()
-        assert (found * start >= 0.0).all()
+        weights = no_new_risk(start, limits(8, sizes=shared, nets=nets))
+        assert exceeded(weights, limits(8, sizes=shared, nets=nets)) == ()
+        assert (np.abs(weights) <= np.abs(start) + 1e-15).all()
+        assert (weights * start >= 0.0).all()
 
 
 def test_what_cannot_be_sold_stays_and_the_rest_makes_room() -> None:
@@ -79,7 +79,7 @@ def test_bounds_are_narrowed_to_a_sessions_reach_and_names_without_a_choice_are_
     assert fixed.tolist() == [False, True, False]
     assert narrow.lower == pytest.approx([-0.05, 0.4, -0.1])
     assert narrow.upper == pytest.approx([0.15, 0.4, 0.1])
-    assert [each.name for each in narrow.sizes] == ["gross"]
+    assert [limit.name for limit in narrow.sizes] == ["gross"]
 
 
 def test_a_limit_that_is_used_up_fixes_its_names_and_is_left_out() -> None:

@@ -31,7 +31,7 @@ def inputs(symbols: int = 12, seed: int = 0, **changes: object) -> ConstructionI
     returns = market * (1.0 + 0.2 * g.normal(size=symbols)) + g.normal(0.0, 0.012, (120, symbols))
     price = g.uniform(20.0, 90.0, symbols)
     made = ConstructionInputs(
-        symbols=tuple(f"S{place:02d}" for place in range(symbols)),
+        symbols=tuple(f"S{index:02d}" for index in range(symbols)),
         session=np.datetime64("2017-06-01"),
         reference_price=price,
         last_mark=price,
@@ -80,10 +80,10 @@ def built(of: ConstructionInputs, settings: PortfolioSettings = SETTINGS, **more
 
 def test_one_name_without_cost_is_half_kelly_of_its_own_return() -> None:
     # mu = 2.133 x 0.02 x 0.01 x sqrt(10) = 0.001349; S = 0.001; half of mu / S = 0.6745
-    found = built(one(change_share=0.0, adv_usd=5e9), WIDE)
-    assert found.programme.mean[0] == pytest.approx(0.001349, rel=1e-3)
-    assert found.weights[0] == pytest.approx(0.6745, rel=1e-3)
-    assert found.quantity[0] == pytest.approx(6745.0, rel=1e-3)
+    construction = built(one(change_share=0.0, adv_usd=5e9), WIDE)
+    assert construction.programme.mean[0] == pytest.approx(0.001349, rel=1e-3)
+    assert construction.weights[0] == pytest.approx(0.6745, rel=1e-3)
+    assert construction.quantity[0] == pytest.approx(6745.0, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def test_one_name_without_cost_is_half_kelly_of_its_own_return() -> None:
 def test_every_limit_by_itself(changes: dict[str, float], settings: PortfolioSettings, cap: float) -> None:
     facts = {"adv_usd": 5e9, "calibrated_probability": 0.6, **changes}
     for p in (0.6, 0.4):
-        found = built(
+        construction = built(
             one(**{**facts, "calibrated_probability": p, **({} if p > 0.5 else {"stop_price": np.nan})}), settings
         )
         if p > 0.5 or "stop_price" not in changes:
-            assert abs(found.weights[0]) == pytest.approx(cap, abs=1e-6)
+            assert abs(construction.weights[0]) == pytest.approx(cap, abs=1e-6)
 
 
 def test_a_side_that_is_blocked_or_not_allowed_is_not_held() -> None:
@@ -126,9 +126,9 @@ def test_uncertainty_shrinks_the_edge_once() -> None:
 
 
 def test_without_evidence_nothing_opens_and_nothing_stays() -> None:
-    found = built(one(evidence=False, unscaled_quantity=300.0, held_quantity=300.0))
-    assert found.weights[0] == 0.0
-    assert targets_of(found, Control.NORMAL, 1.0).quantity[0] == 0.0
+    construction = built(one(evidence=False, unscaled_quantity=300.0, held_quantity=300.0))
+    assert construction.weights[0] == 0.0
+    assert targets_of(construction, Control.NORMAL, 1.0).quantity[0] == 0.0
 
 
 # The steps
@@ -137,21 +137,21 @@ def test_without_evidence_nothing_opens_and_nothing_stays() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_the_steps_end_where_the_decision_without_them_does_to_the_bit(seed: int) -> None:
     of = inputs(20, seed, unscaled_quantity=np.trunc(np.random.default_rng(seed).normal(0.0, 300.0, 20)))
-    plain, told = built(of, NEUTRAL), built(of, NEUTRAL, with_steps=True)
+    plain, traced = built(of, NEUTRAL), built(of, NEUTRAL, with_steps=True)
     assert plain.steps is None
-    assert told.steps is not None
-    assert told.steps.shape == (len(STEPS), 20)
-    assert plain.weights.tobytes() == told.weights.tobytes()
-    assert told.steps[7].tobytes() == plain.weights.tobytes()
-    assert told.solution.weights.tobytes() == plain.solution.weights.tobytes()
+    assert traced.steps is not None
+    assert traced.steps.shape == (len(STEPS), 20)
+    assert plain.weights.tobytes() == traced.weights.tobytes()
+    assert traced.steps[7].tobytes() == plain.weights.tobytes()
+    assert traced.solution.weights.tobytes() == plain.solution.weights.tobytes()
 
 
 def test_each_step_adds_its_own_constraints() -> None:
     of = inputs(20, 3, calibrated_probability=0.5 + 0.06 * np.random.default_rng(3).normal(size=20))
     settings = PortfolioSettings(net_limit=0.0, risk_total_fraction=0.05, sectors={"S00": "x", "S01": "x"},
                                  sector_limit=0.02)  # fmt: skip
-    found = built(of, settings, with_steps=True)
-    steps, distance = found.steps, found.distance
+    construction = built(of, settings, with_steps=True)
+    steps, distance = construction.steps, construction.distance
     assert steps is not None
     risk = np.abs(steps) @ distance
     assert risk[3] > 0.05 >= risk[4] - 1e-6
@@ -161,7 +161,7 @@ def test_each_step_adds_its_own_constraints() -> None:
     assert (np.abs(steps[6:, :2]).sum(axis=1) <= 0.02 + 1e-6).all()
     assert abs(steps[5].sum()) > 0.005
     assert (np.abs(steps[6:].sum(axis=1)) <= 0.005 + 1e-6).all()
-    mean, variance = found.programme.mean, found.programme.covariance.variance
+    mean, variance = construction.programme.mean, construction.programme.covariance.variance
     np.testing.assert_allclose(steps[3], np.where(np.abs(mean) > 0.8 * 6.3e-4, 0.5 * mean / variance, 0.0), rtol=1e-12)
 
 
@@ -190,16 +190,16 @@ def played(
     of: ConstructionInputs, sessions: int, scale: float, settings: PortfolioSettings, control: Control
 ) -> list[Construction]:
     """Sessions of one signal and one scale, every target filled whole."""
-    held, unscaled, found = of.held_quantity, of.unscaled_quantity, []
+    held, unscaled, constructions = of.held_quantity, of.unscaled_quantity, []
     targets = []
     for _ in range(sessions):
-        each = built(replace(of, held_quantity=held, unscaled_quantity=unscaled), settings)
-        target = targets_of(each, control, scale).quantity
-        held, unscaled = target, carried(each.quantity, target, target)
-        found.append(each)
+        construction = built(replace(of, held_quantity=held, unscaled_quantity=unscaled), settings)
+        target = targets_of(construction, control, scale).quantity
+        held, unscaled = target, carried(construction.quantity, target, target)
+        constructions.append(construction)
         targets.append(target)
     played.targets = targets
-    return found
+    return constructions
 
 
 @pytest.mark.full
@@ -212,9 +212,9 @@ def test_twenty_sessions_under_a_constant_scale_and_signal_change_nothing_after_
         grown = played(inputs(15, seed), 60, 1.0, NEUTRAL, Control.NORMAL)[-1]
         start = replace(grown.inputs, unscaled_quantity=grown.quantity, held_quantity=played.targets[-1])
         assert np.abs(grown.weights).sum() > 0.3
-        found = played(start, 20, scale, NEUTRAL, control)
-        for each, target in zip(found, played.targets, strict=True):
-            assert each.quantity.tobytes() == grown.quantity.tobytes()
+        constructions = played(start, 20, scale, NEUTRAL, control)
+        for construction, target in zip(constructions, played.targets, strict=True):
+            assert construction.quantity.tobytes() == grown.quantity.tobytes()
             assert target.tobytes() == played.targets[0].tobytes()
             assert (np.abs(target) <= scale * np.abs(grown.quantity) + 1.0).all()
 
@@ -230,10 +230,10 @@ def test_a_scale_of_tomorrow_does_not_change_the_unscaled_book(scale: float) -> 
 def test_a_scaled_target_is_reached_however_dear_the_sale() -> None:
     dear = inputs(6, adv_usd=np.full(6, 2e7), change_share=1.0, unscaled_quantity=np.full(6, 300.0),
                   held_quantity=np.full(6, 300.0), calibrated_probability=np.full(6, 0.52))  # fmt: skip
-    found = built(dear)
-    target = targets_of(found, Control.NORMAL, 0.5).quantity
-    assert (found.quantity > 0.0).any()
-    assert (np.abs(target) <= 0.5 * np.abs(found.quantity) + 1.0).all()
+    construction = built(dear)
+    target = targets_of(construction, Control.NORMAL, 0.5).quantity
+    assert (construction.quantity > 0.0).any()
+    assert (np.abs(target) <= 0.5 * np.abs(construction.quantity) + 1.0).all()
 
 
 def test_flat_closes_halted_holds_and_what_has_no_price_stays() -> None:
@@ -241,10 +241,10 @@ def test_flat_closes_halted_holds_and_what_has_no_price_stays() -> None:
     price[4] = np.nan
     held = np.array([10.0, -20.0, 0.0, 5.0, 7.0])
     of = inputs(5, reference_price=price, held_quantity=held, unscaled_quantity=held)
-    found = built(of)
-    np.testing.assert_array_equal(targets_of(found, Control.HALTED, 1.0).quantity, held)
-    np.testing.assert_array_equal(targets_of(found, Control.FLAT, 1.0).quantity, [0.0, 0.0, 0.0, 0.0, 7.0])
-    assert targets_of(found, Control.NORMAL, 0.5).quantity[4] == 7.0
+    construction = built(of)
+    np.testing.assert_array_equal(targets_of(construction, Control.HALTED, 1.0).quantity, held)
+    np.testing.assert_array_equal(targets_of(construction, Control.FLAT, 1.0).quantity, [0.0, 0.0, 0.0, 0.0, 7.0])
+    assert targets_of(construction, Control.NORMAL, 0.5).quantity[4] == 7.0
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -254,15 +254,15 @@ def test_targets_keep_neutrality_and_every_limit_within_a_lot(seed: int) -> None
     held = np.trunc(g.normal(0.0, 300.0, count)) * (g.random(count) < 0.5)
     of = inputs(count, seed, held_quantity=held, unscaled_quantity=held,
                 calibrated_probability=0.5 + 0.08 * g.normal(size=count))  # fmt: skip
-    found = built(of, NEUTRAL)
+    construction = built(of, NEUTRAL)
     for control, scale in ((Control.NORMAL, 1.0), (Control.NORMAL, 0.5), (Control.REDUCING, 1.0)):
-        target = targets_of(found, control, scale)
+        target = targets_of(construction, control, scale)
         lots = of.reference_price / of.equity_usd
         assert (target.quantity == np.round(target.quantity)).all()
         assert abs(target.weight.sum()) <= max(0.005, lots[target.quantity != 0.0].max(initial=0.0)) + 1e-9
         assert np.abs(target.weight).sum() <= 1.0 + 1e-6
-        assert (np.abs(target.quantity) <= scale * np.abs(found.quantity) + 1.0).all()
-        assert (np.abs(target.weight) * found.distance).sum() <= 0.10 + 1e-6
+        assert (np.abs(target.quantity) <= scale * np.abs(construction.quantity) + 1.0).all()
+        assert (np.abs(target.weight) * construction.distance).sum() <= 0.10 + 1e-6
 
 
 def test_a_name_without_a_price_counts_in_the_net_sum_that_the_others_keep() -> None:
@@ -297,15 +297,15 @@ def test_a_missing_fact_closes_its_name_and_the_others_are_decided(name: str, ba
     of = inputs(8, short_fee=np.zeros(8))
     values = getattr(of, name).copy()
     values[2] = bad
-    found = built(replace(of, **{name: values}), NEUTRAL, with_steps=True)
-    target = targets_of(found, Control.NORMAL, 1.0)
-    assert not found.solution.fallback
-    assert found.weights[2] == 0.0
+    construction = built(replace(of, **{name: values}), NEUTRAL, with_steps=True)
+    target = targets_of(construction, Control.NORMAL, 1.0)
+    assert not construction.solution.fallback
+    assert construction.weights[2] == 0.0
     assert np.isfinite(target.quantity).all()
     assert np.isfinite(target.weight).all()
-    assert found.steps is not None
-    assert np.isfinite(found.steps).all()
-    assert np.abs(found.weights).sum() > 0.05
+    assert construction.steps is not None
+    assert np.isfinite(construction.steps).all()
+    assert np.abs(construction.weights).sum() > 0.05
 
 
 def test_a_missing_beta_or_stop_is_no_missing_fact() -> None:
@@ -318,10 +318,10 @@ def test_a_missing_beta_or_stop_is_no_missing_fact() -> None:
 @pytest.mark.parametrize("equity", [0.0, -5.0])
 def test_without_equity_everything_is_closed(equity: float) -> None:
     held = np.full(4, 10.0)
-    found = built(inputs(4, equity_usd=equity, held_quantity=held, unscaled_quantity=held), with_steps=True)
-    assert (found.weights == 0.0).all()
-    assert (found.quantity == 0.0).all()
-    assert (targets_of(found, Control.NORMAL, 1.0).quantity == 0.0).all()
+    construction = built(inputs(4, equity_usd=equity, held_quantity=held, unscaled_quantity=held), with_steps=True)
+    assert (construction.weights == 0.0).all()
+    assert (construction.quantity == 0.0).all()
+    assert (targets_of(construction, Control.NORMAL, 1.0).quantity == 0.0).all()
 
 
 @pytest.mark.parametrize("name", ["equity_usd", "outcome_slope", "change_share", "margin_fee"])
@@ -335,15 +335,15 @@ def test_a_base_rate_by_name_is_the_same_as_one_for_all_and_a_missing_one_is_tha
     wide = replace(of, base_rate=np.full(6, 0.5))
     assert built(of).weights.tobytes() == built(wide).weights.tobytes()
     wide.base_rate[2] = np.nan
-    found = built(wide)
-    assert found.weights[2] == 0.0
-    assert (np.delete(found.weights, 2) != 0.0).sum() >= 4
+    construction = built(wide)
+    assert construction.weights[2] == 0.0
+    assert (np.delete(construction.weights, 2) != 0.0).sum() >= 4
     assert (built(replace(of, base_rate=np.nan)).weights == 0.0).all()
 
 
 def test_a_lot_larger_than_the_capital_is_not_bought() -> None:
-    found = built(inputs(4), PortfolioSettings(lot_size=1e6))
-    assert (targets_of(found, Control.NORMAL, 1.0).quantity == 0.0).all()
+    construction = built(inputs(4), PortfolioSettings(lot_size=1e6))
+    assert (targets_of(construction, Control.NORMAL, 1.0).quantity == 0.0).all()
 
 
 def test_limits_of_zero_hold_nothing() -> None:
@@ -352,24 +352,24 @@ def test_limits_of_zero_hold_nothing() -> None:
         PortfolioSettings(capacity_usd=1e-9), PortfolioSettings(kelly_fraction=0.0),
     ):  # fmt: skip
         held = np.full(4, 100.0)
-        found = built(inputs(4, held_quantity=held, unscaled_quantity=held), settings)
-        assert not found.solution.fallback
-        assert (targets_of(found, Control.NORMAL, 1.0).quantity == 0.0).all()
+        construction = built(inputs(4, held_quantity=held, unscaled_quantity=held), settings)
+        assert not construction.solution.fallback
+        assert (targets_of(construction, Control.NORMAL, 1.0).quantity == 0.0).all()
 
 
 def test_all_names_on_one_side_in_a_neutral_book() -> None:
-    found = built(
+    construction = built(
         inputs(6, calibrated_probability=np.full(6, 0.56)), PortfolioSettings(net_limit=0.0, allow_short=False)
     )
-    assert found.weights.sum() == pytest.approx(0.005, abs=1e-6)
-    assert abs(targets_of(found, Control.NORMAL, 1.0).weight.sum()) <= 0.005
+    assert construction.weights.sum() == pytest.approx(0.005, abs=1e-6)
+    assert abs(targets_of(construction, Control.NORMAL, 1.0).weight.sum()) <= 0.005
 
 
 def test_a_singular_covariance_is_decided() -> None:
     one_series = np.random.default_rng(0).normal(0.0, 0.01, (120, 1))
-    found = built(inputs(5, covariance=factor_covariance(np.repeat(one_series, 5, axis=1), 10)), NEUTRAL)
-    assert not found.solution.fallback
-    assert np.abs(found.weights).sum() > 0.05
+    construction = built(inputs(5, covariance=factor_covariance(np.repeat(one_series, 5, axis=1), 10)), NEUTRAL)
+    assert not construction.solution.fallback
+    assert np.abs(construction.weights).sum() > 0.05
     none = built(inputs(5, covariance=factor_covariance(np.zeros((120, 5)), 10)), NEUTRAL)
     assert (none.weights == 0.0).all()
 
@@ -423,8 +423,11 @@ def test_a_name_without_a_price_takes_its_place_in_every_sum_with_what_is_held()
         held_quantity=np.array([20_000.0, 0.0]), unscaled_quantity=np.array([5_000.0, 0.0]),
         calibrated_probability=np.array([0.5, 0.9]), adv_usd=np.full(2, 5e9),
     )  # fmt: skip
-    found = built(of, WIDE)
-    assert found.programme.start.tolist() == [0.8, 0.0]  # 20,000 at 40 of a million: more than u0, and it is there
-    assert found.weights == pytest.approx([0.8, 0.2], abs=1e-5)  # gross 1.0 leaves the other a fifth
+    construction = built(of, WIDE)
+    assert construction.programme.start.tolist() == [
+        0.8,
+        0.0,
+    ]  # 20,000 at 40 of a million: more than u0, and it is there
+    assert construction.weights == pytest.approx([0.8, 0.2], abs=1e-5)  # gross 1.0 leaves the other a fifth
     more = replace(of, unscaled_quantity=np.array([22_500.0, 0.0]))
     assert built(more, WIDE).programme.start.tolist() == [0.9, 0.0]

@@ -19,10 +19,18 @@ from tests.portfolio.test_construction import inputs, one
 
 
 def told(of: ConstructionInputs, settings: PortfolioSettings = SETTINGS, **more: object) -> Told:
-    found = construct(of, settings, COSTS, with_steps=True)
+    construction = construct(of, settings, COSTS, with_steps=True)
     control, scale = more.get("control", Control.NORMAL), more.get("scale", 1.0)
     rates = np.full(len(of.symbols), 0.5)
-    return Told(found, targets_of(found, control, scale), control, scale, rates, 0.0 * rates, "drift state CONTINUE")
+    return Told(
+        construction,
+        targets_of(construction, control, scale),
+        control,
+        scale,
+        rates,
+        0.0 * rates,
+        "drift state CONTINUE",
+    )
 
 
 def test_every_step_of_every_name_has_a_sentence_and_the_rows_are_the_steps() -> None:
@@ -31,8 +39,8 @@ def test_every_step_of_every_name_has_a_sentence_and_the_rows_are_the_steps() ->
     assert weights.shape == (len(STEPS) + 1, 9)
     np.testing.assert_array_equal(weights[:8], of.construction.steps)
     np.testing.assert_array_equal(weights[8], of.targets.weight)
-    for place in range(9):
-        reasons = step_reasons(of, place)
+    for index in range(9):
+        reasons = step_reasons(of, index)
         assert len(reasons) == 8
         assert all(reason and "nan" not in reason for reason in reasons)
 
@@ -56,7 +64,7 @@ def test_a_limit_that_is_used_up_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "reason"),
     [
         ({"atr": np.nan}, "no position: ATR is nan"),
         ({"confidence": np.nan}, "no position: confidence is nan"),
@@ -67,8 +75,8 @@ def test_a_limit_that_is_used_up_is_named() -> None:
         ({"blocked_side": 1}, "a stop was hit on that side"),
     ],
 )
-def test_why_there_is_no_position(changes: dict[str, float], said: str) -> None:
-    assert said in step_reasons(told(one(**changes)), 0)[0]
+def test_why_there_is_no_position(changes: dict[str, float], reason: str) -> None:
+    assert reason in step_reasons(told(one(**changes)), 0)[0]
 
 
 def test_a_side_that_is_not_allowed_or_held_the_other_way_is_told() -> None:
@@ -102,8 +110,8 @@ def test_the_cost_told_is_that_of_the_change_alone() -> None:
     share = change * 1e6 / 5e9
     linear = COSTS.half_spread.value + COSTS.commission.value
     impact = 0.01 * (COSTS.temporary_impact.value * share**0.5 + COSTS.permanent_impact.value * share)
-    said = step_reasons(of, 0)[6]
-    assert said == f"5.00% to 10.00% at a cost of {change * (linear + impact):.4%} of capital, 80% counted"
+    reason = step_reasons(of, 0)[6]
+    assert reason == f"5.00% to 10.00% at a cost of {change * (linear + impact):.4%} of capital, 80% counted"
 
 
 def test_a_solver_without_an_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +124,8 @@ def test_a_solver_without_an_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_construction_without_steps_has_no_sentences() -> None:
-    found = construct(inputs(3), PortfolioSettings(), COSTS)
+    construction = construct(inputs(3), PortfolioSettings(), COSTS)
     none = np.zeros(3)
-    without = Told(found, targets_of(found, Control.NORMAL, 1.0), Control.NORMAL, 1.0, none, none, "")
+    without = Told(construction, targets_of(construction, Control.NORMAL, 1.0), Control.NORMAL, 1.0, none, none, "")
     with pytest.raises(DecisionError, match="with_steps=True"):
         step_reasons(without, 0)

@@ -37,9 +37,9 @@ def reduced(**changes: object) -> DecisionInputs:
 @pytest.mark.parametrize(("changes", "scale"), SCALES)
 def test_a_position_in_the_no_trade_zone_is_reduced_by_the_scale(changes: dict[str, object], scale: float) -> None:
     """Measured before: 400 of 400 shares stayed under every one of these."""
-    found = decided(reduced(**changes))
-    assert found.target_quantity[0] == np.floor(400.0 * scale)
-    assert found.unscaled_quantity[0] == 400.0
+    decision = decided(reduced(**changes))
+    assert decision.target_quantity[0] == np.floor(400.0 * scale)
+    assert decision.unscaled_quantity[0] == 400.0
 
 
 @pytest.mark.parametrize(("changes", "scale"), SCALES)
@@ -58,11 +58,13 @@ def test_a_pause_that_holds_keeps_at_most_half_and_opens_nothing() -> None:
     assert decided(flat, hold).target_quantity[0] == 0.0
 
 
-def next_session(inputs: DecisionInputs, found: Decision) -> DecisionInputs:
+def next_session(inputs: DecisionInputs, decision: Decision) -> DecisionInputs:
     """The next decision where everything was filled and nothing moved."""
-    held = found.target_quantity
+    held = decision.target_quantity
     return replace(
-        inputs, current_quantity=held, unscaled_quantity=carried(found.unscaled_quantity, found.target_quantity, held)
+        inputs,
+        current_quantity=held,
+        unscaled_quantity=carried(decision.unscaled_quantity, decision.target_quantity, held),
     )
 
 
@@ -107,13 +109,13 @@ def test_no_target_is_above_the_scale_times_the_unscaled_size_whatever_is_held(s
     chosen = SETTINGS.model_copy(
         update={"net_limit": float(g.choice([0.0, 1.0])), "when_paused": str(g.choice(["flat", "hold"]))}
     )
-    found = decided(inputs, chosen)
+    decision = decided(inputs, chosen)
     share = inputs.regime_scale
     halved_from = 0.45 if inputs.was_halved else 0.60
     share *= 0.5 if inputs.drawdown_fraction > halved_from * 0.08 else 1.0
     share *= {"CONTINUE": 1.0, "REDUCE_SIZE": 0.5, "PAUSE_STRATEGY": 0.5 if chosen.when_paused == "hold" else 0.0}[
         inputs.trading_state
     ]
-    assert (np.abs(found.target_quantity) <= share * np.abs(found.unscaled_quantity) + 1e-6).all()
+    assert (np.abs(decision.target_quantity) <= share * np.abs(decision.unscaled_quantity) + 1e-6).all()
     if inputs.kill_switch == "REDUCING":
-        assert (np.abs(found.target_quantity) <= np.abs(inputs.current_quantity)).all()
+        assert (np.abs(decision.target_quantity) <= np.abs(inputs.current_quantity)).all()

@@ -22,10 +22,10 @@ def market(names: int, sessions: int, seed: int = 0, common: float = 0.5) -> tup
 @pytest.mark.parametrize("names", [1, 2, 3, 5, 40, 300])
 def test_it_is_positive_definite_whatever_the_number_of_names(names: int) -> None:
     returns, _ = market(names, 120)
-    found = factor_covariance(returns, 5)
-    assert found.loadings.shape == (names, 3)
-    assert np.linalg.eigvalsh(found.matrix()).min() > 0.0
-    np.testing.assert_allclose(np.diag(found.matrix()), found.variance, rtol=1e-12)
+    covariance = factor_covariance(returns, 5)
+    assert covariance.loadings.shape == (names, 3)
+    assert np.linalg.eigvalsh(covariance.matrix()).min() > 0.0
+    np.testing.assert_allclose(np.diag(covariance.matrix()), covariance.variance, rtol=1e-12)
 
 
 def test_one_name_has_its_sample_variance_times_the_horizon() -> None:
@@ -35,8 +35,8 @@ def test_one_name_has_its_sample_variance_times_the_horizon() -> None:
 
 def test_two_names_keep_their_correlation() -> None:
     returns, _ = market(2, 240, seed=4)
-    found = factor_covariance(returns, 1, sessions=240).matrix()
-    rho = found[0, 1] / np.sqrt(found[0, 0] * found[1, 1])
+    matrix = factor_covariance(returns, 1, sessions=240).matrix()
+    rho = matrix[0, 1] / np.sqrt(matrix[0, 0] * matrix[1, 1])
     assert rho == pytest.approx(np.corrcoef(returns.T)[0, 1], abs=0.02)
 
 
@@ -63,8 +63,8 @@ def test_a_minimum_variance_book_is_as_risky_as_it_says() -> None:
 
 def test_independent_names_get_hardly_a_common_factor() -> None:
     returns = np.random.default_rng(2).normal(0.0, 0.01, (120, 50))
-    found = factor_covariance(returns, 1)
-    assert ((found.loadings**2).sum(axis=1) / found.variance).mean() < 0.05
+    covariance = factor_covariance(returns, 1)
+    assert ((covariance.loadings**2).sum(axis=1) / covariance.variance).mean() < 0.05
 
 
 def test_no_name_is_explained_beyond_the_stated_share() -> None:
@@ -72,11 +72,11 @@ def test_no_name_is_explained_beyond_the_stated_share() -> None:
     g = np.random.default_rng(3)
     one = g.normal(0.0, 0.01, (120, 1))
     for returns in (np.repeat(one, 8, axis=1), one * np.array([[1.0, 2.0]]), one + g.normal(0, 1e-4, (120, 30))):
-        found = factor_covariance(returns, 1)
-        common = (found.loadings**2).sum(axis=1)
-        assert (found.specific >= 0.3 * (found.variance - found.specific + 0.0) / 1.0000001).all()
-        assert common / found.specific == pytest.approx(1.0 / 0.3, rel=0.05)
-        assert np.linalg.eigvalsh(found.matrix()).min() > 0.0
+        covariance = factor_covariance(returns, 1)
+        common = (covariance.loadings**2).sum(axis=1)
+        assert (covariance.specific >= 0.3 * (covariance.variance - covariance.specific + 0.0) / 1.0000001).all()
+        assert common / covariance.specific == pytest.approx(1.0 / 0.3, rel=0.05)
+        assert np.linalg.eigvalsh(covariance.matrix()).min() > 0.0
 
 
 def test_a_name_with_few_returns_or_with_none_that_change_has_no_covariance() -> None:
@@ -86,9 +86,9 @@ def test_a_name_with_few_returns_or_with_none_that_change_has_no_covariance() ->
     returns[:, 2] = 0.001
     returns[:, 3] = np.nan
     returns[5, 4] = np.inf
-    found = factor_covariance(returns, 5)
-    assert np.isnan(found.specific).tolist() == [True, False, True, True, False, False]
-    assert (found.loadings[[0, 2, 3]] == 0.0).all()
+    covariance = factor_covariance(returns, 5)
+    assert np.isnan(covariance.specific).tolist() == [True, False, True, True, False, False]
+    assert (covariance.loadings[[0, 2, 3]] == 0.0).all()
     for nothing in (np.full((120, 3), np.nan), np.zeros((0, 3)), np.zeros((120, 3))):
         assert np.isnan(factor_covariance(nothing, 5).specific).all()
 
@@ -120,9 +120,9 @@ def test_the_sign_of_a_factor_does_not_depend_on_the_sign_that_the_library_gives
 def test_more_names_than_sessions_give_the_factors_of_the_full_decomposition() -> None:
     """The small Gram matrix and the large one have the same components: oracle by numpy's SVD."""
     returns, _ = market(150, 70, 6)
-    found = factor_covariance(returns, 1, sessions=70)
+    covariance = factor_covariance(returns, 1, sessions=70)
     first = np.linalg.svd((returns - returns.mean(axis=0)) / returns.std(axis=0), full_matrices=False)[2][0]
-    loading = found.loadings[:, 0] / np.sqrt(found.variance)
+    loading = covariance.loadings[:, 0] / np.sqrt(covariance.variance)
     assert abs(np.corrcoef(loading, first)[0, 1]) > 0.999
 
 
@@ -140,7 +140,7 @@ def test_the_latest_sessions_alone_count_and_their_number_has_bounds() -> None:
 
 def test_its_product_with_weights_is_the_matrix_product() -> None:
     returns, _ = market(9, 120)
-    found, weights = factor_covariance(returns, 5), np.random.default_rng(0).normal(size=9)
-    np.testing.assert_allclose(found.times(weights), found.matrix() @ weights, rtol=1e-12)
-    partly = FactorCovariance(found.loadings, np.where(np.arange(9) == 3, np.nan, found.specific))
+    covariance, weights = factor_covariance(returns, 5), np.random.default_rng(0).normal(size=9)
+    np.testing.assert_allclose(covariance.times(weights), covariance.matrix() @ weights, rtol=1e-12)
+    partly = FactorCovariance(covariance.loadings, np.where(np.arange(9) == 3, np.nan, covariance.specific))
     assert np.isfinite(partly.times(np.where(np.arange(9) == 3, 0.0, weights))).all()

@@ -99,16 +99,16 @@ def test_the_order_of_symbols_does_not_matter(order: list[int], seed: int) -> No
         current_quantity=np.trunc(generator.uniform(-800, 800, 6)),
         reference_price=generator.uniform(20.0, 90.0, 6),
     )  # fmt: skip
-    place = np.array(order)
+    indices = np.array(order)
     moved = {}
     for name in DecisionInputs.__dataclass_fields__:
         value = getattr(inputs, name)
         if isinstance(value, np.ndarray):
-            moved[name] = value[..., place]
+            moved[name] = value[..., indices]
     moved["symbols"] = tuple(inputs.symbols[i] for i in order)
     first, second = decided(inputs), decided(replace(inputs, **moved))
-    np.testing.assert_allclose(first.weights[:8, place], second.weights[:8], rtol=1e-9, atol=1e-12)
-    assert np.abs(first.target_quantity[place] - second.target_quantity).max() <= 1.0
+    np.testing.assert_allclose(first.weights[:8, indices], second.weights[:8], rtol=1e-9, atol=1e-12)
+    assert np.abs(first.target_quantity[indices] - second.target_quantity).max() <= 1.0
 
 
 @settings(max_examples=100, deadline=None)

@@ -23,8 +23,8 @@ def outcomes(kind: str, count: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", SLOPES)
 def test_the_slope_of_a_long_record_is_one_over_the_density(kind: str) -> None:
-    found = [outcome_slope(outcomes(kind, 100_000, seed)) for seed in range(5)]
-    assert np.mean(found) == pytest.approx(SLOPES[kind], rel=0.02)
+    slopes = [outcome_slope(outcomes(kind, 100_000, seed)) for seed in range(5)]
+    assert np.mean(slopes) == pytest.approx(SLOPES[kind], rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_the_slope_of_a_long_record_is_one_over_the_density(kind: str) -> None:
      ("t4", 250, 0.09, 0.07), ("t4", 1000, 0.04, 0.04)],
 )  # fmt: skip
 def test_the_slope_of_a_short_record_errs_as_stated(kind: str, count: int, bias: float, error: float) -> None:
-    found = np.array([outcome_slope(outcomes(kind, count, seed)) for seed in range(200)]) / SLOPES[kind]
-    assert found.mean() - 1.0 == pytest.approx(bias, abs=0.015)
-    assert found.std() == pytest.approx(error, abs=0.01)
+    ratios = np.array([outcome_slope(outcomes(kind, count, seed)) for seed in range(200)]) / SLOPES[kind]
+    assert ratios.mean() - 1.0 == pytest.approx(bias, abs=0.015)
+    assert ratios.std() == pytest.approx(error, abs=0.01)
 
 
 def test_without_outcomes_the_slope_is_the_normal_ones_and_few_move_it_little() -> None:
@@ -59,15 +59,15 @@ def test_a_forecast_volatility_that_is_far_too_small_does_not_give_a_huge_slope(
 
 def test_the_mean_by_hand() -> None:
     # 2.5 x (0.54 - 0.50) x 0.02 x sqrt(9) = 0.006
-    found = expected_own_return(np.array([0.54, 0.48, np.nan]), 0.5, np.array([0.02, 0.01, 0.02]), 9, 2.5)
-    np.testing.assert_allclose(found, [0.006, -0.0015, np.nan], rtol=1e-12)
+    means = expected_own_return(np.array([0.54, 0.48, np.nan]), 0.5, np.array([0.02, 0.01, 0.02]), 9, 2.5)
+    np.testing.assert_allclose(means, [0.006, -0.0015, np.nan], rtol=1e-12)
 
 
 def test_labels_relative_to_the_cross_section_are_centred() -> None:
-    found = expected_own_return(
+    means = expected_own_return(
         np.array([0.60, 0.52, np.nan]), 0.5, np.array([0.02, 0.02, 0.02]), 9, 2.5, relative=True
     )
-    np.testing.assert_allclose(found, [0.006, -0.006, np.nan], rtol=1e-12)
+    np.testing.assert_allclose(means, [0.006, -0.006, np.nan], rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", SLOPES)
@@ -77,8 +77,8 @@ def test_the_mean_is_that_of_a_shifted_density(kind: str) -> None:
     record = outcomes(kind, 400_000, 3)
     record = np.concatenate([record, -record]) + shift  # symmetric: the base rate is one half
     p = float((record > 0.0).mean())
-    found = expected_own_return(np.array([p]), 0.5, np.array([1.0]), 1, SLOPES[kind])
-    assert found[0] == pytest.approx(shift, rel=0.06)
+    means = expected_own_return(np.array([p]), 0.5, np.array([1.0]), 1, SLOPES[kind])
+    assert means[0] == pytest.approx(shift, rel=0.06)
 
 
 @pytest.mark.parametrize(

@@ -18,23 +18,23 @@ from tests.portfolio.facts import decided, facts, one
 NEUTRAL = PortfolioSettings(net_limit=0.0)
 
 
-def gated(found: Decision, chosen: PortfolioSettings) -> Orders:
-    inputs = found.inputs
+def gated(decision: Decision, chosen: PortfolioSettings) -> Orders:
+    inputs = decision.inputs
     orders = targets_to_orders(
-        inputs.symbols, found.target_quantity, inputs.current_quantity, inputs.reference_price,
+        inputs.symbols, decision.target_quantity, inputs.current_quantity, inputs.reference_price,
         np.zeros(len(inputs.symbols)), strategy="s", session=inputs.session,
     )  # fmt: skip
     state = GateState(
-        control=found.control, last_price=inputs.reference_price, current_quantity=inputs.current_quantity,
+        control=decision.control, last_price=inputs.reference_price, current_quantity=inputs.current_quantity,
         equity_usd=inputs.equity_usd, gross_limit=chosen.gross_limit, net_limit=chosen.net_limit,
         lot_size=chosen.lot_size,
     )  # fmt: skip
     return pass_gate(orders, state, ExecutionSettings())
 
 
-def neutral(found: Decision, chosen: PortfolioSettings) -> bool:
+def neutral(decision: Decision, chosen: PortfolioSettings) -> bool:
     """Spec section 10: |net| within 0.5% of equity, one lot of the dearest name, or the limit."""
-    inputs, quantity = found.inputs, found.target_quantity
+    inputs, quantity = decision.inputs, decision.target_quantity
     held = quantity != 0.0
     net = abs(float(np.sum(quantity[held] * inputs.reference_price[held])))
     dearest = chosen.lot_size * float(inputs.reference_price[held].max(initial=0.0))
@@ -48,11 +48,11 @@ def dear_shorts() -> DecisionInputs:
 
 
 def test_legs_that_round_to_nothing_leave_no_side_alone_and_the_gate_denies_nothing() -> None:
-    found = decided(dear_shorts(), NEUTRAL)
-    assert np.abs(found.weights[7]).sum() > 0.1
-    assert (found.target_quantity[6:] == 0.0).all()
-    assert neutral(found, NEUTRAL)
-    assert set(gated(found, NEUTRAL).reason_code) <= {None}
+    decision = decided(dear_shorts(), NEUTRAL)
+    assert np.abs(decision.weights[7]).sum() > 0.1
+    assert (decision.target_quantity[6:] == 0.0).all()
+    assert neutral(decision, NEUTRAL)
+    assert set(gated(decision, NEUTRAL).reason_code) <= {None}
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.02, 0.3])
@@ -68,12 +68,12 @@ def test_what_the_decision_thinks_within_net_the_gate_passes_on_random_books(lim
             calibrated_probability=draw.uniform(0.35, 0.65, names), equity_usd=float(draw.choice([1e5, 1e6, 1e7])),
         )  # fmt: skip
         held = np.trunc(draw.normal(0.0, 0.02, names) * inputs.equity_usd / price) * draw.integers(0, 2, names)
-        found = decided(replace(inputs, current_quantity=held), chosen)
-        orders = gated(found, chosen)
+        decision = decided(replace(inputs, current_quantity=held), chosen)
+        orders = gated(decision, chosen)
         assert "exposure" not in orders.reason_code, seed
-        assert neutral(found, chosen), seed
+        assert neutral(decision, chosen), seed
         traded += int(orders.accepted.sum())
-        turned += int((found.target_quantity * held < 0.0).sum())
+        turned += int((decision.target_quantity * held < 0.0).sum())
     assert traded > 500
     assert turned > 50
 
@@ -81,9 +81,9 @@ def test_what_the_decision_thinks_within_net_the_gate_passes_on_random_books(lim
 def test_a_held_position_with_too_few_outcomes_is_closed_however_dear_its_sale() -> None:
     """Measured before: it stayed, for an edge worth less than the cost of leaving it."""
     for count in (0, 10, 59):
-        found = decided(one(outcomes=count, current_quantity=400.0, calibrated_probability=0.502))
-        assert found.target_quantity[0] == 0.0
-        assert not found.not_worth[0]
+        decision = decided(one(outcomes=count, current_quantity=400.0, calibrated_probability=0.502))
+        assert decision.target_quantity[0] == 0.0
+        assert not decision.not_worth[0]
 
 
 def test_an_unknown_price_is_no_number() -> None:
@@ -106,8 +106,8 @@ def test_an_unknown_price_is_no_number() -> None:
 def test_dollars_beyond_what_is_allowed(
     quantity: list[float], price: list[float], net_limit: float, lot: float, excess: float
 ) -> None:
-    found = net_excess_usd(np.array(quantity), np.array(price), 1e5, net_limit, lot)
-    assert found == pytest.approx(excess, rel=1e-9)
+    actual = net_excess_usd(np.array(quantity), np.array(price), 1e5, net_limit, lot)
+    assert actual == pytest.approx(excess, rel=1e-9)
 
 
 def test_a_book_is_neutral_within_half_a_percent_its_limit_or_a_lot() -> None:

@@ -14,9 +14,9 @@ from nn_assets.portfolio.fills import FillArrays, day_of, no_fills
 def test_an_empty_batch_is_empty_in_every_part() -> None:
     batch = no_fills()
     assert len(batch) == 0
-    for each in fields(FillArrays):
-        if each.name != "source":
-            assert len(getattr(batch, each.name)) == 0, each.name
+    for field in fields(FillArrays):
+        if field.name != "source":
+            assert len(getattr(batch, field.name)) == 0, field.name
 
 
 @pytest.mark.parametrize(

@@ -32,5 +32,5 @@ def test_what_is_held_without_a_price_weighs_at_its_last_mark() -> None:
         {"equity_usd": -5.0},
         {"reference_price": np.full(5, 50.0)},
     ):
-        told = {"reference_price": price, "current_quantity": held, "last_mark": mark, "equity_usd": 1e5} | changes
-        assert facts(5, **told).stuck_weight.tolist() == [0.0] * 5
+        arguments = {"reference_price": price, "current_quantity": held, "last_mark": mark, "equity_usd": 1e5} | changes
+        assert facts(5, **arguments).stuck_weight.tolist() == [0.0] * 5

@@ -37,14 +37,14 @@ def test_no_other_bet_grows_faster(p: float, b: float) -> None:
 
 
 def test_a_bet_without_an_edge_or_without_a_win_is_not_made_and_nan_stays_nan() -> None:
-    found = kelly_bet([0.4, 0.9, 0.9, np.nan, 0.9], [1.0, 0.0, -2.0, 1.0, np.nan])
-    np.testing.assert_array_equal(found, [0.0, 0.0, 0.0, np.nan, np.nan])
+    bets = kelly_bet([0.4, 0.9, 0.9, np.nan, 0.9], [1.0, 0.0, -2.0, 1.0, np.nan])
+    np.testing.assert_array_equal(bets, [0.0, 0.0, 0.0, np.nan, np.nan])
 
 
 def weight(p: float, gain: float, loss: float, cost: float) -> float:
     """Half Kelly of one name."""
-    told = (np.array([each]) for each in (p, gain, loss))
-    return float(kelly_sizes(*told, 0.5, np.array([True]))(np.array([cost]))[0])
+    arrays = (np.array([value]) for value in (p, gain, loss))
+    return float(kelly_sizes(*arrays, 0.5, np.array([True]))(np.array([cost]))[0])
 
 
 def test_the_weight_is_the_bet_over_what_is_lost_per_unit() -> None:
@@ -57,8 +57,8 @@ def test_sizes_are_half_the_bet_to_the_bit_and_nothing_without_one() -> None:
     p, gain, loss, cost = (
         rng.uniform(low, high, 2000) for low, high in ((0.3, 0.9), (0, 0.05), (0.001, 0.05), (0, 0.06))
     )
-    for each in (p, gain, loss, cost):
-        each[rng.integers(0, 2000, 20)] = np.nan
+    for values in (p, gain, loss, cost):
+        values[rng.integers(0, 2000, 20)] = np.nan
     cost[:50], usable = gain[:50], rng.random(2000) < 0.9
     bet = np.nan_to_num(0.5 * kelly_bet(p, (gain - cost) / (loss + cost)) / (loss + cost))
     np.testing.assert_array_equal(kelly_sizes(p, gain, loss, 0.5, usable)(cost), np.where(usable, bet, 0.0))

@@ -28,9 +28,9 @@ NOTHING = (np.ones(3), np.zeros(3))
 
 def rows(split: object = 1.0, dividend: object = 0.0, sessions: int = 3) -> ActionRows:
     """Actions of symbol A by row; B has none."""
-    told = ActionRows.nothing(sessions, 2)
-    told.split[:, 0], told.dividend[:, 0] = split, dividend
-    return told
+    actions = ActionRows.nothing(sessions, 2)
+    actions.split[:, 0], actions.dividend[:, 0] = split, dividend
+    return actions
 
 
 def late(
@@ -75,8 +75,8 @@ def held(quantity: float, price: float = 20.0, entered: str = "2017-06-21") -> B
     return replace(book, equity_usd=book.cash_usd + float(np.sum(book.position_usd)))
 
 
-def mended(book: Book, told: LateActions) -> Book:
-    return book_after_late_actions(book, told, 1.0, TODAY)
+def mended(book: Book, late_actions: LateActions) -> Book:
+    return book_after_late_actions(book, late_actions, 1.0, TODAY)
 
 
 def test_a_split_one_session_late_brings_the_shares_and_carries_entry_and_stop_but_not_the_mark() -> None:
@@ -105,22 +105,24 @@ def test_equity_and_peaks_become_those_of_a_book_that_knew_in_time() -> None:
 
 
 def test_a_released_breaker_starts_the_peaks_again_from_the_equity_that_should_have_been() -> None:
-    told = rows((1.0, 2.0, 1.0))
-    reset = late(rows(), told, 100.0, 0.0, 0.0, equity=(9_100.0, 4_000.0, 5_500.0), reset=(False, False, True))
+    known = rows((1.0, 2.0, 1.0))
+    reset = late(rows(), known, 100.0, 0.0, 0.0, equity=(9_100.0, 4_000.0, 5_500.0), reset=(False, False, True))
     book = mended(held(100.0), reset)  # 100 shares more: worth 4,000 at the second close, 2,000 at the third
-    found = (book.equity_usd, book.high_water_mark_usd, book.week_peak_usd, book.highest_ever_usd)
-    assert found == (7_500.0, 8_000.0, 8_000.0, 9_100.0)
+    peaks = (book.equity_usd, book.high_water_mark_usd, book.week_peak_usd, book.highest_ever_usd)
+    assert peaks == (7_500.0, 8_000.0, 8_000.0, 9_100.0)
 
 
 def test_the_equity_of_a_symbol_without_a_bar_since_counts_its_carried_mark() -> None:
-    told = late(rows(), rows((1.0, 1.0, 2.0)), 100.0, 0.0, 0.0, marked_row=1, equity=(9_100.0, 9_500.0, 9_400.0))
-    assert mended(held(100.0, price=40.0), told).equity_usd == 9_400.0
+    late_actions = late(
+        rows(), rows((1.0, 1.0, 2.0)), 100.0, 0.0, 0.0, marked_row=1, equity=(9_100.0, 9_500.0, 9_400.0)
+    )
+    assert mended(held(100.0, price=40.0), late_actions).equity_usd == 9_400.0
 
 
 def test_the_week_begins_from_the_last_close_of_the_one_before() -> None:
     days = np.array(["2017-06-22", "2017-06-23", "2017-06-26"], dtype="datetime64[D]")  # Thursday, Friday, Monday
-    told = late(rows(), rows((1.0, 2.0, 1.0)), 100.0, 0.0, 0.0, equity=(9_100.0, 4_000.0, 5_500.0))
-    book = mended(held(100.0), replace(told, sessions=days))
+    late_actions = late(rows(), rows((1.0, 2.0, 1.0)), 100.0, 0.0, 0.0, equity=(9_100.0, 4_000.0, 5_500.0))
+    book = mended(held(100.0), replace(late_actions, sessions=days))
     assert (book.high_water_mark_usd, book.week_peak_usd, book.equity_usd) == (9_100.0, 8_000.0, 7_500.0)
 
 
@@ -157,8 +159,8 @@ def test_a_late_reverse_split_pays_the_fraction_at_the_mark_held_into_it() -> No
 
 @pytest.mark.parametrize(("quantity", "cash"), [(100.0, 75.0), (-100.0, -75.0)])
 def test_longs_get_a_late_dividend_and_shorts_pay_it_on_what_they_held_then(quantity: float, cash: float) -> None:
-    told = late(rows(), rows(dividend=(0.0, 0.75, 0.0)), quantity, -quantity / 2.0, 0.0)
-    book = mended(held(quantity / 2.0), told)
+    late_actions = late(rows(), rows(dividend=(0.0, 0.75, 0.0)), quantity, -quantity / 2.0, 0.0)
+    book = mended(held(quantity / 2.0), late_actions)
     assert (book.session_dividends_usd, book.cash_usd) == (cash, 5_000.0 + cash)
     assert (book.quantity[0], book.price[0]) == (quantity / 2.0, 20.0)
     assert (book.stop_price[0], book.entry_price[0]) == (33.25, 36.0)
@@ -166,8 +168,8 @@ def test_longs_get_a_late_dividend_and_shorts_pay_it_on_what_they_held_then(quan
 
 @pytest.mark.parametrize(("traded", "entered"), [((100.0, -100.0, 30.0), 2), ((100.0, -70.0, 0.0), 1)])
 def test_a_position_entered_since_keeps_its_entry_and_stop(traded: tuple[float, ...], entered: int) -> None:
-    told = late(rows(), rows((1.0, 2.0, 1.0)), *traded)
-    book = mended(held(30.0, entered=str(DAYS[entered])), told)
+    late_actions = late(rows(), rows((1.0, 2.0, 1.0)), *traded)
+    book = mended(held(30.0, entered=str(DAYS[entered])), late_actions)
     assert (book.quantity[0], book.entry_price[0], book.stop_price[0]) == (130.0, 36.0, 34.0)
 
 
@@ -193,9 +195,9 @@ def test_a_mark_without_a_bar_since_is_carried() -> None:
 
 
 def test_a_late_dividend_of_more_than_the_mark_it_lowers_is_refused_by_name() -> None:
-    told = late(rows(), rows(dividend=(0.0, 0.0, 20.0)), 100.0, 0.0, 0.0, marked_row=1)
+    late_actions = late(rows(), rows(dividend=(0.0, 0.0, 20.0)), 100.0, 0.0, 0.0, marked_row=1)
     with pytest.raises(DecisionError, match=r"symbol A, value 20.*below the price held, 20"):
-        mended(held(100.0), told)
+        mended(held(100.0), late_actions)
 
 
 def test_what_is_known_as_it_was_taken_changes_no_bit() -> None:
@@ -206,8 +208,8 @@ def test_what_is_known_as_it_was_taken_changes_no_bit() -> None:
 
 
 def test_a_position_sold_out_in_tenths_of_a_share_is_flat() -> None:
-    told = late(rows((1.0, 1.0, 0.5)), rows(), 0.1, 0.2, -0.3)
-    book = book_after_late_actions(held(0.1 - 0.3), told, 0.1, TODAY)
+    late_actions = late(rows((1.0, 1.0, 0.5)), rows(), 0.1, 0.2, -0.3)
+    book = book_after_late_actions(held(0.1 - 0.3), late_actions, 0.1, TODAY)
     assert book.quantity[0] == 0.0
     assert np.isnan(book.stop_price[0])
 
@@ -225,55 +227,55 @@ History = tuple[Told, list[list[int]], list[bool]]
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """Actions with their versions, of which the last is the truth, fills, and breakers reset; symbols 0 and 1."""
-    told: Told = {}
+    actions: Told = {}
     for kind, nothing, values in (("split", Fraction(1), RATIOS), ("dividend", Fraction(0), [Fraction(1, 4)])):
         for _ in range(draw(st.integers(0, 3))):
             row = draw(st.integers(1, SESSIONS - 1))
             moments = draw(st.lists(st.integers(row - 1, SESSIONS - 1), min_size=1, max_size=3, unique=True))
             versions = [(moment, draw(st.sampled_from([nothing, *values]))) for moment in sorted(moments)]
-            told[row, draw(st.integers(0, 1)), kind] = versions
+            actions[row, draw(st.integers(0, 1)), kind] = versions
     row_of = st.lists(st.integers(-400, 400), min_size=2, max_size=2)
     traded = draw(st.lists(row_of, min_size=SESSIONS, max_size=SESSIONS))
-    return told, traded, [False, *draw(st.lists(st.booleans(), min_size=SESSIONS - 1, max_size=SESSIONS - 1))]
+    return actions, traded, [False, *draw(st.lists(st.booleans(), min_size=SESSIONS - 1, max_size=SESSIONS - 1))]
 
 
-def value_at(told: Told, row: int, symbol: int, kind: str, moment: int) -> Fraction:
-    found = Fraction(1) if kind == "split" else Fraction(0)
-    for known_from, value in told.get((row, symbol, kind), []):
+def value_at(actions: Told, row: int, symbol: int, kind: str, moment: int) -> Fraction:
+    latest = Fraction(1) if kind == "split" else Fraction(0)
+    for known_from, value in actions.get((row, symbol, kind), []):
         if known_from <= moment:
-            found = value
-    return found
+            latest = value
+    return latest
 
 
-def price_on(told: Told, row: int, symbol: int) -> Fraction:
+def price_on(actions: Told, row: int, symbol: int) -> Fraction:
     """A share that is worth 60 before any split, quoted by the truth."""
     price = Fraction(60)
     for day in range(row + 1):
-        price /= value_at(told, day, symbol, "split", SESSIONS)
+        price /= value_at(actions, day, symbol, "split", SESSIONS)
     return price
 
 
-def rows_known(told: Told, until: int, moment: int) -> ActionRows:
+def rows_known(actions: Told, until: int, moment: int) -> ActionRows:
     known = rows(sessions=until)
     for row in range(until):
         for symbol in range(2):
-            known.split[row, symbol] = value_at(told, row, symbol, "split", moment)
-            known.dividend[row, symbol] = value_at(told, row, symbol, "dividend", moment)
+            known.split[row, symbol] = value_at(actions, row, symbol, "split", moment)
+            known.dividend[row, symbol] = value_at(actions, row, symbol, "dividend", moment)
     return known
 
 
-def plain_book(told: Told, traded: list[list[int]], last: int, moment: int) -> tuple[list[int], Fraction, Fraction]:
+def plain_book(actions: Told, traded: list[list[int]], last: int, moment: int) -> tuple[list[int], Fraction, Fraction]:
     """Count shares, dividends and what fractions are worth, of a book that knew at each row what is known at one."""
     counts, dividends, in_lieu = [], Fraction(0), Fraction(0)
     for symbol in range(2):
         shares = 0
         for row in range(last + 1):
-            split = value_at(told, row, symbol, "split", moment)
+            split = value_at(actions, row, symbol, "split", moment)
             exact = shares * split
             whole = abs(exact.numerator) // exact.denominator * (1 if exact > 0 else -1)
             if row:
-                in_lieu += (exact - whole) / split * price_on(told, row - 1, symbol)
-            dividends += whole * value_at(told, row, symbol, "dividend", moment)
+                in_lieu += (exact - whole) / split * price_on(actions, row - 1, symbol)
+            dividends += whole * value_at(actions, row, symbol, "dividend", moment)
             shares = whole + traded[row][symbol]
         counts.append(shares)
     return counts, dividends, in_lieu
@@ -281,12 +283,12 @@ def plain_book(told: Told, traded: list[list[int]], last: int, moment: int) -> t
 
 def plain_peaks(history: History, last: int) -> tuple[float, ...]:
     """Equity, high-water mark, highest ever and week's peak of a book that knew in time what is known at a row."""
-    told, traded, reset = history
+    actions, traded, reset = history
     equity = high = ever = week = 1e6
     spent = 0.0
     for row in range(last + 1):
-        counts, dividends, in_lieu = plain_book(told, traded, row, last)
-        prices = [float(price_on(told, row, symbol)) for symbol in range(2)]
+        counts, dividends, in_lieu = plain_book(actions, traded, row, last)
+        prices = [float(price_on(actions, row, symbol)) for symbol in range(2)]
         spent += sum(quantity * price for quantity, price in zip(traded[row], prices, strict=True))
         if reset[row]:
             high = week = equity
@@ -320,7 +322,7 @@ def fills_of(quantities: list[int], prices: list[float]) -> FillArrays:
 def test_a_book_told_late_is_that_of_one_told_in_time_with_the_same_fills(
     history: History,
 ) -> None:
-    told, traded, reset = history
+    actions, traded, reset = history
     states: list[Book] = []
     book, spent, dividends, in_lieu = empty_book(("A", "B"), 1e6), 0.0, 0.0, 0.0
     for row in range(SESSIONS):
@@ -330,26 +332,29 @@ def test_a_book_told_late_is_that_of_one_told_in_time_with_the_same_fills(
             mending = LateActions(
                 sessions=days,
                 traded=np.array(traded[:row], dtype=np.float64),
-                taken=rows_known(told, row, row - 1),
-                known=rows_known(told, row, row),
+                taken=rows_known(actions, row, row - 1),
+                known=rows_known(actions, row, row),
                 mark=np.array(
-                    [[price_on(told, day - 1, symbol) if day else np.nan for symbol in range(2)] for day in range(row)],
+                    [
+                        [price_on(actions, day - 1, symbol) if day else np.nan for symbol in range(2)]
+                        for day in range(row)
+                    ],
                     dtype=np.float64,
                 ),
                 quoted=np.ones((row, 2), dtype=np.bool_),
                 stop_distance=np.full(2, np.nan),
-                held=np.array([each.quantity for each in states]),
-                equity_usd=np.array([each.equity_usd for each in states]),
-                booked_usd=np.array([each.session_dividends_usd + each.session_cash_in_lieu_usd for each in states]),
+                held=np.array([state.quantity for state in states]),
+                equity_usd=np.array([state.equity_usd for state in states]),
+                booked_usd=np.array([state.session_dividends_usd + state.session_cash_in_lieu_usd for state in states]),
                 reset=np.array(reset[:row]),
                 first_peak_usd=states[0].high_water_mark_usd,
             )
             book = book_after_late_actions(book, mending, 1.0, days[-1] + 1)
         if reset[row]:
             book = replace(book, high_water_mark_usd=book.equity_usd, week_peak_usd=book.equity_usd)
-        own = rows_known(told, row + 1, row)
+        own = rows_known(actions, row + 1, row)
         book = book_after_actions(book, own.split[row], own.dividend[row], 1.0)
-        prices = [float(price_on(told, row, symbol)) for symbol in range(2)]
+        prices = [float(price_on(actions, row, symbol)) for symbol in range(2)]
         book = book.filled(fills_of(traded[row], prices), np.datetime64("2017-06-21") + row)
         book = book.marked(np.datetime64("2017-06-21") + row, np.array(prices), PortfolioSettings())[0]
         states.append(book)
@@ -358,7 +363,7 @@ def test_a_book_told_late_is_that_of_one_told_in_time_with_the_same_fills(
         spent += sum(quantity * price for quantity, price in zip(traded[row], prices, strict=True))
         dividends += book.session_dividends_usd
         in_lieu += book.session_cash_in_lieu_usd
-        counts, earned, fractions = plain_book(told, traded, row, row)
+        counts, earned, fractions = plain_book(actions, traded, row, row)
         assert book.quantity.tolist() == counts
         assert dividends == pytest.approx(float(earned), abs=1e-6)
         assert in_lieu == pytest.approx(float(fractions), abs=1e-4)
@@ -367,19 +372,19 @@ def test_a_book_told_late_is_that_of_one_told_in_time_with_the_same_fills(
 
 def test_nothing_is_owed_to_symbols_of_which_nothing_changed() -> None:
     owed = owed_by_late_actions(late(rows(), rows((1.0, 2.0, 1.0)), 100.0, 0.0, 0.0), 1.0)
-    assert [each[1] for each in (owed.quantity, owed.in_lieu_usd, owed.dividends_usd)] == [0.0, 0.0, 0.0]
-    assert [each[0] for each in (owed.quantity, owed.in_lieu_usd, owed.dividends_usd)] == [100.0, 0.0, 0.0]
+    assert [values[1] for values in (owed.quantity, owed.in_lieu_usd, owed.dividends_usd)] == [0.0, 0.0, 0.0]
+    assert [values[0] for values in (owed.quantity, owed.in_lieu_usd, owed.dividends_usd)] == [100.0, 0.0, 0.0]
     assert owed.anything
 
 
 def test_an_action_of_a_symbol_not_held_leaves_what_is_under_way() -> None:
-    told = late(rows(), rows((1.0, 2.0, 1.0)), 0.0, 0.0, 30.0)
-    book = mended(held(30.0, entered="2017-06-23"), told)
-    assert not owed_by_late_actions(told, 1.0).anything
+    late_actions = late(rows(), rows((1.0, 2.0, 1.0)), 0.0, 0.0, 30.0)
+    book = mended(held(30.0, entered="2017-06-23"), late_actions)
+    assert not owed_by_late_actions(late_actions, 1.0).anything
     assert book.unfilled_quantity.tolist() == [7.0, -3.0]
 
 
 def test_the_last_bar_that_the_book_saw_is_found_for_each_symbol() -> None:
     seen = np.array([[True, True, False, False], [False, True, False, True], [False, True, False, False]])
-    told = replace(late(rows(), rows(), 100.0, 0.0, 0.0), quoted=seen)
-    assert told.marked_row.tolist() == [0, 2, -1, 1]
+    late_actions = replace(late(rows(), rows(), 100.0, 0.0, 0.0), quoted=seen)
+    assert late_actions.marked_row.tolist() == [0, 2, -1, 1]

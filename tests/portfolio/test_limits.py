@@ -30,39 +30,39 @@ def limits(net: float = 0.3, beta: float = 0.5, **changes: object) -> Limits:
 
 
 def held(weights: np.ndarray, of: Limits | None = None) -> np.ndarray:
-    found = shared_out(weights, np.abs(weights), np.zeros(len(weights)), limits() if of is None else of)
-    assert not found.fallback
-    return found.weights
+    solution = shared_out(weights, np.abs(weights), np.zeros(len(weights)), limits() if of is None else of)
+    assert not solution.fallback
+    return solution.weights
 
 
 @pytest.mark.full
 @settings(max_examples=200, deadline=None)
 @given(WEIGHTS)
 def test_all_limits_hold_at_once_and_no_weight_grows_or_changes_side(weights: np.ndarray) -> None:
-    found = held(weights)
+    limited = held(weights)
     beta = np.array([1.2, 0.8, 1.0, -0.4])
     room = 1e-6
-    assert np.abs(found).sum() <= 1.0 + room
-    assert abs(found.sum()) <= 0.3 + room
-    assert abs((found * beta).sum()) <= 0.5 + room
-    assert np.abs(found[:2]).sum() <= 0.3 + room
-    assert abs(found[3]) <= 0.3 + room
-    assert np.abs(found) @ DISTANCE <= 0.08 + room
-    assert np.all(np.abs(found) <= np.abs(weights))
-    assert np.all(found * weights >= 0.0)
+    assert np.abs(limited).sum() <= 1.0 + room
+    assert abs(limited.sum()) <= 0.3 + room
+    assert abs((limited * beta).sum()) <= 0.5 + room
+    assert np.abs(limited[:2]).sum() <= 0.3 + room
+    assert abs(limited[3]) <= 0.3 + room
+    assert np.abs(limited) @ DISTANCE <= 0.08 + room
+    assert np.all(np.abs(limited) <= np.abs(weights))
+    assert np.all(limited * weights >= 0.0)
 
 
 @pytest.mark.full
 @settings(max_examples=100, deadline=None)
 @given(WEIGHTS, st.permutations(range(4)))
 def test_the_order_of_symbols_changes_no_more_than_rounding(weights: np.ndarray, order: list[int]) -> None:
-    place, plain = np.array(order), limits()
+    indices, plain = np.array(order), limits()
     swapped = Limits(
         plain.lower, plain.upper, plain.reach,
-        tuple(type(each)(each.name, each.coefficient[place], each.limit) for each in plain.sizes),
-        tuple(type(each)(each.name, each.coefficient[place], each.limit) for each in plain.nets),
+        tuple(type(limit)(limit.name, limit.coefficient[indices], limit.limit) for limit in plain.sizes),
+        tuple(type(limit)(limit.name, limit.coefficient[indices], limit.limit) for limit in plain.nets),
     )  # fmt: skip
-    np.testing.assert_allclose(held(weights)[place], held(weights[place], swapped), atol=1e-6)
+    np.testing.assert_allclose(held(weights)[indices], held(weights[indices], swapped), atol=1e-6)
 
 
 @pytest.mark.full
@@ -104,10 +104,10 @@ def test_it_is_the_largest_sum_within_the_limits(weights: np.ndarray, more: floa
         constraints=[{"type": "ineq", "fun": lambda w, r=r, m=m: m - r @ w} for r, m in zip(rows, limit, strict=True)],
         options={"ftol": 1e-13, "maxiter": 500},
     )  # fmt: skip
-    found = shared_out(weights, most, np.zeros(4), limits())
-    assert worth(found.weights) >= -oracle.fun - 1e-6
-    again = shared_out(np.where(np.arange(4) % 2, found.weights, weights), most, np.zeros(4), limits())
-    np.testing.assert_allclose(again.weights, found.weights, atol=2e-6)  # who wants what it got gets it again
+    solution = shared_out(weights, most, np.zeros(4), limits())
+    assert worth(solution.weights) >= -oracle.fun - 1e-6
+    again = shared_out(np.where(np.arange(4) % 2, solution.weights, weights), most, np.zeros(4), limits())
+    np.testing.assert_allclose(again.weights, solution.weights, atol=2e-6)  # who wants what it got gets it again
 
 
 def test_one_limit_alone_scales_what_uses_it_by_one_factor() -> None:
@@ -127,16 +127,16 @@ def test_within_every_limit_what_is_wanted_stays_to_the_bit() -> None:
 def test_what_cannot_be_traded_takes_its_part_first() -> None:
     of = limits(net=1.0, beta=5.0, sector_limit=1.0, gross_limit=0.5)
     stuck = Limits(of.lower, of.upper, np.array([0.0, np.inf, np.inf, np.inf]), of.sizes, of.nets)
-    found = shared_out(np.array([0.0, 0.2, 0.0, -0.2]), np.full(4, 0.2), np.array([0.3, 0.0, 0.0, 0.0]), stuck)
-    np.testing.assert_allclose(found.weights, [0.3, 0.1, 0.0, -0.1], atol=1e-6)
+    solution = shared_out(np.array([0.0, 0.2, 0.0, -0.2]), np.full(4, 0.2), np.array([0.3, 0.0, 0.0, 0.0]), stuck)
+    np.testing.assert_allclose(solution.weights, [0.3, 0.1, 0.0, -0.1], atol=1e-6)
     over = shared_out(np.array([0.0, 0.2, 0.0, -0.2]), np.full(4, 0.2), np.array([0.6, 0.0, 0.0, 0.0]), stuck)
     assert over.weights.tolist() == [0.6, 0.0, 0.0, 0.0]
     assert over.exceeded == ("gross",)
 
 
 def test_capacity_bounds_the_gross_in_dollars() -> None:
-    found = held(np.array([0.2, 0.1, 0.1, -0.1]), limits(net=1.0, beta=1.0, capacity_usd=300_000.0))
-    assert np.abs(found).sum() == pytest.approx(0.3, abs=1e-6)
+    weights = held(np.array([0.2, 0.1, 0.1, -0.1]), limits(net=1.0, beta=1.0, capacity_usd=300_000.0))
+    assert np.abs(weights).sum() == pytest.approx(0.3, abs=1e-6)
 
 
 def test_the_cap_of_a_name_is_its_tightest_and_nothing_where_a_fact_is_missing() -> None:
@@ -149,8 +149,8 @@ def test_the_cap_of_a_name_is_its_tightest_and_nothing_where_a_fact_is_missing()
 def test_risk_is_measured_to_the_further_of_the_resting_stop_and_two_ranges() -> None:
     atr, price = np.full(5, 1.0), np.full(5, 50.0)
     quantity, stop = np.array([10.0, 10.0, -10.0, 0.0, 10.0]), np.array([40.0, 49.0, 60.0, 30.0, np.nan])
-    found = risk_distance(atr, price, quantity, stop, PortfolioSettings())
-    np.testing.assert_allclose(found, [0.2, 0.04, 0.2, 0.04, 0.04])
+    distance = risk_distance(atr, price, quantity, stop, PortfolioSettings())
+    np.testing.assert_allclose(distance, [0.2, 0.04, 0.2, 0.04, 0.04])
 
 
 def test_equal_risk_gives_each_name_that_is_held_the_same_deviation() -> None:
@@ -165,11 +165,11 @@ def test_equal_risk_gives_each_name_that_is_held_the_same_deviation() -> None:
 def test_correlation_is_with_the_others_weighted_returns_and_zero_for_an_empty_rest() -> None:
     returns = np.random.default_rng(0).normal(0.0, 0.01, (60, 3))
     weights = np.array([0.2, -0.1, 0.3])
-    found = correlation_with_rest(returns, weights)
-    for place in range(3):
-        others = [i for i in range(3) if i != place]
+    correlation = correlation_with_rest(returns, weights)
+    for column in range(3):
+        others = [i for i in range(3) if i != column]
         rest = sum(weights[i] * returns[:, i] for i in others)
-        assert found[place] == pytest.approx(np.corrcoef(returns[:, place], rest)[0, 1], abs=1e-12)
+        assert correlation[column] == pytest.approx(np.corrcoef(returns[:, column], rest)[0, 1], abs=1e-12)
     lonely = correlation_with_rest(returns, np.array([0.2, 0.0, 0.0]))
     assert lonely[0] == 0.0
     assert lonely[1] == pytest.approx(np.corrcoef(returns[:, 0], returns[:, 1])[0, 1], abs=1e-12)
@@ -178,9 +178,9 @@ def test_correlation_is_with_the_others_weighted_returns_and_zero_for_an_empty_r
 def test_a_hole_leaves_its_session_out_and_too_many_make_the_correlation_unknown() -> None:
     returns = np.random.default_rng(1).normal(0.0, 0.01, (60, 2))
     returns[5, 0] = np.nan
-    found = correlation_with_rest(returns, np.array([0.1, 0.1]))
+    correlation = correlation_with_rest(returns, np.array([0.1, 0.1]))
     there = np.isfinite(returns[:, 0])
-    assert found[0] == pytest.approx(np.corrcoef(returns[there, 0], returns[there, 1])[0, 1], abs=1e-12)
+    assert correlation[0] == pytest.approx(np.corrcoef(returns[there, 0], returns[there, 1])[0, 1], abs=1e-12)
     returns[:40, 0] = np.nan
     assert np.isnan(correlation_with_rest(returns, np.array([0.1, 0.1]))[0])
 
@@ -195,10 +195,10 @@ def test_a_series_that_hardly_varies_is_no_constant_one() -> None:
     draw = np.random.default_rng(2)
     returns = 0.01 * (1.0 + 1e-4 * draw.standard_normal((60, 3)))
     weights = np.array([0.3, -0.2, 0.4])
-    found = correlation_with_rest(returns, weights)
-    for place in range(3):
-        rest = np.delete(returns, place, axis=1) @ np.delete(weights, place)
-        assert found[place] == pytest.approx(np.corrcoef(returns[:, place], rest)[0, 1], rel=1e-6)
+    correlation = correlation_with_rest(returns, weights)
+    for column in range(3):
+        rest = np.delete(returns, column, axis=1) @ np.delete(weights, column)
+        assert correlation[column] == pytest.approx(np.corrcoef(returns[:, column], rest)[0, 1], rel=1e-6)
 
 
 def test_no_correlation_lies_beyond_one_whatever_the_last_bit_says() -> None:
@@ -207,9 +207,9 @@ def test_no_correlation_lies_beyond_one_whatever_the_last_bit_says() -> None:
         series = draw.standard_normal(60) * 0.01
         returns = np.column_stack([series, draw.uniform(0.1, 3.0) * series])
         for weights in (np.array([0.3, 0.2]), np.array([-0.3, -0.2])):
-            found = correlation_with_rest(returns, weights)
-            assert (np.abs(found) <= 1.0).all()
-            assert np.abs(found) == pytest.approx(1.0)
+            correlation = correlation_with_rest(returns, weights)
+            assert (np.abs(correlation) <= 1.0).all()
+            assert np.abs(correlation) == pytest.approx(1.0)
 
 
 def test_a_single_return_has_no_variance_and_counts_as_fully_correlated() -> None:

@@ -35,7 +35,7 @@ def random_settings(g: np.random.Generator, names: int) -> PortfolioSettings:
         single_name_limit=float(g.choice([0.05, 0.1, 0.3, 1.0])),
         risk_total_fraction=float(g.choice([0.1, 0.03])),
         sector_limit=float(g.choice([0.3, 0.1])),
-        sectors={f"S{place:02d}": f"sector {place % 5}" for place in range(names)},
+        sectors={f"S{index:02d}": f"sector {index % 5}" for index in range(names)},
         capacity_usd=2e5 if g.random() < 0.2 else None,
         allow_short=bool(g.random() < 0.8),
         hold_premium=bool(g.random() < 0.3),
@@ -61,7 +61,7 @@ def random_facts(seed: int, most: int = 60) -> tuple[DecisionInputs, PortfolioSe
     gone = (g.random(n) < 0.05) & (g.random() < 0.3)
     distance = np.where(g.random(n) < 0.4, g.uniform(0.0, 0.9, n), 0.06) * price
     inputs = DecisionInputs(
-        symbols=tuple(f"S{place:02d}" for place in range(n)),
+        symbols=tuple(f"S{index:02d}" for index in range(n)),
         session=np.datetime64("2017-06-01"),
         reference_price=np.where(gone, np.nan, price),
         last_mark=price,
@@ -101,12 +101,12 @@ def test_the_properties_hold_on_random_books(books: range, capsys: pytest.Captur
     binding: Counter[str] = Counter()
     for seed in books:
         inputs, chosen = random_facts(seed)
-        found = decide(inputs, chosen, COSTS)
-        assert found.answer.no_answer is None
-        binding.update(_binding(found))
-        _no_control_leaves_more_than_its_scale(found)
-        _no_limit_is_exceeded(found)
-        COMPARISONS[seed % len(COMPARISONS)](found, np.random.default_rng([seed, 32]))
+        decision = decide(inputs, chosen, COSTS)
+        assert decision.answer.no_answer is None
+        binding.update(_binding(decision))
+        _no_control_leaves_more_than_its_scale(decision)
+        _no_limit_is_exceeded(decision)
+        COMPARISONS[seed % len(COMPARISONS)](decision, np.random.default_rng([seed, 32]))
         if seed % 20 == 0:
             _a_constant_signal_reaches_a_constant_size(inputs, chosen)
     shares = {name: binding[name] / len(books) for name in (*LIMITS, "gross above 5%", "no price", "long only")}
@@ -124,19 +124,19 @@ def test_whole_decisions_by_the_programme_keep_to_the_same_limits_and_scales(boo
     for seed in books:
         inputs, chosen = random_facts(seed)
         by_programme = chosen.model_copy(update={"construction": "programme"})
-        found = decide(_with_programme_facts(inputs, seed), by_programme, COSTS)
-        assert found.answer.no_answer is None
-        _no_control_leaves_more_than_its_scale(found)
-        _no_limit_is_exceeded(found)
-        _more_drawdown(found, np.random.default_rng([seed, 34]))
-        held += bool(np.abs(found.weights[7]).sum() > 0.05)
+        decision = decide(_with_programme_facts(inputs, seed), by_programme, COSTS)
+        assert decision.answer.no_answer is None
+        _no_control_leaves_more_than_its_scale(decision)
+        _no_limit_is_exceeded(decision)
+        _more_drawdown(decision, np.random.default_rng([seed, 34]))
+        held += bool(np.abs(decision.weights[7]).sum() > 0.05)
     assert held >= 0.5 * len(books)
 
 
 def _with_programme_facts(inputs: DecisionInputs, seed: int) -> DecisionInputs:
     g, n = np.random.default_rng([seed, 33]), len(inputs.symbols)
     market = g.normal(0.0, 0.008, (120, 1))
-    told = ProgrammeFacts(
+    programme = ProgrammeFacts(
         label_volatility=inputs.daily_volatility,
         outcome_slope=2.3,
         change_share=0.7,
@@ -146,12 +146,12 @@ def _with_programme_facts(inputs: DecisionInputs, seed: int) -> DecisionInputs:
         short_fee=0.0001,
         margin_fee=0.0001,
     )
-    return replace(inputs, programme=told)
+    return replace(inputs, programme=programme)
 
 
-def _parts(found: Decision) -> dict[str, np.ndarray]:
+def _parts(decision: Decision) -> dict[str, np.ndarray]:
     """Facts of a book that limits are measured by, written down anew."""
-    inputs, chosen = found.inputs, found.settings
+    inputs, chosen = decision.inputs, decision.settings
     priced = np.isfinite(inputs.reference_price)
     side = np.sign(inputs.current_quantity)
     resting = side * (inputs.reference_price - inputs.stop_price) / inputs.reference_price
@@ -165,59 +165,61 @@ def _parts(found: Decision) -> dict[str, np.ndarray]:
         "distance": np.where(priced, distance, 0.0),
         "beta": np.where(np.isfinite(inputs.beta), inputs.beta, 1.0),
         "stuck": stuck,
-        "u": np.where(priced, found.weights[7], 0.0),
+        "u": np.where(priced, decision.weights[7], 0.0),
         "single name": np.full(len(stuck), chosen.single_name_limit),
         "ADV": chosen.adv_limit_fraction * inputs.adv_usd / inputs.equity_usd,
         "2% at risk": 0.02 / np.where(priced, distance, np.inf),
     }
 
 
-def _binding(found: Decision) -> set[str]:
-    chosen, of = found.settings, _parts(found)
+def _binding(decision: Decision) -> set[str]:
+    chosen, of = decision.settings, _parts(decision)
     u, book = of["u"], of["u"] + of["stuck"]
     sectors = np.arange(len(u)) % 5
-    told = {name for name in ("single name", "ADV", "2% at risk") if _at(np.abs(u), of[name], u != 0.0)}
-    told |= {"usual volatility"} if _at(np.abs(u), np.abs(found.weights[5]), _cut_in_step_five(found)) else set()
-    told |= {"risk"} if np.abs(book) @ of["distance"] >= chosen.risk_total_fraction - TOLERANCE else set()
-    capacity = np.inf if chosen.capacity_usd is None else chosen.capacity_usd / found.inputs.equity_usd
+    binding = {name for name in ("single name", "ADV", "2% at risk") if _at(np.abs(u), of[name], u != 0.0)}
+    binding |= (
+        {"usual volatility"} if _at(np.abs(u), np.abs(decision.weights[5]), _cut_in_step_five(decision)) else set()
+    )
+    binding |= {"risk"} if np.abs(book) @ of["distance"] >= chosen.risk_total_fraction - TOLERANCE else set()
+    capacity = np.inf if chosen.capacity_usd is None else chosen.capacity_usd / decision.inputs.equity_usd
     named = "capacity" if capacity < chosen.gross_limit else "gross"
-    told |= {named} if np.abs(book).sum() >= min(chosen.gross_limit, capacity) - TOLERANCE else set()
-    grouped = [np.abs(book[sectors == each]).sum() for each in range(5)]
-    told |= {"sector"} if max(grouped) >= chosen.sector_limit - TOLERANCE else set()
-    told |= {"net"} if abs(book.sum()) >= max(chosen.net_limit, 0.005) - TOLERANCE else set()
-    told |= {"beta"} if abs(of["beta"] @ book) >= chosen.beta_limit - TOLERANCE else set()
-    told |= {"gross above 5%"} if np.abs(u).sum() > 0.05 else set()
-    told |= {"no price"} if of["stuck"].any() else set()
-    return told | (set() if chosen.allow_short else {"long only"})
+    binding |= {named} if np.abs(book).sum() >= min(chosen.gross_limit, capacity) - TOLERANCE else set()
+    grouped = [np.abs(book[sectors == sector]).sum() for sector in range(5)]
+    binding |= {"sector"} if max(grouped) >= chosen.sector_limit - TOLERANCE else set()
+    binding |= {"net"} if abs(book.sum()) >= max(chosen.net_limit, 0.005) - TOLERANCE else set()
+    binding |= {"beta"} if abs(of["beta"] @ book) >= chosen.beta_limit - TOLERANCE else set()
+    binding |= {"gross above 5%"} if np.abs(u).sum() > 0.05 else set()
+    binding |= {"no price"} if of["stuck"].any() else set()
+    return binding | (set() if chosen.allow_short else {"long only"})
 
 
 def _at(size: np.ndarray, cap: np.ndarray, of: np.ndarray) -> bool:
     return bool((of & (np.abs(size - cap) <= TOLERANCE)).any())
 
 
-def _cut_in_step_five(found: Decision) -> np.ndarray:
-    return np.abs(found.weights[5]) < np.abs(found.weights[4]) - TOLERANCE
+def _cut_in_step_five(decision: Decision) -> np.ndarray:
+    return np.abs(decision.weights[5]) < np.abs(decision.weights[4]) - TOLERANCE
 
 
-def _no_control_leaves_more_than_its_scale(found: Decision) -> None:
+def _no_control_leaves_more_than_its_scale(decision: Decision) -> None:
     """(a): the scale is worked out here, from the states in force."""
-    inputs, chosen = found.inputs, found.settings
+    inputs, chosen = decision.inputs, decision.settings
     scale = inputs.regime_scale
     scale *= 0.5 if inputs.drawdown_fraction > (0.45 if inputs.was_halved else 0.60) * 0.08 else 1.0
     scale *= {"CONTINUE": 1.0, "REDUCE_SIZE": 0.5, "PAUSE_STRATEGY": 0.5 if chosen.when_paused == "hold" else 0.0}[
         inputs.trading_state
     ]
     priced = np.isfinite(inputs.reference_price)
-    target, u = np.abs(found.target_quantity[priced]), np.abs(found.unscaled_quantity[priced])
+    target, u = np.abs(decision.target_quantity[priced]), np.abs(decision.unscaled_quantity[priced])
     assert (target <= scale * u + 1.0).all()
     if inputs.kill_switch == "REDUCING":
         assert (target <= np.abs(inputs.current_quantity[priced]) + 1e-9).all()
-    assert (found.target_quantity[~priced] == inputs.current_quantity[~priced]).all()
+    assert (decision.target_quantity[~priced] == inputs.current_quantity[~priced]).all()
 
 
-def _no_limit_is_exceeded(found: Decision) -> None:
+def _no_limit_is_exceeded(decision: Decision) -> None:
     """(d): but by what has no price, and never by more than that alone."""
-    chosen, of, inputs = found.settings, _parts(found), found.inputs
+    chosen, of, inputs = decision.settings, _parts(decision), decision.inputs
     u, stuck = of["u"], of["stuck"]
     book = u + stuck
     for cap in ("single name", "ADV", "2% at risk"):
@@ -227,7 +229,7 @@ def _no_limit_is_exceeded(found: Decision) -> None:
     for weight, limit in (
         (np.ones(len(u)), min(chosen.gross_limit, capacity)),
         (of["distance"], chosen.risk_total_fraction),
-        *((sectors == each, chosen.sector_limit) for each in range(5)),
+        *((sectors == sector, chosen.sector_limit) for sector in range(5)),
     ):
         assert weight @ np.abs(book) <= max(limit, weight @ np.abs(stuck)) + TOLERANCE
     for weight, limit in ((np.ones(len(u)), max(chosen.net_limit, 0.005)), (of["beta"], chosen.beta_limit)):
@@ -237,39 +239,39 @@ def _no_limit_is_exceeded(found: Decision) -> None:
     if not chosen.allow_short:
         assert (u >= 0.0).all()
     # After rounding, within one lot of the dearest name on either side.
-    target = found.target_weight
+    target = decision.target_weight
     lot = float(np.nan_to_num(inputs.reference_price).max()) / inputs.equity_usd
     assert abs(target.sum() + stuck.sum()) <= max(chosen.net_limit, 0.005, lot, abs(stuck.sum())) + TOLERANCE
 
 
-def _chosen_name(found: Decision, g: np.random.Generator) -> int:
-    return int(np.argmax(np.abs(found.weights[7])) if g.random() < 0.7 else g.integers(len(found.direction)))
+def _chosen_name(decision: Decision, g: np.random.Generator) -> int:
+    return int(np.argmax(np.abs(decision.weights[7])) if g.random() < 0.7 else g.integers(len(decision.direction)))
 
 
-def _never_larger(found: Decision, changed: DecisionInputs, name: int) -> None:
-    after = decide(changed, found.settings, COSTS)
-    lot = np.nan_to_num(found.inputs.reference_price[name]) / found.inputs.equity_usd
+def _never_larger(decision: Decision, changed: DecisionInputs, name: int) -> None:
+    after = decide(changed, decision.settings, COSTS)
+    lot = np.nan_to_num(decision.inputs.reference_price[name]) / decision.inputs.equity_usd
     # A change below a lot is not made: the book before may stand for either.
-    assert abs(after.weights[7, name]) <= abs(found.weights[7, name]) + lot + TOLERANCE
-    assert abs(after.weights[6, name]) <= abs(found.weights[6, name]) + TOLERANCE
+    assert abs(after.weights[7, name]) <= abs(decision.weights[7, name]) + lot + TOLERANCE
+    assert abs(after.weights[6, name]) <= abs(decision.weights[6, name]) + TOLERANCE
 
 
 def _scaled(values: np.ndarray, name: int, factor: float) -> np.ndarray:
     return values * np.where(np.arange(len(values)) == name, factor, 1.0)
 
 
-def _more_volatility(found: Decision, g: np.random.Generator) -> None:
+def _more_volatility(decision: Decision, g: np.random.Generator) -> None:
     """(f): mu is that of p, G and L, which stay as they are."""
-    name, factor = _chosen_name(found, g), 1.0 + 3.0 * g.random()
-    changed = replace(found.inputs, daily_volatility=_scaled(found.inputs.daily_volatility, name, factor))
-    _never_larger(found, changed, name)
+    name, factor = _chosen_name(decision, g), 1.0 + 3.0 * g.random()
+    changed = replace(decision.inputs, daily_volatility=_scaled(decision.inputs.daily_volatility, name, factor))
+    _never_larger(decision, changed, name)
 
 
-def _more_volatility_in_win_and_loss(found: Decision, g: np.random.Generator) -> None:
+def _more_volatility_in_win_and_loss(decision: Decision, g: np.random.Generator) -> None:
     """(f): G and L grow with the volatility, and p nears break-even so that p G - (1 - p) L stays as it was."""
-    inputs, name = found.inputs, _chosen_name(found, g)
+    inputs, name = decision.inputs, _chosen_name(decision, g)
     factor = 1.0 + 2.0 * g.random()
-    hold = found.settings.hold_premium
+    hold = decision.settings.hold_premium
     rate = 0.5 if hold else inputs.base_rate[name]
     moved = inputs.calibrated_probability[name] - rate
     side, even = np.sign(moved), LOSS / (WIN + LOSS)
@@ -287,32 +289,34 @@ def _more_volatility_in_win_and_loss(found: Decision, g: np.random.Generator) ->
         mean_win=_scaled(inputs.mean_win, name, factor),
         mean_loss=_scaled(inputs.mean_loss, name, factor),
     )
-    _never_larger(found, changed, name)
+    _never_larger(decision, changed, name)
 
 
-def _less_volume(found: Decision, g: np.random.Generator) -> None:
+def _less_volume(decision: Decision, g: np.random.Generator) -> None:
     """(b): a name's own cap by volume, which is also a dearer order."""
-    name = _chosen_name(found, g)
-    _never_larger(found, replace(found.inputs, adv_usd=_scaled(found.inputs.adv_usd, name, g.random())), name)
+    name = _chosen_name(decision, g)
+    _never_larger(decision, replace(decision.inputs, adv_usd=_scaled(decision.inputs.adv_usd, name, g.random())), name)
 
 
-def _wider_range(found: Decision, g: np.random.Generator) -> None:
+def _wider_range(decision: Decision, g: np.random.Generator) -> None:
     """(b): a stop further away, which also uses more of the total risk."""
-    name = _chosen_name(found, g)
-    if (np.abs(found.weights[6]) @ _parts(found)["distance"]) >= found.settings.risk_total_fraction - TOLERANCE:
+    name = _chosen_name(decision, g)
+    if (
+        np.abs(decision.weights[6]) @ _parts(decision)["distance"]
+    ) >= decision.settings.risk_total_fraction - TOLERANCE:
         return  # a budget that others share can then leave the name more
-    changed = replace(found.inputs, atr=_scaled(found.inputs.atr, name, 1.0 + 0.2 * g.random()))
-    after = decide(changed, found.settings, COSTS)
-    if (np.abs(after.weights[6]) @ _parts(after)["distance"]) < found.settings.risk_total_fraction - TOLERANCE:
-        _never_larger(found, changed, name)
+    changed = replace(decision.inputs, atr=_scaled(decision.inputs.atr, name, 1.0 + 0.2 * g.random()))
+    after = decide(changed, decision.settings, COSTS)
+    if (np.abs(after.weights[6]) @ _parts(after)["distance"]) < decision.settings.risk_total_fraction - TOLERANCE:
+        _never_larger(decision, changed, name)
 
 
-def _more_drawdown(found: Decision, g: np.random.Generator) -> None:
+def _more_drawdown(decision: Decision, g: np.random.Generator) -> None:
     """No position is larger for a deeper drawdown, by not one share; the book without a scale stays to the bit."""
-    deeper = replace(found.inputs, drawdown_fraction=found.inputs.drawdown_fraction + 0.05 * g.random())
-    after = decide(deeper, found.settings, COSTS)
-    assert after.weights[7].tobytes() == found.weights[7].tobytes()
-    assert (np.abs(after.target_quantity) <= np.abs(found.target_quantity)).all()
+    deeper = replace(decision.inputs, drawdown_fraction=decision.inputs.drawdown_fraction + 0.05 * g.random())
+    after = decide(deeper, decision.settings, COSTS)
+    assert after.weights[7].tobytes() == decision.weights[7].tobytes()
+    assert (np.abs(after.target_quantity) <= np.abs(decision.target_quantity)).all()
 
 
 COMPARISONS = (
@@ -329,11 +333,11 @@ def _a_constant_signal_reaches_a_constant_size(inputs: DecisionInputs, chosen: P
     inputs = replace(inputs, stop_price=np.full(len(inputs.symbols), np.nan))
     before = None
     for _ in range(60):
-        found = decide(inputs, chosen, COSTS)
-        if before is not None and found.unscaled_quantity.tobytes() == before.unscaled_quantity.tobytes():
-            assert found.target_quantity.tobytes() == before.target_quantity.tobytes()
+        decision = decide(inputs, chosen, COSTS)
+        if before is not None and decision.unscaled_quantity.tobytes() == before.unscaled_quantity.tobytes():
+            assert decision.target_quantity.tobytes() == before.target_quantity.tobytes()
             return
-        before, held = found, found.target_quantity
-        u = carried(found.unscaled_quantity, held, held)
+        before, held = decision, decision.target_quantity
+        u = carried(decision.unscaled_quantity, held, held)
         inputs = replace(inputs, current_quantity=held, unscaled_quantity=u)
     pytest.fail(f"still moving, {len(inputs.symbols)} names")

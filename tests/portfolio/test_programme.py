@@ -42,8 +42,8 @@ def test_an_even_bet_at_55_percent_is_ten_percent_in_full_kelly() -> None:
 @pytest.mark.parametrize(("p", "size"), [(0.52, 0.01), (0.55, 0.02), (0.6, 0.05)])
 def test_two_outcomes_at_even_odds_are_half_of_p_over_l_less_q_over_g(p: float, size: float) -> None:
     mean = (2 * p - 1) * size
-    found = solve(one_name(mean, size * size, limits=free_limits(1, 50.0))).weights[0]
-    assert found == pytest.approx(0.5 * (p / size - (1 - p) / size), rel=1e-9)
+    weight = solve(one_name(mean, size * size, limits=free_limits(1, 50.0))).weights[0]
+    assert weight == pytest.approx(0.5 * (p / size - (1 - p) / size), rel=1e-9)
 
 
 @pytest.mark.parametrize("odds", [0.8, 0.9, 1.1, 1.25])
@@ -54,8 +54,8 @@ def test_two_outcomes_at_other_odds_are_half_kelly_to_second_order(odds: float, 
     p = (full * odds + 1.0) / (odds + 1.0)  # f* = (p b - q) / b, in units of the stake
     mean = p * odds * loss - (1 - p) * loss
     second = odds * loss * loss + mean * (odds - 1.0) * loss
-    found = solve(one_name(mean, second, limits=free_limits(1, 50.0))).weights[0]
-    assert found * loss == pytest.approx(0.5 * full, rel=error)
+    weight = solve(one_name(mean, second, limits=free_limits(1, 50.0))).weights[0]
+    assert weight * loss == pytest.approx(0.5 * full, rel=error)
 
 
 def free_limits(names: int, bound: float = 5.0) -> Limits:
@@ -79,17 +79,17 @@ def test_one_name_with_linear_cost_moves_to_the_nearer_end_of_the_no_trade_zone(
     # Free optimum 0.15; cost 0.001 moves the ends by k c / variance = 0.05.
     cost = ChangeCost(np.array([0.001]), np.zeros(1), np.zeros(1))
     for start, expected in ((0.0, 0.10), (0.12, 0.12), (0.199, 0.199), (0.4, 0.20)):
-        found = solve(one_name(0.003, 0.01, cost=cost, start=np.array([start]))).weights[0]
-        assert found == pytest.approx(expected, rel=1e-9)
-        assert (found == start) == (start == expected)  # to the bit where it stays
+        weight = solve(one_name(0.003, 0.01, cost=cost, start=np.array([start]))).weights[0]
+        assert weight == pytest.approx(expected, rel=1e-9)
+        assert (weight == start) == (start == expected)  # to the bit where it stays
 
 
 def test_one_name_with_impact_solves_its_quadratic() -> None:
     """mu - w S / k = lin + 1.5 temp sqrt(w) + 2 perm w is a quadratic in sqrt(w): oracle numpy's roots."""
     cost = ChangeCost(np.array([2e-4]), np.array([3e-3]), np.array([4e-3]))
     roots = np.roots([0.01 / 0.5 + 2 * 4e-3, 1.5 * 3e-3, -(0.003 - 2e-4)])
-    found = solve(one_name(0.003, 0.01, cost=cost)).weights[0]
-    assert found == pytest.approx(float(roots.real.max()) ** 2, rel=1e-9)
+    weight = solve(one_name(0.003, 0.01, cost=cost)).weights[0]
+    assert weight == pytest.approx(float(roots.real.max()) ** 2, rel=1e-9)
 
 
 def test_a_short_pays_its_fee_and_margin_begins_at_the_whole_capital() -> None:
@@ -102,7 +102,7 @@ def test_a_short_pays_its_fee_and_margin_begins_at_the_whole_capital() -> None:
 
 def test_one_name_outright_is_what_the_cones_give() -> None:
     books = (random_book(seed, most=1) for seed in range(80))
-    outright = [(book, found) for book in books if (found := solve(book)).status == "one name"]
+    outright = [(book, solution) for book in books if (solution := solve(book)).status == "one name"]
     asked = []
 
     def through_the_cones(problem: conic.Problem) -> conic.Answer:
@@ -111,8 +111,8 @@ def test_one_name_outright_is_what_the_cones_give() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(programme, "one_name", through_the_cones)
-        for book, found in outright:
-            np.testing.assert_allclose(solve(book).weights, found.weights, atol=1e-6)
+        for book, solution in outright:
+            np.testing.assert_allclose(solve(book).weights, solution.weights, atol=1e-6)
     assert len(asked) == len(outright) > 50
 
 
@@ -153,16 +153,16 @@ def second_solver(book: Programme) -> np.ndarray:
     rows += [{"type": "ineq", "fun": lambda x: parts(x)[2] + parts(x)[0]}]
     rows += [{"type": "ineq", "fun": lambda x: limits.upper - parts(x)[0]}]
     rows += [{"type": "ineq", "fun": lambda x: parts(x)[0] - limits.lower}]
-    for each in limits.sizes:
-        rows.append({"type": "ineq", "fun": lambda x, e=each: e.limit - e.coefficient @ parts(x)[2]})
-    for each in limits.nets:
-        rows.append({"type": "ineq", "fun": lambda x, e=each: e.limit - e.coefficient @ parts(x)[0]})
-        rows.append({"type": "ineq", "fun": lambda x, e=each: e.limit + e.coefficient @ parts(x)[0]})
+    for limit in limits.sizes:
+        rows.append({"type": "ineq", "fun": lambda x, e=limit: e.limit - e.coefficient @ parts(x)[2]})
+    for limit in limits.nets:
+        rows.append({"type": "ineq", "fun": lambda x, e=limit: e.limit - e.coefficient @ parts(x)[0]})
+        rows.append({"type": "ineq", "fun": lambda x, e=limit: e.limit + e.coefficient @ parts(x)[0]})
     first = no_new_risk(book.start, limits)
     x0 = np.concatenate([np.maximum(first - book.start, 0), np.maximum(book.start - first, 0), np.abs(first)])
     box = [(0.0, b) for b in np.concatenate([bound, bound])] + [(0.0, 10.0)] * n
-    found = minimize(loss, x0, bounds=box, constraints=rows, method="SLSQP", options={"ftol": 1e-15, "maxiter": 2000})
-    return parts(found.x)[0]
+    result = minimize(loss, x0, bounds=box, constraints=rows, method="SLSQP", options={"ftol": 1e-15, "maxiter": 2000})
+    return parts(result.x)[0]
 
 
 def plain_book(seed: int, names: int) -> Programme:
@@ -193,13 +193,13 @@ def plain_book(seed: int, names: int) -> Programme:
 @pytest.mark.parametrize("seed", range(12))
 def test_a_second_solver_finds_nothing_better_and_the_same_weights(seed: int) -> None:
     book = plain_book(seed, 2 + seed % 5)
-    found, other = solve(book), second_solver(book)
-    assert found.status == "solved"
-    assert exceeded(found.weights, book.limits) == ()
+    solution, other = solve(book), second_solver(book)
+    assert solution.status == "solved"
+    assert exceeded(solution.weights, book.limits) == ()
     other = np.clip(other, book.limits.lower, book.limits.upper)
     assert exceeded(other, book.limits, 1e-6) == ()
-    assert worth(book, found.weights) >= worth(book, other) - 1e-11
-    np.testing.assert_allclose(found.weights, other, atol=2e-6)
+    assert worth(book, solution.weights) >= worth(book, other) - 1e-11
+    np.testing.assert_allclose(solution.weights, other, atol=2e-6)
 
 
 def test_no_small_move_within_the_limits_is_better() -> None:
@@ -207,11 +207,11 @@ def test_no_small_move_within_the_limits_is_better() -> None:
     g = np.random.default_rng(0)
     for seed in range(10):
         book = plain_book(seed, 25)
-        found = solve(book).weights
+        weights = solve(book).weights
         for _ in range(20):
             other = no_new_risk(0.1 * g.normal(size=25), book.limits)
             for step in (1e-3, 1e-1):
-                assert worth(book, found + step * (other - found)) <= worth(book, found) + 1e-10
+                assert worth(book, weights + step * (other - weights)) <= worth(book, weights) + 1e-10
 
 
 # Determinism, limits, bad input
@@ -227,9 +227,9 @@ def test_a_name_that_is_not_moved_keeps_its_weight_to_the_bit() -> None:
     same = 0
     for seed in range(60):
         book = random_book(seed)
-        found = solve(book).weights
-        assert not ((np.abs(found - book.start) < 1e-7) & (found != book.start)).any()
-        same += int(((found == book.start) & (found != 0.0)).sum())
+        weights = solve(book).weights
+        assert not ((np.abs(weights - book.start) < 1e-7) & (weights != book.start)).any()
+        same += int(((weights == book.start) & (weights != 0.0)).sum())
     assert same > 20
 
 
@@ -241,16 +241,16 @@ def test_the_fuller_side_of_a_neutral_book_does_not_shrink_to_the_emptier() -> N
         np.full(40, -0.1), np.full(40, 0.1), np.full(40, np.inf),
         (SharedLimit("gross", np.ones(40), 1.0),), (SharedLimit("net", np.ones(40), 0.005),),
     )  # fmt: skip
-    found = solve(small_book(40, mean=mean, covariance=covariance, limits=limits)).weights
-    assert abs(found.sum()) <= 0.005 + 1e-6
-    assert np.abs(found).sum() == pytest.approx(1.0, abs=1e-6)
+    weights = solve(small_book(40, mean=mean, covariance=covariance, limits=limits)).weights
+    assert abs(weights.sum()) <= 0.005 + 1e-6
+    assert np.abs(weights).sum() == pytest.approx(1.0, abs=1e-6)
 
 
 def test_all_names_one_sided_in_a_neutral_book_stay_within_its_slack() -> None:
     limits = Limits(np.zeros(8), np.full(8, 0.1), np.full(8, np.inf), (), (SharedLimit("net", np.ones(8), 0.005),))
-    found = solve(small_book(8, mean=np.full(8, 0.01), limits=limits))
-    assert not found.fallback
-    assert found.weights.sum() == pytest.approx(0.005, abs=1e-6)
+    solution = solve(small_book(8, mean=np.full(8, 0.01), limits=limits))
+    assert not solution.fallback
+    assert solution.weights.sum() == pytest.approx(0.005, abs=1e-6)
 
 
 def test_what_cannot_be_traded_takes_its_part_first_and_nothing_adds_to_it() -> None:
@@ -259,9 +259,9 @@ def test_what_cannot_be_traded_takes_its_part_first_and_nothing_adds_to_it() -> 
         np.full(4, -0.1), np.full(4, 0.1), np.array([0.0, np.inf, np.inf, np.inf]),
         (SharedLimit("gross", np.ones(4), 0.2),), (SharedLimit("net", np.ones(4), 0.1),),
     )  # fmt: skip
-    found = solve(small_book(4, mean=np.array([np.nan, 0.01, 0.01, 0.01]), start=start, limits=limits)).weights
-    assert found[0] == 0.08
-    assert found[1:].sum() == pytest.approx(0.02, abs=1e-6)  # what net leaves
+    weights = solve(small_book(4, mean=np.array([np.nan, 0.01, 0.01, 0.01]), start=start, limits=limits)).weights
+    assert weights[0] == 0.08
+    assert weights[1:].sum() == pytest.approx(0.02, abs=1e-6)  # what net leaves
     hedge = solve(small_book(4, mean=np.array([np.nan, -0.01, -0.01, -0.01]), start=start, limits=limits)).weights
     assert np.abs(hedge).sum() == pytest.approx(0.2, abs=1e-6)  # what gross leaves
 
@@ -269,10 +269,10 @@ def test_what_cannot_be_traded_takes_its_part_first_and_nothing_adds_to_it() -> 
 def test_a_position_over_a_limit_shrinks_as_fast_as_it_can_be_traded_and_is_told() -> None:
     start, reach = np.array([0.30, 0.05, 0.0]), np.array([0.04, np.inf, np.inf])
     limits = Limits(np.full(3, -0.1), np.full(3, 0.1), reach, (SharedLimit("gross", np.ones(3), 0.2),), ())
-    found = solve(small_book(3, mean=np.full(3, 0.02), start=start, limits=limits))
-    np.testing.assert_allclose(found.weights, [0.26, 0.0, 0.0], atol=1e-12)
-    assert found.exceeded == ("name", "gross")
-    assert not found.fallback
+    solution = solve(small_book(3, mean=np.full(3, 0.02), start=start, limits=limits))
+    np.testing.assert_allclose(solution.weights, [0.26, 0.0, 0.0], atol=1e-12)
+    assert solution.exceeded == ("name", "gross")
+    assert not solution.fallback
 
 
 @pytest.mark.parametrize("hedged", [-0.05, 0.0])
@@ -281,10 +281,10 @@ def test_what_cannot_be_traded_is_hedged_to_the_net_limit_where_that_can_be_reac
         np.full(3, -0.1), np.full(3, 0.1), np.array([0.0, np.inf, np.inf]), (), (SharedLimit("net", np.ones(3), 0.005),)
     )
     book = small_book(3, mean=np.array([np.nan, 0.0, 0.0]), start=np.array([0.1, hedged, hedged]), limits=limits)
-    found = solve(book)
-    assert found.weights.sum() == pytest.approx(0.005, abs=1e-6)
-    assert found.exceeded == ("name",)  # without mu it may not be held at all
-    assert not found.fallback
+    solution = solve(book)
+    assert solution.weights.sum() == pytest.approx(0.005, abs=1e-6)
+    assert solution.exceeded == ("name",)  # without mu it may not be held at all
+    assert not solution.fallback
     short = replace(book, limits=replace(limits, lower=np.full(3, -0.02)))
     np.testing.assert_allclose(solve(short).weights, [0.1, -0.02, -0.02], atol=1e-7)  # as near as it goes
     assert solve(short).exceeded == ("name", "net")
@@ -296,39 +296,39 @@ def test_two_net_limits_in_excess_give_way_to_the_strict_ends_of_each_other() ->
         np.array([-0.1, 0.0]), np.array([0.1, 0.0]), np.array([np.inf, 0.0]), (),
         (SharedLimit("net", np.ones(2), 0.005), SharedLimit("beta", np.array([2.0, 1.0]), 0.05)),
     )  # fmt: skip
-    found = solve(small_book(2, mean=np.array([0.0, np.nan]), start=np.array([0.0, -0.08]), limits=limits))
-    np.testing.assert_allclose(found.weights, [0.065, -0.08], atol=1e-9)
-    assert found.exceeded == ("name", "net")
-    assert not found.fallback
+    solution = solve(small_book(2, mean=np.array([0.0, np.nan]), start=np.array([0.0, -0.08]), limits=limits))
+    np.testing.assert_allclose(solution.weights, [0.065, -0.08], atol=1e-9)
+    assert solution.exceeded == ("name", "net")
+    assert not solution.fallback
 
 
-@pytest.mark.parametrize("place", ["mean", "start", "specific", "loadings", "linear", "temporary", "permanent", "fee"])
+@pytest.mark.parametrize("field", ["mean", "start", "specific", "loadings", "linear", "temporary", "permanent", "fee"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_fact_that_is_no_number_closes_its_name_and_leaves_the_others_as_without_it(place: str, bad: float) -> None:
+def test_a_fact_that_is_no_number_closes_its_name_and_leaves_the_others_as_without_it(field: str, bad: float) -> None:
     book = plain_book(3, 6)
-    poisoned = _poisoned(book, place, bad)
-    if place == "start":
+    poisoned = _poisoned(book, field, bad)
+    if field == "start":
         book = replace(book, start=np.where(np.arange(6) == 2, 0.0, book.start))
-    found = solve(poisoned)
+    solution = solve(poisoned)
     without = solve(replace(book, mean=np.where(np.arange(6) == 2, np.nan, book.mean)))
-    assert found.weights[2] == 0.0
-    assert not found.fallback
-    np.testing.assert_allclose(found.weights, without.weights, atol=1e-9)
+    assert solution.weights[2] == 0.0
+    assert not solution.fallback
+    np.testing.assert_allclose(solution.weights, without.weights, atol=1e-9)
 
 
-def _poisoned(book: Programme, place: str, bad: float) -> Programme:
+def _poisoned(book: Programme, field: str, bad: float) -> Programme:
     def put(values: np.ndarray) -> np.ndarray:
         values = values.copy()
         values[2] = bad
         return values
 
-    if place in ("mean", "start"):
-        return replace(book, **{place: put(getattr(book, place))})
-    if place in ("specific", "loadings"):
-        return replace(book, covariance=replace(book.covariance, **{place: put(getattr(book.covariance, place))}))
-    if place == "fee":
+    if field in ("mean", "start"):
+        return replace(book, **{field: put(getattr(book, field))})
+    if field in ("specific", "loadings"):
+        return replace(book, covariance=replace(book.covariance, **{field: put(getattr(book.covariance, field))}))
+    if field == "fee":
         return replace(book, financing=Financing(put(book.financing.short_fee)))
-    return replace(book, cost=replace(book.cost, **{place: put(getattr(book.cost, place))}))
+    return replace(book, cost=replace(book.cost, **{field: put(getattr(book.cost, field))}))
 
 
 def test_a_covariance_of_zero_holds_nothing() -> None:
@@ -338,9 +338,9 @@ def test_a_covariance_of_zero_holds_nothing() -> None:
 
 def test_an_empty_book_and_one_without_any_facts_are_answered() -> None:
     assert solve(small_book(0)).weights.shape == (0,)
-    found = solve(small_book(3, mean=np.full(3, np.nan), start=np.array([0.1, -0.2, 0.0])))
-    assert (found.weights == 0.0).all()
-    assert found.status == "no choice"
+    solution = solve(small_book(3, mean=np.full(3, np.nan), start=np.array([0.1, -0.2, 0.0])))
+    assert (solution.weights == 0.0).all()
+    assert solution.status == "no choice"
 
 
 @pytest.mark.parametrize("broken", ["status", "nan", "over", "worse"])
@@ -352,31 +352,31 @@ def test_without_an_answer_nothing_is_opened_or_enlarged_and_an_alarm_is_raised(
 
     def no_answer(problem: conic.Problem) -> Iterator[conic.Answer]:
         names = len(problem.mean)
-        given = {"status": np.nan, "nan": np.nan, "over": 5.0, "worse": 0.0}[broken]
+        value = {"status": np.nan, "nan": np.nan, "over": 5.0, "worse": 0.0}[broken]
         word = "the solver says MaxIterations" if broken == "status" else conic.SOLVED
-        weights = np.full(names, given)
+        weights = np.full(names, value)
         if broken == "worse":
             weights = np.where(problem.mean < 0.0, problem.upper, problem.lower) * 0.02
         yield conic.Answer(weights, word, 200)
 
     monkeypatch.setattr(conic, "many_names", no_answer)
-    found = solve(book)
-    assert found.fallback
-    assert found.status
-    assert (np.abs(found.weights) <= np.abs(book.start)).all()
-    assert (found.weights * book.start >= 0.0).all()
-    assert exceeded(found.weights, book.limits) == ()
-    np.testing.assert_array_equal(found.weights, no_new_risk(book.start, book.limits))
+    solution = solve(book)
+    assert solution.fallback
+    assert solution.status
+    assert (np.abs(solution.weights) <= np.abs(book.start)).all()
+    assert (solution.weights * book.start >= 0.0).all()
+    assert exceeded(solution.weights, book.limits) == ()
+    np.testing.assert_array_equal(solution.weights, no_new_risk(book.start, book.limits))
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_book_without_new_risk_opens_nothing_and_keeps_to_every_limit(seed: int) -> None:
     book = plain_book(seed, 12)
     start = 0.4 * np.random.default_rng(seed).normal(size=12)
-    found = no_new_risk(start, book.limits)
-    assert (np.abs(found) <= np.abs(start) + 1e-15).all()
-    assert (found * start >= 0.0).all()
-    assert exceeded(found, book.limits) == ()
+    weights = no_new_risk(start, book.limits)
+    assert (np.abs(weights) <= np.abs(start) + 1e-15).all()
+    assert (weights * start >= 0.0).all()
+    assert exceeded(weights, book.limits) == ()
 
 
 def test_without_an_answer_or_with_one_that_breaks_a_limit_the_next_scale_is_tried(
@@ -386,9 +386,9 @@ def test_without_an_answer_or_with_one_that_breaks_a_limit_the_next_scale_is_tri
 
     def two_fail(problem: conic.Problem, unit: float, money: float) -> tuple[conic.Answer, dict]:
         units.append((unit, money))
-        found, prices = attempt(problem, unit, money)
-        bad = [replace(found, weights=found.weights * np.nan), replace(found, weights=found.weights + 1.0)]
-        return (bad[len(units) - 1] if len(units) <= 2 else found), prices
+        answer, prices = attempt(problem, unit, money)
+        bad = [replace(answer, weights=answer.weights * np.nan), replace(answer, weights=answer.weights + 1.0)]
+        return (bad[len(units) - 1] if len(units) <= 2 else answer), prices
 
     book = plain_book(1, 8)
     before = solve(book)
@@ -410,7 +410,7 @@ def test_a_large_book_solved_over_the_names_that_matter_is_the_whole_books(
         book.limits,
         lower=np.zeros(names) if kind == "long only" else np.full(names, -0.05),
         upper=np.full(names, 0.05),
-        sizes=tuple(replace(each, limit=3.0) if kind == "margin" else each for each in book.limits.sizes),
+        sizes=tuple(replace(limit, limit=3.0) if kind == "margin" else limit for limit in book.limits.sizes),
         nets=(SharedLimit("net", np.ones(names), 0.005 if "neutral" in kind else 3.0), book.limits.nets[1]),
     )
     if kind == "margin":
@@ -471,9 +471,9 @@ def test_rows_in_order_are_the_matrix_that_scipy_makes_of_them() -> None:
     rows.each(np.array([1.0, 2.0]), (np.array([3, 1]), 1.0), (np.array([4, 4]), -1.0))
     rows.total(5.0, np.array([2, 0, 3]), np.array([0.25, 0.0, -7.0]))  # of which a 0 is left out
     rows.cones(np.array([0.5]), np.array([4]), np.array([0]))
-    told = [np.concatenate(each) for each in (rows.value, rows.row, rows.column)]
-    whole = sparse.csc_matrix((told[0], (told[1], told[2])), shape=(6, 6))
+    arrays = [np.concatenate(parts) for parts in (rows.value, rows.row, rows.column)]
+    whole = sparse.csc_matrix((arrays[0], (arrays[1], arrays[2])), shape=(6, 6))
     whole.eliminate_zeros()
-    found = rows.matrix(6)
+    matrix = rows.matrix(6)
     for name in ("data", "indices", "indptr"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+        np.testing.assert_array_equal(getattr(matrix, name), getattr(whole, name))

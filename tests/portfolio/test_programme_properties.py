@@ -30,19 +30,19 @@ def test_the_properties_hold_on_random_books(books: range, capsys: pytest.Captur
     fallbacks, sessions = 0, list[int]()
     for seed in books:
         book, caps = random_book_and_caps(seed)
-        found = solve(book)
+        solution = solve(book)
         g = np.random.default_rng([seed, 4])
-        fallbacks += found.fallback
-        binding.update(_binding(book, found.weights, caps))
-        _no_limit_is_exceeded(book, found)
-        _no_control_leaves_more_than_its_scale(found.weights, g)
-        COMPARISONS[seed % len(COMPARISONS)](book, found, g)
+        fallbacks += solution.fallback
+        binding.update(_binding(book, solution.weights, caps))
+        _no_limit_is_exceeded(book, solution)
+        _no_control_leaves_more_than_its_scale(solution.weights, g)
+        COMPARISONS[seed % len(COMPARISONS)](book, solution, g)
         if seed % 20 == 0:
             sessions.append(_sessions_to_a_constant_size(book))
     shares = {name: binding[name] / len(books) for name in (*LIMITS, "gross above 5%", "cannot be traded", "long only")}
     with capsys.disabled():
-        told = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
-        print(f"\n{len(books):,} books, {fallbacks} without an answer; binding: {told}")
+        text = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+        print(f"\n{len(books):,} books, {fallbacks} without an answer; binding: {text}")
         print(f"constant after {np.median(sessions):.0f} sessions (median), at most {max(sessions)}")
     assert fallbacks == 0
     assert np.median(sessions) <= 2
@@ -53,18 +53,20 @@ def test_the_properties_hold_on_random_books(books: range, capsys: pytest.Captur
 
 def _binding(book: Programme, weights: np.ndarray, caps: dict[str, np.ndarray]) -> set[str]:
     limits = book.limits
-    found = {each.name.split()[0] for each in limits.sizes if each.coefficient @ np.abs(weights) >= each.limit - 1e-6}
-    found |= {each.name for each in limits.nets if abs(each.coefficient @ weights) >= each.limit - 1e-6}
+    binding = {
+        limit.name.split()[0] for limit in limits.sizes if limit.coefficient @ np.abs(weights) >= limit.limit - 1e-6
+    }
+    binding |= {limit.name for limit in limits.nets if abs(limit.coefficient @ weights) >= limit.limit - 1e-6}
     at_cap = np.abs(np.abs(weights) - np.minimum.reduce(list(caps.values()))) <= 1e-6
-    found |= {name for name, cap in caps.items() if (at_cap & (np.abs(weights) >= cap - 1e-6)).any()}
-    found |= {"gross above 5%"} if np.abs(weights).sum() > 0.05 else set()
-    found |= {"cannot be traded"} if (limits.reach == 0.0).any() else set()
-    return found | ({"long only"} if (limits.lower == 0.0).all() else set())
+    binding |= {name for name, cap in caps.items() if (at_cap & (np.abs(weights) >= cap - 1e-6)).any()}
+    binding |= {"gross above 5%"} if np.abs(weights).sum() > 0.05 else set()
+    binding |= {"cannot be traded"} if (limits.reach == 0.0).any() else set()
+    return binding | ({"long only"} if (limits.lower == 0.0).all() else set())
 
 
-def _no_limit_is_exceeded(book: Programme, found: Solution) -> None:
+def _no_limit_is_exceeded(book: Programme, solution: Solution) -> None:
     """(d): but by what cannot be traded, and never by more than that alone."""
-    limits, weights = book.limits, found.weights
+    limits, weights = book.limits, solution.weights
     may = np.isfinite(book.mean)
     stays = np.maximum(np.abs(book.start) - limits.reach, 0.0)
     upper = np.where(may, limits.upper, 0.0)
@@ -72,11 +74,11 @@ def _no_limit_is_exceeded(book: Programme, found: Solution) -> None:
     assert (weights <= np.maximum(upper, np.where(book.start > 0, stays, 0.0)) + TOLERANCE).all()
     assert (weights >= np.minimum(lower, np.where(book.start < 0, -stays, 0.0)) - TOLERANCE).all()
     assert (np.abs(weights - book.start) <= limits.reach + TOLERANCE).all()
-    for each in limits.sizes:
-        assert each.coefficient @ np.abs(weights) <= max(each.limit, each.coefficient @ stays) + TOLERANCE
-    for each in limits.nets:
-        net, kept = each.coefficient @ weights, each.coefficient @ (np.sign(book.start) * stays)
-        assert abs(net) <= max(each.limit, abs(kept)) + TOLERANCE
+    for limit in limits.sizes:
+        assert limit.coefficient @ np.abs(weights) <= max(limit.limit, limit.coefficient @ stays) + TOLERANCE
+    for limit in limits.nets:
+        net, kept = limit.coefficient @ weights, limit.coefficient @ (np.sign(book.start) * stays)
+        assert abs(net) <= max(limit.limit, abs(kept)) + TOLERANCE
 
 
 def _no_control_leaves_more_than_its_scale(weights: np.ndarray, g: np.random.Generator) -> None:
@@ -89,39 +91,39 @@ def _no_control_leaves_more_than_its_scale(weights: np.ndarray, g: np.random.Gen
         assert (np.abs(target) <= scale * np.abs(shares) + 1.0).all()
 
 
-def _more_variance(book: Programme, found: Solution, g: np.random.Generator) -> None:
+def _more_variance(book: Programme, solution: Solution, g: np.random.Generator) -> None:
     """(b): raising one diagonal entry of S alone never raises that weight's size."""
     name = int(g.integers(len(book.mean)))
     specific = book.covariance.specific * np.where(np.arange(len(book.mean)) == name, 1.0 + 3.0 * g.random(), 1.0)
     after = solve(replace(book, covariance=FactorCovariance(book.covariance.loadings, specific))).weights
-    assert abs(after[name]) <= abs(found.weights[name]) + TOLERANCE
+    assert abs(after[name]) <= abs(solution.weights[name]) + TOLERANCE
 
 
-def _tighter_cap(book: Programme, found: Solution, g: np.random.Generator) -> None:
+def _tighter_cap(book: Programme, solution: Solution, g: np.random.Generator) -> None:
     """(b): tightening a name's own cap never raises its size, the shared limits as they are.
 
     A stop further away also uses more of the total risk; a budget that others share can then leave the name more.
     """
-    name = int(np.argmax(np.abs(found.weights)) if g.random() < 0.5 else g.integers(len(book.mean)))
+    name = int(np.argmax(np.abs(solution.weights)) if g.random() < 0.5 else g.integers(len(book.mean)))
     factor = np.where(np.arange(len(book.mean)) == name, g.random(), 1.0)
     limits = replace(book.limits, lower=book.limits.lower * factor, upper=book.limits.upper * factor)
     after = solve(replace(book, limits=limits)).weights
-    assert abs(after[name]) <= abs(found.weights[name]) + TOLERANCE
+    assert abs(after[name]) <= abs(solution.weights[name]) + TOLERANCE
 
 
-def _dearer_everywhere(book: Programme, found: Solution, g: np.random.Generator) -> None:
+def _dearer_everywhere(book: Programme, solution: Solution, g: np.random.Generator) -> None:
     """(c): every cost times one factor never raises the cost-weighted turnover."""
     after = solve(replace(book, cost=book.cost.times(1.0 + 4.0 * g.random()))).weights
-    paid = [book.cost.of(weights - book.start).sum() for weights in (found.weights, after)]
+    paid = [book.cost.of(weights - book.start).sum() for weights in (solution.weights, after)]
     assert paid[1] <= paid[0] + TOLERANCE * book.cost.linear.max()
 
 
-def _dearer_name(book: Programme, found: Solution, g: np.random.Generator) -> None:
+def _dearer_name(book: Programme, solution: Solution, g: np.random.Generator) -> None:
     """(c): raising one name's cost never raises that name's own change."""
-    name = int(np.argmax(np.abs(found.weights - book.start)) if g.random() < 0.5 else g.integers(len(book.mean)))
+    name = int(np.argmax(np.abs(solution.weights - book.start)) if g.random() < 0.5 else g.integers(len(book.mean)))
     factor = np.where(np.arange(len(book.mean)) == name, 1.0 + 4.0 * g.random(), 1.0)
     after = solve(replace(book, cost=book.cost.times(factor))).weights
-    assert abs(after[name] - book.start[name]) <= abs(found.weights[name] - book.start[name]) + TOLERANCE
+    assert abs(after[name] - book.start[name]) <= abs(solution.weights[name] - book.start[name]) + TOLERANCE
 
 
 COMPARISONS = (_more_variance, _tighter_cap, _dearer_everywhere, _dearer_name)

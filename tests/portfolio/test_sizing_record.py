@@ -60,8 +60,8 @@ def by_hand(of: SizingRecord, row: int) -> tuple[float, float]:
         heights = [(3 - (x / b) ** 2) / 2 * math.exp(-0.5 * (x / b) ** 2) * prior / b for x in z]
         slope = (n + 60.0) / (n * max(sum(heights) / len(z), 0.0) + 60.0 * prior)
     s = of.score
-    told = s - np.array([[np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan] for row in s])
-    x = told if of.relative else s
+    centred = s - np.array([[np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan] for row in s])
+    x = centred if of.relative else s
     pairs = [(x[t, i], x[t + H, i]) for t in range(anchor - H) for i in range(p.shape[1])]
     whole = [pair for pair in pairs if np.isfinite(pair).all()]
     sessions = sum(bool(np.isfinite(x[t] + x[t + H]).any()) for t in range(max(anchor - H, 0)))
@@ -72,10 +72,10 @@ def by_hand(of: SizingRecord, row: int) -> tuple[float, float]:
 @pytest.mark.parametrize("row", [0, 20, 45, 63, 104, 126, 250, 399])
 def test_slope_and_persistence_are_those_written_out(row: int, relative: bool) -> None:
     of = record(relative=relative)
-    found, (slope, rho) = of.at(row), by_hand(of, row)
-    assert found.outcome_slope == pytest.approx(slope, rel=1e-9)
-    assert found.autocorrelation == pytest.approx(rho, rel=1e-9, abs=1e-12, nan_ok=True)
-    assert found.change_share == pytest.approx(1.0 if np.isnan(rho) else min(1.0, 4.0 * (1.0 - rho)))
+    facts, (slope, rho) = of.at(row), by_hand(of, row)
+    assert facts.outcome_slope == pytest.approx(slope, rel=1e-9)
+    assert facts.autocorrelation == pytest.approx(rho, rel=1e-9, abs=1e-12, nan_ok=True)
+    assert facts.change_share == pytest.approx(1.0 if np.isnan(rho) else min(1.0, 4.0 * (1.0 - rho)))
 
 
 def test_it_holds_from_anchor_to_anchor_and_no_later_row_changes_a_bit() -> None:
@@ -160,12 +160,12 @@ def test_the_median_of_the_others_is_numpys_name_by_name() -> None:
     returns = np.round(g.normal(size=(200, 7)), 1)  # with ties
     returns[g.random(returns.shape) < 0.3] = np.nan
     returns[0], returns[1, 1:] = np.nan, np.nan
-    found = less_the_others(returns)
+    excess = less_the_others(returns)
     for t, i in np.ndindex(returns.shape):
         others = np.delete(returns[t], i)
         others = others[np.isfinite(others)]
         wanted = returns[t, i] - np.median(others) if len(others) else np.nan
-        assert found[t, i] == pytest.approx(wanted, nan_ok=True, abs=1e-15)
+        assert excess[t, i] == pytest.approx(wanted, nan_ok=True, abs=1e-15)
 
 
 @pytest.mark.full

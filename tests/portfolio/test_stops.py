@@ -144,5 +144,5 @@ def test_a_stop_is_hit_at_exactly_its_level_and_not_a_tick_before(side: float) -
     for worst, hit in ((level, True), (level + side * 0.01, False)):
         low, high = (worst, 51.0) if side > 0.0 else (49.0, worst)
         bar = Bar(np.array([50.0]), np.array([high]), np.array([low]), np.array([50.0]), np.array([1e9]))
-        found = stop_fills(book, bar, FREE, liquidity, ExecutionSettings(), strategy="s", session=DAYS[1])
-        assert (len(found) == 1) is hit
+        fills = stop_fills(book, bar, FREE, liquidity, ExecutionSettings(), strategy="s", session=DAYS[1])
+        assert (len(fills) == 1) is hit

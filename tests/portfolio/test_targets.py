@@ -52,9 +52,9 @@ def test_the_reproduced_position_is_scaled_whatever_is_held(drawdown: float, red
 
 
 def test_rounding_goes_towards_zero_and_a_whole_number_stays() -> None:
-    found = in_lots(np.array([1.99, -1.99, 3.0 - 1e-12, -2.0 + 1e-12, 0.3, np.nan, 0.0]), 1.0)
-    np.testing.assert_array_equal(found, [1.0, -1.0, 3.0, -2.0, 0.0, 0.0, 0.0])
-    assert not np.signbit(found[4:]).any()
+    quantities = in_lots(np.array([1.99, -1.99, 3.0 - 1e-12, -2.0 + 1e-12, 0.3, np.nan, 0.0]), 1.0)
+    np.testing.assert_array_equal(quantities, [1.0, -1.0, 3.0, -2.0, 0.0, 0.0, 0.0])
+    assert not np.signbit(quantities[4:]).any()
     np.testing.assert_allclose(in_lots(np.array([0.12349, 0.3]), 0.0001), [0.1234, 0.3], rtol=1e-12)
     assert in_lots(np.array([5.0]), 100.0)[0] == 0.0
 
@@ -116,7 +116,7 @@ def test_no_smaller_scale_and_no_stricter_control_gives_a_larger_target(books: r
         u = g.normal(size=n) * 5e4 / price
         u -= (u @ price) / n / price * g.choice([0.0, 0.9, 1.0])
         held = np.trunc(g.choice([u, 0.5 * u, np.zeros(n), -u]) * (g.random(n) < 0.7))
-        told = {
+        arguments = {
             "priced": g.random(n) > 0.05, "price": price, "worth_keeping": g.normal(size=n), "equity_usd": 1e6,
             "stuck_usd": float(g.choice([0.0, 2e4])),
         }  # fmt: skip
@@ -125,13 +125,13 @@ def test_no_smaller_scale_and_no_stricter_control_gives_a_larger_target(books: r
         for scale in (1.0, 0.5, 0.25, 0.125):
             stricter = np.full(n, np.inf)
             for control, known in largest.items():
-                found = np.abs(whole_targets(u, before, held, control, scale, chosen, **told))
-                assert (found <= known).all(), (seed, control, scale, found - known)
-                assert (found <= stricter).all(), (seed, control, scale, found - stricter)
-                aim = np.where(told["priced"], scale * np.abs(u), np.abs(held))
-                assert (found <= aim + 1e-9).all()
-                cut += bool((found < np.floor(aim) - 1.0).any()) and control is Control.NORMAL
-                largest[control], stricter = found, found
+                targets = np.abs(whole_targets(u, before, held, control, scale, chosen, **arguments))
+                assert (targets <= known).all(), (seed, control, scale, targets - known)
+                assert (targets <= stricter).all(), (seed, control, scale, targets - stricter)
+                aim = np.where(arguments["priced"], scale * np.abs(u), np.abs(held))
+                assert (targets <= aim + 1e-9).all()
+                cut += bool((targets < np.floor(aim) - 1.0).any()) and control is Control.NORMAL
+                largest[control], stricter = targets, targets
     assert cut > 0.3 * len(books)
 
 
@@ -144,8 +144,8 @@ def test_the_book_carried_is_lowered_by_what_fills_and_stops_left() -> None:
 
 
 def test_the_book_carried_follows_a_split() -> None:
-    found = carried(np.array([400.0, 100.0]), np.array([200.0, 0.0]), np.array([400.0, 0.0]), np.array([2.0, 3.0]))
-    np.testing.assert_array_equal(found, [800.0, 300.0])
+    quantities = carried(np.array([400.0, 100.0]), np.array([200.0, 0.0]), np.array([400.0, 0.0]), np.array([2.0, 3.0]))
+    np.testing.assert_array_equal(quantities, [800.0, 300.0])
     # A quarter of the new shares was filled, and a quarter of the unscaled book goes on.
     quarter = carried(np.array([400.0]), np.array([200.0]), np.array([100.0]), 2.0)
     np.testing.assert_array_equal(quarter, [200.0])

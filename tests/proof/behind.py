@@ -31,8 +31,8 @@ def code_of(table: str) -> str:
     roots |= {registry for registry in REGISTRIES if registry.partition(":")[0] in behind}
     folders = set().union(*(folders for _, folders in taken)) | {CHECKOUT / PACKAGE / "settings"}
     digest = hashlib.sha256()
-    for place, told in sorted(Package(CHECKOUT / PACKAGE).definitions_behind(*sorted(roots)).items()):
-        digest.update(f"{place} {told}\n".encode())
+    for definition, content in sorted(Package(CHECKOUT / PACKAGE).definitions_behind(*sorted(roots)).items()):
+        digest.update(f"{definition} {content}\n".encode())
     for file in sorted(file for folder in folders for file in folder.glob("*.*")):
         digest.update(f"{file.name} {_without_words(file)}\n".encode())
     return digest.hexdigest()[:12]
@@ -43,18 +43,18 @@ def _taken(file: Path) -> tuple[set[str], set[Path]]:
     names, folders = set(), set()
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
-            whole = [each.name for each in node.names if each.name.split(".")[0] == PACKAGE]
+            whole = [alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE]
             assert not whole, f"{file}:{node.lineno}: name what is taken of {whole[0]}"
         if not isinstance(node, ast.ImportFrom) or str(node.module).split(".")[0] != PACKAGE:
             continue
-        for each in node.names:
-            place = f"{node.module}.{each.name}"
-            if _file_of(place, CHECKOUT) is not None:
-                names.add(f"{place}:")
-            elif CHECKOUT.joinpath(*place.split(".")).is_dir():
-                folders.add(CHECKOUT.joinpath(*place.split(".")))
+        for alias in node.names:
+            module = f"{node.module}.{alias.name}"
+            if _file_of(module, CHECKOUT) is not None:
+                names.add(f"{module}:")
+            elif CHECKOUT.joinpath(*module.split(".")).is_dir():
+                folders.add(CHECKOUT.joinpath(*module.split(".")))
             else:
-                names.add(f"{node.module}:{each.name}")
+                names.add(f"{node.module}:{alias.name}")
     return {name for name in names if name.split(".")[1].partition(":")[0] not in NOT_FOLLOWED}, folders
 
 
@@ -77,25 +77,25 @@ def _without_words(file: Path) -> str:
 
 def modules_behind(name: str, checkout: Path = CHECKOUT) -> dict[str, Path]:
     """The file of every module of a checkout that one imports, itself among them; read, not imported."""
-    found: dict[str, Path] = {}
+    modules: dict[str, Path] = {}
     waiting = [name]
     while waiting:
         module = waiting.pop()
         file = _file_of(module, checkout)
-        if module in found or file is None:
+        if module in modules or file is None:
             continue
-        found[module] = file
+        modules[module] = file
         waiting += [module.rpartition(".")[0]]  # a package's own code runs first
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.Import):
-                waiting += [each.name for each in node.names]
+                waiting += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 assert not node.level, f"{file}:{node.lineno}: imports are written in full here"
-                waiting += [str(node.module), *(f"{node.module}.{each.name}" for each in node.names)]
-    return found
+                waiting += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return modules
 
 
 def _file_of(module: str, checkout: Path) -> Path | None:
-    place = checkout.joinpath(*module.split("."))
-    files = (place.with_suffix(".py"), place / "__init__.py")
+    path = checkout.joinpath(*module.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py")
     return next((file for file in files if module and file.is_file()), None)

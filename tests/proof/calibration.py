@@ -36,19 +36,19 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def _left_out(results: Sequence[Result]) -> str:
-    planted = [each.figures[name]["true slope"] for each in results if each.panel["rank_ic"] for name in JUDGED]
-    wrong = sum(value is not None and value <= 0.0 for each in planted for value in each)
-    return f"{wrong:,} of {sum(len(each) for each in planted):,}"
+    planted = [result.figures[name]["true slope"] for result in results if result.panel["rank_ic"] for name in JUDGED]
+    wrong = sum(value is not None and value <= 0.0 for slopes in planted for value in slopes)
+    return f"{wrong:,} of {sum(len(slopes) for slopes in planted):,}"
 
 
 def targets(results: Sequence[Result]) -> list[Target]:
     """Slopes by kind and estimator, and Brier scores no worse than the base rate's by more than noise."""
-    said = []
-    for (names, ic, persistence, horizon), told in _kinds(results).items():
+    targets = []
+    for (names, ic, persistence, horizon), group in _kinds(results).items():
         called = f"{names} names, planted {ic:g}, AR(1) {persistence:g}, label {horizon}"
         for name in JUDGED:
             if ic:
-                pairs = [ratios(each, name) for each in told]
+                pairs = [ratios(result, name) for result in group]
                 newest, drawn = (np.array([pair[side] for pair in pairs if pair[side] is not None]) for side in (0, 1))
                 for values, (least, most), where in (
                     (newest, WITHIN, "prior at most 10%"),
@@ -56,29 +56,29 @@ def targets(results: Sequence[Result]) -> list[Target]:
                 ):
                     if len(values) >= _ENOUGH:
                         asked = f"{called}, {CALLED[name]}, {where}: median slope {least:g} to {most:g} of the true one"
-                        said.append(Target(asked, _median(values), bool(least <= np.median(values) <= most)))
-            worse = np.array([each.figures[name]["brier less the base rate's"] for each in told], dtype=float)
+                        targets.append(Target(asked, _median(values), bool(least <= np.median(values) <= most)))
+            worse = np.array([result.figures[name]["brier less the base rate's"] for result in group], dtype=float)
             if np.isfinite(worse).sum() >= _ENOUGH:
                 middle, low, high = mean_of(1e5 * worse[np.isfinite(worse)])
                 asked = f"{called}, {CALLED[name]}: Brier score on average not above the base rate's by more than noise"
-                said.append(Target(asked, f"{middle:+.1f} ({low:+.1f} to {high:+.1f}) in 1e-5", bool(low <= 0.0)))
-    return said
+                targets.append(Target(asked, f"{middle:+.1f} ({low:+.1f} to {high:+.1f}) in 1e-5", bool(low <= 0.0)))
+    return targets
 
 
 def _kinds(results: Sequence[Result]) -> dict[tuple[int, float, float, int], list[Result]]:
-    found: dict[tuple[int, float, float, int], list[Result]] = {}
-    for each in results:
-        panel = each.panel
+    groups: dict[tuple[int, float, float, int], list[Result]] = {}
+    for result in results:
+        panel = result.panel
         key = panel["names"], panel["rank_ic"], panel["persistence"], panel["horizon"]
-        found.setdefault(key, []).append(each)
-    return dict(sorted(found.items()))
+        groups.setdefault(key, []).append(result)
+    return dict(sorted(groups.items()))
 
 
 def ratios(result: Result, name: str) -> tuple[float | None, float | None]:
     """Fitted over true slope where the record outweighs the prior (the newest), and where it does not (their mean)."""
-    told = result.figures[name]
+    figures = result.figures[name]
     outweighed, drawn = [], []
-    for fitted, true, outcomes in zip(told["slope"], told["true slope"], told["outcomes"], strict=True):
+    for fitted, true, outcomes in zip(figures["slope"], figures["true slope"], figures["outcomes"], strict=True):
         if true is None or true <= 0.0:  # nothing planted, or a model that learned the wrong way round
             continue
         small = MOST_PRIOR * (outcomes + PRIOR_OUTCOMES) >= PRIOR_OUTCOMES
@@ -91,9 +91,9 @@ def _slopes(results: Sequence[Result]) -> str:
         "| names | planted | AR(1) | label | estimator | panels | fitted over true, median | panels | prior over 10% |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for (names, ic, persistence, horizon), told in _kinds(results).items():
+    for (names, ic, persistence, horizon), group in _kinds(results).items():
         for name in JUDGED if ic else ():
-            pairs = [ratios(each, name) for each in told]
+            pairs = [ratios(result, name) for result in group]
             cells = []
             for side in (0, 1):
                 known = np.array([pair[side] for pair in pairs if pair[side] is not None])
@@ -118,13 +118,13 @@ def _brier(results: Sequence[Result]) -> str:
         "| names | planted | AR(1) | label | estimator | mean | worse |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for (names, ic, persistence, horizon), told in _kinds(results).items():
+    for (names, ic, persistence, horizon), group in _kinds(results).items():
         for name in JUDGED:
-            kept = [each.figures[name] for each in told if each.figures[name]["its t"] is not None]
+            kept = [result.figures[name] for result in group if result.figures[name]["its t"] is not None]
             if not kept:
                 continue
-            middle, low, high = mean_of(1e5 * np.array([each["brier less the base rate's"] for each in kept]))
-            worse = share(sum(each["its t"] > _WORSE for each in kept), len(kept))
+            middle, low, high = mean_of(1e5 * np.array([figures["brier less the base rate's"] for figures in kept]))
+            worse = share(sum(figures["its t"] > _WORSE for figures in kept), len(kept))
             lines.append(
                 f"| {names} | {ic:g} | {persistence:g} | {horizon} | {CALLED[name]} | "
                 f"{middle:+.1f}{'' if math.isnan(low) else f' ({low:+.1f} to {high:+.1f})'} | {worse} |"

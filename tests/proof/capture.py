@@ -201,9 +201,9 @@ def play_package(market: Market, *, share: float | None = None, stops: Stops | N
         if stops is not None:
             stops.release(market, t)
             inputs = replace(inputs, stop_price=stops.level, blocked_side=stops.blocked)
-        found = construct(inputs, LIMITS, COSTS)
-        fallbacks += found.solution.fallback
-        unscaled, target = found.quantity, targets_of(found, Control.NORMAL, 1.0).quantity
+        construction = construct(inputs, LIMITS, COSTS)
+        fallbacks += construction.solution.fallback
+        unscaled, target = construction.quantity, targets_of(construction, Control.NORMAL, 1.0).quantity
     return np.array(equity), fallbacks
 
 
@@ -297,7 +297,8 @@ def summary(results: Sequence[Result]) -> str:
         ("drawdown", "drawdown over volatility"),
     ):
         package, stopped, plain = (
-            np.array([each.figures[name][key] for each in results]) for name in ("package", "with stops", "reference")
+            np.array([result.figures[name][key] for result in results])
+            for name in ("package", "with stops", "reference")
         )
         ratios = []
         for own in (package, stopped):
@@ -307,7 +308,7 @@ def summary(results: Sequence[Result]) -> str:
             f"| {called} | {len(results)} | {package.mean():.3f} | {plain.mean():.3f} | {ratios[0]} | "
             f"{stopped.mean():.3f} | {ratios[1]} |"
         )
-    unsolved = sum(each.figures["fallbacks"] for each in results)
+    unsolved = sum(result.figures["fallbacks"] for result in results)
     return "\n\n".join(
         [about, "\n".join(lines), f"Sessions without an answer from the solver: {unsolved}.", _expected(results)]
     )
@@ -315,13 +316,13 @@ def summary(results: Sequence[Result]) -> str:
 
 def targets(results: Sequence[Result]) -> list[Target]:
     """The package's book against the plain optimiser's."""
-    said = []
+    targets = []
     for key, called, least, low_least in (
         ("sharpe", "net Sharpe", SHARPE_AT_LEAST, SHARPE_LOW_AT_LEAST),
         ("annual_return", "net return", RETURN_AT_LEAST, None),
         ("drawdown", "drawdown over volatility", None, None),
     ):
-        own, plain = (np.array([each.figures[name][key] for each in results]) for name in ("package", "reference"))
+        own, plain = (np.array([result.figures[name][key] for result in results]) for name in ("package", "reference"))
         ratio, (low, high) = float(own.mean() / plain.mean()), interval(own, plain)
         if least is None:
             asked, met = f"{called}: at most {DRAWDOWN_AT_MOST} of the reference's", ratio <= DRAWDOWN_AT_MOST
@@ -329,21 +330,21 @@ def targets(results: Sequence[Result]) -> list[Target]:
             asked, met = f"{called}: at least {least} of the reference's", ratio >= least
         if low_least is not None:
             asked, met = f"{asked}, lower end at least {low_least}", met and low >= low_least
-        said.append(Target(asked, f"{ratio:.2f} ({low:.2f} to {high:.2f})", met))
+        targets.append(Target(asked, f"{ratio:.2f} ({low:.2f} to {high:.2f})", met))
     near = [(seed, sharpe, _reference_sharpe(results, *seed)) for seed, sharpe in EXPECTED.items()]
     known = [(sharpe, own) for _, sharpe, own in near if own is not None]
     if known:
         expected, own = np.array(known).T
-        found = ", ".join(f"{value:.2f}" for value in own)
+        measured = ", ".join(f"{value:.2f}" for value in own)
         asked = f"the reference earns about {', '.join(f'{value:.2f}' for value in expected)} itself"
-        said.append(Target(asked, found, bool((np.abs(own - expected) <= EXPECTED_WITHIN).all())))
-    return said
+        targets.append(Target(asked, measured, bool((np.abs(own - expected) <= EXPECTED_WITHIN).all())))
+    return targets
 
 
 def _reference_sharpe(results: Sequence[Result], names: int, seed: int) -> float | None:
-    for each in results:
-        if (each.panel["names"], each.panel["seed"]) == (names, seed):
-            return float(each.figures["reference"]["sharpe"])
+    for result in results:
+        if (result.panel["names"], result.panel["seed"]) == (names, seed):
+            return float(result.figures["reference"]["sharpe"])
     return None
 
 
@@ -353,14 +354,14 @@ def _expected(results: Sequence[Result]) -> str:
         "| --- | --- | --- | --- |",
     ]
     for (names, seed), sharpe in EXPECTED.items():
-        for each in results:
-            if (each.panel["names"], each.panel["seed"]) == (names, seed):
-                plain, own = each.figures["reference"]["sharpe"], each.figures["package"]["sharpe"]
+        for result in results:
+            if (result.panel["names"], result.panel["seed"]) == (names, seed):
+                plain, own = result.figures["reference"]["sharpe"], result.figures["package"]["sharpe"]
                 lines.append(f"| {names}, {seed} | {sharpe:.2f} | {plain:.2f} | {own:.2f} |")
-    told = (
+    note = (
         "**The reference does not reach the Sharpe ratios that were expected of it, seed by seed.** They came without "
         "the draw of the forecasts' noise, which decides most of a single market's figure at this rank IC. How long "
         "the noise lasts does not explain it: with noise drawn anew each session the reference earns less in each "
         "of the four. So only ratios over all markets are judged, in which both books see the same forecasts."
     )
-    return "\n".join([*lines, "", told])
+    return "\n".join([*lines, "", note])

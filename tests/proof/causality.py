@@ -31,7 +31,7 @@ DISTURBANCES = {
 
 def panels() -> list[dict[str, Any]]:
     """Every disturbance at every cut-off."""
-    return [{"disturbance": each, "cut": cut, "seed": 1} for cut in CUTS for each in DISTURBANCES]
+    return [{"disturbance": disturbance, "cut": cut, "seed": 1} for cut in CUTS for disturbance in DISTURBANCES]
 
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def disturb(plain: Facts, cut: pd.Timestamp, kind: str, seed: int) -> tuple[Fact
         return Facts(bars[~later].reset_index(drop=True), plain.actions, sessions), int(later.sum())
     changed = bars.copy()
     if kind == "shuffle":
-        for places in bars[later].groupby("symbol").indices.values():
-            rows = np.flatnonzero(later)[places]
+        for indices in bars[later].groupby("symbol").indices.values():
+            rows = np.flatnonzero(later)[indices]
             changed.loc[rows, list(FIELDS)] = bars.loc[draw.permutation(rows), list(FIELDS)].to_numpy()
     if kind == "noise":
         factor = np.exp(draw.normal(0.0, 0.3, (int(later.sum()), len(FIELDS))))
@@ -88,12 +88,14 @@ def _restated(plain: Facts, cut: pd.Timestamp, draw: np.random.Generator) -> tup
     again[list(FIELDS)] *= np.exp(draw.normal(0.0, 0.1, (len(again), 1)))
     again = again.assign(known_at=arrives, ingested_at=arrives)
     days = [plain.sessions[plain.sessions.get_loc(cut) - back] for back in (5, 90)]
-    told = pd.DataFrame(
+    new_actions = pd.DataFrame(
         {"symbol": ["SIM02", "SIM04"], "ex_session": days, "kind": ["dividend", "split"], "value": [1.0, 3.0]}
     ).assign(source="simulated", known_at=arrives, ingested_at=arrives)
-    told["ex_session"] = told["ex_session"].astype("datetime64[ns]")
-    bars, actions = (pd.concat(parts, ignore_index=True) for parts in ((plain.bars, again), (plain.actions, told)))
-    return Facts(bars, actions, plain.sessions), len(again) + len(told)
+    new_actions["ex_session"] = new_actions["ex_session"].astype("datetime64[ns]")
+    bars, actions = (
+        pd.concat(parts, ignore_index=True) for parts in ((plain.bars, again), (plain.actions, new_actions))
+    )
+    return Facts(bars, actions, plain.sessions), len(again) + len(new_actions)
 
 
 def compared(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, list[int]]:
@@ -106,7 +108,7 @@ def compared(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> 
 
 def _differences(one: np.ndarray | None, other: np.ndarray | None) -> list[int]:
     if one is None or other is None or one.shape != other.shape:
-        size = max(each.size for each in (one, other) if each is not None)
+        size = max(values.size for values in (one, other) if values is not None)
         return [size, max(size, 1)]
     if one.dtype.kind != "f":
         return [one.size, int((one != other).sum())]
@@ -123,7 +125,7 @@ def passes(things: Mapping[str, Sequence[int]]) -> bool:
 
 def summary(results: Sequence[Result]) -> str:
     """One row a thing and disturbance over its cut-offs; what differed or was not compared is named."""
-    told = "\n".join(f"- {name}: {what}" for name, what in DISTURBANCES.items())
+    descriptions = "\n".join(f"- {name}: {what}" for name, what in DISTURBANCES.items())
     cuts = sorted({result.panel["cut"] for result in results})
     names = list(dict.fromkeys(name for result in results for name in result.figures["things"]))
     kinds = [name for name in DISTURBANCES if any(result.panel["disturbance"] == name for result in results)]
@@ -132,37 +134,39 @@ def summary(results: Sequence[Result]) -> str:
     for name in names:
         cells = []
         for kind in kinds:
-            found = {
+            by_cut = {
                 result.panel["cut"]: result.figures["things"][name]
                 for result in results
                 if result.panel["disturbance"] == kind and name in result.figures["things"]
             }
-            count, differing = (sum(each[place] for each in found.values()) for place in (0, 1))
+            count, differing = (sum(counts[index] for counts in by_cut.values()) for index in (0, 1))
             cells.append(f"{differing:,} of {count:,}")
-            wrong += [f"{name}, {kind}, {cut}: {_said(each)}" for cut, each in sorted(found.items()) if _said(each)]
+            wrong += [
+                f"{name}, {kind}, {cut}: {_said(counts)}" for cut, counts in sorted(by_cut.items()) if _said(counts)
+            ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     touched = min((result.figures["disturbed"] for result in results), default=0)
     head = (
         f"Values that differ, of those compared, over {len(cuts)} cut-offs ({', '.join(cuts)}), to the bit. Each "
-        f"disturbance touched {touched:,} bars or more.\n\n{told}\n\n"
+        f"disturbance touched {touched:,} bars or more.\n\n{descriptions}\n\n"
     )
     verdict = "Nothing differs, and of every thing something was compared." if not wrong else "**Not causal:**\n\n"
-    return head + verdict + "\n".join(f"- {each}" for each in wrong) + "\n\n" + "\n".join(lines)
+    return head + verdict + "\n".join(f"- {line}" for line in wrong) + "\n\n" + "\n".join(lines)
 
 
 def targets(results: Sequence[Result]) -> list[Target]:
     """Nothing differs, and of everything something was compared."""
     every = len(panels())
-    passed = sum(passes(each.figures["things"]) for each in results)
-    compared = sum(count for each in results for count, _ in each.figures["things"].values())
-    differing = sum(wrong for each in results for _, wrong in each.figures["things"].values())
-    found = f"{differing:,} of {compared:,} values differ"
+    passed = sum(passes(result.figures["things"]) for result in results)
+    compared = sum(count for result in results for count, _ in result.figures["things"].values())
+    differing = sum(wrong for result in results for _, wrong in result.figures["things"].values())
+    measured = f"{differing:,} of {compared:,} values differ"
     asked = "no value differs under any disturbance at any cut-off"
-    return [of_count(asked, found, passed, len(results), every, at_least=every)]
+    return [of_count(asked, measured, passed, len(results), every, at_least=every)]
 
 
-def _said(found: Sequence[int]) -> str:
-    count, differing = found
+def _said(counts: Sequence[int]) -> str:
+    count, differing = counts
     if count == 0:
         return "nothing to compare, which is no pass"
     return f"{differing:,} of {count:,} differ" if differing else ""

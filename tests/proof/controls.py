@@ -83,12 +83,12 @@ def effects(market: ChangingMarket) -> dict[str, dict[str, Any]]:
     whole = play(market)
     first = market.scene.rows[0]
     begins = first if _healthy(market) else market.changed
-    found: dict[str, dict[str, Any]] = {}
+    by_control: dict[str, dict[str, Any]] = {}
     for control in (*CONTROLS, ALL):
         names = list(CONTROLS) if control == ALL else [control]
         acting = [row for row, done in enumerate(whole.rounds, start=first) if row >= begins and _acts_any(names, done)]
         without = play_on(market, whole, acting[0], names) if acting else whole
-        found[control] = {
+        by_control[control] = {
             "sessions_in_force": len(acting),
             "in_force_last_year": sum(row >= market.changed for row in acting),
             "acted_after": acting[0] - begins if acting else None,
@@ -97,16 +97,16 @@ def effects(market: ChangingMarket) -> dict[str, dict[str, Any]]:
         }
         if control == "drawdown":
             kept = play_on(_unreleased(market), whole, acting[0], []) if acting else whole
-            told = {f"with_{name}": value for name, value in track_figures(kept, begins - first).items()}
-            found[KEPT] = (
-                found[control]
-                | told
+            figures = {f"with_{name}": value for name, value in track_figures(kept, begins - first).items()}
+            by_control[KEPT] = (
+                by_control[control]
+                | figures
                 | {
                     "sessions_in_force": len(whole.rounds) + first - acting[0] if acting else 0,
                     "in_force_last_year": len(whole.rounds) + first - max(acting[0], market.changed) if acting else 0,
                 }
             )
-    return found
+    return by_control
 
 
 def _unreleased(market: ChangingMarket) -> ChangingMarket:
@@ -180,8 +180,8 @@ def switched_off(control: str) -> Iterator[None]:
 
 
 def _never(kind: str, plain: Callable[..., tuple[Breaker, ...]]) -> Callable[..., tuple[Breaker, ...]]:
-    def fired(*, settings: PortfolioSettings, **told: Any) -> tuple[Breaker, ...]:
-        return tuple(each for each in plain(settings=settings, **told) if each.kind != kind)
+    def fired(*, settings: PortfolioSettings, **arguments: Any) -> tuple[Breaker, ...]:
+        return tuple(breaker for breaker in plain(settings=settings, **arguments) if breaker.kind != kind)
 
     return fired
 
@@ -219,7 +219,9 @@ def summary(results: Sequence[Result]) -> str:
     """A table a market: what each control did, with the 95% interval of a paired bootstrap over seeds."""
     watched = "\n".join(f"- {control}: {part}" for control, part in CONTROLS.items())
     parts = [f"{_READING}\n\nWhat each watches:\n\n{watched}"]
-    healthy = {each.panel["seed"]: each.figures["controls"] for each in results if each.panel["change"] == CHANGES[0]}
+    healthy = {
+        result.panel["seed"]: result.figures["controls"] for result in results if result.panel["change"] == CHANGES[0]
+    }
     for change in CHANGES:
         here = [result for result in results if result.panel["change"] == change]
         if here:
@@ -230,13 +232,13 @@ def summary(results: Sequence[Result]) -> str:
 def _market(change: str, results: Sequence[Result], healthy: Mapping[int, Mapping[str, Any]]) -> str:
     lines = [f"**{change}** ({len(results)} seeds)\n", f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
     for control in (*CONTROLS, KEPT, ALL):
-        told = [result.figures["controls"][control] for result in results]
-        acted = [each["acted_after"] for each in told if each["acted_after"] is not None]
+        figures = [result.figures["controls"][control] for result in results]
+        acted = [entry["acted_after"] for entry in figures if entry["acted_after"] is not None]
         after = [sessions for sessions in acted if sessions > 0]
         gains = {
-            "growth": [each["with_growth"] - each["without_growth"] for each in told],
-            "drawdown": [each["without_drawdown"] - each["with_drawdown"] for each in told],
-            "sharpe": [each["with_sharpe"] - each["without_sharpe"] for each in told],
+            "growth": [entry["with_growth"] - entry["without_growth"] for entry in figures],
+            "drawdown": [entry["without_drawdown"] - entry["with_drawdown"] for entry in figures],
+            "sharpe": [entry["with_sharpe"] - entry["without_sharpe"] for entry in figures],
         }
         shown = [
             f"{mean:+.2%} ({low:+.2%} to {high:+.2%})"
@@ -246,17 +248,17 @@ def _market(change: str, results: Sequence[Result], healthy: Mapping[int, Mappin
         ]
         waited = f"{np.median(after):.0f}" if after else "never"
         before = f", in {len(acted) - len(after)} before the change" if len(acted) > len(after) else ""
-        seeds = f"{len(acted)} of {len(told)}{before}"
+        seeds = f"{len(acted)} of {len(figures)}{before}"
         pairs = [
             (result.figures["controls"][control]["in_force_last_year"], healthy[seed][control]["in_force_last_year"])
             for result in results
             if (seed := result.panel["seed"]) in healthy
         ]
-        found = verdict(acted, gains)
+        conclusion = verdict(acted, gains)
         if change != CHANGES[0] and acted and pairs and not notices(pairs):
-            found = f"does not notice the change; {found}"
-        force = ", ".join(f"{np.mean(each):.0f}" for each in zip(*pairs, strict=True)) or "not compared"
-        cells = (control, seeds, waited, force, *shown, found)
+            conclusion = f"does not notice the change; {conclusion}"
+        force = ", ".join(f"{np.mean(values):.0f}" for values in zip(*pairs, strict=True)) or "not compared"
+        cells = (control, seeds, waited, force, *shown, conclusion)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -279,11 +281,11 @@ def verdict(acted: Sequence[int], gains: Mapping[str, Sequence[float]]) -> str:
     """What the intervals allow to be said."""
     if not acted:
         return "never acted: saves and costs nothing"
-    said = []
+    phrases = []
     for name, word in (("growth", "equity"), ("drawdown", "drawdown"), ("sharpe", "Sharpe")):
         _, low, high = interval(gains[name])
         if low > 0.0:
-            said.append(f"saves {word}")
+            phrases.append(f"saves {word}")
         elif high < 0.0:
-            said.append(f"costs {word}")
-    return ", ".join(said) if said else "saves nothing that can be told from chance"
+            phrases.append(f"costs {word}")
+    return ", ".join(phrases) if phrases else "saves nothing that can be told from chance"

@@ -51,23 +51,27 @@ def summary(results: Sequence[Result]) -> str:
 def targets(results: Sequence[Result]) -> list[Target]:
     """On noise next to nothing, on the planted edge most of it, by the row that is judged."""
     every = len(SEEDS)
-    said = []
+    targets = []
     for name in JUDGED:
         for letters, what in ((FOUND, "signal"), ("E", "edge")):
-            found, of = _counted(results, 0.0, name, JUDGED_BY, letters)
+            count, of = _counted(results, 0.0, name, JUDGED_BY, letters)
             most = round(AT_MOST * every)
             asked = f"noise, {CALLED[name]}: {what} found at any look in at most {most} of {every}"
-            said.append(of_count(asked, share(found, of), found, of, every, at_most=most))
-        found, of = _counted(results, PLANTED, name, JUDGED_BY, FOUND)
+            targets.append(of_count(asked, share(count, of), count, of, every, at_most=most))
+        count, of = _counted(results, PLANTED, name, JUDGED_BY, FOUND)
         asked = f"planted {PLANTED}, {CALLED[name]}: found in at least {AT_LEAST:.0%}"
-        said.append(of_count(asked, share(found, of), found, of, every, at_least=round(AT_LEAST * every)))
-    return said
+        targets.append(of_count(asked, share(count, of), count, of, every, at_least=round(AT_LEAST * every)))
+    return targets
 
 
 def _counted(results: Sequence[Result], ic: float, name: str, first: str, letters: str) -> tuple[int, int]:
     """Panels in which one of the verdicts was said at some look, and all panels."""
-    told = [each.figures[name] for each in results if each.panel["rank_ic"] == ic and name in each.figures]
-    return sum(any(letter in letters for letter in each["verdicts"][first]) for each in told), len(told)
+    panel_figures = [
+        result.figures[name] for result in results if result.panel["rank_ic"] == ic and name in result.figures
+    ]
+    return sum(any(letter in letters for letter in figures["verdicts"][first]) for figures in panel_figures), len(
+        panel_figures
+    )
 
 
 # Of the normal distribution: 5%, one-sided, over three trials for a single verdict, and 80% power.
@@ -76,13 +80,13 @@ _ONE_LOOK, _POWER = -float(ndtri(0.05 / 3)), float(ndtri(0.8))
 
 def _why(results: Sequence[Result]) -> str:
     """Why the planted edge is found so seldom, by figures of the same panels; nothing where it is found."""
-    if not any(each.met is False for each in targets(results)):
+    if not any(target.met is False for target in targets(results)):
         return ""
-    planted = [each.figures for each in results if each.panel["rank_ic"] == PLANTED]
-    foreseen = [each[SIGNAL] for each in planted if SIGNAL in each]
+    planted = [result.figures for result in results if result.panel["rank_ic"] == PLANTED]
+    foreseen = [figures[SIGNAL] for figures in planted if SIGNAL in figures]
     seen = {first: share(*_counted(results, PLANTED, SIGNAL, first, FOUND)) for first in FIRST_LOOKS}
-    t = {name: float(np.mean([each[name]["t"] for each in planted])) for name in JUDGED}
-    sessions = float(np.mean([each[JUDGED[0]]["sessions"][-1] for each in planted]))
+    t = {name: float(np.mean([figures[name]["t"] for figures in planted])) for name in JUDGED}
+    sessions = float(np.mean([figures[JUDGED[0]]["sessions"][-1] for figures in planted]))
     lines = [
         "**The target for the planted edge is missed.** The record is short beside the edge: a perfect forecast of the "
         f"same sessions, without a model's errors, is found in {seen[JUDGED_BY]} of the panels by the plan that is "
@@ -123,11 +127,11 @@ def _found(results: Sequence[Result]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for ic, market in ((0.0, "noise"), (PLANTED, "planted")):
-        told = [each.figures for each in results if each.panel["rank_ic"] == ic]
+        panel_figures = [result.figures for result in results if result.panel["rank_ic"] == ic]
         for name in (*JUDGED, SIGNAL):
-            kept = [each[name] for each in told if name in each]
+            kept = [figures[name] for figures in panel_figures if name in figures]
             for first in FIRST_LOOKS if kept or name in JUDGED else ():
-                words = [each["verdicts"][first] for each in kept]
+                words = [figures["verdicts"][first] for figures in kept]
                 signal = share(sum(any(letter in FOUND for letter in word) for word in words), len(words))
                 edge = share(sum("E" in word for word in words), len(words)) if name in JUDGED else "none: no book"
                 bold = "**" if first == JUDGED_BY else ""
@@ -141,9 +145,9 @@ def _verdicts(results: Sequence[Result]) -> str:
         "| --- | --- | --- |" + " --- |" * len(_WORDS),
     ]
     for ic, market in ((0.0, "noise"), (PLANTED, "planted")):
-        told = [each.figures for each in results if each.panel["rank_ic"] == ic]
+        panel_figures = [result.figures for result in results if result.panel["rank_ic"] == ic]
         for name in JUDGED:
-            counted = Counter("".join(each[name]["verdicts"][JUDGED_BY] for each in told))
+            counted = Counter("".join(figures[name]["verdicts"][JUDGED_BY] for figures in panel_figures))
             looks = sum(counted.values())
             shares = " | ".join(f"{counted[letter] / max(looks, 1):.1%}" for letter in _WORDS)
             lines.append(f"| {market} | {CALLED[name]} | {looks:,} | {shares} |")
@@ -153,9 +157,9 @@ def _verdicts(results: Sequence[Result]) -> str:
 def _alarms(results: Sequence[Result]) -> str:
     lines = []
     for ic, market in ((0.0, "noise"), (PLANTED, "planted")):
-        told = [each.figures for each in results if each.panel["rank_ic"] == ic]
-        rang = sum(any("L" in each[name]["verdicts"][JUDGED_BY] for name in JUDGED) for each in told)
-        lines.append(f"{market} {share(rang, len(told))}")
+        panel_figures = [result.figures for result in results if result.panel["rank_ic"] == ic]
+        rang = sum(any("L" in figures[name]["verdicts"][JUDGED_BY] for name in JUDGED) for figures in panel_figures)
+        lines.append(f"{market} {share(rang, len(panel_figures))}")
     return "A leak alarm stopped a verdict at some look: " + "; ".join(lines) + "."
 
 
@@ -165,15 +169,15 @@ def _measured(results: Sequence[Result]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for ic, market in ((0.0, "noise"), (PLANTED, "planted")):
-        told = [each.figures for each in results if each.panel["rank_ic"] == ic]
+        panel_figures = [result.figures for result in results if result.panel["rank_ic"] == ic]
         for name in (*JUDGED, SIGNAL):
-            kept = [each for each in told if name in each]
+            kept = [figures for figures in panel_figures if name in figures]
             if not kept:
                 continue
-            ics = np.array([each[name]["rank IC"][-1] for each in kept])
-            error = np.mean([each[name]["error"][-1] for each in kept])
-            t = np.mean([each[name]["t"] for each in kept])
-            own = f"{np.mean([each['planted label rank IC'] for each in kept]):+.4f}" if ic else "none"
+            ics = np.array([figures[name]["rank IC"][-1] for figures in kept])
+            error = np.mean([figures[name]["error"][-1] for figures in kept])
+            t = np.mean([figures[name]["t"] for figures in kept])
+            own = f"{np.mean([figures['planted label rank IC'] for figures in kept]):+.4f}" if ic else "none"
             spread = f"{ics.std(ddof=1):.4f}" if len(ics) > 1 else "unknown"
             lines.append(
                 f"| {market} | {CALLED[name]} | {ics.mean():+.4f} | {error:.4f} | {spread} | {t:+.2f} | {own} |"

@@ -113,13 +113,13 @@ def summary(results: Sequence[Result]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     missed = []
     for result in results:
-        fault, told = FAULTS[result.panel["fault"]], result.figures
-        said = "yes" if told["caught"] else "**no**"
-        if told["wrong_when_healthy"]:
-            said = "**rings on the code as it is**"
-        if told["wrong_when_healthy"] or not told["caught"]:
+        fault, figures = FAULTS[result.panel["fault"]], result.figures
+        caught = "yes" if figures["caught"] else "**no**"
+        if figures["wrong_when_healthy"]:
+            caught = "**rings on the code as it is**"
+        if figures["wrong_when_healthy"] or not figures["caught"]:
             missed.append(fault.fault)
-        cells = (fault.fault, fault.done, fault.caught_by, told["healthy"], told["faulty"], said)
+        cells = (fault.fault, fault.done, fault.caught_by, figures["healthy"], figures["faulty"], caught)
         lines.append(f"| {fault.number} | {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
     verdict_ = f"**Not caught: {'; '.join(missed)}.**" if missed else "Every one of them is caught."
     return f"{verdict_}\n\n" + "\n".join(lines)
@@ -127,7 +127,7 @@ def summary(results: Sequence[Result]) -> str:
 
 def targets(results: Sequence[Result]) -> list[Target]:
     """Every fault is caught, and no check rings on the code as it is."""
-    caught = sum(each.figures["caught"] and not each.figures["wrong_when_healthy"] for each in results)
+    caught = sum(result.figures["caught"] and not result.figures["wrong_when_healthy"] for result in results)
     asked = f"each of {len(FAULTS)} faults caught, none on the code as it is"
     every = len(FAULTS)
     return [of_count(asked, f"{caught} of {len(results)}", caught, len(results), every, at_least=every)]
@@ -163,7 +163,7 @@ def _network(state: Mapping[str, np.ndarray]) -> torch.nn.Module:
 
 def _shallow_copy() -> AbstractContextManager[object]:
     return patch.object(
-        training, "_real_copy", lambda network: {name: each.detach() for name, each in network.state_dict().items()}
+        training, "_real_copy", lambda network: {name: tensor.detach() for name, tensor in network.state_dict().items()}
     )
 
 
@@ -196,8 +196,8 @@ def _mean_of_means() -> AbstractContextManager[object]:
         at_once, losses = training._JUDGED_AT_ONCE, []
         with torch.no_grad():
             for start in range(0, samples.count, at_once):
-                places = np.arange(start, min(start + at_once, samples.count))
-                inputs, targets = training._batch(windows, samples, places)
+                indices = np.arange(start, min(start + at_once, samples.count))
+                inputs, targets = training._batch(windows, samples, indices)
                 losses.append(float(training._losses(network(inputs), targets).double().mean()))
         return float(np.mean(losses))
 
@@ -223,7 +223,7 @@ def _forecasts_move_with_their_own_bar() -> Found:
     values[row] += 1.0
     rows = slice(row, row + 1)
     one, other = (
-        forecast(fitted, each, rows) for each in (cube, Cube(cube.sessions, cube.symbols, cube.names, values))
+        forecast(fitted, variant, rows) for variant in (cube, Cube(cube.sessions, cube.symbols, cube.names, values))
     )
     moved = np.mean([one[name].probability != other[name].probability for name in ("network", "linear")])
     return Found(moved < 1.0, f"{moved:.0%} of a session's forecasts move with its own bar")
@@ -274,8 +274,8 @@ def _knows_the_edge() -> Found:
 
 
 def _never_steps() -> AbstractContextManager[object]:
-    def idle(network: torch.nn.Module, *given: Any) -> float:
-        windows, samples = given[1], given[2]
+    def idle(network: torch.nn.Module, *arguments: Any) -> float:
+        windows, samples = arguments[1], arguments[2]
         return training.mean_loss(network, windows, samples)
 
     return patch.object(training, "_one_epoch", idle)
@@ -307,7 +307,7 @@ def _no_label_before_it_is_realised() -> Found:
 
 def _missing_future_is_a_fall() -> AbstractContextManager[object]:
     real = labelling.forward_returns
-    return patch.object(labelling, "forward_returns", lambda *given: np.nan_to_num(real(*given)))
+    return patch.object(labelling, "forward_returns", lambda *arguments: np.nan_to_num(real(*arguments)))
 
 
 # 5: what is decided on training rows
@@ -321,20 +321,20 @@ def _prepared(*, select: bool) -> tuple[model._Inputs, model._Inputs]:
     values = np.array(cube.values)
     values[fold.validation] = np.cumsum(5.0 + 3.0 * values[fold.validation], axis=0)
     other = Cube(cube.sessions, cube.symbols, cube.names, values)
-    one, two = (model._prepare(model._cut(FoldData(each, labels, fold), strategy)) for each in (cube, other))
+    one, two = (model._prepare(model._cut(FoldData(variant, labels, fold), strategy)) for variant in (cube, other))
     return one, two
 
 
 def _decided_alike(part: str) -> Callable[[], Found]:
     def check() -> Found:
         one, two = _prepared(select=part == "selection")
-        told: list[Mapping[str, Any]] = []
-        for each in (one, two):
-            decided: Scaler | SelectionReport | StationarityReport | None = getattr(each, part)
+        reports: list[Mapping[str, Any]] = []
+        for inputs in (one, two):
+            decided: Scaler | SelectionReport | StationarityReport | None = getattr(inputs, part)
             assert decided is not None
-            told.append(decided.to_dict())
-        changed = sum(str(told[0][key]) != str(told[1][key]) for key in told[0])
-        return Found(changed > 0, f"{changed} of {len(told[0])} of its parts change with the validation rows")
+            reports.append(decided.to_dict())
+        changed = sum(str(reports[0][key]) != str(reports[1][key]) for key in reports[0])
+        return Found(changed > 0, f"{changed} of {len(reports[0])} of its parts change with the validation rows")
 
     return check
 
@@ -344,11 +344,11 @@ def _on_all_rows(name: str) -> Callable[[], AbstractContextManager[object]]:
 
     def on() -> AbstractContextManager[object]:
         real = getattr(model, name)
-        place = {"decide_transforms": 1, "select_features": 2}[name]
+        index = {"decide_transforms": 1, "select_features": 2}[name]
 
-        def leaking(cube: Cube, *given: Any) -> object:
-            arguments = [cube, *given]
-            arguments[place] = slice(0, cube.bars)
+        def leaking(cube: Cube, *rest: Any) -> object:
+            arguments = [cube, *rest]
+            arguments[index] = slice(0, cube.bars)
             return real(*arguments)
 
         return patch.object(model, name, leaking)
@@ -385,7 +385,7 @@ def _impact_knows_the_volume() -> Found:
 
 def _share_of_capital() -> AbstractContextManager[object]:
     def parts(self: CostModel, order: object, adv: object, sigma: object) -> CostParts:
-        value, _, _ = np.broadcast_arrays(*(np.abs(np.asarray(each, dtype=float)) for each in (order, adv, sigma)))
+        value, _, _ = np.broadcast_arrays(*(np.abs(np.asarray(values, dtype=float)) for values in (order, adv, sigma)))
         share = value / 1e6
         flat = np.full(value.shape, 1.0)
         return CostParts(
@@ -402,11 +402,11 @@ def _rings_when_nothing_changes() -> Found:
     settings = OversightSettings()
     series = autoregressive(np.random.default_rng(4), np.array([0.5]), 500 + 12 * 252)
     probability = expit(series)
-    told = drift_reference(probability[:500], np.zeros((500, 1, 0)), (), settings)
-    ranks, monitor = told.forecast_ranks(probability), DriftMonitor(settings)
+    baseline = drift_reference(probability[:500], np.zeros((500, 1, 0)), (), settings)
+    ranks, monitor = baseline.forecast_ranks(probability), DriftMonitor(settings)
     rows = range(560, len(series), 5)
     none = np.zeros((len(series), 1, 0))
-    rung = [monitor.examine(row, DAY, ranks, none, told).prediction_drifted for row in rows]
+    rung = [monitor.examine(row, DAY, ranks, none, baseline).prediction_drifted for row in rows]
     share = float(np.mean(rung))
     return Found(share > 0.15, f"drift on {share:.0%} of the sessions of an unchanged series")
 
@@ -427,10 +427,10 @@ def _bets_of_a_forecaster_that_knows_nothing() -> Found:
         half_life_sessions=252.0,
         prior_outcomes=60.0,
     )
-    told, outcome = fitted.apply(score[300:]).ravel(), targets[300:].ravel()
-    judged = reliability(told, outcome)
+    probability, outcome = fitted.apply(score[300:]).ravel(), targets[300:].ravel()
+    judged = reliability(probability, outcome)
     base = float(np.mean((fitted.base_rate - outcome) ** 2))
-    bet = float(np.mean(0.5 * kelly_bet(np.maximum(told, 1.0 - told), 1.0)))
+    bet = float(np.mean(0.5 * kelly_bet(np.maximum(probability, 1.0 - probability), 1.0)))
     return Found(judged.brier > base + 0.01, f"Brier {judged.brier:.3f} beside {base:.3f}, half Kelly bets {bet:.1%}")
 
 
@@ -453,8 +453,8 @@ def _held_to_cuts(values: Callable[[Panel], np.ndarray], panel: Panel, cuts: Seq
 def _regimes_cut() -> Found:
     def states(panel: Panel) -> np.ndarray:
         regimes = market_view(panel, PortfolioSettings()).regimes
-        told = np.stack([regimes.rising, regimes.tercile, regimes.in_drawdown]).T.astype(float)
-        return np.where(told < 0, np.nan, told)
+        values = np.stack([regimes.rising, regimes.tercile, regimes.in_drawdown]).T.astype(float)
+        return np.where(values < 0, np.nan, values)
 
     return _held_to_cuts(states, random_panel(bars=760, symbols=6), range(600, 760, 20))
 
@@ -471,8 +471,10 @@ def _smoothed() -> AbstractContextManager[object]:
 
 def _adjusted_panel() -> Panel:
     panel = random_panel(bars=160, symbols=6)
-    told = pd.DataFrame({"symbol": ["S2"], "ex_session": [panel.sessions[140]], "kind": ["split"], "value": [2.0]})
-    return replace(panel, adjustment=adjustment_of(told, panel.sessions, panel.symbols, panel.close, "previous_close"))
+    actions = pd.DataFrame({"symbol": ["S2"], "ex_session": [panel.sessions[140]], "kind": ["split"], "value": [2.0]})
+    return replace(
+        panel, adjustment=adjustment_of(actions, panel.sessions, panel.symbols, panel.close, "previous_close")
+    )
 
 
 def _prices_cut() -> Found:
@@ -508,17 +510,17 @@ _LAG = 1
 
 
 def _a_lag_is_demanded() -> Found:
-    said = []
+    refusals = []
     try:
         parse_strategy(f"name: x\nmarket: {{history_starts: 2000-01-03}}\nlabel: {{execution_lag_sessions: {_LAG}}}\n")
         purge = folds.purge_sessions(5, _LAG)
     except SettingsError as error:
-        said.append(str(error.found)[:90])
+        refusals.append(str(error.found)[:90])
         try:
             purge = folds.purge_sessions(0, _LAG)
         except FoldError as refused:
-            said.append(f"folds: {refused.expected}")
-    return Found(len(said) == 2, f"refused: {'; '.join(said)}" if said else f"a purge of {purge} sessions")
+            refusals.append(f"folds: {refused.expected}")
+    return Found(len(refusals) == 2, f"refused: {'; '.join(refusals)}" if refusals else f"a purge of {purge} sessions")
 
 
 # 11: parametric look-ahead
@@ -570,9 +572,10 @@ def _edge_of_a_record() -> Found:
     record = made_record(750, 20, strength=0.1, drift=0.0015)
     if _SEEN_UNTIL != "before":
         record = record.counted_after(record.sessions[-1])
-    said = verdict(study_figures(record, horizon_sessions=5, sessions_per_year=252, by_fold=False))
+    judgement = verdict(study_figures(record, horizon_sessions=5, sessions_per_year=252, by_fold=False))
     return Found(
-        said.kind != "edge found", f"{said.kind}, trading {'allowed' if said.allows_trading else 'not allowed'}"
+        judgement.kind != "edge found",
+        f"{judgement.kind}, trading {'allowed' if judgement.allows_trading else 'not allowed'}",
     )
 
 

@@ -56,7 +56,7 @@ def panels() -> list[dict[str, Any]]:
     ]
     have = kept("missing_bars")
     return [
-        each for each in asked if each["market"] != "real" or REAL.is_dir() or address("missing_bars", each) in have
+        panel for panel in asked if panel["market"] != "real" or REAL.is_dir() or address("missing_bars", panel) in have
     ]
 
 
@@ -105,8 +105,8 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     cube = compute_features(prices, max_missing_fraction=missing, bridge=bridge)
     labels = make_labels(prices, strategy.label, max_missing_fraction=missing)
     first = first_model_month(strategy)
-    months = [str(each) for each in pd.period_range(first, complete.sessions[-1].to_period("M") - 1, freq="M")]
-    told = {name: np.full(complete.close.shape, np.nan) for name in ("network", "linear")}
+    months = [str(period) for period in pd.period_range(first, complete.sessions[-1].to_period("M") - 1, freq="M")]
+    probabilities = {name: np.full(complete.close.shape, np.nan) for name in ("network", "linear")}
     rows = np.zeros(complete.bars, dtype=bool)
     fitted: dict[str, Any] = {}
     for month in months:
@@ -117,31 +117,31 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
                 fitted[due] = fitting.fit_model(cube, labels, fold, strategy)
         used = forecast_rows(complete.sessions, month)
         made, rows[used] = forecast(fitted[due], cube, used), True
-        for name, values in told.items():
+        for name, values in probabilities.items():
             values[used] = made[name].probability
     truth = make_labels(complete, strategy.label).returns
     return {
         "symbol_sessions": int(rows.sum()) * len(complete.symbols),
         "lost": int(np.isnan(prices.close[rows]).sum() - np.isnan(complete.close[rows]).sum()),
-        "signals": int(np.isfinite(told["network"]).sum()),
-        "training_samples": int(np.mean([each.figures["samples"]["training"] for each in fitted.values()])),
-        "rank_ic": {name: _mean_rank_ic(values[rows], truth[rows]) for name, values in told.items()},
+        "signals": int(np.isfinite(probabilities["network"]).sum()),
+        "training_samples": int(np.mean([model.figures["samples"]["training"] for model in fitted.values()])),
+        "rank_ic": {name: _mean_rank_ic(values[rows], truth[rows]) for name, values in probabilities.items()},
     }
 
 
-def _mean_rank_ic(told: np.ndarray, truth: np.ndarray) -> float:
+def _mean_rank_ic(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """Mean over sessions of the correlation of ranks, among the names with a signal, five at least."""
-    known = np.isfinite(told) & np.isfinite(truth)
-    found = [
-        rank_ic(told[None, row, known[row]], truth[None, row, known[row]])[0]
+    known = np.isfinite(probabilities) & np.isfinite(truth)
+    correlations = [
+        rank_ic(probabilities[None, row, known[row]], truth[None, row, known[row]])[0]
         for row in np.flatnonzero(known.sum(axis=1) >= 5)
     ]
-    return float(np.nanmean(found))
+    return float(np.nanmean(correlations))
 
 
 def summary(results: Sequence[Result]) -> str:
     """Coverage, sessions without a signal for each bar lost, and rank IC with its difference to the complete bars."""
-    told = (
+    about = (
         f"{NAMES} names, {SESSIONS:,} sessions, each bar lost with a chance of 1 in {LOST_ONE_IN[0]} or "
         f"{LOST_ONE_IN[1]}; models of 30 + 3 + 3 months fitted once a year, small MLP of three members, label of "
         f"{HORIZON} sessions, default features and lookback. *planted*: rank IC {PLANTED} with the next session's "
@@ -154,7 +154,7 @@ def summary(results: Sequence[Result]) -> str:
         "| market | one lost in | treatment | draws | signals | silent sessions a lost bar | training samples | "
         "rank IC, small MLP | less complete | rank IC, linear | less complete |"
     )
-    lines = [told, "", head, "| --- " * 11 + "|"]
+    lines = [about, "", head, "| --- " * 11 + "|"]
     for market in SEEDS:
         figures = {case: _of_case(results, market, *case) for case in CASES}
         for case, own in figures.items():
@@ -167,7 +167,11 @@ def summary(results: Sequence[Result]) -> str:
 def _of_case(results: Sequence[Result], market: str, treatment: str, one_in: int) -> dict[int, Mapping[str, Any]]:
     """Figures by seed."""
     wanted = {"market": market, "treatment": treatment, "lost_one_in": one_in}
-    return {each.panel["seed"]: each.figures for each in results if each.panel == wanted | {"seed": each.panel["seed"]}}
+    return {
+        result.panel["seed"]: result.figures
+        for result in results
+        if result.panel == wanted | {"seed": result.panel["seed"]}
+    }
 
 
 def _line(market: str, case: tuple[str, int], pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> str:
@@ -185,7 +189,7 @@ def _line(market: str, case: tuple[str, int], pairs: Sequence[tuple[Mapping[str,
         f"{samples:,.0f}",
     ]
     for name in ("network", "linear"):
-        own, whole = (np.array([each["rank_ic"][name] for each in side]) for side in zip(*pairs, strict=True))
+        own, whole = (np.array([figures["rank_ic"][name] for figures in side]) for side in zip(*pairs, strict=True))
         cells += [f"{own.mean():+.4f}", _difference(own - whole) if lost else ""]
     return "| " + " | ".join(cells) + " |"
 

@@ -45,10 +45,10 @@ NO_TREES = BoostedTrees(0.0, *(np.zeros(0, dtype=kind) for kind in (int, int, fl
 
 def settings_of(seed: int) -> dict[str, Any]:
     """The bundled file's settings under another seed, in one process: as many say the same to the bit."""
-    told = yaml.safe_load((Path(str(strategies.__path__[0])) / "planted_edge.yaml").read_text("utf-8"))
-    told["source"]["seed"] = seed
-    told["learning"]["processes"] = 1
-    return told | {"name": "planted"}
+    settings = yaml.safe_load((Path(str(strategies.__path__[0])) / "planted_edge.yaml").read_text("utf-8"))
+    settings["source"]["seed"] = seed
+    settings["learning"]["processes"] = 1
+    return settings | {"name": "planted"}
 
 
 def panels() -> list[dict[str, Any]]:
@@ -116,19 +116,19 @@ def _home(seed: int) -> Iterator[Strategy]:
 def summary(results: Sequence[Result]) -> str:
     """How often each verdict, and what the books were; shares with Clopper-Pearson's 95% intervals."""
     figures = [result.figures for result in results]
-    kinds = [each["verdict"] for each in figures]
-    found, edge = sum(kind in FOUND for kind in kinds), kinds.count("edge found")
-    alarms = sum(bool(each["alarms"]) for each in figures)
-    traded = [each["estimators"]["network"]["gross"] for each in figures]
+    kinds = [entry["verdict"] for entry in figures]
+    signals, edge = sum(kind in FOUND for kind in kinds), kinds.count("edge found")
+    alarms = sum(bool(entry["alarms"]) for entry in figures)
+    traded = [entry["estimators"]["network"]["gross"] for entry in figures]
     exposure = f"{np.mean(traded):.1%} on average over seeds, {min(traded):.1%} to {max(traded):.1%}"
-    told = settings_of(1)
-    names, planted = len(told["market"]["symbols"]), told["source"]["planted_rank_ic"]
+    settings = settings_of(1)
+    names, planted = len(settings["market"]["symbols"]), settings["source"]["planted_rank_ic"]
     lines = [
         f"{names} names, 2010 to 2017, planted rank IC {planted:g} with the next session's return; at the first look.",
         "",
         "| what | seeds |",
         "| --- | --- |",
-        _share("signal found, edge found among them (asked: at least 18 of 20)", found, len(kinds)),
+        _share("signal found, edge found among them (asked: at least 18 of 20)", signals, len(kinds)),
         _share("edge found", edge, len(kinds)),
         *(_share(kind, kinds.count(kind), len(kinds)) for kind in sorted(set(kinds) - set(FOUND))),
         _share("a leak alarm (asked: none)", alarms, len(kinds)),
@@ -137,7 +137,7 @@ def summary(results: Sequence[Result]) -> str:
         "",
         "| estimator | rank IC | its t | gross Sharpe | net Sharpe | net a year | gross exposure | sessions traded |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        *(_row(name, [each["estimators"][name] for each in figures]) for name in REPLAYED),
+        *(_row(name, [entry["estimators"][name] for entry in figures]) for name in REPLAYED),
         "",
         "± is two standard errors of the mean over seeds.",
     ]
@@ -148,12 +148,12 @@ def targets(results: Sequence[Result]) -> list[Target]:
     """Found in most seeds, no alarm, and a book that is not empty."""
     figures = [result.figures for result in results]
     seeds = len(panels())
-    found = sum(each["verdict"] in FOUND for each in figures)
-    alarms = sum(bool(each["alarms"]) for each in figures)
-    gross = float(np.mean([each["estimators"]["network"]["gross"] for each in figures]))
+    signals = sum(entry["verdict"] in FOUND for entry in figures)
+    alarms = sum(bool(entry["alarms"]) for entry in figures)
+    gross = float(np.mean([entry["estimators"]["network"]["gross"] for entry in figures]))
     of = len(figures)
     return [
-        of_count("signal found in at least 18 of 20 seeds", share(found, of), found, of, seeds, at_least=18),
+        of_count("signal found in at least 18 of 20 seeds", share(signals, of), signals, of, seeds, at_least=18),
         of_count("no leak alarm", share(alarms, of), alarms, of, seeds, at_most=0),
         Target("gross at least 30% on average over traded sessions", f"{gross:.1%}", gross >= 0.30),
     ]
@@ -163,11 +163,11 @@ def _share(what: str, count: int, of: int) -> str:
     return f"| {what} | {share(count, of)} |"
 
 
-def _row(name: str, each: Sequence[Mapping[str, float | None]]) -> str:
+def _row(name: str, figures: Sequence[Mapping[str, float | None]]) -> str:
     """Means over seeds, with two standard errors where the figure is a ratio."""
 
     def told(key: str, form: str) -> str:
-        values = np.array([0.0 if one[key] is None else one[key] for one in each], dtype=float)
+        values = np.array([0.0 if one[key] is None else one[key] for one in figures], dtype=float)
         if len(values) == 1:
             return f"{values[0]:{form}}"
         reach = 2.0 * values.std(ddof=1) / len(values) ** 0.5

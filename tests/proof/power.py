@@ -30,13 +30,13 @@ _KINDS: tuple[tuple[int, float, float, int, bool], ...] = (
 
 def panels() -> list[dict[str, Any]]:
     """Seed by seed through all that is planted, so that a part of them says something of each."""
-    found = []
+    panels = []
     for seed in range(1, 61):
         for seeds, ic, persistence, horizon, book in _KINDS:
             panel = {"names": 500, "sessions": 1260, "seed": seed}
             panel |= {"rank_ic": ic, "persistence": persistence, "horizon": horizon}
-            found += [panel | ({"book": True} if book else {})] * (seed <= seeds)
-    return found
+            panels += [panel | ({"book": True} if book else {})] * (seed <= seeds)
+    return panels
 
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,52 +60,56 @@ def summary(results: Sequence[Result]) -> str:
 def targets(results: Sequence[Result]) -> list[Target]:
     """The judged kind is found; a signal of one day leaves nothing after costs."""
     seeds, ic, persistence, horizon, _ = _KINDS[0]
-    told = _of(results, ic, persistence, horizon)
-    said = []
+    panel_figures = _of(results, ic, persistence, horizon)
+    targets = []
     for name in JUDGED:
-        found = sum(any(letter in FOUND for letter in each[name]["verdicts"][JUDGED_BY]) for each in told)
+        count = sum(
+            any(letter in FOUND for letter in figures[name]["verdicts"][JUDGED_BY]) for figures in panel_figures
+        )
         asked = (
             f"planted {ic}, AR(1) {persistence}, {CALLED[name]}: found in at least {AT_LEAST * seeds:.0f} of {seeds}"
         )
         least = round(AT_LEAST * seeds)
-        said.append(of_count(asked, share(found, len(told)), found, len(told), seeds, at_least=least))
+        targets.append(
+            of_count(asked, share(count, len(panel_figures)), count, len(panel_figures), seeds, at_least=least)
+        )
     seeds = next(kind[0] for kind in _KINDS if kind[-1])
     for name in JUDGED:
-        net = np.array([each[name]["net Sharpe"] for each in _of(results, 0.02, 0.0, 1)], dtype=float)
+        net = np.array([figures[name]["net Sharpe"] for figures in _of(results, 0.02, 0.0, 1)], dtype=float)
         net = net[np.isfinite(net)]
         asked = f"a signal of one day, {CALLED[name]}: no net Sharpe above 0 on average after costs"
         if not len(net):
-            said.append(Target(asked, "nothing measured", None))
+            targets.append(Target(asked, "nothing measured", None))
             continue
-        said.append(Target(asked, mean_interval(net), None if len(net) < seeds else bool(net.mean() <= 0.0)))
-    return said
+        targets.append(Target(asked, mean_interval(net), None if len(net) < seeds else bool(net.mean() <= 0.0)))
+    return targets
 
 
 def _of(results: Sequence[Result], ic: float, persistence: float, horizon: int) -> list[Mapping[str, Any]]:
     wanted = {"rank_ic": ic, "persistence": persistence, "horizon": horizon}
-    return [each.figures for each in results if all(each.panel[key] == value for key, value in wanted.items())]
+    return [result.figures for result in results if all(result.panel[key] == value for key, value in wanted.items())]
 
 
 def _found(results: Sequence[Result]) -> str:
     lines = [
         "| planted | AR(1) | label | its own label rank IC | estimator | its label rank IC | t | signal found, "
-        + " | ".join(f"**{each}**" if each == JUDGED_BY else each for each in FIRST_LOOKS)
+        + " | ".join(f"**{look}**" if look == JUDGED_BY else look for look in FIRST_LOOKS)
         + " |",
         "| --- | --- | --- | --- | --- | --- | --- |" + " --- |" * len(FIRST_LOOKS),
     ]
     for _, ic, persistence, horizon, _ in _KINDS:
-        told = _of(results, ic, persistence, horizon)
+        panel_figures = _of(results, ic, persistence, horizon)
         for name in (*JUDGED, SIGNAL):
-            kept = [each for each in told if name in each]
+            kept = [figures for figures in panel_figures if name in figures]
             if not kept:
                 continue
             counted = []
             for first in FIRST_LOOKS:
-                words = [each[name]["verdicts"][first] for each in kept]
+                words = [figures[name]["verdicts"][first] for figures in kept]
                 counted.append(share(sum(any(letter in FOUND for letter in word) for word in words), len(words)))
-            planted = np.mean([each["planted label rank IC"] for each in kept])
-            own = np.mean([each[name]["rank IC"][-1] for each in kept])
-            t = np.mean([each[name]["t"] for each in kept])
+            planted = np.mean([figures["planted label rank IC"] for figures in kept])
+            own = np.mean([figures[name]["rank IC"][-1] for figures in kept])
+            t = np.mean([figures[name]["t"] for figures in kept])
             lines.append(
                 f"| {ic:g} | {persistence:g} | {horizon} | {planted:.4f} | {CALLED[name]} | {own:.4f} | {t:+.2f} | "
                 + " | ".join(counted)
@@ -115,8 +119,8 @@ def _found(results: Sequence[Result]) -> str:
 
 
 def _books(results: Sequence[Result]) -> str:
-    told = _of(results, 0.02, 0.0, 1)
-    if not told:
+    panel_figures = _of(results, 0.02, 0.0, 1)
+    if not panel_figures:
         return "The one-day signal's books: nothing measured yet."
     lines = [
         "The one-day signal (AR(1) 0, label of one session), sized by the programme at 6.3 bps a dollar and impact:",
@@ -125,11 +129,11 @@ def _books(results: Sequence[Result]) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for name in JUDGED:
-        figures = [each[name] for each in told if each[name]["net Sharpe"] is not None]
+        figures = [entry[name] for entry in panel_figures if entry[name]["net Sharpe"] is not None]
         if not figures:
             continue
         gross, net, turnover = (
-            np.array([each[key] for each in figures]) for key in ("gross Sharpe", "net Sharpe", "turnover a year")
+            np.array([entry[key] for entry in figures]) for key in ("gross Sharpe", "net Sharpe", "turnover a year")
         )
         above = share(int((net > 0.0).sum()), len(net))
         lines.append(

@@ -45,18 +45,18 @@ def weights(mean: np.ndarray, matrix: np.ndarray, before: np.ndarray, iterations
 def _separable(v: np.ndarray, before: np.ndarray, cost: float) -> np.ndarray:
     """The separable part under gross 1: its price is found by Newton's step, kept between two bounds."""
     low, high, price = 0.0, float(np.abs(v).max()), 0.0
-    found = _moved(v, before, cost, price)
+    w = _moved(v, before, cost, price)
     for _ in range(60):
-        excess = float(np.abs(found).sum()) - GROSS
+        excess = float(np.abs(w).sum()) - GROSS
         if excess <= 0.0 if price == 0.0 else abs(excess) < 1e-8:
             break
         low, high = (price, high) if excess > 0.0 else (low, price)
-        moving = int(((found != 0.0) & (found != before) & (np.abs(found) < CAP)).sum())
+        moving = int(((w != 0.0) & (w != before) & (np.abs(w) < CAP)).sum())
         price = price + excess / moving if moving else high
         if not low < price < high:
             price = 0.5 * (low + high)
-        found = _moved(v, before, cost, price)
-    return found
+        w = _moved(v, before, cost, price)
+    return w
 
 
 def _moved(v: np.ndarray, before: np.ndarray, cost: float, price: float) -> np.ndarray:
@@ -68,7 +68,5 @@ def _moved(v: np.ndarray, before: np.ndarray, cost: float, price: float) -> np.n
     side = np.where(before < 0.0, -1.0, 1.0)
     v, kink = v * side, before * side
     beyond, between, below = v - cost - price, v + cost - price, v + cost + price
-    found = np.where(
-        between >= kink, np.maximum(beyond, kink), np.where(between > 0.0, between, np.minimum(below, 0.0))
-    )
-    return np.clip(found * side, -CAP, CAP)
+    w = np.where(between >= kink, np.maximum(beyond, kink), np.where(between > 0.0, between, np.minimum(below, 0.0)))
+    return np.clip(w * side, -CAP, CAP)

@@ -41,7 +41,7 @@ def kept(table: str, folder: Path = FOLDER) -> dict[str, Result]:
 
     A last line that a kill cut short is no result.
     """
-    return {address(table, each.panel): each for each in _lines(folder / f"{table}.jsonl")}
+    return {address(table, result.panel): result for result in _lines(folder / f"{table}.jsonl")}
 
 
 def keep(
@@ -79,7 +79,7 @@ def _lines(file: Path) -> Iterator[Result]:
         return
     for line in file.read_bytes().split(b"\n"):
         try:
-            told = json.loads(line)
+            record = json.loads(line)
         except ValueError:
             continue
-        yield Result(told["panel"], told["figures"], told["code"], told["seconds"])
+        yield Result(record["panel"], record["figures"], record["code"], record["seconds"])

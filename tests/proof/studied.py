@@ -183,7 +183,7 @@ class Studied:
     def months(self) -> list[str]:
         """Months of the record that have ended, ascending."""
         last = (self.made.sessions[-1] + pd.Timedelta(days=4)).to_period("M") - 1
-        return [str(each) for each in pd.period_range(first_model_month(self.strategy), last, freq="M")]
+        return [str(period) for period in pd.period_range(first_model_month(self.strategy), last, freq="M")]
 
     @cached_property
     def models(self) -> dict[str, FoldModel]:
@@ -251,7 +251,9 @@ class Studied:
             model_id: model_references(model, cut.cube, settings, self.history.sessions_per_year)
             for model_id, model in self._kept.models.items()
         }
-        return {name: {model_id: each[name] for model_id, each in by_model.items()} for name in ESTIMATORS}
+        return {
+            name: {model_id: by_estimator[name] for model_id, by_estimator in by_model.items()} for name in ESTIMATORS
+        }
 
     def study(self, played: Sequence[str]) -> Study:
         """The study, with the books of some estimators."""
@@ -272,7 +274,9 @@ class Studied:
     def judged(self, figures: Mapping[str, StudyFigures], first_look: str, estimator: str) -> tuple[MonthVerdict, ...]:
         """Verdicts at each month's end from the first look on."""
         return tuple(
-            each for each in judge_figures(figures, self.terms(first_look), estimator) if each.look is not None
+            month_verdict
+            for month_verdict in judge_figures(figures, self.terms(first_look), estimator)
+            if month_verdict.look is not None
         )
 
     def foreseen(self, study: Study) -> Study:
@@ -315,7 +319,7 @@ class Studied:
         first = self.models[self.months[0]]
         held_out = first.fold.calibration
         before = forecast(first, self.history.cut.cube, held_out, before_use=True)
-        found = {}
+        scores = {}
         for name in JUDGED:
             score = np.full(self.raw[name].probability.shape, np.nan)
             by_model = np.array(self.raw.model_ids, dtype=object)
@@ -323,8 +327,8 @@ class Studied:
                 rows = by_model == model_id
                 score[rows] = model.logit_scales[name].score(self.raw[name].probability[rows])
             score[held_out] = first.logit_scales[name].score(before[name].probability)
-            found[name] = score
-        return found
+            scores[name] = score
+        return scores
 
 
 # When the first verdict on the history is taken; every later month's end is a look. The first is what a strategy does
@@ -349,7 +353,7 @@ def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
         name
         for name in JUDGED
         if panel.get("book")
-        or (edges and any(letter in FOUND for told in _words(studied, figures, name).values() for letter in told))
+        or (edges and any(letter in FOUND for letters in _words(studied, figures, name).values() for letter in letters))
     )
     # Refreshes are asked for by the first one played: the network, as in every study.
     study = studied.study(JUDGED) if books else bare
@@ -357,24 +361,27 @@ def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
     own = label_returns(studied.made, panel["horizon"])
     rows = [row for row, month in enumerate(study.record.months) if month]
     planted = rank_ic(studied.made.truth.signal[rows], own[rows])
-    told: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "first month": studied.months[0],
         "smallest effect": _short(figures[month].smallest_effect.value for month in studied.months),
         "planted label rank IC": _short([np.nanmean(planted)])[0],
         "kept models": len({model.model_id for model in studied.models.values()}),
     }
     for name in JUDGED:
-        told[name] = _of_estimator(studied, study, figures, name)
+        summary[name] = _of_estimator(studied, study, figures, name)
     if panel["rank_ic"]:
         foreseen = studied.figures(studied.foreseen(bare), studied.months)
-        told[SIGNAL] = _tested(studied, foreseen, "network")
-    return told
+        summary[SIGNAL] = _tested(studied, foreseen, "network")
+    return summary
 
 
 def _words(studied: Studied, figures: Mapping[str, StudyFigures], name: str) -> dict[str, str]:
     """A letter a look, by when the first was taken."""
     return {
-        called: "".join(_LETTERS[each.verdict.kind] for each in studied.judged(figures, studied.months[first], name))
+        called: "".join(
+            _LETTERS[month_verdict.verdict.kind]
+            for month_verdict in studied.judged(figures, studied.months[first], name)
+        )
         for called, first in FIRST_LOOKS.items()
     }
 
@@ -385,21 +392,21 @@ def _of_estimator(studied: Studied, study: Study, figures: Mapping[str, StudyFig
     arrays = studied.material.forecasts[name]
     stop = len(study.record.targets)
     outcome = study.record.until(stop - 1).targets
-    worse = [_brier_by_session(told[:stop], outcome) for told in (arrays.calibrated, arrays.base_rate)]
+    worse = [_brier_by_session(probability[:stop], outcome) for probability in (arrays.calibrated, arrays.base_rate)]
     brier = paired_test(worse[0], worse[1], studied.panel["horizon"])
     slopes = [studied.calibration(month, name) for month in studied.months]
     return {
         **_tested(studied, figures, name),
         "adjusted p": _short([once.adjusted_p_value])[0],
         "upper bound": _short([once.interval_high])[0],
-        "slope": _short(each.slope for each in slopes),
-        "outcomes": _short(each.effective_outcomes for each in slopes),
+        "slope": _short(calibration.slope for calibration in slopes),
+        "outcomes": _short(calibration.effective_outcomes for calibration in slopes),
         "true slope": _short(studied.true_slope(month, name) for month in studied.months),
         "brier": _short([last.brier])[0],
         "base rate's brier": _short([float(np.nanmean(worse[1]))])[0],
         "brier less the base rate's": _short([brier.estimate])[0],
         "its t": _short([brier.t_statistic])[0],
-        "deflated Sharpe": _short(each.total[name].deflated_sharpe for each in figures.values())
+        "deflated Sharpe": _short(monthly.total[name].deflated_sharpe for monthly in figures.values())
         if name in study.replays
         else None,
         "net Sharpe": _short([last.sharpe_net])[0],
@@ -410,7 +417,7 @@ def _of_estimator(studied: Studied, study: Study, figures: Mapping[str, StudyFig
 
 def _tested(studied: Studied, figures: Mapping[str, StudyFigures], name: str) -> dict[str, Any]:
     """What the tests of the rank IC came to at each month's end, and t at the last."""
-    tests = [each.total[name].tests["rank_ic"] for each in figures.values()]
+    tests = [monthly.total[name].tests["rank_ic"] for monthly in figures.values()]
     return {
         "verdicts": _words(studied, figures, name),
         "rank IC": _short(test.estimate for test in tests),
@@ -418,7 +425,7 @@ def _tested(studied: Studied, figures: Mapping[str, StudyFigures], name: str) ->
         "sessions": [test.sessions for test in tests],
         "t": _short([tests[-1].t_statistic])[0],
         "alarms": sorted(
-            {str(alarm.name) for each in figures.values() for alarm in each.alarms if alarm.estimator == name}
+            {str(alarm.name) for monthly in figures.values() for alarm in monthly.alarms if alarm.estimator == name}
         ),
     }
 
@@ -432,4 +439,4 @@ def _brier_by_session(probability: np.ndarray, outcome: np.ndarray) -> np.ndarra
 
 def _short(values: Iterable[float | None]) -> list[float | None]:
     """Six digits, so that a line stays small; None where there is none."""
-    return [None if each is None or not np.isfinite(each) else float(f"{each:.6g}") for each in values]
+    return [None if value is None or not np.isfinite(value) else float(f"{value:.6g}") for value in values]

@@ -61,8 +61,8 @@ def text() -> str:
 def _cost(results: Sequence[Result]) -> str:
     """Processor time, as whoever measured it told it; a busy machine makes it longer."""
     seconds = np.array([result.seconds for result in results])
-    each = f", {np.median(seconds):.0f} processor seconds a panel (median)" if len(seconds) else ""
-    return f"{seconds.sum() / 3600:.1f} processor hours{each}"
+    per_panel = f", {np.median(seconds):.0f} processor seconds a panel (median)" if len(seconds) else ""
+    return f"{seconds.sum() / 3600:.1f} processor hours{per_panel}"
 
 
 def panels_of(name: str) -> Sequence[Mapping[str, Any]]:

@@ -18,24 +18,24 @@ class Target:
 
 
 def of_count(
-    asked: str, said: str, found: int, of: int, asked_of: int, *, at_least: int = 0, at_most: int = -1
+    asked: str, measured: str, count: int, of: int, asked_of: int, *, at_least: int = 0, at_most: int = -1
 ) -> Target:
     """A count of panels against its bound; decided early where the panels still missing cannot change it."""
     left = asked_of - of
     if at_most >= 0:
-        met = False if found > at_most else True if found + left <= at_most else None
+        met = False if count > at_most else True if count + left <= at_most else None
     else:
-        met = True if found >= at_least else False if found + left < at_least else None
-    return Target(asked, said, met)
+        met = True if count >= at_least else False if count + left < at_least else None
+    return Target(asked, measured, met)
 
 
 def table(by_title: Sequence[tuple[str, Sequence[Target]]]) -> str:
     """All targets, those missed first."""
-    rows = [(title, each) for title, targets in by_title for each in targets]
+    rows = [(title, target) for title, targets in by_title for target in targets]
     rows.sort(key=lambda row: (row[1].met is not False, row[1].met is not None))
-    lines = [f"| {WORDS[each.met]} | {title} | {each.asked} | {each.found} |" for title, each in rows]
-    missed = sum(each.met is False for _, each in rows)
-    waiting = sum(each.met is None for _, each in rows)
+    lines = [f"| {WORDS[target.met]} | {title} | {target.asked} | {target.found} |" for title, target in rows]
+    missed = sum(target.met is False for _, target in rows)
+    waiting = sum(target.met is None for _, target in rows)
     head = f"{len(rows) - missed - waiting} of {len(rows)} targets are met, {missed} missed"
     head += f", {waiting} under way. " if waiting else ". "
     return "\n".join(

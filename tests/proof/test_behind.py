@@ -46,8 +46,10 @@ def test_a_relative_import_is_refused_rather_than_missed(tmp_path: Path) -> None
 @pytest.mark.full
 def test_whatever_an_interpreter_loads_is_behind_a_table() -> None:
     command = "import sys, tests.proof.false_edge; print(*(name for name in sys.modules if name[:9] == 'nn_assets'))"
-    told = subprocess.run([sys.executable, "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=True)
-    loaded = set(told.stdout.split())
+    completed = subprocess.run(
+        [sys.executable, "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    loaded = set(completed.stdout.split())
     assert "nn_assets.learning.training" in loaded
     assert loaded <= set(modules_behind("tests.proof.false_edge"))
 

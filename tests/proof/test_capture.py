@@ -26,7 +26,10 @@ def test_forecasts_have_the_stated_correlation_and_the_means_are_centred() -> No
             ).truth.signal
             for seed in range(3)
         ]
-    rho = [np.corrcoef(each.forecast.ravel(), signal.ravel())[0, 1] for each, signal in zip(made, signals, strict=True)]
+    rho = [
+        np.corrcoef(simulated.forecast.ravel(), signal.ravel())[0, 1]
+        for simulated, signal in zip(made, signals, strict=True)
+    ]
     assert np.mean(rho) == pytest.approx(0.45, abs=0.03)
     assert np.abs(made[0].mean.mean(axis=1)).max() < 1e-15
 
@@ -66,12 +69,12 @@ def test_the_account_pays_what_the_formula_says() -> None:
 
 
 def test_the_figures_by_hand() -> None:
-    found = Figures.of(np.array([100.0, 110.0, 99.0, 108.9]))
+    figures = Figures.of(np.array([100.0, 110.0, 99.0, 108.9]))
     daily = np.array([0.1, -0.1, 0.1])
     volatility = daily.std() * np.sqrt(252)
-    assert found.annual_return == pytest.approx(daily.mean() * 252)
-    assert found.sharpe == pytest.approx(daily.mean() * 252 / volatility)
-    assert found.drawdown == pytest.approx(0.1 / volatility)
+    assert figures.annual_return == pytest.approx(daily.mean() * 252)
+    assert figures.sharpe == pytest.approx(daily.mean() * 252 / volatility)
+    assert figures.drawdown == pytest.approx(0.1 / volatility)
 
 
 def test_the_interval_of_equal_markets_is_a_point() -> None:

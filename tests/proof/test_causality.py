@@ -38,10 +38,10 @@ def whole(plain: Facts) -> WholePath:
 
 @pytest.mark.parametrize("kind", ["noise", "restated"])
 def test_nothing_differs_and_everything_is_compared(plain: Facts, whole: WholePath, kind: str) -> None:
-    found = causality.against(whole, plain, CUT, kind, 1)
-    assert found["disturbed"] > 100
-    assert causality.passes(found["things"])
-    named = set(found["things"])
+    figures = causality.against(whole, plain, CUT, kind, 1)
+    assert figures["disturbed"] > 100
+    assert causality.passes(figures["things"])
+    named = set(figures["things"])
     assert {f"feature {name}" for name in whole.cube.names} <= named
     for part in ("label", "market", "regime", "model 2016-01", "forecast network", "signal", "position", "order"):
         assert any(name.startswith(part) for name in named), part
@@ -79,8 +79,8 @@ def test_every_disturbance_leaves_the_past_and_touches_the_rest(plain: Facts) ->
 def whole_frame_normalised() -> Iterator[None]:
     real = whole_path.compute_features
 
-    def leaking(*given: object, **named: object) -> Cube:
-        cube = real(*given, **named)  # type: ignore[arg-type]
+    def leaking(*arguments: object, **named: object) -> Cube:
+        cube = real(*arguments, **named)  # type: ignore[arg-type]
         values = np.array(cube.values)
         values -= np.nanmean(values, axis=0)
         return Cube(cube.sessions, cube.symbols, cube.names, values)
@@ -135,11 +135,11 @@ def test_a_leak_shows_where_it_is(
     plain, cut, last = whole_path.facts(2), pd.Timestamp("2016-01-25"), pd.Timestamp("2016-02-05")
     with leak():
         leaking = whole_path.whole_path(plain, plain.moment(plain.sessions[-1]), last)
-        found = causality.against(leaking, plain, cut, kind, 1)["things"]
-    assert not causality.passes(found)
+        things = causality.against(leaking, plain, cut, kind, 1)["things"]
+    assert not causality.passes(things)
     for name in shows:
-        assert any(differing for thing, (_, differing) in found.items() if thing.startswith(name)), name
-    assert found.get(clean, [1, 0])[1] == 0
+        assert any(differing for thing, (_, differing) in things.items() if thing.startswith(name)), name
+    assert things.get(clean, [1, 0])[1] == 0
 
 
 @pytest.mark.full
@@ -148,10 +148,10 @@ def test_history_that_ends_with_a_month_before_a_refit_is_compared_too(monkeypat
     monkeypatch.setattr(whole_path, "REFITS", ("2016-01", "2016-02"))
     plain, cut = whole_path.facts(2), pd.Timestamp("2016-01-29")
     grown = whole_path.whole_path(plain, plain.moment(plain.sessions[-1]), cut)
-    found = causality.against(grown, plain, cut, "cut", 1)["things"]
+    things = causality.against(grown, plain, cut, "cut", 1)["things"]
     # So short a history has no regime by volatility and too few outcomes for a position.
-    assert not any(differing for _, differing in found.values())
-    assert sum(count for count, _ in found.values()) > 10_000
+    assert not any(differing for _, differing in things.values())
+    assert sum(count for count, _ in things.values()) > 10_000
 
 
 def test_nothing_compared_is_no_pass() -> None:
@@ -173,11 +173,11 @@ def made(kind: str, cut: str, **things: list[int]) -> Result:
 
 def test_the_summary_counts_and_names_what_differs() -> None:
     clean = [made(kind, cut, close=[10, 0], target=[4, 0]) for kind in ("cut", "noise") for cut in ("a", "b")]
-    said = causality.summary(clean)
-    assert "Nothing differs, and of every thing something was compared." in said
-    assert "| close | 0 of 20 | 0 of 20 |" in said
-    assert "| target | 0 of 8 | 0 of 8 |" in said
-    assert "touched 50 bars or more" in said
+    text = causality.summary(clean)
+    assert "Nothing differs, and of every thing something was compared." in text
+    assert "| close | 0 of 20 | 0 of 20 |" in text
+    assert "| target | 0 of 8 | 0 of 8 |" in text
+    assert "touched 50 bars or more" in text
     wrong = causality.summary([*clean[:3], made("noise", "b", close=[10, 3], target=[0, 0])])
     assert "Nothing differs" not in wrong
     assert "- close, noise, b: 3 of 10 differ" in wrong

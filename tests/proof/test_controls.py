@@ -38,9 +38,9 @@ def bits(played: Replay) -> bytes:
 def test_the_healthy_years_are_the_same_market_whatever_changes_later() -> None:
     simulated, before = simulate_market(NAMES, pd.bdate_range("2011-01-03", periods=120), 3, 0.05, 0.95), 80
     close = [changing_markets.bars(simulated, change, before).close for change in CHANGES]
-    for each in close[1:]:
-        np.testing.assert_allclose(each[:before], close[0][:before], rtol=1e-12)
-    returns = [np.diff(np.log(each), axis=0)[before - 1 :] for each in close]
+    for prices in close[1:]:
+        np.testing.assert_allclose(prices[:before], close[0][:before], rtol=1e-12)
+    returns = [np.diff(np.log(prices), axis=0)[before - 1 :] for prices in close]
     np.testing.assert_allclose(returns[2], 2.0 * returns[0], atol=1e-12)
     assert 0.0 < np.abs(returns[1] - returns[0]).mean() < 0.1 * np.abs(returns[0]).mean()
     np.testing.assert_array_equal(close[3], close[0])
@@ -55,12 +55,12 @@ def test_forecasts_know_the_next_session_until_the_edge_dies() -> None:
     earned: dict[str, list[float]] = {change: [] for change in CHANGES[:2]}
     for seed in range(3):
         simulated = simulate_market(40, days, seed, capture.RANK_IC, capture.PERSISTENCE)
-        told = changing_markets.forecast(simulated, seed)
-        assert np.abs(told.mean(axis=1) - 0.5).max() < 1e-12
-        for change, found in earned.items():
+        probability = changing_markets.forecast(simulated, seed)
+        assert np.abs(probability.mean(axis=1) - 0.5).max() < 1e-12
+        for change, correlations in earned.items():
             close = changing_markets.bars(simulated, change, changed).close
             own = np.diff(np.log(close), axis=0)
-            found += [np.corrcoef(told[row], own[row])[0, 1] for row in range(changed, len(own))]
+            correlations += [np.corrcoef(probability[row], own[row])[0, 1] for row in range(changed, len(own))]
     # 0.45 of 0.05; 1,200 sessions of 40 names leave an error of 0.005.
     assert np.mean(earned["nothing is wrong"]) == pytest.approx(0.0225, abs=0.012)
     assert np.mean(earned["the edge dies"]) == pytest.approx(0.0, abs=0.012)
@@ -103,10 +103,10 @@ def test_a_state_acts_the_session_after_it_is_found_and_not_at_all_switched_off(
     market = forced(dear, score)
     on = controls.play(market)
     begins = market.changed + 1 - market.scene.rows[0]
-    acting = [place for place, done in enumerate(on.rounds) if controls.acts(control, done)]
+    acting = [index for index, done in enumerate(on.rounds) if controls.acts(control, done)]
     assert acting[0] == begins
     off = controls.play_on(market, on, market.changed + 1, [control])
-    gross = [float(np.abs(each.rounds[begins].decision.target_weight).sum()) for each in (on, off)]
+    gross = [float(np.abs(replay.rounds[begins].decision.target_weight).sum()) for replay in (on, off)]
     milder = {"REDUCE": 1.0, "PAUSE": 0.5}[control]
     full = float(np.abs(on.rounds[begins].decision.weights[7]).sum()) * _rest(on, begins)
     assert gross[0] == pytest.approx(left * full, abs=0.02)
@@ -114,10 +114,10 @@ def test_a_state_acts_the_session_after_it_is_found_and_not_at_all_switched_off(
     assert full > 0.1
 
 
-def _rest(on: Replay, place: int) -> float:
+def _rest(on: Replay, index: int) -> float:
     """What the other scales leave: the regime's, and the halving's."""
-    inputs = on.rounds[place].decision.inputs
-    return inputs.regime_scale * (0.5 if on.rounds[place].standing.book.halved else 1.0)
+    inputs = on.rounds[index].decision.inputs
+    return inputs.regime_scale * (0.5 if on.rounds[index].standing.book.halved else 1.0)
 
 
 @pytest.mark.full
@@ -144,7 +144,7 @@ def test_a_control_of_losses_acts_under_tight_limits_and_not_at_all_switched_off
     tight = dear.strategy.portfolio.model_copy(update={f"{kind}_limit_fraction": at for kind, at in limits.items()})
     market = replace(dear, strategy=dear.strategy.model_copy(update={"portfolio": tight}))
     on = controls.play(market)
-    acting = [place for place, done in enumerate(on.rounds) if controls.acts(control, done)]
+    acting = [index for index, done in enumerate(on.rounds) if controls.acts(control, done)]
     assert acting, "never acted"
     off = controls.play_on(market, on, market.scene.rows[acting[0]], [control])
     assert not any(controls.acts(control, done) for done in off.rounds)
@@ -159,11 +159,11 @@ def test_a_drawdown_that_nobody_releases_keeps_the_book_flat_to_the_end(dear: Ch
     limits |= {"drawdown_limit_fraction": 0.004, "replay_reset_sessions": 3}
     settings = dear.strategy.portfolio.model_copy(update=limits)
     market = replace(dear, strategy=dear.strategy.model_copy(update={"portfolio": settings}))
-    told = controls.effects(market)
-    assert 0 < told["drawdown"]["sessions_in_force"] < told[controls.KEPT]["sessions_in_force"]
-    assert told[controls.KEPT]["acted_after"] == told["drawdown"]["acted_after"]
+    effects = controls.effects(market)
+    assert 0 < effects["drawdown"]["sessions_in_force"] < effects[controls.KEPT]["sessions_in_force"]
+    assert effects[controls.KEPT]["acted_after"] == effects["drawdown"]["acted_after"]
     flat = controls.play_on(
-        controls._unreleased(market), controls.play(market), market.changed + told["drawdown"]["acted_after"], []
+        controls._unreleased(market), controls.play(market), market.changed + effects["drawdown"]["acted_after"], []
     )
     assert all(not done.decision.target_quantity.any() for done in flat.rounds[-10:])
 
@@ -172,8 +172,8 @@ def made(change: str, seed: int, **changed: object) -> Result:
     """A result in which REDUCE gained 2% of equity and 1% of drawdown at Sharpe 0.1, and nothing else acted."""
     quiet = {"sessions_in_force": 0, "in_force_last_year": 0, "acted_after": None}
     same = {f"{side}_{name}": 0.0 for side in ("with", "without") for name in ("growth", "drawdown", "sharpe")}
-    told = dict.fromkeys((*controls.CONTROLS, controls.KEPT, controls.ALL), quiet | same)
-    told["REDUCE"] = {
+    figures = dict.fromkeys((*controls.CONTROLS, controls.KEPT, controls.ALL), quiet | same)
+    figures["REDUCE"] = {
         "sessions_in_force": 9,
         "in_force_last_year": 9,
         "acted_after": 10 * seed,
@@ -184,22 +184,22 @@ def made(change: str, seed: int, **changed: object) -> Result:
         "with_sharpe": -0.2,
         "without_sharpe": -0.3,
     } | changed
-    return Result({"change": change, "seed": seed, "names": 40}, {"controls": told}, "code", 1.0)
+    return Result({"change": change, "seed": seed, "names": 40}, {"controls": figures}, "code", 1.0)
 
 
 def test_the_summary_says_what_was_gained_when_it_acted_and_what_never_did() -> None:
-    said = controls.summary([made("the edge dies", seed) for seed in (1, 2, 3)])
-    row = next(line for line in said.splitlines() if line.startswith("| REDUCE"))
+    text = controls.summary([made("the edge dies", seed) for seed in (1, 2, 3)])
+    row = next(line for line in text.splitlines() if line.startswith("| REDUCE"))
     assert row == (
         "| REDUCE | 3 of 3 | 20 | not compared | +2.00% (+2.00% to +2.00%) | +1.00% (+1.00% to +1.00%) | "
         "+0.10 (+0.10 to +0.10) | saves equity, saves drawdown, saves Sharpe |"
     )
-    silent = next(line for line in said.splitlines() if line.startswith("| weekly loss"))
+    silent = next(line for line in text.splitlines() if line.startswith("| weekly loss"))
     assert "0 of 3 | never" in silent
     assert silent.endswith("never acted: saves and costs nothing |")
-    assert "volatility doubles" not in said
+    assert "volatility doubles" not in text
     for control, watched in controls.CONTROLS.items():
-        assert f"- {control}: {watched}" in said
+        assert f"- {control}: {watched}" in text
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def result(seed: int, verdict: str, gross: float, sharpe: float | None, alarms: 
 
 
 def test_the_table_counts_verdicts_alarms_and_gross_exposure() -> None:
-    told = planted.summary(
+    text = planted.summary(
         [
             result(1, "edge found", 0.5, 0.8, []),
             result(2, "signal found", 0.4, 0.2, []),
@@ -46,8 +46,8 @@ def test_the_table_counts_verdicts_alarms_and_gross_exposure() -> None:
         ]
     )
     # Clopper-Pearson at 95%, from a table: 2 of 4 gives 0.0676 to 0.9324, 1 of 4 gives 0.0063 to 0.8059.
-    assert "| signal found, edge found among them (asked: at least 18 of 20) | 2 of 4, 50.0% (6.8% to 93.2%) |" in told
+    assert "| signal found, edge found among them (asked: at least 18 of 20) | 2 of 4, 50.0% (6.8% to 93.2%) |" in text
     for one in ("edge found", "cannot tell", "leak alarm", "a leak alarm (asked: none)"):
-        assert f"| {one} | 1 of 4, 25.0% (0.6% to 80.6%) |" in told
-    assert "35.0% on average over seeds, 20.0% to 50.0%" in told
-    assert "| network | +0.0300 ± 0.0000 | +3.00 ± 0.00 | +1.00 ± 0.00 | +0.25 ±" in told
+        assert f"| {one} | 1 of 4, 25.0% (0.6% to 80.6%) |" in text
+    assert "35.0% on average over seeds, 20.0% to 50.0%" in text
+    assert "| network | +0.0300 ± 0.0000 | +3.00 ± 0.00 | +1.00 ± 0.00 | +0.25 ±" in text

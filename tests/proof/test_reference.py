@@ -17,10 +17,10 @@ def test_it_finds_what_a_general_solver_finds(seed: int) -> None:
     mean = 0.01 * g.normal(size=n)
     matrix = reference.covariance(g.normal(0.0, 0.012, (120, n)) + g.normal(0.0, 0.008, (120, 1)), 10)
     before = np.clip(0.05 * g.normal(size=n) * (g.random(n) < 0.6), -0.1, 0.1)
-    found = reference.weights(mean, matrix, before)
-    assert abs(found.sum()) < 1e-4
-    assert np.abs(found).sum() <= reference.GROSS + 1e-7
-    assert np.abs(found).max() <= reference.CAP
+    weights = reference.weights(mean, matrix, before)
+    assert abs(weights.sum()) < 1e-4
+    assert np.abs(weights).sum() <= reference.GROSS + 1e-7
+    assert np.abs(weights).max() <= reference.CAP
 
     def worth(w: np.ndarray) -> float:
         return float(mean @ w - w @ matrix @ w - reference.LINEAR_COST * np.abs(w - before).sum())
@@ -41,4 +41,4 @@ def test_it_finds_what_a_general_solver_finds(seed: int) -> None:
     start = np.concatenate([np.maximum(-before, 0), np.maximum(before, 0), np.zeros(n)])  # to a flat book
     options = {"ftol": 1e-14, "maxiter": 1000}
     other = minimize(loss, start, bounds=[(0.0, 2.0)] * (3 * n), constraints=rows, method="SLSQP", options=options)
-    assert worth(found) >= worth(parts(other.x)) - 1e-7
+    assert worth(weights) >= worth(parts(other.x)) - 1e-7

@@ -52,12 +52,12 @@ def _leaves(figures: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, A
             yield f"{name}{key}", value
 
 
-def disagreements(measured: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
+def disagreements(measured: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
     """What differs by more than it may."""
-    found, before = dict(_leaves(measured)), dict(_leaves(told))
-    wrong = [f"{name}: kept or measured alone" for name in sorted(set(found) ^ set(before))]
-    for name in sorted(set(found) & set(before)):
-        key, one, other = name.rsplit(".", 1)[-1], found[name], before[name]
+    actual, before = dict(_leaves(measured)), dict(_leaves(stored))
+    wrong = [f"{name}: kept or measured alone" for name in sorted(set(actual) ^ set(before))]
+    for name in sorted(set(actual) & set(before)):
+        key, one, other = name.rsplit(".", 1)[-1], actual[name], before[name]
         if key in EXACT:
             same = one == other
         elif ".verdicts." in name:
@@ -71,7 +71,7 @@ def disagreements(measured: Mapping[str, Any], told: Mapping[str, Any]) -> list[
 
 
 def _near(one: Any, other: Any, tolerance: float) -> bool:
-    left, right = (each if isinstance(each, list) else [each] for each in (one, other))
+    left, right = (value if isinstance(value, list) else [value] for value in (one, other))
     return len(left) == len(right) and all(
         (a is None and b is None) or (a is not None and b is not None and abs(a - b) <= tolerance)
         for a, b in zip(left, right, strict=True)
@@ -86,7 +86,7 @@ def _check(table: str, panel: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("panel", replayed.panels(), ids=lambda each: str(each["of"]))
+@pytest.mark.parametrize("panel", replayed.panels(), ids=lambda panel: str(panel["of"]))
 def test_small_panels_give_the_figures_that_are_kept(panel: Mapping[str, Any]) -> None:
     _check("replayed", panel)
 
@@ -98,11 +98,14 @@ def test_the_first_panel_of_a_table_gives_the_figures_that_are_kept(table: str) 
 
 
 def test_a_figure_that_moved_is_found_and_one_that_is_missing() -> None:
-    told = {"first month": "2015-05", "network": {"rank IC": [None, 0.05], "verdicts": {"once": "CCCCS"}, "t": 1.0}}
-    assert disagreements(told, told) == []
-    moved = {**told, "network": {"rank IC": [None, 0.07], "verdicts": {"once": "SSSCS"}, "t": 1.0}}
-    assert [each.split(":")[0] for each in disagreements(moved, told)] == ["network.rank IC", "network.verdicts.once"]
-    assert disagreements({**told, "first month": "2015-06"}, told) == ["first month: 2015-06, kept 2015-05"]
-    assert disagreements({"first month": "2015-05"}, told)[0] == "network.rank IC: kept or measured alone"
-    short = {**told, "network": {**told["network"], "rank IC": [0.05]}}
-    assert len(disagreements(short, told)) == 1
+    figures = {"first month": "2015-05", "network": {"rank IC": [None, 0.05], "verdicts": {"once": "CCCCS"}, "t": 1.0}}
+    assert disagreements(figures, figures) == []
+    moved = {**figures, "network": {"rank IC": [None, 0.07], "verdicts": {"once": "SSSCS"}, "t": 1.0}}
+    assert [line.split(":")[0] for line in disagreements(moved, figures)] == [
+        "network.rank IC",
+        "network.verdicts.once",
+    ]
+    assert disagreements({**figures, "first month": "2015-06"}, figures) == ["first month: 2015-06, kept 2015-05"]
+    assert disagreements({"first month": "2015-05"}, figures)[0] == "network.rank IC: kept or measured alone"
+    short = {**figures, "network": {**figures["network"], "rank IC": [0.05]}}
+    assert len(disagreements(short, figures)) == 1

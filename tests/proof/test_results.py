@@ -28,10 +28,10 @@ def test_a_line_that_a_kill_cut_short_is_measured_again_and_costs_no_other(tmp_p
     for cut in range(whole.index(b"\n") + 1, len(whole) - 1, 7):
         file.write_bytes(whole[:cut])
         assert [
-            each["seed"] for each in missing("some", [PANEL, PANEL | {"seed": 2}], stale=False, folder=tmp_path)
+            panel["seed"] for panel in missing("some", [PANEL, PANEL | {"seed": 2}], stale=False, folder=tmp_path)
         ] == [2]
         keep("some", PANEL | {"seed": 3}, {"x": 3}, 1.0, tmp_path)
-        assert sorted(each.panel["seed"] for each in kept("some", tmp_path).values()) == [1, 3]
+        assert sorted(result.panel["seed"] for result in kept("some", tmp_path).values()) == [1, 3]
 
 
 def test_panels_of_other_code_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,10 +27,10 @@ def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(DriftReport, "asks_retraining", property(lambda _: False))
     studied = Studied(SMALL)
     assert len({model.model_id for model in studied.models.values()}) == 2
-    mine = studied.study(JUDGED)
+    panel_study = studied.study(JUDGED)
     bare = studied.study(())
     assert list(bare.record.tracks) == ["buy_and_hold"]  # books nobody asks for are not played, and change nothing else
-    assert bare.figures.total["linear"].tests == mine.figures.total["linear"].tests
+    assert bare.figures.total["linear"].tests == panel_study.figures.total["linear"].tests
     _foreseen_is_the_truth(studied, bare)
     home = tmp_path / "home"
     (home / "strategies").mkdir(parents=True)
@@ -40,14 +40,14 @@ def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path, monkeypatch: py
         take_in(strategy)
         theirs = study(strategy, studied.months)
     record = theirs.study.record
-    assert record.sessions.equals(mine.record.sessions)
+    assert record.sessions.equals(panel_study.record.sessions)
     for name in JUDGED:
-        np.testing.assert_array_equal(mine.record.scores[name], record.scores[name], err_msg=name)
-        np.testing.assert_array_equal(mine.record.forecasts[name], record.forecasts[name], err_msg=name)
-        np.testing.assert_array_equal(mine.record.tracks[name].net, record.tracks[name].net, err_msg=name)
-    figures = studied.figures(mine, studied.months)
-    (said,) = studied.judged(figures, studied.months[-1], "network")
-    assert said.verdict == theirs.last.verdict
+        np.testing.assert_array_equal(panel_study.record.scores[name], record.scores[name], err_msg=name)
+        np.testing.assert_array_equal(panel_study.record.forecasts[name], record.forecasts[name], err_msg=name)
+        np.testing.assert_array_equal(panel_study.record.tracks[name].net, record.tracks[name].net, err_msg=name)
+    figures = studied.figures(panel_study, studied.months)
+    (month_verdict,) = studied.judged(figures, studied.months[-1], "network")
+    assert month_verdict.verdict == theirs.last.verdict
     for name in JUDGED:
         assert figures[studied.months[-1]].total[name] == theirs.last.figures.total[name]
 
@@ -86,8 +86,8 @@ def test_the_true_chance_of_a_label_is_its_frequency(persistence: float, horizon
     chance = truth.probability(made, 0.08, persistence, horizon)
     returns = truth.label_returns(made, horizon)
     known = np.isfinite(returns)
-    outcome, said = (returns > 0.0)[known].astype(float), chance[known]
-    away = said - said.mean()
+    outcome, probability = (returns > 0.0)[known].astype(float), chance[known]
+    away = probability - probability.mean()
     assert (away @ outcome) / (away @ away) == pytest.approx(1.0, abs=0.08)
 
 
@@ -104,6 +104,6 @@ def test_the_true_slope_of_a_score_that_is_the_log_odds_is_1() -> None:
 def test_the_planted_rank_ic_is_that_of_the_label() -> None:
     """0.03 a session adds up over a label's sessions as the signal lasts, over the root of its length."""
     made = simulate_market(300, sessions_of({"sessions": 800}), 7, 0.03, 0.95)
-    found = np.nanmean(truth.rank_ic(made.truth.signal, truth.label_returns(made, 10)))
+    measured = np.nanmean(truth.rank_ic(made.truth.signal, truth.label_returns(made, 10)))
     lasts = 0.8 + sum(0.95**j for j in range(1, 10)) + 0.2 * 0.95**10
-    assert found == pytest.approx(0.03 * lasts / np.sqrt(10), abs=0.008)
+    assert measured == pytest.approx(0.03 * lasts / np.sqrt(10), abs=0.008)

@@ -18,7 +18,7 @@ from tests.proof.targets import Target, of_count, table
 
 def _told(**changed: Any) -> dict[str, Any]:
     """One estimator's figures."""
-    told = {
+    figures = {
         "verdicts": {"sealed year": "C" * 13, "every month": "C" * 20, "once": "C"},
         "rank IC": [None, 0.01],
         "error": [None, 0.02],
@@ -33,7 +33,7 @@ def _told(**changed: Any) -> dict[str, Any]:
         "gross Sharpe": None,
         "turnover a year": None,
     }
-    return told | changed
+    return figures | changed
 
 
 def _result(panel: dict[str, Any], network: dict[str, Any], linear: dict[str, Any] | None = None) -> Result:
@@ -42,14 +42,14 @@ def _result(panel: dict[str, Any], network: dict[str, Any], linear: dict[str, An
 
 
 def _row(text: str, *starts: str) -> str:
-    (found,) = [line for line in text.splitlines() if all(each in line for each in starts)]
-    return found
+    (row,) = [line for line in text.splitlines() if all(start in line for start in starts)]
+    return row
 
 
-@pytest.mark.parametrize(("found", "of"), [(0, 200), (5, 200), (16, 200), (57, 60), (60, 60)])
-def test_the_interval_of_a_share_is_scipys(found: int, of: int) -> None:
-    theirs = stats.binomtest(found, of).proportion_ci(0.95, "exact")
-    assert clopper_pearson(found, of) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-12)
+@pytest.mark.parametrize(("count", "of"), [(0, 200), (5, 200), (16, 200), (57, 60), (60, 60)])
+def test_the_interval_of_a_share_is_scipys(count: int, of: int) -> None:
+    theirs = stats.binomtest(count, of).proportion_ci(0.95, "exact")
+    assert clopper_pearson(count, of) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-12)
 
 
 def test_the_interval_of_a_share_is_the_published_one() -> None:
@@ -77,7 +77,7 @@ def test_false_edges_are_counted_once_a_panel_and_at_any_look() -> None:
         {"sealed year": "CNNE", "every month": "LLLL", "once": "S"},
         {"sealed year": "NNNN", "every month": "NNNN", "once": "N"},
     ]
-    results = [_result(noise | {"seed": k}, _told(verdicts=each)) for k, each in enumerate(verdicts)]
+    results = [_result(noise | {"seed": k}, _told(verdicts=by_look)) for k, by_look in enumerate(verdicts)]
     text = false_edge.summary(results)
     assert share(2, 3) in _row(text, "| noise | small MLP | **sealed year**")
     assert _row(text, "| noise | small MLP | **sealed year**").endswith(f"| {share(1, 3)} |")
@@ -94,7 +94,7 @@ def test_the_planted_signal_has_rows_of_the_panels_that_judged_it_and_of_no_othe
     before = [_result(planted | {"seed": k}, _told()) for k in range(3)]
     assert "| the planted signal itself |" not in false_edge.summary(before)
     seen = _told(verdicts=_told()["verdicts"] | {"sealed year": "CCS"}, **{"rank IC": [None, 0.0716], "t": 3.25})
-    after = [replace(each, figures={**each.figures, SIGNAL: seen}) for each in before[:2]]
+    after = [replace(result, figures={**result.figures, SIGNAL: seen}) for result in before[:2]]
     text = false_edge.summary([*after, before[2], _result({"names": 40, "rank_ic": 0.0, "seed": 1}, _told())])
     row = _row(text, "| planted | the planted signal itself | **sealed year** |")
     assert row.endswith(f"| 2 | {share(2, 2)} | none: no book |")
@@ -121,14 +121,14 @@ def test_a_leak_alarm_is_counted_for_whoever_raised_it() -> None:
 
 def test_power_counts_each_kind_by_itself() -> None:
     at = {"names": 500, "sessions": 1260, "persistence": 0.95, "horizon": 10}
-    found = _told(verdicts=_told()["verdicts"] | {"once": "E"})
-    results = [_result(at | {"seed": k, "rank_ic": 0.02}, found if k else _told()) for k in range(4)]
+    edge = _told(verdicts=_told()["verdicts"] | {"once": "E"})
+    results = [_result(at | {"seed": k, "rank_ic": 0.02}, edge if k else _told()) for k in range(4)]
     results += [_result(at | {"seed": 1, "rank_ic": 0.0083}, _told())]
     day = {"names": 500, "sessions": 1260, "persistence": 0.0, "horizon": 1, "rank_ic": 0.02, "book": True}
     books = [
         _told(**{"net Sharpe": net, "gross Sharpe": net + 2.0, "turnover a year": 30.0}) for net in (-1.0, -0.5, 0.2)
     ]
-    text = power.summary(results + [_result(day | {"seed": k}, each) for k, each in enumerate(books)])
+    text = power.summary(results + [_result(day | {"seed": k}, book) for k, book in enumerate(books)])
     assert share(3, 4) in _row(text, "| 0.02 | 0.95 | 10 |", "small MLP")
     assert share(0, 1) in _row(text, "| 0.0083 |", "small MLP")
     assert _row(text, "| small MLP | +1.57").endswith(f"| {share(1, 3)} |")
@@ -139,7 +139,7 @@ def test_power_counts_each_kind_by_itself() -> None:
 def test_panels_are_as_many_as_the_contract_asks() -> None:
     of_power = power.panels()
     counted = [
-        sum((each["rank_ic"], each["persistence"], each["horizon"]) == kind for each in of_power)
+        sum((panel["rank_ic"], panel["persistence"], panel["horizon"]) == kind for panel in of_power)
         for kind in ((0.02, 0.95, 10), (0.01, 0.95, 10), (0.03, 0.95, 10), (0.02, 0.5, 2), (0.02, 0.0, 1))
     ]
     assert counted == [60, 20, 20, 20, 20]
@@ -149,12 +149,12 @@ def test_panels_are_as_many_as_the_contract_asks() -> None:
 
 def test_a_slope_is_compared_where_the_record_outweighs_the_prior() -> None:
     """The prior's 60 outcomes are 10% of the information beside 540."""
-    told = _told(
+    figures = _told(
         slope=[0.01, 0.02, 0.03, 0.05],
         outcomes=[100.0, 539.0, 540.0, 900.0],
         **{"true slope": [0.02, 0.08, 0.03, 0.04]},
     )
-    newest, drawn = calibration.ratios(_result({}, told), "network")
+    newest, drawn = calibration.ratios(_result({}, figures), "network")
     assert newest == pytest.approx(1.25)
     assert drawn == pytest.approx((0.5 + 0.25) / 2)
     unlearned = _told(**{"true slope": [None, -0.01]})
@@ -200,7 +200,7 @@ def test_the_page_names_every_table_and_what_it_cost(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("found", "of", "bounds", "met"),
+    ("count", "of", "bounds", "met"),
     [
         (16, 200, {"at_most": 16}, True),
         (17, 180, {"at_most": 16}, False),
@@ -213,10 +213,10 @@ def test_the_page_names_every_table_and_what_it_cost(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_a_count_is_judged_once_no_panel_that_is_missing_can_change_it(
-    found: int, of: int, bounds: dict[str, int], met: bool | None
+    count: int, of: int, bounds: dict[str, int], met: bool | None
 ) -> None:
     asked_of = 60 if "at_least" in bounds else 200
-    assert of_count("asked", "said", found, of, asked_of, **bounds) == Target("asked", "said", met)
+    assert of_count("asked", "said", count, of, asked_of, **bounds) == Target("asked", "said", met)
 
 
 def test_the_page_begins_with_the_targets_and_those_that_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,21 +224,21 @@ def test_the_page_begins_with_the_targets_and_those_that_are_missed(monkeypatch:
     assert text.startswith("1 of 3 targets are met, 1 missed, 1 under way. ")
     assert [line.split(" | ")[0] for line in text.splitlines()[4:]] == ["| **missed**", "| under way", "| met"]
     panel = {"names": 40, "sessions": 1260, "persistence": 0.95, "horizon": 10}
-    found = _told(verdicts=_told()["verdicts"] | {"sealed year": "CCS"}, sessions=[9, 400])
+    signal = _told(verdicts=_told()["verdicts"] | {"sealed year": "CCS"}, sessions=[9, 400])
     quiet = _told(sessions=[9, 400])
     results = [
-        _result(panel | {"seed": seed, "rank_ic": ic}, found if ic and seed < 4 else quiet, quiet)
+        _result(panel | {"seed": seed, "rank_ic": ic}, signal if ic and seed < 4 else quiet, quiet)
         for seed in range(1, 201)
         for ic in (0.0, false_edge.PLANTED)
     ]
-    said = {each.asked: each for each in false_edge.targets(results)}
-    assert [each.met for each in said.values()] == [True, True, False, True, True, False]
-    assert said["planted 0.03, small MLP: found in at least 80%"].found == share(3, 200)
+    by_asked = {target.asked: target for target in false_edge.targets(results)}
+    assert [target.met for target in by_asked.values()] == [True, True, False, True, True, False]
+    assert by_asked["planted 0.03, small MLP: found in at least 80%"].found == share(3, 200)
     text = false_edge.summary(results)
     assert "**The target for the planted edge is missed.**" in text
     # t 0.5 at 400 sessions where 2.9697 is needed: 400 x (2.9697 / 0.5)^2
     assert "would have to hold 14,110 (small MLP) and 14,110 (linear) sessions in place of 400" in text
-    asked = {tables.address("false_edge", each.panel): each for each in results}
+    asked = {tables.address("false_edge", result.panel): result for result in results}
     monkeypatch.setattr(tables, "kept", lambda name: asked if name == "false_edge" else {})
     page = tables.text()
     assert page.index("## Targets") < page.index("| **missed** | False edge") < page.index("## False edge")

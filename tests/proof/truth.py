@@ -26,21 +26,21 @@ _LOST = 0.24
 
 def rank_ic(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Spearman's correlation of each session, arrays (sessions, names); NaN where a session is not complete."""
-    found = np.full(len(one), np.nan)
+    correlations = np.full(len(one), np.nan)
     for row in np.flatnonzero(np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)):
         a, b = rankdata(one[row]), rankdata(other[row])
         if np.ptp(a) and np.ptp(b):
-            found[row] = np.corrcoef(a, b)[0, 1]
-    return found
+            correlations[row] = np.corrcoef(a, b)[0, 1]
+    return correlations
 
 
 def label_returns(made: SimulatedMarket, horizon: int) -> np.ndarray:
     """Own return from the next open to ``horizon`` sessions later less the session's median, (sessions, names)."""
     opened = made.bars["open"].to_numpy().reshape(len(made.symbols), -1).T
-    found = np.full(opened.shape, np.nan)
+    returns = np.full(opened.shape, np.nan)
     gained = opened[1 + horizon :] / opened[1:-horizon] - 1.0
-    found[: len(gained)] = gained - np.median(gained, axis=1, keepdims=True)
-    return found
+    returns[: len(gained)] = gained - np.median(gained, axis=1, keepdims=True)
+    return returns
 
 
 def density_at_zero(horizon: int) -> float:

@@ -90,8 +90,8 @@ def facts(seed: int) -> Facts:
         bars.loc[split, name] *= 2.0 if name == "volume" else 0.5
     known = pd.Series(assumed_known_at(CALENDAR, pd.DatetimeIndex(bars["session"]), LAG), index=bars.index)
     versions = bars.assign(source="simulated", known_at=known, ingested_at=known)
-    told = [("SIM03", SPLIT, "split", 2.0), ("SIM05", DIVIDEND, "dividend", 0.5)]
-    actions = pd.DataFrame(told, columns=["symbol", "ex_session", "kind", "value"])
+    rows = [("SIM03", SPLIT, "split", 2.0), ("SIM05", DIVIDEND, "dividend", 0.5)]
+    actions = pd.DataFrame(rows, columns=["symbol", "ex_session", "kind", "value"])
     actions["ex_session"] = pd.to_datetime(actions["ex_session"]).astype("datetime64[ns]")
     before = [sessions[sessions.searchsorted(day) - 1] for day in actions["ex_session"]]
     moments = assumed_known_at(CALENDAR, pd.DatetimeIndex(before), LAG)
@@ -114,47 +114,47 @@ class WholePath:
         """Every thing by name, what of it was there at the close of ``row``."""
         stop = row + 1
         labels = self.labels.until(row)
-        found = {f"feature {name}": self.cube.values[:stop, :, place] for place, name in enumerate(self.cube.names)}
-        found |= {"label direction": labels.targets, "label return": labels.returns}
+        things = {f"feature {name}": self.cube.values[:stop, :, column] for column, name in enumerate(self.cube.names)}
+        things |= {"label direction": labels.targets, "label return": labels.returns}
         for name in ("returns", "average_true_range", "volatility", "relative_volatility", "adv_usd", "beta"):
-            found[f"market {name}"] = getattr(self.market, name)[:stop]
+            things[f"market {name}"] = getattr(self.market, name)[:stop]
         for name in ("rising", "tercile", "in_drawdown"):
             state = getattr(self.market.regimes, name)[:stop]
-            found[f"regime {name}"] = np.where(state < 0, np.nan, state)
-        found["regime scale"] = self.market.regime_scales[:stop]
+            things[f"regime {name}"] = np.where(state < 0, np.nan, state)
+        things["regime scale"] = self.market.regime_scales[:stop]
         for month, model in self.models.items():
             if model.fold.used_from <= row:
-                found |= {f"model {month} {name}": values for name, values in _model(model).items()}
+                things |= {f"model {month} {name}": values for name, values in _model(model).items()}
         for estimator, arrays in self.forecasts.items():
             for name in ("probability", "dispersion", "calibrated", "base_rate", "confidence", "score"):
-                found[f"forecast {estimator} {name}"] = getattr(arrays, name)[:stop]
+                things[f"forecast {estimator} {name}"] = getattr(arrays, name)[:stop]
         for construction, played in self.replays.items():
             rounds = played.rounds[: stop - self.first]
-            found |= {f"{name} ({construction})": values for name, values in _decided(rounds).items()}
-        return found
+            things |= {f"{name} ({construction})": values for name, values in _decided(rounds).items()}
+        return things
 
 
 def _model(model: FoldModel) -> dict[str, np.ndarray]:
     """Weights, baselines, what was decided on training rows; each as one array."""
     files = to_files(model)
-    found = {}
+    arrays = {}
     for name, content in files.items():
         if name != DESCRIPTION:
             tensors = load(content)
             flat = [np.asarray(tensors[key], dtype=np.float64).ravel() for key in sorted(tensors)]
-            found[name.split(".")[0]] = np.concatenate(flat)
-    for name, told in (("scaler", model.scaler.to_dict()), ("stationarity", model.stationarity.to_dict())):
-        found[name] = np.array([repr(part) for part in _leaves(told)])
-    found["address"] = np.array([model.model_id, model.data_hash])
-    return found
+            arrays[name.split(".")[0]] = np.concatenate(flat)
+    for name, record in (("scaler", model.scaler.to_dict()), ("stationarity", model.stationarity.to_dict())):
+        arrays[name] = np.array([repr(part) for part in _leaves(record)])
+    arrays["address"] = np.array([model.model_id, model.data_hash])
+    return arrays
 
 
 def _decided(rounds: Sequence[Round]) -> dict[str, np.ndarray]:
     """Signals, drift, positions, orders and the book of sessions decided, a row each."""
-    told: dict[str, list[np.ndarray]] = {}
+    series: dict[str, list[np.ndarray]] = {}
 
     def add(name: str, values: object) -> None:
-        told.setdefault(name, []).append(np.atleast_1d(np.asarray(values, dtype=np.float64)))
+        series.setdefault(name, []).append(np.atleast_1d(np.asarray(values, dtype=np.float64)))
 
     for done in rounds:
         for field in fields(done.signals):
@@ -166,8 +166,8 @@ def _decided(rounds: Sequence[Round]) -> dict[str, np.ndarray]:
         add("order quantity", done.standing.book.unfilled_quantity)
         add("book equity", done.state.equity_usd)
         add("drift score", done.found.score)
-        add("drift statistic", [each.statistic for each in done.drift.statistics] if done.drift else [np.nan])
-    return {name: np.concatenate(values) for name, values in told.items()}
+        add("drift statistic", [item.statistic for item in done.drift.statistics] if done.drift else [np.nan])
+    return {name: np.concatenate(values) for name, values in series.items()}
 
 
 def _leaves(value: object) -> list[object]:
@@ -228,9 +228,9 @@ def _forecasts(cube: Cube, labels: Labels, models: Mapping[str, FoldModel], stra
         made.put(part)
         ids[rows] = list(part.model_ids)
     scales = {model.model_id: model.logit_scales for model in models.values()}
-    told: dict[str, ForecastArrays] = {}
+    arrays: dict[str, ForecastArrays] = {}
     for name in ESTIMATORS:
-        marks = scaled(made[name], ids, {model_id: each[name] for model_id, each in scales.items()})
+        marks = scaled(made[name], ids, {model_id: by_estimator[name] for model_id, by_estimator in scales.items()})
         parts = [made[name].at(slice(0, starts[0]))]
         for rows in used:
             start = rows.start
@@ -244,8 +244,8 @@ def _forecasts(cube: Cube, labels: Labels, models: Mapping[str, FoldModel], stra
             )
             marked = ScaledForecasts(marks.score[rows], marks.dispersion[rows])
             parts.append(calibrated(made[name].at(rows), marked, calibration))
-        told[name] = ForecastArrays.joined(parts)
-    return Forecasts(cube.sessions, cube.symbols, told, ids)
+        arrays[name] = ForecastArrays.joined(parts)
+    return Forecasts(cube.sessions, cube.symbols, arrays, ids)
 
 
 def _watch(cube: Cube, made: Forecasts, models: Mapping[str, FoldModel], strategy: Strategy) -> DriftWatch:

@@ -28,16 +28,16 @@ def made_steps(paths: dict[str, tuple[float, ...]]) -> pd.DataFrame:
     rows = []
     for symbol, path in paths.items():
         before = 0.0
-        for place, after in enumerate(path):
+        for index, after in enumerate(path):
             rows.append(
                 {
                     "symbol": symbol,
                     "session": pd.Timestamp("2017-12-28"),
-                    "step": place + 1,
-                    "rule": RULES[place],
+                    "step": index + 1,
+                    "rule": RULES[index],
                     "weight_before": before,
                     "weight_after": after,
-                    "reason": f"{symbol} {RULES[place]} | {100 * after:.1f}%",
+                    "reason": f"{symbol} {RULES[index]} | {100 * after:.1f}%",
                 }
             )
             before = after

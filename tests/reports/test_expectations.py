@@ -58,36 +58,38 @@ def test_the_librarys_templates_are_compiled_once_and_a_second_review_says_the_s
 @pytest.mark.full
 def test_a_history_too_short_to_compare_is_no_pass() -> None:
     short = BARS[BARS["session"] >= SESSIONS[-15]]
-    found = {
-        each.name: each
-        for each in validate_overview(
+    results = {
+        result.name: result
+        for result in validate_overview(
             overview(clean(short, CALENDAR, CleaningSettings()), SYMBOLS, SESSIONS[-15:]), GateSettings()
         )
     }
-    assert not found["usual_distribution"].passed
-    assert found["usual_distribution"].detail.startswith("nothing to compare")
-    assert found["fresh_symbols"].passed
+    assert not results["usual_distribution"].passed
+    assert results["usual_distribution"].detail.startswith("nothing to compare")
+    assert results["fresh_symbols"].passed
 
 
 @pytest.mark.full
 def test_an_old_symbol_is_named_with_its_age() -> None:
-    found = broken(validate_overview(seen(without_last(("S03",), 2)), GateSettings()))
-    assert found == {"fresh_symbols": ("S03: fresh_symbols, sessions_behind 2",)}
+    failures = broken(validate_overview(seen(without_last(("S03",), 2)), GateSettings()))
+    assert failures == {"fresh_symbols": ("S03: fresh_symbols, sessions_behind 2",)}
     assert not broken(validate_overview(seen(without_last(("S03",), 2)), GateSettings(max_stale_sessions=2)))
 
 
 @pytest.mark.full
 def test_an_incomplete_symbol_is_named_with_its_share() -> None:
     gaps = BARS.drop(index=range(320 + 100, 320 + 132))
-    found = broken(validate_overview(seen(gaps), GateSettings()))
-    assert found == {"complete_symbols": ("S01: complete_symbols, completeness 0.9",)}
+    failures = broken(validate_overview(seen(gaps), GateSettings()))
+    assert failures == {"complete_symbols": ("S01: complete_symbols, completeness 0.9",)}
     assert not broken(validate_overview(seen(gaps), GateSettings(max_missing_sessions_fraction=0.1)))
 
 
 def test_a_few_missing_bars_are_told_where_the_suite_holds() -> None:
     """ "Every symbol has its bars from its first one on: yes" stood beside six that were missing."""
     gaps = BARS.drop(index=[*range(320 + 100, 320 + 104), 640 + 50, 640 + 51])
-    (complete,) = [each for each in validate_overview(seen(gaps), GateSettings()) if each.name == "complete_symbols"]
+    (complete,) = [
+        result for result in validate_overview(seen(gaps), GateSettings()) if result.name == "complete_symbols"
+    ]
     assert complete.passed
     assert complete.detail == "1 of 1 expectations met; 6 of 3,840 bars are not there: S01 4, S02 2"
     assert "gate.max_missing_sessions_fraction" in SUITES["complete_symbols"]
@@ -96,8 +98,8 @@ def test_a_few_missing_bars_are_told_where_the_suite_holds() -> None:
 
 @pytest.mark.full
 def test_a_session_with_fewer_bars_than_usual_is_named() -> None:
-    found = broken(validate_overview(seen(without_last(("S03", "S04"), 1)), GateSettings(max_stale_sessions=1)))
-    assert found == {"usual_volume": (f"{SESSIONS[-1]:%F}: usual_volume, share 0.833333",)}
+    failures = broken(validate_overview(seen(without_last(("S03", "S04"), 1)), GateSettings(max_stale_sessions=1)))
+    assert failures == {"usual_volume": (f"{SESSIONS[-1]:%F}: usual_volume, share 0.833333",)}
 
 
 @pytest.mark.full
@@ -118,8 +120,10 @@ def test_returns_unlike_the_year_before_are_told_for_all_symbols_together() -> N
     bars = BARS.copy()
     swings = bars["session"].isin(SESSIONS[-20::2])
     bars.loc[swings, ["open", "high", "low", "close"]] *= 1.03
-    found = broken(validate_overview(seen(bars), GateSettings(usual_ratio_limit=50.0)))
-    assert [line.rsplit(" ", 1)[0] for line in found["usual_distribution"]] == ["all: usual_distribution, return_shift"]
+    failures = broken(validate_overview(seen(bars), GateSettings(usual_ratio_limit=50.0)))
+    assert [line.rsplit(" ", 1)[0] for line in failures["usual_distribution"]] == [
+        "all: usual_distribution, return_shift"
+    ]
     assert not broken(validate_overview(seen(bars), GateSettings(usual_ratio_limit=50.0, usual_shift_limit=9.0)))
 
 
@@ -133,9 +137,9 @@ def test_what_is_too_short_to_compare_breaks_nothing() -> None:
 @pytest.mark.parametrize("symbols", [(), SYMBOLS])
 def test_where_nothing_is_left_every_symbol_expected_is_named(symbols) -> None:
     results = validate_overview(seen(BARS.iloc[:0], symbols), GateSettings())
-    found = {name: lines for name, lines in broken(results).items() if lines}
-    assert set(found) == ({"complete_symbols", "fresh_symbols"} if symbols else set())
-    assert all(len(lines) == len(symbols) for lines in found.values())
+    failures = {name: lines for name, lines in broken(results).items() if lines}
+    assert set(failures) == ({"complete_symbols", "fresh_symbols"} if symbols else set())
+    assert all(len(lines) == len(symbols) for lines in failures.values())
     silent = {result.name for result in results if result.detail.startswith("nothing to compare")}
     assert silent == (
         {"usual_distribution"} if symbols else {"complete_symbols", "fresh_symbols", "usual_distribution"}
@@ -143,8 +147,10 @@ def test_where_nothing_is_left_every_symbol_expected_is_named(symbols) -> None:
 
 
 def test_when_the_library_fails_the_audit_is_not_complete() -> None:
-    found = seen(BARS)
-    torn = Overview(found.symbols.drop(columns="completeness"), found.sessions, found.returns, found.shift_noise)
+    summary = seen(BARS)
+    torn = Overview(
+        summary.symbols.drop(columns="completeness"), summary.sessions, summary.returns, summary.shift_noise
+    )
     with pytest.raises(GateHalted, match=r"complete_symbols.*completeness"):
         validate_overview(torn, GateSettings())
 
@@ -159,26 +165,26 @@ def test_nothing_is_sent_nobody_is_asked_and_no_folder_is_left(monkeypatch, tmp_
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     contexts = []
     library = expectations._library()
-    given = library.get_context
-    monkeypatch.setattr(library, "get_context", lambda **told: contexts.append(given(**told)) or contexts[-1])
+    original = library.get_context
+    monkeypatch.setattr(library, "get_context", lambda **options: contexts.append(original(**options)) or contexts[-1])
     page(seen(BARS))
     assert [context.variables.analytics_enabled for context in contexts] == [False]
     assert list(tmp_path.iterdir()) == []
 
 
-def page(found: Overview) -> str:
-    results = validate_overview(found, GateSettings())
-    return data_docs_page("Mine", [("Bars", "1")], results, found, ["schema: bars keep their contract"])
+def page(summary: Overview) -> str:
+    results = validate_overview(summary, GateSettings())
+    return data_docs_page("Mine", [("Bars", "1")], results, summary, ["schema: bars keep their contract"])
 
 
 @pytest.mark.full
 def test_the_page_needs_no_other_file_and_no_network_and_repeats_to_the_byte() -> None:
-    found = seen(without_last(("S03",), 2))
-    text = page(found)
+    summary = seen(without_last(("S03",), 2))
+    text = page(summary)
     assert re.findall(r"https?://|<script|<link rel=\"style|src=", text) == []
-    assert text == page(found)
-    for said in ("Mine", *SUITES, "S03", "schema: bars keep their contract", "sessions_behind"):
-        assert said in text
+    assert text == page(summary)
+    for expected in ("Mine", *SUITES, "S03", "schema: bars keep their contract", "sessions_behind"):
+        assert expected in text
     links = set(re.findall(r'href="#([^"]+)"', text))
     assert links >= {name.replace("_", "-") for name in SUITES}
     assert links <= set(re.findall(r'id="([^"]+)"', text)) | {link for link in links if "collapse" in link}
@@ -189,11 +195,11 @@ def test_a_symbol_cannot_write_into_the_page() -> None:
     hostile = "<img src=x onerror=alert(1)>"
     bars = without_last(("S03",), 2)
     bars["symbol"] = bars["symbol"].replace("S03", hostile)
-    found = seen(bars, tuple(hostile if symbol == "S03" else symbol for symbol in SYMBOLS))
-    text = page(found)
+    summary = seen(bars, tuple(hostile if symbol == "S03" else symbol for symbol in SYMBOLS))
+    text = page(summary)
     assert "<img" not in text
     assert text.count(html.escape(hostile)) >= 2
-    assert broken(validate_overview(found, GateSettings()))["fresh_symbols"] == (
+    assert broken(validate_overview(summary, GateSettings()))["fresh_symbols"] == (
         f"{hostile}: fresh_symbols, sessions_behind 2",
     )
 
@@ -205,9 +211,9 @@ def test_only_small_tables_reach_the_library_however_many_bars_there_are(monkeyp
     monkeypatch.setattr(
         expectations,
         "_suites",
-        lambda *given: {
-            name: (rows.append(len(told[0])), told)[1]
-            for name, told in suites(*given).items()  # type: ignore[func-returns-value]
+        lambda *arguments: {
+            name: (rows.append(len(suite[0])), suite)[1]
+            for name, suite in suites(*arguments).items()  # type: ignore[func-returns-value]
         },
     )
     validate_overview(seen(BARS), GateSettings())

@@ -43,18 +43,18 @@ class _Outline(HTMLParser):
 
 
 def _outline(html: str) -> _Outline:
-    found = _Outline()
-    found.feed(html)
-    found.close()
-    return found
+    outline = _Outline()
+    outline.feed(html)
+    outline.close()
+    return outline
 
 
 @pytest.mark.parametrize("html", [study_page(made_study_page()), daily_page(made_daily_page())])
 def test_a_page_is_well_formed_and_needs_no_other_file(html: str) -> None:
-    found = _outline(html)
-    assert found.faults == []
-    assert found.open == []
-    assert all(reference.startswith(("data:", "#")) for reference in found.references)
+    outline = _outline(html)
+    assert outline.faults == []
+    assert outline.open == []
+    assert all(reference.startswith(("data:", "#")) for reference in outline.references)
     assert "http" not in html.replace("http-equiv", "")
 
 
@@ -64,7 +64,7 @@ def test_the_verdict_comes_before_any_figure() -> None:
     words = " ".join(_outline(study_page(page)).words)
     phrase = page.verdict.phrase[0].upper() + page.verdict.phrase[1:]
     assert 0 <= words.index(phrase) < words.index("Figures, out of sample")
-    for said in (
+    for expected in (
         "The vault is sealed.",
         "5f1c0a9b",
         "zero_volume",
@@ -72,15 +72,15 @@ def test_the_verdict_comes_before_any_figure() -> None:
         "REDUCE_SIZE",
         "3 trials",
     ):
-        assert said in words
+        assert expected in words
 
 
 def test_a_demo_shows_every_strategy_and_links_to_it() -> None:
     html = demo_page([made_study_page(), made_study_page(name="index_daily", label="Real bars")])
-    found = _outline(html)
-    assert found.references.count("#index-daily") == 1
+    outline = _outline(html)
+    assert outline.references.count("#index-daily") == 1
     assert 'id="index-daily"' in html
-    assert {"Real bars", "Simulated market"} <= set(found.words)
+    assert {"Real bars", "Simulated market"} <= set(outline.words)
 
 
 @pytest.mark.full
@@ -147,7 +147,7 @@ def test_a_page_comes_out_when_parts_are_missing() -> None:
 
 def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:
     words = " ".join(_outline(daily_page(made_daily_page())).words)
-    for said in (
+    for expected in (
         "$1,012,346",
         "price_collar",
         "SIM02 controls",
@@ -155,7 +155,7 @@ def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:
         "48.5120",
         "\N{MINUS SIGN}0.12%",
     ):
-        assert said in words
+        assert expected in words
 
 
 def test_the_session_page_names_what_bound_each_size() -> None:
@@ -172,7 +172,7 @@ def test_a_page_of_500_symbols_that_all_trade_stays_below_300_kb_and_says_where_
     count, generator = 500, np.random.default_rng(1)
     symbols = [f"SIM{number:03d}" for number in range(count)]
     weight = generator.permutation(count) / 1e5 + 1e-3
-    told = made_daily_page()
+    page = made_daily_page()
     targets = pd.DataFrame(
         {
             "symbol": symbols,
@@ -185,14 +185,14 @@ def test_a_page_of_500_symbols_that_all_trade_stays_below_300_kb_and_says_where_
     )
     steps = made_steps(dict.fromkeys(symbols, (0.0, 0.0, 0.14, 0.11, 0.09, 0.08, 0.08, 0.079)))
     steps["reason"] = steps["reason"] + " and as many words as a sentence with its numbers has" * 3
-    order, fill = told.orders.iloc[0].to_dict(), told.fills.iloc[0].to_dict()
+    order, fill = page.orders.iloc[0].to_dict(), page.fills.iloc[0].to_dict()
     accepted = order | {"status": "accepted", "reason_code": None}
     many = made_daily_page(
         targets=targets,
         steps=steps,
         orders=pd.DataFrame([accepted | {"symbol": symbol} for symbol in symbols] + [order | {"symbol": "DENIED"}]),
         fills=pd.DataFrame(
-            [fill | {"symbol": symbol, "quantity": 1.0 + place} for place, symbol in enumerate(symbols)]
+            [fill | {"symbol": symbol, "quantity": 1.0 + index} for index, symbol in enumerate(symbols)]
         ),
         plots=[Plot("Drift", "a plot", generator.bytes(30_000))],
     )
@@ -221,7 +221,7 @@ def test_the_headline_stands_first_and_a_flat_book_wears_no_green() -> None:
         assert 'class="headline DOES_NOT_TRADE"' in page
         assert "state CONTINUE" not in page
     words = [word for word in _outline(daily_page(made_daily_page(headline=FLAT))).words if word]
-    after = next(place for place, word in enumerate(words) if "after its close" in word)
+    after = next(index for index, word in enumerate(words) if "after its close" in word)
     assert FLAT.sentence in words[after + 1]
 
 

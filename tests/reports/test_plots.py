@@ -78,7 +78,7 @@ def test_nothing_to_show_is_said_in_the_picture_and_is_no_error() -> None:
 def test_drift_compares_series_of_different_scales_and_shows_the_nearest_to_drifting() -> None:
     drift = pd.DataFrame(
         {
-            "name": [f"series_{place:02d}" for place in range(60)],
+            "name": [f"series_{number:02d}" for number in range(60)],
             "layer": "feature",
             "statistic": np.linspace(0.1, 20.0, 60),
             "critical": 20.0,
@@ -131,9 +131,9 @@ def test_missing_values_are_gaps(name: str) -> None:
 def test_a_value_between_two_gaps_is_a_dot() -> None:
     returns = np.full(ROWS, np.nan)
     returns[[0, 1, 150, 298, 299]] = 0.01
-    places = _coloured(plots.equity_and_drawdown(SESSIONS[:ROWS], {"network": returns}))
-    assert np.abs(places - 0.5).min() < 0.02
-    assert not ((places > 0.1) & (places < 0.45)).any()
+    fractions = _coloured(plots.equity_and_drawdown(SESSIONS[:ROWS], {"network": returns}))
+    assert np.abs(fractions - 0.5).min() < 0.02
+    assert not ((fractions > 0.1) & (fractions < 0.45)).any()
 
 
 @pytest.mark.full

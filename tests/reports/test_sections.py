@@ -127,8 +127,8 @@ class TestSectionOfAFile(SectionContract):
 
     @pytest.fixture
     def silent(self) -> DailyPage:
-        told = made_daily_page()
-        return made_daily_page(own_sections=("largest",), targets=told.targets.iloc[:0])
+        base_page = made_daily_page()
+        return made_daily_page(own_sections=("largest",), targets=base_page.targets.iloc[:0])
 
 
 def test_a_section_of_a_plug_in_stands_where_it_says_and_only_on_pages_of_strategies_that_name_it(brought) -> None:

@@ -16,13 +16,13 @@ from tests.reports.pages import STEPS, made_steps, made_targets
 
 def test_the_network_stands_first_and_missing_figures_have_reasons() -> None:
     figures = study_figures(made_record(300), horizon_sessions=5, sessions_per_year=252)
-    found = figure_table(figures)
-    assert found.columns == ("network", "linear model", "gradient boosting", "buy and hold")
-    rows = {label: cells for label, _, cells in found.rows}
+    table = figure_table(figures)
+    assert table.columns == ("network", "linear model", "gradient boosting", "buy and hold")
+    rows = {label: cells for label, _, cells in table.rows}
     assert rows["AUC"][0].text == f"{figures.total['network'].auc:.4f}"
     assert rows["AUC"][3].text == "\N{EN DASH}"
     assert "no forecasts" in rows["AUC"][3].why
-    assert any("buy and hold" in said and "AUC" in said for said in found.gaps)
+    assert any("buy and hold" in gap and "AUC" in gap for gap in table.gaps)
 
 
 def test_only_the_best_of_a_row_is_marked() -> None:

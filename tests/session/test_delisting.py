@@ -26,17 +26,17 @@ DAYS = np.array(["2017-06-21", "2017-06-22", "2017-06-23"], dtype="datetime64[D]
 
 
 def action(day: object, value: float, kind: str = "delisting", symbol: str = SYMBOLS[0]) -> pd.DataFrame:
-    told = pd.DataFrame({"symbol": [symbol], "ex_session": [pd.Timestamp(day)], "kind": [kind], "value": [value]})
-    return conform(told.assign(source="s"), DELIVERED_ACTIONS)
+    frame = pd.DataFrame({"symbol": [symbol], "ex_session": [pd.Timestamp(day)], "kind": [kind], "value": [value]})
+    return conform(frame.assign(source="s"), DELIVERED_ACTIONS)
 
 
-def with_action(made: World, told: pd.DataFrame) -> World:
+def with_action(made: World, actions: pd.DataFrame) -> World:
     rows, columns = np.indices(made.panel.close.shape)
     bars = pd.DataFrame(
         {"symbol": np.array(SYMBOLS)[columns.ravel()], "session": made.panel.sessions[rows.ravel()]}
         | {name: getattr(made.panel, name).ravel() for name in FIELDS}
     )
-    panel = panel_from_bars(bars, made.panel.sessions, SYMBOLS, told)
+    panel = panel_from_bars(bars, made.panel.sessions, SYMBOLS, actions)
     return replace(made, panel=panel, market=market_view(panel, made.strategy.portfolio))
 
 
@@ -81,32 +81,32 @@ def test_a_short_pays_what_is_left() -> None:
 
 def test_a_round_books_it_before_the_first_fill_and_ends_the_order_under_way() -> None:
     made = world(wide(), ROW + 10)
-    told = with_action(made, action(made.panel.sessions[ROW], 7.0))
+    delisted = with_action(made, action(made.panel.sessions[ROW], 7.0))
     before = play(made, holding(made, ROW - 2, 1000.0, stop=1.0), ROW - 1)
-    standing = replace(before.standing, orders=one_order(before, -1000.0))
-    done = play(told, standing, ROW)
+    session_state = replace(before.standing, orders=one_order(before, -1000.0))
+    done = play(delisted, session_state, ROW)
     assert [len(batch) for batch in done.fills] == [0, 0]
     assert done.standing.book.quantity[0] == 0.0
     interest = done.standing.book.session_financing_usd
     assert done.state.cash_usd == pytest.approx(before.state.cash_usd + 7_000.0 + interest, rel=1e-12)
-    assert [each.reason for each in done.ended] == ["delisted"]
+    assert [order.reason for order in done.ended] == ["delisted"]
     for later in range(ROW + 1, ROW + 5):
-        done = play(told, done.standing, later)
+        done = play(delisted, done.standing, later)
         assert done.standing.book.quantity[0] == 0.0
         assert 0 not in done.orders.symbol.tolist()
         assert done.standing.book.session_delistings_usd == 0.0
-    assert told.market.at(ROW + 4).stale_share == 0.0  # what is gone is not stale
+    assert delisted.market.at(ROW + 4).stale_share == 0.0  # what is gone is not stale
 
 
 def test_a_delisting_changes_nothing_before_its_session_and_no_label_spans_it() -> None:
     made = world(wide(), ROW + 10)
-    told = with_action(made, action(made.panel.sessions[ROW], 7.0))
+    delisted = with_action(made, action(made.panel.sessions[ROW], 7.0))
     for name in FIELDS:
-        np.testing.assert_array_equal(getattr(told.panel, name)[:ROW], getattr(made.panel, name)[:ROW])
-        assert np.isnan(getattr(told.panel, name)[ROW:, 0]).all()  # a ticker used again is another instrument
-        np.testing.assert_array_equal(getattr(told.panel, name)[ROW:, 1:], getattr(made.panel, name)[ROW:, 1:])
+        np.testing.assert_array_equal(getattr(delisted.panel, name)[:ROW], getattr(made.panel, name)[:ROW])
+        assert np.isnan(getattr(delisted.panel, name)[ROW:, 0]).all()  # a ticker used again is another instrument
+        np.testing.assert_array_equal(getattr(delisted.panel, name)[ROW:, 1:], getattr(made.panel, name)[ROW:, 1:])
     label = LabelSettings(horizon_sessions=3, execution="next_open")
-    known, all_of_them = forward_returns(told.panel, label), forward_returns(made.panel, label)
+    known, all_of_them = forward_returns(delisted.panel, label), forward_returns(made.panel, label)
     assert np.isfinite(known[ROW - 5, 0])  # its span ends the session before
     assert np.isnan(known[ROW - 4 :, 0]).all()
     np.testing.assert_array_equal(known[:, 1:], all_of_them[:, 1:])

@@ -31,8 +31,8 @@ ROWS = range(80, 140)
 
 
 def strategy(execution: str = "next_close", **changed: dict[str, object]) -> Strategy:
-    told = {**PERPETUALS, **changed}
-    return Strategy.model_validate({**told, "label": {"horizon_sessions": 3, "execution": execution}})
+    settings = {**PERPETUALS, **changed}
+    return Strategy.model_validate({**settings, "label": {"horizon_sessions": 3, "execution": execution}})
 
 
 def rates(of: World, scale: float = 3e-4, seed: int = 5) -> Funding:
@@ -57,28 +57,28 @@ def test_every_dollar_of_funding_is_rate_times_what_was_held_at_the_payment(exec
     paid, moved, stops = 0.0, 0, 0
     for before, after in zip(done.rounds, done.rounds[1:], strict=False):
         row = of.panel.row(after.session)
-        held = {place: float(q) for place, q in enumerate(before.standing.book.quantity)}
-        expected, told = 0.0, set()
-        for place, quantity in held.items():
-            mark = float(of.panel.close[row - 1, place])
-            rate = float(funding.until_open[row, place])
+        held = {column: float(q) for column, q in enumerate(before.standing.book.quantity)}
+        expected, assumed = 0.0, set()
+        for column, quantity in held.items():
+            mark = float(of.panel.close[row - 1, column])
+            rate = float(funding.until_open[row, column])
             bought = sum(
                 float(q)
                 for symbol, q in zip(after.fills[0].symbol, after.fills[0].quantity, strict=True)
-                if symbol == place
+                if symbol == column
             )
             rest = quantity + bought if execution == "next_open" else quantity
-            stopped, at_open = stopped_out(after, of.panel.open[row, place], place)
+            stopped, at_open = stopped_out(after, of.panel.open[row, column], column)
             owed = funding.owed_by_longs if stopped > 0.0 else funding.owed_by_shorts
-            charged = 0.0 if at_open else stopped * mark * float(owed[row, place])
-            expected -= quantity * mark * rate + (rest - stopped) * mark * float(funding.until_close[row, place])
+            charged = 0.0 if at_open else stopped * mark * float(owed[row, column])
+            expected -= quantity * mark * rate + (rest - stopped) * mark * float(funding.until_close[row, column])
             expected -= charged
             stops += stopped != 0.0
-            if funding.assumed[row, place] and (quantity or (rest and not at_open)):
-                told.add(of.panel.symbols[place])
+            if funding.assumed[row, column] and (quantity or (rest and not at_open)):
+                assumed.add(of.panel.symbols[column])
         book = after.standing.book
         assert book.session_funding_usd == pytest.approx(expected, rel=1e-9, abs=1e-9)
-        assert set(book.funding_assumed) == told
+        assert set(book.funding_assumed) == assumed
         # interest on all of the equity, no fee for shorts, and nothing else
         assert book.session_financing_usd == pytest.approx(before.state.equity_usd * 0.01 / 252, rel=1e-9)
         traded = math.fsum(
@@ -95,13 +95,13 @@ def test_every_dollar_of_funding_is_rate_times_what_was_held_at_the_payment(exec
     assert (stops > 0) is (execution == "next_open")
 
 
-def stopped_out(done: Round, opened: float, place: int) -> tuple[float, bool]:
+def stopped_out(done: Round, opened: float, column: int) -> tuple[float, bool]:
     """What of a symbol the session's stops closed, signed as it was held, and whether they filled at its open."""
     batch = done.fills[1]
-    for row in np.flatnonzero(batch.symbol == place):
+    for row in np.flatnonzero(batch.symbol == column):
         quantity = float(batch.quantity[row])
-        told = float(batch.mid_price[row]) - float(batch.impact_usd[row]) / quantity
-        return -quantity, told == pytest.approx(opened, rel=1e-9)
+        undisturbed = float(batch.mid_price[row]) - float(batch.impact_usd[row]) / quantity
+        return -quantity, undisturbed == pytest.approx(opened, rel=1e-9)
     return 0.0, False
 
 
@@ -136,8 +136,8 @@ def quiet(rates_of: dict[str, dict[int, float]], bars: int, assumed_on: int | No
 def loose() -> Strategy:
     limits = {"drawdown_limit_fraction": 0.9, "weekly_loss_limit_fraction": 0.8, "session_loss_limit_fraction": 0.7}
     limits |= {"minimum_outcomes": 20, "shrink_prior_outcomes": 5.0}
-    told = {**PERPETUALS, "portfolio": limits, "execution": {"participation_cap_fraction": 0.1}}
-    return Strategy.model_validate({**told, "label": {"horizon_sessions": 3, "execution": "next_open"}})
+    settings = {**PERPETUALS, "portfolio": limits, "execution": {"participation_cap_fraction": 0.1}}
+    return Strategy.model_validate({**settings, "label": {"horizon_sessions": 3, "execution": "next_open"}})
 
 
 def with_bar(cells: dict[tuple[str, int], float]) -> World:
@@ -157,10 +157,10 @@ def test_what_is_stopped_out_is_credited_nothing_after_the_open_and_charged_what
     quantity: float, bar: dict[str, float], sign: float, volume: float, received: float
 ) -> None:
     made = with_bar({(name, ROW): value for name, value in {**bar, "volume": volume}.items()})
-    told = {"until_open": 4e-4, "until_close": 25e-4, "owed_by_longs": 30e-4, "owed_by_shorts": -5e-4}
+    funding_rates = {"until_open": 4e-4, "until_close": 25e-4, "owed_by_longs": 30e-4, "owed_by_shorts": -5e-4}
     if sign < 0.0:
-        told = {"until_open": -4e-4, "until_close": -25e-4, "owed_by_longs": 5e-4, "owed_by_shorts": -30e-4}
-    funding = quiet({name: {ROW: rate} for name, rate in told.items()}, len(made.panel.sessions))
+        funding_rates = {"until_open": -4e-4, "until_close": -25e-4, "owed_by_longs": 5e-4, "owed_by_shorts": -30e-4}
+    funding = quiet({name: {ROW: rate} for name, rate in funding_rates.items()}, len(made.panel.sessions))
     made = replace(made, market=replace(made.market, funding=funding))
     stop = 50.0 - 5.0 * np.sign(quantity)
     done = play(made, holding(made, ROW - 1, quantity, stop), ROW)
@@ -220,32 +220,32 @@ def test_what_was_booked_over_several_sessions_since_a_late_stop_is_taken_back(
     rows |= {"until_close": {ROW: 25e-4, ROW + 1: 1e-4, ROW + 2: 9e-4}, "owed_by_longs": {ROW: 30e-4, ROW + 1: 2e-4}}
     funding = quiet(rows, len(late.panel.sessions))
     before, late = (replace(made, market=replace(made.market, funding=funding)) for made in (before, late))
-    standing = holding(before, ROW - 1, quantity, 50.0 - 5.0 * np.sign(quantity))
+    session_state = holding(before, ROW - 1, quantity, 50.0 - 5.0 * np.sign(quantity))
     for row, rate in ((ROW, 29e-4), (ROW + 1, 8e-4), (ROW + 2, 12e-4)):
-        silent = play(before, standing, row)
-        standing = silent.standing
-        assert standing.book.session_funding_usd == pytest.approx(-quantity * 50.0 * rate, abs=1e-9)
-    done = play(late, standing, ROW + 3)
+        silent = play(before, session_state, row)
+        session_state = silent.standing
+        assert session_state.book.session_funding_usd == pytest.approx(-quantity * 50.0 * rate, abs=1e-9)
+    done = play(late, session_state, ROW + 3)
     assert done.fills[1].quantity.tolist() == [-quantity]
     assert done.standing.book.session_funding_usd == pytest.approx(received, abs=1e-9)
 
 
 def test_the_borrow_fee_and_interest_are_of_the_night_before_and_a_stop_changes_neither() -> None:
     """A short of 50,000 USD at 0.3% a year, and 1,050,000 USD in cash at 1%, for one of 252 sessions."""
-    told = {name: value for name, value in PERPETUALS.items() if name in ("name", "market")}
-    told["market"] = {**told["market"], "asset_class": "equity"}
-    shares = Strategy.model_validate({**told, "label": {"horizon_sessions": 3, "execution": "next_open"},
+    settings = {name: value for name, value in PERPETUALS.items() if name in ("name", "market")}
+    settings["market"] = {**settings["market"], "asset_class": "equity"}
+    shares = Strategy.model_validate({**settings, "label": {"horizon_sessions": 3, "execution": "next_open"},
                                       "portfolio": loose().portfolio.model_dump()})  # fmt: skip
-    found = []
+    financing = []
     for high in (51.0, 60.0):
         made = of_bars(shares, **{name: {(row, 0): high if (name, row) == ("high", ROW) else value
                                          for row in (ROW - 1, ROW)} for name, value in QUIET_BAR.items()})  # fmt: skip
-        standing = holding(made, ROW - 1, -1000.0, 55.0)
-        standing = replace(standing, book=replace(standing.book, cash_usd=1_050_000.0))
-        done = play(made, standing, ROW)
+        session_state = holding(made, ROW - 1, -1000.0, 55.0)
+        session_state = replace(session_state, book=replace(session_state.book, cash_usd=1_050_000.0))
+        done = play(made, session_state, ROW)
         assert done.fills[1].quantity.sum() == (1000.0 if high == 60.0 else 0.0)
-        found.append(done.standing.book.session_financing_usd)
-    assert found == pytest.approx([(1_050_000.0 * 0.01 - 50_000.0 * 0.003) / 252.0] * 2, rel=1e-12)
+        financing.append(done.standing.book.session_financing_usd)
+    assert financing == pytest.approx([(1_050_000.0 * 0.01 - 50_000.0 * 0.003) / 252.0] * 2, rel=1e-12)
 
 
 def test_a_short_receives_what_a_long_pays_and_borrows_nothing() -> None:
@@ -290,30 +290,32 @@ def test_the_yardstick_pays_the_same_funding_as_any_other_book() -> None:
     funding = rates(of)
     scenes = [of.scene(range(80, 100), replace(of.market, funding=funding)),
               of.scene(range(100, 140), replace(of.market, funding=funding))]  # fmt: skip
-    found = yardstick_of(scenes, of.strategy).gross
+    gross = yardstick_of(scenes, of.strategy).gross
     worth = [1.0] * 5
     for row in range(81, 140):
         before = sum(worth)
-        for place in range(5):
-            grown = of.panel.close[row, place] / of.panel.close[row - 1, place]
-            paid = funding.until_open[row, place] + funding.until_close[row, place]
-            worth[place] *= grown - paid
-        assert found[row] == pytest.approx(sum(worth) / before - 1.0, abs=1e-12)
+        for column in range(5):
+            grown = of.panel.close[row, column] / of.panel.close[row - 1, column]
+            paid = funding.until_open[row, column] + funding.until_close[row, column]
+            worth[column] *= grown - paid
+        assert gross[row] == pytest.approx(sum(worth) / before - 1.0, abs=1e-12)
 
 
 def test_replayed_on_history_cut_at_a_session_funding_is_the_same_to_the_bit() -> None:
     of = world(strategy())
     funding = rates(of)
     whole = played(of, funding)
-    told = {each.name: getattr(funding, each.name) for each in fields(funding)}
-    changed = {name: np.vstack([each[:120], each[120:] * 7]) for name, each in told.items() if name != "assumed"}
+    arrays = {field.name: getattr(funding, field.name) for field in fields(funding)}
+    changed = {
+        name: np.vstack([values[:120], values[120:] * 7]) for name, values in arrays.items() if name != "assumed"
+    }
     later = Funding(assumed=funding.assumed, **changed)
-    for mine, theirs in zip(played(of, later).rounds[:40], whole.rounds, strict=False):
-        assert mine.state == theirs.state
+    for actual, theirs in zip(played(of, later).rounds[:40], whole.rounds, strict=False):
+        assert actual.state == theirs.state
 
 
 @pytest.mark.parametrize(
-    ("market", "costs", "told"),
+    ("market", "costs", "message"),
     [
         ({"asset_class": "perpetual"}, {}, "costs.funding"),
         ({}, {"funding": "funding"}, "asset_class: perpetual"),
@@ -322,9 +324,9 @@ def test_replayed_on_history_cut_at_a_session_funding_is_the_same_to_the_bit() -
     ],
 )
 def test_settings_that_contradict_each_other_name_both(
-    market: dict[str, str], costs: dict[str, str], told: str
+    market: dict[str, str], costs: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         Strategy.model_validate({**PERPETUALS, "market": {"history_starts": "2014-01-02", **market}, "costs": costs})
 
 
@@ -334,6 +336,6 @@ def test_settings_that_contradict_each_other_name_both(
 def test_the_borrow_fee_follows_the_asset_class_unless_it_is_stated(asset_class: str | None, fee: float) -> None:
     market = {"history_starts": "2014-01-02", "asset_class": asset_class}
     assert Strategy.model_validate({"name": "a", "market": market}).costs.borrow_fee_annual_fraction == fee
-    stated = Strategy.model_validate({"name": "a", "market": market, "costs": {"borrow_fee_annual_fraction": 0.02}})
-    assert stated.costs.borrow_fee_annual_fraction == 0.02
-    assert Strategy.model_validate(stated.model_dump()).content_hash() == stated.content_hash()
+    explicit = Strategy.model_validate({"name": "a", "market": market, "costs": {"borrow_fee_annual_fraction": 0.02}})
+    assert explicit.costs.borrow_fee_annual_fraction == 0.02
+    assert Strategy.model_validate(explicit.model_dump()).content_hash() == explicit.content_hash()

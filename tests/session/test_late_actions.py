@@ -63,7 +63,7 @@ def late_of(
     )
 
 
-def lived(execution: str, split: float = REVERSE_SPLIT, dividend: float = 0.0, place: int = PLACE) -> Lived:
+def lived(execution: str, split: float = REVERSE_SPLIT, dividend: float = 0.0, column: int = PLACE) -> Lived:
     of = world(world_strategy(execution))
     truth = quoted_raw(of.panel, {(AT, SYMBOL): split}, {})
     long = pd.concat(
@@ -73,15 +73,15 @@ def lived(execution: str, split: float = REVERSE_SPLIT, dividend: float = 0.0, p
     untold = market_view(panel_from_bars(long, truth.sessions, SYMBOLS), of.strategy.portfolio)
     market = market_view(truth, of.strategy.portfolio)
 
-    def played(rows: range, view: MarketView, **given: object) -> tuple[Round, ...]:
+    def played(rows: range, view: MarketView, **overrides: object) -> tuple[Round, ...]:
         costs, allowed = cost_model_from(of.strategy.costs), Controls(verdict_allows=True)
-        told = {"controls": lambda _: allowed, **given}
-        return replay(of.strategy, costs, 252, [of.scene(rows, view)], **told).rounds  # type: ignore[arg-type]
+        arguments = {"controls": lambda _: allowed, **overrides}
+        return replay(of.strategy, costs, 252, [of.scene(rows, view)], **arguments).rounds  # type: ignore[arg-type]
 
     blind = played(range(FIRST, AT + 1), untold)
     late = late_of(blind, market, dividend, split, of.strategy.portfolio.stop_atr_multiple)
     after = played(
-        range(AT + 1, AT + 3), market, standing=blind[-1].standing, late=lambda row: late if row == AT + 1 else None
+        range(AT + 1, AT + 3), market, initial=blind[-1].standing, late=lambda row: late if row == AT + 1 else None
     )
     return Lived(of, market, blind, after)
 
@@ -112,19 +112,19 @@ def test_what_is_owed_is_of_what_the_book_was_quoted_then_and_of_no_later_sessio
         values[missing, PLACE] = np.nan
     panel = Panel(sessions=of.panel.sessions[: AT + 1], symbols=SYMBOLS, **lost)
     before = market_view(panel, of.strategy.portfolio)  # the bar came since, with the split
-    found = late_actions_since(told_late.blind, before, told_late.market, multiple)
-    assert found is not None
+    late = late_actions_since(told_late.blind, before, told_late.market, multiple)
+    assert late is not None
     expected = np.ones((AT + 1 - FIRST, len(SYMBOLS)), dtype=np.bool_)
     expected[missing - FIRST, PLACE] = False
-    np.testing.assert_array_equal(found.quoted, expected)
+    np.testing.assert_array_equal(late.quoted, expected)
     quoted, truth = told_late.market.panel, range(AT - 13, AT + 1)
-    for place in (place for place in range(len(SYMBOLS)) if place != PLACE):  # prices without an action
+    for column in (index for index in range(len(SYMBOLS)) if index != PLACE):  # prices without an action
         ranges = [
-            max(quoted.high[row, place], quoted.close[row - 1, place])
-            - min(quoted.low[row, place], quoted.close[row - 1, place])
+            max(quoted.high[row, column], quoted.close[row - 1, column])
+            - min(quoted.low[row, column], quoted.close[row - 1, column])
             for row in truth
         ]
-        assert found.stop_distance[place] == pytest.approx(multiple * sum(ranges) / 14.0, rel=1e-9)
+        assert late.stop_distance[column] == pytest.approx(multiple * sum(ranges) / 14.0, rel=1e-9)
 
 
 @pytest.mark.full

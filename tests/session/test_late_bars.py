@@ -24,31 +24,31 @@ def of(strategy: Strategy, **changed: dict[tuple[int, int], float]) -> World:
     made = world(strategy, ROW + 10)
     arrays = {name: getattr(made.panel, name).copy() for name in FIELDS}
     for name, cells in changed.items():
-        for (row, place), value in cells.items():
+        for (row, column), value in cells.items():
             for field in FIELDS if np.isnan(value) else (name,):
-                arrays[field][row, place] = value
+                arrays[field][row, column] = value
     panel = Panel(made.panel.sessions, made.panel.symbols, **arrays)
     return replace(made, panel=panel, market=market_view(panel, strategy.portfolio))
 
 
 def holding(made: World, row: int, quantity: float, stop: float) -> Standing:
     """The standing after session ``row``: one position, no order under way."""
-    standing = first_standing(made.strategy, SYMBOLS, made.panel.sessions[row + 1])
+    session_state = first_standing(made.strategy, SYMBOLS, made.panel.sessions[row + 1])
     one = np.arange(len(SYMBOLS)) == 0
     flat = np.full(len(SYMBOLS), np.nan)
     price = np.where(one, made.panel.close[row], np.nan)
     book = replace(
-        standing.book,
+        session_state.book,
         quantity=np.where(one, quantity, 0.0), price=price, entry_price=price, stop_price=np.where(one, stop, flat),
         entered_session=np.where(one, np.datetime64(made.panel.sessions[row], "D"), np.datetime64("NaT", "D")),
     )  # fmt: skip
     book, _ = book.marked(made.panel.sessions[row], made.panel.close[row], made.strategy.portfolio)
-    return replace(standing, book=book.awaiting(np.zeros(len(SYMBOLS)), flat, book.quantity, book.quantity))
+    return replace(session_state, book=book.awaiting(np.zeros(len(SYMBOLS)), flat, book.quantity, book.quantity))
 
 
-def play(made: World, standing: Standing, row: int) -> Round:
+def play(made: World, session_state: Standing, row: int) -> Round:
     facts = SessionFacts(market=made.market.at(row), signals=made.signals(row), controls=Controls(verdict_allows=True))
-    return play_session(made.strategy, cost_model_from(made.strategy.costs), 252, standing, facts, PaperBroker)
+    return play_session(made.strategy, cost_model_from(made.strategy.costs), 252, session_state, facts, PaperBroker)
 
 
 def wide(execution: str = "next_open") -> Strategy:
@@ -61,8 +61,8 @@ def test_a_stop_fills_at_the_open_of_the_first_bar_after_a_gap_and_nothing_opens
     gap = {(ROW - 1, 0): np.nan}
     low = 0.7 * world(strategy, ROW).panel.close[ROW - 2, 0]
     made = of(strategy, close=gap, open={(ROW, 0): low}, low={(ROW, 0): low * 0.99}, high={(ROW, 0): low * 1.01})
-    standing = holding(made, ROW - 2, 1000.0, stop=0.95 * made.panel.close[ROW - 2, 0])
-    silent = play(made, standing, ROW - 1)
+    session_state = holding(made, ROW - 2, 1000.0, stop=0.95 * made.panel.close[ROW - 2, 0])
+    silent = play(made, session_state, ROW - 1)
     assert [len(batch) for batch in silent.fills] == [0, 0]
     done = play(made, silent.standing, ROW)
     stopped = done.fills[1]
@@ -79,9 +79,9 @@ def test_a_position_can_be_closed_by_order_on_the_first_bar_after_a_gap() -> Non
     made = of(wide(), close={(ROW - 1, 0): np.nan})
     silent = play(made, holding(made, ROW - 2, 1000.0, stop=1.0), ROW - 1)
     asked = play(made, silent.standing, ROW)
-    mine = asked.orders.symbol == 0
-    assert asked.orders.quantity[mine].tolist() == [-1000.0]  # without ADV and ATR nothing stays
-    assert asked.orders.accepted[mine].all()
+    mask = asked.orders.symbol == 0
+    assert asked.orders.quantity[mask].tolist() == [-1000.0]  # without ADV and ATR nothing stays
+    assert asked.orders.accepted[mask].all()
     done = play(made, asked.standing, ROW + 1)
     assert done.standing.book.quantity[0] == 0.0
     assert done.ended == ()
@@ -98,15 +98,15 @@ def test_a_stop_touched_on_a_session_whose_bar_comes_late_is_filled_once_it_is_t
     silent = play(without, holding(without, ROW - 2, 1000.0, stop), ROW - 1)
     assert silent.standing.book.quantity[0] == 1000.0
     sold = replace(silent.standing, orders=one_order(silent, -1000.0))
-    for standing in (silent.standing, stored(silent)):
-        done = play(late, standing, ROW)
+    for session_state in (silent.standing, stored(silent)):
+        done = play(late, session_state, ROW)
         assert done.fills[1].quantity.tolist() == [-1000.0]
         assert done.fills[1].is_stop.all()
         assert done.fills[1].price[0] == pytest.approx(low, rel=5e-3)
         assert done.standing.book.blocked_side[0] == 1
     done = play(late, sold, ROW)  # an order under way on what the stop closed is ended, never filled beside it
     assert done.standing.book.quantity[0] == 0.0
-    assert [each.reason for each in done.ended] == ["late_stop"]
+    assert [order.reason for order in done.ended] == ["late_stop"]
     again = play(late, done.standing, ROW + 1)
     assert not len(again.fills[1])
 
@@ -151,10 +151,10 @@ def test_two_bars_that_come_late_at_once_give_fills_of_their_own_ids() -> None:
     dips = {(ROW - 2, 0): low, (ROW - 1, 0): low}
     without = of(strategy, close={(ROW - 2, 0): np.nan, (ROW - 1, 0): np.nan})
     late = of(strategy, open=dips, low=dips, volume=thin)
-    standing = holding(without, ROW - 3, 100_000.0, stop)
+    session_state = holding(without, ROW - 3, 100_000.0, stop)
     for row in (ROW - 2, ROW - 1):
-        standing = play(without, standing, row).standing
-    stopped = play(late, standing, ROW).fills[1]
+        session_state = play(without, session_state, row).standing
+    stopped = play(late, session_state, ROW).fills[1]
     assert len(stopped) >= 2
     assert len(set(stopped.fill_id)) == len(stopped)
 

@@ -23,10 +23,10 @@ STATES = ("rising", "tercile", "in_drawdown")
 
 
 def belongs() -> np.ndarray:
-    found = np.ones((BARS, 7), dtype=bool)
-    found[:JOINED, FUTURE] = False
-    found[:, STRANGER] = False
-    return found
+    members = np.ones((BARS, 7), dtype=bool)
+    members[:JOINED, FUTURE] = False
+    members[:, STRANGER] = False
+    return members
 
 
 def tripled(column: int, stop: int = BARS):
@@ -37,8 +37,8 @@ def assert_same(one: MarketView, other: MarketView, stop: int, columns: list[int
     for name in STATES:
         np.testing.assert_array_equal(getattr(one.regimes, name)[:stop], getattr(other.regimes, name)[:stop])
     for name in ("beta", "volatility", "adv_usd", "returns", "average_true_range"):
-        mine, theirs = getattr(one, name)[:stop, columns], getattr(other, name)[:stop, others]
-        assert mine.tobytes() == theirs.tobytes(), name
+        actual, theirs = getattr(one, name)[:stop, columns], getattr(other, name)[:stop, others]
+        assert actual.tobytes() == theirs.tobytes(), name
 
 
 def test_neither_regime_nor_beta_of_a_member_knows_of_a_symbol_that_is_none() -> None:
@@ -54,29 +54,29 @@ def test_neither_regime_nor_beta_of_a_member_knows_of_a_symbol_that_is_none() ->
 
 
 def test_beta_is_the_slope_on_the_mean_of_the_members_of_each_session() -> None:
-    found = market_view(PANEL, SETTINGS, belongs())
+    view = market_view(PANEL, SETTINGS, belongs())
     returns = PANEL.close[1:] / PANEL.close[:-1] - 1.0
     window = range(640 - SETTINGS.correlation_sessions, 640)  # rows of returns; the last is session 640
-    market = [np.mean([returns[row, each] for each in range(7) if belongs()[row + 1, each]]) for row in window]
+    market = [np.mean([returns[row, column] for column in range(7) if belongs()[row + 1, column]]) for row in window]
     own = [returns[row, 2] for row in window]
-    assert found.beta[640, 2] == pytest.approx(np.polyfit(market, own, 1)[0], rel=1e-9)
+    assert view.beta[640, 2] == pytest.approx(np.polyfit(market, own, 1)[0], rel=1e-9)
 
 
 def test_four_members_are_no_market_however_many_others_there_are() -> None:
     few = belongs()
     few[:, 4] = False
-    found = market_view(PANEL, SETTINGS, few)
-    assert np.isnan(found.beta[:JOINED]).all()
-    assert np.isnan(found.beta[JOINED : JOINED + SETTINGS.correlation_sessions - 1]).all()
-    assert np.isfinite(found.beta[JOINED + SETTINGS.correlation_sessions :, MEMBERS]).all()
+    view = market_view(PANEL, SETTINGS, few)
+    assert np.isnan(view.beta[:JOINED]).all()
+    assert np.isnan(view.beta[JOINED : JOINED + SETTINGS.correlation_sessions - 1]).all()
+    assert np.isfinite(view.beta[JOINED + SETTINGS.correlation_sessions :, MEMBERS]).all()
 
 
 def test_a_history_before_the_first_member_has_an_unknown_regime() -> None:
     late = belongs()
     late[:100] = False
-    found = market_view(PANEL, SETTINGS, late)
-    assert (found.regimes.rising[: 100 + 199] == -1).all()
-    assert (found.regimes.rising[100 + 199 :] >= 0).all()
+    view = market_view(PANEL, SETTINGS, late)
+    assert (view.regimes.rising[: 100 + 199] == -1).all()
+    assert (view.regimes.rising[100 + 199 :] >= 0).all()
 
 
 def test_without_a_universe_and_with_everyone_in_it_nothing_changes_to_the_bit() -> None:
@@ -87,16 +87,16 @@ def test_without_a_universe_and_with_everyone_in_it_nothing_changes_to_the_bit()
 
 
 def test_the_volatility_beside_the_median_is_that_of_the_members_written_out() -> None:
-    found, row, decay = market_view(PANEL, SETTINGS, belongs()), 640, 1.0 - 2.0 / 21.0
+    view, row, decay = market_view(PANEL, SETTINGS, belongs()), 640, 1.0 - 2.0 / 21.0
     returns = PANEL.close[1:] / PANEL.close[:-1] - 1.0
     squares, weights = 0.0, 0.0
     for lag in range(60):
         at = row - lag
-        members = [returns[at - 1, each] for each in range(7) if belongs()[at, each]]
+        members = [returns[at - 1, column] for column in range(7) if belongs()[at, column]]
         squares += decay**lag * (returns[at - 1, 2] - np.median(members)) ** 2
         weights += decay**lag
-    assert found.relative_volatility[row, 2] == pytest.approx((squares / weights) ** 0.5, rel=1e-9)
-    assert "relative_volatility" in vars(found)  # made when it was asked for
+    assert view.relative_volatility[row, 2] == pytest.approx((squares / weights) ** 0.5, rel=1e-9)
+    assert "relative_volatility" in vars(view)  # made when it was asked for
     assert "relative_volatility" not in vars(market_view(PANEL, SETTINGS, belongs()))
 
 
@@ -127,15 +127,15 @@ def test_what_an_order_is_priced_by_is_of_the_sessions_before_its_fill() -> None
 
 def test_the_usual_volatility_is_the_median_session_until_then_of_the_members_median_name() -> None:
     view = market_view(PANEL, SETTINGS, belongs())
-    found, judged = view.usual_volatility, np.where(belongs(), view.volatility, np.nan)
+    usual_volatility, judged = view.usual_volatility, np.where(belongs(), view.volatility, np.nan)
     seen: list[float] = []
     for row in range(len(judged)):
         known = judged[row][np.isfinite(judged[row])]
         if len(known):
             seen.append(float(np.median(known)))
-        np.testing.assert_equal(found[row], np.median(seen) if seen else np.nan)
+        np.testing.assert_equal(usual_volatility[row], np.median(seen) if seen else np.nan)
     assert len(seen) > 100
-    assert view.at(640).usual_volatility == found[640]
+    assert view.at(640).usual_volatility == usual_volatility[640]
 
 
 def test_what_comes_later_changes_no_bit_of_the_usual_volatility() -> None:
@@ -155,7 +155,7 @@ def lost(rows: list[int]):
 
 def test_a_lost_bar_costs_its_own_session_and_the_sizes_around_it_are_of_the_bars_there_are() -> None:
     panel = lost([LOST])
-    found = market_view(panel, SETTINGS, max_missing_fraction=0.05)
+    view = market_view(panel, SETTINGS, max_missing_fraction=0.05)
     frame = pd.DataFrame({name: getattr(panel, name)[:, OF] for name in ("high", "low", "close", "volume")}).dropna()
     before = frame["close"].shift(1)
     ranges = pd.concat([frame["high"] - frame["low"], (frame["high"] - before).abs(), (frame["low"] - before).abs()])
@@ -165,23 +165,23 @@ def test_a_lost_bar_costs_its_own_session_and_the_sizes_around_it_are_of_the_bar
         "average_true_range": ranges.where(before.notna()).rolling(14).mean(),
     }
     for name, values in expected.items():
-        sizes = getattr(found, name)
+        sizes = getattr(view, name)
         np.testing.assert_allclose(sizes[:, OF], values.reindex(range(BARS)), rtol=1e-9)
         assert np.flatnonzero(np.isnan(sizes[30:, OF])).tolist() == [LOST - 30], name
     whole = market_view(PANEL, SETTINGS)
-    assert np.flatnonzero(np.isnan(found.beta[100:, OF])).tolist() == [LOST - 100, LOST - 99]
-    assert np.nanmax(np.abs(found.beta[:, OF] - whole.beta[:, OF])) < 0.5
+    assert np.flatnonzero(np.isnan(view.beta[100:, OF])).tolist() == [LOST - 100, LOST - 99]
+    assert np.nanmax(np.abs(view.beta[:, OF] - whole.beta[:, OF])) < 0.5
     others = [column for column in range(7) if column != OF]
     for name in ("adv_usd", "average_true_range", "volatility"):
-        assert getattr(found, name)[:, others].tobytes() == getattr(whole, name)[:, others].tobytes()
+        assert getattr(view, name)[:, others].tobytes() == getattr(whole, name)[:, others].tobytes()
 
 
 @pytest.mark.parametrize(("rows", "fraction"), [([LOST, LOST + 1], 0.05), ([LOST], 0.0)])
 def test_beyond_the_share_a_size_waits_for_bars_in_a_row(rows: list[int], fraction: float) -> None:
-    found = market_view(lost(rows), SETTINGS, max_missing_fraction=fraction)
-    assert np.isnan(found.adv_usd[rows[0] : rows[-1] + 20, OF]).all()
-    assert np.isfinite(found.adv_usd[rows[-1] + 20, OF])
-    assert np.isfinite(found.average_true_range[rows[-1] + 15, OF])
+    view = market_view(lost(rows), SETTINGS, max_missing_fraction=fraction)
+    assert np.isnan(view.adv_usd[rows[0] : rows[-1] + 20, OF]).all()
+    assert np.isfinite(view.adv_usd[rows[-1] + 20, OF])
+    assert np.isfinite(view.average_true_range[rows[-1] + 15, OF])
 
 
 def plain(value: object) -> object:
@@ -189,7 +189,7 @@ def plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         return value.shape, str(value.dtype), value.tobytes()
     if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     return str(value)
 
 
@@ -206,10 +206,10 @@ def test_what_is_known_at_a_session_is_its_rows_and_no_later_one(row: int) -> No
     whole = market_view(replace(PANEL, adjustment=adjustment), SETTINGS, belongs(), paid)
     known = whole.until(row)
     assert known.panel.bars == row + 1
-    for each in fields(known):
-        value = getattr(known, each.name)
+    for field in fields(known):
+        value = getattr(known, field.name)
         for part in (value, *(vars(value).values() if is_dataclass(value) else ())):
-            assert not isinstance(part, np.ndarray) or len(part) == row + 1, each.name
+            assert not isinstance(part, np.ndarray) or len(part) == row + 1, field.name
     assert plain(known.at(row)) == plain(whole.at(row))
     alone = market_view(whole.panel.until(PANEL.sessions[row]), SETTINGS, belongs()[: row + 1], paid.at(slice(row + 1)))
     assert plain(known) == plain(alone)

@@ -65,12 +65,12 @@ def test_a_history_that_ends_here_knows_the_same_bits(kind: str) -> None:
         short = watch_of(of.cut(rows))
         assert whole is not None
         assert short is not None
-        mine, theirs = short.at(rows - 1), whole.at(rows - 1)
+        actual, theirs = short.at(rows - 1), whole.at(rows - 1)
         for name in ("label_volatility", "returns"):
-            assert getattr(mine, name).tobytes() == getattr(theirs, name).tobytes(), name
-        assert mine.outcome_slope.hex() == theirs.outcome_slope.hex()
-        assert repr(mine.autocorrelation) == repr(theirs.autocorrelation)
-        assert mine.change_share.hex() == theirs.change_share.hex()
+            assert getattr(actual, name).tobytes() == getattr(theirs, name).tobytes(), name
+        assert actual.outcome_slope.hex() == theirs.outcome_slope.hex()
+        assert repr(actual.autocorrelation) == repr(theirs.autocorrelation)
+        assert actual.change_share.hex() == theirs.change_share.hex()
 
 
 def test_members_are_those_of_the_session() -> None:

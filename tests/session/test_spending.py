@@ -31,7 +31,7 @@ def market() -> SessionMarket:
 def fills(**parts: np.ndarray) -> FillArrays:
     """A purchase and a sale of 10,000 USD each, 3 bps away from the mid."""
     quantity, mid = np.array([200.0, -200.0]), 50.0
-    told: dict[str, np.ndarray] = {
+    arrays: dict[str, np.ndarray] = {
         "mid_price": np.full(2, mid),
         "half_spread_usd": NOTHING,
         "commission_usd": NOTHING,
@@ -47,7 +47,7 @@ def fills(**parts: np.ndarray) -> FillArrays:
         price=mid * (1.0 + np.sign(quantity) * 3.0 * BPS),
         is_stop=np.zeros(2, dtype=np.bool_),
     )
-    return dataclasses.replace(batch, **told)  # type: ignore[arg-type]
+    return dataclasses.replace(batch, **arrays)  # type: ignore[arg-type]
 
 
 def test_a_half_spread_not_stated_is_the_distance_from_the_mid() -> None:

@@ -31,13 +31,13 @@ def hundredfold(source: str) -> World:
         {"symbol": np.array(SYMBOLS)[columns.ravel()], "session": made.panel.sessions[rows.ravel()]}
         | {name: values.ravel() for name, values in arrays.items()}
     )
-    told = action(made.panel.sessions[ROW], 0.01, "split").assign(source=source)
-    panel = panel_from_bars(bars, made.panel.sessions, SYMBOLS, told)
+    actions = action(made.panel.sessions[ROW], 0.01, "split").assign(source=source)
+    panel = panel_from_bars(bars, made.panel.sessions, SYMBOLS, actions)
     return replace(made, panel=panel, market=market_view(panel, made.strategy.portfolio))
 
 
 def codes(done: Round) -> list[str | None]:
-    return [code for code, place in zip(done.orders.reason_code, done.orders.symbol, strict=True) if place == 0]
+    return [code for code, symbol in zip(done.orders.reason_code, done.orders.symbol, strict=True) if symbol == 0]
 
 
 @pytest.mark.parametrize(("source", "denied"), [(UNEXPLAINED_FACTOR, True), ("actions.csv", False)])
@@ -60,7 +60,7 @@ def test_an_order_under_way_as_the_factor_shows_ends_with_the_reason() -> None:
     made = hundredfold(UNEXPLAINED_FACTOR)
     before = play(made, holding(made, ROW - 2, 1000.0, stop=1e-3), ROW - 1)
     done = play(made, replace(before.standing, orders=one_order(before, -1000.0)), ROW)
-    assert [each.reason for each in done.ended if each.symbol == 0] == [UNEXPLAINED_FACTOR]
+    assert [order.reason for order in done.ended if order.symbol == 0] == [UNEXPLAINED_FACTOR]
 
 
 def test_what_was_bought_after_it_is_traded() -> None:
@@ -76,8 +76,8 @@ def test_a_stop_of_it_sells_nothing_either() -> None:
     done = play(made, above, ROW)
     assert done.standing.book.quantity[0] == 10.0
     assert [len(batch) for batch in done.fills] == [0, 0]
-    stated = hundredfold("actions.csv")
-    assert play(stated, above, ROW).fills[1].quantity.tolist() == [-10.0]
+    explained = hundredfold("actions.csv")
+    assert play(explained, above, ROW).fills[1].quantity.tolist() == [-10.0]
 
 
 def test_less_than_a_lot_is_kept_and_nothing_is_paid_for_it() -> None:
@@ -89,6 +89,6 @@ def test_less_than_a_lot_is_kept_and_nothing_is_paid_for_it() -> None:
         assert done.standing.book.quantity[0] == pytest.approx(0.6, rel=1e-12)
         assert done.standing.book.session_cash_in_lieu_usd == 0.0
         assert set(codes(done)) <= {UNEXPLAINED_FACTOR}
-    stated = play(hundredfold("actions.csv"), held, ROW)
-    assert stated.standing.book.quantity[0] == 0.0
-    assert stated.standing.book.session_cash_in_lieu_usd > 0.0
+    explained = play(hundredfold("actions.csv"), held, ROW)
+    assert explained.standing.book.quantity[0] == 0.0
+    assert explained.standing.book.session_cash_in_lieu_usd > 0.0

@@ -18,16 +18,16 @@ def closes(bars: int = 400, seed: int = 2) -> np.ndarray:
 
 def test_every_state_is_what_a_look_back_over_its_window_says() -> None:
     close = closes()
-    found = rule_regimes(close, RULES)
+    regimes = rule_regimes(close, RULES)
     volatility = ewma_volatility(np.concatenate(([np.nan], np.diff(np.log(close))))[:, None])[:, 0]
     for row in range(120, 400, 7):
-        assert found.rising[row] == int(close[row] > np.mean(close[row - 29 : row + 1]))
+        assert regimes.rising[row] == int(close[row] > np.mean(close[row - 29 : row + 1]))
         low, high = np.quantile(volatility[row - 59 : row + 1], [0.34, 0.66], method="inverted_cdf")
         if volatility[row] < low:
-            assert found.tercile[row] == 0
+            assert regimes.tercile[row] == 0
         elif volatility[row] > high:
-            assert found.tercile[row] == 2
-        assert found.in_drawdown[row] == int(close[row] <= 0.9 * max(close[row - 39 : row + 1]))
+            assert regimes.tercile[row] == 2
+        assert regimes.in_drawdown[row] == int(close[row] <= 0.9 * max(close[row - 39 : row + 1]))
 
 
 def test_neither_end_of_the_history_changes_a_state() -> None:
@@ -40,25 +40,25 @@ def test_neither_end_of_the_history_changes_a_state() -> None:
 
 
 def test_a_short_history_is_unknown_and_scales_nothing() -> None:
-    found = rule_regimes(closes(25), RULES)
-    assert found.label(24) == "unknown"
-    assert (regime_scales(found, RULES) == 1.0).all()
+    regimes = rule_regimes(closes(25), RULES)
+    assert regimes.label(24) == "unknown"
+    assert (regime_scales(regimes, RULES) == 1.0).all()
 
 
 def test_a_falling_volatile_market_halves_the_size_and_says_so() -> None:
     calm, crash = np.full(200, 0.001), np.full(10, -0.04)
     calm[::2] = -0.001
     close = 100.0 * np.exp(np.cumsum(np.concatenate((calm, crash))))
-    found = rule_regimes(close, RULES)
-    assert found.label(209) == "falling, volatile, in drawdown"
-    assert regime_scales(found, RULES)[209] == 0.5
+    regimes = rule_regimes(close, RULES)
+    assert regimes.label(209) == "falling, volatile, in drawdown"
+    assert regime_scales(regimes, RULES)[209] == 0.5
 
 
 def test_the_scale_changes_after_three_sessions_in_the_other_state_and_not_before() -> None:
     stressed = np.array([0, 1, 1, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1], dtype=bool)
-    found = Regimes(rising=1 - stressed, tercile=2 * stressed, in_drawdown=np.zeros(17, dtype=np.int64))
+    regimes = Regimes(rising=1 - stressed, tercile=2 * stressed, in_drawdown=np.zeros(17, dtype=np.int64))
     expected = [1.0] * 6 + [0.5] * 6 + [1.0] * 4 + [0.5]
-    assert regime_scales(found, RULES).tolist() == expected
+    assert regime_scales(regimes, RULES).tolist() == expected
     for until in range(1, 18):  # and no later session changes it
-        cut = Regimes(found.rising[:until], found.tercile[:until], found.in_drawdown[:until])
+        cut = Regimes(regimes.rising[:until], regimes.tercile[:until], regimes.in_drawdown[:until])
         assert regime_scales(cut, RULES).tolist() == expected[:until]

@@ -60,13 +60,13 @@ def counted_by_hand(
 @given(bars=st.integers(1, 40), symbols=st.integers(1, 4), seed=st.integers(0, 10_000), lag=st.integers(1, 8))
 def test_every_rows_statistics_are_those_counted_by_hand(bars: int, symbols: int, seed: int, lag: int) -> None:
     p, r, realised, sigma = history(bars, symbols, seed, lag)
-    found = outcome_statistics(p, r, realised, sigma, HORIZON)
+    statistics = outcome_statistics(p, r, realised, sigma, HORIZON)
     for row in range(bars):
         win, loss, count, sessions = counted_by_hand(p, r, realised, sigma, row)
-        assert found.sessions[row] == count
-        np.testing.assert_allclose([found.mean_win[row], found.mean_loss[row]], [win, loss], rtol=1e-12)
+        assert statistics.sessions[row] == count
+        np.testing.assert_allclose([statistics.mean_win[row], statistics.mean_loss[row]], [win, loss], rtol=1e-12)
         worth = effective_outcomes(*zip(*sessions, strict=True), HORIZON)[-1] if sessions else 0.0
-        assert found.count[row] == worth
+        assert statistics.count[row] == worth
 
 
 @settings(max_examples=30, deadline=None)
@@ -87,15 +87,19 @@ def test_a_label_realised_after_the_row_is_not_counted_even_when_it_is_in_the_ta
 
 def test_a_short_forecast_wins_when_the_price_falls() -> None:
     r, sigma = np.array([[-0.03], [0.01]]), np.full((2, 1), 0.01)
-    found = outcome_statistics(np.full((2, 1), 0.4), r, [0, 0], sigma, 4).at(1)
-    assert (found.mean_win, found.mean_loss, found.sessions) == (pytest.approx(1.5), pytest.approx(0.5), 2)
+    statistics = outcome_statistics(np.full((2, 1), 0.4), r, [0, 0], sigma, 4).at(1)
+    assert (statistics.mean_win, statistics.mean_loss, statistics.sessions) == (
+        pytest.approx(1.5),
+        pytest.approx(0.5),
+        2,
+    )
 
 
 def test_after_one_session_five_hundred_symbols_do_not_suffice() -> None:
     draw = np.random.default_rng(0)
     p, r, sigma = draw.random((1, 500)), draw.normal(0.0, 0.02, (1, 500)), np.full((1, 500), 0.02)
-    found = outcome_statistics(p, r, [0], sigma, 10).at(0)
-    assert found.count == pytest.approx(0.1)
+    statistics = outcome_statistics(p, r, [0], sigma, 10).at(0)
+    assert statistics.count == pytest.approx(0.1)
 
 
 def test_a_calm_name_and_a_wild_one_each_get_the_win_and_loss_of_their_own_volatility() -> None:
@@ -120,16 +124,16 @@ def test_arrays_of_different_shapes_are_refused() -> None:
 def test_forecast_volatility_is_the_weighted_root_mean_square_of_sixty_returns() -> None:
     returns = np.random.default_rng(3).normal(0.0, 0.01, (90, 2))
     returns[70, 1] = np.nan
-    found = ewma_volatility(returns)
+    volatility = ewma_volatility(returns)
     weights = (1.0 - 2.0 / 21.0) ** np.arange(60)[::-1]
     for row in (59, 75, 89):
         for symbol in range(2):
             window = returns[row - 59 : row + 1, symbol]
             there = np.isfinite(window)
             expected = np.sqrt(np.average(window[there] ** 2, weights=weights[there]))
-            assert found[row, symbol] == pytest.approx(expected, rel=1e-12)
-    assert np.isnan(found[18, 0])
-    assert np.isfinite(found[19, 0])
+            assert volatility[row, symbol] == pytest.approx(expected, rel=1e-12)
+    assert np.isnan(volatility[18, 0])
+    assert np.isfinite(volatility[19, 0])
 
 
 def test_forecast_volatility_does_not_depend_on_where_history_ends_or_long_ago_starts() -> None:

@@ -106,8 +106,8 @@ def test_without_a_planted_edge_nothing_is_expected() -> None:
 def test_the_signal_persists_as_asked() -> None:
     for persistence in (0.0, 0.6, 0.95):
         signal = simulate_market(60, SESSIONS[:800], 4, 0.05, persistence).truth.signal
-        found = (signal[1:] * signal[:-1]).sum() / (signal[:-1] ** 2).sum()
-        assert found == pytest.approx(persistence, abs=0.02)
+        autocorrelation = (signal[1:] * signal[:-1]).sum() / (signal[:-1] ** 2).sum()
+        assert autocorrelation == pytest.approx(persistence, abs=0.02)
         assert signal.std() == pytest.approx(1.0, abs=0.06)
 
 

@@ -58,13 +58,13 @@ class VendorFaults:
             Answer({}, 429, {"Retry-After": "9"}),
         ]
         source.bars()
-        told = [record.getMessage() for record in caplog.records if record.name.startswith("nn_assets.sources")]
-        assert [line.partition(": HTTP")[2] for line in told] == [
+        messages = [record.getMessage() for record in caplog.records if record.name.startswith("nn_assets.sources")]
+        assert [line.partition(": HTTP")[2] for line in messages] == [
             " 503; asking again in 1 s, attempt 2 of 7",
             " 429; asking again in 9 s, attempt 3 of 7",
         ]
-        assert all(line.startswith(source.name) for line in told)
-        assert "//" not in "".join(told)
+        assert all(line.startswith(source.name) for line in messages)
+        assert "//" not in "".join(messages)
 
     def test_a_vendor_that_stays_down_is_an_error_after_seven_attempts(self, vendor: Vendor, source, caplog) -> None:
         vendor.faults = [Answer({"message": f"down {self.echo}"}, 503)] * 20

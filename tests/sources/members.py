@@ -34,8 +34,8 @@ class MemberContract:
         """Its own keys, as a strategy's file states them for what ``source`` of the contract asks."""
         raise NotImplementedError
 
-    def text(self, stated: dict[str, Any], **more: Any) -> str:
-        source = {"kind": self.kind, **stated, **more}
+    def text(self, settings: dict[str, Any], **more: Any) -> str:
+        source = {"kind": self.kind, **settings, **more}
         return yaml.safe_dump(
             {"name": "mine", "market": {"symbols": list(self.symbols), **self.market}, "source": source}
         )
@@ -70,7 +70,7 @@ class MemberContract:
 
     def test_a_key_it_lacks_is_refused_by_name_and_line_with_the_nearest(self, stated) -> None:
         text = self.text(stated, max_withdrawn_fractio=0.5)
-        (line,) = [number for number, each in enumerate(text.splitlines(), 1) if "fractio:" in each]
+        (line,) = [number for number, row in enumerate(text.splitlines(), 1) if "fractio:" in row]
         with pytest.raises(SettingsError) as caught:
             parse_strategy(text, file="mine.yaml")
         assert caught.value.where == {"file": "mine.yaml", "line": line, "key": "source.max_withdrawn_fractio"}

@@ -19,9 +19,9 @@ def refused(caplog: pytest.LogCaptureFixture, ask: Callable[[], object], secret:
     with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as caught:
         ask()
     error = caught.value
-    told = [str(error), repr(error), repr(error.where), repr(error.__reduce__()), *_with_locals(error)]
-    told += [record.getMessage() + repr(record.args) + str(record.exc_info) for record in caplog.records]
-    everything = "\n".join(told)
+    texts = [str(error), repr(error), repr(error.where), repr(error.__reduce__()), *_with_locals(error)]
+    texts += [record.getMessage() + repr(record.args) + str(record.exc_info) for record in caplog.records]
+    everything = "\n".join(texts)
     spellings = (secret, quote(secret, safe=""))
     assert not [line for line in everything.splitlines() if any(spelling in line for spelling in spellings)]
     assert error.remedy

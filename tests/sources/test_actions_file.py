@@ -28,11 +28,11 @@ def file_of(folder: Path, text: str) -> ActionsFile:
 def test_a_sound_file_is_read_whole_ordered_and_with_its_name_as_source(tmp_path: Path) -> None:
     source = file_of(tmp_path, SOUND)
     assert isinstance(source, ActionSource)
-    found = validate(source.actions(), DELIVERED_ACTIONS)
-    assert found["symbol"].tolist() == ["AAPL", "AAPL", "TRUE"]
-    assert found["ex_session"].dt.strftime("%F").tolist() == ["2013-05-09", "2014-05-08", "2014-06-09"]
-    assert np.array_equal(found["value"], [np.nan, 3.29, 7.0], equal_nan=True)
-    assert set(found["source"]) == {"actions:actions.csv"}
+    actions = validate(source.actions(), DELIVERED_ACTIONS)
+    assert actions["symbol"].tolist() == ["AAPL", "AAPL", "TRUE"]
+    assert actions["ex_session"].dt.strftime("%F").tolist() == ["2013-05-09", "2014-05-08", "2014-06-09"]
+    assert np.array_equal(actions["value"], [np.nan, 3.29, 7.0], equal_nan=True)
+    assert set(actions["source"]) == {"actions:actions.csv"}
 
 
 def test_symbols_and_span_are_cut_to_what_was_asked_and_nothing_is_no_error(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_moment_of_its_own_takes_the_place_of_the_one_assumed(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "an empty file (0 bytes)"),
         ("symbol,ex_session,value\nA,2014-06-09,7\n", "no column kind"),
@@ -75,10 +75,10 @@ def test_a_moment_of_its_own_takes_the_place_of_the_one_assumed(tmp_path: Path) 
         ),
     ],
 )
-def test_a_miswritten_file_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:
+def test_a_miswritten_file_is_refused_with_the_place(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(SourceError, match=r"actions\.csv") as refused:
         file_of(tmp_path, text).actions()
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -117,9 +117,9 @@ def test_every_fault_of_a_row_and_every_row_at_fault_is_told_in_one_error(tmp_pa
 
 def test_ten_rows_at_fault_are_told_and_the_others_counted(tmp_path: Path) -> None:
     sound, rows = "A,2013-06-09,split,7\n", [f"A,2014-06-{day:02},merger,1\n" for day in range(1, 14)]
-    found = refusal_of(tmp_path, HEADER + sound + "".join(rows)).found
-    assert [f"line {line}: kind 'merger'" in found for line in range(3, 16)] == [True] * 10 + [False] * 3
-    assert found.endswith("; and 3 lines more")
+    message = refusal_of(tmp_path, HEADER + sound + "".join(rows)).found
+    assert [f"line {line}: kind 'merger'" in message for line in range(3, 16)] == [True] * 10 + [False] * 3
+    assert message.endswith("; and 3 lines more")
     assert "more" not in refusal_of(tmp_path, HEADER + sound + "".join(rows[:10])).found
 
 
@@ -141,6 +141,6 @@ def test_a_split_written_twice_is_one_split_with_its_own_moment(tmp_path: Path) 
     file = tmp_path / "actions.csv"
     rows = ["A,2014-06-09,split,7,", "A,2014-06-09,split,7,", "B,2014-06-09,split,2,2014-06-08T20:00:00Z"]
     file.write_text("symbol,ex_session,kind,value,known_at\n" + "\n".join(rows) + "\n")
-    found = ActionsFile(file).actions()
-    assert found[["symbol", "value"]].to_numpy().tolist() == [["A", 7.0], ["B", 2.0]]
-    assert found["known_at"].isna().tolist() == [True, False]
+    actions = ActionsFile(file).actions()
+    assert actions[["symbol", "value"]].to_numpy().tolist() == [["A", 7.0], ["B", 2.0]]
+    assert actions["known_at"].isna().tolist() == [True, False]

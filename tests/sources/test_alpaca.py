@@ -191,8 +191,8 @@ def test_an_empty_page_that_names_a_next_one_is_no_end(vendor, source) -> None:
 
 
 def test_splits_and_dividends_are_as_paid_on_the_day(source) -> None:
-    found = source.actions((), None, pd.Timestamp("2017-12-29"))
-    assert found.to_dict("list") == {
+    actions = source.actions((), None, pd.Timestamp("2017-12-29"))
+    assert actions.to_dict("list") == {
         "symbol": ["XYZ"] * 4,
         "ex_session": [pd.Timestamp(day) for day in ("2017-10-20", "2017-10-25", "2017-11-01", "2017-11-02")],
         "kind": ["split", "dividend", "split", "split"],

@@ -68,13 +68,13 @@ def test_an_action_needs_a_day(day) -> None:
 
 def test_dividends_of_one_day_add_up_and_splits_multiply() -> None:
     day = "2021-01-05"
-    told = [
+    rows = [
         ("B", day, "split", 2.0),
         ("A", day, "dividend", 0.5),
         ("B", day, "split", 3.0),
         ("A", day, "dividend", 4.0),
     ]
-    one = action_table("v", [*told, ("A", "2021-01-06", "dividend", 1.0)], pd.Timestamp("2021-01-01"), None)
+    one = action_table("v", [*rows, ("A", "2021-01-06", "dividend", 1.0)], pd.Timestamp("2021-01-01"), None)
     assert one[["symbol", "kind", "value"]].values.tolist() == [
         ["A", "dividend", 4.5],
         ["A", "dividend", 1.0],

@@ -107,10 +107,10 @@ def test_every_file_at_fault_is_told_in_one_error(tmp_path) -> None:
 
 def test_of_many_files_at_fault_ten_are_told(tmp_path) -> None:
     write_faulty(tmp_path, [f"{letter}.csv" for letter in "ABCDEFGHIJKL"])
-    found = error_of(tmp_path).found
-    assert "at least 9 more files" in found
-    assert "J.csv" in found
-    assert "K.csv" not in found
+    message = error_of(tmp_path).found
+    assert "at least 9 more files" in message
+    assert "J.csv" in message
+    assert "K.csv" not in message
 
 
 @pytest.mark.parametrize("content", ["", "\n", HEADER, f"{HEADER}\n", f"{HEADER}\n\n,,,,,\n"])

@@ -143,8 +143,8 @@ def test_a_day_that_is_not_over_is_delivered_as_it_stands(vendor, source) -> Non
 
 
 def test_an_instrument_listed_later_begins_where_it_was_listed(source) -> None:
-    found = source.bars((BTC,), pd.Timestamp("2021-03-01"))
-    assert found["session"].min() == pd.Timestamp("2021-03-20")
+    bars = source.bars((BTC,), pd.Timestamp("2021-03-01"))
+    assert bars["session"].min() == pd.Timestamp("2021-03-20")
 
 
 def test_a_page_missing_in_the_middle_is_refused_by_its_place(vendor, source, caplog) -> None:
@@ -180,12 +180,12 @@ def test_rows_of_another_shape_are_refused(vendor, source, caplog, answer) -> No
     refused(caplog, source.bars)
 
 
-@pytest.mark.parametrize("told", [None, "x"])
-def test_a_funding_rate_that_is_no_number_is_refused_and_shown(vendor, source, caplog, told) -> None:
-    changed(vendor, "fundingRate", lambda rows, _: [*rows[:-1], {**rows[-1], "fundingRate": told}])
+@pytest.mark.parametrize("rate", [None, "x"])
+def test_a_funding_rate_that_is_no_number_is_refused_and_shown(vendor, source, caplog, rate) -> None:
+    changed(vendor, "fundingRate", lambda rows, _: [*rows[:-1], {**rows[-1], "fundingRate": rate}])
     error = refused(caplog, source.funding_rates)
     assert (error.where["rule"], error.where["symbol"]) == ("rows_as_documented", BTC)
-    assert f"'fundingRate': {told!r}" in error.found
+    assert f"'fundingRate': {rate!r}" in error.found
     assert (error.expected, error.remedy) == ("rows as ccxt documents them", "report it")
 
 
@@ -219,13 +219,13 @@ def test_an_unknown_exchange_and_one_without_the_data_are_refused(source, caplog
 
 
 def test_funding_rates_come_with_the_moment_they_were_paid(vendor, source) -> None:
-    found = source.funding_rates((ETH, BTC), pd.Timestamp("2021-03-21"), pd.Timestamp("2021-03-26"))
-    assert found.columns.tolist() == ["name", "symbol", "observed_at", "value"]
-    assert found["symbol"].tolist() == [ETH] * 18 + [BTC] * 18
-    assert found["observed_at"].dtype == "datetime64[ns, UTC]"
-    assert found.loc[0].tolist() == ["funding_rate", ETH, pd.Timestamp("2021-03-21 00:00:00.003", tz="UTC"), -0.0001]
-    assert found["observed_at"].iloc[17] == pd.Timestamp("2021-03-26 16:00:00.003", tz="UTC")
-    assert found.loc[2, "value"] == 0.0001
+    rates = source.funding_rates((ETH, BTC), pd.Timestamp("2021-03-21"), pd.Timestamp("2021-03-26"))
+    assert rates.columns.tolist() == ["name", "symbol", "observed_at", "value"]
+    assert rates["symbol"].tolist() == [ETH] * 18 + [BTC] * 18
+    assert rates["observed_at"].dtype == "datetime64[ns, UTC]"
+    assert rates.loc[0].tolist() == ["funding_rate", ETH, pd.Timestamp("2021-03-21 00:00:00.003", tz="UTC"), -0.0001]
+    assert rates["observed_at"].iloc[17] == pd.Timestamp("2021-03-26 16:00:00.003", tz="UTC")
+    assert rates.loc[2, "value"] == 0.0001
     assert len(source.funding_rates((BTC,))) == 22
 
 
@@ -240,8 +240,8 @@ def test_an_exchange_that_gives_its_newest_funding_rates_alone_is_refused_and_on
 ) -> None:
     def newest(rows: list[dict[str, Any]], request: Request) -> list[dict[str, Any]]:
         since = pd.Timestamp(int(request.query["startTime"]), unit="ms", tz="UTC")
-        told = [{**rows[0], "fundingTime": milliseconds(one)} for one in PAYMENTS[since <= PAYMENTS]]
-        return told[-int(request.query.get("limit", PAGE)) :]
+        payments = [{**rows[0], "fundingTime": milliseconds(one)} for one in PAYMENTS[since <= PAYMENTS]]
+        return payments[-int(request.query.get("limit", PAGE)) :]
 
     late = source.funding_rates((BTC,), pd.Timestamp("2021-02-01"))
     assert late["observed_at"].min() == PAYMENTS[0]
@@ -272,17 +272,17 @@ def test_an_answer_without_funding_rates_is_refused(vendor, source, caplog) -> N
     assert refused(caplog, source.funding_rates).where["rule"] == "not_empty"
 
 
-@pytest.mark.parametrize("told", [None, "soon", 0])
+@pytest.mark.parametrize("moment", [None, "soon", 0])
 def test_rows_whose_moment_cannot_be_read_are_counted_and_named_and_none_is_dropped(
-    vendor, source, caplog, told
+    vendor, source, caplog, moment
 ) -> None:
     """By ccxt they would be: what is left looks like a whole answer."""
-    changed(vendor, "klines", lambda rows, _: [*rows[:3], *([told, *row[1:]] for row in rows[3:5]), *rows[5:]])
+    changed(vendor, "klines", lambda rows, _: [*rows[:3], *([moment, *row[1:]] for row in rows[3:5]), *rows[5:]])
     error = refused(caplog, source.bars)
     assert (error.where["rule"], error.where["symbol"]) == ("readable_moment", BTC)
     assert error.found.startswith(f"2 of {PAGE} rows without a moment that can be read, the first [")
     assert "50003.0" in error.found
-    changed(vendor, "fundingRate", lambda rows, _: [{**rows[0], "fundingTime": told}, *rows[1:]])
+    changed(vendor, "fundingRate", lambda rows, _: [{**rows[0], "fundingTime": moment}, *rows[1:]])
     error = refused(caplog, source.funding_rates)
     assert (error.where["rule"], error.where["symbol"]) == ("readable_moment", BTC)
     assert error.found.startswith(f"1 of {PAGE} rows without a moment that can be read, the first {{")

@@ -52,17 +52,17 @@ def test_a_wide_file_and_a_long_one_are_the_same_bars(tmp_path: Path, ending: st
         wide.rename_axis("Date").reset_index().to_parquet(file)
     else:
         wide.rename_axis(None if "nameless" in ending else "Date").to_csv(file)
-    found = FilesSource(file, closes_only=True, requires_volume=False).bars()
+    bars = FilesSource(file, closes_only=True, requires_volume=False).bars()
     same = FilesSource(tmp_path / "long", closes_only=True, requires_volume=False).bars()
-    pd.testing.assert_frame_equal(ordered(found), ordered(same))
-    assert len(found) == 300 * 6 - 41
-    for row in found.sample(50, random_state=1).itertuples():
+    pd.testing.assert_frame_equal(ordered(bars), ordered(same))
+    assert len(bars) == 300 * 6 - 41
+    for row in bars.sample(50, random_state=1).itertuples():
         assert row.open == row.high == row.low == row.close == wide.loc[row.session, row.symbol]
-    assert found["volume"].isna().all()
+    assert bars["volume"].isna().all()
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("date,open,high,low,close\n2016-01-04,1,2,1,2\n", "leave source.closes_only out"),
         ("date\n2016-01-04\n", "name the column of closes close"),
@@ -71,11 +71,11 @@ def test_a_wide_file_and_a_long_one_are_the_same_bars(tmp_path: Path, ending: st
         ("date,AAA,../x\n2016-01-04,1,2\n", "'../x'"),
     ],
 )
-def test_what_is_wrong_with_a_file_of_closes_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_what_is_wrong_with_a_file_of_closes_is_named(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "closes.csv").write_text(text, encoding="utf-8")
     with pytest.raises(SourceError) as refused:
         FilesSource(tmp_path / "closes.csv", closes_only=True, requires_volume=False).bars()
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def told(**changed: dict[str, object]) -> dict[str, object]:
@@ -103,16 +103,16 @@ def test_a_file_of_closes_read_as_bars_is_refused_with_the_setting_that_takes_it
 
 
 def test_what_closes_need_is_no_fault_of_a_key_or_its_type() -> None:
-    said = "name: a\nmarket: {history_starts: 2016-01-04}\nsource: {kind: files, path: c.csv, closes_only: true}\n"
-    said += "label: {execution: next_close}\ncleaning: {traded_with_volume: false}\n"
+    text = "name: a\nmarket: {history_starts: 2016-01-04}\nsource: {kind: files, path: c.csv, closes_only: true}\n"
+    text += "label: {execution: next_close}\ncleaning: {traded_with_volume: false}\n"
     with pytest.raises(SettingsError) as refused:
-        parse_strategy(said)
+        parse_strategy(text)
     assert refused.value.expected == "keys that agree with each other"
     assert refused.value.found.startswith("source.closes_only needs portfolio.proxy_adv_usd, the dollars traded")
     assert refused.value.remedy == "state what it needs"
-    assert parse_strategy(said + "portfolio: {proxy_adv_usd: 1.0e+9}\n").closes_only
+    assert parse_strategy(text + "portfolio: {proxy_adv_usd: 1.0e+9}\n").closes_only
     with pytest.raises(SettingsError, match="expected known keys with values of their type"):
-        parse_strategy(said + "gates: {}\n")
+        parse_strategy(text + "gates: {}\n")
 
 
 @pytest.mark.parametrize("market", [None, "SPY"])
@@ -133,5 +133,5 @@ def test_features_that_closes_can_have_are_named_and_no_other(market: str | None
 
 
 def test_a_run_of_equal_closes_is_told_by_nothing_that_closes_cannot_have() -> None:
-    (rule,) = [each for each in HISTORY_RULES if each.name == "stale_run"]
+    (rule,) = [rule for rule in HISTORY_RULES if rule.name == "stale_run"]
     assert rule.demands == "closes that move, or trading that volume or a range shows"

@@ -44,7 +44,7 @@ Reader = Callable[[Path], pd.DataFrame]
 KINDS: dict[str, tuple[Reader, str, list[str], int]] = {
     "bars": (bars, "date,open,high,low,close,volume", [f"{day},10.5,11.5,9.5,10.25,1000" for day in DAYS], 4),
     "series": (series, "date,close", [f"{day},13.5" for day in DAYS], 1),
-    "intraday": (intraday, "date,open,high,low,close,volume", [f"{each},10.5,11.5,9.5,10.25,7" for each in HOURS], 4),
+    "intraday": (intraday, "date,open,high,low,close,volume", [f"{hour},10.5,11.5,9.5,10.25,7" for hour in HOURS], 4),
     "actions": (actions, "symbol,ex_session,kind,value", [f"A,{day},split,2.5" for day in DAYS], 3),
 }
 
@@ -75,9 +75,9 @@ def test_cells_apart_by_another_mark_are_read_and_it_is_said(tmp_path, caplog, k
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", ["1,25", "1,250"])
 def test_a_comma_in_a_number_is_refused_by_its_line_and_the_remedy_helps(tmp_path, kind, number) -> None:
-    reader, header, rows, place = KINDS[kind]
+    reader, header, rows, column = KINDS[kind]
     cells = rows[1].split(",")
-    cells[place] = number
+    cells[column] = number
     # An empty line counts in an editor.
     error = refused(
         reader, written(tmp_path, header.replace(",", ";"), [rows[0].replace(",", ";"), "", ";".join(cells)])
@@ -86,7 +86,7 @@ def test_a_comma_in_a_number_is_refused_by_its_line_and_the_remedy_helps(tmp_pat
     assert error.where["row"] == 4
     assert "with a point and no thousands separators" in error.remedy
     assert "1250 for 1,250, and 1.25 for 1,25" in error.remedy
-    cells[place] = {"1,25": "10.25", "1,250": "10.75"}[number]
+    cells[column] = {"1,25": "10.25", "1,250": "10.75"}[number]
     assert len(reader(written(tmp_path, header, [rows[0], "", ",".join(cells)]))) == 2
 
 
@@ -120,7 +120,7 @@ def test_midnights_are_days(tmp_path, kind, midnight) -> None:
 
 def epochs(texts: tuple[str, ...], unit: str) -> list[int]:
     seconds = [int(pd.Timestamp(text if text.endswith("Z") else f"{text}T00:00Z").timestamp()) for text in texts]
-    return [each * UNITS[unit] for each in seconds]
+    return [second * UNITS[unit] for second in seconds]
 
 
 @pytest.mark.parametrize("mixed", [("s", "s", "s"), ("ms", "ms", "us"), ("s", "ms", "ns"), ("us", "ns", "ms")])
@@ -135,12 +135,12 @@ def test_epochs_are_judged_row_by_row(tmp_path, kind, mixed, form) -> None:
     table.insert(0, "date", stamps)
     if form == "csv":
         table.to_csv(tmp_path / "AAA.csv", index=False)
-        found = reader(tmp_path / "AAA.csv")
+        actual = reader(tmp_path / "AAA.csv")
     else:
         numbers = table.astype({"date": float}) if form.endswith("gap") else table
         numbers.to_parquet(tmp_path / "AAA.parquet")
-        found = reader(tmp_path / "AAA.parquet")
-    pd.testing.assert_frame_equal(found.drop(columns="source"), plain)
+        actual = reader(tmp_path / "AAA.parquet")
+    pd.testing.assert_frame_equal(actual.drop(columns="source"), plain)
 
 
 @pytest.mark.parametrize("kind", ["int64", "float64", "str"])
@@ -156,9 +156,9 @@ def test_every_row_of_the_case_of_mixed_epochs_is_there() -> None:
     case = Path(__file__).parents[3] / "shared" / "cases" / "epoch_units_mixed"
     if not case.is_dir():
         pytest.skip("the case epoch_units_mixed is not here")
-    found = read_intraday_files(case, IntradaySettings(path="minutes", bar_minutes=60))
-    per_symbol = found.groupby("symbol")["bar_at"]
-    assert per_symbol.size().to_dict() == dict.fromkeys(found["symbol"].unique(), 3720)
+    bars = read_intraday_files(case, IntradaySettings(path="minutes", bar_minutes=60))
+    per_symbol = bars.groupby("symbol")["bar_at"]
+    assert per_symbol.size().to_dict() == dict.fromkeys(bars["symbol"].unique(), 3720)
     assert set(per_symbol.min()) == {pd.Timestamp("2024-12-28T00:00Z")}
     assert set(per_symbol.max()) == {pd.Timestamp("2025-05-31T23:00Z")}
     assert (per_symbol.diff().dropna() == pd.Timedelta(hours=1)).all()
@@ -183,7 +183,7 @@ FILL = "fill_id,client_order_id,symbol,session,quantity,price"
 
 
 @pytest.mark.parametrize(
-    ("rows", "found", "row", "mended"),
+    ("rows", "expected", "row", "mended"),
     [
         (["1,a,A,2025-01-02,10,5", "", '2,b,A,2025-01-02,"1,250",5'], "'1,250'", 4, "2,b,A,2025-01-02,1250,5"),
         (["1,a,A,2025-01-02,10,5", '2,b,A,2025-01-02,10,"5,5"'], "'5,5'", 3, "2,b,A,2025-01-02,10,5.5"),
@@ -192,9 +192,9 @@ FILL = "fill_id,client_order_id,symbol,session,quantity,price"
         (["1,a,A,2025-01-02,10,5", "2,b,A,2025-01-04,11,5"], "a session of XNYS", 3, "2,b,A,2025-01-03,11,5"),
     ],
 )
-def test_a_fill_at_fault_is_named_by_its_line_and_the_remedy_helps(tmp_path, rows, found, row, mended) -> None:
+def test_a_fill_at_fault_is_named_by_its_line_and_the_remedy_helps(tmp_path, rows, expected, row, mended) -> None:
     error = refused(lambda file: fills.read_fills(file, "XNYS")[0], written(tmp_path, FILL, rows))
-    assert found in str(error)
+    assert expected in str(error)
     assert error.where["row"] == row
     read, equal = fills.read_fills(written(tmp_path, FILL, [*rows[:-1], mended]), "XNYS")
     assert (len(read), equal) == (2, 0)

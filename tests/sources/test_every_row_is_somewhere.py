@@ -34,15 +34,15 @@ Sums = tuple[int, int, int, int]  # stored, in quarantine, equal to another, lat
 
 
 def bars(file: Path) -> Sums:
-    found = clean(with_assumed_known_at(FilesSource(file).bars(), "XNYS", 30, ARRIVED), "XNYS", CleaningSettings())
-    return len(found.bars), len(found.quarantine), found.equal_rows, 0
+    result = clean(with_assumed_known_at(FilesSource(file).bars(), "XNYS", 30, ARRIVED), "XNYS", CleaningSettings())
+    return len(result.bars), len(result.quarantine), result.equal_rows, 0
 
 
 def intraday(file: Path) -> Sums:
     settings = IntradaySettings(path=file.name, bar_minutes=60)
     frame = stamped_intraday(read_intraday_files(file.parent, settings), "24/7", settings, ARRIVED)
-    found = clean_intraday(frame, "24/7", settings, CleaningSettings())
-    return len(found.bars), len(found.quarantine), found.equal_rows, 0
+    result = clean_intraday(frame, "24/7", settings, CleaningSettings())
+    return len(result.bars), len(result.quarantine), result.equal_rows, 0
 
 
 def sums_of(judged: JudgedSeries) -> Sums:
@@ -55,12 +55,12 @@ def series(file: Path) -> Sums:
 
 
 def funding(file: Path) -> Sums:
-    told = pd.read_csv(file, parse_dates=["observed_at"])
-    unstated = pd.Series(pd.NaT, index=told.index, dtype="datetime64[ns, UTC]")
+    rates = pd.read_csv(file, parse_dates=["observed_at"])
+    unstated = pd.Series(pd.NaT, index=rates.index, dtype="datetime64[ns, UTC]")
     none = dict.fromkeys(("open", "low", "high"), float("nan"))
-    told = told.assign(name="paid", symbol="AAA", source="exchange", known_at=unstated, **none)
+    rates = rates.assign(name="paid", symbol="AAA", source="exchange", known_at=unstated, **none)
     settings = FundingSeriesSettings(name="paid", kind="ccxt_funding", exchange="binance", symbols=["AAA"])
-    return sums_of(judge_series(conform(told, DELIVERED_SERIES), settings, "24/7", until=UNTIL))
+    return sums_of(judge_series(conform(rates, DELIVERED_SERIES), settings, "24/7", until=UNTIL))
 
 
 def actions(file: Path) -> Sums:
@@ -132,9 +132,9 @@ def test_every_row_delivered_is_stored_or_in_quarantine_or_counted(tmp_path: Pat
     take, lines, expected = INTAKES[name]
     file = tmp_path / "AAA.csv"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = take(file)
-    assert found == expected
-    assert sum(found) == len(lines) - 1
+    sums = take(file)
+    assert sums == expected
+    assert sum(sums) == len(lines) - 1
 
 
 @pytest.mark.parametrize("name", INTAKES)
@@ -168,8 +168,8 @@ def test_actions_of_other_symbols_and_days_are_counted_whoever_tells_them(tmp_pa
     of_bbb = [(symbol, day, kind, float(value)) for symbol, day, kind, value in rows[4:]]
     answered = action_table("vendor", of_aaa, *SPAN, of_bbb)
     assert (len(answered), taken_outside(answered)) == (2, 4)
-    for told, source in ((asked, "actions:actions.csv"), (answered, "vendor")):  # the future comes last
-        assert [(symbol, str(day.date()), said) for symbol, day, said in first_outside(told)] == [
+    for actions, source in ((asked, "actions:actions.csv"), (answered, "vendor")):  # the future comes last
+        assert [(symbol, str(day.date()), origin) for symbol, day, origin in first_outside(actions)] == [
             ("AAA", "2024-12-31", f"split, {source}"),
             ("BBB", "2025-01-03", f"dividend, {source}"),
             ("BBB", "2025-01-03", f"delisting, {source}"),
@@ -188,7 +188,7 @@ def test_daily_rows_of_other_symbols_and_sessions_are_counted(tmp_path: Path) ->
     assert (len(asked), taken_outside(asked)) == (3, len(lines) - 3)
     assert taken_outside(asked) == 0
     early, other, late = ("AAA", "2024-12-31"), ("BBB", "2025-01-03"), ("AAA", "2025-01-07")  # the future comes last
-    told = [(symbol, pd.Timestamp(day), "files:bars.csv") for symbol, day in (early, other, late)]
-    assert (first_outside(asked), first_outside(asked)) == (told, [])
+    expected = [(symbol, pd.Timestamp(day), "files:bars.csv") for symbol, day in (early, other, late)]
+    assert (first_outside(asked), first_outside(asked)) == (expected, [])
     every = FilesSource(tmp_path).bars()
     assert (len(every), taken_outside(every)) == (len(lines), 0)

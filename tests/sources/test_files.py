@@ -98,9 +98,9 @@ class TestFilesOfSomeStocks(SourceContract):
 
 @pytest.mark.full
 def test_all_five_years_of_122_stocks_load(five_years) -> None:
-    found = five_years
-    assert (len(found), found["symbol"].nunique()) == (149_034, 122)
-    assert (found["session"].min(), found["session"].max()) == (
+    bars = five_years
+    assert (len(bars), bars["symbol"].nunique()) == (149_034, 122)
+    assert (bars["session"].min(), bars["session"].max()) == (
         pd.Timestamp("2013-02-08"),
         pd.Timestamp("2018-02-07"),
     )
@@ -134,9 +134,9 @@ class TestYahooFiles(SourceContract):
     ],
 )
 def test_common_spellings_of_the_columns_are_understood(tmp_path, header) -> None:
-    found = written(tmp_path, header + "\n2018-01-02,10,11,9,10.5,1000\n").bars()
-    assert found[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == [list(ROW[1:])]
-    assert found["symbol"].tolist() == ["ABC"]
+    bars = written(tmp_path, header + "\n2018-01-02,10,11,9,10.5,1000\n").bars()
+    assert bars[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == [list(ROW[1:])]
+    assert bars["symbol"].tolist() == ["ABC"]
 
 
 def test_an_adjusted_close_is_left_out_and_the_raw_one_taken(tmp_path) -> None:
@@ -205,10 +205,10 @@ def test_faults_of_single_rows_are_delivered_for_cleaning_to_judge(tmp_path) -> 
         "\n"
         "2018-01-06,nan,null,N/A,-,\n"
     )
-    found = written(tmp_path, text).bars()
-    assert len(found) == 4
-    assert np.isnan(found["open"][0])
-    assert found.loc[3, ["open", "high", "low", "close", "volume"]].isna().all()
+    bars = written(tmp_path, text).bars()
+    assert len(bars) == 4
+    assert np.isnan(bars["open"][0])
+    assert bars.loc[3, ["open", "high", "low", "close", "volume"]].isna().all()
 
 
 def test_numbers_keep_their_last_bit(tmp_path) -> None:
@@ -229,17 +229,17 @@ def test_a_parquet_with_its_dates_in_the_index_is_understood(tmp_path) -> None:
         {"Open": [1, 2], "High": [2, 3], "Low": [1, 1], "Close": [2, 2], "Volume": [5, 6]}, index=index
     )
     frame.to_parquet(tmp_path / "CON.parquet")
-    found = FilesSource(tmp_path).bars()
-    assert found["session"].tolist() == list(index)
-    assert set(found["symbol"]) == {"CON"}
+    bars = FilesSource(tmp_path).bars()
+    assert bars["session"].tolist() == list(index)
+    assert set(bars["symbol"]) == {"CON"}
 
 
 def test_a_series_quoted_without_volume_is_read_when_told_so(tmp_path) -> None:
     path = tmp_path / "VIX.csv"
     path.write_text("DATE,OPEN,HIGH,LOW,CLOSE\n1990-01-02,17.24,17.24,17.24,17.24\n")
-    found = FilesSource(path, requires_volume=False).bars()
-    assert found["volume"].isna().all()
-    assert found["close"].tolist() == [17.24]
+    bars = FilesSource(path, requires_volume=False).bars()
+    assert bars["volume"].isna().all()
+    assert bars["close"].tolist() == [17.24]
 
 
 @pytest.mark.parametrize("written", ["9999-12-31", "9999-12-31T23:59:59.999999Z", "0001-01-01", "1500-06-01T00:00Z"])

@@ -19,8 +19,8 @@ CRYPTO = "crypto_freqtrade/"
 ROLLING = {"rolls_at": "17:00", "timezone": "America/New_York"}
 
 
-def cleaned(folder: Path, calendar: str, **told) -> CleanedIntraday:
-    settings = IntradaySettings(**told)
+def cleaned(folder: Path, calendar: str, **options) -> CleanedIntraday:
+    settings = IntradaySettings(**options)
     frame = stamped_intraday(read_intraday_files(folder, settings), calendar, settings, ARRIVED)
     return clean_intraday(frame, calendar, settings, CleaningSettings(traded_with_volume=False))
 
@@ -50,35 +50,35 @@ def runs_missing(file: Path, step: int) -> list[int]:
     ],
 )
 def test_crypto_bars_pass_and_their_gaps_are_counted(shared_data, path, minutes, rows, gaps, missing) -> None:
-    found = cleaned(shared_data, "24/7", path=path, bar_minutes=minutes)
-    assert (len(found.bars), len(found.quarantine)) == (rows, 0)
-    assert (len(found.gaps), int(found.gaps["missing"].sum())) == (gaps, missing)
+    result = cleaned(shared_data, "24/7", path=path, bar_minutes=minutes)
+    assert (len(result.bars), len(result.quarantine)) == (rows, 0)
+    assert (len(result.gaps), int(result.gaps["missing"].sum())) == (gaps, missing)
     (file,) = shared_data.glob(path)
-    assert list(found.gaps["missing"]) == runs_missing(file, minutes)
-    assert found.due == rows + missing
+    assert list(result.gaps["missing"]) == runs_missing(file, minutes)
+    assert result.due == rows + missing
 
 
 @pytest.mark.full
 def test_a_month_of_pound_quotes_has_its_crossed_minutes_in_quarantine(shared_data) -> None:
-    told = {"path": "fx_minute_quotes/*.csv", "bar_minutes": 1, "named": {"fxcm__gbpusd": "GBP/USD"}}
-    found = cleaned(shared_data, "24/5", **told, **ROLLING)
-    assert dict(found.quarantine["rule"].value_counts()) == {"crossed_quote": 1203}
-    assert len(found.bars) == 30117 - 1203
-    assert set(found.bars["symbol"]) == {"GBP/USD"}
-    first = found.bars.iloc[0]
+    options = {"path": "fx_minute_quotes/*.csv", "bar_minutes": 1, "named": {"fxcm__gbpusd": "GBP/USD"}}
+    result = cleaned(shared_data, "24/5", **options, **ROLLING)
+    assert dict(result.quarantine["rule"].value_counts()) == {"crossed_quote": 1203}
+    assert len(result.bars) == 30117 - 1203
+    assert set(result.bars["symbol"]) == {"GBP/USD"}
+    first = result.bars.iloc[0]
     assert first["close"] == (1.57576 + 1.57585) / 2.0
     assert (first["bid_open"], first["ask_open"]) == (1.57597, 1.57608)
-    assert found.bars["volume"].isna().all()
+    assert result.bars["volume"].isna().all()
     # By the calendar's own days the four Sunday evenings belong to no session.
-    plain = cleaned(shared_data, "24/5", **told)
+    plain = cleaned(shared_data, "24/5", **options)
     assert plain.counts()["off_calendar"] == 116 + 119 + 120 + 119
 
 
 @pytest.mark.full
 def test_session_bars_of_the_pound_are_nineteen_and_none_is_a_sunday(shared_data) -> None:
-    told = IntradaySettings(path="fx_minute_quotes/*.csv", bar_minutes=1, **ROLLING)
-    found = cleaned(shared_data, "24/5", **told.model_dump(exclude_unset=True))
-    made = session_bars(found.bars, "24/5", told)
+    settings = IntradaySettings(path="fx_minute_quotes/*.csv", bar_minutes=1, **ROLLING)
+    result = cleaned(shared_data, "24/5", **settings.model_dump(exclude_unset=True))
+    made = session_bars(result.bars, "24/5", settings)
     assert len(made.bars) == 19
     assert set(made.bars["session"].dt.day_name()) == {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday"}
     assert [str(day.date()) for day in made.left_out["session"]] == ["2012-02-01", "2012-02-14", "2012-03-01"]
@@ -99,10 +99,10 @@ def test_bars_are_the_same_whatever_their_format(tmp_path, ending) -> None:
         minutes().to_csv(tmp_path / "AAA-5m.csv", index=False)
     else:
         getattr(minutes(), f"to_{ending}")(tmp_path / f"AAA-5m.{ending}")
-    found = read_intraday_files(tmp_path, IntradaySettings(path="."))
-    assert list(found["symbol"]) == ["AAA"] * 3
-    assert found["bar_at"].iloc[1] == pd.Timestamp("2024-03-08T14:35Z")
-    assert list(found["source"]) == [f"intraday:AAA-5m.{ending}"] * 3
+    bars = read_intraday_files(tmp_path, IntradaySettings(path="."))
+    assert list(bars["symbol"]) == ["AAA"] * 3
+    assert bars["bar_at"].iloc[1] == pd.Timestamp("2024-03-08T14:35Z")
+    assert list(bars["source"]) == [f"intraday:AAA-5m.{ending}"] * 3
 
 
 def test_a_side_without_the_other_is_refused_and_a_minute_of_one_side_has_no_mid(tmp_path) -> None:
@@ -110,9 +110,9 @@ def test_a_side_without_the_other_is_refused_and_a_minute_of_one_side_has_no_mid
     with pytest.raises(SourceError, match="one side alone of AAA"):
         read_intraday_files(tmp_path, IntradaySettings(path="."))
     minutes(2).assign(close=10.5).to_csv(tmp_path / "AAA-ask.csv", index=False)
-    found = read_intraday_files(tmp_path, IntradaySettings(path="."))
-    np.testing.assert_array_equal(found["close"], [10.25, 10.25, np.nan])
-    np.testing.assert_array_equal(found["volume"], [2.0, 2.0, 1.0])
+    bars = read_intraday_files(tmp_path, IntradaySettings(path="."))
+    np.testing.assert_array_equal(bars["close"], [10.25, 10.25, np.nan])
+    np.testing.assert_array_equal(bars["volume"], [2.0, 2.0, 1.0])
 
 
 def test_bars_finer_than_the_settings_say_are_refused(tmp_path) -> None:

@@ -80,9 +80,9 @@ DATES, TIMES = pa.array([dt.date(2018, 1, 2)]), pa.array([dt.datetime(2018, 1, 2
 
 
 def table_of(known_at: pa.Array) -> pa.Table:
-    told = {"symbol": ["A"], "date": ["2018-01-02"], "start_date": ["2018-01-02"], "end_date": [None]}
+    columns = {"symbol": ["A"], "date": ["2018-01-02"], "start_date": ["2018-01-02"], "end_date": [None]}
     return pa.table(
-        {**told, **{name: [1.0] for name in ("open", "high", "low", "close", "volume")}, "known_at": known_at}
+        {**columns, **{name: [1.0] for name in ("open", "high", "low", "close", "volume")}, "known_at": known_at}
     )
 
 
@@ -119,15 +119,15 @@ def test_a_query_that_gives_days_is_refused(tmp_path, monkeypatch, known_at, kep
         with pytest.raises(SourceError, match=RULE):
             source.bars()
         return
-    found = source.bars()["known_at"].iloc[0]
-    assert pd.isna(found) if kept is None else found == pd.Timestamp(kept, tz="UTC")
+    moment = source.bars()["known_at"].iloc[0]
+    assert pd.isna(moment) if kept is None else moment == pd.Timestamp(kept, tz="UTC")
 
 
 @pytest.mark.parametrize(("value", "refused"), [(dt.date(2018, 1, 2), True), (dt.datetime(2018, 1, 2), False)])
 def test_of_typed_columns_of_a_database_days_are_refused_and_times_kept(monkeypatch, value, refused) -> None:
-    told = {"symbol": ["A"], "session": [dt.date(2018, 1, 2)], "known_at": pd.Series([value], dtype=object)}
-    told |= {name: [1.0] for name in ("open", "high", "low", "close", "volume")}
-    monkeypatch.setattr(SqlSource, "_read", lambda *_: pd.DataFrame(told))
+    columns = {"symbol": ["A"], "session": [dt.date(2018, 1, 2)], "known_at": pd.Series([value], dtype=object)}
+    columns |= {name: [1.0] for name in ("open", "high", "low", "close", "volume")}
+    monkeypatch.setattr(SqlSource, "_read", lambda *_: pd.DataFrame(columns))
     source = SqlSource(Scope("XNYS", ("A",), dt.date(2018, 1, 2)), EnvironmentKey("MINE_URL"), "SELECT 1")
     if refused:
         with pytest.raises(SourceError, match=RULE):

@@ -42,10 +42,10 @@ def bar(symbol: str, day: pd.Timestamp) -> dict[str, Any]:
 
 def paged(request: Request, url: str, rows: list[Any], **also: object) -> Answer:
     start = int(request.query.get("cursor", 0))
-    found = rows[start : start + PAGE]
+    page = rows[start : start + PAGE]
     body: dict[str, Any] = {"status": "OK", "request_id": "x", **also}
-    if found:
-        body |= {"results": found}
+    if page:
+        body |= {"results": page}
     if start + PAGE < len(rows):
         body["next_url"] = f"{url}{request.path}?cursor={start + PAGE}"
     return Answer(body)
@@ -198,14 +198,14 @@ def test_the_key_is_sent_to_no_other_host(vendor, source, caplog, host) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("told", [SECRET, SECRET.replace("/", "\\/")])
+@pytest.mark.parametrize("spelling", [SECRET, SECRET.replace("/", "\\/")])
 @pytest.mark.parametrize("spare", range(3, 24, 4))
-def test_no_part_of_a_key_is_told_where_the_vendors_answer_is_cut(vendor, source, caplog, told, spare) -> None:
-    body = b"x" * (200 - spare) + told.encode() + b"y" * 900
+def test_no_part_of_a_key_is_told_where_the_vendors_answer_is_cut(vendor, source, caplog, spelling, spare) -> None:
+    body = b"x" * (200 - spare) + spelling.encode() + b"y" * 900
     vendor.faults = [Answer(body, 401)]
-    found = refused(caplog, source.bars, SECRET[:3]).found
-    assert found.startswith("HTTP 401: xxx")
-    vendor.faults = [Answer(b" " * (800 - spare) + told.encode(), kind="text/html")]
+    message = refused(caplog, source.bars, SECRET[:3]).found
+    assert message.startswith("HTTP 401: xxx")
+    vendor.faults = [Answer(b" " * (800 - spare) + spelling.encode(), kind="text/html")]
     assert refused(caplog, source.bars, SECRET[:3]).found.endswith(": ***")
 
 
@@ -245,8 +245,8 @@ def test_a_row_without_a_price_is_named(vendor, source, caplog) -> None:
 
 
 def test_splits_and_dividends_are_as_paid_on_the_day(vendor, source) -> None:
-    found = source.actions((), None, pd.Timestamp("2017-12-29"))
-    assert found.to_dict("list") == {
+    actions = source.actions((), None, pd.Timestamp("2017-12-29"))
+    assert actions.to_dict("list") == {
         "symbol": ["XYZ"] * 3,
         "ex_session": [pd.Timestamp(day) for day in ("2017-10-20", "2017-10-25", "2017-11-01")],
         "kind": ["split", "dividend", "split"],

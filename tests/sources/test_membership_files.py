@@ -37,8 +37,8 @@ def test_on_2013_02_08_the_index_had_497_members_of_which_91_have_bars_under_the
 
 
 def test_of_each_years_members_most_have_no_bars_among_the_122_files(spells, five_years) -> None:
-    found = members_without_bars(spells, five_years, pd.Timestamp("2013-02-08"), pd.Timestamp("2018-02-07"))
-    assert found.to_dict("list") == {
+    counts = members_without_bars(spells, five_years, pd.Timestamp("2013-02-08"), pd.Timestamp("2018-02-07"))
+    assert counts.to_dict("list") == {
         "year": [2013, 2014, 2015, 2016, 2017, 2018],
         "members": [515, 513, 529, 533, 533, 506],
         "without_bars": [420, 417, 425, 422, 415, 387],
@@ -79,30 +79,30 @@ def test_a_faulty_spell_is_refused_by_rule(tmp_path, rows, rule) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "expected"),
     [
         ("A,2001-01-02,2000-01-03", "a spell from 2001-01-02 to 2000-01-03, first of 1"),
         ("A,2001-01-02,\nA,2001-01-02,", "a spell from 2001-01-02 with no end, first of 1"),
     ],
 )
-def test_a_faulty_spell_is_told_in_days_with_its_file(tmp_path, rows, told) -> None:
+def test_a_faulty_spell_is_told_in_days_with_its_file(tmp_path, rows, expected) -> None:
     file = tmp_path / "members.csv"
     file.write_text(f"ticker,start_date,end_date\n{rows}\n", encoding="utf-8")
     with pytest.raises(SourceError) as caught:
         read_membership_file(tmp_path, settings())
-    assert caught.value.found == told
+    assert caught.value.found == expected
     assert caught.value.where["file"] == str(file)
 
 
 def test_an_end_beyond_what_a_moment_holds_is_open(tmp_path: Path) -> None:
     ends = ["9999-12-31", "2262-04-12", "2261-01-01", ""]
-    rows = [f"A{place},2001-01-02,{end}" for place, end in enumerate(ends)]
+    rows = [f"A{index},2001-01-02,{end}" for index, end in enumerate(ends)]
     (tmp_path / "members.csv").write_text("\n".join(["symbol,from,to", *rows]) + "\n", encoding="utf-8")
     assert list(read_membership_file(tmp_path, settings())["member_to"].isna()) == [True, True, False, True]
 
 
 def test_tickers_that_look_like_something_else_are_tickers(tmp_path: Path) -> None:
     (tmp_path / "members.csv").write_text("symbol,from,to\nNAN,2001-01-02,\nTRUE,2001-01-02,2002-01-02\n")
-    found = read_membership_file(tmp_path, settings())
-    assert list(found["symbol"]) == ["NAN", "TRUE"]
-    assert list(found["member_to"].isna()) == [True, False]
+    spells = read_membership_file(tmp_path, settings())
+    assert list(spells["symbol"]) == ["NAN", "TRUE"]
+    assert list(spells["member_to"].isna()) == [True, False]

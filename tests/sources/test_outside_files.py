@@ -150,9 +150,9 @@ def test_a_parquet_date_that_is_no_text_is_named_with_its_file(
 def test_flags_are_no_numbers(tmp_path: Path) -> None:
     path = tmp_path / "ADA.csv"
     for text in ("TRUE", "true", "False"):
-        for column, place in (("close", 4), ("volume", 5)):
+        for column, index in (("close", 4), ("volume", 5)):
             lines = [line.split(",") for line in BARS.splitlines()]
-            lines[1][place] = text
+            lines[1][index] = text
             path.write_text("\n".join(",".join(line) for line in lines) + "\n")
             error = refused(bars_of, path)
             assert (error.where["rule"], error.where["column"], error.where["row"]) == (
@@ -179,8 +179,8 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     os.utime(path, ns=(1_000_000_000, 1_000_000_000))
     genuine = pd.read_csv
 
-    def meanwhile(*given: object, **named: object) -> pd.DataFrame:
-        found = genuine(*given, **named)
+    def meanwhile(*arguments: object, **named: object) -> pd.DataFrame:
+        frame = genuine(*arguments, **named)
         if how == "gone":
             path.unlink()
         elif how == "grows":
@@ -190,7 +190,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
             other.write_text(text)
             os.utime(other, ns=(1_000_000_000, 1_000_000_000))
             other.rename(path)
-        return found
+        return frame
 
     monkeypatch.setattr(pd, "read_csv", meanwhile)
     error = refused(read, path)
@@ -210,11 +210,11 @@ def test_an_archive_that_changes_while_it_is_read_is_refused(tmp_path: Path, mon
         packed.writestr("AAA.csv", BARS)
     genuine = files.read_archive
 
-    def meanwhile(*given: object) -> object:
-        found = genuine(*given)
+    def meanwhile(*arguments: object) -> object:
+        result = genuine(*arguments)
         with zipfile.ZipFile(path, "a") as packed:
             packed.writestr("BBB.csv", BARS)
-        return found
+        return result
 
     monkeypatch.setattr(files, "read_archive", meanwhile)
     assert refused(bars_of, path).where["rule"] == "unchanged"

@@ -86,7 +86,7 @@ def imported(folder: Path, text: str = VENDOR, name: str = "quarterly") -> Modul
 def test_every_kind_of_the_package_goes_through_the_contract() -> None:
     for file in [*Path(__file__).parent.glob("test_*.py"), Path("tests/simulator/test_simulated_source.py")]:
         importlib.import_module(f"tests.{file.parent.name}.{file.stem}")
-    assert {each.kind for each in MemberContract.__subclasses__()} >= set(source_kinds())
+    assert {contract.kind for contract in MemberContract.__subclasses__()} >= set(source_kinds())
 
 
 @pytest.mark.parametrize("kind", source_kinds())
@@ -103,14 +103,14 @@ def test_settings_know_every_kind_by_name_and_import_none() -> None:
         "source = parse_strategy(text).source\n"
         "print(type(source).__name__, source.x, [name for name in sys.modules if name.startswith('nn_assets.sources')])"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert told.stdout == "StatedSource 1 []\n"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout == "StatedSource 1 []\n"
 
 
 def test_a_source_that_no_model_has_checked_has_no_hash() -> None:
-    stated = parse_stated("name: a\nmarket: {history_starts: 2018-01-02}\nsource: {kind: alpaca}\n")
-    assert isinstance(stated.source, StatedSource)
-    for ask in (stated.content_hash, lambda: stated.closes_only):
+    unchecked = parse_stated("name: a\nmarket: {history_starts: 2018-01-02}\nsource: {kind: alpaca}\n")
+    assert isinstance(unchecked.source, StatedSource)
+    for ask in (unchecked.content_hash, lambda: unchecked.closes_only):
         with pytest.raises(SettingsError, match="whose keys the model of kind 'alpaca' has checked"):
             ask()
 
@@ -129,7 +129,7 @@ def test_a_vendor_from_a_file_of_somebodys_own_is_a_member_like_any_other(tmp_pa
     }
     built = source_member("quarterly").build(strategy.source, SourceContext(strategy.market, tmp_path))
     assert (built.tier, str(built.starts.date())) == (3, "2018-01-02")
-    assert [each.partition(": ")[0] for each in missing_of(strategy, tmp_path)] == [
+    assert [line.partition(": ")[0] for line in missing_of(strategy, tmp_path)] == [
         "source.ledger",
         "source.token_env",
         "source.kind",
@@ -143,12 +143,12 @@ def test_what_is_wrong_with_its_keys_is_told_together_with_all_else_by_line(tmp_
     with pytest.raises(SettingsError) as caught:
         load_strategy(file)
     assert caught.value.where == {"file": str(file), "line": 3, "key": "source.token_env"}
-    for told in (
+    for message in (
         "source.teir = 3: no such key of kind 'quarterly' (line 3), did you mean tier?",
         "source.token_env = (not shown): the name of an environment variable was expected",
         "learning.hiden = 3: no such key (line 4), did you mean hidden?",
     ):
-        assert told in caught.value.found
+        assert message in caught.value.found
 
 
 def test_a_second_source_is_checked_by_its_own_model_too() -> None:
@@ -168,11 +168,11 @@ def test_a_strategy_made_of_stated_sources_is_checked_later_to_the_same_one() ->
         "market: {history_starts: 2018-01-02, compare_with: {kind: files, path: venue}}\n"
     )
     for source in ("", "source: {kind: yfinance}\n"):
-        stated = parse_stated(text + source)
-        assert isinstance(stated.market.compare_with, StatedSource)
-        checked = with_checked_source(stated)
+        unchecked = parse_stated(text + source)
+        assert isinstance(unchecked.market.compare_with, StatedSource)
+        checked = with_checked_source(unchecked)
         assert checked == parse_strategy(text + source)
-        assert checked.model_fields_set == stated.model_fields_set
+        assert checked.model_fields_set == unchecked.model_fields_set
         assert checked.content_hash() == parse_strategy(text + source).content_hash()
         assert with_checked_source(checked) is checked
 

@@ -18,8 +18,8 @@ from nn_assets.sources.tables.plain_tables import read_plain
 from nn_assets.sources.tables.series_files import read_series_file
 
 
-def settings(**told) -> FileSeriesSettings:
-    return FileSeriesSettings(**{"name": "fear", "path": "fear.csv", "lag_minutes": 15, **told})
+def settings(**changes) -> FileSeriesSettings:
+    return FileSeriesSettings(**{"name": "fear", "path": "fear.csv", "lag_minutes": 15, **changes})
 
 
 def written(folder: Path, text: str, name: str = "fear.csv") -> Path:
@@ -32,9 +32,9 @@ def written(folder: Path, text: str, name: str = "fear.csv") -> Path:
 
 @pytest.mark.full
 def test_the_volatility_index_of_36_years_has_33_rows_on_holidays_and_47_outside_their_range(shared_data) -> None:
-    told = settings(name="vix", path="vix/vix-daily.csv")
-    delivered = read_series_file(shared_data, told, "XNYS")
-    judged = judge_series(delivered, told, "XNYS")
+    series_settings = settings(name="vix", path="vix/vix-daily.csv")
+    delivered = read_series_file(shared_data, series_settings, "XNYS")
+    judged = judge_series(delivered, series_settings, "XNYS")
     assert len(delivered) == 9235
     assert dict(judged.quarantine["rule"].value_counts()) == {"off_calendar": 33}
     assert judged.outside_range == 47
@@ -46,7 +46,7 @@ def test_the_volatility_index_of_36_years_has_33_rows_on_holidays_and_47_outside
 
 
 def test_a_month_of_funding_has_59_stamps_late_by_milliseconds_all_eight_hours_apart(shared_data) -> None:
-    told = settings(
+    series_settings = settings(
         name="funding",
         path="crypto_freqtrade/futures/XRP_USDT_USDT-8h-funding_rate.feather",
         symbol="XRP/USDT:USDT",
@@ -56,7 +56,7 @@ def test_a_month_of_funding_has_59_stamps_late_by_milliseconds_all_eight_hours_a
         grid_minutes=60,
         intervals_minutes=(480, 240, 60),
     )
-    judged = judge_series(read_series_file(shared_data, told, "24/7"), told, "24/7")
+    judged = judge_series(read_series_file(shared_data, series_settings, "24/7"), series_settings, "24/7")
     assert (len(judged.observations), judged.snapped, judged.gaps) == (91, 59, 0)
     assert judged.intervals_minutes == {480: 90}
     assert judged.observations["value"].min() == pytest.approx(-0.00219334)
@@ -75,25 +75,25 @@ def test_a_table_says_the_same_whatever_its_format(tmp_path, ending) -> None:
         frame.to_csv(tmp_path / "fear.csv", index=False)
     else:
         getattr(frame, f"to_{ending}")(tmp_path / f"fear.{ending}")
-    found = read_series_file(tmp_path, settings(path=f"fear.{ending}"), "XNYS")
-    assert list(found["observed_at"]) == list(pd.to_datetime(["2024-01-02T21:00Z", "2024-01-03T21:00Z"]))
-    np.testing.assert_array_equal(found["value"], [13.2, np.nan])
-    assert list(found["source"]) == [f"series:fear.{ending}"] * 2
+    series = read_series_file(tmp_path, settings(path=f"fear.{ending}"), "XNYS")
+    assert list(series["observed_at"]) == list(pd.to_datetime(["2024-01-02T21:00Z", "2024-01-03T21:00Z"]))
+    np.testing.assert_array_equal(series["value"], [13.2, np.nan])
+    assert list(series["source"]) == [f"series:fear.{ending}"] * 2
 
 
 @pytest.mark.parametrize("stamp", [1704182400, 1704182400000, 1704182400000000, 1704182400000000000])
 def test_epochs_are_read_by_their_size(tmp_path, stamp) -> None:
     pd.DataFrame({"timestamp": [stamp], "rate": [0.0001]}).to_parquet(tmp_path / "rate.parquet")
-    found = read_series_file(tmp_path, settings(path="rate.parquet", stamps="moments"), "24/7")
-    assert found["observed_at"].iloc[0] == pd.Timestamp("2024-01-02T08:00Z")
+    series = read_series_file(tmp_path, settings(path="rate.parquet", stamps="moments"), "24/7")
+    assert series["observed_at"].iloc[0] == pd.Timestamp("2024-01-02T08:00Z")
 
 
 def test_a_publication_time_of_the_files_own_is_kept_and_a_symbol_column_read(tmp_path) -> None:
     written(tmp_path, "date,symbol,value,published_at\n2024-01-02,NAN,1,2024-01-09T12:00:00Z\n2024-01-03,TRUE,2,\n")
-    found = read_series_file(tmp_path, settings(), "XNYS")
-    assert list(found["symbol"]) == ["NAN", "TRUE"]
-    assert found["known_at"].iloc[0] == pd.Timestamp("2024-01-09T12:00Z")
-    assert pd.isna(found["known_at"].iloc[1])
+    series = read_series_file(tmp_path, settings(), "XNYS")
+    assert list(series["symbol"]) == ["NAN", "TRUE"]
+    assert series["known_at"].iloc[0] == pd.Timestamp("2024-01-09T12:00Z")
+    assert pd.isna(series["known_at"].iloc[1])
     with pytest.raises(SourceError, match="a moment"):
         read_series_file(tmp_path, settings(lag_minutes=None), "XNYS")
 
@@ -178,16 +178,16 @@ def test_a_folder_of_funding_files_is_one_series_each_file_its_symbol_s(tmp_path
         table.to_csv(tmp_path / f"{symbol}-8h-funding_rate.csv", index=False)
         if symbol.startswith("C00"):
             table.to_csv(tmp_path / f"{symbol}-8h-mark.csv", index=False)
-    told = settings(
+    series_settings = settings(
         path="*-funding_rate.csv", stamps="moments", value_column="open", lag_minutes=1,
         symbol_from="file_name", named={"C007_USDT_USDT": "BOND"},
     )  # fmt: skip
-    judged = judge_series(read_series_file(tmp_path, told, "24/7"), told, "24/7")
-    found = judged.observations
-    assert (len(found), len(judged.quarantine), judged.equal_rows) == (count * 6, 0, 0)
-    mine = {symbol: rows.tolist() for symbol, rows in found.groupby("symbol")["value"]}
-    mine["C007_USDT_USDT"] = mine.pop("BOND")
-    assert mine == {symbol: rates.tolist() for symbol, rates in expected.items()}
+    judged = judge_series(read_series_file(tmp_path, series_settings, "24/7"), series_settings, "24/7")
+    observations = judged.observations
+    assert (len(observations), len(judged.quarantine), judged.equal_rows) == (count * 6, 0, 0)
+    by_symbol = {symbol: rows.tolist() for symbol, rows in observations.groupby("symbol")["value"]}
+    by_symbol["C007_USDT_USDT"] = by_symbol.pop("BOND")
+    assert by_symbol == {symbol: rates.tolist() for symbol, rates in expected.items()}
 
 
 def test_files_that_contradict_each_other_are_no_series_of_the_market_and_the_remedy_mends_it(tmp_path) -> None:
@@ -208,12 +208,12 @@ def test_files_of_one_market_s_years_stay_one_series(tmp_path) -> None:
 
 
 def test_a_close_of_zeros_beside_an_open_is_no_rate_of_zero(shared_data) -> None:
-    told = {"path": "crypto_freqtrade/futures/XRP_USDT_USDT-8h-funding_rate.feather", "stamps": "moments"}
+    options = {"path": "crypto_freqtrade/futures/XRP_USDT_USDT-8h-funding_rate.feather", "stamps": "moments"}
     with pytest.raises(SourceError, match="zeros alone") as refused:
-        read_series_file(shared_data, settings(**told), "24/7")
+        read_series_file(shared_data, settings(**options), "24/7")
     assert "series.value_column: open" in refused.value.remedy
-    assert read_series_file(shared_data, settings(**told, value_column="open"), "24/7")["value"].any()
-    assert not read_series_file(shared_data, settings(**told, value_column="close"), "24/7")["value"].any()
+    assert read_series_file(shared_data, settings(**options, value_column="open"), "24/7")["value"].any()
+    assert not read_series_file(shared_data, settings(**options, value_column="close"), "24/7")["value"].any()
 
 
 def test_every_column_that_is_missing_is_told_at_once(tmp_path) -> None:

@@ -55,8 +55,8 @@ def sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "market data.sqlite"
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE bars (ticker TEXT, day DATE, open, high, low, close, volume)")
-        told = [(row[0], row[1].isoformat(), *row[2:]) for row in ROWS]
-        connection.executemany("INSERT INTO bars VALUES (?,?,?,?,?,?,?)", told)
+        rows = [(row[0], row[1].isoformat(), *row[2:]) for row in ROWS]
+        connection.executemany("INSERT INTO bars VALUES (?,?,?,?,?,?,?)", rows)
     connection.close()
     monkeypatch.setenv(ADDRESS, f"sqlite:///{file}")
     return file
@@ -218,8 +218,8 @@ def test_a_column_that_is_missing_is_named_with_those_that_were_found(sqlite, ca
 
 
 def test_a_query_without_parameters_is_cut_to_what_was_asked_for(sqlite) -> None:
-    found = asking("SELECT ticker, day, open, high, low, close, volume FROM bars").bars(("XYZ",))
-    assert found["symbol"].tolist() == ["XYZ"] * 3
+    bars = asking("SELECT ticker, day, open, high, low, close, volume FROM bars").bars(("XYZ",))
+    assert bars["symbol"].tolist() == ["XYZ"] * 3
 
 
 def test_another_parameter_is_refused_by_name(sqlite, caplog) -> None:
@@ -247,8 +247,8 @@ def test_volume_may_be_absent_where_the_instrument_has_none(sqlite, caplog) -> N
 
 def test_a_moment_at_which_a_bar_became_known_is_kept(sqlite) -> None:
     query = QUERY.replace("volume FROM", "volume, day || 'T21:05:00Z' AS known_at FROM")
-    found = asking(query).bars()
-    assert found.loc[0, "known_at"] == pd.Timestamp("2018-01-02 21:05", tz="UTC")
+    bars = asking(query).bars()
+    assert bars.loc[0, "known_at"] == pd.Timestamp("2018-01-02 21:05", tz="UTC")
 
 
 @pytest.mark.parametrize("moment", ["20180102", "'20180102'", "1514926800.5", "'9999-12-31T00:00:00Z'", "'0001-01-01'"])
@@ -285,8 +285,8 @@ def with_closes(file: Path, **closes: object) -> None:
     """Give ABC other closes, by the day of January."""
     with sqlite3.connect(file) as connection:
         for day, close in closes.items():
-            told = (close, f"2018-01-{day[1:]}")
-            connection.execute("UPDATE bars SET close = ? WHERE ticker = 'ABC' AND day = ?", told)
+            parameters = (close, f"2018-01-{day[1:]}")
+            connection.execute("UPDATE bars SET close = ? WHERE ticker = 'ABC' AND day = ?", parameters)
     connection.close()
 
 
@@ -324,23 +324,23 @@ def test_a_missing_price_is_delivered_for_cleaning_to_judge(sqlite) -> None:
 def test_splits_and_dividends_come_from_a_query_of_their_own(sqlite, caplog) -> None:
     with sqlite3.connect(sqlite) as connection:
         connection.execute("CREATE TABLE actions (symbol, ex_session, kind, value)")
-        told = [
+        rows = [
             ("XYZ", "2018-01-04", "dividend", 0.08),
             ("XYZ", "2018-01-03", "split", 2),
             ("ZZZ", "2018-01-03", "split", 3),
         ]
-        connection.executemany("INSERT INTO actions VALUES (?,?,?,?)", [*told, ("ABC", "2019-01-03", "split", 4)])
+        connection.executemany("INSERT INTO actions VALUES (?,?,?,?)", [*rows, ("ABC", "2019-01-03", "split", 4)])
     connection.close()
     source = asking(actions_query="SELECT * FROM actions")
-    found = source.actions((), None, pd.Timestamp("2018-12-31"))
-    assert found.to_dict("list") == {
+    actions = source.actions((), None, pd.Timestamp("2018-12-31"))
+    assert actions.to_dict("list") == {
         "symbol": ["XYZ", "XYZ"],
         "ex_session": [pd.Timestamp("2018-01-03"), pd.Timestamp("2018-01-04")],
         "kind": ["split", "dividend"],
         "value": [2.0, 0.08],
         "source": ["sql", "sql"],
     }
-    assert taken_outside(found) == 2  # of ZZZ, and of 2019
+    assert taken_outside(actions) == 2  # of ZZZ, and of 2019
     assert asking().actions().empty
     error = refused(caplog, asking(actions_query="SELECT symbol, kind, value FROM actions").actions)
     assert error.where["column"] == "ex_session"
@@ -353,5 +353,5 @@ def test_splits_and_dividends_come_from_a_query_of_their_own(sqlite, caplog) -> 
 
 
 def test_decimals_become_floats(postgres) -> None:
-    found = asking().bars(("XYZ",))
-    assert found["close"].tolist() == [float(Decimal("20.5")), 21.5, 21.75]
+    bars = asking().bars(("XYZ",))
+    assert bars["close"].tolist() == [float(Decimal("20.5")), 21.5, 21.75]

@@ -65,9 +65,9 @@ def test_a_vendor_outside_the_package_comes_to_published_bars_by_check(
     shutil.copy(folder / "example_data.py", folder / "strategies")
     monkeypatch.setenv("EXAMPLE_DATA_KEY", SECRET)
     file = folder / "strategies" / "own.yaml"
-    stated = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
     with running(serve) as vendor, living_in(folder), nothing_drawn(), nothing_mirrored():
-        file.write_text(stated.replace("market:", f"  base_url: {vendor.url}\nmarket:"), encoding="utf-8")
+        file.write_text(text.replace("market:", f"  base_url: {vendor.url}\nmarket:"), encoding="utf-8")
         answer = call(folder, "check", "--strategy", "own", "--json")
         assert answer.status == 0, answer.err
         assert all(request.headers["authorization"] == f"Bearer {SECRET}" for request in vendor.asked)
@@ -81,31 +81,31 @@ def test_a_vendor_outside_the_package_comes_to_published_bars_by_check(
 
 
 def test_a_strategy_that_does_not_name_the_file_does_not_have_its_kind(folder: Path) -> None:
-    stated = folder / "strategies" / "own.yaml"
+    file = folder / "strategies" / "own.yaml"
     shutil.copy(folder / "example_data.py", folder / "strategies")
-    other = stated.with_name("other.yaml")
+    other = file.with_name("other.yaml")
     other.write_text(
-        stated.read_text("utf-8").replace("plugins: [example_data.py]", "").replace("name: own", "name: other"), "utf-8"
+        file.read_text("utf-8").replace("plugins: [example_data.py]", "").replace("name: own", "name: other"), "utf-8"
     )
-    assert load_strategy(stated).source.kind == "example_data"
+    assert load_strategy(file).source.kind == "example_data"
     with pytest.raises(SettingsError, match=r"line 4.*example_data"):
         load_strategy(other)
 
 
 def test_a_key_that_the_kind_of_a_plug_in_lacks_is_refused_with_the_nearest(folder: Path) -> None:
-    stated = folder / "strategies" / "own.yaml"
+    file = folder / "strategies" / "own.yaml"
     shutil.copy(folder / "example_data.py", folder / "strategies")
-    stated.write_text(stated.read_text("utf-8").replace("key_env:", "key_envv:"), "utf-8")
+    file.write_text(file.read_text("utf-8").replace("key_env:", "key_envv:"), "utf-8")
     with pytest.raises(SettingsError, match="did you mean key_env"):
-        load_strategy(stated)
+        load_strategy(file)
 
 
 @pytest.mark.full
 def test_the_test_that_the_page_shows_passes(folder: Path) -> None:
     paths = os.pathsep.join([str(CHECKOUT), str(folder)])
-    given = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "test_example_data.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "test_example_data.py"]
     done = subprocess.run(
-        given, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=300
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

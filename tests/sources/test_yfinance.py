@@ -37,16 +37,16 @@ def yahoo(splits: dict[str, tuple[int, int]], dividends: dict[str, float]) -> Ca
     """Yahoo after the splits (new shares, old shares) and dividends (as paid) of XYZ: adjusted, as 32-bit numbers."""
 
     def later(symbol: str, day: pd.Timestamp) -> float:
-        told = [new / old for one, (new, old) in splits.items() if pd.Timestamp(one) > day]
-        return float(np.prod(told)) if symbol == "XYZ" else 1.0
+        ratios = [new / old for one, (new, old) in splits.items() if pd.Timestamp(one) > day]
+        return float(np.prod(ratios)) if symbol == "XYZ" else 1.0
 
     def serve(request: Request) -> Answer:
         if "/v8/finance/chart/" not in request.path:
             return Answer(b"crumb", kind="text/plain")
         symbol = request.path.rsplit("/", 1)[1]
         if symbol not in ("ABC", "XYZ"):
-            told = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
-            return Answer({"chart": {"result": None, "error": told}}, 404)
+            error = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
+            return Answer({"chart": {"result": None, "error": error}}, 404)
         first = pd.Timestamp(int(request.query.get("period1", 0)), unit="s", tz="UTC")
         opens = {day: (day + pd.Timedelta("9:30:00")).tz_localize("America/New_York") for day in DAYS}
         days = [day for day in DAYS if opens[day] >= first]
@@ -145,15 +145,15 @@ class TestYfinance(SourceContract, VendorFaults, MemberContract):
 
 
 def test_yahoos_split_adjustment_is_undone_for_prices_and_volume(source) -> None:
-    found = source.bars(("XYZ",)).set_index("session")
+    bars = source.bars(("XYZ",)).set_index("session")
     for day in DAYS:
         prices, volume = traded("XYZ", day)
-        assert found.loc[day, ["open", "high", "low", "close", "volume"]].tolist() == [*prices, volume]
+        assert bars.loc[day, ["open", "high", "low", "close", "volume"]].tolist() == [*prices, volume]
 
 
 def test_splits_after_the_last_session_asked_for_are_undone_too(source) -> None:
-    found = source.bars(("XYZ",), None, pd.Timestamp("2017-10-18"))
-    assert found["close"].tolist() == [100.5, 101.5, 102.5]
+    bars = source.bars(("XYZ",), None, pd.Timestamp("2017-10-18"))
+    assert bars["close"].tolist() == [100.5, 101.5, 102.5]
 
 
 @pytest.mark.full
@@ -169,8 +169,8 @@ def test_a_new_split_changes_no_price_of_the_past(vendor, source, ratio) -> None
 
 
 def test_splits_and_dividends_are_as_paid_on_the_day(source) -> None:
-    found = source.actions((), None, pd.Timestamp("2017-11-30"))
-    assert found.to_dict("list") == {
+    actions = source.actions((), None, pd.Timestamp("2017-11-30"))
+    assert actions.to_dict("list") == {
         "symbol": ["XYZ"] * 4,
         "ex_session": [pd.Timestamp(day) for day in ("2017-10-20", "2017-10-24", "2017-10-31", "2017-11-02")],
         "kind": ["dividend", "split", "dividend", "split"],

@@ -60,10 +60,10 @@ def before_and_after(name: str, countdown: Countdown) -> Callable[..., Any]:
 
     def wrapped(*arguments: Any) -> Any:
         # what is renamed is told by its new place, under the folder of its table
-        told = f"{name} {'/'.join(Path(arguments[1]).parts[-2:])}" if len(arguments) > 1 else name
-        countdown(f"before {told}")
+        step = f"{name} {'/'.join(Path(arguments[1]).parts[-2:])}" if len(arguments) > 1 else name
+        countdown(f"before {step}")
         result = function(*arguments)
-        countdown(f"after {told}")
+        countdown(f"after {step}")
         return result
 
     return wrapped
@@ -83,7 +83,7 @@ def opened_ledger(folder: Path, countdown: Countdown, **keywords: Any) -> Ledger
 def _watch_ledgers(countdown: Countdown) -> None:
     def opened(address: str) -> Any:
         engine = open_engine(address)
-        event.listen(engine, "before_cursor_execute", lambda *told: countdown(f"before {told[2].split()[0]}"))
+        event.listen(engine, "before_cursor_execute", lambda *arguments: countdown(f"before {arguments[2].split()[0]}"))
         event.listen(engine, "commit", lambda *_: countdown("before commit"))
         return engine
 
@@ -204,7 +204,7 @@ def _watch_files(countdown: Countdown) -> None:
 def in_a_child(what: str, folder: Path, step: int) -> list[str] | None:
     """Do the write in a fork; the steps it passed, None when killed. This process itself starts no thread."""
     folder.mkdir(parents=True, exist_ok=True)
-    told, tells = os.pipe()
+    read_end, tells = os.pipe()
     child = os.fork()
     if child == 0:
         countdown = Countdown(step)
@@ -215,7 +215,7 @@ def in_a_child(what: str, folder: Path, step: int) -> list[str] | None:
         finally:
             os._exit(0)
     os.close(tells)
-    with os.fdopen(told) as stream:
+    with os.fdopen(read_end) as stream:
         passed = stream.read()
     _, status = os.waitpid(child, 0)
     return None if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL else json.loads(passed)

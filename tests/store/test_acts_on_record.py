@@ -62,7 +62,7 @@ def decided(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 def found(ledger: Ledger, days: float = 1.0) -> set[tuple[str, str]]:
     report = verify_before_round(ledger, "demo", run_id="r", now=NOW + timedelta(days=days))
     assert days == 0.0 or report.since.sequence > len(OF_ACTS)  # the acts lie before what is looked at anyway
-    return {(each.table, each.kind) for each in report.findings}
+    return {(finding.table, finding.kind) for finding in report.findings}
 
 
 def unseen_changes(ledger: Ledger, connection: Connection, table: str) -> list[str]:
@@ -75,7 +75,7 @@ def unseen_changes(ledger: Ledger, connection: Connection, table: str) -> list[s
     unseen = []
     do(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table}")
     asked = {"strategy", *schema.natural_key(schema.TABLES[table]), "version", "kind", "in_force", "sequence"}
-    for column in [each for each in schema.TABLES[table].columns if each.name in asked]:
+    for column in [column for column in schema.TABLES[table].columns if column.name in asked]:
         do(f"UPDATE {table} SET {column.name} = {of_type(column)[1]}")
         kinds = {kind for name, kind in found(ledger) if name == table}
         wanted = {"row deleted", "row without an entry"} if column.name == "sequence" else {"row changed"}
@@ -100,7 +100,7 @@ def test_no_row_that_decides_by_being_there_is_changed_removed_or_added_unseen(
     engine = create_engine(homes.ledger_url(ledger_url))
     with engine.connect() as connection:
         tables = OF_ACTS if engine.dialect.name == "sqlite" else ["controls", "cost_models"]
-        assert [each for table in tables for each in unseen_changes(decided, connection, table)] == []
+        assert [change for table in tables for change in unseen_changes(decided, connection, table)] == []
     engine.dispose()
     assert found(decided) == set()
 
@@ -147,4 +147,4 @@ def test_a_finding_on_record_that_was_hidden_still_has_the_whole_looked_at(
     tamper(f"UPDATE verifications SET {column} = 'zzz' WHERE kind = 'broken'")
     report = verify_before_round(decided, "demo", run_id="r", now=NOW + timedelta(days=1))
     assert report.since.sequence == 0
-    assert {each.kind for each in report.findings} == {"row changed"}
+    assert {finding.kind for finding in report.findings} == {"row changed"}

@@ -133,24 +133,24 @@ def test_several_rows_have_the_documented_entry(ledger: Ledger) -> None:
                     "version_reason": None,
                     "run_id": "r",
                     "recorded_at": moment,
-                    "sequence": place,
+                    "sequence": sequence,
                 },
                 sort_keys=True,
                 separators=(",", ":"),
             ).encode()
         ).hexdigest()
-        for place, name in enumerate(names, 1)
+        for sequence, name in enumerate(names, 1)
     ]
-    digests = "".join(base64.b64encode(bytes.fromhex(each)[:12]).decode() for each in hashes)
+    digests = "".join(base64.b64encode(bytes.fromhex(digest)[:12]).decode() for digest in hashes)
     content = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     common = {"known_at": moment, "recorded_at": moment, "run_id": "r"}
     key, group = '["demo",["h","g"],1]', json.dumps([2, digests, common], separators=(",", ":"))
     sealed = "\n".join(("2", "settings_versions", content, "0" * 64, key, group))
     assert entry == (2, key, content, hashlib.sha256(sealed.encode()).hexdigest(), 2, digests, "r")
     assert kept == [(None, None)] * 2  # in their entry
-    told = ledger.read("settings_versions", bookkeeping=True)
-    assert list(told["run_id"]) == ["r", "r"]
-    assert [each.isoformat() for each in told["recorded_at"]] == [moment] * 2
+    frame = ledger.read("settings_versions", bookkeeping=True)
+    assert list(frame["run_id"]) == ["r", "r"]
+    assert [stamp.isoformat() for stamp in frame["recorded_at"]] == [moment] * 2
 
 
 def test_rows_whose_bits_in_the_entry_are_met_are_found_all_the_same(
@@ -159,7 +159,7 @@ def test_rows_whose_bits_in_the_entry_are_met_are_found_all_the_same(
     """A row that has the kept part of the hash of another in common with it: forged here, none is known."""
     tamper("UPDATE fills SET price = price + 1.0 WHERE symbol = 'S01' AND session = '2018-01-03'")
     monkeypatch.setattr(Seal, "holds", lambda self, table, row: row_hash(table, row))
-    assert [(each.kind, each.table) for each in verify(filled).findings] == [("row changed", "fills")]
+    assert [(finding.kind, finding.table) for finding in verify(filled).findings] == [("row changed", "fills")]
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
@@ -169,18 +169,18 @@ def test_no_value_of_any_row_or_entry_is_changed_unseen(filled: Ledger, tamper: 
     unseen = []
     for table in (*day_round(), "audit_chain"):
         with filled.engine.connect() as connection:
-            names = [each["name"] for each in inspect(connection).get_columns(table)]
-            place = connection.execute(
+            names = [column["name"] for column in inspect(connection).get_columns(table)]
+            sequence = connection.execute(
                 text(f"SELECT sequence FROM {table} ORDER BY sequence LIMIT 1 OFFSET 1")
             ).scalar()
             for name in names:
-                was = connection.execute(text(f"SELECT {name} FROM {table} WHERE sequence = {place}")).scalar()
+                was = connection.execute(text(f"SELECT {name} FROM {table} WHERE sequence = {sequence}")).scalar()
                 other = OTHERWISE.get(name, f"{was or ''}9" if was is None or isinstance(was, str) else 2 * was + 1)
-                connection.execute(text(f"UPDATE {table} SET {name} = :v WHERE sequence = {place}"), {"v": other})
+                connection.execute(text(f"UPDATE {table} SET {name} = :v WHERE sequence = {sequence}"), {"v": other})
                 connection.commit()
                 if verify(filled).ok:
                     unseen.append(f"{table}.{name}")
-                now = other if name == "sequence" else place
+                now = other if name == "sequence" else sequence
                 connection.execute(text(f"UPDATE {table} SET {name} = :v WHERE sequence = {now}"), {"v": was})
                 connection.commit()
     assert unseen == []
@@ -294,9 +294,9 @@ def test_a_value_spelled_so_that_queries_pass_it_over_is_found(
     """A text is compared by SQLite as it stands: a day of another spelling is of no session, a moment never reached."""
     tamper(statement)
     report, table = verify(filled), statement.split()[1]
-    found = [each for each in report.findings if (each.table, each.kind) == (table, "row unreadable")]
-    assert found
-    assert table == CHAIN.name or (found[0].sequence > 0 and found[0].key.startswith('["demo","2018-01-0'))
+    findings = [finding for finding in report.findings if (finding.table, finding.kind) == (table, "row unreadable")]
+    assert findings
+    assert table == CHAIN.name or (findings[0].sequence > 0 and findings[0].key.startswith('["demo","2018-01-0'))
     with pytest.raises(AuditError, match="backup"):
         report.demand_ok()
 
@@ -309,7 +309,7 @@ def test_two_rows_that_changed_places_are_found(filled: Ledger, tamper: Callable
         f"UPDATE holdings SET sequence = {first} WHERE sequence = {second}",
         f"UPDATE holdings SET sequence = {second} WHERE sequence = -1",
     )
-    assert [(each.sequence, each.kind) for each in verify(filled).findings] == [
+    assert [(finding.sequence, finding.kind) for finding in verify(filled).findings] == [
         (first, "row changed"),
         (second, "row changed"),
     ]

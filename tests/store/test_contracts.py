@@ -42,50 +42,52 @@ def stated(contract: Contract) -> dict[str, Column]:
 
 
 def test_the_migrations_make_what_the_contracts_state(ledger: Ledger) -> None:
-    looked_at, place = inspect(ledger.engine), int(ledger.engine.dialect.name == "postgresql")
+    looked_at, dialect_index = inspect(ledger.engine), int(ledger.engine.dialect.name == "postgresql")
     listed = (AUDIT_CHAIN, *LEDGER)
-    assert set(looked_at.get_table_names()) == {each.name for each in listed} | {"alembic_version"}
-    for each in listed:
-        name, chain = each.name, each is AUDIT_CHAIN
+    assert set(looked_at.get_table_names()) == {contract.name for contract in listed} | {"alembic_version"}
+    for contract in listed:
+        name, chain = contract.name, contract is AUDIT_CHAIN
         there = looked_at.get_columns(name)
-        found = {
-            told["name"]: (
-                str(told["type"]).replace("INTEGER", "BIGINT") if told["name"] == "sequence" else str(told["type"]),
-                told["nullable"],
+        actual = {
+            info["name"]: (
+                str(info["type"]).replace("INTEGER", "BIGINT") if info["name"] == "sequence" else str(info["type"]),
+                info["nullable"],
             )
-            for told in there
+            for info in there
         }
-        assert found == {
-            column: (OF_KIND[told.kind][place], may_be_null(told) or column in shared_by(each))
-            for column, told in stated(each).items()
+        assert actual == {
+            column: (OF_KIND[declared.kind][dialect_index], may_be_null(declared) or column in shared_by(contract))
+            for column, declared in stated(contract).items()
         }, name
-        assert all(told["default"] is None for told in there), name
-        assert chain or str(next(told["type"] for told in there if told["name"] == "sequence")) == PLACE[place]
-        zones = [told["type"].timezone for told in there if place and stated(each)[told["name"]].kind == "moment"]
+        assert all(info["default"] is None for info in there), name
+        assert chain or str(next(info["type"] for info in there if info["name"] == "sequence")) == PLACE[dialect_index]
+        zones = [
+            info["type"].timezone for info in there if dialect_index and stated(contract)[info["name"]].kind == "moment"
+        ]
         assert all(zones), name
         assert looked_at.get_pk_constraint(name)["constrained_columns"] == ["sequence"]
         assert looked_at.get_foreign_keys(name) == []  # several rows share an entry
-        alone = [told["column_names"] for told in looked_at.get_unique_constraints(name)]
-        assert alone == ([] if chain else [["strategy", *each.key, "version"]]), name
+        alone = [constraint["column_names"] for constraint in looked_at.get_unique_constraints(name)]
+        assert alone == ([] if chain else [["strategy", *contract.key, "version"]]), name
         assert looked_at.get_check_constraints(name) == []
-        by_session = {("strategy", "session")} if "session" in each.columns.keys() - set(each.key) else set()
-        indexes = [told for told in looked_at.get_indexes(name) if not told.get("duplicates_constraint")]
-        assert {tuple(told["column_names"]) for told in indexes} == by_session | set(each.indexes), name
+        by_session = {("strategy", "session")} if "session" in contract.columns.keys() - set(contract.key) else set()
+        indexes = [index for index in looked_at.get_indexes(name) if not index.get("duplicates_constraint")]
+        assert {tuple(index["column_names"]) for index in indexes} == by_session | set(contract.indexes), name
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 def test_a_row_of_each_table_is_taken_and_given_back_as_its_contract_says(ledger: Ledger) -> None:
-    for each in LEDGER:
-        row = a_row(each)
-        ledger.append(each.name, [row], run_id="r", strategy="demo")
-        found = ledger.read(each.name, "demo")
-        assert list(found.columns) == ["strategy", *each.stored], each.name
-        assert found.to_dict("records") == [{"strategy": "demo"} | row], each.name
-        types = {name: found[name].dtype for name in each.columns}
+    for contract in LEDGER:
+        row = a_row(contract)
+        ledger.append(contract.name, [row], run_id="r", strategy="demo")
+        frame = ledger.read(contract.name, "demo")
+        assert list(frame.columns) == ["strategy", *contract.stored], contract.name
+        assert frame.to_dict("records") == [{"strategy": "demo"} | row], contract.name
+        types = {name: frame[name].dtype for name in contract.columns}
         # int64 has no way to say that a row of before lacks it
         wanted = {
-            name: pd.Int64Dtype() if told.since and told.kind == "whole" else told.dtype
-            for name, told in each.columns.items()
+            name: pd.Int64Dtype() if column.since and column.kind == "whole" else column.dtype
+            for name, column in contract.columns.items()
         }
-        assert types == wanted, each.name
-    assert set(schema.TABLES) == {each.name for each in LEDGER}
+        assert types == wanted, contract.name
+    assert set(schema.TABLES) == {contract.name for contract in LEDGER}

@@ -234,8 +234,8 @@ def test_a_forked_process_opens_the_file_itself(opened: tuple[Ledger, list[int]]
         ledger.append("settings_versions", [ROW], run_id="run", strategy="child")
         assert opened_in[own:] == [os.getpid()]
 
-    told = tmp_path / "told"
-    assert ended(act, told) == 0, told.read_text()
+    log = tmp_path / "told"
+    assert ended(act, log) == 0, log.read_text()
     assert ledger.count("settings_versions") == 2
     assert len(opened_in) == own
 

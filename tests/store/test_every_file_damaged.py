@@ -82,8 +82,8 @@ def read(lake: Lake) -> dict[str, object]:
         "months": lake.read_months("demo", "forecasts", lake.months("demo", "forecasts")),
     }
     cube = lake.read_cube("demo", "features")
-    told = {name: frame.to_csv(index=False) for name, frame in frames.items()}
-    return {**told, "cube": (cube.symbols, cube.names, list(cube.sessions), cube.values.tobytes())}
+    contents = {name: frame.to_csv(index=False) for name, frame in frames.items()}
+    return {**contents, "cube": (cube.symbols, cube.names, list(cube.sessions), cube.values.tobytes())}
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +105,10 @@ def files_of(lake: Lake) -> dict[str, list[Path]]:
     kinds: dict[str, list[Path]] = {}
     for path in sorted(lake.root.rglob("*")):
         if path.is_file() and path.name != ".lock":
-            place = path.relative_to(lake.root)
-            kind = re.sub(r"[0-9a-f]{64}", "ADDRESS", str(place))
+            relative = path.relative_to(lake.root)
+            kind = re.sub(r"[0-9a-f]{64}", "ADDRESS", str(relative))
             kind = re.sub(r"/[0-9]{8}-[^/]*json", "/ORDINAL.json", re.sub(r"2018-0[0-9]", "MONTH", kind))
-            kinds.setdefault(kind, []).append(place)
+            kinds.setdefault(kind, []).append(relative)
     return kinds
 
 
@@ -143,33 +143,33 @@ def test_every_form_is_there(whole: Lake) -> None:
 @pytest.mark.parametrize("how", [pytest.param(how, marks=[] if how in QUICK else pytest.mark.full) for how in DAMAGE])
 def test_what_is_damaged_is_made_again_or_restored(whole: Lake, tmp_path: Path, how: str) -> None:
     wanted = read(whole)
-    for kind, places in files_of(whole).items():
-        for number, place in enumerate(places):
+    for kind, paths in files_of(whole).items():
+        for number, path in enumerate(paths):
             lake = Lake(Path(shutil.copytree(whole.root, tmp_path / f"{kind.replace('/', '_')}{number}")))
-            file = lake.root / place
+            file = lake.root / path
             content = DAMAGE[how](file.read_bytes())
             file.unlink() if content is None else file.write_bytes(content)
             remedy = ""
             try:
-                found = read(lake)
+                actual = read(lake)
                 if how == "deleted" and kind.endswith("MONTH.json"):
-                    found = wanted  # as if it had never been there
-                assert found == wanted, (kind, how)
+                    actual = wanted  # as if it had never been there
+                assert actual == wanted, (kind, how)
             except PublicationError as error:
                 remedy = str(error)
-                table = place.parts[1]
+                table = path.parts[1]
                 if table == "publication":
                     continue  # in tests/store/test_publication.py
                 assert str(lake.root / "demo" / table) in remedy or f"table {table}]" in remedy, (kind, how, remedy)
                 assert ("backup" in remedy) == (IS_A_FACT in kind), (kind, how, remedy)
                 assert ("nn-assets study --strategy demo" in remedy) == (IS_A_FACT not in kind), (kind, how, remedy)
             if "backup" in remedy or (how == "deleted" and file.name == "additions.json"):
-                file.write_bytes((whole.root / place).read_bytes())
+                file.write_bytes((whole.root / path).read_bytes())
             else:
                 make_again(lake)
             assert read(lake) == wanted, (kind, how)
             if not file.name.startswith(("current", "0", "2018")):  # a pointer keeps what it took the place of
-                assert file.read_bytes() == (whole.root / place).read_bytes(), (kind, how)
+                assert file.read_bytes() == (whole.root / path).read_bytes(), (kind, how)
 
 
 @pytest.mark.parametrize("what", ["content", "pointer"])
@@ -197,19 +197,19 @@ def test_no_flipped_byte_of_many_in_a_record_changes_what_is_read(whole: Lake, l
 
 def _flip_bytes(whole: Lake, lake: Lake, step: int) -> None:
     wanted = read(whole)
-    for places in files_of(whole).values():
-        if places[0].suffix != ".json":
+    for paths in files_of(whole).values():
+        if paths[0].suffix != ".json":
             continue
-        file, content = lake.root / places[-1], (whole.root / places[-1]).read_bytes()
+        file, content = lake.root / paths[-1], (whole.root / paths[-1]).read_bytes()
         for at in range(0, len(content), step):
             file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
             try:
-                found = read(lake)
+                actual = read(lake)
             except NnAssetsError:
                 continue
             finally:
                 file.write_bytes(content)
-            assert found == wanted, (places[-1], at, content[at - 9 : at + 9])
+            assert actual == wanted, (paths[-1], at, content[at - 9 : at + 9])
 
 
 @pytest.mark.parametrize("step", [61, pytest.param(3, marks=pytest.mark.full)])
@@ -220,10 +220,10 @@ def test_no_flipped_byte_of_content_changes_what_is_read(lake: Lake, step: int) 
     for at in range(0, len(content), step):
         file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         try:
-            found = lake.read_table("demo", "features_record")
+            actual = lake.read_table("demo", "features_record")
         except PublicationError:
             continue
-        pd.testing.assert_frame_equal(found, wanted)
+        pd.testing.assert_frame_equal(actual, wanted)
         assert file.read_bytes() == content, "written again as it was"
 
 
@@ -238,11 +238,11 @@ def test_a_flipped_bit_of_any_content_is_a_named_error_or_changes_nothing(lake: 
             flipped = content[at] ^ (1 << int(draw.integers(8)))
             file.write_bytes(content[:at] + bytes([flipped]) + content[at + 1 :])
             try:
-                found = load_frame(file.parent, file.stem, {})
+                actual = load_frame(file.parent, file.stem, {})
             except PublicationError as error:
                 named.append((file, error))
             else:
-                pd.testing.assert_frame_equal(found, wanted)
+                pd.testing.assert_frame_equal(actual, wanted)
                 assert file.read_bytes() == content, "written again as it was"
                 read_as_written += 1
             file.write_bytes(content)
@@ -268,12 +268,12 @@ def test_a_footer_with_a_flipped_bit_is_not_parsed_where_it_alone_is_read(lake: 
 
 def test_a_file_that_may_not_be_read_is_not_taken_for_damaged(whole: Lake, lake: Lake) -> None:
     wanted = read(whole)
-    for kind, places in files_of(lake).items():
+    for kind, paths in files_of(lake).items():
         if kind.endswith(("segments/ORDINAL.json", ".npy")):
             continue  # a segment's name says all; an array is opened by NumPy
         with pytest.MonkeyPatch.context() as patch:
-            forbid(patch, places[0].name)
-            with pytest.raises(AccessError, match=re.escape(places[0].name)):
+            forbid(patch, paths[0].name)
+            with pytest.raises(AccessError, match=re.escape(paths[0].name)):
                 read(lake)
     assert read(lake) == wanted
 
@@ -302,7 +302,7 @@ def pointers_of(lake: Lake) -> list[Path]:
 def test_an_addition_that_is_gone_is_missed_and_comes_back(lake: Lake, which: tuple[int, ...]) -> None:
     """Read without it, bars would be taken in again as if they had arrived today."""
     wanted = read(lake)
-    lost = [pointers_of(lake)[each] for each in which]
+    lost = [pointers_of(lake)[index] for index in which]
     kept = [path.read_bytes() for path in lost]
     for path in lost:
         path.unlink()

@@ -28,7 +28,7 @@ Event = tuple[str, Any]
 @pytest.fixture
 def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     """What was flushed, moved and made, in order, once the test has its folder."""
-    told: list[Event] = []
+    recorded: list[Event] = []
 
     def watch(name: str, tell: Callable[..., Event]) -> None:
         real = getattr(os, name)
@@ -36,7 +36,7 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
         def call(*arguments: Any, **keywords: Any) -> Any:
             event = tell(*arguments)
             answer = real(*arguments, **keywords)
-            told.append(event)
+            recorded.append(event)
             return answer
 
         monkeypatch.setattr(os, name, call)
@@ -48,7 +48,7 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     watch("mkdir", lambda path, *_: ("made", _identity(Path(path).parent)))
     for name in ("replace", "rename"):
         watch(name, lambda source, target: moved(Path(source), Path(target)))
-    return told
+    return recorded
 
 
 def _identity(path: Path | int) -> tuple[int, int]:
@@ -59,16 +59,16 @@ def _identity(path: Path | int) -> tuple[int, int]:
 
 def _demand_durable(events: list[Event], folder: Path) -> None:
     assert [what for what, _ in events].count("moved") > 0
-    for place, (what, told) in enumerate(events):
-        before = {each for kind, each in events[:place] if kind == "flushed"}
-        after = {each for kind, each in events[place:] if kind == "flushed"}
+    for index, (what, detail) in enumerate(events):
+        before = {identity for kind, identity in events[:index] if kind == "flushed"}
+        after = {identity for kind, identity in events[index:] if kind == "flushed"}
         if what == "moved":
-            contents, holder = told
-            assert contents <= before, f"event {place}: renamed before its content was flushed"
-            assert holder in after, f"event {place}: renamed, and the folder not flushed after"
+            contents, holder = detail
+            assert contents <= before, f"event {index}: renamed before its content was flushed"
+            assert holder in after, f"event {index}: renamed, and the folder not flushed after"
         if what == "made":
-            assert told in after, f"event {place}: a folder made, and the one above it not flushed after"
-    flushed = {each for kind, each in events if kind == "flushed"}
+            assert detail in after, f"event {index}: a folder made, and the one above it not flushed after"
+    flushed = {identity for kind, identity in events if kind == "flushed"}
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
     assert files
     assert [path for path in files if _identity(path) not in flushed] == []
@@ -135,11 +135,11 @@ def test_who_waits_for_a_strategy_says_so_first(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     holder = (folder / ".lock").open("a")
     fcntl.flock(holder, fcntl.LOCK_EX)
-    told = []
+    messages = []
 
     class LetsGo(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            told.append(record.getMessage())
+            messages.append(record.getMessage())
             holder.close()
 
     handler = LetsGo()
@@ -151,4 +151,4 @@ def test_who_waits_for_a_strategy_says_so_first(tmp_path: Path) -> None:
                 pass
     finally:
         logging.getLogger("nn_assets.operations.stores").removeHandler(handler)
-    assert told == ["another run, study or check of one is under way: this one waits for it to end"]
+    assert messages == ["another run, study or check of one is under way: this one waits for it to end"]

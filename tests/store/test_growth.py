@@ -24,7 +24,7 @@ def test_a_session_of_500_symbols_adds_at_most_400_kb_to_the_ledger(ledger_file:
             rows[table] = rows[table][:FEW]
         for signal in rows["signals"]:
             signal["data_hash"] = "d" * 64
-        held = {row["symbol"]: np.pi * place for place, row in enumerate(rows["signals"])}
+        held = {row["symbol"]: np.pi * index for index, row in enumerate(rows["signals"])}
         rows["portfolio_states"][0]["book"] = {
             "symbols": list(held),
             "unscaled_quantity": list(held.values()),

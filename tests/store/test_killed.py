@@ -67,7 +67,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def chosen(steps: int, count: int) -> list[int]:
     """Steps spread over the whole write, the first and the last among them."""
-    return sorted({1 + round(place * (steps - 1) / (count - 1)) for place in range(count)})
+    return sorted({1 + round(index * (steps - 1) / (count - 1)) for index in range(count)})
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(10, marks=pytest.mark.full)])
@@ -167,7 +167,7 @@ def test_healing_that_is_killed_anywhere_ends_as_one_never_killed(
     expected = tree(whole)
     if damage is not damage_pointers:  # a pointer forgets what it took the place of, and is kept beside
         assert expected == written
-    for step in {killed_at[place - 1] for place in chosen(len(killed_at), kills)}:
+    for step in {killed_at[number - 1] for number in chosen(len(killed_at), kills)}:
         folder = tmp_path / f"{step}"
         shutil.copytree(damaged, folder)
         assert do("heal", folder, step) is None, step
@@ -195,7 +195,7 @@ def test_a_mend_of_the_clock_killed_anywhere_is_absent_or_whole_and_given_again_
     first_write = next(number for number, step in enumerate(steps, start=1) if step == "before INSERT")
     seen = set()
     # Before the first write all kills are one.
-    for step in {first_write - 1 + place for place in chosen(len(steps) - first_write + 1, kills)} | {1}:
+    for step in {first_write - 1 + number for number in chosen(len(steps) - first_write + 1, kills)} | {1}:
         folder = Path(shutil.copytree(ahead, tmp_path / f"{step}"))
         assert do("mend", folder, step) is None, step
         with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
@@ -243,8 +243,8 @@ def additions_in(lake: Lake) -> int:
         with pytest.raises(PublicationError, match="nothing stored"):
             lake.read_segments("demo", "raw_bars")
     else:
-        found = lake.read_segments("demo", "raw_bars")
-        pd.testing.assert_frame_equal(found, pd.concat(ADDED[:count], ignore_index=True))
+        frame = lake.read_segments("demo", "raw_bars")
+        pd.testing.assert_frame_equal(frame, pd.concat(ADDED[:count], ignore_index=True))
     return count
 
 
@@ -282,7 +282,7 @@ THIRD = list(POINTS)[1::3]
 
 def step_of(steps: list[str], point: str) -> int:
     name, further = POINTS[point]
-    return 1 + max(place for place, step in enumerate(steps) if re.fullmatch(name, step)) + further
+    return 1 + max(index for index, step in enumerate(steps) if re.fullmatch(name, step)) + further
 
 
 def kept(folder: Path) -> dict[str, object]:
@@ -294,14 +294,17 @@ def kept(folder: Path) -> dict[str, object]:
         report = verify(ledger)
     assert report.ok
     assert report.entries == len(rows)  # nothing else was written
-    assert set(rows["publication_id"]) <= {each.publication_id for each in history}
-    told = rows[["content_hash", "first_session", "last_session", "rows", "quarantined"]]
+    assert set(rows["publication_id"]) <= {publication.publication_id for publication in history}
+    ledger_rows = rows[["content_hash", "first_session", "last_session", "rows", "quarantined"]]
     return {
         "raw": _said(store.lake.read_segments("demo", "raw_bars")),
-        "publications": [(each.ordinal, each.content_hash, each.last_session, each.rows) for each in history],
-        "bars": [_said(store.bars(each)) for each in history],
-        "quarantine": [_said(store.quarantine(each)) for each in history],
-        "ledger": told.to_dict("records"),
+        "publications": [
+            (publication.ordinal, publication.content_hash, publication.last_session, publication.rows)
+            for publication in history
+        ],
+        "bars": [_said(store.bars(publication)) for publication in history],
+        "quarantine": [_said(store.quarantine(publication)) for publication in history],
+        "ledger": ledger_rows.to_dict("records"),
     }
 
 
@@ -344,7 +347,7 @@ def killed_at(
 
 
 @pytest.mark.parametrize(
-    "point", [pytest.param(each, marks=[] if each in THIRD else pytest.mark.full) for each in POINTS]
+    "point", [pytest.param(point, marks=[] if point in THIRD else pytest.mark.full) for point in POINTS]
 )
 def test_an_intake_killed_and_run_again_ends_as_one_never_killed(
     do: Write,
@@ -355,11 +358,11 @@ def test_an_intake_killed_and_run_again_ends_as_one_never_killed(
     tmp_path: Path,
 ) -> None:
     folder = killed_at(point, tmp_path / "home")
-    before, expected, found = kept(first_day), kept(second_day[1]), kept(folder)
+    before, expected, actual = kept(first_day), kept(second_day[1]), kept(folder)
     assert before != expected
     for name in ("publications", "bars", "quarantine"):
-        assert found[name] == (before if point in NOT_SWITCHED else expected)[name]
-    assert found["ledger"] == (expected if point == "after the ledger's row" else before)["ledger"]
+        assert actual[name] == (before if point in NOT_SWITCHED else expected)[name]
+    assert actual["ledger"] == (expected if point == "after the ledger's row" else before)["ledger"]
     assert do("intake_2", folder, 0)
     assert kept(folder) == expected
     left = list(folder.rglob(".staged-*"))
@@ -374,18 +377,20 @@ def test_a_publication_that_a_kill_kept_from_being_in_force_is_never_told_of_and
 ) -> None:
     folder = killed_at(point, tmp_path / "home")
     store = PublicationStore(Lake(folder / "lake"))
-    in_force = [each.publication_id for each in store.history("demo")]
+    in_force = [publication.publication_id for publication in store.history("demo")]
     now = pd.Timestamp.now(tz="UTC")
     assert do("intake_3", folder, 0)  # the next day comes, and the killed one was not run again
-    told = store.history("demo")
-    assert [each.ordinal for each in told] == list(range(1, len(in_force) + 2))
-    assert [each.publication_id for each in told[:-1]] == in_force
+    history = store.history("demo")
+    assert [publication.ordinal for publication in history] == list(range(1, len(in_force) + 2))
+    assert [publication.publication_id for publication in history[:-1]] == in_force
     as_of = store.current("demo", as_of=now)
     assert as_of is not None
     assert as_of.publication_id == in_force[-1]
     with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
         recorded = set(ledger.read("publications")["publication_id"])
-    assert recorded == {each.publication_id for each in told}  # a row that the kill prevented came with the next
+    assert recorded == {
+        publication.publication_id for publication in history
+    }  # a row that the kill prevented came with the next
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(40, marks=pytest.mark.full)])
@@ -398,14 +403,18 @@ def test_a_day_of_a_long_history_killed_anywhere_ends_as_one_never_killed(
     assert steps
     assert do("long_3", whole, 0)
     expected = kept(whole)
-    published = next(place for place, step in enumerate(steps) if re.search("validated_bars", step))
-    for step in [published + each for each in chosen(len(steps) - published, kills)]:
+    published = next(index for index, step in enumerate(steps) if re.search("validated_bars", step))
+    for step in [published + number for number in chosen(len(steps) - published, kills)]:
         folder = Path(shutil.copytree(begun, tmp_path / f"{step}"))
         assert do("long_2", folder, step) is None, step
         assert do("long_2", folder, 0), step
         assert do("long_3", folder, 0), step
         assert kept(folder) == expected, step
-        carried = [read_carried(each / "lake" / "demo" / "validated_bars_carried") for each in (folder, whole)]
+        carried = [read_carried(home / "lake" / "demo" / "validated_bars_carried") for home in (folder, whole)]
         assert carried[0] is not None, step
-        same = [{name: told[name] for name in ("until", "raw_rows", "notices")} for told in carried if told is not None]
+        same = [
+            {name: record[name] for name in ("until", "raw_rows", "notices")}
+            for record in carried
+            if record is not None
+        ]
         assert same[0] == same[1], step

@@ -75,13 +75,13 @@ def test_a_selection_equals_the_same_cut_of_the_whole(lake: Lake) -> None:
     frame = some_bars(40)
     lake.write_table("demo", "raw_bars", frame)
     as_of = pd.Timestamp("2018-01-20 21:00", tz="UTC")
-    found = lake.read_table(
+    selected = lake.read_table(
         "demo", "raw_bars", columns=["symbol", "close"], first="2018-01-05", last="2018-01-30", as_of=as_of
     )
     wanted = frame[
         (frame["session"] >= "2018-01-05") & (frame["session"] <= "2018-01-30") & (frame["known_at"] <= as_of)
     ]
-    pd.testing.assert_frame_equal(found, wanted[["symbol", "close"]].reset_index(drop=True))
+    pd.testing.assert_frame_equal(selected, wanted[["symbol", "close"]].reset_index(drop=True))
 
 
 def test_a_selection_by_a_column_that_is_not_there_is_refused(lake: Lake) -> None:
@@ -179,22 +179,22 @@ def test_segments_are_read_in_the_order_of_their_adding_and_once(lake: Lake) -> 
         lake.read_segments("demo", "other")
 
 
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("index", [0, 1])
 def test_an_addition_that_is_gone_from_before_the_last_is_named_and_none_is_read_past_it(
-    lake: Lake, place: int
+    lake: Lake, index: int
 ) -> None:
     parts = [some_bars(seed=seed) for seed in (5, 1, 3)]
     for part in parts:
         lake.append_segment("demo", "raw_bars", part)
     pointers = sorted((lake.root / "demo" / "raw_bars" / "segments").glob("*.json"))
-    kept = pointers[place].read_bytes()
-    pointers[place].unlink()
+    kept = pointers[index].read_bytes()
+    pointers[index].unlink()
     for read in (lake.read_segments, lake.segments):
-        with pytest.raises(PublicationError, match=f"addition {place + 1} to raw_bars"):
+        with pytest.raises(PublicationError, match=f"addition {index + 1} to raw_bars"):
             read("demo", "raw_bars")
-    with pytest.raises(PublicationError, match=f"{place + 1:08d}"):
+    with pytest.raises(PublicationError, match=f"{index + 1:08d}"):
         lake.append_segment("demo", "raw_bars", some_bars(seed=9))
-    pointers[place].write_bytes(kept)  # from the backup
+    pointers[index].write_bytes(kept)  # from the backup
     pd.testing.assert_frame_equal(lake.read_segments("demo", "raw_bars"), pd.concat(parts, ignore_index=True))
 
 
@@ -291,7 +291,7 @@ def test_every_part_of_a_frame_counts_in_its_hash() -> None:
         frame.assign(count=frame["count"].astype("int32")),
         frame.iloc[:-1],
     ]
-    assert len({frame_hash(each) for each in [frame, *others]}) == len(others) + 1
+    assert len({frame_hash(variant) for variant in [frame, *others]}) == len(others) + 1
     assert frame_hash(frame) == frame_hash(frame.copy())
 
 
@@ -302,7 +302,7 @@ def test_every_part_of_a_frame_counts_in_its_hash() -> None:
     st.lists(st.text(max_size=4), min_size=2, max_size=4),
 )
 def test_texts_cannot_run_into_each_other_in_a_hash(one: list[str], two: list[str]) -> None:
-    hashes = [frame_hash(pd.DataFrame({"t": pd.Series(each, dtype="str")})) for each in (one, two)]
+    hashes = [frame_hash(pd.DataFrame({"t": pd.Series(texts, dtype="str")})) for texts in (one, two)]
     assert (hashes[0] == hashes[1]) == (one == two)
 
 

@@ -39,9 +39,9 @@ def test_a_row_that_contradicts_a_stored_one_is_refused_naming_both(ledger: Ledg
     ledger.append("holdings", [HOLDING], run_id="first", strategy="demo")
     with pytest.raises(LedgerError) as caught:
         ledger.append("holdings", [HOLDING | {"quantity": 11.0}], run_id="second", strategy="demo")
-    told = str(caught.value)
+    message = str(caught.value)
     for part in ("holdings", "demo", "2018-01-02", "symbol A", "quantity 10.0", "quantity 11.0", "first"):
-        assert part in told
+        assert part in message
     assert ledger.read("holdings")["quantity"].tolist() == [10.0]
 
 

@@ -43,8 +43,8 @@ def test_rows_stamped_ahead_are_seen_from_their_mend_on_and_stay_as_they_are(tmp
     before = ledger.chain()
     mended = read_moments(pd.DatetimeIndex(ledger.stamped_after(NOW)["moment"]), ledger.acts(), pd.Timestamp(NOW))
     stamps = {pd.Timestamp(key).isoformat(): pd.Timestamp(read).isoformat() for key, read in mended.read_as.items()}
-    told = {f"{key}+00:00": f"{read}+00:00" for key, read in stamps.items()}
-    ledger.append("controls", [control("mend", CLOCK, {"read_as": told})], run_id="test")
+    read_as = {f"{key}+00:00": f"{read}+00:00" for key, read in stamps.items()}
+    ledger.append("controls", [control("mend", CLOCK, {"read_as": read_as})], run_id="test")
     assert ledger.stamped_after(NOW).empty
     assert ledger.mended() == mended
     for bound in ("recorded_by", "as_of"):

@@ -45,7 +45,7 @@ def make_first_ledger(url: str, revision: str = "0001") -> ChainHead:
                     transaction.append(table, [{name: row[name] for name in row if name not in left_out}])
         with made.engine.connect() as source, writing(engine) as target:
             for table in (CHAIN, *(TABLES[name] for name in rounds)):
-                names = [told["name"] for told in inspect(target).get_columns(table.name)]
+                names = [column["name"] for column in inspect(target).get_columns(table.name)]
                 there = sa_table(table.name, *(Column(name, table.c[name].type) for name in names))
                 copied = source.execute(select(*(table.c[name] for name in names))).mappings()
                 target.execute(insert(there), [dict(row) for row in copied])
@@ -63,9 +63,9 @@ def contents(file: Path) -> dict[str, str]:
 
 def tables_of(url: str) -> set[str]:
     engine = open_engine(url)
-    found = set(inspect(engine).get_table_names())
+    names = set(inspect(engine).get_table_names())
     engine.dispose()
-    return found
+    return names
 
 
 def test_a_ledger_of_the_first_schema_keeps_every_row_and_its_chain(bare_url: str) -> None:
@@ -102,21 +102,21 @@ def test_a_chain_of_entries_of_one_row_goes_on_with_entries_of_several_and_eithe
         assert len(entries) == head.sequence
         assert len(grown) == head.sequence + len(day_round())
         before = grown[list(entries[0])].head(len(entries))
-        assert [dict(each) for each in entries] == before.to_dict("records")  # none was rewritten
+        assert [dict(entry) for entry in entries] == before.to_dict("records")  # none was rewritten
         with ledger.rows_verified():
-            told = ledger.read("signals", bookkeeping=True)
-        assert len(told) == 4
-        assert told["run_id"].tolist() == ["run"] * 4
+            signals = ledger.read("signals", bookkeeping=True)
+        assert len(signals) == 4
+        assert signals["run_id"].tolist() == ["run"] * 4
         with engine.connect() as connection:
             now = connection.execute(text("SELECT * FROM signals ORDER BY sequence")).mappings().all()
-        assert [dict(old) for old in kept] == [{name: each[name] for name in kept[0]} for each in now[:2]]
+        assert [dict(old) for old in kept] == [{name: row[name] for name in kept[0]} for row in now[:2]]
         for session in ("2018-01-02", "2018-01-03"):
             tampered = f"UPDATE signals SET outcomes = outcomes + 1 WHERE symbol = 'S01' AND session = '{session}'"
             for statement in (disarmed("signals", engine.dialect.name), tampered):
                 with engine.begin() as connection:
                     connection.execute(text(statement))
-            (found,) = verify(ledger).findings
-            assert (found.kind, found.key) == ("row changed", f'["demo","{session}","S01",1]')
+            (finding,) = verify(ledger).findings
+            assert (finding.kind, finding.key) == ("row changed", f'["demo","{session}","S01",1]')
             with engine.begin() as connection:
                 connection.execute(text(tampered.replace("+ 1", "- 1")))
         assert verify(ledger).ok
@@ -169,7 +169,7 @@ def test_tables_of_a_later_schema_than_the_version_says_are_named_and_left_alone
     with engine.connect() as connection:
         assert revision_of(connection) == "0001"
     assert "verifications" not in inspect(engine).get_table_names()
-    assert [each["name"] for each in inspect(engine).get_columns("outcomes")] == ["strategy"]
+    assert [column["name"] for column in inspect(engine).get_columns("outcomes")] == ["strategy"]
     engine.dispose()
 
 

@@ -54,9 +54,9 @@ def test_a_long_frame_comes_back_to_the_bit_and_so_does_every_selection(lake: La
     assert address == frame_hash(frame)
     files = len(list((lake.root / "demo" / "bars").glob("*.parquet")))
     assert files == (1 if how == "neither" else 4)
-    found = lake.read_table("demo", "bars")
-    pd.testing.assert_frame_equal(found, frame, check_exact=True)
-    assert frame_hash(found) == address
+    stored = lake.read_table("demo", "bars")
+    pd.testing.assert_frame_equal(stored, frame, check_exact=True)
+    assert frame_hash(stored) == address
     days = pd.DatetimeIndex(["2018-02-01", "2018-08-03", "2019-01-01"])
     moment = pd.Timestamp("2018-05-01 21:00", tz="UTC")
     for selection, wanted in (
@@ -113,8 +113,8 @@ def merging(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
     return lake
 
 
-def day(place: int) -> pd.DataFrame:
-    return bars(sessions=SESSIONS[place : place + 1])
+def day(index: int) -> pd.DataFrame:
+    return bars(sessions=SESSIONS[index : index + 1])
 
 
 MANIFESTS = [
@@ -146,22 +146,22 @@ def test_a_manifest_that_is_none_is_named_and_written_again_with_the_table(lake:
 @pytest.mark.full
 def test_many_segments_become_few_and_read_as_they_were_added(merging: Lake) -> None:
     order = [5, 4, *range(6, 30), 0, 1, 2, 3]
-    for count, place in enumerate(order, start=1):
-        merging.append_segment("demo", "raw_bars", day(place))
-        whole = pd.concat([day(each) for each in order[:count]], ignore_index=True)
+    for count, index in enumerate(order, start=1):
+        merging.append_segment("demo", "raw_bars", day(index))
+        whole = pd.concat([day(number) for number in order[:count]], ignore_index=True)
         pd.testing.assert_frame_equal(merging.read_segments("demo", "raw_bars"), whole, check_exact=True)
         assert merging.additions("demo", "raw_bars") == count
         assert len(merging.segments("demo", "raw_bars")) <= 8
     asked = SESSIONS[[3, 17]]
-    found = merging.read_segments("demo", "raw_bars", sessions=asked)
-    pd.testing.assert_frame_equal(found, whole[whole["session"].isin(asked)].reset_index(drop=True))
+    selected = merging.read_segments("demo", "raw_bars", sessions=asked)
+    pd.testing.assert_frame_equal(selected, whole[whole["session"].isin(asked)].reset_index(drop=True))
     kept = {file.stem for file in (merging.root / "demo" / "raw_bars").glob("*.parquet")}
     assert len(kept) < len(order)
 
 
 def test_a_segment_added_again_after_a_merge_is_not_added_twice(merging: Lake) -> None:
-    for place in range(3):
-        merging.append_segment("demo", "raw_bars", day(place))
+    for index in range(3):
+        merging.append_segment("demo", "raw_bars", day(index))
     assert len(merging.segments("demo", "raw_bars")) == 1
     merging.append_segment("demo", "raw_bars", day(2))
     assert len(merging.read_segments("demo", "raw_bars")) == 9
@@ -171,17 +171,17 @@ def test_a_segment_added_again_after_a_merge_is_not_added_twice(merging: Lake) -
 def test_a_content_that_a_merged_one_lies_in_is_not_removed_with_its_segment(merging: Lake) -> None:
     summer, autumn = (bars(sessions=SESSIONS[SESSIONS.quarter == quarter]) for quarter in (3, 4))
     long = [piece.sort_values("session", kind="stable", ignore_index=True) for piece in (summer, autumn)]
-    pieces = [day(0), *long, *(day(place).assign(close=float(place)) for place in range(3, 30))]
+    pieces = [day(0), *long, *(day(index).assign(close=float(index)) for index in range(3, 30))]
     for piece in pieces:
         merging.append_segment("demo", "raw_bars", piece)
-    found = merging.read_segments("demo", "raw_bars")
-    pd.testing.assert_frame_equal(found, pd.concat(pieces, ignore_index=True), check_exact=True)
+    stored = merging.read_segments("demo", "raw_bars")
+    pd.testing.assert_frame_equal(stored, pd.concat(pieces, ignore_index=True), check_exact=True)
 
 
 def test_a_merge_that_breaks_off_anywhere_loses_nothing(merging: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in range(8):
-        merging.append_segment("demo", "raw_bars", day(place))
-    whole = pd.concat([day(each) for each in range(9)], ignore_index=True)
+    for index in range(8):
+        merging.append_segment("demo", "raw_bars", day(index))
+    whole = pd.concat([day(index) for index in range(9)], ignore_index=True)
 
     class Killed(BaseException):
         pass
@@ -189,16 +189,16 @@ def test_a_merge_that_breaks_off_anywhere_loses_nothing(merging: Lake, monkeypat
     for step in range(12):
         left = iter(range(step))
 
-        def stop(real: object, *told: object, left: object = left) -> object:
+        def stop(real: object, *arguments: object, left: object = left) -> object:
             if next(left, None) is None:  # type: ignore[call-overload]
                 raise Killed
-            return real(*told)  # type: ignore[operator]
+            return real(*arguments)  # type: ignore[operator]
 
         with monkeypatch.context() as patched:
             for room in (lakes, segments):
                 for name in {"store_frame", "write_record", "forget_frame"} & set(vars(room)):
                     real = getattr(room, name)
-                    patched.setattr(room, name, lambda *told, real=real, stop=stop: stop(real, *told))
+                    patched.setattr(room, name, lambda *arguments, real=real, stop=stop: stop(real, *arguments))
             try:
                 merging.append_segment("demo", "raw_bars", day(8))
             except Killed:

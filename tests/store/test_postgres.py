@@ -86,11 +86,11 @@ def test_a_connection_that_ended_while_nobody_used_it_is_made_anew(
 
 def test_a_connection_has_the_manners_that_the_ledger_counts_on_whatever_the_servers_are(served: Ledger) -> None:
     with served.engine.connect() as connection:
-        found = {
+        settings = {
             name: connection.execute(text(f"SHOW {name}")).scalar_one()
             for name in ("lock_timeout", "synchronous_commit", "timezone", "transaction_isolation")
         }
-    assert found == {
+    assert settings == {
         "lock_timeout": "30s",
         "synchronous_commit": "on",
         "timezone": "UTC",
@@ -141,9 +141,9 @@ def test_processes_that_write_at_once_lose_nothing(postgres_url: str, tmp_path: 
             for day in DAYS:
                 append_round(ledger, day_round(day, symbols=2), strategy=strategy)
 
-    told = tmp_path / "told"
-    started = [forked(partial(write, name), told) for name in ("one", "two", "three")]
-    assert [exit_code(process) for process in started] == [0, 0, 0], told.read_text(encoding="utf-8")
+    log = tmp_path / "told"
+    started = [forked(partial(write, name), log) for name in ("one", "two", "three")]
+    assert [exit_code(process) for process in started] == [0, 0, 0], log.read_text(encoding="utf-8")
     with Ledger(postgres_url) as ledger:
         report = verify(ledger)
         assert report.ok
@@ -177,7 +177,7 @@ def test_both_databases_hold_the_same_bytes_for_the_same_rows(served: Ledger, le
         append_round(embedded, day_round(DAYS[0], symbols=2))
         pd.testing.assert_frame_equal(served.chain(), embedded.chain())
         for table in day_round():
-            one, other = (each.read(table, bookkeeping=True) for each in (served, embedded))
+            one, other = (ledger.read(table, bookkeeping=True) for ledger in (served, embedded))
             pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
@@ -186,8 +186,8 @@ def test_both_databases_hold_the_same_bytes_for_the_same_rows(served: Ledger, le
 def test_a_float_is_kept_to_the_bit_by_a_server_that_shortens_floats(served: Ledger, number: float) -> None:
     rows = [{"session": DAYS[0], "symbol": "float", "quantity": number, "blocked_side": 0}]
     served.append("holdings", rows, run_id="run", strategy="demo")
-    found = served.read("holdings", where={"symbol": "float"})["quantity"].iloc[0]
-    assert struct.pack("<d", found) == struct.pack("<d", number)
+    stored = served.read("holdings", where={"symbol": "float"})["quantity"].iloc[0]
+    assert struct.pack("<d", stored) == struct.pack("<d", number)
 
 
 @pytest.mark.full
@@ -197,8 +197,8 @@ def test_long_and_foreign_text_is_kept(served: Ledger) -> None:
         "nested": [{"π": [1.5, None]}],
     }
     served.append("settings_versions", [{"settings_hash": "名", "settings": long}], run_id="ö", strategy="Ω % :x")
-    found = served.read("settings_versions", "Ω % :x")
-    assert found["settings"].iloc[0] == long
+    stored = served.read("settings_versions", "Ω % :x")
+    assert stored["settings"].iloc[0] == long
     assert verify(served).ok
 
 
@@ -207,7 +207,7 @@ def test_rows_are_in_the_order_of_their_keys_whatever_the_servers_collation(post
     symbols = ["B", "a", "Z", "_", "é", "1", "b", "A"]
     row = {"session": DAYS[0], "quantity": 1.0, "blocked_side": 0}
     with Ledger(postgres_server.url(name)) as ledger:
-        ledger.append("holdings", [row | {"symbol": each} for each in symbols], run_id="run", strategy="demo")
+        ledger.append("holdings", [row | {"symbol": symbol} for symbol in symbols], run_id="run", strategy="demo")
         assert ledger.read("holdings")["symbol"].tolist() == sorted(symbols)
     postgres_server.drop(name)
 
@@ -230,8 +230,8 @@ def test_an_error_never_tells_the_password(
 ) -> None:
     with pytest.raises(LedgerError) as caught:
         Ledger(change(postgres_ledger_url, postgres_server))
-    told = str(caught.value)
-    assert says in told
+    message = str(caught.value)
+    assert says in message
     assert "s3cret" not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 

@@ -140,9 +140,9 @@ def test_going_back_to_earlier_bars_is_a_publication_of_its_own(store: Publicati
     publish(store)
     publish(store, seed=1, content_hash="other")
     back = publish(store)
-    assert [each.content_hash for each in store.history("demo")] == ["hash-6", "other", "hash-6"]
+    assert [publication.content_hash for publication in store.history("demo")] == ["hash-6", "other", "hash-6"]
     assert store.current("demo") == back
-    assert len({each.publication_id for each in store.history("demo")}) == 3
+    assert len({publication.publication_id for publication in store.history("demo")}) == 3
 
 
 def test_strategies_do_not_see_each_other(store: PublicationStore) -> None:
@@ -176,7 +176,7 @@ def test_a_damaged_pointer_is_named(store: PublicationStore, content: str) -> No
 def test_the_remedy_for_a_damaged_or_lost_pointer_works(
     store: PublicationStore, content: str | None, count: int
 ) -> None:
-    made = tuple(publish(store, content_hash=f"hash-{each}") for each in range(count))
+    made = tuple(publish(store, content_hash=f"hash-{number}") for number in range(count))
     pointer = store.lake.root / "demo" / "publication" / "current.json"
     pointer.unlink()
     if content is not None:
@@ -221,9 +221,9 @@ def test_no_changed_digit_of_the_moment_of_publishing_goes_unnoticed(store: Publ
     start = text.index('"published_at": "') + len('"published_at": "')
     moment = text[start : start + len("2018-01-06T22:00:00.000000")]
     assert moment == "2018-01-06T22:00:00.000000"
-    for place, digit in enumerate(moment):
+    for index, digit in enumerate(moment):
         if digit.isdigit():
-            changed = moment[:place] + str((int(digit) + 1) % 10) + moment[place + 1 :]
+            changed = moment[:index] + str((int(digit) + 1) % 10) + moment[index + 1 :]
             record.write_text(text.replace(moment, changed), encoding="utf-8")
             with pytest.raises(PublicationError, match=f"{record.name}.*backup"):
                 store.current("demo")
@@ -234,9 +234,9 @@ def test_no_changed_digit_of_the_moment_of_publishing_goes_unnoticed(store: Publ
 def test_a_record_of_an_earlier_version_holds_no_hash_of_the_whole_and_is_read(store: PublicationStore) -> None:
     made = publish(store)
     record = next((store.lake.root / "demo" / "publication" / "history").iterdir())
-    told = json.loads(record.read_text(encoding="utf-8"))
-    del told["sha256"]
-    record.write_text(json.dumps(told), encoding="utf-8")
+    fields = json.loads(record.read_text(encoding="utf-8"))
+    del fields["sha256"]
+    record.write_text(json.dumps(fields), encoding="utf-8")
     assert store.history("demo") == (made,)
     assert publish(store) == made
     assert store.unhashed("demo") == (made,)
@@ -249,9 +249,9 @@ def test_a_record_that_lost_its_hash_is_not_taken_for_one_of_an_earlier_version(
     publish(store)
     publish(store, content_hash="second")
     record = max((store.lake.root / "demo" / "publication" / "history").iterdir())
-    told = json.loads(record.read_text(encoding="utf-8"))
-    del told["sha256"]
-    record.write_text(json.dumps({**told, "published_at": "2018-01-07T00:00:00+00:00"}), encoding="utf-8")
+    fields = json.loads(record.read_text(encoding="utf-8"))
+    del fields["sha256"]
+    record.write_text(json.dumps({**fields, "published_at": "2018-01-07T00:00:00+00:00"}), encoding="utf-8")
     with pytest.raises(PublicationError, match=f"{record.name}.*no sha256, which an earlier record has"):
         store.history("demo")
 
@@ -271,8 +271,8 @@ def test_a_pointer_of_long_ago_is_not_taken_for_a_killed_writer(store: Publicati
 
 
 def test_a_publication_that_is_gone_from_the_record_is_missed(store: PublicationStore) -> None:
-    for each in range(3):
-        publish(store, content_hash=f"hash-{each}")
+    for number in range(3):
+        publish(store, content_hash=f"hash-{number}")
     history = store.lake.root / "demo" / "publication" / "history"
     for ordinal in (1, 2):
         next(history.glob(f"{ordinal:08d}-*.json")).unlink()

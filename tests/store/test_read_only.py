@@ -52,9 +52,9 @@ def home(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def in_child(act: Callable[[], None], tmp_path: Path) -> None:
-    told = tmp_path / "told.txt"
-    code = ended(act, told)
-    assert code == 0, told.read_text(encoding="utf-8")
+    log = tmp_path / "told.txt"
+    code = ended(act, log)
+    assert code == 0, log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("folder", "file"), [(0o555, 0o444), (0o755, 0o444), (0o555, 0o644)])
@@ -71,10 +71,10 @@ def test_the_ledger_is_read_and_told_where_nothing_can_be_written(
             assert opened.read_only
             assert kill_switch_now(opened, NAME) == "REDUCING"
         assert verify_audit()["ok"]
-        told = status.report(NAME)
-        assert told["ok"]
-        assert told["read_only"]
-        assert told["text"].splitlines()[-1].startswith("read-only")
+        answer = status.report(NAME)
+        assert answer["ok"]
+        assert answer["read_only"]
+        assert answer["text"].splitlines()[-1].startswith("read-only")
         with pytest.raises(LedgerError, match="give this user the right to read and write the file"):
             controls._record_switch(NAME, "HALTED", "someone", "now")
 

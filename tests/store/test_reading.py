@@ -32,14 +32,14 @@ def test_a_round_comes_back_to_the_bit(ledger: Ledger) -> None:
         for row in rows[table]:
             label = row["symbol"] if table != "drift" else row["name"]
             same = stored.loc[[label]]
-            found = same[same[key] == row[key]].iloc[0]
+            actual = same[same[key] == row[key]].iloc[0]
             for name, value in row.items():
                 if isinstance(value, float):
-                    assert struct.pack("<d", found[name]) == struct.pack("<d", value), (table, name)
+                    assert struct.pack("<d", actual[name]) == struct.pack("<d", value), (table, name)
                 elif value is None or value is pd.NaT:
-                    assert pd.isna(found[name])
+                    assert pd.isna(actual[name])
                 else:
-                    assert found[name] == value
+                    assert actual[name] == value
 
 
 @pytest.mark.full
@@ -49,10 +49,10 @@ def test_any_float_comes_back_as_it_was(ledger: Ledger, numbers: list[float]) ->
     name = f"s{math.fsum(ord(c) for c in repr(numbers))}-{ledger.count('holdings')}"
     rows = [HOLDING | {"symbol": f"{name}-{i}", "price": value} for i, value in enumerate(numbers)]
     ledger.append("holdings", rows, run_id="run", strategy=name)
-    for value, found in zip(numbers, ledger.read("holdings", name)["price"], strict=True):
+    for value, stored in zip(numbers, ledger.read("holdings", name)["price"], strict=True):
         # SQLite has no negative zero and no distinct NaNs: both are stored as the plain ones.
         expected = math.nan if math.isnan(value) else value + 0.0
-        assert struct.pack("<d", found) == struct.pack("<d", expected)
+        assert struct.pack("<d", stored) == struct.pack("<d", expected)
 
 
 def test_an_answer_without_rows_is_the_askers_own(ledger: Ledger) -> None:
@@ -224,7 +224,7 @@ def test_json_comes_back_as_it_went_in(ledger: Ledger) -> None:
 def test_a_session_is_read_by_an_index_and_each_entry_by_its_place(ledger: Ledger, table: str, how: str) -> None:
     """So that no reading walks through sessions, or entries, that are not asked for."""
     day, asked = "2018-01-02", []
-    event.listen(ledger.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    event.listen(ledger.engine, "before_cursor_execute", lambda *arguments: asked.append((arguments[2], arguments[3])))
     moment = pd.Timestamp("2020-01-01", tz="UTC") if how == "as_of" else None
     ledger.read(table, "demo", day, day, moment, bookkeeping=how == "bookkeeping")
     with ledger.engine.connect() as connection:

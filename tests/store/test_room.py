@@ -73,10 +73,10 @@ def test_json_stays_json(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise wrapped(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     monkeypatch.setattr(check, "check_data", full)
-    found = CliRunner().invoke(app, ["check", "--json"])
-    assert found.exit_code == 1
-    assert json.loads(found.stdout)["error"] == "NoRoomError"
-    assert "Traceback" not in found.stderr
+    result = CliRunner().invoke(app, ["check", "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"] == "NoRoomError"
+    assert "Traceback" not in result.stderr
 
 
 def test_the_ledger_is_read_where_nothing_can_be_written(home: Path, tmp_path: Path) -> None:
@@ -90,9 +90,9 @@ def test_the_ledger_is_read_where_nothing_can_be_written(home: Path, tmp_path: P
                 controls._record_switch(NAME, "HALTED", "someone", "now")
         assert verify_audit()["ok"]
 
-    told = tmp_path / "told.txt"
-    told.touch()  # what is written to it would be lost: its being asked for is told by the exit status
-    assert ended(reads, told) == 0
+    log = tmp_path / "told.txt"
+    log.touch()  # what is written to it would be lost: its being asked for is told by the exit status
+    assert ended(reads, log) == 0
 
 
 def test_the_switch_takes_the_room_that_is_kept_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,10 +100,10 @@ def test_the_switch_takes_the_room_that_is_kept_back(home: Path, monkeypatch: py
     assert reserve.stat().st_size == 1 << 20
     record = controls._record_switch
 
-    def needs_room(*told: str) -> None:
+    def needs_room(*arguments: str) -> None:
         if reserve.exists():
             raise LedgerError(expected="x", found="OperationalError: database or disk is full", remedy="y")
-        record(*told)
+        record(*arguments)
 
     monkeypatch.setattr(controls, "_record_switch", needs_room)
     controls.set_kill_switch(NAME, "HALTED", "someone", "it is full")
@@ -122,13 +122,13 @@ def test_no_home_is_made_for_a_reserve(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of a few megabytes; it takes the right to mount one."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_KILOBYTES}k", "tmpfs", str(place)]
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_KILOBYTES}k", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("no disk can be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.full
@@ -153,9 +153,9 @@ def test_on_a_disk_that_is_full_to_the_last_byte(
         ["status", "--json"],
         ["audit", "verify", "--json"],
     ):
-        found = call(words)
-        assert found.exit_code == 0, (words, found.output)  # type: ignore[attr-defined]
+        result = call(words)
+        assert result.exit_code == 0, (words, result.output)  # type: ignore[attr-defined]
     with Ledger() as ledger:
         assert kill_switch_now(ledger, NAME) == "HALTED"
-    found = call(["check", "--json"])
-    assert json.loads(found.stdout)["error"] == "NoRoomError"  # type: ignore[attr-defined]
+    result = call(["check", "--json"])
+    assert json.loads(result.stdout)["error"] == "NoRoomError"  # type: ignore[attr-defined]

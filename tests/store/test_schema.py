@@ -50,7 +50,7 @@ def test_the_declared_head_is_the_newest_migration(ledger: Ledger) -> None:
     with ledger.engine.connect() as connection:
         scripts = ScriptDirectory.from_config(alembic_config(connection))
     assert scripts.get_current_head() == schema.HEAD_REVISION
-    assert tuple(each.revision for each in scripts.walk_revisions())[::-1] == schema.REVISIONS
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == schema.REVISIONS
 
 
 def test_opening_a_ledger_again_migrates_nothing(ledger: Ledger) -> None:
@@ -89,8 +89,8 @@ def _guards(ledger: Ledger, table: str) -> set[str]:
             "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = to_regclass(:name) AND NOT tgisinternal"
         )
     with ledger.engine.connect() as connection:
-        told = connection.execute(asked, {"name": table}).scalars().all()
-    fires = " or ".join(each.lower().split("before ")[1].split(" on ")[0] for each in told)
+        statements = connection.execute(asked, {"name": table}).scalars().all()
+    fires = " or ".join(statement.lower().split("before ")[1].split(" on ")[0] for statement in statements)
     return set(fires.split(" or "))
 
 
@@ -134,7 +134,7 @@ def test_nor_by_a_statement_that_only_one_database_knows(ledger: Ledger, stateme
 @pytest.mark.parametrize("name", query_names())
 def test_a_query_runs_with_its_values_bound(ledger: Ledger, name: str) -> None:
     append_round(ledger, day_round())
-    values = {each: VALUES.get(each, "demo") for each in query_parameters(name)}
+    values = {parameter: VALUES.get(parameter, "demo") for parameter in query_parameters(name)}
     harmless = values | {"strategy": "demo'; DROP TABLE signals; --"}
     ledger.query(name, **harmless)
     assert ledger.count("signals") == 20
@@ -154,11 +154,11 @@ def test_a_view_can_be_read(ledger: Ledger, name: str) -> None:
 def test_why_this_size_lists_the_eight_steps_in_order(ledger: Ledger) -> None:
     rows = day_round()
     append_round(ledger, rows)
-    told = ledger.query("why_this_size", strategy="demo", session="2018-01-02", symbol="S03")
+    steps = ledger.query("why_this_size", strategy="demo", session="2018-01-02", symbol="S03")
     expected = [row for row in rows["position_steps"] if row["symbol"] == "S03"]
-    assert told["step"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert told["weight_after"].tolist() == [row["weight_after"] for row in expected]
-    assert told["reason"].tolist() == [row["reason"] for row in expected]
+    assert steps["step"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert steps["weight_after"].tolist() == [row["weight_after"] for row in expected]
+    assert steps["reason"].tolist() == [row["reason"] for row in expected]
 
 
 def test_a_fill_is_shown_with_its_order_and_its_cost(ledger: Ledger) -> None:

@@ -47,13 +47,15 @@ def shape_of(table: Table) -> Iterator[str]:
         marks += ["added later"] * bool(column.info.get("added_later"))
         yield f"  {column.name}: {', '.join(marks)}"
     yield f"  {table.primary_key.name} primary key ({', '.join(table.primary_key.columns.keys())})"
-    for key in sorted(table.foreign_keys, key=lambda each: str(each.parent)):
+    for key in sorted(table.foreign_keys, key=lambda foreign_key: str(foreign_key.parent)):
         yield f"  {key.constraint.name} foreign key ({key.parent.name}) to {key.target_fullname}"
-    for kind, told in ((UniqueConstraint, "unique"), (CheckConstraint, "check")):
-        for found in sorted(map(str, (each.name for each in table.constraints if isinstance(each, kind)))):
-            (one,) = [each for each in table.constraints if str(each.name) == found]
-            yield f"  {found} {told} ({', '.join(one.columns.keys())})"
-    for index in sorted(table.indexes, key=lambda each: str(each.name)):
+    for kind, label in ((UniqueConstraint, "unique"), (CheckConstraint, "check")):
+        for name in sorted(
+            map(str, (constraint.name for constraint in table.constraints if isinstance(constraint, kind)))
+        ):
+            (one,) = [constraint for constraint in table.constraints if str(constraint.name) == name]
+            yield f"  {name} {label} ({', '.join(one.columns.keys())})"
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
         yield f"  {index.name}{' unique' if index.unique else ''} index ({', '.join(index.columns.keys())})"
     if table is not schema.CHAIN:
         yield f"  a row hashes to {row_hash(table, a_row(table, whole=True))}"
@@ -63,6 +65,6 @@ def shape_of(table: Table) -> Iterator[str]:
 
 def test_the_tables_are_stored_as_they_always_were() -> None:
     lines = SHAPE.read_text(encoding="utf-8").splitlines()
-    starts = [*(place for place, line in enumerate(lines) if line[0] != " "), len(lines)]
+    starts = [*(index for index, line in enumerate(lines) if line[0] != " "), len(lines)]
     wanted = {lines[first]: lines[first:end] for first, end in pairwise(starts)}
     assert {name: list(shape_of(table)) for name, table in schema.metadata.tables.items()} == wanted

@@ -104,7 +104,7 @@ def _demand_same(source_url: str, target: Ledger) -> None:
         assert verify(target, expected_head=original.head()).ok
         pd.testing.assert_frame_equal(original.chain(), target.chain())
         for table in TABLES:
-            frames = [each.read(table, every_version=True, bookkeeping=True) for each in (original, target)]
+            frames = [ledger.read(table, every_version=True, bookkeeping=True) for ledger in (original, target)]
             pd.testing.assert_frame_equal(*frames, check_exact=True)
 
 
@@ -134,9 +134,9 @@ def test_the_source_is_untouched_by_being_copied(source: Engine, tmp_path: Path,
 def test_a_copy_goes_on_from_where_the_chain_was(source: Engine, source_url: str, target: Ledger) -> None:
     copy_ledger(source, target)
     head = target.head()
-    for each in (target, Ledger(source_url, clock=lambda: NOON)):
-        append_round(each, day_round(DAYS[2], symbols=3))
-        each.close()
+    for ledger in (target, Ledger(source_url, clock=lambda: NOON)):
+        append_round(ledger, day_round(DAYS[2], symbols=3))
+        ledger.close()
     assert verify(target, expected_head=head).ok
     _demand_same(source_url, target)  # the chain is the one that the source would have had
 
@@ -262,8 +262,8 @@ def test_a_copy_killed_anywhere_leaves_the_target_empty(
             first = answers.readline().split()
             return first + (answers.readline().split() if first[0] == "steps" else [])
 
-        told, steps, *ended = copy(postgres_ledger_url, 0)
-        assert (told, *ended) == ("steps", "signal", "0")
+        label, steps, *ended = copy(postgres_ledger_url, 0)
+        assert (label, *ended) == ("steps", "signal", "0")
         with Ledger(postgres_url) as target:
             for step in (2, int(steps) // 4, int(steps) // 2, int(steps)):  # the last one is the commit itself
                 assert copy(postgres_url, step) == ["signal", "9"], step

@@ -160,7 +160,7 @@ def test_a_row_added_behind_the_systems_back_is_found(verified: Ledger, tamper: 
         "UPDATE copied SET fill_id = 'forged', sequence = (SELECT MAX(sequence) + 1 FROM audit_chain)",
         "INSERT INTO fills SELECT * FROM copied",
     )
-    assert [each.kind for each in verify_since_last(verified, run_id="two").findings] == ["row without an entry"]
+    assert [finding.kind for finding in verify_since_last(verified, run_id="two").findings] == ["row without an entry"]
 
 
 @pytest.mark.full
@@ -173,8 +173,8 @@ def test_a_verification_forged_to_cover_up_is_found(verified: Ledger, tamper: Ta
         f"head_hash = '{head.hash}', sequence = {head.sequence + 1}",
         "INSERT INTO verifications SELECT * FROM copied",
     )
-    (found,) = verify_since_last(verified, run_id="two").findings
-    assert (found.kind, found.table) == ("row without an entry", "verifications")
+    (finding,) = verify_since_last(verified, run_id="two").findings
+    assert (finding.kind, finding.table) == ("row without an entry", "verifications")
 
 
 @pytest.mark.full
@@ -195,7 +195,7 @@ def test_an_old_row_changed_after_it_was_verified_is_found_by_the_whole_only(ver
     """The limit that the module's docstring states."""
     tamper("UPDATE fills SET price = 1.0 WHERE session = '2018-01-02'")
     assert verify_since_last(verified, run_id="two").ok
-    assert {each.kind for each in verify(verified).findings} == {"row changed"}
+    assert {finding.kind for finding in verify(verified).findings} == {"row changed"}
 
 
 @pytest.mark.full
@@ -348,7 +348,7 @@ def test_a_record_of_the_whole_that_was_changed_is_none_though_no_other_verifica
     tamper(old, "UPDATE verifications SET recorded_at = '2026-03-01 22:00:00.000000' WHERE kind = 'whole'")
     report = before_round(clocked, 60.0)
     assert report.since.sequence == 0
-    assert {each.table for each in report.findings} == {"holdings", "verifications"}
+    assert {finding.table for finding in report.findings} == {"holdings", "verifications"}
 
 
 READS: dict[str, Callable[[Ledger], object]] = {
@@ -384,7 +384,7 @@ def test_an_old_row_is_verified_as_it_is_read(
 def test_a_row_is_hashed_once_however_often_it_is_read(clocked: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[object] = []
     real = chain.row_hash
-    monkeypatch.setattr(chain, "row_hash", lambda *told: hashed.append(told) or real(*told))
+    monkeypatch.setattr(chain, "row_hash", lambda *arguments: hashed.append(arguments) or real(*arguments))
     with clocked.rows_verified():
         for _ in range(3):
             assert len(clocked.read("holdings", "demo")) == 6

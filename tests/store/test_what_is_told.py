@@ -78,7 +78,7 @@ def test_what_comes_after_the_round_is_left_to_the_next_rounds_own_look(told: Le
     tamper("DELETE FROM orders WHERE client_order_id = 'late'")
     assert found(told) is None
     report = verify_before_round(told, "demo", run_id="r", now=NOW)
-    assert [(each.table, each.kind) for each in report.findings] == [("orders", "row deleted")]
+    assert [(finding.table, finding.kind) for finding in report.findings] == [("orders", "row deleted")]
 
 
 def test_a_symbol_that_is_held_and_not_on_order_is_bound(ledger: Ledger) -> None:
@@ -104,9 +104,9 @@ def test_answers_are_kept_until_something_is_appended_and_handed_out_as_ones_own
     note("1")
     with ledger.answers_kept():
         for _ in range(3):
-            mine = ledger.read("verifications", "d")
-            assert list(mine["kind"]) == ["x"]
-            mine["kind"] = "y"
+            frame = ledger.read("verifications", "d")
+            assert list(frame["kind"]) == ["x"]
+            frame["kind"] = "y"
         with ledger.answers_kept():
             note("2")
         assert names() == ["1", "2"]

@@ -245,11 +245,11 @@ class Kind:
         size = int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1
         held = _placed_at(moments[chain.row], size)[version]
         there, ripe = held >= 0, np.append(chain.held, False)[held]
-        says, said = self.numbers(new), self._numbers_at(chain.values, held)
+        says, stored_values = self.numbers(new), self._numbers_at(chain.values, held)
         in_time = _nanoseconds(new["ingested_at"]) >= _nanoseconds(new["known_at"])
-        differs = ripe & ~_same(says, said)
-        broken = differs & ~np.isnan(said).all(axis=1)
-        fresh = ~there | broken | (there & ~ripe & (in_time | ~_same(says, said)))
+        differs = ripe & ~_same(says, stored_values)
+        broken = differs & ~np.isnan(stored_values).all(axis=1)
+        fresh = ~there | broken | (there & ~ripe & (in_time | ~_same(says, stored_values)))
         stored_rows = stored.iloc[chain.row[held[broken]]]
         before = pd.Series(pd.NaT, index=new.index, dtype=stored["ingested_at"].dtype)
         before[broken] = stored_rows["ingested_at"].array
@@ -259,7 +259,7 @@ class Kind:
         added = first & ~np.isin(whole.key[at], keys)
         # Beside the version before it, or after it where it is the first, or stored of its own moment.
         beside = self._numbers_at(whole.values, np.where(first, at + 1, at - 1))
-        revised = ~added & ~_same(says, np.where(there[:, None], said, beside))
+        revised = ~added & ~_same(says, np.where(there[:, None], stored_values, beside))
         torn |= np.isin(versions, version[differs])
         contents = pd.concat([stored_rows, delivered[torn]], ignore_index=True)
         counted = _counted(new, added, revised, np.zeros(len(new), dtype=bool), equal_rows, contents)
@@ -269,14 +269,14 @@ class Kind:
 
     def numbers(self, rows: pd.DataFrame) -> FloatArray:
         """What rows say, shape (rows, values): days as nanoseconds, which are whole in a float; NaN for missing."""
-        said = np.empty((len(rows), len(self.values)))
+        table = np.empty((len(rows), len(self.values)))
         for column, name in enumerate(self.values):
             values = rows[name].to_numpy()
             if values.dtype.kind == "M":
                 missing, values = np.isnat(values), values.astype("datetime64[ns]").astype(np.int64).astype(np.float64)
                 values[missing] = np.nan
-            said[:, column] = values
-        return said
+            table[:, column] = values
+        return table
 
     def _numbers_at(self, values: FloatArray, indices: IntArray) -> FloatArray:
         """What rows say at some places, NaN where there is none: at -1 and after the last."""
@@ -350,12 +350,14 @@ class _Chain:
             torn = np.bincount(number[1:][apart], minlength=len(start)) > 0
         else:
             chosen, torn = end, np.zeros(len(start), dtype=bool)
-        said = np.where(torn[:, None], np.nan, values[chosen])
+        chosen_values = np.where(torn[:, None], np.nan, values[chosen])
         repeats = np.zeros(len(start), dtype=bool)
-        repeats[1:] = (key[start][1:] == key[start][:-1]) & _same(said[1:], said[:-1]) & ripe[start][:-1]
+        repeats[1:] = (
+            (key[start][1:] == key[start][:-1]) & _same(chosen_values[1:], chosen_values[:-1]) & ripe[start][:-1]
+        )
         version = np.empty(len(order), dtype=np.int64)
         version[order] = number
-        return cls(order[chosen].astype(np.int64), key[start], said, torn, ripe[end], repeats, version)
+        return cls(order[chosen].astype(np.int64), key[start], chosen_values, torn, ripe[end], repeats, version)
 
     def newest(self) -> IntArray:
         """The version in force of each fact: the first of the last that say the same."""

@@ -84,8 +84,8 @@ def funding_by_session(
     shape = (len(sessions), len(symbols))
     first, rest, longs, shorts = (np.zeros(shape) for _ in range(4))
     assumed = np.ones(shape, dtype=np.bool_)
-    mine = versions[versions["name"] == name]
-    own = {str(symbol): rows for symbol, rows in mine.groupby("symbol")}
+    selected = versions[versions["name"] == name]
+    own = {str(symbol): rows for symbol, rows in selected.groupby("symbol")}
     for column, symbol in enumerate(symbols):
         rows = own.get(symbol, own.get(""))
         if rows is not None:

@@ -59,19 +59,19 @@ def new_versions_of_files(
     days = pd.concat([fresh["session"], restated]).unique()
     asked = assumed & delivered["session"].isin(days).to_numpy()
     repeated, otherwise = np.zeros((2, len(delivered)), dtype=bool)
-    said = stored[stored["session"].isin(days)]
-    versions = said if contents is None else BAR_FACTS.with_contents(said, contents)
+    stored_rows = stored[stored["session"].isin(days)]
+    versions = stored_rows if contents is None else BAR_FACTS.with_contents(stored_rows, contents)
     repeated[asked], otherwise[asked] = said_before(versions, delivered[asked], taken_before)
     if repeated.any():
         rest = delivered[~repeated]
         fresh, counted = new_versions(stored, rest, explicit=None if explicit is None else explicit[~repeated])
         bars, of_rest = (frame[_KEY].drop_duplicates().shape[0] for frame in (delivered, rest))
         counted += RevisionCount(unchanged=bars - of_rest)
-    words = _said_at_once(fresh, delivered[assumed & ~repeated])
+    repeats = _said_at_once(fresh, delivered[assumed & ~repeated])
     if otherwise.any():
         apart = pd.MultiIndex.from_frame(delivered.loc[~assumed, _KEY])
-        words = pd.concat([words, _own_words(said, delivered[otherwise], fresh, apart)])
-    return fresh, words, counted
+        repeats = pd.concat([repeats, _own_words(stored_rows, delivered[otherwise], fresh, apart)])
+    return fresh, repeats, counted
 
 
 def _said_at_once(fresh: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
@@ -80,8 +80,8 @@ def _said_at_once(fresh: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
     if several.empty:
         return several
     moments = ["known_at", "ingested_at"]
-    said = fresh[[*_SAYING, "source", *moments]]
-    both = several.drop(columns=moments).merge(said, on=_SAYING, suffixes=("", "_of_fresh"))
+    appended = fresh[[*_SAYING, "source", *moments]]
+    both = several.drop(columns=moments).merge(appended, on=_SAYING, suffixes=("", "_of_fresh"))
     return both[both["source"] != both["source_of_fresh"]].drop_duplicates(_OF_FILE)[delivered.columns]
 
 
@@ -93,15 +93,15 @@ def _own_words(
     None where a version is not known yet, or has no values: what is known would be another.
     """
     bars, new = (pd.MultiIndex.from_frame(frame[_KEY]) for frame in (otherwise, fresh))
-    words = otherwise[~bars.isin(new) & ~bars.isin(apart)].drop_duplicates(_OF_FILE)
+    repeats = otherwise[~bars.isin(new) & ~bars.isin(apart)].drop_duplicates(_OF_FILE)
     latest = stored.groupby(_KEY)[["known_at", "ingested_at"]].max()
     now = BAR_FACTS.newest(stored).set_index(_KEY)
     latest["sound"] = now[list(BAR_FACTS.values)].notna().any(axis=1)
-    before = latest.reindex(pd.MultiIndex.from_frame(words[_KEY])).set_axis(words.index)
-    offset = pd.to_timedelta(words.groupby(_KEY).cumcount(), unit="ns")  # a version of each file's own
-    arrived_at = following(words["ingested_at"], before["ingested_at"]) + offset
-    open_ = (words["known_at"] <= arrived_at) & (before["known_at"] < arrived_at) & (before["sound"] == 1)
-    return words.assign(known_at=arrived_at, ingested_at=arrived_at)[open_]
+    before = latest.reindex(pd.MultiIndex.from_frame(repeats[_KEY])).set_axis(repeats.index)
+    offset = pd.to_timedelta(repeats.groupby(_KEY).cumcount(), unit="ns")  # a version of each file's own
+    arrived_at = following(repeats["ingested_at"], before["ingested_at"]) + offset
+    open_ = (repeats["known_at"] <= arrived_at) & (before["known_at"] < arrived_at) & (before["sound"] == 1)
+    return repeats.assign(known_at=arrived_at, ingested_at=arrived_at)[open_]
 
 
 def said_before(
@@ -129,9 +129,9 @@ def said_before(
     if ripe.empty or delivered.empty:
         return np.zeros(len(delivered), dtype=bool), np.zeros(len(delivered), dtype=bool)
     last = ripe[ripe["ingested_at"] == ripe.groupby(_OF_FILE)["ingested_at"].transform("max")]
-    said, says = (frame[[*_OF_FILE, *BAR_FACTS.values]].drop_duplicates() for frame in (last, delivered))
-    met = says.merge(said, on=[*_OF_FILE, *BAR_FACTS.values]).groupby(_OF_FILE).size()
-    sizes = pd.DataFrame({"said": said.groupby(_OF_FILE).size(), "says": says.groupby(_OF_FILE).size(), "met": met})
+    earlier, says = (frame[[*_OF_FILE, *BAR_FACTS.values]].drop_duplicates() for frame in (last, delivered))
+    met = says.merge(earlier, on=[*_OF_FILE, *BAR_FACTS.values]).groupby(_OF_FILE).size()
+    sizes = pd.DataFrame({"said": earlier.groupby(_OF_FILE).size(), "says": says.groupby(_OF_FILE).size(), "met": met})
     sizes = sizes.fillna(0).reindex(pd.MultiIndex.from_frame(delivered[_OF_FILE]))
     repeated = ((sizes["said"] == sizes["met"]) & (sizes["says"] == sizes["met"])).to_numpy()
     otherwise = ~repeated & (sizes["said"] > 0).to_numpy()

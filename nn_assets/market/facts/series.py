@@ -140,8 +140,8 @@ def known_series(
     SettingsError
         The series was never stored.
     """
-    mine = versions[versions["name"] == name]
-    if mine.empty:
+    selected = versions[versions["name"] == name]
+    if selected.empty:
         raise SettingsError(
             expected=f"a series among {', '.join(sorted(versions['name'].unique())) or 'none stored'}",
             found=repr(name),
@@ -149,10 +149,10 @@ def known_series(
             key="series",
         )
     if ingested_by is not None:
-        mine = mine[mine["ingested_at"] <= ingested_by]
+        selected = selected[selected["ingested_at"] <= ingested_by]
     shape = (len(sessions), len(symbols))
     values, age, interval = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
-    own = {str(symbol): rows for symbol, rows in mine.groupby("symbol")}
+    own = {str(symbol): rows for symbol, rows in selected.groupby("symbol")}
     for column, symbol in enumerate(symbols):
         rows = own.get(symbol, own.get(""))
         if rows is None:

@@ -198,7 +198,7 @@ def clean(
     verdict: IntArray = np.where(judged, _PASSED, taken_out)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
     beside: ObjectArray = np.full(len(rows), "", dtype=object)
-    said = pd.DataFrame()
+    bar_values = pd.DataFrame()
     for number, rule in enumerate(RULES):
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
         # only at rows that could have been traded on.
@@ -206,7 +206,7 @@ def clean(
         open_places = np.flatnonzero(untaken) if rule in HISTORY_RULES else np.arange(len(rows))
         if rule.name == COPIED_BAR:
             open_places = open_places[judged[open_places]]
-            said = _said(ordered, rows, open_places)
+            bar_values = _said(ordered, rows, open_places)
         if rule.name == ODD_PRINT and compared is not None:
             rows = _corrected(rows, open_places, ordered, with_several_versions(compared), settings)
             comparable = rows.in_first_shares()
@@ -241,7 +241,7 @@ def clean(
         compared=None if rows.second is None else int(np.isfinite(rows.second).any(axis=1).sum()),
         lacking=() if rows.cut is None else tuple(str(names[code]) for code in sorted(rows.cut.lacking)),
         equal_on=delivered["session"].to_numpy(dtype="datetime64[ns]")[equal],
-        said=said,
+        said=bar_values,
     )
 
 

@@ -130,19 +130,21 @@ def with_corrections(
     corrections = later(differences.place)
     if corrections.empty:
         return rows
-    words: dict[int, list[tuple[int, FloatArray]]] = {}
+    corrections_by_row: dict[int, list[tuple[int, FloatArray]]] = {}
     moments = corrections["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
     prices = corrections[list(_PRICES)].to_numpy(dtype=np.float64)
     for row, since, word in zip(corrections["row"], moments, prices, strict=True):
-        words.setdefault(int(differences.place[row]), []).append((int(since), word))
+        corrections_by_row.setdefault(int(differences.place[row]), []).append((int(since), word))
     ours = dict(zip(differences.place.tolist(), differences.ours.tolist(), strict=True))
-    indices = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(words)]))
+    indices = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(corrections_by_row)]))
     part = rows.take(indices)
     assert rows.second is not None, "else nothing disagrees"
     assert part.second is not None, "of the same rows"
     second, known_at, tried = rows.second.copy(), rows.known_at.copy(), part.second.copy()
-    for number in range(max(map(len, words.values()))):
-        asked = {index: candidates[number] for index, candidates in words.items() if number < len(candidates)}
+    for number in range(max(map(len, corrections_by_row.values()))):
+        asked = {
+            index: candidates[number] for index, candidates in corrections_by_row.items() if number < len(candidates)
+        }
         for index, (_, word) in asked.items():
             tried[np.searchsorted(indices, index)] = word
         odd = set(indices[disagreements(replace(part, second=tried.copy()), settings).place].tolist())
@@ -152,7 +154,7 @@ def with_corrections(
                 continue
             second[index] = word
             known_at[index] = max(moment, known_at[index]) if ours[index] else known_at[index]
-            del words[index]
+            del corrections_by_row[index]
     return replace(rows, second=second, known_at=known_at)
 
 

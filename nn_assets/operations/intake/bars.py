@@ -164,7 +164,7 @@ def _append_new(
     )
     explicit = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
     history.require_bars()
-    stored, fresh, words, counted = compare_bars(
+    stored, fresh, repeats, counted = compare_bars(
         history.stores, name, RAW_BARS, stamped, taken_before, explicit=explicit
     )
     contents = counted.contradicted
@@ -172,7 +172,7 @@ def _append_new(
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
         contents = _in_place_of_refused(history, stored, stamped, contents) if len(contents) else contents
     append_contradicted(history.stores, name, RAW_BARS, contents)
-    append_versions(history.stores, name, RAW_BARS, fresh, words)
+    append_versions(history.stores, name, RAW_BARS, fresh, repeats)
     return counted
 
 

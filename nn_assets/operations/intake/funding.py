@@ -64,9 +64,9 @@ class FundingRequest:
         request = cls(settings, funding(scope, exchange, base_url), {}, pd.Timestamp(market.history_starts), end)
         seen = stored[(stored["name"] == settings.name) & (stored["observed_at"] <= end)]
         for own, perpetual in settings.symbols.items():
-            mine = seen[(seen["symbol"] == own) & (seen["source"] == request._told_as(perpetual))]
-            if len(mine):
-                request.newest[own] = mine["observed_at"].max()
+            rows = seen[(seen["symbol"] == own) & (seen["source"] == request._told_as(perpetual))]
+            if len(rows):
+                request.newest[own] = rows["observed_at"].max()
         return request
 
     def first(self, symbol: str) -> pd.Timestamp:
@@ -129,9 +129,9 @@ class FundingRequest:
         observed = quarantine["known_at"] - pd.Timedelta(minutes=self.settings.lag_minutes)
         kept = pd.Series(data=False, index=quarantine.index)
         for own, perpetual in self.settings.symbols.items():
-            mine = quarantine["symbol"] == f"{self.settings.name} {own}".strip()
-            mine &= quarantine["source"] == self._told_as(perpetual)
-            kept |= mine & (observed < self.first(own).tz_localize("UTC"))
+            matching = quarantine["symbol"] == f"{self.settings.name} {own}".strip()
+            matching &= quarantine["source"] == self._told_as(perpetual)
+            kept |= matching & (observed < self.first(own).tz_localize("UTC"))
         return quarantine[kept]
 
 

@@ -309,13 +309,13 @@ def _taken_out(
     of_history = quarantined["rule"].isin(_OF_HISTORY).to_numpy()
     if of_history.any():
         days = pd.DatetimeIndex(quarantined.loc[of_history, "session"].unique())
-        said = _known(history, moment, sessions=days)
-        assert said is not None, "every version of a piece was known"
+        versions = _known(history, moment, sessions=days)
+        assert versions is not None, "every version of a piece was known"
         key = ["symbol", "session"]
         # Of another symbol several rows may have been told on one of those days.
-        said = rows.loc[of_history, key].merge(conform(said, BAR_VERSIONS), on=key, how="left", validate="1:m")
+        versions = rows.loc[of_history, key].merge(conform(versions, BAR_VERSIONS), on=key, how="left", validate="1:m")
         for column in [field for field in BAR_VERSIONS.columns if field not in key]:
-            rows.loc[of_history, column] = said[column].array
+            rows.loc[of_history, column] = versions[column].array
     return rows, number
 
 

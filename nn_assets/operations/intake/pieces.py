@@ -132,8 +132,8 @@ class Carried:
             pieces = tuple(
                 Piece(**{**piece, "taken_out": tuple(map(tuple, piece["taken_out"]))}) for piece in record.pop("pieces")
             )
-            said = tuple((int(day), str(last), str(name)) for day, last, name in record.pop("said"))
-            return cls(pieces=pieces, said=said, notices=tuple(map(_notice, record.pop("notices"))), **record)
+            lookup = tuple((int(day), str(last), str(name)) for day, last, name in record.pop("said"))
+            return cls(pieces=pieces, said=lookup, notices=tuple(map(_notice, record.pop("notices"))), **record)
         except (TypeError, KeyError, ValueError):
             return None
 
@@ -257,8 +257,8 @@ class Grown:
         bars = Listed(_parts(joined, "bars"), sum(piece.kept for piece in joined))
         rows = sum(count for piece in joined for _, count in piece.taken_out)
         quarantine = Listed(_parts(joined, "quarantine"), rows) if rows else empty(QUARANTINE)
-        said = [[piece.span, piece.content] for piece in joined if piece.bars]
-        return carried, bars, quarantine, hashlib.sha256(canonical_json(["bars/2", said]).encode()).hexdigest()
+        contents = [[piece.span, piece.content] for piece in joined if piece.bars]
+        return carried, bars, quarantine, hashlib.sha256(canonical_json(["bars/2", contents]).encode()).hexdigest()
 
     def _fresh_pieces(self, until: pd.Timestamp) -> list[Piece]:
         """What is new, a piece for each span that it lies in."""
@@ -292,15 +292,15 @@ class Grown:
 
     def _said(self, until: pd.Timestamp) -> tuple[tuple[int, str, str], ...]:
         """Where what bars say is looked up."""
-        folder, said = self.history.stores.lake.folder(self.history.strategy.name, _TABLE), self.fresh.said
+        folder, new_values = self.history.stores.lake.folder(self.history.strategy.name, _TABLE), self.fresh.said
         files: dict[int, list[tuple[str, Values | str]]] = {}
         for day, last, name in self.base.said:
             shared = int(_file_of(np.array([day]), until)[0])
             files.setdefault(shared, []).append((last, name))
-        if len(said):
-            days = _file_of(spans(pd.DatetimeIndex(said["session"]), until), until)
+        if len(new_values):
+            days = _file_of(spans(pd.DatetimeIndex(new_values["session"]), until), until)
             for start in np.unique(days).tolist():
-                some = said[days == start]
+                some = new_values[days == start]
                 files.setdefault(start, []).append(
                     (str(some["session"].max().date()), some["value"].to_numpy(dtype=np.uint64))
                 )
@@ -440,10 +440,10 @@ def said_before(history: History, base: Carried, values: Values) -> bool | None:
     folder = history.stores.lake.folder(history.strategy.name, _TABLE)
     asked = np.sort(values)
     for _, _, name in base.said:
-        said = open_array(folder, name)
-        if said is None:
+        stored = open_array(folder, name)
+        if stored is None:
             return None
-        index = np.minimum(np.searchsorted(said, asked), len(said) - 1)
-        if (said[index] == asked).any():
+        index = np.minimum(np.searchsorted(stored, asked), len(stored) - 1)
+        if (stored[index] == asked).any():
             return True
     return False

@@ -23,9 +23,9 @@ def record_tried(history: History, run_id: str) -> None:
     them gives the row its figures.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    mine = {trial_hash(strategy, estimator): estimator for estimator in ESTIMATORS}
+    own_trials = {trial_hash(strategy, estimator): estimator for estimator in ESTIMATORS}
     data_hash = history.covering(history.last_session).content_hash
-    if mine.keys() <= set(ledger.read("trials", where={"data_hash": data_hash})["trial_id"]):
+    if own_trials.keys() <= set(ledger.read("trials", where={"data_hash": data_hash})["trial_id"]):
         return
     ground = ground_of(strategy.name, data_hash, history.view().bars)
     known = set(trials_made(ledger, ground)["trial_id"])
@@ -38,7 +38,7 @@ def record_tried(history: History, run_id: str) -> None:
             "configuration": trial_configuration(strategy, estimator),
             "figures": {},
         }
-        for trial, estimator in mine.items()
+        for trial, estimator in own_trials.items()
         if trial not in known
     ]
     if not rows:

@@ -94,11 +94,11 @@ class ActionsFile:
         positions, lines = np.flatnonzero(at_fault), faults[0].wrong.index
         row_faults = [[fault for fault in faults if fault.wrong.iloc[position]] for position in positions[:_MOST_ROWS]]
         by_line = [
-            f"line {lines[int(position)]}: {', '.join(fault.says.iloc[position] for fault in said)}"
-            for position, said in zip(positions, row_faults, strict=False)
+            f"line {lines[int(position)]}: {', '.join(fault.says.iloc[position] for fault in line_faults)}"
+            for position, line_faults in zip(positions, row_faults, strict=False)
         ]
         more = [f"and {len(positions) - _MOST_ROWS} lines more"] if len(positions) > _MOST_ROWS else []
-        broken = [fault for said in row_faults for fault in said]
+        broken = [fault for line_faults in row_faults for fault in line_faults]
         rules, remedies = (
             dict.fromkeys(values) for values in zip(*((one.rule, one.remedy) for one in broken), strict=True)
         )

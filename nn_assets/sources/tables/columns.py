@@ -72,7 +72,7 @@ def moments_of(
     *,
     nullable: bool = False,
     known_at: bool = False,
-    words: Words | None = None,
+    wording: Words | None = None,
 ) -> pd.Series:
     """UTC moments of a column of times, ISO 8601 texts or epochs (s, ms, us or ns, row by row by their size).
 
@@ -89,7 +89,9 @@ def moments_of(
         table.index
     )  # lines may stand twice, of two members
     wrong = aware.isna() & ~(_blank(written) if nullable else False)
-    refuse_first(table, wrong, column, path, words or Words("a moment, such as 2018-01-31 21:15:00+00:00 in {column}"))
+    refuse_first(
+        table, wrong, column, path, wording or Words("a moment, such as 2018-01-31 21:15:00+00:00 in {column}")
+    )
     days = without_a_time(written, aware)
     if known_at and days.any():
         position = int(days.to_numpy().argmax())
@@ -105,7 +107,7 @@ def days_of(
     *,
     nullable: bool = False,
     far_is_none: bool = False,
-    words: Words | None = None,
+    wording: Words | None = None,
 ) -> pd.Series:
     """Tz-naive midnights of a column of days, as :func:`nn_assets.sources.days.days_written` reads them.
 
@@ -123,7 +125,7 @@ def days_of(
     else:
         far = written.astype("str").str.strip().str.match(_FAR) & far_is_none
     wrong = days.isna() & ~far & ~(_blank(written) if nullable else False)
-    refuse_first(table, wrong, column, path, words or Words("a day, such as 2018-01-31 in {column}"))
+    refuse_first(table, wrong, column, path, wording or Words("a day, such as 2018-01-31 in {column}"))
     return days
 
 
@@ -172,7 +174,7 @@ def refuse_first(
     wrong: pd.Series,
     column: str,
     path: Path,
-    words: Words,
+    wording: Words,
     count: int | None = None,
     **where: object,
 ) -> None:
@@ -183,12 +185,12 @@ def refuse_first(
     position = int(wrong.to_numpy().argmax())
     written = quoted(table[column].iloc[position])
     raise SourceError(
-        expected=words.expected.replace("{column}", column),
-        found=f"{words.found}{written}{f', first of {count}' if count else ''}",
-        remedy=words.remedy,
+        expected=wording.expected.replace("{column}", column),
+        found=f"{wording.found}{written}{f', first of {count}' if count else ''}",
+        remedy=wording.remedy,
         file=str(path),
         row=int(table.index[position]),
-        rule=words.rule,
+        rule=wording.rule,
         column=column,
         value=written,
         **{**_symbol_in(table, position), **where},

@@ -231,7 +231,7 @@ class FilesSource:
             validate_symbol(symbol, file=str(file), row=int(str(line)))
         if "volume" not in table.columns:
             table["volume"] = float("nan")
-        parsed = table.assign(session=days_of(table, "session", file, words=_DAY), source=self.source_of(file))
+        parsed = table.assign(session=days_of(table, "session", file, wording=_DAY), source=self.source_of(file))
         known_at = self._known_at(table, file)
         bars = conform(parsed, DELIVERED_BARS).reset_index(drop=True)
         if isinstance(known_at, pd.Series):
@@ -258,15 +258,15 @@ class FilesSource:
 
         table = read_columns(file, choose, self.limits, _NUMBERS)
         if not is_parquet:
-            said = [field for field in columns if field != "symbol"]
-            table = not_empty(table[~table[said].isin(["", np.nan]).all(axis=1)], file)
+            fields = [field for field in columns if field != "symbol"]
+            table = not_empty(table[~table[fields].isin(["", np.nan]).all(axis=1)], file)
         elif "symbol" in columns:
             table["symbol"] = table["symbol"].astype("str").fillna("")
         return _with_numbers(table, columns, file)
 
     def _known_at(self, table: pd.DataFrame, file: Path) -> pd.Series | pd.Timestamp | None:
         if "known_at" in table.columns:
-            return moments_of(table, "known_at", file, nullable=True, known_at=True, words=_MOMENT)
+            return moments_of(table, "known_at", file, nullable=True, known_at=True, wording=_MOMENT)
         day = None if self.known_on is None else day_of_name(file)
         return None if day is None or self.known_on is None else self.known_on(day)
 

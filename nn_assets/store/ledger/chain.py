@@ -73,8 +73,8 @@ def resealed(entry: Row[Any]) -> str:
 
 def _shared(entry: Mapping[str, Any]) -> dict[str, str]:
     """What an entry says for all of its rows, as it is sealed."""
-    said = {name: entry[name] for name in OF_THE_ENTRY if entry[name] is not None}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in said.items()}
+    shared = {name: entry[name] for name in OF_THE_ENTRY if entry[name] is not None}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in shared.items()}
 
 
 def rows_sealed(entry: Row[Any]) -> int:

@@ -131,7 +131,7 @@ def _connect_sqlite(file: Path, dialect: Any, record: Any, arguments: Any, optio
             connection = dialect.connect(*arguments, **options)
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             record.info[_ALONE] = True
-        elif any(words in str(error) for words in _UNWRITABLE):
+        elif any(phrase in str(error) for phrase in _UNWRITABLE):
             connection.close()
             how = "mode=ro" if _log_of(file) else "mode=ro&immutable=1"
             connection = dialect.connect(f"file:{quote(str(file))}?{how}", **{**options, "uri": True})
