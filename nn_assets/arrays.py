@@ -173,7 +173,7 @@ class Cube:
         read_only_fields(self)
 
     @property
-    def bars(self) -> int:
+    def session_count(self) -> int:
         """Number of sessions on the axis."""
         return len(self.sessions)
 

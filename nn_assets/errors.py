@@ -66,12 +66,12 @@ class NnAssetsError(Exception):
     def __str__(self) -> str:
         location = ", ".join(f"{name} {value}" for name, value in self.where.items())
         head = f"[{location}] " if location else ""
-        message = f"{head}expected {self.expected}; found {self._told()}"
+        message = f"{head}expected {self.expected}; found {self._found_in_full()}"
         return (
             message + ("\n" if "\n" in message else ". ") + f"Remedy: {self.remedy}"
         )  # after a list, on a line of its own
 
-    def _told(self) -> str:
+    def _found_in_full(self) -> str:
         """What was found, in full."""
         return self.found
 
@@ -152,7 +152,7 @@ class GateHalted(NnAssetsError):  # noqa: N818  the field says: the pipeline hal
         self.violations = tuple(violations)
         super().__init__(expected=expected, found=found, remedy=remedy, **where)
 
-    def _told(self) -> str:
+    def _found_in_full(self) -> str:
         return self.found + "".join(f"\n  - {line}" for line in first_of(self.violations, 50))
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -221,15 +221,15 @@ class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
 
     Parameters
     ----------
-    named, told : str
+    named, text : str
         Where the step raised an error of this package: its name, and the whole message, which begins with that
         error's own and then says which run it was. Empty where it raised another.
     """
 
     def __init__(
-        self, *, expected: str, found: str, remedy: str, named: str = "", told: str = "", **where: object
+        self, *, expected: str, found: str, remedy: str, named: str = "", text: str = "", **where: object
     ) -> None:
-        self.named, self.told = named, told
+        self.named, self.text = named, text
         super().__init__(expected=expected, found=found, remedy=remedy, **where)
 
     @property
@@ -238,10 +238,10 @@ class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
         return self.named or super().kind
 
     def __str__(self) -> str:
-        return self.told or super().__str__()
+        return self.text or super().__str__()
 
     def __reduce__(self) -> tuple[object, ...]:
-        details = {"named": self.named, "told": self.told}
+        details = {"named": self.named, "text": self.text}
         return (_rebuild, (type(self), self.expected, self.found, self.remedy, {**self.where, **details}))
 
 

@@ -36,7 +36,7 @@ __all__ = [
     "is_running",
     "label_of",
     "load",
-    "load_found",
+    "load_sources",
     "loaded",
     "names_of",
 ]
@@ -299,10 +299,10 @@ def load(references: Iterable[str]) -> tuple[Plugin, ...]:
     PluginError
         One cannot be found or imported, two files are called alike, or a name is taken.
     """
-    return load_found(find(reference) for reference in references)
+    return load_sources(find(reference) for reference in references)
 
 
-def load_found(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
+def load_sources(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
     """As :func:`load`, by sources that were read before: what another process ran, to the letter."""
     requested = tuple(plugins)
     with _ONE_AT_A_TIME:

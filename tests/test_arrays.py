@@ -47,10 +47,10 @@ def test_a_name_given_twice_is_refused():
 def test_cutting_keeps_the_session_itself_and_all_before_it():
     cube = _cube()
     cut = cube.until(SESSIONS[3])
-    assert cut.bars == 4
+    assert cut.session_count == 4
     np.testing.assert_array_equal(cut.values, cube.values[:4])
-    assert cube.until(SESSIONS[3] + pd.Timedelta(days=1, hours=1)).bars == 5
-    assert cube.until("2014-01-01").bars == 0
+    assert cube.until(SESSIONS[3] + pd.Timedelta(days=1, hours=1)).session_count == 5
+    assert cube.until("2014-01-01").session_count == 0
 
 
 def test_selecting_follows_the_order_asked_for():

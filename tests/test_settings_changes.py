@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nn_assets.settings import Strategy
-from nn_assets.settings.changes import changed_settings, changes_told
+from nn_assets.settings.changes import changed_settings, changes_text
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_each_changed_setting_is_named_with_both_values(
 
 def test_many_changes_are_counted_and_long_values_cut() -> None:
     then = {f"k{number:02d}": "x" * 500 for number in range(20)}
-    text = changes_told(then, dict.fromkeys(then, "y"))
+    text = changes_text(then, dict.fromkeys(then, "y"))
     assert text.count(" then, y now") == 8
     assert text.endswith("; and 12 more")
     assert len(text) < 800

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_STRATEGY", "AsJson", "StrategyName", "answer", "app", "main"]
 
 
-def _tell_version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
@@ -51,7 +51,7 @@ app = typer.Typer(
 @app.callback()
 def _of_all_commands(
     version: Annotated[
-        bool, typer.Option("--version", help="The version, and nothing else.", is_eager=True, callback=_tell_version)
+        bool, typer.Option("--version", help="The version, and nothing else.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     del version

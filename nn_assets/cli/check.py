@@ -12,7 +12,7 @@ import pandas as pd
 
 from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
-from nn_assets.costs.financing import financing_told
+from nn_assets.costs.financing import financing_text
 from nn_assets.errors import RunFailed
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
 from nn_assets.market.facts.rows import BoolArray
@@ -136,7 +136,7 @@ def check_data(name: str, *, whole: bool = False) -> dict[str, Any]:
         else:
             answer = _halted(history, metadata, warnings, halt, gate)
     answer["run_id"] = str(result.run_id)
-    return with_failed_checks(answer, failed_checks_of(result.all_events), told_above=halt is not None)
+    return with_failed_checks(answer, failed_checks_of(result.all_events), already_shown=halt is not None)
 
 
 def _passed(
@@ -228,7 +228,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
         "compared": _compared(strategy, metadata),
         "prices": _CLOSES if strategy.closes_only else None,
         "breakers": list(never_alone(strategy.portfolio)),
-        "financing": financing_told(strategy),
+        "financing": financing_text(strategy),
         "data_docs": str(page) if page.is_file() else None,
     }
 

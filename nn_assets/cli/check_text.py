@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nn_assets.cli.intake import rows_told
+from nn_assets.cli.intake import row_counts_text
 from nn_assets.errors import first_of
-from nn_assets.market.quality.notices import told_by_rule
+from nn_assets.market.quality.notices import rule_counts_text
 
-__all__ = ["check_lines", "gaps_told"]
+__all__ = ["check_lines", "gap_lines"]
 
 _MOST_NAMED, _MOST_VIOLATIONS = 12, 5
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
@@ -22,15 +22,15 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
     empty = files["without_bars"]
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     entries: list[tuple[str, str]] = [
-        ("rows", rows_told(rows)),
-        *([("outside", _rows_outside_told(rows["outside"], answer["first_outside"]))] if rows["outside"] else []),
+        ("rows", row_counts_text(rows)),
+        *([("outside", _rows_outside_text(rows["outside"], answer["first_outside"]))] if rows["outside"] else []),
         *((key.replace("_", " "), answer[key]) for key in ("left_out", "prices", "calendar", "label") if answer[key]),
-        *([("compared", _compared_told(answer["compared"]))] if answer["compared"] else []),
+        *([("compared", _compared_text(answer["compared"]))] if answer["compared"] else []),
         ("symbols", _counted_names(answer["symbols"])),
         ("sessions", f"{answer['first_session']} to {answer['last_session']}"),
         (
             "missing",
-            f"{sum(absent.values()):,} bars never delivered" + _named(gaps_told(absent, answer["first_missing"])),
+            f"{sum(absent.values()):,} bars never delivered" + _named(gap_lines(absent, answer["first_missing"])),
         ),
         *([("late starts", _counted_names(shorter))] if shorter else []),
         *(
@@ -38,7 +38,7 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
             if files["read"] or empty
             else []
         ),
-        ("actions", _actions_told(answer["actions"])),
+        ("actions", _actions_text(answer["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", "{symbol} {session} {rule}, {field} {value} ({source})".format(**row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), quarantine["all"]),
@@ -63,11 +63,11 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
     ]
     head = "nothing is new since the last run" if answer["nothing_new"] else "data taken in"
     refused = "" if gate["passed"] else f" and refused: {_what_stays(answer['published_to'])}"
-    doubtful = _possible_copies_told(answer["possible_copies"])
+    doubtful = _possible_copies_text(answer["possible_copies"])
     return [f"{answer['strategy']}: {head}{refused}{doubtful}", *(f"  {name:<12}{text}" for name, text in entries)]
 
 
-def _possible_copies_told(by_session: Mapping[str, int]) -> str:
+def _possible_copies_text(by_session: Mapping[str, int]) -> str:
     """What the first line says of bars kept that equal a later session's, by session, most first; nothing of none."""
     if not by_session:
         return ""
@@ -77,7 +77,7 @@ def _possible_copies_told(by_session: Mapping[str, int]) -> str:
     return f"; {bars} a later session's and may hold prices of the future: {', '.join(first_of(days, _MOST_NAMED))}"
 
 
-def _outside_told(rows: int, first: Sequence[str]) -> str:
+def _outside_text(rows: int, first: Sequence[str]) -> str:
     """That so many rows were left out, and the first of them, where they are known; their count goes before it."""
     more = [f"and {rows - len(first):,} more"] if rows > len(first) else []
     named = f": {', '.join([*first, *more])}" if first else ""
@@ -104,7 +104,7 @@ def _gate_lines(gate: dict[str, Any]) -> list[tuple[str, str]]:
     return [*lines, *(("", warning) for warning in warnings)]
 
 
-def _compared_told(compared: dict[str, Any]) -> str:
+def _compared_text(compared: dict[str, Any]) -> str:
     failed = f"; it delivered nothing: {compared['failed']}" if compared["failed"] else ""
     return (
         f"{compared['rows']:,} bars with those of {compared['with']}, {compared['not_judged']:,} without one that was "
@@ -112,14 +112,14 @@ def _compared_told(compared: dict[str, Any]) -> str:
     )
 
 
-def _rows_outside_told(rows: int, first: Sequence[str]) -> str:
+def _rows_outside_text(rows: int, first: Sequence[str]) -> str:
     """How many rows of bars were left out, and the first of them."""
-    return f"{rows:,} row{'s' * (rows != 1)} {_outside_told(rows, first)}"
+    return f"{rows:,} row{'s' * (rows != 1)} {_outside_text(rows, first)}"
 
 
-def _actions_told(counts: dict[str, Any]) -> str:
+def _actions_text(counts: dict[str, Any]) -> str:
     left = counts["outside"]
-    outside = f", {left:,} {_outside_told(left, counts['first_outside'])}" if left else ""
+    outside = f", {left:,} {_outside_text(left, counts['first_outside'])}" if left else ""
     return "{stored:,} splits and dividends, {added:,} added, {revised:,} revised".format(**counts) + outside
 
 
@@ -128,7 +128,7 @@ def _counted(counts: dict[str, Any]) -> str:
 
 
 def _by_rule(rows: int, by_rule: dict[str, int]) -> str:
-    return f"{rows:,}" + (f": {told_by_rule(by_rule)}" if by_rule else "")
+    return f"{rows:,}" + (f": {rule_counts_text(by_rule)}" if by_rule else "")
 
 
 def _named(names: Sequence[str]) -> str:
@@ -150,7 +150,7 @@ def _one_series(series: dict[str, Any]) -> str:
     )
 
 
-def gaps_told(absent: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
+def gap_lines(absent: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
     """Of each symbol with missing bars, how many there are, and the session of the first."""
     return [
         f"{symbol} {days:,} " + (f"on {first[symbol]}" if days == 1 else f"from {first[symbol]} on")

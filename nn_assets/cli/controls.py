@@ -10,7 +10,7 @@ import pandas as pd
 
 from nn_assets.errors import ControlError, NnAssetsError
 from nn_assets.operations.asof.controls import BREAKER_RESET, KILL_SWITCH
-from nn_assets.operations.asof.trials import LEAK_RELEASE, standing_alarms
+from nn_assets.operations.asof.trials import LEAK_RELEASE, unreleased_alarms
 from nn_assets.operations.catalog import known_names, require_named
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.mended_clock import mend_moments
@@ -70,8 +70,8 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
         (first, *others) = named = require_named(strategy)
         _record_switches(named, state, who, reason)
         if not others:
-            return {"strategy": first, "kill_switch": state, "text": _told([first], state)}
-        return {"strategies": list(named), "kill_switch": state, "text": _told(named, state)}
+            return {"strategy": first, "kill_switch": state, "text": _kill_switch_text([first], state)}
+        return {"strategies": list(named), "kill_switch": state, "text": _kill_switch_text(named, state)}
     if state == KillSwitch.ACTIVE:
         raise ControlError(
             expected="the strategy that is to trade again",
@@ -81,10 +81,10 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
         )
     every = known_names()
     _record_switches(every, state, who, reason)
-    return {"strategies": every, "kill_switch": state, "text": _told(every, state)}
+    return {"strategies": every, "kill_switch": state, "text": _kill_switch_text(every, state)}
 
 
-def _told(strategies: Sequence[str], state: str) -> str:
+def _kill_switch_text(strategies: Sequence[str], state: str) -> str:
     return "\n".join(f"{strategy}: kill switch is {state}" for strategy in strategies)
 
 
@@ -168,7 +168,7 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
     _demand_reason(LEAK_RELEASE, reason)
     require_named(strategy)
     with open_stores() as stores, stores.alone(strategy):
-        open_alarms = standing_alarms(stores.ledger, strategy)
+        open_alarms = unreleased_alarms(stores.ledger, strategy)
         if open_alarms is None:
             raise ControlError(
                 expected="a standing leak alarm",

@@ -104,7 +104,7 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
             summaries[name] = _summary(history, spans[name], sheets[-1])
     page = write_demo_page(sheets)
     ended = time.monotonic()
-    text = "\n".join([*(_told(name, summary) for name, summary in summaries.items()), f"report  {page}"])
+    text = "\n".join([*(_summary_text(name, summary) for name, summary in summaries.items()), f"report  {page}"])
     timed = _timed(ended - began, ended - reported, parts)
     answer = {
         "strategies": summaries,
@@ -247,7 +247,7 @@ def _binding(steps: pd.DataFrame) -> str:
     return f"{chosen['rule']}: {chosen['reason']}"
 
 
-def _told(name: str, summary: dict[str, Any]) -> str:
+def _summary_text(name: str, summary: dict[str, Any]) -> str:
     set_aside = "1 row" if summary["rows_quarantined"] == 1 else f"{summary['rows_quarantined']} rows"
     figures = summary["figures"]
     lines = [
@@ -275,7 +275,7 @@ def _told(name: str, summary: dict[str, Any]) -> str:
         for symbol, target in targets[:_MOST_SHOWN]
     ]
     lines += [f"    and {len(targets) - _MOST_SHOWN} more"] * (len(targets) > _MOST_SHOWN)
-    return "\n".join([*lines, *_told_of_earnings(summary["earned"])])
+    return "\n".join([*lines, *_earnings_lines(summary["earned"])])
 
 
 _SIZED = {
@@ -284,7 +284,7 @@ _SIZED = {
 }
 
 
-def _told_of_earnings(earned: dict[str, Any]) -> list[str]:
+def _earnings_lines(earned: dict[str, Any]) -> list[str]:
     """One line for each estimator: what it would have earned beside the others, and what was on."""
     books = earned["books"]
     lines = [

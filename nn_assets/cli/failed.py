@@ -12,18 +12,18 @@ __all__ = ["with_failed_checks"]
 
 
 def with_failed_checks(
-    answer: dict[str, Any], failed: Sequence[FailedCheck], *, told_above: bool = False
+    answer: dict[str, Any], failed: Sequence[FailedCheck], *, already_shown: bool = False
 ) -> dict[str, Any]:
     """An answer that is not ok where a check of severity ERROR failed; the text ends with a line for each.
 
     Parameters
     ----------
-    told_above : bool
+    already_shown : bool
         Whether the text tells of each already.
     """
     return {
         **answer,
         "ok": answer.get("ok", True) and not failed,
         "failed_checks": [asdict(check) for check in failed],
-        "text": "\n".join([answer["text"], *([] if told_above else map(str, failed))]),
+        "text": "\n".join([answer["text"], *([] if already_shown else map(str, failed))]),
     }

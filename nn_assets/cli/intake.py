@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["rows_told"]
+__all__ = ["row_counts_text"]
 
 
-def rows_told(rows: Mapping[str, int]) -> str:
+def row_counts_text(rows: Mapping[str, int]) -> str:
     """Say how many rows were delivered, added and revised, or that nothing was new.
 
     Parameters

@@ -16,7 +16,7 @@ from nn_assets.operations.asof.traces import WHY, lost_traces, why_this_size
 from nn_assets.operations.catalog import require_named
 from nn_assets.store.home import absent_ledger, address_to_read
 from nn_assets.store.lake.lake import Lake
-from nn_assets.store.ledger.audit import record_verdict, verify, verify_since_last
+from nn_assets.store.ledger.audit import record_verification, verify, verify_since_last
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
@@ -56,7 +56,7 @@ def verify_audit(head: str | None = None, *, since_last: bool = False) -> dict[s
         )
         newest = str(verification.head)
         lost = lost_traces(Lake(), ledger, verification.since.sequence or None) if verification.ok else []
-        untold = [] if since_last else _unrecorded(lambda: record_verdict(ledger, verification, run_id=_BY))
+        untold = [] if since_last else _unrecorded(lambda: record_verification(ledger, verification, run_id=_BY))
     if verification.ok and not lost:
         text = (
             f"{verification.entries} entries verify; head {newest}\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.catalog import put_back
-from nn_assets.store.ledger.audit import require_as_told
+from nn_assets.store.ledger.audit import require_unchanged_state
 from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["left_book", "names_left"]
@@ -26,7 +26,7 @@ def left_book(ledger: Ledger, name: str) -> dict[str, Any] | None:
     AuditError
         What it is told by is not as it was appended.
     """
-    require_as_told(ledger, name)
+    require_unchanged_state(ledger, name)
     book = _of(ledger, name)
     return book if book["positions"] or book["on_order"] else None
 

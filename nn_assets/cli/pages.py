@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nn_assets.cli.status import report
 from nn_assets.errors import NnAssetsError
-from nn_assets.operations.report_index import index_page, page_file, sessions_told
+from nn_assets.operations.report_index import index_page, page_file, session_summaries
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import PAGES_PATH, address_to_read
 from nn_assets.store.ledger.ledger import Ledger
@@ -61,14 +61,14 @@ def _index() -> str:
     try:
         states = report(None)["strategies"]
         with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
-            return index_page(states, summaries={name: _sessions_told(stores.ledger, name) for name in states})
+            return index_page(states, summaries={name: _session_summaries(stores.ledger, name) for name in states})
     except (NnAssetsError, OSError) as error:
         return index_page({}, str(error))
 
 
-def _sessions_told(ledger: Ledger, strategy: str) -> dict[str, str]:
+def _session_summaries(ledger: Ledger, strategy: str) -> dict[str, str]:
     """How sessions ended; nothing where a record cannot be read, which takes no other strategy's line away."""
     try:
-        return sessions_told(ledger, strategy)
+        return session_summaries(ledger, strategy)
     except NnAssetsError:
         return {}

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
-from nn_assets.cli.intake import rows_told
+from nn_assets.cli.intake import row_counts_text
 from nn_assets.errors import DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
@@ -29,7 +29,7 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.operations.unused import lacking
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
-from nn_assets.orchestration.running import execute, metadata_by_asset, told_by_assets
+from nn_assets.orchestration.running import execute, materialized_metadata, metadata_by_asset
 from nn_assets.settings import Strategy
 
 __all__ = ["run_round", "run_rounds", "run_study"]
@@ -74,7 +74,7 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     with open_history(strategy) as history:
         answer = _answer(history, sessions)
     answer = _with_intake(answer | {"run_id": str(result.run_id)}, metadata_by_asset(result))
-    compared = [str(metadata[COMPARED]) for _, metadata in told_by_assets(result) if COMPARED in metadata]
+    compared = [str(metadata[COMPARED]) for _, metadata in materialized_metadata(result) if COMPARED in metadata]
     answer |= {"compared": compared, "text": "\n".join([answer["text"], *compared])}
     return with_failed_checks(answer, failed_checks_of(result.all_events))
 
@@ -124,7 +124,7 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
     held = sum(1 for position in positions.values() if position["target_quantity"])
     breaker = state["breaker"] if isinstance(state["breaker"], str) and state["breaker"] else None
     without = lacking(history, sessions)
-    notes = first_of([gap.told for gap in without], _MOST_NAMED)
+    notes = first_of([gap.cause for gap in without], _MOST_NAMED)
     ended = ended_orders(ledger, history.strategy, sessions)
     several = f"{len(sessions)} sessions from {sessions[0].date()} on; " if len(sessions) > 1 else ""
     return {
@@ -138,13 +138,13 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         "targets": positions,
         "without_bars": {str(gap.session.date()): list(gap.symbols) for gap in without},
         "ended_orders": {str(session.date()): by_reason for session, by_reason in ended.items()},
-        "text": "\n".join([stands, *notes, *first_of(_ended_told(ended), _MOST_NAMED)])
+        "text": "\n".join([stands, *notes, *first_of(_ended_order_lines(ended), _MOST_NAMED)])
         + f"\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
         f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }
 
 
-def _ended_told(ended: Mapping[pd.Timestamp, Mapping[str, Sequence[str]]]) -> list[str]:
+def _ended_order_lines(ended: Mapping[pd.Timestamp, Mapping[str, Sequence[str]]]) -> list[str]:
     """A line for each session and reason for which orders under way ended without a whole fill, with the symbols."""
     return [
         f"{session.date()}: {len(names)} order{'s' * (len(names) > 1)} ended without a whole fill: {reason}"
@@ -161,7 +161,7 @@ def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) ->
     rows = {"delivered": raw["delivered_rows"], "added": raw["added"], "revised": raw["revised"]}
     quarantined, left_out = int(published["quarantined"]), raw.get("left_out")
     stands, others = answer["text"].split("\n", maxsplit=1)
-    lines = [stands, f"data: {rows_told(rows)}, {quarantined:,} in quarantine", left_out, others]
+    lines = [stands, f"data: {row_counts_text(rows)}, {quarantined:,} in quarantine", left_out, others]
     text = "\n".join(filter(None, lines))
     return {**answer, "rows": {**rows, "quarantined": quarantined}, "left_out": left_out, "text": text}
 

@@ -24,11 +24,11 @@ from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
 from nn_assets.operations.outcomes import LEDGER_INTACT, STARTED, FailedCheck, last_heartbeat, last_runs, last_ticks
 from nn_assets.operations.situation import (
-    failed_checks_standing,
     faults_of_stages,
     headline_now,
+    open_failed_checks,
     silence_of_daemon,
-    study_of_others_told,
+    study_of_others_text,
 )
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.oversight.headline import Word
@@ -70,7 +70,7 @@ def report(name: str | None) -> dict[str, Any]:
         raise refused.fault
     chosen = [file for file in readable if name in (None, file.strategy.name)]
     with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
-        chosen_states = {file.strategy.name: _told(stores, file) for file in chosen}
+        chosen_states = {file.strategy.name: _strategy_state(stores, file) for file in chosen}
         states = _of_left_out(stores.ledger, left_out, known) if name is None else {}
         states |= chosen_states | _of_left_books(stores.ledger, {*states, *known}, name)
         read_only = stores.ledger.read_only
@@ -80,7 +80,7 @@ def report(name: str | None) -> dict[str, Any]:
     unused = [file.strategy.name for file in asked_by_none if _is_unused(file, states[file.strategy.name])]
     states |= {strategy: {**states[strategy], "headline": f"{strategy} {_UNUSED}"} for strategy in unused}
     lines = [line for strategy, state in states.items() if strategy not in unused for line in (*_lines(state), "")]
-    lines += [_unused_told(unused), ""] if unused else []
+    lines += [_unused_strategies_text(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
     ok = not any(state.get("failed_checks") or "error" in state for state in states.values())
     ok &= not any(state["headline"].startswith(f"{name} {Word.HALTED}: ") for name, state in states.items())
@@ -92,13 +92,13 @@ def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
     return file.is_bundled and state.get("kill_switch") == "ACTIVE" and not any(state.get(key) for key in _LEFT_BY_USE)
 
 
-def _unused_told(names: Sequence[str]) -> str:
+def _unused_strategies_text(names: Sequence[str]) -> str:
     """One line for all the bundled strategies that nobody used."""
     come, them = ("come", "them") if len(names) > 1 else ("comes", "it")
     return f"{', '.join(names)}: {come} with the package, never used in this home; nn-assets demo runs {them}"
 
 
-def _told(stores: Stores, file: StrategyFile) -> dict[str, Any]:
+def _strategy_state(stores: Stores, file: StrategyFile) -> dict[str, Any]:
     """The state of one strategy; where it cannot be told, why: that takes no other strategy's line away."""
     try:
         return _verified(stores, file)
@@ -123,7 +123,7 @@ def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
     with stores.ledger.answers_kept():
         state = _of(StoredFacts.of(stores, file.strategy), file.folder)
     if not any(check.startswith(_OF_THE_LEDGER) for check in state["failed_checks"]):  # not told yet
-        finding = _with_place(changed)
+        finding = _with_location(changed)
         why = one_line(f"the ledger is not as it was appended: {finding}")
         state["headline"] = _halted(file.strategy.name, why, BROKEN_REMEDY)
         state["failed_checks"] = [*state["failed_checks"], str(FailedCheck(LEDGER_INTACT, finding, BROKEN_REMEDY))]
@@ -137,7 +137,7 @@ def _halted(name: str, why: str, remedy: str) -> str:
 
 def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
     """The state of a strategy of which an error is all that can be told."""
-    why = one_line(f"{_with_place(fault)}; expected {fault.expected}")
+    why = one_line(f"{_with_location(fault)}; expected {fault.expected}")
     return {
         "headline": _halted(name, why, one_line(fault.remedy)),
         "error": fault.kind,
@@ -145,7 +145,7 @@ def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
     }
 
 
-def _with_place(fault: NnAssetsError) -> str:
+def _with_location(fault: NnAssetsError) -> str:
     """What was found, and where."""
     where = ", ".join(f"{key} {value}" for key, value in fault.where.items() if key != "strategy")
     return f"{fault.found} ({where})" if where else fault.found
@@ -182,7 +182,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     trading = ledger.latest("trading_states", strategy.name)
     models = ledger.read("models", strategy.name)
     runs = last_runs(ledger, strategy.name)
-    failed = list(chain.from_iterable(failed_checks_standing(ledger, strategy.name, runs).values()))
+    failed = list(chain.from_iterable(open_failed_checks(ledger, strategy.name, runs).values()))
     return {
         "headline": str(headline_now(facts)),
         "last_session": str(facts.last_session.date()),
@@ -193,7 +193,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "data_docs": str(docs) if (docs := data_docs_file(strategy.name)).is_file() else None,
         "study_to": None if study is None else str(study["month"]),
         "verdict": None if study is None else str(study["verdict"]),
-        "study_of_other_settings": None if study is not None else study_of_others_told(facts),
+        "study_of_other_settings": None if study is not None else study_of_others_text(facts),
         "released_alarms": None if study is None else study["figures"].get("released_alarms") or None,
         "models": int(models["model_id"].nunique()) if len(models) else 0,
         "decided_to": str(decided[-1].date()) if decided else None,

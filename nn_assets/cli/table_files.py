@@ -40,7 +40,7 @@ def write_table_file(frame: pd.DataFrame, out: Path) -> None:
     beside = out.with_name(f".{out.name}.{secrets.token_hex(8)}")
     staged = False
     try:
-        _refuse_place(out)
+        _check_out_path(out)
         beside.open("xb").close()  # no file or link that was there is written to
         staged = True
         FORMATS[out.suffix.lower()](frame, beside)
@@ -55,7 +55,7 @@ def write_table_file(frame: pd.DataFrame, out: Path) -> None:
             beside.unlink(missing_ok=True)
 
 
-def _refuse_place(out: Path) -> None:
+def _check_out_path(out: Path) -> None:
     real, kept = Path(os.path.realpath(out)), home().resolve()
     if real.is_relative_to(kept):
         raise SettingsError(

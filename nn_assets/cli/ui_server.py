@@ -16,8 +16,8 @@ from subprocess import Popen
 
 import uvicorn
 
-from nn_assets.cli.gate import Gate, entrance
 from nn_assets.cli.pages import WithReports
+from nn_assets.cli.ui_guard import UiGuard, entrance
 from nn_assets.operations.starter import end_with_starter
 from nn_assets.orchestration.web import dagster_pages
 from nn_assets.store.home import PAGES_PATH
@@ -41,7 +41,7 @@ def main(descriptor: int) -> int:
     with suppress(KeyboardInterrupt), dagster_pages() as pages:
         server = uvicorn.Server(
             uvicorn.Config(
-                Gate(WithReports(pages.app), port, token),
+                UiGuard(WithReports(pages.app), port, token),
                 log_level="warning",
                 proxy_headers=False,  # there is no proxy that could be believed
                 server_header=False,

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from nn_assets.errors import first_of
 from nn_assets.settings import Strategy
 
-__all__ = ["assumed_funding_told", "financing_told"]
+__all__ = ["assumed_funding_warning", "financing_text"]
 
 _MOST_NAMED = 12
 
 
-def financing_told(strategy: Strategy) -> str:
+def financing_text(strategy: Strategy) -> str:
     """Say what shorts pay to borrow, what is held on margin and whose funding is paid, and what may be missing."""
     costs, asset_class = strategy.costs, strategy.market.asset_class
     named = asset_class or "market.asset_class left out"
@@ -31,7 +31,7 @@ def financing_told(strategy: Strategy) -> str:
     return "; ".join(notes)
 
 
-def assumed_funding_told(strategy: Strategy, symbols: Sequence[str]) -> tuple[str, str]:
+def assumed_funding_warning(strategy: Strategy, symbols: Sequence[str]) -> tuple[str, str]:
     """What is the matter with positions whose funding is not known for a session, and the remedy."""
     stale = max(series.stale_after_sessions for series in strategy.series if series.name == strategy.costs.funding)
     cause = (

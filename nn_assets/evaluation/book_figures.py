@@ -14,7 +14,7 @@ from nn_assets.evaluation.deflated import (
     null_sharpe_variance,
     probabilistic_sharpe,
 )
-from nn_assets.evaluation.record import BookTrack
+from nn_assets.evaluation.track import BookTrack
 from nn_assets.measures import hit_ratio, maximum_drawdown, sharpe, win_loss_ratio
 
 __all__ = ["FLAT_COST", "StudyTerms", "book_figures", "spread_of_trials"]

@@ -19,7 +19,6 @@ from nn_assets.evaluation.figure_set import (
     LeakAlarm,
     StudyFigures,
 )
-from nn_assets.evaluation.record import StudyRecord
 from nn_assets.evaluation.significance import (
     CROSS_SECTION,
     MeanTest,
@@ -29,7 +28,8 @@ from nn_assets.evaluation.significance import (
     robust_mean_test,
 )
 from nn_assets.evaluation.smallest_effect import smallest_effect
-from nn_assets.evaluation.spending import for_each_trial
+from nn_assets.evaluation.spending import per_trial_level
+from nn_assets.evaluation.track import StudyTrack
 from nn_assets.learning.estimators import TRADED
 from nn_assets.measures import brier, expected_calibration_error
 
@@ -57,7 +57,7 @@ _BEATS = 0.05  # one-sided, over the rivals together
 
 
 def study_figures(
-    record: StudyRecord,
+    track: StudyTrack,
     *,
     horizon_sessions: int,
     sessions_per_year: int,
@@ -65,15 +65,15 @@ def study_figures(
     trial_sharpes: Sequence[float] = (),
     cash_rate_per_session: float | FloatArray = 0.0,
     linear_cost: float = 0.0,
-    stated_effect: float | None = None,
+    configured_effect: float | None = None,
     by_fold: bool = True,
 ) -> StudyFigures:
     """Take every figure of an out-of-sample record.
 
     Parameters
     ----------
-    record : StudyRecord
-        Cut with `StudyRecord.until` where a month's figures must read nothing later.
+    track : StudyTrack
+        Cut with `StudyTrack.until` where a month's figures must read nothing later.
     horizon_sessions : int
         Of the label; sets the truncation lag of the robust errors.
     sessions_per_year : int
@@ -87,7 +87,7 @@ def study_figures(
         Fraction; Sharpe ratios are in excess of it.
     linear_cost : float
         Half-spread and commission, fraction of the value traded: what the smallest effect must pay for.
-    stated_effect : float, optional
+    configured_effect : float, optional
         The smallest effect of interest, an excess over chance, in place of the derived one.
     by_fold : bool
         Without it ``folds`` stays empty: a month's verdict needs the totals of its prefix only, and
@@ -99,36 +99,36 @@ def study_figures(
         NaN never appears: a figure that cannot be had is ``None``, with the reason beside it.
     """
     terms = StudyTerms(horizon_sessions, sessions_per_year, max(trials, 1), tuple(trial_sharpes), cash_rate_per_session)
-    names = tuple(dict.fromkeys([*record.forecasts, *record.tracks]))
+    names = tuple(dict.fromkeys([*track.forecasts, *track.tracks]))
 
     def over(rows: BooleanArray) -> dict[str, Figures]:
-        return {name: _figures(name, record, rows, terms) for name in names}
+        return {name: _figures(name, track, rows, terms) for name in names}
 
-    total = over(np.ones(len(record.sessions), dtype=np.bool_))
-    wide = record.breadth >= CROSS_SECTION
-    nothing = np.full(record.returns.shape, np.nan)
+    total = over(np.ones(len(track.sessions), dtype=np.bool_))
+    wide = track.breadth >= CROSS_SECTION
+    nothing = np.full(track.returns.shape, np.nan)
     effect = smallest_effect(
-        record.ranked(TRADED) if TRADED in record.forecasts else nothing,
-        record.returns,
+        track.ranked(TRADED) if TRADED in track.forecasts else nothing,
+        track.returns,
         across_symbols=wide,
         linear_cost=linear_cost,
         horizon=horizon_sessions,
         sessions_per_year=sessions_per_year,
-        stated_effect=stated_effect,
+        configured_effect=configured_effect,
     )
-    too_good = list(_too_good(total, record.breadth))
+    too_good = list(_too_good(total, track.breadth))
     return StudyFigures(
         total=total,
-        folds=_by(record.months, over) if by_fold else {},
-        regimes={} if record.regimes is None else _by(record.regimes, over),
+        folds=_by(track.months, over) if by_fold else {},
+        regimes={} if track.regimes is None else _by(track.regimes, over),
         horizon_sessions=horizon_sessions,
         sessions_per_year=sessions_per_year,
-        symbols=record.breadth,
+        symbols=track.breadth,
         trials=terms.trials,
         smallest_effect=effect,
         alarms=tuple(alarm for alarm, sure in too_good if sure),
         doubts=tuple(alarm for alarm, sure in too_good if not sure),
-        remarks=_remarks(record, total, horizon_sessions),
+        remarks=_remarks(track, total, horizon_sessions),
     )
 
 
@@ -138,7 +138,7 @@ def _by(
     return {name: over(named == name) for name in sorted(set(named.tolist()) - {""})}
 
 
-def _figures(name: str, record: StudyRecord, rows: BooleanArray, terms: StudyTerms) -> Figures:
+def _figures(name: str, record: StudyTrack, rows: BooleanArray, terms: StudyTerms) -> Figures:
     values: dict[str, Any] = {}
     absent: dict[str, str] = {}
     tests: dict[str, MeanTest] = {}
@@ -183,14 +183,14 @@ def _day(session: pd.Timestamp) -> str:
 
 
 def _forecast_figures(
-    name: str, record: StudyRecord, rows: BooleanArray, horizon: int
+    name: str, track: StudyTrack, rows: BooleanArray, horizon: int
 ) -> tuple[dict[str, Any], dict[str, MeanTest]]:
     """Figures of the forecasts alone, whatever a book makes of them."""
-    probabilities, targets, returns = record.forecasts[name][rows], record.targets[rows], record.returns[rows]
-    folds = record.folds[rows]
+    probabilities, targets, returns = track.forecasts[name][rows], track.targets[rows], track.returns[rows]
+    folds = track.folds[rows]
     complete = np.isfinite(probabilities) & np.isfinite(targets)
     p, y = probabilities[complete], targets[complete]
-    ranked = record.ranked(name)[rows]
+    ranked = track.ranked(name)[rows]
     tests = {
         "auc": robust_mean_test(auc_contributions(ranked, targets, folds), horizon, null=0.5),
         "rank_ic": robust_mean_test(rank_ic_contributions(ranked, returns, folds), horizon),
@@ -212,8 +212,8 @@ def _forecast_figures(
             "brier": brier(p, y),
             "calibration_error": expected_calibration_error(p, y),
         }
-        if record.base_rates is not None:
-            always = record.base_rates[name][rows][complete]
+        if track.base_rates is not None:
+            always = track.base_rates[name][rows][complete]
             values["base_brier"] = brier(always, y) if np.isfinite(always).all() else None
     for key in ("auc", "rank_ic"):
         values |= {key: tests[key].estimate, f"{key}_t": tests[key].t_statistic}
@@ -256,28 +256,28 @@ def _sure(p_value: float | None) -> bool:
     return p_value is not None and p_value < _SURE
 
 
-def _remarks(record: StudyRecord, total: Mapping[str, Figures], horizon: int) -> tuple[str, ...]:
+def _remarks(track: StudyTrack, total: Mapping[str, Figures], horizon: int) -> tuple[str, ...]:
     """Say how the network stands against what is beside it: by a paired test, or that none can tell."""
     if TRADED not in total:
         return ()
-    rivals = [name for name in _RIVALS if name in record.forecasts]
-    remarks = [_against(record, rival, horizon, len(rivals)) for rival in rivals] if TRADED in record.forecasts else []
+    rivals = [name for name in _RIVALS if name in track.forecasts]
+    remarks = [_against(track, rival, horizon, len(rivals)) for rival in rivals] if TRADED in track.forecasts else []
     ours, theirs = total[TRADED].sharpe_net, total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None
     if ours is not None and theirs is not None and ours <= theirs:
         remarks.append(f"the network does not beat buy-and-hold: net Sharpe {ours:.3f} against {theirs:.3f}")
     return tuple(remarks)
 
 
-def _against(record: StudyRecord, rival: str, horizon: int, rivals: int) -> str:
+def _against(track: StudyTrack, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
-    wide = record.breadth >= CROSS_SECTION
-    contributions, outcomes = (rank_ic_contributions, record.returns) if wide else (auc_contributions, record.targets)
-    ours, theirs = (contributions(record.ranked(name), outcomes, record.folds) for name in (TRADED, rival))
+    wide = track.breadth >= CROSS_SECTION
+    contributions, outcomes = (rank_ic_contributions, track.returns) if wide else (auc_contributions, track.targets)
+    ours, theirs = (contributions(track.ranked(name), outcomes, track.folds) for name in (TRADED, rival))
     test = paired_test(ours, theirs, horizon)
     called = _RIVALS[rival]
     if test.p_value is None or test.estimate is None:
         return f"the network is not distinguishable from {called}: {test.reason}"
-    level = for_each_trial(_BEATS, rivals)
+    level = per_trial_level(_BEATS, rivals)
     compared = f"{rivals} comparison{'s' * (rivals != 1)}"
     figure = f"{'rank IC' if wide else 'AUC'} {test.estimate:+.4f} a session, t = {test.t_statistic:.2f}, {compared}"
     if test.p_value < level:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.costs.model import CostModel
-from nn_assets.evaluation.record import BookTrack
+from nn_assets.evaluation.track import BookTrack
 from nn_assets.execution.registry import broker_of
 from nn_assets.features.labels import Labels
 from nn_assets.learning.forecasts import ForecastArrays
@@ -23,8 +23,8 @@ from nn_assets.session.daily_round import (
     Controls,
     Round,
     SessionFacts,
-    Standing,
-    first_standing,
+    SessionState,
+    first_session_state,
     play_session,
 )
 from nn_assets.session.forecast_signals import session_signals
@@ -51,9 +51,9 @@ class Replay:
     latched: int = 0  # sessions for which a breaker had been latched at the end
 
     @property
-    def standing(self) -> Standing:
+    def session_state(self) -> SessionState:
         """State after the last session."""
-        return self.rounds[-1].standing
+        return self.rounds[-1].session_state
 
     @property
     def loss_beyond_stops_usd(self) -> float:
@@ -86,7 +86,7 @@ def replay(
     sessions_per_year: int,
     scenes: Iterable[Scene],
     *,
-    initial: Standing | None = None,
+    initial: SessionState | None = None,
     latched: int = 0,
     controls: Callable[[int], Controls] | None = None,
     late: Callable[[int], LateActions | None] | None = None,
@@ -105,7 +105,7 @@ def replay(
         Prices the sessions of scenes that name none of their own.
     scenes : iterable of Scene
         In order of time, without a gap; each on the same axis of sessions and symbols.
-    initial : Standing, optional
+    initial : SessionState, optional
         State before the first row; a flat book when left out.
     latched : int
         Sessions for which its breaker had been latched, where an earlier replay is taken on.
@@ -136,7 +136,7 @@ def replay(
         )
         watch = programme_watch(strategy, sessions_per_year, scene.market, scene.forecasts, scene.labels, outcomes)
         if state is None:
-            state = first_standing(strategy, symbols, sessions[scene.rows[0]])
+            state = first_session_state(strategy, symbols, sessions[scene.rows[0]])
         for row in scene.rows:
             equity = equity if rounds else state.book.equity_usd
             latched = latched + 1 if state.book.breakers else 0
@@ -154,7 +154,7 @@ def replay(
             net = done.state.session_return
             worth = equity if equity > 0.0 else math.nan
             results[row] = net, net + done.state.costs_usd / worth, done.turnover_usd / worth
-            equity, state = done.state.equity_usd, done.standing
+            equity, state = done.state.equity_usd, done.session_state
             rounds.append(done)
             if progress is not None:
                 progress(len(rounds))

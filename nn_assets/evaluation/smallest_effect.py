@@ -72,7 +72,7 @@ def smallest_effect(
     linear_cost: float,
     horizon: int,
     sessions_per_year: int,
-    stated_effect: float | None = None,
+    configured_effect: float | None = None,
 ) -> SmallestEffect:
     """The effect at which a book in proportion to the forecasts earns a net Sharpe ratio of 0.5.
 
@@ -88,7 +88,7 @@ def smallest_effect(
     horizon : int
         Sessions that a label looks ahead.
     sessions_per_year : int
-    stated_effect : float, optional
+    configured_effect : float, optional
         The settings' own, in place of the derived one.
 
     Notes
@@ -108,8 +108,8 @@ def smallest_effect(
     centred = _less_mean(forecasts, 1 if across_symbols else 0)
     names = _names(forecasts)
     breadth = max(names - 1.0, 1.0) if across_symbols else names / (1.0 + (names - 1.0) * _mean_correlation(returns))
-    if stated_effect is not None:
-        return SmallestEffect(stated_effect, "stated in the settings", breadth)
+    if configured_effect is not None:
+        return SmallestEffect(configured_effect, "stated in the settings", breadth)
     sigma, rho = _usual_volatility(own), forecast_persistence(centred, horizon)
     bets = breadth * sessions_per_year / horizon
     reward = NET_SHARPE / math.sqrt(bets)

@@ -24,9 +24,9 @@ __all__ = [
     "PLANNED",
     "PLANNED_LOOKS",
     "boundaries",
-    "for_each_trial",
     "look_levels",
     "mixture_boundary",
+    "per_trial_level",
     "spent",
 ]
 
@@ -43,7 +43,7 @@ _NOTHING = 1e-10  # a level too small to form a boundary of; it is kept for the 
 _LEAST_GROWTH = 1.0 / 1500.0  # of the record, between two looks: what the grid resolves
 
 
-def for_each_trial(level: float, trials: int) -> float:
+def per_trial_level(level: float, trials: int) -> float:
     """Level of one of ``trials`` trials at which all of them together keep to ``level`` (Šidák 1967)."""
     return -math.expm1(math.log1p(-level) / max(trials, 1))
 
@@ -112,7 +112,7 @@ def _carried(information: tuple[float, ...], cumulative: tuple[float, ...]) -> _
     if due > _NOTHING:
         boundary = _crossed_with(due, points, mass, scale, step) if len(points) else float(-ndtri(due))
         done = cumulative[-1]
-    nodes, weights = _rule()
+    nodes, weights = _quadrature()
     low, high = -_FAR * scale, min(boundary, _FAR) * scale
     reached = 0.5 * (high - low) * nodes + 0.5 * (high + low)
     if len(points):
@@ -124,7 +124,7 @@ def _carried(information: tuple[float, ...], cumulative: tuple[float, ...]) -> _
 
 
 @lru_cache(maxsize=1)
-def _rule() -> tuple[FloatArray, FloatArray]:
+def _quadrature() -> tuple[FloatArray, FloatArray]:
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     return nodes, weights
 
@@ -194,10 +194,10 @@ def look_levels(
         An earlier look's level does not depend on later looks. 0 where nothing may be found.
     """
     within = next((index + 1 for index, month in enumerate(months) if month >= PLANNED_LOOKS), len(months))
-    first, planned = for_each_trial(FIRST_LOOK, trials), for_each_trial(PLANNED, trials)
+    first, planned = per_trial_level(FIRST_LOOK, trials), per_trial_level(PLANNED, trials)
     cumulative = [first + spent(month / PLANNED_LOOKS, planned) for month in months[:within]]
     levels = [float(level) for level in ndtr(-boundaries(sessions[:within], cumulative))]
     ends = sessions[0] + PLANNED_LOOKS * sessions_per_month if sessions else 0.0
-    afterwards = for_each_trial(AFTERWARDS, trials)
+    afterwards = per_trial_level(AFTERWARDS, trials)
     levels += [float(ndtr(-mixture_boundary(count, afterwards, ends))) for count in sessions[within:]]
     return tuple(levels)

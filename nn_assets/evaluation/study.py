@@ -12,8 +12,8 @@ import pandas as pd
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.figures import StudyFigures, study_figures
-from nn_assets.evaluation.record import BookTrack, StudyRecord
 from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
+from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
 from nn_assets.features.labels import Labels
 from nn_assets.learning.estimators import ESTIMATORS, TRADED
@@ -44,7 +44,7 @@ __all__ = [
 
 YARDSTICK = "buy_and_hold"
 
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class StudyMaterial:
 class Study:
     """The record, the replays behind it, and its figures in total and by fold."""
 
-    record: StudyRecord
+    track: StudyTrack
     replays: Mapping[str, Replay]
     rows: range
     figures: StudyFigures
@@ -138,7 +138,7 @@ def run_study(
     sessions_per_year: int,
     material: StudyMaterial,
     terms: Terms,
-    tell: Told = lambda _: None,
+    tell: Progress = lambda _: None,
     played: Sequence[str] = ESTIMATORS,
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
@@ -179,7 +179,7 @@ def run_study(
     }
     tracks[YARDSTICK] = yardstick.track
     last = labels[rows[-1]].until(rows[-1])
-    record = StudyRecord(
+    track = StudyTrack(
         sessions=material.sessions[:stop],
         symbols=material.symbols,
         forecasts={name: arrays.calibrated[:stop] for name, arrays in material.forecasts.estimators.items()},
@@ -194,8 +194,8 @@ def run_study(
         models=np.array([model or "" for model in material.model_by_row[:stop]], dtype=np.str_),
         first_rows=material.first_rows,
     )
-    figures = _figures(strategy, sessions_per_year, record, terms, material.costs(rows[-1]), by_fold=True)
-    return Study(record, replays, rows, figures, labels, material.costs)
+    figures = _figures(strategy, sessions_per_year, track, terms, material.costs(rows[-1]), by_fold=True)
+    return Study(track, replays, rows, figures, labels, material.costs)
 
 
 class _Player:
@@ -215,8 +215,8 @@ class _Player:
         self._first = known.rows[0]
         watch = drift_watch(
             known.cube.where(known.labels.candidates),
-            self._material.forecasts[self._estimator].probability[: known.cube.bars],
-            self._material.model_by_row[: known.cube.bars],
+            self._material.forecasts[self._estimator].probability[: known.cube.session_count],
+            self._material.model_by_row[: known.cube.session_count],
             known.references[self._estimator],
             self._strategy.oversight,
             beside,
@@ -229,7 +229,7 @@ class _Player:
                 self._material.costs(known.rows[0]),
                 self._sessions_per_year,
                 [scene],
-                initial=self._parts[-1].standing if self._parts else None,
+                initial=self._parts[-1].session_state if self._parts else None,
                 latched=self._parts[-1].latched if self._parts else 0,
                 late=lambda row: late if row == known.rows[0] else None,
                 refreshes=refreshes,
@@ -241,7 +241,7 @@ class _Player:
     def refresh_after(self, row: int) -> RefreshWatch:
         """The watch over refreshes after a row of the stretch played last."""
         last = self._parts[-1].rounds
-        return last[row - self._first].standing.refresh
+        return last[row - self._first].session_state.refresh
 
     def _late_actions(self, known: Known) -> LateActions | None:
         """What the book is mended by before the first fill of a stretch."""
@@ -263,7 +263,7 @@ class _Player:
 
 
 def _scene(material: StudyMaterial, known: Known, estimator: str, watch: DriftWatch | None) -> Scene:
-    bars = known.market.panel.bars
+    bars = known.market.panel.session_count
     cut = material.forecasts[estimator].at(slice(bars))
     return Scene(known.rows, known.market, known.labels, cut, watch, material.costs)
 
@@ -312,31 +312,31 @@ def judge_figures(
 
 
 def _figures_of(strategy: Strategy, sessions_per_year: int, study: Study, month: str, terms: Terms) -> StudyFigures:
-    ends = int(np.flatnonzero(study.record.months == month)[-1])
+    ends = int(np.flatnonzero(study.track.months == month)[-1])
     labels = study.labels_known_at(ends)
-    cut = replace(study.record.until(ends).labelled(labels.targets, labels.returns), regimes=None)
+    cut = replace(study.track.until(ends).labelled(labels.targets, labels.returns), regimes=None)
     return _figures(strategy, sessions_per_year, cut, terms, study.costs(ends), by_fold=False)
 
 
 def _figures(
     strategy: Strategy,
     sessions_per_year: int,
-    record: StudyRecord,
+    track: StudyTrack,
     terms: Terms,
     costs: CostModel,
     *,
     by_fold: bool,
 ) -> StudyFigures:
     if terms.in_sample_until is not None:
-        record = record.counted_after(terms.in_sample_until)
+        track = track.counted_after(terms.in_sample_until)
     return study_figures(
-        record,
+        track,
         horizon_sessions=strategy.label.horizon_sessions,
         sessions_per_year=sessions_per_year,
         trials=terms.trials,
         trial_sharpes=terms.trial_sharpes,
-        cash_rate_per_session=cash_rates(strategy.market, record.sessions) / sessions_per_year,
+        cash_rate_per_session=cash_rates(strategy.market, track.sessions) / sessions_per_year,
         linear_cost=costs.half_spread.value + costs.commission.value,
-        stated_effect=strategy.oversight.smallest_effect,
+        configured_effect=strategy.oversight.smallest_effect,
         by_fold=by_fold,
     )

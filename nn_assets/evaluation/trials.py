@@ -22,7 +22,7 @@ __all__ = ["trial_configuration", "trial_hash", "trial_of"]
 _WITHOUT_EFFECT = ("name", "gate", "trade_without_verdict")
 _HOW_MUCH_HISTORY = ("history_ends", "live_starts", "vault_starts")
 _BASELINE_KEYS = ("lookback", "seed")
-_PLACES = ("path", "member", "url_env", "query", "base_url", "key_env", "secret_env")
+_LOCATION_KEYS = ("path", "member", "url_env", "query", "base_url", "key_env", "secret_env")
 
 
 def trial_configuration(strategy: Strategy, estimator: str = TRADED) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _own_code(strategy: Strategy, estimator: str) -> dict[str, str]:
     for name in brought:
         if name in (strategy.features.names or brought):
             top, entry = str(CATALOGUE.top_of(name)), CATALOGUE[name]
-            versions[f"feature {name}"] = version_within(top, entry.compute, also=entry.stated)
+            versions[f"feature {name}"] = version_within(top, entry.compute, also=entry.version_inputs)
     for name in strategy.portfolio.constraints:
         roots = constraint_roots(strategy.portfolio.model_copy(update={"constraints": {name: {}}}))
         versions[f"constraint {name}"] = version_within(str(CONSTRAINTS.top_of(name)), *roots)
@@ -87,6 +87,6 @@ def trial_of(configuration: Mapping[str, Any]) -> str:
     configuration : mapping
         As `trial_configuration` gives it, or as the ledger holds it.
     """
-    source = {key: value for key, value in configuration["source"].items() if key not in _PLACES}
+    source = {key: value for key, value in configuration["source"].items() if key not in _LOCATION_KEYS}
     canonical = json.dumps({**configuration, "source": source}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

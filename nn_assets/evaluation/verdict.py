@@ -16,7 +16,7 @@ from scipy.special import stdtr, stdtrit
 
 from nn_assets.evaluation.figure_set import Figures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
-from nn_assets.evaluation.spending import PLANNED, for_each_trial, look_levels
+from nn_assets.evaluation.spending import PLANNED, look_levels, per_trial_level
 from nn_assets.learning.estimators import TRADED
 
 __all__ = ["NOT_A_LOOK", "NO_MONTH_ENDED", "Look", "Verdict", "look_of", "trial_adjusted_p_value", "verdict"]
@@ -221,7 +221,7 @@ class _Judge:
         released: Mapping[str, str],
     ) -> None:
         self.figures, self.released = figures, released
-        self.standing = [alarm for alarm in figures.alarms if alarm.name not in released]
+        self.unreleased = [alarm for alarm in figures.alarms if alarm.name not in released]
         self.doubts = [alarm for alarm in figures.doubts if alarm.estimator == estimator and alarm.name not in released]
         self.estimator = estimator
         self.judged: Figures | None = figures.total.get(estimator)
@@ -257,7 +257,7 @@ class _Judge:
         return self.figures.smallest_effect.value
 
     def verdict(self) -> Verdict:
-        if self.standing:
+        if self.unreleased:
             return self._alarmed()
         if self.look.estimate is None:
             return self._short("no session has both a forecast and a realised label")
@@ -267,20 +267,20 @@ class _Judge:
         if self.look.standard_error is None:
             test = self._test()
             if test.estimate is not None and self.look.estimate < self.effect:
-                return self._said("no edge found", f"the {self.statistic} says nothing: {test.reason}")
+                return self._conclude("no edge found", f"the {self.statistic} says nothing: {test.reason}")
             return self._short(f"the {self.statistic} says nothing: {test.reason}")
         if self.high < self.effect:
             bound = f"its upper bound {self.chance + self.high:.4f} lies below the smallest effect of interest"
-            return self._said("no edge found", f"{self._measured()}; {bound}, {self.chance + self.effect:.4f}")
+            return self._conclude("no edge found", f"{self._measured()}; {bound}, {self.chance + self.effect:.4f}")
         crossed = [look for look, level in zip(self.looks, self.levels, strict=True) if look.crosses(level)]
         if self.doubts and (crossed or self._allows("cannot tell")):
-            self.standing = self.doubts
+            self.unreleased = self.doubts
             return self._alarmed()
         return self._with_signal(crossed) if crossed else self._without_signal()
 
     def _alarmed(self) -> Verdict:
-        why = "; ".join(map(str, self.standing))
-        return self._said("leak alarm", f"{why}. Until it is released no edge is found")
+        why = "; ".join(map(str, self.unreleased))
+        return self._conclude("leak alarm", f"{why}. Until it is released no edge is found")
 
     def _test(self) -> MeanTest:
         test = _test_of(self.figures, self.estimator)
@@ -312,12 +312,12 @@ class _Judge:
         if self.deflated is None:
             absent = {} if self.judged is None else self.judged.absent
             why = absent.get("deflated_sharpe", "the book has no returns")
-            return self._said("signal found", f"{text}; but no net Sharpe to judge: {why}")
+            return self._conclude("signal found", f"{text}; but no net Sharpe to judge: {why}")
         if self.deflated > DEFLATED_SHARPE_NEEDED:
-            return self._said(
+            return self._conclude(
                 "edge found", f"{text}; net deflated Sharpe {self.deflated:.3f}, above {DEFLATED_SHARPE_NEEDED}"
             )
-        return self._said(
+        return self._conclude(
             "signal found", f"{text}; but net deflated Sharpe {self.deflated:.3f}, not above {DEFLATED_SHARPE_NEEDED}"
         )
 
@@ -332,23 +332,23 @@ class _Judge:
         assert self.look.standard_error is not None
         needed = self._needed(self.look.standard_error * math.sqrt(self.look.sessions)) - self.look.sessions
         if needed > 0:
-            return self._said("cannot tell", f"{self._measured()}; {held}", needed)
+            return self._conclude("cannot tell", f"{self._measured()}; {held}", needed)
         spent = "the record has the sessions that it needs at 80% power"
-        return self._said("cannot tell", f"{self._measured()}; {held}, and {spent}")
+        return self._conclude("cannot tell", f"{self._measured()}; {held}, and {spent}")
 
     def _short(self, why: str) -> Verdict:
         """Too short for a test: the spread is that of a worthless forecast on wholly overlapping labels."""
         variance = self.figures.horizon_sessions / self.figures.smallest_effect.breadth
         needed = self._needed(math.sqrt(variance if self.figures.cross_section else variance / 3.0))
         had = self.look.sessions
-        return self._said("cannot tell", why, max(needed, MINIMUM_SESSIONS, had + 1) - had)
+        return self._conclude("cannot tell", why, max(needed, MINIMUM_SESSIONS, had + 1) - had)
 
     def _needed(self, spread: float) -> int:
         """Sessions at which the smallest effect is found with 80% power, at the level of the planned looks.
 
         ``spread`` is the standard error times the root of the sessions it was taken over.
         """
-        level = for_each_trial(PLANNED, self.trials)
+        level = per_trial_level(PLANNED, self.trials)
 
         def shows(sessions: int) -> bool:
             degrees = degrees_of_freedom(sessions, self.figures.horizon_sessions)
@@ -363,7 +363,7 @@ class _Judge:
             low, high = (low, middle) if shows(middle) else (middle, high)
         return high
 
-    def _said(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
+    def _conclude(self, kind: Kind, reason: str, needed: int | None = None) -> Verdict:
         effect = self.figures.smallest_effect
         ringing = {alarm.name: str(alarm) for alarm in (*self.figures.alarms, *self.figures.doubts)}
         allows = self._allows(kind)
@@ -382,7 +382,7 @@ class _Judge:
             interval_high=self.chance + self.high if math.isfinite(self.high) else None,
             smallest_effect=self.chance + effect.value,
             smallest_effect_derivation=effect.derivation,
-            standing={alarm.name: str(alarm) for alarm in self.standing},
+            standing={alarm.name: str(alarm) for alarm in self.unreleased},
             released=tuple(f"{ringing.get(name, name)} ({release})" for name, release in self.released.items()),
         )
 

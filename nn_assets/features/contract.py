@@ -113,7 +113,7 @@ def require_sound_feature(entry: Feature) -> None:
     kept = _kept_by(entry)
     held.require_numbers(whole)
     held.require_same(whole, held.computed(market), "computed twice alike", "two computations of the same bars differ")
-    bars, reach = market.panel.bars, entry.reach_sessions
+    bars, reach = market.panel.session_count, entry.reach_sessions
     draw = np.random.default_rng(_SEED + 1).uniform(0.5, 2.0, whole.shape)
     held.require_nothing_ahead(whole, {reach + 5, reach + 12, reach + 20, reach + 30, reach + 34, bars * 2 // 3}, draw)
     for last in range(bars - 1 - _EVERY_DAY, bars - 1):
@@ -129,7 +129,7 @@ def require_sound_feature(entry: Feature) -> None:
         held.require_same(whole[:, [column]], alone, expected, f"another symbol than {symbol} changes it", column)
     held.require_nothing_kept(kept)
     long = _Held(entry, _made_up(reach, _LONG_BARS))
-    bars = long.market.panel.bars
+    bars = long.market.panel.session_count
     draw = np.random.default_rng(_SEED + 2).uniform(0.5, 2.0, (bars, len(_SYMBOLS)))
     long.require_nothing_ahead(long.computed(long.market), {bars * 2 // 3}, draw)
 
@@ -197,7 +197,7 @@ class _Held:
 
     def require_nothing_ahead(self, whole: FloatArray, cuts: Collection[int], draw: FloatArray) -> None:
         """Refuse values that the bars after some rows change: cut off, or others in their place."""
-        for last in sorted({*cuts, self.market.panel.bars - 2}):
+        for last in sorted({*cuts, self.market.panel.session_count - 2}):
             rows, ahead = slice(0, last + 1), slice(last + 1, None)
             self.require_same(whole[rows], self.computed(self.market.of(rows)), *_AHEAD)
             self.require_same(whole[rows], self.computed(self.market.times(ahead, draw))[rows], *_AHEAD)

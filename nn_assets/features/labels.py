@@ -88,7 +88,7 @@ def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:
     price = panel.open if label.execution == "next_open" else panel.close
     lag, horizon = label.execution_lag_sessions, label.horizon_sessions
     result = np.full(price.shape, np.nan)
-    known = panel.bars - lag - horizon
+    known = panel.session_count - lag - horizon
     if known <= 0:
         return result
     entry, leave = price[lag : lag + known], price[lag + horizon :]
@@ -153,7 +153,7 @@ def make_labels(
     labels = Labels(
         targets=np.where(labelled, (adjusted > 0.0).astype(np.float64), np.nan),
         returns=np.where(labelled, own, np.nan),
-        realised_row=np.arange(panel.bars, dtype=np.int64) + span,
+        realised_row=np.arange(panel.session_count, dtype=np.int64) + span,
     )
     return labels.of_candidates(candidates)
 

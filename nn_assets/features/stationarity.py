@@ -19,15 +19,15 @@ from nn_assets.settings import FeatureSettings
 
 __all__ = [
     "Attempt",
-    "FeatureVerdict",
+    "FeatureStationarity",
     "StationarityReport",
-    "Verdict",
+    "Transform",
     "apply_transforms",
     "decide_transforms",
 ]
 
 FloatArray = npt.NDArray[np.float64]
-Verdict = Literal["level", "differenced", "volatility_normalised", "dropped"]
+Transform = Literal["level", "differenced", "volatility_normalised", "dropped"]
 
 _NORMALISING_SESSIONS = 60
 _KPSS_P_VALUE = 0.05
@@ -46,7 +46,7 @@ def _normalise(values: FloatArray) -> FloatArray:
     return ratio(values, rolling_std(values, _NORMALISING_SESSIONS))
 
 
-_TRANSFORMS: Mapping[Verdict, tuple[int, Callable[[FloatArray], FloatArray]]] = {
+_TRANSFORMS: Mapping[Transform, tuple[int, Callable[[FloatArray], FloatArray]]] = {
     "level": (1, _level),
     "differenced": (2, _difference),
     "volatility_normalised": (_NORMALISING_SESSIONS, _normalise),
@@ -64,7 +64,7 @@ class Attempt:
     short; None where not.
     """
 
-    transform: Verdict
+    transform: Transform
     tested_symbols: int
     pass_share: float
     median_p_value: float | None
@@ -73,11 +73,11 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class FeatureVerdict:
+class FeatureStationarity:
     """The verdict on one feature and every attempt that led to it, in order."""
 
     name: str
-    verdict: Verdict
+    verdict: Transform
     attempts: tuple[Attempt, ...]
 
     @property
@@ -103,7 +103,7 @@ class StationarityReport:
     ``max_missing_fraction`` is the share of missing rows that the transforms, and the model's windows, may step over.
     """
 
-    verdicts: tuple[FeatureVerdict, ...]
+    verdicts: tuple[FeatureStationarity, ...]
     adf_p_value: float
     panel_pass_share: float
     max_missing_fraction: float = 0.0
@@ -195,23 +195,23 @@ def decide_transforms(cube: Cube, rows: slice, settings: FeatureSettings) -> Sta
     """
     values = cube.values[rows]
     attempts: dict[int, list[Attempt]] = {index: [] for index in range(len(cube.names))}
-    verdicts: dict[int, Verdict] = {}
+    verdicts: dict[int, Transform] = {}
     missing = settings.max_missing_bars_fraction
     short = _short(values)
     for transform, (window, function) in _TRANSFORMS.items():
-        open_places = [index for index in attempts if index not in verdicts]
-        if not open_places:
+        undecided = [index for index in attempts if index not in verdicts]
+        if not undecided:
             break
-        transformed = over_own_rows(values[:, :, open_places], window, missing, function)
-        attempted = _attempts(transformed, transform, short[open_places], settings)
-        for index, attempt in zip(open_places, attempted, strict=True):
+        transformed = over_own_rows(values[:, :, undecided], window, missing, function)
+        attempted = _attempts(transformed, transform, short[undecided], settings)
+        for index, attempt in zip(undecided, attempted, strict=True):
             attempts[index].append(attempt)
             pooled = attempt.pooled_p_value is not None and attempt.pooled_p_value < settings.adf_p_value
             if attempt.tested_symbols and (pooled or _enough(attempt.pass_share, settings.panel_pass_share)):
                 verdicts[index] = transform
     return StationarityReport(
         verdicts=tuple(
-            FeatureVerdict(name, verdicts.get(index, "dropped"), tuple(attempts[index]))
+            FeatureStationarity(name, verdicts.get(index, "dropped"), tuple(attempts[index]))
             for index, name in enumerate(cube.names)
         ),
         adf_p_value=settings.adf_p_value,
@@ -263,7 +263,7 @@ def _short(values: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def _attempts(
-    values: FloatArray, transform: Verdict, short: npt.NDArray[np.bool_], settings: FeatureSettings
+    values: FloatArray, transform: Transform, short: npt.NDArray[np.bool_], settings: FeatureSettings
 ) -> Sequence[Attempt]:
     """Test every symbol of every feature; ``values`` (rows, symbols, features), one attempt a feature."""
     rows, symbols, features = values.shape
@@ -301,9 +301,9 @@ def _enough(share: float, wanted: float) -> bool:
     return share >= wanted - 1e-12
 
 
-def _verdict_from(stored: Mapping[str, Any]) -> FeatureVerdict:
+def _verdict_from(stored: Mapping[str, Any]) -> FeatureStationarity:
     verdict = stored["verdict"]
     if verdict != "dropped" and verdict not in _TRANSFORMS:
         raise KeyError(verdict)
     attempts = tuple(Attempt(**attempt) for attempt in stored["attempts"])
-    return FeatureVerdict(stored["name"], verdict, attempts)
+    return FeatureStationarity(stored["name"], verdict, attempts)

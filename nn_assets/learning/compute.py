@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from nn_assets.errors import WorkerError
 from nn_assets.learning.interrupts import interrupts_held
-from nn_assets.plugins import Plugin, Registry, load_found, loaded
+from nn_assets.plugins import Plugin, Registry, load_sources, loaded
 
 __all__ = ["COMPUTES", "HERE", "Compute", "Here", "OnExecutor", "begin_worker", "open_compute", "register_compute"]
 
@@ -176,7 +176,7 @@ def begin_worker(plugins: tuple[Plugin, ...]) -> None:
     import torch  # seconds, which whoever only looks up a member does without
 
     torch.set_num_threads(1)
-    load_found(plugins)
+    load_sources(plugins)
 
 
 def _begin(parent: int, plugins: tuple[Plugin, ...]) -> None:

@@ -67,9 +67,9 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
         The cube's first session or features are not those of the fit, or a row lies before the model's use.
     """
     _require_same_start_and_features(model, cube)
-    if (rows.start < model.fold.used_from and not before_use) or rows.stop > cube.bars:
+    if (rows.start < model.fold.used_from and not before_use) or rows.stop > cube.session_count:
         raise ModelError(
-            expected=f"rows from {model.fold.used_from}, the model's first use, to at most {cube.bars}",
+            expected=f"rows from {model.fold.used_from}, the model's first use, to at most {cube.session_count}",
             found=f"rows {rows.start} to {rows.stop}",
             remedy="forecast each month with the model that was fitted before it",
             model=model.model_id,

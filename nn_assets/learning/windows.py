@@ -69,7 +69,7 @@ class Windows:
             usable = np.isfinite(self._own.spread(np.where(usable, 0.0, np.nan)))
             self._stepping = usable & ~self._whole
             self._whole |= usable
-            self._packed_place = np.cumsum(finite, axis=0) - 1
+            self._packed_row = np.cumsum(finite, axis=0) - 1
 
     def __reduce__(self) -> tuple[object, ...]:
         # to another process go the values alone; sent as it is, the view would be spelled out
@@ -102,22 +102,22 @@ class Windows:
             before them instead.
         """
         bars, _, features = self.shape
-        ends = self._places_of(rows, self.lookback)
+        ends = self._row_offsets(rows, self.lookback)
         runs = torch.from_numpy(columns * bars + ends - (self.lookback - 1))
         # by torch: its memory is aligned, numpy's may not be, and a network's sums may round by alignment
         chosen: Float32Array = self._runs.index_select(0, runs).view(len(rows), self.lookback, features).numpy()
         if self._stepping is not None:
             stepping = np.flatnonzero(self._stepping[ends, columns])
-            newest, symbol = self._packed_place[ends[stepping], columns[stepping]], columns[stepping, None]
+            newest, symbol = self._packed_row[ends[stepping], columns[stepping]], columns[stepping, None]
             own = self._own.rows[newest[:, None] + np.arange(1 - self.lookback, 1), symbol]
             chosen[stepping] = self._values[own, symbol]
         return chosen
 
     def last_rows(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Features of the decision sessions alone; shape (samples, features), float64."""
-        return self._values[self._places_of(rows, 1), columns].astype(np.float64)
+        return self._values[self._row_offsets(rows, 1), columns].astype(np.float64)
 
-    def _places_of(self, rows: IntArray, lookback: int) -> IntArray:
+    def _row_offsets(self, rows: IntArray, lookback: int) -> IntArray:
         """Rows as places among the values; a row before them would be taken for one of the last."""
         indices: IntArray = rows - self.first_row
         if indices.size and not (lookback - 1 <= indices.min() and indices.max() < self.shape[0]):
@@ -160,9 +160,9 @@ def find_samples(windows: Windows, rows: slice, targets: FloatArray) -> Samples:
     """
     first = rows.start - windows.first_row
     usable = windows.whole()[first : rows.stop - windows.first_row] & np.isfinite(targets)
-    found_rows, columns = np.nonzero(usable)
+    window_rows, columns = np.nonzero(usable)
     return Samples(
-        rows=found_rows.astype(np.int64) + rows.start,
+        rows=window_rows.astype(np.int64) + rows.start,
         columns=columns.astype(np.int64),
         targets=targets[usable].astype(np.float32),
     )

@@ -36,7 +36,7 @@ class Panel:
     adjustment: Adjustment | None = None  # None where no split or dividend is known
 
     @property
-    def bars(self) -> int:
+    def session_count(self) -> int:
         """Number of sessions on the axis."""
         return len(self.sessions)
 

@@ -16,7 +16,7 @@ from nn_assets.market.calendar.timetable import require_calendar
 from nn_assets.operations.plugins import prepare
 from nn_assets.operations.strategy_files import load_strategy
 from nn_assets.settings import Strategy
-from nn_assets.settings.reading import line_of_key, names_stated
+from nn_assets.settings.reading import declared_names, line_of_key
 from nn_assets.store.home import absent_ledger, home
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER
@@ -27,10 +27,10 @@ __all__ = [
     "find_live_strategy",
     "find_strategy",
     "folder_of",
+    "for_each_strategy",
     "known_names",
     "left_out_as",
     "load_strategies",
-    "made_of_each",
     "put_back",
     "read_strategies",
     "require_named",
@@ -77,23 +77,23 @@ def load_strategies() -> tuple[StrategyFile, ...]:
     """
     strategies, left = read_strategies()
     for name, left_out in left.items():
-        _tell_left_out(f"{name}: {left_out.fault}")
+        _log_left_out(f"{name}: {left_out.fault}")
     return strategies
 
 
 @cache
-def _tell_left_out(fault: str) -> None:
+def _log_left_out(fault: str) -> None:
     _log.error("left out: %s", fault)
 
 
-def made_of_each(make: Callable[[Strategy], T]) -> list[T]:
+def for_each_strategy(make: Callable[[Strategy], T]) -> list[T]:
     """What is made of each strategy; one of which it cannot be made is left out, saying so in the log."""
     made = []
     for entry in load_strategies():
         try:
             made.append(make(entry.strategy))
         except NnAssetsError as fault:
-            _tell_left_out(f"{entry.strategy.name}: {fault}")
+            _log_left_out(f"{entry.strategy.name}: {fault}")
     return made
 
 
@@ -154,7 +154,7 @@ def _read(file: Path) -> dict[str, StrategyFile | LeftOut]:
         _require_calendars(strategy, file)
         _require_unseen(strategy, file)
     except SettingsError as fault:
-        return dict.fromkeys(names or names_stated(file) or [file.stem], LeftOut((file,), _naming(file, fault)))
+        return dict.fromkeys(names or declared_names(file) or [file.stem], LeftOut((file,), _naming(file, fault)))
     return {strategy.name: StrategyFile(strategy, file)}
 
 

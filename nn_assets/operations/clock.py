@@ -8,7 +8,7 @@ from nn_assets.arrays import Session
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import (
     assumed_known_at,
-    calendar_end_told,
+    calendar_end_warning,
     last_known_session,
     previous_session,
     session_close,
@@ -23,8 +23,8 @@ __all__ = [
     "day_of_round",
     "has_clock",
     "how_to_see",
+    "last_configured_session",
     "last_open_session",
-    "last_stated_session",
     "now_utc",
     "round_cron",
     "seen_until",
@@ -54,7 +54,7 @@ def seen_until(market: MarketSettings, session: Session, now: pd.Timestamp) -> p
     return max(as_of_session(market, session), now)
 
 
-def last_stated_session(market: MarketSettings) -> pd.Timestamp | None:
+def last_configured_session(market: MarketSettings) -> pd.Timestamp | None:
     """The session at which a strategy's settings end its history or seal its vault; None where neither does."""
     ends = []
     if market.history_ends is not None:
@@ -70,7 +70,7 @@ def has_clock(market: MarketSettings, moment: pd.Timestamp) -> bool:
     True where its settings end neither history nor the sessions before a vault, and else until the last of them is
     decided.
     """
-    end = last_stated_session(market)
+    end = last_configured_session(market)
     return end is None or moment < as_of_session(market, end)
 
 
@@ -140,7 +140,7 @@ def _last_closed(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:
     if len(closed) == 0:
         raise SettingsError(
             expected=f"a closed session of {market.calendar.split(' ')[0]} within the last 30 days",
-            found=f"none; {calendar_end_told(market.calendar, today) or 'it has a longer break'}",
+            found=f"none; {calendar_end_warning(market.calendar, today) or 'it has a longer break'}",
             remedy="carry its days on under extra_sessions in the file that market.calendar_overrides names, or "
             "set market.history_ends",
             key="market.calendar",

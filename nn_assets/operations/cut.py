@@ -120,7 +120,7 @@ class Cut:
         raw = facts.raw_versions
         known = known_bars(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
         compared = facts.compared_until(self.moment, self.decided_at)
-        judged_by = facts.strategy.cleaning, self.stated_actions, compared
+        judged_by = facts.strategy.cleaning, self.published_actions, compared
         return clean(known, facts.strategy.market.calendar, *judged_by).bars
 
     @cached_property
@@ -130,7 +130,7 @@ class Cut:
         return None if versions is None else versions[versions["ex_session"] <= self.last]
 
     @cached_property
-    def stated_actions(self) -> pd.DataFrame | None:
+    def published_actions(self) -> pd.DataFrame | None:
         """Splits and dividends up to ``last`` as known at its decision; None where none were ever published."""
         versions = self.action_versions
         return None if versions is None else actions_as_of(versions, self.moment, ingested_by=self.decided_at)
@@ -138,7 +138,7 @@ class Cut:
     @cached_property
     def actions(self) -> pd.DataFrame | None:
         """The stated actions, and the factors between two bars that none of them explains, as splits."""
-        return with_unexplained_factors(self.stated_actions, self.bars)
+        return with_unexplained_factors(self.published_actions, self.bars)
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
@@ -248,7 +248,7 @@ class Cut:
         if until is not None:
             prices = prices_for_features(self.panel.until(until), strategy)
         if names is None:
-            members = None if self.members is None else self.members[: prices.bars]
+            members = None if self.members is None else self.members[: prices.session_count]
             names = feature_names(prices, strategy, members)
         series = known_by_role(strategy, self.facts.series_versions, prices.sessions, prices.symbols)
         return features_of(prices, strategy, series, self.facts.sessions_per_year, names)
@@ -272,9 +272,9 @@ class NarrowCut(Cut):
         return self.whole.bars
 
     @property
-    def stated_actions(self) -> pd.DataFrame | None:
+    def published_actions(self) -> pd.DataFrame | None:
         """As of the whole cut."""
-        return self.whole.stated_actions
+        return self.whole.published_actions
 
     @property
     def actions(self) -> pd.DataFrame | None:

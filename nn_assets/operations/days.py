@@ -17,7 +17,7 @@ from nn_assets.operations.reporting import bound_by, write_daily_page
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.reports.tables import sized_positions, why_frame
 
-__all__ = ["COMPARED", "play_days", "told_of_session"]
+__all__ = ["COMPARED", "play_days", "session_metadata"]
 
 Figures = dict[str, dict[str, Any]]
 
@@ -37,7 +37,7 @@ def play_days(
     ------
     DecidedSession
     dict of asset to dict
-        What an operator sees of it, as :func:`told_of_session` gives it.
+        What an operator sees of it, as :func:`session_metadata` gives it.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def play_days(
             alert_of_breakers(history, done.round, run_id)
             alert_of_unquoted(history, done.round, run_id)
             alert_of_assumed_funding(history, done.round, run_id)
-            yield done, told_of_session(done, *_page(history, done, log))
+            yield done, session_metadata(done, *_page(history, done, log))
 
 
 def _page(history: History, done: DecidedSession, log: logging.Logger) -> tuple[Path | str, bytes | None]:
@@ -74,7 +74,7 @@ def _page(history: History, done: DecidedSession, log: logging.Logger) -> tuple[
         return f"not written: {error!r}", None
 
 
-def told_of_session(done: DecidedSession, page: Path | str, plot: bytes | None) -> Figures:
+def session_metadata(done: DecidedSession, page: Path | str, plot: bytes | None) -> Figures:
     """What an operator sees of a session, by asset and name: numbers, sentences, frames, and its page.
 
     Parameters

@@ -121,7 +121,7 @@ def feature_codes(names: Sequence[str]) -> dict[str, str]:
     What a feature states of itself counts, too.
     """
     known = {name: made_by for name in names if (made_by := feature_roots(name))}
-    return {name: version_of(*made_by, also=CATALOGUE[name].stated) for name, made_by in known.items()}
+    return {name: version_of(*made_by, also=CATALOGUE[name].version_inputs) for name, made_by in known.items()}
 
 
 def feature_roots(name: str) -> tuple[Root, ...]:
@@ -173,8 +173,8 @@ def feature_names(prices: Panel, strategy: Strategy, members: BoolArray | None) 
 
 def names_code(strategy: Strategy) -> str:
     """Version of what finds the names of the features, where the settings name none."""
-    found_by = f"{_HERE}:feature_names", "nn_assets.operations.asof.universe:candidates_of"
-    return "" if strategy.features.names else version_of(*found_by, also=own_features(strategy) or None)
+    name_roots = f"{_HERE}:feature_names", "nn_assets.operations.asof.universe:candidates_of"
+    return "" if strategy.features.names else version_of(*name_roots, also=own_features(strategy) or None)
 
 
 def features_of(

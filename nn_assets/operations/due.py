@@ -17,7 +17,7 @@ from nn_assets.operations.clock import as_of_session, day_of_round, has_clock
 from nn_assets.settings import MarketSettings, Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["Due", "Scheduled", "daily_round_due", "recalibration_due", "refresh_due", "retraining_due"]
+__all__ = ["Due", "Scheduled", "cost_estimation_due", "daily_round_due", "refresh_due", "retraining_due"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def retraining_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
     return _frozen(strategy, moment) or early or Due(f"{strategy.name}:month:{month}", f"{month}-01")
 
 
-def recalibration_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
+def cost_estimation_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
     """The month's recalibration of costs."""
     return _frozen(strategy, moment) or Due(f"{strategy.name}:costs:{_month(strategy, moment)}")
 

@@ -14,7 +14,7 @@ from nn_assets.errors import ClockError, DecisionError, SettingsError
 from nn_assets.market.calendar.sessions import previous_session, sessions_between
 from nn_assets.market.calendar.timetable import is_same_calendar
 from nn_assets.operations.asof.settings_on_record import settings_of_decision
-from nn_assets.operations.clock import last_stated_session
+from nn_assets.operations.clock import last_configured_session
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -143,7 +143,7 @@ def _end_moved_back(facts: StoredFacts) -> SettingsError | ClockError | None:
     if not seen or max(seen) <= facts.last_session:
         return None
     last, market = max(seen).date(), facts.strategy.market
-    end = last_stated_session(market)
+    end = last_configured_session(market)
     if end is None or end >= max(seen):
         if facts.clock_fault is not None:  # a setting that nobody edited is not to blame
             return facts.clock_fault

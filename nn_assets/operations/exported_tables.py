@@ -25,7 +25,7 @@ from nn_assets.market.quality.unexplained_factors import with_unexplained_factor
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
-from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, as_told, versions_of
+from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of, with_contradictions
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
 from nn_assets.operations.exported_names import LEDGER_TABLES
@@ -175,7 +175,9 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     known = known_bars(history.stored_versions, seen)
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, segments) if moment is None else _known_actions(history, moment)
-    bars = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
+    bars = with_contradictions(
+        history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions
+    )
     judged_by = history.strategy.cleaning, actions, history.compared_until(seen)
     return clean(bars, market.calendar, *judged_by).quarantine
 

@@ -29,7 +29,7 @@ from nn_assets.operations.publication_moments import require_moments
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.publication import Publication
-from nn_assets.store.ledger.audit import what_is_told_changed
+from nn_assets.store.ledger.audit import find_changed_state
 
 __all__ = ["LOST_BARS", "RAW_BARS", "StoredFacts"]
 
@@ -120,7 +120,7 @@ class StoredFacts:
     @cached_property
     def changed_record(self) -> str | None:
         """What of the records that the strategy's state is told by is not as it was appended; None where all is."""
-        change = what_is_told_changed(self.stores.ledger, self.strategy.name)
+        change = find_changed_state(self.stores.ledger, self.strategy.name)
         return None if change is None else str(change)
 
     # --- facts, each read once -------------------------------------------------------------------------

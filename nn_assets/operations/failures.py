@@ -16,15 +16,15 @@ __all__ = [
     "LOST",
     "StepFailure",
     "checks_of_other_assets",
+    "end_message",
+    "failed_step_text",
+    "failed_tick_message",
+    "halt_text",
     "is_halt",
     "left_by_lost",
     "one_line",
     "run_failed",
-    "told_and_remedy",
-    "told_of_end",
-    "told_of_failed_tick",
-    "told_of_halt",
-    "told_of_step",
+    "split_remedy",
 ]
 
 INTERRUPTED = "it was interrupted"
@@ -49,7 +49,7 @@ class StepFailure:
     """The step at which a run failed: its name, what it says, and the remedy if it names one."""
 
     step: str
-    told: str
+    text: str
     remedy: str | None
     named: str = ""  # the error of this package that it raised; empty for any other
 
@@ -64,7 +64,7 @@ class StepFailure:
         raised : str
             Name of the error that it raised.
         """
-        text, remedy = told_and_remedy(message.strip().removeprefix("nn_assets.errors."))
+        text, remedy = split_remedy(message.strip().removeprefix("nn_assets.errors."))
         if text.endswith(interrupted):
             return cls(step, INTERRUPTED, None)
         return cls(step, text, (remedy or "").rstrip(".") or None, raised if raised in NAMED_ERRORS else "")
@@ -73,28 +73,28 @@ class StepFailure:
     def checks(self) -> tuple[FailedCheck, ...]:
         """The check that it stands for: what a round verifies of the ledger before it decides."""
         of_the_ledger = self.named == AuditError.__name__  # it is not as it was appended
-        return (FailedCheck(LEDGER_INTACT, self.told, str(self.remedy)),) if of_the_ledger else ()
+        return (FailedCheck(LEDGER_INTACT, self.text, str(self.remedy)),) if of_the_ledger else ()
 
     @property
     def as_raised(self) -> str:
         """The error of this package that it raised, without its name."""
-        text = self.told.removeprefix(f"{self.named}: ")
+        text = self.text.removeprefix(f"{self.named}: ")
         return text + (("\n" if "\n" in text else ". ") + f"Remedy: {self.remedy}" if self.remedy else "")
 
     @property
     def of_a_gate(self) -> bool:
         """Whether a gate halted in it."""
-        return is_halt(self.told)
+        return is_halt(self.text)
 
     @property
     def was_interrupted(self) -> bool:
         """Whether a person interrupted it: it is no failure then."""
-        return self.told == INTERRUPTED
+        return self.text == INTERRUPTED
 
     @property
     def message(self) -> str:
         """What it says, and its remedy in the first line, before the places that may follow."""
-        first, *rest = self.told.splitlines() or [self.told]
+        first, *rest = self.text.splitlines() or [self.text]
         return "\n".join([f"{first.rstrip('.')}. Remedy: {self.remedy}" if self.remedy else first, *rest])
 
     @property
@@ -121,15 +121,15 @@ def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Seque
     whole = f"step {failure.step} failed in run {run_id} of {job}: mend what is named, {kept}"
     return RunFailed(
         expected=f"job {job} to succeed",
-        found="\n".join([f"step {failure.step} failed: {failure.told}", *map(str, others)]),
+        found="\n".join([f"step {failure.step} failed: {failure.text}", *map(str, others)]),
         remedy=f"{failure.remedy or 'mend what it names'}; {kept}",
         run=run_id,
         named=failure.named,
-        told="\n".join([failure.as_raised, whole, *map(str, others)]) if failure.named else "",
+        text="\n".join([failure.as_raised, whole, *map(str, others)]) if failure.named else "",
     )
 
 
-def told_of_end(run: Run | None, message: str | None) -> str | None:
+def end_message(run: Run | None, message: str | None) -> str | None:
     """What is said of a run that failed as a whole: if its process is gone, what is kept and which command goes on.
 
     Parameters
@@ -168,19 +168,19 @@ def checks_of_other_assets(step: str | None, checks: Sequence[FailedCheck]) -> l
     return [check for check in checks if step is None or not step.endswith(check.name.split(".")[0])]
 
 
-def told_of_failed_tick(name: str, message: str) -> tuple[str, str]:
+def failed_tick_message(name: str, message: str) -> tuple[str, str]:
     """What is said of a schedule or sensor whose last tick failed, and what a person can do about it."""
-    text, remedy = told_and_remedy(one_line(message))
+    text, remedy = split_remedy(one_line(message))
     mend = (remedy or "mend what it names: the next tick tries again").rstrip(".")
     return f"the last tick of {name} failed: {text.rstrip('.')}", mend
 
 
-def told_of_step(message: str) -> str:
+def failed_step_text(message: str) -> str:
     """What a failed step says, in one line without its remedy: of a gate that halts, which of its checks failed."""
-    text = told_and_remedy(one_line(message))[0]
+    text = split_remedy(one_line(message))[0]
     if not is_halt(text):
         return text
-    return f"the gate halted: {told_of_halt(text.partition('; found ')[2])}"
+    return f"the gate halted: {halt_text(text.partition('; found ')[2])}"
 
 
 def is_halt(text: str) -> bool:
@@ -188,7 +188,7 @@ def is_halt(text: str) -> bool:
     return text.startswith(f"{GateHalted.__name__}: ")
 
 
-def told_of_halt(findings: str) -> str:
+def halt_text(findings: str) -> str:
     """Which checks of a gate failed, by what it found: the first of them with their figures, and how many more."""
     return shortened(one_line(findings), _LONGEST_HALT)
 
@@ -198,7 +198,7 @@ def one_line(message: str) -> str:
     return message.splitlines()[0] if message else message
 
 
-def told_and_remedy(message: str) -> tuple[str, str | None]:
+def split_remedy(message: str) -> tuple[str, str | None]:
     """A message of an error of this package taken apart: what it tells, and its remedy where it names one."""
     text, *rest = _REMEDY.split(message, maxsplit=1)
     return text, "".join(rest) or None

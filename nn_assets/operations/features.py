@@ -26,7 +26,7 @@ from nn_assets.operations.derived import (
 )
 from nn_assets.operations.history import History
 
-__all__ = ["store_features", "told_of_features"]
+__all__ = ["features_metadata", "store_features"]
 
 
 def store_features(history: History) -> tuple[Cube, dict[str, str], tuple[str, ...]]:
@@ -104,14 +104,14 @@ def _hash_of(values: npt.NDArray[np.float64]) -> str:
     return hashlib.sha256(number_bytes(values)).hexdigest()
 
 
-def told_of_features(cube: Cube, record: dict[str, str], made: tuple[str, ...]) -> dict[str, Any]:
+def features_metadata(cube: Cube, record: dict[str, str], made: tuple[str, ...]) -> dict[str, Any]:
     """What an operator sees of what :func:`store_features` gives, by name."""
     catalogue = pd.DataFrame(
         [(name, CATALOGUE[name].group, CATALOGUE[name].formula) for name in cube.names],
         columns=["feature", "group", "formula"],
     )
     return {
-        "sessions": cube.bars,
+        "sessions": cube.session_count,
         "symbols": len(cube.symbols),
         "features": len(cube.names),
         "computed": len(made),

@@ -40,7 +40,7 @@ class Judged:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What was found; that there was nothing to compare comes first."""
         if self.held is not None or self.found.startswith(_NOTHING_TO_COMPARE):
             return self.found

@@ -24,14 +24,14 @@ __all__ = ["mend_moments"]
 _APART = pd.Timedelta(minutes=5)  # how far the time that a person states may lie from the clock's
 
 
-def mend_moments(stores: Stores, who: str, reason: str, stated_now: pd.Timestamp) -> pd.DataFrame:
+def mend_moments(stores: Stores, who: str, reason: str, confirmed_now: pd.Timestamp) -> pd.DataFrame:
     """Put on record as what every moment that lies ahead of the clock is read from now on.
 
     Waits for rounds and studies under way. Where nothing lies ahead, nothing is recorded.
 
     Parameters
     ----------
-    stated_now : Timestamp, UTC
+    confirmed_now : Timestamp, UTC
         What time it is by another clock: a mend by a clock that is behind would have facts known too early.
 
     Returns
@@ -48,9 +48,9 @@ def mend_moments(stores: Stores, who: str, reason: str, stated_now: pd.Timestamp
         for name in stores.lake.strategies():
             held.enter_context(stores.alone(name))
         now = now_utc()
-        if abs(stated_now - now) > _APART:
+        if abs(confirmed_now - now) > _APART:
             raise ControlError(
-                expected=f"a clock within five minutes of the time stated, {stated_now:%Y-%m-%d %H:%M:%S} UTC",
+                expected=f"a clock within five minutes of the time stated, {confirmed_now:%Y-%m-%d %H:%M:%S} UTC",
                 found=f"a clock at {now:%Y-%m-%d %H:%M:%S} UTC",
                 remedy="set the clock right, or state the UTC time as it is now with --now",
                 rule=CLOCK,

@@ -30,7 +30,11 @@ def keep_moments(ledger: Ledger, strategy: str, publications: Sequence[Publicati
     PublicationError
         As of :func:`require_moments`.
     """
-    moments = {publication.publication_id: _told(publication) for publication in publications if not publication.hashed}
+    moments = {
+        publication.publication_id: _published_at_text(publication)
+        for publication in publications
+        if not publication.hashed
+    }
     if not moments:
         return
     require_moments(ledger, strategy, publications)
@@ -60,10 +64,10 @@ def require_moments(ledger: Ledger, strategy: str, publications: Sequence[Public
     kept = _kept(ledger, strategy) if doubtful else {}
     for publication in doubtful:
         moment = kept.get(publication.publication_id)
-        if moment is not None and moment != _told(publication):
+        if moment is not None and moment != _published_at_text(publication):
             raise PublicationError(
                 expected=f"published_at {moment} of publication {publication.ordinal}, as the ledger has it",
-                found=f"published_at {_told(publication)} in its record",
+                found=f"published_at {_published_at_text(publication)} in its record",
                 remedy=f'write "published_at": "{moment}" into publication/history/{publication.file_name} in the '
                 "lake, or restore it from a backup: decisions on record name what was in force then",
                 strategy=strategy,
@@ -92,7 +96,7 @@ def _require_between_records(ledger: Ledger, strategy: str, publications: Sequen
             + (f"between {_written(since)} and {latest}" if since is not None else f"by {latest}")
             + ", when the ledger recorded "
             + ("the one before and it" if since is not None else "it"),
-            found=f"published_at {_told(publication)} in its record",
+            found=f"published_at {_published_at_text(publication)} in its record",
             remedy=f"restore publication/history/{publication.file_name} in the lake from a backup; without one write "
             f'"published_at": "{latest}" into it, the moment at which the ledger recorded it, right after it was made',
             strategy=strategy,
@@ -100,7 +104,7 @@ def _require_between_records(ledger: Ledger, strategy: str, publications: Sequen
         )
 
 
-def _told(publication: Publication) -> str:
+def _published_at_text(publication: Publication) -> str:
     return _written(publication.published_at)
 
 

@@ -15,7 +15,7 @@ from nn_assets.store.home import page_address, reports_root
 from nn_assets.store.lake.files import read_record
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["index_page", "page_file", "sessions_told"]
+__all__ = ["index_page", "page_file", "session_summaries"]
 
 _NEWEST_SESSIONS = 3  # shown at once, so that every strategy's state is in sight; earlier ones are folded away
 _PAGE = re.compile(r"(?P<strategy>[a-z][a-z0-9_]*)-(?P<kind>study|data-docs|\d{4}-\d{2}-\d{2})\.html")
@@ -34,10 +34,10 @@ class _Strategy:
     verdict: str = ""
     data_docs: str = ""
     sessions: list[tuple[str, str]] = field(default_factory=list)  # (session, address), the newest first
-    told: Mapping[str, str] = field(default_factory=dict)  # how a session ended, where it is on record
+    summaries: Mapping[str, str] = field(default_factory=dict)  # how a session ended, where it is on record
 
 
-def sessions_told(ledger: Ledger, strategy: str) -> dict[str, str]:
+def session_summaries(ledger: Ledger, strategy: str) -> dict[str, str]:
     """How each decided session ended, by its day as YYYY-MM-DD: equity, fills and what drift said."""
     equity, drift = (
         ledger.read(table, strategy, columns=("session", value)).set_index("session")[value]
@@ -66,7 +66,7 @@ def index_page(
     fault : str
         Why ``states`` are not known, where they are not; shown above everything.
     summaries : mapping of strategy to mapping, optional
-        How its sessions ended, as :func:`sessions_told` gives it.
+        How its sessions ended, as :func:`session_summaries` gives it.
     """
     readable, _ = read_strategies()
     strategies = {entry.strategy.name: _Strategy(entry.strategy.name, entry.strategy.description) for entry in readable}
@@ -78,7 +78,7 @@ def index_page(
         strategy.headline = Headline.of(name, str(state["headline"]))
         strategy.newest_session = str(state.get("decided_to") or "")
     for name, lines in (summaries or {}).items():
-        strategies.setdefault(name, _Strategy(name)).told = lines
+        strategies.setdefault(name, _Strategy(name)).summaries = lines
     demo = page_file(_DEMO)
     return render(
         "index.html",

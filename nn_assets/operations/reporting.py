@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import values_of
-from nn_assets.costs.financing import assumed_funding_told, financing_told
+from nn_assets.costs.financing import assumed_funding_warning, financing_text
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.estimators import TRADED
-from nn_assets.market.calendar.sessions import calendar_end_told
-from nn_assets.market.quality.notices import told_by_rule
+from nn_assets.market.calendar.sessions import calendar_end_warning
+from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
@@ -32,7 +32,7 @@ from nn_assets.operations.situation import (
     of_bars,
     situation_of,
     study_of_others,
-    study_of_others_told,
+    study_of_others_text,
 )
 from nn_assets.operations.study import StudyResult
 from nn_assets.operations.unquoted import delisting_line, unquoted
@@ -62,11 +62,11 @@ from nn_assets.store.lake.publication import Publication
 __all__ = [
     "bound_by",
     "keep_study",
-    "refreshes_told",
+    "refreshes_text",
     "study_plots",
     "study_sheet",
     "survivorship",
-    "was_on_told",
+    "was_on_lines",
     "write_daily_page",
     "write_demo_page",
     "write_study_page",
@@ -81,7 +81,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
     """Equity, rolling skill, calibration and positions of a study, as PNG bytes by name."""
     study = result.study
     rows = slice(study.rows[0], study.rows[-1] + 1)
-    record = study.record
+    record = study.track
     weights = np.array([done.decision.target_weight for done in study.replays[TRADED].rounds])
     return {
         "equity": equity_and_drawdown(
@@ -123,8 +123,8 @@ _CAPTIONS = {
 def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]) -> None:
     """Keep what the tear sheet needs of a study, plots included, so that pages are made without running it again."""
     strategy = history.strategy
-    record, rows = result.study.record, result.study.rows
-    first, last = record.sessions[rows[0]], record.sessions[rows[-1]]
+    track, rows = result.study.track, result.study.rows
+    first, last = track.sessions[rows[0]], track.sessions[rows[-1]]
     models = [model_id for model_id in result.material.model_by_row[: rows[-1] + 1] if model_id]
     kept = {
         "figures": result.study.figures.to_dict(),
@@ -133,8 +133,8 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
             ["Out-of-sample sessions", f"{len(rows):,}"],
             ["Span", f"{first.date()} to {last.date()}"],
             ["Models in use", str(len(set(models)))],
-            ["Refreshes", refreshes_told(result)],
-            ["Symbols", str(len(record.symbols))],
+            ["Refreshes", refreshes_text(result)],
+            ["Symbols", str(len(track.symbols))],
             ["Trials counted", str(result.trials)],
             ["Verdict of", _verdict_of(result)],
             *_bar_and_bounds(result.last.verdict),
@@ -143,7 +143,7 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
             *_pooled(load_model(history.stores, models[-1]).stationarity),
             *map(list, survivorship(history).items()),
         ],
-        "was_on": was_on_told(strategy, result),
+        "was_on": was_on_lines(strategy, result),
         "settings_hash": strategy.content_hash(),
         "newest_model": models[-1],
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
@@ -151,14 +151,14 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
     write_record(_kept_study(history), kept)
 
 
-def was_on_told(strategy: Strategy, result: StudyResult) -> list[str]:
+def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
     """One sentence an estimator: its members and confidence, the watch over it, sizing and costs."""
     study = result.study
     costs = study.costs(study.rows[-1])
     return [str(was_on(strategy, name, played, costs)) for name, played in study.replays.items()]
 
 
-def refreshes_told(result: StudyResult) -> str:
+def refreshes_text(result: StudyResult) -> str:
     """How many refreshes drift asked for in a study, and what came of them."""
     refreshes = result.material.refreshes
     checks = [refresh.check for refresh in refreshes if refresh.check is not None]
@@ -170,7 +170,7 @@ def refreshes_told(result: StudyResult) -> str:
 
 def _verdict_of(result: StudyResult) -> str:
     """The month at whose end the verdict was taken."""
-    newest = str(result.study.record.months[-1])
+    newest = str(result.study.track.months[-1])
     if not result.months:
         return f"no month has ended; {newest} is under way"
     return result.last.month + ("" if result.last.month == newest else f"; {newest} is shown, and not judged")
@@ -188,9 +188,9 @@ def _stops_and_premium(strategy: Strategy, result: StudyResult) -> list[list[str
 
 def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     """What positions pay while held, and what the network's replay paid of funding."""
-    facts = [["Financing", financing_told(strategy)]]
+    facts = [["Financing", financing_text(strategy)]]
     if strategy.costs.funding is not None:
-        books = [done.standing.book for done in result.study.replays[TRADED].rounds]
+        books = [done.session_state.book for done in result.study.replays[TRADED].rounds]
         received = math.fsum(book.session_funding_usd for book in books)
         assumed = sum(bool(book.funding_assumed) for book in books)
         share = f"{received / strategy.portfolio.initial_capital_usd:+.2%} of capital"
@@ -299,7 +299,7 @@ def study_sheet(history: History) -> StudyPage:
 def _data_notices(publication: Publication) -> list[str]:
     """Counts by rule, then the first notices, and how many more there are."""
     lines = publication.details.get("notices", ())
-    counted = told_by_rule(publication.details.get("noticed_by_rule", {}))  # version 0.1 kept none
+    counted = rule_counts_text(publication.details.get("noticed_by_rule", {}))  # version 0.1 kept none
     return [*([f"{len(lines):,} notices: {counted}"] if counted else []), *first_of(lines, _MOST_NOTICES)]
 
 
@@ -339,7 +339,7 @@ def _ended_notices(done: Round) -> list[str]:
     """Say which orders under way ended without a whole fill, and why: the account may hold what the book does not."""
     by_reason: dict[str, list[str]] = {}
     for order in done.ended:
-        by_reason.setdefault(order.reason, []).append(done.standing.book.symbols[order.symbol])
+        by_reason.setdefault(order.reason, []).append(done.session_state.book.symbols[order.symbol])
     return [
         f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
         f"{', '.join(first_of(names, _MOST_NAMED))}. The orders below replace them; compare the positions with the "
@@ -404,28 +404,28 @@ def _alarm_notices(history: History, done: Round) -> list[str]:
 
 def _unquoted_notices(history: History, done: Round) -> list[str]:
     """Say what is held and has no bar, or has one in quarantine."""
-    remainder = book_remainder(done.standing.book)
+    remainder = book_remainder(done.session_state.book)
     in_quarantine = unused(history, done.session, remainder)
     named = {bar.symbol for bar in in_quarantine}
     absent = [
         position for position in unquoted(history.strategy, done.session, remainder) if position.symbol not in named
     ]
     return [
-        *(f"{bar.told}; {bar.remedy}." for bar in in_quarantine),
-        *(f"{position.told}; {delisting_line(history.strategy, position)}." for position in absent),
+        *(f"{bar.cause}; {bar.remedy}." for bar in in_quarantine),
+        *(f"{position.cause}; {delisting_line(history.strategy, position)}." for position in absent),
     ]
 
 
 def _calendar_notices(strategy: Strategy, done: Round) -> list[str]:
     """Say that the calendar ends soon."""
-    warning = calendar_end_told(strategy.market.calendar, done.session)
+    warning = calendar_end_warning(strategy.market.calendar, done.session)
     return [] if warning is None else [f"{warning[0].upper()}{warning[1:]}."]
 
 
 def _delisting_notices(done: Round) -> list[str]:
     """Say what delistings brought to the book on this session."""
-    paid = done.standing.book.session_delistings_usd
-    gone = [done.standing.book.symbols[order.symbol] for order in done.ended if order.reason == "delisted"]
+    paid = done.session_state.book.session_delistings_usd
+    gone = [done.session_state.book.symbols[order.symbol] for order in done.ended if order.reason == "delisted"]
     if paid == 0.0 and not gone:
         return []
     return [f"Delistings were booked before this session's first fill: {paid:+,.2f} USD. Compare it with the account."]
@@ -435,17 +435,17 @@ def _funding_notices(strategy: Strategy, done: Round) -> list[str]:
     """Say what funding a session paid, and where its rates were not known."""
     if strategy.costs.funding is None:
         return []
-    book = done.standing.book
+    book = done.session_state.book
     notices = [f"Funding received less paid on this session: {book.session_funding_usd:+,.2f} USD."]
     if book.funding_assumed:
-        cause, remedy = assumed_funding_told(strategy, book.funding_assumed)
+        cause, remedy = assumed_funding_warning(strategy, book.funding_assumed)
         notices.append(f"{cause[0].upper()}{cause[1:]}: {remedy}.")
     return notices
 
 
 def _late_notices(strategy: Strategy, done: Round) -> list[str]:
     """Say which actions became known late, and what they brought to the book on this session."""
-    late, symbols = done.late, done.standing.book.symbols
+    late, symbols = done.late, done.session_state.book.symbols
     if late is None:
         return []
     notices, owed = [], owed_by_late_actions(late, strategy.portfolio.lot_size)
@@ -536,7 +536,7 @@ def _situation_after(
 ) -> Situation:
     """How the session left the strategy."""
     decided_at = history.view(done.session).decided_at
-    ledger, verdict = history.stores.ledger, _verdict_told(provenance)
+    ledger, verdict = history.stores.ledger, _verdict_or_none(provenance)
     left = situation_of(
         history.strategy,
         state=values_of(frames["portfolio_states"].iloc[0]),
@@ -561,13 +561,13 @@ def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, tuple
     return dict(zip(symbols, binding_constraints(done.decision, after), strict=True))
 
 
-def _verdict_told(provenance: Mapping[str, str]) -> str | None:
+def _verdict_or_none(provenance: Mapping[str, str]) -> str | None:
     return provenance["verdict"] if provenance["verdict"] != "None" else None
 
 
 def _no_verdict(history: History) -> str:
     """Of the newest study, where it is of other settings; nothing where there is none."""
-    text = study_of_others_told(history)
+    text = study_of_others_text(history)
     return "" if text is None else f"none: the newest study goes {text}"
 
 
@@ -597,7 +597,7 @@ def write_daily_page(
         drift=frames["drift"],
         bound_by=bound_by(done, frames),
         label=_market_label(strategy),
-        verdict=_verdict_told(provenance) or _no_verdict(history),
+        verdict=_verdict_or_none(provenance) or _no_verdict(history),
         plots=plots,
         notices=[
             *_answer_notices(done),

@@ -12,10 +12,10 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.failures import (
     checks_of_other_assets,
+    failed_step_text,
+    failed_tick_message,
     one_line,
-    told_and_remedy,
-    told_of_failed_tick,
-    told_of_step,
+    split_remedy,
 )
 from nn_assets.operations.history import History
 from nn_assets.operations.names import full_name
@@ -45,8 +45,8 @@ def alert_of_failure(
         Where it failed, and what that says, with its remedy where it names one; None before its first step.
     """
     failure = message or "it failed before its first step"
-    text, remedy = told_and_remedy(one_line(failure))
-    cause = told_of_step(failure)
+    text, remedy = split_remedy(one_line(failure))
+    cause = failed_step_text(failure)
     if cause == text:  # else a gate halted, of which its checks say enough
         cause = "\n".join([text, *failure.splitlines()[1:]])
     about = {"strategy": strategy, "job": job, "run_id": run_id}
@@ -84,7 +84,7 @@ def alert_of_end(
 def alert_of_failed_tick(opened: OpenHistory, strategy: str, name: str, error: Exception) -> None:
     """Alert of a schedule or sensor whose tick failed: once a day for each kind of error, however often it ticks."""
     kind = type(error).__name__
-    cause, remedy = told_of_failed_tick(name, f"{kind}: {error}")
+    cause, remedy = failed_tick_message(name, f"{kind}: {error}")
     append_alert(
         f"tick:{strategy}:{name}:{now_utc():%Y-%m-%d}:{kind}",
         partial(_headline, opened, strategy),

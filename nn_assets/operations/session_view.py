@@ -81,9 +81,9 @@ class SessionView:
         return self._until(self._cut.actions)
 
     @cached_property
-    def stated_actions(self) -> pd.DataFrame | None:
+    def published_actions(self) -> pd.DataFrame | None:
         """Splits and dividends up to the session; None where none were ever published."""
-        return self._until(self._cut.stated_actions)
+        return self._until(self._cut.published_actions)
 
     def _until(self, actions: pd.DataFrame | None) -> pd.DataFrame | None:
         return None if actions is None else actions[actions["ex_session"] <= self.session].reset_index(drop=True)
@@ -91,7 +91,7 @@ class SessionView:
     @cached_property
     def data_hash(self) -> str:
         """Hash of bars and actions, 64 hex digits: the same however much comes later."""
-        return data_hash_of(self.bars, self.stated_actions)
+        return data_hash_of(self.bars, self.published_actions)
 
     @cached_property
     def panel(self) -> Panel:

@@ -11,7 +11,7 @@ import pandas as pd
 from nn_assets.arrays import Moment, values_of
 from nn_assets.errors import ClockError, DecisionError, NnAssetsError
 from nn_assets.learning.first_month import first_model_month, live_start_fault
-from nn_assets.market.calendar.sessions import calendar_end_told, next_session, sessions_between
+from nn_assets.market.calendar.sessions import calendar_end_warning, next_session, sessions_between
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
@@ -28,13 +28,13 @@ from nn_assets.operations.facts import LOST_BARS, RAW_BARS, StoredFacts
 from nn_assets.operations.failures import (
     LOST,
     checks_of_other_assets,
+    failed_step_text,
+    failed_tick_message,
+    halt_text,
     is_halt,
     left_by_lost,
     one_line,
-    told_and_remedy,
-    told_of_failed_tick,
-    told_of_halt,
-    told_of_step,
+    split_remedy,
 )
 from nn_assets.operations.names import (
     DAILY,
@@ -72,14 +72,14 @@ from nn_assets.store.ledger.run_locks import was_killed
 
 __all__ = [
     "comes_after_a_study",
-    "failed_checks_standing",
     "faults_of_stages",
     "headline_now",
     "of_bars",
+    "open_failed_checks",
     "silence_of_daemon",
     "situation_of",
     "study_of_others",
-    "study_of_others_told",
+    "study_of_others_text",
 ]
 
 _ROUNDS = (DAILY, TABLES, SOME_ASSETS)  # without them nothing is decided
@@ -234,16 +234,16 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     reported = named | {position.symbol for position in absent if position.sessions >= ALERT_SESSIONS}
     why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
-        *(Fault(bar.told, bar.remedy) for bar in in_quarantine),
+        *(Fault(bar.cause, bar.remedy) for bar in in_quarantine),
         *(
-            Fault(position.told, delisting_line(facts.strategy, position))
+            Fault(position.cause, delisting_line(facts.strategy, position))
             for position in absent
             if position.sessions >= ALERT_SESSIONS
         ),
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
-        *(() if late is None else (Fault(late.told, late.remedy),)),
+        *(() if late is None else (Fault(late.cause, late.remedy),)),
         *(
-            Fault(gap.told, "" if reported.issuperset(gap.symbols) else why)
+            Fault(gap.cause, "" if reported.issuperset(gap.symbols) else why)
             for gap in lacking(facts, pd.DatetimeIndex([session]), recorded_symbols(remainder))
         ),
     )
@@ -255,7 +255,7 @@ def study_of_others(facts: StoredFacts) -> str:
     return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
 
 
-def study_of_others_told(facts: StoredFacts) -> str | None:
+def study_of_others_text(facts: StoredFacts) -> str | None:
     """Of the newest study on record, where none is of these settings: until when it goes, and by which they differ."""
     newest = _newest_of_others(facts)
     return None if newest is None else f"to {newest['month']}, of other settings: {study_of_others(facts)}"
@@ -275,7 +275,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     models = models_in_force(ledger, strategy)
     halt = last_halt(ledger, strategy.name)
     if halt is not None:
-        why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {told_of_halt(halt[1])}"
+        why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {halt_text(halt[1])}"
         mended = f"mend the data at the source, then {_goes_on_with(facts, waiting, models)}"
         yield Fault(why, mended, Word.HALTED)
     if (broken := broken_on_record(ledger)) is not None:
@@ -301,7 +301,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     if not refused and not lost:  # else a round would not help
         yield from _of_sessions(facts, waiting, models)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
-    if (ends := calendar_end_told(strategy.market.calendar, today)) is not None:
+    if (ends := calendar_end_warning(strategy.market.calendar, today)) is not None:
         end, _, remedy = ends.partition(": ")
         yield Fault(end, remedy)
     yield from _silences(ledger, strategy, in_time=not waiting)
@@ -337,7 +337,7 @@ def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
     return [fault for fault in faults if fault is not None]
 
 
-def failed_checks_standing(
+def open_failed_checks(
     ledger: Ledger, strategy: str, runs: Mapping[str, dict[str, Any]]
 ) -> dict[str, list[FailedCheck]]:
     """The checks that failed in the last runs, by job, without what the gate found of data that passed it since.
@@ -363,10 +363,10 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
         rounds = runs_backwards(ledger, strategy.name, DAILY)
         judged = next((run for run in rounds if not _refused_what_was_not_due(ledger, strategy, run)), None)
         if judged is None or judged["outcome_id"] != runs[DAILY]["outcome_id"]:
-            text = told_of_step(str(runs[DAILY]["message"]))
+            text = failed_step_text(str(runs[DAILY]["message"]))
             yield Fault(f"the last run of {DAILY} was refused and changed nothing: {text}", "")
         runs = {name: run for name, run in runs.items() if name != DAILY} | ({DAILY: judged} if judged else {})
-    decided, failed_checks = runs.get(DAILY), failed_checks_standing(ledger, strategy.name, runs)
+    decided, failed_checks = runs.get(DAILY), open_failed_checks(ledger, strategy.name, runs)
     for name, run in runs.items():
         for check in checks_of_other_assets(run["failed_step"], failed_checks[name]):
             if check.name != LEDGER_INTACT:
@@ -391,7 +391,7 @@ def _of_run(
         # What was to be decided waits, and says so itself.
         again = left_by_lost(name, strategy.name, run["first_partition"], run["last_partition"])[1]
         return Fault(f"a run of {name} was killed; the next command or tick closes it", again if name == STUDY else "")
-    if run["outcome"] != FAILED or _is_told_by_the_gate(ledger, strategy.name, name, run):
+    if run["outcome"] != FAILED or _is_reported_by_the_gate(ledger, strategy.name, name, run):
         return None
     if name == DAILY and _lost_with_all_decided(ledger, strategy, run):
         return None
@@ -400,14 +400,14 @@ def _of_run(
     ):
         return None
     message = run["message"] or "before its first step"
-    text, remedy = told_of_step(message), told_and_remedy(one_line(message))[1]
+    text, remedy = failed_step_text(message), split_remedy(one_line(message))[1]
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
     halts = name in _ROUNDS and (name == DAILY or not lost)  # a round does what a killed one left
     word = Word.HALTED if halts else Word.TRADES
     return Fault(f"the last run of {name} failed{step}: {text}", remedy or "mend what it names, and run again", word)
 
 
-def _is_told_by_the_gate(ledger: Ledger, strategy: str, name: str, run: Mapping[str, Any]) -> bool:
+def _is_reported_by_the_gate(ledger: Ledger, strategy: str, name: str, run: Mapping[str, Any]) -> bool:
     """Whether a gate halted a run, and halts still, which is told by itself, or let a round's data pass since."""
     gate = gate_of(run["failed_step"]) if is_halt(str(run["message"])) else None
     if gate is None:
@@ -479,7 +479,7 @@ def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: Mo
     refused = ""
     if len(decided) and (waiting or clocked):
         month = f"{waiting[0] if waiting else decided[-1]:%Y-%m}"
-        if month not in models.by_month and (others := models.others_told(month)):
+        if month not in models.by_month and (others := models.describe_other_settings(month)):
             refused = f"no session is decided: the models of {month} are of other settings ({others})"
         elif waiting and month not in models.by_month:
             refused = f"no session is decided: there is no model of {month}"
@@ -543,7 +543,7 @@ def _failed_ticks(ledger: Ledger, strategy: str) -> Iterator[Fault]:
     for name, tick in last_ticks(ledger, strategy).items():
         longest = _LONGEST_SILENCE.get(name, _LONGEST_OF_OTHERS)
         if tick["outcome"] == FAILED and _quiet(tick["ended_at"], longest) is None:
-            yield Fault(*told_of_failed_tick(name, str(tick["message"])))
+            yield Fault(*failed_tick_message(name, str(tick["message"])))
 
 
 def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nn_assets.settings import StatedSource, Strategy
+from nn_assets.settings import Strategy, UncheckedSource
 from nn_assets.settings import load_strategy as load_stated
 from nn_assets.settings import parse_strategy as parse_stated
 from nn_assets.settings.sources import PLUGINS, SOURCE_MODELS
@@ -52,7 +52,7 @@ def with_checked_source(strategy: Strategy) -> Strategy:
         A model refuses a key, or its values contradict another section.
     """
     market = strategy.market
-    if not isinstance(strategy.source, StatedSource) and not isinstance(market.compare_with, StatedSource):
+    if not isinstance(strategy.source, UncheckedSource) and not isinstance(market.compare_with, UncheckedSource):
         return strategy
     settings = {name: getattr(strategy, name) for name in strategy.model_fields_set}
     if market.compare_with is not None:

@@ -8,10 +8,10 @@ from typing import Any
 from nn_assets.operations.history import History
 from nn_assets.operations.reporting import (
     keep_study,
-    refreshes_told,
+    refreshes_text,
     study_plots,
     survivorship,
-    was_on_told,
+    was_on_lines,
     write_study_page,
 )
 from nn_assets.operations.study import StudyResult, study_until
@@ -36,10 +36,10 @@ def study_and_show(
     plots = study_plots(result)
     keep_study(history, result, plots)
     metadata = {
-        **result.told,
+        **result.metadata,
         "report": write_study_page(history),
-        "was_on": "; ".join(was_on_told(history.strategy, result)),
-        "refreshes": refreshes_told(result),
+        "was_on": "; ".join(was_on_lines(history.strategy, result)),
+        "refreshes": refreshes_text(result),
         **survivorship(history),
         **plots,
     }

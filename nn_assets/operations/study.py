@@ -44,10 +44,10 @@ from nn_assets.operations.asof.trials import (
 from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
-from nn_assets.operations.models.calibration import calibrate_record
+from nn_assets.operations.models.calibration import calibrate_forecasts
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.models.refresh_requests import leave_watch_for_live
-from nn_assets.operations.models.refreshed import RefreshedRecord, put_in_force_before_live, refreshed_record
+from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_force_before_live, refreshed_forecasts
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.models.tried import STUDIED_BY
 from nn_assets.settings import Strategy
@@ -62,7 +62,7 @@ __all__ = [
     "track_frames",
 ]
 
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
 _EPOCH = pd.Timestamp(0, tz="UTC")
 
@@ -82,7 +82,7 @@ class StudyResult:
         return self.terms.trials
 
     @property
-    def standing_alarms(self) -> tuple[LeakAlarm, ...]:
+    def unreleased_alarms(self) -> tuple[LeakAlarm, ...]:
         """Figures that are too good to be true, of the whole record or at the last look, and that nobody released."""
         figures, stopped = self.study.figures, self.last.verdict.standing
         alarms = [alarm for alarm in figures.alarms if alarm.name not in self.terms.released]
@@ -97,7 +97,7 @@ class StudyResult:
     @property
     def leak_alarm(self) -> Judged:
         """Whether no figure is too good to be true, but those that a person released."""
-        alarms = self.standing_alarms
+        alarms = self.unreleased_alarms
         text = "; ".join([*map(str, alarms), *self.last.verdict.released])
         finding = text or ("no alarm" if self.measured else "no forecast has a realised label")
         held = not alarms if self.measured or alarms else None
@@ -108,10 +108,10 @@ class StudyResult:
         """The newest verdict; where no month of the record has ended, that none was taken."""
         if self.months:
             return self.months[-1]
-        return MonthVerdict(str(self.study.record.months[-1]), self.study.figures, NO_MONTH_ENDED, None)
+        return MonthVerdict(str(self.study.track.months[-1]), self.study.figures, NO_MONTH_ENDED, None)
 
     @property
-    def told(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """The verdict, and figures of each estimator and the yardstick, by name."""
         verdict = self.last.verdict
         figures: dict[str, Any] = {
@@ -144,7 +144,7 @@ def study_identity(history: History, month: str) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def study_until(history: History, months: list[str], run_id: str, tell: Told) -> StudyResult:
+def study_until(history: History, months: list[str], run_id: str, tell: Progress) -> StudyResult:
     """Study the record from its first month to the last one asked for.
 
     Figures and verdicts are recorded for each month asked for that has ended (the calendar's next session lies in
@@ -164,8 +164,8 @@ def study_until(history: History, months: list[str], run_id: str, tell: Told) ->
     strategy = history.strategy
     verify_acts(history.stores.ledger)  # the looks and trials among them are counted below
     asked = _months_until(history, months[-1])
-    record = refreshed_record(history, asked, tell)
-    material = _material_of(history, asked, record)
+    refreshed = refreshed_forecasts(history, asked, tell)
+    material = _material_of(history, asked, refreshed)
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
@@ -173,7 +173,7 @@ def study_until(history: History, months: list[str], run_id: str, tell: Told) ->
         history.stores.ledger.append("data_fingerprints", rows, run_id=run_id, reason=OTHER_BARS)
     terms = _terms(history, ground, judgeable or months)
     study = run_study(strategy, history.sessions_per_year, material, terms, tell)
-    put_in_force_before_live(history, record, run_id)
+    put_in_force_before_live(history, refreshed, run_id)
     leave_watch_for_live(history.stores.ledger, strategy, study.replays[TRADED].rounds, run_id)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
@@ -194,7 +194,7 @@ def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) 
 
 def _material(history: History, last_month: str) -> StudyMaterial:
     asked = _months_until(history, last_month)
-    return _material_of(history, asked, refreshed_record(history, asked, lambda _: None))
+    return _material_of(history, asked, refreshed_forecasts(history, asked, lambda _: None))
 
 
 def _months_until(history: History, last_month: str) -> list[str]:
@@ -219,9 +219,9 @@ def _months_until(history: History, last_month: str) -> list[str]:
     return asked
 
 
-def _material_of(history: History, asked: list[str], record: RefreshedRecord) -> StudyMaterial:
+def _material_of(history: History, asked: list[str], refreshed: RefreshedForecasts) -> StudyMaterial:
     strategy = history.strategy
-    forecasts = calibrate_record(history, record.forecasts)
+    forecasts = calibrate_forecasts(history, refreshed.forecasts)
     month_by_row = [""] * len(history.axis)
     for month in asked:
         rows = forecast_rows(history.axis, month)
@@ -239,7 +239,7 @@ def _material_of(history: History, asked: list[str], record: RefreshedRecord) ->
 
     def known() -> Iterator[Known]:
         for stretch in history.stretches(range(used[0], used[-1] + 1)):
-            in_force = [model_id for model_id in forecasts.model_ids[: stretch.cut.cube.bars] if model_id]
+            in_force = [model_id for model_id in forecasts.model_ids[: stretch.cut.cube.session_count] if model_id]
             cut = stretch.cut
             references = drift_references(history, cut.cube, cut.members, in_force)
             yield Known(stretch.rows, cut.market, cut.cube, cut.labels, references)
@@ -253,7 +253,7 @@ def _material_of(history: History, asked: list[str], record: RefreshedRecord) ->
         forecasts.model_ids,
         known,
         costs_of,
-        record.refreshes,
+        refreshed.refreshes,
         first_rows=None if history.strategy.market.symbols else newest.cut.first_rows,
     )
 
@@ -295,7 +295,7 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
 
 def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
     strategy = history.strategy
-    sessions = result.study.record.sessions
+    sessions = result.study.track.sessions
     code = version_of(STUDIED_BY, *trading_roots(strategy))
     studies = [
         {
@@ -377,7 +377,7 @@ def _look_row(strategy: Strategy, judged: MonthVerdict, ground: Ground, trials: 
 
 
 def _rows_of(study: Study, month: str) -> list[int]:
-    return [row for row, named in enumerate(study.record.months) if named == month]
+    return [row for row, named in enumerate(study.track.months) if named == month]
 
 
 def settings_version(strategy: Strategy) -> dict[str, Any]:
@@ -387,7 +387,7 @@ def settings_version(strategy: Strategy) -> dict[str, Any]:
 
 def track_frames(study: Study, months: list[str]) -> dict[str, pd.DataFrame]:
     """Daily results of every estimator and the yardstick, one frame for each month."""
-    record = study.record
+    record = study.track
     frames = {}
     for month in months:
         rows = _rows_of(study, month)

@@ -28,7 +28,7 @@ class Unquoted:
     sessions: int
 
     @property
-    def told(self) -> str:
+    def cause(self) -> str:
         """What is the matter."""
         count = f"{self.sessions} session{'s' * (self.sessions > 1)}"
         return f"{self.symbol} is held and has had no bar for {count}, since {self.since.date()}: it cannot be closed"

@@ -15,7 +15,7 @@ from nn_assets.errors import first_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.market.calendar.sessions import next_session, previous_session, sessions_between
 from nn_assets.market.facts.actions import actions_as_of
-from nn_assets.market.facts.compared import said_by_second
+from nn_assets.market.facts.compared import second_source_prices
 from nn_assets.market.facts.rows import ordered_by_symbol
 from nn_assets.market.quality.cleaning import RULES
 from nn_assets.operations.asof.decisions import decision_moments
@@ -45,7 +45,7 @@ class Lacking:
     due: int
 
     @property
-    def told(self) -> str:
+    def cause(self) -> str:
         """How many they are, and the first of them."""
         have, were = ("has", "was") if len(self.symbols) == 1 else ("have", "were")
         return (
@@ -107,7 +107,7 @@ class Unused:
     by_clock: bool = True  # whether sessions are still to come, by the wall clock
 
     @property
-    def told(self) -> str:
+    def cause(self) -> str:
         """What is the matter."""
         return (
             f"{self.symbol} is held and its bar of {self.session.date()} is in quarantine ({self.rule}, {self.value}): "
@@ -150,7 +150,7 @@ class Silent:
     by_itself: bool  # whether that is the next one
 
     @property
-    def told(self) -> str:
+    def cause(self) -> str:
         """Which they are, why, and until when."""
         one = len(self.symbols) == 1
         have, they = ("has", "it") if one else ("have", "they")
@@ -257,7 +257,7 @@ def unchecked(facts: StoredFacts, session: pd.Timestamp) -> str | None:
     rows = ordered_by_symbol(rows)
     if facts.stores.lake.segments(facts.strategy.name, COMPARED):
         versions = versions_of(facts.stores, facts.strategy.name, COMPARED, sessions=days)
-        second_values = said_by_second(rows, versions)[(rows["session"] == session).to_numpy()]
+        second_values = second_source_prices(rows, versions)[(rows["session"] == session).to_numpy()]
         if np.isfinite(second_values).any():
             return None
     return (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from nn_assets.errors import NnAssetsError, PluginError
-from nn_assets.operations.catalog import find_strategy, made_of_each
+from nn_assets.operations.catalog import find_strategy, for_each_strategy
 from nn_assets.operations.names import SOME_ASSETS, full_name
 from nn_assets.operations.wings import WINGS, Table, Wing
 from nn_assets.orchestration.checks import stored_check
@@ -161,4 +161,4 @@ def all_definitions(stores: StoresResource | None = None, only: str | None = Non
     )
     if only is not None:
         return dg.Definitions.merge(strategy_definitions(find_strategy(only).strategy, opened), *shared)
-    return dg.Definitions.merge(*made_of_each(lambda strategy: strategy_definitions(strategy, opened)), *shared)
+    return dg.Definitions.merge(*for_each_strategy(lambda strategy: strategy_definitions(strategy, opened)), *shared)

@@ -52,6 +52,6 @@ def check_result(judged: Judged, key: dg.AssetKey | None = None) -> dg.AssetChec
         asset_key=key,
         passed=bool(judged.held),
         severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
-        description=judged.told,
+        description=judged.description,
         metadata={**shown(judged.figures), **remedy},
     )

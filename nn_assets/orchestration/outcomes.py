@@ -14,7 +14,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from nn_assets.errors import LedgerError
 from nn_assets.operations.clock import now_utc
-from nn_assets.operations.failures import INTERRUPTED, StepFailure, told_of_end
+from nn_assets.operations.failures import INTERRUPTED, StepFailure, end_message
 from nn_assets.operations.names import SOME_ASSETS, full_name
 from nn_assets.operations.outcomes import (
     ASKED,
@@ -44,10 +44,10 @@ __all__ = [
     "failure_of",
     "free_of_lost_runs",
     "record_run",
+    "recording_run",
+    "recording_ticks",
     "run_of",
     "run_outcomes_sensor",
-    "telling_run",
-    "telling_ticks",
 ]
 
 Evaluate = Callable[[Any], Any]
@@ -104,7 +104,7 @@ def failed_checks_of(events: Iterable[dg.DagsterEvent]) -> tuple[FailedCheck, ..
 
 
 @contextmanager
-def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.ExecuteInProcessResult], None]]:
+def recording_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.ExecuteInProcessResult], None]]:
     """Record a run of this process: that it started, and how it ended, also when it is interrupted.
 
     Yields
@@ -112,21 +112,21 @@ def telling_run(stores: StoresResource, run: Run) -> Iterator[Callable[[dg.Execu
     callable
         To be given the run's result.
     """
-    _tell(stores, lambda ledger: record_start(ledger, run))
+    _record_or_warn(stores, lambda ledger: record_start(ledger, run))
     ending: dict[str, Any] = {"outcome": CANCELED, "message": INTERRUPTED, "failed_checks": ()}
 
-    def tell(result: dg.ExecuteInProcessResult) -> None:
+    def note_result(result: dg.ExecuteInProcessResult) -> None:
         ending.clear()
         ending.update(_ended(run, SUCCEEDED if result.success else FAILED, result.all_events))
 
     try:
-        yield tell
+        yield note_result
     except Exception as error:
         if not isinstance(error, DagsterExecutionInterruptedError):
             ending.update(outcome=FAILED, message=f"{type(error).__name__}: {error}")
         raise
     finally:
-        _tell(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **ending))
+        _record_or_warn(stores, lambda ledger: record_end(ledger, run, ended_at=now_utc().floor("us"), **ending))
         alert_of_end(stores.history, run, **ending)
 
 
@@ -134,7 +134,7 @@ def free_of_lost_runs(instance: dg.DagsterInstance, stores: StoresResource) -> N
     """Close the runs whose process is gone, and put on record that they ended so."""
     closed = close_lost_runs(instance)
     if closed:
-        _tell(stores, lambda ledger: [record_run(stores, ledger, instance, record) for record in closed])
+        _record_or_warn(stores, lambda ledger: [record_run(stores, ledger, instance, record) for record in closed])
 
 
 def _ended(run: Run, outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[str, Any]:
@@ -144,29 +144,29 @@ def _ended(run: Run, outcome: str, events: Iterable[dg.DagsterEvent]) -> dict[st
     if failure is not None:
         return {**failure.end, "failed_checks": (*failure.checks, *checks)}
     whole = [event.message for event in telling if event.is_job_failure or event.event_type is _CANCELED]
-    message = told_of_end(run, whole[0] if whole else None)
+    message = end_message(run, whole[0] if whole else None)
     return {"outcome": outcome, "message": message, "failed_checks": checks}
 
 
-def telling_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:
+def recording_ticks(strategy: Strategy, stores: StoresResource, name: str, evaluate: Evaluate) -> Evaluate:
     """Wrap what a schedule or sensor evaluates, so that the ledger holds what it came to; a failure is an alert."""
 
     @wraps(evaluate)
-    def told(context: Any) -> Any:
+    def recorded(context: Any) -> Any:
         try:
             answer = evaluate(context)
         except Exception as error:
             failed = f"{type(error).__name__}: {error}"
-            _tell(stores, lambda ledger: record_tick(ledger, strategy.name, name, FAILED, failed))
+            _record_or_warn(stores, lambda ledger: record_tick(ledger, strategy.name, name, FAILED, failed))
             alert_of_failed_tick(stores.history, strategy.name, name, error)
             raise
-        _tell(stores, lambda ledger: record_tick(ledger, strategy.name, name, *_came_to(answer)))
+        _record_or_warn(stores, lambda ledger: record_tick(ledger, strategy.name, name, *_came_to(answer)))
         return answer
 
-    return told
+    return recorded
 
 
-def _tell(stores: StoresResource, record: Callable[[Ledger], object]) -> None:
+def _record_or_warn(stores: StoresResource, record: Callable[[Ledger], object]) -> None:
     """Record something; a ledger that cannot be opened is warned of, and stops nothing."""
     try:
         with stores.opened() as opened:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import exclusions_between, timezone_of
-from nn_assets.operations.clock import last_stated_session
+from nn_assets.operations.clock import last_configured_session
 from nn_assets.settings import Strategy
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
 def month_partitions(strategy: Strategy) -> dg.MonthlyPartitionsDefinition:
     """One partition a month, named by the month from which a model is used."""
     market = strategy.market
-    last = last_stated_session(market)
+    last = last_configured_session(market)
     end = None if last is None else f"{pd.Period(last, freq='M') + 1}-01"
     return dg.MonthlyPartitionsDefinition(
         start_date=f"{first_model_month(strategy)}-01",
@@ -34,7 +34,7 @@ def session_partitions(strategy: Strategy) -> dg.TimeWindowPartitionsDefinition:
     """One partition a session, from the day the strategy goes live; days off are excluded."""
     market = strategy.market
     live = pd.Timestamp(market.live_starts or market.history_starts)
-    last_session = last_stated_session(market)
+    last_session = last_configured_session(market)
     end = None if last_session is None else last_session + pd.Timedelta(days=1)
     last = live + pd.DateOffset(years=30) if end is None else end
     timezone = timezone_of(market.calendar)

@@ -19,7 +19,7 @@ from nn_assets.orchestration.outcomes import (
     failed_checks_of,
     failure_of,
     free_of_lost_runs,
-    telling_run,
+    recording_run,
 )
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
@@ -29,10 +29,10 @@ __all__ = [
     "attempt",
     "execute",
     "materialise",
+    "materialized_metadata",
     "metadata_by_asset",
     "require_success",
     "seconds_by_asset",
-    "told_by_assets",
     "warnings_of",
 ]
 
@@ -106,7 +106,7 @@ def attempt(
     keep_reserve()
     with open_instance() as instance:
         free_of_lost_runs(instance, stores)  # before this start is on record: an alert tells how they left the strategy
-        with telling_run(stores, run) as tell:
+        with recording_run(stores, run) as tell:
             _cancelled_by_an_interrupt(instance, run.run_id)
             result = job.execute_in_process(
                 run_id=run.run_id,
@@ -147,10 +147,10 @@ def _cancelled_by_an_interrupt(instance: dg.DagsterInstance, run_id: str) -> Non
 
 def metadata_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     """What each asset of a run said of itself, by its name; of several partitions the last."""
-    return dict(told_by_assets(result))
+    return dict(materialized_metadata(result))
 
 
-def told_by_assets(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, dict[str, Any]]]:
+def materialized_metadata(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each time that an asset of a run said something of itself, its name and what it said, in order."""
     for event in result.all_events:
         if event.is_step_materialization:

@@ -9,7 +9,7 @@ from nn_assets.market.calendar.sessions import timezone_of
 from nn_assets.operations.due import Due, Scheduled
 from nn_assets.operations.names import full_name
 from nn_assets.orchestration.naming import STRATEGY_TAG
-from nn_assets.orchestration.outcomes import telling_ticks
+from nn_assets.orchestration.outcomes import recording_ticks
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
@@ -28,7 +28,7 @@ def schedule_of(strategy: Strategy, stores: StoresResource, name: str, scheduled
         job_name=full_name(strategy.name, scheduled.job),
         cron_schedule=scheduled.cron(strategy.market),
         execution_timezone=timezone_of(strategy.market.calendar),
-        execution_fn=telling_ticks(strategy, stores, name, evaluate),
+        execution_fn=recording_ticks(strategy, stores, name, evaluate),
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
 

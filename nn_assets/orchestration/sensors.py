@@ -8,11 +8,11 @@ import dagster as dg
 
 from nn_assets.errors import LedgerError
 from nn_assets.operations.due import refresh_due
-from nn_assets.operations.failures import told_of_end
+from nn_assets.operations.failures import end_message
 from nn_assets.operations.names import DRIFT_REFRESH, STUDY, full_name
 from nn_assets.operations.run_alerts import alert_of_failure
 from nn_assets.orchestration.naming import STRATEGY_TAG
-from nn_assets.orchestration.outcomes import failure_of, record_run, run_of, telling_ticks
+from nn_assets.orchestration.outcomes import failure_of, record_run, recording_ticks, run_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.schedules import requested
@@ -38,7 +38,7 @@ def strategy_sensors(strategy: Strategy, stores: StoresResource) -> list[dg.Sens
         dg.SensorDefinition(
             name=full_name(strategy.name, DRIFT_REFRESH),
             job_name=full_name(strategy.name, STUDY),
-            evaluation_fn=telling_ticks(strategy, stores, DRIFT_REFRESH, evaluate),
+            evaluation_fn=recording_ticks(strategy, stores, DRIFT_REFRESH, evaluate),
             minimum_interval_seconds=60,
             description="Asks for a refresh of the model when forecasts have drifted; reads the ledger from a cursor.",
             default_status=dg.DefaultSensorStatus.STOPPED,
@@ -65,7 +65,7 @@ def failed_run_sensor(stores: StoresResource) -> dg.SensorDefinition:
             if record is not None:
                 record_run(stores, opened.ledger, context.instance, record)
         failure = failure_of(context.get_step_failure_events())
-        whole = told_of_end(run_of(record) if record else None, str(context.failure_event.message))
+        whole = end_message(run_of(record) if record else None, str(context.failure_event.message))
         step, message = (failure.step, failure.message) if failure else (None, whole)
         alert_of_failure(stores.history, run.run_id, run.job_name, step, message, run.tags.get(STRATEGY_TAG))
 

@@ -13,7 +13,7 @@ __all__ = ["counts_within", "distance_of_counts", "distances_of_paths", "greates
 
 FloatArray = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-Places = npt.NDArray[np.int16]
+Ranks = npt.NDArray[np.int16]
 
 # Paths that are worked on at a time: a window of them stays in the processor's nearer memory.
 _BATCH = 800
@@ -44,7 +44,7 @@ def distance_of_counts(below: Counts, upto: Counts, reference: int) -> float:
     return float(max(over, under))
 
 
-def sliding_ks(ranks: Places, window: int, reference: int) -> FloatArray:
+def sliding_ks(ranks: Ranks, window: int, reference: int) -> FloatArray:
     """KS distance of every window of a path against one reference that it does not tie with.
 
     Parameters
@@ -66,7 +66,7 @@ def sliding_ks(ranks: Places, window: int, reference: int) -> FloatArray:
     return largest
 
 
-def distances_of_paths(ranks: Places, window: int, reference: int) -> FloatArray:
+def distances_of_paths(ranks: Ranks, window: int, reference: int) -> FloatArray:
     """Give :func:`sliding_ks` of many paths side by side, to the bit, in half its time.
 
     Parameters
@@ -93,7 +93,7 @@ def distances_of_paths(ranks: Places, window: int, reference: int) -> FloatArray
     return distances
 
 
-def greatest_distances(ranks: Places, window: int, reference: int, spans: Sequence[int]) -> FloatArray:
+def greatest_distances(ranks: Ranks, window: int, reference: int, spans: Sequence[int]) -> FloatArray:
     """Greatest KS distance over the first windows of each path, for several numbers of them.
 
     The largest of :func:`sliding_ks`, to the bit, in a tenth of its time: distances are multiples of
@@ -126,7 +126,7 @@ def greatest_distances(ranks: Places, window: int, reference: int, spans: Sequen
     return np.stack([_attained(ranks, window, reference, whole[:span]) for span in spans])
 
 
-def _attained(ranks: Places, window: int, reference: int, whole: npt.NDArray[np.signedinteger]) -> FloatArray:
+def _attained(ranks: Ranks, window: int, reference: int, whole: npt.NDArray[np.signedinteger]) -> FloatArray:
     """Largest distance of each path, (paths,), from its windows whose whole number is the greatest."""
     row, path = np.nonzero(whole == whole.max(axis=0))
     windows = ranks[row[:, None] + np.arange(window), path[:, None]]

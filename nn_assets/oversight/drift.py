@@ -14,8 +14,8 @@ from nn_assets.contracts import DRIFT, framed
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.distance import counts_within, distance_of_counts
 from nn_assets.oversight.joint import JOINT_FEATURES, nth_largest_by_feature
-from nn_assets.oversight.reference import DriftReference, MonitoredSeries, drift_reference
-from nn_assets.oversight.series import cross_section, innovations, window_cusum
+from nn_assets.oversight.monitored import cross_section, innovations, window_cusum
+from nn_assets.oversight.reference import DriftReference, MonitoredColumn, drift_reference
 from nn_assets.settings import OversightSettings
 
 __all__ = [
@@ -169,12 +169,12 @@ class DriftMonitor:
         forecasts = cross_section(forecast_ranks[tail, :, None])
         return self._report(row, session, forecasts, cross_section(features[tail]), reference)
 
-    def examine_series(
+    def examine_columns(
         self,
         row: int,
         session: pd.Timestamp,
-        forecast_series: FloatArray,
-        feature_series: FloatArray,
+        forecast_columns: FloatArray,
+        feature_columns: FloatArray,
         reference: DriftReference,
         tested: MutableMapping[tuple[int, str], tuple[DriftStatistic, ...]] | None = None,
     ) -> DriftReport:
@@ -182,13 +182,13 @@ class DriftMonitor:
 
         Parameters
         ----------
-        forecast_series, feature_series : array, shape (bars, series)
+        forecast_columns, feature_columns : array, shape (bars, columns)
             ``cross_section`` of the ranks (with a last axis of 1) and of the features.
         tested : mapping of row and model id to the tests of the features, optional
             Made so far, on the same series; added to. They are the same for every estimator of a model.
         """
         tail = slice(max(0, row + 1 - self._reach), row + 1)
-        return self._report(row, session, forecast_series[tail], feature_series[tail], reference, tested)
+        return self._report(row, session, forecast_columns[tail], feature_columns[tail], reference, tested)
 
     def _report(
         self,
@@ -216,7 +216,7 @@ class DriftMonitor:
         of_forecasts = (t for series in reference.forecasts for t in self._tests("prediction", series, forecasts))
         return _with_joint(session, (*of_forecasts, *known[key]), reference)
 
-    def _tests(self, layer: str, series: MonitoredSeries, rows: FloatArray) -> list[DriftStatistic]:
+    def _tests(self, layer: str, series: MonitoredColumn, rows: FloatArray) -> list[DriftStatistic]:
         values = rows[:, series.column]
         if series.prewhitened:
             values = innovations(values, series.whitening)

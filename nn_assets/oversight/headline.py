@@ -235,11 +235,11 @@ def _by_whose_leave(word: Word, situation: Situation) -> str:
     """By which setting a strategy trades that its verdict does not let trade; nothing of any other."""
     if not situation.without_verdict or word not in {Word.TRADES, Word.REDUCED}:
         return ""
-    verdict = "no verdict" if situation.verdict is None else f"the verdict {_verdict_told(situation)}"
+    verdict = "no verdict" if situation.verdict is None else f"the verdict {_verdict_text(situation)}"
     return f"by trade_without_verdict, with {verdict}: "
 
 
-def _verdict_told(situation: Situation) -> str:
+def _verdict_text(situation: Situation) -> str:
     """The verdict in force, and as of when it counts: a later study counts sessions anew."""
     return f"{situation.verdict!r}" + (f" of {situation.verdict_of}" if situation.verdict_of else "")
 
@@ -305,7 +305,7 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
         if situation.late_verdict is not None:
             yield _Cause(Word.TRADES, late)
     elif situation.late_verdict is not None:
-        was = "no study gave one in time" if situation.verdict is None else f"it was {_verdict_told(situation)}"
+        was = "no study gave one in time" if situation.verdict is None else f"it was {_verdict_text(situation)}"
         yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force then: {was}; {late}")
     elif situation.verdict is None:
         others = situation.study_of_others
@@ -316,12 +316,12 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
     elif situation.verdict.startswith(_LEAK):
         yield _of_leak_alarm(situation)
     else:
-        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {_verdict_told(situation)}")
+        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {_verdict_text(situation)}")
 
 
 def _of_leak_alarm(situation: Situation) -> _Cause:
     """Flat by a leak alarm: whether it still stands, was released, or a later study has none."""
-    name, why = situation.strategy, f"flat by the verdict in force, {_verdict_told(situation)}"
+    name, why = situation.strategy, f"flat by the verdict in force, {_verdict_text(situation)}"
     if situation.verdict_since:
         reason = f"{why}; the newest study says {situation.verdict_since}, which counts for sessions after that month"
         return _Cause(Word.DOES_NOT_TRADE, reason)

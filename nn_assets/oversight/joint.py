@@ -20,8 +20,8 @@ __all__ = ["JOINT_FEATURES", "joint_multiplier", "nth_largest_by_feature", "stat
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Places = npt.NDArray[np.int16]
-Statistic = Callable[[Places, int, int], FloatArray]
+Ranks = npt.NDArray[np.int16]
+Statistic = Callable[[Ranks, int, int], FloatArray]
 
 JOINT_FEATURES = 3
 _MINIMUM_ROWS = 60
@@ -156,7 +156,7 @@ def _own_quantiles(statistics: FloatArray, silent: FloatArray) -> FloatArray:
     return np.maximum(np.array(quantiles, dtype=np.float64), np.finfo(np.float64).tiny)
 
 
-def _of_paths(statistic: Statistic, ranks: Places, window: int, reference: int) -> FloatArray:
+def _of_paths(statistic: Statistic, ranks: Ranks, window: int, reference: int) -> FloatArray:
     """Give a statistic of all windows of all paths, (replications, span, series)."""
     sessions, replications, series = ranks.shape
     values = statistic(ranks.reshape(sessions, replications * series), window, reference)
@@ -177,7 +177,7 @@ class _Ranks:
         self._below = np.stack([np.searchsorted(ordered[:, i], rows[:, i], side="left") for i in series], axis=1)
         self._upto = np.stack([np.searchsorted(ordered[:, i], rows[:, i], side="right") for i in series], axis=1)
 
-    def drawn(self, reference: IntArray, later: IntArray, generator: np.random.Generator) -> Places:
+    def drawn(self, reference: IntArray, later: IntArray, generator: np.random.Generator) -> Ranks:
         """Ranks of the later rows within the reference's, both by row number, (later rows, series).
 
         Resampled rows tie with themselves, which real ones do not: ties are broken at random.

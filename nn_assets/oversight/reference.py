@@ -13,18 +13,18 @@ import numpy.typing as npt
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.critical_values import MINIMUM_REFERENCE, cusum_critical_value, ks_critical_value
 from nn_assets.oversight.joint import joint_multiplier
-from nn_assets.oversight.series import (
+from nn_assets.oversight.monitored import (
     autocorrelation,
     bias_corrected,
     cross_section,
     innovations,
+    monitored_names,
     rank_within,
-    series_names,
     window_memory,
 )
 from nn_assets.settings import OversightSettings
 
-__all__ = ["PREWHITENED_ABOVE", "DriftReference", "MonitoredSeries", "drift_reference"]
+__all__ = ["PREWHITENED_ABOVE", "DriftReference", "MonitoredColumn", "drift_reference"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,7 +34,7 @@ _FLOATS = ("autocorrelation", "memory", "whitening", "critical", "retraining_cri
 
 
 @dataclass(frozen=True)
-class MonitoredSeries:
+class MonitoredColumn:
     """One series of the reference, sorted, with the values its statistics are held against.
 
     A series whose AR(1) coefficient is above 0.9 is tested on innovations, by KS and by CUSUM, each
@@ -70,7 +70,7 @@ class DriftReference:
         Sessions of the sliding window that the critical values are made for.
     validation : array, shape (forecasts,)
         Validation forecasts, pooled over symbols and sorted.
-    forecasts, features : tuple of MonitoredSeries
+    forecasts, features : tuple of MonitoredColumn
     multiplier : float
         A feature counts towards the joint verdict when a statistic exceeds ``multiplier`` times its
         own critical value; infinity where fewer than three features are monitored.
@@ -79,8 +79,8 @@ class DriftReference:
     model_id: str
     window: int
     validation: FloatArray
-    forecasts: tuple[MonitoredSeries, ...]
-    features: tuple[MonitoredSeries, ...]
+    forecasts: tuple[MonitoredColumn, ...]
+    features: tuple[MonitoredColumn, ...]
     multiplier: float
 
     def forecast_ranks(self, probabilities: FloatArray) -> FloatArray:
@@ -125,15 +125,15 @@ def _read(text: str) -> FloatArray:
     return np.frombuffer(bytes.fromhex(text), dtype="<f8").astype(np.float64)
 
 
-def _series_record(series: MonitoredSeries) -> dict[str, Any]:
+def _series_record(series: MonitoredColumn) -> dict[str, Any]:
     values = {**asdict(series), "ordered": _written(series.ordered)}
     return {name: value.hex() if isinstance(value, float) else value for name, value in values.items()}
 
 
-def _series(record: Mapping[str, Any]) -> MonitoredSeries:
+def _series(record: Mapping[str, Any]) -> MonitoredColumn:
     values: dict[str, Any] = {name: float.fromhex(record[name]) for name in _FLOATS}
     values |= {"name": str(record["name"]), "feature": str(record["feature"]), "column": int(record["column"])}
-    return MonitoredSeries(ordered=_read(record["ordered"]), **values)
+    return MonitoredColumn(ordered=_read(record["ordered"]), **values)
 
 
 def _monitored(
@@ -144,7 +144,7 @@ def _monitored(
     settings: OversightSettings,
     per_year: int,
     sharing: int,
-) -> MonitoredSeries:
+) -> MonitoredColumn:
     values, remembered = rows[:, column], history[:, column]
     coefficient = bias_corrected(autocorrelation(remembered), int(np.isfinite(remembered).sum()))
     window, whitening, cusum = settings.drift_window_sessions, 0.0, inf
@@ -161,7 +161,7 @@ def _monitored(
     def at_pace(rings: float) -> float:
         return ks_critical_value(window, known.size, memory, per_year, rings)
 
-    return MonitoredSeries(
+    return MonitoredColumn(
         name=name,
         feature=name.split(":", maxsplit=1)[0],
         column=column,
@@ -175,7 +175,7 @@ def _monitored(
     )
 
 
-def _only_long_enough(monitored: Iterable[MonitoredSeries]) -> tuple[MonitoredSeries, ...]:
+def _only_long_enough(monitored: Iterable[MonitoredColumn]) -> tuple[MonitoredColumn, ...]:
     return tuple(series for series in monitored if series.ordered.size >= MINIMUM_REFERENCE)
 
 
@@ -243,7 +243,7 @@ def drift_reference(
     ranks, long_ranks = (
         cross_section(rank_within(probabilities, validation)[:, :, None]) for probabilities in (expected, remembered)
     )
-    labels = series_names((_FORECAST,), validation.shape[1])
+    labels = monitored_names((_FORECAST,), validation.shape[1])
     forecasts = _only_long_enough(
         _monitored(label, i, ranks, long_ranks, settings, sessions_per_year, len(labels))
         for i, label in enumerate(labels)
@@ -254,7 +254,7 @@ def drift_reference(
     rows = cross_section(features[-settings.drift_reference_sessions :])
     monitored = _only_long_enough(
         _monitored(label, i, rows, rows, settings, sessions_per_year, 1)
-        for i, label in enumerate(series_names(names, features.shape[1]))
+        for i, label in enumerate(monitored_names(names, features.shape[1]))
     )
     return DriftReference(
         model_id=model_id,
@@ -268,7 +268,7 @@ def drift_reference(
 
 def _multiplier(
     rows: FloatArray,
-    monitored: tuple[MonitoredSeries, ...],
+    monitored: tuple[MonitoredColumn, ...],
     settings: OversightSettings,
     per_year: int,
 ) -> float:

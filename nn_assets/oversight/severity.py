@@ -221,10 +221,10 @@ def resumed_trading_state(records: pd.DataFrame, settings: OversightSettings) ->
     for score, stored_reasons in zip(later["score"], later["reasons"], strict=True):
         if present and _asked(int(score), settings) >= present:
             left = settings.cooldown_sessions
-        elif present and not any(reason.startswith(_NOT_EXAMINED) for reason in _each(stored_reasons)):
+        elif present and not any(reason.startswith(_NOT_EXAMINED) for reason in _as_reasons(stored_reasons)):
             left -= 1
     last = records.iloc[-1]
-    reasons = _each(last["reasons"])
+    reasons = _as_reasons(last["reasons"])
     return TradingState(
         state=STATES[present],
         score=int(last["score"]),
@@ -236,5 +236,5 @@ def resumed_trading_state(records: pd.DataFrame, settings: OversightSettings) ->
     )
 
 
-def _each(reasons: str | Iterable[str]) -> tuple[str, ...]:
+def _as_reasons(reasons: str | Iterable[str]) -> tuple[str, ...]:
     return (reasons,) if isinstance(reasons, str) else tuple(reasons)

@@ -20,8 +20,8 @@ from nn_assets.oversight.simulation import (
     REFERENCES,
     critical_distances,
     critical_heights,
-    places_within,
     quiet_level,
+    ranks_within,
     simulated_paths,
     simulation_terms,
 )
@@ -50,7 +50,7 @@ def simulated_column(
     path = simulated_paths(coefficient, max(references) + max(windows) - 1 + longest)
     column: dict[Node, float] = {}
     for reference in references:
-        ranks = places_within(path[: reference + max(windows) - 1 + longest], reference)
+        ranks = ranks_within(path[: reference + max(windows) - 1 + longest], reference)
         for window, statistic in product(windows, PACES):
             keys = [Key(statistic, window, *pace) for pace in product(SESSIONS_PER_YEAR, PACES[statistic])]
             spans = [_span(key.sessions_per_year, key.rings_per_year) for key in keys]

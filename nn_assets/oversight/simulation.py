@@ -24,8 +24,8 @@ __all__ = [
     "chance_above",
     "critical_distances",
     "critical_heights",
-    "places_within",
     "quiet_level",
+    "ranks_within",
     "simulated_cusum",
     "simulated_ks",
     "simulated_paths",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int16]
+Ranks = npt.NDArray[np.int16]
 
 # Denser where the critical value bends. Above 0.9 lie series whose memory is long rather than close.
 COEFFICIENTS = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
@@ -94,7 +94,7 @@ def simulated_paths(
     return path
 
 
-def places_within(path: FloatArray, reference: int) -> Places:
+def ranks_within(path: FloatArray, reference: int) -> Ranks:
     """Ranks of the later sessions within each path's first ones, (sessions - reference, replications)."""
     ordered = np.sort(path[:reference].T.copy(), axis=1)
     later = path[reference:].T.copy()
@@ -105,7 +105,7 @@ def places_within(path: FloatArray, reference: int) -> Places:
 
 
 def critical_distances(
-    ranks: Places, window: int, reference: int, spans: Sequence[int], seed: int = _SEED
+    ranks: Ranks, window: int, reference: int, spans: Sequence[int], seed: int = _SEED
 ) -> tuple[float, ...]:
     """KS distance that a span of windows stays below with probability 1/e, one for each span.
 
@@ -123,17 +123,17 @@ def critical_distances(
     return tuple(float(np.quantile(distances + jitter / lcm(window, reference), _QUIET)) for distances in greatest)
 
 
-def critical_heights(ranks: Places, window: int, reference: int, spans: Sequence[int]) -> tuple[float, ...]:
+def critical_heights(ranks: Ranks, window: int, reference: int, spans: Sequence[int]) -> tuple[float, ...]:
     """CUSUM height that a span of windows stays below with probability 1/e; as :func:`critical_distances`."""
     heights = sliding_cusum(ranks[: max(spans) + window - 1], window, reference)
     return tuple(float(np.quantile(heights[:span].max(axis=0), _QUIET)) for span in spans)
 
 
-def sliding_cusum(ranks: Places, window: int, reference: int) -> FloatArray:
+def sliding_cusum(ranks: Ranks, window: int, reference: int) -> FloatArray:
     """Two-sided CUSUM height at the end of every window, (sessions - window + 1, paths).
 
     Of normal scores of ranks, restarted at the head of every window; see
-    :func:`nn_assets.oversight.series.window_cusum`.
+    :func:`nn_assets.oversight.monitored.window_cusum`.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def simulated_ks(
     """
     span, _ = quiet_level(sessions_per_year, rings_per_year)
     path = simulated_paths(coefficient, reference + window - 1 + span, replications, seed)
-    return critical_distances(places_within(path, reference), window, reference, (span,), seed)[0]
+    return critical_distances(ranks_within(path, reference), window, reference, (span,), seed)[0]
 
 
 @lru_cache(maxsize=1024)
@@ -216,7 +216,7 @@ def simulated_cusum(
     """
     span, _ = quiet_level(sessions_per_year, rings_per_year)
     path = simulated_paths(coefficient, reference + window - 1 + span)
-    return critical_heights(places_within(path, reference), window, reference, (span,))[0]
+    return critical_heights(ranks_within(path, reference), window, reference, (span,))[0]
 
 
 def chance_above(
@@ -228,6 +228,6 @@ def chance_above(
     seed: int = _SEED,
 ) -> float:
     """Probability that one window of an unchanged AR(1) series lies farther than ``distance``."""
-    ranks = places_within(simulated_paths(coefficient, reference + window, replications, seed), reference)
+    ranks = ranks_within(simulated_paths(coefficient, reference + window, replications, seed), reference)
     first = sliding_ks(ranks.T, window, reference)[:, 0]
     return float(np.mean(first > distance))

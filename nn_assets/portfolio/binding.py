@@ -12,7 +12,7 @@ from nn_assets.portfolio.breakers import (
     kill_switch_control,
     trading_state_control,
 )
-from nn_assets.portfolio.inputs import RULES, Decision
+from nn_assets.portfolio.inputs import STEP_NAMES, Decision
 from nn_assets.portfolio.limits import book_limits
 
 __all__ = ["binding_constraints"]
@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 _SIGNAL, _FIRST_CUT = 1, 4  # steps 1 to 3 propose a size, the others cut it
 _BARELY = 0.99  # of a size: a cut above it bound nothing
 _NEAR = 1e-6  # of a limit
-_LIMITS, _COST, _CONTROLS, _RISK = (RULES.index(rule) + 1 for rule in ("limits", "cost", "controls", "risk"))
+_LIMITS, _COST, _CONTROLS, _RISK = (STEP_NAMES.index(rule) + 1 for rule in ("limits", "cost", "controls", "risk"))
 
 
 def binding_constraints(decision: Decision, after: FloatArray) -> tuple[tuple[str, int | None], ...]:
@@ -69,7 +69,7 @@ def _of_step(decision: Decision, after: FloatArray, index: int, step: int) -> st
         return ", ".join(_limits(decision, after[_LIMITS - 1], index)) or "limits"
     if step == _COST:
         return "no answer of the solver" if decision.answer.no_answer else "cost"
-    return _controls(decision) if step == _CONTROLS else RULES[step - 1]
+    return _controls(decision) if step == _CONTROLS else STEP_NAMES[step - 1]
 
 
 def _risks(decision: Decision, weights: FloatArray, index: int) -> list[str]:

@@ -11,7 +11,7 @@ from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.construction import STEPS, Construction, ConstructionInputs, Targets, construct, targets_of
-from nn_assets.portfolio.construction_trace import Told
+from nn_assets.portfolio.construction_trace import TraceFacts
 from nn_assets.portfolio.covariance import factor_covariance
 from nn_assets.portfolio.inputs import Answer, Decision, DecisionInputs
 from nn_assets.portfolio.premium import premium_share
@@ -19,7 +19,7 @@ from nn_assets.portfolio.sentences import controls_in_force
 from nn_assets.portfolio.steps import controls, enough_evidence, weight_of, without_answer
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["construction_inputs", "decide_by_programme", "told_of"]
+__all__ = ["construction_inputs", "decide_by_programme", "trace_facts"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -115,13 +115,13 @@ def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, cos
     )
 
 
-def told_of(decision: Decision) -> Told:
+def trace_facts(decision: Decision) -> TraceFacts:
     """The trace of a decision by the programme: its steps solved, and what its sentences need.
 
     Row 7 and the targets are those of the decision, to the bit.
     """
     inputs, settings = decision.inputs, decision.settings
-    return Told(
+    return TraceFacts(
         construction=_built(inputs, settings, decision.answer.costs, with_steps=True),
         targets=Targets(decision.target_quantity, decision.target_weight),
         control=decision.control,

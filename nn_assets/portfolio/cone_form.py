@@ -103,7 +103,7 @@ class Rows:
         self.count = 0
         self.marks: dict[tuple[str, int], int] = {}  # rows of the shared limits
 
-    def each(self, right: FloatArray, *terms: tuple[IntArray, float]) -> None:
+    def elementwise(self, right: FloatArray, *terms: tuple[IntArray, float]) -> None:
         """One row for each place of ``right``: the sum of the terms' variables there, at most ``right``."""
         for column, value in terms:
             self._put(self.count + np.arange(len(right)), column, np.full(len(right), value))
@@ -205,19 +205,19 @@ def _bound_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
     weights, largest = np.arange(at.names), np.maximum(-problem.lower, problem.upper)
     above = np.flatnonzero((at.size_of == weights) | (problem.upper < largest))
     below = np.flatnonzero((at.size_of == weights) | (-problem.lower < largest))
-    rows.each(problem.upper[above] / unit, (above, 1.0))
-    rows.each(-problem.lower[below] / unit, (below, -1.0))
+    rows.elementwise(problem.upper[above] / unit, (above, 1.0))
+    rows.elementwise(-problem.lower[below] / unit, (below, -1.0))
     none, sizes = np.zeros(len(at.sized)), at.size_of[at.sized]
-    rows.each(largest[at.sized] / unit, (sizes, 1.0))
-    rows.each(none, (at.sized, 1.0), (sizes, -1.0))
-    rows.each(none, (at.sized, -1.0), (sizes, -1.0))
+    rows.elementwise(largest[at.sized] / unit, (sizes, 1.0))
+    rows.elementwise(none, (at.sized, 1.0), (sizes, -1.0))
+    rows.elementwise(none, (at.sized, -1.0), (sizes, -1.0))
 
 
 def _change_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
     """|d| >= d and |d| >= -d for the names that start from elsewhere than 0."""
     start, changes = problem.start[at.changed] / unit, at.change_of[at.changed]
-    rows.each(start, (at.changed, 1.0), (changes, -1.0))
-    rows.each(-start, (at.changed, -1.0), (changes, -1.0))
+    rows.elementwise(start, (at.changed, 1.0), (changes, -1.0))
+    rows.elementwise(-start, (at.changed, -1.0), (changes, -1.0))
 
 
 def _margin_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:

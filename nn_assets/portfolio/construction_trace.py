@@ -13,9 +13,9 @@ from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.construction import STEPS, Construction, Targets
-from nn_assets.portfolio.sentences import forecast_told, last_step
+from nn_assets.portfolio.sentences import forecast_text, last_step
 
-__all__ = ["Told", "step_reasons"]
+__all__ = ["TraceFacts", "step_reasons"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,7 +24,7 @@ _NEAR = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class TraceFacts:
     """What is told about: a construction with its steps, its targets, and the controls that acted on them."""
 
     construction: Construction
@@ -69,7 +69,7 @@ class Told:
         return (*sizes, *(limit for limit in limits.nets if abs(limit.coefficient @ row) >= limit.limit - _NEAR))
 
 
-def step_reasons(trace: Told, index: int) -> tuple[str, ...]:
+def step_reasons(trace: TraceFacts, index: int) -> tuple[str, ...]:
     """Say why each of the eight steps did what it did to the instrument at ``index``."""
     weights = trace.weights[:, index]
     missing = _missing(trace, index)
@@ -79,7 +79,7 @@ def step_reasons(trace: Told, index: int) -> tuple[str, ...]:
     return (*(reason(trace, index, weights) for reason in _REASONS), _controls(trace, index))
 
 
-def _missing(trace: Told, index: int) -> str:
+def _missing(trace: TraceFacts, index: int) -> str:
     inputs = trace.construction.inputs
     positive = {
         "reference price": inputs.reference_price[index],
@@ -107,21 +107,21 @@ def _missing(trace: Told, index: int) -> str:
     return ", ".join(bad)
 
 
-def _read_base_rate(trace: Told, index: int) -> float:
+def _read_base_rate(trace: TraceFacts, index: int) -> float:
     """The one the programme reads: one half where the premium is held."""
     inputs = trace.construction.inputs
     return float(np.broadcast_to(inputs.base_rate, inputs.calibrated_probability.shape)[index])
 
 
-def _mean(trace: Told, index: int) -> float:
+def _mean(trace: TraceFacts, index: int) -> float:
     return float(trace.construction.programme.mean[index])
 
 
-def _signal(trace: Told, index: int, weights: FloatArray) -> str:
+def _signal(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     inputs, settings = trace.construction.inputs, trace.construction.settings
     mean = _mean(trace, index)
     side, blocked = int(np.sign(mean)), int(inputs.blocked_side[index])
-    forecast = forecast_told(
+    forecast = forecast_text(
         inputs.calibrated_probability[index],
         trace.base_rate[index],
         trace.premium_share[index],
@@ -137,7 +137,7 @@ def _signal(trace: Told, index: int, weights: FloatArray) -> str:
     return text
 
 
-def _edge(trace: Told, index: int, weights: FloatArray) -> str:
+def _edge(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     programme = trace.construction.programme
     cost = programme.change_share * float(programme.cost.linear[index])
     mean = abs(_mean(trace, index))
@@ -147,7 +147,7 @@ def _edge(trace: Told, index: int, weights: FloatArray) -> str:
     return f"{text}: {'worth opening' if mean > cost else 'opens nothing by itself'}"
 
 
-def _kelly(trace: Told, index: int, weights: FloatArray) -> str:
+def _kelly(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     programme = trace.construction.programme
     variance = float(programme.covariance.variance[index])
     horizon = trace.construction.inputs.horizon_sessions
@@ -157,7 +157,7 @@ def _kelly(trace: Told, index: int, weights: FloatArray) -> str:
     )
 
 
-def _risk(trace: Told, index: int, weights: FloatArray) -> str:
+def _risk(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     settings = trace.construction.settings
     distance = float(trace.construction.distance[index])
     full = " (used up)" if trace.at_risk >= settings.risk_total_fraction - _NEAR else ""
@@ -169,7 +169,7 @@ def _risk(trace: Told, index: int, weights: FloatArray) -> str:
     )
 
 
-def _correlation(trace: Told, index: int, weights: FloatArray) -> str:
+def _correlation(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     covariance = trace.construction.programme.covariance
     own = float(covariance.specific[index] / covariance.variance[index])
     return (
@@ -177,7 +177,7 @@ def _correlation(trace: Told, index: int, weights: FloatArray) -> str:
     )
 
 
-def _limits(trace: Told, index: int, weights: FloatArray) -> str:
+def _limits(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     limits = trace.construction.programme.limits
     cap = float(max(limits.upper[index], -limits.lower[index]))
     used = [limit.name for limit in trace.used_up if limit.coefficient[index] != 0.0]
@@ -185,7 +185,7 @@ def _limits(trace: Told, index: int, weights: FloatArray) -> str:
     return f"at most {cap:.2%} by name, ADV and stop{shared}; {weights[5]:.2%} to {weights[6]:.2%}"
 
 
-def _cost(trace: Told, index: int, weights: FloatArray) -> str:
+def _cost(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     construction = trace.construction
     programme, solution = construction.programme, construction.solution
     if trace.control is Control.HALTED:
@@ -204,7 +204,7 @@ def _cost(trace: Told, index: int, weights: FloatArray) -> str:
     return f"{text}; over because it cannot be traded: {', '.join(solution.exceeded)}" if solution.exceeded else text
 
 
-def _controls(trace: Told, index: int) -> str:
+def _controls(trace: TraceFacts, index: int) -> str:
     construction = trace.construction
     return last_step(
         trace.controls,
@@ -218,7 +218,7 @@ def _controls(trace: Told, index: int) -> str:
     )
 
 
-_REASONS: tuple[Callable[[Told, int, FloatArray], str], ...] = (
+_REASONS: tuple[Callable[[TraceFacts, int, FloatArray], str], ...] = (
     _signal,
     _edge,
     _kelly,

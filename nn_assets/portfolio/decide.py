@@ -20,11 +20,11 @@ import numpy as np
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.by_programme import decide_by_programme
-from nn_assets.portfolio.inputs import RULES, Decision, DecisionInputs
+from nn_assets.portfolio.inputs import STEP_NAMES, Decision, DecisionInputs
 from nn_assets.portfolio.per_name import decide_per_name
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["RULES", "Decision", "DecisionInputs", "decide"]
+__all__ = ["STEP_NAMES", "Decision", "DecisionInputs", "decide"]
 
 
 def decide(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Decision:

@@ -15,13 +15,13 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.premium import held_premium
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["RULES", "Answer", "Decision", "DecisionInputs", "ProgrammeFacts"]
+__all__ = ["STEP_NAMES", "Answer", "Decision", "DecisionInputs", "ProgrammeFacts"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-RULES = ("signal", "edge", "kelly", "risk", "correlation", "limits", "cost", "controls")
+STEP_NAMES = ("signal", "edge", "kelly", "risk", "correlation", "limits", "cost", "controls")
 """Names of steps 1 to 8."""
 
 

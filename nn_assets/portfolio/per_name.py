@@ -20,7 +20,7 @@ import numpy.typing as npt
 from nn_assets.costs.model import CostModel
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import Limits
-from nn_assets.portfolio.inputs import RULES, Answer, Decision, DecisionInputs
+from nn_assets.portfolio.inputs import STEP_NAMES, Answer, Decision, DecisionInputs
 from nn_assets.portfolio.limits import book_limits, risk_distance, shared_out
 from nn_assets.portfolio.premium import premium_share
 from nn_assets.portfolio.programme import Solution
@@ -117,7 +117,7 @@ def _sized(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel
         wanted: FloatArray = np.minimum(wish.nearest_to(kept), cap)
         return shared_out(side * wanted, np.minimum(wish.keepable, most), start, of)
 
-    weights = np.zeros((len(RULES), len(inputs.symbols)))
+    weights = np.zeros((len(STEP_NAMES), len(inputs.symbols)))
     weights[0] = proposal.start
     weights[1] = side * kept
     weights[2] = np.where(proposal.gross_edge > 0.0, weights[1], 0.0)

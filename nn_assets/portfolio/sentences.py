@@ -6,10 +6,10 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["controls_in_force", "forecast_told", "last_step"]
+__all__ = ["controls_in_force", "forecast_text", "last_step"]
 
 
-def forecast_told(probability: float, base_rate: float, premium_share: float, *, hold_premium: bool) -> str:
+def forecast_text(probability: float, base_rate: float, premium_share: float, *, hold_premium: bool) -> str:
     """Return a forecast beside its base rate, and where the premium is held what share of the return it is."""
     text = f"p {probability:.4f} beside a base rate of {base_rate:.4f}"
     return f"{text}, whose premium is held ({premium_share:.0%} of what is expected)," if hold_premium else text

@@ -10,12 +10,12 @@ import pandas as pd
 from nn_assets.contracts import POSITION_STEPS, TARGET_POSITIONS, framed
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
-from nn_assets.portfolio.by_programme import told_of
+from nn_assets.portfolio.by_programme import trace_facts
 from nn_assets.portfolio.construction_trace import step_reasons
 from nn_assets.portfolio.fills import day_of
-from nn_assets.portfolio.inputs import RULES, Decision
+from nn_assets.portfolio.inputs import STEP_NAMES, Decision
 from nn_assets.portfolio.premium import traded_probability
-from nn_assets.portfolio.sentences import controls_in_force, forecast_told, last_step
+from nn_assets.portfolio.sentences import controls_in_force, forecast_text, last_step
 from nn_assets.portfolio.stops import own_stop, stop_after_addition
 
 __all__ = ["reason", "steps_frame", "targets_frame"]
@@ -31,17 +31,17 @@ def _traded(decision: Decision, index: int) -> float:
     return float(traded_probability(inputs.calibrated_probability[only], inputs.base_rate[only], hold_premium=hold)[0])
 
 
-def _said(decision: Decision, index: int) -> str:
+def _forecast_text(decision: Decision, index: int) -> str:
     inputs, hold = decision.inputs, decision.settings.hold_premium
     p, rate = inputs.calibrated_probability[index], inputs.base_rate[index]
-    return forecast_told(p, rate, decision.premium_share[index], hold_premium=hold)
+    return forecast_text(p, rate, decision.premium_share[index], hold_premium=hold)
 
 
 def _signal(decision: Decision, index: int) -> str:
     inputs = decision.inputs
     if not decision.complete[index] or inputs.equity_usd <= 0.0:
         return f"no position: {_missing(decision, index)}"
-    leaning, forecast = np.sign(_traded(decision, index) - _EVEN), _said(decision, index)
+    leaning, forecast = np.sign(_traded(decision, index) - _EVEN), _forecast_text(decision, index)
     blocked = int(inputs.blocked_side[index])
     if blocked != 0 and blocked == leaning:
         return f"no position: a stop was hit on the {_SIDES[blocked]} side, {forecast} is still on it"
@@ -190,12 +190,12 @@ def reason(decision: Decision, step: int, index: int) -> str:
 
 def _traced(decision: Decision) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """Weights of the trace, (9, symbols), and eight sentences for each symbol."""
-    symbols, steps = len(decision.inputs.symbols), range(1, len(RULES) + 1)
+    symbols, steps = len(decision.inputs.symbols), range(1, len(STEP_NAMES) + 1)
     if decision.settings.construction != "programme":
         reasons = [tuple(reason(decision, step, index) for step in steps) for index in range(symbols)]
         return decision.weights, reasons
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        trace = told_of(decision)
+        trace = trace_facts(decision)
         return trace.weights, [step_reasons(trace, index) for index in range(symbols)]
 
 
@@ -205,7 +205,7 @@ def steps_frame(decision: Decision) -> pd.DataFrame:
     Weights are signed fractions of capital; step 1 starts from the unscaled weight of the session before, step 7
     ends at this session's, step 8 at the weight of the rounded target.
     """
-    symbols, steps = decision.inputs.symbols, range(1, len(RULES) + 1)
+    symbols, steps = decision.inputs.symbols, range(1, len(STEP_NAMES) + 1)
     rows = [(index, step) for index in range(len(symbols)) for step in steps]
     weights, reasons = _traced(decision)
     return framed(
@@ -214,7 +214,7 @@ def steps_frame(decision: Decision) -> pd.DataFrame:
         symbol=[symbols[index] for index, _ in rows],
         session=day_of(decision.inputs.session),
         step=[step for _, step in rows],
-        rule=[RULES[step - 1] for _, step in rows],
+        rule=[STEP_NAMES[step - 1] for _, step in rows],
         weight_before=[weights[step - 1, index] for index, step in rows],
         weight_after=[weights[step, index] for index, step in rows],
         reason=[reasons[index][step - 1] for index, step in rows],

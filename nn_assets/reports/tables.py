@@ -79,7 +79,7 @@ _ROWS: tuple[tuple[str, str, str, Form, int], ...] = (
 
 _COIN_BRIER = 0.25
 # What a figure must be better than to be the best of its row: other figures of the same estimator, and numbers.
-_BARS: dict[str, tuple[str | float, ...]] = {
+_THRESHOLDS: dict[str, tuple[str | float, ...]] = {
     "auc": (0.5,),
     "accuracy": ("base_accuracy",),
     "rank_ic": (0.0,),
@@ -129,7 +129,7 @@ def figure_table(figures: StudyFigures) -> FigureTable:
         values = {name: getattr(figures.total[name], key) for name in names}
         # A flat book has no drawdown and no loss: that is no merit, so it does not compete.
         rivals = [name for name in names if key in FORECAST_NAMES or figures.total[name].sharpe_net is not None]
-        over = [name for name in rivals if _over_its_bars(figures.total[name], key, better)]
+        over = [name for name in rivals if _beats_thresholds(figures.total[name], key, better)]
         known = [value for name, value in values.items() if value is not None and name in rivals]
         compared = sum(value is not None for value in values.values()) > 1
         best = max(known, key=lambda value: better * value) if better and known and compared else None
@@ -144,10 +144,10 @@ def figure_table(figures: StudyFigures) -> FigureTable:
     return FigureTable(tuple(NAMES.get(name, name) for name in names), tuple(rows), notes)
 
 
-def _over_its_bars(figures: Figures, key: str, better: int) -> bool:
+def _beats_thresholds(figures: Figures, key: str, better: int) -> bool:
     """Whether a figure is better than all that costs no skill: a coin, the base rate, cash."""
     value = getattr(figures, key)
-    bars = [getattr(figures, bar) if isinstance(bar, str) else bar for bar in _BARS.get(key, ())]
+    bars = [getattr(figures, bar) if isinstance(bar, str) else bar for bar in _THRESHOLDS.get(key, ())]
     return value is None or all(bar is None or better * value > better * bar for bar in bars)
 
 

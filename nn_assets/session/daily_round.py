@@ -16,13 +16,13 @@ import pandas as pd
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.execution.broker import EndedOrder, OpenBroker
-from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import (
     Orders,
     ended_where,
     orders_after_actions,
     targets_to_orders,
 )
+from nn_assets.execution.pre_trade_gate import PreTradeGateState, pass_pre_trade_gate
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.oversight.drift import DriftReport
@@ -55,13 +55,13 @@ from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
 from nn_assets.portfolio.premium import traded_probability
+from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, FillCosts, fill_costs_of, slippage_of
 from nn_assets.session.filling import blocked_until, fill_session, hit_by_late_closes, of_unknown_shares
 from nn_assets.session.market_view import SessionMarket
-from nn_assets.session.spending import SLIPPAGE_SESSIONS, Spending, slippage_of, spending_of
 from nn_assets.settings import PortfolioSettings, Strategy
 from nn_assets.signals.signals import SessionSignals
 
-__all__ = ["Controls", "Round", "SessionFacts", "Standing", "first_standing", "play_session"]
+__all__ = ["Controls", "Round", "SessionFacts", "SessionState", "first_session_state", "play_session"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -70,13 +70,13 @@ _EVEN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class SessionState:
     """What one session hands to the next: the book, the orders under way, the trading state."""
 
     book: Book
     orders: Orders
     trading: TradingState
-    spending: tuple[Spending, ...] = ()  # of the last sessions, oldest first
+    fill_costs: tuple[FillCosts, ...] = ()  # of the last sessions, oldest first
     refresh: RefreshWatch = field(default_factory=RefreshWatch)
 
     @property
@@ -128,10 +128,10 @@ class Round:
     state: PortfolioState
     signals: SessionSignals
     drift: DriftReport | None
-    found: Severity
+    severity: Severity
     decision: Decision
     orders: Orders
-    standing: Standing
+    session_state: SessionState
     turnover_usd: float
     loss_beyond_stops_usd: float  # what fills lost beyond the stops of the positions they closed
     late: LateActions | None = None  # what the book was mended by before the first fill
@@ -147,16 +147,16 @@ class Round:
     @property
     def asks_refresh(self) -> bool:
         """Whether the session's drift made a new request for a refresh."""
-        return self.standing.refresh.asked == self.session
+        return self.session_state.refresh.asked == self.session
 
     @property
     def refresh_reasons(self) -> list[str]:
         """Why its drift makes a request, with what gave the score its points."""
         asked = () if self.drift is None else self.drift.retraining_reasons
-        return [*asked, *self.found.reasons]
+        return [*asked, *self.severity.reasons]
 
 
-def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> Standing:
+def first_session_state(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> SessionState:
     """A flat book before the first session to be decided."""
     before = previous_session(strategy.market.calendar, first)
     book = empty_book(symbols, strategy.portfolio.initial_capital_usd)
@@ -169,14 +169,14 @@ def first_standing(strategy: Strategy, symbols: tuple[str, ...], first: pd.Times
         strategy=strategy.name,
         session=before,
     )
-    return Standing(book, nothing, initial_trading_state(before, first))
+    return SessionState(book, nothing, initial_trading_state(before, first))
 
 
 def play_session(
     strategy: Strategy,
     costs: CostModel,
     sessions_per_year: int,
-    session_state: Standing,
+    session_state: SessionState,
     facts: SessionFacts,
     open_broker: OpenBroker,
 ) -> Round:
@@ -189,7 +189,7 @@ def play_session(
         The model in force; the same one prices fills on paper and sizes positions.
     sessions_per_year : int
         Of the calendar, for financing.
-    session_state : Standing
+    session_state : SessionState
         As left by the session before.
     facts : SessionFacts
         Known at this session's close.
@@ -252,10 +252,10 @@ def play_session(
         state=state,
         signals=facts.signals,
         drift=facts.drift,
-        found=assessment,
+        severity=assessment,
         decision=decision,
         orders=orders,
-        standing=replace(following, book=book, orders=orders),
+        session_state=replace(following, book=book, orders=orders),
         loss_beyond_stops_usd=filled.loss_beyond_stops_usd,
         turnover_usd=float(sum(np.abs(batch.quantity * batch.price).sum() for batch in filled.fills)),
         late=facts.late,
@@ -265,7 +265,7 @@ def play_session(
     )
 
 
-def _require_next(session_state: Standing, session: pd.Timestamp) -> None:
+def _require_next(session_state: SessionState, session: pd.Timestamp) -> None:
     due = session_state.trading.effective_session
     if due != session:
         raise DecisionError(
@@ -277,11 +277,15 @@ def _require_next(session_state: Standing, session: pd.Timestamp) -> None:
 
 
 def _watched(
-    strategy: Strategy, costs: CostModel, session_state: Standing, facts: SessionFacts, fills: tuple[FillArrays, ...]
-) -> tuple[Severity, Standing]:
+    strategy: Strategy,
+    costs: CostModel,
+    session_state: SessionState,
+    facts: SessionFacts,
+    fills: tuple[FillArrays, ...],
+) -> tuple[Severity, SessionState]:
     """What drift and the cost of the fills come to, and the standing that they leave."""
     session, oversight = facts.market.session, strategy.oversight
-    recent = (*session_state.spending, spending_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
+    recent = (*session_state.fill_costs, fill_costs_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
     assessment, refresh = Severity(0, (), examined=False), session_state.refresh
     if facts.drift is not None:
         assessment = severity(facts.drift, slippage_of(recent, oversight.slippage_tolerance_fraction))
@@ -290,10 +294,10 @@ def _watched(
         refresh = facts.refresh
     following = next_session(strategy.market.calendar, session)
     trading = next_trading_state(session_state.trading, assessment, oversight, session, following)
-    return assessment, replace(session_state, trading=trading, spending=recent, refresh=refresh)
+    return assessment, replace(session_state, trading=trading, fill_costs=recent, refresh=refresh)
 
 
-def _released(session_state: Standing, reset: BreakerReset | None) -> Standing:
+def _released(session_state: SessionState, reset: BreakerReset | None) -> SessionState:
     """Reset breakers that were latched when the session began; one that fires on it is not meant."""
     kinds = () if reset is None else reset.among(session_state.book.breaker_kinds)
     if reset is None or not kinds:
@@ -311,7 +315,7 @@ def _alarmed(decision: Decision, book: Book, state: PortfolioState) -> tuple[Boo
     return book, replace(state, breaker=", ".join(book.breaker_kinds))
 
 
-def _converted(session_state: Standing, facts: SessionFacts, lot_size: float) -> Standing:
+def _converted(session_state: SessionState, facts: SessionFacts, lot_size: float) -> SessionState:
     """Mend the book by late actions; carry it and the orders over the session's own, before the first fill.
 
     Where late actions change the book, every order under way is cancelled.
@@ -347,7 +351,7 @@ def _control_of_fills(controls: Controls, book: Book, settings: PortfolioSetting
     return strictest(kill_switch_control(controls.switch_before_fill), Control.HALTED if halted else Control.NORMAL)
 
 
-def _inputs(strategy: Strategy, session_state: Standing, facts: SessionFacts, book: Book) -> DecisionInputs:
+def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts, book: Book) -> DecisionInputs:
     signals, market = facts.signals, facts.market
     refresh = session_state.refresh.state_under(None if facts.drift is None else facts.drift.model_id)
     return DecisionInputs(
@@ -422,7 +426,7 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         strategy=strategy.name,
         session=market.session,
     )
-    gate = GateState(
+    gate = PreTradeGateState(
         control=decision.control,
         last_price=book.price,
         collar_price=market.previous_close,
@@ -434,7 +438,7 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         sent_ids=frozenset(sent.client_order_id),
         unknown_shares=of_unknown_shares(book, market),
     )
-    return pass_gate(asked, gate, strategy.execution)
+    return pass_pre_trade_gate(asked, gate, strategy.execution)
 
 
 def _signed(orders: Orders, symbols: int) -> FloatArray:

@@ -14,8 +14,8 @@ from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport, DriftStatistic
+from nn_assets.oversight.monitored import cross_section
 from nn_assets.oversight.reference import DriftReference, drift_reference
-from nn_assets.oversight.series import cross_section
 from nn_assets.settings import OversightSettings
 
 __all__ = ["DriftWatch", "drift_watch", "model_references"]
@@ -93,8 +93,8 @@ class DriftWatch:
     monitor: DriftMonitor
     cube: Cube
     in_force: Sequence[DriftReference | None]  # (bars,)
-    forecast_series: FloatArray  # (bars, series)
-    feature_series: FloatArray  # (bars, series)
+    forecast_columns: FloatArray  # (bars, series)
+    feature_columns: FloatArray  # (bars, series)
     feature_tests: dict[tuple[int, str], tuple[DriftStatistic, ...]] = field(default_factory=dict, repr=False)
 
     def __call__(self, row: int) -> DriftReport | None:
@@ -102,8 +102,8 @@ class DriftWatch:
         reference = self.in_force[row]
         if reference is None:
             return None
-        series = self.forecast_series, self.feature_series
-        return self.monitor.examine_series(row, self.cube.sessions[row], *series, reference, self.feature_tests)
+        series = self.forecast_columns, self.feature_columns
+        return self.monitor.examine_columns(row, self.cube.sessions[row], *series, reference, self.feature_tests)
 
 
 def drift_watch(
@@ -139,7 +139,7 @@ def drift_watch(
         monitor=DriftMonitor(settings),
         cube=cube,
         in_force=in_force,
-        forecast_series=cross_section(ranks[:, :, None]),
-        feature_series=cross_section(np.asarray(cube.values)) if beside is None else beside.feature_series,
+        forecast_columns=cross_section(ranks[:, :, None]),
+        feature_columns=cross_section(np.asarray(cube.values)) if beside is None else beside.feature_columns,
         feature_tests={} if beside is None else beside.feature_tests,
     )

@@ -38,7 +38,7 @@ def late_actions_since(
     taken, known = (_rows(market, first, stop) for market in (before, now))
     if not taken.differs(known).any():
         return None
-    books = [done.standing.book for done in rounds]
+    books = [done.session_state.book for done in rounds]
     held = np.array([book.quantity for book in books])
     marks = np.where(held != 0.0, np.array([book.price for book in books]), 0.0)
     traded = np.zeros_like(held)

@@ -19,7 +19,7 @@ from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.settings import PortfolioSettings
-from nn_assets.signals.regimes import Regimes, regime_scales, rule_regimes
+from nn_assets.signals.regimes import Regimes, classify_regimes, regime_scales
 from nn_assets.signals.signals import ewma_volatility
 
 __all__ = ["EarlierBars", "MarketView", "SessionMarket", "market_view"]
@@ -345,7 +345,7 @@ def market_view(
     growth: FloatArray = np.cumprod(1.0 + np.nan_to_num(market)).astype(np.float64)
     if candidates is not None:
         growth[~candidates.any(axis=1)] = np.nan
-    regimes = rule_regimes(growth)
+    regimes = classify_regimes(growth)
     return MarketView(
         panel=panel,
         returns=returns,

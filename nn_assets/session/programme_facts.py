@@ -10,7 +10,7 @@ import numpy.typing as npt
 from nn_assets.features.labels import Labels
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.portfolio.inputs import ProgrammeFacts
-from nn_assets.portfolio.sizing_record import SizingRecord
+from nn_assets.portfolio.sizing_history import SizingHistory
 from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import OutcomeStatistics
@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 class ProgrammeWatch:
     """The programme's facts row by row; row t reads what was known at t, to the bit."""
 
-    record: SizingRecord
+    history: SizingHistory
     market: MarketView
     covariance_sessions: int
     short_fee: float
@@ -33,16 +33,16 @@ class ProgrammeWatch:
 
     def at(self, row: int) -> ProgrammeFacts:
         """What session ``row`` knows."""
-        facts, market = self.record.at(row), self.market
+        facts, market = self.history.at(row), self.market
         adv = market.adv_usd[row]
         return ProgrammeFacts(
-            label_volatility=self.record.volatility[row],
+            label_volatility=self.history.volatility[row],
             outcome_slope=facts.outcome_slope,
             change_share=facts.change_share,
             autocorrelation=facts.autocorrelation,
             returns=market.returns[max(0, row + 1 - self.covariance_sessions) : row + 1],
             members=None if market.candidates is None else market.candidates[row],
-            relative=self.record.relative,
+            relative=self.history.relative,
             short_fee=self.short_fee,
             margin_fee=self.margin_fee,
             reach_usd=np.where(np.isfinite(adv), self.participation_cap * adv, np.inf),
@@ -79,7 +79,7 @@ def programme_watch(
         return None
     relative, horizon = strategy.label.is_relative, strategy.label.horizon_sessions
     volatility = market.relative_volatility if relative else market.volatility
-    record = SizingRecord(
+    record = SizingHistory(
         probability=forecasts.probability,
         score=forecasts.score,
         label_returns=labels.returns,
@@ -91,7 +91,7 @@ def programme_watch(
     )
     years = horizon / sessions_per_year
     return ProgrammeWatch(
-        record=record,
+        history=record,
         market=market,
         covariance_sessions=strategy.portfolio.covariance_sessions,
         short_fee=strategy.costs.borrow_fee_annual_fraction * years,

@@ -25,7 +25,7 @@ from nn_assets.settings.sections import (
     PortfolioSettings,
     WalkForwardSettings,
 )
-from nn_assets.settings.sources import SourceSection, SourceSettings, StatedSource
+from nn_assets.settings.sources import SourceSection, SourceSettings, UncheckedSource
 from nn_assets.settings.strategy import Strategy
 
 __all__ = [
@@ -45,8 +45,8 @@ __all__ = [
     "SeriesSettings",
     "SourceSection",
     "SourceSettings",
-    "StatedSource",
     "Strategy",
+    "UncheckedSource",
     "UniverseSettings",
     "WalkForwardSettings",
     "load_strategy",

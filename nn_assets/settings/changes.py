@@ -9,7 +9,7 @@ from typing import Any
 
 from nn_assets.errors import first_of
 
-__all__ = ["changed_settings", "changes_told", "hash_of_settings", "part_of_settings"]
+__all__ = ["changed_settings", "changes_text", "hash_of_settings", "part_of_settings"]
 
 _MOST_NAMED = 8
 _MOST_LETTERS = 60
@@ -64,7 +64,7 @@ def changed_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
     ]
 
 
-def changes_told(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def changes_text(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first changes of :func:`changed_settings` in one line, and how many more there are."""
     return "; ".join(first_of(changed_settings(then, now), _MOST_NAMED))
 

@@ -9,21 +9,21 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from nn_assets.settings.sources import TAKEN_SOURCE, SourceModels, SourceSection, StatedSource
+from nn_assets.settings.sources import TAKEN_SOURCE, SourceModels, SourceSection, UncheckedSource
 from nn_assets.settings.strategy import Strategy
 
-__all__ = ["Place", "chosen_kind", "hint", "place_of", "without_consequences"]
+__all__ = ["KeyPath", "chosen_kind", "hint", "key_path_of", "without_consequences"]
 
-Place = tuple[str, ...]
+KeyPath = tuple[str, ...]
 """Keys from the top of the file to one of its values; items of a list by their number."""
 
 _NEAR = 0.7  # of the letters are alike
 # In a problem's place: source.<kind>.key, market.compare_with.<kind>.key, series.<number>.<kind>.key.
-_KIND_STANDS_AT: dict[Place, int] = {("source",): 1, ("market", "compare_with"): 2, ("series",): 2}
+_KIND_STANDS_AT: dict[KeyPath, int] = {("source",): 1, ("market", "compare_with"): 2, ("series",): 2}
 _TAKEN = {"series": "file"}  # where no kind is stated; of a source the bundled one
 
 
-def place_of(problem: ErrorDetails) -> Place:
+def key_path_of(problem: ErrorDetails) -> KeyPath:
     """Where a problem lies in the file: its keys, without the kind by which a section was chosen."""
     parts = [str(part) for part in problem["loc"]]
     kind_at = _kind_at(problem)
@@ -45,18 +45,18 @@ def _kind_at(problem: ErrorDetails) -> int | None:
 
 
 def without_consequences(
-    problems: Sequence[ErrorDetails], present: Container[Place], models: SourceModels | None = None
+    problems: Sequence[ErrorDetails], present: Container[KeyPath], models: SourceModels | None = None
 ) -> list[ErrorDetails]:
     """Leave out what is no fault of its own once a misspelt key is mended.
 
     That is the key that was meant, which is told to be missing, and, where a section's kind was meant,
     every other key of it: they were held against the kind taken where none is stated. ``models`` are those of sources.
     """
-    meant = {place_of(problem): key_path for problem in problems if (key_path := _meant(problem, present, models))}
+    meant = {key_path_of(problem): key_path for problem in problems if (key_path := _meant(problem, present, models))}
     unkinded = {target[:-1] for target in meant.values() if target[-1] == "kind"}
     kept = []
     for problem in problems:
-        key_path = place_of(problem)
+        key_path = key_path_of(problem)
         missing = problem["type"] == "missing" and key_path in meant.values()
         beside = key_path[:-1] in unkinded and meant.get(key_path, key_path)[-1] != "kind"
         if not missing and not beside:
@@ -64,24 +64,24 @@ def without_consequences(
     return kept
 
 
-def hint(problem: ErrorDetails, present: Container[Place], models: SourceModels | None = None) -> str:
+def hint(problem: ErrorDetails, present: Container[KeyPath], models: SourceModels | None = None) -> str:
     """What to add to the message of an unknown key; empty for any other problem."""
     if problem["type"] != "extra_forbidden":
         return ""
     meant = _meant(problem, present, models)
     if meant:
         return f", did you mean {meant[-1]}?"
-    kind = (*place_of(problem)[:-1], "kind")
+    kind = (*key_path_of(problem)[:-1], "kind")
     if chosen_kind(problem) is not None and kind not in present:
         return f", {'.'.join(kind)} is not stated and {_TAKEN.get(kind[0], TAKEN_SOURCE)} is taken"
     return ""
 
 
-def _meant(problem: ErrorDetails, present: Container[Place], models: SourceModels | None) -> Place | None:
+def _meant(problem: ErrorDetails, present: Container[KeyPath], models: SourceModels | None) -> KeyPath | None:
     """The known key, not given beside it, that an unknown one is nearest to."""
     if problem["type"] != "extra_forbidden":
         return None
-    *section, key = place_of(problem)
+    *section, key = key_path_of(problem)
     free = [name for name in _keys(problem, models) if (*section, name) not in present]
     near = get_close_matches(key, free, n=1, cutoff=_NEAR)
     return (*section, near[0]) if near else None
@@ -97,7 +97,7 @@ def _keys(problem: ErrorDetails, models: SourceModels | None) -> list[str]:
         if fields:
             sections = [model for field in fields for model in _models(field.annotation)]
         elif sections == [SourceSection]:  # the kind of a source
-            sections = [StatedSource if models is None else models(part)]
+            sections = [UncheckedSource if models is None else models(part)]
         else:  # the kind by which one of several sections was chosen
             sections = [section for section in sections if part in _kinds(section)]
     return sorted({name for section in sections for name in section.model_fields})

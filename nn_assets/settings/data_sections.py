@@ -98,7 +98,7 @@ class FundingSeriesSettings(_SeriesSection):
 
     @field_validator("symbols", mode="before")
     @classmethod
-    def _each_itself(cls, symbols: Any) -> Any:
+    def _symbols_as_mapping(cls, symbols: Any) -> Any:
         if not isinstance(symbols, list | tuple):
             return symbols
         if not all(isinstance(symbol, str) for symbol in symbols):

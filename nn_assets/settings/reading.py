@@ -16,15 +16,15 @@ from yaml.constructor import ConstructorError
 
 from nn_assets.errors import PluginError, SettingsError
 from nn_assets.settings.calendar_file import with_overrides
-from nn_assets.settings.close_keys import Place as _Place
-from nn_assets.settings.close_keys import chosen_kind, hint, place_of, without_consequences
+from nn_assets.settings.close_keys import KeyPath as _KeyPath
+from nn_assets.settings.close_keys import chosen_kind, hint, key_path_of, without_consequences
 from nn_assets.settings.plain_text import LONGEST, plain_text, refuse_too_long
 from nn_assets.settings.sections import OUT_OF_ORDER
 from nn_assets.settings.sources import PLUGINS, SOURCE_MODELS, SourceModels
 from nn_assets.settings.strategy import CLOSES_NEED, Strategy
 from nn_assets.settings.wording import expectation
 
-__all__ = ["line_of_key", "load_strategy", "names_stated", "parse_strategy"]
+__all__ = ["declared_names", "line_of_key", "load_strategy", "parse_strategy"]
 
 _NO_SUCH_KIND = "union_tag_invalid"
 _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
@@ -103,7 +103,7 @@ def parse_strategy(text: str, *, file: str = "<text>", models: SourceModels | No
         For errors; folders that the text names start from its folder.
     models : callable, optional
         Gives the settings model of a kind of source, which checks the source's own keys with all others. Without it
-        a source is kept as it is stated, by name: see :class:`~nn_assets.settings.sources.StatedSource`.
+        a source is kept as it is stated, by name: see :class:`~nn_assets.settings.sources.UncheckedSource`.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def _line_of(error: yaml.YAMLError, text: str) -> int | None:
     return None if mark is None else mark.line + 1
 
 
-def _lines(node: yaml.Node, key_path: _Place = ()) -> dict[_Place, int]:
+def _lines(node: yaml.Node, key_path: _KeyPath = ()) -> dict[_KeyPath, int]:
     """Line, from 1, of each key and of each item of a list."""
     lines = {key_path: node.start_mark.line + 1}
     for key, value in _inside(node):
@@ -175,7 +175,7 @@ def _lines(node: yaml.Node, key_path: _Place = ()) -> dict[_Place, int]:
     return lines
 
 
-def _written(node: yaml.Node, key_path: _Place) -> str | None:
+def _written(node: yaml.Node, key_path: _KeyPath) -> str | None:
     """A single value as it stands in the file; None where there is none."""
     if not key_path:
         return str(node.value) if isinstance(node, yaml.ScalarNode) else None
@@ -190,7 +190,7 @@ def _inside(node: yaml.Node) -> list[tuple[str | yaml.Node, yaml.Node]]:
     return [(str(index), item) for index, item in enumerate(node.value)] if isinstance(node, yaml.SequenceNode) else []
 
 
-def line_of_key(path: Path, key_path: _Place) -> int | None:
+def line_of_key(path: Path, key_path: _KeyPath) -> int | None:
     """Line, from 1, of a key of a strategy file that was read; that of its section where the key is not there."""
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     if node is None:
@@ -208,7 +208,9 @@ def _explained(error: ValidationError, node: yaml.Node, file: str, models: Sourc
     return SettingsError(
         expected=_expected(problems, lines),
         found="; ".join(
-            _missing(problem, lines, file) if problem["type"] == "missing" else _told(problem, node, lines, models)
+            _missing(problem, lines, file)
+            if problem["type"] == "missing"
+            else _problem_text(problem, node, lines, models)
             for problem in problems
         ),
         remedy="; ".join(dict.fromkeys(_remedy(problem) for problem in problems)),
@@ -218,7 +220,7 @@ def _explained(error: ValidationError, node: yaml.Node, file: str, models: Sourc
     )
 
 
-def _expected(problems: Sequence[ErrorDetails], lines: dict[_Place, int]) -> str:
+def _expected(problems: Sequence[ErrorDetails], lines: dict[_KeyPath, int]) -> str:
     """What keys and values are to be; where each is, and only a rule between several is not kept, that they agree."""
     of_rules = all(problem["type"] == "value_error" and _named(problem, lines) for problem in problems)
     return "keys that agree with each other" if of_rules else "known keys with values of their type"
@@ -234,7 +236,7 @@ def _remedy(problem: ErrorDetails) -> str:
     return "correct or delete the keys named; nn_assets/settings, and of a source nn_assets/sources, list every key"
 
 
-def _missing(problem: ErrorDetails, lines: dict[_Place, int], file: str) -> str:
+def _missing(problem: ErrorDetails, lines: dict[_KeyPath, int], file: str) -> str:
     """That a key is not there, and what to add; a strategy is called what its file is called."""
     key = _key(problem, lines)
     stem = Path(file).stem
@@ -242,39 +244,43 @@ def _missing(problem: ErrorDetails, lines: dict[_Place, int], file: str) -> str:
     return f"{key} is missing: add `{key.rsplit('.', maxsplit=1)[-1]}:{value}` (line {_line(problem, lines)})"
 
 
-def _told(problem: ErrorDetails, node: yaml.Node, lines: dict[_Place, int], models: SourceModels | None) -> str:
+def _problem_text(
+    problem: ErrorDetails, node: yaml.Node, lines: dict[_KeyPath, int], models: SourceModels | None
+) -> str:
     named = _named(problem, lines)
-    expected = _expectation(problem, _written(node, place_of(problem)))
+    expected = _expectation(problem, _written(node, key_path_of(problem)))
     if named:  # a rule between keys says itself which, and their values
         numbers = " and ".join(str(number) for _, number in named)
         return f"{expected} (line{'s' * (len(named) > 1)} {numbers})"
-    if problem["type"] == "extra_forbidden" and (*place_of(problem)[:-1], "kind") in lines:
+    if problem["type"] == "extra_forbidden" and (*key_path_of(problem)[:-1], "kind") in lines:
         expected += f" of kind {chosen_kind(problem)!r}"  # one that was chosen, and not taken where none is stated
     message = f"{_key(problem, lines)} = {_value(problem)}: {expected} (line {_line(problem, lines)})"
     return message + hint(problem, lines, models)
 
 
-def _named(problem: ErrorDetails, lines: dict[_Place, int]) -> list[tuple[str, int]]:
+def _named(problem: ErrorDetails, lines: dict[_KeyPath, int]) -> list[tuple[str, int]]:
     """Keys of the file that a rule between several names in its message, and their lines; none for other rules."""
     if problem["type"] != "value_error":
         return []
     keys = dict.fromkeys(_DOTTED.findall(problem["msg"]))
     key_lines = [(key, lines[key_path]) for key in keys if (key_path := tuple(key.split("."))) in lines]
-    return key_lines if len(key_lines) > 1 or not place_of(problem) else []  # of the whole file each key named is news
+    return (
+        key_lines if len(key_lines) > 1 or not key_path_of(problem) else []
+    )  # of the whole file each key named is news
 
 
-def _line(problem: ErrorDetails, lines: dict[_Place, int]) -> int:
-    key_path = place_of(problem)
+def _line(problem: ErrorDetails, lines: dict[_KeyPath, int]) -> int:
+    key_path = key_path_of(problem)
     while key_path not in lines:  # a key that is not there has the line of its section
         key_path = key_path[:-1]
     return lines[key_path]
 
 
-def _key(problem: ErrorDetails, lines: dict[_Place, int]) -> str:
+def _key(problem: ErrorDetails, lines: dict[_KeyPath, int]) -> str:
     named = _named(problem, lines)
     if named:
         return named[0][0]
-    parts = place_of(problem)
+    parts = key_path_of(problem)
     if problem["type"] == _NO_SUCH_KIND:
         parts = (*parts, "kind")
     return ".".join(parts) or "(whole file)"
@@ -287,7 +293,7 @@ def _value(problem: ErrorDetails) -> str:
     if isinstance(value, dict):
         return "a mapping"
     # A key or an address put where the name of its variable belongs must not reach a log.
-    return "(not shown)" if _SECRET.search(".".join(place_of(problem))) else repr(value)
+    return "(not shown)" if _SECRET.search(".".join(key_path_of(problem))) else repr(value)
 
 
 def _expectation(problem: ErrorDetails, written: str | None) -> str:
@@ -319,7 +325,7 @@ def load_strategy(path: Path, models: SourceModels | None = None) -> Strategy:
     return parse_strategy(text, file=str(path), models=models)
 
 
-def names_stated(path: Path) -> list[str]:
+def declared_names(path: Path) -> list[str]:
     """Names that a strategy file seems to state, in lines ``name: ...`` of its own: also of one that cannot be read.
 
     Returns

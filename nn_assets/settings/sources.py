@@ -43,7 +43,7 @@ __all__ = [
     "SourceModels",
     "SourceSection",
     "SourceSettings",
-    "StatedSource",
+    "UncheckedSource",
     "Variable",
     "name_source",
     "source_kinds",
@@ -160,7 +160,7 @@ class SourceSection(Section):
                 yield name, value
 
 
-class StatedSource(SourceSection):
+class UncheckedSource(SourceSection):
     """A source as it is stated: its own keys are not checked yet, and their defaults not known."""
 
     model_config = ConfigDict(extra="allow")
@@ -202,7 +202,7 @@ SourceModels = Callable[[str], type[SourceSection]]
 
 def _by_its_kind(value: Any, info: ValidationInfo) -> Any:
     models: SourceModels | None = (info.context or {}).get(SOURCE_MODELS)
-    if isinstance(value, StatedSource) and models is not None:
+    if isinstance(value, UncheckedSource) and models is not None:
         value = value.model_dump(exclude_unset=True)
     if value is None or isinstance(value, SourceSection):
         return value
@@ -217,12 +217,12 @@ def _by_its_kind(value: Any, info: ValidationInfo) -> Any:
     if kind not in kinds:
         expected = ", ".join(map(repr, kinds))
         raise PydanticKnownError("union_tag_invalid", {"discriminator": "kind", "tag": kind, "expected_tags": expected})
-    stated_alone = SourceSection if kind == TAKEN_SOURCE else StatedSource  # the bundled sample has no keys of its own
-    model = stated_alone if models is None else models(kind)
+    unchecked = SourceSection if kind == TAKEN_SOURCE else UncheckedSource  # the bundled sample has no keys of its own
+    model = unchecked if models is None else models(kind)
     # Its kind stands in the place of what is wrong with it, as where one of several sections is chosen.
     checked = TypeAdapter(dict[str, model]).validate_python({kind: {**value, "kind": kind}}, context=info.context)  # type: ignore[valid-type]
     return checked[kind]
 
 
 SourceSettings = Annotated[SerializeAsAny[SourceSection], BeforeValidator(_by_its_kind)]
-"""A source as its kind's own model has checked it, or as it is stated: see :class:`StatedSource`."""
+"""A source as its kind's own model has checked it, or as it is stated: see :class:`UncheckedSource`."""

@@ -29,7 +29,7 @@ from nn_assets.settings.sections import (
     PortfolioSettings,
     WalkForwardSettings,
 )
-from nn_assets.settings.sources import TAKEN_SOURCE, SourceSection, SourceSettings, StatedSource
+from nn_assets.settings.sources import TAKEN_SOURCE, SourceSection, SourceSettings, UncheckedSource
 
 __all__ = ["CLOSES_NEED", "Strategy"]
 
@@ -147,7 +147,7 @@ class Strategy(Section):
 
     @model_validator(mode="after")
     def _closes_alone_say_no_more(self) -> Strategy:
-        if isinstance(self.source, StatedSource) or not self.closes_only:
+        if isinstance(self.source, UncheckedSource) or not self.closes_only:
             return self
         asked = {
             "label.execution: next_close, since there is no open to fill at": self.label.execution != "next_close",
@@ -175,7 +175,7 @@ class Strategy(Section):
         return self
 
     @model_validator(mode="after")
-    def _one_place_for_each_fact(self) -> Strategy:
+    def _facts_are_consistent(self) -> Strategy:
         named = [(series.name, symbol) for series in self.series for symbol in series.stored_symbols]
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
         if twice:
@@ -194,7 +194,7 @@ class Strategy(Section):
         for series in self.series:
             if not isinstance(series, FundingSeriesSettings):
                 continue
-            asked = isinstance(self.source, StatedSource) or self.source.funding_exchange is not None
+            asked = isinstance(self.source, UncheckedSource) or self.source.funding_exchange is not None
             if series.exchange is None and not asked:
                 raise ValueError(
                     f"series {series.name} needs exchange: source.kind is {self.source.kind!r}, not 'ccxt'"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from nn_assets.arrays import read_only_fields
 from nn_assets.signals.signals import ewma_volatility
 
-__all__ = ["RegimeRules", "Regimes", "regime_scales", "rule_regimes"]
+__all__ = ["RegimeParameters", "Regimes", "classify_regimes", "regime_scales"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ _UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class RegimeRules:
+class RegimeParameters:
     """Windows and thresholds; the scale is what a falling, volatile market leaves of a size."""
 
     trend_sessions: int = 200
@@ -61,17 +61,17 @@ def _windows(values: FloatArray, sessions: int) -> FloatArray:
     return np.lib.stride_tricks.sliding_window_view(padded, sessions)
 
 
-def rule_regimes(close: FloatArray, rules: RegimeRules | None = None) -> Regimes:
+def classify_regimes(close: FloatArray, rules: RegimeParameters | None = None) -> Regimes:
     """Classify every session of one market series.
 
     Parameters
     ----------
     close : ndarray, shape (bars,)
         Closes of the market. A window that holds a NaN gives -1.
-    rules : RegimeRules
+    rules : RegimeParameters
         Defaults when none are given.
     """
-    chosen = rules or RegimeRules()
+    chosen = rules or RegimeParameters()
     prices = np.asarray(close, dtype=np.float64)
     returns = np.full_like(prices, np.nan)
     returns[1:] = np.diff(np.log(prices))
@@ -91,14 +91,14 @@ def rule_regimes(close: FloatArray, rules: RegimeRules | None = None) -> Regimes
     )
 
 
-def regime_scales(regimes: Regimes, rules: RegimeRules | None = None) -> FloatArray:
+def regime_scales(regimes: Regimes, rules: RegimeParameters | None = None) -> FloatArray:
     """What the regime leaves of a size, (bars,): ``stressed_scale`` when falling and volatile, else 1.
 
     It changes after three sessions in the other state, so that a market on the border costs no turnover. An unknown
     regime, at the start of a history, scales nothing.
     """
     stressed = (regimes.rising == 0) & (regimes.tercile == _TERCILES - 1)
-    wanted = np.where(stressed, (rules or RegimeRules()).stressed_scale, 1.0)
+    wanted = np.where(stressed, (rules or RegimeParameters()).stressed_scale, 1.0)
     settled = np.arange(len(wanted)) >= _SESSIONS_IN_STATE - 1
     for back in range(1, _SESSIONS_IN_STATE):
         settled[back:] &= wanted[back:] == wanted[:-back]

@@ -194,8 +194,8 @@ def register_source(
     """
     member = SourceMember(kind, settings, build, label, delivers, **more)
     before = _registered.get(kind)
-    taken = source_module(kind) if before is None else _place(before)
-    if taken is not None and (before is None or taken != _place(member)):
+    taken = source_module(kind) if before is None else _settings_file(before)
+    if taken is not None and (before is None or taken != _settings_file(member)):
         raise _refused(kind, "a kind of source that no other has", f"{kind!r}, which is that of {taken}")
     default = settings.model_fields["kind"].default if issubclass(settings, SourceSection) else None
     if default != kind:
@@ -211,7 +211,7 @@ def _refused(kind: str, expected: str, found: str) -> SettingsError:
     return SettingsError(expected=expected, found=found, remedy=remedy, key="source.kind", value=kind)
 
 
-def _place(member: SourceMember[Any]) -> str:
+def _settings_file(member: SourceMember[Any]) -> str:
     """The file that a member's settings stand in; the module's name where it has none."""
     name = member.settings.__module__
     return str(getattr(sys.modules.get(name), "__file__", None) or name)

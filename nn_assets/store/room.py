@@ -16,8 +16,8 @@ __all__ = ["keep_reserve", "no_room", "spend_reserve"]
 
 _RESERVE_BYTES = 1 << 20  # a row of the ledger takes a tenth of it, its journal and its checkpoint included
 _ERRORS = {errno.ENOSPC, errno.EDQUOT}
-_SAID = ("No space left on device", "Disk quota exceeded", "database or disk is full")
-_SAID_OF_MUCH = "disk I/O error"  # also of a full disk
+_FULL_DISK_MESSAGES = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+_AMBIGUOUS_MESSAGE = "disk I/O error"  # also of a full disk
 
 
 def no_room(error: BaseException) -> NoRoomError | None:
@@ -27,7 +27,9 @@ def no_room(error: BaseException) -> NoRoomError | None:
     free = _free_bytes()
     for cause in _chain(error):
         message = str(cause)
-        full = any(phrase in message for phrase in _SAID) or (_SAID_OF_MUCH in message and free < _RESERVE_BYTES)
+        full = any(phrase in message for phrase in _FULL_DISK_MESSAGES) or (
+            _AMBIGUOUS_MESSAGE in message and free < _RESERVE_BYTES
+        )
         if full or (isinstance(cause, OSError) and cause.errno in _ERRORS):
             return NoRoomError(
                 expected="room on the disk to write to",

@@ -272,7 +272,7 @@ def _own() -> Package:
 
 def definitions_behind(*roots: Root) -> dict[str, str]:
     """What functions of this package depend on: see :meth:`Package.definitions_behind`."""
-    return dict(_behind(tuple(_place(root) for root in roots)))
+    return dict(_behind(tuple(_address(root) for root in roots)))
 
 
 def version_of(*roots: Root, also: object = None) -> str:
@@ -292,18 +292,18 @@ def version_of(*roots: Root, also: object = None) -> str:
     CodeError
         A root is no definition at the top of a module of this package.
     """
-    parts = [*_behind(tuple(_place(root) for root in roots)), *_given(roots), repr(also)]
+    parts = [*_behind(tuple(_address(root) for root in roots)), *_partial_arguments(roots), repr(also)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def version_within(top: str, *roots: Root, also: object = None) -> str:
     """As :func:`version_of`, over the definitions of one top name alone: what a person changed of his own."""
-    behind = _behind(tuple(_place(root) for root in roots))
+    behind = _behind(tuple(_address(root) for root in roots))
     own = [entry for entry in behind if entry[0].partition(":")[0].partition(".")[0] == top]
-    return hashlib.sha256(json.dumps([*own, *_given(roots), repr(also)]).encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(json.dumps([*own, *_partial_arguments(roots), repr(also)]).encode()).hexdigest()[:_DIGITS]
 
 
-def _given(roots: tuple[Root, ...]) -> list[str]:
+def _partial_arguments(roots: tuple[Root, ...]) -> list[str]:
     """What partial functions among some roots are given."""
     return [repr((root.args, sorted(root.keywords.items()))) for root in roots if isinstance(root, partial)]
 
@@ -335,7 +335,7 @@ def _behind(references: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(_own().definitions_behind(*references).items())
 
 
-def _place(root: Root) -> str:
+def _address(root: Root) -> str:
     if isinstance(root, str):
         return root
     function = root.func if isinstance(root, partial) else root

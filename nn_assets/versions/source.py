@@ -111,7 +111,7 @@ def read_module(name: str, source: bytes, *, is_package: bool = False) -> Module
         if (
             isinstance(statement, ast.Expr)
             and _registers(statement.value, helpers)
-            and _is_given_whole(statement.value)
+            and _is_plain_reference(statement.value)
         ):
             continue  # what is registered is a root by itself, with what it states
         bound = set(_bound(statement))
@@ -362,7 +362,7 @@ def _helpers(body: list[ast.stmt], imports: Mapping[str, str], top: str) -> froz
     return frozenset([*of_top, *(name for statement in body for name in _bound(statement))])
 
 
-def _is_given_whole(node: ast.expr) -> bool:
+def _is_plain_reference(node: ast.expr) -> bool:
     """Whether what is registered is named, or a partial function of what is: else it is made where it is given."""
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Call):
         for argument in node.args:

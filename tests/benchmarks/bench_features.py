@@ -33,7 +33,7 @@ def _by_reference() -> np.ndarray:
 @pytest.mark.benchmark(group=f"features, {len(OF_BARS)} of 20 symbols x 1260 sessions")
 @pytest.mark.parametrize("version", ["package", "plain reference"])
 def test_features(benchmark, version):
-    work = PANEL.bars * len(PANEL.symbols) * len(OF_BARS)
+    work = PANEL.session_count * len(PANEL.symbols) * len(OF_BARS)
     tell(benchmark, version, work, "feature values", reference=version != "package")
     if version == "package":
         benchmark(compute_features, PANEL, market_symbol=MARKET)

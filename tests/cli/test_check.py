@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nn_assets.cli.check_text import _possible_copies_told
+from nn_assets.cli.check_text import _possible_copies_text
 from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, Answer, call, write_bars
 
 BESIDE = """\
@@ -428,9 +428,9 @@ def test_limits_that_are_equal_are_told(first_check) -> None:
 def test_the_first_line_names_sessions_of_most_possible_copies_first() -> None:
     by_session = {f"2014-{month:02d}-03": month % 3 + 1 for month in range(1, 13)}
     by_session |= {"2015-01-02": 42, "2013-01-02": 42}
-    text = _possible_copies_told(by_session)
+    text = _possible_copies_text(by_session)
     assert text.startswith("; 108 bars kept equal a later session's and may hold prices of the future: ")
     assert text.partition("future: ")[2].startswith("2013-01-02 (42), 2015-01-02 (42), 2014-02-03 (3), 2014-05-03 (3)")
     assert text.endswith(", and 2 more")
-    assert _possible_copies_told({}) == ""
-    assert _possible_copies_told({"2015-01-02": 1}).startswith("; 1 bar kept equals a later session's")
+    assert _possible_copies_text({}) == ""
+    assert _possible_copies_text({"2015-01-02": 1}).startswith("; 1 bar kept equals a later session's")

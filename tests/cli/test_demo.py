@@ -31,7 +31,7 @@ EARNED: dict[str, Any] = {
 
 
 def test_every_estimator_has_a_line_that_sets_it_against_the_others() -> None:
-    output = demo._told_of_earnings(EARNED)
+    output = demo._earnings_lines(EARNED)
     assert max(map(len, output)) <= 120
     head, lines = " ".join(output[:-4]), output[-4:]
     assert "2013-05-01 to 2017-12-29" in head
@@ -57,7 +57,7 @@ def test_the_points_between_books_are_those_between_the_figures_shown() -> None:
         "linear": {"return_per_year": 0.0070, "sharpe_net": 0.1},
         "boosting": {"return_per_year": -0.0096, "sharpe_net": -0.3},
     }
-    network, linear, boosting = demo._told_of_earnings({**EARNED, "books": books})[-4:-1]
+    network, linear, boosting = demo._earnings_lines({**EARNED, "books": books})[-4:-1]
     assert "+0.7%" in network
     assert "-1.0%" in boosting
     assert "as much as linear, 1.7 points more than boosting" in network
@@ -89,7 +89,7 @@ SUMMARY: dict[str, Any] = {
 
 
 def test_the_summary_sets_accuracy_beside_its_base_rate_and_says_how_many_it_leaves_out() -> None:
-    lines = demo._told("index_daily", SUMMARY).splitlines()
+    lines = demo._summary_text("index_daily", SUMMARY).splitlines()
     (head,) = [line for line in lines if "AUC" in line]
     (network,) = [line for line in lines if line.startswith("  network")]
     at = head.index("base rate") + len("base rate")
@@ -104,7 +104,7 @@ def test_the_readme_shows_a_summary_as_it_is_written_now() -> None:
     """Its figures are of a run; head, points and what is left out are as the demo writes them."""
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     block = readme[readme.index("index_daily\n  data") : readme.index("report  .nn_assets")]
-    (head,) = {line for line in demo._told("index_daily", SUMMARY).splitlines() if "AUC" in line}
+    (head,) = {line for line in demo._summary_text("index_daily", SUMMARY).splitlines() if "AUC" in line}
     assert block.count(head + "\n") == 2
     assert "    and 9 more\n  earned" in block
     books = re.findall(r"^    (network|linear|boosting) +([+-]\d\.\d)%.*$", block, re.MULTILINE)
@@ -122,7 +122,7 @@ def test_the_readme_shows_a_summary_as_it_is_written_now() -> None:
 def test_equal_books_share_their_place() -> None:
     flat = {"return_per_year": 0.002, "sharpe_net": None}
     books = {**EARNED["books"], "network": flat, "linear": flat, "boosting": flat}
-    lines = demo._told_of_earnings({**EARNED, "books": books})[-4:-1]
+    lines = demo._earnings_lines({**EARNED, "books": books})[-4:-1]
     assert all("as much as the others" in line for line in lines)
 
 

@@ -13,7 +13,7 @@ from nn_assets.cli.rederivation import audit_decisions
 from nn_assets.cli.status import report
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.ledger import Ledger
-from tests.cli.test_gate import Ask, ask_app
+from tests.cli.test_ui_guard import Ask, ask_app
 
 
 @pytest.fixture(params=["there", "not made yet"])

@@ -21,7 +21,7 @@ from nn_assets.cli import app as cli
 from nn_assets.cli import pages
 from nn_assets.cli.pages import WithReports
 from nn_assets.errors import AuditError, LedgerError
-from tests.cli.test_gate import Answer, Ask, ask_app
+from tests.cli.test_ui_guard import Answer, Ask, ask_app
 
 Get = Callable[[str], Answer]
 
@@ -105,7 +105,7 @@ def test_a_sessions_row_says_how_it_ended_where_that_is_on_record(
     for day in range(2, 8):
         (reports / f"index_daily-2020-01-{day:02}.html").write_text("", encoding="utf-8")
     sentences = {f"2020-01-{day:02}": f"equity {day},000 USD" for day in range(2, 7)}
-    monkeypatch.setattr(pages, "sessions_told", lambda _, name: sentences if name == "index_daily" else {})
+    monkeypatch.setattr(pages, "session_summaries", lambda _, name: sentences if name == "index_daily" else {})
     page = body(get("/reports/"))
     assert page.count("index_daily, session: equity") == 2  # the newest of three is not on record
     assert "index_daily, session</span>" in page
@@ -140,7 +140,7 @@ def test_sessions_that_cannot_be_read_take_no_line_away(
     def changed(_: object, name: str) -> dict[str, str]:
         raise AuditError(expected="a", found=f"a changed row of {name}", remedy="c")
 
-    monkeypatch.setattr(pages, "sessions_told", changed)
+    monkeypatch.setattr(pages, "session_summaries", changed)
     page = body(get("/reports/"))
     assert "index_daily DOES NOT TRADE" in page
     assert "a changed row" not in page

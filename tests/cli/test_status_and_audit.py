@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 import nn_assets.store.ledger.ledger as ledgers
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions import stored_checks
-from nn_assets.operations.failures import LOST, told_of_end
+from nn_assets.operations.failures import LOST, end_message
 from nn_assets.operations.intake.gate_record import record_halt, record_pass
 from nn_assets.operations.outcomes import FAILED, SUCCEEDED, FailedCheck, Run, record_end, record_start
 from nn_assets.operations.stores import open_stores
@@ -646,7 +646,7 @@ def test_a_killed_check_halts_nothing_and_is_told_until_it_is_run_again(own_home
         killed = first_line()
         with open_stores() as stores:  # as another command, or a tick, closes it
             at = pd.Timestamp.now(tz="UTC").floor("us")
-            assert record_end(stores.ledger, run, FAILED, at, message=told_of_end(run, LOST))
+            assert record_end(stores.ledger, run, FAILED, at, message=end_message(run, LOST))
         assert first_line() == killed
     word = before.partition(":")[0]
     assert killed.startswith(f"{word}: ")
@@ -746,7 +746,7 @@ def test_a_killed_round_needs_a_person_only_where_it_left_a_session_undecided(ow
         began = now()
         run = Run(run_id, "mine", "daily", LIVE[1], last, began)
         with open_stores() as stores:
-            assert record_end(stores.ledger, run, FAILED, began, message=told_of_end(run, LOST))
+            assert record_end(stores.ledger, run, FAILED, began, message=end_message(run, LOST))
         return give_own("status", "-s", "mine", "--json").document["strategies"]["mine"]["headline"]
 
     with living_in(own_home):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.cli.check_text import gaps_told
+from nn_assets.cli.check_text import gap_lines
 from nn_assets.cli.ledger import lined_up
 from nn_assets.errors import SettingsError
 from nn_assets.operations.strategy_files import parse_strategy
@@ -114,7 +114,7 @@ def test_restated_says_what_it_is_about_where_nothing_was(give) -> None:
 
 
 def test_what_is_missing_is_named_with_its_first_session() -> None:
-    assert gaps_told({"Q05": 1, "Q07": 12}, {"Q05": "2026-09-03", "Q07": "2026-09-04"}) == [
+    assert gap_lines({"Q05": 1, "Q07": 12}, {"Q05": "2026-09-03", "Q07": "2026-09-04"}) == [
         "Q05 1 on 2026-09-03",
         "Q07 12 from 2026-09-04 on",
     ]

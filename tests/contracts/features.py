@@ -23,7 +23,7 @@ def series_of(panel: Panel, seed: int = 4) -> KnownSeries:
 
 def values_of(entry: Feature, panel: Panel, series: KnownSeries) -> np.ndarray:
     """A feature as the package computes it, (bars, symbols)."""
-    rows = slice(0, panel.bars)
+    rows = slice(0, panel.session_count)
     laid = KnownSeries(series.values[rows], series.age_sessions[rows], series.interval_minutes[rows])
     known = {entry.role: laid} if entry.role else {}
     made = compute_features(panel, (entry.name,), market_symbol=MARKET, series=known)

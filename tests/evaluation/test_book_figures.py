@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import kurtosis, skew
 
 from nn_assets.evaluation.book_figures import StudyTerms, book_figures, spread_of_trials
-from nn_assets.evaluation.record import BookTrack
+from nn_assets.evaluation.track import BookTrack
 
 YEAR = 252
 

@@ -14,9 +14,9 @@ from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
 from nn_assets.evaluation.book_figures import spread_of_trials
 from nn_assets.evaluation.figures import FIGURE_NAMES, StudyFigures, study_figures
-from nn_assets.evaluation.record import BookTrack, StudyRecord
+from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import verdict
-from tests.evaluation.records import made_record
+from tests.evaluation.tracks import made_record
 
 TERMS = {"horizon_sessions": 5, "sessions_per_year": 252}
 
@@ -191,7 +191,7 @@ def test_a_figure_above_its_level_that_is_not_sure_is_a_doubt() -> None:
     assert StudyFigures.from_dict(json.loads(json.dumps(skilled.to_dict()))).doubts == skilled.doubts
 
 
-def _accuracy_record(base: float, gain: float) -> StudyRecord:
+def _accuracy_record(base: float, gain: float) -> StudyTrack:
     """One instrument that rises in a share ``base`` of sessions, foretold rightly in ``base`` + ``gain`` of them."""
     record = made_record(2000, 1)
     generator = np.random.default_rng(3)
@@ -337,7 +337,7 @@ def test_a_label_never_realised_is_never_counted_as_down() -> None:
     record = made_record(100)
     total = study_figures(record, **TERMS).total["network"]
     assert total.forecasts == 94 * 6
-    assert isinstance(record, StudyRecord)
+    assert isinstance(record, StudyTrack)
 
 
 def test_a_level_that_follows_past_outcomes_takes_nothing_from_who_knows_nothing() -> None:

@@ -11,7 +11,7 @@ from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.study import MonthVerdict, Study, Terms, judge_months
 from nn_assets.features.labels import Labels
 from nn_assets.settings import CostSettings, Strategy
-from tests.evaluation.records import made_record
+from tests.evaluation.tracks import made_record
 
 RECORD = made_record(750, 20, strength=0.1, drift=0.0015)
 STRATEGY = Strategy.model_validate(

@@ -9,7 +9,7 @@ import pytest
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.study import Terms, judge_figures
 from nn_assets.evaluation.verdict import look_of, verdict
-from tests.evaluation.records import made_record
+from tests.evaluation.tracks import made_record
 
 MONTHS = ("2005-06", "2006-06", "2007-06", "2008-06")
 

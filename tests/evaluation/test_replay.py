@@ -16,7 +16,7 @@ from nn_assets.execution.paper import PaperBroker
 from nn_assets.market.panel import FIELDS
 from nn_assets.oversight.drift import DriftReport, DriftStatistic
 from nn_assets.portfolio.breakers import Breaker, BreakerReset, Control
-from nn_assets.session.daily_round import Controls, Round, SessionFacts, Standing, first_standing, play_session
+from nn_assets.session.daily_round import Controls, Round, SessionFacts, SessionState, first_session_state, play_session
 from nn_assets.session.market_view import SessionMarket, market_view
 from nn_assets.settings import MarketSettings
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
@@ -60,7 +60,7 @@ def test_a_replay_resumed_in_the_middle_ends_in_the_same_bits(whole: tuple[World
     of, full = whole
     costs = cost_model_from(of.strategy.costs)
     half = played(of, 170)
-    rest = replay(of.strategy, costs, 252, [of.scene(range(170, 260))], initial=half.standing)
+    rest = replay(of.strategy, costs, 252, [of.scene(range(170, 260))], initial=half.session_state)
     assert rest.rounds[-1].state == full.rounds[-1].state
     assert np.array_equal(rest.track.net[170:260], full.track.net[170:260])
 
@@ -91,9 +91,9 @@ def test_equity_moves_by_positions_costs_and_interest_alone(whole: tuple[World, 
     of, full = whole
     for before, after in zip(full.rounds, full.rounds[1:], strict=False):
         row = of.panel.row(after.session)
-        held = before.standing.book.quantity
+        held = before.session_state.book.quantity
         moved = float(np.sum(held * (of.panel.close[row] - of.panel.close[row - 1])))
-        book = after.standing.book
+        book = after.session_state.book
         traded = sum(
             float(
                 np.sum(batch.quantity * (of.panel.close[row][batch.symbol] - batch.price)) - batch.commission_usd.sum()
@@ -114,7 +114,7 @@ def test_a_latched_breaker_is_reset_in_a_replay_after_the_stated_sessions_only()
         )
     )
     full = played(of, 260)
-    latched = [bool(done.standing.book.breakers) for done in full.rounds]
+    latched = [bool(done.session_state.book.breakers) for done in full.rounds]
     assert any(latched)
     first = latched.index(True)
     assert latched[first : first + 7] == [True] * 7
@@ -125,7 +125,7 @@ def test_a_latched_breaker_is_reset_in_a_replay_after_the_stated_sessions_only()
 def test_sessions_out_of_order_are_refused() -> None:
     of = world(world_strategy())
     costs = cost_model_from(of.strategy.costs)
-    session_state = first_standing(of.strategy, SYMBOLS, of.panel.sessions[FIRST])
+    session_state = first_session_state(of.strategy, SYMBOLS, of.panel.sessions[FIRST])
     facts = SessionFacts(
         market=of.market.at(FIRST + 1),
         signals=of.signals(FIRST + 1),
@@ -142,7 +142,7 @@ def test_without_a_verdict_the_target_is_flat_and_a_halt_sends_nothing(facts: di
     of = world(world_strategy())
     costs = cost_model_from(of.strategy.costs)
     session_state = next(
-        done.standing for done in reversed(played(of, 200).rounds) if done.standing.book.quantity.any()
+        done.session_state for done in reversed(played(of, 200).rounds) if done.session_state.book.quantity.any()
     )
     row = of.panel.row(session_state.session) + 1
     session_facts = SessionFacts(
@@ -248,7 +248,7 @@ def test_a_view_of_the_market_equals_plain_pandas() -> None:
 def test_a_fill_through_the_stop_reports_what_it_lost_beyond_it(whole: tuple[World, Replay]) -> None:
     _, full = whole
     for before, after in zip(full.rounds, full.rounds[1:], strict=False):
-        book, lost = before.standing.book, 0.0
+        book, lost = before.session_state.book, 0.0
         left = dict(enumerate(book.quantity))
         for batch in after.fills:
             for column, quantity, price in zip(batch.symbol, batch.quantity, batch.price, strict=True):
@@ -273,7 +273,7 @@ def next_round(of: World, before: Replay, row: int, **controls: object) -> Round
         signals=of.signals(row),
         controls=Controls(**{"verdict_allows": True, **controls}),  # type: ignore[arg-type]
     )
-    return play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts, PaperBroker)
+    return play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.session_state, facts, PaperBroker)
 
 
 @pytest.mark.full
@@ -282,14 +282,14 @@ def test_a_halt_stops_the_orders_that_were_already_under_way() -> None:
     assert sum(len(batch) for batch in next_round(of, before, row).fills) > 0
     halted = next_round(of, before, row, kill_switch="HALTED")
     assert sum(len(batch) for batch in halted.fills) == 0
-    assert np.array_equal(halted.standing.book.quantity, before.standing.book.quantity)
+    assert np.array_equal(halted.session_state.book.quantity, before.session_state.book.quantity)
 
 
 @pytest.mark.full
 def test_a_reducing_switch_fills_only_what_brings_a_position_nearer_to_zero() -> None:
     of, row, before = after_orders()
     reducing = next_round(of, before, row, kill_switch="REDUCING")
-    assert (np.abs(reducing.standing.book.quantity) <= np.abs(before.standing.book.quantity)).all()
+    assert (np.abs(reducing.session_state.book.quantity) <= np.abs(before.session_state.book.quantity)).all()
 
 
 @pytest.mark.full
@@ -302,14 +302,14 @@ def test_a_reset_releases_what_was_latched_and_never_what_fires_on_the_same_sess
     }
     of = world(world_strategy(**narrow))
     full = played(of, 260)
-    fires = next(index for index, done in enumerate(full.rounds) if bool(done.standing.book.breakers))
+    fires = next(index for index, done in enumerate(full.rounds) if bool(done.session_state.book.breakers))
     before = played(of, FIRST + fires)
     armed = next_round(of, before, FIRST + fires, breaker_reset=BreakerReset("someone", "in advance"))
-    assert armed.standing.book.breakers
+    assert armed.session_state.book.breakers
     latched = played(of, FIRST + fires + 1)
     released = next_round(of, latched, FIRST + fires + 1, breaker_reset=BreakerReset("someone", "the cause is known"))
-    assert released.standing.book.breakers == ()
-    assert released.standing.book.highest_ever_usd == pytest.approx(latched.standing.book.highest_ever_usd)
+    assert released.session_state.book.breakers == ()
+    assert released.session_state.book.highest_ever_usd == pytest.approx(latched.session_state.book.highest_ever_usd)
 
 
 @pytest.mark.full
@@ -319,8 +319,8 @@ def test_an_order_whose_id_was_sent_before_is_denied_as_a_duplicate() -> None:
     last = max(index for index, done in enumerate(rounds) if done.orders.accepted.any())
     before = played(of, FIRST + last)
     orders = next_round(of, before, FIRST + last).orders
-    sent = replace(before.standing, orders=replace(orders, reason_code=("late",) * len(orders)))
-    handing_on = replace(before.rounds[-1], standing=sent)
+    sent = replace(before.session_state, orders=replace(orders, reason_code=("late",) * len(orders)))
+    handing_on = replace(before.rounds[-1], session_state=sent)
     twice = next_round(of, replace(before, rounds=(*before.rounds[:-1], handing_on)), FIRST + last).orders
     codes = [
         code for i, code in zip(twice.client_order_id, twice.reason_code, strict=True) if i in orders.client_order_id
@@ -351,7 +351,7 @@ def test_a_session_without_a_single_price_latches_the_stale_data_breaker_and_ord
         signals=of.signals(row),
         controls=Controls(verdict_allows=True),
     )
-    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts, PaperBroker)
+    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.session_state, facts, PaperBroker)
     assert done.state.breaker == "stale_data"
     assert not done.orders.accepted.any()
     assert next_round(of, before, row).state.breaker is None
@@ -384,12 +384,12 @@ def test_more_than_half_of_a_panel_without_fresh_prices_halts_until_a_person_res
     assert before.state.breaker is None
     assert {done.state.breaker for done in during} == {breaker}
     if breaker is not None:
-        (latch,) = during[0].standing.book.breakers
+        (latch,) = during[0].session_state.book.breakers
         assert "60% of the symbols" in latch.reason
         for done in during:
             assert done.decision.control is Control.HALTED
             assert len(done.orders) == 0
-            assert np.array_equal(done.decision.target_quantity, done.standing.book.quantity)
+            assert np.array_equal(done.decision.target_quantity, done.session_state.book.quantity)
         assert all(len(batch) == 0 for done in during[1:] for batch in done.fills)
         assert after.state.breaker is None
         assert len(after.orders) > 0
@@ -401,23 +401,25 @@ def test_orders_that_cannot_have_been_sent_are_not_filled_and_latch_the_breaker_
     late = Controls(verdict_allows=True, unfinished_run="the round of the day before came too late")
     costs, scene = cost_model_from(of.strategy.costs), of.scene(range(row, row + 3))
     rounds = replay(
-        of.strategy, costs, 252, [scene], initial=before.standing,
+        of.strategy, costs, 252, [scene], initial=before.session_state,
         controls=lambda at: late if at == row else Controls(verdict_allows=True),
     ).rounds  # fmt: skip
     assert all(len(batch) == 0 for done in rounds for batch in done.fills)
     assert [done.state.breaker for done in rounds] == ["unfinished_run"] * 3
     assert [len(done.orders) for done in rounds] == [0] * 3
-    latch = rounds[0].standing.book.breakers[0]
+    latch = rounds[0].session_state.book.breakers[0]
     assert latch.reason == late.unfinished_run
 
 
 def fallen(before: Replay, fraction: float, *breakers: Breaker) -> Replay:
     """The state handed on, its high-water mark so far above equity, and some breakers latched."""
     last = before.rounds[-1]
-    book = last.standing.book
+    book = last.session_state.book
     peak = book.equity_usd / (1.0 - fraction)
     book = replace(book, high_water_mark_usd=peak, highest_ever_usd=peak, breakers=breakers)
-    return replace(before, rounds=(*before.rounds[:-1], replace(last, standing=replace(last.standing, book=book))))
+    return replace(
+        before, rounds=(*before.rounds[:-1], replace(last, session_state=replace(last.session_state, book=book)))
+    )
 
 
 @pytest.mark.full
@@ -426,7 +428,7 @@ def test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_los
     before = fallen(before, 0.09)
     silent = replace(of.market.at(row), close=np.full(len(SYMBOLS), np.nan))
     facts = SessionFacts(market=silent, signals=of.signals(row), controls=Controls(verdict_allows=True))
-    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.standing, facts, PaperBroker)
+    done = play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before.session_state, facts, PaperBroker)
     assert done.state.breaker == "stale_data, drawdown"
     assert done.decision.control is Control.HALTED
     handed = replace(before, rounds=(done,))
@@ -442,7 +444,7 @@ def test_stale_data_in_a_drawdown_latch_both_and_the_reset_of_one_forgets_no_los
     )
     assert last.starts_new_peaks
     assert last.state.breaker is None
-    assert last.state.high_water_mark_usd < before.standing.book.high_water_mark_usd * 0.95
+    assert last.state.high_water_mark_usd < before.session_state.book.high_water_mark_usd * 0.95
 
 
 @pytest.mark.full
@@ -452,22 +454,22 @@ def test_the_reset_of_an_alarm_lifts_no_mark(kind: str) -> None:
     before = fallen(before, 0.06, Breaker(kind, "said"))
     done = next_round(of, before, row, breaker_reset=BreakerReset("ann", "looked at", (kind,)))
     assert done.state.breaker is None
-    assert done.state.high_water_mark_usd == before.standing.book.high_water_mark_usd
-    assert done.standing.book.halved
+    assert done.state.high_water_mark_usd == before.session_state.book.high_water_mark_usd
+    assert done.session_state.book.halved
     assert done.decision.scale == pytest.approx(0.5 * done.decision.inputs.regime_scale)
 
 
 @pytest.mark.parametrize("halted", ["stale_data", "unfinished_run", "kill switch"])
 def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
     of, row, before = after_orders("next_open")
-    book = before.standing.book
+    book = before.session_state.book
     assert (book.quantity != 0.0).any()
     touched = np.where(book.quantity > 0.0, 1e9, np.where(book.quantity < 0.0, 1e-9, np.nan))  # any bar hits these
-    session_state = replace(before.standing, book=replace(book, stop_price=touched))
+    session_state = replace(before.session_state, book=replace(book, stop_price=touched))
     facts = SessionFacts(market=of.market.at(row), signals=of.signals(row), controls=Controls(verdict_allows=True))
     costs = cost_model_from(of.strategy.costs)
 
-    def play(now: Standing, session_facts: SessionFacts) -> Round:
+    def play(now: SessionState, session_facts: SessionFacts) -> Round:
         return play_session(of.strategy, costs, 252, now, session_facts, PaperBroker)
 
     free = play(session_state, facts)
@@ -480,7 +482,7 @@ def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
         latched = replace(session_state.book, breakers=(Breaker(halted, "said"),))
         done = play(replace(session_state, book=latched), facts)
     assert [len(batch) for batch in done.fills] == [0, 0]
-    assert np.array_equal(done.standing.book.quantity, book.quantity)
+    assert np.array_equal(done.session_state.book.quantity, book.quantity)
     flat = replace(session_state, book=replace(session_state.book, breakers=(Breaker("drawdown", "said"),)))
     assert len(play(flat, facts).fills[1]) > 0  # what flattens lets stops fill
 
@@ -488,29 +490,33 @@ def test_halted_fills_nothing_neither_an_order_nor_a_stop(halted: str) -> None:
 @pytest.mark.full
 def test_a_stale_mark_at_its_stop_blocks_no_side_where_only_closes_trade() -> None:
     of, row, before = after_orders()
-    book = before.standing.book
+    book = before.session_state.book
     touched = np.where(book.quantity > 0.0, 1e9, np.where(book.quantity < 0.0, 1e-9, np.nan))
     before = replace(
         before,
-        rounds=(replace(before.rounds[-1], standing=replace(before.standing, book=replace(book, stop_price=touched))),),
+        rounds=(
+            replace(
+                before.rounds[-1], session_state=replace(before.session_state, book=replace(book, stop_price=touched))
+            ),
+        ),
     )
-    assert (next_round(of, before, row).standing.book.blocked_side != 0).any()
+    assert (next_round(of, before, row).session_state.book.blocked_side != 0).any()
     latched = fallen(before, 0.0, Breaker("stale_data", "said"))
-    assert (next_round(of, latched, row).standing.book.blocked_side == book.blocked_side).all()
+    assert (next_round(of, latched, row).session_state.book.blocked_side == book.blocked_side).all()
 
 
 @pytest.mark.full
 def test_equity_of_nothing_goes_on_record_flat_and_divides_by_no_zero() -> None:
     of, row, before = after_orders()
     last = before.rounds[-1]
-    gone = replace(last.standing.book, equity_usd=0.0)
-    before = replace(before, rounds=(replace(last, standing=replace(last.standing, book=gone)),))
+    gone = replace(last.session_state.book, equity_usd=0.0)
+    before = replace(before, rounds=(replace(last, session_state=replace(last.session_state, book=gone)),))
     done = next_round(of, before, row)
-    assert "drawdown" in done.standing.book.breaker_kinds
+    assert "drawdown" in done.session_state.book.breaker_kinds
     assert np.isnan(done.state.session_return)
     assert (done.decision.target_quantity == 0.0).all()
     costs, scene = cost_model_from(of.strategy.costs), of.scene(range(row, row + 2))
-    assert len(replay(of.strategy, costs, 252, [scene], initial=before.standing).rounds) == 2
+    assert len(replay(of.strategy, costs, 252, [scene], initial=before.session_state).rounds) == 2
 
 
 def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:
@@ -519,7 +525,7 @@ def test_a_leg_whose_counterpart_the_gate_denies_is_not_ordered() -> None:
     for row in range(FIRST + 20, FIRST + 120, 10):
 
         def asked(market: SessionMarket, row: int = row) -> Round:
-            flat = first_standing(of.strategy, SYMBOLS, of.panel.sessions[row])
+            flat = first_session_state(of.strategy, SYMBOLS, of.panel.sessions[row])
             facts = SessionFacts(market=market, signals=of.signals(row), controls=Controls(verdict_allows=True))
             return play_session(of.strategy, costs, 252, flat, facts, PaperBroker)
 

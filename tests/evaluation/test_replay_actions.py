@@ -84,10 +84,16 @@ def test_a_market_with_splits_trades_the_same_dollars_as_one_without(of: World, 
     assert raw.adjustment is not None
     for row, (one, other) in enumerate(zip(plain.rounds, split.rounds, strict=True), start=FIRST):
         shares = raw.adjustment.shares[row]
-        np.testing.assert_allclose(other.standing.book.quantity, one.standing.book.quantity * shares, atol=1e-4)
-        np.testing.assert_allclose(other.standing.book.stop_price * shares, one.standing.book.stop_price, rtol=1e-7)
-        np.testing.assert_allclose(other.standing.book.entry_price * shares, one.standing.book.entry_price, rtol=1e-7)
-    held_over = [split.rounds[at - 1 - FIRST].standing.book.quantity[SYMBOLS.index(name)] for at, name in SPLITS]
+        np.testing.assert_allclose(
+            other.session_state.book.quantity, one.session_state.book.quantity * shares, atol=1e-4
+        )
+        np.testing.assert_allclose(
+            other.session_state.book.stop_price * shares, one.session_state.book.stop_price, rtol=1e-7
+        )
+        np.testing.assert_allclose(
+            other.session_state.book.entry_price * shares, one.session_state.book.entry_price, rtol=1e-7
+        )
+    held_over = [split.rounds[at - 1 - FIRST].session_state.book.quantity[SYMBOLS.index(name)] for at, name in SPLITS]
     assert np.count_nonzero(held_over) >= 2
 
 
@@ -98,13 +104,13 @@ def test_equity_moves_by_positions_dividends_costs_and_interest_alone(raw: Panel
         row = raw.row(after.session)
         split = np.array([SPLITS.get((row, symbol), 1.0) for symbol in SYMBOLS])
         cash = np.array([DIVIDENDS.get((row, symbol), 0.0) for symbol in SYMBOLS])
-        held = before.standing.book.quantity
+        held = before.session_state.book.quantity
         moved = float(np.sum(held * (split * (raw.close[row] + cash) - raw.close[row - 1])))
         traded = sum(
             float(np.sum(batch.quantity * (raw.close[row][batch.symbol] - batch.price)) - batch.commission_usd.sum())
             for batch in after.fills
         )
-        book = after.standing.book
+        book = after.session_state.book
         expected = before.state.equity_usd + moved + traded + book.session_financing_usd
         assert after.state.equity_usd == pytest.approx(expected, abs=1e-2)
         assert book.session_dividends_usd == pytest.approx(float(np.sum(held * split * cash)), abs=1e-5)

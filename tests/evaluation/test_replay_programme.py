@@ -17,7 +17,7 @@ from nn_assets.portfolio import conic
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
 from nn_assets.portfolio.trace import steps_frame
-from nn_assets.session.daily_round import Round, Standing
+from nn_assets.session.daily_round import Round, SessionState
 from nn_assets.session.market_view import market_view
 from nn_assets.settings import Strategy
 from tests.session.worlds import SYMBOLS, World, world, world_strategy
@@ -114,12 +114,12 @@ def test_every_state_read_back_from_its_records_plays_on_to_the_same_bits(whole:
     costs = cost_model_from(of.strategy.costs)
     for index in (10, 60, 61, 120):
         done = full.rounds[index]
-        book = done.standing.book
+        book = done.session_state.book
         back = book_from_records(state_row(done.state), holdings_frame(book).iloc[::-1], book_remainder(book))
         for name in Book.__dataclass_fields__:
             np.testing.assert_equal(getattr(back, name), getattr(book, name), err_msg=name)
         row = FIRST + index + 1
-        session_state = replace(done.standing, book=back)
+        session_state = replace(done.session_state, book=back)
         rest = replay(of.strategy, costs, 252, [of.scene(range(row, row + 15))], initial=session_state)
         for ours, theirs in zip(rest.rounds, full.rounds[index + 1 :], strict=False):
             assert_same(ours, theirs)
@@ -189,19 +189,19 @@ def test_without_an_answer_on_the_session_a_reduction_ends_what_is_held_stays_an
     def broken(problem: conic.Problem) -> list[conic.Answer]:
         return [conic.Answer(np.full(len(problem.mean), np.nan), "broken", 0)]
 
-    def on(row: int, session_state: Standing) -> Round:
+    def on(row: int, session_state: SessionState) -> Round:
         scene = of.scene(range(row, row + 1), monitor=monitor)
         return replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene], initial=session_state).rounds[0]
 
     before = played(of, 140, monitor=monitor)
     with monkeypatch.context() as patch:
         patch.setattr(conic, "many_names", broken)
-        lost = on(140, before.standing)
+        lost = on(140, before.session_state)
     held = lost.decision.inputs.current_quantity
     assert (np.abs(lost.decision.unscaled_quantity) > 1.5 * np.abs(held)).any(), "the book before is the larger one"
     assert lost.decision.scale == 1.0
     assert (np.abs(lost.decision.target_quantity) <= np.abs(held)).all()
-    after = on(141, lost.standing)
+    after = on(141, lost.session_state)
     assert (np.abs(after.decision.inputs.current_quantity) <= np.abs(held)).all()
     assert (np.abs(after.decision.target_quantity) > np.abs(held)).any(), "with an answer it comes back"
 
@@ -219,15 +219,15 @@ def test_no_answer_latches_an_alarm_that_takes_nothing_off_a_size_and_survives_i
 
     with monkeypatch.context() as patch:
         patch.setattr(conic, "many_names", broken)
-        lost = replay(of.strategy, costs, 252, [of.scene(range(150, 151))], initial=before.standing).rounds[0]
-    u, carried = lost.decision.unscaled_quantity, before.standing.book
+        lost = replay(of.strategy, costs, 252, [of.scene(range(150, 151))], initial=before.session_state).rounds[0]
+    u, carried = lost.decision.unscaled_quantity, before.session_state.book
     assert (np.abs(u) <= np.abs(carried.unscaled_quantity) + 1e-9).all()
-    book = lost.standing.book
+    book = lost.session_state.book
     assert book.breaker_kinds == ("no_answer",)
     assert lost.state.breaker == "no_answer"
     back = book_from_records(state_row(lost.state), holdings_frame(book), book_remainder(book))
     assert back.breakers == book.breakers
-    after = replay(of.strategy, costs, 252, [of.scene(range(151, 155))], initial=lost.standing).rounds
+    after = replay(of.strategy, costs, 252, [of.scene(range(151, 155))], initial=lost.session_state).rounds
     assert [done.state.breaker for done in after] == ["no_answer"] * 4
     assert after[0].decision.scale == before.rounds[-1].decision.scale
     assert after[0].decision.answer is not None
@@ -264,7 +264,7 @@ def test_a_member_that_leaves_is_sold_and_the_others_trade_on() -> None:
     targets = np.array([done.decision.target_quantity for done in rounds])
     assert targets[left - 1 - FIRST, column] != 0.0
     assert not targets[left - FIRST :, column].any()
-    assert rounds[left + 3 - FIRST].standing.book.quantity[column] == 0.0
+    assert rounds[left + 3 - FIRST].session_state.book.quantity[column] == 0.0
     assert (np.delete(targets[left - FIRST :], column, axis=1) != 0.0).mean() > 0.5
 
 
@@ -281,9 +281,9 @@ def test_a_name_that_is_not_quoted_for_three_sessions_keeps_its_shares_and_its_p
     scene = of.scene(range(FIRST, 170), market)
     rounds = replay(of.strategy, cost_model_from(of.strategy.costs), 252, [scene]).rounds
     silent = rounds[first - FIRST : first + 3 - FIRST]
-    held = before.standing.book.quantity[column]
+    held = before.session_state.book.quantity[column]
     for done in silent:
-        assert done.decision.target_quantity[column] == done.standing.book.quantity[column]
+        assert done.decision.target_quantity[column] == done.session_state.book.quantity[column]
         assert done.decision.target_weight[column] == 0.0
         stuck = float(done.decision.inputs.stuck_weight.sum())
         largest = np.nanmax(done.decision.inputs.reference_price) / done.state.equity_usd

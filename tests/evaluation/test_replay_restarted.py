@@ -31,7 +31,7 @@ LIMITS = {
 
 def put(url: str, done: Round) -> None:
     """Put on record what a round leaves of its book."""
-    book = done.standing.book
+    book = done.session_state.book
     with Ledger(url) as ledger, ledger.transaction("test", strategy="world") as transaction:
         transaction.append("portfolio_states", [state_row(done.state) | {"book": book_remainder(book)}])
         transaction.append("holdings", holdings_frame(book).to_dict("records"))
@@ -52,7 +52,7 @@ def restarted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     of = world(world_strategy("next_open", construction=request.param, **LIMITS))
     costs = cost_model_from(of.strategy.costs)
     url = f"sqlite:///{Path(tmp_path_factory.mktemp('restarted')) / 'ledger.sqlite'}"
-    session_state = replay(of.strategy, costs, 252, [of.scene(range(FIRST, ROW))]).standing
+    session_state = replay(of.strategy, costs, 252, [of.scene(range(FIRST, ROW))]).session_state
     rounds = []
     for index, share in enumerate(SHARES):
         book = session_state.book if index == 0 else read(url)
@@ -63,7 +63,7 @@ def restarted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         ).rounds
         rounds.append(done)
         put(url, done)
-        session_state = done.standing
+        session_state = done.session_state
     return of, rounds
 
 
@@ -73,7 +73,7 @@ def test_sizes_are_halved_from_sixty_percent_until_below_forty_five_over_restart
     _, rounds = restarted
     shares = [done.state.drawdown_fraction / LIMITS["drawdown_limit_fraction"] for done in rounds]
     np.testing.assert_allclose(shares, SHARES, atol=0.04)
-    assert [done.standing.book.halved for done in rounds] == list(HALVED)
+    assert [done.session_state.book.halved for done in rounds] == list(HALVED)
     scales = [done.decision.scale / done.decision.inputs.regime_scale for done in rounds]
     assert scales == [0.5 if halved else 1.0 for halved in HALVED]
     for done in rounds:
@@ -108,7 +108,7 @@ def test_risk_is_measured_to_the_stop_on_record_where_that_rests_further_away(
     of, rounds = restarted
     further = 0
     for done in rounds:
-        inputs, book = done.decision.inputs, done.standing.book
+        inputs, book = done.decision.inputs, done.session_state.book
         price, side = inputs.reference_price, np.sign(inputs.current_quantity)
         own = of.strategy.portfolio.stop_atr_multiple * inputs.atr / price
         resting = np.where(side != 0.0, side * (price - book.stop_price) / price, np.nan)

@@ -13,7 +13,7 @@ from nn_assets.evaluation.smallest_effect import auc_of_ic, forecast_persistence
 COST, HORIZON, YEAR, VOLATILITY = 0.00063, 10, 252, 0.05
 
 
-def _effect(names: int, rho: float, *, across: bool = True, stated_effect: float | None = None, cost: float = COST):
+def _effect(names: int, rho: float, *, across: bool = True, configured_effect: float | None = None, cost: float = COST):
     generator = np.random.default_rng(1)
     rows = 3000
     forecasts = generator.standard_normal((rows, names))
@@ -28,7 +28,7 @@ def _effect(names: int, rho: float, *, across: bool = True, stated_effect: float
         linear_cost=cost,
         horizon=HORIZON,
         sessions_per_year=YEAR,
-        stated_effect=stated_effect,
+        configured_effect=configured_effect,
     )
 
 
@@ -93,8 +93,8 @@ def test_two_instruments_that_move_together_are_little_more_than_one() -> None:
 
 
 def test_a_stated_effect_stands_for_the_derived_one_and_says_so() -> None:
-    assert _effect(40, 0.0, stated_effect=0.03).value == 0.03
-    assert _effect(40, 0.0, stated_effect=0.03).derivation == "stated in the settings"
+    assert _effect(40, 0.0, configured_effect=0.03).value == 0.03
+    assert _effect(40, 0.0, configured_effect=0.03).derivation == "stated in the settings"
 
 
 def test_the_derivation_tells_every_number_it_used() -> None:

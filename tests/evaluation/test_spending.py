@@ -10,9 +10,9 @@ import pytest
 
 from nn_assets.evaluation.spending import (
     boundaries,
-    for_each_trial,
     look_levels,
     mixture_boundary,
+    per_trial_level,
     spent,
 )
 
@@ -114,8 +114,8 @@ def test_a_look_without_new_sessions_finds_nothing_new() -> None:
 
 def test_each_of_many_trials_has_its_share() -> None:
     best = np.random.default_rng(0).random((200_000, 10)).min(axis=1)
-    assert (best <= for_each_trial(0.03, 10)).mean() == pytest.approx(0.03, abs=1.2e-3)
-    assert for_each_trial(0.03, 1) == pytest.approx(0.03)
+    assert (best <= per_trial_level(0.03, 10)).mean() == pytest.approx(0.03, abs=1.2e-3)
+    assert per_trial_level(0.03, 1) == pytest.approx(0.03)
 
 
 def test_looks_after_the_plan_belong_to_the_sequence_and_none_is_left_out() -> None:

@@ -65,11 +65,11 @@ def test_each_estimator_is_replayed_over_every_session_of_both_stretches(
         alone = replay(of.strategy, costs_on(FIRST, of), 252, [scene])
         assert len(study.replays[name].rounds) == LAST - FIRST
         for part in ("net", "gross", "turnover"):
-            series = getattr(study.record.tracks[name], part)
+            series = getattr(study.track.tracks[name], part)
             assert series.shape == (LAST,)
             assert np.array_equal(series, getattr(alone.track, part)[:LAST], equal_nan=True)
     bought = yardstick_of([of.scene(range(FIRST, LAST))])
-    np.testing.assert_allclose(study.record.tracks["buy_and_hold"].net, bought.net, atol=1e-14)
+    np.testing.assert_allclose(study.track.tracks["buy_and_hold"].net, bought.net, atol=1e-14)
     assert heard == [
         f"replaying {name} over {count} of 70 sessions"
         for count in (30, 40)
@@ -81,7 +81,7 @@ def test_the_record_ends_with_the_last_session_and_knows_no_later_label(
     studied: tuple[World, Study, list[str]],
 ) -> None:
     of, study, _ = studied
-    record = study.record
+    record = study.track
     assert list(record.sessions) == list(of.panel.sessions[:LAST])
     known = of.labels.realised_row[:LAST] < LAST
     assert np.array_equal(record.targets, np.where(known[:, None], of.labels.targets[:LAST], np.nan), equal_nan=True)
@@ -94,18 +94,18 @@ def test_the_record_ends_with_the_last_session_and_knows_no_later_label(
 
 def test_the_figures_are_those_of_the_record_in_excess_of_cash(studied: tuple[World, Study, list[str]]) -> None:
     _, study, _ = studied
-    net = study.record.tracks["network"].net[FIRST:] - 0.01 / 252
+    net = study.track.tracks["network"].net[FIRST:] - 0.01 / 252
     network = study.figures.total["network"]
     assert network.sharpe_net == pytest.approx(net.mean() / net.std(ddof=1) * np.sqrt(252))
     assert network.base_brier is not None
     assert study.figures.trials == 4
-    assert set(study.figures.folds) == {month for month in study.record.months.tolist() if month}
+    assert set(study.figures.folds) == {month for month in study.track.months.tolist() if month}
     # Half-spread and commission are what the smallest effect pays for.
     assert "3.8 bps" in study.figures.smallest_effect.derivation
 
 
 def judged(of: World, study: Study, **changed: object) -> tuple[MonthVerdict, ...]:
-    months = sorted({month for month in study.record.months.tolist() if month})
+    months = sorted({month for month in study.track.months.tolist() if month})
     return judge_months(of.strategy, 252, study, months, replace(TERMS, **changed))  # type: ignore[arg-type]
 
 
@@ -113,13 +113,13 @@ def test_a_months_verdict_reads_nothing_that_came_after_its_end(studied: tuple[W
     of, study, _ = studied
     judgements = judged(of, study)
     assert [judgement.month for judgement in judgements] == sorted(
-        {month for month in study.record.months.tolist() if month}
+        {month for month in study.track.months.tolist() if month}
     )
     for judgement in judgements:
-        ends = int(np.flatnonzero(study.record.months == judgement.month)[-1])
+        ends = int(np.flatnonzero(study.track.months == judgement.month)[-1])
         costs = costs_on(ends, of)
         labels = of.labels.until(ends)
-        cut = replace(study.record.until(ends).labelled(labels.targets, labels.returns), regimes=None)
+        cut = replace(study.track.until(ends).labelled(labels.targets, labels.returns), regimes=None)
         expected = study_figures(
             cut,
             horizon_sessions=3,
@@ -139,7 +139,7 @@ def test_looks_begin_with_the_first_one_planned_and_those_on_record_count(
     studied: tuple[World, Study, list[str]],
 ) -> None:
     of, study, _ = studied
-    months = sorted({month for month in study.record.months.tolist() if month})
+    months = sorted({month for month in study.track.months.tolist() if month})
     judgements = judged(of, study, first_look=months[1])
     assert (judgements[0].verdict, judgements[0].look) == (NOT_A_LOOK, None)
     assert [judgement.verdict.look for judgement in judgements[1:]] == list(range(1, len(judgements)))

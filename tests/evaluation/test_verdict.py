@@ -13,18 +13,18 @@ import pytest
 
 from nn_assets.evaluation.figure_set import Figures, LeakAlarm, StudyFigures
 from nn_assets.evaluation.figures import study_figures
-from nn_assets.evaluation.record import BookTrack, StudyRecord
 from nn_assets.evaluation.significance import MeanTest, robust_mean_test
 from nn_assets.evaluation.smallest_effect import SmallestEffect
+from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, trial_adjusted_p_value, verdict
-from tests.evaluation.records import made_record
+from tests.evaluation.tracks import made_record
 
 TERMS = {"horizon_sessions": 5, "sessions_per_year": 252, "by_fold": False}
 EFFECT_OF_AUC = 0.0635  # of a binormal score that is right 54.5% of the time: twice the middle of 0.52 to 0.57
 
 
-def _judged(record: StudyRecord, trials: int = 1, stated_effect: float | None = None) -> Verdict:
-    return verdict(study_figures(record, trials=trials, stated_effect=stated_effect, **TERMS))
+def _judged(record: StudyTrack, trials: int = 1, configured_effect: float | None = None) -> Verdict:
+    return verdict(study_figures(record, trials=trials, configured_effect=configured_effect, **TERMS))
 
 
 def _test(estimate: float, t: float, sessions: int = 1000, null: float = 0.0, degrees: float = 1e6) -> MeanTest:
@@ -165,10 +165,12 @@ def test_a_larger_effect_or_a_steadier_record_needs_fewer() -> None:
 @pytest.mark.full
 def test_the_sessions_asked_for_are_enough_to_decide() -> None:
     """A record of the length asked for finds the effect in about 80% of studies, or a little more at a first look."""
-    short = [_judged(made_record(150, 2, seed=seed), stated_effect=EFFECT_OF_AUC).sessions_needed for seed in range(30)]
+    short = [
+        _judged(made_record(150, 2, seed=seed), configured_effect=EFFECT_OF_AUC).sessions_needed for seed in range(30)
+    ]
     rows = 150 + int(np.median([needed for needed in short if needed is not None]))
     strength = 0.145
-    long = study_figures(made_record(4000, 2, strength=strength), stated_effect=EFFECT_OF_AUC, **TERMS)
+    long = study_figures(made_record(4000, 2, strength=strength), configured_effect=EFFECT_OF_AUC, **TERMS)
     assert long.total["network"].auc == pytest.approx(0.5 + EFFECT_OF_AUC, abs=0.006)
     kinds = [_judged(made_record(rows, 2, seed=seed, strength=strength)).kind for seed in range(60)]
     assert 0.7 < np.mean([kind in ("signal found", "edge found") for kind in kinds]) <= 0.97

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.costs.calibration import recalibrate
+from nn_assets.costs.estimation import estimate_costs
 from nn_assets.costs.model import cost_model_from
 from nn_assets.costs.shortfall import implementation_shortfall
 from nn_assets.execution.broker import Account, Bar, Liquidity, ended_orders, loss_beyond_stops
@@ -249,7 +249,7 @@ def test_paper_fills_recover_the_models_coefficients_and_their_shortfall_adds_up
         fills = filled(batch, settings=NOISY)
         frame = fills_frame(fills, SYMBOLS, session=day, known_at=day.tz_localize("UTC"))
         parts.append(frame.assign(reference_price=BAR.open[fills.symbol], adv_usd=5e7, daily_volatility=0.02))
-    result = recalibrate(pd.concat(parts, ignore_index=True), COSTS, CostSettings(), dated="2016-12-31")
+    result = estimate_costs(pd.concat(parts, ignore_index=True), COSTS, CostSettings(), dated="2016-12-31")
     assert (result.status, result.recovered, result.model) == ("self_test", True, COSTS)
     side = np.sign(fills.quantity)
     arrival = fills.mid_price - side * fills.impact_usd / np.abs(fills.quantity)

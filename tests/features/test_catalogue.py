@@ -46,7 +46,7 @@ def whole(panel: Panel) -> np.ndarray:
 def _looks_ahead(name: str, panel: Panel) -> bool:
     """Whether a value of some row changes when later rows are cut off or altered."""
     full = _cube(panel, (name,))
-    for cut in (1, 2, 40, 105, 151, 200, panel.bars - 1):
+    for cut in (1, 2, 40, 105, 151, 200, panel.session_count - 1):
         if not same_bits(_cube(rows_of(panel, slice(0, cut)), (name,)), full[:cut]):
             return True
 

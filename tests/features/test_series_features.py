@@ -19,7 +19,7 @@ PANEL = random_panel(bars=200)
 
 def made_up(panel: Panel = PANEL, seed: int = 4) -> dict[str, KnownSeries]:
     draw = np.random.default_rng(seed)
-    shape = (panel.bars, len(panel.symbols))
+    shape = (panel.session_count, len(panel.symbols))
     index = KnownSeries(draw.uniform(10.0, 40.0, shape), np.zeros(shape), np.full(shape, 1440.0))
     rates = KnownSeries(draw.normal(0.0, 1e-4, shape), np.zeros(shape), draw.choice([60.0, 240.0, 480.0], shape))
     return dict(zip(ROLES, (index, rates), strict=True))

@@ -26,7 +26,7 @@ def test_a_model_read_back_forecasts_the_same_bits(*, select: bool) -> None:
     cube, _ = tiny_market()
     model = _model(select=select)
     stored = from_files(to_files(model))
-    rows = slice(model.fold.used_from, cube.bars)
+    rows = slice(model.fold.used_from, cube.session_count)
     pd.testing.assert_frame_equal(forecast(stored, cube, rows), forecast(model, cube, rows), check_exact=True)
     pd.testing.assert_frame_equal(stored.validation_forecasts, model.validation_forecasts, check_exact=True)
     assert stored.stationarity == model.stationarity

@@ -11,7 +11,7 @@ from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.model import fit_model, model_address
-from nn_assets.oversight import series
+from nn_assets.oversight import monitored
 from nn_assets.oversight.drift import DriftReference, DriftReport
 from nn_assets.session.drift_watch import drift_watch, model_references
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
@@ -24,7 +24,7 @@ JOINED = FOLD.training.start + 60
 
 def members() -> np.ndarray:
     """The third symbol joins within the training rows."""
-    belongs = np.ones((CUBE.bars, len(CUBE.symbols)), dtype=bool)
+    belongs = np.ones((CUBE.session_count, len(CUBE.symbols)), dtype=bool)
     belongs[:JOINED, 2] = False
     return belongs
 
@@ -76,7 +76,7 @@ def _watched(
 ) -> tuple[DriftReference, DriftReport | None]:
     """What drift is measured against, and what is found on the last calibration row."""
     reference = model_references(model, cube, STRATEGY.oversight, 252, candidates=belongs)["network"]
-    in_force, settings = [model.model_id] * cube.bars, STRATEGY.oversight
+    in_force, settings = [model.model_id] * cube.session_count, STRATEGY.oversight
     watch = drift_watch(cube.where(belongs), probability, in_force, {model.model_id: reference}, settings)
     return reference, watch(FOLD.calibration.stop - 1)
 
@@ -97,12 +97,12 @@ def _told(reference: DriftReference) -> list[tuple[object, ...]]:
 
 @pytest.mark.full
 def test_no_figure_of_drift_knows_of_a_symbol_that_is_no_member(model, monkeypatch) -> None:
-    belongs = np.ones((CUBE.bars, 3), dtype=bool)
+    belongs = np.ones((CUBE.session_count, 3), dtype=bool)
     belongs[:, 2] = False
     values = np.array(CUBE.values)
     values[::2, 2] *= 3.0
     wild = Cube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
-    probability = np.full((CUBE.bars, 3), np.nan)
+    probability = np.full((CUBE.session_count, 3), np.nan)
     probability[:, :2] = 0.5 + 0.1 * np.tanh(values[:, :2, 0])
     kept = model.validation_forecasts
     of_two = replace(model, validation_forecasts=kept[kept["symbol"] != "CCC"])
@@ -117,14 +117,14 @@ def test_no_figure_of_drift_knows_of_a_symbol_that_is_no_member(model, monkeypat
     assert _told(everyone) != _told(plain)
     assert other != report
     # Two members are no panel with a spread, though three were enough for one.
-    monkeypatch.setattr(series, "SPREAD_SYMBOLS", 3)
+    monkeypatch.setattr(monitored, "SPREAD_SYMBOLS", 3)
     assert _told(_watched(of_two, CUBE, probability, belongs)[0]) == _told(plain)
     assert len(_watched(of_two, CUBE, probability, None)[0].features) == 2 * len(CUBE.names)
 
 
 @pytest.mark.full
 def test_no_figure_of_drift_knows_what_a_member_was_while_it_was_none(model) -> None:
-    belongs = np.ones((CUBE.bars, 3), dtype=bool)
+    belongs = np.ones((CUBE.session_count, 3), dtype=bool)
     left, back = FOLD.training.stop - 100, FOLD.training.stop - 20
     belongs[left:back, 2] = False
     values = np.array(CUBE.values)
@@ -142,7 +142,7 @@ def test_no_figure_of_drift_knows_what_a_member_was_while_it_was_none(model) -> 
 def test_everyone_a_member_is_watched_as_without_a_universe(model) -> None:
     probability = 0.5 + 0.1 * np.tanh(np.asarray(CUBE.values)[:, :, 0])
     plain, report = _watched(model, CUBE, probability, None)
-    same, again = _watched(model, CUBE, probability, np.ones((CUBE.bars, 3), dtype=bool))
+    same, again = _watched(model, CUBE, probability, np.ones((CUBE.session_count, 3), dtype=bool))
     assert _told(same) == _told(plain)
     assert again == report
 

@@ -80,7 +80,7 @@ def test_one_lost_row_costs_each_symbol_one_forecast():
     used = months_of_use(model, cube)
     lost = {column: [used.start + 2 + column] for column in range(len(SYMBOLS))}
     complete, gapped = forecast(model, cube, used), forecast(model, _with_lost_rows(cube, lost), used)
-    per_session = len(complete) // (len(SYMBOLS) * cube.bars - len(SYMBOLS) * used.start)
+    per_session = len(complete) // (len(SYMBOLS) * cube.session_count - len(SYMBOLS) * used.start)
     assert len(complete) - len(gapped) == len(SYMBOLS) * per_session
     silent = set(zip(complete["session"], complete["symbol"], strict=True)) - set(
         zip(gapped["session"], gapped["symbol"], strict=True)
@@ -130,7 +130,7 @@ def test_no_fit_and_no_forecast_reads_a_row_that_comes_later():
     assert to_files(again) == to_files(model)
     shorter = Cube(cube.sessions[: cut + 8], cube.symbols, cube.names, cube.values[: cut + 8])
     early = forecast(model, shorter, slice(cut, cut + 8))
-    whole = forecast(model, cube, slice(cut, cube.bars))
+    whole = forecast(model, cube, slice(cut, cube.session_count))
     same_bits(early, whole[whole["session"] < cube.sessions[cut + 8]].reset_index(drop=True))
 
 
@@ -140,7 +140,7 @@ def test_training_keeps_the_samples_after_a_lost_row():
     counted = []
     for share in (0.0, 0.05):
         windows = Windows(cube.values, LOOKBACK, max_missing_fraction=share)
-        counted.append(find_samples(windows, slice(0, cube.bars), labels.targets).count)
+        counted.append(find_samples(windows, slice(0, cube.session_count), labels.targets).count)
     assert counted[1] - counted[0] > 100
 
 

@@ -14,7 +14,7 @@ import torch
 from nn_assets.arrays import Cube
 from nn_assets.errors import FoldError, ModelError, ShortFoldError, TrainingError
 from nn_assets.features.stationarity import (
-    FeatureVerdict,
+    FeatureStationarity,
     StationarityReport,
     apply_transforms,
     decide_transforms,
@@ -52,7 +52,7 @@ def test_a_session_forecast_alone_has_the_bits_it_has_among_all_others(network: 
     cube, _ = tiny_market()
     model = fitted(network)
     together = forecast(model, cube, months_of_use(model, cube))
-    for row in (model.fold.used_from, model.fold.used_from + 17, cube.bars - 1):
+    for row in (model.fold.used_from, model.fold.used_from + 17, cube.session_count - 1):
         alone = forecast(model, cut_cube(cube, 0, row + 1), slice(row, row + 1))
         same = together[together["session"] == cube.sessions[row]].reset_index(drop=True)
         assert len(alone) == 3 * len(SYMBOLS)
@@ -74,7 +74,7 @@ def test_a_sample_has_one_place_for_ever_in_blocks_of_one_size(monkeypatch: pyte
     model = fitted()  # fitted before the fake takes the place of its networks
     monkeypatch.setattr(inference, "_restored", lambda *_: _Place())
     together = forecast(model, cube, months_of_use(model, cube))
-    for row in (model.fold.used_from + 1, model.fold.used_from + 40, cube.bars - 1):
+    for row in (model.fold.used_from + 1, model.fold.used_from + 40, cube.session_count - 1):
         alone = forecast(model, cube, slice(row, row + 1))
         same_bits(alone, together[together["session"] == cube.sessions[row]].reset_index(drop=True))
     network = together.query("estimator == 'network'")["probability"]
@@ -98,7 +98,7 @@ def test_training_really_happens_and_finds_the_planted_edge() -> None:
     cube, labels = tiny_market()
     strategy = tiny_strategy(network="mlp", hidden=8, maximum_epochs=25, patience=8, ensemble=3)
     model = fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
-    made = forecast(model, cube, slice(model.fold.used_from, cube.bars - SPAN))
+    made = forecast(model, cube, slice(model.fold.used_from, cube.session_count - SPAN))
     rows = cube.sessions.get_indexer(pd.DatetimeIndex(made["session"]))
     columns = [SYMBOLS.index(symbol) for symbol in made["symbol"]]
     right = (made["probability"].to_numpy() > 0.5) == (labels.targets[rows, columns] == 1.0)
@@ -177,7 +177,7 @@ def test_forecasts_hold_every_estimator_with_its_spread() -> None:
         "model_id",
     ]
     assert made["session"].dtype == "datetime64[ns]"
-    assert len(made) == 3 * 3 * (cube.bars - model.fold.used_from)
+    assert len(made) == 3 * 3 * (cube.session_count - model.fold.used_from)
     assert made["probability"].between(0, 1).all()
     for name in ("network", "linear", "boosting"):
         assert (made.loc[made["estimator"] == name, "dispersion"] > 0).mean() > 0.9, name
@@ -223,7 +223,7 @@ def test_a_cube_from_another_session_on_or_without_a_feature_is_refused() -> Non
     cube, _ = tiny_market()
     model = fitted()
     rows = months_of_use(model, cube)
-    late = cut_cube(cube, 1, cube.bars)
+    late = cut_cube(cube, 1, cube.session_count)
     with pytest.raises(ModelError, match="first session is 2011-01-03"):
         forecast(model, late, rows)
     with pytest.raises(ModelError, match="none named delta"):
@@ -323,11 +323,11 @@ def test_no_transform_reads_further_back_than_the_rows_handed_to_a_fit() -> None
     decided = decide_transforms(cube, slice(0, 200), FeatureSettings())
     for verdict in ("level", "differenced", "volatility_normalised"):
         forced = StationarityReport(
-            tuple(FeatureVerdict(entry.name, verdict, entry.attempts) for entry in decided.verdicts),
+            tuple(FeatureStationarity(entry.name, verdict, entry.attempts) for entry in decided.verdicts),
             decided.adf_p_value,
             decided.panel_pass_share,
         )
         whole = apply_transforms(cube, forced).values[200:]
-        cut = apply_transforms(cut_cube(cube, 200 - TRANSFORM_REACH, cube.bars), forced).values
+        cut = apply_transforms(cut_cube(cube, 200 - TRANSFORM_REACH, cube.session_count), forced).values
         assert np.isfinite(whole).all()
         assert whole.tobytes() == np.ascontiguousarray(cut[TRANSFORM_REACH:]).tobytes()

@@ -40,8 +40,8 @@ def test_rows_without_a_label_are_never_samples_and_never_count_as_down() -> Non
     cube, labels = tiny_market()
     unknown = np.isnan(labels.targets).any(axis=1)
     assert unknown.sum() == 4  # the last rows, whose future is missing
-    samples = find_samples(Windows(cube.values, 4), slice(0, cube.bars), labels.targets)
-    assert samples.rows.max() == cube.bars - 5
+    samples = find_samples(Windows(cube.values, 4), slice(0, cube.session_count), labels.targets)
+    assert samples.rows.max() == cube.session_count - 5
     np.testing.assert_array_equal(samples.targets, labels.targets[samples.rows, samples.columns].astype(np.float32))
 
 

@@ -99,7 +99,7 @@ def fitted(network: str = "lstm", *, select: bool = False) -> FoldModel:
 
 
 def months_of_use(model: FoldModel, cube: Cube) -> slice:
-    return slice(model.fold.used_from, cube.bars)
+    return slice(model.fold.used_from, cube.session_count)
 
 
 def same_bits(one: pd.DataFrame, other: pd.DataFrame) -> None:

@@ -175,7 +175,7 @@ def test_stated_contradictions_and_what_they_say_are_the_same_in_any_order_of_de
                 stored = pd.concat([stored, fresh], ignore_index=True)
                 contents.append(counted.contradicted)
         quarantine = pd.concat(contents, ignore_index=True)
-        versions = BAR_FACTS.one_row_each(stored)
+        versions = BAR_FACTS.one_row_per_version(stored)
         actual = defaultdict(set)
         for row in BAR_FACTS.with_contents(versions, quarantine).itertuples():
             actual[row.symbol, hour_of(row.known_at)].add(row.close)

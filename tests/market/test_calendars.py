@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.market.calendar.sessions import calendar_end_told, next_session, previous_session, sessions_between
+from nn_assets.market.calendar.sessions import calendar_end_warning, next_session, previous_session, sessions_between
 from nn_assets.market.calendar.timetable import require_calendar, timetable
 from nn_assets.operations.clock import round_cron
 from nn_assets.settings import MarketSettings
@@ -69,10 +69,10 @@ def test_before_its_first_session_a_calendar_names_no_session_of_its_end() -> No
 
 @pytest.mark.parametrize(("day", "says"), [("2026-10-31", False), ("2026-11-01", True), ("2027-03-01", True)])
 def test_the_end_is_told_sixty_days_before(day: str, says: bool) -> None:
-    message = calendar_end_told("XSHG", day)
+    message = calendar_end_warning("XSHG", day)
     assert (message is not None) is says
     assert message is None or "2026-12-31" in message
-    assert calendar_end_told("XNYS", day) is None
+    assert calendar_end_warning("XNYS", day) is None
 
 
 def test_a_round_is_due_after_the_usual_close_in_a_calendar_that_begins_late_too() -> None:

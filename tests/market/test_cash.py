@@ -80,7 +80,7 @@ def test_bundled_strategies_earn_the_bills_of_their_day() -> None:
 
 def test_a_label_is_charged_the_rate_of_its_decision_session() -> None:
     of = world(world_strategy())
-    rates = np.linspace(0.0, 0.002, of.panel.bars)
+    rates = np.linspace(0.0, 0.002, of.panel.session_count)
     plain = make_labels(of.panel, of.strategy.label)
     charged = make_labels(of.panel, of.strategy.label, rates)
     horizon = of.strategy.label.horizon_sessions

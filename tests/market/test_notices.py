@@ -12,7 +12,7 @@ import pytest
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.gate import inspect
-from nn_assets.market.quality.notices import Notice, told_by_rule
+from nn_assets.market.quality.notices import Notice, rule_counts_text
 from nn_assets.settings import CleaningSettings, GateSettings
 from tests.market.builders import CALENDAR, sound_bars
 
@@ -63,7 +63,7 @@ def test_a_line_carries_symbol_session_rule_and_value(last, value, line) -> None
 
 
 def test_the_most_frequent_rule_is_told_first() -> None:
-    assert told_by_rule({"few": 2, "many": 1200, "also_few": 2}) == "many 1,200, also_few 2, few 2"
+    assert rule_counts_text({"few": 2, "many": 1200, "also_few": 2}) == "many 1,200, also_few 2, few 2"
 
 
 def acted(kind: str, value: float, session: pd.Timestamp, symbol: str = "AAA") -> pd.DataFrame:

@@ -16,7 +16,7 @@ SESSIONS = pd.DatetimeIndex(BARS["session"].unique())
 
 def test_each_bar_lands_on_its_session_and_symbol() -> None:
     panel = panel_from_bars(BARS.sample(frac=1.0, random_state=2), SESSIONS, ("BBB", "AAA", "CCC"))
-    assert panel.bars == 10
+    assert panel.session_count == 10
     for bar in BARS.itertuples():
         column = {"BBB": 0, "AAA": 1}[bar.symbol]
         row = panel.row(bar.session)

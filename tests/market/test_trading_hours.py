@@ -22,7 +22,7 @@ def due(calendar: str, session: str, **changes) -> int:
 
 
 def session_of(schedule: TradingHours, moment: str) -> str | None:
-    placed = schedule.place(np.array([pd.Timestamp(moment, tz="UTC").as_unit("ns").value]))
+    placed = schedule.locate(np.array([pd.Timestamp(moment, tz="UTC").as_unit("ns").value]))
     if not placed.inside[0]:
         return None
     return str(schedule.sessions[placed.session[0]].date())
@@ -57,7 +57,7 @@ def test_daylight_saving_moves_the_open_and_not_the_session() -> None:
 def test_lunch_belongs_to_no_session_and_leaves_no_gap_in_the_slots() -> None:
     schedule = hours("XTKS", "2024-03-08", "2024-03-08")
     moments = ["02:25", "02:30", "03:25", "03:30"]  # the morning ends at 11:30 in Tokyo
-    placed = schedule.place(pd.DatetimeIndex([f"2024-03-08T{at}Z" for at in moments]).as_unit("ns").asi8)
+    placed = schedule.locate(pd.DatetimeIndex([f"2024-03-08T{at}Z" for at in moments]).as_unit("ns").asi8)
     assert list(placed.inside) == [True, False, False, True]
     assert placed.slot[3] - placed.slot[0] == 1
     assert list(placed.slot[1:3]) == [-1, -1]
@@ -66,7 +66,7 @@ def test_lunch_belongs_to_no_session_and_leaves_no_gap_in_the_slots() -> None:
 def test_nights_and_weekends_leave_no_gap_in_the_slots() -> None:
     schedule = hours("XNYS", "2024-03-08", "2024-03-11")
     ends = pd.DatetimeIndex(["2024-03-08T20:55Z", "2024-03-11T13:30Z"]).as_unit("ns").asi8
-    friday, monday = schedule.place(ends).slot
+    friday, monday = schedule.locate(ends).slot
     assert monday - friday == 1
 
 
@@ -93,6 +93,6 @@ def test_a_session_that_would_end_after_its_decision_is_refused() -> None:
 
 def test_a_bar_between_two_of_the_grid_has_no_slot() -> None:
     schedule = hours("24/7", "2024-03-08", "2024-03-08")
-    placed = schedule.place(pd.DatetimeIndex(["2024-03-08T00:05Z", "2024-03-08T00:07Z"]).as_unit("ns").asi8)
+    placed = schedule.locate(pd.DatetimeIndex(["2024-03-08T00:05Z", "2024-03-08T00:07Z"]).as_unit("ns").asi8)
     assert list(placed.on_grid) == [True, False]
     assert placed.slot[1] == -1

@@ -84,14 +84,14 @@ NAMED = (
     Named(
         "every member of an ensemble has the same seed",
         "nn_assets/learning/ensemble.py",
-        "settings, settings.seed + place, start)",
+        "settings, settings.seed + index, start)",
         "settings, settings.seed, start)",
         "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(
         "the strategy's own seed is ignored",
         "nn_assets/learning/ensemble.py",
-        "settings, settings.seed + place, start)",
+        "settings, settings.seed + index, start)",
         "settings, 7 + place, start)",
         "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
@@ -178,10 +178,10 @@ NAMED = (
     ),
     Named(
         "costs that fell by any amount need no approval",
-        "nn_assets/costs/calibration.py",
+        "nn_assets/costs/estimation.py",
         "if abs(change) > settings.maximum_unapproved_change",
         "if change > settings.maximum_unapproved_change",
-        "tests/costs/test_calibration.py::test_a_fall_above_thirty_percent_waits_for_approval_like_a_rise",
+        "tests/costs/test_estimation.py::test_a_fall_above_thirty_percent_waits_for_approval_like_a_rise",
     ),
     Named(
         "a breaker or a halving at exactly its level hangs on the last bit",

@@ -38,7 +38,7 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.decisions import rounds
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
-from nn_assets.operations.decisions.records import recorded_given
+from nn_assets.operations.decisions.records import recorded_context
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import History, Stretch, open_history
@@ -370,7 +370,7 @@ def test_a_study_mends_its_book_by_actions_that_were_told_late(goes_on: Lived, t
     home = Path(shutil.copytree(goes_on.home, tmp_path / "home"))
     with living_in(home), open_history(strategy()) as history:
         result = study_until(history, months_between(FIRST_MONTH, END[:7]), "again", lambda _: None)
-    third, sixth = (result.study.record.symbols.index(symbol) for symbol in ("SIM03", "SIM06"))
+    third, sixth = (result.study.track.symbols.index(symbol) for symbol in ("SIM03", "SIM06"))
     for estimator in ("network", "linear", "boosting"):
         late = [done for done in result.study.replays[estimator].rounds if done.late is not None]
         assert [str(done.session.date()) for done in late] == ["2016-09-06", "2016-09-09"]
@@ -517,13 +517,13 @@ def test_a_round_is_handed_no_row_after_its_session(
 
         monkeypatch.setattr(rounds, name, told)
 
-    readers = ("standing_before", "drift_references", "drift_watch", "late_actions", "programme_watch")
+    readers = ("session_state_before", "drift_references", "drift_watch", "late_actions", "programme_watch")
     for name in readers:
         heard(name)
     day = pd.Timestamp("2016-08-26")
     with open_history(strategy()) as history:
         assert history.cut_for(day).last > day  # the facts of the stretch go on
-        context = recorded_given(history.stores.ledger.read("decisions", "known", day, day).iloc[0])
+        context = recorded_context(history.stores.ledger.read("decisions", "known", day, day).iloc[0])
         rounds.play_live(history, history.view(day), context)
     assert sorted(seen) == sorted((name, day) for name in readers)
 
@@ -575,7 +575,7 @@ def test_a_cut_made_later_has_the_rows_of_one_made_before(ends_before: Lived) ->
         assert np.isfinite(later).sum() > np.isfinite(targets).sum()  # those realised in August
 
 
-@pytest.mark.parametrize("name", ["bars", "actions", "stated_actions"])
+@pytest.mark.parametrize("name", ["bars", "actions", "published_actions"])
 def test_what_is_written_into_a_frame_of_a_view_no_other_view_sees(in_later: Path, name: str) -> None:
     with open_history(strategy()) as history:
         changed, before = (getattr(history.view(pd.Timestamp(CUT)), name) for _ in range(2))
@@ -652,13 +652,13 @@ def test_a_study_in_many_stretches_of_equal_facts_is_the_study_in_one(
         parts = run_study(tight(strategy()), 252, studies._material(history, LAST_MONTH), Terms(trials=3))
     released = [done.session for done in whole.replays["network"].rounds if done.released]
     assert released, "no breaker latched for long enough to be reset"
-    for name, track in whole.record.tracks.items():
+    for name, track in whole.track.tracks.items():
         for part in ("net", "gross", "turnover"):
-            expected, got = getattr(track, part), getattr(parts.record.tracks[name], part)
+            expected, got = getattr(track, part), getattr(parts.track.tracks[name], part)
             # The yardstick's wealth is carried over, which costs a last digit; a book is the same to the bit.
             tolerance = 1e-14 if name == "buy_and_hold" else 0.0
             np.testing.assert_allclose(got, expected, rtol=0.0, atol=tolerance)
-    assert np.array_equal(whole.record.targets, parts.record.targets, equal_nan=True)
+    assert np.array_equal(whole.track.targets, parts.track.targets, equal_nan=True)
 
 
 @pytest.mark.full

@@ -16,8 +16,8 @@ from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.decisions import lookahead
 from nn_assets.operations.decisions.lookahead import signals_repeat_forecasts
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.models.calibration import calibrate_record, calibration_of
-from nn_assets.operations.models.forecasts import forecast_record
+from nn_assets.operations.models.calibration import calibrate_forecasts, calibration_of
+from nn_assets.operations.models.forecasts import forecasts_of_months
 from nn_assets.operations.models.stored import load_model
 from tests.operations.homes import months_between
 from tests.operations.test_as_known import END, FIRST_MONTH, SYMBOLS, Lived, strategy
@@ -35,7 +35,7 @@ def history(goes_on: Lived) -> Iterator[History]:
 
 @pytest.fixture(scope="module")
 def record(history: History) -> Forecasts:
-    return forecast_record(history, months_between(FIRST_MONTH, END[:7]))
+    return forecasts_of_months(history, months_between(FIRST_MONTH, END[:7]))
 
 
 def starts(history: History, month: str) -> int:
@@ -63,7 +63,7 @@ def test_a_study_and_the_live_decisions_have_the_same_bits(history: History, rec
 def test_a_study_of_another_processor_agrees_and_one_of_other_forecasts_does_not(
     history: History, monkeypatch: pytest.MonkeyPatch, moved: float, agrees: bool
 ) -> None:
-    calibrated = lookahead.calibrate_record
+    calibrated = lookahead.calibrate_forecasts
 
     def elsewhere(*args: object) -> Forecasts:
         study = calibrated(*args)  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def test_a_study_of_another_processor_agrees_and_one_of_other_forecasts_does_not
         moving = replace(arrays, probability=arrays.probability + moved)
         return replace(study, estimators={**study.estimators, "network": moving})
 
-    monkeypatch.setattr(lookahead, "calibrate_record", elsewhere)
+    monkeypatch.setattr(lookahead, "calibrate_forecasts", elsewhere)
     compared, differing = signals_repeat_forecasts(history)
     assert compared > 20
     assert (not differing) is agrees
@@ -140,7 +140,7 @@ def test_nothing_of_the_month_itself_or_later_is_read(history: History, record: 
 def test_every_session_of_a_month_has_the_same_calibration_and_every_estimator_its_own(
     history: History, record: Forecasts
 ) -> None:
-    made = calibrate_record(history, record)
+    made = calibrate_forecasts(history, record)
     rates = {}
     for name, arrays in made.estimators.items():
         there = np.isfinite(arrays.probability)
@@ -150,13 +150,13 @@ def test_every_session_of_a_month_has_the_same_calibration_and_every_estimator_i
         assert (by_month.groupby(level=0).nunique() == 1).all()
         rates[name] = by_month.groupby(level=0).first().to_list()
     assert len({tuple(monthly) for monthly in rates.values()}) == 3
-    alone = calibrate_record(history, record, ["linear"])
+    alone = calibrate_forecasts(history, record, ["linear"])
     assert np.array_equal(alone["linear"].calibrated, made["linear"].calibrated, equal_nan=True)
     assert np.isnan(alone["network"].calibrated).all()
     assert isinstance(alone["network"], ForecastArrays)
 
 
 def test_out_of_sample_the_median_confidence_is_one(history: History, record: Forecasts) -> None:
-    confidence = calibrate_record(history, record)["network"].confidence
+    confidence = calibrate_forecasts(history, record)["network"].confidence
     assert np.nanmedian(confidence) > 0.9
     assert np.nanmax(confidence) == 1.0

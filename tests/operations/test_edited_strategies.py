@@ -34,13 +34,13 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay,
 from nn_assets.operations.decisions.rederivation import Rederived, rederive_decisions
 from nn_assets.operations.edited import stage_fault
 from nn_assets.operations.facts import StoredFacts
-from nn_assets.operations.failures import LOST, told_of_end
+from nn_assets.operations.failures import LOST, end_message
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.forecasts import read_forecast_list
 from nn_assets.operations.models.outdated import months_in_doubt
 from nn_assets.operations.outcomes import FAILED, Run, record_end, record_start
-from nn_assets.operations.report_index import sessions_told
+from nn_assets.operations.report_index import session_summaries
 from nn_assets.operations.reporting import write_daily_page
 from nn_assets.operations.study import StudyResult
 from nn_assets.orchestration.partitions import month_partitions
@@ -133,7 +133,7 @@ def test_symbols_join_leave_and_change_places_from_a_session_on(home: Path) -> N
     assert f"nn-assets run --strategy {NAME}" in headline  # and who left had nothing to be closed
     homes.take_in(strategy_of())
     (third,) = homes.decide(strategy_of(), [THIRD])
-    assert third.round.standing.book.symbols == after
+    assert third.round.session_state.book.symbols == after
     assert recorded("decisions", THIRD)["details"].iloc[0]["symbols"] == {"joined": [EVERYONE[6]], "left": [flat[0]]}
     # Whoever stayed was carried over: what is held now is what was held, and what was filled since.
     fills = recorded("fills", THIRD).groupby("symbol")["quantity"].sum()
@@ -802,7 +802,7 @@ def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_wi
         assert needed().endswith(f"{goes_on}.")
         with Ledger() as ledger:
             at = begun.began_at + pd.Timedelta(minutes=1)
-            assert record_end(ledger, begun, FAILED, at, message=told_of_end(begun, LOST))
+            assert record_end(ledger, begun, FAILED, at, message=end_message(begun, LOST))
         assert needed().endswith(f"{goes_on}.")
         stored.with_name("elsewhere").rename(stored)
         file = undecided / "strategies" / f"{NAME}.yaml"
@@ -954,7 +954,7 @@ def test_a_strategy_named_by_its_broken_file_is_stopped_under_its_own_name(home:
 
 def test_how_each_session_ended_is_told_in_a_line(home: Path) -> None:
     with Ledger() as ledger:
-        sentences = sessions_told(ledger, NAME)
+        sentences = session_summaries(ledger, NAME)
     assert list(sentences) == ["2017-06-21", "2017-06-22"]
     for session in (FIRST, SECOND):
         equity = recorded("portfolio_states", session)["equity_usd"].iloc[0]
@@ -963,7 +963,7 @@ def test_how_each_session_ended_is_told_in_a_line(home: Path) -> None:
         sentence = sentences[str(session.date())]
         assert sentence == f"equity {equity:,.0f} USD, {fills} fill{'s' * (fills != 1)}, drift says {drift}"
     with Ledger() as ledger:
-        assert sessions_told(ledger, "nobody") == {}
+        assert session_summaries(ledger, "nobody") == {}
 
 
 def test_a_book_whose_records_are_gone_is_halted_and_not_forgotten(home: Path) -> None:

@@ -19,8 +19,8 @@ import yaml
 
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models.calibration import calibrate_record, calibration_of
-from nn_assets.operations.models.forecasts import forecast_record
+from nn_assets.operations.models.calibration import calibrate_forecasts, calibration_of
+from nn_assets.operations.models.forecasts import forecasts_of_months
 from tests.operations.homes import months_between, take_in, train
 from tests.orchestration.conftest import living_in
 
@@ -63,8 +63,8 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Scores]:
         take_in(strategy)
         train(strategy, MONTHS)
         with open_history(strategy) as history:
-            record = forecast_record(history, MONTHS)
-            made = calibrate_record(history, record)
+            record = forecasts_of_months(history, MONTHS)
+            made = calibrate_forecasts(history, record)
             outcome = history.view().labels.targets
             worth = {name: calibration_of(history, record, name).effective_outcomes for name in made.estimators}
     result: dict[str, Scores] = {}

@@ -24,7 +24,7 @@ from nn_assets.operations.asof.controls import (
 from nn_assets.operations.asof.costs import costs_in_force
 from nn_assets.operations.asof.studies import late_verdict
 from nn_assets.operations.clock import as_of_session
-from nn_assets.operations.decisions.records import _told, recorded_given
+from nn_assets.operations.decisions.records import _control_details, recorded_context
 from nn_assets.operations.history import open_history
 from nn_assets.operations.session_view import SessionView
 from nn_assets.operations.study import study_until
@@ -344,10 +344,10 @@ def test_orders_on_record_after_their_fill_are_an_unfinished_run_that_names_both
 
 def test_what_a_decision_was_told_of_an_unfinished_run_is_replayed_from_its_record() -> None:
     controls = Controls(verdict_allows=True, unfinished_run="sent too late")
-    details = {**_told(controls), "cost_model_id": None}
+    details = {**_control_details(controls), "cost_model_id": None}
     decision = pd.Series({"details": details, "study_id": None, "verdict": None, "model_id": "m"})
-    assert recorded_given(decision).controls == controls
-    assert "unfinished_run" not in _told(Controls())  # decisions of before it was told have no such word
+    assert recorded_context(decision).controls == controls
+    assert "unfinished_run" not in _control_details(Controls())  # decisions of before it was told have no such word
 
 
 def test_a_history_played_as_if_live_is_none(ledger: Ledger, clock: Clock) -> None:

@@ -27,9 +27,9 @@ from nn_assets.operations.asof.refreshes import DRIFT_ASKS, STUDY_LEAVES
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, facts_apart
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
-from nn_assets.operations.models.refreshed import refreshed_record
+from nn_assets.operations.models.refreshed import refreshed_forecasts
 from nn_assets.operations.models.stored import load_model
-from nn_assets.operations.reporting import keep_study, refreshes_told, study_sheet
+from nn_assets.operations.reporting import keep_study, refreshes_text, study_sheet
 from nn_assets.operations.study import StudyResult, study_until
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.severity import Severity
@@ -127,7 +127,7 @@ def studied(months: list[str] = MONTHS) -> StudyResult:
 def models_of(study: Study) -> pd.Series:
     """Model that forecast each session, by session."""
     rows = slice(study.rows[0], study.rows[-1] + 1)
-    return pd.Series(study.record.models[rows], index=study.record.sessions[rows])
+    return pd.Series(study.track.models[rows], index=study.track.sessions[rows])
 
 
 def models_on_record(sessions: pd.DatetimeIndex) -> pd.Series:
@@ -145,13 +145,13 @@ def states_of(study: Study, estimator: str = "network") -> pd.Series:
 
 def assert_same_record(one: Study, other: Study, stop: int) -> None:
     """Demand that two studies say the same of every row before one, to the bit."""
-    assert models_of(one)[: one.record.sessions[stop - 1]].equals(models_of(other)[: other.record.sessions[stop - 1]])
+    assert models_of(one)[: one.track.sessions[stop - 1]].equals(models_of(other)[: other.track.sessions[stop - 1]])
     for name in ESTIMATORS:
         for part in ("forecasts", "scores", "base_rates"):
-            ours, theirs = (getattr(study.record, part)[name][:stop] for study in (one, other))
+            ours, theirs = (getattr(study.track, part)[name][:stop] for study in (one, other))
             assert ours.tobytes() == theirs.tobytes(), (name, part)
         for part in ("net", "gross", "turnover"):
-            ours, theirs = (getattr(study.record.tracks[name], part)[:stop] for study in (one, other))
+            ours, theirs = (getattr(study.track.tracks[name], part)[:stop] for study in (one, other))
             assert ours.tobytes() == theirs.tobytes(), (name, part)
 
 
@@ -176,15 +176,15 @@ def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_ses
         drift = by_session[effective].drift
         assert drift is not None
         assert drift.model_id == new
-        refresh = by_session[asked[0]].standing.refresh
+        refresh = by_session[asked[0]].session_state.refresh
         assert (refresh.state_under(refresh.model_id), refresh.state_under(new)) == ("REDUCE_SIZE", "CONTINUE")
-        assert by_session[effective].standing.refresh.asked is None  # it was answered
+        assert by_session[effective].session_state.refresh.asked is None  # it was answered
 
 
 @pytest.mark.full
 def test_what_the_refreshed_model_forecasts_is_what_it_says_of_these_rows(home: Path) -> None:
     result = studied()
-    record = result.study.record
+    record = result.study.track
     refreshed = [refresh.model_id for refresh in result.material.refreshes if refresh.model_id is not None]
     assert refreshed
     with open_history(strategy_of()) as history:
@@ -225,7 +225,7 @@ def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
         states = states_of(result.study, name)
         assert set(states[:asks_in_june]) == {"CONTINUE"}
         assert set(states[states.index > asks_in_june]) == {"REDUCE_SIZE"}
-    assert refreshes_told(result) == "1 asked for, 0 put in force, 1 refused"
+    assert refreshes_text(result) == "1 asked for, 0 put in force, 1 refused"
 
 
 @pytest.mark.full
@@ -244,7 +244,7 @@ def test_a_refresh_whose_training_diverges_is_refused(
     for name in ESTIMATORS:
         states = states_of(result.study, name)
         assert set(states[states.index > asks_in_june]) == {"REDUCE_SIZE"}
-    assert refreshes_told(result) == "1 asked for, 0 put in force, 1 refused"
+    assert refreshes_text(result) == "1 asked for, 0 put in force, 1 refused"
 
 
 @pytest.mark.parametrize(
@@ -263,12 +263,12 @@ def test_only_what_the_data_do_not_let_be_fitted_is_refused(
     monkeypatch.setattr(training, "fit_models", failing)
     with open_history(strategy_of()) as history:
         if refused:
-            (asked,) = refreshed_record(history, MONTHS, lambda _: None).refreshes
+            (asked,) = refreshed_forecasts(history, MONTHS, lambda _: None).refreshes
             assert asked.check is not None
             assert not asked.check.accepted
         else:
             with pytest.raises(kind):
-                refreshed_record(history, MONTHS, lambda _: None)
+                refreshed_forecasts(history, MONTHS, lambda _: None)
 
 
 def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_alike(
@@ -296,7 +296,7 @@ def test_the_live_round_and_the_study_put_the_same_model_in_force_and_forecast_a
     with open_history(strategy_of()) as history:
         assert history.stores.models.artifact_sha256(in_force[3]) == sealed
     again = studied(SPRING)
-    assert_same_record(again.study, result.study, len(result.study.record.sessions))
+    assert_same_record(again.study, result.study, len(result.study.track.sessions))
     assert again.material.refreshes == result.material.refreshes
 
 
@@ -392,7 +392,7 @@ def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> 
 @pytest.mark.parametrize("after", [0, 6])
 def test_nothing_of_the_record_hangs_on_what_came_later(whole: StudyResult, after: int, tmp_path: Path) -> None:
     """History that ends with the session that asks, and six sessions later."""
-    record = whole.study.record
+    record = whole.study.track
     stop = record.sessions.get_loc(whole.material.refreshes[0].session) + after + 1
     write_home(tmp_path, str(record.sessions[stop - 1].date()), shift=True)
     with living_in(tmp_path):
@@ -404,7 +404,7 @@ def test_nothing_of_the_record_hangs_on_what_came_later(whole: StudyResult, afte
     assert_same_record(cut.study, whole.study, stop)
     if not after:
         assert (
-            refreshes_told(cut)
+            refreshes_text(cut)
             == "1 asked for, 0 put in force, 0 refused, 1 asked for on the last session and still open"
         )
 
@@ -433,7 +433,7 @@ def test_a_study_killed_after_a_fit_ends_as_one_never_killed_and_fits_nothing_tw
     result = studied()
     assert fitted == [refresh.model_id for refresh in whole.material.refreshes]
     assert result.material.refreshes == whole.material.refreshes
-    assert_same_record(result.study, whole.study, len(whole.study.record.sessions))
+    assert_same_record(result.study, whole.study, len(whole.study.track.sessions))
     studied()
     assert len(fitted) == len(whole.material.refreshes)
 
@@ -471,9 +471,10 @@ def decided_as_in(result: StudyResult, sessions: list[pd.Timestamp]) -> list[str
         ours, theirs = live.round, replayed[live.round.session]
         assert facts_apart(ours, theirs) == []
         assert ours.decision.inputs.trading_state == theirs.decision.inputs.trading_state
-        assert ours.standing.refresh == theirs.standing.refresh
+        assert ours.session_state.refresh == theirs.session_state.refresh
         states = [
-            (trading.state, trading.cooldown_left) for trading in (ours.standing.trading, theirs.standing.trading)
+            (trading.state, trading.cooldown_left)
+            for trading in (ours.session_state.trading, theirs.session_state.trading)
         ]
         assert states[0] == states[1]
     assert all(done.already_decided for done in homes.decide(strategy_of(), sessions))

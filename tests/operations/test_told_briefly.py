@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nn_assets.errors import shortened
-from nn_assets.operations.failures import checks_of_other_assets, told_of_step
+from nn_assets.operations.failures import checks_of_other_assets, failed_step_text
 from nn_assets.operations.models.training import _fit_missing
 from nn_assets.operations.outcomes import FailedCheck, kept_text
 from nn_assets.settings import Strategy
@@ -66,12 +66,12 @@ def test_a_first_line_without_room_ends_after_a_whole_word() -> None:
 def test_of_a_gate_that_halts_the_checks_are_told_and_of_any_other_step_all_it_says() -> None:
     clauses = "; ".join(CLAUSES)
     halted = f"GateHalted: [rule check_0] expected so; found {clauses}. Remedy: mend; them\n  - AAA 2018-01-04"
-    sentence = told_of_step(halted)
+    sentence = failed_step_text(halted)
     assert sentence.startswith(f"the gate halted: {CLAUSES[0]}; ")
     assert sentence.endswith(" more")
     assert len(sentence) < 260
     other = "SourceError: expected a; found b"
-    assert told_of_step(f"{other}. Remedy: c\n  - a place") == other
+    assert failed_step_text(f"{other}. Remedy: c\n  - a place") == other
 
 
 def test_what_the_failed_step_checked_itself_is_not_told_beside_it() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nn_assets.evaluation.record import BookTrack
 from nn_assets.evaluation.replay import Replay
+from nn_assets.evaluation.track import BookTrack
 from nn_assets.operations.reporting import _data_notices, _premium_notices, _stop_notices, _stops_and_premium
 from tests.portfolio.test_bad_inputs import decided, given, settings
 

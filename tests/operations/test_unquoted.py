@@ -36,8 +36,8 @@ def test_the_line_that_the_remedy_names_is_one_that_the_actions_file_takes(tmp_p
 
 def test_symbols_without_a_bar_are_counted_and_the_first_few_named() -> None:
     names = tuple(f"S{number:02d}" for number in range(15))
-    sentence = Lacking(pd.Timestamp("2017-11-27"), names, 500).told
+    sentence = Lacking(pd.Timestamp("2017-11-27"), names, 500).cause
     first = ", ".join(names[:5])
     assert sentence == f"15 of 500 symbols have no bar of 2017-11-27 and were decided without: {first}, and 10 more"
-    alone = Lacking(pd.Timestamp("2017-11-27"), ("S00",), 2).told
+    alone = Lacking(pd.Timestamp("2017-11-27"), ("S00",), 2).cause
     assert alone == "1 of 2 symbols has no bar of 2017-11-27 and was decided without: S00"

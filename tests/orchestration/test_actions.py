@@ -22,13 +22,13 @@ from nn_assets.errors import NnAssetsError, SourceError
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.clock import as_of_session
+from nn_assets.operations.cost_estimation import _with_liquidity
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, features_repeat_when_cut
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake.actions import actions_to_publish, append_actions, new_actions
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
-from nn_assets.operations.recalibration import _with_liquidity
 from nn_assets.operations.stores import open_stores
 from nn_assets.sources.answers import action_table
 from nn_assets.sources.simulated import SimulatedSource

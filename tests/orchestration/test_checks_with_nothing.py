@@ -13,7 +13,7 @@ from nn_assets.arrays import Cube
 from nn_assets.features.stationarity import decide_transforms
 from nn_assets.operations.decisions import stored_checks
 from nn_assets.operations.decisions.round_checks import check_sessions
-from nn_assets.operations.decisions.stored_checks import StoredCheck, values_found
+from nn_assets.operations.decisions.stored_checks import StoredCheck, features_have_values
 from nn_assets.operations.history import open_history
 from nn_assets.operations.judged import Judged
 from nn_assets.operations.models.preparation import confirmation
@@ -75,7 +75,7 @@ def test_the_checks_of_a_round_over_no_session_pass_nothing() -> None:
     assert len(judged) == 3
     for check in judged:
         assert check.held is None
-        assert check.told.startswith("nothing to compare")
+        assert check.description.startswith("nothing to compare")
 
 
 def verdicts(values: np.ndarray) -> dict[str, pd.DataFrame]:
@@ -97,7 +97,7 @@ def test_kpss_confirms_noise_doubts_a_broken_mean_and_has_nothing_to_say_of_no_f
     assert "not f on 0% of symbols" in doubted.found
     constant = confirmation(verdicts(np.ones((600, 6))))
     assert constant.held is None
-    assert constant.told.startswith("nothing to compare")
+    assert constant.description.startswith("nothing to compare")
 
 
 def test_every_check_can_fail() -> None:
@@ -109,10 +109,10 @@ def test_a_feature_without_a_value_lately_is_named_and_one_without_a_session_is_
     days = pd.bdate_range("2017-01-02", periods=30)
     values = np.ones((30, 2, 2))
     values[12:, 0, 1] = values[5:, 1, 1] = np.nan  # the second had its last value 18 sessions before the end
-    assert values_found(Cube(days, ("A", "B"), ("one", "two"), values)) == (
+    assert features_have_values(Cube(days, ("A", "B"), ("one", "two"), values)) == (
         True, f"{38 / 80:.2%} of the last 20 sessions' values are missing",
     )  # fmt: skip
     values[:12, 0, 1] = np.nan
-    held, message = values_found(Cube(days, ("A", "B"), ("one", "two"), values))
+    held, message = features_have_values(Cube(days, ("A", "B"), ("one", "two"), values))
     assert (held, message) == (False, "no value of two; 50.00% of the last 20 sessions' values are missing")
-    assert values_found(Cube(days[:0], ("A", "B"), ("one", "two"), values[:0]))[0] is None
+    assert features_have_values(Cube(days[:0], ("A", "B"), ("one", "two"), values[:0]))[0] is None

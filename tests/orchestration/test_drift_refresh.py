@@ -10,7 +10,7 @@ import pytest
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS, REFRESH_REFUSED, REFRESH_TAKEN
-from nn_assets.operations.days import told_of_session
+from nn_assets.operations.days import session_metadata
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.history import open_history
@@ -95,7 +95,7 @@ def test_half_the_size_is_taken_while_a_request_stands(drifting: Path) -> None:
 def test_the_log_and_the_ui_say_the_state_in_force(drifting: Path) -> None:
     """A request that stands halves the next session: ledger, log line and metadata say so alike, with its reason."""
     decided = decide(*SESSIONS[:4])
-    reports = [told_of_session(done, "no page", None)["drift_report"] for done in decided]
+    reports = [session_metadata(done, "no page", None)["drift_report"] for done in decided]
     heard = [done.sentence.rsplit("drift says ", 1)[1] for done in decided]
     states = recorded(drifting, "trading_states")["state"].tolist()
     assert states == ["CONTINUE"] * 2 + ["REDUCE_SIZE"] * 2

@@ -283,7 +283,7 @@ def test_features_of_another_publication_are_refused(tables: Path) -> None:
     with pytest.raises(PublicationError, match=f"(?s){other[:12]}"):
         features()
     take_in(strategy_of())
-    assert features().bars
+    assert features().session_count
 
 
 def test_features_of_other_code_are_refused(tables: Path) -> None:
@@ -297,7 +297,7 @@ def test_features_of_other_code_are_refused(tables: Path) -> None:
         with pytest.raises(PublicationError, match=f"computed by the code in force; found other code behind {named}"):
             features()
     take_in(strategy_of())
-    assert features().bars
+    assert features().session_count
     pd.testing.assert_frame_equal(Lake().read_table(NAME, "features_record"), record)
 
 

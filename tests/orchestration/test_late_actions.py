@@ -201,7 +201,7 @@ def test_equity_moves_by_prices_dividends_costs_and_interest_alone(told_home: Pa
     fills = recorded(told_home, "fills")
     spent = (fills["quantity"] * fills["price"] + fills["commission_usd"]).groupby(fills["session"]).sum()
     with living_in(told_home), at("2017-06-28 23:00"), open_history(strategy_of()) as history:
-        books = {day: decide_session(history, day, "again").round.standing.book for day in states.index[1:]}
+        books = {day: decide_session(history, day, "again").round.session_state.book for day in states.index[1:]}
     for before, after in zip(states.index, states.index[1:], strict=False):
         book = books[after]
         own = book.session_dividends_usd + book.session_cash_in_lieu_usd + book.session_financing_usd

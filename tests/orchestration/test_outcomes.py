@@ -23,7 +23,7 @@ from nn_assets.operations.wings import market
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG
-from nn_assets.orchestration.outcomes import telling_run
+from nn_assets.orchestration.outcomes import recording_run
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.running import execute, materialise
 from nn_assets.store.ledger.ledger import Ledger
@@ -404,7 +404,7 @@ def test_a_ledger_that_cannot_be_opened_costs_neither_a_tick_nor_a_run(
         result = repository.get_schedule_def(f"{NAME}__daily_round").evaluate_tick(context)
         assert [request.partition_key for request in result.run_requests or ()] == ["2017-06-22"]
         run = recorded.Run("r", NAME, "tables", None, None, None)
-        with telling_run(StoresResource(), run):
+        with recording_run(StoresResource(), run):
             pass
     assert caplog.text.count("not on record") == 3
 
@@ -483,7 +483,7 @@ def test_a_message_that_no_database_takes_is_kept_escaped(empty_home: Path) -> N
 
 def test_what_breaks_before_a_result_is_no_interruption(empty_home: Path) -> None:
     run = recorded.Run("r", NAME, "tables", None, None, None)
-    with pytest.raises(ValueError, match="no such partition"), telling_run(StoresResource(), run):
+    with pytest.raises(ValueError, match="no such partition"), recording_run(StoresResource(), run):
         raise ValueError("no such partition")
     last = rows().iloc[-1]
     assert (last["outcome"], last["message"]) == ("FAILED", "ValueError: no such partition")

@@ -62,7 +62,7 @@ def test_four_sessions_are_decided_traced_checked_and_repeat_in_replay(home: Pat
         steps = done.frames["position_steps"]
         assert np.isfinite(steps[["weight_before", "weight_after"]].to_numpy()).all()
         seventh = steps[steps["step"] == 7].set_index("symbol")["weight_after"]
-        weights = dict(zip(done.round.standing.book.symbols, done.round.decision.weights[7], strict=True))
+        weights = dict(zip(done.round.session_state.book.symbols, done.round.decision.weights[7], strict=True))
         assert seventh.to_dict() == weights
     assert recorded(home, "position_steps")["reason"].str.contains("beside a base rate of").any()
     assert all(done.already_decided for done in homes.decide(strategy, SESSIONS))

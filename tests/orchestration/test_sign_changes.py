@@ -11,7 +11,7 @@ import pytest
 from nn_assets.execution.orders import client_order_id
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
-from nn_assets.operations.decisions.standing import standing_before
+from nn_assets.operations.decisions.session_state import session_state_before
 from nn_assets.operations.history import open_history
 from nn_assets.session import daily_round
 from tests.operations import homes
@@ -43,7 +43,7 @@ def test_two_orders_are_recorded_read_back_in_order_and_filled_close_first(turni
         with open_history(strategy_of()) as history:
             view = history.view(following)
             market = history.cut_for(following).market
-            back = standing_before(history, following, view.symbols, market).orders
+            back = session_state_before(history, following, view.symbols, market).orders
         made = done.round.orders
         assert back.client_order_id == made.client_order_id
         assert np.array_equal(back.quantity, made.quantity)
@@ -52,13 +52,13 @@ def test_two_orders_are_recorded_read_back_in_order_and_filled_close_first(turni
     pairs = np.flatnonzero(turned.orders.symbol[1:] == turned.orders.symbol[:-1])
     assert len(pairs) > 0
     for row in pairs:
-        symbol = turned.standing.book.symbols[turned.orders.symbol[row]]
+        symbol = turned.session_state.book.symbols[turned.orders.symbol[row]]
         assert turned.orders.client_order_id[row] == client_order_id(NAME, SESSIONS[2], symbol)
         assert turned.orders.client_order_id[row + 1] == client_order_id(NAME, SESSIONS[2], symbol, opening=True)
-        assert turned.orders.quantity[row] == -turned.standing.book.quantity[turned.orders.symbol[row]]
+        assert turned.orders.quantity[row] == -turned.session_state.book.quantity[turned.orders.symbol[row]]
     fills = decided[3].round.fills[0]
     assert len(set(fills.client_order_id)) == len(fills)
-    sides = decided[3].round.standing.book.quantity
+    sides = decided[3].round.session_state.book.quantity
     assert (sides[np.unique(turned.orders.symbol[turned.orders.accepted])] > 0.0).any()
     assert all(done.already_decided for done in homes.decide(strategy_of(), SESSIONS[:4]))
     orders = recorded(turning, "orders")

@@ -153,11 +153,11 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
         evaluation_study.run_study(strategy, 252, material, evaluation_study.Terms(trials=1))
     assert [len(calls) >= least for calls, least in zip(seen.values(), (3, 3, 1), strict=True)] == [True] * 3
     for panel, _, candidates, *_ in seen["market_view"]:
-        np.testing.assert_array_equal(candidates, members[: panel.bars])
+        np.testing.assert_array_equal(candidates, members[: panel.session_count])
     for cube, *_ in seen["drift_watch"]:
-        assert np.isnan(cube.values[~members[: cube.bars]]).all()
+        assert np.isnan(cube.values[~members[: cube.session_count]]).all()
     for _, cube, *_, candidates in seen["model_references"]:
-        np.testing.assert_array_equal(candidates, members[: cube.bars])
+        np.testing.assert_array_equal(candidates, members[: cube.session_count])
 
 
 @pytest.mark.full

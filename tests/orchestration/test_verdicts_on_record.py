@@ -275,7 +275,7 @@ def test_a_month_under_way_is_shown_and_not_judged(empty_home: Path) -> None:
         write_strategy(empty_home, market={"history_ends": end, "live_starts": None})
         homes.take_in(strategy_of())
         result = homes.study(strategy_of(), ["2017-05"])
-        assert result.study.record.sessions[-1] == pd.Timestamp(end)
+        assert result.study.track.sessions[-1] == pd.Timestamp(end)
         results.append((result.last.month, result.last.verdict.look, [look.month for look in result.terms.looks]))
     assert results[:2] == [("2017-04", 1, ["2017-04"])] * 2
     assert results[2][:2] == ("2017-05", 2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nn_assets.errors import ControlError
 from nn_assets.oversight.critical_table import Key, stored_values
 from nn_assets.oversight.critical_values import cusum_critical_value, ks_critical_value
-from nn_assets.oversight.series import window_cusum
+from nn_assets.oversight.monitored import window_cusum
 from nn_assets.oversight.simulation import REFERENCES, chance_above, quiet_level
 from tests.oversight.reference_critical_values import plain_sliding_ks, plain_window_cusum
 from tests.oversight.worlds import autoregressive

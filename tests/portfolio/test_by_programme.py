@@ -12,7 +12,7 @@ from nn_assets.contracts import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio import conic
 from nn_assets.portfolio.breakers import Control, KillSwitch
-from nn_assets.portfolio.by_programme import told_of
+from nn_assets.portfolio.by_programme import trace_facts
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.trace import steps_frame, targets_frame
@@ -62,7 +62,7 @@ def test_the_trace_is_solved_for_who_asks_and_ends_in_the_decisions_own_bits(see
     assert steps[7].tobytes() == decision.weights[8].tobytes()
     first = frame.pivot(index="step", columns="symbol", values="weight_before").to_numpy()[0]
     assert first.tobytes() == decision.weights[0].tobytes()
-    assert told_of(decision).construction.quantity.tobytes() == decision.unscaled_quantity.tobytes()
+    assert trace_facts(decision).construction.quantity.tobytes() == decision.unscaled_quantity.tobytes()
     assert frame["reason"].str.contains("beside a base rate of 0.5100").sum() == NAMES
     assert not frame["reason"].str.contains("nan").any()
     validate(
@@ -96,7 +96,7 @@ def settled(most: int = 60) -> tuple[Decision, int]:
 def test_relative_returns_expected_sum_to_zero_whatever_the_confidence_of_each_name() -> None:
     confidence = np.linspace(0.2, 1.0, NAMES)
     of = given(known={"relative": True}, confidence=confidence)
-    mean = told_of(decided(of)).construction.programme.mean
+    mean = trace_facts(decided(of)).construction.programme.mean
     p, p0 = of.calibrated_probability, 0.51
     alone = confidence * 2.3 * (p - p0) * 0.011 * np.sqrt(of.horizon_sessions)
     np.testing.assert_allclose(mean, alone - alone.mean(), rtol=0.0, atol=1e-15)

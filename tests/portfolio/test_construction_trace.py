@@ -12,17 +12,17 @@ from nn_assets.errors import DecisionError
 from nn_assets.portfolio import conic
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.construction import STEPS, ConstructionInputs, construct, targets_of
-from nn_assets.portfolio.construction_trace import Told, step_reasons
+from nn_assets.portfolio.construction_trace import TraceFacts, step_reasons
 from nn_assets.settings import PortfolioSettings
 from tests.portfolio.facts import COSTS, SETTINGS
 from tests.portfolio.test_construction import inputs, one
 
 
-def told(of: ConstructionInputs, settings: PortfolioSettings = SETTINGS, **more: object) -> Told:
+def told(of: ConstructionInputs, settings: PortfolioSettings = SETTINGS, **more: object) -> TraceFacts:
     construction = construct(of, settings, COSTS, with_steps=True)
     control, scale = more.get("control", Control.NORMAL), more.get("scale", 1.0)
     rates = np.full(len(of.symbols), 0.5)
-    return Told(
+    return TraceFacts(
         construction,
         targets_of(construction, control, scale),
         control,
@@ -126,6 +126,8 @@ def test_a_solver_without_an_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_construction_without_steps_has_no_sentences() -> None:
     construction = construct(inputs(3), PortfolioSettings(), COSTS)
     none = np.zeros(3)
-    without = Told(construction, targets_of(construction, Control.NORMAL, 1.0), Control.NORMAL, 1.0, none, none, "")
+    without = TraceFacts(
+        construction, targets_of(construction, Control.NORMAL, 1.0), Control.NORMAL, 1.0, none, none, ""
+    )
     with pytest.raises(DecisionError, match="with_steps=True"):
         step_reasons(without, 0)

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from nn_assets.contracts import POSITION_STEPS, TARGET_POSITIONS, validate
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError
-from nn_assets.portfolio.decide import RULES, decide
+from nn_assets.portfolio.decide import STEP_NAMES, decide
 from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.trace import steps_frame, targets_frame
@@ -315,7 +315,7 @@ def test_the_trace_names_eight_steps_for_every_symbol_and_joins_up() -> None:
     assert len(trace) == 24
     for _, rows in trace.groupby("symbol"):
         assert rows["step"].tolist() == list(range(1, 9))
-        assert rows["rule"].tolist() == list(RULES)
+        assert rows["rule"].tolist() == list(STEP_NAMES)
         np.testing.assert_array_equal(rows["weight_before"].to_numpy()[1:], rows["weight_after"].to_numpy()[:-1])
         assert rows["reason"].str.len().min() > 0
     assert "probability is nan" in trace.loc[8, "reason"]

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import Orders, targets_to_orders
+from nn_assets.execution.pre_trade_gate import PreTradeGateState, pass_pre_trade_gate
 from nn_assets.portfolio.exposure import net_allowance, net_excess_usd
 from nn_assets.portfolio.inputs import Decision, DecisionInputs
 from nn_assets.settings import ExecutionSettings, PortfolioSettings
@@ -24,12 +24,12 @@ def gated(decision: Decision, chosen: PortfolioSettings) -> Orders:
         inputs.symbols, decision.target_quantity, inputs.current_quantity, inputs.reference_price,
         np.zeros(len(inputs.symbols)), strategy="s", session=inputs.session,
     )  # fmt: skip
-    state = GateState(
+    state = PreTradeGateState(
         control=decision.control, last_price=inputs.reference_price, current_quantity=inputs.current_quantity,
         equity_usd=inputs.equity_usd, gross_limit=chosen.gross_limit, net_limit=chosen.net_limit,
         lot_size=chosen.lot_size,
     )  # fmt: skip
-    return pass_gate(orders, state, ExecutionSettings())
+    return pass_pre_trade_gate(orders, state, ExecutionSettings())
 
 
 def neutral(decision: Decision, chosen: PortfolioSettings) -> bool:

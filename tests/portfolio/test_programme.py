@@ -468,7 +468,7 @@ def test_the_risk_and_the_margin_of_what_cannot_be_traded_count(names: int) -> N
 
 def test_rows_in_order_are_the_matrix_that_scipy_makes_of_them() -> None:
     rows = Rows()
-    rows.each(np.array([1.0, 2.0]), (np.array([3, 1]), 1.0), (np.array([4, 4]), -1.0))
+    rows.elementwise(np.array([1.0, 2.0]), (np.array([3, 1]), 1.0), (np.array([4, 4]), -1.0))
     rows.total(5.0, np.array([2, 0, 3]), np.array([0.25, 0.0, -7.0]))  # of which a 0 is left out
     rows.cones(np.array([0.5]), np.array([4]), np.array([0]))
     arrays = [np.concatenate(parts) for parts in (rows.value, rows.row, rows.column)]

@@ -133,7 +133,7 @@ def play_on(market: ChangingMarket, whole: Replay, row: int, off: Sequence[str])
             market.costs,
             YEAR,
             [rest],
-            initial=before[-1].standing if before else None,
+            initial=before[-1].session_state if before else None,
             latched=_latched_for(before),
         )
     return Replay((*before, *played.rounds), played.track, played.latched)
@@ -143,7 +143,7 @@ def _latched_for(before: Sequence[Round]) -> int:
     """What the replay had counted when it played the last of these sessions."""
     count = 0
     for done in reversed(before[:-1]):
-        if done.standing.book.breakers == ():
+        if done.session_state.book.breakers == ():
             break
         count += 1
     return count
@@ -156,9 +156,9 @@ def _acts_any(controls: Sequence[str], done: Round) -> bool:
 def acts(control: str, done: Round) -> bool:
     """Whether a control was in force at a session's decision."""
     if control in _BREAKERS:
-        return _BREAKERS[control] in done.standing.book.breaker_kinds
+        return _BREAKERS[control] in done.session_state.book.breaker_kinds
     if control == "drawdown halving":
-        return done.standing.book.halved
+        return done.session_state.book.halved
     state = {"REDUCE": "REDUCE_SIZE", "PAUSE": "PAUSE_STRATEGY"}[control]
     return done.decision.inputs.trading_state == state
 

@@ -56,7 +56,7 @@ from nn_assets.settings import (
     parse_strategy,
 )
 from nn_assets.signals.regimes import Regimes
-from tests.evaluation.records import made_record
+from tests.evaluation.tracks import made_record
 from tests.features.panels import random_panel
 from tests.learning.tiny import MONTH, SYMBOLS, tiny_fold, tiny_market, tiny_samples, tiny_settings, tiny_strategy
 from tests.oversight.worlds import DAY, autoregressive
@@ -257,7 +257,7 @@ def _purged_by(sessions: Callable[[int, int], int]) -> Callable[[], AbstractCont
 
 def _first_session_has_a_forecast() -> Found:
     fitted, cube = _fitted()
-    made = forecast(fitted, cube, slice(fitted.fold.used_from, cube.bars))["network"].probability
+    made = forecast(fitted, cube, slice(fitted.fold.used_from, cube.session_count))["network"].probability
     without = int(np.isnan(made).all(axis=1).argmin())
     return Found(without > 0, f"{without} sessions without a forecast after a model's first use")
 
@@ -265,7 +265,7 @@ def _first_session_has_a_forecast() -> Found:
 def _knows_the_edge() -> Found:
     fitted, cube = _fitted()
     _, labels = tiny_market()
-    rows = slice(fitted.fold.used_from, cube.bars)
+    rows = slice(fitted.fold.used_from, cube.session_count)
     made = forecast(fitted, cube, rows)["network"].probability
     folds_of = np.full(len(made), "one")
     test = robust_mean_test(auc_contributions(made, labels.targets[rows], folds_of), 3, null=0.5)
@@ -300,7 +300,7 @@ def _a_months_forecasts() -> Found:
 def _no_label_before_it_is_realised() -> Found:
     panel = random_panel(bars=120, symbols=6)
     labels = make_labels(panel, LabelSettings(horizon_sessions=5))
-    early = np.isfinite(labels.targets) & (labels.realised_row >= panel.bars)[:, None]
+    early = np.isfinite(labels.targets) & (labels.realised_row >= panel.session_count)[:, None]
     down = int((labels.targets[early] == 0.0).sum())
     return Found(bool(early.any()), f"{int(early.sum())} labels whose future is not there, {down} of them 'down'")
 
@@ -348,7 +348,7 @@ def _on_all_rows(name: str) -> Callable[[], AbstractContextManager[object]]:
 
         def leaking(cube: Cube, *rest: Any) -> object:
             arguments = [cube, *rest]
-            arguments[index] = slice(0, cube.bars)
+            arguments[index] = slice(0, cube.session_count)
             return real(*arguments)
 
         return patch.object(model, name, leaking)
@@ -460,13 +460,13 @@ def _regimes_cut() -> Found:
 
 
 def _smoothed() -> AbstractContextManager[object]:
-    real = views.rule_regimes
+    real = views.classify_regimes
 
     def both_ways(close: np.ndarray) -> Regimes:
         around = pd.Series(close).rolling(41, center=True, min_periods=1).mean().to_numpy()
         return real(around)
 
-    return patch.object(views, "rule_regimes", both_ways)
+    return patch.object(views, "classify_regimes", both_ways)
 
 
 def _adjusted_panel() -> Panel:

@@ -47,7 +47,7 @@ from nn_assets.market.calendar.sessions import sessions_between, sessions_per_ye
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.operations.history import Stretch
-from nn_assets.operations.models.calibration import calibrate_record, calibration_of
+from nn_assets.operations.models.calibration import calibrate_forecasts, calibration_of
 from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.session.drift_watch import model_references
 from nn_assets.session.market_view import MarketView, market_view
@@ -222,7 +222,7 @@ class Studied:
     def material(self) -> StudyMaterial:
         """What the study is made of."""
         cut = self.history.cut
-        record = calibrate_record(self.history, self.raw, JUDGED)  # type: ignore[arg-type]
+        record = calibrate_forecasts(self.history, self.raw, JUDGED)  # type: ignore[arg-type]
         judged = replace(record, estimators={name: record[name] for name in JUDGED})
         month_by_row = [""] * len(cut.sessions)
         for month in self.months:
@@ -281,7 +281,7 @@ class Studied:
 
     def foreseen(self, study: Study) -> Study:
         """The study of a network that knew what is planted: the same sessions and names, ranked by the true signal."""
-        record = study.record
+        record = study.track
         forecast = np.isfinite(record.forecasts["network"])
         stop = len(record.sessions)
 
@@ -291,7 +291,7 @@ class Studied:
         foreseen = replace(
             record, forecasts=known(self._chance), scores=known(self.made.truth.signal), base_rates=None, tracks={}
         )
-        return replace(study, record=foreseen)
+        return replace(study, track=foreseen)
 
     def calibration(self, month: str, estimator: str) -> Calibration:
         """The calibration in force in a month."""
@@ -359,7 +359,7 @@ def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
     study = studied.study(JUDGED) if books else bare
     figures = studied.figures(study, studied.months) if books else figures
     own = label_returns(studied.made, panel["horizon"])
-    rows = [row for row, month in enumerate(study.record.months) if month]
+    rows = [row for row, month in enumerate(study.track.months) if month]
     planted = rank_ic(studied.made.truth.signal[rows], own[rows])
     summary: dict[str, Any] = {
         "first month": studied.months[0],
@@ -390,8 +390,8 @@ def _of_estimator(studied: Studied, study: Study, figures: Mapping[str, StudyFig
     last = figures[studied.months[-1]].total[name]
     once = studied.judged(figures, studied.months[-1], name)[0].verdict
     arrays = studied.material.forecasts[name]
-    stop = len(study.record.targets)
-    outcome = study.record.until(stop - 1).targets
+    stop = len(study.track.targets)
+    outcome = study.track.until(stop - 1).targets
     worse = [_brier_by_session(probability[:stop], outcome) for probability in (arrays.calibrated, arrays.base_rate)]
     brier = paired_test(worse[0], worse[1], studied.panel["horizon"])
     slopes = [studied.calibration(month, name) for month in studied.months]

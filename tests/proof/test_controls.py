@@ -69,7 +69,7 @@ def test_forecasts_know_the_next_session_until_the_edge_dies() -> None:
 def test_a_market_that_charges_thrice_does_so_from_the_change_on(dear: ChangingMarket, played: Replay) -> None:
     ratios: dict[bool, list[float]] = {False: [], True: []}
     for row, done in enumerate(played.rounds, start=dear.scene.rows[0]):
-        spent = done.standing.spending[-1]
+        spent = done.session_state.fill_costs[-1]
         if len(spent.realised):
             ratios[row >= dear.changed].append(float(spent.realised.sum() / spent.modelled.sum()))
     assert np.mean(ratios[False]) == pytest.approx(1.0, abs=0.1)
@@ -117,7 +117,7 @@ def test_a_state_acts_the_session_after_it_is_found_and_not_at_all_switched_off(
 def _rest(on: Replay, index: int) -> float:
     """What the other scales leave: the regime's, and the halving's."""
     inputs = on.rounds[index].decision.inputs
-    return inputs.regime_scale * (0.5 if on.rounds[index].standing.book.halved else 1.0)
+    return inputs.regime_scale * (0.5 if on.rounds[index].session_state.book.halved else 1.0)
 
 
 @pytest.mark.full

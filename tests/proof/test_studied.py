@@ -29,7 +29,7 @@ def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path, monkeypatch: py
     assert len({model.model_id for model in studied.models.values()}) == 2
     panel_study = studied.study(JUDGED)
     bare = studied.study(())
-    assert list(bare.record.tracks) == ["buy_and_hold"]  # books nobody asks for are not played, and change nothing else
+    assert list(bare.track.tracks) == ["buy_and_hold"]  # books nobody asks for are not played, and change nothing else
     assert bare.figures.total["linear"].tests == panel_study.figures.total["linear"].tests
     _foreseen_is_the_truth(studied, bare)
     home = tmp_path / "home"
@@ -39,12 +39,12 @@ def test_it_has_the_bits_and_the_words_of_a_home(tmp_path: Path, monkeypatch: py
         strategy = find_strategy("panel").strategy
         take_in(strategy)
         theirs = study(strategy, studied.months)
-    record = theirs.study.record
-    assert record.sessions.equals(panel_study.record.sessions)
+    record = theirs.study.track
+    assert record.sessions.equals(panel_study.track.sessions)
     for name in JUDGED:
-        np.testing.assert_array_equal(panel_study.record.scores[name], record.scores[name], err_msg=name)
-        np.testing.assert_array_equal(panel_study.record.forecasts[name], record.forecasts[name], err_msg=name)
-        np.testing.assert_array_equal(panel_study.record.tracks[name].net, record.tracks[name].net, err_msg=name)
+        np.testing.assert_array_equal(panel_study.track.scores[name], record.scores[name], err_msg=name)
+        np.testing.assert_array_equal(panel_study.track.forecasts[name], record.forecasts[name], err_msg=name)
+        np.testing.assert_array_equal(panel_study.track.tracks[name].net, record.tracks[name].net, err_msg=name)
     figures = studied.figures(panel_study, studied.months)
     (month_verdict,) = studied.judged(figures, studied.months[-1], "network")
     assert month_verdict.verdict == theirs.last.verdict
@@ -57,12 +57,12 @@ def _foreseen_is_the_truth(studied: Studied, study: Study) -> None:
     month = studied.months[-1]
     foreseen = studied.foreseen(study)
     test = studied.figures(foreseen, [month])[month].total["network"].tests["rank_ic"]
-    assert list(foreseen.record.forecasts) == ["network"]
-    assert list(study.record.forecasts) == ["network", "linear"]
-    rows = np.flatnonzero(np.array(study.record.months) != "")
+    assert list(foreseen.track.forecasts) == ["network"]
+    assert list(study.track.forecasts) == ["network", "linear"]
+    rows = np.flatnonzero(np.array(study.track.months) != "")
     own = truth.label_returns(studied.made, SMALL["horizon"])[rows]
     ics = truth.rank_ic(studied.made.truth.signal[rows], own)
-    realised = study.record.realised_row[rows] <= rows[-1]
+    realised = study.track.realised_row[rows] <= rows[-1]
     assert test.sessions == np.isfinite(ics[realised]).sum() > 200
     assert test.estimate == pytest.approx(np.nanmean(ics[realised]), rel=1e-9)
 

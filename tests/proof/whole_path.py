@@ -163,9 +163,9 @@ def _decided(rounds: Sequence[Round]) -> dict[str, np.ndarray]:
         add("position target", done.decision.target_quantity)
         add("position unscaled", done.decision.unscaled_quantity)
         add("position stop distance", done.decision.stop_distance)
-        add("order quantity", done.standing.book.unfilled_quantity)
+        add("order quantity", done.session_state.book.unfilled_quantity)
         add("book equity", done.state.equity_usd)
-        add("drift score", done.found.score)
+        add("drift score", done.severity.score)
         add("drift statistic", [item.statistic for item in done.drift.statistics] if done.drift else [np.nan])
     return {name: np.concatenate(values) for name, values in series.items()}
 
@@ -220,9 +220,9 @@ def _panel(of: Facts, moment: pd.Timestamp) -> Panel:
 def _forecasts(cube: Cube, labels: Labels, models: Mapping[str, FoldModel], strategy: Strategy) -> Forecasts:
     """Every session by the model in force, calibrated on what was realised before its first use."""
     made = no_forecasts(cube.sessions, cube.symbols)
-    ids: list[str | None] = [None] * cube.bars
+    ids: list[str | None] = [None] * cube.session_count
     starts = [model.fold.used_from for model in models.values()]
-    used = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], cube.bars], strict=True)]
+    used = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], cube.session_count], strict=True)]
     for model, rows in zip(models.values(), used, strict=True):
         part = forecast(model, cube, rows)
         made.put(part)

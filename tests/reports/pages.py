@@ -10,7 +10,7 @@ from nn_assets.evaluation.verdict import verdict
 from nn_assets.oversight.headline import Headline, Word
 from nn_assets.reports.page import DailyPage, Plot, StudyPage
 from nn_assets.reports.plots import equity_and_drawdown
-from tests.evaluation.records import made_record
+from tests.evaluation.tracks import made_record
 
 RULES = (
     "probability",

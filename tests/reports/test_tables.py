@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.reports.tables import figure_table, fold_table, markdown_table, sized_positions, why_frame
-from tests.evaluation.records import made_record
+from tests.evaluation.tracks import made_record
 from tests.reports.pages import STEPS, made_steps, made_targets
 
 

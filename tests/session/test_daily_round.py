@@ -10,9 +10,9 @@ import pytest
 
 from nn_assets.costs.model import cost_model_from
 from nn_assets.execution.broker import Bar, Liquidity
-from nn_assets.execution.gate import GateState, pass_gate
 from nn_assets.execution.orders import targets_to_orders
 from nn_assets.execution.paper import fill_orders, stop_fills
+from nn_assets.execution.pre_trade_gate import PreTradeGateState, pass_pre_trade_gate
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.breakers import kill_switch_control
 from nn_assets.portfolio.decide import DecisionInputs, decide
@@ -115,8 +115,8 @@ def play(world: Market, execution: str, *, stored: bool = False, until: int = BA
             SYMBOLS, decision.target_quantity, book.quantity, inputs.reference_price, book.unfilled_quantity,
             strategy="s", session=day,
         )  # fmt: skip
-        gate = GateState(decision.control, book.price, book.quantity, book.equity_usd, SETTINGS.gross_limit)
-        pending = pass_gate(orders, gate, EXECUTION)
+        gate = PreTradeGateState(decision.control, book.price, book.quantity, book.equity_usd, SETTINGS.gross_limit)
+        pending = pass_pre_trade_gate(orders, gate, EXECUTION)
         ordered = np.zeros(5)
         ordered[pending.symbol] = np.where(pending.accepted, pending.quantity, 0.0)
         ledger.book = book.awaiting(ordered, decision.stop_distance)

@@ -83,18 +83,18 @@ def test_a_round_books_it_before_the_first_fill_and_ends_the_order_under_way() -
     made = world(wide(), ROW + 10)
     delisted = with_action(made, action(made.panel.sessions[ROW], 7.0))
     before = play(made, holding(made, ROW - 2, 1000.0, stop=1.0), ROW - 1)
-    session_state = replace(before.standing, orders=one_order(before, -1000.0))
+    session_state = replace(before.session_state, orders=one_order(before, -1000.0))
     done = play(delisted, session_state, ROW)
     assert [len(batch) for batch in done.fills] == [0, 0]
-    assert done.standing.book.quantity[0] == 0.0
-    interest = done.standing.book.session_financing_usd
+    assert done.session_state.book.quantity[0] == 0.0
+    interest = done.session_state.book.session_financing_usd
     assert done.state.cash_usd == pytest.approx(before.state.cash_usd + 7_000.0 + interest, rel=1e-12)
     assert [order.reason for order in done.ended] == ["delisted"]
     for later in range(ROW + 1, ROW + 5):
-        done = play(delisted, done.standing, later)
-        assert done.standing.book.quantity[0] == 0.0
+        done = play(delisted, done.session_state, later)
+        assert done.session_state.book.quantity[0] == 0.0
         assert 0 not in done.orders.symbol.tolist()
-        assert done.standing.book.session_delistings_usd == 0.0
+        assert done.session_state.book.session_delistings_usd == 0.0
     assert delisted.market.at(ROW + 4).stale_share == 0.0  # what is gone is not stale
 
 

@@ -66,7 +66,7 @@ def market(seed: int, last_year: int) -> Market:
     panel = panel_from_bars(simulated.bars, sessions, simulated.symbols)
     cube = compute_features(panel, STRATEGY.features.names)
     labels = make_labels(panel, STRATEGY.label)
-    models, model_by_row, parts = {}, [None] * cube.bars, []
+    models, model_by_row, parts = {}, [None] * cube.session_count, []
     for year in range(2005, last_year, 2):
         fold = make_fold(sessions, f"{year}-01", STRATEGY.walk_forward, STRATEGY.label)
         model = fit_model(cube, labels, fold, STRATEGY)

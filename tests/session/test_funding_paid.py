@@ -57,7 +57,7 @@ def test_every_dollar_of_funding_is_rate_times_what_was_held_at_the_payment(exec
     paid, moved, stops = 0.0, 0, 0
     for before, after in zip(done.rounds, done.rounds[1:], strict=False):
         row = of.panel.row(after.session)
-        held = {column: float(q) for column, q in enumerate(before.standing.book.quantity)}
+        held = {column: float(q) for column, q in enumerate(before.session_state.book.quantity)}
         expected, assumed = 0.0, set()
         for column, quantity in held.items():
             mark = float(of.panel.close[row - 1, column])
@@ -76,7 +76,7 @@ def test_every_dollar_of_funding_is_rate_times_what_was_held_at_the_payment(exec
             stops += stopped != 0.0
             if funding.assumed[row, column] and (quantity or (rest and not at_open)):
                 assumed.add(of.panel.symbols[column])
-        book = after.standing.book
+        book = after.session_state.book
         assert book.session_funding_usd == pytest.approx(expected, rel=1e-9, abs=1e-9)
         assert set(book.funding_assumed) == assumed
         # interest on all of the equity, no fee for shorts, and nothing else
@@ -166,7 +166,7 @@ def test_what_is_stopped_out_is_credited_nothing_after_the_open_and_charged_what
     done = play(made, holding(made, ROW - 1, quantity, stop), ROW)
     closed = 0.0 if not bar else 400.0 if volume < 5e6 else 1000.0
     assert -np.sign(quantity) * done.fills[1].quantity.sum() == closed
-    assert done.standing.book.session_funding_usd == pytest.approx(received, abs=1e-9)
+    assert done.session_state.book.session_funding_usd == pytest.approx(received, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -189,12 +189,14 @@ def test_funding_booked_after_a_stop_that_a_late_bar_shows_is_taken_back(
     funding = quiet(rows, len(late.panel.sessions), assumed_on=ROW)
     before, late = (replace(made, market=replace(made.market, funding=funding)) for made in (before, late))
     silent = play(before, holding(before, ROW - 1, quantity, 50.0 - 5.0 * np.sign(quantity)), ROW)
-    assert silent.standing.book.session_funding_usd == pytest.approx(-quantity * 50.0 * 29e-4, abs=1e-9)
-    assert silent.standing.book.funding_assumed == (late.panel.symbols[0],)
-    done = play(late, silent.standing, ROW + 1)
+    assert silent.session_state.book.session_funding_usd == pytest.approx(-quantity * 50.0 * 29e-4, abs=1e-9)
+    assert silent.session_state.book.funding_assumed == (late.panel.symbols[0],)
+    done = play(late, silent.session_state, ROW + 1)
     assert done.fills[1].quantity.tolist() == [-quantity]
-    assert done.standing.book.session_funding_usd == pytest.approx(received, abs=1e-9)
-    assert done.standing.book.funding_assumed == (), "told of the session before, not of the one that takes it back"
+    assert done.session_state.book.session_funding_usd == pytest.approx(received, abs=1e-9)
+    assert done.session_state.book.funding_assumed == (), (
+        "told of the session before, not of the one that takes it back"
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,11 +225,11 @@ def test_what_was_booked_over_several_sessions_since_a_late_stop_is_taken_back(
     session_state = holding(before, ROW - 1, quantity, 50.0 - 5.0 * np.sign(quantity))
     for row, rate in ((ROW, 29e-4), (ROW + 1, 8e-4), (ROW + 2, 12e-4)):
         silent = play(before, session_state, row)
-        session_state = silent.standing
+        session_state = silent.session_state
         assert session_state.book.session_funding_usd == pytest.approx(-quantity * 50.0 * rate, abs=1e-9)
     done = play(late, session_state, ROW + 3)
     assert done.fills[1].quantity.tolist() == [-quantity]
-    assert done.standing.book.session_funding_usd == pytest.approx(received, abs=1e-9)
+    assert done.session_state.book.session_funding_usd == pytest.approx(received, abs=1e-9)
 
 
 def test_the_borrow_fee_and_interest_are_of_the_night_before_and_a_stop_changes_neither() -> None:
@@ -244,7 +246,7 @@ def test_the_borrow_fee_and_interest_are_of_the_night_before_and_a_stop_changes_
         session_state = replace(session_state, book=replace(session_state.book, cash_usd=1_050_000.0))
         done = play(made, session_state, ROW)
         assert done.fills[1].quantity.sum() == (1000.0 if high == 60.0 else 0.0)
-        financing.append(done.standing.book.session_financing_usd)
+        financing.append(done.session_state.book.session_financing_usd)
     assert financing == pytest.approx([(1_050_000.0 * 0.01 - 50_000.0 * 0.003) / 252.0] * 2, rel=1e-12)
 
 
@@ -268,21 +270,21 @@ def test_what_was_opened_and_stopped_out_within_a_session_is_told_where_its_fund
     made = replace(made, market=replace(made.market, funding=funding))
     before = play(made, holding(made, ROW - 2, 0.0, np.nan), ROW - 1)
     distance = np.where(np.arange(len(made.panel.symbols)) == 0, 5.0, np.nan)
-    book = replace(before.standing.book, pending_stop_distance=distance)
-    done = play(made, replace(before.standing, book=book, orders=one_order(before, 1000.0)), ROW)
+    book = replace(before.session_state.book, pending_stop_distance=distance)
+    done = play(made, replace(before.session_state, book=book, orders=one_order(before, 1000.0)), ROW)
     assert [batch.quantity.tolist() for batch in done.fills] == [[1000.0], [-1000.0]]
-    assert done.standing.book.funding_assumed == (made.panel.symbols[0],)
+    assert done.session_state.book.funding_assumed == (made.panel.symbols[0],)
 
 
 def test_the_record_gives_funding_back_and_a_book_without_any_keeps_its_record() -> None:
     of = world(strategy())
     last = played(of, rates(of)).rounds[-1]
-    book = last.standing.book
+    book = last.session_state.book
     remainder = book_remainder(book)
     assert session_flows(remainder)["funding_usd"] == book.session_funding_usd != 0.0
     again = book_from_records(state_row(last.state), holdings_frame(book), remainder)
     assert (again.session_funding_usd, again.funding_assumed) == (book.session_funding_usd, book.funding_assumed)
-    assert "funding" not in book_remainder(played(of, None).rounds[-1].standing.book)
+    assert "funding" not in book_remainder(played(of, None).rounds[-1].session_state.book)
 
 
 def test_the_yardstick_pays_the_same_funding_as_any_other_book() -> None:

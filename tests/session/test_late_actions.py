@@ -44,7 +44,7 @@ def late_of(
     for row, done in enumerate(rounds):
         for batch in done.fills:
             np.add.at(traded[row], batch.symbol, batch.quantity)
-    marks = np.vstack([np.full(len(SYMBOLS), np.nan), *[done.standing.book.price for done in rounds[:-1]]])
+    marks = np.vstack([np.full(len(SYMBOLS), np.nan), *[done.session_state.book.price for done in rounds[:-1]]])
     taken, known = (ActionRows.nothing(*shape) for _ in (1, 2))
     known.split[-1, PLACE], known.dividend[-1, PLACE] = split, dividend
     return LateActions(
@@ -55,7 +55,7 @@ def late_of(
         mark=marks,
         quoted=np.ones(shape, dtype=np.bool_),
         stop_distance=multiple * market.average_true_range[AT],
-        held=np.array([done.standing.book.quantity for done in rounds]),
+        held=np.array([done.session_state.book.quantity for done in rounds]),
         equity_usd=np.array([done.state.equity_usd for done in rounds]),
         booked_usd=np.zeros(len(rounds)),
         reset=np.zeros(len(rounds), dtype=np.bool_),
@@ -81,7 +81,7 @@ def lived(execution: str, split: float = REVERSE_SPLIT, dividend: float = 0.0, c
     blind = played(range(FIRST, AT + 1), untold)
     late = late_of(blind, market, dividend, split, of.strategy.portfolio.stop_atr_multiple)
     after = played(
-        range(AT + 1, AT + 3), market, initial=blind[-1].standing, late=lambda row: late if row == AT + 1 else None
+        range(AT + 1, AT + 3), market, initial=blind[-1].session_state, late=lambda row: late if row == AT + 1 else None
     )
     return Lived(of, market, blind, after)
 
@@ -94,12 +94,14 @@ def told_late(request: pytest.FixtureRequest) -> Lived:
 def test_orders_sized_on_the_wrong_book_are_cancelled_and_limits_hold(told_late: Lived) -> None:
     before, mended, settings = told_late.blind[-1], told_late.after[0], told_late.of.strategy.portfolio
     ordered = before.orders.quantity[before.orders.symbol == PLACE]
-    assert abs(ordered[0]) > 3.0 * before.standing.book.quantity[PLACE] * REVERSE_SPLIT  # would turn the position over
+    assert (
+        abs(ordered[0]) > 3.0 * before.session_state.book.quantity[PLACE] * REVERSE_SPLIT
+    )  # would turn the position over
     assert mended.cancelled == before.orders.accepted.sum() > 0
     assert sum(len(batch) for batch in mended.fills[:1]) == 0
     assert mended.orders.reason_code.count("late_action") == 0
     for done in told_late.after:
-        book = done.standing.book
+        book = done.session_state.book
         assert done.state.gross_fraction <= settings.gross_limit
         assert np.max(np.abs(book.position_usd)) / book.equity_usd <= settings.single_name_limit * 1.05  # a day's move
 
@@ -148,7 +150,7 @@ def test_equity_and_peaks_are_those_of_a_book_that_knew_in_time_and_no_breaker_f
             in_time = in_time.filled(batch, done.session)
         in_time, state = in_time.marked(done.session, facts.close, of.strategy.portfolio)
         if row > AT:
-            book = done.standing.book
+            book = done.session_state.book
             peaks = (book.equity_usd, book.high_water_mark_usd, book.highest_ever_usd, book.week_peak_usd)
             expected = (in_time.equity_usd, in_time.high_water_mark_usd, in_time.highest_ever_usd)
             assert peaks == pytest.approx((*expected, in_time.week_peak_usd), abs=1.0)  # but for interest

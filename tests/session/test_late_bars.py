@@ -11,7 +11,7 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.execution.paper import PaperBroker
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
-from nn_assets.session.daily_round import Controls, Round, SessionFacts, Standing, first_standing, play_session
+from nn_assets.session.daily_round import Controls, Round, SessionFacts, SessionState, first_session_state, play_session
 from nn_assets.session.market_view import market_view
 from nn_assets.settings import Strategy
 from tests.session.worlds import SYMBOLS, World, world, world_strategy
@@ -31,9 +31,9 @@ def of(strategy: Strategy, **changed: dict[tuple[int, int], float]) -> World:
     return replace(made, panel=panel, market=market_view(panel, strategy.portfolio))
 
 
-def holding(made: World, row: int, quantity: float, stop: float) -> Standing:
+def holding(made: World, row: int, quantity: float, stop: float) -> SessionState:
     """The standing after session ``row``: one position, no order under way."""
-    session_state = first_standing(made.strategy, SYMBOLS, made.panel.sessions[row + 1])
+    session_state = first_session_state(made.strategy, SYMBOLS, made.panel.sessions[row + 1])
     one = np.arange(len(SYMBOLS)) == 0
     flat = np.full(len(SYMBOLS), np.nan)
     price = np.where(one, made.panel.close[row], np.nan)
@@ -46,7 +46,7 @@ def holding(made: World, row: int, quantity: float, stop: float) -> Standing:
     return replace(session_state, book=book.awaiting(np.zeros(len(SYMBOLS)), flat, book.quantity, book.quantity))
 
 
-def play(made: World, session_state: Standing, row: int) -> Round:
+def play(made: World, session_state: SessionState, row: int) -> Round:
     facts = SessionFacts(market=made.market.at(row), signals=made.signals(row), controls=Controls(verdict_allows=True))
     return play_session(made.strategy, cost_model_from(made.strategy.costs), 252, session_state, facts, PaperBroker)
 
@@ -64,26 +64,26 @@ def test_a_stop_fills_at_the_open_of_the_first_bar_after_a_gap_and_nothing_opens
     session_state = holding(made, ROW - 2, 1000.0, stop=0.95 * made.panel.close[ROW - 2, 0])
     silent = play(made, session_state, ROW - 1)
     assert [len(batch) for batch in silent.fills] == [0, 0]
-    done = play(made, silent.standing, ROW)
+    done = play(made, silent.session_state, ROW)
     stopped = done.fills[1]
     assert stopped.quantity.tolist() == [-1000.0]
     assert stopped.price[0] == pytest.approx(low, rel=5e-3)
-    assert done.standing.book.quantity[0] == 0.0
+    assert done.session_state.book.quantity[0] == 0.0
     for later in range(ROW + 1, ROW + 8):  # fewer than 20 unbroken bars: closed, and not opened again
-        done = play(made, done.standing, later)
-        assert done.standing.book.quantity[0] == 0.0
+        done = play(made, done.session_state, later)
+        assert done.session_state.book.quantity[0] == 0.0
         assert 0 not in done.orders.symbol[done.orders.accepted].tolist()
 
 
 def test_a_position_can_be_closed_by_order_on_the_first_bar_after_a_gap() -> None:
     made = of(wide(), close={(ROW - 1, 0): np.nan})
     silent = play(made, holding(made, ROW - 2, 1000.0, stop=1.0), ROW - 1)
-    asked = play(made, silent.standing, ROW)
+    asked = play(made, silent.session_state, ROW)
     mask = asked.orders.symbol == 0
     assert asked.orders.quantity[mask].tolist() == [-1000.0]  # without ADV and ATR nothing stays
     assert asked.orders.accepted[mask].all()
-    done = play(made, asked.standing, ROW + 1)
-    assert done.standing.book.quantity[0] == 0.0
+    done = play(made, asked.session_state, ROW + 1)
+    assert done.session_state.book.quantity[0] == 0.0
     assert done.ended == ()
 
 
@@ -96,18 +96,18 @@ def test_a_stop_touched_on_a_session_whose_bar_comes_late_is_filled_once_it_is_t
     late = replace(late, market=market_view(late.panel, strategy.portfolio))
     assert late.panel.low[ROW, 0] > stop  # the next bar touches nothing
     silent = play(without, holding(without, ROW - 2, 1000.0, stop), ROW - 1)
-    assert silent.standing.book.quantity[0] == 1000.0
-    sold = replace(silent.standing, orders=one_order(silent, -1000.0))
-    for session_state in (silent.standing, stored(silent)):
+    assert silent.session_state.book.quantity[0] == 1000.0
+    sold = replace(silent.session_state, orders=one_order(silent, -1000.0))
+    for session_state in (silent.session_state, stored(silent)):
         done = play(late, session_state, ROW)
         assert done.fills[1].quantity.tolist() == [-1000.0]
         assert done.fills[1].is_stop.all()
         assert done.fills[1].price[0] == pytest.approx(low, rel=5e-3)
-        assert done.standing.book.blocked_side[0] == 1
+        assert done.session_state.book.blocked_side[0] == 1
     done = play(late, sold, ROW)  # an order under way on what the stop closed is ended, never filled beside it
-    assert done.standing.book.quantity[0] == 0.0
+    assert done.session_state.book.quantity[0] == 0.0
     assert [order.reason for order in done.ended] == ["late_stop"]
-    again = play(late, done.standing, ROW + 1)
+    again = play(late, done.session_state, ROW + 1)
     assert not len(again.fills[1])
 
 
@@ -117,8 +117,8 @@ def test_a_late_close_beyond_the_stop_blocks_the_side_where_only_closes_trade() 
     without = of(strategy, close={(ROW - 1, 0): np.nan})
     late = of(strategy, close={(ROW - 1, 0): 0.90 * before})
     silent = play(without, holding(without, ROW - 2, 1000.0, 0.95 * before), ROW - 1)
-    assert silent.standing.book.blocked_side[0] == 0
-    assert play(late, silent.standing, ROW).standing.book.blocked_side[0] == 1
+    assert silent.session_state.book.blocked_side[0] == 0
+    assert play(late, silent.session_state, ROW).session_state.book.blocked_side[0] == 1
 
 
 def test_a_mark_older_than_its_session_survives_the_records() -> None:
@@ -130,17 +130,17 @@ def test_a_mark_older_than_its_session_survives_the_records() -> None:
 def one_order(done: Round, quantity: float):  # type: ignore[no-untyped-def]
     from nn_assets.execution.orders import targets_to_orders
 
-    book = done.standing.book
+    book = done.session_state.book
     target = book.quantity + np.where(np.arange(len(SYMBOLS)) == 0, quantity, 0.0)
     return targets_to_orders(
         SYMBOLS, target, book.quantity, book.price, book.unfilled_quantity, strategy="world", session=done.session
     )
 
 
-def stored(done: Round) -> Standing:
-    book = done.standing.book
+def stored(done: Round) -> SessionState:
+    book = done.session_state.book
     back = book_from_records(state_row(done.state), holdings_frame(book), book_remainder(book))
-    return replace(done.standing, book=back)
+    return replace(done.session_state, book=back)
 
 
 def test_two_bars_that_come_late_at_once_give_fills_of_their_own_ids() -> None:
@@ -153,7 +153,7 @@ def test_two_bars_that_come_late_at_once_give_fills_of_their_own_ids() -> None:
     late = of(strategy, open=dips, low=dips, volume=thin)
     session_state = holding(without, ROW - 3, 100_000.0, stop)
     for row in (ROW - 2, ROW - 1):
-        session_state = play(without, session_state, row).standing
+        session_state = play(without, session_state, row).session_state
     stopped = play(late, session_state, ROW).fills[1]
     assert len(stopped) >= 2
     assert len(set(stopped.fill_id)) == len(stopped)
@@ -166,8 +166,8 @@ def test_a_late_close_blocks_the_side_that_it_hit_and_not_what_was_reversed_sinc
     without = of(strategy, close={(ROW - 1, 0): np.nan})
     late = of(strategy, close={(ROW - 1, 0): low}, low={(ROW - 1, 0): low})
     silent = play(without, holding(without, ROW - 2, 1000.0, stop), ROW - 1)
-    stays = play(late, replace(silent.standing, orders=one_order(silent, 0.0)), ROW)
-    assert stays.standing.book.blocked_side[0] == 1
-    turned = play(late, replace(silent.standing, orders=one_order(silent, -2000.0)), ROW)
-    assert turned.standing.book.quantity[0] < 0.0
-    assert turned.standing.book.blocked_side[0] != -1
+    stays = play(late, replace(silent.session_state, orders=one_order(silent, 0.0)), ROW)
+    assert stays.session_state.book.blocked_side[0] == 1
+    turned = play(late, replace(silent.session_state, orders=one_order(silent, -2000.0)), ROW)
+    assert turned.session_state.book.quantity[0] < 0.0
+    assert turned.session_state.book.blocked_side[0] != -1

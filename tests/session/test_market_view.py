@@ -205,7 +205,7 @@ def test_what_is_known_at_a_session_is_its_rows_and_no_later_one(row: int) -> No
     paid = Funding(early, late, np.zeros((BARS, 7), dtype=bool), late, none)
     whole = market_view(replace(PANEL, adjustment=adjustment), SETTINGS, belongs(), paid)
     known = whole.until(row)
-    assert known.panel.bars == row + 1
+    assert known.panel.session_count == row + 1
     for field in fields(known):
         value = getattr(known, field.name)
         for part in (value, *(vars(value).values() if is_dataclass(value) else ())):

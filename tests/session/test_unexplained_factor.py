@@ -45,13 +45,13 @@ def test_what_is_held_across_it_keeps_its_value_and_is_not_traded(source: str, d
     made = hundredfold(source)
     held = holding(made, ROW - 1, 1000.0, stop=1e-3)
     done = play(made, held, ROW)
-    assert done.standing.book.quantity[0] == 10.0
+    assert done.session_state.book.quantity[0] == 10.0
     assert abs(done.state.equity_usd / held.book.equity_usd - 1.0) < 0.05
     asked = codes(done)
     for later in range(ROW + 1, ROW + 4):
-        done = play(made, done.standing, later)
+        done = play(made, done.session_state, later)
         asked += codes(done)
-        assert bool(done.standing.book.quantity[0] == 10.0) is denied
+        assert bool(done.session_state.book.quantity[0] == 10.0) is denied
     assert asked
     assert ({code == UNEXPLAINED_FACTOR for code in asked} == {True}) is denied
 
@@ -59,7 +59,7 @@ def test_what_is_held_across_it_keeps_its_value_and_is_not_traded(source: str, d
 def test_an_order_under_way_as_the_factor_shows_ends_with_the_reason() -> None:
     made = hundredfold(UNEXPLAINED_FACTOR)
     before = play(made, holding(made, ROW - 2, 1000.0, stop=1e-3), ROW - 1)
-    done = play(made, replace(before.standing, orders=one_order(before, -1000.0)), ROW)
+    done = play(made, replace(before.session_state, orders=one_order(before, -1000.0)), ROW)
     assert [order.reason for order in done.ended if order.symbol == 0] == [UNEXPLAINED_FACTOR]
 
 
@@ -74,7 +74,7 @@ def test_a_stop_of_it_sells_nothing_either() -> None:
     made = hundredfold(UNEXPLAINED_FACTOR)
     above = holding(made, ROW - 1, 1000.0, stop=2.0 * float(made.panel.close[ROW - 1, 0]))
     done = play(made, above, ROW)
-    assert done.standing.book.quantity[0] == 10.0
+    assert done.session_state.book.quantity[0] == 10.0
     assert [len(batch) for batch in done.fills] == [0, 0]
     explained = hundredfold("actions.csv")
     assert play(explained, above, ROW).fills[1].quantity.tolist() == [-10.0]
@@ -85,10 +85,10 @@ def test_less_than_a_lot_is_kept_and_nothing_is_paid_for_it() -> None:
     held = holding(made, ROW - 1, 60.0, stop=1e-3)
     done = play(made, held, ROW)
     for later in (None, ROW + 1, ROW + 2):
-        done = done if later is None else play(made, done.standing, later)
-        assert done.standing.book.quantity[0] == pytest.approx(0.6, rel=1e-12)
-        assert done.standing.book.session_cash_in_lieu_usd == 0.0
+        done = done if later is None else play(made, done.session_state, later)
+        assert done.session_state.book.quantity[0] == pytest.approx(0.6, rel=1e-12)
+        assert done.session_state.book.session_cash_in_lieu_usd == 0.0
         assert set(codes(done)) <= {UNEXPLAINED_FACTOR}
     explained = play(hundredfold("actions.csv"), held, ROW)
-    assert explained.standing.book.quantity[0] == 0.0
-    assert explained.standing.book.session_cash_in_lieu_usd > 0.0
+    assert explained.session_state.book.quantity[0] == 0.0
+    assert explained.session_state.book.session_cash_in_lieu_usd > 0.0

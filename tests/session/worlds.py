@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nn_assets.costs.model import cost_model_from
-from nn_assets.evaluation.record import BookTrack
 from nn_assets.evaluation.replay import BuyAndHold, Scene
+from nn_assets.evaluation.track import BookTrack
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.market.calendar.sessions import sessions_between

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn_assets.signals.regimes import RegimeRules, Regimes, regime_scales, rule_regimes
+from nn_assets.signals.regimes import RegimeParameters, Regimes, classify_regimes, regime_scales
 from nn_assets.signals.signals import ewma_volatility
 
-RULES = RegimeRules(trend_sessions=30, tercile_sessions=60, drawdown_sessions=40)
+RULES = RegimeParameters(trend_sessions=30, tercile_sessions=60, drawdown_sessions=40)
 
 
 def closes(bars: int = 400, seed: int = 2) -> np.ndarray:
@@ -18,7 +18,7 @@ def closes(bars: int = 400, seed: int = 2) -> np.ndarray:
 
 def test_every_state_is_what_a_look_back_over_its_window_says() -> None:
     close = closes()
-    regimes = rule_regimes(close, RULES)
+    regimes = classify_regimes(close, RULES)
     volatility = ewma_volatility(np.concatenate(([np.nan], np.diff(np.log(close))))[:, None])[:, 0]
     for row in range(120, 400, 7):
         assert regimes.rising[row] == int(close[row] > np.mean(close[row - 29 : row + 1]))
@@ -32,15 +32,15 @@ def test_every_state_is_what_a_look_back_over_its_window_says() -> None:
 
 def test_neither_end_of_the_history_changes_a_state() -> None:
     close = closes()
-    whole = rule_regimes(close, RULES)
+    whole = classify_regimes(close, RULES)
     for name in ("rising", "tercile", "in_drawdown"):
-        np.testing.assert_array_equal(getattr(whole, name)[:250], getattr(rule_regimes(close[:250], RULES), name))
-        late = getattr(rule_regimes(close[100:], RULES), name)
+        np.testing.assert_array_equal(getattr(whole, name)[:250], getattr(classify_regimes(close[:250], RULES), name))
+        late = getattr(classify_regimes(close[100:], RULES), name)
         np.testing.assert_array_equal(getattr(whole, name)[220:], late[120:])
 
 
 def test_a_short_history_is_unknown_and_scales_nothing() -> None:
-    regimes = rule_regimes(closes(25), RULES)
+    regimes = classify_regimes(closes(25), RULES)
     assert regimes.label(24) == "unknown"
     assert (regime_scales(regimes, RULES) == 1.0).all()
 
@@ -49,7 +49,7 @@ def test_a_falling_volatile_market_halves_the_size_and_says_so() -> None:
     calm, crash = np.full(200, 0.001), np.full(10, -0.04)
     calm[::2] = -0.001
     close = 100.0 * np.exp(np.cumsum(np.concatenate((calm, crash))))
-    regimes = rule_regimes(close, RULES)
+    regimes = classify_regimes(close, RULES)
     assert regimes.label(209) == "falling, volatile, in drawdown"
     assert regime_scales(regimes, RULES)[209] == 0.5
 

@@ -14,7 +14,7 @@ import pytest
 from nn_assets.cli.missing import missing_of
 from nn_assets.errors import SettingsError
 from nn_assets.operations.strategy_files import load_strategy, parse_strategy, with_checked_source
-from nn_assets.settings import StatedSource
+from nn_assets.settings import UncheckedSource
 from nn_assets.settings import parse_strategy as parse_stated
 from nn_assets.settings.sources import name_source, source_kinds, source_module
 from nn_assets.sources import registry
@@ -104,12 +104,12 @@ def test_settings_know_every_kind_by_name_and_import_none() -> None:
         "print(type(source).__name__, source.x, [name for name in sys.modules if name.startswith('nn_assets.sources')])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert result.stdout == "StatedSource 1 []\n"
+    assert result.stdout == "UncheckedSource 1 []\n"
 
 
 def test_a_source_that_no_model_has_checked_has_no_hash() -> None:
     unchecked = parse_stated("name: a\nmarket: {history_starts: 2018-01-02}\nsource: {kind: alpaca}\n")
-    assert isinstance(unchecked.source, StatedSource)
+    assert isinstance(unchecked.source, UncheckedSource)
     for ask in (unchecked.content_hash, lambda: unchecked.closes_only):
         with pytest.raises(SettingsError, match="whose keys the model of kind 'alpaca' has checked"):
             ask()
@@ -169,7 +169,7 @@ def test_a_strategy_made_of_stated_sources_is_checked_later_to_the_same_one() ->
     )
     for source in ("", "source: {kind: yfinance}\n"):
         unchecked = parse_stated(text + source)
-        assert isinstance(unchecked.market.compare_with, StatedSource)
+        assert isinstance(unchecked.market.compare_with, UncheckedSource)
         checked = with_checked_source(unchecked)
         assert checked == parse_strategy(text + source)
         assert checked.model_fields_set == unchecked.model_fields_set

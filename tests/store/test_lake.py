@@ -269,7 +269,7 @@ def test_a_cube_of_an_earlier_version_is_read_as_it_is(lake: Lake) -> None:
     write_record(
         folder / f"{address}.axes.json", {"sessions": days, "symbols": list(cube.symbols), "names": list(cube.names)}
     )
-    write_record(folder / "current.json", {"address": address, "rows": cube.bars})
+    write_record(folder / "current.json", {"address": address, "rows": cube.session_count})
     assert lake.read_cube("demo", "features").values.tobytes() == cube.values.tobytes()
     some = lake.read_cube("demo", "features", names=("z", "v"))
     assert (some.names, some.values.tobytes()) == (("v", "z"), cube.select(("v", "z")).values.tobytes())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from nn_assets.operations.edited import left_while_bound
-from nn_assets.store.ledger.audit import verify_before_round, what_is_told_changed
+from nn_assets.store.ledger.audit import find_changed_state, verify_before_round
 from nn_assets.store.ledger.ledger import Ledger
 from tests.store.rounds import append_round, day_round
 from tests.store.test_acts_on_record import NOW
@@ -28,12 +28,12 @@ def told(ledger: Ledger) -> Ledger:
     ended = {"kind": "run", "name": "daily", "outcome": "succeeded", "details": {}}
     rows = [{"outcome_id": f"run-{number:03d}", **ended} for number in range(OUTCOMES)]
     ledger.append("outcomes", rows, run_id="r", strategy="demo")
-    assert what_is_told_changed(ledger, "demo") is None
+    assert find_changed_state(ledger, "demo") is None
     return ledger
 
 
 def found(ledger: Ledger, strategy: str = "demo") -> tuple[str, str] | None:
-    finding = what_is_told_changed(ledger, strategy)
+    finding = find_changed_state(ledger, strategy)
     return None if finding is None else (finding.table, finding.kind)
 
 

@@ -145,15 +145,15 @@ def compute_features(
     bridged = last_known(market) if bridge and market is not None else None
     wanted = tuple(names) or available_features(panel, market_symbol=market_symbol, candidates=candidates, roles=series)
     entries = [_entry(name, market_symbol, series) for name in wanted]
-    shape = (panel.bars, len(panel.symbols), len(entries))
+    shape = (panel.session_count, len(panel.symbols), len(entries))
     values = np.empty(shape)
     # Blocks of symbols keep every intermediate array in the processor's cache; symbols are
     # independent, so where the blocks end changes no bit.
-    width = max(1, _BLOCK_VALUES // max(1, panel.bars))
+    width = max(1, _BLOCK_VALUES // max(1, panel.session_count))
     for start in range(0, len(panel.symbols), width):
         columns = slice(start, start + width)
         block = _columns(panel, columns)
-        computed = np.empty((len(entries), panel.bars, len(block.symbols)))
+        computed = np.empty((len(entries), panel.session_count, len(block.symbols)))
         steppings: dict[tuple[tuple[str, ...], bool], Stepping] = {}
         for index, entry in enumerate(entries):
             read = entry.fields, entry.needs_market

@@ -88,6 +88,6 @@ class Feature:
     role: str = ""
 
     @property
-    def stated(self) -> tuple[object, ...]:
+    def version_inputs(self) -> tuple[object, ...]:
         """What it states of itself and its values hang on; its group, formula and source are words."""
         return self.reach_sessions, self.fields, self.needs_market, self.role

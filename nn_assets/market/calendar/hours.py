@@ -51,7 +51,7 @@ class TradingHours:
         due: IntArray = (self.break_starts - self.starts) // self.bar + (self.ends - self.break_ends) // self.bar
         return due
 
-    def place(self, bar_at: IntArray) -> Placed:
+    def locate(self, bar_at: IntArray) -> Placed:
         """Find session and slot of bars by their starts, UTC nanoseconds."""
         if len(self.sessions) == 0:
             nowhere = np.full(len(bar_at), -1, dtype=np.int64)

@@ -17,7 +17,7 @@ from nn_assets.settings.calendar_file import amendments_of
 
 __all__ = [
     "assumed_known_at",
-    "calendar_end_told",
+    "calendar_end_warning",
     "exclusions_between",
     "is_session",
     "last_known_session",
@@ -86,7 +86,7 @@ def last_known_session(calendar: str) -> pd.Timestamp:
     return timetable(calendar).sessions[-1]
 
 
-def calendar_end_told(calendar: str, day: Session) -> str | None:
+def calendar_end_warning(calendar: str, day: Session) -> str | None:
     """Say that a calendar ends within 60 days of a day, or has ended, and what to do; None where it goes on."""
     end = last_known_session(calendar)
     if pd.Timestamp(day) + _END_WARNING < end:

@@ -111,7 +111,7 @@ def new_action_versions(
         An action of which nothing else was ever said is stated as known later than it is on record: what was known
         cannot be taken back.
     """
-    in_force = _standing(stored)
+    in_force = _without_replaced(stored)
     last = ACTION_FACTS.newest(in_force).set_index(_KEY)[["value", "known_at"]].add_prefix("old_")
     both = delivered.join(last, on=_KEY).join(_known_since(stored), on=_KEY)
     moved = (both["value"] == both["old_value"]) & both["since"].notna() & (False if explicit is None else explicit)
@@ -277,10 +277,10 @@ def _in_force(
 
 def _latest(versions: pd.DataFrame) -> pd.DataFrame:
     """The version in force of each action, in the order of the key."""
-    return ACTION_FACTS.newest(_standing(versions)).sort_values(_KEY, ignore_index=True)
+    return ACTION_FACTS.newest(_without_replaced(versions)).sort_values(_KEY, ignore_index=True)
 
 
-def _standing(versions: pd.DataFrame) -> pd.DataFrame:
+def _without_replaced(versions: pd.DataFrame) -> pd.DataFrame:
     """Versions without those that were replaced before they could be known: announced, and called off since, say."""
     ordered = versions.sort_values("ingested_at", ascending=False)
     later = ordered.groupby(_KEY)["known_at"].cummin().groupby([ordered[name] for name in _KEY]).shift()

@@ -132,7 +132,7 @@ class Kind:
         indices, torn = self._newest(versions, _codes(versions, self.key))
         return self._blank(versions.iloc[indices], torn)
 
-    def one_row_each(self, versions: pd.DataFrame) -> pd.DataFrame:
+    def one_row_per_version(self, versions: pd.DataFrame) -> pd.DataFrame:
         """Every version in one row, those that tables written before have in several too; NaN where it contradicts."""
         if versions.empty:
             return versions
@@ -207,7 +207,7 @@ class Kind:
     def _arrived(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
         """What a delivery adds whose moments are assumed."""
         keys, of_delivered = _codes_of_both(stored, delivered, self.key)
-        one, broken, equal_rows = self._one_each(delivered, of_delivered)
+        one, broken, equal_rows = self._unique_versions(delivered, of_delivered)
         new, key_of = self._blank(delivered.iloc[one], broken[one]), of_delivered[one]
         indices, torn = self._newest(stored, keys)
         old = self._blank(stored.iloc[indices], torn)
@@ -239,7 +239,7 @@ class Kind:
         """
         keys, of_delivered = _codes_of_both(stored, delivered, self.key)
         moments, versions = _codes_of_both(stored, delivered, [*self.key, "known_at"])
-        one, torn, equal_rows = self._one_each(delivered, versions)
+        one, torn, equal_rows = self._unique_versions(delivered, versions)
         new, version = self._blank(delivered.iloc[one], torn[one]), versions[one]
         chain = _Chain.of(self, stored, keys)
         size = int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1
@@ -296,7 +296,7 @@ class Kind:
         order = np.argsort(indices)
         return indices[order], torn[order]
 
-    def _one_each(self, rows: pd.DataFrame, versions: IntArray) -> tuple[IntArray, BoolArray, int]:
+    def _unique_versions(self, rows: pd.DataFrame, versions: IntArray) -> tuple[IntArray, BoolArray, int]:
         """Place of a row of each version, ascending; rows of versions told in two ways; and how many repeat another.
 
         Of rows that say the same it is that of the first source by name.

@@ -9,7 +9,7 @@ import pandas as pd
 from nn_assets.contracts.frames import ComparedBars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 
-__all__ = ["said_by_second", "said_later", "with_several_versions"]
+__all__ = ["later_second_source_prices", "second_source_prices", "with_several_versions"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -22,7 +22,7 @@ def with_several_versions(versions: ComparedBars) -> ComparedBars:
     return versions[versions.duplicated(_KEY, keep=False)]
 
 
-def said_later(rows: pd.DataFrame, versions: ComparedBars) -> pd.DataFrame:
+def later_second_source_prices(rows: pd.DataFrame, versions: ComparedBars) -> pd.DataFrame:
     """What a second source said of some rows after they were known: columns row, known_at and the four prices.
 
     Parameters
@@ -30,7 +30,7 @@ def said_later(rows: pd.DataFrame, versions: ComparedBars) -> pd.DataFrame:
     rows : DataFrame
         symbol, session and known_at (UTC) of the first source's rows.
     versions : DataFrame
-        As of :func:`said_by_second`.
+        As of :func:`second_source_prices`.
 
     Returns
     -------
@@ -39,14 +39,14 @@ def said_later(rows: pd.DataFrame, versions: ComparedBars) -> pd.DataFrame:
         that contradicts itself, says nothing and is left out.
     """
     asked = rows[[*_KEY, "known_at"]].assign(row=np.arange(len(rows)))
-    second_bars = BAR_FACTS.one_row_each(versions)[[*_KEY, *_PRICES, "known_at"]]
+    second_bars = BAR_FACTS.one_row_per_version(versions)[[*_KEY, *_PRICES, "known_at"]]
     both = asked.merge(second_bars, on=_KEY, suffixes=("_here", ""))
     prices = both[_PRICES].to_numpy(dtype=np.float64)
     both = both[(both["known_at"] > both["known_at_here"]) & (np.isfinite(prices) & (prices > 0.0)).all(axis=1)]
     return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
 
 
-def said_by_second(ordered: pd.DataFrame, versions: ComparedBars) -> FloatArray:
+def second_source_prices(ordered: pd.DataFrame, versions: ComparedBars) -> FloatArray:
     """Prices by a second source, shape (rows, 4): open, high, low and close.
 
     Parameters
@@ -67,7 +67,7 @@ def said_by_second(ordered: pd.DataFrame, versions: ComparedBars) -> FloatArray:
     if versions.empty:
         return second
     rows = ordered[[*_KEY, "known_at"]].assign(row=np.arange(len(ordered)))
-    second_bars = BAR_FACTS.one_row_each(versions)[[*_KEY, *_PRICES, "known_at"]]
+    second_bars = BAR_FACTS.one_row_per_version(versions)[[*_KEY, *_PRICES, "known_at"]]
     both = rows.merge(second_bars, on=_KEY, suffixes=("", "_there"))
     both = both[both["known_at_there"] <= both["known_at"]].sort_values(["row", "known_at_there"])
     newest = both.drop_duplicates("row", keep="last")

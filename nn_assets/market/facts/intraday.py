@@ -58,7 +58,7 @@ def stamped_intraday(
     """
     bar = pd.Timedelta(minutes=settings.bar_minutes)
     hours = trading_hours(calendar, settings, delivered["bar_at"].min(), delivered["bar_at"].max())
-    session_index = hours.place(pd.DatetimeIndex(delivered["bar_at"]).as_unit("ns").asi8).session
+    session_index = hours.locate(pd.DatetimeIndex(delivered["bar_at"]).as_unit("ns").asi8).session
     by_day = delivered["bar_at"].dt.tz_localize(None).dt.normalize()
     session = by_day.where(session_index < 0, hours.sessions.to_numpy()[np.maximum(session_index, 0)])
     known_at = delivered["bar_at"] + bar + pd.Timedelta(seconds=settings.known_at_lag_seconds)
@@ -141,7 +141,7 @@ def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) 
         return SessionBars(conform(made.assign(source=""), DELIVERED_BARS), made.reindex(columns=_LEFT_OUT))
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
     session_index = hours.sessions.get_indexer(pd.Index(made["session"]))
-    first, last = (hours.place(pd.DatetimeIndex(made[name]).as_unit("ns").asi8).slot for name in ("began", "ended"))
+    first, last = (hours.locate(pd.DatetimeIndex(made[name]).as_unit("ns").asi8).slot for name in ("began", "ended"))
     after = np.cumsum(hours.bars_due)[session_index]
     made["due"] = hours.bars_due[session_index]
     made["at_open"] = (first - after + made["due"]) * settings.bar_minutes

@@ -184,16 +184,16 @@ def members_of_sessions(
     ordered = versions[versions["symbol"].isin(columns)].sort_values([*_KEY, "known_at", "ingested_at"], kind="stable")
     days = sessions.as_unit("ns").asi8
     moments = decided_at.as_unit("ns").asi8
-    told_from = pd.DatetimeIndex(ordered["known_at"]).as_unit("ns").asi8
+    known_from = pd.DatetimeIndex(ordered["known_at"]).as_unit("ns").asi8
     same_spell = ordered.duplicated(_KEY).to_numpy()
     starts = pd.DatetimeIndex(ordered["member_from"]).as_unit("ns").asi8
     ends = pd.DatetimeIndex(ordered["member_to"]).as_unit("ns").asi8
     for row, ticker in enumerate(ordered["symbol"]):
         last = row + 1 == len(ordered) or not same_spell[row + 1]
-        told_to = _OPEN if last else told_from[row + 1]
+        known_to = _OPEN if last else known_from[row + 1]
         end = _OPEN if pd.isna(ordered["member_to"].iloc[row]) else ends[row]
-        first = max(np.searchsorted(days, starts[row]), np.searchsorted(moments, told_from[row]))
-        stop = min(np.searchsorted(days, end), np.searchsorted(moments, told_to))
+        first = max(np.searchsorted(days, starts[row]), np.searchsorted(moments, known_from[row]))
+        stop = min(np.searchsorted(days, end), np.searchsorted(moments, known_to))
         for column in columns[ticker]:
             inside[first:stop, column] = True
     return inside

@@ -12,7 +12,7 @@ import pandas as pd
 
 from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars
 from nn_assets.market.calendar.sessions import assumed_known_at
-from nn_assets.market.facts.compared import said_by_second
+from nn_assets.market.facts.compared import second_source_prices
 
 __all__ = [
     "BoolArray",
@@ -23,10 +23,10 @@ __all__ = [
     "Rows",
     "equal_to_the_row_before",
     "in_first_shares",
-    "median_of_each",
     "ordered_by_symbol",
+    "row_medians",
     "rows_of",
-    "stated_shares",
+    "shares_after_splits",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -117,7 +117,7 @@ class Rows:
         first = np.column_stack([self.open, self.high, self.low, self.close])
         apart = np.log(first / self.second)
         apart[(self.high == self.low) | (self.second[:, 1] == self.second[:, 2]), :3] = np.nan
-        level = median_of_each(apart)
+        level = row_medians(apart)
         return apart - level[:, None], level
 
     def take(self, chosen: npt.NDArray[np.intp]) -> Rows:
@@ -130,7 +130,7 @@ class Rows:
         return Rows(**{name: values[chosen] for name, values in arrays.items() if values is not None}, cut=self.cut)
 
 
-def median_of_each(values: FloatArray) -> FloatArray:
+def row_medians(values: FloatArray) -> FloatArray:
     """Median of each row, shape (rows,), NaN left out; NaN where nothing is left."""
     ordered, row = np.sort(values, axis=1), np.arange(len(values))  # NaN last
     there = np.maximum(np.isfinite(values).sum(axis=1), 1)
@@ -178,7 +178,7 @@ def equal_to_the_row_before(ordered: pd.DataFrame, key: Sequence[str], values: S
     return equal
 
 
-def stated_shares(
+def shares_after_splits(
     ordered: pd.DataFrame, actions: ActionVersions | None, begins: Mapping[str, pd.Timestamp] | pd.Series | None = None
 ) -> FloatArray:
     """What one share of each symbol's first row has become by the splits stated, shape (rows,); 1 without any.
@@ -214,7 +214,7 @@ def stated_shares(
 
 def in_first_shares(bars: DailyBars, actions: ActionVersions | None) -> DailyBars:
     """Bars, columns of ``BARS`` ordered by symbol and session, with the splits stated taken out of price and volume."""
-    shares = stated_shares(bars, actions)
+    shares = shares_after_splits(bars, actions)
     if (shares == 1.0).all():
         return bars
     return bars.assign(**{name: bars[name] * shares for name in _PRICES}, volume=bars["volume"] / shares)
@@ -229,8 +229,8 @@ def rows_of(
 ) -> Rows:
     """Lay out a frame that ``ordered_by_symbol`` made, columns of ``BAR_VERSIONS``, as arrays.
 
-    ``actions`` as known; ``compared`` are a second source's versions, as ``said_by_second`` reads them; ``begins`` as
-    of :func:`stated_shares`.
+    ``actions`` as known; ``compared`` are a second source's versions, as ``second_source_prices`` reads them;
+    ``begins`` as of :func:`shares_after_splits`.
     """
     sessions = pd.DatetimeIndex(ordered["session"])
     days, inverse = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
@@ -246,6 +246,6 @@ def rows_of(
         known_at=ordered["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         ingested_at=ordered["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
         closes_at=closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)[inverse],
-        shares=stated_shares(ordered, actions, begins),
-        second=None if compared is None else said_by_second(ordered, compared),
+        shares=shares_after_splits(ordered, actions, begins),
+        second=None if compared is None else second_source_prices(ordered, compared),
     )

@@ -180,8 +180,8 @@ def _intervals(rows: pd.DataFrame, settings: SeriesSettings) -> tuple[dict[int, 
 def _quarantine(rows: pd.DataFrame, rules: npt.NDArray[np.str_]) -> pd.DataFrame:
     symbol = rows["name"].where(rows["symbol"] == "", rows["name"] + " " + rows["symbol"])
     early = rules == "known_too_early"
-    told_at = zip(rows["value"], rows["known_at"], early, strict=True)
-    values = [known_at.isoformat() if too_early else str(value) for value, known_at, too_early in told_at]
+    cells = zip(rows["value"], rows["known_at"], early, strict=True)
+    values = [known_at.isoformat() if too_early else str(value) for value, known_at, too_early in cells]
     moments = [moment.isoformat() for moment in rows["observed_at"]]
     details = zip(rules, values, moments, strict=True)
     # A day without a session is observed at its end, which is another day's first moment.

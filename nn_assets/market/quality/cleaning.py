@@ -21,7 +21,7 @@ from nn_assets.arrays import named_rows, number_bytes
 from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform, empty
 from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars, Quarantine
 from nn_assets.market.calendar.sessions import never_closes
-from nn_assets.market.facts.compared import said_later, with_several_versions
+from nn_assets.market.facts.compared import later_second_source_prices, with_several_versions
 from nn_assets.market.facts.rows import (
     BoolArray,
     Cut,
@@ -114,7 +114,7 @@ class Cleaned:
     compared: int | None = None
     equal_on: npt.NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[ns]"), repr=False)
     lacking: tuple[str, ...] = ()
-    said: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    value_hashes: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     @property
     def quarantined_fraction(self) -> float:
@@ -166,7 +166,7 @@ def clean(
     past : Past, optional
         Rows judged before, all of earlier sessions; not with ``compared``. What is given is then of ``bars`` alone, and
         of it all but two things are as if all bars had been given: bars equal to one that the past lacks are not found
-        out as copies (:attr:`Cleaned.said` tells which to look for), nor long stretches of repeated opens. Notices of
+        out as copies (:attr:`Cleaned.value_hashes` tells which to look for), nor long stretches of repeated opens. Notices of
         displaced bars are given also for sessions of the past on a kept row of which a kept one now follows.
 
     Returns
@@ -203,16 +203,16 @@ def clean(
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
         # only at rows that could have been traded on.
         untaken = (verdict == _PASSED) | (~judged & (verdict >= number))
-        open_places = np.flatnonzero(untaken) if rule in HISTORY_RULES else np.arange(len(rows))
+        open_rows = np.flatnonzero(untaken) if rule in HISTORY_RULES else np.arange(len(rows))
         if rule.name == COPIED_BAR:
-            open_places = open_places[judged[open_places]]
-            bar_values = _said(ordered, rows, open_places)
+            open_rows = open_rows[judged[open_rows]]
+            bar_values = _value_hashes_of(ordered, rows, open_rows)
         if rule.name == ODD_PRINT and compared is not None:
-            rows = _corrected(rows, open_places, ordered, with_several_versions(compared), settings)
+            rows = _corrected(rows, open_rows, ordered, with_several_versions(compared), settings)
             comparable = rows.in_first_shares()
         asked = rows if rule in ROW_RULES or rule.name in IN_SHARES_AS_DELIVERED else comparable
-        finding = rule.find(asked.take(open_places) if rule in HISTORY_RULES else asked, settings)
-        faulty = open_places[finding.at_fault]
+        finding = rule.find(asked.take(open_rows) if rule in HISTORY_RULES else asked, settings)
+        faulty = open_rows[finding.at_fault]
         fresh = (verdict[faulty] == _PASSED) & judged[faulty]
         verdict[faulty[fresh]], field[faulty[fresh]] = number, finding.field[fresh]
         if finding.beside is not None:
@@ -241,7 +241,7 @@ def clean(
         compared=None if rows.second is None else int(np.isfinite(rows.second).any(axis=1).sum()),
         lacking=() if rows.cut is None else tuple(str(names[code]) for code in sorted(rows.cut.lacking)),
         equal_on=delivered["session"].to_numpy(dtype="datetime64[ns]")[equal],
-        said=bar_values,
+        value_hashes=bar_values,
     )
 
 
@@ -256,7 +256,7 @@ def values_hash(symbols: pd.Series, values: Sequence[FloatArray]) -> npt.NDArray
     return hashes ^ (hashes >> np.uint64(31))
 
 
-def _said(ordered: pd.DataFrame, rows: Rows, indices: npt.NDArray[np.intp]) -> pd.DataFrame:
+def _value_hashes_of(ordered: pd.DataFrame, rows: Rows, indices: npt.NDArray[np.intp]) -> pd.DataFrame:
     """What the bars at some places say, of those that moved: no other can be a copy."""
     asked = indices[(rows.high[indices] > rows.low[indices]) & (rows.volume[indices] > 0.0)]
     values = [column[asked] for column in (rows.open, rows.high, rows.low, rows.close, rows.volume)]
@@ -271,7 +271,9 @@ def _corrected(
     if several.empty:
         return rows
     assert rows.second is not None, "there is a second source"
-    some = with_corrections(rows.take(indices), settings, lambda at: said_later(ordered.iloc[indices[at]], several))
+    some = with_corrections(
+        rows.take(indices), settings, lambda at: later_second_source_prices(ordered.iloc[indices[at]], several)
+    )
     second, known_at = rows.second.copy(), rows.known_at.copy()
     second[indices], known_at[indices] = some.second, some.known_at
     return replace(rows, second=second, known_at=known_at)

@@ -231,7 +231,11 @@ def inspect_grown(
     few = share <= settings.max_quarantined_fraction
     checks = (
         _schema(fresh.bars),
-        GateCheck("quarantined_share", few, _share_told(grown.quarantined, share, settings.max_quarantined_fraction)),
+        GateCheck(
+            "quarantined_share",
+            few,
+            _quarantined_share_text(grown.quarantined, share, settings.max_quarantined_fraction),
+        ),
         _missing_symbols(grown.last_kept, listed, sessions, settings, quarantine),
         _absent_check(grown.absent, grown.due, settings),
         _freshness(grown.last_kept, sessions, settings),
@@ -302,10 +306,12 @@ def quarantined_share(quarantine: Quarantine, share: float, limit: float) -> Gat
         f"{row.symbol} {row.session.date()}: {row.rule}, {row.field} {row.value}" for row in named_rows(quarantine)
     )
     passed = share <= limit
-    return GateCheck("quarantined_share", passed, _share_told(len(lines), share, limit), () if passed else lines)
+    return GateCheck(
+        "quarantined_share", passed, _quarantined_share_text(len(lines), share, limit), () if passed else lines
+    )
 
 
-def _share_told(rows: int, share: float, limit: float) -> str:
+def _quarantined_share_text(rows: int, share: float, limit: float) -> str:
     return f"{rows} rows ({share:.2%}) in quarantine, limit {limit:.2%}"
 
 

@@ -142,7 +142,7 @@ def clean_intraday(
     equal = equal_to_the_row_before(ordered, KEY, (*_SHOWN, *QUOTES))
     ordered = ordered[~equal].reset_index(drop=True)
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
-    placed = hours.place(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8)
+    placed = hours.locate(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8)
     rows = _rows(ordered, hours, placed)
     trades_optional = cleaning.model_copy(update={"traded_with_volume": False})
     rule: ObjectArray = np.full(len(rows), "", dtype=object)

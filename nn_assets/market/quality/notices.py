@@ -17,7 +17,7 @@ import pandas as pd
 from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
-from nn_assets.market.quality.odd_prints import disagreements, second_told
+from nn_assets.market.quality.odd_prints import disagreements, second_source_text
 from nn_assets.market.quality.past import FEWEST_BEFORE, SIMPLE_SPLITS, market_moves, trailing
 from nn_assets.settings import CleaningSettings
 
@@ -34,7 +34,7 @@ __all__ = [
     "odd_print_notices",
     "repeated_open",
     "repeated_open_notices",
-    "told_by_rule",
+    "rule_counts_text",
     "widest_first",
 ]
 
@@ -72,7 +72,7 @@ class Notice:
         return f"{self.symbol} {self.first_session.date()}{span}: {self.rule}{value}: {self.message}"
 
 
-def told_by_rule(counts: Mapping[str, int]) -> str:
+def rule_counts_text(counts: Mapping[str, int]) -> str:
     """Rules with their counts, most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{rule} {count:,}" for rule, count in ordered)
@@ -175,7 +175,7 @@ def odd_print_notices(
     differences = disagreements(rows, settings)
     theirs = np.flatnonzero(~differences.ours)
     ours = quarantine[quarantine["rule"] == ODD_PRINT]
-    indices = differences.place[theirs]
+    indices = differences.row[theirs]
     odd = pd.DataFrame(
         {
             "symbol": [*ours["symbol"], *names[rows.symbol[indices]]],
@@ -201,7 +201,7 @@ def odd_print_notices(
         session, field = pd.Timestamp(int(rows.session[index])), str(differences.field[at])
         own = f"{getattr(rows, field)[index]:g}" if field != "row" else f"close {rows.close[index]:g}"
         message = (
-            f"{field} {own}, and {second_told(rows, int(index), field)} from the source compared with, "
+            f"{field} {own}, and {second_source_text(rows, int(index), field)} from the source compared with, "
             "whose price is the odd one: row kept"
         )
         symbol = str(names[rows.symbol[index]])

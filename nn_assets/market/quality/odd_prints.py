@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows, median_of_each
+from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows, row_medians
 from nn_assets.market.quality.past import trailing, usual_range
 from nn_assets.market.quality.row_rules import Finding
 from nn_assets.settings import CleaningSettings
 from nn_assets.units import bps_to_fraction, fraction_to_bps
 
-__all__ = ["Disagreements", "disagreements", "odd_print", "second_told", "with_corrections"]
+__all__ = ["Disagreements", "disagreements", "odd_print", "second_source_text", "with_corrections"]
 
 _PRICES = ("open", "high", "low", "close")
 _LEVEL_ROWS, _FEWEST_LEVELS = 5, 3
@@ -36,7 +36,7 @@ class Disagreements:
     ours : whether the odd one of the two is the first source's
     """
 
-    place: npt.NDArray[np.intp]
+    row: npt.NDArray[np.intp]
     field: ObjectArray
     bps: FloatArray
     ours: BoolArray
@@ -66,7 +66,7 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
     first = np.log(np.column_stack([rows.open, rows.high, rows.low, rows.close])) - level[:, None]
     with np.errstate(invalid="ignore"):
         second = first - within
-        centre = median_of_each(np.concatenate([first, second], axis=1))[:, None]
+        centre = row_medians(np.concatenate([first, second], axis=1))[:, None]
         ours = np.abs(first - centre) >= np.abs(second - centre)
     change, moved = _level_change(rows, level)
     apart = np.column_stack([within, change])
@@ -117,7 +117,7 @@ def with_corrections(
         In shares as delivered.
     later : callable
         Gives, of the places of some rows, what the second source said after they were known, as
-        :func:`~nn_assets.market.facts.compared.said_later` does; its ``row`` counts the places given.
+        :func:`~nn_assets.market.facts.compared.later_second_source_prices` does; its ``row`` counts the places given.
 
     Returns
     -------
@@ -127,15 +127,15 @@ def with_corrections(
         second source says against a row that it once confirmed among them.
     """
     differences = disagreements(rows, settings)
-    corrections = later(differences.place)
+    corrections = later(differences.row)
     if corrections.empty:
         return rows
     corrections_by_row: dict[int, list[tuple[int, FloatArray]]] = {}
     moments = corrections["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
     prices = corrections[list(_PRICES)].to_numpy(dtype=np.float64)
     for row, since, word in zip(corrections["row"], moments, prices, strict=True):
-        corrections_by_row.setdefault(int(differences.place[row]), []).append((int(since), word))
-    ours = dict(zip(differences.place.tolist(), differences.ours.tolist(), strict=True))
+        corrections_by_row.setdefault(int(differences.row[row]), []).append((int(since), word))
+    ours = dict(zip(differences.row.tolist(), differences.ours.tolist(), strict=True))
     indices = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(corrections_by_row)]))
     part = rows.take(indices)
     assert rows.second is not None, "else nothing disagrees"
@@ -147,7 +147,7 @@ def with_corrections(
         }
         for index, (_, word) in asked.items():
             tried[np.searchsorted(indices, index)] = word
-        odd = set(indices[disagreements(replace(part, second=tried.copy()), settings).place].tolist())
+        odd = set(indices[disagreements(replace(part, second=tried.copy()), settings).row].tolist())
         for index, (moment, word) in asked.items():
             if index in odd:
                 tried[np.searchsorted(indices, index)] = rows.second[index]
@@ -168,7 +168,7 @@ def _level_change(rows: Rows, level: FloatArray) -> tuple[FloatArray, FloatArray
             before.append(shifted)
         past = np.column_stack(before)
         known = np.isfinite(past).sum(axis=1) >= _FEWEST_LEVELS
-        changes.append(np.where(known, candidate - median_of_each(past), np.nan))
+        changes.append(np.where(known, candidate - row_medians(past), np.nan))
     change = np.where(np.abs(changes[1]) < np.abs(changes[0]), changes[1], changes[0])
     close = np.log(rows.close * rows.shares)
     return change, close - rows.previous(close)
@@ -178,11 +178,11 @@ def odd_print(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find prices that a second source does not come near, where the odd one is the first source's."""
     differences = disagreements(rows, settings)
     at_fault = np.zeros(len(rows), dtype=bool)
-    at_fault[differences.place[differences.ours]] = True
+    at_fault[differences.row[differences.ours]] = True
     notes = [
-        f"{second_told(rows, int(index), field)} from the source compared with, {bps:+.0f} bps apart"
+        f"{second_source_text(rows, int(index), field)} from the source compared with, {bps:+.0f} bps apart"
         for index, field, bps in zip(
-            differences.place[differences.ours],
+            differences.row[differences.ours],
             differences.field[differences.ours],
             differences.bps[differences.ours],
             strict=True,
@@ -191,7 +191,7 @@ def odd_print(rows: Rows, settings: CleaningSettings) -> Finding:
     return Finding(at_fault, differences.field[differences.ours], np.array(notes, dtype=object))
 
 
-def second_told(rows: Rows, index: int, field: str) -> str:
+def second_source_text(rows: Rows, index: int, field: str) -> str:
     """What the second source says of a row: one price, or all four."""
     assert rows.second is not None, "of a row that it says other prices of"
     prices = dict(zip(_PRICES, rows.second[index], strict=True))

@@ -82,8 +82,8 @@ def overview(
     bars = in_first_shares(cleaned.bars, actions)
     names = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
     axis = pd.Index(names)
-    row, column = _places(cleaned.bars, sessions, axis)
-    held_row, held_column = _places(cleaned.quarantine, sessions, axis)
+    row, column = _rows_and_columns(cleaned.bars, sessions, axis)
+    held_row, held_column = _rows_and_columns(cleaned.quarantine, sessions, axis)
     start = max(len(sessions) - RECENT_SESSIONS - TRAILING_SESSIONS - 1, 0)
     volume, returns = _recent_arrays(bars, row, column, start, (len(sessions), len(names)))
     wanted = np.ones((len(sessions), len(names)), dtype=bool) if asked is None else asked
@@ -94,7 +94,7 @@ def overview(
     return Overview(by_symbol, _by_session(sessions, row[row >= 0]), shifts, noise)
 
 
-def _places(frame: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: pd.Index) -> tuple[IntArray, IntArray]:
+def _rows_and_columns(frame: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: pd.Index) -> tuple[IntArray, IntArray]:
     row = sessions.get_indexer(pd.DatetimeIndex(frame["session"])).astype(np.int64)
     column = symbols.get_indexer(pd.Index(frame["symbol"])).astype(np.int64)
     return np.where(column >= 0, row, -1), column

@@ -109,7 +109,7 @@ def _explained(own: SymbolBars, at: int, market: FloatArray) -> _Jump | None:
     unit = _near_unit(move)
     if unit:
         return _Jump("price_unit", at, move, f"prices {unit:g} times off: state the currency unit, restate the bars")
-    split = _near_stated_split(own, at, move)
+    split = _nearby_split(own, at, move)
     if split:
         return _Jump("split_misapplied", at, move, f"a split of {split:g} is stated near: restate its day, or the bars")
     paid = 1.0 - own.dividend[at] / own.previous_close[at]
@@ -156,7 +156,7 @@ def _near_unit(move: float) -> float:
     return next((unit for unit in _UNITS if abs(abs(move) - np.log(unit)) <= _UNIT_SLACK), 0.0)
 
 
-def _near_stated_split(own: SymbolBars, at: int, move: float) -> float:
+def _nearby_split(own: SymbolBars, at: int, move: float) -> float:
     reach = slice(max(0, at - _SPLIT_REACH), at + _SPLIT_REACH + 1)
     for split in own.split[reach][own.split[reach] != 1.0]:
         size = abs(float(np.log(split)))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nn_assets.contracts import ACTION_VERSIONS, conform, empty
 from nn_assets.contracts.frames import ActionVersions, DailyBars
-from nn_assets.market.facts.rows import stated_shares
+from nn_assets.market.facts.rows import shares_after_splits
 from nn_assets.market.quality.history_rules import LEAST_FACTOR
 
 __all__ = ["UNEXPLAINED_FACTOR", "with_unexplained_factors"]
@@ -37,7 +37,7 @@ def with_unexplained_factors(actions: ActionVersions | None, bars: DailyBars) ->
         The actions themselves where nothing is left unexplained. A row added has ``source`` unexplained_factor and
         the moments of its bar. Row t of the bars reads no later row.
     """
-    close = np.log(bars["close"].to_numpy(dtype=np.float64) * stated_shares(bars, actions))
+    close = np.log(bars["close"].to_numpy(dtype=np.float64) * shares_after_splits(bars, actions))
     same = (bars["symbol"] == bars["symbol"].shift()).to_numpy()
     moves = np.where(same, np.diff(close, prepend=np.nan), 0.0)
     unexplained = np.flatnonzero(np.abs(moves) >= np.log(LEAST_FACTOR))

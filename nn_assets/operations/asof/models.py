@@ -39,7 +39,7 @@ class ModelsInForce:
 
     strategy: str
     by_month: dict[str, list[tuple[pd.Timestamp, str]]]  # ascending; the last one effective decides
-    others_told: Callable[[str], str]  # of a month: by which settings a model under others differs, or ""
+    describe_other_settings: Callable[[str], str]  # of a month: by which settings a model under others differs, or ""
     of_others: Callable[[], set[str]]  # months on record whose models are all of other settings, to be fitted again
 
     def until(self, session: pd.Timestamp) -> ModelsInForce:
@@ -63,7 +63,7 @@ class ModelsInForce:
         effective = [model_id for since, model_id in recorded if since <= session]
         if effective:
             return effective[-1]
-        others = "" if recorded else self.others_told(month)
+        others = "" if recorded else self.describe_other_settings(month)
         available = f"one effective from {recorded[0][0].date()}" if recorded else "none"
         # A decision stands on every month before it: where settings changed, all of them are to be fitted again.
         due = sorted({month, *(self.of_others() if others else ())})

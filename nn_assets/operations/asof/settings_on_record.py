@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.settings import Strategy
-from nn_assets.settings.changes import changes_told, hash_of_settings, part_of_settings
+from nn_assets.settings.changes import changes_text, hash_of_settings, part_of_settings
 from nn_assets.store.ledger.ledger import Ledger
 
 __all__ = ["hashes_in_force", "part_hashes_in_force", "settings_apart", "settings_of_decision"]
@@ -103,5 +103,5 @@ def settings_apart(ledger: Ledger, strategy: Strategy, settings_hash: str, *sect
     for settings in ledger.read("settings_versions", strategy.name)["settings"]:
         then = part_of_settings(settings, *sections)
         if settings_hash in (hash_of_settings(then), _with_every_series(settings, *sections)):
-            return changes_told(_without_ends(then), _without_ends(now))
+            return changes_text(_without_ends(then), _without_ends(now))
     return f"settings of hash {settings_hash} then, which are not on record, {hash_of_settings(now)} now"

@@ -19,21 +19,21 @@ from nn_assets.store.lake.parts import Selection
 __all__ = [
     "ACTIONS",
     "COMPARED",
+    "CONTRADICTED_BARS",
     "FACTS",
     "OTHER_SERIES",
     "RAW_BARS",
     "RAW_INTRADAY",
-    "TOLD_BARS",
     "UNIVERSE",
-    "as_told",
     "contradicted",
     "versions_of",
+    "with_contradictions",
 ]
 
 RAW_BARS, ACTIONS, OTHER_SERIES = "raw_bars", "actions", "other_series"
 RAW_INTRADAY, UNIVERSE, COMPARED = "raw_intraday_bars", "universe_membership", "compared_bars"
 _CONTRADICTED = "_contradicted"
-TOLD_BARS = f"{RAW_BARS}{_CONTRADICTED}"
+CONTRADICTED_BARS = f"{RAW_BARS}{_CONTRADICTED}"
 FACTS = (RAW_BARS, ACTIONS, OTHER_SERIES, RAW_INTRADAY, UNIVERSE, COMPARED)
 
 
@@ -60,7 +60,7 @@ def contradicted(stores: Stores, strategy: str, table: str) -> pd.DataFrame | No
     return versions_of(stores, strategy, name) if stores.lake.segments(strategy, name) else None
 
 
-def as_told(
+def with_contradictions(
     stores: Stores, strategy: str, table: str, kind: Kind, known: pd.DataFrame, versions: pd.DataFrame
 ) -> pd.DataFrame:
     """Give what is known with what contradicted versions were told in their place, so that cleaning can name it.

@@ -29,8 +29,8 @@ __all__ = [
     "ground_of",
     "looks_taken",
     "released_alarms",
-    "standing_alarms",
     "trials_made",
+    "unreleased_alarms",
 ]
 
 LEAK_RELEASE = "leak_alarm_release"
@@ -154,7 +154,7 @@ def _number(value: float) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def standing_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]] | None:
+def unreleased_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]] | None:
     """Data hash and leak alarms, by name, of the strategy's newest look; None where it was stopped by none."""
     newest = ledger.last_appended("looks", strategy=strategy)
     if newest is None or not newest["details"]["standing_alarms"]:
@@ -164,7 +164,7 @@ def standing_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str]]
 
 def alarms_just_released(ledger: Ledger, strategy: str) -> bool:
     """Whether the leak alarms that stand in the strategy's newest look were released since, on its data."""
-    open_alarms = standing_alarms(ledger, strategy)
+    open_alarms = unreleased_alarms(ledger, strategy)
     if open_alarms is None:
         return False
     data_hash, alarms = open_alarms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nn_assets.costs.financing import assumed_funding_told
+from nn_assets.costs.financing import assumed_funding_warning
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.history import History
 from nn_assets.operations.situation import headline_now
@@ -24,7 +24,7 @@ def breakers_fired(history: History, done: Round) -> tuple[Breaker, ...]:
         "portfolio_states", history.strategy.name, last=done.session - pd.Timedelta(days=1)
     )
     stayed = set() if before.empty else set(named_kinds(before["breaker"].iloc[-1])) - set(done.released)
-    return tuple(breaker for breaker in done.standing.book.breakers if breaker.kind not in stayed)
+    return tuple(breaker for breaker in done.session_state.book.breakers if breaker.kind not in stayed)
 
 
 def alert_of_breakers(history: History, done: Round, run_id: str) -> None:
@@ -45,13 +45,13 @@ def alert_of_breakers(history: History, done: Round, run_id: str) -> None:
 def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
     """Append an alert, once, for each position with a bar in quarantine, or with none for :data:`ALERT_SESSIONS`."""
     strategy, session = history.strategy, str(done.session.date())
-    remainder = book_remainder(done.standing.book)
+    remainder = book_remainder(done.session_state.book)
     in_quarantine = unused(history, done.session, remainder)
     for bar in in_quarantine:
         append_alert(
             f"unused:{strategy.name}:{bar.symbol}:{session}",
             lambda: str(headline_now(history)),
-            cause=bar.told,
+            cause=bar.cause,
             remedy=bar.remedy,
             strategy=strategy.name,
             session=session,
@@ -63,7 +63,7 @@ def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
             append_alert(
                 f"unquoted:{strategy.name}:{position.symbol}:{position.since.date()}",
                 lambda: str(headline_now(history)),
-                cause=position.told,
+                cause=position.cause,
                 remedy=delisting_line(strategy, position),
                 strategy=strategy.name,
                 session=session,
@@ -74,9 +74,9 @@ def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
 def alert_of_assumed_funding(history: History, done: Round, run_id: str) -> None:
     """Append an alert, once, where the funding of what was held on a session was not known."""
     strategy, session = history.strategy, str(done.session.date())
-    symbols = done.standing.book.funding_assumed
+    symbols = done.session_state.book.funding_assumed
     if symbols:
-        cause, remedy = assumed_funding_told(strategy, symbols)
+        cause, remedy = assumed_funding_warning(strategy, symbols)
         append_alert(
             f"funding:{strategy.name}:{session}",
             lambda: str(headline_now(history)),

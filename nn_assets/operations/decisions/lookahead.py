@@ -21,16 +21,16 @@ from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
-from nn_assets.operations.decisions.records import Given, recorded_given, symbols_on_record
+from nn_assets.operations.decisions.records import DecisionContext, recorded_context, symbols_on_record
 from nn_assets.operations.decisions.rounds import of_symbols, play_live, watch_of
-from nn_assets.operations.decisions.standing import spending_on_record, standing_before
+from nn_assets.operations.decisions.session_state import recorded_fill_costs, session_state_before
 from nn_assets.operations.history import History
-from nn_assets.operations.models.calibration import calibrate_record
-from nn_assets.operations.models.forecasts import ROUNDING, forecast_record, forecasts_until, read_forecast_list
+from nn_assets.operations.models.calibration import calibrate_forecasts
+from nn_assets.operations.models.forecasts import ROUNDING, forecasts_of_months, forecasts_until, read_forecast_list
 from nn_assets.portfolio.late_actions import LateActions
-from nn_assets.session.daily_round import Round, Standing
+from nn_assets.session.daily_round import Round, SessionState
+from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS
 from nn_assets.session.market_view import MarketView
-from nn_assets.session.spending import SLIPPAGE_SESSIONS
 
 __all__ = [
     "decided_otherwise",
@@ -68,7 +68,7 @@ def features_repeat_when_cut(history: History) -> tuple[list[str], list[pd.Times
     history.covering(history.last_session)
     cut = PublishedCut(history, history.last_session)
     stored = cut.stored_cube
-    cuts = [stored.sessions[int(share * (stored.bars - 1))] for share in _CUTS]
+    cuts = [stored.sessions[int(share * (stored.session_count - 1))] for share in _CUTS]
     differing = []
     for last in cuts:
         again, kept = cut.compute_cube(last), stored.until(last)
@@ -91,11 +91,11 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     stored = [month for month in months if month in on_record]
     if not stored:
         return 0, []
-    record = forecast_record(history, on_record)
-    study = calibrate_record(history, record, [TRADED])
+    record = forecasts_of_months(history, on_record)
+    study = calibrate_forecasts(history, record, [TRADED])
     columns = {symbol: number for number, symbol in enumerate(study.symbols)}
     decisions = history.stores.ledger.read("decisions", name)
-    by_rules = np.array([_by_present_rules(details) for details in decisions["details"]], dtype=bool)
+    by_rules = np.array([_has_calibration(details) for details in decisions["details"]], dtype=bool)
     same_rules = set(decisions.loc[by_rules & _with_own_symbols(history, decisions), "session"])
     compared, named = 0, []
     for row in named_rows(signals[signals["session"].isin(same_rules)]):
@@ -111,7 +111,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     return compared, named
 
 
-def _by_present_rules(details: dict[str, Any]) -> bool:
+def _has_calibration(details: dict[str, Any]) -> bool:
     """Whether a decision has its calibration on record: one of before cannot be derived again by these rules."""
     return details.get("calibration") is not None
 
@@ -122,9 +122,9 @@ class _Decided:
 
     session: pd.Timestamp
     row: int
-    given: Given
+    context: DecisionContext
     models: int  # changes where models were recorded
-    spending: int  # changes where real fills took the place of paper ones
+    fill_costs: int  # changes where real fills took the place of paper ones
 
 
 def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = None) -> tuple[int, list[str]]:
@@ -162,10 +162,10 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
     differing = [
         f"{symbol} {done.session.date()}: {targets[done.session, symbol]} on record, {quantity} replayed"
         for done in rounds
-        for symbol, quantity in zip(done.standing.book.symbols, done.decision.target_quantity, strict=True)
+        for symbol, quantity in zip(done.session_state.book.symbols, done.decision.target_quantity, strict=True)
         if targets[done.session, symbol] != quantity
     ]
-    _, live = play_live(history, history.view(decided[-1].session), decided[-1].given)
+    _, live = play_live(history, history.view(decided[-1].session), decided[-1].context)
     apart = facts_apart(live, rounds[-1])
     return len(rounds), [*differing, *(f"{live.session.date()}: {fact}" for fact in apart)]
 
@@ -213,7 +213,7 @@ def decided_otherwise(history: History) -> tuple[int, str]:
     made_under = str(newest["settings_hash"])
     if made_under not in hashes_in_force(ledger, strategy):
         why = f"under other settings: {settings_apart(ledger, strategy, made_under)}"
-    elif _by_present_rules(newest["details"]):
+    elif _has_calibration(newest["details"]):
         why = "with other symbols"
     else:
         why = "by the rules of before calibrations were kept"
@@ -228,7 +228,7 @@ def _split_by_settings(history: History, after: pd.Timestamp | None) -> tuple[pd
     other = np.flatnonzero(
         ~decisions["settings_hash"].isin(hashes_in_force(ledger, strategy)).to_numpy(dtype=bool)
         | ~_with_own_symbols(history, decisions)
-        | ~np.array([_by_present_rules(details) for details in decisions["details"]], dtype=bool)
+        | ~np.array([_has_calibration(details) for details in decisions["details"]], dtype=bool)
     )
     return decisions, int(other[-1]) + 1 if other.size else 0
 
@@ -272,7 +272,7 @@ def _decided(history: History, decisions: pd.DataFrame) -> list[_Decided]:
             fills_revision += int(fills[index] != fills[index - 1] or bool(paid_really.any()))
         session = row["session"]
         decided.append(
-            _Decided(session, history.row(session), recorded_given(row), int(recorded[index]), fills_revision)
+            _Decided(session, history.row(session), recorded_context(row), int(recorded[index]), fills_revision)
         )
     return decided
 
@@ -287,23 +287,25 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
             group = list(alike)
             end, cut = group[-1], stretch.cut.of(group[-1].session)
             on_record = None
-            if end.given.forecast_list is not None:
-                on_record = read_forecast_list(history, end.given.forecast_list)
-            models = models_in_force(history.stores.ledger, history.strategy, end.given.recorded_at)
+            if end.context.forecast_list is not None:
+                on_record = read_forecast_list(history, end.context.forecast_list)
+            models = models_in_force(history.stores.ledger, history.strategy, end.context.recorded_at)
             forecasts = forecasts_until(history, end.session, on_record, models)
             network = of_symbols(history, _calibrated(history, forecasts, group), symbols)
             watch = watch_of(history, end.session, network, group[0].row, models)
             labels = cut.labels.until(end.row)
-            for _, same_costs in groupby(group, key=lambda decision: (decision.given.cost_model_id, decision.spending)):
+            for _, same_costs in groupby(
+                group, key=lambda decision: (decision.context.cost_model_id, decision.fill_costs)
+            ):
                 run = list(same_costs)
                 scene = Scene(range(run[0].row, run[-1].row + 1), cut.market, labels, network, watch)
                 rounds += replay(
                     history.strategy,
-                    cost_model(history.stores.ledger, history.strategy, run[0].given.cost_model_id),
+                    cost_model(history.stores.ledger, history.strategy, run[0].context.cost_model_id),
                     history.sessions_per_year,
                     [scene],
-                    initial=_standing(history, rounds, cut.market, used, run[0]),
-                    controls=lambda row: by_row[row].given.controls,
+                    initial=_session_state(history, rounds, cut.market, used, run[0]),
+                    controls=lambda row: by_row[row].context.controls,
                     late=partial(_late_at, history, cut.market),
                 ).rounds
     return rounds
@@ -315,33 +317,33 @@ def _late_at(history: History, market: MarketView, row: int) -> LateActions | No
 
 def _read_by(history: History, decided: _Decided) -> tuple[tuple[str, ...], str | None, int]:
     """What sessions have in common that are played on one scene: symbols, list of forecasts, models recorded."""
-    return history.symbols_on(decided.session), decided.given.forecast_list, decided.models
+    return history.symbols_on(decided.session), decided.context.forecast_list, decided.models
 
 
 def _calibrated(history: History, forecasts: Forecasts, group: list[_Decided]) -> ForecastArrays:
     """Forecasts up to a group's last session as a study has them, each of its sessions by the calibration given."""
     calibrations = {
-        decision.row: decision.given.calibration for decision in group if decision.given.calibration is not None
+        decision.row: decision.context.calibration for decision in group if decision.context.calibration is not None
     }
     assert len(calibrations) == len(group), "only decisions that have one are played"
-    return calibrate_record(history, forecasts, [TRADED], calibrations)[TRADED]
+    return calibrate_forecasts(history, forecasts, [TRADED], calibrations)[TRADED]
 
 
-def _standing(
+def _session_state(
     history: History,
     rounds: list[Round],
     market: MarketView,
     used: dict[pd.Timestamp, str | None],
     decided: _Decided,
-) -> Standing:
+) -> SessionState:
     """The state in memory, with what the last sessions' fills cost by what is known now.
 
     It is that on record at first, and where other symbols count from a session on.
     """
-    recorded_by, symbols = decided.given.recorded_at, market.panel.symbols
-    rounds = list(takewhile(lambda done: done.standing.book.symbols == symbols, reversed(rounds)))[::-1]
+    recorded_by, symbols = decided.context.recorded_at, market.panel.symbols
+    rounds = list(takewhile(lambda done: done.session_state.book.symbols == symbols, reversed(rounds)))[::-1]
     if len(rounds) < SLIPPAGE_SESSIONS:
-        on_record = standing_before(history, decided.session, symbols, market, recorded_by)
-        return on_record if not rounds else replace(rounds[-1].standing, spending=on_record.spending)
+        on_record = session_state_before(history, decided.session, symbols, market, recorded_by)
+        return on_record if not rounds else replace(rounds[-1].session_state, fill_costs=on_record.fill_costs)
     paper = {done.session: done.fills for done in rounds[-SLIPPAGE_SESSIONS:]}
-    return replace(rounds[-1].standing, spending=spending_on_record(history, paper, market, used, recorded_by))
+    return replace(rounds[-1].session_state, fill_costs=recorded_fill_costs(history, paper, market, used, recorded_by))

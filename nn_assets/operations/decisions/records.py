@@ -34,9 +34,9 @@ from nn_assets.store.values import canonical_json
 
 __all__ = [
     "Compared",
-    "Given",
+    "DecisionContext",
     "compare_session",
-    "recorded_given",
+    "recorded_context",
     "session_frames",
     "symbols_on_record",
     "write_session",
@@ -50,7 +50,7 @@ _MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
-class Given:
+class DecisionContext:
     """What a decision takes from the ledger beside the state: recorded once, and replayed from there."""
 
     study_id: str | None
@@ -64,7 +64,7 @@ class Given:
     tells_ended_orders: bool = True  # False: on record by rules before that
 
 
-def recorded_given(decision: pd.Series) -> Given:
+def recorded_context(decision: pd.Series) -> DecisionContext:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     details = dict(decision["details"])
     reset = details.pop("breaker_reset")
@@ -73,7 +73,7 @@ def recorded_given(decision: pd.Series) -> Given:
     cost_model_id, forecast_list = details.pop("cost_model_id"), details.pop("forecast_list", None)
     calibration = details.pop("calibration", None)
     controls = Controls(breaker_reset=None if reset is None else BreakerReset.from_record(reset), **details)
-    return Given(
+    return DecisionContext(
         study_id=_text(decision["study_id"]),
         verdict=_text(decision["verdict"]),
         model_id=str(decision["model_id"]),
@@ -90,9 +90,9 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def session_frames(history: History, done: Round, context: Given, data_hash: str) -> dict[str, pd.DataFrame]:
+def session_frames(history: History, done: Round, context: DecisionContext, data_hash: str) -> dict[str, pd.DataFrame]:
     """The tables of one session by name, in the order in which they come about."""
-    strategy, session, book = history.strategy, done.session, done.standing.book
+    strategy, session, book = history.strategy, done.session, done.session_state.book
     moment = as_of_session(strategy.market, session)
     symbols = book.symbols
     fills = pd.concat(
@@ -100,7 +100,7 @@ def session_frames(history: History, done: Round, context: Given, data_hash: str
         ignore_index=True,
     )
     state = state_row(done.state) | {"book": book_remainder(book)}
-    trading = done.standing.trading
+    trading = done.session_state.trading
     drift = empty(DRIFT) if done.drift is None else done.drift.to_frame()
     return {
         "fills": fills,
@@ -127,7 +127,7 @@ def session_frames(history: History, done: Round, context: Given, data_hash: str
             1,
             session=trading.session,
             effective_session=trading.effective_session,
-            state=done.standing.trading_state,
+            state=done.session_state.trading_state,
             score=float(trading.score),
             reasons=[_reasons(done)],
         ),
@@ -138,7 +138,7 @@ def write_session(
     history: History,
     done: Round,
     frames: dict[str, pd.DataFrame],
-    context: Given,
+    context: DecisionContext,
     run_id: str,
     data_hash: str,
     decided_under: str | None = None,
@@ -231,7 +231,7 @@ def compare_session(
     history: History,
     done: Round,
     frames: dict[str, pd.DataFrame],
-    context: Given,
+    context: DecisionContext,
     data_hash: str,
     decision: pd.Series,
 ) -> Compared:
@@ -275,7 +275,7 @@ def _head(
     history: History,
     done: Round,
     frames: dict[str, pd.DataFrame],
-    context: Given,
+    context: DecisionContext,
     data_hash: str,
     decided_under: str | None,
 ) -> dict[str, Any]:
@@ -293,10 +293,10 @@ def _head(
         "verdict": context.verdict,
         "content_hash": content,
         "details": {
-            **_told(context.controls),
-            **_watch_told(done, strategy),
-            **_no_answer_told(done),
-            **_symbols_told(history, done),
+            **_control_details(context.controls),
+            **_watch_details(done, strategy),
+            **_no_answer_details(done),
+            **_symbol_details(history, done),
             **(
                 {_ENDED: {order.client_order_id: order.reason for order in done.ended}}
                 if context.tells_ended_orders
@@ -309,7 +309,7 @@ def _head(
     }
 
 
-def _told(controls: Controls) -> dict[str, Any]:
+def _control_details(controls: Controls) -> dict[str, Any]:
     """Controls as recorded; version 0.1 read the kill switch once, and its decisions repeat without the second."""
     record, reset = asdict(controls), controls.breaker_reset
     if reset is not None:
@@ -322,17 +322,17 @@ def _told(controls: Controls) -> dict[str, Any]:
 
 
 def _reasons(done: Round) -> list[str]:
-    asked = done.standing.refresh.asked
+    asked = done.session_state.refresh.asked
     waits = [] if asked is None else [f"the refresh asked for on {asked.date()} has not taken force"]
-    return [*done.standing.trading.reasons, *waits]
+    return [*done.session_state.trading.reasons, *waits]
 
 
-def _watch_told(done: Round, strategy: Strategy) -> dict[str, Any]:
+def _watch_details(done: Round, strategy: Strategy) -> dict[str, Any]:
     """The watch over refreshes, with the state by the score alone; nothing where the recorded states tell both.
 
     They do not tell since when a state holds that a study left for the first live session.
     """
-    refresh, trading = done.standing.refresh, done.standing.trading
+    refresh, trading = done.session_state.refresh, done.session_state.trading
     starts = strategy.market.live_starts
     began_live = starts is None or trading.since >= pd.Timestamp(starts)
     if refresh.idle and (began_live or trading.state == "CONTINUE"):
@@ -340,16 +340,16 @@ def _watch_told(done: Round, strategy: Strategy) -> dict[str, Any]:
     return {"refresh": watch_record(trading, refresh)}
 
 
-def _no_answer_told(done: Round) -> dict[str, str]:
+def _no_answer_details(done: Round) -> dict[str, str]:
     """Why the solver had no answer, so that nothing was opened or enlarged; nothing where it had one."""
     answer = done.decision.answer
     return {} if answer.no_answer is None else {"no_answer": answer.no_answer}
 
 
-def _symbols_told(history: History, done: Round) -> dict[str, dict[str, list[str]]]:
+def _symbol_details(history: History, done: Round) -> dict[str, dict[str, list[str]]]:
     """Which symbols joined and left since the session before; nothing where the axis is the same, order and all."""
     before = symbols_on_record(history, previous_session(history.strategy.market.calendar, done.session))
-    now = done.standing.book.symbols
+    now = done.session_state.book.symbols
     if before is None or before == now:
         return {}
     return {"symbols": {"joined": sorted(set(now) - set(before)), "left": sorted(set(before) - set(now))}}

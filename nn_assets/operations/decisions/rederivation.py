@@ -50,7 +50,7 @@ class Rederived:
         One sentence for each target that differs.
     by_other_code : str
         Where a target differs, which other code decided the sessions on record, and what of it changed.
-    otherwise, otherwise_told : int, str
+    otherwise, otherwise_text : int, str
         Sessions before those, which what is in force cannot play again, and why not.
     """
 
@@ -58,7 +58,7 @@ class Rederived:
     before: int
     differing: tuple[str, ...]
     otherwise: int = 0
-    otherwise_told: str = ""
+    otherwise_text: str = ""
     by_other_code: str = ""
 
     @property
@@ -74,7 +74,7 @@ class Rederived:
             text = f"nothing new to derive again; {self.before} sessions were verified before"
         else:
             text = "nothing to compare: no session was decided under the settings in force"
-        return text + (f"; {self.otherwise} sessions {self.otherwise_told}" if self.otherwise else "")
+        return text + (f"; {self.otherwise} sessions {self.otherwise_text}" if self.otherwise else "")
 
 
 def rederive_decisions(history: History, run_id: str, *, whole: bool = False) -> Rederived:

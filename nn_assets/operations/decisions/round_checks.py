@@ -12,7 +12,7 @@ from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.judged import Judged
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import net_excess_usd
-from nn_assets.portfolio.inputs import RULES
+from nn_assets.portfolio.inputs import STEP_NAMES
 from nn_assets.session.daily_round import Round
 from nn_assets.settings import PortfolioSettings
 
@@ -98,7 +98,7 @@ def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:
     """
     targets = frames["target_positions"].set_index("symbol")
     steps = frames["position_steps"]
-    ends = steps[steps["step"] == len(RULES)].set_index("symbol")["weight_after"]
+    ends = steps[steps["step"] == len(STEP_NAMES)].set_index("symbol")["weight_after"]
     last = ends.reindex(targets.index)
     equity = float(frames["portfolio_states"]["equity_usd"].iloc[0])
     value = (targets["target_quantity"] * targets["reference_price"]).fillna(0.0)

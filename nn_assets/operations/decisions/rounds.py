@@ -23,14 +23,14 @@ from nn_assets.operations.decisions.code import decision_code
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import (
     Compared,
-    Given,
+    DecisionContext,
     compare_session,
-    recorded_given,
+    recorded_context,
     session_frames,
     symbols_on_record,
     write_session,
 )
-from nn_assets.operations.decisions.standing import standing_before
+from nn_assets.operations.decisions.session_state import session_state_before
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_session, calibration_of
@@ -71,7 +71,7 @@ class DecidedSession:
         return (
             f"{done.session.date()}: {len(self.frames['fills'])} fills, equity {done.state.equity_usd:,.0f} USD, "
             f"{len(done.orders)} orders, breaker {done.state.breaker or 'none'}, "
-            f"drift says {done.standing.trading_state}{before}"
+            f"drift says {done.session_state.trading_state}{before}"
         )
 
 
@@ -103,7 +103,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         decided_under = str(earlier["settings_hash"].iloc[-1])
         _require_symbols_as_decided(history, view)
         _require_settings_as_decided(history, view, decided_under)
-    context, done = play_live(history, view, _given(history, view, earlier))
+    context, done = play_live(history, view, _decision_context(history, view, earlier))
     frames = session_frames(history, done, context, view.data_hash)
     if not earlier.empty and str(earlier["code_version"].iloc[-1]) != decision_code(history.strategy):
         compared = compare_session(history, done, frames, context, view.data_hash, earlier.iloc[-1])
@@ -138,7 +138,7 @@ def _require_settings_as_decided(history: History, view: SessionView, decided_un
         )
 
 
-def play_live(history: History, view: SessionView, context: Given) -> tuple[Given, Round]:
+def play_live(history: History, view: SessionView, context: DecisionContext) -> tuple[DecisionContext, Round]:
     """Play one session as it is played live, from the state on record; what it was given, and its round.
 
     Where no calibration is given it is fitted, and is then part of what was given.
@@ -148,7 +148,7 @@ def play_live(history: History, view: SessionView, context: Given) -> tuple[Give
     # Recorded meanwhile, the view does not know of its record yet.
     as_viewed = context.recorded_at == view.decided_at
     models = view.models if as_viewed else models_in_force(ledger, strategy, context.recorded_at)
-    session_state = standing_before(history, session, view.symbols, market, context.recorded_at)
+    session_state = session_state_before(history, session, view.symbols, market, context.recorded_at)
     on_record = None if context.forecast_list is None else read_forecast_list(history, context.forecast_list)
     forecasts = forecasts_until(history, session, on_record, models)
     if context.calibration is None:
@@ -159,11 +159,11 @@ def play_live(history: History, view: SessionView, context: Given) -> tuple[Give
     return context, play_session(strategy, costs, history.sessions_per_year, session_state, facts, open_broker)
 
 
-def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:
+def _decision_context(history: History, view: SessionView, earlier: pd.DataFrame) -> DecisionContext:
     if not earlier.empty:
-        return recorded_given(earlier.iloc[0])
+        return recorded_context(earlier.iloc[0])
     study = view.study
-    return Given(
+    return DecisionContext(
         study_id=None if study is None else str(study["study_id"]),
         verdict=None if study is None else str(study["verdict"]),
         model_id=view.model_id,
@@ -174,7 +174,12 @@ def _given(history: History, view: SessionView, earlier: pd.DataFrame) -> Given:
 
 
 def _facts(
-    history: History, view: SessionView, market: MarketView, context: Given, forecasts: Forecasts, models: ModelsInForce
+    history: History,
+    view: SessionView,
+    market: MarketView,
+    context: DecisionContext,
+    forecasts: Forecasts,
+    models: ModelsInForce,
 ) -> SessionFacts:
     assert context.calibration is not None, "fitted, or recorded"
     network = of_symbols(history, calibrate_session(history, forecasts, TRADED, context.calibration), view.symbols)

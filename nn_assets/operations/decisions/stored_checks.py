@@ -23,7 +23,7 @@ __all__ = [
     "NO_LOOK_AHEAD",
     "STUDY_AND_LIVE_AGREE",
     "StoredCheck",
-    "values_found",
+    "features_have_values",
 ]
 
 _MOST_NAMED = 20
@@ -55,10 +55,10 @@ def _no_look_ahead(history: History) -> tuple[bool | None, str]:
 
 
 def _have_values(history: History) -> tuple[bool | None, str]:
-    return values_found(history.view().cube)
+    return features_have_values(history.view().cube)
 
 
-def values_found(cube: Cube) -> tuple[bool | None, str]:
+def features_have_values(cube: Cube) -> tuple[bool | None, str]:
     """Whether every feature has a value in the last 20 sessions, for some symbol, and which share is missing.
 
     Returns

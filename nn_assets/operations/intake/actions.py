@@ -21,7 +21,7 @@ from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
-from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
+from nn_assets.operations.clock import as_of_sessions, last_configured_session, now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
 from nn_assets.sources.protocol import ActionSource, Source, first_outside, taken_outside
@@ -157,7 +157,7 @@ def _saying_the_last(versions: pd.DataFrame) -> pd.DataFrame:
 def _mended(history: History, session: pd.Timestamp | None) -> str:
     if session is not None:
         return f"a book that held it then is converted before the first fill of {session.date()}"
-    end = last_stated_session(history.strategy.market)
+    end = last_configured_session(history.strategy.market)
     if end is None:
         return "a book that held it then is converted before the first fill of the next session decided"
     return f"no session up to {end.date()}, the last to be decided, knows it: correct the position by hand"

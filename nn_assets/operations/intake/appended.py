@@ -10,7 +10,7 @@ import pandas as pd
 
 from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.market.facts.bars import RevisionCount, new_versions
-from nn_assets.market.facts.said_before import new_versions_of_files
+from nn_assets.market.facts.repeats import new_versions_of_files
 from nn_assets.operations.asof.stored import contradicted, versions_of
 from nn_assets.operations.stores import Stores
 

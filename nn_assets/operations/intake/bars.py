@@ -25,7 +25,7 @@ from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.market.quality.notices import Notice, widest_first
 from nn_assets.operations.asof.actions import ACTIONS, with_actions
 from nn_assets.operations.asof.decisions import last_decided_session
-from nn_assets.operations.asof.stored import as_told
+from nn_assets.operations.asof.stored import with_contradictions
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.edited import require_stages
@@ -103,7 +103,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     arrived_at, decided_to = now_utc(), last_decided_session(history.stores.ledger, history.strategy.name)
     unread = UnreadFiles.of(history, source, arrived_at) if isinstance(source, FilesSource) else None
     delivered = (source if unread is None else unread).bars(market.symbols, first, last)
-    outside, left = taken_outside(delivered), _told_outside(market, first_outside(delivered))
+    outside, left = taken_outside(delivered), _outside_lines(market, first_outside(delivered))
     fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
     before = None if unread is None else unread.taken_before
     counted = _append_new(history, delivered, arrived_at, decided_to, before) if len(delivered) else RevisionCount()
@@ -125,11 +125,11 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         after_the_end=after,
         actions_outside=actions_outside,
         first_outside=left,
-        first_actions_outside=_told_outside(market, actions_left),
+        first_actions_outside=_outside_lines(market, actions_left),
     )
 
 
-def _told_outside(market: MarketSettings, left: list[tuple[str, pd.Timestamp, str]]) -> tuple[str, ...]:
+def _outside_lines(market: MarketSettings, left: list[tuple[str, pd.Timestamp, str]]) -> tuple[str, ...]:
     """Rows left out, a line each; what lies in the vault is not spoken of."""
     sealed = pd.Timestamp.max if market.vault_starts is None else pd.Timestamp(market.vault_starts)
     return tuple(f"{symbol} {day.date()} ({source})" for symbol, day, source in left if day < sealed)
@@ -169,14 +169,14 @@ def _append_new(
     )
     contents = counted.contradicted
     if len(fresh) and len(history.gate_halts) and (explicit is None or not explicit.any()):
-        fresh = _in_place_of_refused(history, stored, stamped, fresh)
-        contents = _in_place_of_refused(history, stored, stamped, contents) if len(contents) else contents
+        fresh = _replacing_refused(history, stored, stamped, fresh)
+        contents = _replacing_refused(history, stored, stamped, contents) if len(contents) else contents
     append_contradicted(history.stores, name, RAW_BARS, contents)
     append_versions(history.stores, name, RAW_BARS, fresh, repeats)
     return counted
 
 
-def _in_place_of_refused(
+def _replacing_refused(
     history: History, stored: pd.DataFrame, stamped: pd.DataFrame, fresh: pd.DataFrame
 ) -> pd.DataFrame:
     """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
@@ -251,7 +251,9 @@ def audit_bars(history: History, *, whole: bool = False) -> Audited:
     known = known_bars(history.stored_versions, moment)
     if known.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
-    bars = as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions)
+    bars = with_contradictions(
+        history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions
+    )
     cleaned = clean(bars, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
     symbols = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
     due = current_members(history.strategy, history.membership_versions, symbols, history.last_session)

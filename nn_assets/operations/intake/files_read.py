@@ -91,7 +91,7 @@ class UnreadFiles:
             contents.setdefault(recorded["sha256"], []).append(recorded.get("changed_at"))
         for file in source.files():
             before = known.pop(file.name, None)
-            entry = _told(file, before, now)
+            entry = _file_entry(file, before, now)
             if valid and before is not None and before.get("whole", True) and before["sha256"] == entry["sha256"]:
                 unread._kept[file.name] = entry
                 continue
@@ -123,7 +123,7 @@ class UnreadFiles:
             As ``FilesSource.bars``; that a symbol has no bar is an error where every file is read.
         """
         parts = []
-        for file, read in self.source.read_each(self.files):
+        for file, read in self.source.bars_by_file(self.files):
             if read is None:
                 self.without_bars.append(file.name)
                 continue
@@ -189,7 +189,7 @@ def _record(path: BlobPath) -> dict[str, Any]:
         if (
             isinstance(record.get("additions", 0), int)
             and isinstance(files, dict)
-            and all(map(_is_told, files.values()))
+            and all(map(_is_file_entry, files.values()))
         ):
             return record
     except PublicationError as error:
@@ -203,11 +203,11 @@ def _record(path: BlobPath) -> dict[str, Any]:
     )
 
 
-def _is_told(entry: Any) -> bool:
+def _is_file_entry(entry: Any) -> bool:
     return isinstance(entry, dict) and {"stamp", "sha256"} <= entry.keys() and isinstance(entry["sha256"], str)
 
 
-def _told(file: Path, before: dict[str, Any] | None, now: pd.Timestamp) -> dict[str, Any]:
+def _file_entry(file: Path, before: dict[str, Any] | None, now: pd.Timestamp) -> dict[str, Any]:
     """What goes on record of a file, by what is on record of its name; hashed only if its stamp is another."""
     stat = file.stat()
     stamp = [stat.st_size, stat.st_mtime_ns]

@@ -22,8 +22,8 @@ from nn_assets.sources.tables.plain_tables import read_texts
 __all__ = ["import_fills", "read_fills"]
 
 _LARGEST = 1e15
-_STATED = tuple(name for name, column in FILLS.columns.items() if column.nullable)
-_NEEDED = tuple(name for name in FILLS.columns if name not in (*_STATED, "source", "known_at"))
+_OPTIONAL = tuple(name for name, column in FILLS.columns.items() if column.nullable)
+_NEEDED = tuple(name for name in FILLS.columns if name not in (*_OPTIONAL, "source", "known_at"))
 
 
 def import_fills(strategy: str, file: Path) -> dict[str, Any]:
@@ -86,14 +86,14 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
             remedy="export the fills with these columns, a header line first",
             file=str(file),
         )
-    frame = distinct.reindex(columns=[*_NEEDED, *_STATED]).assign(source="imported", known_at=now_utc())
+    frame = distinct.reindex(columns=[*_NEEDED, *_OPTIONAL]).assign(source="imported", known_at=now_utc())
     frame["session"] = _days(frame, calendar, file)
     for row, symbol in frame["symbol"].items():
         validate_symbol(symbol, file=str(file), row=int(str(row)))
     for name in ("fill_id", "symbol"):
         _refuse(frame, frame[name].str.strip() == "", name, "a text", file)
     _refuse_other_fill(frame, file)
-    for name in ("quantity", "price", *_STATED):
+    for name in ("quantity", "price", *_OPTIONAL):
         frame[name] = _numbers(frame, name, file)
     _refuse(distinct, frame["quantity"] == 0.0, "quantity", "a number other than zero", file)
     checked: pd.DataFrame = validate(frame[list(FILLS.columns)], FILLS)

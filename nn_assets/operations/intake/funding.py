@@ -58,13 +58,13 @@ class FundingRequest:
         """Make the request that goes on from the versions stored; an empty frame of them asks for everything."""
         market, end = strategy.market, as_of_session(strategy.market, last_session)
         scope = Scope(market.calendar, tuple(settings.symbols.values()), market.history_starts)
-        exchange, base_url = _place(strategy, settings)
+        exchange, base_url = _exchange_and_url(strategy, settings)
         funding = source_member(settings.asked_of).funding
         assert funding is not None, "of a kind of series by that name"
         request = cls(settings, funding(scope, exchange, base_url), {}, pd.Timestamp(market.history_starts), end)
         seen = stored[(stored["name"] == settings.name) & (stored["observed_at"] <= end)]
         for own, perpetual in settings.symbols.items():
-            rows = seen[(seen["symbol"] == own) & (seen["source"] == request._told_as(perpetual))]
+            rows = seen[(seen["symbol"] == own) & (seen["source"] == request._source_name(perpetual))]
             if len(rows):
                 request.newest[own] = rows["observed_at"].max()
         return request
@@ -113,7 +113,12 @@ class FundingRequest:
         if newest is not None and until < newest - pd.Timedelta(seconds=self.settings.grid_tolerance_seconds):
             raise partial_answer(self._vendor, perpetual, f"rates up to {until}, though one of {newest} came before")
         unstated = pd.Series(pd.NaT, index=rates.index, dtype="datetime64[ns, UTC]")
-        columns = {"name": self.settings.name, "symbol": own, "source": self._told_as(perpetual), "known_at": unstated}
+        columns = {
+            "name": self.settings.name,
+            "symbol": own,
+            "source": self._source_name(perpetual),
+            "known_at": unstated,
+        }
         values: dict[str, Any] = {**columns, **dict.fromkeys(("open", "low", "high"), float("nan"))}
         return conform(rates.assign(**values), DELIVERED_SERIES)
 
@@ -121,7 +126,7 @@ class FundingRequest:
     def _vendor(self) -> str:
         return f"{self.source.name}:{self.source.exchange}"
 
-    def _told_as(self, perpetual: str) -> str:
+    def _source_name(self, perpetual: str) -> str:
         return f"{self._vendor} {perpetual}"
 
     def not_asked(self, quarantine: pd.DataFrame) -> pd.DataFrame:
@@ -130,12 +135,12 @@ class FundingRequest:
         kept = pd.Series(data=False, index=quarantine.index)
         for own, perpetual in self.settings.symbols.items():
             matching = quarantine["symbol"] == f"{self.settings.name} {own}".strip()
-            matching &= quarantine["source"] == self._told_as(perpetual)
+            matching &= quarantine["source"] == self._source_name(perpetual)
             kept |= matching & (observed < self.first(own).tz_localize("UTC"))
         return quarantine[kept]
 
 
-def _place(strategy: Strategy, settings: FundingSeriesSettings) -> tuple[str, str | None]:
+def _exchange_and_url(strategy: Strategy, settings: FundingSeriesSettings) -> tuple[str, str | None]:
     """The exchange that a series is asked from, and where."""
     if settings.exchange is not None:
         return settings.exchange, settings.base_url
@@ -147,20 +152,20 @@ def _place(strategy: Strategy, settings: FundingSeriesSettings) -> tuple[str, st
 def asked_before(folder: BlobPath, strategy: Strategy, settings: FundingSeriesSettings) -> bool:
     """Whether the last delivery was asked for, and judged, by the same settings."""
     record = read_record(folder / _RECORD) or {}
-    return _told(strategy, settings) in record.get("asked", [])
+    return _request_key(strategy, settings) in record.get("asked", [])
 
 
 def remember_asked(folder: BlobPath, strategy: Strategy) -> None:
     """Put on record by which settings the rates stored were asked for."""
     funding = [series for series in strategy.series if isinstance(series, FundingSeriesSettings)]
     if funding:
-        write_record(folder / _RECORD, {"asked": [_told(strategy, series) for series in funding]})
+        write_record(folder / _RECORD, {"asked": [_request_key(strategy, series) for series in funding]})
 
 
-def _told(strategy: Strategy, settings: FundingSeriesSettings) -> dict[str, Any]:
+def _request_key(strategy: Strategy, settings: FundingSeriesSettings) -> dict[str, Any]:
     return {
         "settings": settings.model_dump(mode="json"),
-        "place": list(_place(strategy, settings)),
+        "place": list(_exchange_and_url(strategy, settings)),
         "first": str(strategy.market.history_starts),
         "calendar": strategy.market.calendar,
     }

@@ -22,7 +22,7 @@ from nn_assets.market.quality.gate import Grown as Counted
 from nn_assets.market.quality.history_rules import HISTORY_RULES
 from nn_assets.market.quality.running import nothing_yet
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
-from nn_assets.operations.asof.stored import RAW_BARS, TOLD_BARS, as_told
+from nn_assets.operations.asof.stored import CONTRADICTED_BARS, RAW_BARS, with_contradictions
 from nn_assets.operations.asof.universe import current_members
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import delisted
@@ -32,8 +32,8 @@ from nn_assets.operations.intake.pieces import (
     Piece,
     carried_from,
     made_by,
+    repeats_an_earlier_bar,
     running_of,
-    said_before,
 )
 from nn_assets.store.lake.parts import is_long
 
@@ -74,7 +74,7 @@ def begun(history: History, cleaned: Cleaned, moment: pd.Timestamp) -> Grown | N
 
 def _as_now(history: History, base: Carried, moment: pd.Timestamp) -> Carried:
     lake, name = history.stores.lake, history.strategy.name
-    bars, contradicted, actions = (lake.rows_added(name, table) for table in (RAW_BARS, TOLD_BARS, ACTIONS))
+    bars, contradicted, actions = (lake.rows_added(name, table) for table in (RAW_BARS, CONTRADICTED_BARS, ACTIONS))
     return replace(base, seen_until=moment.isoformat(), raw_rows=bars, told_rows=contradicted, action_rows=actions)
 
 
@@ -121,7 +121,10 @@ def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Times
     if base is not carried and _some_lost(history, carried, running, fresh):
         return None
     copied = (fresh.quarantine["rule"] == "copied_bar").any()
-    if copied or said_before(history, base, fresh.said["value"].to_numpy(dtype=np.uint64)) is not False:
+    if (
+        copied
+        or repeats_an_earlier_bar(history, base, fresh.value_hashes["value"].to_numpy(dtype=np.uint64)) is not False
+    ):
         return None
     grown = carried_from(history, _as_now(history, base, moment), running, fresh, cut)
     report = _report(history, grown, before.kept)
@@ -152,7 +155,7 @@ def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> 
         return None
     days = [until + pd.Timedelta(days=1)]
     # What contradicted versions were told lies beside them, and may grow where no version comes.
-    for table, before in ((RAW_BARS, carried.raw_rows), (TOLD_BARS, carried.told_rows)):
+    for table, before in ((RAW_BARS, carried.raw_rows), (CONTRADICTED_BARS, carried.told_rows)):
         if (rows := lake.rows_added(name, table)) < before:
             return None
         if rows > before:
@@ -186,7 +189,7 @@ def _known(
     if (versions["known_at"] > moment).any():
         return None
     known = known_bars(versions, moment)
-    return as_told(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, versions)
+    return with_contradictions(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, versions)
 
 
 class _Before:
@@ -216,7 +219,7 @@ class _Before:
         # Of symbols that go on the newest bar is looked at again, beside the others' of its session.
         self._again = newest[asked & ~np.isnat(newest)].min(initial=cut.to_datetime64())
         self._asked = asked
-        self._place = int(history.axis.searchsorted(cut))
+        self._cut_row = int(history.axis.searchsorted(cut))
         self._near = near_reach_of(history.strategy.cleaning)
         self._reach = reach_of(history.strategy.cleaning)
         self._read(self._reach + _MORE_SESSIONS)
@@ -224,7 +227,7 @@ class _Before:
     def _read(self, sessions: int) -> None:
         """Read so many sessions before the day."""
         lake, name, axis = self._history.stores.lake, self._history.strategy.name, self._history.axis
-        index = max(self._place - sessions, 0)
+        index = max(self._cut_row - sessions, 0)
         self._sessions, self._start = sessions, axis[index] if index else min([self._begins.min(), axis[0]])
         pieces = [piece for piece in self._base.pieces if piece.last and pd.Timestamp(piece.last) >= self._start]
         addresses = [piece.bars for piece in pieces if piece.bars]

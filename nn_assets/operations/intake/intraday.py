@@ -24,7 +24,7 @@ from nn_assets.market.quality.intraday_cleaning import CleanedIntraday, clean_in
 from nn_assets.market.quality.notices import Notice
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.halts import INTRADAY_GATE
-from nn_assets.operations.asof.stored import RAW_INTRADAY, as_told, versions_of
+from nn_assets.operations.asof.stored import RAW_INTRADAY, versions_of, with_contradictions
 from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_contradicted, append_versions
@@ -128,7 +128,7 @@ def audit_intraday(history: History) -> AuditedIntraday:
             remedy=f"deliver bars of these sessions, then nn-assets check --strategy {strategy.name}",
             strategy=strategy.name,
         )
-    known = as_told(history.stores, strategy.name, RAW_INTRADAY, INTRADAY_FACTS, known, versions)
+    known = with_contradictions(history.stores, strategy.name, RAW_INTRADAY, INTRADAY_FACTS, known, versions)
     cleaned = clean_intraday(known, market.calendar, settings, strategy.cleaning, seen_at=seen_at)
     report = inspect_intraday(cleaned, market.symbols, settings, strategy.gate)
     return AuditedIntraday(cleaned, report, session_bars(cleaned.bars, market.calendar, settings))

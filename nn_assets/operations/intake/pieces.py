@@ -45,7 +45,7 @@ from nn_assets.store.lake.publication import Listed
 from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
 
-__all__ = ["Carried", "Grown", "Piece", "carried_from", "made_by", "running_of", "said_before"]
+__all__ = ["Carried", "Grown", "Piece", "carried_from", "made_by", "repeats_an_earlier_bar", "running_of"]
 
 _TABLE = "validated_bars_carried"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
@@ -143,7 +143,7 @@ class Carried:
         record |= {
             "pieces": [dict(vars(piece)) for piece in self.pieces],
             "said": [list(entry) for entry in self.said],
-            "notices": [_told(notice) for notice in self.notices],
+            "notices": [_notice_to_record(notice) for notice in self.notices],
         }
         arrays = {piece.running for piece in self.pieces} | {name for _, _, name in self.said}
         switch_carried(history.stores.lake.folder(history.strategy.name, _TABLE), record, arrays)
@@ -165,7 +165,7 @@ class Carried:
         )
 
 
-def _told(notice: Notice) -> list[Any]:
+def _notice_to_record(notice: Notice) -> list[Any]:
     value = None if np.isnan(notice.value) else float(notice.value)
     first, last = (str(day.date()) for day in (notice.first_session, notice.last_session))
     return [notice.rule, notice.symbol, first, last, value, notice.message]
@@ -252,7 +252,7 @@ class Grown:
         grouped = groupby(zip(days.tolist(), pieces, strict=True), key=lambda pair: pair[0])
         joined = tuple(_one(self.history, span, [piece for _, piece in group]) for span, group in grouped)
         carried = replace(
-            self.base, until=str(until.date()), pieces=joined, said=self._said(until), notices=self.notices
+            self.base, until=str(until.date()), pieces=joined, said=self._value_files(until), notices=self.notices
         )
         bars = Listed(_parts(joined, "bars"), sum(piece.kept for piece in joined))
         rows = sum(count for piece in joined for _, count in piece.taken_out)
@@ -290,9 +290,12 @@ class Grown:
             pieces.append(piece)
         return pieces
 
-    def _said(self, until: pd.Timestamp) -> tuple[tuple[int, str, str], ...]:
+    def _value_files(self, until: pd.Timestamp) -> tuple[tuple[int, str, str], ...]:
         """Where what bars say is looked up."""
-        folder, new_values = self.history.stores.lake.folder(self.history.strategy.name, _TABLE), self.fresh.said
+        folder, new_values = (
+            self.history.stores.lake.folder(self.history.strategy.name, _TABLE),
+            self.fresh.value_hashes,
+        )
         files: dict[int, list[tuple[str, Values | str]]] = {}
         for day, last, name in self.base.said:
             shared = int(_file_of(np.array([day]), until)[0])
@@ -414,10 +417,10 @@ def carried_from(history: History, base: Carried, running: pd.DataFrame, fresh: 
     notices = [notice for notice in (*notices, *fresh.notices) if notice.rule != _REPEATED_OPEN]
     if not never_closes(history.strategy.market.calendar):
         notices += repeated_opens(running, history.strategy.cleaning.repeated_open_window_sessions)
-    return Grown(history, base, fresh, by_span, running, tuple(sorted(notices, key=_place)))
+    return Grown(history, base, fresh, by_span, running, tuple(sorted(notices, key=_notice_order)))
 
 
-def _place(notice: Notice) -> tuple[int, str, pd.Timestamp]:
+def _notice_order(notice: Notice) -> tuple[int, str, pd.Timestamp]:
     """What notices are ordered by, as cleaning gives them."""
     group = next(number for number, rules in enumerate(_ORDER) if notice.rule in rules)
     return group, "" if notice.rule == COPIED_SESSION else notice.symbol, notice.last_session
@@ -435,7 +438,7 @@ def running_of(history: History, base: Carried) -> pd.DataFrame | None:
     return pd.DataFrame(arrays, index=symbols)
 
 
-def said_before(history: History, base: Carried, values: Values) -> bool | None:
+def repeats_an_earlier_bar(history: History, base: Carried, values: Values) -> bool | None:
     """Whether any earlier bar says what one of these says; None where it cannot be told any more."""
     folder = history.stores.lake.folder(history.strategy.name, _TABLE)
     asked = np.sort(values)

@@ -11,11 +11,11 @@ from nn_assets.operations.intake.bars import audit_bars, publish_bars
 from nn_assets.operations.intake.data_docs import review_bars
 from nn_assets.operations.intake.gate_record import recording_halts
 from nn_assets.operations.intake.intraday import audit_intraday, publish_intraday
-from nn_assets.operations.intake.told import (
+from nn_assets.operations.intake.metadata import (
     gate_checks,
+    intraday_publication_metadata,
+    publication_metadata,
     suite_checks,
-    told_of_intraday_publication,
-    told_of_publication,
 )
 from nn_assets.operations.judged import Judged
 
@@ -49,7 +49,7 @@ def bars_through_gate(history: History, run_id: str) -> Judging:
         yield from suite_checks(history.strategy.name, review_bars(history, audited))
         audited.report.raise_if_failed()
         publication = publish_bars(history, audited, run_id)
-    return told_of_publication(history, audited, before, publication)
+    return publication_metadata(history, audited, before, publication)
 
 
 def intraday_through_gate(history: History, run_id: str) -> Judging:
@@ -65,4 +65,4 @@ def intraday_through_gate(history: History, run_id: str) -> Judging:
     with recording_halts(history, run_id, INTRADAY_GATE):
         audited.report.raise_if_failed()
         publication = publish_intraday(history, audited, run_id)
-    return told_of_intraday_publication(audited, publication)
+    return intraday_publication_metadata(audited, publication)

@@ -38,7 +38,7 @@ class TakenSeries:
     counted: RevisionCount
 
     @property
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """One line of what was taken in."""
         judged = self.judged
         intervals = ", ".join(f"{count} of {minutes} min" for minutes, count in judged.intervals_minutes.items())

@@ -10,7 +10,7 @@ from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.membership import new_spells, refuse_cut_off
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.universe import UNIVERSE, read_membership_versions
-from nn_assets.operations.clock import as_of_session, last_stated_session, now_utc
+from nn_assets.operations.clock import as_of_session, last_configured_session, now_utc
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_versions
 from nn_assets.settings import Strategy
@@ -40,7 +40,7 @@ def ingest_universe(history: History, folder: Path) -> RevisionCount:
     refuse_cut_off(stored, delivered, now, strategy.universe.max_retired_fraction)
     fresh, counted = new_spells(
         stored,
-        _told_by_the_end(delivered, stored, strategy),
+        _known_by_the_end(delivered, stored, strategy),
         now,
         decided_at=None if decided is None else as_of_session(strategy.market, decided),
     )
@@ -48,9 +48,9 @@ def ingest_universe(history: History, folder: Path) -> RevisionCount:
     return counted
 
 
-def _told_by_the_end(delivered: pd.DataFrame, stored: pd.DataFrame, strategy: Strategy) -> pd.DataFrame:
+def _known_by_the_end(delivered: pd.DataFrame, stored: pd.DataFrame, strategy: Strategy) -> pd.DataFrame:
     """Those of the spells delivered that may be seen by the end of history, or were stored already."""
-    last = last_stated_session(strategy.market)
+    last = last_configured_session(strategy.market)
     if last is None:
         return delivered
     assumed = delivered["member_from"].dt.tz_localize("UTC")

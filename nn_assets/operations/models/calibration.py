@@ -21,14 +21,14 @@ from nn_assets.learning.inference import forecast
 from nn_assets.operations.history import History, Stretch
 from nn_assets.operations.models.stored import load_model
 
-__all__ = ["calibrate_record", "calibrate_session", "calibration_of"]
+__all__ = ["calibrate_forecasts", "calibrate_session", "calibration_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
 _MONTHS_A_YEAR = 12.0
 
 
-def calibrate_record(
+def calibrate_forecasts(
     history: History,
     record: Forecasts,
     estimators: Sequence[str] = ESTIMATORS,

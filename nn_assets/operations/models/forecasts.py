@@ -33,13 +33,13 @@ __all__ = [
     "ROUNDING",
     "forecast_by",
     "forecast_months",
-    "forecast_record",
+    "forecasts_metadata",
+    "forecasts_of_months",
     "forecasts_until",
     "keep_forecast_list",
     "read_forecast_list",
     "renew_forecasts",
     "require_in_force",
-    "told_of_forecasts",
 ]
 
 ModelOf = Callable[[pd.Timestamp], str]  # session to the address of the model that decides it
@@ -62,7 +62,7 @@ def forecast_months(history: History, months: list[str], run_id: str) -> dict[st
     return frames
 
 
-def told_of_forecasts(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def forecasts_metadata(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """What an operator sees of the forecasts of some months, by name."""
     rows = sum(len(frame) for frame in frames.values())
     return {"months": len(frames), "rows": rows, "newest": frames[max(frames)].tail(12)}
@@ -237,7 +237,7 @@ def forecasts_until(
     return table
 
 
-def forecast_record(history: History, months: list[str]) -> Forecasts:
+def forecasts_of_months(history: History, months: list[str]) -> Forecasts:
     """Forecasts of every session of some months, on the whole axis, as recorded where they were.
 
     A month is materialised on its first morning, when it has no session yet: the sessions that came

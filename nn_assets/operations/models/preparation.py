@@ -36,11 +36,11 @@ __all__ = [
     "fold_data",
     "refresh_fold",
     "selected_features",
+    "selection_metadata",
     "selection_of",
     "stationarity",
+    "stationarity_metadata",
     "stationarity_of",
-    "told_of_selection",
-    "told_of_stationarity",
 ]
 
 Frames = dict[str, pd.DataFrame]
@@ -105,7 +105,7 @@ def stationarity(history: History, months: list[str], refresh: pd.Timestamp | No
     refresh : Timestamp, optional
         The session after whose close a refresh is fitted; its fold then serves every month asked for.
     """
-    return _by_month(history, months, refresh, _verdicts)
+    return _by_month(history, months, refresh, _stationarity)
 
 
 def selected_features(history: History, months: list[str], refresh: pd.Timestamp | None, verdicts: Frames) -> Frames:
@@ -152,7 +152,7 @@ def _chosen(due: DueFold, strategy: Strategy, judged: StationarityReport) -> Sel
     return chosen_features(apply_transforms(due.cut.cube, judged), due.cut.labels, due.fold.training, strategy)
 
 
-def _verdicts(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
+def _stationarity(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
     del month
     report = _judged(due, strategy)
     rows = [
@@ -172,7 +172,7 @@ def _selection(due: DueFold, strategy: Strategy, verdicts: StationarityReport) -
     return frame.assign(report=json.dumps(report.to_dict(), sort_keys=True))
 
 
-def told_of_stationarity(frames: Frames) -> dict[str, Any]:
+def stationarity_metadata(frames: Frames) -> dict[str, Any]:
     """What an operator sees of the verdicts of some months, by name."""
     newest = frames[max(frames)]
     return {
@@ -182,7 +182,7 @@ def told_of_stationarity(frames: Frames) -> dict[str, Any]:
     }
 
 
-def told_of_selection(frames: Frames) -> dict[str, Any]:
+def selection_metadata(frames: Frames) -> dict[str, Any]:
     """What an operator sees of the features chosen for some months, by name."""
     return {"months": len(frames), "newest": frames[max(frames)].drop(columns="report")}
 

@@ -88,7 +88,7 @@ def leave_watch_for_live(ledger: Ledger, strategy: Strategy, rounds: Sequence[Ro
     last = next((done for done in rounds if done.session < pd.Timestamp(starts) <= _effective(done)), None)
     if last is None:
         return
-    trading, refresh = last.standing.trading, last.standing.refresh
+    trading, refresh = last.session_state.trading, last.session_state.refresh
     event_id = event_before_live(strategy, last.session)
     says_nothing = refresh.idle and trading.state == "CONTINUE"
     if says_nothing and left_before_live(ledger, strategy, last.session).empty:
@@ -101,4 +101,4 @@ def leave_watch_for_live(ledger: Ledger, strategy: Strategy, rounds: Sequence[Ro
 
 
 def _effective(done: Round) -> pd.Timestamp:
-    return done.standing.trading.effective_session
+    return done.session_state.trading.effective_session

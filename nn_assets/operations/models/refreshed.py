@@ -30,7 +30,7 @@ from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import OF_STUDY, models_in_force, scheduled_models, studied_models
 from nn_assets.operations.history import History, Stretch
-from nn_assets.operations.models.forecasts import forecast_by, forecast_months, forecast_record
+from nn_assets.operations.models.forecasts import forecast_by, forecast_months, forecasts_of_months
 from nn_assets.operations.models.outdated import keep_facts
 from nn_assets.operations.models.preparation import due_folds, fold_after
 from nn_assets.operations.models.stored import drift_references
@@ -39,13 +39,13 @@ from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
 from nn_assets.store.ledger.schema import BOOKKEEPING
 
-__all__ = ["RefreshedRecord", "put_in_force_before_live", "refreshed_record"]
+__all__ = ["RefreshedForecasts", "put_in_force_before_live", "refreshed_forecasts"]
 
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class RefreshedRecord:
+class RefreshedForecasts:
     """Forecasts of consecutive months with the refreshes that drift asked for, and what came of each request."""
 
     forecasts: Forecasts  # uncalibrated, on the whole axis; they name the model of each session
@@ -55,7 +55,7 @@ class RefreshedRecord:
     checks: dict[str, RefreshCheck]  # by model, of those that took force by a check made here
 
 
-def refreshed_record(history: History, months: list[str], tell: Told) -> RefreshedRecord:
+def refreshed_forecasts(history: History, months: list[str], tell: Progress) -> RefreshedForecasts:
     """Forecasts of every session of consecutive months, refreshes carried out, and what came of each request.
 
     A model that is in the store is not fitted again. Nothing of a session hangs on what came after it.
@@ -65,15 +65,15 @@ def refreshed_record(history: History, months: list[str], tell: Told) -> Refresh
         row = stretch.rows.start
         while row < stretch.rows.stop:
             row = chain.play(stretch, row)
-    return RefreshedRecord(chain.record, tuple(chain.refreshes), chain.in_force_on, chain.scheduled, chain.checks)
+    return RefreshedForecasts(chain.forecasts, tuple(chain.refreshes), chain.in_force_on, chain.scheduled, chain.checks)
 
 
 class _Chain:
     """Which model is in force, as far as the record was played."""
 
-    def __init__(self, history: History, months: list[str], tell: Told) -> None:
-        self._history, self._tell = history, tell
-        self.record = forecast_record(history, months)
+    def __init__(self, history: History, months: list[str], tell: Progress) -> None:
+        self._history, self._progress = history, tell
+        self.forecasts = forecasts_of_months(history, months)
         self.rows = range(forecast_rows(history.axis, months[0]).start, forecast_rows(history.axis, months[-1]).stop)
         self.refreshes: list[StudyRefresh] = []
         self.checks: dict[str, RefreshCheck] = {}
@@ -99,7 +99,7 @@ class _Chain:
         self._in_force = self._model_from(row)
         rows = range(row, self._next_change(row, stretch.rows.stop))
         if any(self._forecast_by[index] != self._in_force for index in rows):
-            forecast_by(self._history, rows, lambda _: self._in_force, self.record)
+            forecast_by(self._history, rows, lambda _: self._in_force, self.forecasts)
             self._forecast_by.update(dict.fromkeys(rows, self._in_force))
         watch = self._watch_over(stretch, rows)
         for index in rows:
@@ -116,7 +116,7 @@ class _Chain:
         before = self.scheduled.get(row - 1)
         if row in self._refits and self._in_force not in ("", before):
             (due,) = due_folds(self._history, [self._refits[row]])
-            refit, check = candidate_for(self._history, due, self._in_force, self._tell)
+            refit, check = candidate_for(self._history, due, self._in_force, self._progress)
             self.checks[refit] = check
             return refit if check.accepted else self._in_force
         if row != self._taken_from and (self._in_force in ("", before) or self.scheduled[row] != before):
@@ -135,12 +135,12 @@ class _Chain:
         strategy, cut = self._history.strategy, stretch.cut
         # Only the rows that the first window can reach need a reference.
         reach = max(0, rows.start - 2 * strategy.oversight.drift_window_sessions)
-        model_ids = self.record.model_ids[: rows.stop]
-        models = [None] * reach + list(model_ids[reach:]) + [None] * (cut.cube.bars - rows.stop)
+        model_ids = self.forecasts.model_ids[: rows.stop]
+        models = [None] * reach + list(model_ids[reach:]) + [None] * (cut.cube.session_count - rows.stop)
         beside = self._watch if rows.start != stretch.rows.start else None
         self._watch = drift_watch(
             cut.cube.where(cut.members) if beside is None else beside.cube,
-            self.record[TRADED].probability[: cut.cube.bars],
+            self.forecasts[TRADED].probability[: cut.cube.session_count],
             models,
             drift_references(self._history, cut.cube, cut.members, [model_id for model_id in models if model_id])[
                 TRADED
@@ -156,7 +156,7 @@ class _Chain:
         if row + 1 not in self.scheduled:
             self.refreshes.append(StudyRefresh(session))
             return False
-        self._tell(f"drift asks for a refresh after {session.date()}")
+        self._progress(f"drift asks for a refresh after {session.date()}")
         model_id, check = self._candidate_after(session)
         self.refreshes.append(StudyRefresh(session, model_id, check))
         if model_id is None:
@@ -169,13 +169,13 @@ class _Chain:
     def _candidate_after(self, session: pd.Timestamp) -> tuple[str | None, RefreshCheck]:
         """The model of a refresh and its check; no model, and refused, where the data do not let one be fitted."""
         try:
-            return candidate_for(self._history, fold_after(self._history, session), self._in_force, self._tell)
+            return candidate_for(self._history, fold_after(self._history, session), self._in_force, self._progress)
         except (ShortFoldError, TrainingError) as error:
-            self._tell(f"the refresh could not be fitted: {error}")
+            self._progress(f"the refresh could not be fitted: {error}")
             return None, RefreshCheck(accepted=False, reason=f"it could not be fitted: {error}")
 
 
-def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: str) -> None:
+def put_in_force_before_live(history: History, made: RefreshedForecasts, run_id: str) -> None:
     """Put in force on the ledger what is in force in a record up to the first live session, and store its forecasts.
 
     Nothing once a session is decided: what it was decided on stays. What an earlier study put in force, and this one
@@ -215,7 +215,7 @@ def put_in_force_before_live(history: History, made: RefreshedRecord, run_id: st
         history.stores.lake.write_month(strategy.name, FORECASTS, month, table)
 
 
-def _rows_of_study(history: History, made: RefreshedRecord) -> list[dict[str, Any]]:
+def _rows_of_study(history: History, made: RefreshedForecasts) -> list[dict[str, Any]]:
     """Rows of the ledger's ``models``: one for each month and model in it that the schedule does not have in force."""
     starts = history.strategy.market.live_starts
     live = len(history.axis) if starts is None else int(history.axis.searchsorted(pd.Timestamp(starts)))

@@ -45,13 +45,13 @@ __all__ = [
     "MonthModel",
     "candidate_for",
     "fit_lost_refreshes",
+    "model_metadata",
     "model_row",
     "refresh_after",
-    "told_of_model",
     "train_months",
 ]
 
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def train_months(
     verdicts: Mapping[str, pd.DataFrame],
     selections: Mapping[str, pd.DataFrame],
     run_id: str,
-    tell: Told,
+    tell: Progress,
 ) -> list[MonthModel]:
     """Fit what is not in the model store yet, store each model at once, and record every month.
 
@@ -163,7 +163,7 @@ def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, st
     return check_refresh(candidate, incumbent, due.cut.cube, due.cut.labels, tolerance, horizon)
 
 
-def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: int, tell: Told) -> dict[str, str]:
+def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: int, tell: Progress) -> dict[str, str]:
     """Fit the models that are not stored yet; address of each, by the month it is fitted for."""
     strategy = history.strategy
     addresses: dict[str, str] = {}
@@ -180,7 +180,7 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
     return addresses
 
 
-def fit_lost_refreshes(history: History, first: str, last: str, tell: Told) -> None:
+def fit_lost_refreshes(history: History, first: str, last: str, tell: Progress) -> None:
     """Fit again, as it was fitted, each refresh that the store lost, of those in force in some months or right before.
 
     One that other code fitted, or of which something else is known by now, is told with what to do and left.
@@ -285,7 +285,7 @@ def refresh_after(
     verdicts: Mapping[str, pd.DataFrame],
     selections: Mapping[str, pd.DataFrame],
     run_id: str,
-    tell: Told,
+    tell: Progress,
 ) -> MonthModel:
     """Fit the same configuration on data up to a session; in force from the next one if it passes.
 
@@ -319,7 +319,7 @@ def refresh_after(
     return named
 
 
-def candidate_for(history: History, due: DueFold, in_force: str, tell: Told) -> tuple[str, RefreshCheck]:
+def candidate_for(history: History, due: DueFold, in_force: str, tell: Progress) -> tuple[str, RefreshCheck]:
     """The model of a fold, fitted where the store has none, and its check against the one in force.
 
     Nothing but the model itself is put on record. Once a session is decided, one that other code fitted on the same
@@ -354,7 +354,7 @@ def _checked_by_id(history: History, candidate: str, in_force: str, due: DueFold
     return _checked(fitted, incumbent, due, history.strategy)
 
 
-def told_of_model(history: History, named: MonthModel) -> dict[str, Any]:
+def model_metadata(history: History, named: MonthModel) -> dict[str, Any]:
     """What an operator sees of a month's model, by name: how it came to be, its size, and its held-out figures."""
     model = load_model(history.stores, named.model_id)
     held_out = model.figures["estimators"][TRADED].get("calibration") or {}

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nn_assets.operations.cost_estimation import costs_metadata, record_cost_estimate
 from nn_assets.operations.decisions.stored_checks import COEFFICIENTS_RECOVERED
-from nn_assets.operations.due import recalibration_due
+from nn_assets.operations.due import cost_estimation_due
 from nn_assets.operations.history import History
 from nn_assets.operations.names import COSTS, RECALIBRATION
-from nn_assets.operations.recalibration import recalibrate_costs, told_of_costs
 from nn_assets.operations.wings import Job, Making, Scheduled, Table, Wing
 from nn_assets.settings import Strategy
 
 __all__ = ["WING"]
 
 
-def _recalibrated(history: History, making: Making) -> dict[str, Any]:
-    return told_of_costs(recalibrate_costs(history, making.run_id))
+def _estimated(history: History, making: Making) -> dict[str, Any]:
+    return costs_metadata(record_cost_estimate(history, making.run_id))
 
 
 def _assets(strategy: Strategy) -> Iterator[Table]:
@@ -27,10 +27,10 @@ def _assets(strategy: Strategy) -> Iterator[Table]:
         "cost_model",
         "Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the "
         "settings' own. Paper fills only test that known coefficients are recovered, and change nothing.",
-        _recalibrated,
+        _estimated,
         room="costs",
         kinds=("sql",),
-        made_by=(recalibrate_costs,),
+        made_by=(record_cost_estimate,),
     )
 
 
@@ -38,5 +38,5 @@ WING = Wing(
     _assets,
     checks=(COEFFICIENTS_RECOVERED,),
     jobs=(Job(COSTS, "Recalibrate the cost model from the fills on record."),),
-    schedules={RECALIBRATION: Scheduled(COSTS, lambda _: "30 6 1 * *", recalibration_due)},
+    schedules={RECALIBRATION: Scheduled(COSTS, lambda _: "30 6 1 * *", cost_estimation_due)},
 )

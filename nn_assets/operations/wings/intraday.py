@@ -8,8 +8,8 @@ from typing import Any
 from nn_assets.market.quality.gate_checks import CHECK_TEXTS, INTRADAY_CHECKS
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, ingest_intraday
+from nn_assets.operations.intake.metadata import intraday_intake_metadata
 from nn_assets.operations.intake.published import Judging, intraday_through_gate
-from nn_assets.operations.intake.told import told_of_intraday_intake
 from nn_assets.operations.names import TABLES
 from nn_assets.operations.wings import DemandedCheck, Job, Making, Table, Wing
 from nn_assets.settings import Strategy
@@ -18,7 +18,7 @@ __all__ = ["WING"]
 
 
 def _taken_in(history: History, making: Making) -> dict[str, Any]:
-    return told_of_intraday_intake(*ingest_intraday(history, making.folder))
+    return intraday_intake_metadata(*ingest_intraday(history, making.folder))
 
 
 def _published(history: History, making: Making) -> Judging:

@@ -10,9 +10,9 @@ from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import ingest_bars
 from nn_assets.operations.intake.beside import tables_before_bars
+from nn_assets.operations.intake.metadata import intake_metadata
 from nn_assets.operations.intake.published import Judging, bars_through_gate
 from nn_assets.operations.intake.sources import source_roots
-from nn_assets.operations.intake.told import told_of_intake
 from nn_assets.operations.names import TABLES
 from nn_assets.operations.wings import DemandedCheck, Job, Making, Table, Wing
 from nn_assets.reports.expectations import SUITES
@@ -22,7 +22,7 @@ __all__ = ["WING"]
 
 
 def _taken_in(history: History, making: Making) -> dict[str, Any]:
-    return told_of_intake(history, ingest_bars(history, making.folder))
+    return intake_metadata(history, ingest_bars(history, making.folder))
 
 
 def _published(history: History, making: Making) -> Judging:

@@ -7,8 +7,8 @@ from typing import Any
 from nn_assets.operations.asof.stored import OTHER_SERIES, UNIVERSE
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.beside import tables_beside_bars
+from nn_assets.operations.intake.metadata import series_metadata, universe_metadata
 from nn_assets.operations.intake.series import ingest_series
-from nn_assets.operations.intake.told import told_of_series, told_of_universe
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.names import TABLES
 from nn_assets.operations.wings import Job, Making, Table, Wing
@@ -18,11 +18,11 @@ __all__ = ["WING"]
 
 
 def _series_taken_in(history: History, making: Making) -> dict[str, Any]:
-    return told_of_series(ingest_series(history, making.folder, making.log))
+    return series_metadata(ingest_series(history, making.folder, making.log))
 
 
 def _universe_taken_in(history: History, making: Making) -> dict[str, Any]:
-    return told_of_universe(history, ingest_universe(history, making.folder))
+    return universe_metadata(history, ingest_universe(history, making.folder))
 
 
 _TABLES = (

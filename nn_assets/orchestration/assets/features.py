@@ -8,7 +8,7 @@ import pandas as pd
 
 from nn_assets.operations.asked import AskedMonths
 from nn_assets.operations.decisions.stored_checks import FEATURES_HAVE_VALUES, NO_LOOK_AHEAD
-from nn_assets.operations.features import store_features, told_of_features
+from nn_assets.operations.features import features_metadata, store_features
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.beside import tables_beside_bars
 from nn_assets.operations.models import preparation
@@ -25,7 +25,7 @@ __all__ = ["WING"]
 
 def _computed(history: History, making: Making) -> dict[str, Any]:
     del making  # the strategy is held alone: bars and their hash are of one publication
-    return told_of_features(*store_features(history))
+    return features_metadata(*store_features(history))
 
 
 def _assets(strategy: Strategy) -> list[Table | dg.AssetsDefinition]:
@@ -64,7 +64,7 @@ def _assets(strategy: Strategy) -> list[Table | dg.AssetsDefinition]:
         with stores.history(asked.strategy) as history:
             frames = preparation.stationarity(history, asked.months, asked.refresh)
         yield check_result(preparation.confirmation(frames))
-        yield dg.Output(frames, metadata=shown(preparation.told_of_stationarity(frames)))
+        yield dg.Output(frames, metadata=shown(preparation.stationarity_metadata(frames)))
 
     @dg.asset(
         **described(strategy, "selected_features", "features", {"numpy"}, preparation.selected_features),
@@ -82,7 +82,7 @@ def _assets(strategy: Strategy) -> list[Table | dg.AssetsDefinition]:
         asked = AskedMonths.of(strategy, context.partition_keys, context.run.tags)
         with stores.history(asked.strategy) as history:
             frames = preparation.selected_features(history, asked.months, asked.refresh, stationarity)
-        return dg.Output(frames, metadata=shown(preparation.told_of_selection(frames)))
+        return dg.Output(frames, metadata=shown(preparation.selection_metadata(frames)))
 
     return [features, stationarity, selected_features]
 

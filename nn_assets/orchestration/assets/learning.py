@@ -5,8 +5,8 @@ import pandas as pd
 
 from nn_assets.operations.asked import AskedMonths
 from nn_assets.operations.due import retraining_due
-from nn_assets.operations.models.forecasts import forecast_months, told_of_forecasts
-from nn_assets.operations.models.training import refresh_after, told_of_model, train_months
+from nn_assets.operations.models.forecasts import forecast_months, forecasts_metadata
+from nn_assets.operations.models.training import model_metadata, refresh_after, train_months
 from nn_assets.operations.names import RETRAINING, STUDY
 from nn_assets.operations.wings import Job, Scheduled, Wing
 from nn_assets.orchestration.metadata import shown
@@ -51,7 +51,7 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             for model in named:
                 # A late refresh may take force in a month after the one asked for.
                 key = f"{model.month}-01" if f"{model.month}-01" in keys else keys[-1]
-                context.add_asset_metadata(shown(told_of_model(history, model)), partition_key=key)
+                context.add_asset_metadata(shown(model_metadata(history, model)), partition_key=key)
         return dg.MaterializeResult()
 
     @dg.asset(
@@ -67,7 +67,7 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         asked = AskedMonths.of(strategy, context.partition_keys, context.run.tags)
         with stores.history(asked.strategy) as history:
             frames = forecast_months(history, asked.months, context.run.run_id)
-        return dg.Output(frames, metadata=shown(told_of_forecasts(frames)))
+        return dg.Output(frames, metadata=shown(forecasts_metadata(frames)))
 
     return [trained_model, forecasts]
 

@@ -128,7 +128,7 @@ class _Fault:
 
 def _faults(table: pd.DataFrame, days: pd.Series, values: pd.Series, moments: pd.Series | None) -> list[_Fault]:
     """Every rule, and which rows break it."""
-    quoted = {name: name + " " + table[name].map(lambda text: repr(text[:80])) for name in _said(table)}
+    quoted = {name: name + " " + table[name].map(lambda text: repr(text[:80])) for name in _text_columns(table)}
     key = [table["symbol"], days, table["kind"]]
     first = pd.Series(table.index, index=table.index).groupby([*key], dropna=False).transform("min")
     once = ~_equal(table)
@@ -163,7 +163,7 @@ def _faults(table: pd.DataFrame, days: pd.Series, values: pd.Series, moments: pd
     ]
 
 
-def _said(table: pd.DataFrame) -> list[str]:
+def _text_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in (*_COLUMNS, "known_at") if name in table.columns]
 
 
@@ -172,7 +172,9 @@ def _equal(table: pd.DataFrame) -> pd.Series:
 
     Two dividends may have been paid, so that they are no more equal than two sums of money.
     """
-    return table[_said(table)].apply(lambda column: column.str.strip()).duplicated() & (table["kind"] == "split")
+    return table[_text_columns(table)].apply(lambda column: column.str.strip()).duplicated() & (
+        table["kind"] == "split"
+    )
 
 
 def _is_symbol(text: str) -> bool:

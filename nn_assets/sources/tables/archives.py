@@ -81,7 +81,7 @@ def read_archive(
         try:
             tables.append(_read_member(path, name, content, read))
             rows += len(tables[-1])
-            limits.check_rows(rows, _place(path, name), at_least=True)
+            limits.check_rows(rows, _member_path(path, name), at_least=True)
         except SourceError as error:
             if error.where.get("rule") == "not_empty":
                 without_rows = True
@@ -105,7 +105,7 @@ def _read_member(path: Path, name: str, content: bytes, read: Callable[[Path, st
         try:
             table = read(file, base)
         except SourceError as error:
-            raise _placed(error, str(_place(path, name))) from error
+            raise _placed(error, str(_member_path(path, name))) from error
     if seams:
         table = table.drop_duplicates()
     return table
@@ -150,7 +150,7 @@ def _members(path: Path, pattern: str | None, limits: Limits) -> Iterator[tuple[
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as packed:
                 inside = [member for member in packed.infolist() if not member.is_dir() and wanted(member.filename)]
-                _check_stated(((member.filename, member.file_size) for member in inside), path, limits)
+                _check_declared(((member.filename, member.file_size) for member in inside), path, limits)
                 members = sorted(inside, key=lambda member: member.filename)
                 yield from _unpacked(
                     ((member.filename, _zip_pieces(packed, member)) for member in members), path, limits
@@ -159,13 +159,13 @@ def _members(path: Path, pattern: str | None, limits: Limits) -> Iterator[tuple[
         with tarfile.open(path, "r:*", tarinfo=_Member) as tar:
             pieces = []
 
-            def stated() -> Iterator[tuple[str, int]]:
+            def declared_sizes() -> Iterator[tuple[str, int]]:
                 for piece in tar:  # each is judged before what it holds is unpacked to reach the next
                     if piece.isfile() and wanted(piece.name):
                         pieces.append(piece)
                         yield piece.name, piece.size
 
-            _check_stated(stated(), path, limits)
+            _check_declared(declared_sizes(), path, limits)
             pieces.sort(key=lambda piece: piece.name)
             streams = ((piece.name, tar.extractfile(piece)) for piece in pieces)
             yield from _unpacked(
@@ -175,12 +175,12 @@ def _members(path: Path, pattern: str | None, limits: Limits) -> Iterator[tuple[
         raise _damaged(path, error) from error
 
 
-def _check_stated(sizes: Iterator[tuple[str, int]], path: Path, limits: Limits) -> None:
+def _check_declared(sizes: Iterator[tuple[str, int]], path: Path, limits: Limits) -> None:
     """Refuse members that say of themselves to be, together, larger than the limit."""
     total = 0
     for name, size in sizes:
         total += size
-        limits.check_bytes(total, _place(path, name))
+        limits.check_bytes(total, _member_path(path, name))
 
 
 def _unpacked(
@@ -193,7 +193,7 @@ def _unpacked(
         with closing(pieces):
             for piece in pieces:
                 total += len(piece)
-                limits.check_bytes(total, _place(path, name), at_least=True)
+                limits.check_bytes(total, _member_path(path, name), at_least=True)
                 content += piece
         yield name, bytes(content)
 
@@ -244,7 +244,7 @@ def _unpacker(stream: IO[bytes], member: zipfile.ZipInfo) -> bz2.BZ2Decompressor
     return unpacker
 
 
-def _place(path: Path, member: str) -> Path:
+def _member_path(path: Path, member: str) -> Path:
     return Path(f"{path}!{member}")
 
 

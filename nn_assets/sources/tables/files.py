@@ -156,7 +156,7 @@ class FilesSource:
         """
         tables: list[pd.DataFrame] = []
         rows = 0
-        for _, bars in self.read_each(self.files()):
+        for _, bars in self.bars_by_file(self.files()):
             if bars is not None:
                 tables.append(bars)
                 rows += len(bars)
@@ -195,7 +195,7 @@ class FilesSource:
         """What the bars of a file name as their ``source``."""
         return f"{self.name}:{file.name}"
 
-    def read_each(self, files: Sequence[Path]) -> Iterator[tuple[Path, pd.DataFrame | None]]:
+    def bars_by_file(self, files: Sequence[Path]) -> Iterator[tuple[Path, pd.DataFrame | None]]:
         """Each file with its bars, as ``read`` gives them.
 
         Raises
@@ -319,7 +319,7 @@ def _together(faults: list[SourceError]) -> SourceError:
     first, *others = faults
     if not others:
         return first
-    details = [f"{error.where.get('file')}{_row_told(error)}: {error.found}" for error in others]
+    details = [f"{error.where.get('file')}{_row_text(error)}: {error.found}" for error in others]
     least = "at least " if len(faults) == _MOST_FAULTS else ""
     return SourceError(
         expected=first.expected,
@@ -329,7 +329,7 @@ def _together(faults: list[SourceError]) -> SourceError:
     )
 
 
-def _row_told(error: SourceError) -> str:
+def _row_text(error: SourceError) -> str:
     parts = [f", {name} {error.where[name]}" for name in ("row", "column") if name in error.where]
     return "".join(parts)
 

@@ -258,7 +258,7 @@ def _read_csv(path: Path, choose: Choice, limits: Limits, numbers: Collection[st
         limits.check_columns(len(headers), path)
         columns = {headers.index(header): name for name, header in choose(headers, None).items()}
         records = _records(reader) if quotes else _lines(stream, reader.line_num + 1, separator)
-        lines = _places(records, len(headers), separator, path, limits)
+        lines = _line_numbers(records, len(headers), separator, path, limits)
     filled = lines > 0
     if not filled.any():
         return pd.DataFrame(columns=list(columns.values()))
@@ -310,7 +310,7 @@ def _lines(stream: Iterable[str], first: int, separator: str) -> Iterator[tuple[
         yield begins, line.count(separator) + 1, (line.rstrip("\r\n"),)
 
 
-def _places(
+def _line_numbers(
     records: Iterable[tuple[int, int, Sequence[str]]], width: int, separator: str, path: Path, limits: Limits
 ) -> npt.NDArray[np.int64]:
     """Line of each record, as an editor counts them; 0 of an empty one."""

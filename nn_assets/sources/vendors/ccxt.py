@@ -32,7 +32,7 @@ __all__ = ["SOURCE", "CcxtSettings", "CcxtSource"]
 
 _DAY = 86_400_000
 _FIELDS = ("moment", "open", "high", "low", "close", "volume")
-_LONGEST_TOLD = 200
+_LONGEST_MESSAGE = 200
 _LEFT_TO_CCXT = (400, 404, 409, 422)  # the exchange's own words for a wrong symbol and the like
 
 
@@ -292,7 +292,7 @@ def _refuse_rows_without_moment(exchange: Any) -> None:
                 count = f"{len(lost)} of {len(rows)} rows without a moment that can be read, the first {lost[0]!r}"
                 expected = "rows as ccxt documents them"
                 raise Faulted(
-                    Fault("readable_moment", expected, count[:_LONGEST_TOLD], "run again; if it stays, report it")
+                    Fault("readable_moment", expected, count[:_LONGEST_MESSAGE], "run again; if it stays, report it")
                 )
             return cut(*args, **kwargs)
 

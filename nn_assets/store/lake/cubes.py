@@ -50,7 +50,7 @@ def store_cube(folder: BlobPath, cube: Cube) -> Pointer:
         there = False
     if not there:
         write_record(path, axes)
-    return Pointer(address, cube.bars)
+    return Pointer(address, cube.session_count)
 
 
 def load_cube(folder: BlobPath, address: str, names: Sequence[str] | None = None) -> Cube:

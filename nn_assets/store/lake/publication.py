@@ -80,7 +80,7 @@ class Publication:
     @property
     def publication_id(self) -> str:
         """Hash of what was published, 16 hex digits; the moment of publishing is no part of it."""
-        body = {**self._told(), "published_at": None}
+        body = {**self._content(), "published_at": None}
         return hashlib.sha256(canonical_json(body).encode()).hexdigest()[:16]
 
     @property
@@ -88,7 +88,7 @@ class Publication:
         """Name of its record."""
         return f"{self.ordinal:08d}-{self.publication_id}.json"
 
-    def _told(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name != "hashed"}
 
     def covers(self, session: Session) -> bool:
@@ -98,7 +98,7 @@ class Publication:
     def to_record(self) -> dict[str, Any]:
         """Return the publication as a JSON record, with a hash of all that it says, its moment too."""
         record = {
-            **self._told(),
+            **self._content(),
             "first_session": self.first_session.date().isoformat(),
             "last_session": self.last_session.date().isoformat(),
             "published_at": as_moment(self.published_at).isoformat(timespec="microseconds"),
@@ -369,11 +369,11 @@ def _read(path: BlobPath) -> Publication:
         raise _not_as_recorded(path, error.found) from error
     if text is None:
         raise _not_as_recorded(path, "no file")
-    return _said_by(path, text)
+    return _publication_in(path, text)
 
 
 @lru_cache(maxsize=16)  # a round asks for the one in force dozens of times: what it says is worked out once
-def _said_by(path: BlobPath, text: str) -> Publication:
+def _publication_in(path: BlobPath, text: str) -> Publication:
     try:
         record = record_in(path, text)
     except PublicationError as error:

@@ -22,7 +22,7 @@ whole on demand, :func:`verify` (``nn-assets audit verify``), does.
 models, studies and their like, whose absence decides as much as what they say), and once a week at the
 whole; older rows that a round reads are hashed again as it reads them (:meth:`Ledger.rows_verified`). A
 study looks at the rows of acts (:func:`verify_acts`), and ``status`` at them and at the rows that it
-tells (:func:`what_is_told_changed`). Between two looks at the whole none of these detects an old row that
+tells (:func:`find_changed_state`). Between two looks at the whole none of these detects an old row that
 went together with its entry, where that was rewritten as one of another table.
 
 A record of a verification is itself a row with an entry, and is verified by the next one; a forged one
@@ -63,14 +63,14 @@ __all__ = [
     "AuditFinding",
     "AuditReport",
     "broken_on_record",
-    "record_verdict",
-    "require_as_told",
+    "find_changed_state",
+    "record_verification",
+    "require_unchanged_state",
     "verify",
     "verify_acts",
     "verify_before_round",
     "verify_since_last",
     "verify_within",
-    "what_is_told_changed",
 ]
 
 Kind = Literal[
@@ -99,7 +99,7 @@ _OF_THE_LAST_SESSION = (
     "orders",
     "holdings",
 )
-_LAST_TOLD = {"outcomes": 500, "verifications": 100}
+_LAST_CHECKED = {"outcomes": 500, "verifications": 100}
 _IS_A_DECISION = CHAIN.c.table_name == "decisions"
 
 
@@ -225,7 +225,7 @@ def verify_since_last(ledger: Ledger, *, run_id: str, expected_head: str | Chain
     return report
 
 
-def record_verdict(ledger: Ledger, report: AuditReport, *, run_id: str) -> None:
+def record_verification(ledger: Ledger, report: AuditReport, *, run_id: str) -> None:
     """Put on record that the whole was found broken, or that it no longer is; nothing else is news.
 
     While it is on record as broken, :func:`verify_before_round` checks the whole. A head that was lost is not kept:
@@ -306,7 +306,7 @@ def verify_acts(ledger: Ledger) -> None:
         _demand_none(_check_acts(connection))
 
 
-def what_is_told_changed(ledger: Ledger, strategy: str) -> AuditFinding | None:
+def find_changed_state(ledger: Ledger, strategy: str) -> AuditFinding | None:
     """The first thing found wrong with what a strategy's state is told by; None where it is as it was appended.
 
     Looked at are every row of acts, what the last decided session left, and the last outcomes and verifications, each
@@ -320,20 +320,20 @@ def what_is_told_changed(ledger: Ledger, strategy: str) -> AuditFinding | None:
     """
     with reading(ledger.engine) as connection:
         findings = [*_check_acts(connection), *_check_last_session(connection, strategy)]
-        for name, entries in _LAST_TOLD.items():
+        for name, entries in _LAST_CHECKED.items():
             findings += _check_last(connection, TABLES[name], entries)
     return min(findings, key=_position, default=None)
 
 
-def require_as_told(ledger: Ledger, strategy: str) -> None:
-    """Refuse to tell of a strategy where :func:`what_is_told_changed` finds something.
+def require_unchanged_state(ledger: Ledger, strategy: str) -> None:
+    """Refuse to tell of a strategy where :func:`find_changed_state` finds something.
 
     Raises
     ------
     AuditError
         What was found.
     """
-    changed = what_is_told_changed(ledger, strategy)
+    changed = find_changed_state(ledger, strategy)
     _demand_none([] if changed is None else [changed])
 
 
@@ -498,9 +498,9 @@ def _check_last_session(connection: Connection, strategy: str) -> list[AuditFind
         entries = connection.execute(within.order_by(CHAIN.c.sequence)).all()
         seals = {seal.sequence: seal for entry in entries for seal in seals_of(entry)}
         of_session = and_(stored.c.strategy == strategy, stored.c.session >= since)
-        of_places = stored.c.sequence.between(min(seals, default=0), max(seals, default=0))
+        of_sequences = stored.c.sequence.between(min(seals, default=0), max(seals, default=0))
         try:
-            left = select(stored).where(or_(of_session, of_places))
+            left = select(stored).where(or_(of_session, of_sequences))
             rows = connection.execute(left.order_by(stored.c.sequence)).all()
         except UNREADABLE as error:
             findings.append(_unreadable(stored, error))

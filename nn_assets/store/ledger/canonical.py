@@ -107,16 +107,16 @@ def canonical_row(table: Table, row: Mapping[str, Any]) -> str:
     Floats are written by ``repr``, which is exact; sessions and moments in ISO form, moments
     always with microseconds and in UTC.
     """
-    return _ENCODE({"table": table.name, **{name: _spelled(row[name]) for name in _said(table, row)}})
+    return _ENCODE({"table": table.name, **{name: _spelled(row[name]) for name in _named_columns(table, row)}})
 
 
 def content_text(table: Table, row: Mapping[str, Any], *, with_known_at: bool) -> str:
     """Return what the row says, without who stored it and when: equal texts are equal facts."""
     left_out = BOOKKEEPING[1:] if with_known_at and "known_at" in table.info["contract"] else BOOKKEEPING
-    return _ENCODE({name: _spelled(row[name]) for name in _said(table, row) if name not in left_out})
+    return _ENCODE({name: _spelled(row[name]) for name in _named_columns(table, row) if name not in left_out})
 
 
-def _said(table: Table, row: Mapping[str, Any]) -> list[str]:
+def _named_columns(table: Table, row: Mapping[str, Any]) -> list[str]:
     """Columns that a row's text names: all but those added later that it has no value for."""
     return [
         name for name, (column, _) in _plan(table).items() if not (column.info.get("added_later") and row[name] is None)

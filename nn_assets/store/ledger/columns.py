@@ -112,10 +112,10 @@ class CanonicalJson(TypeDecorator[Any]):
         """Read the text back."""
         if not isinstance(value, str | None):
             raise TypeError(f"{value!r} is no text")
-        return None if value is None else json.loads(value, object_pairs_hook=_each_once)
+        return None if value is None else json.loads(value, object_pairs_hook=_unique_names)
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of which no name stands twice: readers differ in which of the two they heed."""
     parsed = dict(pairs)
     if len(parsed) < len(pairs):

@@ -67,7 +67,9 @@ metadata = MetaData(
 )
 
 
-_PLACE = BigInteger().with_variant(Integer, "sqlite")  # there the table itself is kept in this order, without an index
+_SEQUENCE = BigInteger().with_variant(
+    Integer, "sqlite"
+)  # there the table itself is kept in this order, without an index
 
 
 def _columns(columns: Mapping[str, Stated], shared: Collection[str] = (), **types: Any) -> list[Column[Any]]:
@@ -102,7 +104,7 @@ def _record_table(contract: Contract) -> Table:
     return Table(
         contract.name,
         metadata,
-        *_columns(STRATEGY | contract.stored | kept, OF_THE_ENTRY.keys() - set(contract.key), sequence=_PLACE),
+        *_columns(STRATEGY | contract.stored | kept, OF_THE_ENTRY.keys() - set(contract.key), sequence=_SEQUENCE),
         PrimaryKeyConstraint("sequence"),
         UniqueConstraint("strategy", *contract.key, "version"),
         *(Index(None, *names) for names in (*by_session, *contract.indexes)),

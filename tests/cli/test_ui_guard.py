@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 
 from nn_assets.cli import ui_server
-from nn_assets.cli.gate import Gate, entrance
+from nn_assets.cli.ui_guard import UiGuard, entrance
 
 PORT = 3000
 TOKEN = "a-token-of-this-test"
@@ -283,7 +283,7 @@ ATTACKS = _attacks()
 
 def test_none_of_the_attacks_commands_anything() -> None:
     server = _Server()
-    gate = Gate(server.create_asgi_app(), PORT, TOKEN)
+    gate = UiGuard(server.create_asgi_app(), PORT, TOKEN)
     assert len(ATTACKS) >= 300
     passed = []
     for attack in ATTACKS:
@@ -314,12 +314,12 @@ def server() -> _Server:
 
 
 @pytest.fixture
-def gate(server: _Server) -> Gate:
-    return Gate(server.create_asgi_app(), PORT, TOKEN)
+def gate(server: _Server) -> UiGuard:
+    return UiGuard(server.create_asgi_app(), PORT, TOKEN)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_the_users_own_page_commands(server: _Server, gate: Gate, host: str) -> None:
+def test_the_users_own_page_commands(server: _Server, gate: UiGuard, host: str) -> None:
     own = RIGHTFUL["a mutation in JSON"].with_header("host", f"{host}:{PORT}")
     for ask in (
         own,
@@ -331,7 +331,7 @@ def test_the_users_own_page_commands(server: _Server, gate: Gate, host: str) -> 
         server.commanded.clear()
 
 
-def test_the_users_own_page_subscribes_and_hears(server: _Server, gate: Gate) -> None:
+def test_the_users_own_page_subscribes_and_hears(server: _Server, gate: UiGuard) -> None:
     answer = ask_app(gate, RIGHTFUL["a subscription"])
     assert server.commanded == ["subscription"]
     messages = [json.loads(message["text"]) for message in answer.sent if message["type"] == "websocket.send"]
@@ -341,7 +341,7 @@ def test_the_users_own_page_subscribes_and_hears(server: _Server, gate: Gate) ->
 @pytest.mark.parametrize(
     "frame", ["no JSON", "[]", '{"type": "start"}', '{"type": "start", "payload": {"query": 1}}', "[" * 9999]
 )
-def test_a_frame_that_cannot_be_read_ends_the_websocket(server: _Server, gate: Gate, frame: str) -> None:
+def test_a_frame_that_cannot_be_read_ends_the_websocket(server: _Server, gate: UiGuard, frame: str) -> None:
     answer = ask_app(gate, Ask("websocket", body=frame))
     assert answer.sent[-1]["type"] == "websocket.close"
     assert server.commanded == []
@@ -349,7 +349,7 @@ def test_a_frame_that_cannot_be_read_ends_the_websocket(server: _Server, gate: G
 
 @pytest.mark.parametrize("way", [way for way, ask in WRONG_WAYS.items() if ask.method == "websocket"])
 def test_what_is_no_subscription_ends_the_websocket_before_the_server_reads_it(
-    server: _Server, gate: Gate, way: str
+    server: _Server, gate: UiGuard, way: str
 ) -> None:
     answer = ask_app(gate, WRONG_WAYS[way])
     types = [message["type"] for message in answer.sent]
@@ -358,7 +358,7 @@ def test_what_is_no_subscription_ends_the_websocket_before_the_server_reads_it(
     assert server.commanded == []
 
 
-def test_the_address_with_the_token_gives_a_cookie_that_no_script_and_no_other_site_has(gate: Gate) -> None:
+def test_the_address_with_the_token_gives_a_cookie_that_no_script_and_no_other_site_has(gate: UiGuard) -> None:
     path, _, query = entrance(PORT, TOKEN).removeprefix(f"http://{HOST}").partition("?")
     typed = (
         Ask(path=path, query=query).with_header("origin").with_header("cookie").with_header("sec-fetch-site", "none")
@@ -384,7 +384,7 @@ def test_the_address_with_the_token_gives_a_cookie_that_no_script_and_no_other_s
     ],
 )
 def test_a_page_opened_with_the_token_opens_without_it(
-    server: _Server, gate: Gate, path: str, query: str, location: str
+    server: _Server, gate: UiGuard, path: str, query: str, location: str
 ) -> None:
     typed = Ask(path=path, query=query % TOKEN).with_header("origin").with_header("cookie")
     answer = ask_app(gate, typed.with_header("sec-fetch-site", "none"))
@@ -416,18 +416,18 @@ def test_a_page_opened_with_the_token_opens_without_it(
         Ask(path="/", query=f"token={TOKEN}").with_header("host", "evil.example"),
     ],
 )
-def test_no_other_address_gives_a_cookie(server: _Server, gate: Gate, ask: Ask) -> None:
+def test_no_other_address_gives_a_cookie(server: _Server, gate: UiGuard, ask: Ask) -> None:
     answer = ask_app(gate, ask.with_header("cookie"))
     assert answer.status in (401, 403)
     assert b"set-cookie" not in dict(answer.headers)
     assert server.commanded == []
 
 
-def test_no_page_may_be_framed(gate: Gate) -> None:
+def test_no_page_may_be_framed(gate: UiGuard) -> None:
     assert dict(ask_app(gate, Ask(path="/runs")).headers)[b"x-frame-options"] == b"DENY"
 
 
-def test_no_refusal_and_no_cookie_is_kept_by_a_cache(gate: Gate) -> None:
+def test_no_refusal_and_no_cookie_is_kept_by_a_cache(gate: UiGuard) -> None:
     own = Ask(path="/runs")
     answers = {
         303: Ask(path="/", query=f"token={TOKEN}"),

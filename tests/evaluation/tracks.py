@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from nn_assets.evaluation.record import BookTrack, StudyRecord
+from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.market.calendar.sessions import sessions_between
 
 ESTIMATORS = ("network", "linear", "boosting")
@@ -26,7 +26,7 @@ def made_record(
     strength: float = 0.0,
     horizon: int = 5,
     drift: float = 0.0,
-) -> StudyRecord:
+) -> StudyTrack:
     """Forecasts that foretell a share ``strength`` of the label; books that earn ``drift`` a session."""
     generator = np.random.default_rng(seed)
     sessions = _calendar()[:rows]
@@ -43,7 +43,7 @@ def made_record(
     held = daily[:rows].mean(axis=1)
     tracks["buy_and_hold"] = BookTrack(net=held, gross=held, turnover=np.zeros(rows))
     months = np.array([f"{session.year}-{1 if session.month < 7 else 7:02d}" for session in sessions])
-    return StudyRecord(
+    return StudyTrack(
         sessions=sessions,
         symbols=tuple(f"SIM{number + 1:02d}" for number in range(columns)),
         forecasts=forecasts,

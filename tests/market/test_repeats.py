@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
+from nn_assets.market.facts.repeats_and_changes import new_versions_of_files, repeats_and_changes
 
 from nn_assets.contracts import BAR_VERSIONS, conform
-from nn_assets.market.facts.said_before import new_versions_of_files, said_before
 
 DAY = pd.Timestamp("2018-01-04")
 ARRIVALS = pd.DatetimeIndex([f"2018-02-{day:02d} 12:00" for day in range(1, 6)], tz="UTC")
@@ -21,7 +21,7 @@ def rows(*versions: tuple[str, float, int, int]) -> pd.DataFrame:
 
 
 def test_who_repeats_a_bar_taken_in_before_it_could_be_known_confirms_it() -> None:
-    repeated, otherwise = said_before(rows(("x", 11.0, 1, 0)), rows(("x", 11.0, 2, 2)), {"x"})
+    repeated, otherwise = repeats_and_changes(rows(("x", 11.0, 1, 0)), rows(("x", 11.0, 2, 2)), {"x"})
     assert not repeated.any()
     assert not otherwise.any()
     fresh, words, counted = new_versions_of_files(rows(("x", 11.0, 1, 0)), rows(("x", 11.0, 2, 2)), {"x"})

@@ -11,7 +11,7 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError
 
-__all__ = ["BookTrack", "StudyRecord"]
+__all__ = ["BookTrack", "StudyTrack"]
 
 FloatArray = npt.NDArray[np.float64]
 IntegerArray = npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ class BookTrack:
 
 
 @dataclass(frozen=True)
-class StudyRecord:
+class StudyTrack:
     """Out-of-sample forecasts of all folds on one session axis, beside what became of them.
 
     Rows are decision sessions. ``forecasts`` and ``tracks`` are keyed by estimator ('network',
@@ -99,11 +99,11 @@ class StudyRecord:
         """
         return self.forecasts[name] if self.scores is None else self.scores[name]
 
-    def labelled(self, targets: FloatArray, returns: FloatArray) -> StudyRecord:
+    def labelled(self, targets: FloatArray, returns: FloatArray) -> StudyTrack:
         """The same record with the labels as another moment knew them, shape (sessions, symbols)."""
         return replace(self, targets=targets, returns=returns)
 
-    def counted_after(self, session: pd.Timestamp) -> StudyRecord:
+    def counted_after(self, session: pd.Timestamp) -> StudyTrack:
         """Leave out what was forecast and earned up to a session: it was in-sample for some choice."""
         seen = self.sessions <= session
 
@@ -113,15 +113,15 @@ class StudyRecord:
         return replace(
             self,
             forecasts={name: left(values) for name, values in self.forecasts.items()},
-            scores=_each(self.scores, left),
-            base_rates=_each(self.base_rates, left),
+            scores=_map_arrays(self.scores, left),
+            base_rates=_map_arrays(self.base_rates, left),
             tracks={
                 name: BookTrack(net=left(track.net), gross=left(track.gross), turnover=left(track.turnover))
                 for name, track in self.tracks.items()
             },
         )
 
-    def until(self, row: int) -> StudyRecord:
+    def until(self, row: int) -> StudyTrack:
         """Cut the record after ``row``: what was known at its session's close.
 
         Labels realised later than ``row`` become NaN, so a month's verdict reads nothing of its future.
@@ -134,8 +134,8 @@ class StudyRecord:
             self,
             sessions=self.sessions[:stop],
             forecasts={name: values[:stop] for name, values in self.forecasts.items()},
-            scores=_each(self.scores, lambda values: values[:stop]),
-            base_rates=_each(self.base_rates, lambda values: values[:stop]),
+            scores=_map_arrays(self.scores, lambda values: values[:stop]),
+            base_rates=_map_arrays(self.base_rates, lambda values: values[:stop]),
             targets=targets,
             returns=returns,
             realised_row=self.realised_row[:stop],
@@ -149,7 +149,7 @@ class StudyRecord:
         )
 
 
-def _each(
+def _map_arrays(
     arrays: Mapping[str, FloatArray] | None, change: Callable[[FloatArray], FloatArray]
 ) -> dict[str, FloatArray] | None:
     return None if arrays is None else {name: change(values) for name, values in arrays.items()}

@@ -19,13 +19,13 @@ from nn_assets.costs.model import COEFFICIENTS, Coefficient, CostModel
 from nn_assets.errors import SchemaError
 from nn_assets.settings import CostSettings
 
-__all__ = ["CALIBRATION_COLUMNS", "CalibrationResult", "Estimate", "recalibrate"]
+__all__ = ["ESTIMATION_COLUMNS", "CostEstimate", "Estimate", "estimate_costs"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Status = Literal["self_test", "in_force", "awaiting_approval", "too_few_fills"]
 
-CALIBRATION_COLUMNS = (
+ESTIMATION_COLUMNS = (
     "session",
     "quantity",
     "price",
@@ -75,7 +75,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class CalibrationResult:
+class CostEstimate:
     """A proposal. ``model`` is the one to put in force when ``status`` is ``in_force``, else the prior.
 
     ``proposed`` is what the fills would have it be; with ``awaiting_approval`` a person decides.
@@ -90,9 +90,9 @@ class CalibrationResult:
     reason: str
 
 
-def recalibrate(
+def estimate_costs(
     fills: pd.DataFrame, prior: CostModel, settings: CostSettings, *, dated: str, seed: int = 0
-) -> CalibrationResult:
+) -> CostEstimate:
     """Propose coefficients from fills.
 
     Imported fills decide where there are any; paper fills alone make a self-test, which changes
@@ -102,7 +102,7 @@ def recalibrate(
     Parameters
     ----------
     fills : DataFrame
-        Columns :data:`CALIBRATION_COLUMNS`. NaN in mid_price: no quote at that fill; NaN in
+        Columns :data:`ESTIMATION_COLUMNS`. NaN in mid_price: no quote at that fill; NaN in
         commission_usd: no statement. Rows without volatility, ADV or price are left out.
     prior : CostModel
         What the estimates are shrunk to and compared with: the settings' own model, so that nothing creeps.
@@ -116,10 +116,10 @@ def recalibrate(
     SchemaError
         A column is missing.
     """
-    missing = [name for name in CALIBRATION_COLUMNS if name not in fills.columns]
+    missing = [name for name in ESTIMATION_COLUMNS if name not in fills.columns]
     if missing:
         raise SchemaError(
-            expected=f"columns {', '.join(CALIBRATION_COLUMNS)}",
+            expected=f"columns {', '.join(ESTIMATION_COLUMNS)}",
             found=f"no {', '.join(missing)}",
             remedy="join the fills with the targets and the liquidity they were decided on",
         )
@@ -128,22 +128,22 @@ def recalibrate(
     used = _usable(fills if paper else real)
     if len(used) < _MINIMUM_FILLS:
         reason = f"{len(used)} usable fills, {_MINIMUM_FILLS} are needed"
-        return CalibrationResult("too_few_fills", prior, prior, {}, len(used), None, reason)
+        return CostEstimate("too_few_fills", prior, prior, {}, len(used), None, reason)
     estimates = _estimates(used, prior, settings, np.random.default_rng(seed))
     proposed = _proposed(prior, estimates, dated)
     if paper:
         recovered = all(_recovers(one) for one in estimates.values())
         note = "paper fills test the job and change nothing"
-        return CalibrationResult("self_test", prior, proposed, estimates, len(used), recovered, note)
+        return CostEstimate("self_test", prior, proposed, estimates, len(used), recovered, note)
     moved = {name: one.relative_change for name, one in estimates.items()}
     large = {name: change for name, change in moved.items() if abs(change) > settings.maximum_unapproved_change}
     if large:
         listed = ", ".join(f"{name} {change:+.0%}" for name, change in large.items())
         limit = f"{settings.maximum_unapproved_change:.0%}"
         note = f"{listed}: above {limit}, waits for approval: to accept it, state it under costs in the strategy file"
-        return CalibrationResult("awaiting_approval", prior, proposed, estimates, len(used), None, note)
+        return CostEstimate("awaiting_approval", prior, proposed, estimates, len(used), None, note)
     note = ", ".join(f"{name} {change:+.1%}" for name, change in moved.items())
-    return CalibrationResult("in_force", proposed, proposed, estimates, len(used), None, note)
+    return CostEstimate("in_force", proposed, proposed, estimates, len(used), None, note)
 
 
 def _recovers(estimate: Estimate) -> bool:
@@ -166,7 +166,7 @@ def _usable(fills: pd.DataFrame) -> pd.DataFrame:
 def _estimates(
     fills: pd.DataFrame, prior: CostModel, settings: CostSettings, generator: np.random.Generator
 ) -> dict[str, Estimate]:
-    columns = {name: fills[name].to_numpy(dtype=np.float64) for name in CALIBRATION_COLUMNS if name in _NUMERIC}
+    columns = {name: fills[name].to_numpy(dtype=np.float64) for name in ESTIMATION_COLUMNS if name in _NUMERIC}
     side, price = np.sign(columns["quantity"]), columns["price"]
     value = np.abs(columns["quantity"]) * price
     sigma = columns["daily_volatility"]
@@ -198,7 +198,7 @@ def _estimates(
     return {name: _estimate(getattr(prior, name).value, parts.get(name), settings, generator) for name in COEFFICIENTS}
 
 
-_NUMERIC = frozenset(CALIBRATION_COLUMNS) - {"session", "source"}
+_NUMERIC = frozenset(ESTIMATION_COLUMNS) - {"session", "source"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +216,7 @@ def _estimate(prior: float, part: _Part | None, settings: CostSettings, generato
     count = 0 if part is None else len(part.observed)
     if part is None or count < _MINIMUM_FILLS or len(np.unique(part.days)) < _MINIMUM_SESSIONS:
         return Estimate(None, None, prior, prior, count, "not identified")
-    if not _told_apart(part.terms):
+    if not _is_identifiable(part.terms):
         return Estimate(None, None, prior, prior, count, "not identified: every fill of one size and volatility")
     raw, weights = _robust_slope(part.observed, part.terms)
     half = _half_width(part, weights, generator)
@@ -229,7 +229,7 @@ def _estimate(prior: float, part: _Part | None, settings: CostSettings, generato
     return Estimate(raw, interval, proposed, prior, count, part.source)
 
 
-def _told_apart(terms: FloatArray) -> bool:
+def _is_identifiable(terms: FloatArray) -> bool:
     """Whether the first term varies by more than rounding beside the others."""
     first, others = terms[:, 0], terms[:, 1:]
     left = first - others @ np.linalg.lstsq(others, first, rcond=None)[0] if others.shape[1] else first

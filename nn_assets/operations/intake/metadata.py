@@ -25,13 +25,13 @@ from nn_assets.store.lake.publication import Publication
 
 __all__ = [
     "gate_checks",
+    "intake_metadata",
+    "intraday_intake_metadata",
+    "intraday_publication_metadata",
+    "publication_metadata",
+    "series_metadata",
     "suite_checks",
-    "told_of_intake",
-    "told_of_intraday_intake",
-    "told_of_intraday_publication",
-    "told_of_publication",
-    "told_of_series",
-    "told_of_universe",
+    "universe_metadata",
 ]
 
 _MOST_LINES = 50
@@ -39,7 +39,7 @@ _MOST_GAPS = 20
 _QUARANTINE = ["symbol", "session", "rule", "field", "value", "source"]
 
 
-def told_of_intake(history: History, ingested: Ingested) -> dict[str, Any]:
+def intake_metadata(history: History, ingested: Ingested) -> dict[str, Any]:
     """What an intake of bars brought."""
     strategy, counted, sessions = history.strategy, ingested.counted, history.axis
     return {
@@ -77,7 +77,7 @@ def _of_compared(ingested: Ingested) -> dict[str, Any]:
     return {**{f"compared_{name}": count for name, count in counted.items()}, **failed}
 
 
-def told_of_publication(
+def publication_metadata(
     history: History, audited: Audited, before: Publication | None, publication: Publication
 ) -> dict[str, Any]:
     """What is published now.
@@ -133,7 +133,7 @@ def suite_checks(strategy: str, suites: Iterable[SuiteResult]) -> Iterator[Judge
         yield Judged(suite.name, suite.passed, suite.detail, suite.remedy, warns=True, figures=figures)
 
 
-def told_of_intraday_intake(counted: RevisionCount, delivered: int, left_out: int) -> dict[str, Any]:
+def intraday_intake_metadata(counted: RevisionCount, delivered: int, left_out: int) -> dict[str, Any]:
     """What an intake of bars within the session brought."""
     return {
         "delivered_rows": delivered,
@@ -145,7 +145,7 @@ def told_of_intraday_intake(counted: RevisionCount, delivered: int, left_out: in
     }
 
 
-def told_of_intraday_publication(audited: AuditedIntraday, publication: Publication) -> dict[str, Any]:
+def intraday_publication_metadata(audited: AuditedIntraday, publication: Publication) -> dict[str, Any]:
     """What bars within the session are published now."""
     largest = audited.cleaned.gaps.sort_values("missing", ascending=False)
     return {
@@ -158,11 +158,11 @@ def told_of_intraday_publication(audited: AuditedIntraday, publication: Publicat
     }
 
 
-def told_of_series(taken: list[TakenSeries]) -> dict[str, Any]:
+def series_metadata(taken: list[TakenSeries]) -> dict[str, Any]:
     """What a delivery of other series brought."""
     quarantine = pd.concat([delivery.judged.quarantine for delivery in taken], ignore_index=True)
     return {
-        "series": pd.DataFrame([delivery.told for delivery in taken]),
+        "series": pd.DataFrame([delivery.summary for delivery in taken]),
         "added": sum(delivery.counted.added for delivery in taken),
         "revised": sum(delivery.counted.revised for delivery in taken),
         "quarantined": len(quarantine),
@@ -170,7 +170,7 @@ def told_of_series(taken: list[TakenSeries]) -> dict[str, Any]:
     }
 
 
-def told_of_universe(history: History, counted: RevisionCount) -> dict[str, Any]:
+def universe_metadata(history: History, counted: RevisionCount) -> dict[str, Any]:
     """What a delivery of the universe brought, and who is in it now."""
     assert history.membership_versions is not None, "of a strategy with a universe"
     facts = universe_facts(history.strategy, history.membership_versions, history.last_session)

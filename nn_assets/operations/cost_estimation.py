@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.costs.calibration import CalibrationResult, recalibrate
+from nn_assets.costs.estimation import CostEstimate, estimate_costs
 from nn_assets.costs.model import cost_model_from
 from nn_assets.operations.history import History
 from nn_assets.store.values import canonical_json
 
-__all__ = ["recalibrate_costs", "told_of_costs"]
+__all__ = ["costs_metadata", "record_cost_estimate"]
 
 
-def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
+def record_cost_estimate(history: History, run_id: str) -> CostEstimate:
     """Propose coefficients from every fill on record, and record the outcome.
 
     Running again on the same fills and prior changes nothing.
@@ -25,7 +25,7 @@ def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
     # Always the settings' own: a prior that moved with each run would creep past every bound.
     prior = cost_model_from(strategy.costs)
     fills = _with_liquidity(history, history.stores.ledger.read("fills", strategy.name))
-    result = recalibrate(fills, prior, strategy.costs, dated=str(session.date()))
+    result = estimate_costs(fills, prior, strategy.costs, dated=str(session.date()))
     record = {
         "session": session,
         "source": "imported" if (fills["source"] == "imported").any() else "paper",
@@ -46,7 +46,7 @@ def recalibrate_costs(history: History, run_id: str) -> CalibrationResult:
     return result
 
 
-def told_of_costs(result: CalibrationResult) -> dict[str, Any]:
+def costs_metadata(result: CostEstimate) -> dict[str, Any]:
     """What an operator sees of a recalibration, by name."""
     rows = [
         (name, getattr(result.model, name).value, getattr(result.proposed, name).value) for name in vars(result.model)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.costs.calibration import recalibrate
+from nn_assets.costs.estimation import estimate_costs
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import SchemaError
 from nn_assets.settings import CostSettings
@@ -54,20 +54,20 @@ def fills(
 
 
 def test_paper_fills_recover_the_known_coefficients_and_change_nothing() -> None:
-    result = recalibrate(fills(source="paper"), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(source="paper"), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.status == "self_test"
     assert result.recovered is True
     assert result.model == PRIOR
 
 
 def test_a_self_test_on_fills_from_another_model_says_so() -> None:
-    result = recalibrate(fills(source="paper", a=0.30), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(source="paper", a=0.30), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.recovered is False
     assert result.model == PRIOR
 
 
 def test_real_fills_with_quotes_move_spread_and_temporary_impact_and_leave_permanent_unidentified() -> None:
-    result = recalibrate(fills(half_spread=5.2e-4, a=0.17), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(half_spread=5.2e-4, a=0.17), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.status == "in_force"
     assert result.estimates["half_spread"].raw == pytest.approx(5.2e-4, rel=0.03)
     assert result.estimates["temporary_impact"].raw == pytest.approx(0.17, rel=0.05)
@@ -80,21 +80,21 @@ def test_real_fills_with_quotes_move_spread_and_temporary_impact_and_leave_perma
 
 
 def test_the_estimate_is_shrunk_by_the_number_of_fills() -> None:
-    result = recalibrate(fills(200, half_spread=5.2e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(200, half_spread=5.2e-4), PRIOR, SETTINGS, dated="2017-06-30")
     raw, proposed = result.estimates["half_spread"].raw, result.proposed.half_spread.value
     assert raw is not None
     assert proposed == pytest.approx((raw + 4.5e-4) / 2.0, rel=1e-9)  # 200 fills weigh as much as the prior
 
 
 def test_a_change_above_thirty_percent_waits_for_approval() -> None:
-    result = recalibrate(fills(half_spread=9e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(half_spread=9e-4), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.status == "awaiting_approval"
     assert result.model == PRIOR
     assert result.proposed.half_spread.value > 1.3 * 4.5e-4
 
 
 def test_a_fall_above_thirty_percent_waits_for_approval_like_a_rise() -> None:
-    result = recalibrate(fills(half_spread=1.5e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(half_spread=1.5e-4), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.status == "awaiting_approval"
     assert result.model == PRIOR
     assert result.proposed.half_spread.value < 0.7 * 4.5e-4
@@ -102,12 +102,12 @@ def test_a_fall_above_thirty_percent_waits_for_approval_like_a_rise() -> None:
 
 
 def test_no_estimate_leaves_its_bounds() -> None:
-    result = recalibrate(fills(half_spread=90e-4), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(half_spread=90e-4), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.proposed.half_spread.value == pytest.approx(3.0 * 4.5e-4)
 
 
 def test_without_quotes_spread_and_permanent_impact_stay_prior_and_are_marked() -> None:
-    result = recalibrate(fills(quoted=False, a=0.17), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(quoted=False, a=0.17), PRIOR, SETTINGS, dated="2017-06-30")
     for name in ("half_spread", "permanent_impact"):
         assert result.estimates[name].note == "not identified"
         assert getattr(result.proposed, name) == getattr(PRIOR, name)
@@ -115,42 +115,42 @@ def test_without_quotes_spread_and_permanent_impact_stay_prior_and_are_marked() 
 
 
 def test_a_few_absurd_fills_do_not_carry_the_regression_away() -> None:
-    result = recalibrate(fills(outliers=40), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(outliers=40), PRIOR, SETTINGS, dated="2017-06-30")
     assert result.estimates["temporary_impact"].raw == pytest.approx(0.15, rel=0.10)
 
 
 def test_real_fills_alone_decide_where_both_kinds_are_there() -> None:
     mixed = pd.concat([fills(half_spread=5.2e-4), fills(source="paper", half_spread=40e-4)])
-    assert recalibrate(mixed, PRIOR, SETTINGS, dated="2017-06-30").estimates["half_spread"].fills == 2000
+    assert estimate_costs(mixed, PRIOR, SETTINGS, dated="2017-06-30").estimates["half_spread"].fills == 2000
 
 
 def test_too_few_fills_change_nothing_and_say_how_many_there_were() -> None:
-    result = recalibrate(fills(12), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(12), PRIOR, SETTINGS, dated="2017-06-30")
     assert (result.status, result.model) == ("too_few_fills", PRIOR)
     assert "12" in result.reason
 
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(SchemaError, match="adv_usd"):
-        recalibrate(fills().drop(columns="adv_usd"), PRIOR, SETTINGS, dated="2017-06-30")
+        estimate_costs(fills().drop(columns="adv_usd"), PRIOR, SETTINGS, dated="2017-06-30")
 
 
 def test_the_same_fills_give_the_same_bits() -> None:
-    first, second = (recalibrate(fills(), PRIOR, SETTINGS, dated="2017-06-30") for _ in range(2))
+    first, second = (estimate_costs(fills(), PRIOR, SETTINGS, dated="2017-06-30") for _ in range(2))
     assert first.proposed == second.proposed
 
 
 def test_a_mid_without_an_impact_does_not_book_the_half_spread_twice() -> None:
     """Measured before: 9.0 bps and a = 0.585."""
     sample = fills(half_spread=9e-4, a=0.15, impact_stated=False)
-    estimates = recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates
+    estimates = estimate_costs(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates
     assert estimates["half_spread"].raw == pytest.approx(9e-4, rel=0.02)
     assert estimates["temporary_impact"].raw == pytest.approx(0.15, rel=0.05)
 
 
 def test_a_spread_unlike_the_prior_does_not_become_impact_where_nothing_is_quoted() -> None:
     sample = fills(half_spread=9e-4, a=0.15, quoted=False)
-    estimate = recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"]
+    estimate = estimate_costs(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"]
     assert estimate.raw == pytest.approx(0.15, rel=0.10)
 
 
@@ -166,7 +166,7 @@ def test_every_truth_of_a_grid_is_recovered_within_the_stated_intervals(form: st
         sample = fills(
             count, half_spread=half_spread, a=a, b=b, drift=0.1, per_session=1 + count // 100, seed=seed, **FORMS[form]
         )
-        estimates = recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates
+        estimates = estimate_costs(sample, PRIOR, SETTINGS, dated="2017-06-30").estimates
         for name, truth in (("half_spread", half_spread), ("temporary_impact", a)):
             raw, interval = estimates[name].raw, estimates[name].interval
             if raw is None or interval is None:
@@ -181,7 +181,7 @@ def test_every_truth_of_a_grid_is_recovered_within_the_stated_intervals(form: st
 def test_an_interval_narrows_with_the_number_of_fills() -> None:
     widths = []
     for count in (100, 1600):
-        estimate = recalibrate(fills(count, per_session=2), PRIOR, SETTINGS, dated="2017-06-30").estimates[
+        estimate = estimate_costs(fills(count, per_session=2), PRIOR, SETTINGS, dated="2017-06-30").estimates[
             "half_spread"
         ]
         assert estimate.interval is not None
@@ -190,7 +190,7 @@ def test_an_interval_narrows_with_the_number_of_fills() -> None:
 
 
 def test_fills_of_fewer_than_ten_sessions_identify_nothing() -> None:
-    result = recalibrate(fills(180), PRIOR, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(fills(180), PRIOR, SETTINGS, dated="2017-06-30")
     assert {one.note for one in result.estimates.values()} == {"not identified"}
     assert result.proposed == PRIOR
 
@@ -199,7 +199,7 @@ def test_fills_of_one_size_and_volatility_cannot_tell_impact_from_spread() -> No
     sample = fills(quoted=False)
     value = sample["quantity"].abs() * sample["price"]
     same = sample.assign(daily_volatility=0.02, adv_usd=value * 400.0)
-    assert recalibrate(same, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].raw is None
+    assert estimate_costs(same, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].raw is None
 
 
 def sessions_alike(*values: float, fills_each: int = 3) -> pd.DataFrame:
@@ -219,13 +219,13 @@ def test_the_interval_of_sessions_alike_is_students() -> None:
     sample = sessions_alike(*values)
     half = []
     for seed in range(40):
-        estimate = recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30", seed=seed).estimates["commission"]
+        estimate = estimate_costs(sample, PRIOR, SETTINGS, dated="2017-06-30", seed=seed).estimates["commission"]
         assert estimate.raw == pytest.approx(2.5e-4, rel=1e-9)
         assert estimate.interval is not None
         half.append((estimate.interval[1] - estimate.interval[0]) / 2.0)
     students = 2.262157 * np.std(values, ddof=1) / np.sqrt(10)  # t at 97.5% with 9 degrees of freedom
     assert np.mean(half) == pytest.approx(students, rel=0.012)
-    fewer = recalibrate(sample.iloc[:-1], PRIOR, SETTINGS, dated="2017-06-30")
+    fewer = estimate_costs(sample.iloc[:-1], PRIOR, SETTINGS, dated="2017-06-30")
     assert fewer.status == "too_few_fills"
 
 
@@ -235,7 +235,7 @@ def test_a_session_that_differs_widens_the_interval_as_much_wherever_it_stands()
     for odd in (0, 11):
         values = np.where(np.arange(12) == odd, 1.8e-4 + 1.9e-5, np.where(np.arange(12) % 2 == 0, 1.7e-4, 1.9e-4))
         sample = sessions_alike(*values)
-        results = [recalibrate(sample, PRIOR, SETTINGS, dated="2017-06-30", seed=seed) for seed in range(12)]
+        results = [estimate_costs(sample, PRIOR, SETTINGS, dated="2017-06-30", seed=seed) for seed in range(12)]
         ends = [one.estimates["commission"].interval or (0.0, 0.0) for one in results]
         width[odd] = np.mean([high - low for low, high in ends])
     assert width[0] == pytest.approx(width[11], rel=0.04)
@@ -244,7 +244,7 @@ def test_a_session_that_differs_widens_the_interval_as_much_wherever_it_stands()
 def test_a_broker_without_commissions_is_recovered_by_fills_without() -> None:
     free = cost_model_from(SETTINGS.model_copy(update={"commission_bps": 0.0}))
     sample = fills(source="paper").assign(commission_usd=0.0)
-    result = recalibrate(sample, free, SETTINGS, dated="2017-06-30")
+    result = estimate_costs(sample, free, SETTINGS, dated="2017-06-30")
     assert result.estimates["commission"].raw == 0.0
     assert result.recovered is True
 
@@ -253,5 +253,5 @@ def test_thirty_quoted_fills_are_enough_for_the_mid_to_speak() -> None:
     sample = fills(30, per_session=3, impact_stated=False)
     more = fills(30, per_session=3, quoted=False, seed=2)
     both = pd.concat([sample, more], ignore_index=True)
-    note = recalibrate(both, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].note
+    note = estimate_costs(both, PRIOR, SETTINGS, dated="2017-06-30").estimates["temporary_impact"].note
     assert note == "side x (mid - reference) less permanent"

@@ -8,13 +8,13 @@ from scipy import stats
 from statsmodels.tsa.stattools import acf
 
 from nn_assets.errors import SchemaError
-from nn_assets.oversight.series import (
+from nn_assets.oversight.monitored import (
     autocorrelation,
     bias_corrected,
     cross_section,
     innovations,
+    monitored_names,
     rank_within,
-    series_names,
     window_memory,
 )
 from tests.oversight.worlds import autoregressive
@@ -78,7 +78,7 @@ def test_validation_without_a_finite_forecast_is_refused():
 def test_the_series_of_one_symbol_is_its_feature(generator):
     cube = generator.standard_normal((50, 1, 3))
     np.testing.assert_array_equal(cross_section(cube), cube[:, 0])
-    assert series_names(("a", "b"), 1) == ("a", "b")
+    assert monitored_names(("a", "b"), 1) == ("a", "b")
 
 
 def test_a_panel_has_mean_and_spread_by_numpy_and_gaps_are_left_out(generator):
@@ -93,7 +93,7 @@ def test_a_panel_has_mean_and_spread_by_numpy_and_gaps_are_left_out(generator):
     np.testing.assert_allclose(result[keep, 3:], np.nanstd(cube[keep], axis=1), atol=1e-12)
     assert np.isnan(result[4]).all()
     assert np.isnan(result[5, 3:]).all()
-    assert series_names(("a",), 8) == ("a", "a:spread")
+    assert monitored_names(("a",), 8) == ("a", "a:spread")
 
 
 @pytest.mark.parametrize(("symbols", "features"), [(1, 1), (2, 1), (40, 1), (40, 3)])

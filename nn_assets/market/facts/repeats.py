@@ -18,7 +18,7 @@ from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import new_versions
 from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
 
-__all__ = ["new_versions_of_files", "said_before"]
+__all__ = ["new_versions_of_files", "repeats_and_changes"]
 
 _KEY = list(BAR_FACTS.key)
 _SAYING = [*BAR_FACTS.key, *BAR_FACTS.values]
@@ -37,7 +37,7 @@ def new_versions_of_files(
 
     Parameters
     ----------
-    stored, delivered, stated
+    stored, delivered, explicit
         As of ``new_versions``. Rows that state their moment find their place by it, whoever said them before.
     taken_before : collection of str
         The ``source`` of files whose very contents were taken in before.
@@ -61,20 +61,20 @@ def new_versions_of_files(
     repeated, otherwise = np.zeros((2, len(delivered)), dtype=bool)
     stored_rows = stored[stored["session"].isin(days)]
     versions = stored_rows if contents is None else BAR_FACTS.with_contents(stored_rows, contents)
-    repeated[asked], otherwise[asked] = said_before(versions, delivered[asked], taken_before)
+    repeated[asked], otherwise[asked] = repeats_and_changes(versions, delivered[asked], taken_before)
     if repeated.any():
         rest = delivered[~repeated]
         fresh, counted = new_versions(stored, rest, explicit=None if explicit is None else explicit[~repeated])
         bars, of_rest = (frame[_KEY].drop_duplicates().shape[0] for frame in (delivered, rest))
         counted += RevisionCount(unchanged=bars - of_rest)
-    repeats = _said_at_once(fresh, delivered[assumed & ~repeated])
+    repeats = _same_in_other_files(fresh, delivered[assumed & ~repeated])
     if otherwise.any():
         apart = pd.MultiIndex.from_frame(delivered.loc[~assumed, _KEY])
         repeats = pd.concat([repeats, _own_words(stored_rows, delivered[otherwise], fresh, apart)])
     return fresh, repeats, counted
 
 
-def _said_at_once(fresh: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+def _same_in_other_files(fresh: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
     """Rows of other files that say what a version to append says: each file's words, of the same moments."""
     several = delivered[delivered.duplicated(_KEY, keep=False)]
     if several.empty:
@@ -104,7 +104,7 @@ def _own_words(
     return repeats.assign(known_at=arrived_at, ingested_at=arrived_at)[open_]
 
 
-def said_before(
+def repeats_and_changes(
     stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Collection[str]
 ) -> tuple[BoolArray, BoolArray]:
     """Find the rows of files that say of a bar what the file said of it last, and those that say something else.

@@ -13,7 +13,7 @@ from nn_assets.oversight.slippage import SlippageTest, slippage_breach
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.session.market_view import SessionMarket
 
-__all__ = ["SLIPPAGE_SESSIONS", "Spending", "slippage_of", "spending_of"]
+__all__ = ["SLIPPAGE_SESSIONS", "FillCosts", "fill_costs_of", "slippage_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -21,7 +21,7 @@ SLIPPAGE_SESSIONS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Spending:
+class FillCosts:
     """Costs of one session's fills, fractions of the value traded, shape (fills,)."""
 
     session: np.datetime64
@@ -29,7 +29,7 @@ class Spending:
     modelled: FloatArray
 
 
-def spending_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostModel) -> Spending:
+def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostModel) -> FillCosts:
     """Realised and modelled cost of each fill of a session, by what was known when it was ordered.
 
     Like is held against like: a part (half-spread, commission, impact) that a broker did not state is
@@ -58,19 +58,19 @@ def spending_of(fills: Sequence[FillArrays], market: SessionMarket, costs: CostM
     # By fill id, so that fills read back from the ledger are summed in the same order.
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
     none = np.zeros(0)
-    return Spending(
+    return FillCosts(
         market.session.to_datetime64().astype("datetime64[D]"),
         np.concatenate([none, *realised])[order],
         np.concatenate([none, *modelled])[order],
     )
 
 
-def slippage_of(recent: Sequence[Spending], tolerance: float) -> SlippageTest:
+def slippage_of(recent: Sequence[FillCosts], tolerance: float) -> SlippageTest:
     """Test whether the last sessions' fills cost more than the model says, beyond a tolerance.
 
     Parameters
     ----------
-    recent : sequence of Spending
+    recent : sequence of FillCosts
         In order; the last :data:`SLIPPAGE_SESSIONS` count.
     """
     window = recent[-SLIPPAGE_SESSIONS:]

@@ -21,23 +21,23 @@ from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.oversight.severity import TradingState, resumed_trading_state
 from nn_assets.portfolio.fills import NUMBERS, FillArrays
 from nn_assets.portfolio.records import book_from_records
-from nn_assets.session.daily_round import Standing, first_standing
+from nn_assets.session.daily_round import SessionState, first_session_state
+from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, FillCosts, fill_costs_of
 from nn_assets.session.market_view import MarketView
-from nn_assets.session.spending import SLIPPAGE_SESSIONS, Spending, spending_of
 
-__all__ = ["spending_on_record", "standing_before"]
+__all__ = ["recorded_fill_costs", "session_state_before"]
 
 # Enough of the history of states to know since when the present one holds.
 _STATES_LOOKED_BACK = 400
 
 
-def standing_before(
+def session_state_before(
     history: History,
     session: pd.Timestamp,
     symbols: tuple[str, ...],
     market: MarketView,
     recorded_by: pd.Timestamp | None = None,
-) -> Standing:
+) -> SessionState:
     """State left by the session before, read back exactly; on the first live session a flat book, in the study's state.
 
     Parameters
@@ -57,7 +57,7 @@ def standing_before(
     strategy = history.strategy
     history.require_live(session)
     if session == history.first_live_session:
-        return _first_standing(history, symbols, recorded_by)
+        return _first_session_state(history, symbols, recorded_by)
     before = previous_session(strategy.market.calendar, session)
     states = history.stores.ledger.read("portfolio_states", strategy.name, before, before)
     if states.empty:
@@ -72,18 +72,18 @@ def standing_before(
     holdings = history.stores.ledger.read("holdings", strategy.name, before, before)
     book = book_from_records(values_of(states.iloc[0]), holdings, states["book"].iloc[0])
     trading, refresh = _watch_before(history, before)
-    return Standing(
+    return SessionState(
         book=book.of_symbols(symbols),
         orders=_orders_of(history, before, symbols),
         trading=trading,
-        spending=_spending(history, before, market, recorded_by),
+        fill_costs=_fill_costs(history, before, market, recorded_by),
         refresh=refresh,
     )
 
 
-def _first_standing(history: History, symbols: tuple[str, ...], recorded_by: pd.Timestamp | None) -> Standing:
+def _first_session_state(history: History, symbols: tuple[str, ...], recorded_by: pd.Timestamp | None) -> SessionState:
     """A flat book before the first live session, in the state that a study left for it where one did."""
-    session_state = first_standing(history.strategy, symbols, history.first_live_session)
+    session_state = first_session_state(history.strategy, symbols, history.first_live_session)
     left = watch_left_for_live(history.stores.ledger, history.strategy, session_state.session, recorded_by)
     if left is None:
         return session_state
@@ -126,25 +126,25 @@ def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]
     )
 
 
-def _spending(
+def _fill_costs(
     history: History, until: pd.Timestamp, market: MarketView, recorded_by: pd.Timestamp | None
-) -> tuple[Spending, ...]:
+) -> tuple[FillCosts, ...]:
     """Costs of the fills of the last sessions, as the round itself measured them."""
     name, symbols = history.strategy.name, market.panel.symbols
     recent = history.live_sessions[history.live_sessions <= until][-SLIPPAGE_SESSIONS:]
     fills = history.stores.ledger.read("fills", name, recent[0], until, where={"source": "paper"})
     used = recorded_cost_model_ids(history.stores.ledger.read("decisions", name, recent[0], until))
     paper = {day: (_batch(fills[fills["session"] == day], symbols),) for day in recent}
-    return spending_on_record(history, paper, market, used, recorded_by)
+    return recorded_fill_costs(history, paper, market, used, recorded_by)
 
 
-def spending_on_record(
+def recorded_fill_costs(
     history: History,
     paper: Mapping[pd.Timestamp, Sequence[FillArrays]],
     market: MarketView,
     used: Mapping[pd.Timestamp, str | None],
     recorded_by: pd.Timestamp | None = None,
-) -> tuple[Spending, ...]:
+) -> tuple[FillCosts, ...]:
     """Costs of the fills of some sessions: of the real ones where a session has any, else of the paper ones.
 
     The paper broker charges what the cost model says, give or take its noise: only real fills can tell
@@ -153,7 +153,7 @@ def spending_on_record(
     Parameters
     ----------
     paper : mapping of session to batches of fills
-        Consecutive sessions in order, at most :data:`~nn_assets.session.spending.SLIPPAGE_SESSIONS`.
+        Consecutive sessions in order, at most :data:`~nn_assets.session.fill_costs.SLIPPAGE_SESSIONS`.
     market : MarketView
         Covers these sessions.
     used : mapping of session to cost model id
@@ -174,7 +174,8 @@ def spending_on_record(
         for model_id in {used[day] for day in days}
     }
     return tuple(
-        spending_of(imported.get(day, paper[day]), market.at(market.panel.row(day)), models[used[day]]) for day in days
+        fill_costs_of(imported.get(day, paper[day]), market.at(market.panel.row(day)), models[used[day]])
+        for day in days
     )
 
 

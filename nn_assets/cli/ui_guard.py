@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 
-__all__ = ["Gate", "entrance"]
+__all__ = ["UiGuard", "entrance"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,7 +24,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_GIVEN_ONCE = (b"host", b"origin", b"sec-fetch-site", b"content-type")
+_SINGLE_HEADERS = (b"host", b"origin", b"sec-fetch-site", b"content-type")
 _HEADERS = (
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -46,7 +46,7 @@ class _Refused:
     reason: str
 
 
-class Gate:
+class UiGuard:
     """Lets through to ``app`` what the user's own page asks for.
 
     Answers 403 where another host, site or origin is named, 401 without the cookie, 405 and 415 where something is
@@ -89,7 +89,7 @@ class Gate:
 
     def _another_page(self, scope: Scope) -> _Refused | None:
         """Refuse what another host, site or origin is named in."""
-        if any(len(_values(scope, name)) > 1 for name in _GIVEN_ONCE):
+        if any(len(_values(scope, name)) > 1 for name in _SINGLE_HEADERS):
             return _Refused(403, "a header that is given once came twice")
         host = _value(scope, b"host")
         if host not in self._hosts:

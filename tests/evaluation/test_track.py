@@ -9,8 +9,8 @@ import pytest
 
 from nn_assets.errors import SchemaError
 from nn_assets.evaluation.figures import study_figures
-from nn_assets.evaluation.record import BookTrack, StudyRecord
-from tests.evaluation.records import made_record
+from nn_assets.evaluation.track import BookTrack, StudyTrack
+from tests.evaluation.tracks import made_record
 
 
 def test_arrays_off_the_axis_are_refused_by_name() -> None:
@@ -38,7 +38,7 @@ def test_figures_of_a_cut_do_not_change_when_history_grows() -> None:
     assert study_figures(long.until(149), **terms) == study_figures(short, **terms)
 
 
-def whole_record(rows: int) -> StudyRecord:
+def whole_record(rows: int) -> StudyTrack:
     """A record that has everything a record can have."""
     base = made_record(rows)
     names = np.array([f"name {row}" for row in range(rows)])
@@ -49,7 +49,7 @@ def whole_record(rows: int) -> StudyRecord:
 def test_a_cut_ends_every_array_after_the_same_session() -> None:
     record = whole_record(120)
     cut = record.until(69)
-    for field in fields(StudyRecord):
+    for field in fields(StudyTrack):
         ours, theirs = getattr(cut, field.name), getattr(record, field.name)
         if field.name in ("symbols", "targets", "returns", "first_rows"):
             continue

@@ -15,7 +15,7 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.settings import ExecutionSettings
 
-__all__ = ["REASON_CODES", "GateState", "pass_gate"]
+__all__ = ["REASON_CODES", "PreTradeGateState", "pass_pre_trade_gate"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -50,7 +50,7 @@ _EXPOSURE_SLACK = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class GateState:
+class PreTradeGateState:
     """What the gate knows beside the orders. Arrays have shape (symbols,)."""
 
     control: Control
@@ -65,7 +65,7 @@ class GateState:
     collar_price: FloatArray | None = None  # what the reference is held against; the last mark when left out
 
 
-def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> Orders:
+def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: ExecutionSettings) -> Orders:
     """Return the same orders, each accepted or denied with a reason code.
 
     Every check fails closed: a figure that is missing denies. Orders that only bring a position
@@ -121,7 +121,7 @@ def pass_gate(orders: Orders, state: GateState, settings: ExecutionSettings) -> 
     return replace(orders, reason_code=tuple(codes))
 
 
-def _duplicates(orders: Orders, state: GateState) -> BoolArray:
+def _duplicates(orders: Orders, state: PreTradeGateState) -> BoolArray:
     """Orders whose id was sent, or whose symbol has one already that does not merely close what is held."""
     seen = set(state.sent_ids)
     before = quantity_before(orders, state.current_quantity)
@@ -136,7 +136,7 @@ def _duplicates(orders: Orders, state: GateState) -> BoolArray:
     return np.array(double, dtype=np.bool_)
 
 
-def _quantity_after(orders: Orders, state: GateState, codes: list[str | None]) -> FloatArray:
+def _quantity_after(orders: Orders, state: PreTradeGateState, codes: list[str | None]) -> FloatArray:
     """Every position if all orders not denied so far were filled."""
     rows = np.array([code is None for code in codes], dtype=np.bool_)
     quantity = state.current_quantity.copy()
@@ -144,7 +144,7 @@ def _quantity_after(orders: Orders, state: GateState, codes: list[str | None]) -
     return quantity
 
 
-def _gross_fits(quantity: FloatArray, state: GateState) -> bool:
+def _gross_fits(quantity: FloatArray, state: PreTradeGateState) -> bool:
     values = np.where(quantity == 0.0, 0.0, quantity * state.last_price)
     allowed = state.gross_limit * state.equity_usd * (1.0 + _EXPOSURE_SLACK)
     return math.fsum(np.abs(values).tolist()) <= allowed

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.execution.gate import REASON_CODES, GateState, pass_gate
 from nn_assets.execution.orders import Orders, targets_to_orders
+from nn_assets.execution.pre_trade_gate import REASON_CODES, PreTradeGateState, pass_pre_trade_gate
 from nn_assets.portfolio.breakers import Control
 from nn_assets.settings import ExecutionSettings
 
 SETTINGS = ExecutionSettings(maximum_order_usd=60_000.0, maximum_orders_per_session=10)
 HELD = np.array([500.0, 0.0, -200.0])
-STATE = GateState(
+STATE = PreTradeGateState(
     control=Control.NORMAL,
     last_price=np.array([50.0, 20.0, 10.0]),
     current_quantity=HELD,
@@ -35,7 +35,7 @@ SOUND = orders(100.0, 500.0, -100.0)
 
 
 def test_sound_orders_pass() -> None:
-    assert pass_gate(SOUND, STATE, SETTINGS).reason_code == (None, None, None)
+    assert pass_pre_trade_gate(SOUND, STATE, SETTINGS).reason_code == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -59,23 +59,23 @@ def test_sound_orders_pass() -> None:
 def test_each_fault_is_denied_with_its_code(
     changes: dict[str, object], batch: Orders, codes: tuple[str | None, ...]
 ) -> None:
-    assert pass_gate(batch, replace(STATE, **changes), SETTINGS).reason_code == codes
+    assert pass_pre_trade_gate(batch, replace(STATE, **changes), SETTINGS).reason_code == codes
 
 
 def test_a_second_order_for_the_same_symbol_is_a_duplicate() -> None:
     twice = replace(SOUND, symbol=np.array([0, 1, 1]), reference_price=np.array([50.0, 20.0, 20.0]))
-    assert pass_gate(twice, STATE, SETTINGS).reason_code[2] == "duplicate"
+    assert pass_pre_trade_gate(twice, STATE, SETTINGS).reason_code[2] == "duplicate"
 
 
 def test_when_the_rate_is_short_reductions_go_first() -> None:
     settings = ExecutionSettings(maximum_orders_per_session=1)
-    codes = pass_gate(orders(100.0, 500.0, 100.0), STATE, settings).reason_code
+    codes = pass_pre_trade_gate(orders(100.0, 500.0, 100.0), STATE, settings).reason_code
     assert codes == ("rate", "rate", None)  # the third buys back part of a short
 
 
 def test_every_code_given_is_a_known_one_and_a_reason_already_there_stays() -> None:
     before = replace(SOUND, reason_code=("late", None, None))
-    codes = pass_gate(before, replace(STATE, control=Control.HALTED), SETTINGS).reason_code
+    codes = pass_pre_trade_gate(before, replace(STATE, control=Control.HALTED), SETTINGS).reason_code
     assert codes == ("late", "halted", "halted")
     assert set(codes[1:]) <= set(REASON_CODES)
 
@@ -94,29 +94,29 @@ def opened(*quantity: float, price: tuple[float, ...] = (50.0, 20.0, 10.0), held
 
 
 def test_a_leg_whose_counterpart_is_denied_is_not_opened() -> None:
-    assert pass_gate(opened(400.0, -1000.0, 0.0), NEUTRAL, SETTINGS).reason_code == (None, None)
+    assert pass_pre_trade_gate(opened(400.0, -1000.0, 0.0), NEUTRAL, SETTINGS).reason_code == (None, None)
     collared = opened(400.0, -1000.0, 0.0, price=(50.0, 30.0, 10.0))
-    assert pass_gate(collared, NEUTRAL, SETTINGS).reason_code == ("exposure", "price_collar")
+    assert pass_pre_trade_gate(collared, NEUTRAL, SETTINGS).reason_code == ("exposure", "price_collar")
 
 
 def test_when_one_of_many_is_denied_no_side_is_left_alone() -> None:
     batch = opened(400.0, -600.0, -800.0, price=(50.0, 20.0, 13.0))
-    assert pass_gate(batch, NEUTRAL, SETTINGS).reason_code == ("exposure", "exposure", "price_collar")
+    assert pass_pre_trade_gate(batch, NEUTRAL, SETTINGS).reason_code == ("exposure", "exposure", "price_collar")
 
 
 def test_an_order_that_closes_the_last_leg_passes_whatever_the_net() -> None:
     held = np.array([400.0, -1000.0, 0.0])
     state = replace(NEUTRAL, current_quantity=held)
     batch = opened(-400.0, 500.0, 0.0, held=held)
-    assert pass_gate(batch, state, SETTINGS).reason_code == (None, None)
+    assert pass_pre_trade_gate(batch, state, SETTINGS).reason_code == (None, None)
 
 
 def test_the_room_of_the_net_is_half_a_percent_of_equity_or_one_lot_of_the_dearest_and_no_more() -> None:
     # 0.5% of 100,000 USD; then a lot of 12 shares of 50 USD.
     fits, beyond = opened(1.0, -27.0, 0.0), opened(1.0, -28.0, 0.0)
-    assert pass_gate(fits, NEUTRAL, SETTINGS).reason_code == (None, None)
-    assert pass_gate(beyond, NEUTRAL, SETTINGS).reason_code == (None, "exposure")
-    assert pass_gate(beyond, replace(NEUTRAL, lot_size=12.0), SETTINGS).reason_code == (None, None)
+    assert pass_pre_trade_gate(fits, NEUTRAL, SETTINGS).reason_code == (None, None)
+    assert pass_pre_trade_gate(beyond, NEUTRAL, SETTINGS).reason_code == (None, "exposure")
+    assert pass_pre_trade_gate(beyond, replace(NEUTRAL, lot_size=12.0), SETTINGS).reason_code == (None, None)
 
 
 TURNED = opened(-700.0, 0.0, 0.0, held=np.array([400.0, 0.0, 0.0]))
@@ -125,7 +125,7 @@ TURNING = replace(NEUTRAL, current_quantity=np.array([400.0, 0.0, 0.0]), net_lim
 
 def test_a_change_of_sign_passes_as_two_orders() -> None:
     assert TURNED.quantity.tolist() == [-400.0, -300.0]
-    assert pass_gate(TURNED, TURNING, SETTINGS).reason_code == (None, None)
+    assert pass_pre_trade_gate(TURNED, TURNING, SETTINGS).reason_code == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_a_change_of_sign_passes_as_two_orders() -> None:
 def test_what_opens_a_side_is_denied_alone_or_with_its_close_and_never_passes_without(
     changes: dict[str, object], codes: tuple[str | None, ...]
 ) -> None:
-    assert pass_gate(TURNED, replace(TURNING, **changes), SETTINGS).reason_code == codes
+    assert pass_pre_trade_gate(TURNED, replace(TURNING, **changes), SETTINGS).reason_code == codes
 
 
 def test_the_rate_leaves_closes_before_openings() -> None:
-    assert pass_gate(TURNED, TURNING, replace_rate(1)).reason_code == (None, "rate")
-    assert pass_gate(TURNED, TURNING, replace_rate(0)).reason_code == ("rate", "rate")
+    assert pass_pre_trade_gate(TURNED, TURNING, replace_rate(1)).reason_code == (None, "rate")
+    assert pass_pre_trade_gate(TURNED, TURNING, replace_rate(0)).reason_code == ("rate", "rate")
 
 
 def test_a_third_order_of_a_symbol_is_a_duplicate() -> None:
@@ -155,7 +155,7 @@ def test_a_third_order_of_a_symbol_is_a_duplicate() -> None:
         TURNED, client_order_id=("a", "b", "c"), symbol=np.zeros(3, dtype=np.int64), urgency=("passive",) * 3,
         quantity=np.array([-400.0, -300.0, -1.0]), reference_price=np.full(3, 50.0), reason_code=(None,) * 3,
     )  # fmt: skip
-    assert pass_gate(twice, TURNING, SETTINGS).reason_code == (None, None, "duplicate")
+    assert pass_pre_trade_gate(twice, TURNING, SETTINGS).reason_code == (None, None, "duplicate")
 
 
 def replace_rate(orders_allowed: int) -> ExecutionSettings:
@@ -166,6 +166,6 @@ def test_a_price_below_one_is_a_price() -> None:
     penny = np.array([50.0, 0.2, 10.0])
     batch = opened(0.0, 1000.0, 0.0, price=tuple(penny.tolist()))
     state = replace(NEUTRAL, last_price=penny, net_limit=1.0)
-    assert pass_gate(batch, state, SETTINGS).reason_code == (None,)
+    assert pass_pre_trade_gate(batch, state, SETTINGS).reason_code == (None,)
     below = opened(0.0, 1000.0, 0.0, price=(50.0, -0.2, 10.0))
-    assert pass_gate(below, state, SETTINGS).reason_code == ("missing_reference",)
+    assert pass_pre_trade_gate(below, state, SETTINGS).reason_code == ("missing_reference",)

@@ -16,8 +16,8 @@ __all__ = [
     "bias_corrected",
     "cross_section",
     "innovations",
+    "monitored_names",
     "rank_within",
-    "series_names",
     "window_cusum",
     "window_memory",
 ]
@@ -67,7 +67,7 @@ def rank_within(values: FloatArray, validation: FloatArray) -> FloatArray:
     return np.where(np.isfinite(values), ranks, np.nan)
 
 
-def series_names(names: Sequence[str], symbols: int) -> tuple[str, ...]:
+def monitored_names(names: Sequence[str], symbols: int) -> tuple[str, ...]:
     """Names of the columns that :func:`cross_section` gives: the features, then their spreads."""
     spreads = [f"{name}:spread" for name in names] if symbols >= SPREAD_SYMBOLS else []
     return (*names, *spreads)

@@ -9,9 +9,9 @@ import pytest
 from statsmodels.tsa.arima_process import arma_generate_sample
 
 from nn_assets.errors import SchemaError
-from nn_assets.portfolio.sizing_record import (
+from nn_assets.portfolio.sizing_history import (
     ANCHOR_SESSIONS,
-    SizingRecord,
+    SizingHistory,
     forecast_autocorrelation,
     less_the_others,
 )
@@ -19,7 +19,7 @@ from nn_assets.portfolio.sizing_record import (
 H = 4
 
 
-def record(bars: int = 400, symbols: int = 6, seed: int = 0, **changes: object) -> SizingRecord:
+def record(bars: int = 400, symbols: int = 6, seed: int = 0, **changes: object) -> SizingHistory:
     g = np.random.default_rng(seed)
     probability = 0.5 + 0.05 * g.normal(size=(bars, symbols))
     probability[:40] = np.nan
@@ -33,10 +33,10 @@ def record(bars: int = 400, symbols: int = 6, seed: int = 0, **changes: object) 
         "realised_row": np.arange(bars) + H + 1,
         "volatility": volatility, "effective_outcomes": 1.7 * np.arange(bars, dtype=np.float64), "horizon_sessions": H,
     }  # fmt: skip
-    return SizingRecord(**{**facts, **changes})  # type: ignore[arg-type]
+    return SizingHistory(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-def by_hand(of: SizingRecord, row: int) -> tuple[float, float]:
+def by_hand(of: SizingHistory, row: int) -> tuple[float, float]:
     """Slope and rho of the anchor, session by session and name by name."""
     anchor = 21 * (row // 21)
     p, r, sigma = of.probability, of.label_returns, of.volatility

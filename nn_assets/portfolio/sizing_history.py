@@ -15,7 +15,7 @@ from nn_assets.errors import SchemaError
 from nn_assets.learning.evidence import FEWEST_SESSIONS
 from nn_assets.portfolio.expected import change_share, outcome_slope
 
-__all__ = ["ANCHOR_SESSIONS", "RecordFacts", "SizingRecord", "forecast_autocorrelation", "less_the_others"]
+__all__ = ["ANCHOR_SESSIONS", "SizingFacts", "SizingHistory", "forecast_autocorrelation", "less_the_others"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -24,7 +24,7 @@ ANCHOR_SESSIONS = 21
 
 
 @dataclass(frozen=True)
-class RecordFacts:
+class SizingFacts:
     """What holds from an anchor to the next."""
 
     outcome_slope: float  # beta = 1 / f(0)
@@ -33,7 +33,7 @@ class RecordFacts:
 
 
 @dataclass(frozen=True, eq=False)
-class SizingRecord:
+class SizingHistory:
     """The record that sizes are taken from; arrays (bars, symbols) unless said otherwise.
 
     Attributes
@@ -61,7 +61,7 @@ class SizingRecord:
     effective_outcomes: FloatArray
     horizon_sessions: int
     relative: bool = False
-    _known: dict[int, RecordFacts] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[int, SizingFacts] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         wide = [array.shape for array in (self.probability, self.score, self.label_returns, self.volatility)]
@@ -73,14 +73,14 @@ class SizingRecord:
                 remedy="align the six on one session axis",
             )
 
-    def at(self, row: int) -> RecordFacts:
+    def at(self, row: int) -> SizingFacts:
         """What the latest anchor at or before a row knew."""
         anchor = row - row % ANCHOR_SESSIONS
         if anchor not in self._known:
             self._known[anchor] = self._taken(anchor)
         return self._known[anchor]
 
-    def _taken(self, anchor: int) -> RecordFacts:
+    def _taken(self, anchor: int) -> SizingFacts:
         until = slice(anchor + 1)
         known = (self.realised_row[until] >= 0) & (self.realised_row[until] <= anchor)
         there = known[:, None] & np.isfinite(self.probability[until])
@@ -92,7 +92,7 @@ class SizingRecord:
         usable = outcomes[there & np.isfinite(outcomes)]
         slope = outcome_slope(usable, float(self.effective_outcomes[anchor]))
         rho = forecast_autocorrelation(self.score[:anchor], self.horizon_sessions, relative=self.relative)
-        return RecordFacts(slope, rho, change_share(rho))
+        return SizingFacts(slope, rho, change_share(rho))
 
 
 def less_the_others(returns: FloatArray) -> FloatArray:

@@ -11,8 +11,8 @@ import pytest
 from nn_assets.costs.model import cost_model_from
 from nn_assets.market.panel import Panel
 from nn_assets.portfolio.fills import FillArrays, no_fills
+from nn_assets.session.fill_costs import FillCosts, fill_costs_of, slippage_of
 from nn_assets.session.market_view import SessionMarket, market_view
-from nn_assets.session.spending import Spending, slippage_of, spending_of
 from nn_assets.settings import CostSettings, PortfolioSettings
 
 BPS = 1e-4
@@ -51,14 +51,14 @@ def fills(**parts: np.ndarray) -> FillArrays:
 
 
 def test_a_half_spread_not_stated_is_the_distance_from_the_mid() -> None:
-    spent = spending_of([fills()], market(), COSTS)
+    spent = fill_costs_of([fills()], market(), COSTS)
     assert spent.realised == pytest.approx([3.0 * BPS] * 2, rel=1e-3)
     assert spent.modelled == pytest.approx([2.0 * BPS] * 2)
 
 
 def test_a_part_not_stated_is_left_out_of_both_sides() -> None:
     commission = fills(mid_price=NOTHING, commission_usd=np.array([2.0, 2.0]))
-    spent = spending_of([commission], market(), COSTS)
+    spent = fill_costs_of([commission], market(), COSTS)
     assert spent.realised == pytest.approx([2.0 * BPS] * 2, rel=1e-3)
     assert spent.modelled == pytest.approx([0.5 * BPS] * 2)
 
@@ -66,7 +66,7 @@ def test_a_part_not_stated_is_left_out_of_both_sides() -> None:
 def test_every_part_stated_is_held_against_the_whole_model() -> None:
     whole = fills(half_spread_usd=np.full(2, 4.0), commission_usd=np.full(2, 2.0), impact_usd=np.full(2, 1.0))
     shown = market()
-    spent = spending_of([whole], shown, COSTS)
+    spent = fill_costs_of([whole], shown, COSTS)
     value = 200.0 * 50.0 * (1.0 + np.array([3.0, -3.0]) * BPS)
     share = value / shown.previous_adv_usd
     impact = shown.previous_volatility * (
@@ -77,7 +77,7 @@ def test_every_part_stated_is_held_against_the_whole_model() -> None:
 
 
 def test_nothing_stated_is_no_observation() -> None:
-    spent = spending_of([fills(mid_price=NOTHING)], market(), COSTS)
+    spent = fill_costs_of([fills(mid_price=NOTHING)], market(), COSTS)
     assert np.isnan(spent.realised).all()
     assert np.isnan(spent.modelled).all()
 
@@ -86,9 +86,9 @@ def test_costs_at_twice_the_model_are_a_breach_and_the_models_own_are_none() -> 
     days = np.arange("2018-01-01", "2018-01-31", dtype="datetime64[D]")
     draw = np.random.default_rng(8)
 
-    def window(factor: float) -> list[Spending]:
+    def window(factor: float) -> list[FillCosts]:
         modelled = np.full(3, 2.5 * BPS)
-        return [Spending(day, factor * modelled * draw.lognormal(0.0, 0.1, 3), modelled) for day in days]
+        return [FillCosts(day, factor * modelled * draw.lognormal(0.0, 0.1, 3), modelled) for day in days]
 
     assert slippage_of(window(2.0), 0.25).breach
     assert not slippage_of(window(1.0), 0.25).breach
