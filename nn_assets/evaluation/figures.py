@@ -138,19 +138,19 @@ def _by(
     return {name: over(named == name) for name in sorted(set(named.tolist()) - {""})}
 
 
-def _figures(name: str, record: StudyTrack, rows: BooleanArray, terms: StudyTerms) -> Figures:
+def _figures(name: str, study: StudyTrack, rows: BooleanArray, terms: StudyTerms) -> Figures:
     values: dict[str, Any] = {}
     absent: dict[str, str] = {}
     tests: dict[str, MeanTest] = {}
     used = np.zeros(len(rows), dtype=np.bool_)
-    if name in record.forecasts:
-        forecast_values, tests = _forecast_figures(name, record, rows, terms.horizon_sessions)
+    if name in study.forecasts:
+        forecast_values, tests = _forecast_figures(name, study, rows, terms.horizon_sessions)
         values |= forecast_values
-        used |= rows & np.isfinite(record.forecasts[name]).any(axis=1)
+        used |= rows & np.isfinite(study.forecasts[name]).any(axis=1)
     else:
         absent |= dict.fromkeys(FORECAST_NAMES, f"{name} makes no forecasts")
         terms = replace(terms, trials=1)  # a yardstick is not chosen among trials
-    track = record.tracks.get(name)
+    track = study.tracks.get(name)
     if track is None:
         absent |= dict.fromkeys(BOOK_NAMES, f"no book of {name} was replayed")
     else:
@@ -162,12 +162,12 @@ def _figures(name: str, record: StudyTrack, rows: BooleanArray, terms: StudyTerm
     for key in ("auc", "rank_ic") if tests else ():
         if tests[key].t_statistic is None:
             absent |= dict.fromkeys([f"{key}_t"] + [key] * (tests[key].estimate is None), tests[key].reason)
-    if name in record.forecasts and values["forecasts"] == 0:
+    if name in study.forecasts and values["forecasts"] == 0:
         measured_on_labels = ("accuracy", "base_rate", "base_accuracy", "brier", "base_brier", "calibration_error")
         absent |= dict.fromkeys(measured_on_labels, "no forecast has a realised label")
-    elif name in record.forecasts and values.get("base_brier") is None:
+    elif name in study.forecasts and values.get("base_brier") is None:
         absent["base_brier"] = "the base rates known then are not on record"
-    span = record.sessions[used]
+    span = study.sessions[used]
     return Figures(
         estimator=name,
         first_session=_day(span[0]) if len(span) else None,

@@ -1,7 +1,7 @@
 """Targets made into orders with deterministic ids. An order lives for one session.
 
-The way of a bar ends here: the order that it led to passes the pre-trade gate (``execution/pre_trade_gate.py``) or is denied,
-and is filled on the next session's bar.
+The way of a bar ends here: the order that it led to passes the pre-trade gate (``execution/pre_trade_gate.py``) or is
+denied, and is filled on the next session's bar.
 
 What an order leaves unfilled is never sent again as it was: the next decision starts from the
 quantity truly held, and the rest only sets the urgency of the order that then follows.

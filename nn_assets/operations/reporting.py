@@ -81,22 +81,22 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
     """Equity, rolling skill, calibration and positions of a study, as PNG bytes by name."""
     study = result.study
     rows = slice(study.rows[0], study.rows[-1] + 1)
-    record = study.track
+    tracks = study.track
     weights = np.array([done.decision.target_weight for done in study.replays[TRADED].rounds])
     return {
         "equity": equity_and_drawdown(
-            record.sessions[rows], {name: track.net[rows] for name, track in record.tracks.items()}
+            tracks.sessions[rows], {name: track.net[rows] for name, track in tracks.tracks.items()}
         ),
         "skill": rolling_rank_ic(
-            record.sessions[rows],
-            {name: record.ranked(name)[rows] for name in record.forecasts},
-            record.returns[rows],
-            folds=record.folds[rows],
+            tracks.sessions[rows],
+            {name: tracks.ranked(name)[rows] for name in tracks.forecasts},
+            tracks.returns[rows],
+            folds=tracks.folds[rows],
         ),
         "calibration": calibration_curve(
-            {name: values[rows] for name, values in record.forecasts.items()}, record.targets[rows]
+            {name: values[rows] for name, values in tracks.forecasts.items()}, tracks.targets[rows]
         ),
-        "positions": positions_over_time(record.sessions[rows], weights, record.symbols),
+        "positions": positions_over_time(tracks.sessions[rows], weights, tracks.symbols),
     }
 
 

@@ -387,21 +387,21 @@ def settings_version(strategy: Strategy) -> dict[str, Any]:
 
 def track_frames(study: Study, months: list[str]) -> dict[str, pd.DataFrame]:
     """Daily results of every estimator and the yardstick, one frame for each month."""
-    record = study.track
+    tracks = study.track
     frames = {}
     for month in months:
         rows = _rows_of(study, month)
         parts = [
             pd.DataFrame(
                 {
-                    "session": record.sessions[rows],
+                    "session": tracks.sessions[rows],
                     "track": name,
                     "net_return": track.net[rows],
                     "gross_return": track.gross[rows],
                     "turnover": track.turnover[rows],
                 }
             )
-            for name, track in record.tracks.items()
+            for name, track in tracks.tracks.items()
         ]
         frames[month] = pd.concat(parts, ignore_index=True)
     return frames
