@@ -166,8 +166,8 @@ def clean(
     past : Past, optional
         Rows judged before, all of earlier sessions; not with ``compared``. What is given is then of ``bars`` alone, and
         of it all but two things are as if all bars had been given: bars equal to one that the past lacks are not found
-        out as copies (:attr:`Cleaned.value_hashes` tells which to look for), nor long stretches of repeated opens. Notices of
-        displaced bars are given also for sessions of the past on a kept row of which a kept one now follows.
+        out as copies (:attr:`Cleaned.value_hashes` tells which to look for), nor long stretches of repeated opens.
+        Notices of displaced bars are given also for sessions of the past on a kept row of which a kept one now follows.
 
     Returns
     -------
