@@ -178,7 +178,7 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
         strategy=strategy,
         model_id=model_address(cube, labels, fold, strategy),
         data_hash=training_data_hash(cube, labels, fold, lookback, missing),
-        code=fit_code(strategy.learning),
+        code=fit_code(strategy),
         stationarity=data.stationarity,
         selection=data.selection,
     )

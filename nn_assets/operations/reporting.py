@@ -18,6 +18,7 @@ from nn_assets.errors import PublicationError, first_of
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
+from nn_assets.features.labels import label_kind
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.estimators import TRADED
 from nn_assets.market.calendar.sessions import calendar_end_told
@@ -479,8 +480,10 @@ def _caveats(strategy: Strategy) -> tuple[str, ...]:
     if strategy.trade_without_verdict:
         said.append("The settings say trade_without_verdict: positions are taken although no edge may have been found.")
     resets = strategy.portfolio.replay_reset_sessions
-    if strategy.label.is_relative:
-        said.append("'Up' means above the median of the day: the label is relative, and the book dollar-neutral.")
+    if label_kind(strategy.label).relative:
+        said.append(
+            "'Up' means better than the other names of the day: the label is relative, and the book dollar-neutral."
+        )
     said.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
     said.append("Returns are simulated fills at stated costs, not money made.")
     return tuple(said)

@@ -74,7 +74,9 @@ def test_every_block_of_the_page_is_followed_to_a_decided_session_and_a_finished
     decided = follow(told["A feature"], home)
     assert json.loads(decided[-1])["ok"]
     assert [language for language, _ in told["A network"]] == ["python", "python", "console"]
-    studied = follow([*told["A limit on the book"], *told["A section of a page"], *told["A network"]], home)
+    studied = follow(
+        [*told["A limit on the book"], *told["A label"], *told["A section of a page"], *told["A network"]], home
+    )
     assert json.loads(studied[-1])["ok"]
     page = (home / "reports" / "my_second-study.html").read_text(encoding="utf-8")
     assert re.search(r"<h3>How often this was looked at</h3><p>Look \d+, of \d+ trials?", page)

@@ -1,4 +1,4 @@
-"""Labels: the sign of what a position earns from its fill to the horizon, once that is known."""
+"""Labels of every row: the sign of the own return of a kind, where that and the volatility are known."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.arrays import read_only_fields
-from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.prices import rolling_volatility
 from nn_assets.features.catalogue.stepping import Stepping
+from nn_assets.features.labels.definition import LabelFacts
+from nn_assets.features.labels.registry import label_kind, settings_of_its_own
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 
-__all__ = ["MINIMUM_CROSS_SECTION", "Labels", "forward_returns", "make_labels"]
+__all__ = ["Labels", "make_labels", "own_returns"]
 
 FloatArray = npt.NDArray[np.float64]
 IntegerArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-MINIMUM_CROSS_SECTION = 5
-"""Symbols below which a cross-section's median says little, so that relative labels are refused."""
 
 _VOLATILITY_SESSIONS = 20
 
@@ -35,8 +33,8 @@ class Labels:
     targets : array, shape (bars, symbols)
         1.0, 0.0, or NaN where there is no label (not realised yet, a bar missing, no volatility).
     returns : array, shape (bars, symbols), fraction over the horizon
-        The label's own return, whose sign is the target: the forward return less the cash rate over
-        the span, or less the cross-section's median. NaN exactly where ``targets`` is.
+        The label's own return, whose sign is the target: see :class:`~nn_assets.features.labels.LabelKind`. NaN
+        exactly where ``targets`` is.
     realised_row : array of int, shape (bars,)
         Row at whose session the label becomes known: t + lag + horizon. May lie beyond the axis.
     candidates : array of bool, shape (bars, symbols), or None
@@ -68,37 +66,6 @@ class Labels:
         return Labels(targets, returns, self.realised_row, candidates)
 
 
-def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:
-    """Measure the simple return from the fill (row t + lag) to ``horizon_sessions`` after it.
-
-    Both ends are opens with ``next_open``, closes with ``next_close``.
-
-    Parameters
-    ----------
-    panel : Panel, arrays of shape (bars, symbols)
-        Prices on a total-return basis, so that every action in the span is included.
-    label : LabelSettings
-
-    Returns
-    -------
-    array, shape (bars, symbols), fraction over the horizon
-        NaN where either price is missing or not positive, and on the last lag + horizon rows, whose
-        future is not known: a missing future is never counted as a fall.
-    """
-    price = panel.open if label.execution == "next_open" else panel.close
-    lag, horizon = label.execution_lag_sessions, label.horizon_sessions
-    result = np.full(price.shape, np.nan)
-    known = panel.bars - lag - horizon
-    if known <= 0:
-        return result
-    entry, leave = price[lag : lag + known], price[lag + horizon :]
-    tradable = (entry > 0.0) & (leave > 0.0) & np.isfinite(entry) & np.isfinite(leave)
-    np.divide(leave, entry, out=result[:known], where=tradable)
-    result[:known] -= 1.0
-    result[~np.isfinite(result)] = np.nan
-    return result
-
-
 def make_labels(
     panel: Panel,
     label: LabelSettings,
@@ -106,11 +73,9 @@ def make_labels(
     candidates: BoolArray | None = None,
     max_missing_fraction: float = 0.0,
 ) -> Labels:
-    """Labels of every row: one if the risk-adjusted own return is positive.
+    """Labels of every row: one if the risk-adjusted own return, as ``label.kind`` says it, is positive.
 
-    ``direction``: own return = forward return - cash rate x horizon. ``direction_relative``: own
-    return = forward return - median over the candidates that have one in that session. The own return is
-    divided by sigma_20 of the decision session before its sign is taken; that leaves the sign alone
+    The own return is divided by sigma_20 of the decision session before its sign is taken; that leaves the sign alone
     but takes the label away where sigma_20 is missing or zero.
 
     Parameters
@@ -120,8 +85,8 @@ def make_labels(
     cash_rate_per_session : float or array of shape (bars,)
         Fraction per session, simple; that of the decision session holds over the horizon.
     candidates : array of bool, shape (bars, symbols), optional
-        Who may be trained on: the universe's members of each session; no one else has a label, nor a
-        say in the median. Everyone when left out.
+        Who may be trained on: the universe's members of each session; no one else has a label. Everyone when left
+        out.
     max_missing_fraction : float
         Share of missing bars that sigma_20 may step over, as the features do; never bridged. Fill and leave need
         their own bars whatever it is.
@@ -133,16 +98,10 @@ def make_labels(
     Raises
     ------
     SettingsError
-        Relative labels in a panel of fewer than 5 symbols. A single session with fewer than 5
-        realised candidates gets NaN instead.
+        There is no such kind, its settings are not as it states them, or what the kind itself refuses.
     """
-    forward = forward_returns(panel, label)
-    if label.is_relative:
-        judged = forward if candidates is None else np.where(candidates, forward, np.nan)
-        own = forward - _median_over_symbols(judged, panel.symbols)
-    else:
-        cash = np.broadcast_to(np.asarray(cash_rate_per_session, dtype=np.float64), len(forward))
-        own = forward - cash[:, None] * label.horizon_sessions
+    cash = np.broadcast_to(np.asarray(cash_rate_per_session, dtype=np.float64), panel.bars)
+    own = own_returns(panel, label, LabelFacts(cash, candidates))
     sigma = Stepping(panel, np.isfinite(panel.close), max_missing_fraction).over(
         _VOLATILITY_SESSIONS + 1, lambda given, _: rolling_volatility(given, _VOLATILITY_SESSIONS)
     )
@@ -158,17 +117,7 @@ def make_labels(
     return labels.of_candidates(candidates)
 
 
-def _median_over_symbols(forward: FloatArray, symbols: tuple[str, ...]) -> FloatArray:
-    """Median of each session's realised returns, shape (bars, 1); NaN below the minimum count."""
-    if len(symbols) < MINIMUM_CROSS_SECTION:
-        raise SettingsError(
-            expected=f"at least {MINIMUM_CROSS_SECTION} symbols for labels relative to the median",
-            found=f"{len(symbols)}: {', '.join(symbols)}",
-            remedy="set label.kind to 'direction', or add symbols",
-            key="label.kind",
-            value="direction_relative",
-        )
-    median = np.full((len(forward), 1), np.nan)
-    enough = np.isfinite(forward).sum(axis=1) >= MINIMUM_CROSS_SECTION
-    median[enough, 0] = np.nanmedian(forward[enough], axis=1)
-    return median
+def own_returns(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
+    """Own returns as the kind of label says them, (bars, symbols), whoever may be trained on; errors as above."""
+    settings = settings_of_its_own(label)
+    return label_kind(label).own_return(panel, label, facts, *(() if settings is None else (settings,)))
