@@ -126,7 +126,7 @@ class _HeldLabel(Held):
             changes[row] = np.isfinite(after) & np.isfinite(whole[row]) & (after != whole[row])
         last = slice(rows[-1], rows[-1] + 1)
         self.require_all(
-            changes.any(axis=0, keepdims=True),
+            np.asarray(changes.any(axis=0, keepdims=True)),
             whole[last],
             None,
             "a label that depends on what comes after its session",
