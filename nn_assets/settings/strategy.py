@@ -48,7 +48,7 @@ class Strategy(Section):
     """Everything a strategy is. Two with the same :meth:`content_hash` behave alike to the bit.
 
     ``plugins`` names Python files, relative to the strategy's, or entry points of installed packages, that register
-    features and networks; what of them is used counts by its own code.
+    features, labels, networks and other members; what of them is used counts by its own code.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]

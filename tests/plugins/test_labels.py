@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nn_assets.errors import PluginError, SettingsError
@@ -17,8 +18,10 @@ from nn_assets.plugins import load
 from nn_assets.settings import LabelSettings, Strategy
 from nn_assets.versions import version_of
 from tests.contracts.labels import LabelContract
+from tests.evaluation.test_replay_programme import FIRST, assert_same, played, strategy_of
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 from tests.plugins.texts import LABEL, label_file, naming, written
+from tests.session.worlds import world
 
 MINE = "{kind: mine, horizon_sessions: 3}"
 RELATIVE = "'mine', relative=True"
@@ -191,6 +194,32 @@ def test_a_label_that_nobody_registers_or_settings_that_it_does_not_have_are_ref
     with pytest.raises(SettingsError, match=message) as refused:
         prepare(naming(written(tmp_path, mine=LABEL), label=label))
     assert refused.value.where["key"] == key
+
+
+TWINS = """
+from nn_assets.features.labels import register_label
+from nn_assets.features.labels.direction import DIRECTION
+from nn_assets.features.labels.relative import DIRECTION_RELATIVE
+
+register_label("twin", relative=False)(DIRECTION.own_return)
+register_label("twin_relative", relative=True)(DIRECTION_RELATIVE.own_return)
+"""
+
+
+@pytest.mark.parametrize(("kind", "twin"), [("alone", "twin"), ("relative", "twin_relative")])
+def test_a_book_of_a_plugins_label_is_that_of_the_packages_own_where_both_say_the_same(
+    tmp_path: Path, kind: str, twin: str
+) -> None:
+    (tmp_path / "twins.py").write_text(TWINS)
+    own = strategy_of(kind)
+    label = {**own.label.model_dump(), "kind": twin}
+    stated = {**own.model_dump(exclude={"label", "plugins"}), "plugins": [str(tmp_path / "twins.py")], "label": label}
+    mine = Strategy.model_validate(stated)
+    prepare(mine)
+    rounds = [played(world(each), FIRST + 15).rounds for each in (own, mine)]
+    assert any(np.abs(done.decision.target_quantity).sum() > 0.0 for done in rounds[0])
+    for one, other in zip(*rounds, strict=True):
+        assert_same(one, other)
 
 
 def test_an_edited_label_is_another_model_trial_and_decision_and_leaves_features_alone(

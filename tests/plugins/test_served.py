@@ -70,6 +70,5 @@ def test_a_run_launched_in_the_ui_computes_a_feature_of_a_file_beside_the_strate
         assert len(made) == 1
     finally:
         end(ui.process)
-    with living_in(home):
-        with open_history(strategy_of()) as history:
-            assert {"overnight_gap", "over_mean_10"} <= set(history.view().cube.names)
+    with living_in(home), open_history(strategy_of()) as history:
+        assert {"overnight_gap", "over_mean_10"} <= set(history.view().cube.names)
