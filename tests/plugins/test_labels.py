@@ -9,7 +9,7 @@ import pytest
 
 from nn_assets.errors import PluginError, SettingsError
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
-from nn_assets.features.labels import LABELS, LabelKind
+from nn_assets.features.labels import LABELS, LabelKind, make_labels
 from nn_assets.learning.address import fit_code, model_address
 from nn_assets.operations.derived import feature_codes, member_roots
 from nn_assets.operations.plugins import prepare
@@ -19,6 +19,7 @@ from nn_assets.settings import LabelSettings, Strategy
 from nn_assets.versions import version_of
 from tests.contracts.labels import LabelContract
 from tests.evaluation.test_replay_programme import FIRST, assert_same, played, strategy_of
+from tests.features.panels import random_panel
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 from tests.plugins.texts import LABEL, label_file, naming, written
 from tests.session.worlds import world
@@ -141,6 +142,24 @@ def test_a_label_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple
         prepare(naming(written(tmp_path, mine=label_file(body)), label=MINE))
     assert refused.value.where["label"] == "mine"
     assert all(key in refused.value.where for key in where)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return forward_returns(panel, label) - 0.0 * panel.close[:, 11:12][:, [0]]", "IndexError"),
+        (
+            "forward = forward_returns(panel, label)\n    return forward[:, :1] if len(panel.symbols) < 5 else forward",
+            "40, 1",
+        ),
+    ],
+)
+def test_a_label_that_fails_on_bars_of_its_own_strategy_is_named(tmp_path: Path, body: str, message: str) -> None:
+    strategy = naming(written(tmp_path, mine=label_file(body)), label=MINE)
+    prepare(strategy)  # on twelve names all is well
+    with pytest.raises(PluginError, match=message) as refused:
+        make_labels(random_panel(bars=40, symbols=4), strategy.label)
+    assert refused.value.where["label"] == "mine"
 
 
 def test_a_label_that_follows_the_market_is_not_relative(tmp_path: Path) -> None:

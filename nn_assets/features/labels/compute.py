@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.arrays import read_only_fields
+from nn_assets.errors import NnAssetsError, PluginError
 from nn_assets.features.catalogue.prices import rolling_volatility
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels.definition import LabelFacts
@@ -99,9 +100,11 @@ def make_labels(
     ------
     SettingsError
         There is no such kind, its settings are not as it states them, or what the kind itself refuses.
+    PluginError
+        A plug-in's kind fails, or gives no array of shape (bars, symbols).
     """
     cash = np.broadcast_to(np.asarray(cash_rate_per_session, dtype=np.float64), panel.bars)
-    own = own_returns(panel, label, LabelFacts(cash, candidates))
+    own = _named(panel, label, LabelFacts(cash, candidates))
     sigma = Stepping(panel, np.isfinite(panel.close), max_missing_fraction).over(
         _VOLATILITY_SESSIONS + 1, lambda given, _: rolling_volatility(given, _VOLATILITY_SESSIONS)
     )
@@ -115,6 +118,27 @@ def make_labels(
         realised_row=np.arange(panel.bars, dtype=np.int64) + span,
     )
     return labels.of_candidates(candidates)
+
+
+def _named(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
+    """Own returns; whatever a person's function raises is named."""
+    shape, cause = panel.close.shape, None
+    try:
+        own = own_returns(panel, label, facts)
+        if own.shape == shape:
+            return own
+        found = f"shape {own.shape}"
+    except NnAssetsError:
+        raise
+    except Exception as error:  # noqa: BLE001  raised again below
+        found, cause = f"{type(error).__name__}: {error}", error
+    raise PluginError(
+        expected=f"of the label {label.kind} own returns of shape {shape}, (bars, symbols)",
+        found=found,
+        remedy="mend its function",
+        key="plugins",
+        label=label.kind,
+    ) from cause
 
 
 def own_returns(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
