@@ -39,6 +39,7 @@ __all__ = [
     "load_sources",
     "loaded",
     "names_of",
+    "stated_of",
 ]
 
 GROUP = "nn_assets.plugins"
@@ -240,8 +241,8 @@ def _of_entry(name: str, point: EntryPoint, origin: Path) -> Plugin:
 
 
 @lru_cache(maxsize=256)
-def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None], ...]:
-    """Each kind and name that a source registers; None for a name that is no plain text."""
+def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, dict[str, object]], ...]:
+    """Each kind and name that a source registers, and what it states as plain text; None for a name that is none."""
     try:
         tree = ast.parse(source, filename=label)
     except (SyntaxError, ValueError) as error:
@@ -262,7 +263,12 @@ def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None], .
             arguments = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
             first = arguments[0] if arguments else None
             text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-            registrations.append((called.removeprefix(_REGISTERS), text))
+            plain: dict[str, object] = {
+                each.arg: each.value.value
+                for each in node.keywords
+                if each.arg and isinstance(each.value, ast.Constant)
+            }
+            registrations.append((called.removeprefix(_REGISTERS), text, plain))
     return tuple(registrations)
 
 
@@ -278,10 +284,28 @@ def names_of(kind: str, references: Sequence[str]) -> frozenset[str] | None:
         name
         for plugin in map(find, references)
         for _, source in plugin.sources
-        for registered_kind, name in _registrations(source, plugin.label)
-        if registered_kind == kind
+        for each, name, _ in _registrations(source, plugin.label)
+        if each == kind
     ]
     return None if None in names else frozenset(name for name in names if name is not None)
+
+
+def stated_of(kind: str, name: str, key: str, references: Sequence[str]) -> object:
+    """What plug-ins state of a member by a keyword, read off their texts; None where it is not plain, or not one thing.
+
+    Raises
+    ------
+    PluginError
+        As :func:`find`.
+    """
+    stated = [
+        plain.get(key)
+        for plugin in map(find, references)
+        for _, source in plugin.sources
+        for each, named, plain in _registrations(source, plugin.label)
+        if each == kind and named == name
+    ]
+    return stated[0] if len(stated) == 1 else None
 
 
 def code_of(references: Sequence[str]) -> tuple[str, ...]:

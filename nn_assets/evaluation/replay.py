@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.track import BookTrack
 from nn_assets.execution.registry import broker_of
-from nn_assets.features.labels import Labels
+from nn_assets.features.labels import Labels, label_kind
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.refreshes import RefreshWatch
@@ -132,7 +132,7 @@ def replay(
             scene.labels.realised_row,
             scene.market.volatility[: len(scene.labels.returns)],
             horizon,
-            strategy.label.is_relative,
+            label_kind(strategy.label).relative,
         )
         watch = programme_watch(strategy, sessions_per_year, scene.market, scene.forecasts, scene.labels, outcomes)
         if state is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from nn_assets.execution.registry import BROKERS, broker_of
 from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.labels import LABELS, label_kind
 from nn_assets.learning.address import made_with_plugin
 from nn_assets.learning.estimators import TRADED
 from nn_assets.plugins import find
@@ -52,7 +53,10 @@ def trial_configuration(strategy: Strategy, estimator: str = TRADED) -> dict[str
 
 
 def _own_code(strategy: Strategy, estimator: str) -> dict[str, str]:
-    """Versions of what plug-ins define of a strategy's features, constraints and network: an edit is another trial."""
+    """Versions of what plug-ins define of a strategy's features, label, constraints, broker and network.
+
+    An edit is another trial.
+    """
     if not strategy.plugins:
         return {}
     brought = CATALOGUE.brought_by(find(reference).top for reference in strategy.plugins)
@@ -61,6 +65,9 @@ def _own_code(strategy: Strategy, estimator: str) -> dict[str, str]:
         if name in (strategy.features.names or brought):
             top, entry = str(CATALOGUE.top_of(name)), CATALOGUE[name]
             versions[f"feature {name}"] = version_within(top, entry.compute, also=entry.version_inputs)
+    kind = strategy.label.kind
+    if (file := LABELS.top_of(kind)) is not None:
+        versions[f"label {kind}"] = version_within(file, *label_kind(strategy.label).roots)
     for name in strategy.portfolio.constraints:
         roots = constraint_roots(strategy.portfolio.model_copy(update={"constraints": {name: {}}}))
         versions[f"constraint {name}"] = version_within(str(CONSTRAINTS.top_of(name)), *roots)

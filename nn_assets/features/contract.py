@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Collection, Sized
+from collections.abc import Callable, Collection, Sized
 from dataclasses import dataclass, fields
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from nn_assets.features.catalogue import Context, Feature
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
 
-__all__ = ["require_sound_feature"]
+__all__ = ["Held", "Market", "kept_by", "made_up_market", "require_sound_feature"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -36,26 +36,24 @@ _PAST_TOLERANCE = 1e-6  # of a sum that runs, which may keep noise of what it ha
 
 
 @dataclass(frozen=True, eq=False)
-class _Market:
+class Market:
     """Bars, the market's log return and a series, on the same rows."""
 
     panel: Panel
     log_return: FloatArray
     series: KnownSeries
 
-    def of(self, rows: slice, columns: slice = slice(None)) -> _Market:
+    def of(self, rows: slice, columns: slice = slice(None)) -> Market:
         """Some rows and columns, in memory of their own."""
         panel = Panel(
             sessions=self.panel.sessions[rows],
             symbols=self.panel.symbols[columns],
             **{name: np.array(getattr(self.panel, name)[rows, columns]) for name in FIELDS},  # type: ignore[arg-type]
         )
-        series = {
-            field.name: np.array(getattr(self.series, field.name)[rows, columns]) for field in fields(KnownSeries)
-        }
-        return _Market(panel, np.array(self.log_return[rows]), KnownSeries(**series))
+        series = {each.name: np.array(getattr(self.series, each.name)[rows, columns]) for each in fields(KnownSeries)}
+        return Market(panel, np.array(self.log_return[rows]), KnownSeries(**series))
 
-    def times(self, rows: slice, factor: FloatArray) -> _Market:
+    def times(self, rows: slice, factor: FloatArray) -> Market:
         """What some rows say multiplied by factors (bars, symbols), or taken out, in memory of its own."""
         changed = self.of(slice(None))
         gone = factor[rows] > _GONE_ABOVE
@@ -66,15 +64,15 @@ class _Market:
 
     def arrays(self) -> dict[str, FloatArray]:
         """Arrays of shape (bars, symbols) by what they are."""
-        of_series = {f"the series' {field.name}": getattr(self.series, field.name) for field in fields(KnownSeries)}
+        of_series = {f"the series' {each.name}": getattr(self.series, each.name) for each in fields(KnownSeries)}
         return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
 
 
-def _made_up(reach: int, fewest: int = 0) -> _Market:
-    """At least twice a feature's reach, and 80 sessions more; no fewer than some."""
-    bars, symbols = max(2 * reach + 80, fewest), len(_SYMBOLS)
+def made_up_market(reach: int, fewest: int = 0, symbols: tuple[str, ...] = _SYMBOLS) -> Market:
+    """At least twice a member's reach, and 80 sessions more; no fewer than some. Four symbols or more."""
+    bars = max(2 * reach + 80, fewest)
     draw = np.random.default_rng(_SEED)
-    moved = draw.normal(0.0, 0.015, (bars, symbols))
+    moved = draw.normal(0.0, 0.015, (bars, len(symbols)))
     moved[reach + 12, 0] = 0.0
     close = 80.0 * np.exp(moved.cumsum(axis=0))
     opened = close * np.exp(draw.normal(0.0, 0.004, close.shape))
@@ -89,7 +87,7 @@ def _made_up(reach: int, fewest: int = 0) -> _Market:
     sessions = pd.bdate_range("2015-01-05", periods=bars).as_unit("ns")
     market = np.vstack([[np.nan], np.diff(np.log(close[:, :1]), axis=0)])
     known = KnownSeries(draw.uniform(10.0, 40.0, close.shape), np.zeros(close.shape), np.full(close.shape, 480.0))
-    return _Market(Panel(sessions=sessions, symbols=_SYMBOLS, **arrays), market, known)  # type: ignore[arg-type]
+    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, known)  # type: ignore[arg-type]
 
 
 def _in_order(*values: FloatArray) -> list[FloatArray]:
@@ -107,10 +105,10 @@ def require_sound_feature(entry: Feature) -> None:
     PluginError
         Names the feature, the bar and the values.
     """
-    market = _made_up(entry.reach_sessions)
-    held = _Held(entry, market)
+    market = made_up_market(entry.reach_sessions)
+    held = _HeldFeature("feature", entry.name, market, entry)
     whole = held.computed(market)
-    kept = _kept_by(entry)
+    kept = kept_by(entry.name, entry.compute)
     held.require_numbers(whole)
     held.require_same(whole, held.computed(market), "computed twice alike", "two computations of the same bars differ")
     bars, reach = market.panel.session_count, entry.reach_sessions
@@ -127,8 +125,8 @@ def require_sound_feature(entry: Feature) -> None:
         alone = held.computed(market.of(slice(None), slice(column, column + 1)))
         expected = "a value of its own symbol's bars alone"
         held.require_same(whole[:, [column]], alone, expected, f"another symbol than {symbol} changes it", column)
-    held.require_nothing_kept(kept)
-    long = _Held(entry, _made_up(reach, _LONG_BARS))
+    held.require_nothing_kept(kept, entry.compute)
+    long = _HeldFeature("feature", entry.name, made_up_market(reach, _LONG_BARS), entry)
     bars = long.market.panel.session_count
     draw = np.random.default_rng(_SEED + 2).uniform(0.5, 2.0, (bars, len(_SYMBOLS)))
     long.require_nothing_ahead(long.computed(long.market), {bars * 2 // 3}, draw)
@@ -141,13 +139,13 @@ def _further_back(reach: int) -> str:
     return f"a value of the {reach + 1} bars that reach_sessions {reach} states"
 
 
-def _kept_by(entry: Feature) -> dict[str, object]:
-    """What a formula's module and its function hold, by name, as far as it shows that something was put there."""
-    module = sys.modules.get(entry.compute.__module__)
+def kept_by(member: str, function: Callable[..., Any]) -> dict[str, object]:
+    """What a function and its module hold, by name, as far as it shows that something was put there."""
+    module = sys.modules.get(function.__module__)
     held = {} if module is None else dict(vars(module))
-    held |= {f"{entry.name}.{name}": value for name, value in vars(entry.compute).items()}
-    for number, value in enumerate(getattr(entry.compute, "__defaults__", None) or ()):
-        held[f"default {number} of {entry.name}"] = value
+    held |= {f"{member}.{name}": value for name, value in vars(function).items()}
+    for number, value in enumerate(getattr(function, "__defaults__", None) or ()):
+        held[f"default {number} of {member}"] = value
     return {name: _size(value) for name, value in held.items() if not name.startswith("__")}
 
 
@@ -164,66 +162,47 @@ def _size(value: object) -> object:
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
-    """One feature, and the market that it is held to."""
+class Held:
+    """A member by its kind and name, and the market that it is held to."""
 
-    entry: Feature
-    market: _Market
+    kind: str
+    name: str
+    market: Market
 
-    def computed(self, original: _Market) -> FloatArray:
-        """What the feature says of a market; refuses what is no array of its shape, or was written over."""
-        market, entry = original.of(slice(None)), self.entry
-        context = Context(
-            log_return=market.log_return if entry.needs_market else None,
-            series=market.series if entry.role else None,
-        )
+    def called(self, function: Callable[[Market], object], given: Market) -> FloatArray:
+        """What a member says of a market; refuses what is no array of its shape, or was written over."""
+        market = given.of(slice(None))
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                values = entry.compute(market.panel, context)
+                values = function(market)
         except Exception as error:  # noqa: BLE001  whatever a person's formula raises
-            self._refuse("a feature that can be computed", f"{type(error).__name__}: {error}", cause=error)
-        for name, before in original.arrays().items():
+            self.refuse(f"a {self.kind} that can be computed", f"{type(error).__name__}: {error}", cause=error)
+        for name, before in given.arrays().items():
             after = market.arrays()[name]
-            expected = f"bars left as they were given; {name}"
-            self.require_same(before, after, expected, f"it writes {name} over")
+            told = f"bars left as they were given; {name}"
+            self.require_same(before, after, told, f"it writes {name} over")
         if not isinstance(values, np.ndarray) or values.shape != market.panel.close.shape:
             shape = f"of shape {values.shape}" if isinstance(values, np.ndarray) else f"but {type(values).__name__}"
-            expected = f"an array of shape {market.panel.close.shape}, (bars, symbols)"
-            self._refuse(expected, f"none {shape}" if shape.startswith("but") else f"one {shape}")
+            told = f"an array of shape {market.panel.close.shape}, (bars, symbols)"
+            self.refuse(told, f"none {shape}" if shape.startswith("but") else f"one {shape}")
         if values.dtype != np.float64:
-            self._refuse("an array of float64", f"one of {values.dtype}")
+            self.refuse("an array of float64", f"one of {values.dtype}")
         return np.array(values)
 
-    def require_nothing_ahead(self, whole: FloatArray, cuts: Collection[int], draw: FloatArray) -> None:
-        """Refuse values that the bars after some rows change: cut off, or others in their place."""
-        for last in sorted({*cuts, self.market.panel.session_count - 2}):
-            rows, ahead = slice(0, last + 1), slice(last + 1, None)
-            self.require_same(whole[rows], self.computed(self.market.of(rows)), *_AHEAD)
-            self.require_same(whole[rows], self.computed(self.market.times(ahead, draw))[rows], *_AHEAD)
-
-    def require_nothing_kept(self, before: dict[str, object]) -> None:
-        """Refuse a formula beside which something has come to lie since it was asked first."""
-        now = _kept_by(self.entry)
+    def require_nothing_kept(self, before: dict[str, object], function: Callable[..., Any]) -> None:
+        """Refuse a function beside which something has come to lie since it was asked first."""
+        now = kept_by(self.name, function)
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if changed:
-            expected = "nothing kept of what it is asked, once it was asked"
-            self._refuse(expected, f"{', '.join(sorted(changed))} changes from one call to the next")
+            told = "nothing kept of what it is asked, once it was asked"
+            self.refuse(told, f"{', '.join(sorted(changed))} changes from one call to the next")
 
     def require_numbers(self, values: FloatArray) -> None:
-        """Refuse infinities, and a feature without any value."""
+        """Refuse infinities, and a member without any value."""
         self.require_all(~np.isinf(values), values, None, "a number, or NaN where there is none", "an infinity")
         if not np.isfinite(values).any():
-            self._refuse("a value where all bars within reach are there", "none on any bar")
-
-    def require_nothing_made_up(self, values: FloatArray) -> None:
-        """Refuse values of windows that lack a bar."""
-        if self.entry.role:
-            return  # a series goes on where bars end: where there is no bar, its feature is taken out
-        there = np.logical_and.reduce([np.isfinite(getattr(self.market.panel, name)) for name in self.entry.fields])
-        whole = _whole_windows(there, self.entry.reach_sessions)
-        expected = f"NaN where one of the {self.entry.reach_sessions + 1} bars within reach is missing"
-        self.require_all(whole | np.isnan(values), values, None, expected, "a value, made up or of fewer bars")
+            self.refuse("a value where all bars within reach are there", "none on any bar")
 
     def require_same(
         self, left: FloatArray, right: FloatArray, expected: str, found: str, first_column: int = 0
@@ -246,24 +225,58 @@ class _Held:
         """Refuse the first bar at which something is not kept."""
         if kept.all():
             return
-        row, column = (int(index) for index in np.argwhere(~kept)[0])
-        details = " and ".join(str(array[row, column]) for array in (values, others) if array is not None)
-        self._refuse(
+        row, column = (int(each) for each in np.argwhere(~kept)[0])
+        told = " and ".join(str(each[row, column]) for each in (values, others) if each is not None)
+        self.refuse(
             expected,
-            f"{found}: {details}",
+            f"{found}: {told}",
             symbol=self.market.panel.symbols[first_column + column],
             session=self.market.panel.sessions[first_row + row].date(),
         )
 
-    def _refuse(self, expected: str, found: str, cause: Exception | None = None, **where: object) -> NoReturn:
+    def refuse(self, expected: str, found: str, cause: Exception | None = None, **where: object) -> NoReturn:
+        """Refuse the member by name."""
         raise PluginError(
             expected=expected,
             found=found,
-            remedy=f"mend the formula of {self.entry.name}; it is held to bars that were made up for it",
+            remedy=f"mend the formula of {self.name}; it is held to bars that were made up for it",
             key="plugins",
-            feature=self.entry.name,
-            **where,
+            **{self.kind: self.name, **where},
         ) from cause
+
+
+@dataclass(frozen=True, eq=False)
+class _HeldFeature(Held):
+    entry: Feature
+
+    def computed(self, given: Market) -> FloatArray:
+        """What the feature says of a market."""
+        entry = self.entry
+
+        def compute(market: Market) -> object:
+            context = Context(
+                log_return=market.log_return if entry.needs_market else None,
+                series=market.series if entry.role else None,
+            )
+            return entry.compute(market.panel, context)
+
+        return self.called(compute, given)
+
+    def require_nothing_ahead(self, whole: FloatArray, cuts: Collection[int], draw: FloatArray) -> None:
+        """Refuse values that the bars after some rows change: cut off, or others in their place."""
+        for last in sorted({*cuts, self.market.panel.session_count - 2}):
+            rows, ahead = slice(0, last + 1), slice(last + 1, None)
+            self.require_same(whole[rows], self.computed(self.market.of(rows)), *_AHEAD)
+            self.require_same(whole[rows], self.computed(self.market.times(ahead, draw))[rows], *_AHEAD)
+
+    def require_nothing_made_up(self, values: FloatArray) -> None:
+        """Refuse values of windows that lack a bar."""
+        if self.entry.role:
+            return  # a series goes on where bars end: where there is no bar, its feature is taken out
+        there = np.logical_and.reduce([np.isfinite(getattr(self.market.panel, name)) for name in self.entry.fields])
+        whole = _whole_windows(there, self.entry.reach_sessions)
+        told = f"NaN where one of the {self.entry.reach_sessions + 1} bars within reach is missing"
+        self.require_all(whole | np.isnan(values), values, None, told, "a value, made up or of fewer bars")
 
 
 def _whole_windows(there: BoolArray, reach: int) -> BoolArray:

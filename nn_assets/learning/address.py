@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from nn_assets.arrays import Cube, number_bytes
-from nn_assets.features.labels import Labels
+from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.own_bars import sessions_reached
 from nn_assets.learning.folds import Fold
 from nn_assets.plugins import label_of
@@ -22,11 +22,12 @@ TRANSFORM_REACH = 60
 _DIGITS = 16
 
 
-def fit_code(learning: LearningSettings) -> str:
-    """Version of the code that fits a model by some settings, 16 hex digits: the fit's own, and its network's."""
+def fit_code(strategy: Strategy) -> str:
+    """Version of the code that fits a strategy's models, 16 hex digits: the fit's, its label's and its network's."""
     from nn_assets.learning.networks import network_of
 
-    return version_of("nn_assets.learning.model:fit_models", *network_of(learning.network).roots)
+    members = *label_kind(strategy.label).roots, *network_of(strategy.learning.network).roots
+    return version_of("nn_assets.learning.model:fit_models", *members)
 
 
 def made_with_plugin(learning: LearningSettings) -> dict[str, str] | None:
@@ -82,7 +83,7 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, co
         "data": training_data_hash(
             cube, labels, fold, strategy.learning.lookback, strategy.features.max_missing_bars_fraction
         ),
-        "code": fit_code(strategy.learning) if code is None else code,
+        "code": fit_code(strategy) if code is None else code,
         "configuration": sections,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_DIGITS]

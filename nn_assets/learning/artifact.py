@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.address import made_with_plugin
-from nn_assets.learning.baselines import BoostedTrees, LinearModel
+from nn_assets.learning.baselines import BASELINES, Baseline, FittedBaseline
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import Estimators, FoldModel, Member
 from nn_assets.learning.folds import Fold
@@ -35,7 +35,6 @@ _VALIDATION = "validation.safetensors"
 _PARTS = (_WEIGHTS, _BASELINES, _VALIDATION)
 
 Array = npt.NDArray[np.generic]
-_Baseline = TypeVar("_Baseline", LinearModel, BoostedTrees)
 
 
 def to_files(model: FoldModel) -> dict[str, bytes]:
@@ -114,7 +113,6 @@ def _require_plugin(stored: dict[str, Any], learning: LearningSettings) -> None:
 def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> FoldModel:
     selection = stored["selection"]
     symbols = tuple(stored["symbols"])
-    baselines = tensors[_BASELINES]
     learning = LearningSettings.model_validate(stored["learning"])
     _require_plugin(stored, learning)
     return FoldModel(
@@ -128,8 +126,7 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         estimators=Estimators(
             settings=learning,
             members=_members(stored["seeds"], tensors[_WEIGHTS]),
-            linear=_baseline(LinearModel, "linear/", baselines),
-            boosting=_baseline(BoostedTrees, "boosting/", baselines),
+            baselines={name: _baseline(kind, f"{name}/", tensors[_BASELINES]) for name, kind in BASELINES.items()},
         ),
         figures=stored["figures"],
         validation_forecasts=_frame(tensors[_VALIDATION], symbols),
@@ -157,19 +154,15 @@ def _members(seeds: list[int], tensors: dict[str, Array]) -> tuple[Member, ...]:
 
 
 def _baselines(estimators: Estimators) -> dict[str, Array]:
-    both: dict[str, Sequence[LinearModel | BoostedTrees]] = {
-        "linear": estimators.linear,
-        "boosting": estimators.boosting,
-    }
     return {
         f"{kind}/{number}/{name}": np.ascontiguousarray(value)
-        for kind, members in both.items()
+        for kind, members in estimators.baselines.items()
         for number, member in enumerate(members)
         for name, value in member.to_arrays().items()
     }
 
 
-def _baseline(kind: type[_Baseline], prefix: str, tensors: dict[str, Array]) -> tuple[_Baseline, ...]:
+def _baseline(kind: Baseline, prefix: str, tensors: dict[str, Array]) -> tuple[FittedBaseline, ...]:
     stored = _under(prefix, tensors)
     numbers = sorted({int(number) for number, there, _ in (name.partition("/") for name in stored) if there})
     if not numbers:

@@ -1,4 +1,4 @@
-"""What a network has to beat: a linear model and gradient boosting, judged the same way.
+"""What a network has to beat: a linear model and gradient boosting, judged the same way; ``BASELINES`` lists them.
 
 Both see the decision session's own features, scaled as the network's are. Each is an ensemble as the network is,
 of members fitted to training sessions drawn anew, so that it has a dispersion, and with it a confidence, of its own.
@@ -7,9 +7,9 @@ Both are kept as plain arrays and predict from them here, so that no pickle is n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,65 @@ from nn_assets.errors import TrainingError
 from nn_assets.learning.calibration import log_loss
 from nn_assets.learning.windows import Samples, Windows
 
-__all__ = ["BoostedTrees", "LinearModel", "drawn_sessions", "fit_boosting", "fit_linear"]
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "BoostedTrees",
+    "FittedBaseline",
+    "LinearModel",
+    "drawn_sessions",
+    "fit_boosting",
+    "fit_linear",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 # Inverse strengths of the ridge penalty; validation chooses, as it does for the network's epoch.
 _INVERSE_STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 _MAXIMUM_TREES = 200
 _TREES_WITHOUT_GAIN = 20
 _DEPTH = 3
+
+
+class FittedBaseline(Protocol):
+    """One fitted member of a baseline's ensemble."""
+
+    def probability(self, features: FloatArray) -> FloatArray:
+        """Probability of 1 for features of shape (samples, features); the same bits for a row alone, (samples,)."""
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Lay the model out as named arrays."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One kind of baseline.
+
+    Parameters
+    ----------
+    fit : callable
+        From windows, training and validation samples and a seed to a fitted member; the same bits by the same seed.
+        TrainingError where the training samples are of one class.
+    from_arrays : callable
+        Rebuilds what ``to_arrays`` of a member laid out.
+    drawn_by_session : bool
+        Whether each member is fitted to sessions drawn anew: see :func:`drawn_sessions`.
+    """
+
+    fit: Callable[[Windows, Samples, Samples, int], FittedBaseline]
+    from_arrays: Callable[[Arrays], FittedBaseline]
+    drawn_by_session: bool = True
+
+    def ensemble(
+        self, windows: Windows, training: Samples, validation: Samples, seeds: range
+    ) -> tuple[FittedBaseline, ...]:
+        """Fit a member for each seed."""
+        return tuple(
+            self.fit(windows, drawn_sessions(training, seed) if self.drawn_by_session else training, validation, seed)
+            for seed in seeds
+        )
 
 
 @dataclass(frozen=True)
@@ -55,7 +104,7 @@ class LinearModel:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> LinearModel:
+    def from_arrays(cls, arrays: Arrays) -> LinearModel:
         """Rebuild the model that ``to_arrays`` laid out."""
         intercept, inverse_strength = (float(value) for value in arrays["scalars"])
         return cls(np.asarray(arrays["coefficients"], dtype=np.float64), intercept, inverse_strength)
@@ -97,7 +146,7 @@ class BoostedTrees:
         return {"base": np.array([self.base]), **nodes}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> BoostedTrees:
+    def from_arrays(cls, arrays: Arrays) -> BoostedTrees:
         """Rebuild the trees that ``to_arrays`` laid out."""
         return cls(
             base=float(np.asarray(arrays["base"], dtype=np.float64)[0]),
@@ -213,3 +262,12 @@ def _require_both_classes(outcomes: IntArray, model: str) -> None:
             found=f"{len(outcomes)} rows of one class",
             remedy="look at the labels of this fold; a longer training part may hold both",
         )
+
+
+BASELINES: Mapping[str, Baseline] = {
+    "linear": Baseline(
+        lambda windows, training, validation, _: fit_linear(windows, training, validation), LinearModel.from_arrays
+    ),
+    "boosting": Baseline(fit_boosting, BoostedTrees.from_arrays),
+}
+"""Every baseline by the name of its estimator, in the order of ``ESTIMATORS``."""

@@ -1,4 +1,7 @@
-"""Names of what forecasts: the network's ensemble and the baselines beside it."""
+"""Names of what forecasts: the network's ensemble, and the baselines beside it, which ``baselines.BASELINES`` holds.
+
+Names alone: who reads or reports forecasts neither waits for what fits them nor depends on its code.
+"""
 
 __all__ = ["ESTIMATORS", "TRADED"]
 

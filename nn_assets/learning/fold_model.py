@@ -14,7 +14,7 @@ import pandas as pd
 from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
-from nn_assets.learning.baselines import BoostedTrees, LinearModel
+from nn_assets.learning.baselines import FittedBaseline
 from nn_assets.learning.calibration import LogitScale
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.folds import Fold
@@ -33,12 +33,11 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Estimators:
-    """The fitted network ensemble and the baselines beside it, ensembles too."""
+    """The fitted network ensemble, and by name the baselines beside it, ensembles too."""
 
     settings: LearningSettings
     members: tuple[Member, ...]
-    linear: tuple[LinearModel, ...]
-    boosting: tuple[BoostedTrees, ...]
+    baselines: Mapping[str, tuple[FittedBaseline, ...]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError
 from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.address import first_needed_row
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.fold_model import Estimators, FoldModel, Member
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
 from nn_assets.learning.networks import build_network
@@ -104,10 +104,10 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     columns = columns.astype(np.int64)
     features = windows.last_rows(sample_rows, columns)
     members = {
-        "network": _network_probabilities(estimators, windows, sample_rows, columns),
-        "linear": np.array([member.probability(features) for member in estimators.linear]),
-        "boosting": np.array([member.probability(features) for member in estimators.boosting]),
+        name: np.array([member.probability(features) for member in fitted])
+        for name, fitted in estimators.baselines.items()
     }
+    members[TRADED] = _network_probabilities(estimators, windows, sample_rows, columns)
     moments = {name: _ensemble(probabilities) for name, probabilities in members.items()}
     return Estimates(
         rows=sample_rows,

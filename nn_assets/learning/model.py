@@ -18,7 +18,7 @@ from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
 from nn_assets.learning.address import first_needed_row, fit_code, model_address, training_data_hash
-from nn_assets.learning.baselines import drawn_sessions, fit_boosting, fit_linear
+from nn_assets.learning.baselines import BASELINES, LinearModel
 from nn_assets.learning.calibration import reliability
 from nn_assets.learning.compute import HERE, Compute, open_compute
 from nn_assets.learning.ensemble import Ensemble, train_ensemble
@@ -178,7 +178,7 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
         strategy=strategy,
         model_id=model_address(cube, labels, fold, strategy),
         data_hash=training_data_hash(cube, labels, fold, lookback, missing),
-        code=fit_code(strategy.learning),
+        code=fit_code(strategy),
         stationarity=data.stationarity,
         selection=data.selection,
     )
@@ -188,16 +188,14 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     inputs = _prepare(task)
     learning = task.strategy.learning
     training, validation = inputs.samples["training"], inputs.samples["validation"]
-    drawn = [(seed, drawn_sessions(training, seed)) for seed in range(learning.seed, learning.seed + learning.ensemble)]
-    linear = tuple(fit_linear(inputs.windows, samples, validation) for _, samples in drawn)
-    ensemble = train_ensemble(
-        inputs.windows, training, validation, learning, compute, linear if learning.residual else ()
-    )
+    seeds = range(learning.seed, learning.seed + learning.ensemble)
+    baselines = {name: kind.ensemble(inputs.windows, training, validation, seeds) for name, kind in BASELINES.items()}
+    starts = [each for each in baselines["linear"] if isinstance(each, LinearModel)] if learning.residual else ()
+    ensemble = train_ensemble(inputs.windows, training, validation, learning, compute, starts)
     estimators = Estimators(
         settings=learning,
         members=tuple(Member(result.seed, result.state) for result in ensemble.members),
-        linear=linear,
-        boosting=tuple(fit_boosting(inputs.windows, samples, validation, seed) for seed, samples in drawn),
+        baselines=baselines,
     )
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     held_out = estimate(estimators, inputs.windows, task.fold.calibration)

@@ -9,9 +9,11 @@ from nn_assets.errors import SettingsError, did_you_mean
 from nn_assets.execution.registry import BROKERS, broker_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
+from nn_assets.features.labels import LABELS, label_kind, settings_of_its_own
+from nn_assets.features.labels.contract import require_sound_label
 from nn_assets.plugins import find, load, names_of
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_constraints
-from nn_assets.settings import LearningSettings, Strategy
+from nn_assets.settings import LabelSettings, LearningSettings, Strategy
 from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
 
@@ -29,10 +31,9 @@ def prepare(strategy: Strategy) -> None:
     Raises
     ------
     PluginError
-        A plug-in cannot be run, or a feature or network of it breaks its contract.
+        A plug-in cannot be run, or a member of it breaks its contract.
     SettingsError
-        A feature, a role of a series or a network that is not there, or settings of a network that are not as it
-        states them.
+        A member, or a role of a series, that is not there, or settings of a member that are not as it states them.
     """
     tops = frozenset(plugin.top for plugin in load(strategy.plugins))
     for name in CATALOGUE.brought_by(tops):
@@ -45,11 +46,13 @@ def prepare(strategy: Strategy) -> None:
         _missing("execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
         _missing("features.names", strategy.features.names, known),
         _missing("features.series", strategy.features.series, _roles(known)),
+        _missing("label.kind", (strategy.label.kind,), LABELS.offered(tops)),
         _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.offered(tops)),
     )
     for fault in faults:
         if fault is not None:
             raise fault
+    _require_label(strategy.label)
     require_constraints(strategy.portfolio)
     if strategy.learning.network not in NETWORKS_OF_ITS_OWN or strategy.learning.network_settings:
         _require_network(strategy.learning, tops)
@@ -96,6 +99,14 @@ def _once(what: Hashable, hold: Callable[[], None]) -> None:
         _HELD.add(what)
 
 
+def _require_label(label: LabelSettings) -> None:
+    settings_of_its_own(label)
+    if LABELS.top_of(label.kind) is not None:
+        entry = label_kind(label)
+        version_of(*entry.roots)
+        _once((entry, label.model_dump_json()), partial(require_sound_label, label))
+
+
 def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
     from nn_assets.learning.networks import NETWORKS, network_of, settings_of_its_own
     from nn_assets.learning.networks.contract import require_sound_network
@@ -116,8 +127,9 @@ def own_features(strategy: Strategy) -> tuple[str, ...]:
 
 
 def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
-    """What the version of a strategy covers of constraints and networks: the package's own, and what it names."""
-    return (*constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
+    """What the version of a strategy covers of labels, constraints and networks: what it names, and own networks."""
+    label = label_kind(strategy.label).roots
+    return (*label, *constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
 
 
 def broker_roots(name: str) -> tuple[Root, ...]:

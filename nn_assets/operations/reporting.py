@@ -18,6 +18,7 @@ from nn_assets.errors import PublicationError, first_of
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
+from nn_assets.features.labels import label_kind
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.estimators import TRADED
 from nn_assets.market.calendar.sessions import calendar_end_warning
@@ -489,8 +490,10 @@ def _caveats(strategy: Strategy) -> tuple[str, ...]:
             "The settings say trade_without_verdict: positions are taken although no edge may have been found."
         )
     resets = strategy.portfolio.replay_reset_sessions
-    if strategy.label.is_relative:
-        caveats.append("'Up' means above the median of the day: the label is relative, and the book dollar-neutral.")
+    if label_kind(strategy.label).relative:
+        caveats.append(
+            "'Up' means better than the other names of the day: the label is relative, and the book dollar-neutral."
+        )
     caveats.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
     caveats.append("Returns are simulated fills at stated costs, not money made.")
     return tuple(caveats)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.features.labels import Labels
+from nn_assets.features.labels import Labels, label_kind
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.portfolio.inputs import ProgrammeFacts
 from nn_assets.portfolio.sizing_history import SizingHistory
@@ -77,7 +77,7 @@ def programme_watch(
     """
     if strategy.portfolio.construction != "programme":
         return None
-    relative, horizon = strategy.label.is_relative, strategy.label.horizon_sessions
+    relative, horizon = label_kind(strategy.label).relative, strategy.label.horizon_sessions
     volatility = market.relative_volatility if relative else market.volatility
     record = SizingHistory(
         probability=forecasts.probability,

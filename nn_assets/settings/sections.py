@@ -43,6 +43,8 @@ MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a re
 
 NETWORKS_OF_ITS_OWN = ("lstm", "mlp")
 """Networks that need no plug-in."""
+LABELS_OF_ITS_OWN = {"direction": False, "direction_relative": True}
+"""Labels that need no plug-in, and whether each is relative to the other names of its session."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
@@ -176,17 +178,17 @@ class FeatureSettings(Section):
 
 
 class LabelSettings(Section):
-    """What is learned: the sign of the return from the fill to ``horizon_sessions`` after it."""
+    """What is learned: the sign of the return from the fill to ``horizon_sessions`` after it, as ``kind`` says it.
 
-    kind: Literal["direction", "direction_relative"] = "direction"
+    ``kind`` is ``direction``, ``direction_relative`` or one that a file of ``plugins`` registers; ``settings`` are that
+    one's own, as it states them.
+    """
+
+    kind: MemberName = "direction"
+    settings: WhenSet[dict[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
     horizon_sessions: Count = 5
     execution: Literal["next_open", "next_close"] = "next_close"
     execution_lag_sessions: Literal[1] = 1
-
-    @property
-    def is_relative(self) -> bool:
-        """Whether a label is one where the name did better than the cross-section's median."""
-        return self.kind == "direction_relative"
 
 
 class LearningSettings(Section):
@@ -275,8 +277,8 @@ class PortfolioSettings(Section):
 
     ``construction`` is how a book is made of forecasts: ``programme`` solves one convex programme for all names, on
     a covariance of the last ``covariance_sessions``; ``per_name`` sizes each by itself and then bounds the sum. Left
-    out, a strategy whose label is relative to the other names (``direction_relative``) has ``programme``, any other
-    ``per_name``.
+    out, a strategy whose label is relative to the other names (``direction_relative``, or one of a plug-in that says
+    so) has ``programme``, any other ``per_name``.
     ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError, did_you_mean
-from nn_assets.plugins import names_of
+from nn_assets.plugins import names_of, stated_of
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import NeverCounts, Section
 from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
     COMPUTES_OF_ITS_OWN,
+    LABELS_OF_ITS_OWN,
     NETWORKS_OF_ITS_OWN,
     CleaningSettings,
     CostSettings,
@@ -47,7 +48,7 @@ class Strategy(Section):
     """Everything a strategy is. Two with the same :meth:`content_hash` behave alike to the bit.
 
     ``plugins`` names Python files, relative to the strategy's, or entry points of installed packages, that register
-    features and networks; what of them is used counts by its own code.
+    features, labels, networks and other members; what of them is used counts by its own code.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
@@ -78,6 +79,7 @@ class Strategy(Section):
             duplicates = f"{', '.join(sorted(twice))} twice"
             raise PluginError(expected="each plug-in once", found=duplicates, remedy="name it once", key="plugins")
         for key, kind, name, own in (
+            ("label.kind", "label", self.label.kind, LABELS_OF_ITS_OWN),
             ("learning.network", "network", self.learning.network, NETWORKS_OF_ITS_OWN),
             ("learning.compute", "compute", self.learning.compute, COMPUTES_OF_ITS_OWN),
             ("execution.broker", "broker", self.execution.broker, BROKERS_OF_ITS_OWN),
@@ -91,11 +93,25 @@ class Strategy(Section):
                 )
         return self
 
+    @property
+    def _label_is_relative(self) -> bool:
+        """What its member says of it, read off a plug-in's text."""
+        kind = self.label.kind
+        if kind in LABELS_OF_ITS_OWN:
+            return LABELS_OF_ITS_OWN[kind]
+        relative = stated_of("label", kind, "relative", self.plugins)
+        if not isinstance(relative, bool):
+            raise ValueError(  # noqa: TRY004  for pydantic to name it beside the others
+                f"label.kind {kind} must say in its file whether it is relative to the other names of a session, once "
+                f'and as plain text: register_label("{kind}", relative=True), or False'
+            )
+        return relative
+
     @model_validator(mode="after")
     def _relative_labels_need_a_neutral_book(self) -> Strategy:
-        if self.label.is_relative and self.portfolio.net_limit > 0.0:
+        if self._label_is_relative and self.portfolio.net_limit > 0.0:
             raise ValueError(
-                "label.kind direction_relative says nothing of the market's direction: it needs a "
+                f"label.kind {self.label.kind} says nothing of the market's direction: it needs a "
                 f"dollar-neutral book, portfolio.net_limit 0, not {self.portfolio.net_limit}"
             )
         return self
@@ -103,7 +119,7 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _construction_by_the_label(self) -> Strategy:
         if self.portfolio.construction is None:
-            chosen = "programme" if self.label.is_relative else "per_name"
+            chosen = "programme" if self._label_is_relative else "per_name"
             portfolio = self.portfolio.model_copy(update={"construction": chosen})
             object.__setattr__(self, "portfolio", portfolio)  # frozen from here on
         return self

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
+
 import numpy as np
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.features.labels import forward_returns, make_labels
+from nn_assets.features.labels import LABELS, forward_returns, make_labels
 from nn_assets.settings import LabelSettings
+from nn_assets.settings.sections import LABELS_OF_ITS_OWN
+from tests.contracts.labels import LabelContract
 from tests.features.panels import changed, constant_panel, panel_of, random_panel, rows_of, same_bits
 
 EXECUTIONS = ("next_open", "next_close")
@@ -15,6 +19,29 @@ EXECUTIONS = ("next_open", "next_close")
 
 def _label(horizon: int = 5, execution: str = "next_close", kind: str = "direction") -> LabelSettings:
     return LabelSettings(horizon_sessions=horizon, execution=execution, kind=kind)
+
+
+class TestDirection(LabelContract):
+    @pytest.fixture
+    def label(self, execution: str) -> LabelSettings:
+        return _label(3, execution)
+
+    def own_return(self, forward, row, column, cash, label):
+        return forward[row][column] - label.horizon_sessions * cash
+
+
+class TestDirectionRelative(LabelContract):
+    @pytest.fixture
+    def label(self, execution: str) -> LabelSettings:
+        return _label(3, execution, "direction_relative")
+
+    def own_return(self, forward, row, column, cash, label):
+        known = [each for each in forward[row] if each is not None]
+        return forward[row][column] - statistics.median(known) if len(known) >= 5 else None
+
+
+def test_settings_know_the_labels_of_the_package_and_what_each_says_of_the_market() -> None:
+    assert {name: kind.relative for name, kind in LABELS.own.items()} == LABELS_OF_ITS_OWN
 
 
 def _small_panel():

@@ -6,10 +6,23 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from nn_assets.errors import TrainingError
-from nn_assets.learning.baselines import BoostedTrees, LinearModel, drawn_sessions, fit_boosting, fit_linear
+from nn_assets.learning.baselines import BASELINES, BoostedTrees, drawn_sessions, fit_boosting, fit_linear
+from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.windows import Samples
+from tests.contracts.estimators import EstimatorContract
 from tests.learning.tiny import tiny_samples
+
+
+class TestLinear(EstimatorContract):
+    name, called = "linear", "the linear model"
+
+
+class TestBoosting(EstimatorContract):
+    name, called = "boosting", "gradient boosting"
+
+
+def test_the_names_of_estimators_are_the_networks_and_those_of_the_baselines() -> None:
+    assert (TRADED, *BASELINES) == ESTIMATORS
 
 
 def _parts() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -72,36 +85,6 @@ def test_trees_that_never_help_leave_the_base_rate_alone() -> None:
     np.testing.assert_allclose(trees.probability(features), training.targets.mean(), rtol=1e-6)
     stored = BoostedTrees.from_arrays(trees.to_arrays())
     np.testing.assert_array_equal(stored.probability(features), trees.probability(features))
-
-
-def test_baselines_predict_the_same_bits_from_their_arrays_and_for_one_row_alone() -> None:
-    windows, training, validation = tiny_samples()
-    features = windows.last_rows(validation.rows, validation.columns)
-    linear = fit_linear(windows, training, validation)
-    boosting = fit_boosting(windows, training, validation, seed=1)
-    pairs = (
-        (linear, LinearModel.from_arrays(linear.to_arrays())),
-        (boosting, BoostedTrees.from_arrays(boosting.to_arrays())),
-    )
-    for fitted, stored in pairs:
-        whole = fitted.probability(features)
-        alone = np.concatenate([stored.probability(features[row : row + 1]) for row in range(len(features))])
-        assert whole.tobytes() == alone.tobytes()
-
-
-def test_fitting_again_gives_the_same_bits() -> None:
-    for fit in (lambda: fit_linear(*tiny_samples()), lambda: fit_boosting(*tiny_samples(), seed=3)):
-        first, again = fit().to_arrays(), fit().to_arrays()
-        assert all(value.tobytes() == again[name].tobytes() for name, value in first.items())
-
-
-def test_training_rows_of_one_class_are_refused_by_name() -> None:
-    windows, training, validation = tiny_samples()
-    up = Samples(training.rows, training.columns, np.ones_like(training.targets))
-    with pytest.raises(TrainingError, match="both classes for the linear model"):
-        fit_linear(windows, up, validation)
-    with pytest.raises(TrainingError, match="both classes for gradient boosting"):
-        fit_boosting(windows, up, validation, seed=1)
 
 
 def test_sessions_are_drawn_whole_and_as_many_as_there_are() -> None:

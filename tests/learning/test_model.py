@@ -308,10 +308,10 @@ def test_the_address_follows_data_configuration_and_seed_and_nothing_else() -> N
 
 
 def test_the_version_of_a_fit_is_that_of_the_fit_and_of_the_network_used() -> None:
-    version = fit_code(tiny_settings(network="lstm"))
-    assert version == fit_code(tiny_settings(network="lstm", hidden=9)) == fitted().code_version
+    version = fit_code(tiny_strategy(network="lstm"))
+    assert version == fit_code(tiny_strategy(network="lstm", hidden=9)) == fitted().code_version
     assert len(version) == 16
-    assert version != fit_code(tiny_settings(network="mlp"))
+    assert version != fit_code(tiny_strategy(network="mlp"))
     behind = definitions_behind("nn_assets.learning.model:fit_models", NETWORKS["mlp"].build)
     assert "nn_assets.learning.networks.mlp:Perceptron" in behind
     assert "nn_assets.learning.networks.lstm:LongShortTermMemory" not in behind

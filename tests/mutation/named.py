@@ -104,9 +104,9 @@ NAMED = (
     ),
     Named(
         "the simple estimators' members are all drawn by one seed",
-        "nn_assets/learning/model.py",
-        "(seed, drawn_sessions(training, seed))",
-        "(seed, drawn_sessions(training, learning.seed))",
+        "nn_assets/learning/baselines.py",
+        "drawn_sessions(training, seed) if",
+        "drawn_sessions(training, seeds[0]) if",
         "tests/learning/test_model.py::test_forecasts_hold_every_estimator_with_its_spread",
     ),
     Named(

@@ -100,7 +100,7 @@ def test_a_refit_that_is_asked_for_is_made_by_the_code_in_force(upgraded: Path) 
     (fresh,) = set(ModelStore().model_ids()) - ids
     with open_stores() as stores:
         code = load_model(stores, fresh).code_version
-    assert code == addresses.fit_code(strategy_of().learning) != OF_BEFORE
+    assert code == addresses.fit_code(strategy_of()) != OF_BEFORE
     on_record = models(upgraded)
     assert (fresh not in set(on_record["model_id"])) or set(
         on_record.loc[on_record["model_id"] == fresh, "code_version"]

@@ -74,7 +74,9 @@ def test_every_block_of_the_page_is_followed_to_a_decided_session_and_a_finished
     decided = follow(blocks["A feature"], home)
     assert json.loads(decided[-1])["ok"]
     assert [language for language, _ in blocks["A network"]] == ["python", "python", "console"]
-    studied = follow([*blocks["A limit on the book"], *blocks["A section of a page"], *blocks["A network"]], home)
+    studied = follow(
+        [*blocks["A limit on the book"], *blocks["A label"], *blocks["A section of a page"], *blocks["A network"]], home
+    )
     assert json.loads(studied[-1])["ok"]
     page = (home / "reports" / "my_second-study.html").read_text(encoding="utf-8")
     assert re.search(r"<h3>How often this was looked at</h3><p>Look \d+, of \d+ trials?", page)

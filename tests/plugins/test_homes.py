@@ -197,7 +197,7 @@ def test_an_edited_network_and_its_settings_are_part_of_the_address_of_its_model
     strategy = plugged(tmp_path)
     fold = tiny_fold(cube, strategy)
     prepare(strategy)
-    own = fit_code(tiny_strategy(network="mlp").learning)
+    own = fit_code(tiny_strategy(network="mlp"))
     before = model_address(cube, labels, fold, strategy)
     wider = strategy.model_copy(update={"learning": strategy.learning.model_copy(update={"network_settings": {}})})
     assert model_address(cube, labels, fold, wider) != before
@@ -210,7 +210,7 @@ def test_an_edited_network_and_its_settings_are_part_of_the_address_of_its_model
         (tmp_path / "my_networks.py").write_text(text)
         prepare(strategy)
         assert (model_address(cube, labels, fold, strategy) != before) is changes
-        assert fit_code(tiny_strategy(network="mlp").learning) == own
+        assert fit_code(tiny_strategy(network="mlp")) == own
 
 
 def test_a_strategy_without_its_file_is_left_out_by_name(home: Path) -> None:

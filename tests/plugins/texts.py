@@ -122,3 +122,27 @@ def constraint_file(body: str, arguments: str = "'mine'") -> str:
         "import numpy as np\nfrom nn_assets.portfolio.own_limits import register_constraint\n\n\n"
         f"@register_constraint({arguments})\ndef mine(facts):\n    {body}\n"
     )
+
+
+LABEL = """
+from nn_assets.features.labels import forward_returns, register_label
+from nn_assets.settings.section import Section
+
+
+class Settings(Section):
+    hurdle_fraction: float = 0.001
+
+
+@register_label("over_costs", relative=False, settings=Settings)
+def over_costs(panel, label, facts, settings):
+    return forward_returns(panel, label) - settings.hurdle_fraction
+"""
+
+
+def label_file(body: str, stated: str = "'mine', relative=False") -> str:
+    """A file of one label, ``mine``."""
+    return (
+        "import numpy as np\nimport pandas as pd\n"
+        "from nn_assets.features.labels import forward_returns, register_label\n\n\n"
+        f"@register_label({stated})\ndef mine(panel, label, facts):\n    {body}\n"
+    )

@@ -25,8 +25,8 @@ from nn_assets.errors import FoldError, ModelError, SettingsError
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.significance import auc_contributions, rank_ic_contributions, robust_mean_test
 from nn_assets.evaluation.verdict import verdict
-from nn_assets.features import labels as labelling
 from nn_assets.features.catalogue import compute
+from nn_assets.features.labels import direction as labelling
 from nn_assets.features.labels import make_labels
 from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport

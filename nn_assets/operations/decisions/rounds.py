@@ -14,6 +14,7 @@ import pandas as pd
 
 from nn_assets.errors import DecisionError
 from nn_assets.execution.registry import broker_of
+from nn_assets.features.labels import label_kind
 from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
@@ -187,7 +188,12 @@ def _facts(
     horizon = label.horizon_sessions
     volatility = market.volatility[: view.row + 1]
     outcomes = outcome_statistics(
-        network.probability, labels.returns, labels.realised_row, volatility, horizon, relative=label.is_relative
+        network.probability,
+        labels.returns,
+        labels.realised_row,
+        volatility,
+        horizon,
+        relative=label_kind(label).relative,
     )
     watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes)
     return SessionFacts(

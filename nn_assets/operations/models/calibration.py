@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.features.labels import label_kind
 from nn_assets.learning.calibration import Calibration, fit_calibration
 from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
 from nn_assets.learning.estimators import ESTIMATORS
@@ -110,7 +111,7 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
         horizon_sessions=strategy.label.horizon_sessions,
         half_life_sessions=strategy.portfolio.shrink_half_life_months / _MONTHS_A_YEAR * history.sessions_per_year,
         prior_outcomes=strategy.portfolio.shrink_prior_outcomes,
-        relative=strategy.label.is_relative,
+        relative=label_kind(strategy.label).relative,
     )
 
 

@@ -189,7 +189,7 @@ def fit_lost_refreshes(history: History, first: str, last: str, tell: Progress) 
     lost = _lost_refreshes(history, first, last)
     for model_id, rows in lost.sort_values("effective_session").groupby("model_id", sort=False):
         since = rows["effective_session"].iloc[0]
-        if fit_code(strategy.learning) in set(rows["code_version"]):
+        if fit_code(strategy) in set(rows["code_version"]):
             due = fold_after(history, previous_session(strategy.market.calendar, since))
             if due.address(strategy) == model_id:
                 _fit_missing(history, [(str(model_id), fold_data(due, strategy))], 1, tell)

@@ -60,6 +60,7 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             {"sql" if name != "daily_report" else "html"},
             play_days,
             "nn_assets.execution.registry:BROKERS",
+            "nn_assets.features.labels:LABELS",
         )
         inside = {keys[upstream] for upstream in _UPSTREAM[name]}
         deps = [*inside, *(outside if name in ("fills", "daily_signals") else ())]

@@ -33,6 +33,7 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             {"parquet"},
             study_and_show,
             "nn_assets.execution.registry:BROKERS",
+            "nn_assets.features.labels:LABELS",
         ),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model", "forecasts")],
         partitions_def=months,

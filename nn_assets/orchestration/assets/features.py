@@ -67,7 +67,14 @@ def _assets(strategy: Strategy) -> list[Table | dg.AssetsDefinition]:
         yield dg.Output(frames, metadata=shown(preparation.stationarity_metadata(frames)))
 
     @dg.asset(
-        **described(strategy, "selected_features", "features", {"numpy"}, preparation.selected_features),
+        **described(
+            strategy,
+            "selected_features",
+            "features",
+            {"numpy"},
+            preparation.selected_features,
+            "nn_assets.features.labels:LABELS",
+        ),
         deps=[asset_key(strategy, "features")],
         ins={"stationarity": dg.AssetIn(key=asset_key(strategy, "stationarity"))},
         partitions_def=months,

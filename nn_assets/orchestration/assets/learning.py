@@ -17,7 +17,7 @@ from nn_assets.settings import Strategy
 
 __all__ = ["WING"]
 
-_TRAINED_BY = (train_months, refresh_after, "nn_assets.learning.networks:NETWORKS")
+_TRAINED_BY = (train_months, refresh_after, "nn_assets.features.labels:LABELS", "nn_assets.learning.networks:NETWORKS")
 
 
 def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:

@@ -1,0 +1,70 @@
+"""The registry of labels: the package's own kinds, and what takes in those of plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from nn_assets.features.labels.definition import LabelKind, OwnReturn
+from nn_assets.features.labels.direction import DIRECTION
+from nn_assets.features.labels.relative import DIRECTION_RELATIVE
+from nn_assets.plugins import Registry
+from nn_assets.settings import LabelSettings
+from nn_assets.settings.own import section_of
+from nn_assets.settings.section import Section
+
+__all__ = ["LABELS", "label_kind", "register_label", "settings_of_its_own"]
+
+_OwnReturn = TypeVar("_OwnReturn", bound=OwnReturn)
+
+LABELS: Registry[LabelKind] = Registry("label", {"direction": DIRECTION, "direction_relative": DIRECTION_RELATIVE})
+"""Every kind of label, by the name that ``label.kind`` gives it."""
+
+
+def register_label(
+    name: str, *, relative: bool, settings: type[Section] | None = None
+) -> Callable[[_OwnReturn], _OwnReturn]:
+    """Register a function as a kind of label, by a name that no other has; see :class:`LabelKind`.
+
+    Parameters
+    ----------
+    name, relative
+        As plain text, so that they can be read without running the file.
+    settings : type of Section, optional
+        Its own settings, with their defaults.
+
+    Raises
+    ------
+    PluginError
+        The name is taken, or is none.
+    """
+
+    def register(own_return: _OwnReturn) -> _OwnReturn:
+        LABELS.add(name, LabelKind(own_return, relative, settings), getattr(own_return, "__module__", __name__))
+        return own_return
+
+    return register
+
+
+def label_kind(label: LabelSettings) -> LabelKind:
+    """The kind of label that some settings name.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    return LABELS.require(label.kind, "label.kind")
+
+
+def settings_of_its_own(label: LabelSettings) -> Section | None:
+    """What ``label.settings`` says, as the kind's own settings; None for a kind that has none.
+
+    Raises
+    ------
+    SettingsError
+        There is no such kind, a key or value is not as its settings say, or it has none and some are stated.
+    """
+    return section_of(
+        label_kind(label).settings, label.settings, member=f"the label {label.kind}", key="label.settings"
+    )

@@ -1,0 +1,52 @@
+"""``direction_relative``: whether a name does better than the median of its session."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.errors import SettingsError
+from nn_assets.features.labels.definition import LabelFacts, LabelKind, forward_returns
+from nn_assets.market.panel import Panel
+from nn_assets.settings import LabelSettings
+
+__all__ = ["DIRECTION_RELATIVE", "MINIMUM_CROSS_SECTION"]
+
+FloatArray = npt.NDArray[np.float64]
+
+MINIMUM_CROSS_SECTION = 5
+"""Symbols below which a cross-section's median says little, so that relative labels are refused."""
+
+
+def _own_return(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
+    """Forward return - median over the candidates that have one in that session, (bars, symbols).
+
+    A session with fewer than 5 of them has none.
+
+    Raises
+    ------
+    SettingsError
+        The panel has fewer than 5 symbols.
+    """
+    forward = forward_returns(panel, label)
+    judged = forward if facts.candidates is None else np.where(facts.candidates, forward, np.nan)
+    return forward - _median_over_symbols(judged, panel.symbols)
+
+
+def _median_over_symbols(forward: FloatArray, symbols: tuple[str, ...]) -> FloatArray:
+    """Median of each session's realised returns, shape (bars, 1); NaN below the minimum count."""
+    if len(symbols) < MINIMUM_CROSS_SECTION:
+        raise SettingsError(
+            expected=f"at least {MINIMUM_CROSS_SECTION} symbols for labels relative to the median",
+            found=f"{len(symbols)}: {', '.join(symbols)}",
+            remedy="set label.kind to 'direction', or add symbols",
+            key="label.kind",
+            value="direction_relative",
+        )
+    median = np.full((len(forward), 1), np.nan)
+    enough = np.isfinite(forward).sum(axis=1) >= MINIMUM_CROSS_SECTION
+    median[enough, 0] = np.nanmedian(forward[enough], axis=1)
+    return median
+
+
+DIRECTION_RELATIVE = LabelKind(_own_return, relative=True)
