@@ -72,7 +72,7 @@ def test_no_edge_found_is_that_of_the_stored_panels() -> None:
 
 # What the README says; the section of the page, the row's start, and what that row says.
 STATEMENTS = (
-    ("the halving 64 sessions after the change", "**the edge dies**", "| drawdown halving |", ("| 64 |",)),
+    ("not in force already, 64 sessions after the change", "**the edge dies**", "| drawdown halving |", ("| 64 |",)),
     (
         "in 13 of 20 markets, the drawdown breaker after 138",
         "**the edge dies**",
