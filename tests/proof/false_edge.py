@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from tests.proof.intervals import share
 from tests.proof.results import Result
-from tests.proof.studied import CALLED, FIRST_LOOKS, FOUND, JUDGED, SIGNAL, measured
+from tests.proof.studied import CALLED, FIRST_LOOKS, FOUND, JUDGED, PLANS, SIGNAL, measured
 from tests.proof.targets import Target, of_count
 
 TITLE = "False edge"
@@ -56,10 +56,10 @@ def targets(results: Sequence[Result]) -> list[Target]:
         for letters, what in ((FOUND, "signal"), ("E", "edge")):
             count, of = _counted(results, 0.0, name, JUDGED_BY, letters)
             most = round(AT_MOST * every)
-            asked = f"noise, {CALLED[name]}: {what} found at any look in at most {most} of {every}"
+            asked = f"noise, {CALLED[name]}, {PLANS[JUDGED_BY]}: {what} found at any look in at most {most} of {every}"
             targets.append(of_count(asked, share(count, of), count, of, every, at_most=most))
         count, of = _counted(results, PLANTED, name, JUDGED_BY, FOUND)
-        asked = f"planted {PLANTED}, {CALLED[name]}: found in at least {AT_LEAST:.0%}"
+        asked = f"planted {PLANTED}, {CALLED[name]}, {PLANS[JUDGED_BY]}: found in at least {AT_LEAST:.0%}"
         targets.append(of_count(asked, share(count, of), count, of, every, at_least=round(AT_LEAST * every)))
     return targets
 
@@ -155,12 +155,19 @@ def _verdicts(results: Sequence[Result]) -> str:
 
 
 def _alarms(results: Sequence[Result]) -> str:
-    lines = []
+    lines = [
+        "| market | " + " | ".join(f"**{look}**" if look == JUDGED_BY else look for look in FIRST_LOOKS) + " |",
+        "| --- |" + " --- |" * len(FIRST_LOOKS),
+    ]
     for ic, market in ((0.0, "noise"), (PLANTED, "planted")):
         panel_figures = [result.figures for result in results if result.panel["rank_ic"] == ic]
-        rang = sum(any("L" in figures[name]["verdicts"][JUDGED_BY] for name in JUDGED) for figures in panel_figures)
-        lines.append(f"{market} {share(rang, len(panel_figures))}")
-    return "A leak alarm stopped a verdict at some look: " + "; ".join(lines) + "."
+        cells = []
+        for first in FIRST_LOOKS:
+            rang = sum(any("L" in figures[name]["verdicts"][first] for name in JUDGED) for figures in panel_figures)
+            cells.append(share(rang, len(panel_figures)))
+        lines.append(f"| {market} | {' | '.join(cells)} |")
+    about = "Panels in which a leak alarm stopped a verdict at some look; nothing leaks here, so each alarm is false:"
+    return f"{about}\n\n" + "\n".join(lines)
 
 
 def _measured(results: Sequence[Result]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.proof.intervals import mean_interval, share
 from tests.proof.results import Result
-from tests.proof.studied import CALLED, FIRST_LOOKS, FOUND, JUDGED, SIGNAL, measured
+from tests.proof.studied import CALLED, FIRST_LOOKS, FOUND, JUDGED, PLANS, SIGNAL, measured
 from tests.proof.targets import Target, of_count
 
 TITLE = "Power"
@@ -52,7 +52,9 @@ def summary(results: Sequence[Result]) -> str:
         "the three estimators count as trials. One verdict at the end is the row that is "
         "judged; beside it the same panels under two plans of monthly looks (see *False edge*). Target: planted 0.02, "
         f"AR(1) 0.95, label of 10 sessions: found in at least {AT_LEAST:.0%} of seeds; 0.0083 is 0.02 on the label, "
-        "where about 45% were expected. *The planted signal itself* is the simulator's truth in the network's place."
+        "where about 45% were expected. *The planted signal itself* is the simulator's truth in the network's place. "
+        "*No edge found* is said where the interval's upper bound lies below the smallest effect of interest, whatever "
+        "t is: beside a large t it says that the edge was seen and is too small to be worth its costs."
     )
     return "\n\n".join([about, _found(results), _books(results)])
 
@@ -67,7 +69,8 @@ def targets(results: Sequence[Result]) -> list[Target]:
             any(letter in FOUND for letter in figures[name]["verdicts"][JUDGED_BY]) for figures in panel_figures
         )
         asked = (
-            f"planted {ic}, AR(1) {persistence}, {CALLED[name]}: found in at least {AT_LEAST * seeds:.0f} of {seeds}"
+            f"planted {ic}, AR(1) {persistence}, {CALLED[name]}, {PLANS[JUDGED_BY]}: found in at least "
+            f"{AT_LEAST * seeds:.0f} of {seeds}"
         )
         least = round(AT_LEAST * seeds)
         targets.append(
@@ -94,8 +97,8 @@ def _found(results: Sequence[Result]) -> str:
     lines = [
         "| planted | AR(1) | label | its own label rank IC | estimator | its label rank IC | t | signal found, "
         + " | ".join(f"**{look}**" if look == JUDGED_BY else look for look in FIRST_LOOKS)
-        + " |",
-        "| --- | --- | --- | --- | --- | --- | --- |" + " --- |" * len(FIRST_LOOKS),
+        + f" | no edge found, **{JUDGED_BY}** |",
+        "| --- | --- | --- | --- | --- | --- | --- |" + " --- |" * (len(FIRST_LOOKS) + 1),
     ]
     for _, ic, persistence, horizon, _ in _KINDS:
         panel_figures = _of(results, ic, persistence, horizon)
@@ -104,9 +107,9 @@ def _found(results: Sequence[Result]) -> str:
             if not kept:
                 continue
             counted = []
-            for first in FIRST_LOOKS:
+            for first, letters in (*((first, FOUND) for first in FIRST_LOOKS), (JUDGED_BY, "N")):
                 words = [figures[name]["verdicts"][first] for figures in kept]
-                counted.append(share(sum(any(letter in FOUND for letter in word) for word in words), len(words)))
+                counted.append(share(sum(any(letter in letters for letter in word) for word in words), len(words)))
             planted = np.mean([figures["planted label rank IC"] for figures in kept])
             own = np.mean([figures[name]["rank IC"][-1] for figures in kept])
             t = np.mean([figures[name]["t"] for figures in kept])

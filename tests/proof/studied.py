@@ -336,6 +336,11 @@ class Studied:
 # that seals its last year, the default of a vault: its history is judged up to the vault, and then month by month.
 # The last is a history without a vault, judged once.
 FIRST_LOOKS = {"sealed year": -13, "every month": 0, "once": -1}
+PLANS = {
+    "sealed year": "first look a year before the end",
+    "every month": "a look every month",
+    "once": "one look at the end",
+}
 CALLED = {"network": "small MLP", "linear": "linear", SIGNAL: "the planted signal itself"}
 _LETTERS = {"leak alarm": "L", "no edge found": "N", "edge found": "E", "signal found": "S", "cannot tell": "C"}
 FOUND = "SE"

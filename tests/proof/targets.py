@@ -20,13 +20,17 @@ class Target:
 def of_count(
     asked: str, measured: str, count: int, of: int, asked_of: int, *, at_least: int = 0, at_most: int = -1
 ) -> Target:
-    """A count of panels against its bound; decided early where the panels still missing cannot change it."""
+    """A count of panels against its bound; decided early where the panels still missing cannot change it.
+
+    What lies exactly at its bound once all is measured says so, unless the bound is none or all of them.
+    """
     left = asked_of - of
     if at_most >= 0:
         met = False if count > at_most else True if count + left <= at_most else None
     else:
         met = True if count >= at_least else False if count + left < at_least else None
-    return Target(asked, measured, met)
+    at_bound = left == 0 and count == (at_most if at_most >= 0 else at_least) and 0 < count < asked_of
+    return Target(asked, f"{measured}, no margin" if at_bound else measured, met)
 
 
 def table(by_title: Sequence[tuple[str, Sequence[Target]]]) -> str:

@@ -109,14 +109,20 @@ def test_the_planted_signal_has_rows_of_the_panels_that_judged_it_and_of_no_othe
     assert "| the planted signal itself |" not in power.summary([kept])
     text = power.summary([kept, replace(kept, figures={**kept.figures, SIGNAL: seen})])
     assert _row(text, "| 0.02 |", "the planted signal itself | 0.0716 | +3.25 |").count(share(1, 1)) == 1
-    assert _row(text, "| 0.02 |", "small MLP").count(share(0, 2)) == 3
+    assert _row(text, "| 0.02 |", "small MLP").count(share(0, 2)) == 4
 
 
 def test_a_leak_alarm_is_counted_for_whoever_raised_it() -> None:
     planted = {"names": 40, "rank_ic": false_edge.PLANTED}
     loud = _told(verdicts=_told()["verdicts"] | {"sealed year": "CLC"}, alarms=["linear rank IC"])
-    text = false_edge.summary([_result(planted | {"seed": k}, _told(), loud if k == 1 else None) for k in range(4)])
-    assert f"planted {share(1, 4)}" in text
+    early = _told(verdicts=_told()["verdicts"] | {"every month": "L" * 20})
+    noise = {"names": 40, "rank_ic": 0.0}
+    text = false_edge.summary(
+        [_result(planted | {"seed": k}, _told(), loud if k == 1 else None) for k in range(4)]
+        + [_result(noise | {"seed": k}, early if k < 2 else _told(), early) for k in range(3)]
+    )
+    assert f"| planted | {share(1, 4)} | {share(0, 4)} | {share(0, 4)} |" in text
+    assert f"| noise | {share(0, 3)} | {share(3, 3)} | {share(0, 3)} |" in text
 
 
 def test_power_counts_each_kind_by_itself() -> None:
@@ -134,6 +140,25 @@ def test_power_counts_each_kind_by_itself() -> None:
     assert _row(text, "| small MLP | +1.57").endswith(f"| {share(1, 3)} |")
     low, high = stats.t.interval(0.95, 2, np.mean([-1.0, -0.5, 0.2]), stats.sem([-1.0, -0.5, 0.2]))
     assert f"-0.43 ({low:+.2f} to {high:+.2f})" in text
+
+
+def test_an_edge_found_too_small_is_told_from_one_that_was_not_seen() -> None:
+    at = {"names": 500, "sessions": 1260, "persistence": 0.5, "horizon": 2, "rank_ic": 0.02}
+    small = _told(verdicts=_told()["verdicts"] | {"sealed year": "NNNN", "once": "N"}, t=8.72)
+    text = power.summary([_result(at | {"seed": k}, small if k else _told()) for k in range(3)])
+    assert "| **once** | no edge found, **once** |" in text
+    assert _row(text, "| 0.02 | 0.5 | 2 |", "small MLP").endswith(f"| {share(0, 3)} | {share(2, 3)} |")
+    assert _row(text, "| 0.02 | 0.5 | 2 |", "| linear |").endswith(f"| {share(0, 3)} | {share(0, 3)} |")
+
+
+def test_targets_of_verdicts_name_the_plan_of_looks_that_they_hold_for() -> None:
+    panel = {"names": 500, "sessions": 1260, "persistence": 0.95, "horizon": 10, "rank_ic": 0.02, "seed": 1}
+    found = [target.asked for target in power.targets([_result(panel, _told())]) if "planted" in target.asked]
+    assert all("one look at the end" in asked for asked in found)
+    assert len(found) == 2
+    by_year = [target.asked for target in false_edge.targets([_result(panel | {"rank_ic": 0.0}, _told())])]
+    assert all("first look a year before the end" in asked for asked in by_year)
+    assert len(by_year) == 6
 
 
 def test_panels_are_as_many_as_the_contract_asks() -> None:
@@ -163,8 +188,35 @@ def test_a_slope_is_compared_where_the_record_outweighs_the_prior() -> None:
 
 def test_brier_scores_are_called_worse_at_five_percent() -> None:
     noise = {"names": 40, "rank_ic": 0.0, "persistence": 0.95, "horizon": 10}
-    results = [_result(noise | {"seed": k}, _told(**{"its t": t})) for k, t in enumerate((-2.0, 1.6, 1.7, None))]
+    results = [_result(noise | {"seed": k}, _told(**{"its t": t})) for k, t in enumerate((-2.0, 1.6, 1.7))]
     assert _row(calibration.summary(results), "| 40 | 0 |", "small MLP").endswith(f"| {share(1, 3)} |")
+
+
+def test_a_brier_score_has_one_mean_wherever_the_page_says_it() -> None:
+    """A forecast that is the base rate throughout has a difference of 0 and no t: it counts all the same."""
+    noise = {"names": 40, "rank_ic": 0.0, "persistence": 0.95, "horizon": 10}
+    learned = [_told(**{"brier less the base rate's": 1e-5 * k}) for k in range(1, 20)]
+    silent = _told(slope=[0.0, 0.0], **{"brier less the base rate's": 0.0, "its t": None})
+    results = [_result(noise | {"seed": k}, told) for k, told in enumerate([*learned, silent])]
+    values = [*range(1, 20), 0]
+    low, high = stats.t.interval(0.95, 19, np.mean(values), stats.sem(values))
+    told = f"{np.mean(values):+.1f} ({low:+.1f} to {high:+.1f})"
+    text = calibration.summary(results)
+    assert _row(text, "| 40 | 0 |", "small MLP").endswith(f"| 20 | {told} | {share(0, 19)} |")
+    assert "1 of 40" in text
+    assert calibration.targets(results)[0].found == f"{told} in 1e-5"
+
+
+def test_the_indexes_scores_are_published_and_judged_whoever_misses() -> None:
+    text, rows = calibration.summary([]), calibration.targets([])
+    published = {name: calibration.INDEX_SCORES[name] for name in ("network", "linear", "boosting")}
+    assert [target.met for target in rows] == [True, True, False]
+    for name, called in (("network", "small MLP"), ("linear", "linear"), ("boosting", "boosting")):
+        score = published[name]
+        cells = " | ".join(f"{score[key]:.5f}" for key in ("calibrated", "base", "noise", "hindsight"))
+        assert f"| {called} | {cells} |" in text
+    assert rows[2].asked.startswith("the two bundled indexes, boosting")
+    assert rows[2].found == "0.24703 beside 0.24651, noise 0.00038"
 
 
 def test_capture_says_ratios_of_means_and_the_four_that_were_expected() -> None:
@@ -216,7 +268,16 @@ def test_a_count_is_judged_once_no_panel_that_is_missing_can_change_it(
     count: int, of: int, bounds: dict[str, int], met: bool | None
 ) -> None:
     asked_of = 60 if "at_least" in bounds else 200
-    assert of_count("asked", "said", count, of, asked_of, **bounds) == Target("asked", "said", met)
+    assert of_count("asked", "said", count, of, asked_of, **bounds).met == met
+
+
+def test_a_target_met_with_no_panel_to_spare_says_so() -> None:
+    assert of_count("asked", "said", 18, 20, 20, at_least=18).found == "said, no margin"
+    assert of_count("asked", "said", 16, 200, 200, at_most=16).found == "said, no margin"
+    # Nothing to spare is no news where all, or none, was asked; nor where panels are missing, or more is measured.
+    for count, bounds in ((20, {"at_least": 20}), (0, {"at_most": 0}), (19, {"at_least": 18}), (17, {"at_least": 18})):
+        assert of_count("asked", "said", count, 20, 20, **bounds).found == "said"
+    assert of_count("asked", "said", 18, 19, 20, at_least=18).found == "said"
 
 
 def test_the_page_begins_with_the_targets_and_those_that_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,8 +293,9 @@ def test_the_page_begins_with_the_targets_and_those_that_are_missed(monkeypatch:
         for ic in (0.0, false_edge.PLANTED)
     ]
     by_asked = {target.asked: target for target in false_edge.targets(results)}
+    missed = "planted 0.03, small MLP, first look a year before the end: found in at least 80%"
     assert [target.met for target in by_asked.values()] == [True, True, False, True, True, False]
-    assert by_asked["planted 0.03, small MLP: found in at least 80%"].found == share(3, 200)
+    assert by_asked[missed].found == share(3, 200)
     text = false_edge.summary(results)
     assert "**The target for the planted edge is missed.**" in text
     # t 0.5 at 400 sessions where 2.9697 is needed: 400 x (2.9697 / 0.5)^2
