@@ -31,6 +31,7 @@ __all__ = [
     "Plugin",
     "Registry",
     "code_of",
+    "declared_by",
     "find",
     "forget",
     "is_running",
@@ -39,7 +40,6 @@ __all__ = [
     "load_sources",
     "loaded",
     "names_of",
-    "stated_of",
 ]
 
 GROUP = "nn_assets.plugins"
@@ -264,9 +264,9 @@ def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, di
             first = arguments[0] if arguments else None
             text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
             plain: dict[str, object] = {
-                each.arg: each.value.value
-                for each in node.keywords
-                if each.arg and isinstance(each.value, ast.Constant)
+                keyword.arg: keyword.value.value
+                for keyword in node.keywords
+                if keyword.arg and isinstance(keyword.value, ast.Constant)
             }
             registrations.append((called.removeprefix(_REGISTERS), text, plain))
     return tuple(registrations)
@@ -284,13 +284,13 @@ def names_of(kind: str, references: Sequence[str]) -> frozenset[str] | None:
         name
         for plugin in map(find, references)
         for _, source in plugin.sources
-        for each, name, _ in _registrations(source, plugin.label)
-        if each == kind
+        for registered_kind, name, _ in _registrations(source, plugin.label)
+        if registered_kind == kind
     ]
     return None if None in names else frozenset(name for name in names if name is not None)
 
 
-def stated_of(kind: str, name: str, key: str, references: Sequence[str]) -> object:
+def declared_by(kind: str, name: str, key: str, references: Sequence[str]) -> object:
     """What plug-ins state of a member by a keyword, read off their texts; None where it is not plain, or not one thing.
 
     Raises
@@ -298,14 +298,14 @@ def stated_of(kind: str, name: str, key: str, references: Sequence[str]) -> obje
     PluginError
         As :func:`find`.
     """
-    stated = [
+    values = [
         plain.get(key)
         for plugin in map(find, references)
         for _, source in plugin.sources
-        for each, named, plain in _registrations(source, plugin.label)
-        if each == kind and named == name
+        for registered_kind, named, plain in _registrations(source, plugin.label)
+        if registered_kind == kind and named == name
     ]
-    return stated[0] if len(stated) == 1 else None
+    return values[0] if len(values) == 1 else None
 
 
 def code_of(references: Sequence[str]) -> tuple[str, ...]:

@@ -50,7 +50,9 @@ class Market:
             symbols=self.panel.symbols[columns],
             **{name: np.array(getattr(self.panel, name)[rows, columns]) for name in FIELDS},  # type: ignore[arg-type]
         )
-        series = {each.name: np.array(getattr(self.series, each.name)[rows, columns]) for each in fields(KnownSeries)}
+        series = {
+            field.name: np.array(getattr(self.series, field.name)[rows, columns]) for field in fields(KnownSeries)
+        }
         return Market(panel, np.array(self.log_return[rows]), KnownSeries(**series))
 
     def times(self, rows: slice, factor: FloatArray) -> Market:
@@ -64,7 +66,7 @@ class Market:
 
     def arrays(self) -> dict[str, FloatArray]:
         """Arrays of shape (bars, symbols) by what they are."""
-        of_series = {f"the series' {each.name}": getattr(self.series, each.name) for each in fields(KnownSeries)}
+        of_series = {f"the series' {field.name}": getattr(self.series, field.name) for field in fields(KnownSeries)}
         return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
 
 
@@ -169,23 +171,23 @@ class Held:
     name: str
     market: Market
 
-    def called(self, function: Callable[[Market], object], given: Market) -> FloatArray:
+    def called(self, function: Callable[[Market], object], original: Market) -> FloatArray:
         """What a member says of a market; refuses what is no array of its shape, or was written over."""
-        market = given.of(slice(None))
+        market = original.of(slice(None))
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = function(market)
         except Exception as error:  # noqa: BLE001  whatever a person's formula raises
             self.refuse(f"a {self.kind} that can be computed", f"{type(error).__name__}: {error}", cause=error)
-        for name, before in given.arrays().items():
+        for name, before in original.arrays().items():
             after = market.arrays()[name]
-            told = f"bars left as they were given; {name}"
-            self.require_same(before, after, told, f"it writes {name} over")
+            expectation = f"bars left as they were given; {name}"
+            self.require_same(before, after, expectation, f"it writes {name} over")
         if not isinstance(values, np.ndarray) or values.shape != market.panel.close.shape:
             shape = f"of shape {values.shape}" if isinstance(values, np.ndarray) else f"but {type(values).__name__}"
-            told = f"an array of shape {market.panel.close.shape}, (bars, symbols)"
-            self.refuse(told, f"none {shape}" if shape.startswith("but") else f"one {shape}")
+            expectation = f"an array of shape {market.panel.close.shape}, (bars, symbols)"
+            self.refuse(expectation, f"none {shape}" if shape.startswith("but") else f"one {shape}")
         if values.dtype != np.float64:
             self.refuse("an array of float64", f"one of {values.dtype}")
         return np.array(values)
@@ -195,8 +197,8 @@ class Held:
         now = kept_by(self.name, function)
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if changed:
-            told = "nothing kept of what it is asked, once it was asked"
-            self.refuse(told, f"{', '.join(sorted(changed))} changes from one call to the next")
+            expectation = "nothing kept of what it is asked, once it was asked"
+            self.refuse(expectation, f"{', '.join(sorted(changed))} changes from one call to the next")
 
     def require_numbers(self, values: FloatArray) -> None:
         """Refuse infinities, and a member without any value."""
@@ -225,11 +227,11 @@ class Held:
         """Refuse the first bar at which something is not kept."""
         if kept.all():
             return
-        row, column = (int(each) for each in np.argwhere(~kept)[0])
-        told = " and ".join(str(each[row, column]) for each in (values, others) if each is not None)
+        row, column = (int(index) for index in np.argwhere(~kept)[0])
+        shown = " and ".join(str(array[row, column]) for array in (values, others) if array is not None)
         self.refuse(
             expected,
-            f"{found}: {told}",
+            f"{found}: {shown}",
             symbol=self.market.panel.symbols[first_column + column],
             session=self.market.panel.sessions[first_row + row].date(),
         )
@@ -249,7 +251,7 @@ class Held:
 class _HeldFeature(Held):
     entry: Feature
 
-    def computed(self, given: Market) -> FloatArray:
+    def computed(self, original: Market) -> FloatArray:
         """What the feature says of a market."""
         entry = self.entry
 
@@ -260,7 +262,7 @@ class _HeldFeature(Held):
             )
             return entry.compute(market.panel, context)
 
-        return self.called(compute, given)
+        return self.called(compute, original)
 
     def require_nothing_ahead(self, whole: FloatArray, cuts: Collection[int], draw: FloatArray) -> None:
         """Refuse values that the bars after some rows change: cut off, or others in their place."""
@@ -275,8 +277,8 @@ class _HeldFeature(Held):
             return  # a series goes on where bars end: where there is no bar, its feature is taken out
         there = np.logical_and.reduce([np.isfinite(getattr(self.market.panel, name)) for name in self.entry.fields])
         whole = _whole_windows(there, self.entry.reach_sessions)
-        told = f"NaN where one of the {self.entry.reach_sessions + 1} bars within reach is missing"
-        self.require_all(whole | np.isnan(values), values, None, told, "a value, made up or of fewer bars")
+        expectation = f"NaN where one of the {self.entry.reach_sessions + 1} bars within reach is missing"
+        self.require_all(whole | np.isnan(values), values, None, expectation, "a value, made up or of fewer bars")
 
 
 def _whole_windows(there: BoolArray, reach: int) -> BoolArray:

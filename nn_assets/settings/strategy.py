@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError, did_you_mean
-from nn_assets.plugins import names_of, stated_of
+from nn_assets.plugins import declared_by, names_of
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import NeverCounts, Section
@@ -99,7 +99,7 @@ class Strategy(Section):
         kind = self.label.kind
         if kind in LABELS_OF_ITS_OWN:
             return LABELS_OF_ITS_OWN[kind]
-        relative = stated_of("label", kind, "relative", self.plugins)
+        relative = declared_by("label", kind, "relative", self.plugins)
         if not isinstance(relative, bool):
             raise ValueError(  # noqa: TRY004  for pydantic to name it beside the others
                 f"label.kind {kind} must say in its file whether it is relative to the other names of a session, once "

@@ -103,7 +103,7 @@ def make_labels(
     cash = np.broadcast_to(np.asarray(cash_rate_per_session, dtype=np.float64), panel.session_count)
     own = own_returns(panel, label, LabelFacts(cash, candidates))
     sigma = Stepping(panel, np.isfinite(panel.close), max_missing_fraction).over(
-        _VOLATILITY_SESSIONS + 1, lambda given, _: rolling_volatility(given, _VOLATILITY_SESSIONS)
+        _VOLATILITY_SESSIONS + 1, lambda bars, _: rolling_volatility(bars, _VOLATILITY_SESSIONS)
     )
     labelled = np.isfinite(own) & (sigma > 0.0)
     adjusted = np.full(own.shape, np.nan)

@@ -80,7 +80,7 @@ class _HeldLabel(Held):
         """Rows whose horizon lies on the axis."""
         return self.market.panel.session_count - self.span
 
-    def computed(self, given: Market) -> FloatArray:
+    def computed(self, original: Market) -> FloatArray:
         """Own returns of a market, (bars, symbols); cash and candidates hang on it, so that they change with it."""
 
         def own_return(market: Market) -> object:
@@ -88,7 +88,7 @@ class _HeldLabel(Held):
             candidates = read_only(market.series.values > _CANDIDATES_ABOVE)
             return own_returns(market.panel, self.label, LabelFacts(cash, candidates))
 
-        return self.called(own_return, given)
+        return self.called(own_return, original)
 
     def computed_with_others_after(self, row: int) -> FloatArray:
         """Own returns where other bars come after a row, some of them missing."""
@@ -108,15 +108,15 @@ class _HeldLabel(Held):
 
     def require_nothing_past_the_horizon(self, whole: FloatArray, cuts: Iterable[int], *, others: bool = True) -> None:
         """Refuse values that bars after the horizon change: cut off and, with ``others``, others in their place."""
-        told = (
+        texts = (
             f"a label that nothing after its horizon, {self.span} sessions on, changes",
             "what comes after its horizon changes it",
         )
         for last in cuts:
             rows, labels = slice(0, last + 1), slice(0, last + 1 - self.span)
-            self.require_same(whole[labels], self.computed(self.market.of(rows))[labels], *told)
+            self.require_same(whole[labels], self.computed(self.market.of(rows))[labels], *texts)
             if others:
-                self.require_same(whole[labels], self.computed_with_others_after(last)[labels], *told)
+                self.require_same(whole[labels], self.computed_with_others_after(last)[labels], *texts)
 
     def require_what_comes_after(self, whole: FloatArray) -> None:
         """Refuse values that nothing after their session changes, though it is there: those are a feature's."""
