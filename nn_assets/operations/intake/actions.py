@@ -17,7 +17,7 @@ from nn_assets.market.facts.actions import (
     with_action_moments,
     withdrawals,
 )
-from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.bitemporal import RevisionCount, stated_in
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
@@ -72,7 +72,7 @@ def new_actions(
     segments = history.stores.lake.segments(strategy.name, ACTIONS)
     found = read_action_versions(history.stores, strategy.name, segments)
     stored = empty(ACTION_VERSIONS) if found is None else found
-    stated = None if "known_at" not in delivered.columns else delivered["known_at"].notna().to_numpy()
+    stated = stated_in(delivered)
     if path is None:
         asked = source.name, market.symbols, first, last
         gone = withdrawals(stored, stamped, *asked, arrived_at)

@@ -16,7 +16,7 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.market.facts.bars import RevisionCount, content_hash, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
-from nn_assets.market.facts.bitemporal import BAR_FACTS
+from nn_assets.market.facts.bitemporal import BAR_FACTS, stated_in
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
@@ -162,7 +162,7 @@ def _append_new(
         arrived_at,
         decided_to=decided_to,
     )
-    stated = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
+    stated = stated_in(delivered)
     history.require_bars()
     stored, fresh, words, counted = compare_bars(history.stores, name, RAW_BARS, stamped, taken_before, stated=stated)
     contents = counted.contradicted
