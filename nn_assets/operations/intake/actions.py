@@ -84,7 +84,9 @@ def new_actions(
 
 def append_actions(history: History, fresh: pd.DataFrame) -> None:
     """Store what :func:`new_actions` found."""
-    append_versions(history.stores, history.strategy.name, ACTIONS, fresh)
+    stores, name = history.stores, history.strategy.name
+    stored = read_action_versions(stores, name, stores.lake.segments(name, ACTIONS)) if len(fresh) else None
+    append_versions(stores, name, ACTIONS, stored, fresh)
 
 
 def stored_actions(history: History) -> int:

@@ -170,7 +170,7 @@ def _append_new(
         fresh = _in_place_of_refused(history, stored, stamped, fresh)
         contents = _in_place_of_refused(history, stored, stamped, contents) if len(contents) else contents
     append_contradicted(history.stores, name, RAW_BARS, contents)
-    append_versions(history.stores, name, RAW_BARS, fresh, words)
+    append_versions(history.stores, name, RAW_BARS, stored, fresh, words)
     return counted
 
 

@@ -86,7 +86,7 @@ def _append_new(
     if decided_to is not None:
         late = stamped["session"] <= decided_to
         stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
-    _, fresh, words, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, stated=stated)
+    stored, fresh, words, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, stated=stated)
     append_contradicted(history.stores, name, COMPARED, counted.contradicted)
-    append_versions(history.stores, name, COMPARED, fresh, words)
+    append_versions(history.stores, name, COMPARED, stored, fresh, words)
     return counted

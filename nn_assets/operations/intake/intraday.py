@@ -96,7 +96,7 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     stored, stated = _versions(history), stated_in(delivered[wanted])
     fresh, counted = new_intraday(stored, stamped[wanted].reset_index(drop=True), stated=stated)
     append_contradicted(history.stores, strategy.name, RAW_INTRADAY, counted.contradicted)
-    append_versions(history.stores, strategy.name, RAW_INTRADAY, fresh)
+    append_versions(history.stores, strategy.name, RAW_INTRADAY, stored, fresh)
     return counted, len(delivered), int((~wanted).sum())
 
 

@@ -44,7 +44,7 @@ def ingest_universe(history: History, folder: Path) -> RevisionCount:
         now,
         decided_at=None if decided is None else as_of_session(strategy.market, decided),
     )
-    append_versions(history.stores, strategy.name, UNIVERSE, fresh)
+    append_versions(history.stores, strategy.name, UNIVERSE, stored, fresh)
     return counted
 
 
