@@ -19,7 +19,6 @@ from nn_assets.market.facts.actions import (
 )
 from nn_assets.market.facts.bitemporal import RevisionCount, stated_in
 from nn_assets.market.quality.notices import Notice
-from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.clock import as_of_sessions, last_stated_session, now_utc, seen_until
 from nn_assets.operations.history import History
@@ -29,10 +28,10 @@ from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.limits import Limits
 
 __all__ = [
-    "action_notices",
     "actions_to_publish",
     "append_actions",
     "delisted",
+    "late_notices",
     "new_actions",
     "stored_actions",
 ]
@@ -115,12 +114,7 @@ def delisted(history: History) -> dict[str, pd.Timestamp]:
     return dict(zip(told["symbol"], told["ex_session"], strict=True))
 
 
-def action_notices(history: History, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[Notice]:
-    """What a person should judge: bars and actions that contradict each other, late actions."""
-    return [] if actions is None else [*suspicions(bars, actions), *_late_notices(history)]
-
-
-def _late_notices(history: History) -> list[Notice]:
+def late_notices(history: History) -> list[Notice]:
     """Actions as last told that came after their ex-session was decided, and the session that mends the book."""
     market, name = history.strategy.market, history.strategy.name
     versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))

@@ -67,7 +67,7 @@ def append_contradicted(stores: Stores, strategy: str, table: str, contents: pd.
     on_record = contradicted(stores, strategy, table)
     both = contents if on_record is None else pd.concat([on_record, contents], ignore_index=True)
     told = both.drop_duplicates([name for name in both.columns if name != "ingested_at"])
-    _append(stores, strategy, f"{table}_contradicted", told.iloc[len(both) - len(contents) :])
+    _append(stores, strategy, f"{table}_contradicted", told.iloc[len(both) - len(contents) :].reset_index(drop=True))
 
 
 def append_versions(

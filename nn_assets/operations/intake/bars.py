@@ -23,6 +23,7 @@ from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.market.quality.notices import Notice, widest_first
+from nn_assets.market.quality.suspected import Suspected
 from nn_assets.operations.asof.actions import ACTIONS, with_actions
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.stored import as_told
@@ -32,10 +33,10 @@ from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import (
-    action_notices,
     actions_to_publish,
     append_actions,
     delisted,
+    late_notices,
     new_actions,
 )
 from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
@@ -45,6 +46,7 @@ from nn_assets.operations.intake.grown import audit_grown, begun
 from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.pieces import Carried, Grown
 from nn_assets.operations.intake.sources import source_of
+from nn_assets.operations.intake.suspected import suspected_of, with_suspected
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import first_outside, taken_outside
@@ -317,11 +319,20 @@ def _not_known_yet(history: History) -> list[Notice]:
 
 def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
     """All that a person should judge, of most symbols first: bars, actions as given, and bars within the session."""
+    return _noticed(history, audited, _suspected(history, audited, actions))
+
+
+def _suspected(history: History, audited: Audited, actions: pd.DataFrame | None) -> Suspected | None:
+    grown = audited.grown if audited.judged is None else None
+    return suspected_of(history, grown, lambda: audited.cleaned.bars, actions)
+
+
+def _noticed(history: History, audited: Audited, suspected: Suspected | None) -> list[Notice]:
     grown = audited.grown
     # Of bars that grew none waits: they would have been judged whole.
     waiting = _not_known_yet(history) if grown is None else []
     of_bars = audited.cleaned.notices if grown is None else grown.notices
-    of_actions = [] if actions is None else action_notices(history, audited.cleaned.bars, actions)
+    of_actions = [] if suspected is None else [*suspected.notices, *late_notices(history)]
     return widest_first([*of_bars, *waiting, *of_actions, *intraday_notices(history)])
 
 
@@ -340,7 +351,8 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     segments = history.stores.lake.segments(name, ACTIONS)
     actions = actions_to_publish(history, segments)
     _demand_adjustable(history, audited, actions)
-    notices = notices_of(history, audited, actions)
+    suspected = _suspected(history, audited, actions)
+    notices = _noticed(history, audited, suspected)
     carried, (bars, quarantine, bars_hash) = _to_publish(history, audited)
     publication = history.stores.publications.publish(
         name,
@@ -360,7 +372,7 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
         },
     )
     if carried is not None:
-        carried.write(history)
+        with_suspected(history, carried, suspected).write(history)
     # From the last recorded on: a run killed between the switch and this line left its own unrecorded.
     recorded = history.stores.ledger.latest("publications", name)["details"]
     since = 1 if recorded.empty else int(recorded.iloc[-1]["ordinal"])

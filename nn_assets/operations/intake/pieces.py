@@ -45,14 +45,15 @@ from nn_assets.store.lake.publication import Listed
 from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
 
-__all__ = ["Carried", "Grown", "Piece", "carried_from", "made_by", "running_of", "said_before"]
+__all__ = ["CARRIED", "Carried", "Grown", "Piece", "carried_from", "made_by", "running_of", "said_before"]
 
-_TABLE = "validated_bars_carried"
+CARRIED = "validated_bars_carried"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
 _MADE_BY = (
     "nn_assets.market.quality.cleaning:clean",
     "nn_assets.market.quality.running:carried_on",
     "nn_assets.market.quality.running:repeated_opens",
+    "nn_assets.market.quality.suspected:Suspected",
     "nn_assets.market.quality.gate:days_asked",
     "nn_assets.market.facts.bars:as_of",
     "nn_assets.market.facts.bars:content_hash",
@@ -110,6 +111,8 @@ class Carried:
     said : tuple of (int, str, str)
         Sorted hashes of what bars say, in a file for the years of a decade that have ended, and for each piece of the
         last year: first day, last session, name.
+    suspected : str
+        The file of what suspicions follow from (``operations/intake/suspected.py``); empty where there is none.
     """
 
     made_by: str
@@ -121,11 +124,13 @@ class Carried:
     pieces: tuple[Piece, ...]
     said: tuple[tuple[int, str, str], ...]
     notices: tuple[Notice, ...]
+    suspected: str = ""
+    suspicions: tuple[Notice, ...] = ()
 
     @classmethod
     def read(cls, history: History) -> Self | None:
         """What was carried on last; None where nothing was, or by other code or settings."""
-        record = read_carried(history.stores.lake.folder(history.strategy.name, _TABLE))
+        record = read_carried(history.stores.lake.folder(history.strategy.name, CARRIED))
         if record is None or record.get("made_by") != made_by(history):
             return None
         try:
@@ -133,7 +138,8 @@ class Carried:
                 Piece(**{**each, "taken_out": tuple(map(tuple, each["taken_out"]))}) for each in record.pop("pieces")
             )
             said = tuple((int(day), str(last), str(name)) for day, last, name in record.pop("said"))
-            return cls(pieces=pieces, said=said, notices=tuple(map(_notice, record.pop("notices"))), **record)
+            notices = {name: tuple(map(_notice, record.pop(name))) for name in ("notices", "suspicions")}
+            return cls(pieces=pieces, said=said, **notices, **record)
         except (TypeError, KeyError, ValueError):
             return None
 
@@ -144,9 +150,10 @@ class Carried:
             "pieces": [dict(vars(each)) for each in self.pieces],
             "said": [list(each) for each in self.said],
             "notices": [_told(each) for each in self.notices],
+            "suspicions": [_told(each) for each in self.suspicions],
         }
-        arrays = {each.running for each in self.pieces} | {name for _, _, name in self.said}
-        switch_carried(history.stores.lake.folder(history.strategy.name, _TABLE), told, arrays)
+        arrays = {each.running for each in self.pieces} | {name for _, _, name in self.said} | {self.suspected}
+        switch_carried(history.stores.lake.folder(history.strategy.name, CARRIED), told, arrays)
 
     def before(self, piece: int) -> Carried | None:
         """What was carried on before a piece, counted from 0; None where that cannot be told any more."""
@@ -162,6 +169,8 @@ class Carried:
             pieces=kept,
             said=tuple(each for each in self.said if each[0] < start.span),
             notices=tuple(each for each in self.notices if each.last_session < start.starts),
+            suspected="",
+            suspicions=(),
         )
 
 
@@ -263,7 +272,7 @@ class Grown:
     def _fresh_pieces(self, until: pd.Timestamp) -> list[Piece]:
         """What is new, a piece for each span that it lies in."""
         stores, name, fresh = self.history.stores, self.history.strategy.name, self.fresh
-        folder = stores.lake.folder(name, _TABLE)
+        folder = stores.lake.folder(name, CARRIED)
         days = [spans(pd.DatetimeIndex(each["session"]), until) for each in (fresh.bars, fresh.quarantine)]
         equal = spans(pd.DatetimeIndex(fresh.equal_on), until)
         found = []
@@ -292,7 +301,7 @@ class Grown:
 
     def _said(self, until: pd.Timestamp) -> tuple[tuple[int, str, str], ...]:
         """Where what bars say is looked up."""
-        folder, said = self.history.stores.lake.folder(self.history.strategy.name, _TABLE), self.fresh.said
+        folder, said = self.history.stores.lake.folder(self.history.strategy.name, CARRIED), self.fresh.said
         files: dict[int, list[tuple[str, Values | str]]] = {}
         for day, last, name in self.base.said:
             shared = int(_file_of(np.array([day]), until)[0])
@@ -427,7 +436,7 @@ def running_of(history: History, base: Carried) -> pd.DataFrame | None:
     """What the bars of all pieces come to; None where it is lost."""
     if not base.pieces:
         return nothing_yet()
-    folder = history.stores.lake.folder(history.strategy.name, _TABLE)
+    folder = history.stores.lake.folder(history.strategy.name, CARRIED)
     arrays = read_arrays(folder, base.pieces[-1].running)
     if arrays is None:
         return None
@@ -437,7 +446,7 @@ def running_of(history: History, base: Carried) -> pd.DataFrame | None:
 
 def said_before(history: History, base: Carried, values: Values) -> bool | None:
     """Whether any earlier bar says what one of these says; None where it cannot be told any more."""
-    folder = history.stores.lake.folder(history.strategy.name, _TABLE)
+    folder = history.stores.lake.folder(history.strategy.name, CARRIED)
     asked = np.sort(values)
     for _, _, name in base.said:
         said = open_array(folder, name)
