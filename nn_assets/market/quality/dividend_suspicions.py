@@ -137,9 +137,14 @@ def paid_from(own: SymbolBars, first: int) -> list[Paid]:
     found = []
     for at in np.flatnonzero((own.dividend > 0.0) & np.isfinite(own.previous_close)).tolist():
         if at >= first:
-            told = {"amount": float(own.dividend[at]), "previous_close": float(own.previous_close[at])}
-            split = float(own.split[max(0, at - 1) : at + 2].max())
-            found.append(Paid(**own.spot(at), **told, fall=_fall(own, at), scale=own.scale_before(at), split=split))
+            told = {
+                "amount": float(own.dividend[at]),
+                "previous_close": float(own.previous_close[at]),
+                "fall": _fall(own, at),
+                "scale": own.scale_before(at),
+                "split": float(own.split[max(0, at - 1) : at + 2].max()),
+            }
+            found.append(Paid(**{**own.spot(at), **told}))
     return found
 
 

@@ -6,7 +6,7 @@ the prices around them. Of bars that come that alone is added, so that no bar of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Symbol
-from nn_assets.market.quality.dividend_suspicions import SCALE_WINDOW, Paid, Spot, SymbolBars
+from nn_assets.market.quality.dividend_suspicions import SCALE_WINDOW, Paid, SymbolBars
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import (
     LEAST_SPLIT,
@@ -38,7 +38,8 @@ BoolArray = npt.NDArray[np.bool_]
 _LOOKED_BACK = SCALE_WINDOW + 2  # bars before one that its verdict hangs on, the last of them by its close alone
 _NEARLY = 1.0 - 1e-9  # returns are taken in another order of operations
 _PARTS: dict[str, type[Jump | Mixed | Paid]] = {"jumps": Jump, "mixed": Mixed, "paid": Paid}
-_KINDS = {"int": np.int64, "float": np.float64, "str": np.str_, "pd.Timestamp": "datetime64[ns]"}
+_DAYS = ("session", "session_before")
+_TYPES = {"int": "int64", "float": "float64", "str": "str", "pd.Timestamp": "datetime64[ns]"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,8 @@ class Suspected:
 
     def seen(self, symbol: Symbol) -> Seen:
         """What was seen of a symbol."""
-        return Seen(*(tuple(_rows(_PARTS[name], table, symbol)) for name, table in self.tables.items()))
+        jumps, mixed, paid = (tuple(_rows(_PARTS[name], self.tables[name], symbol)) for name in _PARTS)
+        return Seen(jumps, mixed, paid)
 
     def carried_on(
         self, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp, actions: pd.DataFrame
@@ -123,18 +125,17 @@ def _tables(seen: Mapping[Symbol, Seen]) -> dict[str, dict[str, AnyArray]]:
         rows = [(symbol, each) for symbol, all_of in seen.items() for each in all_of.parts[place]]
         table: dict[str, AnyArray] = {"symbol": np.array([symbol for symbol, _ in rows], dtype=np.str_)}
         for field in fields(kind):
-            table[field.name] = np.array([getattr(each, field.name) for _, each in rows], dtype=_KINDS[str(field.type)])
+            table[field.name] = np.array([getattr(each, field.name) for _, each in rows], dtype=_TYPES[str(field.type)])
         found[name] = table
     return found
 
 
-def _rows(kind: type[Spot], table: dict[str, AnyArray], symbol: Symbol) -> Iterator[Spot]:
+def _rows(kind: Callable[..., Any], table: dict[str, AnyArray], symbol: Symbol) -> Iterator[Any]:
     """What a table has of a symbol, in order."""
     start, stop = (int(np.searchsorted(table["symbol"], symbol, side=side)) for side in ("left", "right"))
-    columns = [table[field.name][start:stop].tolist() for field in fields(kind)]
-    moments = [str(field.type) == "pd.Timestamp" for field in fields(kind)]
-    for row in zip(*columns, strict=True):
-        yield kind(*(pd.Timestamp(value) if day else value for value, day in zip(row, moments, strict=True)))
+    for row in range(start, stop):
+        told = {name: values[row].item() for name, values in table.items() if name != "symbol"}
+        yield kind(**{name: pd.Timestamp(value) if name in _DAYS else value for name, value in told.items()})
 
 
 @dataclass(frozen=True, eq=False)

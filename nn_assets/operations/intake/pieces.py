@@ -138,8 +138,8 @@ class Carried:
                 Piece(**{**each, "taken_out": tuple(map(tuple, each["taken_out"]))}) for each in record.pop("pieces")
             )
             said = tuple((int(day), str(last), str(name)) for day, last, name in record.pop("said"))
-            notices = {name: tuple(map(_notice, record.pop(name))) for name in ("notices", "suspicions")}
-            return cls(pieces=pieces, said=said, **notices, **record)
+            record |= {name: tuple(map(_notice, record[name])) for name in ("notices", "suspicions")}
+            return cls(pieces=pieces, said=said, **record)
         except (TypeError, KeyError, ValueError):
             return None
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.market.quality.suspected import Suspected
@@ -71,7 +73,7 @@ def _read(history: History, base: Carried) -> Suspected | None:
     arrays = read_arrays(folder, base.suspected) if base.suspected else None
     if arrays is None:
         return None
-    tables: dict[str, dict[str, object]] = {}
+    tables: dict[str, dict[str, npt.NDArray[Any]]] = {}
     for each, values in arrays.items():
         table, _, column = each.partition(".")
         tables.setdefault(table, {})[column] = values
