@@ -21,6 +21,7 @@ from nn_assets.operations.intake import grown, pieces
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.intake.data_docs import overview_of_audited
 from nn_assets.operations.intake.grown import begun
 from nn_assets.operations.intake.pieces import Carried
 from nn_assets.settings import Strategy
@@ -145,11 +146,17 @@ def publish(history: History) -> bool:
     assert of_whole is not None
     assert day.grown is not None
     carried, listed, *_ = of_whole.store(history.axis[-1])
+    told = actions_to_publish(history, history.stores.lake.segments("grown", ACTIONS))
+    of_all, of_day = (overview_of_audited(history, each, told) for each in (whole, day))
+    for name in ("symbols", "sessions", "returns"):
+        pd.testing.assert_frame_equal(getattr(of_all, name), getattr(of_day, name), check_exact=True, obj=name)
+    assert of_all.shift_noise == of_day.shift_noise
+    assert (whole.kept, whole.kept_by_symbol) == (day.kept, day.kept_by_symbol)
+    pd.testing.assert_frame_equal(whole.quarantine, day.quarantine, check_exact=True)
     publication = publish_bars(history, day, "run")
     stored = Carried.read(history)
     assert stored is not None
     assert (stored.pieces, stored.said, stored.notices) == (carried.pieces, carried.said, carried.notices)
-    told = actions_to_publish(history, history.stores.lake.segments("grown", ACTIONS))
     suspected = () if told is None else suspicions(whole.cleaned.bars, told)
     assert stored.suspicions == suspected
     expected = widest_first([*whole.cleaned.notices, *suspected])

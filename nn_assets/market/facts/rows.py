@@ -210,9 +210,14 @@ def stated_shares(
     return shares
 
 
-def in_first_shares(bars: DailyBars, actions: ActionVersions | None) -> DailyBars:
-    """Bars, columns of ``BARS`` ordered by symbol and session, with the splits stated taken out of price and volume."""
-    shares = stated_shares(bars, actions)
+def in_first_shares(
+    bars: DailyBars, actions: ActionVersions | None, begins: Mapping[str, pd.Timestamp] | pd.Series | None = None
+) -> DailyBars:
+    """Bars, columns of ``BARS`` ordered by symbol and session, with the splits stated taken out of price and volume.
+
+    ``begins`` as of :func:`stated_shares`.
+    """
+    shares = stated_shares(bars, actions, begins)
     if (shares == 1.0).all():
         return bars
     return bars.assign(**{name: bars[name] * shares for name in _PRICES}, volume=bars["volume"] / shares)

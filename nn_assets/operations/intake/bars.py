@@ -214,6 +214,27 @@ class Audited:
         return self.grown.whole()
 
     @property
+    def carried(self) -> Grown | None:
+        """A history that grew, of which the new bars alone were judged; None where all were."""
+        return self.grown if self.judged is None else None
+
+    @property
+    def kept(self) -> int:
+        """Clean bars in all."""
+        return len(self.cleaned.bars) if self.carried is None else self.carried.kept
+
+    @cached_property
+    def quarantine(self) -> pd.DataFrame:
+        """The whole quarantine, columns of ``QUARANTINE``."""
+        return self.cleaned.quarantine if self.carried is None else self.carried.quarantine()
+
+    @property
+    def kept_by_symbol(self) -> dict[str, int]:
+        """Clean bars of each symbol that has any, by name."""
+        counted = self.cleaned.bars["symbol"].value_counts() if self.carried is None else self.carried.newest["rows"]
+        return {str(symbol): int(count) for symbol, count in counted.sort_index().items() if count}
+
+    @property
     def counts(self) -> dict[str, int]:
         """Rows in quarantine by rule."""
         return self.cleaned.counts() if self.grown is None else self.grown.counts()
@@ -323,8 +344,7 @@ def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None)
 
 
 def _suspected(history: History, audited: Audited, actions: pd.DataFrame | None) -> Suspected | None:
-    grown = audited.grown if audited.judged is None else None
-    return suspected_of(history, grown, lambda: audited.cleaned.bars, actions)
+    return suspected_of(history, audited.carried, lambda: audited.cleaned.bars, actions)
 
 
 def _noticed(history: History, audited: Audited, suspected: Suspected | None) -> list[Notice]:

@@ -234,15 +234,29 @@ class Grown:
                 found[rule] += count
         return found
 
+    def bars_from(self, first: pd.Timestamp, columns: list[str]) -> pd.DataFrame:
+        """Some columns of the clean bars from a session on, ordered by symbol and session."""
+        lake, name = self.history.stores.lake, self.history.strategy.name
+        some = [each.bars for each in self.base.pieces if each.bars and pd.Timestamp(each.last) >= first]
+        before = [lake.read_parts(name, _BARS, some, first=first, columns=columns)] if some else []
+        both = pd.concat([*before, self.fresh.bars.loc[self.fresh.bars["session"] >= first, columns]])
+        return both.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+
+    def quarantine(self) -> pd.DataFrame:
+        """All that was taken out."""
+        lake, name = self.history.stores.lake, self.history.strategy.name
+        taken_out = [
+            lake.read_table(name, _QUARANTINE, each.quarantine) for each in self.base.pieces if each.quarantine
+        ]
+        return _joined([*taken_out, self.fresh.quarantine], empty(QUARANTINE))
+
     def whole(self) -> Cleaned:
         """All of it read."""
         lake, name = self.history.stores.lake, self.history.strategy.name
-        pieces = self.base.pieces
-        bars = [lake.read_table(name, _BARS, each.bars) for each in pieces if each.bars]
-        taken_out = [lake.read_table(name, _QUARANTINE, each.quarantine) for each in pieces if each.quarantine]
+        bars = [lake.read_table(name, _BARS, each.bars) for each in self.base.pieces if each.bars]
         return Cleaned(
             bars=_joined([*bars, self.fresh.bars], empty(BARS)),
-            quarantine=_joined([*taken_out, self.fresh.quarantine], empty(QUARANTINE)),
+            quarantine=self.quarantine(),
             notices=self.notices,
             equal_rows=self.equal_rows,
         )

@@ -52,17 +52,12 @@ def _carried_on(history: History, grown: Grown, actions: pd.DataFrame) -> Suspec
     first = fresh["session"].min()
     if first <= pd.Timestamp(grown.base.until):
         return None
-    lake, name, sessions = history.stores.lake, history.strategy.name, _SESSIONS
+    sessions = _SESSIONS
     while True:
-        place = int(axis.searchsorted(first)) - sessions
-        start = axis[place] if place > 0 else None
-        pieces = [
-            each for each in grown.base.pieces if each.bars and (start is None or pd.Timestamp(each.last) >= start)
-        ]
-        there = lake.read_parts(name, "validated_bars", [each.bars for each in pieces], first=start, columns=_LOOKED_AT)
-        tail = pd.concat([there, fresh[_LOOKED_AT]], ignore_index=True)
+        place = max(int(axis.searchsorted(first)) - sessions, 0)
+        tail = grown.bars_from(axis[place], _LOOKED_AT)
         found = before.carried_on(tail, grown.newest["rows"], first, actions)
-        if found is not None or start is None:
+        if found is not None or place == 0:
             return found
         sessions *= 2
 
