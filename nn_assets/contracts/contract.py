@@ -147,7 +147,9 @@ class Contract:
     keyed_by : str
         Columns that say what a row is about, apart by blanks; in the ledger after the strategy, and before the version.
     repeats : bool
-        Whether several rows may share a key: versions, or rows that nobody has judged yet.
+        Whether several rows may share a key: rows that nobody has judged yet.
+    told_apart_by : str
+        Of a table of versions, the columns that tell those of one key apart, apart by blanks.
     checks : tuple of Check
         Of whole rows.
     exported : str
@@ -167,6 +169,7 @@ class Contract:
     says: str
     keyed_by: str = ""
     repeats: bool = False
+    told_apart_by: str = ""
     checks: tuple[Check, ...] = ()
     exported: str = ""
     more: str = ""
@@ -186,7 +189,7 @@ class Contract:
     @property
     def unique(self) -> tuple[str, ...]:
         """Columns whose values no two rows of a frame share; none where rows of a key repeat."""
-        return () if self.repeats else self.key
+        return () if self.repeats else (*self.key, *self.told_apart_by.split())
 
     @property
     def stored(self) -> dict[str, Column]:

@@ -31,6 +31,8 @@ def dictionary() -> str:
 
 def _table(contract: Contract) -> str:
     shared = ", which rows may share" if contract.repeats else ""
+    if contract.told_apart_by:
+        shared = f"; of a version {', '.join(contract.told_apart_by.split())} too"
     sentences = [f"### {contract.name}\n\n{contract.says} Made in `{contract.room}`."]
     sentences += [f"Key: {', '.join(contract.key)}{shared}."] * bool(contract.key)
     sentences += [f"`nn-assets export {contract.exported}`."] * bool(contract.exported)

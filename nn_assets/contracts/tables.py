@@ -33,6 +33,7 @@ _SESSION = {"session": day("the session")}
 _AT = _SYMBOL | _SESSION
 _SOURCE = {"source": text("who delivered it: a vendor, or the file")}
 _KNOWN = {"known_at": moment("from when on the row could be known")}
+_MOMENTS = "known_at ingested_at"
 _VERSION = _SOURCE | _KNOWN | {"ingested_at": moment("when it was taken in; later ones replace earlier ones")}
 
 _AS_IT_CAME = {name: unjudged(_SHARE, f"the {name} as it came, faulty perhaps") for name in PRICES}
@@ -68,7 +69,7 @@ BAR_VERSIONS = Contract(
     "market",
     "A version of a daily bar, raw as it came; rows are only ever appended.",
     _BAR,
-    repeats=True,
+    told_apart_by=f"{_MOMENTS} source",  # of files that say the same, each has its own words
 ).of(
     **_FAULTY_BAR,
     **_VERSION,
@@ -78,7 +79,7 @@ COMPARED = Contract(
     "market",
     "A version of a daily bar of the second source, raw as it came, against which the first one's bars are held.",
     _BAR,
-    repeats=True,
+    told_apart_by=f"{_MOMENTS} source",  # of files that say the same, each has its own words
     exported="compared",
 ).of(
     **BAR_VERSIONS.columns,
@@ -120,7 +121,7 @@ ACTION_VERSIONS = Contract(
     "market",
     "A version of a corporate action; rows are only ever appended.",
     _AN_ACTION,
-    repeats=True,
+    told_apart_by=_MOMENTS,
     checks=(_WORTH,),
     exported="actions",
 ).of(
@@ -202,7 +203,7 @@ SERIES = Contract(
     "market",
     "A version of an observation of another series; rows are only ever appended.",
     _OBSERVED,
-    repeats=True,
+    told_apart_by=_MOMENTS,
     exported="series",
 ).of(
     **_OBSERVATION,
@@ -215,7 +216,7 @@ MEMBERSHIP = Contract(
     "market",
     "A version of a spell of membership; a symbol has a spell for each time it belonged.",
     "universe symbol member_from",
-    repeats=True,
+    told_apart_by=_MOMENTS,
     exported="membership",
 ).of(
     universe=text("the universe, as the strategy names it"),
@@ -231,7 +232,7 @@ INTRADAY_VERSIONS = Contract(
     "market",
     "A version of a bar within the session, raw as it came; rows are only ever appended.",
     "symbol bar_at",
-    repeats=True,
+    told_apart_by=_MOMENTS,
 ).of(
     **_INTRADAY,
     **_AS_IT_CAME,

@@ -66,7 +66,8 @@ def test_a_row_goes_through_and_comes_back_the_same(table: Contract) -> None:
 
 def test_a_key_given_twice_is_a_breach_unless_its_rows_may_repeat(table: Contract) -> None:
     twice = conform(pd.DataFrame([a_row(table)] * 2), table)
-    wanted = set() if table.repeats or not table.key else {f"unique by {', '.join(table.key)}"}
+    key = (*table.key, *table.told_apart_by.split())
+    wanted = set() if table.repeats or not key else {f"unique by {', '.join(key)}"}
     assert {breach.rule for breach in violations(twice, table)} == wanted
 
 

@@ -94,3 +94,17 @@ def test_a_spell_retired_by_a_clock_behind_stays_retired() -> None:
         assert int((fresh["symbol"] == "A").sum()) == again
         stored = pd.concat([stored, fresh], ignore_index=True)
     assert membership_as_of(stored, FAR)["symbol"].tolist() == ["B"]
+
+
+@pytest.mark.parametrize("again", [5.0, 7.0], ids=["the same", "another value"])
+@pytest.mark.parametrize("table", TABLES)
+def test_a_version_stated_for_the_future_and_then_delivered_plainly_is_one_version_however_often(
+    table: str, again: float
+) -> None:
+    schema, take, _ = TABLES[table]
+    stored = take(empty(schema), 5.0, NOW).assign(known_at=AHEAD)  # type: ignore[arg-type]
+    for place in range(3):
+        fresh = take(stored, again, NOW + (place + 1) * MINUTE)
+        assert len(fresh) == (again == 7.0 and place == 0), place
+        stored = pd.concat([stored, fresh], ignore_index=True)
+    assert len(stored) == 1 + (again == 7.0)

@@ -11,11 +11,17 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.market.quality.notices import widest_first
+from nn_assets.market.quality.suspected import Suspected
+from nn_assets.market.quality.suspicions import suspicions
+from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as intake_bars
 from nn_assets.operations.intake import grown, pieces
+from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
+from nn_assets.operations.intake.data_docs import overview_of_audited
 from nn_assets.operations.intake.grown import begun
 from nn_assets.operations.intake.pieces import Carried
 from nn_assets.settings import Strategy
@@ -142,10 +148,21 @@ def publish(history: History) -> bool:
     assert of_whole is not None
     assert day.grown is not None
     carried, listed, *_ = of_whole.store(history.axis[-1])
+    told = actions_to_publish(history, history.stores.lake.segments("grown", ACTIONS))
+    of_all, of_day = (overview_of_audited(history, each, told) for each in (whole, day))
+    for name in ("symbols", "sessions", "returns"):
+        pd.testing.assert_frame_equal(getattr(of_all, name), getattr(of_day, name), check_exact=True, obj=name)
+    assert of_all.shift_noise == of_day.shift_noise
+    assert (whole.kept, whole.kept_by_symbol) == (day.kept, day.kept_by_symbol)
+    pd.testing.assert_frame_equal(whole.quarantine, day.quarantine, check_exact=True)
     publication = publish_bars(history, day, "run")
     stored = Carried.read(history)
     assert stored is not None
     assert (stored.pieces, stored.said, stored.notices) == (carried.pieces, carried.said, carried.notices)
+    suspected = () if told is None else suspicions(whole.cleaned.bars, told)
+    assert stored.suspicions == suspected
+    expected = widest_first([*whole.cleaned.notices, *suspected])
+    assert publication.details["notices"] == [each.line for each in expected]
     assert publication.rows == len(listed) == len(whole.cleaned.bars)
     pd.testing.assert_frame_equal(history.stores.publications.bars(publication), whole.cleaned.bars, check_exact=True)
     pd.testing.assert_frame_equal(
@@ -324,6 +341,70 @@ def test_real_bars_with_a_copied_session_among_them_and_one_restated(
             home.write("restated", old.assign(high=old["high"] * 1.7))
         home.take_in(last)
         assert home.at(last, publish)
+
+
+def looked_at_whole(patch: pytest.MonkeyPatch) -> list[int]:
+    """Counts, from now on, how often all bars are held against all actions."""
+    found: list[int] = []
+    of = Suspected.of
+
+    def counting(bars: pd.DataFrame, actions: pd.DataFrame) -> Suspected:
+        found.append(len(bars))
+        return of(bars, actions)
+
+    patch.setattr(Suspected, "of", counting)
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(1, 120))])
+def test_actions_late_restated_and_taken_back_are_held_against_bars_as_the_whole_pass_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Splits and dividends of all ages, and bars of before, come on some of the days; on the others nothing is late."""
+    days, random = 5, np.random.default_rng(seed)
+    bars = market(seed + 100, HISTORY + days, 0.01)
+    home, by_day = Home(tmp_path), dict(iter(bars.groupby("date")))
+    known: dict[tuple[str, str, str], float] = {}
+
+    def tell(last: int, age: int) -> None:
+        day = AXIS[last - (int(random.integers(1, 100)) if age else 0)]
+        kind = str(random.choice(["split", "dividend"]))
+        value = float(random.choice([2.0, 0.5]) if kind == "split" else random.choice([0.2, 0.2, 20.0]))
+        known[str(random.choice(SYMBOLS)), str(day.date()), kind] = value
+
+    def write() -> None:
+        rows = [f"{','.join(key)},{'' if np.isnan(value) else value}" for key, value in known.items()]
+        (tmp_path / "actions.csv").write_text("\n".join(["symbol,ex_session,kind,value", *rows]) + "\n")
+
+    for _ in range(30):
+        tell(HISTORY - 1, 1)
+    write()
+    late = bars[bars["date"].isin(AXIS[HISTORY - 20 : HISTORY])].sample(3, random_state=seed)
+    home.write("history", pd.concat([by_day[day] for day in AXIS[:HISTORY]]).drop(index=late.index))
+    home.take_in(HISTORY - 1)
+    home.at(HISTORY - 1, publish)
+    in_time = []
+    for last in range(HISTORY, HISTORY + days):
+        how = int(random.integers(5)) if last > HISTORY + 1 else 0
+        tell(last, 0)
+        tell(last, 0)
+        if how == 1:
+            tell(last, 1)
+        if how in (2, 3):
+            key = list(known)[int(random.integers(len(known)))]
+            known[key] = np.nan if how == 2 else known[key] * 1.5
+        if how == 4 and len(late):
+            home.write(f"late {last}", late.iloc[:1])
+            late = late.iloc[1:]
+        write()
+        home.write(str(AXIS[last].date()), by_day[AXIS[last]])
+        home.take_in(last)
+        with monkeypatch.context() as patch:
+            whole = looked_at_whole(patch)
+            home.at(last, publish)
+        in_time += [not whole] if how == 0 else []
+    assert all(in_time)
+    assert len(in_time) >= 2
 
 
 @pytest.mark.full

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from nn_assets.errors import SourceError
-from nn_assets.settings import FileSeriesSettings, UniverseSettings
+from nn_assets.settings import FileSeriesSettings, IntradaySettings, UniverseSettings
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.sql import SqlSource
 from nn_assets.sources.tables.files import FilesSource
+from nn_assets.sources.tables.intraday_files import read_intraday_files
 from nn_assets.sources.tables.membership_files import read_membership_file
 from nn_assets.sources.tables.series_files import read_series_file
 
@@ -48,7 +49,13 @@ def members(folder: Path, written: str, column: str = "known_at") -> pd.DataFram
     return read_membership_file(folder, UniverseSettings(path="members.csv"))
 
 
-READERS = {"bars": bars, "series": series, "membership": members}
+def intraday(folder: Path, written: str) -> pd.DataFrame:
+    lines = ["date,open,high,low,close,known_at", "2018-01-02 15:00,1,1,1,1,", f"2018-01-02 15:05,1,1,1,1,{written}"]
+    (folder / "A.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return read_intraday_files(folder, IntradaySettings(path="A.csv", bar_minutes=5))
+
+
+READERS = {"intraday": intraday, "bars": bars, "series": series, "membership": members}
 
 
 @pytest.mark.parametrize("written", DAYS)

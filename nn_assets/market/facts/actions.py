@@ -19,7 +19,7 @@ from nn_assets.contracts import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, val
 from nn_assets.contracts.frames import ActionVersions, DeliveredActions
 from nn_assets.errors import SourceError, first_of
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
-from nn_assets.market.facts.bitemporal import ACTION_FACTS, BoolArray, RevisionCount
+from nn_assets.market.facts.bitemporal import ACTION_FACTS, BoolArray, RevisionCount, known_from
 
 __all__ = [
     "action_hash",
@@ -71,15 +71,12 @@ def with_action_moments(
     SchemaError
         The delivery breaks its contract: an action twice, an unknown kind, a value not above zero.
     """
-    own = delivered["known_at"] if "known_at" in delivered.columns else None
     actions = validate(conform(delivered, DELIVERED_ACTIONS), DELIVERED_ACTIONS)
     before = [previous_session(calendar, day) for day in actions["ex_session"]]
-    known_at = pd.Series(assumed_known_at(calendar, before, lag_minutes), index=actions.index)
+    assumed = pd.Series(assumed_known_at(calendar, before, lag_minutes), index=actions.index)
     if decided_to is not None:
-        known_at = known_at.mask(actions["ex_session"] <= decided_to, arrived_at)
-    if own is not None:
-        source_known_at = own.reset_index(drop=True)
-        known_at = source_known_at.where(source_known_at.notna(), known_at)
+        assumed = assumed.mask(actions["ex_session"] <= decided_to, arrived_at)
+    known_at = known_from(delivered.reset_index(drop=True), assumed)
     return conform(actions.assign(known_at=known_at, ingested_at=arrived_at), ACTION_VERSIONS)
 
 
@@ -98,10 +95,10 @@ def new_action_versions(
     Returns
     -------
     DataFrame
-        The rows to append. The first version of an action keeps its known_at, and so does one that says the same with
-        an earlier known_at of the source's own, where nothing else was ever said of the action; any other is
-        known when it arrived, after the version before whatever the clock says, and not before the
-        first could be. Withdrawing what is not there says nothing.
+        The rows to append. The first version of an action keeps its known_at, and so does a restatement whose own
+        known_at is later than all on record, or one that says the same with an earlier known_at of its own, where
+        nothing else was ever said of the action; any other is known when it arrived, after the version before
+        whatever the clock says, and not before the first could be. Withdrawing what is not there says nothing.
     RevisionCount
         Counts of actions.
 
@@ -114,11 +111,14 @@ def new_action_versions(
     in_force = _without_replaced(stored)
     last = ACTION_FACTS.newest(in_force).set_index(_KEY)[["value", "known_at"]].add_prefix("old_")
     both = delivered.join(last, on=_KEY).join(_known_since(stored), on=_KEY)
-    moved = (both["value"] == both["old_value"]) & both["since"].notna() & (False if explicit is None else explicit)
+    own = np.zeros(len(both), dtype=np.bool_) if explicit is None else explicit
+    moved = (both["value"] == both["old_value"]) & both["since"].notna() & own
     _refuse_later(both[moved & (both["known_at"] > both["since"])])
     earlier = (moved & (both["known_at"] < both["since"])).to_numpy()
     there = (both["old_known_at"].notna() | both["value"].notna()).to_numpy()
-    fresh, counted = ACTION_FACTS.added(in_force, delivered[there], earlier[there])
+    new = own & ~((both["value"] == both["old_value"]) | both[["value", "old_value"]].isna().all(axis=1)).to_numpy()
+    placed = ACTION_FACTS.finds_place(in_force, delivered[there], (earlier | new)[there])
+    fresh, counted = ACTION_FACTS.added(in_force, delivered[there], placed)
     earlier_count = int(earlier.sum())
     counted = replace(counted, revised=counted.revised + earlier_count, unchanged=counted.unchanged - earlier_count)
     return conform(fresh, ACTION_VERSIONS).sort_values(_KEY, ignore_index=True), counted

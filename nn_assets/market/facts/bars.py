@@ -16,7 +16,7 @@ from nn_assets.arrays import Sessions, number_bytes
 from nn_assets.contracts import BAR_VERSIONS, conform
 from nn_assets.contracts.frames import BarVersions, DailyBars, DeliveredBars
 from nn_assets.market.calendar.sessions import assumed_known_at
-from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
+from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount, known_from
 from nn_assets.market.facts.rows import ordered_by_symbol
 
 __all__ = [
@@ -77,8 +77,7 @@ def with_assumed_known_at(
     known_at = pd.Series(known_after(calendar, delivered["session"], lag_minutes), index=delivered.index)
     if decided_to is not None:
         known_at = known_at.mask(delivered["session"] <= decided_to, arrived_at)
-    if "known_at" in delivered.columns:
-        known_at = delivered["known_at"].where(delivered["known_at"].notna(), known_at)
+    known_at = known_from(delivered, known_at)
     return conform(delivered.assign(known_at=known_at, ingested_at=arrived_at), BAR_VERSIONS)
 
 

@@ -1,9 +1,16 @@
 """The core of every table of facts with versions: which one is in force, and what a delivery adds.
 
 A *version* is what was said of one fact as of one ``known_at``, in one row. Versions of a fact follow one another by
-``known_at``, then by ``ingested_at``. A ``known_at`` that the source states is kept: such a version finds its place by
-it, whenever it arrives. Any other is assumed, and holds for the first version of a fact alone; a later one that differs
-is known from its arrival.
+``known_at``, then by ``ingested_at``.
+
+A ``known_at`` that the source states, in whatever zone, is kept: such a version finds its place by it, whenever it
+arrives, and one that lies ahead is seen by nobody until then. Before the fact itself (a bar's end, the moment that is
+observed) nothing can be known: cleaning, or the intake of a series, puts the row into quarantine. Actions and spells
+are announced ahead: no moment of theirs is too early. Where none is stated it is assumed, which holds for the first
+version of a fact alone; a later one that differs is known from its arrival. Actions, series and spells are delivered
+whole, and a value that is missing says something there: :meth:`Kind.finds_place` says when one of theirs comes too late
+for its stated moment, and is known from its arrival too. So is an observation or a spell that is stated as known by a
+decision made before it came, since decisions read these tables by ``known_at`` alone.
 
 Contradictions are judged here, on arrival: where one version is told in two ways, it becomes one row without values,
 and what it was told goes to quarantine. Which of them came first shows nowhere. Tables written before have such
@@ -32,6 +39,8 @@ __all__ = [
     "BoolArray",
     "Kind",
     "RevisionCount",
+    "known_from",
+    "stated_in",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -40,6 +49,18 @@ BoolArray = npt.NDArray[np.bool_]
 
 _MOMENTS = ["known_at", "ingested_at"]
 _EARLIEST = np.iinfo(np.int64).min
+
+
+def stated_in(delivered: pd.DataFrame) -> BoolArray | None:
+    """Rows that state when they became known, shape (rows,); None where the delivery has no column for it."""
+    return delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
+
+
+def known_from(delivered: pd.DataFrame, assumed: pd.Series) -> pd.Series:
+    """Moments, UTC, at which delivered facts became known: those stated, or else those assumed (index as delivered)."""
+    if "known_at" not in delivered.columns:
+        return assumed
+    return delivered["known_at"].where(delivered["known_at"].notna(), assumed)
 
 
 @dataclass(frozen=True)
@@ -94,12 +115,15 @@ class Kind:
         Columns; values are numbers or days.
     unjudged : bool
         Whether rows are stored as they come: a version may then be told in two ways, and one taken in before it could
-        be known is confirmed by what repeats it. Other kinds are judged, or refused, before.
+        be known is confirmed by what repeats it. Other kinds are judged, or refused, before, and delivered whole.
+    called_off : bool
+        Whether what is known before a version that lies ahead calls that one off, even if it repeats what was known.
     """
 
     key: tuple[str, ...]
     values: tuple[str, ...]
     unjudged: bool = False
+    called_off: bool = False
 
     # --- what is in force ------------------------------------------------------------------------------
 
@@ -204,6 +228,34 @@ class Kind:
         rest, also = self._arrived(pd.concat([stored, placed], ignore_index=True), delivered[~explicit])
         return pd.concat([placed, rest], ignore_index=True), counted + also
 
+    def finds_place(self, stored: pd.DataFrame, delivered: pd.DataFrame, stated: BoolArray) -> BoolArray:
+        """Which rows of a kind that is delivered whole are placed by the moment stated, shape (rows delivered,).
+
+        Those of facts not stored yet; those whose last moment delivered is no earlier than the last one stored; and
+        what says all that was ever said of its fact, known earlier. Of a moment that is stored with another value none
+        is. Any other corrects what is known: it counts from its arrival, and is in force then.
+
+        Parameters as of :meth:`added`.
+        """
+        keys, of_delivered = _codes_of_both(stored, delivered, self.key)
+        moments, versions = _codes_of_both(stored, delivered, [*self.key, "known_at"])
+        size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
+        last, last_stated, first = np.full(size, _EARLIEST), np.full(size, _EARLIEST), np.full(size, -1)
+        np.maximum.at(last, keys, _nanoseconds(stored["known_at"]))
+        np.maximum.at(last_stated, of_delivered[stated], _nanoseconds(delivered["known_at"])[stated])
+        first[keys] = np.arange(len(keys))
+        said, says = self.numbers(stored), self.numbers(delivered)
+        several = np.zeros(size, dtype=bool)
+        several[keys[~_same(said, said[first[keys]])]] = True
+        alone = ~several[of_delivered] & _same(says, self._numbers_at(said, first[of_delivered]))
+        new_moment = ~np.isin(versions, moments)
+        place = np.full(int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1, -1)
+        place[moments] = np.arange(len(moments))
+        there = ~new_moment & _same(says, self._numbers_at(said, place[versions]))
+        is_last = last_stated[of_delivered] >= last[of_delivered]
+        kept = (first[of_delivered] < 0) | (is_last & (new_moment | there)) | (new_moment & alone)
+        return np.asarray(stated & kept)
+
     def _arrived(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
         """What a delivery adds whose moments are assumed."""
         keys, of_delivered = _codes_of_both(stored, delivered, self.key)
@@ -224,7 +276,16 @@ class Kind:
         stored_at = pd.Series(pd.DatetimeIndex(last[key_of], tz="UTC"), index=new.index).where(there)
         new = new.assign(ingested_at=following(new["ingested_at"], stored_at))
         new["known_at"] = new["known_at"].where(~there, new[_MOMENTS].max(axis=1))
+        # One that is stated ahead is in force after what arrives now: that may repeat what is known until then.
+        ahead = fresh & there & (not self.called_off) & (known > _nanoseconds(new["known_at"]))
         known = np.where(fresh, _nanoseconds(new["known_at"]), known)
+        if ahead.any():
+            whole = pd.concat([stored, new[ahead]], ignore_index=True)
+            chain = _Chain.of(self, whole, np.append(keys, key_of[ahead]))
+            version = chain.version[len(stored) :]
+            repeated = np.flatnonzero(ahead)[chain.repeats[version]]
+            same[repeated], fresh[repeated] = True, False
+            known[repeated] = _nanoseconds(whole["known_at"])[chain.row[version[chain.repeats[version]] - 1]]
         of_new = _placed_at(key_of, size)[of_delivered[broken]]
         contents = delivered[broken].assign(
             known_at=pd.DatetimeIndex(known[of_new], tz="UTC"), ingested_at=new["ingested_at"].array[of_new]
@@ -244,7 +305,7 @@ class Kind:
         chain = _Chain.of(self, stored, keys)
         size = int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1
         held = _placed_at(moments[chain.row], size)[version]
-        there, ripe = held >= 0, np.append(chain.held, False)[held]
+        there, ripe = held >= 0, np.append(chain.held | (not self.unjudged), False)[held]
         says, stored_values = self.numbers(new), self._numbers_at(chain.values, held)
         in_time = _nanoseconds(new["ingested_at"]) >= _nanoseconds(new["known_at"])
         differs = ripe & ~_same(says, stored_values)
@@ -417,6 +478,6 @@ def _codes(rows: pd.DataFrame, columns: Sequence[str]) -> IntArray:
 
 BAR_FACTS = Kind(("symbol", "session"), (*PRICES, "volume"), unjudged=True)
 INTRADAY_FACTS = Kind(("symbol", "bar_at"), (*PRICES, "volume", *QUOTES), unjudged=True)
-ACTION_FACTS = Kind(("symbol", "ex_session", "kind"), ("value",))
+ACTION_FACTS = Kind(("symbol", "ex_session", "kind"), ("value",), called_off=True)
 SERIES_FACTS = Kind(("name", "symbol", "observed_at"), ("value",))
 MEMBERSHIP_FACTS = Kind(("universe", "symbol", "member_from"), ("member_to",))

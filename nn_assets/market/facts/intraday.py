@@ -12,7 +12,7 @@ from nn_assets.arrays import number_bytes
 from nn_assets.contracts import DELIVERED_BARS, INTRADAY_VERSIONS, conform
 from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayVersions
 from nn_assets.market.calendar.hours import trading_hours
-from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount
+from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, BoolArray, RevisionCount, known_from
 from nn_assets.settings import IntradaySettings
 
 __all__ = [
@@ -42,7 +42,7 @@ def stamped_intraday(
     Parameters
     ----------
     delivered : DataFrame
-        symbol, bar_at (its start, UTC), prices, volume, quotes, source.
+        symbol, bar_at (its start, UTC), prices, volume, quotes, source. A ``known_at`` of the source's own is kept.
     calendar : str
     settings : IntradaySettings
     arrived_at : Timestamp, UTC
@@ -53,8 +53,8 @@ def stamped_intraday(
     Returns
     -------
     DataFrame
-        Columns of ``INTRADAY_VERSIONS``. ``known_at`` is the bar's end plus the stated lag; a bar in
-        no session is dated by its day, UTC.
+        Columns of ``INTRADAY_VERSIONS``. ``known_at`` is the bar's end plus the lag of the settings, where none is
+        stated; a bar in no session is dated by its day, UTC.
     """
     bar = pd.Timedelta(minutes=settings.bar_minutes)
     hours = trading_hours(calendar, settings, delivered["bar_at"].min(), delivered["bar_at"].max())
@@ -64,13 +64,16 @@ def stamped_intraday(
     known_at = delivered["bar_at"] + bar + pd.Timedelta(seconds=settings.known_at_lag_seconds)
     if decided_to is not None:
         known_at = known_at.mask(session <= decided_to, arrived_at)
+    known_at = known_from(delivered, known_at)
     stamped = delivered.assign(session=session, known_at=known_at, ingested_at=arrived_at)
     return conform(stamped, INTRADAY_VERSIONS)
 
 
-def new_intraday(stored: IntradayVersions, delivered: IntradayVersions) -> tuple[IntradayVersions, RevisionCount]:
+def new_intraday(
+    stored: IntradayVersions, delivered: IntradayVersions, *, stated: BoolArray | None = None
+) -> tuple[IntradayVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored, columns of ``INTRADAY_VERSIONS``; see :meth:`Kind.added`."""
-    fresh, counted = INTRADAY_FACTS.added(stored, delivered)
+    fresh, counted = INTRADAY_FACTS.added(stored, delivered, stated)
     return fresh.sort_values(KEY, kind="stable").reset_index(drop=True), counted
 
 

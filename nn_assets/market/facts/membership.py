@@ -16,7 +16,7 @@ from nn_assets.arrays import Symbol
 from nn_assets.contracts import MEMBERSHIP, conform
 from nn_assets.contracts.frames import MembershipVersions
 from nn_assets.errors import SourceError
-from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, RevisionCount
+from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, RevisionCount, known_from
 
 __all__ = [
     "members_of_sessions",
@@ -51,7 +51,7 @@ def new_spells(
         Of a universe delivered, a stored spell that is not among them is retired.
     arrived_at : Timestamp, UTC
         Becomes ``ingested_at``, after that of the version before whatever the clock says; and
-        ``known_at`` of a spell whose end differs from the one stored, or that is retired.
+        ``known_at`` of a spell whose end differs from the one stored, unless it states a later one, or that is retired.
     decided_at : Timestamp, UTC, optional
         Moment of the last decision: of a universe that was stored before, nothing that arrives now
         was known by then.
@@ -64,17 +64,20 @@ def new_spells(
         Counts of spells, those retired among the revised; ``confirmed`` is always 0.
     """
     newest = MEMBERSHIP_FACTS.newest(stored)
-    spells = delivered.assign(known_at=delivered["known_at"].fillna(delivered["member_from"].dt.tz_localize("UTC")))
+    spells = delivered.assign(known_at=known_from(delivered, delivered["member_from"].dt.tz_localize("UTC")))
     gone = _gone(newest[newest["universe"].isin(delivered["universe"].unique())], delivered)
     spells = pd.concat([spells, gone.assign(member_to=gone["member_from"])], ignore_index=True)
     spells = conform(spells.assign(ingested_at=arrived_at), MEMBERSHIP)
+    stated = np.append(delivered["known_at"].notna().to_numpy(), np.zeros(len(gone), dtype=np.bool_))
     if decided_at is not None:
         late = spells["universe"].isin(stored["universe"].unique()) & (spells["known_at"] <= decided_at)
         spells["known_at"] = spells["known_at"].mask(late, spells["ingested_at"])
+        stated &= ~late.to_numpy()
+    stated = MEMBERSHIP_FACTS.finds_place(stored, spells, stated)
     # No earlier than the version it takes the place of, which may begin ahead.
     before = spells[_KEY].join(newest.set_index(_KEY)["known_at"], on=_KEY)["known_at"]
-    spells["known_at"] = spells["known_at"].where(~(before > spells["known_at"]), before)
-    fresh, counted = MEMBERSHIP_FACTS.added(stored, spells)
+    spells["known_at"] = spells["known_at"].where(stated | ~(before > spells["known_at"]), before)
+    fresh, counted = MEMBERSHIP_FACTS.added(stored, spells, stated)
     return conform(fresh, MEMBERSHIP), counted
 
 

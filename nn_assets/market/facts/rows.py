@@ -212,9 +212,14 @@ def shares_after_splits(
     return shares
 
 
-def in_first_shares(bars: DailyBars, actions: ActionVersions | None) -> DailyBars:
-    """Bars, columns of ``BARS`` ordered by symbol and session, with the splits stated taken out of price and volume."""
-    shares = shares_after_splits(bars, actions)
+def in_first_shares(
+    bars: DailyBars, actions: ActionVersions | None, begins: Mapping[str, pd.Timestamp] | pd.Series | None = None
+) -> DailyBars:
+    """Bars, columns of ``BARS`` ordered by symbol and session, with the splits stated taken out of price and volume.
+
+    ``begins`` as of :func:`shares_after_splits`.
+    """
+    shares = shares_after_splits(bars, actions, begins)
     if (shares == 1.0).all():
         return bars
     return bars.assign(**{name: bars[name] * shares for name in _PRICES}, volume=bars["volume"] / shares)

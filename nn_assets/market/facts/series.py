@@ -44,7 +44,7 @@ def new_observations(
         ``JudgedSeries.observations`` of one delivery.
     arrived_at : Timestamp, UTC
         Becomes ``ingested_at``, after that of the version before whatever the clock says; and
-        ``known_at`` of a value that differs from the one stored.
+        ``known_at`` of a value that differs from the one stored, unless it states a later one.
     decided_at : Timestamp, UTC, optional
         Moment of the last decision made. Of a series that was stored before, of whichever symbols,
         nothing that arrives now was known by then.
@@ -68,9 +68,10 @@ def new_observations(
         late = (
             observations["name"].isin(stored["name"].unique()) & (observations["known_at"] <= decided_at)
         ).to_numpy()
-    # A vintage: one with its own publication time, or one of several delivered together.
-    vintage = (judged["known_at_stated"] | judged.duplicated(_KEY, keep=False)).to_numpy()
-    explicit = vintage & (on_record | ~(late | known))
+    own = judged["known_at_stated"].to_numpy(dtype=np.bool_)
+    # Several of one observation that are delivered together are vintages too, as long as none is on record.
+    vintage = own | (judged.duplicated(_KEY, keep=False).to_numpy() & (on_record | ~known))
+    explicit = SERIES_FACTS.finds_place(stored, observations, vintage & (on_record | ~late))
     observations["known_at"] = observations["known_at"].mask(
         late & ~explicit, observations[["known_at", "ingested_at"]].max(axis=1)
     )

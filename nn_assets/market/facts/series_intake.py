@@ -11,6 +11,7 @@ import pandas as pd
 from nn_assets.contracts import QUARANTINE, conform
 from nn_assets.contracts.frames import DeliveredSeries, Quarantine
 from nn_assets.market.calendar.sessions import session_ends, sessions_between, sessions_of_moments
+from nn_assets.market.facts.bitemporal import known_from
 from nn_assets.settings import SeriesSettings
 
 __all__ = ["JudgedSeries", "judge_series"]
@@ -98,7 +99,7 @@ def judge_series(
     rows["observed_at"] = grid_point
     assumed = np.maximum(stamped, grid_point) + pd.Timedelta(minutes=settings.lag_minutes or 0)
     own = rows["known_at"].notna()
-    rows["known_at"] = rows["known_at"].where(own, assumed)
+    rows["known_at"] = known_from(rows, assumed)
     rows["known_at_stated"] = own
     if until is not None:
         seen = rows[["observed_at", "known_at"]].max(axis=1) <= until

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import pandas as pd
 
 from nn_assets.market.quality.notices import Notice
 
-__all__ = ["SymbolBars", "dividend_suspicions"]
+__all__ = ["SCALE_WINDOW", "Paid", "Spot", "SymbolBars", "against_the_factor", "dividend_suspicions", "paid_from"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,8 +27,35 @@ _TWICE_SLACK = 0.25  # log of the ratio of two amounts
 _RARE = 4.0  # times that the symbol's usual gap between dividends is longer
 _FACTOR_SLACK = 0.02  # of the dividend
 _PRICE_SLACK = 2e-5  # of the close: what single precision and rounded factors leave
-_WINDOW, _FEWEST_BEFORE = 60, 5
+SCALE_WINDOW, _FEWEST_BEFORE = 60, 5
 _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where something stands among the bars of a symbol, and what is told of it."""
+
+    at: int  # how many bars of the symbol come before
+    session: pd.Timestamp
+    close: float
+    before: float  # the close before; NaN on the first bar
+
+    def notice(self, rule: str, symbol: str, last: pd.Timestamp, value: float, proposal: str) -> Notice:
+        """Say what was found, and what to do if a person agrees."""
+        at = f"close {self.close:g}" + ("" if np.isnan(self.before) else f" after {self.before:g}")
+        message = f"{at}; proposed: {proposal}; for a decision, nothing was changed"
+        return Notice(rule, symbol, self.session, last, float(value), message)
+
+
+@dataclass(frozen=True)
+class Paid(Spot):
+    """A dividend, and what of the bars around it its judgement needs."""
+
+    amount: float
+    previous_close: float  # in shares of the bar
+    fall: float  # from the close before to open or close, whichever is deeper, fraction
+    scale: float  # robust standard deviation of the log returns before; NaN where there are too few
+    split: float  # the largest of the bar and its neighbours; 1 where none
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +63,7 @@ class SymbolBars:
     """Bars of one symbol in order, and the actions stated for them; arrays of shape (bars,)."""
 
     symbol: str
+    earlier: int  # bars of the symbol before these
     session: pd.DatetimeIndex
     open: FloatArray
     high: FloatArray
@@ -46,8 +76,10 @@ class SymbolBars:
     split_in_price: bool
 
     @classmethod
-    def of(cls, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame, *, split_in_price: bool) -> SymbolBars:
-        """Lay out the bars of a symbol, ordered by session."""
+    def of(
+        cls, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame, *, split_in_price: bool, earlier: int = 0
+    ) -> SymbolBars:
+        """Lay out the bars of a symbol, ordered by session; with the first of them may stand no action of before."""
         sessions = pd.DatetimeIndex(bars["session"])
         split, dividend = np.ones(len(bars)), np.zeros(len(bars))
         rows = sessions.searchsorted(pd.DatetimeIndex(actions["ex_session"]))
@@ -62,6 +94,7 @@ class SymbolBars:
             adjusted = bars["adjusted_close"].to_numpy(dtype=np.float64)
         return cls(
             symbol=symbol,
+            earlier=earlier,
             session=sessions,
             adjusted_close=adjusted,
             split=split,
@@ -87,54 +120,63 @@ class SymbolBars:
 
     def scale_before(self, at: int) -> float:
         """Robust standard deviation of the log returns before a bar; NaN where there are too few."""
-        before = self.left[max(1, at - _WINDOW) : at]
+        before = self.left[max(1, at - SCALE_WINDOW) : at]
         if len(before) < _FEWEST_BEFORE:
             return float("nan")
         return float(_NORMAL_MAD * np.median(np.abs(before)))
 
-    def notice(self, rule: str, first: int, last: int, value: float, proposal: str) -> Notice:
-        """Say what was found, and what to do if a person agrees."""
-        at = f"close {self.close[first]:g} after {self.close[first - 1]:g}" if first else f"close {self.close[first]:g}"
-        message = f"{at}; proposed: {proposal}; for a decision, nothing was changed"
-        return Notice(rule, self.symbol, self.session[first], self.session[last], float(value), message)
+    def spot(self, at: int) -> dict[str, Any]:
+        """What :class:`Spot` tells of a bar."""
+        before = float(self.close[at - 1]) if at else float("nan")
+        session = pd.Timestamp(self.session[at])
+        return {"at": self.earlier + at, "session": session, "close": float(self.close[at]), "before": before}
 
 
-def dividend_suspicions(own: SymbolBars) -> list[Notice]:
-    """Point out dividends to be judged.
+def paid_from(own: SymbolBars, first: int) -> list[Paid]:
+    """The dividends paid on bars from a place on, but for the symbol's first bar."""
+    found = []
+    for at in np.flatnonzero((own.dividend > 0.0) & np.isfinite(own.previous_close)).tolist():
+        if at >= first:
+            told = {
+                "amount": float(own.dividend[at]),
+                "previous_close": float(own.previous_close[at]),
+                "fall": _fall(own, at),
+                "scale": own.scale_before(at),
+                "split": float(own.split[max(0, at - 1) : at + 2].max()),
+            }
+            found.append(Paid(**{**own.spot(at), **told}))
+    return found
+
+
+def dividend_suspicions(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
+    """Point out dividends to be judged, of all that a symbol ever paid, in order.
 
     Rules: ``dividend_size`` (too large for the close before or for the symbol's other dividends, and
     the price did not fall by it; value: the dividend over that close), ``dividend_repeated`` (two
-    alike within days where they are rare; value: the one whose price fell less), ``dividend_factor``
-    (the vendor's adjusted close takes off another amount than the dividend stated, or one where none
-    is stated; value: the amount that its factor takes off).
+    alike within days where they are rare; value: the one whose price fell less).
     """
-    paid = np.flatnonzero((own.dividend > 0.0) & np.isfinite(own.previous_close))
-    oversized = [notice for at in paid if (notice := _oversized(own, paid, int(at))) is not None]
-    return [*oversized, *_repeated(own, paid), *_against_the_factor(own)]
+    yields = np.array([each.amount / each.previous_close for each in paid])
+    oversized = (_oversized(symbol, each, yields, place) for place, each in enumerate(paid))
+    return [*(notice for notice in oversized if notice is not None), *_repeated(symbol, paid)]
 
 
-def _oversized(own: SymbolBars, paid: npt.NDArray[np.intp], at: int) -> Notice | None:
-    yields = own.dividend[paid] / own.previous_close[paid]
-    own_yield = float(own.dividend[at] / own.previous_close[at])
-    fall = _fall(own, at)
-    too_large = own_yield >= _LARGE and fall < _SHOWN * own_yield
-    others = yields[paid != at]
-    scale = own.scale_before(at)
-    if not too_large and len(others) >= _FEWEST_OTHERS:
-        unusual = own_yield >= _UNUSUAL * float(np.median(others))
-        too_large = unusual and own_yield - fall > _SHORT_BY * scale > 0.0
+def _oversized(symbol: str, paid: Paid, yields: FloatArray, place: int) -> Notice | None:
+    own_yield = float(yields[place])
+    too_large = own_yield >= _LARGE and paid.fall < _SHOWN * own_yield
+    if not too_large and len(yields) > _FEWEST_OTHERS:
+        unusual = own_yield >= _UNUSUAL * float(np.median(np.delete(yields, place)))
+        too_large = unusual and own_yield - paid.fall > _SHORT_BY * paid.scale > 0.0
     if not too_large:
         return None
-    proposal = f"restate the dividend {own.dividend[at]:g}{_in_other_units(own, at)}, or withdraw it"
-    return own.notice("dividend_size", at, at, own_yield, proposal)
+    proposal = f"restate the dividend {paid.amount:g}{_in_other_units(paid)}, or withdraw it"
+    return paid.notice("dividend_size", symbol, paid.session, own_yield, proposal)
 
 
-def _in_other_units(own: SymbolBars, at: int) -> str:
+def _in_other_units(paid: Paid) -> str:
     """Name the amount that a currency's subunit, or the shares before a split, would explain."""
-    split = float(own.split[max(0, at - 1) : at + 2].max())
-    if split > 1.0:
-        return f" as {own.dividend[at] / split:g} (stated for shares before the split)"
-    return f" as {own.dividend[at] / 100.0:g} (stated in the currency's subunit)"
+    if paid.split > 1.0:
+        return f" as {paid.amount / paid.split:g} (stated for shares before the split)"
+    return f" as {paid.amount / 100.0:g} (stated in the currency's subunit)"
 
 
 def _fall(own: SymbolBars, at: int) -> float:
@@ -143,24 +185,27 @@ def _fall(own: SymbolBars, at: int) -> float:
     return float(1.0 - np.nanmin(np.where(prices > 0.0, prices, np.nan)) / own.previous_close[at])
 
 
-def _repeated(own: SymbolBars, paid: npt.NDArray[np.intp]) -> list[Notice]:
+def _repeated(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
     notices = []
-    gaps = np.diff(paid)
-    for index, gap in enumerate(gaps):
+    gaps = np.diff([each.at for each in paid])
+    for index in np.flatnonzero(gaps <= _TWICE_WITHIN).tolist():
         others = np.delete(gaps, index)
-        first, second = int(paid[index]), int(paid[index + 1])
-        alike = abs(np.log(own.dividend[first] / own.dividend[second])) <= _TWICE_SLACK
-        if gap > _TWICE_WITHIN or not alike or (len(others) and gap * _RARE > np.median(others)):
+        first, second = paid[index], paid[index + 1]
+        alike = abs(np.log(first.amount / second.amount)) <= _TWICE_SLACK
+        if not alike or (len(others) and gaps[index] * _RARE > np.median(others)):
             continue
-        missed = {at: own.dividend[at] / own.previous_close[at] - _fall(own, at) for at in (first, second)}
-        surplus = max(missed, key=lambda at: missed[at])
-        proposal = f"withdraw the dividend {own.dividend[surplus]:g} of {own.session[surplus].date()}"
-        notices.append(own.notice("dividend_repeated", first, second, own.dividend[surplus], proposal))
+        surplus = max((first, second), key=lambda each: each.amount / each.previous_close - each.fall)
+        proposal = f"withdraw the dividend {surplus.amount:g} of {surplus.session.date()}"
+        notices.append(first.notice("dividend_repeated", symbol, second.session, surplus.amount, proposal))
     return notices
 
 
-def _against_the_factor(own: SymbolBars) -> list[Notice]:
-    """Hold the step of the vendor's adjusted over plain close against the dividend stated."""
+def against_the_factor(own: SymbolBars) -> list[Notice]:
+    """Hold the step of the vendor's adjusted over plain close against the dividend stated.
+
+    Rule ``dividend_factor``: the vendor's adjusted close takes off another amount than the dividend stated, or one
+    where none is stated; value: the amount that its factor takes off.
+    """
     if np.isnan(own.adjusted_close).all():
         return []
     factor = own.adjusted_close / own.close
@@ -170,9 +215,10 @@ def _against_the_factor(own: SymbolBars) -> list[Notice]:
     slack = _FACTOR_SLACK * own.dividend + _PRICE_SLACK * own.previous_close
     if np.allclose(own.adjusted_close, own.adjusted_close.round(2), rtol=0.0, atol=1e-6, equal_nan=True):
         slack += 0.01 / own.adjusted_close * own.close
-    notices = []
+    found = []
     for at in np.flatnonzero(np.abs(taken_off - own.dividend) > slack):
-        declared, implied = own.dividend[at], taken_off[at]
-        proposal = f"confirm the dividend: {declared:g} is stated, the vendor's factor takes off {implied:g}"
-        notices.append(own.notice("dividend_factor", int(at), int(at), implied, proposal))
-    return notices
+        stated, implied = own.dividend[at], taken_off[at]
+        proposal = f"confirm the dividend: {stated:g} is stated, the vendor's factor takes off {implied:g}"
+        spot = Spot(**own.spot(int(at)))
+        found.append(spot.notice("dividend_factor", own.symbol, spot.session, implied, proposal))
+    return found

@@ -17,7 +17,7 @@ from nn_assets.contracts.frames import ActionVersions
 from nn_assets.market.facts.rows import BoolArray, in_first_shares
 from nn_assets.market.quality.cleaning import Cleaned
 
-__all__ = ["Overview", "overview"]
+__all__ = ["Kept", "Overview", "overview", "overview_of", "recent_from"]
 
 RECENT_SESSIONS, TRAILING_SESSIONS = 20, 252
 _FEWEST = 10  # values that a recent figure needs; the year before needs six times as many
@@ -79,15 +79,75 @@ def overview(
         Days on which a bar of each symbol is asked for: as a member of the universe, before its delisting. Of others
         none is due, and none makes a symbol old.
     """
-    bars = in_first_shares(cleaned.bars, actions)
     names = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
-    axis = pd.Index(names)
-    row, column = _rows_and_columns(cleaned.bars, sessions, axis)
-    held_row, held_column = _rows_and_columns(cleaned.quarantine, sessions, axis)
-    start = max(len(sessions) - RECENT_SESSIONS - TRAILING_SESSIONS - 1, 0)
-    volume, returns = _recent_arrays(bars, row, column, start, (len(sessions), len(names)))
     wanted = np.ones((len(sessions), len(names)), dtype=bool) if asked is None else asked
-    by_symbol = _by_symbol(names, sessions, (row, column), (held_row, held_column), wanted)
+    bars = in_first_shares(cleaned.bars, actions)
+    kept = Kept.of(cleaned.bars, names, sessions, wanted)
+    return overview_of(
+        kept, bars[bars["session"] >= recent_from(sessions)], cleaned.quarantine, names, sessions, wanted
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What all clean bars of each symbol come to; arrays of shape (symbols,)."""
+
+    first: IntArray  # row of the axis of its first one; the axis' length where there is none
+    last: IntArray  # of its last one; -1 where there is none
+    count: IntArray
+    asked: IntArray  # those of them that were asked for
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame, names: tuple[str, ...], sessions: pd.DatetimeIndex, asked: BoolArray) -> Kept:
+        """Count bars, of an axis of symbols and one of sessions."""
+        row, column = _rows_and_columns(bars, sessions, pd.Index(names))
+        row, column = row[row >= 0], column[row >= 0]
+        first, last = np.full(len(names), len(sessions)), np.full(len(names), -1)
+        np.minimum.at(first, column, row)
+        np.maximum.at(last, column, row)
+        of_asked = np.bincount(column[asked[row, column]], minlength=len(names))
+        return cls(first, last, np.bincount(column, minlength=len(names)), of_asked)
+
+    @classmethod
+    def of_running(
+        cls,
+        running: pd.DataFrame,
+        quarantine: pd.DataFrame,
+        names: tuple[str, ...],
+        sessions: pd.DatetimeIndex,
+        asked: BoolArray,
+    ) -> Kept:
+        """The same of what ``running`` says that bars come to, and of all that was taken out."""
+        of = running.reindex(list(names))
+        first, last = (
+            sessions.get_indexer(pd.DatetimeIndex(of[name])).astype(np.int64) for name in ("first_kept", "last_kept")
+        )
+        row, column = _rows_and_columns(quarantine, sessions, pd.Index(names))
+        out = np.zeros(asked.shape, dtype=bool)
+        out[row[row >= 0], column[row >= 0]] = True
+        rows, due, absent = (of[name].fillna(0).to_numpy().astype(np.int64) for name in ("rows", "due", "absent"))
+        return cls(np.where(first < 0, len(sessions), first), last, rows, due - absent - (out & asked).sum(axis=0))
+
+
+def recent_from(sessions: pd.DatetimeIndex) -> pd.Timestamp:
+    """The first session whose bars the overview looks at one by one."""
+    return sessions[max(len(sessions) - RECENT_SESSIONS - TRAILING_SESSIONS - 1, 0)]
+
+
+def overview_of(
+    kept: Kept,
+    recent: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    names: tuple[str, ...],
+    sessions: pd.DatetimeIndex,
+    asked: BoolArray,
+) -> Overview:
+    """Aggregate what clean bars come to and those from :func:`recent_from` on, in shares of each symbol's first bar."""
+    axis = pd.Index(names)
+    row, column = _rows_and_columns(recent, sessions, axis)
+    start = int(sessions.searchsorted(recent_from(sessions)))
+    volume, returns = _recent_arrays(recent, row, column, start, (len(sessions), len(names)))
+    by_symbol = _by_symbol(names, sessions, kept, _rows_and_columns(quarantine, sessions, axis), asked)
     by_symbol["volume_ratio"] = _ratio(volume, np.nanmedian)
     by_symbol["volatility_ratio"] = _ratio(returns, np.nanstd)
     shifts, noise = _by_size(returns)
@@ -103,34 +163,28 @@ def _rows_and_columns(frame: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: 
 def _by_symbol(
     names: tuple[str, ...],
     sessions: pd.DatetimeIndex,
-    clean: tuple[IntArray, IntArray],
+    kept: Kept,
     held: tuple[IntArray, IntArray],
     asked: BoolArray,
 ) -> pd.DataFrame:
     count = len(names)
-    row, column = (part[clean[0] >= 0] for part in clean)
     held_row, held_column = (part[held[0] >= 0] for part in held)
-    first_clean, last_clean = np.full(count, len(sessions)), np.full(count, -1)
-    np.minimum.at(first_clean, column, row)
-    np.maximum.at(last_clean, column, row)
-    delivered = first_clean.copy()
+    delivered = kept.first.copy()
     np.minimum.at(delivered, held_column, held_row)
     session_index = np.arange(len(sessions))[:, None]
     due = (asked & (session_index >= delivered)).sum(axis=0)
-    there = np.bincount(column, minlength=count)
-    of_due = np.bincount(column[asked[row, column]], minlength=count)
     nothing = np.where(asked.any(axis=0), 0.0, 1.0)  # lacks nothing where nothing was asked for
     days = [str(day.date()) for day in sessions]
     return pd.DataFrame(
         {
             "symbol": names,
-            "first_session": [days[at] if at < len(days) else "" for at in first_clean],
-            "last_session": [days[at] if at >= 0 else "" for at in last_clean],
+            "first_session": [days[at] if at < len(days) else "" for at in kept.first],
+            "last_session": [days[at] if at >= 0 else "" for at in kept.last],
             "due": due,
-            "clean": there,
+            "clean": kept.count,
             "quarantined": np.bincount(held_column, minlength=count),
-            "completeness": np.divide(of_due, due, out=nothing, where=due > 0),
-            "sessions_behind": (asked & (session_index > last_clean)).sum(axis=0),
+            "completeness": np.divide(kept.asked, due, out=nothing, where=due > 0),
+            "sessions_behind": (asked & (session_index > kept.last)).sum(axis=0),
         }
     )
 

@@ -16,7 +16,7 @@ from nn_assets.market.quality.notices import Notice, repeated_open
 
 __all__ = ["carried_on", "nothing_yet", "repeated_opens"]
 
-_SESSIONS = ("begins", "due_from", "last_kept", "low_first", "stretch_first", "stretch_last")
+_SESSIONS = ("begins", "due_from", "first_kept", "last_kept", "low_first", "stretch_first", "stretch_last")
 _COUNTS = ("due", "absent", "rows", "repeats", "low_at", "low_repeats", "stretch", "stretch_repeats")
 _NUMBERS = ("close", "excess", "lowest", "most")
 
@@ -62,7 +62,8 @@ def carried_on(
     Returns
     -------
     DataFrame, index symbol
-        ``begins`` and ``due_from``, the first session delivered, of all and of the calendar's; ``last_kept``; ``due``
+        ``begins`` and ``due_from``, the first session delivered, of all and of the calendar's; ``first_kept`` and
+        ``last_kept``; ``due``
         and ``absent``, bars due and those of them that never came; ``rows`` kept, and, of the interval in which opens
         repeat the close before by most over ``share``, what the next row needs (Bentley 1984; see
         :func:`~nn_assets.market.quality.notices.repeated_open_notices`, to the bit).
@@ -126,6 +127,8 @@ def _repeating(running: pd.DataFrame, kept: pd.DataFrame, code: npt.NDArray[np.i
         of["stretch_first"][best], of["stretch_last"][best] = of["low_first"][best], days[row[better]]
         of["stretch_repeats"][best] = of["repeats"][best] - of["low_repeats"][best]
         of["close"][at], of["last_kept"][at] = closes[row], days[row]
+        opening = np.isnat(of["first_kept"][at])
+        of["first_kept"][at[opening]] = days[row[opening]]
     for name, column in of.items():
         running[name] = column
 

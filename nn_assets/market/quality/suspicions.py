@@ -10,17 +10,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.market.quality.dividend_suspicions import SymbolBars, dividend_suspicions
+from nn_assets.arrays import Symbol
+from nn_assets.market.quality.dividend_suspicions import (
+    Paid,
+    Spot,
+    SymbolBars,
+    against_the_factor,
+    dividend_suspicions,
+    paid_from,
+)
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.past import WHOLE_SPLITS
 
-__all__ = ["Basis", "suspicions"]
+__all__ = [
+    "LEAST_SPLIT",
+    "MIXED",
+    "SPLIT_REACH",
+    "Basis",
+    "Jump",
+    "Mixed",
+    "Seen",
+    "apart",
+    "market_moves",
+    "seen_whole",
+    "suspicions",
+]
 
 Basis = Literal["raw", "split_adjusted"]
 FloatArray = npt.NDArray[np.float64]
@@ -28,9 +48,10 @@ FloatArray = npt.NDArray[np.float64]
 _LEAST_MOVE = 0.25  # log return that calls for an explanation
 _UNITS = (100.0, 1000.0)  # cents for dollars, pence for pounds, fils and mils
 _UNIT_SLACK = 0.25  # log: the price also moves
-_SPLIT_REACH = 10  # bars around the ex-session in which a split's ratio is looked for
+MIXED = _UNITS[0] * np.exp(-_UNIT_SLACK)  # times that a bar's prices stand apart
+SPLIT_REACH = 10  # bars around the ex-session in which a split's ratio is looked for
 _SPLIT_SLACK = 0.25  # share of the ratio's logarithm
-_LEAST_SPLIT = 0.15  # log of the smallest split that stands out of ordinary moves
+LEAST_SPLIT = 0.15  # log of the smallest split that stands out of ordinary moves
 _CAME_BACK = 0.2  # share of a move that may be left after the next bar
 _OVERNIGHT = 0.7  # share of a move that the open shows
 _RUSH = 4.0  # value traded, in its own median over the sessions before
@@ -44,13 +65,59 @@ _SIMPLE_SLACK = 0.05  # log
 
 
 @dataclass(frozen=True)
-class _Jump:
+class Jump(Spot):
     """A move that called for an explanation, and the rule that has one."""
 
     rule: str
-    at: int
     move: float  # log, stated actions taken off
     proposal: str
+    session_before: pd.Timestamp  # of the bar before
+
+
+@dataclass(frozen=True)
+class Mixed(Spot):
+    """A bar whose own prices stand about a hundred times apart."""
+
+    apart: float  # high over low
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What of a symbol's bars and actions its notices follow from, each in order."""
+
+    jumps: tuple[Jump, ...] = ()
+    mixed: tuple[Mixed, ...] = ()
+    paid: tuple[Paid, ...] = ()
+
+    @classmethod
+    def of(cls, own: SymbolBars, market: FloatArray, first: int = 0) -> Seen:
+        """What is seen on bars from a place on, ``market`` of shape (bars,) the median move of each session."""
+        large = np.flatnonzero(np.abs(np.nan_to_num(own.left)) >= LEAST_SPLIT)
+        jumps = (_explained(own, int(at), market) for at in large if at >= first)
+        mixed = (Mixed(**own.spot(at), apart=float(own.high[at] / own.low[at])) for at in _mixed_units(own))
+        return cls(
+            tuple(jump for jump in jumps if jump is not None),
+            tuple(each for each in mixed if each.at >= own.earlier + first),
+            tuple(paid_from(own, first)),
+        )
+
+    def up_to(self, at: int) -> Seen:
+        """What was seen on bars before a place."""
+        return Seen(*(tuple(each for each in part if each.at < at) for part in self.parts))
+
+    def and_then(self, later: Seen) -> Seen:
+        """What was seen, and what was seen after it."""
+        return Seen(*((*one, *two) for one, two in zip(self.parts, later.parts, strict=True)))
+
+    @property
+    def parts(self) -> tuple[tuple[Any, ...], ...]:
+        """Jumps, bars of mixed units and dividends."""
+        return self.jumps, self.mixed, self.paid
+
+    def notices(self, symbol: str) -> list[Notice]:
+        """What a person should judge, by session."""
+        found = [*_price_notices(symbol, self.jumps, self.mixed), *dividend_suspicions(symbol, self.paid)]
+        return sorted(found, key=lambda notice: notice.first_session)
 
 
 def suspicions(bars: pd.DataFrame, actions: pd.DataFrame, *, basis: Basis = "raw") -> tuple[Notice, ...]:
@@ -75,52 +142,73 @@ def suspicions(bars: pd.DataFrame, actions: pd.DataFrame, *, basis: Basis = "raw
         not at all), ``price_spike`` (a move taken back at once), ``unrecorded_action`` (an overnight
         move without a rush to trade and without an action); value: close over the close before, stated
         splits taken off. And those of
-        :func:`nn_assets.market.quality.dividend_suspicions.dividend_suspicions`. Each message ends in a
-        proposal.
+        ``dividend_suspicions`` and ``against_the_factor`` in
+        :mod:`nn_assets.market.quality.dividend_suspicions`. Each message ends in a proposal.
     """
-    usable = bars[np.isfinite(bars["close"]) & (bars["close"] > 0.0)].sort_values(["symbol", "session"], kind="stable")
-    market = _market_moves(usable)
     notices: list[Notice] = []
-    for symbol, rows in usable.groupby("symbol", sort=True):
-        own = SymbolBars.of(str(symbol), rows, actions[actions["symbol"] == symbol], split_in_price=basis == "raw")
-        judged = [*_price_notices(own, market.reindex(own.session).to_numpy()), *dividend_suspicions(own)]
+    for symbol, (own, seen) in seen_whole(bars, actions, basis).items():
+        judged = [*seen.notices(symbol), *against_the_factor(own)]
         notices += sorted(judged, key=lambda notice: notice.first_session)
     return tuple(notices)
 
 
-def _market_moves(bars: pd.DataFrame) -> pd.Series:
+def seen_whole(
+    bars: pd.DataFrame, actions: pd.DataFrame, basis: Basis = "raw"
+) -> dict[Symbol, tuple[SymbolBars, Seen]]:
+    """What is seen of each symbol, in order."""
+    usable = bars[np.isfinite(bars["close"]) & (bars["close"] > 0.0)].sort_values(["symbol", "session"], kind="stable")
+    market, found = market_moves(usable), {}
+    of_symbol = dict(iter(actions.groupby("symbol")))
+    for symbol, rows in usable.groupby("symbol", sort=True):
+        mine = of_symbol.get(symbol, actions.iloc[:0])
+        own = SymbolBars.of(str(symbol), rows, mine, split_in_price=basis == "raw")
+        found[str(symbol)] = own, Seen.of(own, market.reindex(own.session).to_numpy())
+    return found
+
+
+def market_moves(bars: pd.DataFrame) -> pd.Series:
     """Median log return over the symbols of each session; 0 where too few have one."""
     returns = np.log(bars["close"]).groupby(bars["symbol"]).diff()
     by_session = returns.groupby(bars["session"])
     return by_session.median().where(by_session.count() >= _FEWEST_SYMBOLS, 0.0)
 
 
-def _price_notices(own: SymbolBars, market: FloatArray) -> list[Notice]:
-    large = np.flatnonzero(np.abs(np.nan_to_num(own.left)) >= _LEAST_SPLIT)
-    judged = (_explained(own, int(at), market) for at in large)
-    jumps = [jump for jump in judged if jump is not None]
+def _price_notices(symbol: str, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -> list[Notice]:
     units = {at for jump in jumps if jump.rule == "price_unit" for at in (jump.at - 1, jump.at)}
-    return [*_runs(own, jumps), *(_unit_in_bar(own, at) for at in _mixed_units(own) if at not in units)]
+    proposal = "prices of one bar stand in two units: restate the bar"
+    in_bar = (
+        each.notice("price_unit", symbol, each.session, each.apart, proposal) for each in mixed if each.at not in units
+    )
+    return [*_runs(symbol, jumps), *in_bar]
 
 
-def _explained(own: SymbolBars, at: int, market: FloatArray) -> _Jump | None:
+def _explained(own: SymbolBars, at: int, market: FloatArray) -> Jump | None:
     """What explains the move left at a bar; None where it is small, or may well be real."""
+    found = _explanation(own, at, market)
+    if found is None:
+        return None
+    before = pd.Timestamp(own.session[at - 1])
+    return Jump(**own.spot(at), rule=found[0], move=float(own.left[at]), proposal=found[1], session_before=before)
+
+
+def _explanation(own: SymbolBars, at: int, market: FloatArray) -> tuple[str, str] | None:
+    """The rule, and what to do."""
     move = float(own.left[at])
     unit = _near_unit(move)
     if unit:
-        return _Jump("price_unit", at, move, f"prices {unit:g} times off: state the currency unit, restate the bars")
+        return "price_unit", f"prices {unit:g} times off: state the currency unit, restate the bars"
     split = _nearby_split(own, at, move)
     if split:
-        return _Jump("split_misapplied", at, move, f"a split of {split:g} is stated near: restate its day, or the bars")
+        return "split_misapplied", f"a split of {split:g} is stated near: restate its day, or the bars"
     paid = 1.0 - own.dividend[at] / own.previous_close[at]
     unexplained = move - (float(np.log(paid)) if paid > 0.0 else 0.0)
     if min(abs(move - market[at]), abs(unexplained - market[at])) < _LEAST_MOVE or _few_ticks(own, at):
         return None
     rush = _rush(own, at)
     if _came_back(own, at) and not rush >= _RUSH and not abs(move) < _SPIKE_Z * own.scale_before(at):
-        return _Jump("price_spike", at, move, "withdraw or restate the bar")
+        return "price_spike", "withdraw or restate the bar"
     if _overnight(own, at) / move >= _OVERNIGHT and rush < _RUSH:
-        return _Jump("unrecorded_action", at, move, _unrecorded(own, at))
+        return "unrecorded_action", _unrecorded(own, at)
     return None
 
 
@@ -157,10 +245,10 @@ def _near_unit(move: float) -> float:
 
 
 def _nearby_split(own: SymbolBars, at: int, move: float) -> float:
-    reach = slice(max(0, at - _SPLIT_REACH), at + _SPLIT_REACH + 1)
+    reach = slice(max(0, at - SPLIT_REACH), at + SPLIT_REACH + 1)
     for split in own.split[reach][own.split[reach] != 1.0]:
         size = abs(float(np.log(split)))
-        if size >= _LEAST_SPLIT and abs(abs(move) - size) <= _SPLIT_SLACK * size:
+        if size >= LEAST_SPLIT and abs(abs(move) - size) <= _SPLIT_SLACK * size:
             return float(split)
     return 0.0
 
@@ -177,27 +265,26 @@ def _rush(own: SymbolBars, at: int) -> float:
 
 def _mixed_units(own: SymbolBars) -> list[int]:
     """Bars whose own prices stand about a hundred times apart."""
-    prices = np.column_stack([own.open, own.high, own.low, own.close])
-    prices = np.where(prices > 0.0, prices, np.nan)
-    apart = np.nanmax(prices, axis=1) / np.nanmin(prices, axis=1)
-    return [int(at) for at in np.flatnonzero(apart >= _UNITS[0] * np.exp(-_UNIT_SLACK))]
+    return [int(at) for at in np.flatnonzero(apart(own.open, own.high, own.low, own.close) >= MIXED)]
 
 
-def _unit_in_bar(own: SymbolBars, at: int) -> Notice:
-    apart = own.high[at] / own.low[at]
-    return own.notice("price_unit", at, at, apart, "prices of one bar stand in two units: restate the bar")
+def apart(*prices: FloatArray) -> FloatArray:
+    """Largest price of each bar over its smallest, shape (bars,)."""
+    of_bar = np.column_stack(prices)
+    of_bar = np.where(of_bar > 0.0, of_bar, np.nan)
+    return np.asarray(np.nanmax(of_bar, axis=1) / np.nanmin(of_bar, axis=1))
 
 
-def _runs(own: SymbolBars, jumps: Sequence[_Jump]) -> list[Notice]:
+def _runs(symbol: str, jumps: Sequence[Jump]) -> list[Notice]:
     """One notice for a move and the move back, over the bars between; one for each move without return."""
     notices: list[Notice] = []
-    waiting: _Jump | None = None
+    waiting: Jump | None = None
     for jump in [*jumps, None]:
         if waiting is None:
             waiting = jump
             continue
         back = jump is not None and jump.rule == waiting.rule and jump.move * waiting.move < 0.0
-        last = jump.at - 1 if back and jump is not None else waiting.at
-        notices.append(own.notice(waiting.rule, waiting.at, last, float(np.exp(waiting.move)), waiting.proposal))
+        last = jump.session_before if back and jump is not None else waiting.session
+        notices.append(waiting.notice(waiting.rule, symbol, last, float(np.exp(waiting.move)), waiting.proposal))
         waiting = None if back else jump
     return notices

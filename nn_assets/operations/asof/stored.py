@@ -12,6 +12,7 @@ from typing import Unpack
 
 import pandas as pd
 
+from nn_assets.contracts import ACTION_VERSIONS, BAR_VERSIONS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES
 from nn_assets.market.facts.bitemporal import Kind
 from nn_assets.operations.stores import Stores
 from nn_assets.store.lake.parts import Selection
@@ -34,7 +35,15 @@ RAW_BARS, ACTIONS, OTHER_SERIES = "raw_bars", "actions", "other_series"
 RAW_INTRADAY, UNIVERSE, COMPARED = "raw_intraday_bars", "universe_membership", "compared_bars"
 _CONTRADICTED = "_contradicted"
 CONTRADICTED_BARS = f"{RAW_BARS}{_CONTRADICTED}"
-FACTS = (RAW_BARS, ACTIONS, OTHER_SERIES, RAW_INTRADAY, UNIVERSE, COMPARED)
+FACTS = {
+    RAW_BARS: BAR_VERSIONS,
+    ACTIONS: ACTION_VERSIONS,
+    OTHER_SERIES: SERIES,
+    RAW_INTRADAY: INTRADAY_VERSIONS,
+    UNIVERSE: MEMBERSHIP,
+    COMPARED: BAR_VERSIONS,
+}
+"""The six tables, and the contract of each."""
 
 
 def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[Selection]) -> pd.DataFrame:

@@ -17,9 +17,8 @@ from nn_assets.market.facts.actions import (
     with_action_moments,
     withdrawals,
 )
-from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.bitemporal import RevisionCount, stated_in
 from nn_assets.market.quality.notices import Notice
-from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.clock import as_of_sessions, last_configured_session, now_utc, seen_until
 from nn_assets.operations.history import History
@@ -29,10 +28,10 @@ from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.limits import Limits
 
 __all__ = [
-    "action_notices",
     "actions_to_publish",
     "append_actions",
     "delisted",
+    "late_notices",
     "new_actions",
     "stored_actions",
 ]
@@ -72,7 +71,7 @@ def new_actions(
     segments = history.stores.lake.segments(strategy.name, ACTIONS)
     versions = read_action_versions(history.stores, strategy.name, segments)
     stored = empty(ACTION_VERSIONS) if versions is None else versions
-    explicit = None if "known_at" not in delivered.columns else delivered["known_at"].notna().to_numpy()
+    explicit = stated_in(delivered)
     if path is None:
         asked = source.name, market.symbols, first, last
         gone = withdrawals(stored, stamped, *asked, arrived_at)
@@ -84,7 +83,9 @@ def new_actions(
 
 def append_actions(history: History, fresh: pd.DataFrame) -> None:
     """Store what :func:`new_actions` found."""
-    append_versions(history.stores, history.strategy.name, ACTIONS, fresh)
+    stores, name = history.stores, history.strategy.name
+    stored = read_action_versions(stores, name, stores.lake.segments(name, ACTIONS)) if len(fresh) else None
+    append_versions(stores, name, ACTIONS, stored, fresh)
 
 
 def stored_actions(history: History) -> int:
@@ -113,12 +114,7 @@ def delisted(history: History) -> dict[str, pd.Timestamp]:
     return dict(zip(delistings["symbol"], delistings["ex_session"], strict=True))
 
 
-def action_notices(history: History, bars: pd.DataFrame, actions: pd.DataFrame | None) -> list[Notice]:
-    """What a person should judge: bars and actions that contradict each other, late actions."""
-    return [] if actions is None else [*suspicions(bars, actions), *_late_notices(history)]
-
-
-def _late_notices(history: History) -> list[Notice]:
+def late_notices(history: History) -> list[Notice]:
     """Actions as last told that came after their ex-session was decided, and the session that mends the book."""
     market, name = history.strategy.market, history.strategy.name
     versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))
@@ -127,7 +123,7 @@ def _late_notices(history: History) -> list[Notice]:
     live = history.live_sessions
     recorded = pd.DatetimeIndex(pd.to_datetime(history.decision_moments.reindex(live), utc=True))
     closes = as_of_sessions(market, live)
-    notices = []
+    told = []
     inside = versions[(versions["ex_session"] >= live[0]) & (versions["ex_session"] <= live[-1])]
     for _, stored in inside.sort_values([*_KEY, "ingested_at", "known_at"], kind="stable").groupby(_KEY):
         alike = _saying_the_last(stored)
@@ -143,8 +139,8 @@ def _late_notices(history: History) -> list[Notice]:
         what = f"the {row.kind} became known" if pd.notna(row.value) else f"the {row.kind} was withdrawn"
         mended = _mended(history, live[aware][0] if aware.any() else None)
         message = f"{what} {row.known_at:%Y-%m-%d %H:%M} UTC; {mended}"
-        notices.append(Notice("late_action", row.symbol, row.ex_session, row.ex_session, math.nan, message))
-    return notices
+        told.append(Notice("late_action", row.symbol, row.ex_session, row.ex_session, math.nan, message))
+    return told
 
 
 def _saying_the_last(versions: pd.DataFrame) -> pd.DataFrame:

@@ -9,9 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import BAR_VERSIONS, empty
+from nn_assets.contracts.contract import Contract
+from nn_assets.errors import SchemaError
 from nn_assets.market.facts.bars import RevisionCount, new_versions
 from nn_assets.market.facts.repeats import new_versions_of_files
-from nn_assets.operations.asof.stored import contradicted, versions_of
+from nn_assets.operations.asof.stored import FACTS, contradicted, versions_of
 from nn_assets.operations.stores import Stores
 
 __all__ = ["append_contradicted", "append_versions", "compare_bars"]
@@ -65,15 +67,53 @@ def append_contradicted(stores: Stores, strategy: str, table: str, contents: pd.
     on_record = contradicted(stores, strategy, table)
     both = contents if on_record is None else pd.concat([on_record, contents], ignore_index=True)
     distinct = both.drop_duplicates([name for name in both.columns if name != "ingested_at"])
-    append_versions(stores, strategy, f"{table}_contradicted", distinct.iloc[len(both) - len(contents) :])
+    _append(
+        stores, strategy, f"{table}_contradicted", distinct.iloc[len(both) - len(contents) :].reset_index(drop=True)
+    )
 
 
-def append_versions(stores: Stores, strategy: str, table: str, *added: pd.DataFrame) -> None:
-    """Add versions; none of them with a moment of arrival that is read as another one."""
+def append_versions(
+    stores: Stores, strategy: str, table: str, stored: pd.DataFrame | None, *added: pd.DataFrame
+) -> None:
+    """Add versions; none of them with a moment of arrival that is read as another one.
+
+    Parameters
+    ----------
+    table : str
+        One of ``FACTS``.
+    stored : DataFrame, optional
+        At least the versions stored of the facts added; None where the table is not there yet.
+
+    Raises
+    ------
+    SchemaError
+        Two rows would share the key of a version: nothing is added.
+    """
     some = [frame for frame in added if len(frame)]
-    if not some:
-        return
-    fresh = pd.concat(some, ignore_index=True)
+    if some:
+        fresh = pd.concat(some, ignore_index=True)
+        _refuse_twice(FACTS[table], table, fresh, stored)
+        _append(stores, strategy, table, fresh)
+
+
+def _refuse_twice(contract: Contract, table: str, fresh: pd.DataFrame, stored: pd.DataFrame | None) -> None:
+    """Hold what is added to the key of its table, beside what was stored at the same moments: no other can share it."""
+    key = list(contract.unique)
+    both = fresh[key]
+    if stored is not None:
+        both = pd.concat([stored.loc[stored["ingested_at"] >= fresh["ingested_at"].min(), key], both])
+    twice = both[both.duplicated()]
+    if len(twice):
+        row = ", ".join(str(value) for value in twice.iloc[0])
+        raise SchemaError(
+            expected=f"one row for each {', '.join(key)} in {table}",
+            found=f"{len(twice)} rows more, the first of {row}",
+            remedy="nothing was stored; tell the makers of nn_assets, with the files that were taken in",
+            rule="one_row_a_version",
+        )
+
+
+def _append(stores: Stores, strategy: str, table: str, fresh: pd.DataFrame) -> None:
     arrived_at = stores.ledger.mended().unlike(fresh["ingested_at"])
     by_arrival = fresh["known_at"] == fresh["ingested_at"]
     stamped = fresh.assign(ingested_at=arrived_at, known_at=fresh["known_at"].where(~by_arrival, arrived_at))

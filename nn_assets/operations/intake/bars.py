@@ -16,13 +16,14 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.market.facts.bars import RevisionCount, content_hash, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
-from nn_assets.market.facts.bitemporal import BAR_FACTS
+from nn_assets.market.facts.bitemporal import BAR_FACTS, stated_in
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, inspect
 from nn_assets.market.quality.notices import Notice, widest_first
+from nn_assets.market.quality.suspected import Suspected
 from nn_assets.operations.asof.actions import ACTIONS, with_actions
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.stored import with_contradictions
@@ -32,10 +33,10 @@ from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import (
-    action_notices,
     actions_to_publish,
     append_actions,
     delisted,
+    late_notices,
     new_actions,
 )
 from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
@@ -45,6 +46,7 @@ from nn_assets.operations.intake.grown import audit_grown, begun
 from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.pieces import Carried, Grown
 from nn_assets.operations.intake.sources import source_of
+from nn_assets.operations.intake.suspected import suspected_of, with_suspected
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import first_outside, taken_outside
@@ -162,7 +164,7 @@ def _append_new(
         arrived_at,
         decided_to=decided_to,
     )
-    explicit = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
+    explicit = stated_in(delivered)
     history.require_bars()
     stored, fresh, repeats, counted = compare_bars(
         history.stores, name, RAW_BARS, stamped, taken_before, explicit=explicit
@@ -172,7 +174,7 @@ def _append_new(
         fresh = _replacing_refused(history, stored, stamped, fresh)
         contents = _replacing_refused(history, stored, stamped, contents) if len(contents) else contents
     append_contradicted(history.stores, name, RAW_BARS, contents)
-    append_versions(history.stores, name, RAW_BARS, fresh, repeats)
+    append_versions(history.stores, name, RAW_BARS, stored, fresh, repeats)
     return counted
 
 
@@ -212,6 +214,27 @@ class Audited:
             return self.judged
         assert self.grown is not None, "one of the two"
         return self.grown.whole()
+
+    @property
+    def carried(self) -> Grown | None:
+        """A history that grew, of which the new bars alone were judged; None where all were."""
+        return self.grown if self.judged is None else None
+
+    @property
+    def kept(self) -> int:
+        """Clean bars in all."""
+        return len(self.cleaned.bars) if self.carried is None else self.carried.kept
+
+    @cached_property
+    def quarantine(self) -> pd.DataFrame:
+        """The whole quarantine, columns of ``QUARANTINE``."""
+        return self.cleaned.quarantine if self.carried is None else self.carried.quarantine()
+
+    @property
+    def kept_by_symbol(self) -> dict[str, int]:
+        """Clean bars of each symbol that has any, by name."""
+        counted = self.cleaned.bars["symbol"].value_counts() if self.carried is None else self.carried.newest["rows"]
+        return {str(symbol): int(count) for symbol, count in counted.sort_index().items() if count}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -321,11 +344,19 @@ def _not_known_yet(history: History) -> list[Notice]:
 
 def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
     """All that a person should judge, of most symbols first: bars, actions as given, and bars within the session."""
+    return _noticed(history, audited, _suspected(history, audited, actions))
+
+
+def _suspected(history: History, audited: Audited, actions: pd.DataFrame | None) -> Suspected | None:
+    return suspected_of(history, audited.carried, lambda: audited.cleaned.bars, actions)
+
+
+def _noticed(history: History, audited: Audited, suspected: Suspected | None) -> list[Notice]:
     grown = audited.grown
     # Of bars that grew none waits: they would have been judged whole.
     waiting = _not_known_yet(history) if grown is None else []
     of_bars = audited.cleaned.notices if grown is None else grown.notices
-    of_actions = [] if actions is None else action_notices(history, audited.cleaned.bars, actions)
+    of_actions = [] if suspected is None else [*suspected.notices, *late_notices(history)]
     return widest_first([*of_bars, *waiting, *of_actions, *intraday_notices(history)])
 
 
@@ -344,7 +375,8 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
     segments = history.stores.lake.segments(name, ACTIONS)
     actions = actions_to_publish(history, segments)
     _demand_adjustable(history, audited, actions)
-    notices = notices_of(history, audited, actions)
+    suspected = _suspected(history, audited, actions)
+    notices = _noticed(history, audited, suspected)
     carried, (bars, quarantine, bars_hash) = _to_publish(history, audited)
     publication = history.stores.publications.publish(
         name,
@@ -364,7 +396,7 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
         },
     )
     if carried is not None:
-        carried.write(history)
+        with_suspected(history, carried, suspected).write(history)
     # From the last recorded on: a run killed between the switch and this line left its own unrecorded.
     recorded = history.stores.ledger.latest("publications", name)["details"]
     since = 1 if recorded.empty else int(recorded.iloc[-1]["ordinal"])

@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.bars import RevisionCount, with_assumed_known_at
+from nn_assets.market.facts.bitemporal import stated_in
 from nn_assets.operations.asof.stored import COMPARED
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
@@ -78,14 +79,16 @@ def _append_new(
 ) -> RevisionCount:
     """Store what is new; ``taken_before`` as of :func:`compare_bars`."""
     market, name = history.strategy.market, history.strategy.name
-    explicit = delivered["known_at"].notna().to_numpy() if "known_at" in delivered.columns else None
+    explicit = stated_in(delivered)
     stamped = with_assumed_known_at(
         delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
     )
     if decided_to is not None:
         late = stamped["session"] <= decided_to
         stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
-    _, fresh, repeats, counted = compare_bars(history.stores, name, COMPARED, stamped, taken_before, explicit=explicit)
+    stored, fresh, repeats, counted = compare_bars(
+        history.stores, name, COMPARED, stamped, taken_before, explicit=explicit
+    )
     append_contradicted(history.stores, name, COMPARED, counted.contradicted)
-    append_versions(history.stores, name, COMPARED, fresh, repeats)
+    append_versions(history.stores, name, COMPARED, stored, fresh, repeats)
     return counted

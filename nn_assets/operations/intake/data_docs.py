@@ -13,9 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from nn_assets.errors import PublicationError
+from nn_assets.market.facts.rows import in_first_shares
 from nn_assets.market.quality.gate import days_asked
-from nn_assets.market.quality.overview import Overview, overview
+from nn_assets.market.quality.overview import Kept, Overview, overview, overview_of, recent_from
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.fingerprint import libraries
@@ -30,7 +33,7 @@ from nn_assets.store.lake.files import file_sha256, read_record, replace_file, w
 from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
 
-__all__ = ["review_bars"]
+__all__ = ["overview_of_audited", "review_bars"]
 
 _log = logging.getLogger(__name__)
 _REVIEWED_BY = ("nn_assets.reports.expectations:validate_overview", "nn_assets.reports.expectations:data_docs_page")
@@ -57,14 +60,12 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     """
     strategy, sessions, report = history.strategy, history.axis, audited.report
     actions = actions_to_publish(history, history.stores.lake.segments(strategy.name, ACTIONS))
-    symbols = strategy.market.symbols or tuple(sorted(audited.cleaned.bars["symbol"].unique()))
-    asked = days_asked(sessions, symbols, history.members(sessions, symbols), delisted(history))
-    aggregates = overview(audited.cleaned, symbols, sessions, actions, asked)
+    aggregates = overview_of_audited(history, audited, actions)
     facts = [
         ("Session expected", str(sessions[-1].date())),
-        ("Bars", f"{len(audited.cleaned.bars):,}"),
+        ("Bars", f"{audited.kept:,}"),
         ("Symbols", f"{len(aggregates.symbols):,}"),
-        ("In quarantine", f"{len(audited.cleaned.quarantine):,}"),
+        ("In quarantine", f"{len(audited.quarantine):,}"),
         ("Gate", "passed" if report.passed else "halted"),
     ]
     notes = [f"{check.name}: {check.detail}{'' if check.passed else f'; {check.remedy}'}" for check in report.checks]
@@ -81,6 +82,19 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     except Exception as error:  # noqa: BLE001  whatever is wrong with a page, what it shows was judged
         _log.warning("data docs of %s not written (%r): run nn-assets check again for them", strategy.name, error)
     return results
+
+
+def overview_of_audited(history: History, audited: Audited, actions: pd.DataFrame | None) -> Overview:
+    """Aggregates of the audited bars: of a long history of those of the last year, and what the others come to."""
+    sessions, grown = history.axis, audited.carried
+    symbols = history.strategy.market.symbols or tuple(sorted(audited.kept_by_symbol))
+    asked = days_asked(sessions, symbols, history.members(sessions, symbols), delisted(history))
+    if grown is None:
+        return overview(audited.cleaned, symbols, sessions, actions, asked)
+    kept = Kept.of_running(grown.newest, audited.quarantine, symbols, sessions, asked)
+    recent = grown.bars_from(recent_from(sessions), ["symbol", "session", "open", "high", "low", "close", "volume"])
+    recent = in_first_shares(recent, actions, grown.newest["first_kept"].dropna())
+    return overview_of(kept, recent, audited.quarantine, symbols, sessions, asked)
 
 
 def _made_of(name: str, aggregates: Overview, limits: GateSettings, facts: Facts, notes: list[str]) -> str:

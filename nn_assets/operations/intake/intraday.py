@@ -10,7 +10,7 @@ import pandas as pd
 from nn_assets.arrays import named_rows
 from nn_assets.contracts import INTRADAY_VERSIONS, empty
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount
+from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount, stated_in
 from nn_assets.market.facts.intraday import (
     SessionBars,
     intraday_as_of,
@@ -93,9 +93,10 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     wanted = stamped["session"].between(pd.Timestamp(strategy.market.history_starts), history.last_session)
     if strategy.market.symbols:
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
-    fresh, counted = new_intraday(_versions(history), stamped[wanted].reset_index(drop=True))
+    stored, stated = _versions(history), stated_in(delivered[wanted])
+    fresh, counted = new_intraday(stored, stamped[wanted].reset_index(drop=True), stated=stated)
     append_contradicted(history.stores, strategy.name, RAW_INTRADAY, counted.contradicted)
-    append_versions(history.stores, strategy.name, RAW_INTRADAY, fresh)
+    append_versions(history.stores, strategy.name, RAW_INTRADAY, stored, fresh)
     return counted, len(delivered), int((~wanted).sum())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -64,7 +64,7 @@ def intake_metadata(history: History, ingested: Ingested) -> dict[str, Any]:
         "source": strategy.source.kind if strategy.intraday is None else "intraday",
         "first_session": str(sessions[0].date()),
         "last_session": str(sessions[-1].date()),
-        **_unseen(history, history.raw_versions),
+        **_unseen(history, lambda: history.raw_versions),
     }
 
 
@@ -92,17 +92,17 @@ def publication_metadata(
         "content_hash": publication.content_hash,
         "publication": publication.ordinal,
         "data_docs": data_docs_file(history.strategy.name),
-        "quarantine": audited.cleaned.quarantine[_QUARANTINE],
+        "quarantine": audited.quarantine[_QUARANTINE],
         **_counts(audited, before, publication, history.stores.ledger.mended().of_one(publication.published_at)),
-        **_unseen(history, audited.cleaned.bars),
+        **_unseen(history, lambda: audited.cleaned.bars),
     }
 
 
-def _unseen(history: History, bars: pd.DataFrame) -> dict[str, Any]:
+def _unseen(history: History, bars: Callable[[], pd.DataFrame]) -> dict[str, Any]:
     """Members of the universe without bars, year by year; nothing where the strategy names no universe."""
     if history.strategy.universe is None:
         return {}
-    return {"members_without_bars": unseen_members(history.strategy, history.membership_versions, bars, history.axis)}
+    return {"members_without_bars": unseen_members(history.strategy, history.membership_versions, bars(), history.axis)}
 
 
 def _counts(
@@ -111,9 +111,7 @@ def _counts(
     """The plot of what is published; where that stays as it was, when it was published, and so plotted."""
     if before is not None and before.ordinal == publication.ordinal:
         return {"nothing_new_since": str(published_at)}
-    per_symbol = audited.cleaned.bars["symbol"].value_counts().sort_index()
-    counted = {str(symbol): int(count) for symbol, count in per_symbol.items()}
-    return {"counts": bar_counts(counted, audited.cleaned.counts())}
+    return {"counts": bar_counts(audited.kept_by_symbol, audited.counts)}
 
 
 def gate_checks(report: GateReport) -> Iterator[Judged]:

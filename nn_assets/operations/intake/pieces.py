@@ -45,14 +45,15 @@ from nn_assets.store.lake.publication import Listed
 from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
 
-__all__ = ["Carried", "Grown", "Piece", "carried_from", "made_by", "repeats_an_earlier_bar", "running_of"]
+__all__ = ["CARRIED", "Carried", "Grown", "Piece", "carried_from", "made_by", "repeats_an_earlier_bar", "running_of"]
 
-_TABLE = "validated_bars_carried"
+CARRIED = "validated_bars_carried"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
 _MADE_BY = (
     "nn_assets.market.quality.cleaning:clean",
     "nn_assets.market.quality.running:carried_on",
     "nn_assets.market.quality.running:repeated_opens",
+    "nn_assets.market.quality.suspected:Suspected",
     "nn_assets.market.quality.gate:days_asked",
     "nn_assets.market.facts.bars:as_of",
     "nn_assets.market.facts.bars:content_hash",
@@ -110,6 +111,8 @@ class Carried:
     said : tuple of (int, str, str)
         Sorted hashes of what bars say, in a file for the years of a decade that have ended, and for each piece of the
         last year: first day, last session, name.
+    suspected : str
+        The file of what suspicions follow from (``operations/intake/suspected.py``); empty where there is none.
     """
 
     made_by: str
@@ -121,11 +124,13 @@ class Carried:
     pieces: tuple[Piece, ...]
     said: tuple[tuple[int, str, str], ...]
     notices: tuple[Notice, ...]
+    suspected: str = ""
+    suspicions: tuple[Notice, ...] = ()
 
     @classmethod
     def read(cls, history: History) -> Self | None:
         """What was carried on last; None where nothing was, or by other code or settings."""
-        record = read_carried(history.stores.lake.folder(history.strategy.name, _TABLE))
+        record = read_carried(history.stores.lake.folder(history.strategy.name, CARRIED))
         if record is None or record.get("made_by") != made_by(history):
             return None
         try:
@@ -133,7 +138,8 @@ class Carried:
                 Piece(**{**piece, "taken_out": tuple(map(tuple, piece["taken_out"]))}) for piece in record.pop("pieces")
             )
             lookup = tuple((int(day), str(last), str(name)) for day, last, name in record.pop("said"))
-            return cls(pieces=pieces, said=lookup, notices=tuple(map(_notice, record.pop("notices"))), **record)
+            record |= {name: tuple(map(_notice, record[name])) for name in ("notices", "suspicions")}
+            return cls(pieces=pieces, said=lookup, **record)
         except (TypeError, KeyError, ValueError):
             return None
 
@@ -144,9 +150,10 @@ class Carried:
             "pieces": [dict(vars(piece)) for piece in self.pieces],
             "said": [list(entry) for entry in self.said],
             "notices": [_notice_to_record(notice) for notice in self.notices],
+            "suspicions": [_notice_to_record(each) for each in self.suspicions],
         }
-        arrays = {piece.running for piece in self.pieces} | {name for _, _, name in self.said}
-        switch_carried(history.stores.lake.folder(history.strategy.name, _TABLE), record, arrays)
+        arrays = {piece.running for piece in self.pieces} | {name for _, _, name in self.said} | {self.suspected}
+        switch_carried(history.stores.lake.folder(history.strategy.name, CARRIED), record, arrays)
 
     def before(self, piece: int) -> Carried | None:
         """What was carried on before a piece, counted from 0; None where that cannot be told any more."""
@@ -162,6 +169,8 @@ class Carried:
             pieces=kept,
             said=tuple(entry for entry in self.said if entry[0] < start.span),
             notices=tuple(notice for notice in self.notices if notice.last_session < start.starts),
+            suspected="",
+            suspicions=(),
         )
 
 
@@ -225,15 +234,29 @@ class Grown:
                 counts[rule] += count
         return counts
 
+    def bars_from(self, first: pd.Timestamp, columns: list[str]) -> pd.DataFrame:
+        """Some columns of the clean bars from a session on, ordered by symbol and session."""
+        lake, name = self.history.stores.lake, self.history.strategy.name
+        some = [each.bars for each in self.base.pieces if each.bars and pd.Timestamp(each.last) >= first]
+        before = [lake.read_parts(name, _BARS, some, first=first, columns=columns)] if some else []
+        both = pd.concat([*before, self.fresh.bars.loc[self.fresh.bars["session"] >= first, columns]])
+        return both.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+
+    def quarantine(self) -> pd.DataFrame:
+        """All that was taken out."""
+        lake, name = self.history.stores.lake, self.history.strategy.name
+        taken_out = [
+            lake.read_table(name, _QUARANTINE, each.quarantine) for each in self.base.pieces if each.quarantine
+        ]
+        return _joined([*taken_out, self.fresh.quarantine], empty(QUARANTINE))
+
     def whole(self) -> Cleaned:
         """All of it read."""
         lake, name = self.history.stores.lake, self.history.strategy.name
-        pieces = self.base.pieces
-        bars = [lake.read_table(name, _BARS, piece.bars) for piece in pieces if piece.bars]
-        taken_out = [lake.read_table(name, _QUARANTINE, piece.quarantine) for piece in pieces if piece.quarantine]
+        bars = [lake.read_table(name, _BARS, each.bars) for each in self.base.pieces if each.bars]
         return Cleaned(
             bars=_joined([*bars, self.fresh.bars], empty(BARS)),
-            quarantine=_joined([*taken_out, self.fresh.quarantine], empty(QUARANTINE)),
+            quarantine=self.quarantine(),
             notices=self.notices,
             equal_rows=self.equal_rows,
         )
@@ -263,7 +286,7 @@ class Grown:
     def _fresh_pieces(self, until: pd.Timestamp) -> list[Piece]:
         """What is new, a piece for each span that it lies in."""
         stores, name, fresh = self.history.stores, self.history.strategy.name, self.fresh
-        folder = stores.lake.folder(name, _TABLE)
+        folder = stores.lake.folder(name, CARRIED)
         days = [spans(pd.DatetimeIndex(frame["session"]), until) for frame in (fresh.bars, fresh.quarantine)]
         equal = spans(pd.DatetimeIndex(fresh.equal_on), until)
         pieces = []
@@ -293,7 +316,7 @@ class Grown:
     def _value_files(self, until: pd.Timestamp) -> tuple[tuple[int, str, str], ...]:
         """Where what bars say is looked up."""
         folder, new_values = (
-            self.history.stores.lake.folder(self.history.strategy.name, _TABLE),
+            self.history.stores.lake.folder(self.history.strategy.name, CARRIED),
             self.fresh.value_hashes,
         )
         files: dict[int, list[tuple[str, Values | str]]] = {}
@@ -430,7 +453,7 @@ def running_of(history: History, base: Carried) -> pd.DataFrame | None:
     """What the bars of all pieces come to; None where it is lost."""
     if not base.pieces:
         return nothing_yet()
-    folder = history.stores.lake.folder(history.strategy.name, _TABLE)
+    folder = history.stores.lake.folder(history.strategy.name, CARRIED)
     arrays = read_arrays(folder, base.pieces[-1].running)
     if arrays is None:
         return None
@@ -440,7 +463,7 @@ def running_of(history: History, base: Carried) -> pd.DataFrame | None:
 
 def repeats_an_earlier_bar(history: History, base: Carried, values: Values) -> bool | None:
     """Whether any earlier bar says what one of these says; None where it cannot be told any more."""
-    folder = history.stores.lake.folder(history.strategy.name, _TABLE)
+    folder = history.stores.lake.folder(history.strategy.name, CARRIED)
     asked = np.sort(values)
     for _, _, name in base.said:
         stored = open_array(folder, name)

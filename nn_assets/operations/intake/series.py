@@ -100,7 +100,7 @@ def ingest_series(history: History, folder: Path, tell: Callable[[str], None] = 
         quarantined.append(judged.quarantine)
         taken.append(TakenSeries(settings.name, settings.stored_symbols, judged, counted))
     added = pd.concat(fresh, ignore_index=True)
-    append_versions(history.stores, strategy.name, OTHER_SERIES, conform(added, SERIES))
+    append_versions(history.stores, strategy.name, OTHER_SERIES, stored, conform(added, SERIES))
     lake.write_table(strategy.name, _QUARANTINE, conform(pd.concat(quarantined, ignore_index=True), QUARANTINE))
     remember_asked(series_folder, strategy)
     return taken

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.market.facts.bars import RevisionCount
+from nn_assets.market.facts.bitemporal import RevisionCount, known_from
 from nn_assets.market.facts.membership import new_spells, refuse_cut_off
 from nn_assets.operations.asof.decisions import last_decided_session
 from nn_assets.operations.asof.universe import UNIVERSE, read_membership_versions
@@ -44,7 +44,7 @@ def ingest_universe(history: History, folder: Path) -> RevisionCount:
         now,
         decided_at=None if decided is None else as_of_session(strategy.market, decided),
     )
-    append_versions(history.stores, strategy.name, UNIVERSE, fresh)
+    append_versions(history.stores, strategy.name, UNIVERSE, stored, fresh)
     return counted
 
 
@@ -54,7 +54,7 @@ def _known_by_the_end(delivered: pd.DataFrame, stored: pd.DataFrame, strategy: S
     if last is None:
         return delivered
     assumed = delivered["member_from"].dt.tz_localize("UTC")
-    known_by_end = delivered["known_at"].fillna(assumed) <= as_of_session(strategy.market, last)
+    known_by_end = known_from(delivered, assumed) <= as_of_session(strategy.market, last)
     key = ["universe", "symbol", "member_from"]
     there = pd.MultiIndex.from_frame(delivered[key]).isin(pd.MultiIndex.from_frame(stored[key]))
     return delivered[known_by_end | there | (delivered["member_from"] <= last)].reset_index(drop=True)

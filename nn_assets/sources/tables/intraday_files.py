@@ -39,7 +39,8 @@ def read_intraday_files(folder: Path, settings: IntradaySettings, limits: Limits
     DataFrame
         symbol, bar_at (UTC, the bar's start), open, high, low, close, volume (NaN where the file has
         none), the columns of ``QUOTES`` (NaN where there are no quotes) and source, ordered by symbol and
-        bar_at. Of bid and ask files the prices are the mids; where one side is missing they are NaN.
+        bar_at; and ``known_at``, where a file has that column, NaT where it is empty. Of bid and ask files the prices
+        are the mids, known when both sides are; where one side is missing they are NaN.
 
     Raises
     ------
@@ -66,6 +67,8 @@ def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFram
     for name in ("volume", *QUOTES):
         column = column_named(table, (name,))
         columns[name] = np.nan if column is None else numbers_of(table, column, file)
+    if (known := column_named(table, ("known_at",))) is not None:
+        columns["known_at"] = moments_of(table, known, file, nullable=True, known_at=True)
     bars = pd.DataFrame(columns, index=table.index).assign(source=f"intraday:{file.name}")
     _refuse_finer(bars, file, settings)
     side = next((side for side in _SIDES if side in re.split(r"[-_.]", file.name.lower())), None)
@@ -110,4 +113,6 @@ def _mids(sided: pd.DataFrame) -> pd.DataFrame:
     for side in _SIDES:
         columns |= {f"{side}_{name}": both[f"{name}_{side}"] for name in _PRICES}
     columns["source"] = both["source_bid"].fillna(both["source_ask"])
+    if "known_at" in sided.columns:
+        columns["known_at"] = both[["known_at_bid", "known_at_ask"]].max(axis=1)
     return pd.DataFrame(columns)

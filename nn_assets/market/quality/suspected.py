@@ -1,0 +1,202 @@
+"""What is suspected of prices, splits and dividends, carried on from one publication to the next.
+
+A notice follows from what was seen of its symbol: moves that call for an explanation, bars of two units, dividends with
+the prices around them. Of bars that come that alone is added, so that no bar of long ago is looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nn_assets.arrays import Symbol
+from nn_assets.market.quality.dividend_suspicions import SCALE_WINDOW, Paid, SymbolBars
+from nn_assets.market.quality.notices import Notice
+from nn_assets.market.quality.suspicions import (
+    LEAST_SPLIT,
+    MIXED,
+    SPLIT_REACH,
+    Jump,
+    Mixed,
+    Seen,
+    apart,
+    market_moves,
+    seen_whole,
+)
+
+__all__ = ["Suspected"]
+
+AnyArray = npt.NDArray[Any]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_LOOKED_BACK = SCALE_WINDOW + 2  # bars before one that its verdict hangs on, the last of them by its close alone
+_NEARLY = 1.0 - 1e-9  # returns are taken in another order of operations
+_PARTS: dict[str, type[Jump | Mixed | Paid]] = {"jumps": Jump, "mixed": Mixed, "paid": Paid}
+_DAYS = ("session", "session_before")
+_TYPES = {"int": "int64", "float": "float64", "str": "str", "pd.Timestamp": "datetime64[ns]"}
+
+
+@dataclass(frozen=True, eq=False)
+class Suspected:
+    """What is suspected of all symbols, and what it follows from: carried on as bars and actions come.
+
+    Attributes
+    ----------
+    tables : dict of str to dict of str to array
+        What was seen, a table for each part of :class:`Seen`, ordered by symbol: ``symbol`` and the part's fields.
+    notices : tuple of Notice
+        Ordered by symbol, then session.
+    """
+
+    tables: dict[str, dict[str, AnyArray]]
+    notices: tuple[Notice, ...]
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame) -> Suspected:
+        """Look at all bars; parameters as of :func:`suspicions`, which gives the same notices."""
+        seen = {symbol: each for symbol, (_, each) in seen_whole(bars, actions).items()}
+        return cls(_tables(seen), tuple(notice for symbol, each in seen.items() for notice in each.notices(symbol)))
+
+    def seen(self, symbol: Symbol) -> Seen:
+        """What was seen of a symbol."""
+        jumps, mixed, paid = (tuple(_rows(_PARTS[name], self.tables[name], symbol)) for name in _PARTS)
+        return Seen(jumps, mixed, paid)
+
+    def carried_on(
+        self, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp, actions: pd.DataFrame
+    ) -> Suspected | None:
+        """Look at bars that came: the same as looking at all of them.
+
+        Parameters
+        ----------
+        bars : DataFrame
+            The newest bars of every symbol, those that came and some before them; without gaps, all in use.
+        counts : Series of int, index symbol
+            How many bars there are of each symbol.
+        first : Timestamp
+            The first session that came: of sessions before nothing changed, and no action but on bars from then on.
+        actions : DataFrame
+            All that are known.
+
+        Returns
+        -------
+        Suspected or None
+            None where there are too few bars to look back on.
+        """
+        tail = _Tail.of(bars, counts, first)
+        if tail.short.any():
+            return None
+        of_symbol: dict[Any, pd.DataFrame] = dict(iter(actions.groupby("symbol")))
+        market, seen = None, {}
+        for number in np.flatnonzero(tail.eventful(of_symbol)).tolist():
+            own, place = tail.symbol_bars(number, of_symbol.get(tail.names[number], actions.iloc[:0]))
+            large = own.session[place:][np.abs(np.nan_to_num(own.left[place:])) >= LEAST_SPLIT]
+            if tail.opens_on(large):
+                return None
+            if len(large) and market is None:
+                market = market_moves(tail.bars)
+            of_market = np.zeros(len(own)) if market is None else market.reindex(own.session).to_numpy()
+            before = self.seen(own.symbol).up_to(own.earlier + place)
+            seen[own.symbol] = before.and_then(Seen.of(own, of_market, place))
+        return self._with(seen) if seen else self
+
+    def _with(self, seen: Mapping[Symbol, Seen]) -> Suspected:
+        """The same with what was seen of some symbols in place of what was before."""
+        changed, tables = _tables(seen), {}
+        for name, table in self.tables.items():
+            stays = ~np.isin(table["symbol"], list(seen))
+            both = {each: np.concatenate([table[each][stays], changed[name][each]]) for each in table}
+            order = np.argsort(both["symbol"], kind="stable")
+            tables[name] = {each: values[order] for each, values in both.items()}
+        notices = [notice for notice in self.notices if notice.symbol not in seen]
+        notices += [notice for symbol, each in seen.items() for notice in each.notices(symbol)]
+        return Suspected(tables, tuple(sorted(notices, key=lambda notice: notice.symbol)))
+
+
+def _tables(seen: Mapping[Symbol, Seen]) -> dict[str, dict[str, AnyArray]]:
+    found = {}
+    for place, (name, kind) in enumerate(_PARTS.items()):
+        rows = [(symbol, each) for symbol, all_of in seen.items() for each in all_of.parts[place]]
+        table: dict[str, AnyArray] = {"symbol": np.array([symbol for symbol, _ in rows], dtype=np.str_)}
+        for field in fields(kind):
+            table[field.name] = np.array([getattr(each, field.name) for _, each in rows], dtype=_TYPES[str(field.type)])
+        found[name] = table
+    return found
+
+
+def _rows(kind: Callable[..., Any], table: dict[str, AnyArray], symbol: Symbol) -> Iterator[Any]:
+    """What a table has of a symbol, in order."""
+    start, stop = (int(np.searchsorted(table["symbol"], symbol, side=side)) for side in ("left", "right"))
+    for row in range(start, stop):
+        told = {name: values[row].item() for name, values in table.items() if name != "symbol"}
+        yield kind(**{name: pd.Timestamp(value) if name in _DAYS else value for name, value in told.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class _Tail:
+    """The newest bars of every symbol, ordered by symbol and session; arrays of shape (symbols,) but for ``bars``."""
+
+    bars: pd.DataFrame
+    names: list[Symbol]
+    start: IntArray  # place of its first row
+    size: IntArray
+    kept: IntArray  # rows before what came
+    earlier: IntArray  # bars that are left out
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp) -> _Tail:
+        """Lay bars out; parameters as of :meth:`Suspected.carried_on`."""
+        ordered = bars.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+        code, names = pd.factorize(ordered["symbol"])
+        start = np.searchsorted(code, np.arange(len(names)))
+        size = np.bincount(code, minlength=len(names))
+        kept = np.bincount(code[(ordered["session"] < first).to_numpy()], minlength=len(names))
+        return cls(ordered, list(map(str, names)), start, size, kept, counts.reindex(names).to_numpy() - size)
+
+    @property
+    def again(self) -> IntArray:
+        """Rows from which on is looked again: a split that came may explain a move as far back."""
+        return np.asarray(np.maximum(self.kept - SPLIT_REACH, 0))
+
+    @property
+    def short(self) -> BoolArray:
+        """Symbols with a bar that came, and too few bars before."""
+        return np.asarray((self.size > self.kept) & (self.earlier > 0) & (self.again < _LOOKED_BACK))
+
+    def opens_on(self, sessions: pd.DatetimeIndex) -> bool:
+        """Whether the move of a symbol on one of some sessions is from a bar that is left out."""
+        opening = self.bars["session"].iloc[self.start[self.earlier > 0]]
+        return bool(opening.isin(sessions).any())
+
+    def symbol_bars(self, number: int, actions: pd.DataFrame) -> tuple[SymbolBars, int]:
+        """Bars of a symbol by its number, and the row of them from which on is looked again."""
+        start, earlier = int(self.start[number]), int(self.earlier[number])
+        rows = self.bars.iloc[start : start + int(self.size[number])]
+        if earlier:  # what stands before is on bars left out
+            actions = actions[actions["ex_session"] > rows["session"].iloc[0]]
+        own = SymbolBars.of(self.names[number], rows, actions, split_in_price=True, earlier=earlier)
+        return own, int(self.again[number])
+
+    def eventful(self, actions: Mapping[Any, pd.DataFrame]) -> BoolArray:
+        """Symbols of which something may be told of a bar that came, or otherwise of the newest one before it."""
+        number = np.repeat(np.arange(len(self.names)), self.size)
+        place = np.arange(len(self.bars)) - self.start[number]
+        prices = {name: self.bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")}
+        days = self.bars["session"].to_numpy(dtype="datetime64[ns]")
+        found = np.zeros(len(self.names), dtype=bool)
+        at = np.flatnonzero((place >= self.kept[number] - 1) & (place > 0))
+        close = prices["close"]
+        found[number[at[np.abs(np.log(close[at] / close[at - 1])) >= LEAST_SPLIT * _NEARLY]]] = True
+        came = np.flatnonzero(place >= self.kept[number])
+        found[number[came[apart(*(each[came] for each in prices.values())) >= MIXED]]] = True
+        for symbol in np.flatnonzero([name in actions for name in self.names]).tolist():
+            newest = actions[self.names[symbol]]["ex_session"].max().to_datetime64()
+            before = self.start[symbol] + self.kept[symbol] - 2  # with one on the newest bar before the move is another
+            found[symbol] |= self.kept[symbol] < 2 or newest > days[before]
+        return np.asarray(found & (self.size > self.kept))
