@@ -240,6 +240,62 @@ NAMED = (
         "(price - self.stop_price) < 0.0",
         "tests/portfolio/test_book.py::test_a_close_at_or_beyond_the_stop_blocks_the_side_where_only_closes_trade",
     ),
+    Named(
+        "a verdict that does not allow trading is passed over",
+        "nn_assets/session/daily_round.py",
+        "verdict_allows=facts.controls.verdict_allows or strategy.trade_without_verdict",
+        "verdict_allows=True",
+        "tests/session/test_controls_act.py::test_a_verdict_that_does_not_allow_trading_opens_nothing_unless_the_strategy_trades_without",
+    ),
+    Named(
+        "a refresh that is awaited leaves the size as it is",
+        "nn_assets/session/daily_round.py",
+        "trading_state=stricter_state(session_state.trading.state, refresh)",
+        "trading_state=session_state.trading.state",
+        "tests/session/test_controls_act.py::test_a_refresh_asked_for_halves_the_size_until_another_model_decides",
+    ),
+    Named(
+        "data are stale only where every close is missing",
+        "nn_assets/session/market_view.py",
+        "return float(stale[seen].mean())",
+        "return float(missing[seen].all())",
+        "tests/session/test_controls_act.py::test_more_than_half_of_a_panel_without_a_fresh_price_halts",
+    ),
+    Named(
+        "a bar that repeats the one before is fresh",
+        "nn_assets/session/market_view.py",
+        "missing | self.repeated",
+        "missing",
+        "tests/session/test_controls_act.py::test_more_than_half_of_a_panel_without_a_fresh_price_halts",
+    ),
+    Named(
+        "the covariance is that of one session",
+        "nn_assets/portfolio/by_programme.py",
+        "factor_covariance(returns, inputs.horizon_sessions, ",
+        "factor_covariance(returns, 1, ",
+        "tests/portfolio/test_by_programme.py::test_the_covariance_is_that_of_a_session_times_the_horizon",
+    ),
+    Named(
+        "shorts cost no fee in the programme",
+        "nn_assets/portfolio/by_programme.py",
+        "short_fee=facts.short_fee",
+        "short_fee=0.0",
+        "tests/portfolio/test_by_programme.py::test_a_short_earns_its_return_less_its_fee",
+    ),
+    Named(
+        "what is borrowed costs no fee in the programme",
+        "nn_assets/portfolio/by_programme.py",
+        "margin_fee=facts.margin_fee",
+        "margin_fee=0.0",
+        "tests/portfolio/test_by_programme.py::test_nothing_is_borrowed_at_a_fee_above_what_it_earns",
+    ),
+    Named(
+        "the signal on record is the one before the programme read it",
+        "nn_assets/session/daily_round.py",
+        "direction=self.decision.direction, expected_return=mean",
+        "direction=self.signals.direction",
+        "tests/session/test_programme_facts.py::test_a_signal_on_record_has_the_side_and_the_return_that_its_position_was_decided_by",
+    ),
 )
 
 NAMED_FILES = tuple(sorted({fault.file for fault in NAMED}))
