@@ -92,7 +92,7 @@ NAMED = (
         "the strategy's own seed is ignored",
         "nn_assets/learning/ensemble.py",
         "settings, settings.seed + index, start)",
-        "settings, 7 + place, start)",
+        "settings, 7 + index, start)",
         "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(
