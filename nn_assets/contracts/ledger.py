@@ -114,8 +114,18 @@ SIGNALS = Contract(
     dispersion=at_least_zero("probability", "standard deviation of the ensemble's members"),
     calibrated_probability=fraction("that the label comes true"),
     base_rate=replace(fraction("what the calibration says of a forecast that knows nothing"), since="0004"),
-    direction=whole("none", "side: 1 long, -1 short, 0 none", one_of(-1, 0, 1)),
-    expected_return=number("fraction", "over the horizon, signed", nullable=True),
+    direction=whole(
+        "none",
+        "1 long, -1 short, 0 none: the side of expected_return by `programme`; of calibrated_probability beside one "
+        "half by `per_name`, which sizes by its side of base_rate unless the premium is held",
+        one_of(-1, 0, 1),
+    ),
+    expected_return=number(
+        "fraction",
+        "over the horizon, signed, before limits: by `programme` that of the decision, missing where a fact was; by "
+        "`per_name`, and in sessions decided before that was kept, what calibrated_probability earns by the two means",
+        nullable=True,
+    ),
     mean_win=at_least_zero("fraction", "mean gain over the horizon where the label came true", nullable=True),
     mean_loss=at_least_zero("fraction", "mean loss over the horizon where it did not", nullable=True),
     outcomes=whole("outcomes", "independent ones behind the two means", at_least(0)),

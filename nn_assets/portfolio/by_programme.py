@@ -112,6 +112,7 @@ def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, cos
             no_answer=no_answer,
             exceeded=built.solution.exceeded,
         ),
+        expected_return=programme.mean + 0.0,
     )
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "ConstructionInputs",
     "Targets",
     "construct",
+    "expected_returns",
     "programme_of",
     "targets_of",
 ]
@@ -224,21 +225,32 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
     return Targets(quantity + 0.0, weight + 0.0)
 
 
+def expected_returns(inputs: ConstructionInputs, *, relative: bool) -> FloatArray:
+    """Return mu of the names whose facts are complete, fraction over the horizon, (symbols,); NaN for the others.
+
+    Parameters
+    ----------
+    relative : bool
+        Whether the names' mean is taken off.
+    """
+    return expected_own_return(
+        np.where(inputs.complete, inputs.calibrated_probability, np.nan),
+        inputs.base_rate,
+        inputs.volatility,
+        inputs.horizon_sessions,
+        inputs.outcome_slope,
+        confidence=inputs.confidence,
+        relative=relative,
+    )
+
+
 def programme_of(
     inputs: ConstructionInputs, settings: PortfolioSettings, costs: CostModel
 ) -> tuple[Programme, FloatArray]:
     """Write a session's programme down; and the distance, fraction of price, that risk is measured by."""
     count, equity = len(inputs.symbols), inputs.equity_usd
     complete, priced = inputs.complete, inputs.priced
-    mean = expected_own_return(
-        np.where(complete, inputs.calibrated_probability, np.nan),
-        inputs.base_rate,
-        inputs.volatility,
-        inputs.horizon_sessions,
-        inputs.outcome_slope,
-        confidence=inputs.confidence,
-        relative=inputs.relative,
-    )
+    mean = expected_returns(inputs, relative=inputs.relative)
     start = _start(inputs)
     distance = risk_distance(inputs.atr, inputs.reference_price, inputs.held_quantity, inputs.stop_price, settings)
     usable = complete & (equity > 0.0) & (settings.kelly_fraction > 0.0)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
-from nn_assets.portfolio.construction import STEPS, Construction, Targets
+from nn_assets.portfolio.construction import STEPS, Construction, Targets, expected_returns
 from nn_assets.portfolio.sentences import forecast_text, last_step
 
 __all__ = ["TraceFacts", "step_reasons"]
@@ -54,6 +54,11 @@ class TraceFacts:
                 session=self.construction.inputs.session,
             )
         return np.vstack([steps, self.targets.weight])
+
+    @cached_property
+    def own_returns(self) -> FloatArray:
+        """What each name's forecast promises before the names' mean is taken off, fraction, (symbols,)."""
+        return expected_returns(self.construction.inputs, relative=False)
 
     @cached_property
     def at_risk(self) -> float:
@@ -128,6 +133,9 @@ def _signal(trace: TraceFacts, index: int, weights: FloatArray) -> str:
         hold_premium=settings.hold_premium,
     )
     text = f"{forecast} says {_SIDES[side]}: {mean:.3%} over {inputs.horizon_sessions} sessions"
+    if inputs.relative:
+        own = float(trace.own_returns[index])
+        text = f"{text}, its own {own:.3%} less the names' mean of {own - mean:.3%}"
     if side != 0 and side == blocked:
         return f"{text}; a stop was hit on that side, and the signal has not left it"
     if side < 0 and not settings.allow_short:

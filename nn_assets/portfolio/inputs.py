@@ -153,6 +153,7 @@ class Decision:
     not_worth: BoolArray  # changes that step 7 did not make
     premium_share: FloatArray  # of the expected return that the base rate promises by itself, 0 to 1
     answer: Answer
+    expected_return: FloatArray | None = None  # mu of the programme, over the horizon; NaN: none; None: per name
 
     @property
     def premium_of_gross(self) -> float:

@@ -140,6 +140,14 @@ class Round:
     ended: tuple[EndedOrder, ...] = ()  # orders under way without a whole fill
 
     @property
+    def signals_on_record(self) -> SessionSignals:
+        """The signals, with the side and the return that the programme read in them where it decided."""
+        mean = self.decision.expected_return
+        if mean is None:
+            return self.signals
+        return replace(self.signals, direction=self.decision.direction, expected_return=mean)
+
+    @property
     def starts_new_peaks(self) -> bool:
         """Whether the reset of a loss started a new high-water mark as the session began."""
         return not LOSSES.isdisjoint(self.released)

@@ -71,6 +71,18 @@ def test_four_sessions_are_decided_traced_checked_and_repeat_in_replay(home: Pat
         assert decisions_repeat_in_replay(history, SESSIONS[1]) == (2, [])
 
 
+def _each_signal_is_on_the_side_that_its_position_was_decided_by(home: Path) -> None:
+    """Beside step 1 of the same symbol and session, in words."""
+    signals = recorded(home, "signals").set_index(["session", "symbol"])
+    reasons = recorded(home, "position_steps").query("step == 1").set_index(["session", "symbol"])["reason"]
+    said = reasons.str.extract(r"says (?P<side>long|short|no side): (?P<size>-?[0-9.]+)%").dropna()
+    assert len(said) > 10
+    on_record = signals.loc[said.index]
+    assert on_record["direction"].map({1: "long", -1: "short", 0: "no side"}).tolist() == said["side"].tolist()
+    np.testing.assert_allclose(on_record["expected_return"], said["size"].astype(float) / 100.0, atol=5.1e-6)
+    assert (on_record["direction"] != np.sign(on_record["calibrated_probability"] - 0.5)).any()
+
+
 def test_a_session_without_an_answer_says_so_on_record_and_on_its_page(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +101,7 @@ def test_a_session_without_an_answer_says_so_on_record_and_on_its_page(
     decisions = recorded(home, "decisions").set_index("session")["details"]
     assert decisions[session]["no_answer"] == "broken"
     assert "no_answer" not in decisions[before[-1]]
+    _each_signal_is_on_the_side_that_its_position_was_decided_by(home)
     states = recorded(home, "portfolio_states").set_index("session")["breaker"]
     assert states[session] == "no_answer"
     assert "The solver had no answer (broken): nothing was opened or enlarged on this session." in page

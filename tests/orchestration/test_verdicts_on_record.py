@@ -137,6 +137,17 @@ def test_a_renamed_copy_forgets_no_trial_and_no_look(known: Path) -> None:
     assert looks["month"].tolist() == [FIRST_LOOK, "2017-06"]
     own = _rows("looks", NAME)
     assert (looks["trial_id"].unique() == own["trial_id"].unique()).all()
+    # A further copy, before any study of its own: what it counts then was done under other names.
+    write_strategy(known, "unstudied")
+    homes.take_in(strategy_of("unstudied"))
+    with open_history(strategy_of("unstudied")) as history:
+        ledger, data_hash = history.stores.ledger, history.covering(history.last_session).content_hash
+        ground = ground_of("unstudied", data_hash, history.view().bars)
+        assert len(trials_made(ledger, ground)) == 3
+        assert [look.month for look in looks_taken(ledger, ground, trial_hash(strategy_of("unstudied")))] == [
+            FIRST_LOOK,
+            "2017-06",
+        ]
 
 
 @pytest.mark.full

@@ -57,6 +57,15 @@ def test_the_numbers_of_one_name() -> None:
     assert reasons[7].startswith("NORMAL, scale 1 (drift state CONTINUE): 1 x ")
 
 
+def test_a_relative_label_tells_what_the_names_mean_takes_off() -> None:
+    """By hand: 2.133 sigma sqrt 10 is 6.745% a unit of p; the five are worth 0.067 to -0.337%, their mean -0.135%."""
+    p = np.array([0.51, 0.49, 0.48, 0.47, 0.45])
+    of = inputs(5, calibrated_probability=p, volatility=np.full(5, 0.01), confidence=np.ones(5), relative=True)
+    first, second = (step_reasons(told(of), index)[0] for index in (0, 1))
+    assert first.endswith("says long: 0.202% over 10 sessions, its own 0.067% less the names' mean of -0.135%")
+    assert second.endswith("says long: 0.067% over 10 sessions, its own -0.067% less the names' mean of -0.135%")
+
+
 def test_a_limit_that_is_used_up_is_named() -> None:
     of = one(adv_usd=5e9, calibrated_probability=0.6)
     settings = PortfolioSettings(single_name_limit=1.0, sectors={"S00": "tech"}, sector_limit=0.05)

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nn_assets.session.daily_round import SessionFacts, _leaning
+from nn_assets.costs.model import cost_model_from
+from nn_assets.execution.paper import PaperBroker
+from nn_assets.session.daily_round import Controls, Round, SessionFacts, _leaning, first_session_state, play_session
 from nn_assets.session.market_view import market_view
 from nn_assets.session.programme_facts import ProgrammeWatch, programme_watch
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import outcome_statistics
-from tests.session.worlds import World, world, world_strategy
+from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
 ROW = 190
 
@@ -109,6 +111,41 @@ def test_the_side_of_a_relative_label_is_beside_the_other_names() -> None:
     leaning = _leaning(of.strategy, SessionFacts(of.market.at(ROW), signals, programme=watch.at(ROW)))
     assert leaning[0] < 0.5
     assert (leaning[1:] > 0.5).sum() >= 2
+
+
+def decided(of: World) -> Round:
+    """The session of one row, by names that are all on the short side of one half; one has no forecast."""
+    calibrated = of.forecasts.calibrated.copy()
+    calibrated[ROW] = [0.47, 0.485, 0.49, np.nan, 0.44]
+    of = replace(of, forecasts=replace(of.forecasts, calibrated=calibrated))
+    watch, before = watch_of(of), first_session_state(of.strategy, SYMBOLS, of.panel.sessions[ROW])
+    session_facts = SessionFacts(
+        of.market.at(ROW),
+        of.signals(ROW),
+        controls=Controls(verdict_allows=True),
+        programme=None if watch is None else watch.at(ROW),
+    )
+    return play_session(of.strategy, cost_model_from(of.strategy.costs), 252, before, session_facts, PaperBroker)
+
+
+def test_a_signal_on_record_has_the_side_and_the_return_that_its_position_was_decided_by() -> None:
+    done = decided(world(strategy_of("direction_relative")))
+    assert done.signals.direction.tolist() == [-1, -1, -1, 0, -1]
+    known = done.decision.inputs.programme
+    assert known is not None
+    alone = known.outcome_slope * (done.signals.calibrated_probability - 0.5) * known.label_volatility * 3**0.5
+    expected = alone - np.nanmean(alone)
+    on_record = done.signals_on_record
+    np.testing.assert_allclose(on_record.expected_return, expected, rtol=1e-12)
+    assert on_record.direction.tolist() == np.nan_to_num(np.sign(expected)).tolist()
+    assert 1 in on_record.direction
+    assert done.decision.target_quantity.any()
+    assert on_record.calibrated_probability is done.signals.calibrated_probability
+
+
+def test_a_signal_sized_by_itself_is_on_record_as_it_was_made() -> None:
+    done = decided(world(world_strategy()))
+    assert done.signals_on_record is done.signals
 
 
 def test_a_change_of_the_models_level_is_no_persistence_of_the_forecast() -> None:

@@ -107,7 +107,7 @@ def session_frames(history: History, done: Round, context: DecisionContext, data
         "portfolio_states": framed(PORTFOLIO_STATES, 1, **state),
         "holdings": holdings_frame(book),
         "signals": signals_frame(
-            done.signals,
+            done.signals_on_record,
             session=session,
             model_id=context.model_id,
             data_hash=data_hash,
