@@ -190,7 +190,9 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     training, validation = inputs.samples["training"], inputs.samples["validation"]
     seeds = range(learning.seed, learning.seed + learning.ensemble)
     baselines = {name: kind.ensemble(inputs.windows, training, validation, seeds) for name, kind in BASELINES.items()}
-    starts = [each for each in baselines["linear"] if isinstance(each, LinearModel)] if learning.residual else ()
+    starts = (
+        [baseline for baseline in baselines["linear"] if isinstance(baseline, LinearModel)] if learning.residual else ()
+    )
     ensemble = train_ensemble(inputs.windows, training, validation, learning, compute, starts)
     estimators = Estimators(
         settings=learning,

@@ -67,7 +67,7 @@ def _bars(folder: Path, stored: pd.DataFrame, arrived: pd.Timestamp) -> Taken:
 def _intraday(folder: Path, stored: pd.DataFrame, arrived: pd.Timestamp) -> Taken:
     delivered = read_intraday_files(folder, FIVE)
     stamped = stamped_intraday(delivered, NEW_YORK, FIVE, arrived)
-    fresh = new_intraday(stored, stamped, stated=stated_in(delivered))[0]
+    fresh = new_intraday(stored, stamped, explicit=stated_in(delivered))[0]
     judged = clean_intraday(fresh, NEW_YORK, FIVE, CleaningSettings()) if len(fresh) else None
     return fresh, [] if judged is None else judged.quarantine["field"].tolist()
 

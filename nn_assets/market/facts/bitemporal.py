@@ -228,7 +228,7 @@ class Kind:
         rest, also = self._arrived(pd.concat([stored, placed], ignore_index=True), delivered[~explicit])
         return pd.concat([placed, rest], ignore_index=True), counted + also
 
-    def finds_place(self, stored: pd.DataFrame, delivered: pd.DataFrame, stated: BoolArray) -> BoolArray:
+    def finds_place(self, stored: pd.DataFrame, delivered: pd.DataFrame, explicit: BoolArray) -> BoolArray:
         """Which rows of a kind that is delivered whole are placed by the moment stated, shape (rows delivered,).
 
         Those of facts not stored yet; those whose last moment delivered is no earlier than the last one stored; and
@@ -242,19 +242,19 @@ class Kind:
         size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
         last, last_stated, first = np.full(size, _EARLIEST), np.full(size, _EARLIEST), np.full(size, -1)
         np.maximum.at(last, keys, _nanoseconds(stored["known_at"]))
-        np.maximum.at(last_stated, of_delivered[stated], _nanoseconds(delivered["known_at"])[stated])
+        np.maximum.at(last_stated, of_delivered[explicit], _nanoseconds(delivered["known_at"])[explicit])
         first[keys] = np.arange(len(keys))
-        said, says = self.numbers(stored), self.numbers(delivered)
+        stored_numbers, delivered_numbers = self.numbers(stored), self.numbers(delivered)
         several = np.zeros(size, dtype=bool)
-        several[keys[~_same(said, said[first[keys]])]] = True
-        alone = ~several[of_delivered] & _same(says, self._numbers_at(said, first[of_delivered]))
+        several[keys[~_same(stored_numbers, stored_numbers[first[keys]])]] = True
+        alone = ~several[of_delivered] & _same(delivered_numbers, self._numbers_at(stored_numbers, first[of_delivered]))
         new_moment = ~np.isin(versions, moments)
-        place = np.full(int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1, -1)
-        place[moments] = np.arange(len(moments))
-        there = ~new_moment & _same(says, self._numbers_at(said, place[versions]))
+        index_of = np.full(int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1, -1)
+        index_of[moments] = np.arange(len(moments))
+        there = ~new_moment & _same(delivered_numbers, self._numbers_at(stored_numbers, index_of[versions]))
         is_last = last_stated[of_delivered] >= last[of_delivered]
         kept = (first[of_delivered] < 0) | (is_last & (new_moment | there)) | (new_moment & alone)
-        return np.asarray(stated & kept)
+        return np.asarray(explicit & kept)
 
     def _arrived(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
         """What a delivery adds whose moments are assumed."""

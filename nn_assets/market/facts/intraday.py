@@ -70,10 +70,10 @@ def stamped_intraday(
 
 
 def new_intraday(
-    stored: IntradayVersions, delivered: IntradayVersions, *, stated: BoolArray | None = None
+    stored: IntradayVersions, delivered: IntradayVersions, *, explicit: BoolArray | None = None
 ) -> tuple[IntradayVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored, columns of ``INTRADAY_VERSIONS``; see :meth:`Kind.added`."""
-    fresh, counted = INTRADAY_FACTS.added(stored, delivered, stated)
+    fresh, counted = INTRADAY_FACTS.added(stored, delivered, explicit)
     return fresh.sort_values(KEY, kind="stable").reset_index(drop=True), counted
 
 

@@ -68,16 +68,16 @@ def new_spells(
     gone = _gone(newest[newest["universe"].isin(delivered["universe"].unique())], delivered)
     spells = pd.concat([spells, gone.assign(member_to=gone["member_from"])], ignore_index=True)
     spells = conform(spells.assign(ingested_at=arrived_at), MEMBERSHIP)
-    stated = np.append(delivered["known_at"].notna().to_numpy(), np.zeros(len(gone), dtype=np.bool_))
+    explicit = np.append(delivered["known_at"].notna().to_numpy(), np.zeros(len(gone), dtype=np.bool_))
     if decided_at is not None:
         late = spells["universe"].isin(stored["universe"].unique()) & (spells["known_at"] <= decided_at)
         spells["known_at"] = spells["known_at"].mask(late, spells["ingested_at"])
-        stated &= ~late.to_numpy()
-    stated = MEMBERSHIP_FACTS.finds_place(stored, spells, stated)
+        explicit &= ~late.to_numpy()
+    explicit = MEMBERSHIP_FACTS.finds_place(stored, spells, explicit)
     # No earlier than the version it takes the place of, which may begin ahead.
     before = spells[_KEY].join(newest.set_index(_KEY)["known_at"], on=_KEY)["known_at"]
-    spells["known_at"] = spells["known_at"].where(stated | ~(before > spells["known_at"]), before)
-    fresh, counted = MEMBERSHIP_FACTS.added(stored, spells, stated)
+    spells["known_at"] = spells["known_at"].where(explicit | ~(before > spells["known_at"]), before)
+    fresh, counted = MEMBERSHIP_FACTS.added(stored, spells, explicit)
     return conform(fresh, MEMBERSHIP), counted
 
 

@@ -134,18 +134,18 @@ class SymbolBars:
 
 def paid_from(own: SymbolBars, first: int) -> list[Paid]:
     """The dividends paid on bars from a place on, but for the symbol's first bar."""
-    found = []
+    dividends = []
     for at in np.flatnonzero((own.dividend > 0.0) & np.isfinite(own.previous_close)).tolist():
         if at >= first:
-            told = {
+            figures = {
                 "amount": float(own.dividend[at]),
                 "previous_close": float(own.previous_close[at]),
                 "fall": _fall(own, at),
                 "scale": own.scale_before(at),
                 "split": float(own.split[max(0, at - 1) : at + 2].max()),
             }
-            found.append(Paid(**{**own.spot(at), **told}))
-    return found
+            dividends.append(Paid(**{**own.spot(at), **figures}))
+    return dividends
 
 
 def dividend_suspicions(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
@@ -155,16 +155,16 @@ def dividend_suspicions(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
     the price did not fall by it; value: the dividend over that close), ``dividend_repeated`` (two
     alike within days where they are rare; value: the one whose price fell less).
     """
-    yields = np.array([each.amount / each.previous_close for each in paid])
-    oversized = (_oversized(symbol, each, yields, place) for place, each in enumerate(paid))
+    yields = np.array([dividend.amount / dividend.previous_close for dividend in paid])
+    oversized = (_oversized(symbol, dividend, yields, index) for index, dividend in enumerate(paid))
     return [*(notice for notice in oversized if notice is not None), *_repeated(symbol, paid)]
 
 
-def _oversized(symbol: str, paid: Paid, yields: FloatArray, place: int) -> Notice | None:
-    own_yield = float(yields[place])
+def _oversized(symbol: str, paid: Paid, yields: FloatArray, index: int) -> Notice | None:
+    own_yield = float(yields[index])
     too_large = own_yield >= _LARGE and paid.fall < _SHOWN * own_yield
     if not too_large and len(yields) > _FEWEST_OTHERS:
-        unusual = own_yield >= _UNUSUAL * float(np.median(np.delete(yields, place)))
+        unusual = own_yield >= _UNUSUAL * float(np.median(np.delete(yields, index)))
         too_large = unusual and own_yield - paid.fall > _SHORT_BY * paid.scale > 0.0
     if not too_large:
         return None
@@ -187,14 +187,14 @@ def _fall(own: SymbolBars, at: int) -> float:
 
 def _repeated(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
     notices = []
-    gaps = np.diff([each.at for each in paid])
+    gaps = np.diff([dividend.at for dividend in paid])
     for index in np.flatnonzero(gaps <= _TWICE_WITHIN).tolist():
         others = np.delete(gaps, index)
         first, second = paid[index], paid[index + 1]
         alike = abs(np.log(first.amount / second.amount)) <= _TWICE_SLACK
         if not alike or (len(others) and gaps[index] * _RARE > np.median(others)):
             continue
-        surplus = max((first, second), key=lambda each: each.amount / each.previous_close - each.fall)
+        surplus = max((first, second), key=lambda dividend: dividend.amount / dividend.previous_close - dividend.fall)
         proposal = f"withdraw the dividend {surplus.amount:g} of {surplus.session.date()}"
         notices.append(first.notice("dividend_repeated", symbol, second.session, surplus.amount, proposal))
     return notices
@@ -215,10 +215,10 @@ def against_the_factor(own: SymbolBars) -> list[Notice]:
     slack = _FACTOR_SLACK * own.dividend + _PRICE_SLACK * own.previous_close
     if np.allclose(own.adjusted_close, own.adjusted_close.round(2), rtol=0.0, atol=1e-6, equal_nan=True):
         slack += 0.01 / own.adjusted_close * own.close
-    found = []
+    notices = []
     for at in np.flatnonzero(np.abs(taken_off - own.dividend) > slack):
-        stated, implied = own.dividend[at], taken_off[at]
-        proposal = f"confirm the dividend: {stated:g} is stated, the vendor's factor takes off {implied:g}"
+        declared, implied = own.dividend[at], taken_off[at]
+        proposal = f"confirm the dividend: {declared:g} is stated, the vendor's factor takes off {implied:g}"
         spot = Spot(**own.spot(int(at)))
-        found.append(spot.notice("dividend_factor", own.symbol, spot.session, implied, proposal))
-    return found
+        notices.append(spot.notice("dividend_factor", own.symbol, spot.session, implied, proposal))
+    return notices

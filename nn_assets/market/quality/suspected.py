@@ -60,8 +60,10 @@ class Suspected:
     @classmethod
     def of(cls, bars: pd.DataFrame, actions: pd.DataFrame) -> Suspected:
         """Look at all bars; parameters as of :func:`suspicions`, which gives the same notices."""
-        seen = {symbol: each for symbol, (_, each) in seen_whole(bars, actions).items()}
-        return cls(_tables(seen), tuple(notice for symbol, each in seen.items() for notice in each.notices(symbol)))
+        seen = {symbol: of_symbol for symbol, (_, of_symbol) in seen_whole(bars, actions).items()}
+        return cls(
+            _tables(seen), tuple(notice for symbol, of_symbol in seen.items() for notice in of_symbol.notices(symbol))
+        )
 
     def seen(self, symbol: Symbol) -> Seen:
         """What was seen of a symbol."""
@@ -95,15 +97,15 @@ class Suspected:
         of_symbol: dict[Any, pd.DataFrame] = dict(iter(actions.groupby("symbol")))
         market, seen = None, {}
         for number in np.flatnonzero(tail.eventful(of_symbol)).tolist():
-            own, place = tail.symbol_bars(number, of_symbol.get(tail.names[number], actions.iloc[:0]))
-            large = own.session[place:][np.abs(np.nan_to_num(own.left[place:])) >= LEAST_SPLIT]
+            own, again = tail.symbol_bars(number, of_symbol.get(tail.names[number], actions.iloc[:0]))
+            large = own.session[again:][np.abs(np.nan_to_num(own.left[again:])) >= LEAST_SPLIT]
             if tail.opens_on(large):
                 return None
             if len(large) and market is None:
                 market = market_moves(tail.bars)
             of_market = np.zeros(len(own)) if market is None else market.reindex(own.session).to_numpy()
-            before = self.seen(own.symbol).up_to(own.earlier + place)
-            seen[own.symbol] = before.and_then(Seen.of(own, of_market, place))
+            before = self.seen(own.symbol).up_to(own.earlier + again)
+            seen[own.symbol] = before.and_then(Seen.of(own, of_market, again))
         return self._with(seen) if seen else self
 
     def _with(self, seen: Mapping[Symbol, Seen]) -> Suspected:
@@ -111,31 +113,31 @@ class Suspected:
         changed, tables = _tables(seen), {}
         for name, table in self.tables.items():
             stays = ~np.isin(table["symbol"], list(seen))
-            both = {each: np.concatenate([table[each][stays], changed[name][each]]) for each in table}
+            both = {column: np.concatenate([table[column][stays], changed[name][column]]) for column in table}
             order = np.argsort(both["symbol"], kind="stable")
-            tables[name] = {each: values[order] for each, values in both.items()}
+            tables[name] = {column: values[order] for column, values in both.items()}
         notices = [notice for notice in self.notices if notice.symbol not in seen]
-        notices += [notice for symbol, each in seen.items() for notice in each.notices(symbol)]
+        notices += [notice for symbol, of_symbol in seen.items() for notice in of_symbol.notices(symbol)]
         return Suspected(tables, tuple(sorted(notices, key=lambda notice: notice.symbol)))
 
 
 def _tables(seen: Mapping[Symbol, Seen]) -> dict[str, dict[str, AnyArray]]:
-    found = {}
-    for place, (name, kind) in enumerate(_PARTS.items()):
-        rows = [(symbol, each) for symbol, all_of in seen.items() for each in all_of.parts[place]]
+    tables = {}
+    for index, (name, kind) in enumerate(_PARTS.items()):
+        rows = [(symbol, part) for symbol, all_of in seen.items() for part in all_of.parts[index]]
         table: dict[str, AnyArray] = {"symbol": np.array([symbol for symbol, _ in rows], dtype=np.str_)}
         for field in fields(kind):
-            table[field.name] = np.array([getattr(each, field.name) for _, each in rows], dtype=_TYPES[str(field.type)])
-        found[name] = table
-    return found
+            table[field.name] = np.array([getattr(part, field.name) for _, part in rows], dtype=_TYPES[str(field.type)])
+        tables[name] = table
+    return tables
 
 
 def _rows(kind: Callable[..., Any], table: dict[str, AnyArray], symbol: Symbol) -> Iterator[Any]:
     """What a table has of a symbol, in order."""
     start, stop = (int(np.searchsorted(table["symbol"], symbol, side=side)) for side in ("left", "right"))
     for row in range(start, stop):
-        told = {name: values[row].item() for name, values in table.items() if name != "symbol"}
-        yield kind(**{name: pd.Timestamp(value) if name in _DAYS else value for name, value in told.items()})
+        entry = {name: values[row].item() for name, values in table.items() if name != "symbol"}
+        yield kind(**{name: pd.Timestamp(value) if name in _DAYS else value for name, value in entry.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,17 +188,17 @@ class _Tail:
     def eventful(self, actions: Mapping[Any, pd.DataFrame]) -> BoolArray:
         """Symbols of which something may be told of a bar that came, or otherwise of the newest one before it."""
         number = np.repeat(np.arange(len(self.names)), self.size)
-        place = np.arange(len(self.bars)) - self.start[number]
+        row_of_symbol = np.arange(len(self.bars)) - self.start[number]
         prices = {name: self.bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")}
         days = self.bars["session"].to_numpy(dtype="datetime64[ns]")
-        found = np.zeros(len(self.names), dtype=bool)
-        at = np.flatnonzero((place >= self.kept[number] - 1) & (place > 0))
+        events = np.zeros(len(self.names), dtype=bool)
+        at = np.flatnonzero((row_of_symbol >= self.kept[number] - 1) & (row_of_symbol > 0))
         close = prices["close"]
-        found[number[at[np.abs(np.log(close[at] / close[at - 1])) >= LEAST_SPLIT * _NEARLY]]] = True
-        came = np.flatnonzero(place >= self.kept[number])
-        found[number[came[apart(*(each[came] for each in prices.values())) >= MIXED]]] = True
+        events[number[at[np.abs(np.log(close[at] / close[at - 1])) >= LEAST_SPLIT * _NEARLY]]] = True
+        came = np.flatnonzero(row_of_symbol >= self.kept[number])
+        events[number[came[apart(*(prices_of_bars[came] for prices_of_bars in prices.values())) >= MIXED]]] = True
         for symbol in np.flatnonzero([name in actions for name in self.names]).tolist():
             newest = actions[self.names[symbol]]["ex_session"].max().to_datetime64()
             before = self.start[symbol] + self.kept[symbol] - 2  # with one on the newest bar before the move is another
-            found[symbol] |= self.kept[symbol] < 2 or newest > days[before]
-        return np.asarray(found & (self.size > self.kept))
+            events[symbol] |= self.kept[symbol] < 2 or newest > days[before]
+        return np.asarray(events & (self.size > self.kept))

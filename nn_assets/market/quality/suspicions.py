@@ -97,13 +97,13 @@ class Seen:
         mixed = (Mixed(**own.spot(at), apart=float(own.high[at] / own.low[at])) for at in _mixed_units(own))
         return cls(
             tuple(jump for jump in jumps if jump is not None),
-            tuple(each for each in mixed if each.at >= own.earlier + first),
+            tuple(bar for bar in mixed if bar.at >= own.earlier + first),
             tuple(paid_from(own, first)),
         )
 
     def up_to(self, at: int) -> Seen:
         """What was seen on bars before a place."""
-        return Seen(*(tuple(each for each in part if each.at < at) for part in self.parts))
+        return Seen(*(tuple(event for event in part if event.at < at) for part in self.parts))
 
     def and_then(self, later: Seen) -> Seen:
         """What was seen, and what was seen after it."""
@@ -116,8 +116,8 @@ class Seen:
 
     def notices(self, symbol: str) -> list[Notice]:
         """What a person should judge, by session."""
-        found = [*_price_notices(symbol, self.jumps, self.mixed), *dividend_suspicions(symbol, self.paid)]
-        return sorted(found, key=lambda notice: notice.first_session)
+        notices = [*_price_notices(symbol, self.jumps, self.mixed), *dividend_suspicions(symbol, self.paid)]
+        return sorted(notices, key=lambda notice: notice.first_session)
 
 
 def suspicions(bars: pd.DataFrame, actions: pd.DataFrame, *, basis: Basis = "raw") -> tuple[Notice, ...]:
@@ -157,13 +157,13 @@ def seen_whole(
 ) -> dict[Symbol, tuple[SymbolBars, Seen]]:
     """What is seen of each symbol, in order."""
     usable = bars[np.isfinite(bars["close"]) & (bars["close"] > 0.0)].sort_values(["symbol", "session"], kind="stable")
-    market, found = market_moves(usable), {}
+    market, seen = market_moves(usable), {}
     of_symbol = dict(iter(actions.groupby("symbol")))
     for symbol, rows in usable.groupby("symbol", sort=True):
-        mine = of_symbol.get(symbol, actions.iloc[:0])
-        own = SymbolBars.of(str(symbol), rows, mine, split_in_price=basis == "raw")
-        found[str(symbol)] = own, Seen.of(own, market.reindex(own.session).to_numpy())
-    return found
+        own_actions = of_symbol.get(symbol, actions.iloc[:0])
+        own = SymbolBars.of(str(symbol), rows, own_actions, split_in_price=basis == "raw")
+        seen[str(symbol)] = own, Seen.of(own, market.reindex(own.session).to_numpy())
+    return seen
 
 
 def market_moves(bars: pd.DataFrame) -> pd.Series:
@@ -177,18 +177,20 @@ def _price_notices(symbol: str, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -
     units = {at for jump in jumps if jump.rule == "price_unit" for at in (jump.at - 1, jump.at)}
     proposal = "prices of one bar stand in two units: restate the bar"
     in_bar = (
-        each.notice("price_unit", symbol, each.session, each.apart, proposal) for each in mixed if each.at not in units
+        bar.notice("price_unit", symbol, bar.session, bar.apart, proposal) for bar in mixed if bar.at not in units
     )
     return [*_runs(symbol, jumps), *in_bar]
 
 
 def _explained(own: SymbolBars, at: int, market: FloatArray) -> Jump | None:
     """What explains the move left at a bar; None where it is small, or may well be real."""
-    found = _explanation(own, at, market)
-    if found is None:
+    explanation = _explanation(own, at, market)
+    if explanation is None:
         return None
     before = pd.Timestamp(own.session[at - 1])
-    return Jump(**own.spot(at), rule=found[0], move=float(own.left[at]), proposal=found[1], session_before=before)
+    return Jump(
+        **own.spot(at), rule=explanation[0], move=float(own.left[at]), proposal=explanation[1], session_before=before
+    )
 
 
 def _explanation(own: SymbolBars, at: int, market: FloatArray) -> tuple[str, str] | None:

@@ -123,7 +123,7 @@ def late_notices(history: History) -> list[Notice]:
     live = history.live_sessions
     recorded = pd.DatetimeIndex(pd.to_datetime(history.decision_moments.reindex(live), utc=True))
     closes = as_of_sessions(market, live)
-    told = []
+    notices = []
     inside = versions[(versions["ex_session"] >= live[0]) & (versions["ex_session"] <= live[-1])]
     for _, stored in inside.sort_values([*_KEY, "ingested_at", "known_at"], kind="stable").groupby(_KEY):
         alike = _saying_the_last(stored)
@@ -139,8 +139,8 @@ def late_notices(history: History) -> list[Notice]:
         what = f"the {row.kind} became known" if pd.notna(row.value) else f"the {row.kind} was withdrawn"
         mended = _mended(history, live[aware][0] if aware.any() else None)
         message = f"{what} {row.known_at:%Y-%m-%d %H:%M} UTC; {mended}"
-        told.append(Notice("late_action", row.symbol, row.ex_session, row.ex_session, math.nan, message))
-    return told
+        notices.append(Notice("late_action", row.symbol, row.ex_session, row.ex_session, math.nan, message))
+    return notices
 
 
 def _saying_the_last(versions: pd.DataFrame) -> pd.DataFrame:

@@ -93,8 +93,8 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     wanted = stamped["session"].between(pd.Timestamp(strategy.market.history_starts), history.last_session)
     if strategy.market.symbols:
         wanted &= stamped["symbol"].isin(strategy.market.symbols)
-    stored, stated = _versions(history), stated_in(delivered[wanted])
-    fresh, counted = new_intraday(stored, stamped[wanted].reset_index(drop=True), stated=stated)
+    stored, explicit = _versions(history), stated_in(delivered[wanted])
+    fresh, counted = new_intraday(stored, stamped[wanted].reset_index(drop=True), explicit=explicit)
     append_contradicted(history.stores, strategy.name, RAW_INTRADAY, counted.contradicted)
     append_versions(history.stores, strategy.name, RAW_INTRADAY, stored, fresh)
     return counted, len(delivered), int((~wanted).sum())

@@ -150,7 +150,7 @@ class Carried:
             "pieces": [dict(vars(piece)) for piece in self.pieces],
             "said": [list(entry) for entry in self.said],
             "notices": [_notice_to_record(notice) for notice in self.notices],
-            "suspicions": [_notice_to_record(each) for each in self.suspicions],
+            "suspicions": [_notice_to_record(notice) for notice in self.suspicions],
         }
         arrays = {piece.running for piece in self.pieces} | {name for _, _, name in self.said} | {self.suspected}
         switch_carried(history.stores.lake.folder(history.strategy.name, CARRIED), record, arrays)
@@ -237,7 +237,7 @@ class Grown:
     def bars_from(self, first: pd.Timestamp, columns: list[str]) -> pd.DataFrame:
         """Some columns of the clean bars from a session on, ordered by symbol and session."""
         lake, name = self.history.stores.lake, self.history.strategy.name
-        some = [each.bars for each in self.base.pieces if each.bars and pd.Timestamp(each.last) >= first]
+        some = [piece.bars for piece in self.base.pieces if piece.bars and pd.Timestamp(piece.last) >= first]
         before = [lake.read_parts(name, _BARS, some, first=first, columns=columns)] if some else []
         both = pd.concat([*before, self.fresh.bars.loc[self.fresh.bars["session"] >= first, columns]])
         return both.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
@@ -246,14 +246,14 @@ class Grown:
         """All that was taken out."""
         lake, name = self.history.stores.lake, self.history.strategy.name
         taken_out = [
-            lake.read_table(name, _QUARANTINE, each.quarantine) for each in self.base.pieces if each.quarantine
+            lake.read_table(name, _QUARANTINE, piece.quarantine) for piece in self.base.pieces if piece.quarantine
         ]
         return _joined([*taken_out, self.fresh.quarantine], empty(QUARANTINE))
 
     def whole(self) -> Cleaned:
         """All of it read."""
         lake, name = self.history.stores.lake, self.history.strategy.name
-        bars = [lake.read_table(name, _BARS, each.bars) for each in self.base.pieces if each.bars]
+        bars = [lake.read_table(name, _BARS, piece.bars) for piece in self.base.pieces if piece.bars]
         return Cleaned(
             bars=_joined([*bars, self.fresh.bars], empty(BARS)),
             quarantine=self.quarantine(),

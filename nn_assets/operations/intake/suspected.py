@@ -54,11 +54,11 @@ def _carried_on(history: History, grown: Grown, actions: pd.DataFrame) -> Suspec
         return None
     sessions = _SESSIONS
     while True:
-        place = max(int(axis.searchsorted(first)) - sessions, 0)
-        tail = grown.bars_from(axis[place], _LOOKED_AT)
-        found = before.carried_on(tail, grown.newest["rows"], first, actions)
-        if found is not None or place == 0:
-            return found
+        row = max(int(axis.searchsorted(first)) - sessions, 0)
+        tail = grown.bars_from(axis[row], _LOOKED_AT)
+        suspected = before.carried_on(tail, grown.newest["rows"], first, actions)
+        if suspected is not None or row == 0:
+            return suspected
         sessions *= 2
 
 
@@ -69,8 +69,8 @@ def _read(history: History, base: Carried) -> Suspected | None:
     if arrays is None:
         return None
     tables: dict[str, dict[str, npt.NDArray[Any]]] = {}
-    for each, values in arrays.items():
-        table, _, column = each.partition(".")
+    for key, values in arrays.items():
+        table, _, column = key.partition(".")
         tables.setdefault(table, {})[column] = values
     return Suspected(tables, base.suspicions)
 
