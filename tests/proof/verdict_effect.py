@@ -1,0 +1,140 @@
+"""What a verdict that stops trading saves and costs, against the same strategy told to trade regardless.
+
+The strategy has a record of six years when it goes live; its verdict is taken at the end of the month before, and then
+at every month's end, by the package's own study of everything out of sample until then. It is in force for the month
+that follows. The live book goes on from the record's; both are the same up to the first session on which the verdict
+does not allow trading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.evaluation.replay import BuyAndHold, Replay
+from nn_assets.evaluation.study import YARDSTICK, Study, Terms, judge_figures, month_figures
+from nn_assets.evaluation.track import BookTrack, StudyTrack
+from nn_assets.learning.estimators import ESTIMATORS
+from tests.proof.changing_markets import CHANGES, LAST, YEAR, ChangingMarket, changing_market
+from tests.proof.controls import inputs_with, interval, play, play_on, track_figures, verdict
+from tests.proof.intervals import share
+from tests.proof.results import Result
+
+TITLE = "The verdict: what it saves by stopping, and costs by waiting"
+SEEDS = range(1, 11)
+PLANTED = (0.05, 0.10)
+FIRST, RECORD, LIVE = "2005-01-03", "2008-01", "2014-01"
+_LETTERS = {"leak alarm": "L", "no edge found": "N", "edge found": "E", "signal found": "S", "cannot tell": "C"}
+
+
+def panels() -> list[dict[str, Any]]:
+    """Ten seeds of two edges; each panel is one market and its three changes."""
+    return [{"seed": seed, "planted": planted, "names": 40} for seed in SEEDS for planted in PLANTED]
+
+
+def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
+    """By change: the verdicts at each look, when they stopped trading, and both books from the change on."""
+
+    def made(change: str) -> ChangingMarket:
+        return changing_market(
+            change,
+            panel["seed"],
+            panel["names"],
+            panel.get("last", LAST),
+            first=panel.get("first", FIRST),
+            traded=panel.get("record", RECORD),
+            planted=panel["planted"],
+        )
+
+    healthy = made(CHANGES[0])
+    whole, by_change = play(healthy), {}
+    for change in CHANGES:
+        market = healthy if change == CHANGES[0] else made(change)
+        played = whole if market is healthy else play_on(market, whole, market.changed, [])
+        by_change[change] = effect(market, played)
+    return {"verdict": by_change}
+
+
+def effect(market: ChangingMarket, regardless: Replay) -> dict[str, Any]:
+    """What the verdict did on one market; from the change on, or from the first live session where nothing changes."""
+    first, sessions = market.scene.rows[0], market.scene.market.panel.sessions
+    months = sessions.strftime("%Y-%m")
+    verdicts = verdicts_of(market, regardless)
+    allowed = {str(pd.Period(month) + 1): allows for month, (_, allows) in verdicts.items()}
+    live = [row for row in market.scene.rows if months[row] >= LIVE]
+    stopped = [row for row in live if not allowed[months[row]]]
+    gated = regardless
+    if stopped:
+        with inputs_with(verdict_allows=lambda inputs: allowed[f"{inputs.session:%Y-%m}"]):
+            gated = play_on(market, regardless, stopped[0], [])
+    begins = live[0] if market.change == CHANGES[0] else market.changed
+    after = [row for row in stopped if row >= begins]
+    return {
+        "verdicts": "".join(letter for letter, _ in verdicts.values()),
+        "trading": begins not in stopped,
+        "stopped_after": after[0] - begins if after else None,
+        "sessions": sum(row >= begins for row in live),
+        "sessions_stopped": len(after),
+        **{f"with_{name}": value for name, value in track_figures(gated, begins - first).items()},
+        **{f"without_{name}": value for name, value in track_figures(regardless, begins - first).items()},
+    }
+
+
+def verdicts_of(market: ChangingMarket, played: Replay) -> dict[str, tuple[str, bool]]:
+    """By month: the verdict at its end, and whether it allows trading; from the month before the first live one on."""
+    study = study_of(market, played)
+    first = str(pd.Period(LIVE) - 1)
+    months = [month for month in dict.fromkeys(study.track.months) if month >= first][:-1]
+    # The package's own three estimators are trials of every study.
+    terms = Terms(trials=len(ESTIMATORS), first_look=first)
+    figures = month_figures(market.strategy, YEAR, study, months, terms)
+    return {
+        entry.month: (_LETTERS[entry.verdict.kind], entry.verdict.allows_trading)
+        for entry in judge_figures(figures, terms)
+    }
+
+
+def study_of(market: ChangingMarket, played: Replay) -> Study:
+    """The study of a book that was played: one model, whose forecasts are the network's."""
+    scene, strategy = market.scene, market.strategy
+    panel, rows, forecasts = scene.market.panel, scene.rows, scene.forecasts
+    used = np.arange(panel.session_count) >= rows[0]
+    months = np.where(used, panel.sessions.strftime("%Y-%m").to_numpy(dtype=str), "")
+    yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, market.costs)
+    yardstick.hold(scene)
+
+    def out_of_sample(values: np.ndarray) -> dict[str, np.ndarray]:
+        return {"network": np.where(used[:, None], values, np.nan)}
+
+    track = StudyTrack(
+        sessions=panel.sessions,
+        symbols=panel.symbols,
+        forecasts=out_of_sample(forecasts.calibrated),
+        scores=out_of_sample(forecasts.probability),
+        base_rates=out_of_sample(forecasts.base_rate),
+        targets=scene.labels.targets,
+        returns=scene.labels.returns,
+        realised_row=scene.labels.realised_row,
+        months=months,
+        tracks={"network": track_of(market, played), YARDSTICK: yardstick.track},
+        regimes=None,
+        models=np.where(used, "model", ""),
+    )
+    return Study(track, {"network": played}, rows, None, {rows[-1]: scene.labels}, lambda _: market.costs)  # type: ignore[arg-type]
+
+
+def track_of(market: ChangingMarket, played: Replay) -> BookTrack:
+    """Net, gross and turnover of every round over the session axis, fractions of the equity before."""
+    rounds, rows = played.rounds, market.scene.rows
+    columns = np.full((3, market.scene.market.panel.session_count), np.nan)
+    equity = np.array([done.state.equity_usd for done in rounds])
+    before = np.concatenate([[equity[0] / (1.0 + rounds[0].state.session_return)], equity[:-1]])
+    net = np.array([done.state.session_return for done in rounds])
+    costs = np.array([done.state.costs_usd for done in rounds])
+    turnover = np.array([done.turnover_usd for done in rounds])
+    columns[:, rows[0] : rows[0] + len(rounds)] = net, net + costs / before, turnover / before
+    return BookTrack(*columns)
