@@ -262,17 +262,7 @@ def table_of(
         figures = [result.figures["controls"][control] for result in results]
         acted = [entry["acted_after"] for entry in figures if entry["acted_after"] is not None]
         after = [sessions for sessions in acted if sessions > 0]
-        gains = {
-            "growth": [entry["with_growth"] - entry["without_growth"] for entry in figures],
-            "drawdown": [entry["without_drawdown"] - entry["with_drawdown"] for entry in figures],
-            "sharpe": [entry["with_sharpe"] - entry["without_sharpe"] for entry in figures],
-        }
-        shown = [
-            f"{mean:+.2%} ({low:+.2%} to {high:+.2%})"
-            if name != "sharpe"
-            else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
-            for name, (mean, low, high) in ((name, interval(values)) for name, values in gains.items())
-        ]
+        gains = gains_of(figures)
         waited = f"{np.median(after):.0f}" if after else "never"
         before = f", in {len(acted) - len(after)} before the change" if len(acted) > len(after) else ""
         seeds = f"{len(acted)} of {len(figures)}{before}"
@@ -285,9 +275,24 @@ def table_of(
         if change != CHANGES[0] and acted and pairs and not notices(pairs):
             conclusion = f"does not notice the change; {conclusion}"
         force = ", ".join(f"{np.mean(values):.0f}" for values in zip(*pairs, strict=True)) or "not compared"
-        cells = (control, seeds, waited, force, *shown, conclusion)
+        cells = (control, seeds, waited, force, *shown(gains), conclusion)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def gains_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """With less without, by seed: of growth, of the deepest drawdown (less of it is a gain), of Sharpe."""
+    return {
+        "growth": [entry["with_growth"] - entry["without_growth"] for entry in entries],
+        "drawdown": [entry["without_drawdown"] - entry["with_drawdown"] for entry in entries],
+        "sharpe": [entry["with_sharpe"] - entry["without_sharpe"] for entry in entries],
+    }
+
+
+def shown(gains: Mapping[str, Sequence[float]]) -> list[str]:
+    """Each mean gain with its interval, as it is printed."""
+    intervals = ((".2f" if name == "sharpe" else ".2%", interval(values)) for name, values in gains.items())
+    return [f"{mean:+{form}} ({low:+{form}} to {high:+{form}})" for form, (mean, low, high) in intervals]
 
 
 def notices(pairs: Sequence[tuple[int, int]]) -> bool:

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.proof.changing_markets import CHANGES, EVERY, LAST, REPEATED, REPEATS, changing_market
-from tests.proof.controls import effects, table_of
+from tests.proof.controls import SEEDS, effects, table_of
 from tests.proof.results import Result
 
 TITLE = "Further controls: the regime scale and stale data"
-SEEDS = range(1, 11)  # half of the table's of the controls
 
 CONTROLS = {
     "regime scale": "the names' mean: half the size while it falls and is volatile",
@@ -30,7 +29,7 @@ _READING = (
 
 
 def panels() -> list[dict[str, Any]]:
-    """Ten seeds of each market."""
+    """Twenty seeds of each market."""
     return [{"change": change, "seed": seed, "names": 40} for seed in SEEDS for change in (*CHANGES, REPEATS)]
 
 

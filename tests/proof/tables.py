@@ -26,6 +26,7 @@ NAMES: tuple[str, ...] = (
     "calibration",
     "controls",
     "further_controls",
+    "verdict_effect",
     "faults",
     "causality",
     "planted",
