@@ -8,7 +8,7 @@ name's own volatility: the mean of |r| over the horizon, on both sides.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -27,7 +27,12 @@ TITLE = "Capture by per_name: what the default of other labels keeps of the same
 SETTINGS = capture.LIMITS.model_copy(update={"construction": "per_name"})
 _PROVEN = 10_000  # outcomes, and sessions with one: no size is withheld for want of evidence
 _TRAILING = 60
-_COMPARED = {"sharpe": "net Sharpe", "annual_return": "net return a year", "drawdown": "drawdown over volatility"}
+_COMPARED: dict[str, Callable[[Mapping[str, float]], float]] = {
+    "net Sharpe": lambda figures: figures["sharpe"],
+    "net return a year": lambda figures: figures["annual_return"],
+    "volatility a year": lambda figures: figures["annual_return"] / figures["sharpe"],
+    "drawdown over volatility": lambda figures: figures["drawdown"],
+}
 
 
 def panels() -> list[dict[str, Any]]:
@@ -112,11 +117,11 @@ def summary(results: Sequence[Result]) -> str:
         "| figure | markets | per_name | programme | ratio | reference | ratio |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for key, called in _COMPARED.items():
-        own = np.array([figures[key] for figures, _ in pairs])
+    for called, figure in _COMPARED.items():
+        own = np.array([figure(figures) for figures, _ in pairs])
         cells = [called, str(len(pairs)), f"{own.mean():.3f}"]
         for name in ("package", "reference"):
-            other = np.array([figures[name][key] for _, figures in pairs])
+            other = np.array([figure(figures[name]) for _, figures in pairs])
             low, high = interval(own, other)
             cells += [f"{other.mean():.3f}", f"{own.mean() / other.mean():.2f} ({low:.2f} to {high:.2f})"]
         lines.append(f"| {' | '.join(cells)} |")

@@ -63,6 +63,19 @@ def test_a_verdict_in_force_stops_trading_for_its_month_and_no_session_before(
 
 
 @pytest.mark.full
+def test_a_strategy_that_may_not_trade_when_it_goes_live_earns_and_loses_nothing(
+    market: ChangingMarket, played: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    months = ["2013-12", *(f"2014-{month:02d}" for month in range(1, 13))]
+    monkeypatch.setattr(verdict_effect, "verdicts_of", lambda *_: dict.fromkeys(months, ("C", False)))
+    figures = verdict_effect.effect(market, played)
+    assert (figures["trading"], figures["stopped_after"]) == (False, 0)
+    assert figures["sessions_stopped"] == figures["sessions"]
+    assert [figures[f"with_{name}"] for name in ("growth", "drawdown", "sharpe")] == [0.0, 0.0, 0.0]
+    assert figures["without_sharpe"] != 0.0
+
+
+@pytest.mark.full
 def test_verdicts_are_taken_from_the_month_before_going_live_and_need_no_later_one(
     market: ChangingMarket, played: Replay
 ) -> None:

@@ -26,6 +26,7 @@ TITLE = "The verdict: what it saves by stopping, and costs by waiting"
 SEEDS = range(1, 11)
 PLANTED = (0.05, 0.10)
 FIRST, RECORD, LIVE = "2005-01-03", "2008-01", "2014-01"
+SOLD_BEFORE = 3  # sessions: decided, filled, and one more for what was capped
 _LETTERS = {"leak alarm": "L", "no edge found": "N", "edge found": "E", "signal found": "S", "cannot tell": "C"}
 
 
@@ -64,10 +65,12 @@ def effect(market: ChangingMarket, regardless: Replay) -> dict[str, Any]:
     verdicts = verdicts_of(market, regardless)
     allowed = {str(pd.Period(month) + 1): allows for month, (_, allows) in verdicts.items()}
     live = [row for row in market.scene.rows if months[row] >= LIVE]
-    stopped = [row for row in live if not allowed[months[row]]]
+    # A strategy that may not trade when it goes live holds nothing then: what the record's book held is sold before.
+    rows = range(live[0] - SOLD_BEFORE, live[-1] + 1)
+    stopped = [row for row in rows if not allowed[max(months[row], LIVE)]]
     gated = regardless
     if stopped:
-        with inputs_with(verdict_allows=lambda inputs: allowed[f"{inputs.session:%Y-%m}"]):
+        with inputs_with(verdict_allows=lambda inputs: allowed[max(f"{inputs.session:%Y-%m}", LIVE)]):
             gated = play_on(market, regardless, stopped[0], [])
     begins = live[0] if market.change == CHANGES[0] else market.changed
     after = [row for row in stopped if row >= begins]
