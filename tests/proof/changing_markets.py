@@ -166,7 +166,7 @@ def changing_market(
 def rows_shown(sessions: int, changed: int) -> np.ndarray:
     """Row whose bar a failing feed shows on each session, (sessions,): its own, or that of the last good one."""
     rows = np.arange(sessions)
-    failing = (rows >= changed) & ((rows - changed) % EVERY < REPEATED)
+    failing = (rows > changed) & ((rows - changed - 1) % EVERY < REPEATED)
     return np.maximum.accumulate(np.where(failing, 0, rows))
 
 

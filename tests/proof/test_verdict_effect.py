@@ -108,7 +108,7 @@ def test_the_summary_tells_the_books_that_traded_from_those_that_never_did() -> 
 
 
 def test_a_failing_feed_repeats_its_last_good_bar_and_comes_back() -> None:
-    shown = rows_shown(2 * EVERY + 20, 10)
+    shown = rows_shown(2 * EVERY + 20, 9)
     assert shown[:10].tolist() == list(range(10))
     assert shown[10 : 10 + REPEATED].tolist() == [9] * REPEATED
     assert shown[10 + REPEATED : 10 + EVERY].tolist() == list(range(10 + REPEATED, 10 + EVERY))
@@ -121,8 +121,8 @@ def test_a_feed_that_repeats_latches_the_breaker_and_fills_are_of_the_true_marke
     assert market.true_market is not None
     played = controls.play(market)
     acting = [done for done in played.rounds if controls.acts("stale data", done)]
-    assert acting[0].session == market.scene.market.panel.sessions[market.changed]
-    off = controls.play_on(market, played, market.changed, ["stale data"])
+    assert acting[0].session == market.scene.market.panel.sessions[market.changed + 1]
+    off = controls.play_on(market, played, market.changed + 1, ["stale data"])
     assert not any(controls.acts("stale data", done) for done in off.rounds)
     symbols = market.true_market.panel.close
     filled = [(done, batch) for done in off.rounds for batch in done.fills if done.session >= acting[0].session]
