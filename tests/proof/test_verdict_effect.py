@@ -97,14 +97,17 @@ def test_the_summary_tells_the_books_that_traded_from_those_that_never_did() -> 
     never = {"trading": False, "stopped_after": 0, "sessions_stopped": 100, "with_growth": 0.03, "verdicts": "CC"}
     text = verdict_effect.summary([made(1, **stopped), made(2, **never)])
     rows = [line for line in text.splitlines() if line.startswith(f"| {CHANGES[1]}")]
-    assert rows[0].startswith("| the edge dies, all seeds | 2 | 2 of 2 | 20 | 80% | +2.00% (+1.00% to +3.00%) |")
+    assert rows[0].startswith(
+        "| the edge dies, all seeds | 2 | 1 of 2 | 1 of 1 | 40 | 80% | +2.00% (+1.00% to +3.00%) |"
+    )
     assert rows[1].startswith(
-        "| the edge dies, trading when it began | 1 | 1 of 1 | 40 | 60% | +1.00% (+1.00% to +1.00%) |"
+        "| the edge dies, those trading | 1 | 1 of 1 | 1 of 1 | 40 | 60% | +1.00% (+1.00% to +1.00%) |"
     )
     assert rows[1].endswith("| saves equity |")
     assert "(2 seeds; the first verdict: edge found 2)" in text
     healthy = next(line for line in text.splitlines() if line.startswith(f"| {CHANGES[0]}"))
-    assert "| 0 of 2 | never | 0% |" in healthy
+    assert "| 2 of 2 | 0 of 2 | never | 0% |" in healthy
+    assert healthy.endswith("never acted: saves and costs nothing |")
 
 
 def test_a_failing_feed_repeats_its_last_good_bar_and_comes_back() -> None:

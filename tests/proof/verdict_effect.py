@@ -167,8 +167,9 @@ def _of_edge(planted: float, figures: Sequence[Mapping[str, Mapping[str, Any]]])
     head = (
         "market",
         "seeds",
-        "stopped within the time",
-        "sessions until it stopped, median",
+        "trading when it began",
+        "stopped later",
+        "sessions until then, median",
         "share of sessions stopped",
         "equity",
         "drawdown",
@@ -185,21 +186,23 @@ def _of_edge(planted: float, figures: Sequence[Mapping[str, Mapping[str, Any]]])
         trading = [entry for entry in every if entry["trading"]]
         lines.append(_row(f"{change}, all seeds", every))
         if trading:
-            lines.append(_row(f"{change}, trading when it began", trading))
+            lines.append(_row(f"{change}, those trading", trading))
     return "\n".join(lines)
 
 
 def _row(called: str, entries: Sequence[Mapping[str, Any]]) -> str:
-    stopped = [entry["stopped_after"] for entry in entries if entry["stopped_after"] is not None]
-    share_stopped = sum(entry["sessions_stopped"] for entry in entries) / sum(entry["sessions"] for entry in entries)
+    trading = [entry for entry in entries if entry["trading"]]
+    later = [entry["stopped_after"] for entry in trading if entry["stopped_after"] is not None]
+    sessions, stopped = (sum(entry[name] for entry in entries) for name in ("sessions", "sessions_stopped"))
     gains = gains_of(entries)
     cells = [
         called,
         str(len(entries)),
-        f"{len(stopped)} of {len(entries)}",
-        f"{np.median(stopped):.0f}" if stopped else "never",
-        f"{share_stopped:.0%}",
+        f"{len(trading)} of {len(entries)}",
+        f"{len(later)} of {len(trading)}",
+        f"{np.median(later):.0f}" if later else "never",
+        f"{stopped / sessions:.0%}",
         *shown(gains),
-        verdict(stopped, gains),
+        verdict([entry["sessions_stopped"] for entry in entries if entry["sessions_stopped"]], gains),
     ]
     return f"| {' | '.join(cells)} |"
