@@ -31,7 +31,7 @@ from nn_assets.oversight.reference import DriftReference, drift_reference
 from nn_assets.portfolio.expected import NORMAL_SLOPE
 from nn_assets.session import daily_round
 from nn_assets.session.drift_watch import drift_watch
-from nn_assets.session.market_view import SessionMarket, market_view
+from nn_assets.session.market_view import MarketView, SessionMarket, market_view
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import SimulatedMarket, simulate_market
 from tests.proof.capture import CORRELATION, PERSISTENCE, RANK_IC
@@ -39,6 +39,8 @@ from tests.proof.capture import CORRELATION, PERSISTENCE, RANK_IC
 FIRST, TRADED, CHANGED, LAST = "2011-01-03", "2014-01", "2015-01", "2015-12-31"
 HORIZON, YEAR = 10, 252
 CHANGES = ("nothing is wrong", "the edge dies", "volatility doubles", "costs triple")
+REPEATS = "the feed repeats"
+EVERY, REPEATED = 63, 5  # sessions from one failure of the feed to the next, and of each
 _MODEL = "of the healthy years"
 
 
@@ -50,6 +52,7 @@ class ChangingMarket:
     change: str
     scene: Scene  # of every traded session
     changed: int  # row of the first session that is another
+    true_market: MarketView | None = None  # what fills happen on, where the feed shows another
 
     @property
     def costs(self) -> CostModel:
@@ -62,19 +65,21 @@ class ChangingMarket:
 
     @contextmanager
     def charging(self) -> Iterator[None]:
-        """The market charges three times what the model in force says from the change on, where costs triple."""
+        """Fills are those of the market as it is, and cost what it charges.
+
+        That is three times what the model in force says from the change on, where costs triple. Where the feed shows
+        another market than there is, decisions and marks are made on the feed's, fills on the true one.
+        """
         plain, dear = daily_round.fill_session, times(self.costs, 3.0)
-        begins = self.scene.market.panel.sessions[self.changed]
+        sessions, triples = self.scene.market.panel.sessions, self.change == "costs triple"
 
         def filled(
             strategy: Strategy, costs: CostModel, market: SessionMarket, *rest: object, **named: object
         ) -> object:
-            charged = dear if market.session >= begins else costs
-            return plain(strategy, charged, market, *rest, **named)  # type: ignore[arg-type]
+            charged = dear if triples and market.session >= sessions[self.changed] else costs
+            there = market if self.true_market is None else self.true_market.at(sessions.get_loc(market.session))
+            return plain(strategy, charged, there, *rest, **named)  # type: ignore[arg-type]
 
-        if self.change != "costs triple":
-            yield
-            return
         with patch.object(daily_round, "fill_session", filled):
             yield
 
@@ -85,19 +90,28 @@ def times(costs: CostModel, factor: float) -> CostModel:
     return CostModel(**dearer)
 
 
-def strategy_of() -> Strategy:
+def strategy_of(first: str = FIRST) -> Strategy:
     """Forty names, a neutral book by the programme, everything else at its default."""
     return Strategy.model_validate(
         {
             "name": "changing",
-            "market": {"history_starts": FIRST},
+            "market": {"history_starts": first},
             "label": {"kind": "direction_relative", "horizon_sessions": HORIZON, "execution": "next_close"},
             "portfolio": {"construction": "programme", "net_limit": 0.0},
         }
     )
 
 
-def changing_market(change: str, seed: int, names: int = 40, last: str = LAST) -> ChangingMarket:
+def changing_market(
+    change: str,
+    seed: int,
+    names: int = 40,
+    last: str = LAST,
+    *,
+    first: str = FIRST,
+    traded: str = TRADED,
+    planted: float = RANK_IC,
+) -> ChangingMarket:
     """Simulate, change what is to change, forecast and watch.
 
     Parameters
@@ -105,17 +119,27 @@ def changing_market(change: str, seed: int, names: int = 40, last: str = LAST) -
     change : one of CHANGES
         ``the edge dies``: the planted part is taken out of every later return. ``volatility doubles``: every later
         log return is doubled, its planted part too, so that the rank IC stays. ``costs triple``: fills cost
-        three times what the model in force says, which sizing goes on believing.
+        three times what the model in force says, which sizing goes on believing. Or REPEATS: once a quarter every bar
+        and every forecast of five sessions repeats the one before, while the market goes on.
+    first, traded : str
+        First session, and month from which the model is used.
+    planted : float
+        Rank IC with the next session's return.
     """
-    strategy = strategy_of()
-    sessions = sessions_between("XNYS", FIRST, last)
-    simulated = simulate_market(names, sessions, seed, RANK_IC, PERSISTENCE)
-    fold = make_fold(sessions, TRADED, strategy.walk_forward, strategy.label)
+    strategy = strategy_of(first)
+    sessions = sessions_between("XNYS", first, last)
+    simulated = simulate_market(names, sessions, seed, planted, PERSISTENCE)
+    fold = make_fold(sessions, traded, strategy.walk_forward, strategy.label)
     changed = int(sessions.searchsorted(pd.Timestamp(CHANGED)))
-    panel = bars(simulated, change, changed)
+    panel, probability = bars(simulated, change, changed), forecast(simulated, seed, planted)
+    true_market = None
+    if change == REPEATS:
+        true_market = market_view(panel, strategy.portfolio)
+        shown = rows_shown(len(sessions), changed)
+        fields = {name: getattr(panel, name)[shown] for name in FIELDS}
+        panel, probability = Panel(sessions=panel.sessions, symbols=panel.symbols, **fields), probability[shown]
     labels = make_labels(panel, strategy.label)
     market = market_view(panel, strategy.portfolio)
-    probability = forecast(simulated, seed)
     constant = {name: np.full(probability.shape, value) for name, value in (("spread", 0.02), ("half", 0.5))}
     forecasts = ForecastArrays(
         probability=probability,
@@ -135,10 +159,18 @@ def changing_market(change: str, seed: int, names: int = 40, last: str = LAST) -
         strategy.oversight,
     )
     rows = range(fold.used_from, len(sessions))
-    return ChangingMarket(strategy, change, Scene(rows, market, labels, forecasts, _once(watch)), changed)
+    scene = Scene(rows, market, labels, forecasts, _once(watch))
+    return ChangingMarket(strategy, change, scene, changed, true_market)
 
 
-def forecast(simulated: SimulatedMarket, seed: int) -> np.ndarray:
+def rows_shown(sessions: int, changed: int) -> np.ndarray:
+    """Row whose bar a failing feed shows on each session, (sessions,): its own, or that of the last good one."""
+    rows = np.arange(sessions)
+    failing = (rows > changed) & ((rows - changed - 1) % EVERY < REPEATED)
+    return np.maximum.accumulate(np.where(failing, 0, rows))
+
+
+def forecast(simulated: SimulatedMarket, seed: int, planted: float = RANK_IC) -> np.ndarray:
     """Probability that a name beats the cross-section, right by construction while the market is healthy.
 
     A noisy sight of the planted signal, correlated 0.45 with it and as lasting; (sessions, names).
@@ -150,7 +182,7 @@ def forecast(simulated: SimulatedMarket, seed: int) -> np.ndarray:
     seen = CORRELATION * signal + math.sqrt(1.0 - CORRELATION**2) * other
     # E[signal(t + j)] = 0.95^j 0.45 seen(t); the fill is at t + 1, the first return earned that of t + 2.
     lasts = sum(PERSISTENCE**j for j in range(1, HORIZON + 1))
-    mean = RANK_IC * lasts * CORRELATION * (seen - seen.mean(axis=1, keepdims=True))  # in daily volatilities
+    mean = planted * lasts * CORRELATION * (seen - seen.mean(axis=1, keepdims=True))  # in daily volatilities
     return 0.5 + mean / (NORMAL_SLOPE * math.sqrt(HORIZON))
 
 

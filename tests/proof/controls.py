@@ -18,6 +18,8 @@ import numpy as np
 from nn_assets.evaluation.replay import Replay, replay
 from nn_assets.portfolio import book, steps
 from nn_assets.portfolio.breakers import Breaker, Control
+from nn_assets.portfolio.inputs import DecisionInputs
+from nn_assets.session import daily_round
 from nn_assets.session.daily_round import Round
 from nn_assets.settings import PortfolioSettings
 from tests.proof.changing_markets import CHANGES, LAST, YEAR, ChangingMarket, changing_market
@@ -38,7 +40,12 @@ CONTROLS = {
     "weekly loss": "own equity: more than 4% below the week's peak",
     "drawdown": "own equity: more than 8% below its peak; flat until released, which a replay does after 20 sessions",
 }
-_BREAKERS = {"session loss": "session_loss", "weekly loss": "weekly_loss", "drawdown": "drawdown"}
+_BREAKERS = {
+    "session loss": "session_loss",
+    "weekly loss": "weekly_loss",
+    "drawdown": "drawdown",
+    "stale data": "stale_data",
+}
 
 
 _READING = (
@@ -78,13 +85,13 @@ def _healthy(market: ChangingMarket) -> bool:
     return market.change == CHANGES[0]
 
 
-def effects(market: ChangingMarket) -> dict[str, dict[str, Any]]:
+def effects(market: ChangingMarket, controls: Sequence[str] = (*CONTROLS, ALL)) -> dict[str, dict[str, Any]]:
     """What each control, and all together, did from the change on."""
     whole = play(market)
     first = market.scene.rows[0]
     begins = first if _healthy(market) else market.changed
     by_control: dict[str, dict[str, Any]] = {}
-    for control in (*CONTROLS, ALL):
+    for control in controls:
         names = list(CONTROLS) if control == ALL else [control]
         acting = [row for row, done in enumerate(whole.rounds, start=first) if row >= begins and _acts_any(names, done)]
         without = play_on(market, whole, acting[0], names) if acting else whole
@@ -159,6 +166,8 @@ def acts(control: str, done: Round) -> bool:
         return _BREAKERS[control] in done.session_state.book.breaker_kinds
     if control == "drawdown halving":
         return done.session_state.book.halved
+    if control == "regime scale":
+        return done.decision.inputs.regime_scale < 1.0
     state = {"REDUCE": "REDUCE_SIZE", "PAUSE": "PAUSE_STRATEGY"}[control]
     return done.decision.inputs.trading_state == state
 
@@ -172,10 +181,25 @@ def switched_off(control: str) -> Iterator[None]:
         elif control == "drawdown halving":
             for room in (book, steps):
                 stack.enter_context(patch.object(room, "halved_by_drawdown", lambda *_, **__: False))
+        elif control == "regime scale":
+            stack.enter_context(inputs_with(regime_scale=lambda _: 1.0))
         else:
             stack.enter_context(
                 patch.object(steps, "trading_state_control", _milder(control, steps.trading_state_control))
             )
+        yield
+
+
+@contextmanager
+def inputs_with(**facts: Callable[[DecisionInputs], Any]) -> Iterator[None]:
+    """Every decision is made on other facts, each worked out from its inputs as they would be."""
+    plain = daily_round._inputs
+
+    def changed(*arguments: Any) -> DecisionInputs:
+        inputs = plain(*arguments)
+        return replace(inputs, **{name: fact(inputs) for name, fact in facts.items()})
+
+    with patch.object(daily_round, "_inputs", changed):
         yield
 
 
@@ -225,27 +249,20 @@ def summary(results: Sequence[Result]) -> str:
     for change in CHANGES:
         here = [result for result in results if result.panel["change"] == change]
         if here:
-            parts.append(_market(change, here, healthy))
+            parts.append(table_of(change, here, healthy, (*CONTROLS, KEPT, ALL)))
     return "\n\n".join(parts)
 
 
-def _market(change: str, results: Sequence[Result], healthy: Mapping[int, Mapping[str, Any]]) -> str:
+def table_of(
+    change: str, results: Sequence[Result], healthy: Mapping[int, Mapping[str, Any]], controls: Sequence[str]
+) -> str:
+    """What some controls did on the markets of one change, beside the same markets with nothing wrong, by seed."""
     lines = [f"**{change}** ({len(results)} seeds)\n", f"| {' | '.join(_HEAD)} |", f"|{' --- |' * len(_HEAD)}"]
-    for control in (*CONTROLS, KEPT, ALL):
+    for control in controls:
         figures = [result.figures["controls"][control] for result in results]
         acted = [entry["acted_after"] for entry in figures if entry["acted_after"] is not None]
         after = [sessions for sessions in acted if sessions > 0]
-        gains = {
-            "growth": [entry["with_growth"] - entry["without_growth"] for entry in figures],
-            "drawdown": [entry["without_drawdown"] - entry["with_drawdown"] for entry in figures],
-            "sharpe": [entry["with_sharpe"] - entry["without_sharpe"] for entry in figures],
-        }
-        shown = [
-            f"{mean:+.2%} ({low:+.2%} to {high:+.2%})"
-            if name != "sharpe"
-            else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
-            for name, (mean, low, high) in ((name, interval(values)) for name, values in gains.items())
-        ]
+        gains = gains_of(figures)
         waited = f"{np.median(after):.0f}" if after else "never"
         before = f", in {len(acted) - len(after)} before the change" if len(acted) > len(after) else ""
         seeds = f"{len(acted)} of {len(figures)}{before}"
@@ -258,9 +275,24 @@ def _market(change: str, results: Sequence[Result], healthy: Mapping[int, Mappin
         if change != CHANGES[0] and acted and pairs and not notices(pairs):
             conclusion = f"does not notice the change; {conclusion}"
         force = ", ".join(f"{np.mean(values):.0f}" for values in zip(*pairs, strict=True)) or "not compared"
-        cells = (control, seeds, waited, force, *shown, conclusion)
+        cells = (control, seeds, waited, force, *shown(gains), conclusion)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def gains_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """With less without, by seed: of growth, of the deepest drawdown (less of it is a gain), of Sharpe."""
+    return {
+        "growth": [entry["with_growth"] - entry["without_growth"] for entry in entries],
+        "drawdown": [entry["without_drawdown"] - entry["with_drawdown"] for entry in entries],
+        "sharpe": [entry["with_sharpe"] - entry["without_sharpe"] for entry in entries],
+    }
+
+
+def shown(gains: Mapping[str, Sequence[float]]) -> list[str]:
+    """Each mean gain with its interval, as it is printed."""
+    intervals = ((".2f" if name == "sharpe" else ".2%", interval(values)) for name, values in gains.items())
+    return [f"{mean:+{form}} ({low:+{form}} to {high:+{form}})" for form, (mean, low, high) in intervals]
 
 
 def notices(pairs: Sequence[tuple[int, int]]) -> bool:

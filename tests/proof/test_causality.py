@@ -11,7 +11,9 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.evaluation import replay as replays
+from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.market.facts.bars import as_of
+from nn_assets.market.facts.series import KnownSeries
 from tests.proof import causality, whole_path
 from tests.proof.results import Result
 from tests.proof.whole_path import Facts, WholePath
@@ -45,7 +47,7 @@ def test_nothing_differs_and_everything_is_compared(plain: Facts, whole: WholePa
     assert {f"feature {name}" for name in whole.cube.names} <= named
     for part in ("label", "market", "regime", "model 2016-01", "forecast network", "signal", "position", "order"):
         assert any(name.startswith(part) for name in named), part
-    assert len(whole.cube.names) >= 20
+    assert set(whole.cube.names) == set(CATALOGUE.own)
 
 
 def test_what_is_compared_is_no_row_of_zeros(whole: WholePath) -> None:
@@ -54,6 +56,14 @@ def test_what_is_compared_is_no_row_of_zeros(whole: WholePath) -> None:
         targets = there[f"position target ({construction})"]
         assert (targets != 0.0).mean() > 0.1, construction
     assert len(np.unique(there["forecast network calibrated"][np.isfinite(there["forecast network calibrated"])])) > 20
+
+
+def test_the_networks_of_bundled_strategies_are_those_that_ship() -> None:
+    lstm, residual = (whole_path.strategy_of(network=name).learning for name in causality.BUNDLED)
+    assert (lstm.network, lstm.lookback, lstm.hidden, lstm.layers, lstm.residual) == ("lstm", 10, 64, 2, False)
+    assert (residual.network, residual.lookback, residual.hidden, residual.layers) == ("mlp", 10, 16, 1)
+    assert residual.residual
+    assert {panel.get("network") for panel in causality.panels()} == {None, *causality.BUNDLED}
 
 
 def test_every_disturbance_leaves_the_past_and_touches_the_rest(plain: Facts) -> None:
@@ -73,6 +83,10 @@ def test_every_disturbance_leaves_the_past_and_touches_the_rest(plain: Facts) ->
             kept = made.bars[made.bars["session"] <= CUT]
             pd.testing.assert_frame_equal(kept.reset_index(drop=True), before.reset_index(drop=True))
             assert not made.bars.equals(plain.bars)
+            observed = made.series[made.series["session"] <= CUT]
+            of_past = plain.series[plain.series["session"] <= CUT]
+            pd.testing.assert_frame_equal(observed.reset_index(drop=True), of_past.reset_index(drop=True))
+        assert not made.series.equals(plain.series)
 
 
 @contextmanager
@@ -98,6 +112,19 @@ def newest_versions_read() -> Iterator[None]:
 
 
 @contextmanager
+def newest_observations_read() -> Iterator[None]:
+    real = whole_path.known_series
+
+    def leaking(versions: pd.DataFrame, *arguments: object, **named: object) -> KnownSeries:
+        known = versions.assign(known_at=versions["observed_at"])
+        return real(known, *arguments, **named)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole_path, "known_series", leaking)
+        yield
+
+
+@contextmanager
 def outcomes_known_at_once() -> Iterator[None]:
     real = replays.outcome_statistics
 
@@ -115,6 +142,12 @@ def outcomes_known_at_once() -> Iterator[None]:
     [
         (whole_frame_normalised, "noise", ("feature ", "model 2016-01 scaler", "forecast network"), "label return"),
         (newest_versions_read, "restated", ("feature ", "label return", "market volatility"), "nothing"),
+        (
+            newest_observations_read,
+            "restated",
+            ("feature implied_over_realised", "feature funding_rate_per_day", "feature funding_rate_change"),
+            "feature log_return_1",
+        ),
         pytest.param(
             outcomes_known_at_once,
             "noise",
@@ -177,9 +210,10 @@ def test_the_summary_counts_and_names_what_differs() -> None:
     assert "Nothing differs, and of every thing something was compared." in text
     assert "| close | 0 of 20 | 0 of 20 |" in text
     assert "| target | 0 of 8 | 0 of 8 |" in text
-    assert "touched 50 bars or more" in text
+    assert "touched 50 bars and observations or more" in text
+    assert "| small MLP | 4 | 0 of 56 |" in text
     wrong = causality.summary([*clean[:3], made("noise", "b", close=[10, 3], target=[0, 0])])
     assert "Nothing differs" not in wrong
-    assert "- close, noise, b: 3 of 10 differ" in wrong
-    assert "- target, noise, b: nothing to compare, which is no pass" in wrong
+    assert "- close, noise, b, small MLP: 3 of 10 differ" in wrong
+    assert "- target, noise, b, small MLP: nothing to compare, which is no pass" in wrong
     assert "| close | 0 of 20 | 3 of 20 |" in wrong

@@ -1,7 +1,7 @@
-"""The whole path over a small market, from versions of bars to orders, by the package's own functions.
+"""The whole path over a small market, from versions of bars and series to orders, by the package's own functions.
 
-Composed as the package's operations compose them: bars and actions as known at a moment, features, labels, sizes of
-the market, a model fitted every other month on what lay before it, its forecasts, their calibration on the record
+Composed as the package's operations compose them: bars, actions and series as known, features, labels, sizes of the
+market, a model fitted every other month on what lay before it, its forecasts, their calibration on the record
 before it, signals, drift, positions by both constructions. Every array is on one session axis, so that two passes can
 be compared row by row.
 """
@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from safetensors.numpy import load
 
+from nn_assets import strategies
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.replay import Replay, Scene, replay
@@ -32,13 +36,14 @@ from nn_assets.learning.model import fit_model
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import as_of
+from nn_assets.market.facts.series import known_series
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
 from nn_assets.session.daily_round import Round
 from nn_assets.session.drift_watch import DriftWatch, drift_watch, model_references
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import simulate_market
-from tests.features.panels import OF_BARS
+from tests.features.panels import OF_BARS, OF_SERIES
 
 CALENDAR, LAG = "XNYS", 30
 FIRST, LAST = "2013-06-03", "2016-09-30"
@@ -46,9 +51,22 @@ REFITS = ("2016-01", "2016-03", "2016-05", "2016-07")  # months from which a mod
 SYMBOLS = 6
 YEAR = 252
 SPLIT, DIVIDEND = "2016-03-15", "2016-07-20"
+ROLES = {"implied_volatility": "index", "funding_rate": "funding"}  # what a series is to the features, and its name
+PAYMENTS_A_DAY = 3
+STALE_AFTER = 5  # sessions
+NETWORKS = {"small MLP": "", "LSTM of index_daily": "index_daily", "residual MLP of planted_edge": "planted_edge"}
 
 
-def strategy_of(construction: str = "programme") -> Strategy:
+def learning_of(network: str) -> dict[str, Any]:
+    """A small MLP's settings, or those that a bundled strategy ships with; two members, three epochs."""
+    settings: dict[str, Any] = {"network": "mlp", "lookback": 3, "hidden": 4, "layers": 1}
+    if NETWORKS[network]:
+        file = Path(str(strategies.__path__[0])) / f"{NETWORKS[network]}.yaml"
+        settings = yaml.safe_load(file.read_text("utf-8"))["learning"]
+    return settings | {"ensemble": 2, "maximum_epochs": 3, "processes": 1}
+
+
+def strategy_of(construction: str = "programme", network: str = "small MLP") -> Strategy:
     """A small strategy on six names; its forecasts are watched, its breakers and limits at their defaults."""
     return Strategy.model_validate(
         {
@@ -56,8 +74,7 @@ def strategy_of(construction: str = "programme") -> Strategy:
             "market": {"history_starts": FIRST, "known_at_lag_minutes": LAG},
             "features": {"market_symbol": "SIM01", "panel_pass_share": 0.5},
             "label": {"kind": "direction_relative", "horizon_sessions": 3, "execution": "next_open"},
-            "learning": {"network": "mlp", "lookback": 3, "hidden": 4, "layers": 1, "ensemble": 2}
-            | {"maximum_epochs": 3, "processes": 1},
+            "learning": learning_of(network),
             "walk_forward": {"training_months": 15, "validation_months": 1, "calibration_months": 1}
             | {"minimum_training_rows": 200},
             "costs": {"half_spread_bps": 0.5, "commission_bps": 0.2},
@@ -70,11 +87,12 @@ def strategy_of(construction: str = "programme") -> Strategy:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """Versions of bars and actions, as the lake keeps them."""
+    """Versions of bars, actions and series, as the lake keeps them."""
 
     bars: pd.DataFrame
     actions: pd.DataFrame
     sessions: pd.DatetimeIndex
+    series: pd.DataFrame
 
     def moment(self, session: pd.Timestamp) -> pd.Timestamp:
         """When a session is decided, UTC."""
@@ -82,7 +100,7 @@ class Facts:
 
 
 def facts(seed: int) -> Facts:
-    """A market with a planted edge, a split and a dividend."""
+    """A market with a planted edge, a split and a dividend; an index of implied volatility, and funding by name."""
     sessions = sessions_between(CALENDAR, FIRST, LAST)
     bars = simulate_market(SYMBOLS, sessions, seed, 0.3, 0.9).bars
     split = (bars["symbol"] == "SIM03") & (bars["session"] >= pd.Timestamp(SPLIT))
@@ -95,7 +113,31 @@ def facts(seed: int) -> Facts:
     actions["ex_session"] = pd.to_datetime(actions["ex_session"]).astype("datetime64[ns]")
     before = [sessions[sessions.searchsorted(day) - 1] for day in actions["ex_session"]]
     moments = assumed_known_at(CALENDAR, pd.DatetimeIndex(before), LAG)
-    return Facts(versions, actions.assign(source="simulated", known_at=moments, ingested_at=moments), sessions)
+    actions = actions.assign(source="simulated", known_at=moments, ingested_at=moments)
+    return Facts(versions, actions, sessions, _series(seed, sessions, sorted(bars["symbol"].unique())))
+
+
+def _series(seed: int, sessions: pd.DatetimeIndex, symbols: Sequence[str]) -> pd.DataFrame:
+    """An index observed at each session's decision, and rates paid by each name every eight hours before it."""
+    draw = np.random.default_rng([seed, 8])
+    decided = assumed_known_at(CALENDAR, sessions, LAG)
+    index = 20.0 * np.exp(np.cumsum(draw.normal(0.0, 0.05, len(sessions))) * 0.2)
+    parts = [_observed(ROLES["implied_volatility"], "", sessions, decided, index)]
+    for symbol in symbols:
+        for back in range(PAYMENTS_A_DAY):
+            rate = draw.normal(1e-4, 1e-4, len(sessions))
+            moments = decided - pd.Timedelta(hours=24 * back / PAYMENTS_A_DAY)
+            parts.append(_observed(ROLES["funding_rate"], symbol, sessions, moments, rate))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _observed(
+    name: str, symbol: str, sessions: pd.DatetimeIndex, moments: pd.DatetimeIndex, values: np.ndarray
+) -> pd.DataFrame:
+    """Observations of one series, known as they are made."""
+    return pd.DataFrame(
+        {"name": name, "symbol": symbol, "observed_at": moments, "session": sessions, "value": values}
+    ).assign(source="simulated", known_at=moments, ingested_at=moments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,19 +220,26 @@ def _leaves(value: object) -> list[object]:
     return [value]
 
 
-def whole_path(of: Facts, moment: pd.Timestamp, last: pd.Timestamp) -> WholePath:
+def whole_path(of: Facts, moment: pd.Timestamp, last: pd.Timestamp, network: str = "small MLP") -> WholePath:
     """Everything up to ``last`` by what is known at a moment; the axis goes on as far as the facts do.
 
     Parameters
     ----------
     last : Timestamp
         Last session decided; months that begin after it have no model.
+    network : one of NETWORKS
     """
-    strategy = strategy_of()
+    strategy = strategy_of(network=network)
     panel = _panel(of, moment)
     row = panel.row(last)
     prices = panel.total_return()
-    cube = compute_features(prices, tuple(OF_BARS), market_symbol=strategy.features.market_symbol)
+    decided = assumed_known_at(CALENDAR, panel.sessions, LAG)
+    known = {
+        role: known_series(of.series, name, panel.symbols, panel.sessions, decided, stale_after_sessions=STALE_AFTER)
+        for role, name in ROLES.items()
+    }
+    names = (*OF_BARS, *OF_SERIES)
+    cube = compute_features(prices, names, market_symbol=strategy.features.market_symbol, series=known)
     labels = make_labels(prices, strategy.label)
     market = market_view(panel, strategy.portfolio)
     models = {
@@ -205,7 +254,7 @@ def whole_path(of: Facts, moment: pd.Timestamp, last: pd.Timestamp) -> WholePath
     watch = _watch(cube, made, models, strategy)
     replays = {}
     for construction in ("programme", "per_name"):
-        sized = strategy_of(construction)
+        sized = strategy_of(construction, network)
         scene = Scene(range(first, row + 1), market, labels, made["network"], watch)
         replays[construction] = replay(sized, cost_model_from(sized.costs), YEAR, [scene])
     return WholePath(cube, labels, market, models, dict(made.estimators), replays, first)
