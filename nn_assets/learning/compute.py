@@ -162,7 +162,7 @@ class OnExecutor:
 def _end_at_once(pool: Executor) -> None:
     processes = getattr(pool, "_processes", None) or {}  # public from Python 3.14 on, as terminate_workers
     for process in tuple(processes.values()):
-        process.terminate()
+        process.kill()  # SIGTERM may be ignored or held back where this process was started so: children inherit that
 
 
 def begin_worker(plugins: tuple[Plugin, ...]) -> None:

@@ -76,10 +76,10 @@ def test_a_feature_equals_its_plain_reference_over_the_bars_that_there_are(name)
     for column in range(1, len(GAPPED.symbols)):
         rows = np.flatnonzero(_there(GAPPED, name, column))
         own = columns_of(rows_of(GAPPED, rows), [0, column])
-        expected = np.full(GAPPED.bars, np.nan)
+        expected = np.full(GAPPED.session_count, np.nan)
         expected[rows] = reference_values(own, name, MARKET)[:, 1]
         usable = _rows_with_a_value(_there(GAPPED, name, column), CATALOGUE[name].reach_sessions + 1)
-        hidden = np.setdiff1d(np.arange(GAPPED.bars), usable)
+        hidden = np.setdiff1d(np.arange(GAPPED.session_count), usable)
         expected[hidden] = np.nan
         np.testing.assert_allclose(features[:, column], expected, rtol=1e-7, atol=1e-10)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from nn_assets.market.facts.repeats_and_changes import new_versions_of_files, repeats_and_changes
+from nn_assets.market.facts.repeats import new_versions_of_files, repeats_and_changes
 
 from nn_assets.contracts import BAR_VERSIONS, conform
 
