@@ -103,7 +103,7 @@ class _Pool:
     """A pool whose processes are remembered rather than started."""
 
     def __init__(self, answers: list[Any]) -> None:
-        self._processes = {1: SimpleNamespace(terminate=self._terminate)}
+        self._processes = {1: SimpleNamespace(kill=self._terminate)}
         self.ended, self.held = 0, False
         self._answers = answers
 

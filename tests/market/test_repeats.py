@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-from nn_assets.market.facts.repeats import new_versions_of_files, repeats_and_changes
 
 from nn_assets.contracts import BAR_VERSIONS, conform
+from nn_assets.market.facts.repeats import new_versions_of_files, repeats_and_changes
 
 DAY = pd.Timestamp("2018-01-04")
 ARRIVALS = pd.DatetimeIndex([f"2018-02-{day:02d} 12:00" for day in range(1, 6)], tz="UTC")
