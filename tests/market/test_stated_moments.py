@@ -164,7 +164,7 @@ def test_a_row_is_known_from_the_moment_that_it_states_and_at_fault_where_that_i
         assert stored["known_at"].tolist() == [known]
         assert stored["ingested_at"].tolist() == [ARRIVED]
         assert (table.known(stored, known - SECOND), table.known(stored, known)) == ([], [5])
-    for days in (1, 2, 3):
+    for days in (1, 2):
         fresh, _ = table.take(tmp_path, stored, ARRIVED + days * DAY)
         # A bar that was taken in before it could be known is confirmed once.
         confirmed = days == 1 and written == "after its arrival" and name in ("bars", "intraday")
@@ -207,8 +207,7 @@ def test_what_is_told_again_with_a_moment_of_its_own_finds_its_place_by_it(
         assert len(fresh) == 1
         both = pd.concat([stored, fresh], ignore_index=True)
         assert [(table.known(both, each) or [0])[0] for each in asked] == expected, (value, moment)
-        for days in (1, 2):
-            assert table.take(tmp_path, both, AGAIN + days * DAY)[0].empty, (value, moment)
+        assert table.take(tmp_path, both, AGAIN + DAY)[0].empty, (value, moment)
 
 
 def test_bid_and_ask_are_known_when_both_sides_are(tmp_path: Path) -> None:
