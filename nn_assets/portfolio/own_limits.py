@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -73,6 +74,12 @@ class Constraint:
     limit: Limit
     net: bool = False
     settings: type[Section] | None = None
+
+    @property
+    def roots(self) -> tuple[Callable[..., Any], ...]:
+        """What the version of a decision covers: its code, its settings, and whether it bounds a net sum."""
+        limit = partial(self.limit, net=self.net)  # never called: what a root is given counts
+        return (limit,) if self.settings is None else (limit, self.settings)
 
 
 CONSTRAINTS: Registry[Constraint] = Registry("constraint", {})
@@ -180,5 +187,4 @@ def require_constraints(settings: PortfolioSettings) -> None:
 
 def constraint_roots(settings: PortfolioSettings) -> tuple[Callable[..., Any], ...]:
     """What the version of a decision covers of the constraints that it keeps to."""
-    entries = [CONSTRAINTS[name] for name in settings.constraints]
-    return tuple(root for entry in entries for root in (entry.limit, entry.settings) if root is not None)
+    return tuple(root for name in settings.constraints for root in CONSTRAINTS[name].roots)

@@ -92,6 +92,9 @@ def test_its_code_and_its_settings_are_part_of_what_decides(tmp_path: Path) -> N
     assert version_of(*member_roots(strategy)) == before
     (tmp_path / "mine.py").write_text(CONSTRAINT.replace("float(each in", "2.0 * float(each in"))
     assert version_of(*member_roots(strategy)) != before
+    registered = next(line for line in CONSTRAINT.splitlines() if line.startswith("@register_constraint"))
+    (tmp_path / "mine.py").write_text(CONSTRAINT.replace(registered, registered.replace(")", ", net=True)")))
+    assert version_of(*member_roots(strategy)) != before
 
 
 FAULTS = {
