@@ -48,12 +48,12 @@ def read_only(values: AnyArray) -> AnyArray:
     return values
 
 
-def read_only_fields(of: Any) -> None:
+def read_only_fields(instance: Any) -> None:
     """Give a frozen dataclass read-only views of its arrays: what its ``__post_init__`` calls."""
-    for field in fields(of):
-        values = getattr(of, field.name)
+    for field in fields(instance):
+        values = getattr(instance, field.name)
         if isinstance(values, np.ndarray):
-            object.__setattr__(of, field.name, read_only(values.view()))
+            object.__setattr__(instance, field.name, read_only(values.view()))
 
 
 def canonical(values: FloatArray) -> FloatArray:

@@ -102,12 +102,12 @@ def shortened(text: str, most: int) -> str:
     return f"{head or last} …"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Those of some names that a mistyped one is nearest to, as the beginning of a remedy; nothing where none is near.
 
     ``planted_edg`` gives ``"did you mean planted_edge? "``.
     """
-    near = get_close_matches(name.lower(), sorted(known), n=3)
+    near = get_close_matches(name.lower(), sorted(names), n=3)
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 

@@ -58,8 +58,8 @@ def _pairs(left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]
             found=f"shapes {left.shape} and {right.shape}",
             remedy="align the arrays by symbol and session first",
         )
-    known = np.isfinite(left) & np.isfinite(right)
-    return left[known], right[known]
+    finite = np.isfinite(left) & np.isfinite(right)
+    return left[finite], right[finite]
 
 
 def sharpe(returns: FloatArray, per_year: float, cash: FloatArray | float = 0.0) -> float:
@@ -140,11 +140,11 @@ def rank_ic(forecast: FloatArray, outcome: FloatArray, minimum_symbols: int = 3)
             found=f"shapes {forecast.shape} and {outcome.shape}",
             remedy="align the arrays by symbol and session first",
         )
-    known = np.isfinite(forecast) & np.isfinite(outcome)
-    count = known.sum(axis=1)
+    finite = np.isfinite(forecast) & np.isfinite(outcome)
+    count = finite.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        left = _centred_ranks(forecast, known)
-        right = _centred_ranks(outcome, known)
+        left = _centred_ranks(forecast, finite)
+        right = _centred_ranks(outcome, finite)
         covariance = np.sum(left * right, axis=1)
         scale = np.sqrt(np.sum(left * left, axis=1) * np.sum(right * right, axis=1))
         enough = (count >= max(minimum_symbols, 2)) & (scale > 0.0)
@@ -152,14 +152,14 @@ def rank_ic(forecast: FloatArray, outcome: FloatArray, minimum_symbols: int = 3)
     return correlation
 
 
-def _centred_ranks(values: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
+def _centred_ranks(values: FloatArray, finite: npt.NDArray[np.bool_]) -> FloatArray:
     """Mid-ranks within each session less their mean, 0 where not known: (sessions, symbols)."""
     from scipy.stats import rankdata
 
     # Unknown symbols are sent to the end, where they do not touch the ranks of the known ones.
-    ranks = rankdata(np.where(known, values, np.inf), axis=1)
-    middle = (known.sum(axis=1, keepdims=True) + 1) / 2.0
-    centred: FloatArray = np.where(known, ranks - middle, 0.0)
+    ranks = rankdata(np.where(finite, values, np.inf), axis=1)
+    middle = (finite.sum(axis=1, keepdims=True) + 1) / 2.0
+    centred: FloatArray = np.where(finite, ranks - middle, 0.0)
     return centred
 
 
@@ -188,17 +188,17 @@ def hac_mean(values: FloatArray, lag: int) -> HacMean:
     """
     if lag < 0:
         raise SchemaError(expected="a lag of at least 0", found=str(lag), remedy="use horizon - 1 or more", value=lag)
-    known = _finite(values)
-    count = int(known.size)
+    finite = _finite(values)
+    count = int(finite.size)
     if count < 2:
-        return HacMean(float(known.mean()) if count else _NAN, _NAN, _NAN, count)
-    mean = float(known.mean())
-    deviation = known - mean
+        return HacMean(float(finite.mean()) if count else _NAN, _NAN, _NAN, count)
+    mean = float(finite.mean())
+    deviation = finite - mean
     variance = float(deviation @ deviation) / count
     for step in range(1, min(lag, count - 1) + 1):
         covariance = float(deviation[step:] @ deviation[:-step]) / count
         variance += 2.0 * (1.0 - step / (lag + 1.0)) * covariance
-    if known.min() == known.max() or variance <= 0.0:
+    if finite.min() == finite.max() or variance <= 0.0:
         return HacMean(mean, 0.0, _NAN, count)
     error = float(np.sqrt(variance / count))
     return HacMean(mean, error, mean / error, count)
@@ -235,8 +235,8 @@ def hit_ratio(returns: FloatArray) -> float:
 
 def win_loss_ratio(returns: FloatArray) -> float:
     """Mean gain over mean loss, both positive; NaN is dropped, NaN without a gain or without a loss."""
-    known = _finite(returns)
-    gains, losses = known[known > 0.0], known[known < 0.0]
+    finite = _finite(returns)
+    gains, losses = finite[finite > 0.0], finite[finite < 0.0]
     return float(gains.mean() / -losses.mean()) if gains.size and losses.size else _NAN
 
 

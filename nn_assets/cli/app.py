@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_STRATEGY", "AsJson", "StrategyName", "answer", "app", "main"]
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"nn-assets {version('nn_assets')}")  # noqa: T201

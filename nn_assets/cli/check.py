@@ -1,4 +1,4 @@
-"""The command ``check``: take the data in, judge them and report; nothing is trained."""
+"""The command ``check``: take in the data, run them through the gate, and report; nothing is trained."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _halted(
     ]
     if report.following:
         warnings = [warning for warning in warnings if warning.partition(":")[0] not in _OF_THE_NEWEST]
-    stands = str(headline_now(history))
+    headline = str(headline_now(history))
     publication = history.stores.publications.current(history.strategy.name)
     answer = {
         "ok": False,
@@ -195,10 +195,10 @@ def _halted(
         **_facts(history, judged, metadata),
         "gate": {"passed": False, "warnings": warnings, "failed": failed},
         "first_model": _first_model(history, judged.bars),
-        "headline": stands,
+        "headline": headline,
         "next": _next_after_halt(report, history.strategy),
     }
-    return {**answer, "text": "\n".join([*check_lines(answer), stands])}
+    return {**answer, "text": "\n".join([*check_lines(answer), headline])}
 
 
 def _next_after_halt(report: GateReport, strategy: Strategy) -> str:
@@ -241,8 +241,8 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
     members = history.members(history.axis, symbols)
-    asked = np.ones_like(due) if members is None else members
-    missing = absent & asked
+    expected = np.ones_like(due) if members is None else members
+    missing = absent & expected
     return {
         "rows": {
             "delivered": taken["delivered_rows"],
@@ -261,7 +261,7 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
             for name, days in zip(symbols, missing.T, strict=True)
             if days.any()
         },
-        "late_starts": _late_starts(symbols, due, asked, history.axis),
+        "late_starts": _late_starts(symbols, due, expected, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
         "actions": {
             "stored": taken["actions"],
@@ -311,7 +311,7 @@ def _compared(strategy: Strategy, metadata: _Metadata) -> dict[str, Any] | None:
 
 
 def _late_starts(
-    symbols: Sequence[str], due: BoolArray, asked: BoolArray, sessions: pd.DatetimeIndex
+    symbols: Sequence[str], due: BoolArray, expected: BoolArray, sessions: pd.DatetimeIndex
 ) -> dict[str, str | None]:
     """First session delivered of each symbol without the first one asked for; None where none ever came.
 
@@ -319,7 +319,7 @@ def _late_starts(
     """
     return {
         symbol: str(sessions[days.argmax()].date()) if days.any() else None
-        for symbol, days, member in zip(symbols, due.T, asked.T, strict=True)
+        for symbol, days, member in zip(symbols, due.T, expected.T, strict=True)
         if member.any() and not days[member.argmax()]
     }
 
@@ -376,8 +376,8 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
     if bars.empty:
         none = "none: no bar is left to train on"
         return {"bars": None, "features": None, "month": None, "late_bars": 0, "told": none}
-    late = bars["known_at"] > as_of_sessions(strategy.market, bars["session"])
-    days = bars.loc[~late, "session"]
+    known_late = bars["known_at"] > as_of_sessions(strategy.market, bars["session"])
+    days = bars.loc[~known_late, "session"]
     if days.empty:
         message = (
             f"none: all {len(bars):,} bars state a known_at later than their own session's decision, so that no "
@@ -389,10 +389,10 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
     features = str(history.axis[row].date()) if row < len(history.axis) else None
     month, wanted = first_month_from(strategy, start.date()), first_model_month(strategy)
     message = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
-    if late.any():
+    if known_late.any():
         message += (
-            f"; {int(late.sum()):,} bars are known only after their own session's decision, which lacks them: their "
-            "known_at, stated or the moment of a correction, is later"
+            f"; {int(known_late.sum()):,} bars are known only after their own session's decision, which lacks them: "
+            "their known_at, stated or the moment of a correction, is later"
         )
     if month > wanted:
         message += (
@@ -403,7 +403,7 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
         "bars": str(start.date()),
         "features": features,
         "month": month,
-        "late_bars": int(late.sum()),
+        "late_bars": int(known_late.sum()),
         "told": message,
     }
 

@@ -139,8 +139,8 @@ def _missing(strategy: Strategy, span: _Span) -> list[str]:
 
 
 def _waiting(history: History, span: _Span) -> list[pd.Timestamp]:
-    done = set(decided_sessions(history.stores.ledger, history.strategy.name))
-    return [day for day in span.sessions if day not in done]
+    decided = set(decided_sessions(history.stores.ledger, history.strategy.name))
+    return [day for day in span.sessions if day not in decided]
 
 
 def _run(task: tuple[str, _Span]) -> tuple[dict[str, float], tuple[FailedCheck, ...]]:
@@ -304,18 +304,18 @@ def _beside(name: str, books: dict[str, dict[str, float | None]]) -> str:
         estimator: float(f"{100.0 * (books[estimator]['return_per_year'] or 0.0):.1f}") for estimator in ESTIMATORS
     }
     others = [estimator for estimator in ESTIMATORS if estimator != name]
-    if all(earned[other] == earned[name] for other in others):
+    if all(earned[rival] == earned[name] for rival in others):
         return "as much as the others"
-    more = sum(earned[other] > earned[name] for other in others)
-    less = sum(earned[other] < earned[name] for other in others)
+    more = sum(earned[rival] > earned[name] for rival in others)
+    less = sum(earned[rival] < earned[name] for rival in others)
     phrases, unit = ["the most" if more == 0 else "the least" if less == 0 else "the second most"], " points"
     phrases[0] += " of the three"
-    for other in others:
-        points = earned[name] - earned[other]
+    for rival in others:
+        points = earned[name] - earned[rival]
         if points == 0.0:
-            phrases.append(f"as much as {other}")
+            phrases.append(f"as much as {rival}")
             continue
-        phrases.append(f"{abs(points):.1f}{unit} {'more' if points > 0.0 else 'less'} than {other}")
+        phrases.append(f"{abs(points):.1f}{unit} {'more' if points > 0.0 else 'less'} than {rival}")
         unit = ""
     return ", ".join(phrases)
 

@@ -123,13 +123,13 @@ def _check_options(table: str, out: Path, first: str | None, last: str | None, a
         )
     options = {"--from": first, "--to": last, "--as-of": as_of}
     refusing = {"--from": _WITHOUT_SESSIONS, "--to": _WITHOUT_SESSIONS, "--as-of": _WITHOUT_MOMENT}
-    asked = [option for option, value in options.items() if value is not None and table in refusing[option]]
-    if asked:
+    refused_options = [option for option, value in options.items() if value is not None and table in refusing[option]]
+    if refused_options:
         raise SettingsError(
-            expected=f"{table} without {asked[0]}: {refusing[asked[0]][table]}",
-            found=f"{asked[0]} {options[asked[0]]}",
-            remedy=f"leave out {' and '.join(asked)}",
-            key=asked[0],
+            expected=f"{table} without {refused_options[0]}: {refusing[refused_options[0]][table]}",
+            found=f"{refused_options[0]} {options[refused_options[0]]}",
+            remedy=f"leave out {' and '.join(refused_options)}",
+            key=refused_options[0],
         )
 
 

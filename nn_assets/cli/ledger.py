@@ -147,48 +147,48 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
                 remedy=f"name them, such as {_example(ledger, name, strategy)}",
                 query=name,
             )
-        asked = [dict(zip(arguments, chosen, strict=True)) for chosen in product(*arguments.values())]
+        combinations = [dict(zip(arguments, chosen, strict=True)) for chosen in product(*arguments.values())]
         answers = [
             _beside(_answer(ledger, name, combination), {parameter: combination[parameter] for parameter in several})
-            for combination in asked
+            for combination in combinations
         ]
         unknown = dict.fromkeys(
             note
-            for combination, answer in zip(asked, answers, strict=True)
+            for combination, answer in zip(combinations, answers, strict=True)
             if answer.empty and (note := _not_on_record(ledger, combination))
         )
     rows = pd.concat(answers, ignore_index=True)
     nothing = _NOTHING.get(name, "nothing") if absent is None else nothing_yet(absent)
-    text = [lined_up(rows)] if len(rows) else [] if unknown else [nothing]
+    paragraphs = [lined_up(rows)] if len(rows) else [] if unknown else [nothing]
     return {
         "ok": not unknown,
         "query": name,
         "rows": rows.to_dict("records"),
         "not_on_record": list(unknown),
-        "text": "\n".join([*text, *unknown]),
+        "text": "\n".join([*paragraphs, *unknown]),
     }
 
 
-def _answer(ledger: Ledger, name: str, asked: Mapping[str, str]) -> pd.DataFrame:
+def _answer(ledger: Ledger, name: str, arguments: Mapping[str, str]) -> pd.DataFrame:
     """What a query finds, in files that the ledger seals too."""
-    answer = ledger.query(name, **asked)
-    return why_this_size(Lake(), ledger, **asked) if name == WHY and answer.empty else answer
+    answer = ledger.query(name, **arguments)
+    return why_this_size(Lake(), ledger, **arguments) if name == WHY and answer.empty else answer
 
 
-def _not_on_record(ledger: Ledger, asked: Mapping[str, str]) -> str | None:
+def _not_on_record(ledger: Ledger, arguments: Mapping[str, str]) -> str | None:
     """Which session or symbol of a question was never decided; None where there is no such."""
-    if "session" not in asked:
+    if "session" not in arguments:
         return None
-    strategy, session = asked["strategy"], asked["session"]
+    strategy, session = arguments["strategy"], arguments["session"]
     decided = ledger.read("decisions", strategy, columns=("session",))["session"]
     if not (decided == pd.Timestamp(session)).any():
-        there = "none" if decided.empty else f"those from {decided.min().date()} to {decided.max().date()}"
-        return f"no decision of {strategy} on {session}; there are {there}"
+        available = "none" if decided.empty else f"those from {decided.min().date()} to {decided.max().date()}"
+        return f"no decision of {strategy} on {session}; there are {available}"
     symbols = sorted(ledger.read("target_positions", strategy, session, session)["symbol"])
-    if "symbol" not in asked or asked["symbol"] in symbols:
+    if "symbol" not in arguments or arguments["symbol"] in symbols:
         return None
-    there = ", ".join(first_of(symbols, _MOST_NAMED))
-    return f"no symbol {asked['symbol']} was decided on {session}; there were {there}"
+    available = ", ".join(first_of(symbols, _MOST_NAMED))
+    return f"no symbol {arguments['symbol']} was decided on {session}; there were {available}"
 
 
 def _example(ledger: Ledger, name: str, strategy: str) -> str:

@@ -40,18 +40,18 @@ def migrate(variable: str) -> dict[str, Any]:
     source = open_engine(f"sqlite:///{file}", read_only=True)
     try:
         with Ledger(address) as target:
-            done = copy_ledger(source, target)
+            transfer = copy_ledger(source, target)
     finally:
         source.dispose()
-    verified, there = done.verified, safe_url(address)
+    verified, target_url = transfer.verified, safe_url(address)
     return {
         "from": str(file),
-        "to": there,
-        "copied": done.copied,
+        "to": target_url,
+        "copied": transfer.copied,
         "entries": verified.entries,
         "head": str(verified.head),
         "rows": verified.rows,
-        "text": f"{done.copied} entries copied to {there}; all {verified.entries} verify there, head "
+        "text": f"{transfer.copied} entries copied to {target_url}; all {verified.entries} verify there, head "
         f"{verified.head}.\nThe file {file} is as it was. From now on set NN_ASSETS_DATABASE_URL, and append "
         "to the file no more.\nDagster's run history stays in the home: on a server it begins anew, with every "
         "schedule and sensor as it is by default.",

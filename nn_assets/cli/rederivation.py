@@ -26,13 +26,13 @@ def audit_decisions(name: str, *, since_last: bool = False) -> dict[str, Any]:
         nothing = {"ok": True, "strategy": name, "played": 0, "before": 0, "otherwise": 0, "findings": []}
         return {**nothing, "text": f"{name}: {nothing_yet(absent)}"}
     with open_history(strategy) as history:
-        done = rederive_decisions(history, "audit decisions", whole=not since_last)
+        rederived = rederive_decisions(history, "audit decisions", whole=not since_last)
     return {
-        "ok": not done.differing,
+        "ok": not rederived.differing,
         "strategy": name,
-        "played": done.played,
-        "before": done.before,
-        "otherwise": done.otherwise,
-        "findings": list(done.differing),
-        "text": f"{name}: {done.sentence}",
+        "played": rederived.played,
+        "before": rederived.before,
+        "otherwise": rederived.otherwise,
+        "findings": list(rederived.differing),
+        "text": f"{name}: {rederived.sentence}",
     }

@@ -116,7 +116,7 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
     state = ledger.read("portfolio_states", name, day, day).iloc[0]
     targets = ledger.read("target_positions", name, day, day)
     trading = ledger.read("trading_states", name, day, day).iloc[0]
-    stands = str(headline_now(history))
+    headline = str(headline_now(history))
     positions = {
         str(row.symbol): {"target_quantity": row.target_quantity, "target_weight": row.target_weight}
         for row in targets.itertuples()
@@ -130,7 +130,7 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
     return {
         "strategy": name,
         "session": str(day.date()),
-        "headline": stands,
+        "headline": headline,
         "sessions": [str(session.date()) for session in sessions],
         "equity_usd": float(state["equity_usd"]),
         "trading_state": str(trading["state"]),
@@ -138,7 +138,7 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         "targets": positions,
         "without_bars": {str(gap.session.date()): list(gap.symbols) for gap in without},
         "ended_orders": {str(session.date()): by_reason for session, by_reason in ended.items()},
-        "text": "\n".join([stands, *notes, *first_of(_ended_order_lines(ended), _MOST_NAMED)])
+        "text": "\n".join([headline, *notes, *first_of(_ended_order_lines(ended), _MOST_NAMED)])
         + f"\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
         f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }

@@ -31,7 +31,7 @@ from nn_assets.operations.situation import (
     study_of_others_text,
 )
 from nn_assets.operations.stores import Stores, open_stores
-from nn_assets.oversight.headline import Word
+from nn_assets.oversight.headline import TradingWord
 from nn_assets.store.home import address_to_read, data_docs_file
 from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.audit import broken_on_record
@@ -65,14 +65,14 @@ def report(name: str | None) -> dict[str, Any]:
         The file of the one strategy asked for cannot be read, or none names it.
     """
     readable, left_out = read_strategies()
-    known = {file.strategy.name for file in readable}
-    if name not in known and name is not None and (refused := left_out_as(name, left_out)) is not None:
+    names = {file.strategy.name for file in readable}
+    if name not in names and name is not None and (refused := left_out_as(name, left_out)) is not None:
         raise refused.fault
     chosen = [file for file in readable if name in (None, file.strategy.name)]
     with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
         chosen_states = {file.strategy.name: _strategy_state(stores, file) for file in chosen}
-        states = _of_left_out(stores.ledger, left_out, known) if name is None else {}
-        states |= chosen_states | _of_left_books(stores.ledger, {*states, *known}, name)
+        states = _of_left_out(stores.ledger, left_out, names) if name is None else {}
+        states |= chosen_states | _of_left_books(stores.ledger, {*states, *names}, name)
         read_only = stores.ledger.read_only
     if name and not states:
         find_strategy(name)
@@ -83,7 +83,7 @@ def report(name: str | None) -> dict[str, Any]:
     lines += [_unused_strategies_text(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
     ok = not any(state.get("failed_checks") or "error" in state for state in states.values())
-    ok &= not any(state["headline"].startswith(f"{name} {Word.HALTED}: ") for name, state in states.items())
+    ok &= not any(state["headline"].startswith(f"{name} {TradingWord.HALTED}: ") for name, state in states.items())
     return {"ok": ok, "read_only": read_only, "strategies": states, "text": "\n".join(lines).rstrip()}
 
 
@@ -151,9 +151,9 @@ def _with_location(fault: NnAssetsError) -> str:
     return f"{fault.found} ({where})" if where else fault.found
 
 
-def _of_left_out(ledger: Ledger, left_out: Mapping[str, LeftOut], known: set[str]) -> dict[str, dict[str, Any]]:
+def _of_left_out(ledger: Ledger, left_out: Mapping[str, LeftOut], names: set[str]) -> dict[str, dict[str, Any]]:
     """The state of each strategy whose file cannot be read: by its name, and by its file's where that one decided."""
-    decided = set(ledger.strategies("decisions") if left_out else ()).difference(left_out, known)
+    decided = set(ledger.strategies("decisions") if left_out else ()).difference(left_out, names)
     by_file = {file.stem: entry for entry in left_out.values() for file in entry.files if file.stem in decided}
     return {name: _untold(name, entry.fault) for name, entry in {**left_out, **by_file}.items()}
 
@@ -278,9 +278,9 @@ def _lines(state: dict[str, Any]) -> list[str]:
     labelled = {_NAMES.get(key, key.replace("_", " ")): value for key, value in shown.items()}
     width = max(map(len, labelled))
     return [state["headline"]] + [
-        f"  {name:<{width}}  {_shown(one)}"
+        f"  {name:<{width}}  {_shown(item)}"
         for name, value in labelled.items()
-        for one in ((value or [None]) if isinstance(value, list) else [value])
+        for item in ((value or [None]) if isinstance(value, list) else [value])
     ]
 
 

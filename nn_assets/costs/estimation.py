@@ -132,10 +132,10 @@ def estimate_costs(
     estimates = _estimates(used, prior, settings, np.random.default_rng(seed))
     proposed = _proposed(prior, estimates, dated)
     if paper:
-        recovered = all(_recovers(one) for one in estimates.values())
+        recovered = all(_recovers(estimate) for estimate in estimates.values())
         note = "paper fills test the job and change nothing"
         return CostEstimate("self_test", prior, proposed, estimates, len(used), recovered, note)
-    moved = {name: one.relative_change for name, one in estimates.items()}
+    moved = {name: estimate.relative_change for name, estimate in estimates.items()}
     large = {name: change for name, change in moved.items() if abs(change) > settings.maximum_unapproved_change}
     if large:
         listed = ", ".join(f"{name} {change:+.0%}" for name, change in large.items())
@@ -174,7 +174,7 @@ def _estimates(
     quoted = np.isfinite(columns["mid_price"])
     impacted = quoted & np.isfinite(columns["impact_usd"])  # a broker's file states a mid, seldom an impact
     _, days = np.unique(fills["session"].to_numpy(), return_inverse=True)
-    reported, known = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"])
+    reported, referenced = np.isfinite(columns["commission_usd"]), np.isfinite(columns["reference_price"])
     # Over sigma, a shortfall's noise is even, and its slope on sqrt(x) is a.
     ones, root, lasting = np.ones_like(value), np.sqrt(share), prior.permanent_impact.value * share
     parts: dict[str, _Part] = {}
@@ -189,12 +189,12 @@ def _estimates(
         put("half_spread", quoted, "side x (fill - mid)", half, ones)
     if impacted.sum() >= _MINIMUM_FILLS:
         put("temporary_impact", impacted, "impact less permanent", columns["impact_usd"] / (value * sigma), root)
-    elif (quoted & known).sum() >= _MINIMUM_FILLS:
+    elif (quoted & referenced).sum() >= _MINIMUM_FILLS:
         moved = side * (columns["mid_price"] / columns["reference_price"] - 1.0)
-        put("temporary_impact", quoted & known, "side x (mid - reference) less permanent", moved / sigma, root)
+        put("temporary_impact", quoted & referenced, "side x (mid - reference) less permanent", moved / sigma, root)
     else:
         total = side * (price / columns["reference_price"] - 1.0)
-        put("temporary_impact", known, "total shortfall less what no size moves", total / sigma, root, 1.0 / sigma)
+        put("temporary_impact", referenced, "total shortfall less what no size moves", total / sigma, root, 1.0 / sigma)
     return {name: _estimate(getattr(prior, name).value, parts.get(name), settings, generator) for name in COEFFICIENTS}
 
 
@@ -284,9 +284,9 @@ def _half_width(part: _Part, weights: FloatArray, generator: np.random.Generator
 def _proposed(prior: CostModel, estimates: dict[str, Estimate], dated: str) -> CostModel:
     def renewed(name: str) -> Coefficient:
         before: Coefficient = getattr(prior, name)
-        one = estimates[name]
-        if one.raw is None:
+        estimate = estimates[name]
+        if estimate.raw is None:
             return before
-        return replace(before, value=one.proposed, source="fitted", interval=one.interval, dated=dated)
+        return replace(before, value=estimate.proposed, source="fitted", interval=estimate.interval, dated=dated)
 
     return CostModel(**{name: renewed(name) for name in COEFFICIENTS})

@@ -21,8 +21,8 @@ def financing_text(strategy: Strategy) -> str:
         notes.append("positions take no cash, all of the equity earns the cash rate")
     if costs.funding is not None:
         notes.append(f"longs pay and shorts receive the funding of series {costs.funding}")
-    asked = [series.name for series in strategy.series if series.kind == "ccxt_funding"]
-    role = strategy.features.series.get("funding_rate", asked[0] if asked else None)
+    funding_series = [series.name for series in strategy.series if series.kind == "ccxt_funding"]
+    role = strategy.features.series.get("funding_rate", funding_series[0] if funding_series else None)
     if asset_class is None and role is not None:
         notes.append(
             f"no book pays the rates of series {role}: if the symbols are perpetuals, set market.asset_class: "

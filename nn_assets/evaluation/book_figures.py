@@ -48,9 +48,9 @@ def spread_of_trials(trial_sharpes: tuple[float, ...], observations: int) -> flo
     Measured (ddof 1) where at least ten are on record and finite; else that of worthless trials of
     this length, `null_sharpe_variance`, which a handful of similar trials would understate.
     """
-    known = np.array([value for value in trial_sharpes if math.isfinite(value)])
-    if len(known) >= _TRIALS_FOR_A_SPREAD:
-        return float(known.var(ddof=1))
+    finite = np.array([value for value in trial_sharpes if math.isfinite(value)])
+    if len(finite) >= _TRIALS_FOR_A_SPREAD:
+        return float(finite.var(ddof=1))
     return null_sharpe_variance(observations)
 
 
@@ -101,8 +101,8 @@ def book_figures(
         }
         why = "it is not defined for these returns"
     absent = {name: why for name, value in values.items() if value is None}
-    known = values["sharpe_net"]
-    if known is not None and known <= 0.0:
+    sharpe_net = values["sharpe_net"]
+    if sharpe_net is not None and sharpe_net <= 0.0:
         absent["minimum_track_record_sessions"] = "the Sharpe ratio is not above 0: no record is long enough"
     return values, absent
 

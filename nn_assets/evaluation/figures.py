@@ -262,9 +262,14 @@ def _remarks(track: StudyTrack, total: Mapping[str, Figures], horizon: int) -> t
         return ()
     rivals = [name for name in _RIVALS if name in track.forecasts]
     remarks = [_against(track, rival, horizon, len(rivals)) for rival in rivals] if TRADED in track.forecasts else []
-    ours, theirs = total[TRADED].sharpe_net, total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None
-    if ours is not None and theirs is not None and ours <= theirs:
-        remarks.append(f"the network does not beat buy-and-hold: net Sharpe {ours:.3f} against {theirs:.3f}")
+    network_sharpe, hold_sharpe = (
+        total[TRADED].sharpe_net,
+        total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None,
+    )
+    if network_sharpe is not None and hold_sharpe is not None and network_sharpe <= hold_sharpe:
+        remarks.append(
+            f"the network does not beat buy-and-hold: net Sharpe {network_sharpe:.3f} against {hold_sharpe:.3f}"
+        )
     return tuple(remarks)
 
 
@@ -272,8 +277,10 @@ def _against(track: StudyTrack, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
     wide = track.breadth >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, track.returns) if wide else (auc_contributions, track.targets)
-    ours, theirs = (contributions(track.ranked(name), outcomes, track.folds) for name in (TRADED, rival))
-    test = paired_test(ours, theirs, horizon)
+    network_contributions, rival_contributions = (
+        contributions(track.ranked(name), outcomes, track.folds) for name in (TRADED, rival)
+    )
+    test = paired_test(network_contributions, rival_contributions, horizon)
     called = _RIVALS[rival]
     if test.p_value is None or test.estimate is None:
         return f"the network is not distinguishable from {called}: {test.reason}"

@@ -58,13 +58,16 @@ class Replay:
     @property
     def loss_beyond_stops_usd(self) -> float:
         """What fills lost beyond the stops of the positions they closed, dollars, all sessions together."""
-        return math.fsum(done.loss_beyond_stops_usd for done in self.rounds)
+        return math.fsum(session_round.loss_beyond_stops_usd for session_round in self.rounds)
 
     @property
     def premium_of_gross(self) -> float:
         """Share of what was held that is premium of base rates, 0 to 1: gross-weighted over the sessions."""
-        gross = [float(np.abs(done.decision.target_weight).sum()) for done in self.rounds]
-        premium = [done.decision.premium_of_gross * held for done, held in zip(self.rounds, gross, strict=True)]
+        gross = [float(np.abs(session_round.decision.target_weight).sum()) for session_round in self.rounds]
+        premium = [
+            session_round.decision.premium_of_gross * held
+            for session_round, held in zip(self.rounds, gross, strict=True)
+        ]
         return math.fsum(premium) / math.fsum(gross) if any(gross) else 0.0
 
 
@@ -150,12 +153,12 @@ def replay(
                 refresh=None if refreshes is None else refreshes(row),
             )
             model = costs if scene.costs is None else scene.costs(row)
-            done = play_session(strategy, model, sessions_per_year, state, facts, open_broker)
-            net = done.state.session_return
+            session_round = play_session(strategy, model, sessions_per_year, state, facts, open_broker)
+            net = session_round.state.session_return
             worth = equity if equity > 0.0 else math.nan
-            results[row] = net, net + done.state.costs_usd / worth, done.turnover_usd / worth
-            equity, state = done.state.equity_usd, done.session_state
-            rounds.append(done)
+            results[row] = net, net + session_round.state.costs_usd / worth, session_round.turnover_usd / worth
+            equity, state = session_round.state.equity_usd, session_round.session_state
+            rounds.append(session_round)
             if progress is not None:
                 progress(len(rounds))
     return Replay(tuple(rounds), _track(results, bars), latched)

@@ -94,11 +94,11 @@ def fingerprint(
             found=f"{len(symbols)}, {len(sessions)} and {len(closes)}",
             remedy="give columns of one table of bars",
         )
-    known = np.isfinite(closes) & (closes > 0.0)
-    names, inverse = np.unique(np.asarray(symbols[known], dtype=np.str_), return_inverse=True)
+    positive = np.isfinite(closes) & (closes > 0.0)
+    names, inverse = np.unique(np.asarray(symbols[positive], dtype=np.str_), return_inverse=True)
     hashed = np.array([_text_hash(name) for name in names.tolist()], dtype=np.uint64)[inverse]
-    days = sessions[known].astype("datetime64[D]").astype(np.int64).astype(np.uint64)
-    keys = np.sort(_mixed(_mixed(hashed ^ _mixed(days)) ^ _close_code(closes[known])))
+    days = sessions[positive].astype("datetime64[D]").astype(np.int64).astype(np.uint64)
+    keys = np.sort(_mixed(_mixed(hashed ^ _mixed(days)) ^ _close_code(closes[positive])))
     if len(keys) <= SAMPLE:
         return Fingerprint(len(keys), keys, _EVERYTHING)
     return Fingerprint(len(keys), keys[:SAMPLE], int(keys[SAMPLE]))
@@ -132,19 +132,19 @@ def contained(part: Fingerprint, whole: Fingerprint) -> Overlap:
     a random part, with its binomial standard error; where not one was sampled, all count as held.
     """
     limit = min(part.limit, whole.limit)
-    ours, theirs = part.below(limit), whole.below(limit)
-    if len(ours) == 0:
+    part_keys, whole_keys = part.below(limit), whole.below(limit)
+    if len(part_keys) == 0:
         return Overlap(1.0, 0.0 if part.keys == 0 else 0.5)
-    share = len(np.intersect1d(ours, theirs, assume_unique=True)) / len(ours)
+    share = len(np.intersect1d(part_keys, whole_keys, assume_unique=True)) / len(part_keys)
     sampled = limit < _EVERYTHING
-    return Overlap(share, math.sqrt(share * (1.0 - share) / len(ours)) if sampled else 0.0)
+    return Overlap(share, math.sqrt(share * (1.0 - share) / len(part_keys)) if sampled else 0.0)
 
 
-def overlap(one: Fingerprint, other: Fingerprint) -> Overlap:
+def overlap(first: Fingerprint, second: Fingerprint) -> Overlap:
     """Share of the smaller data's keys that the larger holds with equal closes; see `contained`."""
-    return contained(one, other) if one.keys <= other.keys else contained(other, one)
+    return contained(first, second) if first.keys <= second.keys else contained(second, first)
 
 
-def share_data(one: Fingerprint, other: Fingerprint) -> bool:
+def share_data(first: Fingerprint, second: Fingerprint) -> bool:
     """Whether two data sets are the same ground: what was tried on one counts on the other."""
-    return overlap(one, other).share >= SHARED
+    return overlap(first, second).share >= SHARED

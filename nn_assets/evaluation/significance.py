@@ -136,12 +136,12 @@ def robust_mean_test(values: FloatArray, horizon: int, *, null: float = 0.0, min
     return MeanTest(mean, error, statistic, p_value, degrees, count)
 
 
-def paired_test(ours: FloatArray, theirs: FloatArray, horizon: int) -> MeanTest:
+def paired_test(first: FloatArray, second: FloatArray, horizon: int) -> MeanTest:
     """Test the mean of the differences of two series of contributions, over the sessions that have both.
 
     Parameters
     ----------
-    ours, theirs : ndarray, shape (sessions,)
+    first, second : ndarray, shape (sessions,)
         NaN where there is none.
     horizon : int
         As `robust_mean_test`.
@@ -150,7 +150,7 @@ def paired_test(ours: FloatArray, theirs: FloatArray, horizon: int) -> MeanTest:
     -----
     Diebold and Mariano (1995), "Comparing predictive accuracy", with the errors of `robust_mean_test`.
     """
-    return robust_mean_test(ours - theirs, horizon)
+    return robust_mean_test(first - second, horizon)
 
 
 def rank_ic_contributions(forecasts: FloatArray, returns: FloatArray, folds: Names | None = None) -> FloatArray:
@@ -207,8 +207,8 @@ def _spearman_shares(left: FloatArray, right: FloatArray) -> FloatArray:
 
 @lru_cache(_KEPT)
 def _shares_of(left: bytes, right: bytes) -> FloatArray:
-    one, other = np.frombuffer(left), np.frombuffer(right)
-    return _read_only(_unit_ranks(one) * _unit_ranks(other) * len(one))
+    left_values, right_values = np.frombuffer(left), np.frombuffer(right)
+    return _read_only(_unit_ranks(left_values) * _unit_ranks(right_values) * len(left_values))
 
 
 def _bytes(values: FloatArray) -> bytes:

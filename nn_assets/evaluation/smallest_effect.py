@@ -58,10 +58,10 @@ def forecast_persistence(forecasts: FloatArray, horizon: int) -> float:
     """
     before, after = forecasts[:-horizon], forecasts[horizon:]
     both = np.isfinite(before) & np.isfinite(after)
-    one, other = before[both], after[both]
-    if len(one) < _ROWS_FOR_A_SPREAD or np.ptp(one) == 0.0 or np.ptp(other) == 0.0:
+    earlier, later = before[both], after[both]
+    if len(earlier) < _ROWS_FOR_A_SPREAD or np.ptp(earlier) == 0.0 or np.ptp(later) == 0.0:
         return 0.0
-    return float(np.clip(np.corrcoef(one, other)[0, 1], 0.0, 1.0))
+    return float(np.clip(np.corrcoef(earlier, later)[0, 1], 0.0, 1.0))
 
 
 def smallest_effect(
@@ -130,9 +130,9 @@ def smallest_effect(
 
 def _less_mean(values: FloatArray, axis: int) -> FloatArray:
     """Values less their mean along an axis; NaN stays."""
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=axis, keepdims=True), 1)
-    return values - np.where(known, values, 0.0).sum(axis=axis, keepdims=True) / count
+    finite = np.isfinite(values)
+    count = np.maximum(finite.sum(axis=axis, keepdims=True), 1)
+    return values - np.where(finite, values, 0.0).sum(axis=axis, keepdims=True) / count
 
 
 def _names(forecasts: FloatArray) -> float:
@@ -151,9 +151,9 @@ def _usual_volatility(returns: FloatArray) -> float | None:
 
 def _mean_correlation(returns: FloatArray) -> float:
     """Mean correlation of two names' returns, within 0 and 1; 0 for a single one."""
-    known = returns[np.isfinite(returns).all(axis=1)]
-    if returns.shape[1] < 2 or len(known) < _ROWS_FOR_A_SPREAD or (known.std(axis=0) == 0.0).any():
+    complete = returns[np.isfinite(returns).all(axis=1)]
+    if returns.shape[1] < 2 or len(complete) < _ROWS_FOR_A_SPREAD or (complete.std(axis=0) == 0.0).any():
         return 0.0
-    matrix = np.asarray(np.corrcoef(known, rowvar=False))
+    matrix = np.asarray(np.corrcoef(complete, rowvar=False))
     names = len(matrix)
     return float(np.clip((matrix.sum() - names) / (names * (names - 1)), 0.0, 1.0))

@@ -108,10 +108,10 @@ def _carried(information: tuple[float, ...], cumulative: tuple[float, ...]) -> _
     if growth <= amount * _LEAST_GROWTH:
         return before._replace(boundary=math.inf)
     scale, step = math.sqrt(amount), math.sqrt(growth)
-    boundary, done = math.inf, before.done
+    boundary, spent_so_far = math.inf, before.done
     if due > _NOTHING:
         boundary = _crossed_with(due, points, mass, scale, step) if len(points) else float(-ndtri(due))
-        done = cumulative[-1]
+        spent_so_far = cumulative[-1]
     nodes, weights = _quadrature()
     low, high = -_FAR * scale, min(boundary, _FAR) * scale
     reached = 0.5 * (high - low) * nodes + 0.5 * (high + low)
@@ -120,7 +120,7 @@ def _carried(information: tuple[float, ...], cumulative: tuple[float, ...]) -> _
     else:
         density = np.exp(-0.5 * (reached / step) ** 2)
     spread = density * weights * (0.5 * (high - low)) / (step * math.sqrt(2.0 * math.pi))
-    return _Paths(boundary, reached, spread, amount, done)
+    return _Paths(boundary, reached, spread, amount, spent_so_far)
 
 
 @lru_cache(maxsize=1)

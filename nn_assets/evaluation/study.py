@@ -30,11 +30,11 @@ from nn_assets.settings import Strategy
 
 __all__ = [
     "YARDSTICK",
-    "Known",
     "MonthVerdict",
     "Study",
     "StudyMaterial",
     "StudyRefresh",
+    "StudyStretch",
     "Terms",
     "judge_figures",
     "judge_months",
@@ -48,7 +48,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class StudyStretch:
     """What consecutive sessions of a study know: one cut of the facts, on the session axis up to its end."""
 
     rows: range
@@ -77,7 +77,9 @@ class StudyMaterial:
     forecasts: Forecasts  # of every estimator, each session's by what it knew
     month_by_row: Sequence[str]  # (bars,), month whose model was in force; '' where none
     model_by_row: Sequence[str | None]  # (bars,)
-    known: Callable[[], Iterable[Known]]  # the stretches of the sessions studied, in order; made anew at each call
+    known: Callable[
+        [], Iterable[StudyStretch]
+    ]  # the stretches of the sessions studied, in order; made anew at each call
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
     refreshes: Sequence[StudyRefresh] = ()  # asked for by the drift of the forecasts, ascending
     first_rows: npt.NDArray[np.int64] | None = None  # (symbols,), of each one's first bar; None for a stated axis
@@ -160,22 +162,26 @@ def run_study(
     yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
-    for known in material.known():
+    for stretch in material.known():
         watch: DriftWatch | None = None
         refreshes: Callable[[int], RefreshWatch] | None = None
         for estimator, player in players.items():
-            tell(f"replaying {estimator} over {len(known.rows)} of {len(rows)} sessions")
-            watch = player.play(known, watch, refreshes)
+            tell(f"replaying {estimator} over {len(stretch.rows)} of {len(rows)} sessions")
+            watch = player.play(stretch, watch, refreshes)
             refreshes = refreshes or player.refresh_after
-        for row in known.rows:
-            regimes[row] = known.market.regimes.label(row)
-        labels[known.rows[-1]] = known.labels
-        yardstick.hold(_scene(material, known, TRADED, None))
+        for row in stretch.rows:
+            regimes[row] = stretch.market.regimes.label(row)
+        labels[stretch.rows[-1]] = stretch.labels
+        yardstick.hold(_scene(material, stretch, TRADED, None))
     replays = {estimator: player.replay for estimator, player in players.items()}
     stop = rows[-1] + 1
     tracks: dict[str, BookTrack] = {
-        name: BookTrack(done.track.net[:stop], done.track.gross[:stop], done.track.turnover[:stop])
-        for name, done in replays.items()
+        name: BookTrack(
+            estimator_replay.track.net[:stop],
+            estimator_replay.track.gross[:stop],
+            estimator_replay.track.turnover[:stop],
+        )
+        for name, estimator_replay in replays.items()
     }
     tracks[YARDSTICK] = yardstick.track
     last = labels[rows[-1]].until(rows[-1])
@@ -209,33 +215,33 @@ class _Player:
         self._first = 0  # its first row
 
     def play(
-        self, known: Known, beside: DriftWatch | None, refreshes: Callable[[int], RefreshWatch] | None
+        self, stretch: StudyStretch, shared_watch: DriftWatch | None, refreshes: Callable[[int], RefreshWatch] | None
     ) -> DriftWatch:
         """Play the sessions of a stretch; its watch for drift, for the player that comes next."""
-        self._first = known.rows[0]
+        self._first = stretch.rows[0]
         watch = drift_watch(
-            known.cube.where(known.labels.candidates),
-            self._material.forecasts[self._estimator].probability[: known.cube.session_count],
-            self._material.model_by_row[: known.cube.session_count],
-            known.references[self._estimator],
+            stretch.cube.where(stretch.labels.candidates),
+            self._material.forecasts[self._estimator].probability[: stretch.cube.session_count],
+            self._material.model_by_row[: stretch.cube.session_count],
+            stretch.references[self._estimator],
             self._strategy.oversight,
-            beside,
+            shared_watch,
         )
-        scene = _scene(self._material, known, self._estimator, watch)
-        late = self._late_actions(known)
+        scene = _scene(self._material, stretch, self._estimator, watch)
+        late = self._late_actions(stretch)
         self._parts.append(
             replay(
                 self._strategy,
-                self._material.costs(known.rows[0]),
+                self._material.costs(stretch.rows[0]),
                 self._sessions_per_year,
                 [scene],
                 initial=self._parts[-1].session_state if self._parts else None,
                 latched=self._parts[-1].latched if self._parts else 0,
-                late=lambda row: late if row == known.rows[0] else None,
+                late=lambda row: late if row == stretch.rows[0] else None,
                 refreshes=refreshes,
             )
         )
-        self._before = known.market
+        self._before = stretch.market
         return watch
 
     def refresh_after(self, row: int) -> RefreshWatch:
@@ -243,12 +249,12 @@ class _Player:
         last = self._parts[-1].rounds
         return last[row - self._first].session_state.refresh
 
-    def _late_actions(self, known: Known) -> LateActions | None:
+    def _late_actions(self, stretch: StudyStretch) -> LateActions | None:
         """What the book is mended by before the first fill of a stretch."""
         if self._before is None:
             return None
-        rounds = [done for part in self._parts for done in part.rounds]
-        return late_actions_since(rounds, self._before, known.market, self._strategy.portfolio.stop_atr_multiple)
+        rounds = [session_round for part in self._parts for session_round in part.rounds]
+        return late_actions_since(rounds, self._before, stretch.market, self._strategy.portfolio.stop_atr_multiple)
 
     @property
     def replay(self) -> Replay:
@@ -257,15 +263,17 @@ class _Player:
         columns = np.full((3, bars), np.nan)
         for part in self._parts:
             for column, values in zip(columns, (part.track.net, part.track.gross, part.track.turnover), strict=True):
-                known = np.isfinite(values)
-                column[: len(values)][known] = values[known]
-        return Replay(tuple(done for part in self._parts for done in part.rounds), BookTrack(*columns))
+                played = np.isfinite(values)
+                column[: len(values)][played] = values[played]
+        return Replay(
+            tuple(session_round for part in self._parts for session_round in part.rounds), BookTrack(*columns)
+        )
 
 
-def _scene(material: StudyMaterial, known: Known, estimator: str, watch: DriftWatch | None) -> Scene:
-    bars = known.market.panel.session_count
+def _scene(material: StudyMaterial, stretch: StudyStretch, estimator: str, watch: DriftWatch | None) -> Scene:
+    bars = stretch.market.panel.session_count
     cut = material.forecasts[estimator].at(slice(bars))
-    return Scene(known.rows, known.market, known.labels, cut, watch, material.costs)
+    return Scene(stretch.rows, stretch.market, stretch.labels, cut, watch, material.costs)
 
 
 def judge_months(
@@ -298,10 +306,10 @@ def judge_figures(
         if month < terms.first_look:
             judged.append(MonthVerdict(month, figures, NOT_A_LOOK, None))
             continue
-        now = [entry.look for entry in judged if entry.look is not None]
-        seen = [*now, look_of(figures, month, estimator)]
-        others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, seen))]
-        before = sorted([*others, *now], key=lambda look: look.month)
+        taken = [entry.look for entry in judged if entry.look is not None]
+        judged_looks = [*taken, look_of(figures, month, estimator)]
+        others = [look for look in terms.looks if look.month <= month and not any(map(look.sees_as, judged_looks))]
+        before = sorted([*others, *taken], key=lambda look: look.month)
         new_verdict = verdict(figures, before, month, estimator=estimator, released=terms.released)
         if terms.in_sample_until is not None:
             marked = f"; in-sample up to {terms.in_sample_until.date()}, which counts for nothing"
@@ -312,10 +320,10 @@ def judge_figures(
 
 
 def _figures_of(strategy: Strategy, sessions_per_year: int, study: Study, month: str, terms: Terms) -> StudyFigures:
-    ends = int(np.flatnonzero(study.track.months == month)[-1])
-    labels = study.labels_known_at(ends)
-    cut = replace(study.track.until(ends).labelled(labels.targets, labels.returns), regimes=None)
-    return _figures(strategy, sessions_per_year, cut, terms, study.costs(ends), by_fold=False)
+    last_row = int(np.flatnonzero(study.track.months == month)[-1])
+    labels = study.labels_known_at(last_row)
+    cut = replace(study.track.until(last_row).labelled(labels.targets, labels.returns), regimes=None)
+    return _figures(strategy, sessions_per_year, cut, terms, study.costs(last_row), by_fold=False)
 
 
 def _figures(

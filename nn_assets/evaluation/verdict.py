@@ -119,7 +119,7 @@ NOT_A_LOOK = Verdict(
 NO_MONTH_ENDED = Verdict(
     "cannot tell", "no month of the record has ended: a verdict is taken at a month's end, and none before", "AUC"
 )
-"""What is said of a record whose first month is under way."""
+"""The verdict on a record whose first month has not ended."""
 
 
 def trial_adjusted_p_value(p_value: float, trials: int) -> float:

@@ -61,15 +61,17 @@ def was_on(strategy: Strategy, estimator: str, played: Replay, costs: CostModel)
         In force on the last one.
     """
     rounds = played.rounds
-    confidences = np.concatenate([done.signals.confidence[np.isfinite(done.signals.confidence)] for done in rounds])
-    states = Counter(done.decision.inputs.trading_state for done in rounds)
+    confidences = np.concatenate(
+        [session_round.signals.confidence[np.isfinite(session_round.signals.confidence)] for session_round in rounds]
+    )
+    states = Counter(session_round.decision.inputs.trading_state for session_round in rounds)
     requests, answered = _requests(played)
     return WasOn(
         estimator=estimator,
         members=strategy.learning.ensemble,
         confidence=float(np.median(confidences)) if len(confidences) else None,
         sessions=len(rounds),
-        watched=sum(done.drift is not None for done in rounds),
+        watched=sum(session_round.drift is not None for session_round in rounds),
         reduced=states["REDUCE_SIZE"],
         paused=states["PAUSE_STRATEGY"],
         requests=requests,
@@ -82,10 +84,10 @@ def was_on(strategy: Strategy, estimator: str, played: Replay, costs: CostModel)
 
 def _requests(played: Replay) -> tuple[int, int]:
     """Requests for a refresh, and those that another model followed before the next one."""
-    made, answered, by = 0, 0, ""
-    for done in played.rounds:
-        if by and done.drift is not None and done.drift.model_id != by:
-            answered, by = answered + 1, ""
-        if done.asks_refresh and done.drift is not None:
-            made, by = made + 1, done.drift.model_id
-    return made, answered
+    requested, answered, asked_under = 0, 0, ""
+    for session_round in played.rounds:
+        if asked_under and session_round.drift is not None and session_round.drift.model_id != asked_under:
+            answered, asked_under = answered + 1, ""
+        if session_round.asks_refresh and session_round.drift is not None:
+            requested, asked_under = requested + 1, session_round.drift.model_id
+    return requested, answered

@@ -244,16 +244,16 @@ class PaperBroker:
     def send(self, orders: Orders | Stops) -> None:
         """As of :meth:`Broker.send`."""
         if isinstance(orders, Orders):
-            known = self.orders().client_order_id
-            orders = orders.at(np.flatnonzero([name not in known for name in orders.client_order_id]))
+            sent_ids = self.orders().client_order_id
+            orders = orders.at(np.flatnonzero([name not in sent_ids for name in orders.client_order_id]))
         self._waiting.append(orders)
 
     def cancel(self, client_order_ids: Collection[str]) -> None:
         """As of :meth:`Broker.cancel`."""
-        for at, batch in enumerate(self._waiting):
+        for index, batch in enumerate(self._waiting):
             if isinstance(batch, Orders):
                 named = np.array([name in client_order_ids for name in batch.client_order_id], dtype=np.bool_)
-                self._waiting[at] = ended_where(batch, named, "cancelled")
+                self._waiting[index] = ended_where(batch, named, "cancelled")
 
     def orders(self) -> Orders:
         """As of :meth:`Broker.orders`.
@@ -267,11 +267,11 @@ class PaperBroker:
         """As of :meth:`Broker.fills`."""
         filled = no_fills()
         for batch in self._waiting:
-            done = self._traded(batch) if isinstance(batch, Orders) else self._stopped(batch)
-            paid = -done.quantity * done.price - done.commission_usd
+            fills = self._traded(batch) if isinstance(batch, Orders) else self._stopped(batch)
+            paid = -fills.quantity * fills.price - fills.commission_usd
             self._cash_usd = math.fsum([self._cash_usd, *paid.tolist()])
-            np.add.at(self._quantity, done.symbol, done.quantity)
-            filled = joined(filled, done)
+            np.add.at(self._quantity, fills.symbol, fills.quantity)
+            filled = joined(filled, fills)
         self._waiting = []
         return filled
 
@@ -284,13 +284,16 @@ class PaperBroker:
         return self._cash_usd
 
     def _traded(self, orders: Orders) -> FillArrays:
-        of, held = self._account, self._quantity.copy()
-        execution = of.strategy.label.execution
-        fills = fill_orders(orders, of.bar, of.costs, of.liquidity, of.strategy.execution, execution, held)
-        got = dict(zip(fills.client_order_id, fills.quantity, strict=True))
-        unfilled = _reasons_unfilled(of.bar.at(execution), of.bar, of.liquidity, orders, held).tolist()
+        account, held = self._account, self._quantity.copy()
+        execution = account.strategy.label.execution
+        fills = fill_orders(
+            orders, account.bar, account.costs, account.liquidity, account.strategy.execution, execution, held
+        )
+        filled_quantity = dict(zip(fills.client_order_id, fills.quantity, strict=True))
+        unfilled = _reasons_unfilled(account.bar.at(execution), account.bar, account.liquidity, orders, held).tolist()
         reasons = [
-            code or (None if got.get(name) == wanted else "volume_cap" if name in got else reason)
+            code
+            or (None if filled_quantity.get(name) == wanted else "volume_cap" if name in filled_quantity else reason)
             for name, wanted, code, reason in zip(
                 orders.client_order_id, orders.quantity, orders.reason_code, unfilled, strict=True
             )
@@ -299,14 +302,14 @@ class PaperBroker:
         return fills
 
     def _stopped(self, stops: Stops) -> FillArrays:
-        of = self._account
+        account = self._account
         return stop_fills(
             stops.book,
-            of.bar if stops.late_bar is None else stops.late_bar,
-            of.costs,
-            of.liquidity,
-            of.strategy.execution,
-            strategy=of.strategy.name,
-            session=of.session,
+            account.bar if stops.late_bar is None else stops.late_bar,
+            account.costs,
+            account.liquidity,
+            account.strategy.execution,
+            strategy=account.strategy.name,
+            session=account.session,
             late_bar_of=stops.late_bar_of,
         )

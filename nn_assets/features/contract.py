@@ -88,8 +88,10 @@ def made_up_market(reach: int, fewest: int = 0, symbols: tuple[str, ...] = _SYMB
         values[[reach + 30, reach + 34], 2] = np.nan
     sessions = pd.bdate_range("2015-01-05", periods=bars).as_unit("ns")
     market = np.vstack([[np.nan], np.diff(np.log(close[:, :1]), axis=0)])
-    known = KnownSeries(draw.uniform(10.0, 40.0, close.shape), np.zeros(close.shape), np.full(close.shape, 480.0))
-    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, known)  # type: ignore[arg-type]
+    made_up_series = KnownSeries(
+        draw.uniform(10.0, 40.0, close.shape), np.zeros(close.shape), np.full(close.shape, 480.0)
+    )
+    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, made_up_series)  # type: ignore[arg-type]
 
 
 def _in_order(*values: FloatArray) -> list[FloatArray]:
@@ -275,15 +277,17 @@ class _HeldFeature(Held):
         """Refuse values of windows that lack a bar."""
         if self.entry.role:
             return  # a series goes on where bars end: where there is no bar, its feature is taken out
-        there = np.logical_and.reduce([np.isfinite(getattr(self.market.panel, name)) for name in self.entry.fields])
-        whole = _whole_windows(there, self.entry.reach_sessions)
+        has_fields = np.logical_and.reduce(
+            [np.isfinite(getattr(self.market.panel, name)) for name in self.entry.fields]
+        )
+        whole = _whole_windows(has_fields, self.entry.reach_sessions)
         expectation = f"NaN where one of the {self.entry.reach_sessions + 1} bars within reach is missing"
         self.require_all(whole | np.isnan(values), values, None, expectation, "a value, made up or of fewer bars")
 
 
-def _whole_windows(there: BoolArray, reach: int) -> BoolArray:
+def _whole_windows(has_fields: BoolArray, reach: int) -> BoolArray:
     """Where the last ``reach`` + 1 rows are all there."""
-    missing = np.vstack([np.zeros((1, there.shape[1]), dtype=np.int64), (~there).cumsum(axis=0)])
-    whole = np.zeros(there.shape, dtype=bool)
+    missing = np.vstack([np.zeros((1, has_fields.shape[1]), dtype=np.int64), (~has_fields).cumsum(axis=0)])
+    whole = np.zeros(has_fields.shape, dtype=bool)
     whole[reach:] = missing[reach + 1 :] == missing[: len(missing) - reach - 1]
     return whole

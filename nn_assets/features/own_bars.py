@@ -59,9 +59,9 @@ class OwnBars:
     count: IntArray
 
     @classmethod
-    def of(cls, there: BoolArray) -> OwnBars:
+    def of(cls, has_bar: BoolArray) -> OwnBars:
         """Pack by what is there, (bars, columns)."""
-        return cls(np.argsort(~there, axis=0, kind="stable"), there.sum(axis=0))
+        return cls(np.argsort(~has_bar, axis=0, kind="stable"), has_bar.sum(axis=0))
 
     @property
     def holds(self) -> BoolArray:
@@ -98,10 +98,10 @@ class OwnBars:
         return missing
 
 
-def with_gaps(there: BoolArray) -> IntArray:
+def with_gaps(has_bar: BoolArray) -> IntArray:
     """Columns in which a row is missing between two that are there."""
-    between = np.logical_or.accumulate(there, axis=0) & np.logical_or.accumulate(there[::-1], axis=0)[::-1]
-    return np.flatnonzero((between & ~there).any(axis=0))
+    between = np.logical_or.accumulate(has_bar, axis=0) & np.logical_or.accumulate(has_bar[::-1], axis=0)[::-1]
+    return np.flatnonzero((between & ~has_bar).any(axis=0))
 
 
 def over_own_rows(
@@ -152,11 +152,11 @@ def closed_up(values: FloatArray, fraction: float) -> FloatArray:
     array of the same shape
         Series without a missing value in between, or with more of them, as they are; NaN after the last value moved.
     """
-    there = np.isfinite(values)
-    gapped = with_gaps(there) if fraction else np.empty(0, dtype=np.int64)
+    finite = np.isfinite(values)
+    gapped = with_gaps(finite) if fraction else np.empty(0, dtype=np.int64)
     if not len(gapped):
         return values
-    own = OwnBars.of(there[:, gapped])
+    own = OwnBars.of(finite[:, gapped])
     span = own.rows[own.count - 1, np.arange(len(gapped))] - own.rows[0] + 1
     few = span - own.count <= fraction * span
     moved = values.copy()

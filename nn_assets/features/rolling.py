@@ -223,16 +223,16 @@ def _tree(leaves: Parts, window: int, join: Join) -> Parts:
     the newest ``covered`` rows of the window, to which ever wider, older stretches are joined.
     """
     rows = len(leaves[0]) - window + 1
-    done: Parts | None = None
+    result: Parts | None = None
     covered, width, partial = 0, 1, leaves
     while True:
         if window & width:
             start = window - covered - width
             stretch = tuple(part[start : start + rows] for part in partial)
-            done = stretch if done is None else join(stretch, done, width, covered)
+            result = stretch if result is None else join(stretch, result, width, covered)
             covered += width
-        if done is not None and covered == window:
-            return done
+        if result is not None and covered == window:
+            return result
         keep = len(partial[0]) - width
         older = tuple(part[:keep] for part in partial)
         newer = tuple(part[width:] for part in partial)

@@ -118,22 +118,22 @@ def fit_scaler(values: FloatArray, kind: ScalingKind) -> Scaler:
     flat = values.reshape(-1, values.shape[-1])
     center, scale = np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
     for column in range(flat.shape[1]):
-        known = flat[np.isfinite(flat[:, column]), column]
-        if len(known):
-            center[column], scale[column] = _figures(known, kind)
+        finite = flat[np.isfinite(flat[:, column]), column]
+        if len(finite):
+            center[column], scale[column] = _figures(finite, kind)
     return Scaler(center, scale, kind)
 
 
-def _figures(known: FloatArray, kind: ScalingKind) -> tuple[float, float]:
-    lowest, highest = float(known.min()), float(known.max())
+def _figures(finite: FloatArray, kind: ScalingKind) -> tuple[float, float]:
+    lowest, highest = float(finite.min()), float(finite.max())
     if lowest == highest:
         return lowest, 0.0
     if kind == "unit":
         return lowest, highest - lowest
-    deviation = float(known.std())
+    deviation = float(finite.std())
     if kind == "standard":
-        return float(known.mean()), deviation
-    lower, middle, upper = (float(q) for q in np.quantile(known, (0.25, 0.5, 0.75)))
+        return float(finite.mean()), deviation
+    lower, middle, upper = (float(q) for q in np.quantile(finite, (0.25, 0.5, 0.75)))
     return middle, (upper - lower) / _NORMAL_INTERQUARTILE or deviation
 
 

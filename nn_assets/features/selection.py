@@ -96,8 +96,8 @@ def rank_ic_by_session(feature: FloatArray, outcome: FloatArray) -> FloatArray:
     """
     if feature.shape[1] >= MINIMUM_CROSS_SECTION:
         return rank_ic(feature, outcome, minimum_symbols=MINIMUM_CROSS_SECTION)
-    known = np.isfinite(feature) & np.isfinite(outcome)
-    product = _standard_ranks(feature, known) * _standard_ranks(outcome, known)
+    finite = np.isfinite(feature) & np.isfinite(outcome)
+    product = _standard_ranks(feature, finite) * _standard_ranks(outcome, finite)
     usable = np.isfinite(product)
     count = usable.sum(axis=1)
     result = np.full(len(feature), np.nan)
@@ -179,8 +179,8 @@ def _of_candidates(cube: Cube, labels: Labels, rows: slice) -> tuple[FloatArray,
     if labels.candidates is None:
         return values, outcome
     belongs = labels.candidates[rows]
-    there = belongs.any(axis=0)
-    return np.where(belongs[:, there, None], values[:, there], np.nan), outcome[:, there]
+    ever_candidate = belongs.any(axis=0)
+    return np.where(belongs[:, ever_candidate, None], values[:, ever_candidate], np.nan), outcome[:, ever_candidate]
 
 
 def _blocks(rows: int, purge: int) -> list[slice]:
@@ -215,8 +215,8 @@ def _significance(
     signed = []
     for feature, (train, block) in zip(features, parts, strict=True):
         learned = rank_ic_by_session(feature[train], outcome[train])
-        known = learned[np.isfinite(learned)]
-        sign = float(np.sign(known.mean())) if len(known) else np.nan
+        finite = learned[np.isfinite(learned)]
+        sign = float(np.sign(finite.mean())) if len(finite) else np.nan
         signed.append(sign * rank_ic_by_session(feature[block], outcome[block]))
     estimate = hac_mean(np.concatenate(signed), lag)
     return estimate.mean, estimate.t
@@ -224,30 +224,30 @@ def _significance(
 
 def _residual(values: FloatArray, index: int, chosen: Sequence[int], train: BoolArray) -> FloatArray:
     """Take from a feature what a pooled regression on the chosen ones, fitted on ``train``, explains."""
-    target, known = values[:, :, index], np.isfinite(values[:, :, [index, *chosen]]).all(axis=2)
+    target, finite = values[:, :, index], np.isfinite(values[:, :, [index, *chosen]]).all(axis=2)
     design = np.concatenate([np.ones((*target.shape, 1)), values[:, :, list(chosen)]], axis=2)
-    fitted = known & train[:, None]
+    fitted = finite & train[:, None]
     left: FloatArray = np.full(target.shape, np.nan)
     if not fitted.any():
         return left
     slope = np.linalg.lstsq(design[fitted], target[fitted], rcond=None)[0]
-    left[known] = target[known] - (design[known] * slope).sum(axis=1)
+    left[finite] = target[finite] - (design[finite] * slope).sum(axis=1)
     # What a collinear feature leaves is rounding, whose ranks would be taken for information.
     left[np.abs(left) <= 1e-9 * float(np.std(target[fitted]))] = 0.0
     return left
 
 
-def _standard_ranks(values: FloatArray, known: BoolArray) -> FloatArray:
+def _standard_ranks(values: FloatArray, finite: BoolArray) -> FloatArray:
     """Ranks in time per symbol, mean 0 and variance 1; NaN where unknown or all tie."""
     from scipy.stats import rankdata
 
-    count = known.sum(axis=0)
+    count = finite.sum(axis=0)
     # Unknown rows are sent to the end, where they do not touch the ranks of the known ones.
-    ranks = rankdata(np.where(known, values, np.inf), axis=0)
-    centred = np.where(known, ranks - (count + 1) / 2.0, 0.0)
+    ranks = rankdata(np.where(finite, values, np.inf), axis=0)
+    centred = np.where(finite, ranks - (count + 1) / 2.0, 0.0)
     deviation = np.sqrt((centred * centred).sum(axis=0) / np.maximum(count, 1))
     result: FloatArray = np.full(values.shape, np.nan)
-    np.divide(centred, deviation, out=result, where=known & (deviation > 0.0))
+    np.divide(centred, deviation, out=result, where=finite & (deviation > 0.0))
     return result
 
 

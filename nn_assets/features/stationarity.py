@@ -275,8 +275,8 @@ def _attempts(
     result = []
     for index in range(features):
         tested = np.isfinite(p_values[:, index])
-        known = p_values[tested, index]
-        count = len(known)
+        finite = p_values[tested, index]
+        count = len(finite)
         pooled = None
         if count and short[index]:
             typical = int(np.median(counts[tested, index]))
@@ -287,8 +287,8 @@ def _attempts(
             Attempt(
                 transform=transform,
                 tested_symbols=count,
-                pass_share=float((known < settings.adf_p_value).sum() / count) if count else 0.0,
-                median_p_value=float(np.median(known)) if count else None,
+                pass_share=float((finite < settings.adf_p_value).sum() / count) if count else 0.0,
+                median_p_value=float(np.median(finite)) if count else None,
                 kpss_share=float(level_stationary[tested, index].sum() / count) if count else 0.0,
                 pooled_p_value=pooled,
             )

@@ -126,11 +126,11 @@ def pooled_p_value(p_values: FloatArray) -> float:
     """
     from scipy.special import ndtr, ndtri
 
-    known = np.clip(p_values[np.isfinite(p_values)], 1e-10, 0.999)
-    count = len(known)
+    finite = np.clip(p_values[np.isfinite(p_values)], 1e-10, 0.999)
+    count = len(finite)
     if count < 2:
-        return float(known[0]) if count else float("nan")
-    probits = ndtri(known)
+        return float(finite[0]) if count else float("nan")
+    probits = ndtri(finite)
     correlation = max(-1.0 / (count - 1), 1.0 - float(probits.var(ddof=1)))
     widened = correlation + _KAPPA * np.sqrt(2.0 / (count + 1)) * (1.0 - correlation)
     return float(ndtr(probits.sum() / np.sqrt(count + count * (count - 1) * widened)))

@@ -164,7 +164,7 @@ def _baselines(estimators: Estimators) -> dict[str, Array]:
 
 def _baseline(kind: Baseline, prefix: str, tensors: dict[str, Array]) -> tuple[FittedBaseline, ...]:
     stored = _under(prefix, tensors)
-    numbers = sorted({int(number) for number, there, _ in (name.partition("/") for name in stored) if there})
+    numbers = sorted({int(number) for number, rest, _ in (name.partition("/") for name in stored) if rest})
     if not numbers:
         return (kind.from_arrays(stored),)
     return tuple(kind.from_arrays(_under(f"{number}/", stored)) for number in numbers)

@@ -160,26 +160,26 @@ def fit_calibration(
     """
     labelled = np.isfinite(targets)
     long_run = (float(targets[labelled].sum()) + 1.0) / (float(labelled.sum()) + 2.0)
-    seen = dispersion[np.isfinite(dispersion)]
-    usual = float(np.median(seen)) if len(seen) else None
-    known = labelled & np.isfinite(score)
-    count = int(known.sum())
+    known_dispersion = dispersion[np.isfinite(dispersion)]
+    usual = float(np.median(known_dispersion)) if len(known_dispersion) else None
+    usable = labelled & np.isfinite(score)
+    count = int(usable.sum())
     if count == 0:
         return Calibration(0.0, float(logit(long_run)), long_run, usual, 0, 0.0)
     by_bar = 2.0 ** (np.arange(len(score)) / half_life_sessions - len(score) / half_life_sessions)
-    side = less_the_median(np.where(known, score, np.nan)) if relative else score
-    effective = _evidence(side, targets, known & (side != 0.0) if relative else known, by_bar, horizon_sessions)
+    side = less_the_median(np.where(usable, score, np.nan)) if relative else score
+    effective = _evidence(side, targets, usable & (side != 0.0) if relative else usable, by_bar, horizon_sessions)
     believed = effective / (effective + max(prior_outcomes, _LEAST_PRIOR_OUTCOMES))
-    weight = np.broadcast_to(by_bar[:, None], score.shape)[known]
+    weight = np.broadcast_to(by_bar[:, None], score.shape)[usable]
     weight = weight / weight.sum()
-    aim = believed * targets[known] + (1.0 - believed) * long_run
-    intercept, slope = _logistic(score[known], aim, weight)
+    aim = believed * targets[usable] + (1.0 - believed) * long_run
+    intercept, slope = _logistic(score[usable], aim, weight)
     return Calibration(slope, intercept, float(np.sum(weight * aim)), usual, count, effective)
 
 
-def _evidence(side: FloatArray, targets: FloatArray, known: BoolArray, by_bar: FloatArray, horizon: int) -> float:
-    right = known & ((side > 0.0) == (targets > 0.5))
-    names = known.sum(axis=1)
+def _evidence(side: FloatArray, targets: FloatArray, usable: BoolArray, by_bar: FloatArray, horizon: int) -> float:
+    right = usable & ((side > 0.0) == (targets > 0.5))
+    names = usable.sum(axis=1)
     there = names > 0
     if not there.any():
         return 0.0  # no session's forecasts differ

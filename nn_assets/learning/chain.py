@@ -52,14 +52,14 @@ def calibrated(arrays: ForecastArrays, forecasts: ScaledForecasts, calibration: 
 
     A forecast of a model without a scale is the base rate.
     """
-    there, known = np.isfinite(arrays.probability), np.isfinite(forecasts.score)
-    probability = np.where(known, calibration.apply(forecasts.score), calibration.base_rate)
-    confidence = np.where(known, calibration.confidence(forecasts.dispersion), 1.0)
+    forecast, scored = np.isfinite(arrays.probability), np.isfinite(forecasts.score)
+    probability = np.where(scored, calibration.apply(forecasts.score), calibration.base_rate)
+    confidence = np.where(scored, calibration.confidence(forecasts.dispersion), 1.0)
     return ForecastArrays(
         probability=arrays.probability,
         dispersion=arrays.dispersion,
-        calibrated=np.where(there, probability, np.nan),
-        base_rate=np.where(there, calibration.base_rate, np.nan),
-        confidence=np.where(there, confidence, np.nan),
+        calibrated=np.where(forecast, probability, np.nan),
+        base_rate=np.where(forecast, calibration.base_rate, np.nan),
+        confidence=np.where(forecast, confidence, np.nan),
         score=forecasts.score,
     )

@@ -33,9 +33,9 @@ def less_the_median(forecasts: FloatArray) -> FloatArray:
     them in every session: such hits vary with nothing, whatever the forecasts are worth. NaN stays NaN.
     """
     ordered = np.sort(forecasts, axis=1)  # NaN last
-    known = np.isfinite(forecasts).sum(axis=1)
+    count = np.isfinite(forecasts).sum(axis=1)
     rows = np.arange(len(forecasts))
-    middle = 0.5 * (ordered[rows, np.maximum(known - 1, 0) // 2] + ordered[rows, known // 2 * (known > 0)])
+    middle = 0.5 * (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2 * (count > 0)])
     return np.asarray(forecasts - middle[:, None], dtype=np.float64)
 
 
@@ -115,7 +115,7 @@ def _separate_names(
     raw = np.divide(away - own, spread, out=np.zeros(len(hits)), where=spread > 0.0)
     count = several / np.cumsum(weight)
     others = np.maximum(count - 1.0, 0.0)
-    known = (stretches > 1.0) & (others > 0.0)
-    lost = 1.0 / np.where(known, stretches, 2.0)
-    correlation = np.clip((raw + lost / np.where(known, others, 1.0)) / (1.0 - lost), 0.0, 1.0)
-    return count / (1.0 + others * np.where(known, correlation, 1.0))
+    measurable = (stretches > 1.0) & (others > 0.0)
+    lost = 1.0 / np.where(measurable, stretches, 2.0)
+    correlation = np.clip((raw + lost / np.where(measurable, others, 1.0)) / (1.0 - lost), 0.0, 1.0)
+    return count / (1.0 + others * np.where(measurable, correlation, 1.0))

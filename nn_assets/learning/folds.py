@@ -209,15 +209,15 @@ def fitted_month(month: str, anchor_month: str, refit_every_months: int) -> str:
     FoldError
         ``month`` lies before the anchor, where no model was fitted.
     """
-    asked, anchor = pd.Period(month, "M"), pd.Period(anchor_month, "M")
-    if asked < anchor:
+    wanted, anchor = pd.Period(month, "M"), pd.Period(anchor_month, "M")
+    if wanted < anchor:
         raise FoldError(
             expected=f"a month from {anchor_month} on",
             found=month,
             remedy="ask for a month that the study covers",
             month=month,
         )
-    return str(asked - (asked - anchor).n % refit_every_months)
+    return str(wanted - (wanted - anchor).n % refit_every_months)
 
 
 def forecast_rows(sessions: pd.DatetimeIndex, month: str) -> slice:

@@ -91,10 +91,10 @@ class Forecasts:
         same = self.symbols == part.symbols
         column = np.arange(len(self.symbols)) if same else pd.Index(self.symbols).get_indexer(pd.Index(part.symbols))
         rows, columns = row >= 0, column >= 0
-        here, there = np.ix_(row[rows], column[columns]), np.ix_(rows, columns)
+        target_cells, source_cells = np.ix_(row[rows], column[columns]), np.ix_(rows, columns)
         for name, arrays in part.estimators.items():
-            for ours, theirs in zip(_parts(self.estimators[name]), _parts(arrays), strict=True):
-                ours[here] = theirs[there]
+            for target, source in zip(_parts(self.estimators[name]), _parts(arrays), strict=True):
+                target[target_cells] = source[source_cells]
         assert isinstance(self.model_ids, list), "an empty table takes parts"
         for index, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
             self.model_ids[index] = model_id

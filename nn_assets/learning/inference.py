@@ -159,8 +159,8 @@ def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) ->
     for name in ESTIMATORS:
         table[name].probability[cells] = estimates.probability[name]
         table[name].dispersion[cells] = estimates.dispersion[name]
-    made = np.isin(np.arange(len(table.sessions)), cells[0])
-    model_ids = [model.model_id if there else None for there in made]
+    has_forecast = np.isin(np.arange(len(table.sessions)), cells[0])
+    model_ids = [model.model_id if present else None for present in has_forecast]
     return Forecasts(table.sessions, table.symbols, table.estimators, model_ids).of_symbols(cube.symbols)
 
 

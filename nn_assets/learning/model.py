@@ -250,17 +250,20 @@ def _prepare(task: _Task) -> _Inputs:
 
 def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:
     parts = {"validation": validation, "calibration": held_out}
-    known = {part: _outcomes(task, estimates) for part, estimates in parts.items()}
+    outcomes_by_part = {part: _outcomes(task, estimates) for part, estimates in parts.items()}
     return {
-        name: {part: _judge(parts[part].probability[name][there], outcome) for part, (there, outcome) in known.items()}
+        name: {
+            part: _judge(parts[part].probability[name][finite], outcome)
+            for part, (finite, outcome) in outcomes_by_part.items()
+        }
         for name in ESTIMATORS
     }
 
 
 def _outcomes(task: _Task, estimates: Estimates) -> tuple[npt.NDArray[np.bool_], FloatArray]:
     targets = task.labels.targets[estimates.rows - task.first_row, estimates.columns]
-    known = np.isfinite(targets)
-    return known, targets[known]
+    finite = np.isfinite(targets)
+    return finite, targets[finite]
 
 
 def _judge(probability: FloatArray, outcome: FloatArray) -> Figures | None:

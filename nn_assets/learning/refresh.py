@@ -67,19 +67,19 @@ def check_refresh(
         return RefreshCheck(accepted=True, reason="no rows on which both could be judged")
     targets = labels.targets[rows]
     new, old = (_scores(model, cube, rows) for model in (candidate, incumbent))
-    known = np.isfinite(targets) & np.isfinite(new) & np.isfinite(old)
-    count = int(known.sum())
+    finite = np.isfinite(targets) & np.isfinite(new) & np.isfinite(old)
+    count = int(finite.sum())
     if count < _FEWEST_OUTCOMES:
         return RefreshCheck(accepted=True, reason=f"only {count} outcomes to judge both on")
     calibration = fit_calibration(
-        np.where(known, old, np.nan),
+        np.where(finite, old, np.nan),
         np.zeros_like(old),
         targets,
         horizon_sessions=horizon_sessions,
         half_life_sessions=np.inf,
         prior_outcomes=0.0,
     )
-    losses = [log_loss(calibration.apply(score[known]), targets[known]) for score in (new, old)]
+    losses = [log_loss(calibration.apply(score[finite]), targets[finite]) for score in (new, old)]
     accepted = losses[0] <= losses[1] * (1.0 + tolerance)
     relation = "not worse than" if accepted else "worse than"
     reason = f"loss {losses[0]:.4f} is {relation} {losses[1]:.4f} of the model in force (tolerance {tolerance:.0%})"

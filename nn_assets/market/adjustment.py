@@ -128,30 +128,30 @@ def adjustment_of(
         by_nobody = splits & (actions["source"] == UNEXPLAINED_FACTOR).to_numpy()
         assumed[row[by_nobody], column[by_nobody]] = True
     moving = inside & ~delistings
-    for at, col in sorted(set(zip(row[moving].tolist(), column[moving].tolist(), strict=True))):
-        quoted = np.flatnonzero(np.isfinite(close[:, col]))
-        before, after = quoted[quoted < at], quoted[quoted >= at]
+    for index, column_index in sorted(set(zip(row[moving].tolist(), column[moving].tolist(), strict=True))):
+        quoted = np.flatnonzero(np.isfinite(close[:, column_index]))
+        before, after = quoted[quoted < index], quoted[quoted >= index]
         if len(before) == 0 or len(after) == 0:
             continue
-        ratio, cash = split[at, col], dividend[at, col]
+        ratio, cash = split[index, column_index], dividend[index, column_index]
         # Another action may have gone ex since that close, with no bar between.
-        previous = float(close[before[-1], col]) * step[after[0], col]
+        previous = float(close[before[-1], column_index]) * step[after[0], column_index]
         if convention == "previous_close":
             paid = 1.0 - cash * ratio / previous
         else:
-            paid = close[after[0], col] / (close[after[0], col] + cash)
+            paid = close[after[0], column_index] / (close[after[0], column_index] + cash)
         if paid <= 0.0:
             raise SchemaError(
                 expected=f"a dividend below the close before it, {previous / ratio:g}",
                 found=f"{cash:g}",
                 remedy="restate or withdraw the dividend; check its currency unit",
-                symbol=symbols[col],
-                session=sessions[at].date(),
+                symbol=symbols[column_index],
+                session=sessions[index].date(),
                 rule="dividend_size",
                 value=cash,
             )
-        step[after[0], col] *= paid / ratio
-        price_split[after[0], col] *= ratio
+        step[after[0], column_index] *= paid / ratio
+        price_split[after[0], column_index] *= ratio
     return Adjustment(split, dividend, delisting, step, price_split, assumed)
 
 

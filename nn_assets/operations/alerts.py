@@ -73,14 +73,16 @@ def fault_of_alerts() -> UnwritableAlerts | None:
 
 def _append(file: Path, alert_id: str, headline: Callable[[], str], details: dict[str, str | None]) -> None:
     identity = {"alert_id": alert_id}
-    there = file.read_bytes() if file.exists() else b""  # whatever anyone wrote there need be no text
-    if json.dumps(identity).strip("{}").encode() in there:
+    content = file.read_bytes() if file.exists() else b""  # whatever anyone wrote there need be no text
+    if json.dumps(identity).strip("{}").encode() in content:
         return
     texts = {name: kept_text(text) for name, text in {"headline": _stands(headline), **details}.items() if text}
     line = json.dumps({**texts, "at": now_utc().isoformat(), **identity}) + "\n"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab") as stream:
-        stream.write(b"\n" * (there[-1:] not in {b"", b"\n"}) + line.encode())  # what was cut off spoils no other line
+        stream.write(
+            b"\n" * (content[-1:] not in {b"", b"\n"}) + line.encode()
+        )  # what was cut off spoils no other line
 
 
 def _stands(headline: Callable[[], str]) -> str:

@@ -209,23 +209,23 @@ def find_strategy(name: str) -> StrategyFile:
         There is none, its file cannot be read, or several files are of that name.
     """
     strategies, left_out = read_strategies()
-    known = {entry.strategy.name: entry for entry in strategies}
-    if name in known:
-        return known[name]
+    by_name = {entry.strategy.name: entry for entry in strategies}
+    if name in by_name:
+        return by_name[name]
     if (refused := left_out_as(name, left_out)) is not None:
         raise refused.fault
-    raise _no_file_names(name, known, [file for entry in left_out.values() for file in entry.files])
+    raise _no_file_names(name, by_name, [file for entry in left_out.values() for file in entry.files])
 
 
-def _no_file_names(name: str, known: Collection[str], broken: Iterable[Path]) -> SettingsError:
+def _no_file_names(name: str, names: Collection[str], broken: Iterable[Path]) -> SettingsError:
     """What is wrong with a name that no file states: one of those that cannot be read may be its own."""
     left, files = _left_behind(name), ", ".join(dict.fromkeys(map(str, broken)))
     advice = put_back(name) if left else f"put a file into {home() / 'strategies'}"
     untold = f"; one of these files, which cannot be read, may be its own: {files}"
     return SettingsError(
-        expected=f"one of {', '.join(known)}",
+        expected=f"one of {', '.join(names)}",
         found=f"{name!r}{left}{untold if files else ''}",
-        remedy=f"{did_you_mean(name, known)}choose one of these, {'mend those files, ' if files else ''}or {advice}",
+        remedy=f"{did_you_mean(name, names)}choose one of these, {'mend those files, ' if files else ''}or {advice}",
         key="strategy",
     )
 
@@ -278,19 +278,19 @@ def require_named(name: str) -> tuple[str, ...]:
         Neither names it.
     """
     readable, left_out = read_strategies()
-    known = {*(entry.strategy.name for entry in readable), *left_out}
-    if name in known:
+    names = {*(entry.strategy.name for entry in readable), *left_out}
+    if name in names:
         return (name,)
-    known |= _names_on_record()
+    names |= _names_on_record()
     declared = tuple(candidate for candidate, left in left_out.items() if name in {file.stem for file in left.files})
-    if name not in known and not declared:
+    if name not in names and not declared:
         raise SettingsError(
-            expected=f"a strategy with a file or a record, one of {', '.join(sorted(known))}",
+            expected=f"a strategy with a file or a record, one of {', '.join(sorted(names))}",
             found=repr(name),
-            remedy=f"{did_you_mean(name, known)}name one of these with --strategy",
+            remedy=f"{did_you_mean(name, names)}name one of these with --strategy",
             key="strategy",
         )
-    return (name,) if name in known else declared
+    return (name,) if name in names else declared
 
 
 def _left_behind(name: str) -> str:

@@ -116,15 +116,15 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
     """
     last = None
     if market.history_ends is not None:
-        there = sessions_between(market.calendar, market.history_starts, market.history_ends)
-        if len(there) == 0:
+        sessions = sessions_between(market.calendar, market.history_starts, market.history_ends)
+        if len(sessions) == 0:
             raise SettingsError(
                 expected=f"a session of {market.calendar} from history_starts to history_ends",
                 found=f"none from {market.history_starts} to {market.history_ends}",
                 remedy="widen the span",
                 key="market.history_ends",
             )
-        last = there[-1]
+        last = sessions[-1]
     if last is None or as_of_session(market, last) > now:
         last = _last_closed(market, now)
     if market.vault_starts is not None:
@@ -135,8 +135,8 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
 def _last_closed(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp:
     today = now.tz_convert("UTC").tz_localize(None).normalize() + pd.Timedelta(days=1)
     recent = sessions_between(market.calendar, today - pd.Timedelta(days=30), today)
-    known = assumed_known_at(market.calendar, recent, market.known_at_lag_minutes)
-    closed = recent[known <= now]
+    known_at = assumed_known_at(market.calendar, recent, market.known_at_lag_minutes)
+    closed = recent[known_at <= now]
     if len(closed) == 0:
         raise SettingsError(
             expected=f"a closed session of {market.calendar.split(' ')[0]} within the last 30 days",

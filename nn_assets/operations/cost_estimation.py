@@ -68,13 +68,13 @@ def _with_liquidity(history: History, fills: pd.DataFrame) -> pd.DataFrame:
     panel = market.panel
     row = market.panel.sessions.get_indexer(pd.DatetimeIndex(joined["session"])) - 1
     column = pd.Index(panel.symbols).get_indexer(pd.Index(joined["symbol"]))
-    known = (row >= 0) & (column >= 0)
+    inside = (row >= 0) & (column >= 0)
     if panel.adjustment is not None:  # the reference is of the session before, the fill perhaps in new shares
         growth = panel.adjustment.growth
-        carried = growth[row[known], column[known]] / growth[row[known] + 1, column[known]]
-        joined.loc[known, "reference_price"] *= carried
+        carried = growth[row[inside], column[inside]] / growth[row[inside] + 1, column[inside]]
+        joined.loc[inside, "reference_price"] *= carried
     for name, source in (("adv_usd", market.adv_usd), ("daily_volatility", market.volatility)):
         values = np.full(len(joined), np.nan)
-        values[known] = source[row[known], column[known]]
+        values[inside] = source[row[inside], column[inside]]
         joined[name] = values
     return joined

@@ -118,10 +118,10 @@ class Cut:
             published = facts.published_bars
             return published[published["session"] <= self.last].reset_index(drop=True)
         raw = facts.raw_versions
-        known = known_bars(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
+        known_versions = known_bars(raw[raw["session"] <= self.last], self.moment, ingested_by=self.decided_at)
         compared = facts.compared_until(self.moment, self.decided_at)
         judged_by = facts.strategy.cleaning, self.published_actions, compared
-        return clean(known, facts.strategy.market.calendar, *judged_by).bars
+        return clean(known_versions, facts.strategy.market.calendar, *judged_by).bars
 
     @cached_property
     def action_versions(self) -> pd.DataFrame | None:
@@ -220,10 +220,10 @@ class Cut:
         name = facts.strategy.name
         record = facts.stores.lake.read_table(name, record_of(FEATURES)).iloc[-1]
         facts.stores.publications.require(name, self.last, str(record["data_hash"]))
-        made = features_on_record(record)
-        codes = feature_codes(list(made))
-        stale = [feature for feature, origin in made.items() if origin["code"] != codes.get(feature)]
-        if stale or not made or record["names_code"] != names_code(facts.strategy):
+        on_record = features_on_record(record)
+        codes = feature_codes(list(on_record))
+        stale = [feature for feature, origin in on_record.items() if origin["code"] != codes.get(feature)]
+        if stale or not on_record or record["names_code"] != names_code(facts.strategy):
             raise PublicationError(
                 expected="features computed by the code in force",
                 found=f"other code behind {', '.join(first_of(stale, _MOST_NAMED)) or 'all of them'}",

@@ -1,4 +1,4 @@
-"""The days of a daily round in order: each decided, told to whom it concerns, and laid out on its page."""
+"""The sessions of a daily run in order: each is decided, its alerts are appended, and its page is written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def play_days(
 ) -> Iterator[tuple[DecidedSession, Figures]]:
     """Decide sessions in order, on a ledger that is intact; write each one's page, and append its alerts.
 
-    To be called while the strategy is held alone. A session that is not closed yet is left out. A page that fails is
+    The caller must hold the strategy's lock. A session that is not closed yet is skipped. A page that fails is
     told of: the decision stands.
 
     Yields
@@ -51,30 +51,30 @@ def play_days(
             if session > history.last_session:
                 log.info("%s is not closed yet, and is left out", session.date())
                 continue
-            done = decide_session(history, session, run_id)
-            log.info(done.sentence)
-            if done.differs:  # its alerts and its page are those of what is on record
-                yield done, {"daily_report": {"report": "left as it is", COMPARED: done.sentence}}
+            decided = decide_session(history, session, run_id)
+            log.info(decided.sentence)
+            if decided.differs:  # its alerts and its page are those of what is on record
+                yield decided, {"daily_report": {"report": "left as it is", COMPARED: decided.sentence}}
                 continue
-            alert_of_breakers(history, done.round, run_id)
-            alert_of_unquoted(history, done.round, run_id)
-            alert_of_assumed_funding(history, done.round, run_id)
-            yield done, session_metadata(done, *_page(history, done, log))
+            alert_of_breakers(history, decided.round, run_id)
+            alert_of_unquoted(history, decided.round, run_id)
+            alert_of_assumed_funding(history, decided.round, run_id)
+            yield decided, session_metadata(decided, *_page(history, decided, log))
 
 
-def _page(history: History, done: DecidedSession, log: logging.Logger) -> tuple[Path | str, bytes | None]:
+def _page(history: History, decided: DecidedSession, log: logging.Logger) -> tuple[Path | str, bytes | None]:
     """Write the session's page; its file, or why there is none, and its plot of drift where there is one."""
-    drift = done.frames["drift"]
+    drift = decided.frames["drift"]
     try:
         plot = drift_statistics(drift) if len(drift) else None
-        return write_daily_page(history, done.round, done.frames, done.provenance, plot), plot
+        return write_daily_page(history, decided.round, decided.frames, decided.provenance, plot), plot
     except Exception as error:  # whatever is wrong with a page, what it shows is decided
-        day = done.round.session.date()
+        day = decided.round.session.date()
         log.exception("the page of %s could not be written; run the session again for it", day)
         return f"not written: {error!r}", None
 
 
-def session_metadata(done: DecidedSession, page: Path | str, plot: bytes | None) -> Figures:
+def session_metadata(decided: DecidedSession, page: Path | str, plot: bytes | None) -> Figures:
     """What an operator sees of a session, by asset and name: numbers, sentences, frames, and its page.
 
     Parameters
@@ -84,15 +84,15 @@ def session_metadata(done: DecidedSession, page: Path | str, plot: bytes | None)
     plot : bytes, optional
         The plot of drift as PNG.
     """
-    frames, state = done.frames, done.round.state
-    positions = sized_positions(frames["target_positions"], frames["position_steps"], bound_by(done.round, frames))
+    frames, state = decided.frames, decided.round.state
+    positions = sized_positions(frames["target_positions"], frames["position_steps"], bound_by(decided.round, frames))
     order = [position.symbol for position in positions]
     trading = frames["trading_states"].iloc[0]  # the state in force, as the ledger and the page have it
     return {
         "fills": {
             "fills": len(frames["fills"]),
-            "loss_beyond_stops_usd": done.round.loss_beyond_stops_usd,
-            "ended_without_a_whole_fill": len(done.round.ended),
+            "loss_beyond_stops_usd": decided.round.loss_beyond_stops_usd,
+            "ended_without_a_whole_fill": len(decided.round.ended),
             "table": frames["fills"].drop(columns=["known_at"]),
         },
         "portfolio_state": {
@@ -102,13 +102,13 @@ def session_metadata(done: DecidedSession, page: Path | str, plot: bytes | None)
             "breaker": state.breaker or "none",
         },
         "daily_signals": {
-            "model_id": done.provenance["model_id"],
+            "model_id": decided.provenance["model_id"],
             "table": _ordered(frames["signals"], order)[
                 ["symbol", "calibrated_probability", "direction", "expected_return", "confidence"]
             ],
         },
         "target_positions": {
-            "verdict": done.provenance["verdict"],
+            "verdict": decided.provenance["verdict"],
             "table": _ordered(frames["target_positions"], order)[
                 ["symbol", "current_quantity", "target_quantity", "target_weight"]
             ],
@@ -125,7 +125,7 @@ def session_metadata(done: DecidedSession, page: Path | str, plot: bytes | None)
             "reasons": "; ".join(trading["reasons"]) or "none",
             **({} if plot is None else {"drift": plot}),
         },
-        "daily_report": {"report": page, **({} if done.compared is None else {COMPARED: done.sentence})},
+        "daily_report": {"report": page, **({} if decided.compared is None else {COMPARED: decided.sentence})},
     }
 
 

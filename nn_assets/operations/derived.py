@@ -120,8 +120,8 @@ def feature_codes(names: Sequence[str]) -> dict[str, str]:
 
     What a feature states of itself counts, too.
     """
-    known = {name: made_by for name in names if (made_by := feature_roots(name))}
-    return {name: version_of(*made_by, also=CATALOGUE[name].version_inputs) for name, made_by in known.items()}
+    roots = {name: made_by for name in names if (made_by := feature_roots(name))}
+    return {name: version_of(*made_by, also=CATALOGUE[name].version_inputs) for name, made_by in roots.items()}
 
 
 def feature_roots(name: str) -> tuple[Root, ...]:
@@ -129,8 +129,8 @@ def feature_roots(name: str) -> tuple[Root, ...]:
     if name not in CATALOGUE:
         return ()
     entry = CATALOGUE[name]
-    known = ("nn_assets.operations.asof.series:known_by_role",) if entry.role else ()
-    return (*_FACTS, *known, f"{_HERE}:features_of", entry.compute)
+    series_roots = ("nn_assets.operations.asof.series:known_by_role",) if entry.role else ()
+    return (*_FACTS, *series_roots, f"{_HERE}:features_of", entry.compute)
 
 
 def member_roots(strategy: Strategy) -> tuple[Root, ...]:
@@ -140,8 +140,8 @@ def member_roots(strategy: Strategy) -> tuple[Root, ...]:
     """
     prepare(strategy)
     names, catalogue = strategy.features.names or own_features(strategy), "nn_assets.features.catalogue:CATALOGUE"
-    known = "nn_assets.operations.asof.series:known_by_role"
-    every = () if strategy.features.names else (*_FACTS, known, f"{_HERE}:features_of", catalogue)
+    series_root = "nn_assets.operations.asof.series:known_by_role"
+    every = () if strategy.features.names else (*_FACTS, series_root, f"{_HERE}:features_of", catalogue)
     return (*every, *(root for name in names for root in feature_roots(name)), *plugin_roots(strategy))
 
 

@@ -99,8 +99,8 @@ def refresh_due(ledger: Ledger, strategy: Strategy, after: int) -> tuple[Due, in
     asking = events[events["cause"] == DRIFT_ASKS].sort_values("sequence").tail(1)
     if asking.empty:
         return None
-    (asked,) = named_rows(asking)
-    in_force = next_session(strategy.market.calendar, asked.session)
-    tags = {REFRESH_TAG: str(asked.session.date())}
-    due = Due(f"{strategy.name}:refresh:{asked.event_id}", f"{in_force.strftime('%Y-%m')}-01", tags)
+    (request,) = named_rows(asking)
+    in_force = next_session(strategy.market.calendar, request.session)
+    tags = {REFRESH_TAG: str(request.session.date())}
+    due = Due(f"{strategy.name}:refresh:{request.event_id}", f"{in_force.strftime('%Y-%m')}-01", tags)
     return due, int(events["sequence"].max())

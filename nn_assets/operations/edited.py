@@ -138,17 +138,19 @@ def _live_start_moved(facts: StoredFacts) -> SettingsError | None:
 
 def _end_moved_back(facts: StoredFacts) -> SettingsError | ClockError | None:
     """What was published or decided was seen: it can neither be cut off nor sealed any more."""
-    seen = [] if facts.publication is None else [facts.publication.last_session]
-    seen += list(facts.decision_moments.index[-1:])
-    if not seen or max(seen) <= facts.last_session:
+    sessions_seen = [] if facts.publication is None else [facts.publication.last_session]
+    sessions_seen += list(facts.decision_moments.index[-1:])
+    if not sessions_seen or max(sessions_seen) <= facts.last_session:
         return None
-    last, market = max(seen).date(), facts.strategy.market
+    last, market = max(sessions_seen).date(), facts.strategy.market
     end = last_configured_session(market)
-    if end is None or end >= max(seen):
+    if end is None or end >= max(sessions_seen):
         if facts.clock_fault is not None:  # a setting that nobody edited is not to blame
             return facts.clock_fault
         key, remedy = "market.known_at_lag_minutes", "set it back, set the clock right, or wait"
-    elif market.vault_starts is not None and previous_session(market.calendar, market.vault_starts) < max(seen):
+    elif market.vault_starts is not None and previous_session(market.calendar, market.vault_starts) < max(
+        sessions_seen
+    ):
         key, remedy = "market.vault_starts", f"set it to a day after {last}"
     else:
         key, remedy = "market.history_ends", f"set it to {last} or later"

@@ -92,8 +92,8 @@ def read_exported(
     frame = _LAKE_TABLES[table](history, moment)
     if adjusted is not None:
         frame = _adjusted(history, frame, moment, adjusted)
-    seen = history.last_session if last is None else min(last, history.last_session)
-    return frame[_between(table, frame, first, seen)].reset_index(drop=True)
+    until = history.last_session if last is None else min(last, history.last_session)
+    return frame[_between(table, frame, first, until)].reset_index(drop=True)
 
 
 def _with_flows(states: pd.DataFrame) -> pd.DataFrame:
@@ -122,9 +122,9 @@ def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     if moment is None:
         return history.published_bars
     market = history.strategy.market
-    known = known_bars(history.raw_versions, moment)
+    versions = known_bars(history.raw_versions, moment)
     judged_by = history.strategy.cleaning, _known_actions(history, moment), history.compared_until(moment)
-    return clean(known, market.calendar, *judged_by).bars
+    return clean(versions, market.calendar, *judged_by).bars
 
 
 def _compared(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
@@ -171,14 +171,14 @@ def _known_actions(history: History, moment: pd.Timestamp | None) -> pd.DataFram
 def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     # From the raw bars, so that what made the gate halt can be read although nothing was published.
     market = history.strategy.market
-    seen = now_utc() if moment is None else moment
-    known = known_bars(history.stored_versions, seen)
+    as_of = now_utc() if moment is None else moment
+    versions = known_bars(history.stored_versions, as_of)
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, segments) if moment is None else _known_actions(history, moment)
     bars = with_contradictions(
-        history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions
+        history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, versions, history.stored_versions
     )
-    judged_by = history.strategy.cleaning, actions, history.compared_until(seen)
+    judged_by = history.strategy.cleaning, actions, history.compared_until(as_of)
     return clean(bars, market.calendar, *judged_by).quarantine
 
 
@@ -213,15 +213,15 @@ def _forecasts(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
 def _last_known(history: History, moment: pd.Timestamp) -> pd.Timestamp:
     """The last session whose decision could be made by a moment."""
     sessions = history.axis
-    known = as_of_sessions(history.strategy.market, sessions) <= moment
-    if not known.any():
+    decidable = as_of_sessions(history.strategy.market, sessions) <= moment
+    if not decidable.any():
         raise SettingsError(
             expected=f"a time after the close of {sessions[0].date()}",
             found=moment.isoformat(),
             remedy="ask for a later time",
             key="--as-of",
         )
-    return sessions[known][-1]
+    return sessions[decidable][-1]
 
 
 def _series(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
@@ -244,10 +244,10 @@ def _intraday(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     _check_taken_in(history, RAW_INTRADAY, "bars within the session", "intraday")
     if moment is None:
         return published_intraday(history)
-    known = intraday_as_of(versions_of(history.stores, strategy.name, RAW_INTRADAY), moment)
-    if known.empty or strategy.intraday is None:
+    versions = intraday_as_of(versions_of(history.stores, strategy.name, RAW_INTRADAY), moment)
+    if versions.empty or strategy.intraday is None:
         return empty(INTRADAY_BARS)
-    return clean_intraday(known, strategy.market.calendar, strategy.intraday, strategy.cleaning, seen_at=moment).bars
+    return clean_intraday(versions, strategy.market.calendar, strategy.intraday, strategy.cleaning, seen_at=moment).bars
 
 
 def _check_taken_in(history: History, table: str, what: str, section: str) -> None:

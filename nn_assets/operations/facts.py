@@ -215,8 +215,10 @@ class StoredFacts:
         versions, later = self.compared_versions, self.compared_corrections
         if versions is None or later.empty:
             return versions
-        seen = versions["known_at"] <= moment
-        return versions[seen if ingested_by is None else seen & (versions["ingested_at"] <= ingested_by)]
+        known_by_then = versions["known_at"] <= moment
+        return versions[
+            known_by_then if ingested_by is None else known_by_then & (versions["ingested_at"] <= ingested_by)
+        ]
 
     def _assumed(self, versions: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Versions whose moment is no statement of the source's: what it states stays, whatever the gate says."""

@@ -53,13 +53,13 @@ def store_features(history: History) -> tuple[Cube, dict[str, str], tuple[str, .
     names = cut.feature_names
     codes, facts = feature_codes(names), values_from(history, names, data_hash)
     wanted = {feature: {"code": codes[feature], "made_from": facts[feature]} for feature in names}
-    before = _taken_over(history, cut, wanted)
-    made = tuple(feature for feature in names if feature not in before)
+    reused = _taken_over(history, cut, wanted)
+    computed_names = tuple(feature for feature in names if feature not in reused)
     values = np.empty((len(cut.sessions), len(cut.symbols), len(names)))
-    if made:
-        computed = cut.compute_cube(names=made)
-        values[:, :, [names.index(feature) for feature in made]] = computed.values  # noqa: PD011  no pandas object
-    for feature, plane in before.items():
+    if computed_names:
+        computed = cut.compute_cube(names=computed_names)
+        values[:, :, [names.index(feature) for feature in computed_names]] = computed.values  # noqa: PD011  no pandas object
+    for feature, plane in reused.items():
         values[:, :, names.index(feature)] = plane
     cube = Cube(cut.sessions, cut.symbols, names, values)
     record = {
@@ -73,7 +73,7 @@ def store_features(history: History) -> tuple[Cube, dict[str, str], tuple[str, .
         ),
     }
     lake.write_table(name, record_of(FEATURES), pd.DataFrame([record]))
-    return cube, record, made
+    return cube, record, computed_names
 
 
 def _taken_over(
@@ -92,10 +92,10 @@ def _taken_over(
         ):
             with suppress(PublicationError):  # its file is gone or damaged
                 stored = lake.read_cube(name, FEATURES, str(record["address"]), (feature,))
-                there = (
+                matches = (
                     feature in stored.names and stored.symbols == cut.symbols and stored.sessions.equals(cut.sessions)
                 )
-                if there and _hash_of(stored.feature(feature)) == on_record[feature]["hash"]:
+                if matches and _hash_of(stored.feature(feature)) == on_record[feature]["hash"]:
                     reused[feature] = stored.feature(feature)
     return reused
 
@@ -104,7 +104,7 @@ def _hash_of(values: npt.NDArray[np.float64]) -> str:
     return hashlib.sha256(number_bytes(values)).hexdigest()
 
 
-def features_metadata(cube: Cube, record: dict[str, str], made: tuple[str, ...]) -> dict[str, Any]:
+def features_metadata(cube: Cube, record: dict[str, str], computed_names: tuple[str, ...]) -> dict[str, Any]:
     """What an operator sees of what :func:`store_features` gives, by name."""
     catalogue = pd.DataFrame(
         [(name, CATALOGUE[name].group, CATALOGUE[name].formula) for name in cube.names],
@@ -114,7 +114,7 @@ def features_metadata(cube: Cube, record: dict[str, str], made: tuple[str, ...])
         "sessions": cube.session_count,
         "symbols": len(cube.symbols),
         "features": len(cube.names),
-        "computed": len(made),
+        "computed": len(computed_names),
         "data_hash": record["data_hash"],
         "address": record["address"],
         "catalogue": catalogue,

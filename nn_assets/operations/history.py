@@ -152,8 +152,8 @@ class History(StoredFacts):
         corrected = self.compared_corrections
         facts = [late_rows[of_changed][columns], corrected[corrected["session"] <= self.last_session][columns]]
         if actions is not None:
-            seen = actions[actions["ex_session"] <= self.last_session]
-            facts.append(seen.rename(columns={"ex_session": "session"})[columns])
+            past_actions = actions[actions["ex_session"] <= self.last_session]
+            facts.append(past_actions.rename(columns={"ex_session": "session"})[columns])
         return pd.concat([frame for frame in facts if len(frame)] or facts[:1], ignore_index=True)
 
     def _cut(self, number: int) -> Cut:

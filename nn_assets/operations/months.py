@@ -12,7 +12,7 @@ from nn_assets.store.lake.lake import Lake
 __all__ = ["read_months", "store_months"]
 
 
-def store_months(lake: Lake, strategy: str, table: str, asked: set[str], frames: Mapping[str, pd.DataFrame]) -> None:
+def store_months(lake: Lake, strategy: str, table: str, wanted: set[str], frames: Mapping[str, pd.DataFrame]) -> None:
     """Write the frames of exactly the months asked for (``YYYY-MM``), each atomically.
 
     Raises
@@ -20,10 +20,10 @@ def store_months(lake: Lake, strategy: str, table: str, asked: set[str], frames:
     PublicationError
         There is a frame of another month, or none of one of these; nothing is written then.
     """
-    if set(frames) != asked:
-        strange, missing = sorted(set(frames) - asked), sorted(asked - set(frames))
+    if set(frames) != wanted:
+        strange, missing = sorted(set(frames) - wanted), sorted(wanted - set(frames))
         raise PublicationError(
-            expected=f"frames for exactly the {len(asked)} months of the run",
+            expected=f"frames for exactly the {len(wanted)} months of the run",
             found=f"missing {', '.join(missing) or 'none'}; not asked for {', '.join(strange) or 'none'}",
             remedy="give every month of the run a frame, an empty one if need be",
             strategy=strategy,
@@ -33,7 +33,7 @@ def store_months(lake: Lake, strategy: str, table: str, asked: set[str], frames:
         lake.write_month(strategy, table, month, frame)
 
 
-def read_months(lake: Lake, strategy: str, table: str, asked: set[str]) -> dict[str, pd.DataFrame]:
+def read_months(lake: Lake, strategy: str, table: str, wanted: set[str]) -> dict[str, pd.DataFrame]:
     """Read the frames of months (``YYYY-MM``), in order.
 
     Raises
@@ -41,13 +41,13 @@ def read_months(lake: Lake, strategy: str, table: str, asked: set[str]) -> dict[
     PublicationError
         A month is missing (all are named), or damaged.
     """
-    absent = sorted(asked - set(lake.months(strategy, table)))
+    absent = sorted(wanted - set(lake.months(strategy, table)))
     if absent:
         raise PublicationError(
-            expected=f"{table} of {len(asked)} months",
+            expected=f"{table} of {len(wanted)} months",
             found=f"none for {', '.join(absent)}",
             remedy=f"materialise {strategy}/{table} for these months first",
             strategy=strategy,
             table=table,
         )
-    return {month: lake.read_months(strategy, table, [month]) for month in sorted(asked)}
+    return {month: lake.read_months(strategy, table, [month]) for month in sorted(wanted)}

@@ -178,15 +178,15 @@ def _append(
         "details": details or {},
     }
     try:
-        there = ledger.last_appended(_TABLE, strategy=run.strategy, kind=_RUN, outcome_id=run.run_id)
-        if there is not None and (there["outcome"] != STARTED or outcome == STARTED):
+        last = ledger.last_appended(_TABLE, strategy=run.strategy, kind=_RUN, outcome_id=run.run_id)
+        if last is not None and (last["outcome"] != STARTED or outcome == STARTED):
             return True
         with ledger.transaction(run.run_id, strategy=run.strategy) as transaction:
-            there = transaction.last_appended(_TABLE, strategy=run.strategy, kind=_RUN, outcome_id=run.run_id)
-            if there is None:
+            last = transaction.last_appended(_TABLE, strategy=run.strategy, kind=_RUN, outcome_id=run.run_id)
+            if last is None:
                 transaction.append(_TABLE, [row])
-            elif there["outcome"] == STARTED != outcome:
-                began = {"began_at": there["began_at"]}
+            elif last["outcome"] == STARTED != outcome:
+                began = {"began_at": last["began_at"]}
                 transaction.append(_TABLE, [{**row, **began}], reason="the run ended")
     except LedgerError as error:
         _log.warning("the outcome of run %s (%s) is not on record: %s", run.run_id, outcome, error)
@@ -209,9 +209,9 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
     }
     try:
         with ledger.transaction(f"tick:{name}", strategy=strategy) as transaction:
-            there = transaction.last_appended(_TABLE, strategy=strategy, kind=_TICK, name=name)
-            repeats = there is not None and (there["outcome"], there["message"]) == (outcome, text)
-            if there is None or not repeats or abs(now - pd.Timestamp(there["ended_at"])) >= _BEAT:
+            last = transaction.last_appended(_TABLE, strategy=strategy, kind=_TICK, name=name)
+            repeats = last is not None and (last["outcome"], last["message"]) == (outcome, text)
+            if last is None or not repeats or abs(now - pd.Timestamp(last["ended_at"])) >= _BEAT:
                 transaction.append(_TABLE, [row])
     except LedgerError as error:
         _log.warning("a tick of %s (%s) is not on record: %s", name, outcome, error)

@@ -40,12 +40,12 @@ def prepare(strategy: Strategy) -> None:
         entry = CATALOGUE[name]
         version_of(entry.compute)
         _once((entry.compute, name), partial(require_sound_feature, entry))
-    known = CATALOGUE.offered(tops)
+    offered = CATALOGUE.offered(tops)
     faults = (
         _missing_compute(strategy.learning.compute, tops),
         _missing("execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
-        _missing("features.names", strategy.features.names, known),
-        _missing("features.series", strategy.features.series, _roles(known)),
+        _missing("features.names", strategy.features.names, offered),
+        _missing("features.series", strategy.features.series, _roles(offered)),
         _missing("label.kind", (strategy.label.kind,), LABELS.offered(tops)),
         _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.offered(tops)),
     )
@@ -71,15 +71,15 @@ def _roles(names: Iterable[str]) -> list[str]:
     return sorted({CATALOGUE[name].role for name in names} - {""})
 
 
-def _missing(key: str, names: Iterable[str], known: Collection[str]) -> SettingsError | None:
+def _missing(key: str, names: Iterable[str], offered: Collection[str]) -> SettingsError | None:
     """What is wrong with names of a key of the strategy that are not among those known."""
-    name = next((candidate for candidate in names if candidate not in known), None)
+    name = next((candidate for candidate in names if candidate not in offered), None)
     if name is None:
         return None
     return SettingsError(
-        expected=f"{key} among {', '.join(known) or 'those that a plug-in registers: there is none'}",
+        expected=f"{key} among {', '.join(offered) or 'those that a plug-in registers: there is none'}",
         found=repr(name),
-        remedy=f"{did_you_mean(name, known)}correct the name, or name the file that registers it under plugins",
+        remedy=f"{did_you_mean(name, offered)}correct the name, or name the file that registers it under plugins",
         key=key,
         value=name,
     )

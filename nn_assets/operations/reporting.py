@@ -83,7 +83,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
     study = result.study
     rows = slice(study.rows[0], study.rows[-1] + 1)
     tracks = study.track
-    weights = np.array([done.decision.target_weight for done in study.replays[TRADED].rounds])
+    weights = np.array([session_round.decision.target_weight for session_round in study.replays[TRADED].rounds])
     return {
         "equity": equity_and_drawdown(
             tracks.sessions[rows], {name: track.net[rows] for name, track in tracks.tracks.items()}
@@ -191,7 +191,7 @@ def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     """What positions pay while held, and what the network's replay paid of funding."""
     facts = [["Financing", financing_text(strategy)]]
     if strategy.costs.funding is not None:
-        books = [done.session_state.book for done in result.study.replays[TRADED].rounds]
+        books = [session_round.session_state.book for session_round in result.study.replays[TRADED].rounds]
         received = math.fsum(book.session_funding_usd for book in books)
         assumed = sum(bool(book.funding_assumed) for book in books)
         share = f"{received / strategy.portfolio.initial_capital_usd:+.2%} of capital"
@@ -309,9 +309,9 @@ def _market_label(strategy: Strategy) -> str:
     return source_member("files" if strategy.intraday is not None else strategy.source.kind).label
 
 
-def _answer_notices(done: Round) -> list[str]:
+def _answer_notices(session_round: Round) -> list[str]:
     """Say that the session's solver had no answer, which limits its book exceeds, or that its horizon is short."""
-    answer, inputs = done.decision.answer, done.decision.inputs
+    answer, inputs = session_round.decision.answer, session_round.decision.inputs
     notices = []
     if answer.no_answer is not None:
         notices.append(
@@ -328,19 +328,19 @@ def _answer_notices(done: Round) -> list[str]:
     return notices
 
 
-def _stop_notices(done: Round) -> list[str]:
+def _stop_notices(session_round: Round) -> list[str]:
     """Say what the session's fills lost beyond the stops of the positions they closed."""
-    lost = done.loss_beyond_stops_usd
+    lost = session_round.loss_beyond_stops_usd
     if lost <= 0.0:
         return []
     return [f"Fills lost {lost:,.2f} USD beyond the stops of the positions they closed: prices opened or moved past."]
 
 
-def _ended_notices(done: Round) -> list[str]:
+def _ended_notices(session_round: Round) -> list[str]:
     """Say which orders under way ended without a whole fill, and why: the account may hold what the book does not."""
     by_reason: dict[str, list[str]] = {}
-    for order in done.ended:
-        by_reason.setdefault(order.reason, []).append(done.session_state.book.symbols[order.symbol])
+    for order in session_round.ended:
+        by_reason.setdefault(order.reason, []).append(session_round.session_state.book.symbols[order.symbol])
     return [
         f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
         f"{', '.join(first_of(names, _MOST_NAMED))}. The orders below replace them; compare the positions with the "
@@ -349,9 +349,9 @@ def _ended_notices(done: Round) -> list[str]:
     ]
 
 
-def _premium_notices(done: Round) -> list[str]:
+def _premium_notices(session_round: Round) -> list[str]:
     """Say what share of the target is premium, where the settings hold it."""
-    decision = done.decision
+    decision = session_round.decision
     if not decision.settings.hold_premium:
         return []
     share = f"{decision.premium_of_gross:.0%} of the target's gross is premium of the base rates"
@@ -368,11 +368,11 @@ def _net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
     return [f"Net {net:+.2%} lies beyond the limit of {limit:.0%}: {cause}. {remedy}"]
 
 
-def _missing_notices(history: History, done: Round) -> list[str]:
+def _missing_notices(history: History, session_round: Round) -> list[str]:
     """Say which symbols of the decision lack a bar: stepped over, of the session itself, or too many of them."""
-    view, strategy = history.view(done.session), history.strategy
+    view, strategy = history.view(session_round.session), history.strategy
     reached = sessions_read(view.cube.names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
-    signalled = np.isfinite(done.signals.calibrated_probability)
+    signalled = np.isfinite(session_round.signals.calibrated_probability)
     missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached)
     within = f"within the {reached} sessions that features and lookback read"
 
@@ -396,20 +396,22 @@ def _missing_notices(history: History, done: Round) -> list[str]:
     return notices
 
 
-def _alarm_notices(history: History, done: Round) -> list[str]:
+def _alarm_notices(history: History, session_round: Round) -> list[str]:
     """Repeat the leak alarms that a person released, as the study in force has them."""
-    study = history.view(done.session).study
+    study = history.view(session_round.session).study
     alarms = "" if study is None else study["figures"].get("released_alarms", "")  # version 0.1 had none
     return [f"Leak alarm, released: {alarms}"] if alarms else []
 
 
-def _unquoted_notices(history: History, done: Round) -> list[str]:
+def _unquoted_notices(history: History, session_round: Round) -> list[str]:
     """Say what is held and has no bar, or has one in quarantine."""
-    remainder = book_remainder(done.session_state.book)
-    in_quarantine = unused(history, done.session, remainder)
+    remainder = book_remainder(session_round.session_state.book)
+    in_quarantine = unused(history, session_round.session, remainder)
     named = {bar.symbol for bar in in_quarantine}
     absent = [
-        position for position in unquoted(history.strategy, done.session, remainder) if position.symbol not in named
+        position
+        for position in unquoted(history.strategy, session_round.session, remainder)
+        if position.symbol not in named
     ]
     return [
         *(f"{bar.cause}; {bar.remedy}." for bar in in_quarantine),
@@ -417,26 +419,30 @@ def _unquoted_notices(history: History, done: Round) -> list[str]:
     ]
 
 
-def _calendar_notices(strategy: Strategy, done: Round) -> list[str]:
+def _calendar_notices(strategy: Strategy, session_round: Round) -> list[str]:
     """Say that the calendar ends soon."""
-    warning = calendar_end_warning(strategy.market.calendar, done.session)
+    warning = calendar_end_warning(strategy.market.calendar, session_round.session)
     return [] if warning is None else [f"{warning[0].upper()}{warning[1:]}."]
 
 
-def _delisting_notices(done: Round) -> list[str]:
+def _delisting_notices(session_round: Round) -> list[str]:
     """Say what delistings brought to the book on this session."""
-    paid = done.session_state.book.session_delistings_usd
-    gone = [done.session_state.book.symbols[order.symbol] for order in done.ended if order.reason == "delisted"]
+    paid = session_round.session_state.book.session_delistings_usd
+    gone = [
+        session_round.session_state.book.symbols[order.symbol]
+        for order in session_round.ended
+        if order.reason == "delisted"
+    ]
     if paid == 0.0 and not gone:
         return []
     return [f"Delistings were booked before this session's first fill: {paid:+,.2f} USD. Compare it with the account."]
 
 
-def _funding_notices(strategy: Strategy, done: Round) -> list[str]:
+def _funding_notices(strategy: Strategy, session_round: Round) -> list[str]:
     """Say what funding a session paid, and where its rates were not known."""
     if strategy.costs.funding is None:
         return []
-    book = done.session_state.book
+    book = session_round.session_state.book
     notices = [f"Funding received less paid on this session: {book.session_funding_usd:+,.2f} USD."]
     if book.funding_assumed:
         cause, remedy = assumed_funding_warning(strategy, book.funding_assumed)
@@ -444,9 +450,9 @@ def _funding_notices(strategy: Strategy, done: Round) -> list[str]:
     return notices
 
 
-def _late_notices(strategy: Strategy, done: Round) -> list[str]:
+def _late_notices(strategy: Strategy, session_round: Round) -> list[str]:
     """Say which actions became known late, and what they brought to the book on this session."""
-    late, symbols = done.late, done.session_state.book.symbols
+    late, symbols = session_round.late, session_round.session_state.book.symbols
     if late is None:
         return []
     notices, owed = [], owed_by_late_actions(late, strategy.portfolio.lot_size)
@@ -465,10 +471,11 @@ def _late_notices(strategy: Strategy, done: Round) -> list[str]:
             f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions, "
             f"{owed.delistings_usd[column]:+,.2f} USD of delistings. Compare it with the account."
         )
-    if done.cancelled:
+    if session_round.cancelled:
         notices.append(
-            f"late_action: {done.cancelled} orders under way were cancelled and nothing of them was filled: the book "
-            "that sized them was wrong. Cancel those that the account still holds; the orders below replace them."
+            f"late_action: {session_round.cancelled} orders under way were cancelled and nothing of them was filled: "
+            "the book that sized them was wrong. Cancel those that the account still holds; the orders below replace "
+            "them."
         )
     return notices
 
@@ -528,19 +535,21 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
     return _write("demo.html", text)
 
 
-def _allowed_by_verdict(history: History, done: Round) -> bool:
+def _allowed_by_verdict(history: History, session_round: Round) -> bool:
     """Whether the verdict itself let positions be taken, as the session's decision has it on record."""
-    decided = history.stores.ledger.read("decisions", history.strategy.name, done.session, done.session)
+    decided = history.stores.ledger.read(
+        "decisions", history.strategy.name, session_round.session, session_round.session
+    )
     return not decided.empty and bool(decided["details"].iloc[-1].get("verdict_allows", False))
 
 
 def _situation_after(
-    history: History, done: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
+    history: History, session_round: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
 ) -> Situation:
     """How the session left the strategy."""
-    decided_at = history.view(done.session).decided_at
+    decided_at = history.view(session_round.session).decided_at
     ledger, verdict = history.stores.ledger, _verdict_or_none(provenance)
-    left = situation_of(
+    situation = situation_of(
         history.strategy,
         state=values_of(frames["portfolio_states"].iloc[0]),
         trading=values_of(frames["trading_states"].iloc[0]),
@@ -548,20 +557,20 @@ def _situation_after(
         holdings=frames["holdings"],
         orders=frames["orders"],
         verdict=verdict,
-        verdict_allows=_allowed_by_verdict(history, done),
-        verdict_of=month_of_verdict(ledger, history.strategy, done.session, decided_at, verdict),
-        late=late_verdict(ledger, history.strategy, done.session, decided_at),
-        kill_switch=str(done.decision.inputs.kill_switch),
+        verdict_allows=_allowed_by_verdict(history, session_round),
+        verdict_of=month_of_verdict(ledger, history.strategy, session_round.session, decided_at, verdict),
+        late=late_verdict(ledger, history.strategy, session_round.session, decided_at),
+        kill_switch=str(session_round.decision.inputs.kill_switch),
     )
-    faults = of_bars(history, done.session, frames["portfolio_states"]["book"].iloc[0])
-    return replace(left, study_of_others=study_of_others(history), faults=faults)
+    faults = of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0])
+    return replace(situation, study_of_others=study_of_others(history), faults=faults)
 
 
-def bound_by(done: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, tuple[str, int | None]]:
+def bound_by(session_round: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, tuple[str, int | None]]:
     """What bound each size of a session and in which step, by symbol."""
-    symbols = done.decision.inputs.symbols
+    symbols = session_round.decision.inputs.symbols
     after = frames["position_steps"]["weight_after"].to_numpy().reshape(len(symbols), -1).T  # (steps, symbols)
-    return dict(zip(symbols, binding_constraints(done.decision, after), strict=True))
+    return dict(zip(symbols, binding_constraints(session_round.decision, after), strict=True))
 
 
 def _verdict_or_none(provenance: Mapping[str, str]) -> str | None:
@@ -576,7 +585,7 @@ def _no_verdict(history: History) -> str:
 
 def write_daily_page(
     history: History,
-    done: Round,
+    session_round: Round,
     frames: dict[str, pd.DataFrame],
     provenance: dict[str, str],
     drift_plot: bytes | None,
@@ -588,8 +597,8 @@ def write_daily_page(
     plots = [] if drift_plot is None else [Plot("Drift", caption, drift_plot)]
     page = DailyPage(
         name=strategy.name,
-        session=str(done.session.date()),
-        headline=headline(_situation_after(history, done, frames, provenance)),
+        session=str(session_round.session.date()),
+        headline=headline(_situation_after(history, session_round, frames, provenance)),
         trading_state=str(trading["state"]),
         trading_reasons="; ".join(trading["reasons"]),
         portfolio=values_of(frames["portfolio_states"].iloc[0]),
@@ -598,26 +607,26 @@ def write_daily_page(
         orders=frames["orders"],
         fills=frames["fills"],
         drift=frames["drift"],
-        bound_by=bound_by(done, frames),
+        bound_by=bound_by(session_round, frames),
         label=_market_label(strategy),
         verdict=_verdict_or_none(provenance) or _no_verdict(history),
         plots=plots,
         notices=[
-            *_answer_notices(done),
-            *_ended_notices(done),
-            *_stop_notices(done),
-            *_premium_notices(done),
+            *_answer_notices(session_round),
+            *_ended_notices(session_round),
+            *_stop_notices(session_round),
+            *_premium_notices(session_round),
             *_net_notices(strategy, values_of(frames["portfolio_states"].iloc[0])),
-            *_calendar_notices(strategy, done),
-            *_unquoted_notices(history, done),
-            *_delisting_notices(done),
-            *_funding_notices(strategy, done),
-            *_late_notices(strategy, done),
-            *_missing_notices(history, done),
-            *_alarm_notices(history, done),
+            *_calendar_notices(strategy, session_round),
+            *_unquoted_notices(history, session_round),
+            *_delisting_notices(session_round),
+            *_funding_notices(strategy, session_round),
+            *_late_notices(strategy, session_round),
+            *_missing_notices(history, session_round),
+            *_alarm_notices(history, session_round),
         ],
         provenance=provenance,
         caveats=_caveats(strategy),
         own_sections=_own_sections(strategy),
     )
-    return _write(f"{strategy.name}-{done.session.date()}.html", daily_page(page))
+    return _write(f"{strategy.name}-{session_round.session.date()}.html", daily_page(page))

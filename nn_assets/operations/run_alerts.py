@@ -50,9 +50,9 @@ def alert_of_failure(
     if cause == text:  # else a gate halted, of which its checks say enough
         cause = "\n".join([text, *failure.splitlines()[1:]])
     about = {"strategy": strategy, "job": job, "run_id": run_id}
-    at = "" if step is None else f"{step}: "
+    step_text = "" if step is None else f"{step}: "
     stands = partial(_headline, opened, strategy)
-    append_alert(f"run:{run_id}", stands, cause=at + cause, remedy=remedy or _MEND, **about)
+    append_alert(f"run:{run_id}", stands, cause=step_text + cause, remedy=remedy or _MEND, **about)
 
 
 def alert_of_end(

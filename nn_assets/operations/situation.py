@@ -62,7 +62,7 @@ from nn_assets.operations.outcomes import (
 from nn_assets.operations.plugins import fault_of_names
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import lacking, silent, unchecked, unused
-from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
+from nn_assets.oversight.headline import Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import broken_on_record
@@ -174,7 +174,9 @@ def _decided(facts: StoredFacts) -> Situation:
         for table in ("portfolio_states", "trading_states", "target_positions", "holdings", "orders")
     )
     if states.empty or trading.empty:
-        lost = Fault(f"records of {session.date()} are gone from the ledger", "nn-assets audit verify", Word.HALTED)
+        lost = Fault(
+            f"records of {session.date()} are gone from the ledger", "nn-assets audit verify", TradingWord.HALTED
+        )
         return Situation(strategy=strategy.name, settings=strategy.portfolio, kill_switch=switch, faults=(lost,))
     reset = breaker_reset_for(ledger, strategy, next_session(strategy.market.calendar, session))
     left = situation_of(
@@ -277,11 +279,11 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     if halt is not None:
         why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {halt_text(halt[1])}"
         mended = f"mend the data at the source, then {_goes_on_with(facts, waiting, models)}"
-        yield Fault(why, mended, Word.HALTED)
+        yield Fault(why, mended, TradingWord.HALTED)
     if (broken := broken_on_record(ledger)) is not None:
-        yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, Word.HALTED)
+        yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, TradingWord.HALTED)
     if (clock := facts.clock_fault) is not None:
-        yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, Word.HALTED)
+        yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, TradingWord.HALTED)
     # What a round refused and would refuse again is told below, once.
     of_runs = [
         fault
@@ -289,13 +291,13 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         if not any(error.found in fault.why and error.expected in fault.why for error in refused)
     ]
     yield from of_runs
-    reported = any(fault.word is Word.HALTED and _tells_of_a_changed_ledger(fault) for fault in of_runs)
+    reported = any(fault.word is TradingWord.HALTED and _tells_of_a_changed_ledger(fault) for fault in of_runs)
     if broken is None and not reported and facts.changed_record:
-        yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, Word.HALTED)
+        yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, TradingWord.HALTED)
     for error in refused:
         if isinstance(error, ClockError):
             continue  # told above
-        yield Fault(f"{error.found}; expected {error.expected}", error.remedy, Word.HALTED)
+        yield Fault(f"{error.found}; expected {error.expected}", error.remedy, TradingWord.HALTED)
     lost = list(_of_lost_folders(facts))
     yield from lost
     if not refused and not lost:  # else a round would not help
@@ -315,14 +317,16 @@ def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:
     folder = facts.stores.lake.folder
     if facts.bars_lost:
         yield Fault(
-            f"the bars are gone: nothing is stored in {folder(facts.strategy.name, RAW_BARS)}", LOST_BARS, Word.HALTED
+            f"the bars are gone: nothing is stored in {folder(facts.strategy.name, RAW_BARS)}",
+            LOST_BARS,
+            TradingWord.HALTED,
         )
     elif facts.publication is None and not facts.decision_moments.empty:
         anew = f"or, without one, publish anew what is stored: nn-assets check --strategy {facts.strategy.name}"
         yield Fault(
             f"what decisions stand on is gone: nothing is published in {folder(facts.strategy.name, 'publication')}",
             f"restore the folder from a backup {anew}",
-            Word.HALTED,
+            TradingWord.HALTED,
         )
 
 
@@ -376,34 +380,36 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
 
 
 def _of_run(
-    ledger: Ledger, strategy: Strategy, name: str, run: Mapping[str, Any], decided: Mapping[str, Any] | None
+    ledger: Ledger, strategy: Strategy, name: str, run: Mapping[str, Any], last_round: Mapping[str, Any] | None
 ) -> Fault | None:
     """That a job's last run was killed or failed; None where it was not, or where something else tells or mended it.
 
-    ``decided`` is the last round that was not refused.
+    ``last_round`` is the last round that was not refused.
     """
     killed = run["outcome"] == STARTED and was_killed(str(run["outcome_id"]))
     lost = run["outcome"] == FAILED and LOST in str(run["message"])
     if name == TABLES and (killed or lost):
-        mended = _later_round(decided, run) or _decided_since(ledger, strategy, _began(run))
+        mended = _later_round(last_round, run) or _decided_since(ledger, strategy, _began(run))
         return None if mended else _of_killed_check(strategy, run)
     if killed:
         # What was to be decided waits, and says so itself.
-        again = left_by_lost(name, strategy.name, run["first_partition"], run["last_partition"])[1]
-        return Fault(f"a run of {name} was killed; the next command or tick closes it", again if name == STUDY else "")
+        remedy_of_lost = left_by_lost(name, strategy.name, run["first_partition"], run["last_partition"])[1]
+        return Fault(
+            f"a run of {name} was killed; the next command or tick closes it", remedy_of_lost if name == STUDY else ""
+        )
     if run["outcome"] != FAILED or _is_reported_by_the_gate(ledger, strategy.name, name, run):
         return None
     if name == DAILY and _lost_with_all_decided(ledger, strategy, run):
         return None
     if name in _ROUNDS and (
-        _later_round(decided, run) or (name != DAILY and _decided_since(ledger, strategy, run["ended_at"]))
+        _later_round(last_round, run) or (name != DAILY and _decided_since(ledger, strategy, run["ended_at"]))
     ):
         return None
     message = run["message"] or "before its first step"
     text, remedy = failed_step_text(message), split_remedy(one_line(message))[1]
     step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
     halts = name in _ROUNDS and (name == DAILY or not lost)  # a round does what a killed one left
-    word = Word.HALTED if halts else Word.TRADES
+    word = TradingWord.HALTED if halts else TradingWord.TRADES
     return Fault(f"the last run of {name} failed{step}: {text}", remedy or "mend what it names, and run again", word)
 
 
@@ -447,8 +453,8 @@ def _lost_with_all_decided(ledger: Ledger, strategy: Strategy, run: Mapping[str,
     first, last = run["first_partition"], run["last_partition"]
     if run["outcome"] != FAILED or first is None or LOST not in str(run["message"]):
         return False
-    asked = sessions_between(strategy.market.calendar, first, last)
-    return bool(asked.isin(decided_sessions(ledger, strategy.name)).all())
+    sessions = sessions_between(strategy.market.calendar, first, last)
+    return bool(sessions.isin(decided_sessions(ledger, strategy.name)).all())
 
 
 def _decided_since(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> bool:
@@ -457,13 +463,13 @@ def _decided_since(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> 
     return not moments.empty and bool(moments.max() > moment)
 
 
-def _later_round(decided: Mapping[str, Any] | None, run: Mapping[str, Any]) -> bool:
-    """Whether a round that began after a run came to a good end."""
-    if decided is None or decided["outcome"] != SUCCEEDED:
+def _later_round(last_round: Mapping[str, Any] | None, run: Mapping[str, Any]) -> bool:
+    """Whether a round that began after a run succeeded."""
+    if last_round is None or last_round["outcome"] != SUCCEEDED:
         return False
     if _began(run) > now_utc():  # by a clock that ran ahead: what was recorded later is later
-        return bool(decided["sequence"] > run["sequence"])
-    return _began(decided) > _began(run)
+        return bool(last_round["sequence"] > run["sequence"])
+    return _began(last_round) > _began(run)
 
 
 def _began(run: Mapping[str, Any]) -> pd.Timestamp:
@@ -486,9 +492,11 @@ def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: Mo
     if waiting:
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
         # Where history stands still, a person goes through it; where it moves on, a round was missed.
-        yield Fault(count, "" if refused else goes_on, Word.DOES_NOT_TRADE if clocked else Word.TRADES)
+        yield Fault(count, "" if refused else goes_on, TradingWord.DOES_NOT_TRADE if clocked else TradingWord.TRADES)
     if refused:
-        yield Fault(refused, f"nn-assets study --strategy {strategy.name}" if not waiting else goes_on, Word.HALTED)
+        yield Fault(
+            refused, f"nn-assets study --strategy {strategy.name}" if not waiting else goes_on, TradingWord.HALTED
+        )
 
 
 def _goes_on_with(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> str:
@@ -517,7 +525,7 @@ def comes_after_a_study(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> 
 
 
 def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[Fault]:
-    """What should run by itself and does not; nothing where no session is to come, and schedules skip.
+    """Schedules and sensors that should run and do not; nothing where no session is to come and schedules skip.
 
     Nothing either where no daemon ever ran and every session is decided: something else, cron say, runs the rounds.
     """

@@ -16,10 +16,10 @@ from nn_assets.evaluation.figure_set import LeakAlarm
 from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.study import (
     YARDSTICK,
-    Known,
     MonthVerdict,
     Study,
     StudyMaterial,
+    StudyStretch,
     Terms,
     judge_months,
     run_study,
@@ -163,9 +163,9 @@ def study_until(history: History, months: list[str], run_id: str, tell: Progress
     """
     strategy = history.strategy
     verify_acts(history.stores.ledger)  # the looks and trials among them are counted below
-    asked = _months_until(history, months[-1])
-    refreshed = refreshed_forecasts(history, asked, tell)
-    material = _material_of(history, asked, refreshed)
+    needed_months = _months_until(history, months[-1])
+    refreshed = refreshed_forecasts(history, needed_months, tell)
+    material = _material_of(history, needed_months, refreshed)
     judgeable = _months_to_judge(strategy.market.calendar, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
@@ -193,37 +193,37 @@ def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) 
 
 
 def _material(history: History, last_month: str) -> StudyMaterial:
-    asked = _months_until(history, last_month)
-    return _material_of(history, asked, refreshed_forecasts(history, asked, lambda _: None))
+    needed_months = _months_until(history, last_month)
+    return _material_of(history, needed_months, refreshed_forecasts(history, needed_months, lambda _: None))
 
 
 def _months_until(history: History, last_month: str) -> list[str]:
     strategy = history.strategy
-    asked = [str(m) for m in pd.period_range(first_model_month(strategy), last_month, freq="M")]
-    missing = sorted(set(asked) - set(history.stores.lake.months(strategy.name, FORECASTS)))
+    needed_months = [str(m) for m in pd.period_range(first_model_month(strategy), last_month, freq="M")]
+    missing = sorted(set(needed_months) - set(history.stores.lake.months(strategy.name, FORECASTS)))
     if missing:
         raise PublicationError(
-            expected=f"forecasts of every month from {asked[0]} to {last_month}",
+            expected=f"forecasts of every month from {needed_months[0]} to {last_month}",
             found=f"none for {', '.join(missing[:12])}{' …' * (len(missing) > 12)}",
             remedy=f"nn-assets study --strategy {strategy.name} --from {missing[0]} --to {last_month}",
             strategy=strategy.name,
         )
     if outdated := months_to_refit(history, str(pd.Period(last_month, "M") + 1)):
         raise PublicationError(
-            expected=f"forecasts of every month from {asked[0]} to {last_month}, of what its sessions know",
+            expected=f"forecasts of every month from {needed_months[0]} to {last_month}, of what its sessions know",
             found=f"facts of {', '.join(outdated[:12])}{' …' * (len(outdated) > 12)} that arrived since, and state a "
             "moment in the past",
             remedy=f"nn-assets study --strategy {strategy.name} --from {outdated[0]} --to {last_month}",
             strategy=strategy.name,
         )
-    return asked
+    return needed_months
 
 
-def _material_of(history: History, asked: list[str], refreshed: RefreshedForecasts) -> StudyMaterial:
+def _material_of(history: History, needed_months: list[str], refreshed: RefreshedForecasts) -> StudyMaterial:
     strategy = history.strategy
     forecasts = calibrate_forecasts(history, refreshed.forecasts)
     month_by_row = [""] * len(history.axis)
-    for month in asked:
+    for month in needed_months:
         rows = forecast_rows(history.axis, month)
         month_by_row[rows] = [month] * (rows.stop - rows.start)
     costs = costs_in_force(history.stores.ledger, strategy.name)
@@ -237,12 +237,12 @@ def _material_of(history: History, asked: list[str], refreshed: RefreshedForecas
 
     used = [row for row, month in enumerate(month_by_row) if month]
 
-    def known() -> Iterator[Known]:
+    def known() -> Iterator[StudyStretch]:
         for stretch in history.stretches(range(used[0], used[-1] + 1)):
             in_force = [model_id for model_id in forecasts.model_ids[: stretch.cut.cube.session_count] if model_id]
             cut = stretch.cut
             references = drift_references(history, cut.cube, cut.members, in_force)
-            yield Known(stretch.rows, cut.market, cut.cube, cut.labels, references)
+            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references)
 
     (newest,) = history.stretches([used[-1]])
     return StudyMaterial(
@@ -262,16 +262,16 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
     """What was tried, seen and released on the strategy's data before, this study's trials included."""
     strategy = history.strategy
     ledger = history.stores.ledger
-    known = trials_made(ledger, ground)
+    known_trials = trials_made(ledger, ground)
     own_trials = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
     sharpes = [
         float(figures["sharpe_per_session"])
-        for trial, figures in zip(known["trial_id"], known["figures"], strict=True)
+        for trial, figures in zip(known_trials["trial_id"], known_trials["figures"], strict=True)
         if trial not in own_trials and figures.get("sharpe_per_session") is not None
     ]
     looks = looks_taken(ledger, ground, trial_hash(strategy))
     return Terms(
-        trials=len(own_trials | set(known["trial_id"])),
+        trials=len(own_trials | set(known_trials["trial_id"])),
         trial_sharpes=sharpes,
         first_look=looks[0].month if looks else _first_look(strategy, months),
         looks=looks,

@@ -74,13 +74,13 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
     bars = facts.stores.publications.bars(publication, sessions=days, columns=["symbol", "session"])
     names = symbols or tuple(sorted(bars["symbol"].unique()))
     names = tuple(name for name in names if decided_with is None or name in decided_with)
-    there = np.zeros((len(days), len(names)), dtype=bool)
+    delivered = np.zeros((len(days), len(names)), dtype=bool)
     row, column = (
         days.get_indexer(pd.DatetimeIndex(bars["session"])),
         pd.Index(names).get_indexer(pd.Index(bars["symbol"])),
     )
-    there[row[column >= 0], column[column >= 0]] = True
-    due = np.ones_like(there)
+    delivered[row[column >= 0], column[column >= 0]] = True
+    due = np.ones_like(delivered)
     if facts.action_versions is not None:
         actions = actions_as_of(facts.action_versions, now_utc())
         for gone in named_rows(actions[actions["kind"] == "delisting"]):
@@ -89,8 +89,8 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
     due &= True if members is None else members
     gaps = []
     for index in range(len(days) - len(sessions), len(days)):
-        expected = due[index] if symbols else due[index] & there[max(0, index - _LATELY) : index + 1].any(axis=0)
-        absent = tuple(name for name, missing in zip(names, expected & ~there[index], strict=True) if missing)
+        expected = due[index] if symbols else due[index] & delivered[max(0, index - _LATELY) : index + 1].any(axis=0)
+        absent = tuple(name for name, missing in zip(names, expected & ~delivered[index], strict=True) if missing)
         if absent:
             gaps.append(Lacking(days[index], absent, int(expected.sum())))
     return gaps
@@ -190,14 +190,14 @@ def silent(facts: StoredFacts, session: pd.Timestamp, decided_with: Sequence[str
     bars = bars.loc[bars["symbol"].isin(mute), _BAR].drop_duplicates()
     versions = versions_of(facts.stores, strategy.name, RAW_BARS, sessions=days)
     versions = versions[versions["symbol"].isin(mute)]
-    seen = versions.loc[_known_in_time(facts, versions, session), _BAR].drop_duplicates()
-    late = bars[~_among(bars, seen)]
+    in_time_bars = versions.loc[_known_in_time(facts, versions, session), _BAR].drop_duplicates()
+    late = bars[~_among(bars, in_time_bars)]
     if late.empty:
         return None
     following = next_session(strategy.market.calendar, session)
     by_itself = bool(_among(late, versions[versions["known_at"] <= as_of_session(strategy.market, following)]).all())
     symbols = tuple(sorted(late["symbol"].unique()))
-    fewest = int(seen["symbol"].value_counts().reindex(list(symbols), fill_value=0).min())
+    fewest = int(in_time_bars["symbol"].value_counts().reindex(list(symbols), fill_value=0).min())
     ahead = sessions_between(strategy.market.calendar, following, following + pd.Timedelta(days=2 * needed))
     until = following if by_itself else ahead[min(max(needed - fewest, 1), len(ahead)) - 1]
     return Silent(symbols, len(late), until, by_itself)
@@ -208,8 +208,8 @@ def _without_signal(
 ) -> set[str]:
     """Symbols, members where there is a universe, with a bar of a session and no signal; none where none has one."""
     strategy = facts.strategy
-    made = ("symbol", "probability", "forecast_volatility")
-    signals = facts.stores.ledger.read("signals", strategy.name, session, session, columns=made)
+    columns = ("symbol", "probability", "forecast_volatility")
+    signals = facts.stores.ledger.read("signals", strategy.name, session, session, columns=columns)
     signalled = set(signals.dropna()["symbol"])
     if not signalled:
         return set()

@@ -97,8 +97,8 @@ class MonthsIOManager(dg.ConfigurableIOManager):
             A month is missing (all are named), or damaged, or forecasts are not by the models in force.
         """
         strategy, table = context.asset_key.path
-        asked = {key[:7] for key in context.asset_partition_keys}
-        read = read_months(self.stores.lake_alone(), strategy, table, asked)
+        months = {key[:7] for key in context.asset_partition_keys}
+        read = read_months(self.stores.lake_alone(), strategy, table, months)
         if table == FORECASTS:
             with self.stores.history(find_strategy(strategy).strategy) as history:
                 require_in_force(history, read)

@@ -179,8 +179,8 @@ def _came_to(answer: Any) -> tuple[str, str | None]:
     if isinstance(answer, dg.SkipReason):
         return SKIPPED, answer.skip_message
     requests = answer.run_requests if isinstance(answer, dg.SensorResult) else [answer]
-    asked = [str(request.partition_key or request.run_key) for request in requests or () if request is not None]
-    return (ASKED, "a run of " + ", ".join(asked)) if asked else (SKIPPED, "nothing to run")
+    keys = [str(request.partition_key or request.run_key) for request in requests or () if request is not None]
+    return (ASKED, "a run of " + ", ".join(keys)) if keys else (SKIPPED, "nothing to run")
 
 
 def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
@@ -200,14 +200,14 @@ def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
         )
         with stores.opened() as opened:
             record_heartbeat(opened.ledger)
-            seen = since
+            cursor = since
             for record in records:
                 if not record_run(stores, opened.ledger, context.instance, record):
                     break
-                seen = pd.Timestamp(record.update_timestamp)
-        if seen == since:
+                cursor = pd.Timestamp(record.update_timestamp)
+        if cursor == since:
             return dg.SkipReason("no run started or ended since the last look")
-        return dg.SensorResult(cursor=seen.isoformat())
+        return dg.SensorResult(cursor=cursor.isoformat())
 
     return dg.SensorDefinition(
         name="run_outcomes",

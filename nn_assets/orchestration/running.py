@@ -154,8 +154,11 @@ def materialized_metadata(result: dg.ExecuteInProcessResult) -> Iterator[tuple[s
     """Each time that an asset of a run said something of itself, its name and what it said, in order."""
     for event in result.all_events:
         if event.is_step_materialization:
-            made = event.step_materialization_data.materialization
-            yield made.asset_key.path[-1], {name: value.value for name, value in made.metadata.items()}
+            materialization = event.step_materialization_data.materialization
+            yield (
+                materialization.asset_key.path[-1],
+                {name: value.value for name, value in materialization.metadata.items()},
+            )
 
 
 def seconds_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, float]:

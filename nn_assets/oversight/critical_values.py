@@ -100,18 +100,18 @@ def _interpolated(key: Key, simulate: Simulation, reference: int, coefficient: f
             return stored[length][column]
         return simulate(key.window, length, COEFFICIENTS[column], key.sessions_per_year, key.rings_per_year)
 
-    asked = min(max(coefficient, COEFFICIENTS[0]), COEFFICIENTS[-1])
-    low, high, share = _bracket(COEFFICIENTS, asked)
+    bounded = min(max(coefficient, COEFFICIENTS[0]), COEFFICIENTS[-1])
+    low, high, share = _bracket(COEFFICIENTS, bounded)
     # Ascending in the negated inverse, in which the value is nearly linear.
     inverse = tuple(-1.0 / length for length in REFERENCES)
-    short, long, way = _bracket(inverse, -1.0 / min(reference, REFERENCES[-1]))
+    short, long, weight = _bracket(inverse, -1.0 / min(reference, REFERENCES[-1]))
 
     def along(row: int) -> float:
         left = node(row, low)
         return left if low == high else left + share * (node(row, high) - left)
 
     start = along(short)
-    return start if short == long else start + way * (along(long) - start)
+    return start if short == long else start + weight * (along(long) - start)
 
 
 def _bracket(nodes: tuple[float, ...], value: float) -> tuple[int, int, float]:

@@ -88,9 +88,9 @@ class DriftReport:
         """
         forecasts = [test.statistic for test in self.statistics if test.layer == "prediction"]
         features = [test for test in self.statistics if test.layer == "feature"]
-        known = {test.feature for test in features if isfinite(test.statistic)}
+        examined_features = {test.feature for test in features if isfinite(test.statistic)}
         enough = min(JOINT_FEATURES, len({test.feature for test in features}))
-        return bool(forecasts) and all(map(isfinite, forecasts)) and len(known) >= enough
+        return bool(forecasts) and all(map(isfinite, forecasts)) and len(examined_features) >= enough
 
     @property
     def prediction_drifted(self) -> bool:
@@ -209,12 +209,12 @@ class DriftMonitor:
         if row + 1 < self._window:
             message = f"not enough sessions: {row + 1} of {self._window}"
             return DriftReport(session, (), nan, reference.multiplier, (), message, reference.model_id)
-        known = {} if tested is None else tested
+        cache = {} if tested is None else tested
         key = (row, reference.model_id)
-        if key not in known:
-            known[key] = tuple(t for series in reference.features for t in self._tests("feature", series, features))
+        if key not in cache:
+            cache[key] = tuple(t for series in reference.features for t in self._tests("feature", series, features))
         of_forecasts = (t for series in reference.forecasts for t in self._tests("prediction", series, forecasts))
-        return _with_joint(session, (*of_forecasts, *known[key]), reference)
+        return _with_joint(session, (*of_forecasts, *cache[key]), reference)
 
     def _tests(self, layer: str, series: MonitoredColumn, rows: FloatArray) -> list[DriftStatistic]:
         values = rows[:, series.column]

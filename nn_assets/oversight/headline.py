@@ -22,10 +22,10 @@ from nn_assets.portfolio.breakers import (
 )
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["Fault", "Headline", "Situation", "Word", "headline", "release_of"]
+__all__ = ["Fault", "Headline", "Situation", "TradingWord", "headline", "release_of"]
 
 
-class Word(IntEnum):
+class TradingWord(IntEnum):
     """What a strategy does, from the best to the strictest."""
 
     TRADES = 0
@@ -38,11 +38,11 @@ class Word(IntEnum):
 
 
 _WORDS = {
-    Control.NORMAL: Word.TRADES,
-    Control.REDUCED: Word.REDUCED,
-    Control.REDUCING: Word.REDUCED,
-    Control.FLAT: Word.DOES_NOT_TRADE,
-    Control.HALTED: Word.HALTED,
+    Control.NORMAL: TradingWord.TRADES,
+    Control.REDUCED: TradingWord.REDUCED,
+    Control.REDUCING: TradingWord.REDUCED,
+    Control.FLAT: TradingWord.DOES_NOT_TRADE,
+    Control.HALTED: TradingWord.HALTED,
 }
 _FIRST = {
     "stale_data": "mend the data",
@@ -65,7 +65,7 @@ class Fault:
 
     why: str
     remedy: str  # empty where nothing needs to be done
-    word: Word = Word.TRADES  # what it leaves of trading
+    word: TradingWord = TradingWord.TRADES  # what it leaves of trading
 
 
 @dataclass(frozen=True)
@@ -144,27 +144,29 @@ class Situation:
 class Headline:
     """The word, and the sentence of the strategy that says it first."""
 
-    word: Word
+    word: TradingWord
     sentence: str
 
     @classmethod
     def of(cls, strategy: str, sentence: str) -> Self:
         """A strategy's sentence with the word that it says; HALTED where it says none."""
         rest = sentence.removeprefix(f"{strategy} ")
-        return cls(next((word for word in Word if rest.startswith(f"{word}:")), Word.HALTED), sentence)
+        return cls(next((word for word in TradingWord if rest.startswith(f"{word}:")), TradingWord.HALTED), sentence)
 
     def __str__(self) -> str:
         return self.sentence
 
     @property
-    def tone(self) -> Word:
-        """The word whose colour the sentence wears: a strategy that may trade and holds nothing is not green."""
-        return Word.DOES_NOT_TRADE if self.word is Word.TRADES and _NOTHING in self.sentence else self.word
+    def tone(self) -> TradingWord:
+        """The word that gives the sentence its colour: a strategy that may trade but holds nothing is not green."""
+        return (
+            TradingWord.DOES_NOT_TRADE if self.word is TradingWord.TRADES and _NOTHING in self.sentence else self.word
+        )
 
 
 @dataclass(frozen=True)
 class _Cause:
-    word: Word
+    word: TradingWord
     why: str
     remedy: str | None = None
 
@@ -176,11 +178,14 @@ def headline(situation: Situation) -> Headline:
     """
     of_controls = list(_of_controls(situation))
     causes = [*_of_faults(situation), *of_controls]
-    if situation.held and max((cause.word for cause in of_controls), default=Word.TRADES) is Word.DOES_NOT_TRADE:
-        causes.append(_Cause(Word.DOES_NOT_TRADE, _still_held(situation)))
+    if (
+        situation.held
+        and max((cause.word for cause in of_controls), default=TradingWord.TRADES) is TradingWord.DOES_NOT_TRADE
+    ):
+        causes.append(_Cause(TradingWord.DOES_NOT_TRADE, _still_held(situation)))
     causes.sort(key=lambda cause: -cause.word)
-    word = causes[0].word if causes else Word.TRADES
-    if word is Word.TRADES:
+    word = causes[0].word if causes else TradingWord.TRADES
+    if word is TradingWord.TRADES:
         causes = [_Cause(word, _held(situation)), *causes]
     why = "; ".join(cause.why for cause in causes)
     remedies = _in_order(cause.remedy for cause in causes if cause.remedy)
@@ -200,18 +205,20 @@ def _held(situation: Situation) -> str:
 
 def _still_held(situation: Situation) -> str:
     """What a book that is to be flat still holds, and when that is closed."""
-    one = situation.held == 1
-    text = f"{situation.held} position{'s' * (not one)} {'is' if one else 'are'} still held"
+    single = situation.held == 1
+    text = f"{situation.held} position{'s' * (not single)} {'is' if single else 'are'} still held"
     if situation.to_hold:
-        return f"{text}: the round of {situation.next_round} orders {'it' if one else 'them'} closed"
+        return f"{text}: the round of {situation.next_round} orders {'it' if single else 'them'} closed"
     if not situation.closing:
-        return f"{text}, and no order closes {'it' if one else 'them'} yet"
+        return f"{text}, and no order closes {'it' if single else 'them'} yet"
     some = "" if situation.closing == situation.held else f" of {situation.closing} of them"
-    return f"{text}: the closing order{'s' * (not one)}{some} {'fills' if one else 'fill'} at {situation.next_fill}"
+    return (
+        f"{text}: the closing order{'s' * (not single)}{some} {'fills' if single else 'fill'} at {situation.next_fill}"
+    )
 
 
 def _in_order(remedies: Iterable[str]) -> list[str]:
-    """Each remedy once, none that another one says too, and rounds last: they stand on everything else."""
+    """Each remedy once, without those that another contains, and rounds last: they depend on all the others."""
     unique = list(dict.fromkeys(remedies))
     unique = [remedy for remedy in unique if not any(_says_too(other, remedy) for other in unique if other != remedy)]
     return sorted(unique, key=lambda remedy: remedy.startswith(_ROUND))
@@ -231,9 +238,9 @@ def _says_too(remedy: str, other: str) -> bool:
     return study is not None and (remedy == study[1] or _says_too(remedy, study[1]))
 
 
-def _by_whose_leave(word: Word, situation: Situation) -> str:
-    """By which setting a strategy trades that its verdict does not let trade; nothing of any other."""
-    if not situation.without_verdict or word not in {Word.TRADES, Word.REDUCED}:
+def _by_whose_leave(word: TradingWord, situation: Situation) -> str:
+    """Name the setting by which a strategy trades although its verdict does not allow it; else empty."""
+    if not situation.without_verdict or word not in {TradingWord.TRADES, TradingWord.REDUCED}:
         return ""
     verdict = "no verdict" if situation.verdict is None else f"the verdict {_verdict_text(situation)}"
     return f"by trade_without_verdict, with {verdict}: "
@@ -258,7 +265,7 @@ def _of_controls(situation: Situation) -> Iterator[_Cause]:
     yield from _of_switch(situation)
     yield from _of_breakers(situation)
     if situation.session is None:
-        yield _Cause(Word.DOES_NOT_TRADE, "no session was decided yet")
+        yield _Cause(TradingWord.DOES_NOT_TRADE, "no session was decided yet")
         yield from _of_other_settings(situation)
         return
     yield from _of_verdict(situation)
@@ -266,7 +273,7 @@ def _of_controls(situation: Situation) -> Iterator[_Cause]:
         yield from _of_other_settings(situation)
     yield from _of_state(situation)
     if situation.halved:
-        yield _Cause(Word.REDUCED, "sizes are halved in a drawdown")
+        yield _Cause(TradingWord.REDUCED, "sizes are halved in a drawdown")
 
 
 def _of_switch(situation: Situation) -> Iterator[_Cause]:
@@ -291,7 +298,7 @@ def _of_other_settings(situation: Situation) -> Iterator[_Cause]:
     if situation.study_of_others:
         since = "" if situation.verdict is None else " from the next session on"
         why = f"no verdict counts{since}, since the newest study is of other settings: {situation.study_of_others}"
-        yield _Cause(Word.TRADES, why, _study_or_back(situation))
+        yield _Cause(TradingWord.TRADES, why, _study_or_back(situation))
 
 
 def _study_or_back(situation: Situation) -> str:
@@ -303,20 +310,22 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
     late = f"{situation.late_verdict}, and counts from the next session on"
     if situation.verdict_allows:
         if situation.late_verdict is not None:
-            yield _Cause(Word.TRADES, late)
+            yield _Cause(TradingWord.TRADES, late)
     elif situation.late_verdict is not None:
         was = "no study gave one in time" if situation.verdict is None else f"it was {_verdict_text(situation)}"
-        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force then: {was}; {late}")
+        yield _Cause(TradingWord.DOES_NOT_TRADE, f"flat by the verdict in force then: {was}; {late}")
     elif situation.verdict is None:
         others = situation.study_of_others
         newest = f" (the newest is of other settings: {others})" if others else ""
         yield _Cause(
-            Word.DOES_NOT_TRADE, f"flat, since no study gave a verdict in time{newest}", _study_or_back(situation)
+            TradingWord.DOES_NOT_TRADE,
+            f"flat, since no study gave a verdict in time{newest}",
+            _study_or_back(situation),
         )
     elif situation.verdict.startswith(_LEAK):
         yield _of_leak_alarm(situation)
     else:
-        yield _Cause(Word.DOES_NOT_TRADE, f"flat by the verdict in force, {_verdict_text(situation)}")
+        yield _Cause(TradingWord.DOES_NOT_TRADE, f"flat by the verdict in force, {_verdict_text(situation)}")
 
 
 def _of_leak_alarm(situation: Situation) -> _Cause:
@@ -324,16 +333,16 @@ def _of_leak_alarm(situation: Situation) -> _Cause:
     name, why = situation.strategy, f"flat by the verdict in force, {_verdict_text(situation)}"
     if situation.verdict_since:
         reason = f"{why}; the newest study says {situation.verdict_since}, which counts for sessions after that month"
-        return _Cause(Word.DOES_NOT_TRADE, reason)
+        return _Cause(TradingWord.DOES_NOT_TRADE, reason)
     if situation.alarm_released:
         anew = f"nn-assets study --strategy {name}"
-        return _Cause(Word.DOES_NOT_TRADE, f"{why}; it was released, and no study was made since", anew)
+        return _Cause(TradingWord.DOES_NOT_TRADE, f"{why}; it was released, and no study was made since", anew)
     look = f'look for the leak; if there is none, nn-assets control release-alarm --strategy {name} --reason "..."'
-    return _Cause(Word.DOES_NOT_TRADE, why, look)
+    return _Cause(TradingWord.DOES_NOT_TRADE, why, look)
 
 
 def _of_state(situation: Situation) -> Iterator[_Cause]:
     word = _WORDS[trading_state_control(situation.trading_state, situation.settings)]
-    if word is not Word.TRADES:
+    if word is not TradingWord.TRADES:
         reasons = f" ({situation.trading_reasons})" if situation.trading_reasons else ""
         yield _Cause(word, f"drift says {situation.trading_state}{reasons}")

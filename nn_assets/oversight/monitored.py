@@ -54,16 +54,16 @@ def rank_within(values: FloatArray, validation: FloatArray) -> FloatArray:
     SchemaError
         No finite validation forecast.
     """
-    known = np.sort(validation[np.isfinite(validation)], axis=None)
-    if known.size == 0:
+    ordered = np.sort(validation[np.isfinite(validation)], axis=None)
+    if ordered.size == 0:
         raise SchemaError(
             expected="at least one finite validation forecast",
             found=f"{validation.size} forecasts, none finite",
             remedy="hand in the forecasts of the model's validation rows",
         )
-    below = np.searchsorted(known, values, side="left")
-    upto = np.searchsorted(known, values, side="right")
-    ranks: FloatArray = (below + upto) / (2.0 * known.size)
+    below = np.searchsorted(ordered, values, side="left")
+    upto = np.searchsorted(ordered, values, side="right")
+    ranks: FloatArray = (below + upto) / (2.0 * ordered.size)
     return np.where(np.isfinite(values), ranks, np.nan)
 
 
@@ -93,9 +93,9 @@ def cross_section(cube: FloatArray) -> FloatArray:
     bars, symbols, width = cube.shape
     total, count = np.zeros((bars, width)), np.zeros((bars, width))
     for symbol in range(symbols):
-        known = np.isfinite(cube[:, symbol])
-        total += np.where(known, cube[:, symbol], 0.0)
-        count += known
+        finite = np.isfinite(cube[:, symbol])
+        total += np.where(finite, cube[:, symbol], 0.0)
+        count += finite
     mean = np.divide(total, count, out=np.full((bars, width), np.nan), where=count > 0)
     if symbols < SPREAD_SYMBOLS:
         return mean
@@ -121,13 +121,13 @@ def autocorrelation(values: FloatArray) -> float:
     float
         In [-1, 1]; NaN for fewer than three values, 0 for a constant series.
     """
-    known = values[np.isfinite(values)]
-    if known.size < 3:
+    finite = values[np.isfinite(values)]
+    if finite.size < 3:
         return float("nan")
-    centred = values - known.mean()
+    centred = values - finite.mean()
     variance = float(np.nansum(centred * centred))
     # A constant's deviations are rounding noise of its mean: it has no memory to measure.
-    if known.min() == known.max() or variance == 0.0:
+    if finite.min() == finite.max() or variance == 0.0:
         return 0.0
     return float(np.nansum(centred[1:] * centred[:-1])) / variance
 
@@ -175,23 +175,23 @@ def window_memory(values: FloatArray, window: int) -> float:
         In [-1, 1], never below the bias-corrected lag-one autocorrelation; that alone for fewer than
         nine known sessions or a constant series.
     """
-    known = values[np.isfinite(values)]
-    lag_one = bias_corrected(autocorrelation(values), known.size)
-    width = min(window, known.size // 3)
-    if width < 3 or known.min() == known.max():
+    finite = values[np.isfinite(values)]
+    lag_one = bias_corrected(autocorrelation(values), finite.size)
+    width = min(window, finite.size // 3)
+    if width < 3 or finite.min() == finite.max():
         return lag_one
     from scipy.optimize import brentq
     from scipy.special import ndtri, stdtrit
 
     lags = np.arange(1, width)
     weights = 2.0 * (1.0 - lags / width)
-    centred = values - known.mean()
+    centred = values - finite.mean()
     variance = float(np.nanmean(centred * centred))
     rho = np.array([_mean_of_known(centred[lag:] * centred[:-lag]) for lag in lags]) / variance
-    raw, share = 1.0 + float(weights @ rho), float(weights @ (1.0 - rho)) / known.size
+    raw, share = 1.0 + float(weights @ rho), float(weights @ (1.0 - rho)) / finite.size
     # V = raw + share V: the sum of rho + (1 - rho) V / n over lags.
     inflation = raw / max(1.0 - share, 1.0 / width)
-    freedom = 1.5 * known.size / width
+    freedom = 1.5 * finite.size / width
     inflation *= float(stdtrit(freedom, _CAUTION) / ndtri(_CAUTION)) ** 2
 
     def excess(coefficient: float) -> float:

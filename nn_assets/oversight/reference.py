@@ -154,18 +154,18 @@ def _monitored(
         values, remembered = innovations(values, whitening), innovations(remembered, whitening)
         pace /= 2.0
     memory = window_memory(remembered, window)
-    known = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)]
     if whitening:
-        cusum = cusum_critical_value(window, known.size, memory, per_year, pace)
+        cusum = cusum_critical_value(window, finite.size, memory, per_year, pace)
 
     def at_pace(rings: float) -> float:
-        return ks_critical_value(window, known.size, memory, per_year, rings)
+        return ks_critical_value(window, finite.size, memory, per_year, rings)
 
     return MonitoredColumn(
         name=name,
         feature=name.split(":", maxsplit=1)[0],
         column=column,
-        ordered=np.sort(known),
+        ordered=np.sort(finite),
         autocorrelation=coefficient,
         memory=memory,
         whitening=whitening,

@@ -166,14 +166,14 @@ def next_trading_state(
             remedy="mend the oversight section, or decide sessions in order",
             session=session,
         )
-    present, asked = STATES.index(previous.state), _asked(assessment.score, settings)
-    reasons, level, left = assessment.reasons, asked, settings.cooldown_sessions
-    if asked < present and not assessment.examined:
-        level, left = present, previous.cooldown_left
+    current, demanded = STATES.index(previous.state), _asked(assessment.score, settings)
+    reasons, level, left = assessment.reasons, demanded, settings.cooldown_sessions
+    if demanded < current and not assessment.examined:
+        level, left = current, previous.cooldown_left
         reasons = (*reasons, f"{_NOT_EXAMINED}: {previous.state} held, {left} examined sessions still to pass")
-    elif asked < present:
+    elif demanded < current:
         left = previous.cooldown_left - 1
-        level = present - 1 if left <= 0 else present
+        level = current - 1 if left <= 0 else current
         if left <= 0:
             left = settings.cooldown_sessions
         else:

@@ -99,8 +99,8 @@ def ranks_within(path: FloatArray, reference: int) -> Ranks:
     ordered = np.sort(path[:reference].T.copy(), axis=1)
     later = path[reference:].T.copy()
     ranks = np.empty(later.shape, dtype=np.int16)
-    for known, values, row in zip(ordered, later, ranks, strict=True):
-        row[:] = np.searchsorted(known, values)
+    for ordered_row, values, row in zip(ordered, later, ranks, strict=True):
+        row[:] = np.searchsorted(ordered_row, values)
     return ranks.T.copy()
 
 

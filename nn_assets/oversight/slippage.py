@@ -84,12 +84,12 @@ def slippage_breach(
             found=f"shapes {shapes}",
             remedy="join fills with their modelled costs by fill_id",
         )
-    known = np.isfinite(realised) & np.isfinite(modelled)
-    total = float(modelled[known].sum())
-    ratio = float(realised[known].sum()) / total if total > 0.0 else nan
-    excess = realised[known] - (1.0 + tolerance) * modelled[known]
+    finite = np.isfinite(realised) & np.isfinite(modelled)
+    total = float(modelled[finite].sum())
+    ratio = float(realised[finite].sum()) / total if total > 0.0 else nan
+    excess = realised[finite] - (1.0 + tolerance) * modelled[finite]
     if sessions is not None:
-        _, group = np.unique(sessions[known], return_inverse=True)
+        _, group = np.unique(sessions[finite], return_inverse=True)
         excess = np.bincount(group, weights=excess) / np.bincount(group) if excess.size else excess
     count = int(excess.size)
     if count < minimum_observations:

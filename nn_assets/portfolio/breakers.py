@@ -128,20 +128,20 @@ def kill_switch_control(stored: object) -> Control:
 def trading_state_control(state: str, settings: PortfolioSettings) -> Control:
     """Return what the drift state allows; an unknown state allows nothing."""
     paused = Control.FLAT if settings.when_paused == "flat" else Control.REDUCING
-    known = {"CONTINUE": Control.NORMAL, "REDUCE_SIZE": Control.REDUCED, "PAUSE_STRATEGY": paused}
-    return known.get(state, Control.HALTED)
+    controls = {"CONTINUE": Control.NORMAL, "REDUCE_SIZE": Control.REDUCED, "PAUSE_STRATEGY": paused}
+    return controls.get(state, Control.HALTED)
 
 
 def breaker_control(kinds: Iterable[str], settings: PortfolioSettings) -> Control:
     """Return what the latched breakers allow: the strictest of them acts, an unknown one allows nothing."""
     paused = Control.FLAT if settings.when_paused == "flat" else Control.REDUCING
-    known = {
+    controls = {
         NO_ANSWER: Control.NORMAL,
         "session_loss": paused,
         "weekly_loss": paused,
         "drawdown": Control.FLAT,
     }
-    return strictest(*(known.get(kind, Control.HALTED) for kind in kinds))
+    return strictest(*(controls.get(kind, Control.HALTED) for kind in kinds))
 
 
 def loss_fraction(equity_usd: float, peak_usd: float) -> float:

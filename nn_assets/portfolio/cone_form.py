@@ -142,29 +142,29 @@ class Rows:
         self.value.append(value)
 
 
-def objective(problem: Problem, at: Columns, unit: float, money: float) -> tuple[sparse.csc_matrix, FloatArray]:
+def objective(problem: Problem, layout: Columns, unit: float, money: float) -> tuple[sparse.csc_matrix, FloatArray]:
     """Write the quadratic and the linear part of what is minimised, weights over ``unit``, worth over ``money``."""
     from scipy import sparse
 
-    diagonal, linear = np.zeros(at.total), np.zeros(at.total)
-    diagonal[: at.names] = problem.risk_weight * problem.specific + 2.0 * problem.permanent
-    diagonal[at.names : at.names + at.factors] = problem.risk_weight
+    diagonal, linear = np.zeros(layout.total), np.zeros(layout.total)
+    diagonal[: layout.names] = problem.risk_weight * problem.specific + 2.0 * problem.permanent
+    diagonal[layout.names : layout.names + layout.factors] = problem.risk_weight
     # A short fee is half of fee x (|w| - w).
-    linear[: at.names] = -problem.mean - 2.0 * problem.permanent * problem.start - 0.5 * problem.short_fee
-    linear[at.size_of] += 0.5 * problem.short_fee * at.sign_of
-    own = at.change_of != at.size_of
-    linear[at.change_of] += problem.linear * np.where(own, 1.0, at.sign_of)
-    linear[at.first_priced + np.arange(len(at.priced))] = problem.temporary[at.priced] * math.sqrt(unit)
-    if at.margin:
-        linear[at.first_excess - 1] = problem.margin_fee
-    linear[at.first_excess :] = _NEARLY * _steepest(problem)
-    indices = np.arange(at.total + 1)
-    shape = (at.total, at.total)
+    linear[: layout.names] = -problem.mean - 2.0 * problem.permanent * problem.start - 0.5 * problem.short_fee
+    linear[layout.size_of] += 0.5 * problem.short_fee * layout.sign_of
+    own = layout.change_of != layout.size_of
+    linear[layout.change_of] += problem.linear * np.where(own, 1.0, layout.sign_of)
+    linear[layout.first_priced + np.arange(len(layout.priced))] = problem.temporary[layout.priced] * math.sqrt(unit)
+    if layout.margin:
+        linear[layout.first_excess - 1] = problem.margin_fee
+    linear[layout.first_excess :] = _NEARLY * _steepest(problem)
+    indices = np.arange(layout.total + 1)
+    shape = (layout.total, layout.total)
     quadratic = sparse.csc_matrix((diagonal * (unit * unit / money), indices[:-1], indices), shape=shape)
     return quadratic, linear * (unit / money)
 
 
-def constraints(problem: Problem, at: Columns, unit: float) -> tuple[sparse.csc_matrix, Rows, list[object]]:
+def constraints(problem: Problem, layout: Columns, unit: float) -> tuple[sparse.csc_matrix, Rows, list[object]]:
     """Write A, the rows with their right sides, and the cones: factor exposures, inequalities, impact.
 
     Parameters
@@ -175,63 +175,63 @@ def constraints(problem: Problem, at: Columns, unit: float) -> tuple[sparse.csc_
     import clarabel
 
     rows = Rows()
-    _factor_rows(problem, at, unit, rows)
-    _bound_rows(problem, at, unit, rows)
-    _change_rows(problem, at, unit, rows)
-    for index in at.sizes:
+    _factor_rows(problem, layout, unit, rows)
+    _bound_rows(problem, layout, unit, rows)
+    _change_rows(problem, layout, unit, rows)
+    for index in layout.sizes:
         coefficient, limit = problem.sizes[index]
         rows.marks["size", index] = rows.count
-        rows.total(limit / unit, at.size_of, coefficient * at.sign_of)
-    _net_rows(problem, at, unit, rows)
-    _margin_rows(problem, at, unit, rows)
-    inequalities = rows.count - at.factors
-    rows.cones(problem.start[at.priced] / unit, at.first_priced + np.arange(len(at.priced)), at.priced)
-    cones = [clarabel.ZeroConeT(at.factors)] if at.factors else []
+        rows.total(limit / unit, layout.size_of, coefficient * layout.sign_of)
+    _net_rows(problem, layout, unit, rows)
+    _margin_rows(problem, layout, unit, rows)
+    inequalities = rows.count - layout.factors
+    rows.cones(problem.start[layout.priced] / unit, layout.first_priced + np.arange(len(layout.priced)), layout.priced)
+    cones = [clarabel.ZeroConeT(layout.factors)] if layout.factors else []
     cones += [clarabel.NonnegativeConeT(inequalities)]
-    cones += [clarabel.PowerConeT(_IMPACT_POWER)] * len(at.priced)
-    return rows.matrix(at.total), rows, cones
+    cones += [clarabel.PowerConeT(_IMPACT_POWER)] * len(layout.priced)
+    return rows.matrix(layout.total), rows, cones
 
 
-def _factor_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+def _factor_rows(problem: Problem, layout: Columns, unit: float, rows: Rows) -> None:
     """Factor exposures are what the weights make of them."""
-    for factor in range(at.factors):
-        column = np.append(np.arange(at.names), at.names + factor)
+    for factor in range(layout.factors):
+        column = np.append(np.arange(layout.names), layout.names + factor)
         value = np.append(problem.loadings[:, factor], -1.0)
         rows.total(-float(problem.exposure[factor]) / unit, column, value)
 
 
-def _bound_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+def _bound_rows(problem: Problem, layout: Columns, unit: float, rows: Rows) -> None:
     """Bounds of w, and |w| >= w, |w| >= -w, where a name may lie on either side."""
-    weights, largest = np.arange(at.names), np.maximum(-problem.lower, problem.upper)
-    above = np.flatnonzero((at.size_of == weights) | (problem.upper < largest))
-    below = np.flatnonzero((at.size_of == weights) | (-problem.lower < largest))
+    weights, largest = np.arange(layout.names), np.maximum(-problem.lower, problem.upper)
+    above = np.flatnonzero((layout.size_of == weights) | (problem.upper < largest))
+    below = np.flatnonzero((layout.size_of == weights) | (-problem.lower < largest))
     rows.elementwise(problem.upper[above] / unit, (above, 1.0))
     rows.elementwise(-problem.lower[below] / unit, (below, -1.0))
-    none, sizes = np.zeros(len(at.sized)), at.size_of[at.sized]
-    rows.elementwise(largest[at.sized] / unit, (sizes, 1.0))
-    rows.elementwise(none, (at.sized, 1.0), (sizes, -1.0))
-    rows.elementwise(none, (at.sized, -1.0), (sizes, -1.0))
+    none, sizes = np.zeros(len(layout.sized)), layout.size_of[layout.sized]
+    rows.elementwise(largest[layout.sized] / unit, (sizes, 1.0))
+    rows.elementwise(none, (layout.sized, 1.0), (sizes, -1.0))
+    rows.elementwise(none, (layout.sized, -1.0), (sizes, -1.0))
 
 
-def _change_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+def _change_rows(problem: Problem, layout: Columns, unit: float, rows: Rows) -> None:
     """|d| >= d and |d| >= -d for the names that start from elsewhere than 0."""
-    start, changes = problem.start[at.changed] / unit, at.change_of[at.changed]
-    rows.elementwise(start, (at.changed, 1.0), (changes, -1.0))
-    rows.elementwise(-start, (at.changed, -1.0), (changes, -1.0))
+    start, changes = problem.start[layout.changed] / unit, layout.change_of[layout.changed]
+    rows.elementwise(start, (layout.changed, 1.0), (changes, -1.0))
+    rows.elementwise(-start, (layout.changed, -1.0), (changes, -1.0))
 
 
-def _margin_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
+def _margin_rows(problem: Problem, layout: Columns, unit: float, rows: Rows) -> None:
     """What is borrowed is at least 0, and at least the net sum above the capital."""
-    if not at.margin:
+    if not layout.margin:
         return
-    rows.total(0.0, np.array([at.first_excess - 1]), -np.ones(1))
-    column = np.append(np.arange(at.names), at.first_excess - 1)
+    rows.total(0.0, np.array([layout.first_excess - 1]), -np.ones(1))
+    column = np.append(np.arange(layout.names), layout.first_excess - 1)
     rows.marks["margin", 0] = rows.count
-    rows.total(problem.margin_from / unit, column, np.append(np.ones(at.names), -1.0))
+    rows.total(problem.margin_from / unit, column, np.append(np.ones(layout.names), -1.0))
 
 
-def _net_rows(problem: Problem, at: Columns, unit: float, rows: Rows) -> None:
-    weights, column = np.arange(at.names), at.first_excess
+def _net_rows(problem: Problem, layout: Columns, unit: float, rows: Rows) -> None:
+    weights, column = np.arange(layout.names), layout.first_excess
     for index, net in enumerate(problem.nets):
         for sign, bound in ((1.0, net.high), (-1.0, -net.low)):
             signed = sign * net.coefficient

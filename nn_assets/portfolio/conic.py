@@ -117,12 +117,12 @@ def _attempt(problem: Problem, unit: float, money_in_usual: float) -> tuple[Answ
     settings.verbose, settings.max_threads, settings.direct_solve_method = False, 1, "qdldl"
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
     settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = settings.reduced_tol_feas = _ACCEPTED
-    at, money = columns(problem), money_in_usual * _usual(problem)
-    quadratic, linear = objective(problem, at, unit, money)
-    matrix, rows, cones = constraints(problem, at, unit)
+    layout, money = columns(problem), money_in_usual * _usual(problem)
+    quadratic, linear = objective(problem, layout, unit, money)
+    matrix, rows, cones = constraints(problem, layout, unit)
     solution = clarabel.DefaultSolver(quadratic, linear, matrix, np.concatenate(rows.right), cones, settings).solve()
     status = str(solution.status)
     if status not in ("Solved", "AlmostSolved"):
-        return Answer(np.full(at.names, np.nan), f"the solver says {status}", int(solution.iterations)), {}
+        return Answer(np.full(layout.names, np.nan), f"the solver says {status}", int(solution.iterations)), {}
     prices = {name: float(solution.z[row]) * money / unit for name, row in rows.marks.items()}
-    return Answer(np.asarray(solution.x[: at.names]) * unit, SOLVED, int(solution.iterations)), prices
+    return Answer(np.asarray(solution.x[: layout.names]) * unit, SOLVED, int(solution.iterations)), prices

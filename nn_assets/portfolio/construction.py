@@ -87,13 +87,13 @@ class ConstructionInputs:
     def complete(self) -> BoolArray:
         """Whether every fact of a name is there and it has evidence for a size."""
         p = self.calibrated_probability
-        known = self.priced & (p >= 0.0) & (p <= 1.0) & np.isfinite(self.confidence) & self.evidence
+        complete = self.priced & (p >= 0.0) & (p <= 1.0) & np.isfinite(self.confidence) & self.evidence
         base_rate = np.broadcast_to(self.base_rate, p.shape)
-        known &= (base_rate >= 0.0) & (base_rate <= 1.0)
+        complete &= (base_rate >= 0.0) & (base_rate <= 1.0)
         for fact in (self.volatility, self.daily_volatility, self.atr, self.adv_usd):
-            known &= np.isfinite(fact) & (fact > 0.0)
-        known &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
-        return known & np.isfinite(self.unscaled_quantity) & np.isfinite(self.held_quantity)
+            complete &= np.isfinite(fact) & (fact > 0.0)
+        complete &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
+        return complete & np.isfinite(self.unscaled_quantity) & np.isfinite(self.held_quantity)
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,17 +40,17 @@ def outcome_slope(outcomes: FloatArray, effective_outcomes: float | None = None)
     effective_outcomes : float, optional
         How many independent ones they are worth, where labels overlap or names move together; all by default.
     """
-    known = outcomes[np.isfinite(outcomes)]
-    count = float(len(known)) if effective_outcomes is None else min(float(effective_outcomes), float(len(known)))
+    finite = outcomes[np.isfinite(outcomes)]
+    count = float(len(finite)) if effective_outcomes is None else min(float(effective_outcomes), float(len(finite)))
     prior = 1.0 / NORMAL_SLOPE
-    if len(known) == 0 or not count > 0.0:
+    if len(finite) == 0 or not count > 0.0:
         return NORMAL_SLOPE
-    low, high = np.quantile(known, [0.25, 0.75])
+    low, high = np.quantile(finite, [0.25, 0.75])
     spread = float(high - low) / _NORMAL_QUARTILES
     if not spread > 0.0:
         return NORMAL_SLOPE
     bandwidth = spread * count**-_RATE
-    u = known / bandwidth
+    u = finite / bandwidth
     density = float((0.5 * (3.0 - u * u) * np.exp(-0.5 * u * u)).mean()) * prior / bandwidth
     mixed = (count * max(density, 0.0) + _PRIOR_OUTCOMES * prior) / (count + _PRIOR_OUTCOMES)
     return min(1.0 / mixed, _LARGEST * NORMAL_SLOPE)
@@ -89,8 +89,8 @@ def expected_own_return(
         the returns expected of them sum to 0.
     """
     mean = np.clip(confidence, 0.0, 1.0) * slope * (probability - base_rate) * volatility * math.sqrt(horizon_sessions)
-    known = np.isfinite(mean)
-    return mean - mean[known].mean() if relative and known.any() else mean
+    finite = np.isfinite(mean)
+    return mean - mean[finite].mean() if relative and finite.any() else mean
 
 
 def change_share(forecast_autocorrelation: float) -> float:

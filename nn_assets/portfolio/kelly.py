@@ -162,7 +162,7 @@ def edge_scale(
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         product = mean_win * mean_loss / (volatility**2 * horizon_sessions)
-    known = product[np.isfinite(product) & (product > 0.0)]
-    if len(known) == 0 or not usual_volatility > 0.0 or not math.isfinite(usual_volatility):
+    finite = product[np.isfinite(product) & (product > 0.0)]
+    if len(finite) == 0 or not usual_volatility > 0.0 or not math.isfinite(usual_volatility):
         return math.nan
-    return kelly_fraction / (float(np.median(known)) * usual_volatility)
+    return kelly_fraction / (float(np.median(finite)) * usual_volatility)

@@ -119,8 +119,8 @@ def owed_by_late_actions(late: LateActions, lot_size: float) -> Owed:
     Owed
         Exactly zero for symbols of which nothing changed.
     """
-    taken, known = (_kept(late, rows, lot_size) for rows in (late.taken, late.known))
-    return Owed(*(now[-1] - before[-1] for now, before in zip(known, taken, strict=True)))
+    on_taken, on_known = (_kept(late, rows, lot_size) for rows in (late.taken, late.known))
+    return Owed(*(now[-1] - before[-1] for now, before in zip(on_known, on_taken, strict=True)))
 
 
 def _kept(
@@ -150,12 +150,12 @@ def _peaked(book: Book, late: LateActions, lot_size: float) -> Book:
     """Give a book the equity and the peaks of one that had known in time; ``book`` as it was before."""
     quantity, in_lieu, received, left = _kept(late, late.known, lot_size)
     marks = np.vstack([late.mark[1:], book.price])
-    known = np.where(np.isfinite(late.restated), late.restated, marks)
+    prices = np.where(np.isfinite(late.restated), late.restated, marks)
     for row in range(1, len(marks)):
-        before = known[row - 1]
+        before = prices[row - 1]
         carried = price_after_actions(before, late.known.split[row], late.known.dividend[row])
-        known[row] = np.where(late.quoted[row] | ~(before > 0.0), known[row], carried)
-    value = np.where(quantity == 0.0, 0.0, quantity * known) - np.where(late.held == 0.0, 0.0, late.held * marks)
+        prices[row] = np.where(late.quoted[row] | ~(before > 0.0), prices[row], carried)
+    value = np.where(quantity == 0.0, 0.0, quantity * prices) - np.where(late.held == 0.0, 0.0, late.held * marks)
     cash = (in_lieu + received + left).sum(axis=1) - np.cumsum(late.booked_usd)
     equity = late.equity_usd + value.sum(axis=1) + cash
     peak = late.first_peak_usd

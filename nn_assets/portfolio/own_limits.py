@@ -125,8 +125,8 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
     own = section_of(entry.settings, settings.constraints[name], member=member, key="portfolio.constraints")
     facts_copy = replace(facts, risk_distance=facts.risk_distance.copy(), market_beta=facts.market_beta.copy())
     try:
-        made, most = entry.limit(facts_copy) if own is None else entry.limit(facts_copy, own)
-        coefficient, limit = np.asarray(made, dtype=np.float64), float(most)
+        raw_coefficient, raw_limit = entry.limit(facts_copy) if own is None else entry.limit(facts_copy, own)
+        coefficient, limit = np.asarray(raw_coefficient, dtype=np.float64), float(raw_limit)
     except Exception as error:  # whatever a person's function raises
         raise PluginError(
             expected=f"of the constraint {name} coefficients of {len(facts.symbols)} names and a limit",
@@ -169,16 +169,16 @@ def require_constraints(settings: PortfolioSettings) -> None:
         )
         for book in (facts, replace(facts, equity_usd=0.0)):
             first, second = _limit(name, book, settings), _limit(name, book, settings)
-            other = _limit(name, replace(turned, equity_usd=book.equity_usd), settings)
+            turned_limit = _limit(name, replace(turned, equity_usd=book.equity_usd), settings)
             if (
                 not np.array_equal(first.coefficient, second.coefficient)
-                or not np.array_equal(first.coefficient, other.coefficient[::-1])
-                or not first.limit == second.limit == other.limit
+                or not np.array_equal(first.coefficient, turned_limit.coefficient[::-1])
+                or not first.limit == second.limit == turned_limit.limit
             ):
                 raise PluginError(
                     expected=f"of the constraint {name} the same of the same book, in whatever order its names are",
-                    found=f"{first.coefficient.tolist()} and {other.coefficient[::-1].tolist()}, limits {first.limit}, "
-                    f"{second.limit} and {other.limit}",
+                    found=f"{first.coefficient.tolist()} and {turned_limit.coefficient[::-1].tolist()}, "
+                    f"limits {first.limit}, {second.limit} and {turned_limit.limit}",
                     remedy="mend its function",
                     key="plugins",
                     constraint=name,

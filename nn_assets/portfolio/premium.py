@@ -38,8 +38,8 @@ def premium_share(probability: FloatArray, base_rate: FloatArray, *, hold_premiu
     if not hold_premium:
         return np.zeros(len(probability))
     excess, premium = probability - _EVEN, base_rate - _EVEN
-    known = np.isfinite(excess) & np.isfinite(premium) & (excess != 0.0)
-    share = np.divide(premium, excess, out=np.zeros_like(excess), where=known)
+    finite = np.isfinite(excess) & np.isfinite(premium) & (excess != 0.0)
+    share = np.divide(premium, excess, out=np.zeros_like(excess), where=finite)
     return np.clip(share, 0.0, 1.0)
 
 

@@ -131,8 +131,8 @@ class Solution:
 def worth(programme: Programme, weights: FloatArray) -> float:
     """The objective at ``weights``, fraction of capital over the horizon; names without a mean add their risk only."""
     held = np.where(weights == 0.0, 0.0, np.nan_to_num(programme.mean) * weights)
-    known = np.isfinite(programme.covariance.specific)
-    risked = np.where(known, weights, 0.0)
+    priced = np.isfinite(programme.covariance.specific)
+    risked = np.where(priced, weights, 0.0)
     risk = float((risked * programme.covariance.times(risked)).sum()) / (2.0 * programme.kelly_fraction)
     change = float(np.nan_to_num(programme.cost.of(weights - programme.start)).sum())
     return float(held.sum()) - risk - programme.change_share * change - programme.financing.of(weights)
@@ -177,23 +177,23 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     """The programme with every name that misses a fact bound to 0, and its facts put to numbers that do not count."""
     cost, limits = programme.cost, programme.limits
     start = np.where(np.isfinite(programme.start), programme.start, 0.0)
-    known = np.isfinite(programme.start) & np.isfinite(programme.mean)
+    usable = np.isfinite(programme.start) & np.isfinite(programme.mean)
     covariance = programme.covariance
-    known &= np.isfinite(covariance.specific) & (covariance.specific > 0.0)
+    usable &= np.isfinite(covariance.specific) & (covariance.specific > 0.0)
     readable = np.asarray(np.isfinite(covariance.loadings).all(axis=1))
-    known &= readable
+    usable &= readable
     for part in (cost.linear, cost.temporary, cost.permanent, programme.financing.short_fee):
-        known &= np.isfinite(part) & (part >= 0.0)
-    lower = np.where(known & (limits.lower < 0.0), np.maximum(limits.lower, -_WIDEST), 0.0)
-    upper = np.where(known & (limits.upper > 0.0), np.minimum(limits.upper, _WIDEST), 0.0)
+        usable &= np.isfinite(part) & (part >= 0.0)
+    lower = np.where(usable & (limits.lower < 0.0), np.maximum(limits.lower, -_WIDEST), 0.0)
+    upper = np.where(usable & (limits.upper > 0.0), np.minimum(limits.upper, _WIDEST), 0.0)
     reach = np.where(np.isfinite(limits.reach) | (limits.reach > 0.0), np.maximum(limits.reach, 0.0), 0.0)
     sane = replace(
         programme,
         start=start,
-        mean=np.where(known, programme.mean, np.nan),
+        mean=np.where(usable, programme.mean, np.nan),
         covariance=FactorCovariance(np.where(readable[:, None], covariance.loadings, 0.0), covariance.specific),
-        cost=ChangeCost(*(np.where(known, part, 0.0) for part in (cost.linear, cost.temporary, cost.permanent))),
-        financing=replace(programme.financing, short_fee=np.where(known, programme.financing.short_fee, 0.0)),
+        cost=ChangeCost(*(np.where(usable, part, 0.0) for part in (cost.linear, cost.temporary, cost.permanent))),
+        financing=replace(programme.financing, short_fee=np.where(usable, programme.financing.short_fee, 0.0)),
     )
     return sane, replace(limits, lower=lower, upper=upper, reach=reach)
 

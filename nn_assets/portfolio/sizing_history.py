@@ -154,7 +154,7 @@ def _mean_over_symbols(values: FloatArray) -> FloatArray:
     """Mean of each row's known values, (bars,); NaN where there is none."""
     total, count = np.zeros(len(values)), np.zeros(len(values))
     for symbol in range(values.shape[1]):  # one order of addition, whatever the memory layout
-        known = np.isfinite(values[:, symbol])
-        total += np.where(known, values[:, symbol], 0.0)
-        count += known
+        finite = np.isfinite(values[:, symbol])
+        total += np.where(finite, values[:, symbol], 0.0)
+        count += finite
     return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)

@@ -78,8 +78,8 @@ def controlled(unscaled: FloatArray, scale: float, control: Control, held: Float
 
 def in_lots(quantity: FloatArray, lot_size: float) -> FloatArray:
     """Round towards zero to whole lots; a whole number of lots stays one whatever its last bit."""
-    known = np.where(np.isfinite(quantity), quantity, 0.0)
-    return np.sign(known) * np.floor(np.abs(known) / lot_size + _WHOLE) * lot_size + 0.0
+    shares = np.where(np.isfinite(quantity), quantity, 0.0)
+    return np.sign(shares) * np.floor(np.abs(shares) / lot_size + _WHOLE) * lot_size + 0.0
 
 
 def whole_targets(
@@ -113,33 +113,33 @@ def whole_targets(
     price, worth_keeping, stuck_usd
         As ``lot_value``, ``worth_keeping`` and ``fixed_usd`` of :func:`neutral`; the price is of one share.
     """
-    there, lot = np.nan_to_num(held), settings.lot_size
+    current, lot = np.nan_to_num(held), settings.lot_size
     if control is Control.HALTED:
-        return controlled(unscaled, scale, control, there)
+        return controlled(unscaled, scale, control, current)
     allowance = {"equity_usd": equity_usd, "net_limit": settings.net_limit, "fixed_usd": stuck_usd}
 
     def left_by(act: Control, share: float, bound: FloatArray) -> FloatArray:
-        whole = np.where(priced, in_lots(controlled(unscaled, share, act, there), lot), 0.0)
+        whole = np.where(priced, in_lots(controlled(unscaled, share, act, current), lot), 0.0)
         whole = np.sign(whole) * np.minimum(np.abs(whole), bound)
-        cut_before = (unscaled == before) & (np.sign(there) == np.sign(whole))
-        cut_before &= np.abs(np.abs(whole) - np.abs(there) - lot) < _WHOLE * lot
+        cut_before = (unscaled == before) & (np.sign(current) == np.sign(whole))
+        cut_before &= np.abs(np.abs(whole) - np.abs(current) - lot) < _WHOLE * lot
         if cut_before.any() and net_share(whole, lot * price, lot_size=lot, **allowance) > _RETURNS_BELOW:
-            whole = np.where(cut_before, there, whole)
-        return neutral(whole, lot * price, worth_keeping, lot_size=lot, held=there, **allowance)
+            whole = np.where(cut_before, current, whole)
+        return neutral(whole, lot * price, worth_keeping, lot_size=lot, held=current, **allowance)
 
     if control is Control.FLAT or not scale > 0.0:
-        return np.where(priced, 0.0, there)
+        return np.where(priced, 0.0, current)
     # Where the other side shrinks more, less is over the allowance and less is cut: no smaller scale and no stricter
     # control may spare a name its cut, so that each is bound by those before it.
     shares = [*(larger for larger in _HALVES if larger > scale), scale]
-    bounds = [np.full(len(there), np.inf)] * len(shares)
-    whole = there
+    bounds = [np.full(len(current), np.inf)] * len(shares)
+    whole = current
     for act in (Control.NORMAL, control) if control is Control.REDUCING else (control,):
         bound = bounds[0]
         for index, share in enumerate(shares):
             whole = left_by(act, share, np.minimum(bound, bounds[index]))
             bound = bounds[index] = np.abs(whole)
-    return np.where(priced, whole, there)
+    return np.where(priced, whole, current)
 
 
 def net_share(

@@ -100,8 +100,8 @@ def _kelly(decision: Decision, index: int) -> str:
     if count < minimum:
         return f"no size: realised out-of-sample outcomes are worth {count} independent ones, {minimum} are needed"
     if not decision.inputs.evidence[index]:
-        there, needed = decision.inputs.outcome_sessions[index], sessions_needed(decision.inputs.horizon_sessions)
-        return f"no size: {there} sessions have realised outcomes, {needed} are needed"
+        sessions, needed = decision.inputs.outcome_sessions[index], sessions_needed(decision.inputs.horizon_sessions)
+        return f"no size: {sessions} sessions have realised outcomes, {needed} are needed"
     size = abs(decision.weights[3, index])
     return f"{decision.settings.kelly_fraction:g} of Kelly allows {size:.2%} of capital"
 

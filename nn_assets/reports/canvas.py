@@ -130,11 +130,11 @@ def line(
     stepped : bool
         Whether a value holds until the next one.
     """
-    there = np.isfinite(values)
+    finite = np.isfinite(values)
     beside = np.zeros(len(values), dtype=bool)
-    beside[1:] |= there[:-1]
-    beside[:-1] |= there[1:]
-    alone, shape = there & ~beside, "steps-post" if stepped else "default"
+    beside[1:] |= finite[:-1]
+    beside[:-1] |= finite[1:]
+    alone, shape = finite & ~beside, "steps-post" if stepped else "default"
     axis.plot(days, values, color=color, linewidth=width, drawstyle=shape, zorder=zorder, label=label or "_")
     axis.plot(days[alone], values[alone], "o", color=color, markersize=width + 1.0, zorder=zorder, label="_")
 

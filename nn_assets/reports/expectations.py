@@ -181,8 +181,10 @@ def _result(name: str, validated: Any, key: str, table: pd.DataFrame) -> SuiteRe
                 f"{html.unescape(str(row[key]))}: {name}, {column} {row[column]:.6g}"
                 for row in result.result.get("unexpected_index_list") or ()
             )
-    held, asked = (validated.statistics[which] for which in ("successful_expectations", "evaluated_expectations"))
-    detail = f"{held} of {asked} expectations met" + (f"; values beyond their limits: {len(lines)}" if lines else "")
+    held, evaluated = (validated.statistics[which] for which in ("successful_expectations", "evaluated_expectations"))
+    detail = f"{held} of {evaluated} expectations met" + (
+        f"; values beyond their limits: {len(lines)}" if lines else ""
+    )
     if silent:
         detail += f"; nothing to compare in {', '.join(silent)}"
     compared = len(silent) < len(columns)

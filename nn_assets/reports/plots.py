@@ -68,10 +68,10 @@ def equity_and_drawdown(
     date_axis(upper, sessions)
     days = date_axis(lower, sessions)
     for index, (name, returns) in enumerate(net_returns.items()):
-        there = np.isfinite(returns)
+        finite = np.isfinite(returns)
         grown = compounded(returns)
         peak = np.maximum(np.maximum.accumulate(grown), 1.0)
-        wealth, below = np.where(there, grown, np.nan), np.where(there, grown / peak - 1.0, np.nan)
+        wealth, below = np.where(finite, grown, np.nan), np.where(finite, grown / peak - 1.0, np.nan)
         colour = COLOURS.get(name, SEQUENCE[index % len(SEQUENCE)])
         width, order = (1.9 if index == 0 else 1.1), 5 - index
         line(upper, days, wealth, color=colour, width=width, zorder=order, label=NAMES.get(name, name))
@@ -198,8 +198,8 @@ def positions_over_time(
     for index, column in enumerate(column for column in largest if held[:, column].any()):
         colour = SEQUENCE[index % len(SEQUENCE)]
         line(upper, days, weights[:, column], color=colour, width=1.2, stepped=True, label=symbols[column])
-    known = np.isfinite(weights).any(axis=1)
-    gross, net = (np.where(known, sums, np.nan) for sums in (np.abs(held).sum(axis=1), held.sum(axis=1)))
+    finite = np.isfinite(weights).any(axis=1)
+    gross, net = (np.where(finite, sums, np.nan) for sums in (np.abs(held).sum(axis=1), held.sum(axis=1)))
     lower.fill_between(days, gross, step="post", color=COLOURS["network"], alpha=0.2, linewidth=0, label="gross")
     line(lower, days, net, color=INK, width=1.1, stepped=True, label="net")
     for axis, label in ((upper, "weight"), (lower, "sum of weights")):

@@ -57,7 +57,7 @@ class Section:
 
 def _explained(positions: Sequence[SizedPosition]) -> list[SizedPosition]:
     """Positions, the first with every step, the others with what bound them alone."""
-    return [*positions[:_EXPLAINED], *(replace(one, steps=(), why="") for one in positions[_EXPLAINED:])]
+    return [*positions[:_EXPLAINED], *(replace(position, steps=(), why="") for position in positions[_EXPLAINED:])]
 
 
 def _explained_elsewhere(positions: Sequence[SizedPosition], name: str, session: str) -> str:
@@ -196,9 +196,12 @@ def register_section(name: str, *, page: PageKind, template: str, after: str = "
     ...     held = page.targets
     ...     return None if held.empty else {"symbol": held.loc[held["target_weight"].abs().idxmax(), "symbol"]}
     """
-    known = {section_name: section.page for section_name, section in SECTIONS.items()}
-    if page not in known.values() or (after and known.get(after) != page):
-        offered = ", ".join(section_name for section_name, of in known.items() if of == page) or "page study or session"
+    pages = {section_name: section.page for section_name, section in SECTIONS.items()}
+    if page not in pages.values() or (after and pages.get(after) != page):
+        offered = (
+            ", ".join(section_name for section_name, section_page in pages.items() if section_page == page)
+            or "page study or session"
+        )
         raise PluginError(
             expected=f"a section of the page study or session, after one of its own: {offered}",
             found=f"page {page!r}, after {after!r}",

@@ -130,9 +130,9 @@ def figure_table(figures: StudyFigures) -> FigureTable:
         # A flat book has no drawdown and no loss: that is no merit, so it does not compete.
         rivals = [name for name in names if key in FORECAST_NAMES or figures.total[name].sharpe_net is not None]
         over = [name for name in rivals if _beats_thresholds(figures.total[name], key, better)]
-        known = [value for name, value in values.items() if value is not None and name in rivals]
+        comparable = [value for name, value in values.items() if value is not None and name in rivals]
         compared = sum(value is not None for value in values.values()) > 1
-        best = max(known, key=lambda value: better * value) if better and known and compared else None
+        best = max(comparable, key=lambda value: better * value) if better and comparable and compared else None
         cells = []
         for name, value in values.items():
             why = "" if value is not None else figures.total[name].absent.get(key, "not measured")
@@ -248,8 +248,15 @@ def why_frame(positions: Sequence[SizedPosition]) -> pd.DataFrame:
     """One row a position, in their order: what is held, what is to be, what bound it and why."""
     return pd.DataFrame(
         [
-            (one.symbol, one.current_quantity, one.target_quantity, one.target_weight, one.bound_by, one.why)
-            for one in positions
+            (
+                position.symbol,
+                position.current_quantity,
+                position.target_quantity,
+                position.target_weight,
+                position.bound_by,
+                position.why,
+            )
+            for position in positions
         ],
         columns=["symbol", "now held", "to hold", "weight", "bound by", "why"],
     )

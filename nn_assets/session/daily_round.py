@@ -71,7 +71,7 @@ _EVEN = 0.5
 
 @dataclass(frozen=True, eq=False)
 class SessionState:
-    """What one session hands to the next: the book, the orders under way, the trading state."""
+    """What one session hands to the next: the book, the open orders, the trading state."""
 
     book: Book
     orders: Orders
@@ -86,7 +86,7 @@ class SessionState:
 
     @property
     def trading_state(self) -> State:
-        """What score and requests for a refresh leave of the next session, unless another model decides it."""
+        """The next session's trading state by drift score and open refresh request, unless the model changes."""
         return stricter_state(self.trading.state, self.refresh.state_under(None))
 
 
@@ -108,7 +108,7 @@ class Controls:
 
 @dataclass(frozen=True, eq=False)
 class SessionFacts:
-    """What is known at a session's close, beside the standing."""
+    """What is known at a session's close, besides the state left by the session before."""
 
     market: SessionMarket
     signals: SessionSignals
@@ -121,7 +121,7 @@ class SessionFacts:
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """Everything a session did, in the order in which it was done."""
+    """Everything that one session did, in order."""
 
     session: pd.Timestamp
     fills: tuple[FillArrays, ...]
@@ -160,8 +160,8 @@ class Round:
     @property
     def refresh_reasons(self) -> list[str]:
         """Why its drift makes a request, with what gave the score its points."""
-        asked = () if self.drift is None else self.drift.retraining_reasons
-        return [*asked, *self.severity.reasons]
+        drift_reasons = () if self.drift is None else self.drift.retraining_reasons
+        return [*drift_reasons, *self.severity.reasons]
 
 
 def first_session_state(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> SessionState:
@@ -211,7 +211,7 @@ def play_session(
     Raises
     ------
     DecisionError
-        The standing is not that of the session before: sessions are played in order, each once.
+        The state is not that of the session before: sessions are played in order, each once.
     """
     session = facts.market.session
     _require_next(session_state, session)
@@ -291,7 +291,7 @@ def _watched(
     facts: SessionFacts,
     fills: tuple[FillArrays, ...],
 ) -> tuple[Severity, SessionState]:
-    """What drift and the cost of the fills come to, and the standing that they leave."""
+    """The severity of drift and slippage on this session, and the state that results."""
     session, oversight = facts.market.session, strategy.oversight
     recent = (*session_state.fill_costs, fill_costs_of(fills, facts.market, costs))[-SLIPPAGE_SESSIONS:]
     assessment, refresh = Severity(0, (), examined=False), session_state.refresh
@@ -306,7 +306,7 @@ def _watched(
 
 
 def _released(session_state: SessionState, reset: BreakerReset | None) -> SessionState:
-    """Reset breakers that were latched when the session began; one that fires on it is not meant."""
+    """Reset breakers that were latched when the session began; those that fire during it stay latched."""
     kinds = () if reset is None else reset.among(session_state.book.breaker_kinds)
     if reset is None or not kinds:
         return session_state
@@ -425,7 +425,7 @@ def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
 
 
 def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book: Book, sent: Orders) -> Orders:
-    asked = targets_to_orders(
+    wanted_orders = targets_to_orders(
         book.symbols,
         decision.target_quantity,
         book.quantity,
@@ -434,7 +434,7 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         strategy=strategy.name,
         session=market.session,
     )
-    gate = PreTradeGateState(
+    gate_state = PreTradeGateState(
         control=decision.control,
         last_price=book.price,
         collar_price=market.previous_close,
@@ -446,7 +446,7 @@ def _orders(strategy: Strategy, market: SessionMarket, decision: Decision, book:
         sent_ids=frozenset(sent.client_order_id),
         unknown_shares=of_unknown_shares(book, market),
     )
-    return pass_pre_trade_gate(asked, gate, strategy.execution)
+    return pass_pre_trade_gate(wanted_orders, gate_state, strategy.execution)
 
 
 def _signed(orders: Orders, symbols: int) -> FloatArray:

@@ -47,26 +47,26 @@ def model_references(
         when left out.
     """
     fold = model.fold
-    seen = slice(fold.training.start, fold.calibration.stop)
-    forecasts = forecast(model, cube, seen, before_use=True)
+    read_rows = slice(fold.training.start, fold.calibration.stop)
+    forecasts = forecast(model, cube, read_rows, before_use=True)
     features = np.asarray(cube.where(candidates).values[fold.training])  # noqa: PD011  no pandas object
     # Those who never belonged, or joined since, are no symbols of the panel, however many there are.
-    there = np.isin(cube.symbols, model.symbols)
+    columns = np.isin(cube.symbols, model.symbols)
     if candidates is not None:
-        there &= candidates[seen].any(axis=0)
+        columns &= candidates[read_rows].any(axis=0)
     references: dict[str, DriftReference] = {}
     for estimator in ESTIMATORS:
         history = forecasts[estimator].probability
         if candidates is not None:
-            history = np.where(candidates[seen], history, np.nan)
+            history = np.where(candidates[read_rows], history, np.nan)
         validation = _table(model.validation_forecasts, cube.symbols, cube.sessions[fold.validation], estimator)
         references[estimator] = drift_reference(
-            validation[:, there],
-            features[:, there],
+            validation[:, columns],
+            features[:, columns],
             cube.names,
             settings,
-            held_out=history[fold.validation.start - seen.start :, there],
-            history=history[:, there],
+            held_out=history[fold.validation.start - read_rows.start :, columns],
+            history=history[:, columns],
             model_id=model.model_id,
             sessions_per_year=sessions_per_year,
             beside=next(iter(references.values()), None),

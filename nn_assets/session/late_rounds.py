@@ -33,32 +33,32 @@ def late_actions_since(
     LateActions or None
         None where nothing changed.
     """
-    sessions = pd.DatetimeIndex([done.session for done in rounds])
+    sessions = pd.DatetimeIndex([session_round.session for session_round in rounds])
     first, stop = now.panel.row(sessions[0]), now.panel.row(sessions[-1]) + 1
-    taken, known = (_rows(market, first, stop) for market in (before, now))
-    if not taken.differs(known).any():
+    taken, known_now = (_rows(market, first, stop) for market in (before, now))
+    if not taken.differs(known_now).any():
         return None
-    books = [done.session_state.book for done in rounds]
+    books = [session_round.session_state.book for session_round in rounds]
     held = np.array([book.quantity for book in books])
     marks = np.where(held != 0.0, np.array([book.price for book in books]), 0.0)
     traded = np.zeros_like(held)
-    for row, done in enumerate(rounds):
-        for batch in done.fills:
+    for row, session_round in enumerate(rounds):
+        for batch in session_round.fills:
             np.add.at(traded[row], batch.symbol, batch.quantity)
     return LateActions(
         sessions=sessions.to_numpy().astype("datetime64[D]"),
         traded=traded,
         taken=taken,
-        known=known,
+        known=known_now,
         mark=np.vstack([np.full(held.shape[1], np.nan), marks[:-1]]),
         quoted=np.isfinite(before.panel.close[first:stop]),
         stop_distance=stop_atr_multiple * now.average_true_range[stop - 1],
         held=held,
-        equity_usd=np.array([done.state.equity_usd for done in rounds]),
+        equity_usd=np.array([session_round.state.equity_usd for session_round in rounds]),
         booked_usd=np.array(
             [book.session_dividends_usd + book.session_cash_in_lieu_usd + book.session_delistings_usd for book in books]
         ),
-        reset=np.array([done.starts_new_peaks for done in rounds]),
+        reset=np.array([session_round.starts_new_peaks for session_round in rounds]),
         first_peak_usd=rounds[0].state.high_water_mark_usd,
         closes=now.panel.close[first:stop],
     )

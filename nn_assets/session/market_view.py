@@ -50,8 +50,8 @@ class EarlierBars:
     def __post_init__(self) -> None:
         read_only_fields(self)
 
-    def since(self, seen: DayArray) -> list[tuple[BoolArray, EarlierBars]]:
-        """Bars of sessions after the last one ``seen`` of each symbol, (symbols,), oldest first.
+    def since(self, last_seen: DayArray) -> list[tuple[BoolArray, EarlierBars]]:
+        """Bars of sessions after the last one ``last_seen`` of each symbol, (symbols,), oldest first.
 
         Returns
         -------
@@ -59,19 +59,19 @@ class EarlierBars:
             One entry a session that has any: which symbols, and its bars in this session's shares, (1, symbols), with
             the funding of it and of those since.
         """
-        unseen = (seen < self.sessions[:, None]) & np.isfinite(self.close)
-        return [(unseen[row], self._at(row)) for row in np.flatnonzero(unseen.any(axis=1)).tolist()]
+        newer = (last_seen < self.sessions[:, None]) & np.isfinite(self.close)
+        return [(newer[row], self._at(row)) for row in np.flatnonzero(newer.any(axis=1)).tolist()]
 
     def _at(self, row: int) -> EarlierBars:
-        kept = 1.0 if self.growth is None else self.growth[row] / self.growth[-1]
-        one = slice(row, row + 1)
+        scale = 1.0 if self.growth is None else self.growth[row] / self.growth[-1]
+        rows = slice(row, row + 1)
         return EarlierBars(
-            sessions=self.sessions[one],
-            open=self.open[one] * kept,
-            high=self.high[one] * kept,
-            low=self.low[one] * kept,
-            close=self.close[one] * kept,
-            volume=self.volume[one] / kept,
+            sessions=self.sessions[rows],
+            open=self.open[rows] * scale,
+            high=self.high[rows] * scale,
+            low=self.low[rows] * scale,
+            close=self.close[rows] * scale,
+            volume=self.volume[rows] / scale,
             funding=None if self.funding is None else self.funding.at(slice(row, None)),
         )
 
@@ -166,14 +166,14 @@ class MarketView:
         The median over the sessions until then of each session's median name, members only.
         """
         judged = self.volatility if self.candidates is None else np.where(self.candidates, self.volatility, np.nan)
-        usual, seen = np.full(len(judged), np.nan), list[float]()
+        usual, medians = np.full(len(judged), np.nan), list[float]()
         for row, values in enumerate(judged):
-            known = values[np.isfinite(values)]
-            if len(known):
-                insort(seen, float(np.median(known)))
-            if seen:
-                middle = len(seen) // 2
-                usual[row] = seen[middle] if len(seen) % 2 else 0.5 * (seen[middle - 1] + seen[middle])
+            finite = values[np.isfinite(values)]
+            if len(finite):
+                insort(medians, float(np.median(finite)))
+            if medians:
+                middle = len(medians) // 2
+                usual[row] = medians[middle] if len(medians) % 2 else 0.5 * (medians[middle - 1] + medians[middle])
         return read_only(usual)
 
     @cached_property
@@ -185,8 +185,8 @@ class MarketView:
     def _closing_adv_usd(self) -> FloatArray:
         """Average daily volume; where bars are missing, over the last 20 that there are, or fewer."""
         traded = self.panel.close * self.panel.volume
-        known = np.isfinite(self.adv_usd)
-        return read_only(np.where(known, self.adv_usd, _mean_of_what_is_there(traded, _ADV_SESSIONS)))
+        finite = np.isfinite(self.adv_usd)
+        return read_only(np.where(finite, self.adv_usd, _mean_of_what_is_there(traded, _ADV_SESSIONS)))
 
     @cached_property
     def _assumed_splits(self) -> DayArray | None:
@@ -214,8 +214,8 @@ class MarketView:
             **{name: getattr(self, name)[:stop] for name in _BY_BAR},
         )
         for name in _MADE_ONCE:  # row t of each reads no later row: what was computed once need not be again
-            made = getattr(self, name)
-            vars(cut)[name] = None if made is None else made[:stop]
+            values = getattr(self, name)
+            vars(cut)[name] = None if values is None else values[:stop]
         return cut
 
     def at(self, row: int) -> SessionMarket:
@@ -277,9 +277,9 @@ def _mean_of_what_is_there(values: FloatArray, window: int) -> FloatArray:
     means = np.full(values.shape, np.nan)
     for column in range(values.shape[1]):
         rows = np.flatnonzero(np.isfinite(values[:, column]))
-        there, total, count = values[rows, column], np.zeros(len(rows)), np.zeros(len(rows))
+        finite, total, count = values[rows, column], np.zeros(len(rows)), np.zeros(len(rows))
         for lag in range(min(window, len(rows))):
-            total[lag:] += there[: len(rows) - lag]
+            total[lag:] += finite[: len(rows) - lag]
             count[lag:] += 1.0
         means[rows, column] = np.divide(total, count, out=total, where=count > 0.0)
     return _last_known(means)
@@ -335,8 +335,8 @@ def market_view(
         adv = np.full(panel.close.shape, settings.proxy_adv_usd)
     chained = panel.total_return()
     returns = ratio(chained.close, lagged(chained.close, 1)) - 1.0
-    there = np.isfinite(chained.high) & np.isfinite(chained.low) & np.isfinite(chained.close)
-    true_range = Stepping(chained, there, max_missing_fraction).over(
+    has_bar = np.isfinite(chained.high) & np.isfinite(chained.low) & np.isfinite(chained.close)
+    true_range = Stepping(chained, has_bar, max_missing_fraction).over(
         _ATR_SESSIONS + 1, lambda bars, _: average_true_range(bars, _ATR_SESSIONS)
     )
     if panel.adjustment is not None:
@@ -365,11 +365,11 @@ def _equal_weight(returns: FloatArray, candidates: BoolArray | None) -> FloatArr
     """Mean return over the session's candidates that have one, shape (bars,); NaN where none has."""
     total, count = np.zeros(len(returns)), np.zeros(len(returns))
     for symbol in range(returns.shape[1]):  # one order of addition, whatever the memory layout
-        known = np.isfinite(returns[:, symbol])
+        counted = np.isfinite(returns[:, symbol])
         if candidates is not None:
-            known &= candidates[:, symbol]
-        total += np.where(known, returns[:, symbol], 0.0)
-        count += known
+            counted &= candidates[:, symbol]
+        total += np.where(counted, returns[:, symbol], 0.0)
+        count += counted
     return np.divide(total, count, out=np.full(len(returns), np.nan), where=count > 0)
 
 
@@ -386,10 +386,10 @@ def _beta(
         return np.full(returns.shape, np.nan)
     wide = np.repeat(market[:, None], returns.shape[1], axis=1)
     beta = _slope(returns, wide, sessions)
-    there = np.isfinite(returns) & np.isfinite(wide)
-    gapped = with_gaps(there)
+    finite = np.isfinite(returns) & np.isfinite(wide)
+    gapped = with_gaps(finite)
     if max_missing_fraction and len(gapped):
-        own = OwnBars.of(there[:, gapped])
+        own = OwnBars.of(finite[:, gapped])
         packed = _slope(own.pack(returns[:, gapped]), own.pack(wide[:, gapped]), sessions)
         beta[:, gapped] = own.spread(np.where(own.within(sessions, max_missing_fraction), packed, np.nan))
     return beta

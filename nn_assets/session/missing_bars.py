@@ -39,12 +39,12 @@ def sessions_read(names: Sequence[str], lookback: int, max_missing_fraction: flo
     return sessions_reached(longest, max_missing_fraction) + sessions_reached(lookback, max_missing_fraction) - 1
 
 
-def missing_bars(there: BoolArray, signalled: BoolArray, members: BoolArray | None, sessions: int) -> MissingBars:
+def missing_bars(has_bar: BoolArray, signalled: BoolArray, members: BoolArray | None, sessions: int) -> MissingBars:
     """Find the symbols that lack bars at the newest session. Sessions before a symbol's first bar lack none.
 
     Parameters
     ----------
-    there : array of bool, shape (bars, symbols)
+    has_bar : array of bool, shape (bars, symbols)
         Where there is a bar; the last row is the decision's session.
     signalled : array of bool, shape (symbols,)
         Which have a signal.
@@ -53,12 +53,12 @@ def missing_bars(there: BoolArray, signalled: BoolArray, members: BoolArray | No
     sessions : int
         That a forecast reads, of :func:`sessions_read`.
     """
-    missing = np.logical_or.accumulate(there, axis=0) & ~there
+    missing = np.logical_or.accumulate(has_bar, axis=0) & ~has_bar
     lately = missing[-sessions:].any(axis=0)
-    in_universe = np.ones(there.shape[1], dtype=bool) if members is None else members[-1]
+    in_universe = np.ones(has_bar.shape[1], dtype=bool) if members is None else members[-1]
     lists = (
         lately & signalled,
-        missing[-1] & there[-JUDGED_SESSIONS:].any(axis=0) & in_universe,
-        lately & there[-1] & ~signalled & signalled.any() & in_universe,
+        missing[-1] & has_bar[-JUDGED_SESSIONS:].any(axis=0) & in_universe,
+        lately & has_bar[-1] & ~signalled & signalled.any() & in_universe,
     )
     return MissingBars(*(tuple(np.flatnonzero(mask).tolist()) for mask in lists))

@@ -79,7 +79,10 @@ def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
 def _difference(then: Any, now: Any) -> str:
     if not (isinstance(then, list) and isinstance(now, list)):
         return f"{_spelled(then)} then, {_spelled(now)} now"
-    left, joined = ([item for item in one if item not in other] for one, other in ((then, now), (now, then)))
+    left, joined = (
+        [item for item in left_items if item not in right_items]
+        for left_items, right_items in ((then, now), (now, then))
+    )
     changes = [*([f"without {_spelled(left)}"] if left else []), *([f"with {_spelled(joined)}"] if joined else [])]
     return f"now {' and '.join(changes) or 'in another order'}"
 

@@ -38,8 +38,8 @@ CLOSES_NEED = "source.closes_only needs"
 """How the message begins of what a source of closes alone asks of other keys."""
 
 
-def _unknown_series(role: str, name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, sorted(known), n=1)
+def _unknown_series(role: str, name: str, names: Iterable[str]) -> str:
+    near = get_close_matches(name, sorted(names), n=1)
     meant = f", did you mean {near[0]}?" if near else ""
     return f"features.series.{role} names {name}, which series does not{meant}"
 
@@ -86,9 +86,9 @@ class Strategy(Section):
         ):
             brought = names_of(kind, self.plugins)  # None: known only once they run
             if name not in own and brought is not None and name not in brought:
-                known = (*own, *sorted(brought))
+                names = (*own, *sorted(brought))
                 raise ValueError(
-                    f"{key} {name} is no {kind}: {did_you_mean(name, known)}there are {', '.join(known)} "
+                    f"{key} {name} is no {kind}: {did_you_mean(name, names)}there are {', '.join(names)} "
                     "and those that the files named under plugins register"
                 )
         return self
@@ -196,10 +196,10 @@ class Strategy(Section):
         twice = sorted({name for name, symbol in named if named.count((name, symbol)) > 1})
         if twice:
             raise ValueError(f"series {', '.join(twice)} stands twice for the same symbol")
-        known = {name for name, _ in named}
-        unknown = {role: name for role, name in self.features.series.items() if name not in known}
+        series_names = {name for name, _ in named}
+        unknown = {role: name for role, name in self.features.series.items() if name not in series_names}
         if unknown:
-            messages = [_unknown_series(role, name, known) for role, name in unknown.items()]
+            messages = [_unknown_series(role, name, series_names) for role, name in unknown.items()]
             raise ValueError("; ".join(messages))
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")

@@ -147,7 +147,7 @@ def outcome_statistics(
     never = (realised < 0) | (realised >= bars)
     # Rows in the order in which their labels became known; ties keep the order of the sessions.
     order = np.argsort(np.where(never, bars, realised), kind="stable")
-    known = np.searchsorted(np.where(never, bars, realised)[order], np.arange(bars), side="right")
+    known_count = np.searchsorted(np.where(never, bars, realised)[order], np.arange(bars), side="right")
 
     def by_row(mask: npt.NDArray[np.bool_], values: FloatArray) -> FloatArray:
         total = np.zeros(bars)
@@ -156,16 +156,16 @@ def outcome_statistics(
         return total[order]
 
     def running(values: FloatArray) -> FloatArray:
-        return np.concatenate(([0.0], np.cumsum(values)))[known]
+        return np.concatenate(([0.0], np.cumsum(values)))[known_count]
 
     ones = np.ones_like(outcome)
     wins, losses = by_row(won, ones), by_row(lost, ones)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_win = running(by_row(won, outcome)) / running(wins)
         mean_loss = running(by_row(lost, -outcome)) / running(losses)
-    there = wins + losses > 0.0
-    sessions = running(there.astype(np.float64)).astype(np.int64)
-    worth = effective_outcomes(wins[there], (wins + losses)[there], horizon_sessions)
+    has_outcome = wins + losses > 0.0
+    sessions = running(has_outcome.astype(np.float64)).astype(np.int64)
+    worth = effective_outcomes(wins[has_outcome], (wins + losses)[has_outcome], horizon_sessions)
     return OutcomeStatistics(mean_win, mean_loss, np.concatenate(([0.0], worth))[sessions], sessions)
 
 

@@ -149,8 +149,8 @@ class ScopedActions(ScopedSource):
         """Deliver splits and cash dividends; see ``ActionSource.actions``."""
         names, start = self.scope.asked(self.name, symbols, first)
         rows = list(self.actions_from(names, start, last))
-        asked, others = ([row for row in rows if (row[0] in names) is own] for own in (True, False))
-        return action_table(self.name, asked, start, last, others)
+        wanted, others = ([row for row in rows if (row[0] in names) is own] for own in (True, False))
+        return action_table(self.name, wanted, start, last, others)
 
 
 def partial_answer(source: str, symbol: str, found: str, **where: object) -> SourceError:
@@ -220,9 +220,11 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
         if absent:
             raise _malformed(f"no {', '.join(absent)} in it", {**context, "row": number, "value": repr(row)[:120]})
     written = [row[keys["moment"]] for row in rows]
-    kinds = {type(one) for one in written}
+    kinds = {type(moment) for moment in written}
     if kinds not in ({int}, {str}):
-        wrong = next(one for one in written if type(one) is not type(written[0]) or not isinstance(one, int | str))
+        wrong = next(
+            moment for moment in written if type(moment) is not type(written[0]) or not isinstance(moment, int | str)
+        )
         raise _malformed("a moment that is none", {**context, "value": repr(wrong)[:120]})
     moments, days = _moments_and_days(pd.Series(written), timezone)
     if moments.isna().any():
@@ -231,9 +233,14 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
     table: dict[str, Any] = {"symbol": symbol, "session": days, "source": source}
     for name in _FIELDS:
         values = [row[keys[name]] for row in rows]
-        at = next((number for number, value in enumerate(values) if not _is_number(value)), None)
-        if at is not None:
-            where = {**context, "session": days[at].date(), "column": name, "value": repr(values[at])[:120]}
+        row_index = next((number for number, value in enumerate(values) if not _is_number(value)), None)
+        if row_index is not None:
+            where = {
+                **context,
+                "session": days[row_index].date(),
+                "column": name,
+                "value": repr(values[row_index])[:120],
+            }
             raise _malformed(f"no number in {name}", where)
         table[name] = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     late = moments[moments.diff() <= pd.Timedelta(0)]
@@ -312,10 +319,10 @@ def action_table(
     table.insert(list(table.columns).index("source"), "value", pd.Series([row[3] for row in listed], dtype=np.float64))
     within = (table["ex_session"] >= first) & ((table["ex_session"] <= last) if last is not None else True)
     key = ["symbol", "ex_session", "kind", "source"]
-    asked = table[within]
-    several = asked.groupby(key)["value"]
-    value = several.transform("sum").where(asked["kind"] != "split", several.transform("prod"))
-    single = asked.assign(value=value).drop_duplicates(key)
+    inside = table[within]
+    several = inside.groupby(key)["value"]
+    value = several.transform("sum").where(inside["kind"] != "split", several.transform("prod"))
+    single = inside.assign(value=value).drop_duplicates(key)
     ordered = single.sort_values(["symbol", "ex_session", "kind"], kind="stable").reset_index(drop=True)
     left = pd.concat([table[~within], _without_values(source, strangers)], ignore_index=True)
     return leaving_out(ordered, actions_left(left), last)

@@ -197,5 +197,5 @@ def _chunk(names: list[str], rows: Sequence[Any]) -> pd.DataFrame:
 
 
 def _secrets_of(url: URL, address: str) -> list[str]:
-    options = [one for value in url.query.values() for one in ([value] if isinstance(value, str) else value)]
+    options = [option for value in url.query.values() for option in ([value] if isinstance(value, str) else value)]
     return [address, str(url.password or ""), *options]

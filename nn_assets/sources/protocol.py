@@ -144,9 +144,9 @@ def checked_selection(
     """
     absent = sorted(set(symbols) - set(bars["symbol"].unique()))
     if absent:
-        known = sorted(bars["symbol"].unique())
+        offered = sorted(bars["symbol"].unique())
         raise SourceError(
-            expected=f"symbols that source {source} has ({', '.join(known[:20])}{', …' * (len(known) > 20)})",
+            expected=f"symbols that source {source} has ({', '.join(offered[:20])}{', …' * (len(offered) > 20)})",
             found=f"no bar of {', '.join(absent)}",
             remedy="correct market.symbols, or add the missing data",
             symbol=absent[0],

@@ -225,9 +225,9 @@ def _blotted(value: Any, secrets: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         return without_secrets(value, secrets)
     if isinstance(value, list):
-        return [_blotted(one, secrets) for one in value]
+        return [_blotted(item, secrets) for item in value]
     if isinstance(value, dict):
-        return {without_secrets(name, secrets): _blotted(one, secrets) for name, one in value.items()}
+        return {without_secrets(name, secrets): _blotted(item, secrets) for name, item in value.items()}
     return value
 
 

@@ -127,13 +127,13 @@ class SqlSource(ScopedActions):
             )
         kinds = table["kind"].astype("str")
         if not kinds.isin(_KINDS).all():
-            other = kinds[~kinds.isin(_KINDS)].iloc[0]
+            unknown_kind = kinds[~kinds.isin(_KINDS)].iloc[0]
             raise self._fault(
                 "known_kind",
                 "kind 'split', 'dividend' or 'delisting'",
-                repr(other[:80]),
+                repr(unknown_kind[:80]),
                 "translate the kind in the query",
-                value=other[:80],
+                value=unknown_kind[:80],
             )
         days, values = self._days(table, "ex_session"), self._numbers(table, "value")
         return list(zip(table["symbol"], days, kinds, values, strict=True))
@@ -151,15 +151,15 @@ class SqlSource(ScopedActions):
             "datetime64[ns]"
         )
         if days.isna().any():
-            at = int(np.argmax(days.isna()))
+            row = int(np.argmax(days.isna()))
             raise self._fault(
                 "dates_are_days",
                 f"a day in {column}: a date, or a text year first",
-                f"{str(written.iloc[at])[:60]!r}, first of {int(days.isna().sum())}",
+                f"{str(written.iloc[row])[:60]!r}, first of {int(days.isna().sum())}",
                 "select the day, as in CAST(moment AS DATE)",
-                **_row_of(table, at),
+                **_row_of(table, row),
                 column=column,
-                value=repr(str(written.iloc[at])[:60]),
+                value=repr(str(written.iloc[row])[:60]),
             )
         return days
 
@@ -172,15 +172,15 @@ class SqlSource(ScopedActions):
             texts = written.map(lambda value: isinstance(value, str))
             none = ~kinds & pd.to_numeric(written.where(texts), errors="coerce").isna()
             wrong = none if none.any() else ~kinds
-            at = int(np.argmax(wrong))
-            value = repr(written.iloc[at])[:60]
-            what = ("text " if texts.iloc[at] else "") + value + ("" if none.any() else ", a number stored as text")
+            row = int(np.argmax(wrong))
+            value = repr(written.iloc[row])[:60]
+            what = ("text " if texts.iloc[row] else "") + value + ("" if none.any() else ", a number stored as text")
             raise self._fault(
                 "numbers_are_numbers",
                 f"a number in {column}",
                 f"{what}, first of {int(wrong.sum())}",
                 "store numbers in the column, and NULL where there is none; SQLite's CAST makes 0 of text",
-                **_row_of(table, at),
+                **_row_of(table, row),
                 column=column,
                 value=value,
             )
@@ -224,10 +224,10 @@ def _as_text(value: object) -> str:
     return value.isoformat() if isinstance(value, dt.date) else str(value)
 
 
-def _row_of(table: pd.DataFrame, at: int) -> dict[str, object]:
-    named = {name: table[name].iloc[at] for name in ("symbol", "session") if name in table.columns}
+def _row_of(table: pd.DataFrame, index: int) -> dict[str, object]:
+    named = {name: table[name].iloc[index] for name in ("symbol", "session") if name in table.columns}
     values = {name: value.date() if isinstance(value, pd.Timestamp) else value for name, value in named.items()}
-    return {"row": at + 1, **{name: str(value)[:40] for name, value in values.items()}}
+    return {"row": index + 1, **{name: str(value)[:40] for name, value in values.items()}}
 
 
 def _build(settings: SqlSettings, context: SourceContext) -> SqlSource:

@@ -366,12 +366,12 @@ def _is_plain_reference(node: ast.expr) -> bool:
     """Whether what is registered is named, or a partial function of what is: else it is made where it is given."""
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Call):
         for argument in node.args:
-            made = argument.func if isinstance(argument, ast.Call) else argument
-            if isinstance(argument, ast.Call) and _last_name(made) != "partial":
+            reference = argument.func if isinstance(argument, ast.Call) else argument
+            if isinstance(argument, ast.Call) and _last_name(reference) != "partial":
                 return False
-            while isinstance(made, ast.Attribute):
-                made = made.value
-            if not isinstance(made, ast.Name):
+            while isinstance(reference, ast.Attribute):
+                reference = reference.value
+            if not isinstance(reference, ast.Name):
                 return False
         node = node.func
     return True

@@ -14,7 +14,7 @@ from nn_assets.evaluation import figures as figures_module
 from nn_assets.evaluation import study as study_module
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.replay import replay
-from nn_assets.evaluation.study import Known, MonthVerdict, Study, StudyMaterial, Terms, judge_months, run_study
+from nn_assets.evaluation.study import MonthVerdict, Study, StudyMaterial, StudyStretch, Terms, judge_months, run_study
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.forecasts import Forecasts
@@ -38,10 +38,10 @@ def material(of: World) -> StudyMaterial:
     sessions = of.panel.sessions
     months = [f"{day.year}-{day.month:02d}" if FIRST <= row < LAST else "" for row, day in enumerate(sessions)]
 
-    def known() -> Iterator[Known]:
+    def known() -> Iterator[StudyStretch]:
         for rows, seen in ((range(FIRST, MIDDLE), of.cut(MIDDLE)), (range(MIDDLE, LAST), of)):
             cube = Cube(seen.panel.sessions, SYMBOLS, ("close",), seen.panel.close[:, :, None])
-            yield Known(rows, seen.market, cube, seen.labels, {key: {} for key in ESTIMATORS})
+            yield StudyStretch(rows, seen.market, cube, seen.labels, {key: {} for key in ESTIMATORS})
 
     none = [None] * len(sessions)
     forecasts = Forecasts(sessions, SYMBOLS, estimators, none)

@@ -26,7 +26,7 @@ import yaml
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError, PublicationError, SchemaError
-from nn_assets.evaluation.study import Known, Terms, run_study
+from nn_assets.evaluation.study import StudyStretch, Terms, run_study
 from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
@@ -669,7 +669,7 @@ def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
         for leader in ESTIMATORS:
             forecasts = replace(material.forecasts, estimators=dict.fromkeys(ESTIMATORS, material.forecasts[leader]))
 
-            def known(leader: str = leader) -> Iterator[Known]:
+            def known(leader: str = leader) -> Iterator[StudyStretch]:
                 for known_month in material.known():
                     yield replace(known_month, references=dict.fromkeys(ESTIMATORS, known_month.references[leader]))
 

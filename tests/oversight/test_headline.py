@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nn_assets.oversight.headline import Fault, Headline, Situation, Word, headline
+from nn_assets.oversight.headline import Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.breakers import BREAKERS, Breaker
 from nn_assets.settings import PortfolioSettings
 
@@ -106,7 +106,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
         "mine HALTED: the kill switch is HALTED. A person is needed: nn-assets control kill-switch ACTIVE",
     ),
     "held, and a round missed": (
-        {"held": 3, "faults": (Fault("1 session not decided", "nn-assets run", Word.DOES_NOT_TRADE),)},
+        {"held": 3, "faults": (Fault("1 session not decided", "nn-assets run", TradingWord.DOES_NOT_TRADE),)},
         "mine DOES NOT TRADE: 1 session not decided. A person is needed: nn-assets run.",
     ),
     "without any verdict, and flat": (
@@ -195,7 +195,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
             "study_of_others": "market.live_starts 1 then, 2 now",
             "stopped": True,
             "faults": (
-                Fault("market.live_starts 2", "set it back to 1", Word.HALTED),
+                Fault("market.live_starts 2", "set it back to 1", TradingWord.HALTED),
                 Fault("a run failed", "mend it, then nn-assets run --strategy mine"),
             ),
         },
@@ -207,7 +207,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
         {
             "session": None,
             "faults": (
-                Fault("the gate halted", "mend the data, then nn-assets study --strategy mine", Word.HALTED),
+                Fault("the gate halted", "mend the data, then nn-assets study --strategy mine", TradingWord.HALTED),
                 Fault("2 sessions not decided", "nn-assets study --strategy mine"),
             ),
         },
@@ -217,7 +217,9 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
     "no model and no study of the settings in force": (
         {
             "study_of_others": "x 1 then, 2 now",
-            "faults": (Fault("no model", "nn-assets study --strategy mine --from 2018-01 --to 2018-01", Word.HALTED),),
+            "faults": (
+                Fault("no model", "nn-assets study --strategy mine --from 2018-01 --to 2018-01", TradingWord.HALTED),
+            ),
         },
         ("mine HALTED: no model; no verdict counts from the next session on, since the newest study is of other "
         "settings: x 1 then, 2 now. A person is needed: nn-assets study --strategy mine, or set them back."),
@@ -232,7 +234,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
         "nn-assets study --strategy mine; nn-assets run --strategy mine --from 2018-01-04."),
     ),
     "flat by verdict while the gate halts": (
-        {"verdict_allows": False, "faults": (Fault("the gate halted", "mend the data", Word.HALTED),)},
+        {"verdict_allows": False, "faults": (Fault("the gate halted", "mend the data", TradingWord.HALTED),)},
         ("mine HALTED: the gate halted; flat by the verdict in force, 'edge found'. "
         "A person is needed: mend the data."),
     ),
@@ -267,17 +269,17 @@ def test_the_word_never_softens_by_one_more_cause_and_every_cause_and_remedy_is_
             assert all(words[tuple(set(chosen) - {index})] <= result.word for index in chosen if len(chosen) > 1)
 
 
-@pytest.mark.parametrize(("to_hold", "tone"), [(0, Word.DOES_NOT_TRADE), (1, Word.TRADES)])
-def test_what_may_trade_and_holds_nothing_is_not_green(to_hold: int, tone: Word) -> None:
+@pytest.mark.parametrize(("to_hold", "tone"), [(0, TradingWord.DOES_NOT_TRADE), (1, TradingWord.TRADES)])
+def test_what_may_trade_and_holds_nothing_is_not_green(to_hold: int, tone: TradingWord) -> None:
     result = headline(replace(TRADING, to_hold=to_hold))
-    assert result.word is Word.TRADES
+    assert result.word is TradingWord.TRADES
     assert result.tone is tone
     assert Headline.of("mine", result.sentence).tone is tone
-    assert headline(replace(TRADING, to_hold=to_hold, halved=True)).tone is Word.REDUCED
+    assert headline(replace(TRADING, to_hold=to_hold, halved=True)).tone is TradingWord.REDUCED
 
 
 @pytest.mark.parametrize("kind", BREAKERS)
 def test_every_breaker_names_its_release(kind: str) -> None:
     result = headline(replace(TRADING, breakers=(Breaker(kind, "why"),)))
     assert f"reset-breaker --strategy mine --kind {kind}" in result.sentence
-    assert (result.word is Word.TRADES) == (kind == "no_answer")
+    assert (result.word is TradingWord.TRADES) == (kind == "no_answer")

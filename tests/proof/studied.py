@@ -22,10 +22,10 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.significance import paired_test
 from nn_assets.evaluation.study import (
-    Known,
     MonthVerdict,
     Study,
     StudyMaterial,
+    StudyStretch,
     Terms,
     judge_figures,
     month_figures,
@@ -231,9 +231,9 @@ class Studied:
             month_by_row[rows] = [month] * (rows.stop - rows.start)
         costs = cost_model_from(self.strategy.costs)
 
-        def known() -> Iterator[Known]:
+        def known() -> Iterator[StudyStretch]:
             used = [row for row, month in enumerate(month_by_row) if month]
-            yield Known(range(used[0], used[-1] + 1), cut.market, cut.cube, cut.labels, self.references)
+            yield StudyStretch(range(used[0], used[-1] + 1), cut.market, cut.cube, cut.labels, self.references)
 
         return StudyMaterial(
             cut.sessions, cut.market.panel.symbols, judged, month_by_row, record.model_ids, known, lambda _: costs

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.verdict import verdict
-from nn_assets.oversight.headline import Headline, Word
+from nn_assets.oversight.headline import Headline, TradingWord
 from nn_assets.reports.page import DailyPage, Plot, StudyPage
 from nn_assets.reports.plots import equity_and_drawdown
 from tests.evaluation.tracks import made_record
@@ -101,7 +101,7 @@ def made_study_page(**changes: object) -> StudyPage:
         "targets": made_targets(),
         "steps": STEPS,
         "drift": made_drift(),
-        "headline": Headline(Word.REDUCED, "planted_edge REDUCED: drift says REDUCE_SIZE. No action needed."),
+        "headline": Headline(TradingWord.REDUCED, "planted_edge REDUCED: drift says REDUCE_SIZE. No action needed."),
         "trading_state": "REDUCE_SIZE",
         "trading_reasons": "prediction drift +3",
         "quarantine": pd.DataFrame(
@@ -124,7 +124,7 @@ def made_daily_page(**changes: object) -> DailyPage:
     contents: dict[str, object] = {
         "name": "planted_edge",
         "session": "2017-12-28",
-        "headline": Headline(Word.TRADES, "planted_edge TRADES: 2 of 3 symbols to be held. No action needed."),
+        "headline": Headline(TradingWord.TRADES, "planted_edge TRADES: 2 of 3 symbols to be held. No action needed."),
         "trading_state": "CONTINUE",
         "trading_reasons": "",
         "portfolio": {

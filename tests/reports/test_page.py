@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.oversight.headline import Headline, Word
+from nn_assets.oversight.headline import Headline, TradingWord
 from nn_assets.reports.page import Plot, daily_page, demo_page, study_page
 from tests.reports.pages import made_daily_page, made_steps, made_study_page
 
@@ -165,7 +165,7 @@ def test_the_session_page_names_what_bound_each_size() -> None:
     assert "Bound by <b>worth its cost</b>. SIM01 worth its cost" in html  # by the trace alone
 
 
-FLAT = Headline(Word.DOES_NOT_TRADE, "mine DOES NOT TRADE: flat by the verdict. No action needed.")
+FLAT = Headline(TradingWord.DOES_NOT_TRADE, "mine DOES NOT TRADE: flat by the verdict. No action needed.")
 
 
 def test_a_page_of_500_symbols_that_all_trade_stays_below_300_kb_and_says_where_the_rest_is() -> None:

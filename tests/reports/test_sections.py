@@ -12,7 +12,7 @@ import pytest
 
 from nn_assets import plugins
 from nn_assets.errors import PluginError
-from nn_assets.oversight.headline import Headline, Word
+from nn_assets.oversight.headline import Headline, TradingWord
 from nn_assets.reports.page import DailyPage, Plot, StudyPage, daily_page
 from nn_assets.reports.sections import SECTIONS, section_names
 from tests.contracts.sections import EVIL, SectionContract
@@ -27,7 +27,7 @@ QUARANTINE = pd.DataFrame(
 )
 ORDERS = made_daily_page().orders.assign(symbol=EVIL)
 FILLS = made_daily_page().fills.assign(symbol=EVIL)
-HEADLINE = Headline(Word.TRADES, EVIL)
+HEADLINE = Headline(TradingWord.TRADES, EVIL)
 
 
 # Name: title, what makes its data markup, what leaves it silent (None: it says that there is nothing).

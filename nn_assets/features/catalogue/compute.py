@@ -86,10 +86,12 @@ def refuse_features_beyond(fields: Sequence[str], names: Sequence[str], *, marke
     """
     read = [entry for entry in CATALOGUE.values() if set(entry.fields) <= set(fields)]
     beyond = [name for name in names if name in CATALOGUE and CATALOGUE[name] not in read]
-    there = [entry.name for entry in read if not entry.role and (market_symbol is not None or not entry.needs_market)]
+    available = [
+        entry.name for entry in read if not entry.role and (market_symbol is not None or not entry.needs_market)
+    ]
     if beyond:
         raise SettingsError(
-            expected=f"features of {', '.join(fields)} alone: {', '.join(there)}",
+            expected=f"features of {', '.join(fields)} alone: {', '.join(available)}",
             found=", ".join(beyond),
             remedy=f"take {', '.join(beyond)} out of features.names, or leave features.names empty",
             key="features.names",
@@ -160,8 +162,8 @@ def compute_features(
             if read not in steppings:
                 steppings[read] = Stepping(block, _there(block, entry, market), max_missing_fraction, bridge)
             # A price that overflows is a missing value, not a warning.
-            known = _of_columns(series[entry.role], columns) if entry.role else None
-            formulas = (_beside(entry, closes, known, sessions_per_year) for closes in (market, bridged))
+            block_series = _of_columns(series[entry.role], columns) if entry.role else None
+            formulas = (_beside(entry, closes, block_series, sessions_per_year) for closes in (market, bridged))
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 computed[index] = steppings[read].over(entry.reach_sessions + 1, *formulas)
             if entry.role:  # a series goes on where bars end
@@ -215,23 +217,25 @@ def _market_close(panel: Panel, market_symbol: str | None) -> FloatArray | None:
 
 def _there(panel: Panel, entry: Feature, market: FloatArray | None) -> BoolArray:
     """Where there is a bar with every field that a feature reads, and the market's, (bars, symbols)."""
-    there = np.logical_and.reduce([np.isfinite(getattr(panel, name)) for name in entry.fields])
-    return there & np.isfinite(market) if entry.needs_market and market is not None else there
+    has_fields = np.logical_and.reduce([np.isfinite(getattr(panel, name)) for name in entry.fields])
+    return has_fields & np.isfinite(market) if entry.needs_market and market is not None else has_fields
 
 
-def _beside(entry: Feature, market: FloatArray | None, known: KnownSeries | None, sessions_per_year: int) -> Laid:
+def _beside(entry: Feature, market: FloatArray | None, series: KnownSeries | None, sessions_per_year: int) -> Laid:
     """A feature's formula, with the market's returns and its series over the bars that it is given."""
 
     def compute(panel: Panel, beside: Beside) -> FloatArray:
         moved = None if market is None else log_change(beside(market))
-        laid = known and KnownSeries(**{field.name: beside(getattr(known, field.name)) for field in fields_of(known)})
+        laid = series and KnownSeries(
+            **{field.name: beside(getattr(series, field.name)) for field in fields_of(series)}
+        )
         return entry.compute(panel, Context(moved, laid, sessions_per_year))
 
     return compute
 
 
-def _of_columns(known: KnownSeries, columns: slice) -> KnownSeries:
-    return KnownSeries(**{field.name: getattr(known, field.name)[:, columns] for field in fields_of(known)})
+def _of_columns(series: KnownSeries, columns: slice) -> KnownSeries:
+    return KnownSeries(**{field.name: getattr(series, field.name)[:, columns] for field in fields_of(series)})
 
 
 def _columns(panel: Panel, columns: slice) -> Panel:

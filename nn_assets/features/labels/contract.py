@@ -98,9 +98,9 @@ class _HeldLabel(Held):
     def require_unknown_without_its_bars(self, whole: FloatArray) -> None:
         """Refuse values of rows whose fill or horizon has no bar, or lies beyond the axis."""
         price = self.market.panel.open if self.label.execution == "next_open" else self.market.panel.close
-        there, lag = np.isfinite(price), self.label.execution_lag_sessions
+        has_price, lag = np.isfinite(price), self.label.execution_lag_sessions
         can_be_known = np.zeros(whole.shape, dtype=bool)
-        can_be_known[: self.known] = there[lag : lag + self.known] & there[self.span :]
+        can_be_known[: self.known] = has_price[lag : lag + self.known] & has_price[self.span :]
         expected = f"NaN where the bar of the fill, {lag} on, or of the horizon, {self.span} on, is missing"
         self.require_all(
             can_be_known | np.isnan(whole), whole, None, f"{expected} or not there yet", "a value, made up"

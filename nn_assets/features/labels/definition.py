@@ -88,12 +88,12 @@ def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:
     price = panel.open if label.execution == "next_open" else panel.close
     lag, horizon = label.execution_lag_sessions, label.horizon_sessions
     result = np.full(price.shape, np.nan)
-    known = panel.session_count - lag - horizon
-    if known <= 0:
+    known_rows = panel.session_count - lag - horizon
+    if known_rows <= 0:
         return result
-    entry, leave = price[lag : lag + known], price[lag + horizon :]
+    entry, leave = price[lag : lag + known_rows], price[lag + horizon :]
     tradable = (entry > 0.0) & (leave > 0.0) & np.isfinite(entry) & np.isfinite(leave)
-    np.divide(leave, entry, out=result[:known], where=tradable)
-    result[:known] -= 1.0
+    np.divide(leave, entry, out=result[:known_rows], where=tradable)
+    result[:known_rows] -= 1.0
     result[~np.isfinite(result)] = np.nan
     return result

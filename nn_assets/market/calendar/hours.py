@@ -57,15 +57,15 @@ class TradingHours:
             nowhere = np.full(len(bar_at), -1, dtype=np.int64)
             return Placed(nowhere, nowhere, np.zeros(len(bar_at), bool), np.ones(len(bar_at), bool))
         session_index = np.searchsorted(self.starts, bar_at, side="right").astype(np.int64) - 1
-        at = np.maximum(session_index, 0)
-        within = (session_index >= 0) & (bar_at < self.ends[at])
-        after_break = bar_at >= self.break_ends[at]
-        in_break = (bar_at + self.bar > self.break_starts[at]) & ~after_break
-        inside = within & (bar_at + self.bar <= self.ends[at]) & ~in_break
-        since = np.where(after_break, bar_at - self.break_ends[at], bar_at - self.starts[at])
-        morning = (self.break_starts[at] - self.starts[at]) // self.bar
+        row = np.maximum(session_index, 0)
+        within = (session_index >= 0) & (bar_at < self.ends[row])
+        after_break = bar_at >= self.break_ends[row]
+        in_break = (bar_at + self.bar > self.break_starts[row]) & ~after_break
+        inside = within & (bar_at + self.bar <= self.ends[row]) & ~in_break
+        since = np.where(after_break, bar_at - self.break_ends[row], bar_at - self.starts[row])
+        morning = (self.break_starts[row] - self.starts[row]) // self.bar
         on_grid = ~within | (since % self.bar == 0)
-        first_slot = np.concatenate([[0], np.cumsum(self.bars_due)])[at]
+        first_slot = np.concatenate([[0], np.cumsum(self.bars_due)])[row]
         slot = first_slot + since // self.bar + np.where(after_break, morning, 0)
         return Placed(
             session=np.where(within, session_index, -1),
@@ -99,9 +99,9 @@ def trading_hours(calendar: str, settings: IntradaySettings, first: pd.Timestamp
     ends = hours["closes"]
     starts, rests, resumes = hours["opens"], hours["break_starts"].fillna(ends), hours["break_ends"].fillna(ends)
     if settings.rolls_at is not None:
-        at = pd.Timedelta(f"{settings.rolls_at}:00")
-        starts = _local(hours["session"] - pd.Timedelta(days=1) + at, settings.timezone)
-        ends = rests = resumes = _local(hours["session"] + at, settings.timezone)
+        roll_time = pd.Timedelta(f"{settings.rolls_at}:00")
+        starts = _local(hours["session"] - pd.Timedelta(days=1) + roll_time, settings.timezone)
+        ends = rests = resumes = _local(hours["session"] + roll_time, settings.timezone)
         late = ends > hours["closes"]
         if late.any():
             raise SettingsError(

@@ -122,8 +122,8 @@ def assumed_known_at(calendar: str, sessions: Sessions, lag_minutes: int) -> pd.
     -------
     DatetimeIndex, shape (n,), UTC
     """
-    asked = pd.DatetimeIndex(sessions)
-    closes = timetable(calendar).closes.reindex(asked)
+    days = pd.DatetimeIndex(sessions)
+    closes = timetable(calendar).closes.reindex(days)
     moments = pd.DatetimeIndex(closes).as_unit("ns")
     return moments + pd.Timedelta(minutes=lag_minutes)
 
@@ -160,11 +160,11 @@ def sessions_of_moments(calendar: str, moments: pd.Series) -> pd.Series:
 
     That is the first one that closes at or after the moment; NaT outside what the calendar covers.
     """
-    known = timetable(calendar).sessions
-    closes = assumed_known_at(calendar, known, 0).asi8
+    axis = timetable(calendar).sessions
+    closes = assumed_known_at(calendar, axis, 0).asi8
     index = np.searchsorted(closes, pd.DatetimeIndex(moments).as_unit("ns").asi8, side="left")
-    sessions = known.to_numpy()[np.minimum(index, len(known) - 1)]
-    inside = (index < len(known)) & (moments >= pd.Timestamp(known[0]).tz_localize("UTC")).to_numpy()
+    sessions = axis.to_numpy()[np.minimum(index, len(axis) - 1)]
+    inside = (index < len(axis)) & (moments >= pd.Timestamp(axis[0]).tz_localize("UTC")).to_numpy()
     return pd.Series(np.where(inside, sessions, np.datetime64("NaT", "ns")), index=moments.index)
 
 

@@ -65,12 +65,12 @@ def timetable(calendar: str) -> Timetable:
         on a day that is no session, before the open, or after the regular close.
     """
     name, amendments = amendments_of(calendar)
-    known = _known(name)
-    hours = known.schedule[list(_HOURS)].set_axis(pd.DatetimeIndex(known.sessions).as_unit("ns"))
+    exchange = _known(name)
+    hours = exchange.schedule[list(_HOURS)].set_axis(pd.DatetimeIndex(exchange.sessions).as_unit("ns"))
     hours = hours.apply(lambda moments: moments.dt.as_unit("ns"))
     if amendments != Amendments():
-        hours = _amended(hours, known, amendments, name)
-    return Timetable(hours, str(known.tz))
+        hours = _amended(hours, exchange, amendments, name)
+    return Timetable(hours, str(exchange.tz))
 
 
 def _known(name: str) -> exchange_calendars.ExchangeCalendar:
@@ -107,13 +107,13 @@ def _cause(error: Exception) -> str:
     return shortened(" ".join(f"{type(error).__name__}: {message}".split()).rstrip(" .:"), _LONGEST_CAUSE)
 
 
-def is_same_calendar(one: str, other: str) -> bool:
+def is_same_calendar(first: str, second: str) -> bool:
     """Whether two names are of the same calendar of exchange_calendars, as NYSE and XNYS are; without amendments.
 
     Also where a release knows one of them no more: nothing can be told of it then.
     """
     try:
-        return exchange_calendars.resolve_alias(one) == exchange_calendars.resolve_alias(other)
+        return exchange_calendars.resolve_alias(first) == exchange_calendars.resolve_alias(second)
     except exchange_calendars.errors.InvalidCalendarName:
         return True
 
@@ -144,17 +144,17 @@ def _unknown(name: str) -> SettingsError:
 
 
 def _amended(
-    hours: pd.DataFrame, known: exchange_calendars.ExchangeCalendar, amendments: Amendments, name: str
+    hours: pd.DataFrame, exchange: exchange_calendars.ExchangeCalendar, amendments: Amendments, name: str
 ) -> pd.DataFrame:
     hours = hours.drop(pd.DatetimeIndex(sorted(amendments.extra_holidays)), errors="ignore")
     for day in sorted(amendments.extra_sessions):
         if pd.Timestamp(day) not in hours.index:
-            hours.loc[pd.Timestamp(day)] = [_regular(known, day, which) for which in _HOURS]
+            hours.loc[pd.Timestamp(day)] = [_regular(exchange, day, which) for which in _HOURS]
     for day, close in sorted(amendments.early_closes.items()):
-        session, moment = pd.Timestamp(day), _local(day, close, known)
+        session, moment = pd.Timestamp(day), _local(day, close, exchange)
         if session not in hours.index:
             _refuse(name, f"{day} {close:%H:%M}", "an early close on a session", "is no session")
-        if not hours["open"].loc[session] < moment <= _regular(known, day, "close"):
+        if not hours["open"].loc[session] < moment <= _regular(exchange, day, "close"):
             _refuse(name, f"{day} {close:%H:%M}", "a close after the open, no later than the regular one", "is not")
         hours.loc[session, "close"] = moment
         if not hours["break_end"].loc[session] < moment:
@@ -162,20 +162,20 @@ def _amended(
     return hours.sort_index()
 
 
-def _regular(known: exchange_calendars.ExchangeCalendar, day: date, which: str) -> pd.Timestamp | NaTType:
+def _regular(exchange: exchange_calendars.ExchangeCalendar, day: date, which: str) -> pd.Timestamp | NaTType:
     """A full session's open, break or close on a day, whether or not the calendar has it; NaT for no break."""
     in_force = [
         clock
-        for since, clock in getattr(known, f"{which}_times") or ()
+        for since, clock in getattr(exchange, f"{which}_times") or ()
         if clock is not None and (since is None or since <= pd.Timestamp(day))
     ]
-    offset = getattr(known, f"{which}_offset", 0)
-    return _local(day, in_force[-1], known, offset) if in_force else pd.NaT
+    offset = getattr(exchange, f"{which}_offset", 0)
+    return _local(day, in_force[-1], exchange, offset) if in_force else pd.NaT
 
 
-def _local(day: date, clock: time, known: exchange_calendars.ExchangeCalendar, days_later: int = 0) -> pd.Timestamp:
+def _local(day: date, clock: time, exchange: exchange_calendars.ExchangeCalendar, days_later: int = 0) -> pd.Timestamp:
     moment = pd.Timestamp.combine(day + timedelta(days=days_later), clock)
-    return moment.tz_localize(known.tz).tz_convert("UTC").as_unit("ns")
+    return moment.tz_localize(exchange.tz).tz_convert("UTC").as_unit("ns")
 
 
 def _refuse(calendar: str, value: str, expected: str, found: str) -> None:

@@ -115,10 +115,10 @@ def new_action_versions(
     moved = (both["value"] == both["old_value"]) & both["since"].notna() & own
     _refuse_later(both[moved & (both["known_at"] > both["since"])])
     earlier = (moved & (both["known_at"] < both["since"])).to_numpy()
-    there = (both["old_known_at"].notna() | both["value"].notna()).to_numpy()
+    nonempty = (both["old_known_at"].notna() | both["value"].notna()).to_numpy()
     new = own & ~((both["value"] == both["old_value"]) | both[["value", "old_value"]].isna().all(axis=1)).to_numpy()
-    placed = ACTION_FACTS.finds_place(in_force, delivered[there], (earlier | new)[there])
-    fresh, counted = ACTION_FACTS.added(in_force, delivered[there], placed)
+    placed = ACTION_FACTS.finds_place(in_force, delivered[nonempty], (earlier | new)[nonempty])
+    fresh, counted = ACTION_FACTS.added(in_force, delivered[nonempty], placed)
     earlier_count = int(earlier.sum())
     counted = replace(counted, revised=counted.revised + earlier_count, unchanged=counted.unchanged - earlier_count)
     return conform(fresh, ACTION_VERSIONS).sort_values(_KEY, ignore_index=True), counted
@@ -178,9 +178,9 @@ def withdrawals(
     DataFrame
         Columns of ``ACTION_VERSIONS``, one row an action withdrawn, its value NaN.
     """
-    known = _in_force(stored, source, symbols, first, last)
+    in_force = _in_force(stored, source, symbols, first, last)
     listed = pd.MultiIndex.from_frame(delivered[_KEY])
-    gone = known[~pd.MultiIndex.from_frame(known[_KEY]).isin(listed)]
+    gone = in_force[~pd.MultiIndex.from_frame(in_force[_KEY]).isin(listed)]
     return conform(gone.assign(value=np.nan, known_at=arrived_at, ingested_at=arrived_at), ACTION_VERSIONS)
 
 
@@ -211,16 +211,16 @@ def refuse_mass_withdrawal(
     SourceError
         More than that goes.
     """
-    known = _in_force(stored, source, symbols, first, last)
-    if len(gone) <= max_withdrawn_fraction * len(known):
+    in_force = _in_force(stored, source, symbols, first, last)
+    if len(gone) <= max_withdrawn_fraction * len(in_force):
         return
-    if len(gone) == 1 and delivered["symbol"].isin(known["symbol"]).any():
+    if len(gone) == 1 and delivered["symbol"].isin(in_force["symbol"]).any():
         return
     named = [f"{row.symbol} {row.ex_session.date()} {row.kind}" for row in named_rows(gone.head(_NAMED))]
     more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
     raise SourceError(
         expected=f"at least {1.0 - max_withdrawn_fraction:.4g} of the splits and dividends in force",
-        found=f"an answer of {len(delivered)} that lacks {len(gone)} of {len(known)} in force: "
+        found=f"an answer of {len(delivered)} that lacks {len(gone)} of {len(in_force)} in force: "
         f"{', '.join(named)}{more}",
         remedy="run again; if it stays and they are really to be withdrawn, raise source.max_withdrawn_fraction for "
         "one run",
@@ -253,8 +253,8 @@ def actions_as_of(
     visible = versions["known_at"] <= moment
     if ingested_by is not None:
         visible &= versions["ingested_at"] <= ingested_by
-    known = _latest(versions[visible])
-    return known[known["value"].notna()].reset_index(drop=True)
+    latest = _latest(versions[visible])
+    return latest[latest["value"].notna()].reset_index(drop=True)
 
 
 def action_hash(actions: ActionVersions) -> str:
@@ -270,9 +270,9 @@ def _in_force(
     stored: pd.DataFrame, source: str, symbols: tuple[Symbol, ...], first: pd.Timestamp, last: pd.Timestamp
 ) -> pd.DataFrame:
     """The newest versions of a source's own actions, of those asked for, that are not withdrawn."""
-    known = _latest(stored)
-    own = known["value"].notna() & (known["source"] == source) & known["ex_session"].between(first, last)
-    return known[own & known["symbol"].isin(symbols) if symbols else own]
+    latest = _latest(stored)
+    own = latest["value"].notna() & (latest["source"] == source) & latest["ex_session"].between(first, last)
+    return latest[own & latest["symbol"].isin(symbols) if symbols else own]
 
 
 def _latest(versions: pd.DataFrame) -> pd.DataFrame:

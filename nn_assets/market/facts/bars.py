@@ -37,8 +37,8 @@ def known_after(calendar: str, days: Sessions, lag_minutes: int) -> pd.DatetimeI
 
     A lag after the session's close; on a day that is no session, a lag after its end, UTC.
     """
-    asked = pd.DatetimeIndex(days)
-    distinct, inverse = np.unique(asked.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
+    wanted = pd.DatetimeIndex(days)
+    distinct, inverse = np.unique(wanted.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
     unique_days = pd.DatetimeIndex(distinct)
     closes = assumed_known_at(calendar, unique_days, lag_minutes)
     ends = unique_days.tz_localize("UTC") + _ONE_DAY + pd.Timedelta(minutes=lag_minutes)

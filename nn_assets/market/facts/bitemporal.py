@@ -225,8 +225,8 @@ class Kind:
         placed, counted = self._placed(stored, delivered[explicit])
         if explicit.all():
             return placed, counted
-        rest, also = self._arrived(pd.concat([stored, placed], ignore_index=True), delivered[~explicit])
-        return pd.concat([placed, rest], ignore_index=True), counted + also
+        rest, arrived = self._arrived(pd.concat([stored, placed], ignore_index=True), delivered[~explicit])
+        return pd.concat([placed, rest], ignore_index=True), counted + arrived
 
     def finds_place(self, stored: pd.DataFrame, delivered: pd.DataFrame, explicit: BoolArray) -> BoolArray:
         """Which rows of a kind that is delivered whole are placed by the moment stated, shape (rows delivered,).
@@ -251,33 +251,33 @@ class Kind:
         new_moment = ~np.isin(versions, moments)
         index_of = np.full(int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1, -1)
         index_of[moments] = np.arange(len(moments))
-        there = ~new_moment & _same(delivered_numbers, self._numbers_at(stored_numbers, index_of[versions]))
+        stored_alike = ~new_moment & _same(delivered_numbers, self._numbers_at(stored_numbers, index_of[versions]))
         is_last = last_stated[of_delivered] >= last[of_delivered]
-        kept = (first[of_delivered] < 0) | (is_last & (new_moment | there)) | (new_moment & alone)
+        kept = (first[of_delivered] < 0) | (is_last & (new_moment | stored_alike)) | (new_moment & alone)
         return np.asarray(explicit & kept)
 
     def _arrived(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
         """What a delivery adds whose moments are assumed."""
         keys, of_delivered = _codes_of_both(stored, delivered, self.key)
-        one, broken, equal_rows = self._unique_versions(delivered, of_delivered)
-        new, key_of = self._blank(delivered.iloc[one], broken[one]), of_delivered[one]
+        unique_rows, broken, equal_rows = self._unique_versions(delivered, of_delivered)
+        new, key_of = self._blank(delivered.iloc[unique_rows], broken[unique_rows]), of_delivered[unique_rows]
         indices, torn = self._newest(stored, keys)
         old = self._blank(stored.iloc[indices], torn)
         size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
         before = _placed_at(keys[indices], size)[key_of]
         known, arrived = (np.append(_nanoseconds(old[name]), _EARLIEST)[before] for name in _MOMENTS)
-        there = before >= 0
-        same = there & _same(self.numbers(new), self._numbers_at(self.numbers(old), before))
+        has_previous = before >= 0
+        same = has_previous & _same(self.numbers(new), self._numbers_at(self.numbers(old), before))
         # Confirmed only by what arrives when the version could be known.
         early = self.unjudged & (known > arrived) & (_nanoseconds(new["ingested_at"]) >= known)
         fresh = ~same | early
         last = np.full(size, _EARLIEST)
         np.maximum.at(last, keys, _nanoseconds(stored["ingested_at"]))
-        stored_at = pd.Series(pd.DatetimeIndex(last[key_of], tz="UTC"), index=new.index).where(there)
+        stored_at = pd.Series(pd.DatetimeIndex(last[key_of], tz="UTC"), index=new.index).where(has_previous)
         new = new.assign(ingested_at=following(new["ingested_at"], stored_at))
-        new["known_at"] = new["known_at"].where(~there, new[_MOMENTS].max(axis=1))
+        new["known_at"] = new["known_at"].where(~has_previous, new[_MOMENTS].max(axis=1))
         # One that is stated ahead is in force after what arrives now: that may repeat what is known until then.
-        ahead = fresh & there & (not self.called_off) & (known > _nanoseconds(new["known_at"]))
+        ahead = fresh & has_previous & (not self.called_off) & (known > _nanoseconds(new["known_at"]))
         known = np.where(fresh, _nanoseconds(new["known_at"]), known)
         if ahead.any():
             whole = pd.concat([stored, new[ahead]], ignore_index=True)
@@ -290,7 +290,7 @@ class Kind:
         contents = delivered[broken].assign(
             known_at=pd.DatetimeIndex(known[of_new], tz="UTC"), ingested_at=new["ingested_at"].array[of_new]
         )
-        counted = _counted(new, ~there, there & ~same, same & early, equal_rows, contents)
+        counted = _counted(new, ~has_previous, has_previous & ~same, same & early, equal_rows, contents)
         return (new if fresh.all() else new[fresh]), counted
 
     def _placed(self, stored: pd.DataFrame, delivered: pd.DataFrame) -> tuple[pd.DataFrame, RevisionCount]:
@@ -300,27 +300,27 @@ class Kind:
         """
         keys, of_delivered = _codes_of_both(stored, delivered, self.key)
         moments, versions = _codes_of_both(stored, delivered, [*self.key, "known_at"])
-        one, torn, equal_rows = self._unique_versions(delivered, versions)
-        new, version = self._blank(delivered.iloc[one], torn[one]), versions[one]
+        unique_rows, torn, equal_rows = self._unique_versions(delivered, versions)
+        new, version = self._blank(delivered.iloc[unique_rows], torn[unique_rows]), versions[unique_rows]
         chain = _Chain.of(self, stored, keys)
         size = int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1
         held = _placed_at(moments[chain.row], size)[version]
-        there, ripe = held >= 0, np.append(chain.held | (not self.unjudged), False)[held]
-        says, stored_values = self.numbers(new), self._numbers_at(chain.values, held)
+        stored_already, ripe = held >= 0, np.append(chain.held | (not self.unjudged), False)[held]
+        new_values, stored_values = self.numbers(new), self._numbers_at(chain.values, held)
         in_time = _nanoseconds(new["ingested_at"]) >= _nanoseconds(new["known_at"])
-        differs = ripe & ~_same(says, stored_values)
+        differs = ripe & ~_same(new_values, stored_values)
         broken = differs & ~np.isnan(stored_values).all(axis=1)
-        fresh = ~there | broken | (there & ~ripe & (in_time | ~_same(says, stored_values)))
+        fresh = ~stored_already | broken | (stored_already & ~ripe & (in_time | ~_same(new_values, stored_values)))
         stored_rows = stored.iloc[chain.row[held[broken]]]
         before = pd.Series(pd.NaT, index=new.index, dtype=stored["ingested_at"].dtype)
         before[broken] = stored_rows["ingested_at"].array
-        whole = _Chain.of(self, pd.concat([stored, new], ignore_index=True), np.append(keys, of_delivered[one]))
-        at = whole.version[len(stored) :]
-        first = np.append(True, whole.key[1:] != whole.key[:-1])[at]
-        added = first & ~np.isin(whole.key[at], keys)
+        whole = _Chain.of(self, pd.concat([stored, new], ignore_index=True), np.append(keys, of_delivered[unique_rows]))
+        positions = whole.version[len(stored) :]
+        first = np.append(True, whole.key[1:] != whole.key[:-1])[positions]
+        added = first & ~np.isin(whole.key[positions], keys)
         # Beside the version before it, or after it where it is the first, or stored of its own moment.
-        beside = self._numbers_at(whole.values, np.where(first, at + 1, at - 1))
-        revised = ~added & ~_same(says, np.where(there[:, None], stored_values, beside))
+        beside = self._numbers_at(whole.values, np.where(first, positions + 1, positions - 1))
+        revised = ~added & ~_same(new_values, np.where(stored_already[:, None], stored_values, beside))
         torn |= np.isin(versions, version[differs])
         contents = pd.concat([stored_rows, delivered[torn]], ignore_index=True)
         counted = _counted(new, added, revised, np.zeros(len(new), dtype=bool), equal_rows, contents)
@@ -451,9 +451,9 @@ def _nanoseconds(moments: pd.Series) -> IntArray:
 
 def _placed_at(codes: IntArray, size: int) -> IntArray:
     """Where each code below ``size`` stands, -1 for one that does not."""
-    at = np.full(size, -1, dtype=np.int64)
-    at[codes] = np.arange(len(codes))
-    return at
+    positions = np.full(size, -1, dtype=np.int64)
+    positions[codes] = np.arange(len(codes))
+    return positions
 
 
 def _several(codes: IntArray) -> BoolArray:

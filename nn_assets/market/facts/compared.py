@@ -38,9 +38,9 @@ def later_second_source_prices(rows: pd.DataFrame, versions: ComparedBars) -> pd
         In the order of ``known_at``; ``row`` counts the rows given. A version without four positive prices, or
         that contradicts itself, says nothing and is left out.
     """
-    asked = rows[[*_KEY, "known_at"]].assign(row=np.arange(len(rows)))
+    wanted = rows[[*_KEY, "known_at"]].assign(row=np.arange(len(rows)))
     second_bars = BAR_FACTS.one_row_per_version(versions)[[*_KEY, *_PRICES, "known_at"]]
-    both = asked.merge(second_bars, on=_KEY, suffixes=("_here", ""))
+    both = wanted.merge(second_bars, on=_KEY, suffixes=("_here", ""))
     prices = both[_PRICES].to_numpy(dtype=np.float64)
     both = both[(both["known_at"] > both["known_at_here"]) & (np.isfinite(prices) & (prices > 0.0)).all(axis=1)]
     return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)

@@ -106,9 +106,9 @@ def _of_symbol(
     ordered, days = ordered[inside], days[inside]
     session = np.asarray(sessions.searchsorted(days), dtype=np.int64)  # (versions,)
     observed = pd.DatetimeIndex(ordered["observed_at"]).as_unit("ns").asi8
-    known = np.asarray(decided_at.searchsorted(pd.DatetimeIndex(ordered["known_at"]), side="left"), dtype=np.int64)
+    known_row = np.asarray(decided_at.searchsorted(pd.DatetimeIndex(ordered["known_at"]), side="left"), dtype=np.int64)
     value = ordered["value"].to_numpy(dtype=np.float64)
-    chosen = _newest(observed, known <= session)
+    chosen = _newest(observed, known_row <= session)
     by_open = opens.as_unit("ns").asi8
     early = observed[chosen] <= by_open[session[chosen]]
     first, rest, longs, shorts = (np.zeros(size) for _ in range(4))
@@ -119,7 +119,7 @@ def _of_symbol(
     np.add.at(longs, later, np.maximum(payment, 0.0))
     np.add.at(shorts, later, np.minimum(payment, 0.0))
     assumed[session[chosen]] = False
-    from_row = np.maximum(known, session)
+    from_row = np.maximum(known_row, session)
     ever = from_row < size
     last = np.full(size, -1, dtype=np.int64)  # the newest session of which anything is known, by row
     np.maximum.at(last, from_row[ever], session[ever])
@@ -131,9 +131,9 @@ def _of_symbol(
     return Funding(first, rest, assumed, longs, shorts)
 
 
-def _newest(observed: IntArray, seen: BoolArray) -> IntArray:
+def _newest(observed: IntArray, visible: BoolArray) -> IntArray:
     """Place of the last version seen of each moment; versions in order of moment, then of knowledge."""
-    indices = np.flatnonzero(seen)
+    indices = np.flatnonzero(visible)
     moments = observed[indices]
     last = np.append(moments[1:] != moments[:-1], True) if len(indices) else np.zeros(0, dtype=np.bool_)
     return indices[last]

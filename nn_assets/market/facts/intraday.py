@@ -130,7 +130,7 @@ def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) 
     """
     ordered = bars.sort_values(KEY, kind="stable")
     grouped = ordered.groupby(["symbol", "session"], sort=True)
-    made = grouped.agg(
+    aggregated = grouped.agg(
         open=("open", "first"),
         high=("high", "max"),
         low=("low", "min"),
@@ -139,22 +139,24 @@ def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) 
         began=("bar_at", "first"),
         ended=("bar_at", "last"),
     )
-    made = made.assign(volume=grouped["volume"].sum(min_count=1)).reset_index()
-    if made.empty:
-        return SessionBars(conform(made.assign(source=""), DELIVERED_BARS), made.reindex(columns=_LEFT_OUT))
+    aggregated = aggregated.assign(volume=grouped["volume"].sum(min_count=1)).reset_index()
+    if aggregated.empty:
+        return SessionBars(conform(aggregated.assign(source=""), DELIVERED_BARS), aggregated.reindex(columns=_LEFT_OUT))
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
-    session_index = hours.sessions.get_indexer(pd.Index(made["session"]))
-    first, last = (hours.locate(pd.DatetimeIndex(made[name]).as_unit("ns").asi8).slot for name in ("began", "ended"))
+    session_index = hours.sessions.get_indexer(pd.Index(aggregated["session"]))
+    first, last = (
+        hours.locate(pd.DatetimeIndex(aggregated[name]).as_unit("ns").asi8).slot for name in ("began", "ended")
+    )
     after = np.cumsum(hours.bars_due)[session_index]
-    made["due"] = hours.bars_due[session_index]
-    made["at_open"] = (first - after + made["due"]) * settings.bar_minutes
-    made["at_close"] = (after - 1 - last) * settings.bar_minutes
-    made["begins"] = ~made.duplicated("symbol")
-    judged = _judged(made, settings)
+    aggregated["due"] = hours.bars_due[session_index]
+    aggregated["at_open"] = (first - after + aggregated["due"]) * settings.bar_minutes
+    aggregated["at_close"] = (after - 1 - last) * settings.bar_minutes
+    aggregated["begins"] = ~aggregated.duplicated("symbol")
+    judged = _judged(aggregated, settings)
     whole = judged["rule"] == ""
     source = f"intraday:{settings.bar_minutes}min"
     return SessionBars(
-        conform(made[whole].assign(source=source), DELIVERED_BARS),
+        conform(aggregated[whole].assign(source=source), DELIVERED_BARS),
         judged.loc[~whole, _LEFT_OUT].reset_index(drop=True),
     )
 
@@ -162,16 +164,18 @@ def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) 
 _LEFT_OUT = ["symbol", "session", "bars", "due", "rule", "value", "remedy"]
 
 
-def _judged(made: pd.DataFrame, settings: IntradaySettings) -> pd.DataFrame:
+def _judged(aggregated: pd.DataFrame, settings: IntradaySettings) -> pd.DataFrame:
     """Each session with the first rule it breaks (none: empty), the value that breaks it, and what to do."""
     late, early = settings.max_minutes_missing_at_open, settings.max_minutes_missing_at_close
     least = settings.min_session_coverage_fraction
-    no_open, no_close = made["at_open"] > late, made["at_close"] > early
-    begins, sparse = made["begins"] & no_open, made["bars"] < least * made["due"]
-    at_open = made["at_open"].astype(str) + f" minutes missing at the open, limit {late}"
-    at_close = made["at_close"].astype(str) + f" minutes missing at the close, limit {early}"
-    covered = made["bars"].astype(str) + " of " + made["due"].astype(str) + f" bars, at least {least:.0%} wanted"
-    judged = made.assign(rule="", value="", remedy="")
+    no_open, no_close = aggregated["at_open"] > late, aggregated["at_close"] > early
+    begins, sparse = aggregated["begins"] & no_open, aggregated["bars"] < least * aggregated["due"]
+    at_open = aggregated["at_open"].astype(str) + f" minutes missing at the open, limit {late}"
+    at_close = aggregated["at_close"].astype(str) + f" minutes missing at the close, limit {early}"
+    covered = (
+        aggregated["bars"].astype(str) + " of " + aggregated["due"].astype(str) + f" bars, at least {least:.0%} wanted"
+    )
+    judged = aggregated.assign(rule="", value="", remedy="")
     deliver = "deliver the bars that are missing, or raise intraday."
     for broken, rule, value, remedy in (
         (

@@ -245,11 +245,11 @@ def members_without_bars(
         after = min(last, pd.Timestamp(year, 12, 31)) + pd.Timedelta(days=1)
         starts, stops = spells["member_from"], spells["member_to"].fillna(after)
         starts, stops = starts.mask(starts < low, low), stops.mask(stops > after, after)
-        there = starts < stops
-        members, seen = set(spells["symbol"][there]), set()
-        for symbol, start, stop in zip(spells["symbol"][there], starts[there], stops[there], strict=True):
+        inside = starts < stops
+        members, with_bars = set(spells["symbol"][inside]), set()
+        for symbol, start, stop in zip(spells["symbol"][inside], starts[inside], stops[inside], strict=True):
             days = own.get(symbol, np.empty(0, dtype="datetime64[ns]"))
             if np.searchsorted(days, start.to_datetime64()) < np.searchsorted(days, stop.to_datetime64()):
-                seen.add(symbol)
-        rows.append((year, len(members), len(members - seen)))
+                with_bars.add(symbol)
+        rows.append((year, len(members), len(members - with_bars)))
     return pd.DataFrame(rows, columns=["year", "members", "without_bars"])

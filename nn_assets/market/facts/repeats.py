@@ -57,11 +57,11 @@ def new_versions_of_files(
     # that grew are in force, and the only ones of their bars.
     restated = stored.loc[stored.duplicated(_KEY), "session"]
     days = pd.concat([fresh["session"], restated]).unique()
-    asked = assumed & delivered["session"].isin(days).to_numpy()
+    candidates = assumed & delivered["session"].isin(days).to_numpy()
     repeated, otherwise = np.zeros((2, len(delivered)), dtype=bool)
     stored_rows = stored[stored["session"].isin(days)]
     versions = stored_rows if contents is None else BAR_FACTS.with_contents(stored_rows, contents)
-    repeated[asked], otherwise[asked] = repeats_and_changes(versions, delivered[asked], taken_before)
+    repeated[candidates], otherwise[candidates] = repeats_and_changes(versions, delivered[candidates], taken_before)
     if repeated.any():
         rest = delivered[~repeated]
         fresh, counted = new_versions(stored, rest, explicit=None if explicit is None else explicit[~repeated])

@@ -133,8 +133,8 @@ class Rows:
 def row_medians(values: FloatArray) -> FloatArray:
     """Median of each row, shape (rows,), NaN left out; NaN where nothing is left."""
     ordered, row = np.sort(values, axis=1), np.arange(len(values))  # NaN last
-    there = np.maximum(np.isfinite(values).sum(axis=1), 1)
-    return np.asarray((ordered[row, (there - 1) // 2] + ordered[row, there // 2]) / 2.0)
+    count = np.maximum(np.isfinite(values).sum(axis=1), 1)
+    return np.asarray((ordered[row, (count - 1) // 2] + ordered[row, count // 2]) / 2.0)
 
 
 def ordered_by_symbol(bars: pd.DataFrame) -> pd.DataFrame:
@@ -170,11 +170,11 @@ def equal_to_the_row_before(ordered: pd.DataFrame, key: Sequence[str], values: S
         if not equal.any():
             break
         column = ordered[name].to_numpy()
-        at = np.flatnonzero(equal)
-        same = column[at] == column[at - 1]
+        indices = np.flatnonzero(equal)
+        same = column[indices] == column[indices - 1]
         if name in values:
-            same |= np.isnan(column[at]) & np.isnan(column[at - 1])
-        equal[at] = same
+            same |= np.isnan(column[indices]) & np.isnan(column[indices - 1])
+        equal[indices] = same
     return equal
 
 
@@ -201,7 +201,9 @@ def shares_after_splits(
         return shares
     session = ordered["session"].to_numpy(dtype="datetime64[ns]")
     names, first, count = np.unique(ordered["symbol"].to_numpy(dtype=object), return_index=True, return_counts=True)
-    spans = {str(name): (int(at), int(at + size)) for name, at, size in zip(names, first, count, strict=True)}
+    spans = {
+        str(name): (int(offset), int(offset + size)) for name, offset, size in zip(names, first, count, strict=True)
+    }
     days = splits["ex_session"].to_numpy(dtype="datetime64[ns]")
     for symbol, day, value in zip(splits["symbol"], days, splits["value"].astype(float), strict=True):
         start, stop = spans.get(str(symbol), (0, 0))

@@ -59,7 +59,7 @@ def new_observations(
     judged = judged.sort_values("known_at", kind="stable", ignore_index=True)
     observations = conform(judged.assign(ingested_at=arrived_at), SERIES)
     version = [*_KEY, "known_at", "value"]
-    known, on_record = (
+    observed_before, on_record = (
         pd.MultiIndex.from_frame(observations[names]).isin(pd.MultiIndex.from_frame(stored[names]))
         for names in (_KEY, version)
     )
@@ -70,7 +70,7 @@ def new_observations(
         ).to_numpy()
     own = judged["known_at_stated"].to_numpy(dtype=np.bool_)
     # Several of one observation that are delivered together are vintages too, as long as none is on record.
-    vintage = own | (judged.duplicated(_KEY, keep=False).to_numpy() & (on_record | ~known))
+    vintage = own | (judged.duplicated(_KEY, keep=False).to_numpy() & (on_record | ~observed_before))
     explicit = SERIES_FACTS.finds_place(stored, observations, vintage & (on_record | ~late))
     observations["known_at"] = observations["known_at"].mask(
         late & ~explicit, observations[["known_at", "ingested_at"]].max(axis=1)
@@ -175,11 +175,11 @@ def _newest_known(rows: pd.DataFrame, decided_at: pd.DatetimeIndex) -> tuple[Flo
     leading = ordered[leads]
     observed = observed[leads]
     index = np.searchsorted(pd.DatetimeIndex(leading["known_at"]).as_unit("ns").asi8, decided_at.asi8, side="right") - 1
-    there = index >= 0
-    value = np.where(there, leading["value"].to_numpy(dtype=np.float64)[index], np.nan)
-    session = np.where(there, pd.DatetimeIndex(leading["session"]).as_unit("ns").asi8[index], np.iinfo(np.int64).min)
+    found = index >= 0
+    value = np.where(found, leading["value"].to_numpy(dtype=np.float64)[index], np.nan)
+    session = np.where(found, pd.DatetimeIndex(leading["session"]).as_unit("ns").asi8[index], np.iinfo(np.int64).min)
     _, first = np.unique(observed, return_index=True)
     distinct = observed[first]
     steps = np.concatenate([[np.nan], np.diff(distinct) / _MINUTE.value])
     step = steps[np.searchsorted(distinct, observed)]
-    return value, session, np.where(there, step[index], np.nan)
+    return value, session, np.where(found, step[index], np.nan)

@@ -197,7 +197,7 @@ def clean(
     comparable = rows.in_first_shares()
     verdict: IntArray = np.where(judged, _PASSED, taken_out)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
-    beside: ObjectArray = np.full(len(rows), "", dtype=object)
+    notes: ObjectArray = np.full(len(rows), "", dtype=object)
     bar_values = pd.DataFrame()
     for number, rule in enumerate(RULES):
         # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
@@ -210,19 +210,19 @@ def clean(
         if rule.name == ODD_PRINT and compared is not None:
             rows = _corrected(rows, open_rows, ordered, with_several_versions(compared), settings)
             comparable = rows.in_first_shares()
-        asked = rows if rule in ROW_RULES or rule.name in IN_SHARES_AS_DELIVERED else comparable
-        finding = rule.find(asked.take(open_rows) if rule in HISTORY_RULES else asked, settings)
+        judged_rows = rows if rule in ROW_RULES or rule.name in IN_SHARES_AS_DELIVERED else comparable
+        finding = rule.find(judged_rows.take(open_rows) if rule in HISTORY_RULES else judged_rows, settings)
         faulty = open_rows[finding.at_fault]
         fresh = (verdict[faulty] == _PASSED) & judged[faulty]
         verdict[faulty[fresh]], field[faulty[fresh]] = number, finding.field[fresh]
         if finding.beside is not None:
-            beside[faulty[fresh]] = finding.beside[fresh]
+            notes[faulty[fresh]] = finding.beside[fresh]
     kept = verdict == _PASSED
     sound, out = ordered[kept & judged].reset_index(drop=True), ~kept & judged
     if compared is not None:
         sound["known_at"] = pd.DatetimeIndex(rows.known_at[kept], tz="UTC").as_unit(ordered["known_at"].dt.unit)
     names = np.asarray(pd.unique(ordered["symbol"]), dtype=object)
-    quarantine = _quarantine(ordered[out], verdict[out], field[out], beside[out], calendar)
+    quarantine = _quarantine(ordered[out], verdict[out], field[out], notes[out], calendar)
     notices = (
         *_notices(rows, kept, names, calendar, settings, actions, whole=past is None),
         *copied_bar_notices(ordered, rows, kept, out & (verdict == _COPIED)),
@@ -258,10 +258,10 @@ def values_hash(symbols: pd.Series, values: Sequence[FloatArray]) -> npt.NDArray
 
 def _value_hashes_of(ordered: pd.DataFrame, rows: Rows, indices: npt.NDArray[np.intp]) -> pd.DataFrame:
     """What the bars at some places say, of those that moved: no other can be a copy."""
-    asked = indices[(rows.high[indices] > rows.low[indices]) & (rows.volume[indices] > 0.0)]
-    values = [column[asked] for column in (rows.open, rows.high, rows.low, rows.close, rows.volume)]
-    symbols = ordered["symbol"].iloc[asked]
-    return pd.DataFrame({"session": ordered["session"].to_numpy()[asked], "value": values_hash(symbols, values)})
+    hashed = indices[(rows.high[indices] > rows.low[indices]) & (rows.volume[indices] > 0.0)]
+    values = [column[hashed] for column in (rows.open, rows.high, rows.low, rows.close, rows.volume)]
+    symbols = ordered["symbol"].iloc[hashed]
+    return pd.DataFrame({"session": ordered["session"].to_numpy()[hashed], "value": values_hash(symbols, values)})
 
 
 def _corrected(
@@ -271,11 +271,11 @@ def _corrected(
     if several.empty:
         return rows
     assert rows.second is not None, "there is a second source"
-    some = with_corrections(
+    corrected = with_corrections(
         rows.take(indices), settings, lambda at: later_second_source_prices(ordered.iloc[indices[at]], several)
     )
     second, known_at = rows.second.copy(), rows.known_at.copy()
-    second[indices], known_at[indices] = some.second, some.known_at
+    second[indices], known_at[indices] = corrected.second, corrected.known_at
     return replace(rows, second=second, known_at=known_at)
 
 
@@ -300,14 +300,14 @@ def _notices(
 
 
 def _quarantine(
-    rows: pd.DataFrame, verdict: IntArray, field: ObjectArray, beside: ObjectArray, calendar: str
+    rows: pd.DataFrame, verdict: IntArray, field: ObjectArray, notes: ObjectArray, calendar: str
 ) -> pd.DataFrame:
     if rows.empty:
         return empty(QUARANTINE)
     holidays = amendments_of(calendar)[1].extra_holidays
     rules = [RULES[number] for number in verdict]
     values, messages = [], []
-    for row, rule, name, note in zip(named_rows(rows), rules, field, beside, strict=True):
+    for row, rule, name, note in zip(named_rows(rows), rules, field, notes, strict=True):
         whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
         value = whole if name == "row" else _value(row, name)
         values.append(value)

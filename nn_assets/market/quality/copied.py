@@ -47,9 +47,9 @@ def copied_bar_notices(ordered: BarVersions, rows: Rows, kept: BoolArray, copied
     delivered = ordered.groupby("session")["symbol"].size()
     session_notices = []
     for session, group in pairs.groupby("session"):
-        count, there = len(group), int(delivered[session])
-        if are_many(count, there):
-            session_notices.append(_session_notice(group, pd.Timestamp(str(session)), there))
+        count, symbols_delivered = len(group), int(delivered[session])
+        if are_many(count, symbols_delivered):
+            session_notices.append(_session_notice(group, pd.Timestamp(str(session)), symbols_delivered))
     doubtful = pairs[pairs["doubtful"]].sort_values(["symbol", "original"], kind="stable")
     first = doubtful.drop_duplicates(["symbol", "original"])
     return (*session_notices, *(_bar_notice(str(row.symbol), row.original, row.session) for row in named_rows(first)))
@@ -68,8 +68,8 @@ def possible_copies(notices: Sequence[Notice]) -> dict[str, int]:
 def _pairs(ordered: pd.DataFrame, rows: Rows, kept: BoolArray, copied: BoolArray) -> pd.DataFrame:
     """Each copy with the bar it equals: columns symbol, session, original (NaT: itself in quarantine) and doubtful."""
     copies = ordered.loc[copied, ["symbol", "session", *_VALUES]].assign(closes_at=rows.closes_at[copied])
-    asked = kept & ordered["volume"].isin(copies["volume"]).to_numpy()
-    originals = ordered.loc[asked, ["symbol", "session", *_VALUES]].assign(taken_in=rows.ingested_at[asked])
+    candidates = kept & ordered["volume"].isin(copies["volume"]).to_numpy()
+    originals = ordered.loc[candidates, ["symbol", "session", *_VALUES]].assign(taken_in=rows.ingested_at[candidates])
     pairs = copies.merge(originals.rename(columns={"session": "original"}), on=["symbol", *_VALUES], how="left")
     later = pairs["session"] > pairs["original"]
     return pairs.assign(doubtful=later & (pairs["taken_in"] >= pairs["closes_at"]))
@@ -80,21 +80,21 @@ def _session_notice(pairs: pd.DataFrame, session: pd.Timestamp, delivered: int) 
     days = pairs["original"].dropna().dt.strftime("%Y-%m-%d").value_counts(sort=False)
     days = days.sort_values(ascending=False, kind="stable")
     most = "most of them " if len(days) > 1 else ""
-    of = f", {most}the bar of {days.index[0]} in all five values" if len(days) else ""
-    asked = "ask the source for the session again; their rows are in quarantine"
+    original_text = f", {most}the bar of {days.index[0]} in all five values" if len(days) else ""
+    request = "ask the source for the session again; their rows are in quarantine"
     if doubtful:
         both = " and ".join([str(session.date()), *days.index])
-        asked = (
+        request = (
             f"either bar may be the false one, since {doubtful} of those equal to them were taken in only after this "
             f"session had closed: ask the source for {both} again; the rows of {session.date()} are in quarantine, "
             "those equal to them are kept"
         )
     message = (
         f"{count} of {delivered} symbols ({count / delivered:.0%}), {pairs['symbol'].iloc[0]} among them, have "
-        f"another session's bar{of}: {asked}"
+        f"another session's bar{original_text}: {request}"
     )
-    symbols = "many symbols" if delivered > 1 else str(pairs["symbol"].iloc[0])
-    return Notice(COPIED_SESSION, symbols, session, session, count / delivered, message)
+    label = "many symbols" if delivered > 1 else str(pairs["symbol"].iloc[0])
+    return Notice(COPIED_SESSION, label, session, session, count / delivered, message)
 
 
 def _bar_notice(symbol: str, session: pd.Timestamp, copy: pd.Timestamp) -> Notice:

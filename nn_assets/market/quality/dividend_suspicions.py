@@ -33,7 +33,7 @@ _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median 
 
 @dataclass(frozen=True)
 class Spot:
-    """Where something stands among the bars of a symbol, and what is told of it."""
+    """A bar at which something was found: its index among the symbol's bars, and what a notice quotes."""
 
     at: int  # how many bars of the symbol come before
     session: pd.Timestamp
@@ -41,9 +41,9 @@ class Spot:
     before: float  # the close before; NaN on the first bar
 
     def notice(self, rule: str, symbol: str, last: pd.Timestamp, value: float, proposal: str) -> Notice:
-        """Say what was found, and what to do if a person agrees."""
-        at = f"close {self.close:g}" + ("" if np.isnan(self.before) else f" after {self.before:g}")
-        message = f"{at}; proposed: {proposal}; for a decision, nothing was changed"
+        """The notice of what was found, with the proposed correction."""
+        prices = f"close {self.close:g}" + ("" if np.isnan(self.before) else f" after {self.before:g}")
+        message = f"{prices}; proposed: {proposal}; for a decision, nothing was changed"
         return Notice(rule, symbol, self.session, last, float(value), message)
 
 
@@ -118,33 +118,33 @@ class SymbolBars:
         moves: FloatArray = np.log(self.close / self.previous_close)
         return moves
 
-    def scale_before(self, at: int) -> float:
+    def scale_before(self, index: int) -> float:
         """Robust standard deviation of the log returns before a bar; NaN where there are too few."""
-        before = self.left[max(1, at - SCALE_WINDOW) : at]
+        before = self.left[max(1, index - SCALE_WINDOW) : index]
         if len(before) < _FEWEST_BEFORE:
             return float("nan")
         return float(_NORMAL_MAD * np.median(np.abs(before)))
 
-    def spot(self, at: int) -> dict[str, Any]:
+    def spot(self, index: int) -> dict[str, Any]:
         """What :class:`Spot` tells of a bar."""
-        before = float(self.close[at - 1]) if at else float("nan")
-        session = pd.Timestamp(self.session[at])
-        return {"at": self.earlier + at, "session": session, "close": float(self.close[at]), "before": before}
+        before = float(self.close[index - 1]) if index else float("nan")
+        session = pd.Timestamp(self.session[index])
+        return {"at": self.earlier + index, "session": session, "close": float(self.close[index]), "before": before}
 
 
 def paid_from(own: SymbolBars, first: int) -> list[Paid]:
-    """The dividends paid on bars from a place on, but for the symbol's first bar."""
+    """The dividends paid on bars from index ``first`` on, except on the symbol's first bar."""
     dividends = []
-    for at in np.flatnonzero((own.dividend > 0.0) & np.isfinite(own.previous_close)).tolist():
-        if at >= first:
+    for index in np.flatnonzero((own.dividend > 0.0) & np.isfinite(own.previous_close)).tolist():
+        if index >= first:
             figures = {
-                "amount": float(own.dividend[at]),
-                "previous_close": float(own.previous_close[at]),
-                "fall": _fall(own, at),
-                "scale": own.scale_before(at),
-                "split": float(own.split[max(0, at - 1) : at + 2].max()),
+                "amount": float(own.dividend[index]),
+                "previous_close": float(own.previous_close[index]),
+                "fall": _fall(own, index),
+                "scale": own.scale_before(index),
+                "split": float(own.split[max(0, index - 1) : index + 2].max()),
             }
-            dividends.append(Paid(**{**own.spot(at), **figures}))
+            dividends.append(Paid(**{**own.spot(index), **figures}))
     return dividends
 
 
@@ -179,10 +179,10 @@ def _in_other_units(paid: Paid) -> str:
     return f" as {paid.amount / 100.0:g} (stated in the currency's subunit)"
 
 
-def _fall(own: SymbolBars, at: int) -> float:
+def _fall(own: SymbolBars, index: int) -> float:
     """Fall from the close before to open or close, whichever is deeper, fraction."""
-    prices = np.array([own.open[at], own.close[at]])
-    return float(1.0 - np.nanmin(np.where(prices > 0.0, prices, np.nan)) / own.previous_close[at])
+    prices = np.array([own.open[index], own.close[index]])
+    return float(1.0 - np.nanmin(np.where(prices > 0.0, prices, np.nan)) / own.previous_close[index])
 
 
 def _repeated(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
@@ -216,9 +216,9 @@ def against_the_factor(own: SymbolBars) -> list[Notice]:
     if np.allclose(own.adjusted_close, own.adjusted_close.round(2), rtol=0.0, atol=1e-6, equal_nan=True):
         slack += 0.01 / own.adjusted_close * own.close
     notices = []
-    for at in np.flatnonzero(np.abs(taken_off - own.dividend) > slack):
-        declared, implied = own.dividend[at], taken_off[at]
+    for index in np.flatnonzero(np.abs(taken_off - own.dividend) > slack):
+        declared, implied = own.dividend[index], taken_off[index]
         proposal = f"confirm the dividend: {declared:g} is stated, the vendor's factor takes off {implied:g}"
-        spot = Spot(**own.spot(int(at)))
+        spot = Spot(**own.spot(int(index)))
         notices.append(spot.notice("dividend_factor", own.symbol, spot.session, implied, proposal))
     return notices

@@ -276,17 +276,17 @@ def _following(
     members: BoolArray | None,
 ) -> frozenset[str]:
     """Checks that have no fault of their own where the bars of all symbols end on one day that is too old."""
-    seen = cleaned.bars.groupby("symbol")["session"].max()
-    last_seen = seen.reindex(list(listed))
-    if _freshness(seen, sessions, settings).passed or last_seen.empty or last_seen.isna().any():
+    last_bars = cleaned.bars.groupby("symbol")["session"].max()
+    last_seen = last_bars.reindex(list(listed))
+    if _freshness(last_bars, sessions, settings).passed or last_seen.empty or last_seen.isna().any():
         return frozenset()
     end = last_seen.max()
     if (last_seen != end).any() or (cleaned.quarantine["session"] > end).any():
         return frozenset()
-    until = sessions[sessions <= end]
-    asked = None if members is None else members[: len(until)]
-    to_the_end = _missing_sessions(cleaned, expected, until, settings, gone, asked)
-    complete = len(until) > 0 and to_the_end.passed
+    covered = sessions[sessions <= end]
+    members_until = None if members is None else members[: len(covered)]
+    to_the_end = _missing_sessions(cleaned, expected, covered, settings, gone, members_until)
+    complete = len(covered) > 0 and to_the_end.passed
     return frozenset({"missing_symbols", "stale_feed", *([to_the_end.name] if complete else [])})
 
 
@@ -369,11 +369,11 @@ def bars_due(
     )
     row = sessions.get_indexer(pd.DatetimeIndex(delivered["session"]))
     column = pd.Index(expected).get_indexer(pd.Index(delivered["symbol"]))
-    there = np.zeros((len(sessions), len(expected)), dtype=bool)  # (session, symbol)
+    delivered_bars = np.zeros((len(sessions), len(expected)), dtype=bool)  # (session, symbol)
     inside = (row >= 0) & (column >= 0)
-    there[row[inside], column[inside]] = True
-    due = np.logical_or.accumulate(there, axis=0) & days_asked(sessions, expected, members, delisted)
-    return due, due & ~there
+    delivered_bars[row[inside], column[inside]] = True
+    due = np.logical_or.accumulate(delivered_bars, axis=0) & days_asked(sessions, expected, members, delisted)
+    return due, due & ~delivered_bars
 
 
 def days_asked(
@@ -383,11 +383,11 @@ def days_asked(
     delisted: Mapping[str, pd.Timestamp] | None = None,
 ) -> BoolArray:
     """Days on which a bar of each symbol is asked for, (sessions, symbols): of members, and before a delisting."""
-    asked = np.ones((len(sessions), len(symbols)), dtype=bool) if members is None else members.copy()
+    expected = np.ones((len(sessions), len(symbols)), dtype=bool) if members is None else members.copy()
     for symbol, day in (delisted or {}).items():
         if symbol in symbols:
-            asked[sessions >= day, list(symbols).index(symbol)] = False
-    return asked
+            expected[sessions >= day, list(symbols).index(symbol)] = False
+    return expected
 
 
 def _missing_sessions(
@@ -436,8 +436,11 @@ def _stale_feed(bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSe
     newest = recent[recent["session"] == sessions[-1]].set_index("symbol")[names]
     before = recent[recent["session"] < sessions[-1]].set_index("symbol")[names]
     both = newest.index.intersection(before.index)
-    there, then = newest.loc[both].to_numpy(dtype=np.float64), before.loc[both].to_numpy(dtype=np.float64)
-    repeats = ((there == then) | (np.isnan(there) & np.isnan(then))).all(axis=1)
+    newest_values, previous_values = (
+        newest.loc[both].to_numpy(dtype=np.float64),
+        before.loc[both].to_numpy(dtype=np.float64),
+    )
+    repeats = ((newest_values == previous_values) | (np.isnan(newest_values) & np.isnan(previous_values))).all(axis=1)
     if len(both) == 0:
         reason = "nothing to compare: no symbol has a bar of the newest session and of the one before"
         return GateCheck("stale_feed", passed=False, detail=reason, violations=(), blocking=False)
@@ -457,8 +460,8 @@ def _copied_session(notices: Sequence[Notice], newest: pd.Timestamp) -> GateChec
     lines = tuple(notice.line for notice in copied)
     passed = all(notice.first_session != newest for notice in copied)
     if not passed:
-        messages = ", ".join(notice.message for notice in copied if notice.first_session == newest).replace("; ", ", ")
-        return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars: {messages}", lines)
+        message = ", ".join(notice.message for notice in copied if notice.first_session == newest).replace("; ", ", ")
+        return GateCheck(COPIED_SESSION, passed, f"{newest.date()} holds another session's bars: {message}", lines)
     days = ", ".join(str(notice.first_session.date()) for notice in copied)
     detail = f"not on the newest session; earlier ones that are: {days}" if copied else "none found"
     return GateCheck(COPIED_SESSION, passed, detail, lines)
@@ -471,6 +474,6 @@ def _pointed_out(notices: Sequence[Notice], name: str, *, blocking: bool) -> Gat
     if matching and blocking:
         named = sorted({notice.symbol for notice in matching})
         listed = ", ".join(first_of(named, _MOST_NAMED))
-        symbols = f"{len(named)} symbol{'s' * (len(named) > 1)}"
-        detail = f"{symbols} whose open repeats the close before over a long stretch: {listed}"
+        symbol_count = f"{len(named)} symbol{'s' * (len(named) > 1)}"
+        detail = f"{symbol_count} whose open repeats the close before over a long stretch: {listed}"
     return GateCheck(name, not matching, detail, lines, blocking=blocking)

@@ -106,18 +106,20 @@ def copied_bar(rows: Rows, settings: CleaningSettings) -> Finding:
     del settings
     moved = np.flatnonzero((rows.high > rows.low) & (rows.volume > 0.0))
     # A volume that comes back is rare, and found without sorting.
-    again = pd.DataFrame({"symbol": rows.symbol[moved], "volume": rows.volume[moved]}).duplicated(keep=False)
-    asked = moved[again.to_numpy()]
-    values = [column[asked] for column in (rows.symbol, rows.open, rows.high, rows.low, rows.close, rows.volume)]
-    order = np.lexsort((rows.session[asked], rows.known_at[asked], *values))
-    same = np.ones(max(len(asked) - 1, 0), dtype=bool)
+    repeated = pd.DataFrame({"symbol": rows.symbol[moved], "volume": rows.volume[moved]}).duplicated(keep=False)
+    candidates = moved[repeated.to_numpy()]
+    values = [column[candidates] for column in (rows.symbol, rows.open, rows.high, rows.low, rows.close, rows.volume)]
+    order = np.lexsort((rows.session[candidates], rows.known_at[candidates], *values))
+    same = np.ones(max(len(candidates) - 1, 0), dtype=bool)
     for column in values:
         same &= column[order][1:] == column[order][:-1]
-    first = np.maximum.accumulate(np.where(np.concatenate([[False], same])[: len(asked)], 0, np.arange(len(asked))))
+    first = np.maximum.accumulate(
+        np.where(np.concatenate([[False], same])[: len(candidates)], 0, np.arange(len(candidates)))
+    )
     at_fault = np.zeros(len(rows), dtype=bool)
-    at_fault[asked[order[1:][same]]] = True
+    at_fault[candidates[order[1:][same]]] = True
     original = np.empty(len(rows), dtype=np.int64)
-    original[asked[order]] = rows.session[asked][order][first]
+    original[candidates[order]] = rows.session[candidates][order][first]
     notes = [f"the bar of {pd.Timestamp(int(session)).date()} in all five values" for session in original[at_fault]]
     return Finding(at_fault, np.full(len(notes), "row", dtype=object), np.array(notes, dtype=object))
 

@@ -206,17 +206,17 @@ def _crossed(bars: pd.DataFrame) -> Finding:
 
 def _gaps(ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Timestamp) -> tuple[pd.DataFrame, int]:
     """Jumps in slots of each symbol, and how many bars were due, from its first one on."""
-    there = pd.DataFrame(
+    placed_bars = pd.DataFrame(
         {"symbol": ordered["symbol"], "after": ordered["bar_at"], "slot": placed.slot, "session": placed.session}
     )
-    there = there[there["slot"] >= 0].drop_duplicates(["symbol", "slot"])
+    placed_bars = placed_bars[placed_bars["slot"] >= 0].drop_duplicates(["symbol", "slot"])
     ends = np.cumsum(hours.bars_due)
-    first, last = there.drop_duplicates("symbol"), there.drop_duplicates("symbol", keep="last")
+    first, last = placed_bars.drop_duplicates("symbol"), placed_bars.drop_duplicates("symbol", keep="last")
     over = hours.ends[last["session"]] <= by.as_unit("ns").value
     end = np.where(over, ends[last["session"]], last["slot"] + 1)
-    following = there.groupby("symbol")["slot"].shift(-1)
+    following = placed_bars.groupby("symbol")["slot"].shift(-1)
     following[last.index] = end
-    gaps = there.assign(missing=(following - there["slot"] - 1).astype(np.int64))
+    gaps = placed_bars.assign(missing=(following - placed_bars["slot"] - 1).astype(np.int64))
     missing = gaps.loc[gaps["missing"] > 0, ["symbol", "after", "missing"]].sort_values(["symbol", "after"])
     return missing.reset_index(drop=True), int((end - first["slot"].to_numpy()).sum())
 
@@ -225,8 +225,8 @@ def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> 
     values, messages = [], []
     for row, rule, name in zip(named_rows(rows), rules, fields, strict=True):
         whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)
-        asked = f", ask {getattr(row, 'ask' + name[3:])}" if rule == "crossed_quote" else ""
-        value = whole if name in ("row", "session") else f"{getattr(row, name)}{asked}"
+        ask_text = f", ask {getattr(row, 'ask' + name[3:])}" if rule == "crossed_quote" else ""
+        value = whole if name in ("row", "session") else f"{getattr(row, name)}{ask_text}"
         values.append(f"{row.bar_at.isoformat()}: {value}")
         messages.append(f"expected {_DEMANDS[rule]}; found {name} {value} in {whole} at {row.bar_at.isoformat()}")
     framed = rows[["symbol", "session", "source", "known_at"]].assign(
@@ -262,22 +262,22 @@ def inspect_intraday(
         f"{len(cleaned.gaps)} gaps, limit {most:.2%}",
         tuple(f"{gap.symbol}: {gap.missing} bars missing after {gap.after}" for gap in named_rows(cleaned.gaps)),
     )
-    there = set(cleaned.bars["symbol"].unique())
-    absent = [symbol for symbol in symbols if symbol not in there]
-    share = len(absent) / len(symbols) if symbols else float(not there)
-    known = GateCheck(
+    delivered = set(cleaned.bars["symbol"].unique())
+    absent = [symbol for symbol in symbols if symbol not in delivered]
+    share = len(absent) / len(symbols) if symbols else float(not delivered)
+    missing_symbols = GateCheck(
         "missing_symbols",
         share <= gate.max_missing_symbols_fraction,
-        f"{len(absent)} of {len(symbols) or len(there)} symbols without a bar",
+        f"{len(absent)} of {len(symbols) or len(delivered)} symbols without a bar",
         tuple(f"{symbol}: no clean bar" for symbol in absent),
     )
     figures: dict[str, float | int | str] = {
         "bars": len(cleaned.bars),
         "quarantined": len(cleaned.quarantine),
-        "symbols": len(there),
+        "symbols": len(delivered),
         "equal_rows": cleaned.equal_rows,
         "gaps": len(cleaned.gaps),
         "missing_bars": missing,
         "bars_due": cleaned.due,
     }
-    return GateReport((schema, quarantined, gaps, known), figures)
+    return GateReport((schema, quarantined, gaps, missing_symbols), figures)

@@ -127,8 +127,8 @@ def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) 
     sound = rows.in_first_shares().take(indices)
     ratio = sound.close / sound.previous(sound.close)
     notices = []
-    for at in sound.of_asked(np.abs(np.log(ratio)) >= np.log(LEAST_FACTOR)):
-        index, before, factor = int(indices[at]), int(indices[at - 1]), float(ratio[at])
+    for position in sound.of_asked(np.abs(np.log(ratio)) >= np.log(LEAST_FACTOR)):
+        index, before, factor = int(indices[position]), int(indices[position - 1]), float(ratio[position])
         symbol = str(names[rows.symbol[index]])
         first, last = (pd.Timestamp(int(rows.session[row])) for row in (before + 1, index))
         waited = f"; {index - before - 1} sessions from {first.date()} wait in quarantine" * (index - before > 1)
@@ -173,20 +173,20 @@ def odd_print_notices(
     if rows.second is None:
         return ()
     differences = disagreements(rows, settings)
-    theirs = np.flatnonzero(~differences.ours)
-    ours = quarantine[quarantine["rule"] == ODD_PRINT]
-    indices = differences.row[theirs]
+    second_at_fault = np.flatnonzero(~differences.ours)
+    quarantined_prints = quarantine[quarantine["rule"] == ODD_PRINT]
+    indices = differences.row[second_at_fault]
     odd = pd.DataFrame(
         {
-            "symbol": [*ours["symbol"], *names[rows.symbol[indices]]],
-            "session": [*ours["session"], *pd.to_datetime(rows.session[indices])],
+            "symbol": [*quarantined_prints["symbol"], *names[rows.symbol[indices]]],
+            "session": [*quarantined_prints["session"], *pd.to_datetime(rows.session[indices])],
         }
     )
     notices, wide = [], set()
     session: Any
     for session, symbols in odd.groupby("session")["symbol"]:
         delivered = int((rows.session == session.value).sum() + (quarantine["session"] == session).sum())
-        count, held = len(symbols), int((ours["session"] == session).sum())
+        count, held = len(symbols), int((quarantined_prints["session"] == session).sum())
         if count < max(MANY, MANY_SHARE * delivered):
             continue
         wide.add(session.value)
@@ -195,17 +195,19 @@ def odd_print_notices(
             f"compared with says other prices: ask both for the session again; {held} of their rows are in quarantine"
         )
         notices.append(Notice(_ODD_SESSION, "many symbols", session, session, count / delivered, message))
-    for at, index in zip(theirs, indices, strict=True):
+    for position, index in zip(second_at_fault, indices, strict=True):
         if rows.session[index] in wide:
             continue
-        session, field = pd.Timestamp(int(rows.session[index])), str(differences.field[at])
+        session, field = pd.Timestamp(int(rows.session[index])), str(differences.field[position])
         own = f"{getattr(rows, field)[index]:g}" if field != "row" else f"close {rows.close[index]:g}"
         message = (
             f"{field} {own}, and {second_source_text(rows, int(index), field)} from the source compared with, "
             "whose price is the odd one: row kept"
         )
         symbol = str(names[rows.symbol[index]])
-        notices.append(Notice("odd_print_elsewhere", symbol, session, session, float(differences.bps[at]), message))
+        notices.append(
+            Notice("odd_print_elsewhere", symbol, session, session, float(differences.bps[position]), message)
+        )
     return tuple(notices)
 
 
@@ -286,7 +288,7 @@ def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
         if high - low < settings.repeated_open_window_sessions:
             continue
         share = float(repeats[start + low : start + high].mean())
-        first, last = (pd.Timestamp(int(rows.session[start + at])) for at in (low, high - 1))
+        first, last = (pd.Timestamp(int(rows.session[start + offset])) for offset in (low, high - 1))
         notices.append(repeated_open(str(names[symbol]), first, last, share, high - low))
     return tuple(notices)
 

@@ -67,10 +67,10 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
     with np.errstate(invalid="ignore"):
         second = first - within
         centre = row_medians(np.concatenate([first, second], axis=1))[:, None]
-        ours = np.abs(first - centre) >= np.abs(second - centre)
+        first_at_fault = np.abs(first - centre) >= np.abs(second - centre)
     change, moved = _level_change(rows, level)
     apart = np.column_stack([within, change])
-    ours = np.column_stack([ours, np.abs(moved) >= np.abs(moved - change)])
+    first_at_fault = np.column_stack([first_at_fault, np.abs(moved) >= np.abs(moved - change)])
     least = bps_to_fraction(
         np.array([settings.odd_print_minimum_bps] * len(_PRICES) + [settings.odd_level_minimum_bps])
     )
@@ -86,10 +86,12 @@ def disagreements(rows: Rows, settings: CleaningSettings) -> Disagreements:
             odd[row, column] = distance[row, column] > limit
     indices = np.flatnonzero(odd.any(axis=1))
     # The first source's fault comes before the second's, and the larger before the smaller.
-    weight = np.where(odd, distance + np.where(ours, _OURS_FIRST, 0.0), -1.0)[indices]
+    weight = np.where(odd, distance + np.where(first_at_fault, _OURS_FIRST, 0.0), -1.0)[indices]
     column = weight.argmax(axis=1)
     names = np.array([*_PRICES, "row"], dtype=object)
-    return Disagreements(indices, names[column], fraction_to_bps(apart[indices, column]), ours[indices, column])
+    return Disagreements(
+        indices, names[column], fraction_to_bps(apart[indices, column]), first_at_fault[indices, column]
+    )
 
 
 def _has_long_tails(past: list[FloatArray], limit: float) -> bool:
@@ -135,25 +137,25 @@ def with_corrections(
     prices = corrections[list(_PRICES)].to_numpy(dtype=np.float64)
     for row, since, word in zip(corrections["row"], moments, prices, strict=True):
         corrections_by_row.setdefault(int(differences.row[row]), []).append((int(since), word))
-    ours = dict(zip(differences.row.tolist(), differences.ours.tolist(), strict=True))
+    first_at_fault = dict(zip(differences.row.tolist(), differences.ours.tolist(), strict=True))
     indices = np.flatnonzero(np.isin(rows.symbol, rows.symbol[list(corrections_by_row)]))
     part = rows.take(indices)
     assert rows.second is not None, "else nothing disagrees"
     assert part.second is not None, "of the same rows"
     second, known_at, tried = rows.second.copy(), rows.known_at.copy(), part.second.copy()
     for number in range(max(map(len, corrections_by_row.values()))):
-        asked = {
+        trials = {
             index: candidates[number] for index, candidates in corrections_by_row.items() if number < len(candidates)
         }
-        for index, (_, word) in asked.items():
+        for index, (_, word) in trials.items():
             tried[np.searchsorted(indices, index)] = word
         odd = set(indices[disagreements(replace(part, second=tried.copy()), settings).row].tolist())
-        for index, (moment, word) in asked.items():
+        for index, (moment, word) in trials.items():
             if index in odd:
                 tried[np.searchsorted(indices, index)] = rows.second[index]
                 continue
             second[index] = word
-            known_at[index] = max(moment, known_at[index]) if ours[index] else known_at[index]
+            known_at[index] = max(moment, known_at[index]) if first_at_fault[index] else known_at[index]
             del corrections_by_row[index]
     return replace(rows, second=second, known_at=known_at)
 
@@ -167,8 +169,8 @@ def _level_change(rows: Rows, level: FloatArray) -> tuple[FloatArray, FloatArray
             shifted = rows.previous(shifted)
             before.append(shifted)
         past = np.column_stack(before)
-        known = np.isfinite(past).sum(axis=1) >= _FEWEST_LEVELS
-        changes.append(np.where(known, candidate - row_medians(past), np.nan))
+        enough = np.isfinite(past).sum(axis=1) >= _FEWEST_LEVELS
+        changes.append(np.where(enough, candidate - row_medians(past), np.nan))
     change = np.where(np.abs(changes[1]) < np.abs(changes[0]), changes[1], changes[0])
     close = np.log(rows.close * rows.shares)
     return change, close - rows.previous(close)

@@ -62,7 +62,7 @@ def overview(
     symbols: Sequence[str],
     sessions: pd.DatetimeIndex,
     actions: ActionVersions | None = None,
-    asked: BoolArray | None = None,
+    expected: BoolArray | None = None,
 ) -> Overview:
     """Aggregate what cleaning gave.
 
@@ -75,22 +75,22 @@ def overview(
         Every session expected, in order; at least one.
     actions : DataFrame, optional
         Splits known, columns symbol, ex_session, kind and value: they are no change of volume or price.
-    asked : bool array, shape (sessions, symbols), optional
+    expected : bool array, shape (sessions, symbols), optional
         Days on which a bar of each symbol is asked for: as a member of the universe, before its delisting. Of others
         none is due, and none makes a symbol old.
     """
     names = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
-    wanted = np.ones((len(sessions), len(names)), dtype=bool) if asked is None else asked
+    expected_bars = np.ones((len(sessions), len(names)), dtype=bool) if expected is None else expected
     bars = in_first_shares(cleaned.bars, actions)
-    kept = Kept.of(cleaned.bars, names, sessions, wanted)
+    kept = Kept.of(cleaned.bars, names, sessions, expected_bars)
     return overview_of(
-        kept, bars[bars["session"] >= recent_from(sessions)], cleaned.quarantine, names, sessions, wanted
+        kept, bars[bars["session"] >= recent_from(sessions)], cleaned.quarantine, names, sessions, expected_bars
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What all clean bars of each symbol come to; arrays of shape (symbols,)."""
+    """First and last session and count of each symbol's clean bars; arrays of shape (symbols,)."""
 
     first: IntArray  # row of the axis of its first one; the axis' length where there is none
     last: IntArray  # of its last one; -1 where there is none
@@ -98,15 +98,15 @@ class Kept:
     asked: IntArray  # those of them that were asked for
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, names: tuple[str, ...], sessions: pd.DatetimeIndex, asked: BoolArray) -> Kept:
+    def of(cls, bars: pd.DataFrame, names: tuple[str, ...], sessions: pd.DatetimeIndex, expected: BoolArray) -> Kept:
         """Count bars, of an axis of symbols and one of sessions."""
         row, column = _rows_and_columns(bars, sessions, pd.Index(names))
         row, column = row[row >= 0], column[row >= 0]
         first, last = np.full(len(names), len(sessions)), np.full(len(names), -1)
         np.minimum.at(first, column, row)
         np.maximum.at(last, column, row)
-        of_asked = np.bincount(column[asked[row, column]], minlength=len(names))
-        return cls(first, last, np.bincount(column, minlength=len(names)), of_asked)
+        expected_count = np.bincount(column[expected[row, column]], minlength=len(names))
+        return cls(first, last, np.bincount(column, minlength=len(names)), expected_count)
 
     @classmethod
     def of_running(
@@ -115,18 +115,19 @@ class Kept:
         quarantine: pd.DataFrame,
         names: tuple[str, ...],
         sessions: pd.DatetimeIndex,
-        asked: BoolArray,
+        expected: BoolArray,
     ) -> Kept:
         """The same of what ``running`` says that bars come to, and of all that was taken out."""
-        of = running.reindex(list(names))
+        ordered = running.reindex(list(names))
         first, last = (
-            sessions.get_indexer(pd.DatetimeIndex(of[name])).astype(np.int64) for name in ("first_kept", "last_kept")
+            sessions.get_indexer(pd.DatetimeIndex(ordered[name])).astype(np.int64)
+            for name in ("first_kept", "last_kept")
         )
         row, column = _rows_and_columns(quarantine, sessions, pd.Index(names))
-        out = np.zeros(asked.shape, dtype=bool)
+        out = np.zeros(expected.shape, dtype=bool)
         out[row[row >= 0], column[row >= 0]] = True
-        rows, due, absent = (of[name].fillna(0).to_numpy().astype(np.int64) for name in ("rows", "due", "absent"))
-        return cls(np.where(first < 0, len(sessions), first), last, rows, due - absent - (out & asked).sum(axis=0))
+        rows, due, absent = (ordered[name].fillna(0).to_numpy().astype(np.int64) for name in ("rows", "due", "absent"))
+        return cls(np.where(first < 0, len(sessions), first), last, rows, due - absent - (out & expected).sum(axis=0))
 
 
 def recent_from(sessions: pd.DatetimeIndex) -> pd.Timestamp:
@@ -140,14 +141,14 @@ def overview_of(
     quarantine: pd.DataFrame,
     names: tuple[str, ...],
     sessions: pd.DatetimeIndex,
-    asked: BoolArray,
+    expected: BoolArray,
 ) -> Overview:
     """Aggregate what clean bars come to and those from :func:`recent_from` on, in shares of each symbol's first bar."""
     axis = pd.Index(names)
     row, column = _rows_and_columns(recent, sessions, axis)
     start = int(sessions.searchsorted(recent_from(sessions)))
     volume, returns = _recent_arrays(recent, row, column, start, (len(sessions), len(names)))
-    by_symbol = _by_symbol(names, sessions, kept, _rows_and_columns(quarantine, sessions, axis), asked)
+    by_symbol = _by_symbol(names, sessions, kept, _rows_and_columns(quarantine, sessions, axis), expected)
     by_symbol["volume_ratio"] = _ratio(volume, np.nanmedian)
     by_symbol["volatility_ratio"] = _ratio(returns, np.nanstd)
     shifts, noise = _by_size(returns)
@@ -165,26 +166,26 @@ def _by_symbol(
     sessions: pd.DatetimeIndex,
     kept: Kept,
     held: tuple[IntArray, IntArray],
-    asked: BoolArray,
+    expected: BoolArray,
 ) -> pd.DataFrame:
     count = len(names)
     held_row, held_column = (part[held[0] >= 0] for part in held)
     delivered = kept.first.copy()
     np.minimum.at(delivered, held_column, held_row)
     session_index = np.arange(len(sessions))[:, None]
-    due = (asked & (session_index >= delivered)).sum(axis=0)
-    nothing = np.where(asked.any(axis=0), 0.0, 1.0)  # lacks nothing where nothing was asked for
+    due = (expected & (session_index >= delivered)).sum(axis=0)
+    nothing = np.where(expected.any(axis=0), 0.0, 1.0)  # lacks nothing where nothing was asked for
     days = [str(day.date()) for day in sessions]
     return pd.DataFrame(
         {
             "symbol": names,
-            "first_session": [days[at] if at < len(days) else "" for at in kept.first],
-            "last_session": [days[at] if at >= 0 else "" for at in kept.last],
+            "first_session": [days[row] if row < len(days) else "" for row in kept.first],
+            "last_session": [days[row] if row >= 0 else "" for row in kept.last],
             "due": due,
             "clean": kept.count,
             "quarantined": np.bincount(held_column, minlength=count),
             "completeness": np.divide(kept.asked, due, out=nothing, where=due > 0),
-            "sessions_behind": (asked & (session_index > kept.last)).sum(axis=0),
+            "sessions_behind": (expected & (session_index > kept.last)).sum(axis=0),
         }
     )
 
@@ -216,12 +217,14 @@ def _ratio(values: FloatArray, figure: object) -> FloatArray:
 def _by_session(sessions: pd.DatetimeIndex, row: IntArray) -> pd.DataFrame:
     counts = np.bincount(row, minlength=len(sessions)).astype(np.float64)
     recent = range(max(len(sessions) - RECENT_SESSIONS, 0), len(sessions))
-    usual = [np.median(counts[max(at - TRAILING_SESSIONS, 0) : at]) if at else counts[at] for at in recent]
+    usual = [
+        np.median(counts[max(index - TRAILING_SESSIONS, 0) : index]) if index else counts[index] for index in recent
+    ]
     bars = counts[list(recent)]
     share = np.divide(bars, usual, out=np.ones(len(bars)), where=np.array(usual) > 0.0)
     return pd.DataFrame(
         {
-            "session": [str(sessions[at].date()) for at in recent],
+            "session": [str(sessions[index].date()) for index in recent],
             "bars": bars.astype(np.int64),
             "usual_bars": usual,
             "share": share,

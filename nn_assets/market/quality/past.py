@@ -42,15 +42,15 @@ def usual_ranges(rows: Rows, values: FloatArray, indices: npt.NDArray[np.intp], 
     ranges = np.full(len(indices), np.inf)
     back = np.arange(-window, 0)
     for low in range(0, len(indices), _AT_ONCE):
-        asked = indices[low : low + _AT_ONCE]
-        first = np.searchsorted(rows.symbol, rows.symbol[asked], side="left")
+        batch = indices[low : low + _AT_ONCE]
+        first = np.searchsorted(rows.symbol, rows.symbol[batch], side="left")
         if rows.cut is not None:
-            rows.cut.note(rows.symbol[asked], asked - window <= first)
-        index = asked[:, None] + back
+            rows.cut.note(rows.symbol[batch], batch - window <= first)
+        index = batch[:, None] + back
         past = np.where(index >= first[:, None], values[np.maximum(index, 0)], np.nan)
         past[~np.isfinite(past)] = np.nan
         past.sort(axis=1)  # NaN last
-        count, row = np.isfinite(past).sum(axis=1), np.arange(len(asked))
+        count, row = np.isfinite(past).sum(axis=1), np.arange(len(batch))
         median = (past[row, (count - 1) // 2] + past[row, np.minimum(count // 2, window - 1)]) / 2.0
         ranges[low : low + _AT_ONCE] = np.where(count >= FEWEST_BEFORE, median, np.inf)
     return ranges
@@ -64,14 +64,14 @@ def market_moves(rows: Rows, moves: FloatArray, indices: npt.NDArray[np.intp]) -
     order = np.argsort(rows.session, kind="stable")
     sessions = rows.session[order]
     # Rows of a session that became known at once have one answer: a market is asked once, not once a symbol.
-    asked, which = np.unique(
+    pairs, which = np.unique(
         np.column_stack([rows.session[indices], rows.known_at[indices]]), axis=0, return_inverse=True
     )
-    lows, highs = (np.searchsorted(sessions, asked[:, 0], side=side) for side in ("left", "right"))
-    medians = np.zeros(len(asked))
-    for at, (known_at, low, high) in enumerate(zip(asked[:, 1], lows, highs, strict=True)):
-        there = order[low:high]
-        others = moves[there[rows.known_at[there] <= known_at]]
+    lows, highs = (np.searchsorted(sessions, pairs[:, 0], side=side) for side in ("left", "right"))
+    medians = np.zeros(len(pairs))
+    for number, (known_at, low, high) in enumerate(zip(pairs[:, 1], lows, highs, strict=True)):
+        rows_of_pair = order[low:high]
+        others = moves[rows_of_pair[rows.known_at[rows_of_pair] <= known_at]]
         others = others[np.isfinite(others)]
-        medians[at] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
+        medians[number] = np.median(others) if len(others) >= _FEWEST_SYMBOLS else 0.0
     return medians[which.reshape(-1)]

@@ -22,7 +22,7 @@ _NUMBERS = ("close", "excess", "lowest", "most")
 
 
 def nothing_yet() -> pd.DataFrame:
-    """What no bars come to: a frame of no symbols, of the columns that :func:`carried_on` gives."""
+    """The totals of no bars: an empty frame with the columns that :func:`carried_on` gives."""
     return _of(pd.Index([], dtype=object, name="symbol"))
 
 
@@ -38,11 +38,11 @@ def carried_on(
     kept: pd.DataFrame,
     taken_out: pd.DataFrame,
     sessions: pd.DatetimeIndex,
-    asked: BoolArray,
+    expected: BoolArray,
     symbols: pd.Index,
     share: float,
 ) -> pd.DataFrame:
-    """Carry on what bars come to by those of later sessions.
+    """Update the running totals of bars with those of later sessions.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def carried_on(
         Clean bars and quarantine of these sessions, each ordered by symbol and session.
     sessions : DatetimeIndex, shape (sessions,)
         Those of the calendar among them, in order.
-    asked : bool array, shape (sessions, symbols)
+    expected : bool array, shape (sessions, symbols)
         Days on which a bar of each symbol is asked for.
     symbols : Index of str objects
         Those of ``before`` and of the bars, in order.
@@ -70,23 +70,23 @@ def carried_on(
     """
     running = before.copy() if symbols is before.index else _of(symbols)
     if symbols is not before.index:
-        known = symbols.get_indexer(before.index)
+        positions = symbols.get_indexer(before.index)
         for name in running.columns:
             column = running[name].to_numpy().copy()
-            column[known] = before[name].to_numpy()
+            column[positions] = before[name].to_numpy()
             running[name] = column
     codes = [symbols.get_indexer(pd.Index(frame["symbol"], dtype=object)) for frame in (kept, taken_out)]
     code = np.concatenate(codes)
     days = np.concatenate([frame["session"].to_numpy(dtype="datetime64[ns]") for frame in (kept, taken_out)])
     _earliest(running, "begins", code, days)
     row = sessions.get_indexer(pd.DatetimeIndex(days))
-    there = np.zeros((len(sessions), len(symbols)), dtype=bool)
-    there[row[row >= 0], code[row >= 0]] = True
+    delivered = np.zeros((len(sessions), len(symbols)), dtype=bool)
+    delivered[row[row >= 0], code[row >= 0]] = True
     begun = running["due_from"].notna().to_numpy()
-    due = np.logical_or.accumulate(np.vstack([begun, there]), axis=0)[1:] & asked
+    due = np.logical_or.accumulate(np.vstack([begun, delivered]), axis=0)[1:] & expected
     _earliest(running, "due_from", code[row >= 0], days[row >= 0])
     running["due"] += due.sum(axis=0)
-    running["absent"] += (due & ~there).sum(axis=0)
+    running["absent"] += (due & ~delivered).sum(axis=0)
     _repeating(running, kept, codes[0], share)
     return running
 
@@ -103,33 +103,33 @@ def _earliest(running: pd.DataFrame, name: str, code: npt.NDArray[np.intp], days
 
 def _repeating(running: pd.DataFrame, kept: pd.DataFrame, code: npt.NDArray[np.intp], share: float) -> None:
     """Carry the interval of largest excess on, the first rows of all symbols together, then the second ones."""
-    of = {name: running[name].to_numpy().copy() for name in running.columns}
+    columns = {name: running[name].to_numpy().copy() for name in running.columns}
     rank = np.arange(len(kept)) - np.searchsorted(code, code, side="left")
     order = np.argsort(rank, kind="stable")
     opens, closes = (kept[name].to_numpy(dtype=np.float64) for name in ("open", "close"))
     days = kept["session"].to_numpy(dtype="datetime64[ns]")
     for row in np.split(order, np.flatnonzero(np.diff(rank[order])) + 1):
-        at = code[row]
-        follows = of["low_at"][at] == of["rows"][at]
-        of["low_first"][at[follows]] = days[row[follows]]
-        repeats = opens[row] == of["close"][at]
-        of["excess"][at] += np.where(repeats, 1.0 - share, -share)
-        of["rows"][at] += 1
-        of["repeats"][at] += repeats
-        low = at[of["excess"][at] < of["lowest"][at]]
-        of["lowest"][low], of["low_at"][low], of["low_repeats"][low] = (
-            of[name][low] for name in ("excess", "rows", "repeats")
+        symbols = code[row]
+        follows = columns["low_at"][symbols] == columns["rows"][symbols]
+        columns["low_first"][symbols[follows]] = days[row[follows]]
+        repeats = opens[row] == columns["close"][symbols]
+        columns["excess"][symbols] += np.where(repeats, 1.0 - share, -share)
+        columns["rows"][symbols] += 1
+        columns["repeats"][symbols] += repeats
+        low = symbols[columns["excess"][symbols] < columns["lowest"][symbols]]
+        columns["lowest"][low], columns["low_at"][low], columns["low_repeats"][low] = (
+            columns[name][low] for name in ("excess", "rows", "repeats")
         )
-        over = of["excess"][at] - of["lowest"][at]
-        better = over > of["most"][at]
-        best = at[better]
-        of["most"][best], of["stretch"][best] = over[better], of["rows"][best] - of["low_at"][best]
-        of["stretch_first"][best], of["stretch_last"][best] = of["low_first"][best], days[row[better]]
-        of["stretch_repeats"][best] = of["repeats"][best] - of["low_repeats"][best]
-        of["close"][at], of["last_kept"][at] = closes[row], days[row]
-        opening = np.isnat(of["first_kept"][at])
-        of["first_kept"][at[opening]] = days[row[opening]]
-    for name, column in of.items():
+        over = columns["excess"][symbols] - columns["lowest"][symbols]
+        better = over > columns["most"][symbols]
+        best = symbols[better]
+        columns["most"][best], columns["stretch"][best] = over[better], columns["rows"][best] - columns["low_at"][best]
+        columns["stretch_first"][best], columns["stretch_last"][best] = columns["low_first"][best], days[row[better]]
+        columns["stretch_repeats"][best] = columns["repeats"][best] - columns["low_repeats"][best]
+        columns["close"][symbols], columns["last_kept"][symbols] = closes[row], days[row]
+        opening = np.isnat(columns["first_kept"][symbols])
+        columns["first_kept"][symbols[opening]] = days[row[opening]]
+    for name, column in columns.items():
         running[name] = column
 
 

@@ -23,10 +23,10 @@ from nn_assets.market.quality.suspicions import (
     SPLIT_REACH,
     Jump,
     Mixed,
-    Seen,
+    SymbolEvents,
     apart,
+    events_by_symbol,
     market_moves,
-    seen_whole,
 )
 
 __all__ = ["Suspected"]
@@ -60,20 +60,21 @@ class Suspected:
     @classmethod
     def of(cls, bars: pd.DataFrame, actions: pd.DataFrame) -> Suspected:
         """Look at all bars; parameters as of :func:`suspicions`, which gives the same notices."""
-        seen = {symbol: of_symbol for symbol, (_, of_symbol) in seen_whole(bars, actions).items()}
+        events = {symbol: of_symbol for symbol, (_, of_symbol) in events_by_symbol(bars, actions).items()}
         return cls(
-            _tables(seen), tuple(notice for symbol, of_symbol in seen.items() for notice in of_symbol.notices(symbol))
+            _tables(events),
+            tuple(notice for symbol, of_symbol in events.items() for notice in of_symbol.notices(symbol)),
         )
 
-    def seen(self, symbol: Symbol) -> Seen:
+    def seen(self, symbol: Symbol) -> SymbolEvents:
         """What was seen of a symbol."""
         jumps, mixed, paid = (tuple(_rows(_PARTS[name], self.tables[name], symbol)) for name in _PARTS)
-        return Seen(jumps, mixed, paid)
+        return SymbolEvents(jumps, mixed, paid)
 
     def carried_on(
         self, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp, actions: pd.DataFrame
     ) -> Suspected | None:
-        """Look at bars that came: the same as looking at all of them.
+        """Look only at the new bars; the result equals that of looking at all of them.
 
         Parameters
         ----------
@@ -95,36 +96,36 @@ class Suspected:
         if tail.short.any():
             return None
         of_symbol: dict[Any, pd.DataFrame] = dict(iter(actions.groupby("symbol")))
-        market, seen = None, {}
+        market, events = None, {}
         for number in np.flatnonzero(tail.eventful(of_symbol)).tolist():
-            own, again = tail.symbol_bars(number, of_symbol.get(tail.names[number], actions.iloc[:0]))
-            large = own.session[again:][np.abs(np.nan_to_num(own.left[again:])) >= LEAST_SPLIT]
+            own, first_row = tail.symbol_bars(number, of_symbol.get(tail.names[number], actions.iloc[:0]))
+            large = own.session[first_row:][np.abs(np.nan_to_num(own.left[first_row:])) >= LEAST_SPLIT]
             if tail.opens_on(large):
                 return None
             if len(large) and market is None:
                 market = market_moves(tail.bars)
             of_market = np.zeros(len(own)) if market is None else market.reindex(own.session).to_numpy()
-            before = self.seen(own.symbol).up_to(own.earlier + again)
-            seen[own.symbol] = before.and_then(Seen.of(own, of_market, again))
-        return self._with(seen) if seen else self
+            before = self.seen(own.symbol).up_to(own.earlier + first_row)
+            events[own.symbol] = before.and_then(SymbolEvents.of(own, of_market, first_row))
+        return self._with(events) if events else self
 
-    def _with(self, seen: Mapping[Symbol, Seen]) -> Suspected:
-        """The same with what was seen of some symbols in place of what was before."""
-        changed, tables = _tables(seen), {}
+    def _with(self, events: Mapping[Symbol, SymbolEvents]) -> Suspected:
+        """A copy in which the events of some symbols are replaced."""
+        changed, tables = _tables(events), {}
         for name, table in self.tables.items():
-            stays = ~np.isin(table["symbol"], list(seen))
+            stays = ~np.isin(table["symbol"], list(events))
             both = {column: np.concatenate([table[column][stays], changed[name][column]]) for column in table}
             order = np.argsort(both["symbol"], kind="stable")
             tables[name] = {column: values[order] for column, values in both.items()}
-        notices = [notice for notice in self.notices if notice.symbol not in seen]
-        notices += [notice for symbol, of_symbol in seen.items() for notice in of_symbol.notices(symbol)]
+        notices = [notice for notice in self.notices if notice.symbol not in events]
+        notices += [notice for symbol, of_symbol in events.items() for notice in of_symbol.notices(symbol)]
         return Suspected(tables, tuple(sorted(notices, key=lambda notice: notice.symbol)))
 
 
-def _tables(seen: Mapping[Symbol, Seen]) -> dict[str, dict[str, AnyArray]]:
+def _tables(events: Mapping[Symbol, SymbolEvents]) -> dict[str, dict[str, AnyArray]]:
     tables = {}
     for index, (name, kind) in enumerate(_PARTS.items()):
-        rows = [(symbol, part) for symbol, all_of in seen.items() for part in all_of.parts[index]]
+        rows = [(symbol, part) for symbol, all_of in events.items() for part in all_of.parts[index]]
         table: dict[str, AnyArray] = {"symbol": np.array([symbol for symbol, _ in rows], dtype=np.str_)}
         for field in fields(kind):
             table[field.name] = np.array([getattr(part, field.name) for _, part in rows], dtype=_TYPES[str(field.type)])
@@ -192,9 +193,9 @@ class _Tail:
         prices = {name: self.bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")}
         days = self.bars["session"].to_numpy(dtype="datetime64[ns]")
         events = np.zeros(len(self.names), dtype=bool)
-        at = np.flatnonzero((row_of_symbol >= self.kept[number] - 1) & (row_of_symbol > 0))
+        rows = np.flatnonzero((row_of_symbol >= self.kept[number] - 1) & (row_of_symbol > 0))
         close = prices["close"]
-        events[number[at[np.abs(np.log(close[at] / close[at - 1])) >= LEAST_SPLIT * _NEARLY]]] = True
+        events[number[rows[np.abs(np.log(close[rows] / close[rows - 1])) >= LEAST_SPLIT * _NEARLY]]] = True
         came = np.flatnonzero(row_of_symbol >= self.kept[number])
         events[number[came[apart(*(prices_of_bars[came] for prices_of_bars in prices.values())) >= MIXED]]] = True
         for symbol in np.flatnonzero([name in actions for name in self.names]).tolist():

@@ -35,10 +35,10 @@ __all__ = [
     "Basis",
     "Jump",
     "Mixed",
-    "Seen",
+    "SymbolEvents",
     "apart",
+    "events_by_symbol",
     "market_moves",
-    "seen_whole",
     "suspicions",
 ]
 
@@ -82,32 +82,34 @@ class Mixed(Spot):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What of a symbol's bars and actions its notices follow from, each in order."""
+class SymbolEvents:
+    """The events in a symbol's bars and actions from which its notices are made, each kind in order."""
 
     jumps: tuple[Jump, ...] = ()
     mixed: tuple[Mixed, ...] = ()
     paid: tuple[Paid, ...] = ()
 
     @classmethod
-    def of(cls, own: SymbolBars, market: FloatArray, first: int = 0) -> Seen:
-        """What is seen on bars from a place on, ``market`` of shape (bars,) the median move of each session."""
+    def of(cls, own: SymbolBars, market: FloatArray, first: int = 0) -> SymbolEvents:
+        """Find the events on bars from index ``first`` on; ``market``, (bars,), is each session's median move."""
         large = np.flatnonzero(np.abs(np.nan_to_num(own.left)) >= LEAST_SPLIT)
-        jumps = (_explained(own, int(at), market) for at in large if at >= first)
-        mixed = (Mixed(**own.spot(at), apart=float(own.high[at] / own.low[at])) for at in _mixed_units(own))
+        jumps = (_explained(own, int(index), market) for index in large if index >= first)
+        mixed = (Mixed(**own.spot(index), apart=float(own.high[index] / own.low[index])) for index in _mixed_units(own))
         return cls(
             tuple(jump for jump in jumps if jump is not None),
             tuple(bar for bar in mixed if bar.at >= own.earlier + first),
             tuple(paid_from(own, first)),
         )
 
-    def up_to(self, at: int) -> Seen:
-        """What was seen on bars before a place."""
-        return Seen(*(tuple(event for event in part if event.at < at) for part in self.parts))
+    def up_to(self, index: int) -> SymbolEvents:
+        """The events on bars before an index."""
+        return SymbolEvents(*(tuple(event for event in part if event.at < index) for part in self.parts))
 
-    def and_then(self, later: Seen) -> Seen:
-        """What was seen, and what was seen after it."""
-        return Seen(*((*one, *two) for one, two in zip(self.parts, later.parts, strict=True)))
+    def and_then(self, later: SymbolEvents) -> SymbolEvents:
+        """These events, followed by later ones."""
+        return SymbolEvents(
+            *((*earlier_part, *later_part) for earlier_part, later_part in zip(self.parts, later.parts, strict=True))
+        )
 
     @property
     def parts(self) -> tuple[tuple[Any, ...], ...]:
@@ -146,24 +148,24 @@ def suspicions(bars: pd.DataFrame, actions: pd.DataFrame, *, basis: Basis = "raw
         :mod:`nn_assets.market.quality.dividend_suspicions`. Each message ends in a proposal.
     """
     notices: list[Notice] = []
-    for symbol, (own, seen) in seen_whole(bars, actions, basis).items():
-        judged = [*seen.notices(symbol), *against_the_factor(own)]
+    for symbol, (own, events) in events_by_symbol(bars, actions, basis).items():
+        judged = [*events.notices(symbol), *against_the_factor(own)]
         notices += sorted(judged, key=lambda notice: notice.first_session)
     return tuple(notices)
 
 
-def seen_whole(
+def events_by_symbol(
     bars: pd.DataFrame, actions: pd.DataFrame, basis: Basis = "raw"
-) -> dict[Symbol, tuple[SymbolBars, Seen]]:
-    """What is seen of each symbol, in order."""
+) -> dict[Symbol, tuple[SymbolBars, SymbolEvents]]:
+    """Each symbol's bars and the events found in them, in order of symbol."""
     usable = bars[np.isfinite(bars["close"]) & (bars["close"] > 0.0)].sort_values(["symbol", "session"], kind="stable")
-    market, seen = market_moves(usable), {}
+    market, events = market_moves(usable), {}
     of_symbol = dict(iter(actions.groupby("symbol")))
     for symbol, rows in usable.groupby("symbol", sort=True):
         own_actions = of_symbol.get(symbol, actions.iloc[:0])
         own = SymbolBars.of(str(symbol), rows, own_actions, split_in_price=basis == "raw")
-        seen[str(symbol)] = own, Seen.of(own, market.reindex(own.session).to_numpy())
-    return seen
+        events[str(symbol)] = own, SymbolEvents.of(own, market.reindex(own.session).to_numpy())
+    return events
 
 
 def market_moves(bars: pd.DataFrame) -> pd.Series:
@@ -174,7 +176,7 @@ def market_moves(bars: pd.DataFrame) -> pd.Series:
 
 
 def _price_notices(symbol: str, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -> list[Notice]:
-    units = {at for jump in jumps if jump.rule == "price_unit" for at in (jump.at - 1, jump.at)}
+    units = {index for jump in jumps if jump.rule == "price_unit" for index in (jump.at - 1, jump.at)}
     proposal = "prices of one bar stand in two units: restate the bar"
     in_bar = (
         bar.notice("price_unit", symbol, bar.session, bar.apart, proposal) for bar in mixed if bar.at not in units
@@ -182,63 +184,67 @@ def _price_notices(symbol: str, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -
     return [*_runs(symbol, jumps), *in_bar]
 
 
-def _explained(own: SymbolBars, at: int, market: FloatArray) -> Jump | None:
+def _explained(own: SymbolBars, index: int, market: FloatArray) -> Jump | None:
     """What explains the move left at a bar; None where it is small, or may well be real."""
-    explanation = _explanation(own, at, market)
+    explanation = _explanation(own, index, market)
     if explanation is None:
         return None
-    before = pd.Timestamp(own.session[at - 1])
+    before = pd.Timestamp(own.session[index - 1])
     return Jump(
-        **own.spot(at), rule=explanation[0], move=float(own.left[at]), proposal=explanation[1], session_before=before
+        **own.spot(index),
+        rule=explanation[0],
+        move=float(own.left[index]),
+        proposal=explanation[1],
+        session_before=before,
     )
 
 
-def _explanation(own: SymbolBars, at: int, market: FloatArray) -> tuple[str, str] | None:
+def _explanation(own: SymbolBars, index: int, market: FloatArray) -> tuple[str, str] | None:
     """The rule, and what to do."""
-    move = float(own.left[at])
+    move = float(own.left[index])
     unit = _near_unit(move)
     if unit:
         return "price_unit", f"prices {unit:g} times off: state the currency unit, restate the bars"
-    split = _nearby_split(own, at, move)
+    split = _nearby_split(own, index, move)
     if split:
         return "split_misapplied", f"a split of {split:g} is stated near: restate its day, or the bars"
-    paid = 1.0 - own.dividend[at] / own.previous_close[at]
+    paid = 1.0 - own.dividend[index] / own.previous_close[index]
     unexplained = move - (float(np.log(paid)) if paid > 0.0 else 0.0)
-    if min(abs(move - market[at]), abs(unexplained - market[at])) < _LEAST_MOVE or _few_ticks(own, at):
+    if min(abs(move - market[index]), abs(unexplained - market[index])) < _LEAST_MOVE or _few_ticks(own, index):
         return None
-    rush = _rush(own, at)
-    if _came_back(own, at) and not rush >= _RUSH and not abs(move) < _SPIKE_Z * own.scale_before(at):
+    rush = _rush(own, index)
+    if _came_back(own, index) and not rush >= _RUSH and not abs(move) < _SPIKE_Z * own.scale_before(index):
         return "price_spike", "withdraw or restate the bar"
-    if _overnight(own, at) / move >= _OVERNIGHT and rush < _RUSH:
-        return "unrecorded_action", _unrecorded(own, at)
+    if _overnight(own, index) / move >= _OVERNIGHT and rush < _RUSH:
+        return "unrecorded_action", _unrecorded(own, index)
     return None
 
 
-def _few_ticks(own: SymbolBars, at: int) -> bool:
+def _few_ticks(own: SymbolBars, index: int) -> bool:
     """Whether the close moved by no more than a tick or two of the grid that the bars before show."""
-    before = slice(max(0, at - _VALUE_WINDOW), at)
+    before = slice(max(0, index - _VALUE_WINDOW), index)
     prices = np.concatenate([getattr(own, name)[before] for name in ("open", "high", "low", "close")])
     steps = np.diff(np.unique(prices[np.isfinite(prices)]))
-    return len(steps) > 0 and bool(abs(own.close[at] - own.close[at - 1]) <= _FEW_TICKS * steps.min())
+    return len(steps) > 0 and bool(abs(own.close[index] - own.close[index - 1]) <= _FEW_TICKS * steps.min())
 
 
-def _came_back(own: SymbolBars, at: int) -> bool:
+def _came_back(own: SymbolBars, index: int) -> bool:
     """Whether a move undoes the one before, or the next one undoes it."""
-    beside = own.left[max(0, at - 1) : at + 2]
-    return bool((np.abs(own.left[at] + beside) <= _CAME_BACK * np.abs(own.left[at])).any())
+    neighbours = own.left[max(0, index - 1) : index + 2]
+    return bool((np.abs(own.left[index] + neighbours) <= _CAME_BACK * np.abs(own.left[index])).any())
 
 
-def _overnight(own: SymbolBars, at: int) -> float:
+def _overnight(own: SymbolBars, index: int) -> float:
     """Log move from the close before to the open, stated splits taken off; NaN without an open."""
-    return float(np.log(own.open[at] / own.previous_close[at])) if own.open[at] > 0.0 else float("nan")
+    return float(np.log(own.open[index] / own.previous_close[index])) if own.open[index] > 0.0 else float("nan")
 
 
-def _unrecorded(own: SymbolBars, at: int) -> str:
-    shown = np.array([_overnight(own, at), own.left[at]])
+def _unrecorded(own: SymbolBars, index: int) -> str:
+    shown = np.array([_overnight(own, index), own.left[index]])
     for ratio in _SPLITS:
         if np.nanmin(np.abs(shown + np.log(ratio))) <= _SIMPLE_SLACK:
             return f"record a split of {ratio:g} new shares for one, once it is confirmed"
-    worth = own.previous_close[at] - own.close[at]
+    worth = own.previous_close[index] - own.close[index]
     return f"record a distribution worth about {worth:g} a share (a spin-off, say) or a split, whichever is confirmed"
 
 
@@ -246,8 +252,8 @@ def _near_unit(move: float) -> float:
     return next((unit for unit in _UNITS if abs(abs(move) - np.log(unit)) <= _UNIT_SLACK), 0.0)
 
 
-def _nearby_split(own: SymbolBars, at: int, move: float) -> float:
-    reach = slice(max(0, at - SPLIT_REACH), at + SPLIT_REACH + 1)
+def _nearby_split(own: SymbolBars, index: int, move: float) -> float:
+    reach = slice(max(0, index - SPLIT_REACH), index + SPLIT_REACH + 1)
     for split in own.split[reach][own.split[reach] != 1.0]:
         size = abs(float(np.log(split)))
         if size >= LEAST_SPLIT and abs(abs(move) - size) <= _SPLIT_SLACK * size:
@@ -255,19 +261,19 @@ def _nearby_split(own: SymbolBars, at: int, move: float) -> float:
     return 0.0
 
 
-def _rush(own: SymbolBars, at: int) -> float:
+def _rush(own: SymbolBars, index: int) -> float:
     """Value traded over its median before; NaN where the past is too short to say."""
     traded = own.close * own.volume
-    before = traded[max(0, at - _VALUE_WINDOW) : at]
+    before = traded[max(0, index - _VALUE_WINDOW) : index]
     before = before[np.isfinite(before) & (before > 0.0)]
     if len(before) < _FEWEST_VALUES:
         return float("nan")
-    return float(traded[at] / np.median(before))
+    return float(traded[index] / np.median(before))
 
 
 def _mixed_units(own: SymbolBars) -> list[int]:
     """Bars whose own prices stand about a hundred times apart."""
-    return [int(at) for at in np.flatnonzero(apart(own.open, own.high, own.low, own.close) >= MIXED)]
+    return [int(index) for index in np.flatnonzero(apart(own.open, own.high, own.low, own.close) >= MIXED)]
 
 
 def apart(*prices: FloatArray) -> FloatArray:

@@ -62,8 +62,8 @@ def _states(ledger: Ledger, strategy: str, *moments: pd.Timestamp | None) -> lis
         return [str(KillSwitch.HALTED)] * len(moments)
     # Set by a clock that ran ahead, nobody knows when: what restricts counts at once, a release no earlier.
     at_once = wrong & (rows["state"] != str(KillSwitch.ACTIVE))
-    seen = (rows if moment is None else rows[(rows["recorded_at"] <= moment) | at_once] for moment in moments)
-    return [str(KillSwitch.ACTIVE) if frame.empty else str(frame["state"].iloc[-1]) for frame in seen]
+    histories = (rows if moment is None else rows[(rows["recorded_at"] <= moment) | at_once] for moment in moments)
+    return [str(KillSwitch.ACTIVE) if frame.empty else str(frame["state"].iloc[-1]) for frame in histories]
 
 
 def breaker_reset_for(

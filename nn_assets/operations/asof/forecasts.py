@@ -26,6 +26,6 @@ def recorded_months(lake: Lake, strategy: Strategy) -> list[str]:
 def missing_months(lake: Lake, strategy: Strategy, before: str) -> list[str]:
     """Months of the record before a month that have no forecasts yet."""
     first = first_model_month(strategy)
-    there = set(recorded_months(lake, strategy))
+    recorded = set(recorded_months(lake, strategy))
     months = [str(month) for month in pd.period_range(first, before, freq="M")]
-    return [month for month in months if month < before and month not in there]
+    return [month for month in months if month < before and month not in recorded]

@@ -75,10 +75,10 @@ def passed_since(ledger: Ledger, strategy: str, run: Mapping[str, Any], gate: st
     run : mapping
         Its last row, of :data:`TABLE`.
     """
-    of = {"strategy": strategy, "kind": KIND, "name": gate}
-    passed = ledger.last_appended(TABLE, **of, outcome=PASSED)
+    gate_run = {"strategy": strategy, "kind": KIND, "name": gate}
+    passed = ledger.last_appended(TABLE, **gate_run, outcome=PASSED)
     if passed is None:
         return False
     # The end of a run may be put on record long after the gate halted in it.
-    halted = ledger.last_appended(TABLE, **of, outcome=HALTED, run_id=run["outcome_id"])
+    halted = ledger.last_appended(TABLE, **gate_run, outcome=HALTED, run_id=run["outcome_id"])
     return bool(passed["sequence"] > (run if halted is None else halted)["sequence"])

@@ -58,8 +58,8 @@ def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[S
     def read() -> pd.DataFrame:
         return stores.lake.read_segments(strategy, table, **selection)
 
-    there = stores.lake.segments(strategy, table)
-    versions = read() if selection or not there else stores.newest(("versions", strategy, table), there, read)
+    segments = stores.lake.segments(strategy, table)
+    versions = read() if selection or not segments else stores.newest(("versions", strategy, table), segments, read)
     return stores.ledger.mended().of_versions(versions)
 
 
@@ -70,17 +70,17 @@ def contradicted(stores: Stores, strategy: str, table: str) -> pd.DataFrame | No
 
 
 def with_contradictions(
-    stores: Stores, strategy: str, table: str, kind: Kind, known: pd.DataFrame, versions: pd.DataFrame
+    stores: Stores, strategy: str, table: str, kind: Kind, in_force: pd.DataFrame, versions: pd.DataFrame
 ) -> pd.DataFrame:
     """Give what is known with what contradicted versions were told in their place, so that cleaning can name it.
 
     Parameters
     ----------
-    known : DataFrame
+    in_force : DataFrame
         What ``kind.as_of`` gave of ``versions``: every version stored. Older homes have there what those were told.
     """
-    silent = known.loc[kind.without_values(known), "symbol"].unique()
+    silent = in_force.loc[kind.without_values(in_force), "symbol"].unique()
     if not len(silent):
-        return known
+        return in_force
     parts = [contradicted(stores, strategy, table), versions[versions["symbol"].isin(silent)]]
-    return kind.with_contents(known, pd.concat(parts, ignore_index=True))
+    return kind.with_contents(in_force, pd.concat(parts, ignore_index=True))

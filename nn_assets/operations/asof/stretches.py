@@ -41,9 +41,9 @@ def stretch_numbers(
     size = len(sessions)
     starts = np.zeros(size + 1, dtype=np.bool_)
     own = np.minimum(sessions.searchsorted(pd.DatetimeIndex(facts["session"])), size - 1)
-    known = np.asarray(moments.searchsorted(pd.DatetimeIndex(facts["known_at"]), side="left"))
-    seen = np.maximum(own, known)
-    starts[seen[known > own]] = True
+    first_known = np.asarray(moments.searchsorted(pd.DatetimeIndex(facts["known_at"]), side="left"))
+    first_seen = np.maximum(own, first_known)
+    starts[first_seen[first_known > own]] = True
     rows = sessions.get_indexer(pd.DatetimeIndex(recorded_at.index))
     inside = rows >= 0
     if inside.any():
@@ -56,10 +56,10 @@ def stretch_numbers(
         stored = np.maximum.accumulate(_nanoseconds(recorded_at[inside]))
         ingested = _nanoseconds(facts["ingested_at"])
         from_row = np.append(rows[inside], last + 1)[np.searchsorted(stored, ingested, side="left")]
-        hidden_from = np.maximum(seen, first)
+        hidden_from = np.maximum(first_seen, first)
         hidden = (from_row > hidden_from) & (hidden_from <= last)
         starts[from_row[hidden]] = True
-        starts[hidden_from[hidden & (seen < first)]] = True
+        starts[hidden_from[hidden & (first_seen < first)]] = True
     starts[0] = False
     return np.cumsum(starts[:size]).astype(np.int64)
 

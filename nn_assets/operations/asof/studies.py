@@ -79,10 +79,12 @@ def late_verdict(
     """
     if not has_clock(strategy.market, now_utc()):
         return None
-    there = latest_study(ledger, strategy, session.strftime("%Y-%m"), decided_at)
+    newest = latest_study(ledger, strategy, session.strftime("%Y-%m"), decided_at)
     used = study_in_force(ledger, strategy, session, decided_at)
-    if there is None or (used is not None and used["sequence"] == there["sequence"]):
+    if newest is None or (used is not None and used["sequence"] == newest["sequence"]):
         return None
     due = as_of_session(strategy.market, session)
-    verdict = f"{there['verdict']!r} of {there['month']} was put on record at {there['recorded_at']:%Y-%m-%d %H:%M} UTC"
+    verdict = (
+        f"{newest['verdict']!r} of {newest['month']} was put on record at {newest['recorded_at']:%Y-%m-%d %H:%M} UTC"
+    )
     return f"{verdict}, after the session's moment ({due:%Y-%m-%d %H:%M} UTC)"

@@ -72,18 +72,18 @@ def ground_of(strategy: str, data_hash: str, bars: pd.DataFrame) -> Ground:
     data_hash : str
         Address of the publication that they come from.
     """
-    made = fingerprint(
+    bars_fingerprint = fingerprint(
         bars["symbol"].to_numpy(dtype=object), bars["session"].to_numpy(), bars["close"].to_numpy(dtype="float64")
     )
-    return Ground(strategy, data_hash, made, bars["session"].min(), bars["session"].max())
+    return Ground(strategy, data_hash, bars_fingerprint, bars["session"].min(), bars["session"].max())
 
 
 def _of_shared_data(ledger: Ledger, ground: Ground, rows: pd.DataFrame) -> pd.DataFrame:
     """Those of some rows whose data share with the ground, by their ``strategy`` and ``data_hash``."""
-    known = _fingerprints(ledger, set(rows["data_hash"]))
-    sharing = {data_hash for data_hash, other in known.items() if share_data(other, ground.fingerprint)}
+    fingerprints = _fingerprints(ledger, set(rows["data_hash"]))
+    sharing = {data_hash for data_hash, candidate in fingerprints.items() if share_data(candidate, ground.fingerprint)}
     sharing.add(ground.data_hash)
-    unknown = ~rows["data_hash"].isin(list(known))
+    unknown = ~rows["data_hash"].isin(list(fingerprints))
     kept = rows["data_hash"].isin(list(sharing)) | (unknown & (rows["strategy"] == ground.strategy))
     return rows[kept].sort_values("sequence")
 
@@ -100,9 +100,9 @@ def _fingerprints(ledger: Ledger, wanted: set[str]) -> dict[str, Fingerprint]:
 def earlier_grounds(stores: Stores) -> list[Ground]:
     """Grounds of trials on record that have no fingerprint yet, as far as their bars are still in the lake."""
     rows = stores.ledger.read("trials")[["strategy", "data_hash"]].drop_duplicates()
-    known = set(stores.ledger.read(_FINGERPRINTS)["data_hash"])
+    fingerprinted = set(stores.ledger.read(_FINGERPRINTS)["data_hash"])
     grounds = []
-    for strategy, wanted in rows[~rows["data_hash"].isin(list(known))].groupby("strategy")["data_hash"]:
+    for strategy, wanted in rows[~rows["data_hash"].isin(list(fingerprinted))].groupby("strategy")["data_hash"]:
         missing = set(wanted)
         for publication in stores.publications.history(str(strategy)):
             if publication.content_hash in missing:
@@ -145,7 +145,7 @@ def looks_taken(ledger: Ledger, ground: Ground, trial_id: str) -> list[Look]:
             degrees=_number(row.degrees),
             allows_trading=bool(row.allows_trading),
         )
-        index = next((at for at, earlier in enumerate(taken) if earlier.sees_as(look)), len(taken))
+        index = next((number for number, earlier in enumerate(taken) if earlier.sees_as(look)), len(taken))
         taken[index : index + 1] = [look]
     return sorted(taken, key=lambda look: look.month)
 
@@ -184,10 +184,10 @@ def released_alarms(ledger: Ledger, ground: Ground) -> dict[str, str]:
     rows = ledger.read("controls", ground.strategy, where={"kind": LEAK_RELEASE}, bookkeeping=True)
     if rows.empty:
         return {}
-    known = _fingerprints(ledger, {str(details["data_hash"]) for details in rows["details"]})
+    fingerprints = _fingerprints(ledger, {str(details["data_hash"]) for details in rows["details"]})
     by_alarm: dict[str, str] = {}
     for row in named_rows(rows.sort_values("sequence")):
-        released = known.get(str(row.details["data_hash"]))
+        released = fingerprints.get(str(row.details["data_hash"]))
         if released is None or not _same_data(released, ground.fingerprint):
             continue
         release = f"released {row.recorded_at:%Y-%m-%d} by {row.who}: {row.reason}"

@@ -90,12 +90,12 @@ def universe_facts(strategy: Strategy, versions: pd.DataFrame, session: pd.Times
     """What the universe holds as known at a session: spells, members, tickers that need a second look."""
     assert strategy.universe is not None
     spells = membership_as_of(versions, as_of_session(strategy.market, session))
-    there = (spells["member_from"] <= session) & (spells["member_to"].isna() | (spells["member_to"] > session))
+    member = (spells["member_from"] <= session) & (spells["member_to"].isna() | (spells["member_to"] > session))
     renamed = strategy.universe.renamed
     return {
         "spells": len(spells),
         "symbols": int(spells["symbol"].nunique()),
-        "members": int(spells["symbol"][there].nunique()),
+        "members": int(spells["symbol"][member].nunique()),
         "session": str(session.date()),
         "several_spells": ", ".join(several_spells(spells)) or "none",
         "renamed": ", ".join(f"{old} is {new}" for old, new in sorted(renamed.items())) or "none stated",

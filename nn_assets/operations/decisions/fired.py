@@ -1,4 +1,4 @@
-"""What a session leaves to a person: breakers that fired, positions without bars, funding that was assumed."""
+"""What a session asks a person to look at: breakers that fired, positions without bars, assumed funding rates."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from nn_assets.session.daily_round import Round
 __all__ = ["alert_of_assumed_funding", "alert_of_breakers", "alert_of_unquoted", "breakers_fired"]
 
 
-def breakers_fired(history: History, done: Round) -> tuple[Breaker, ...]:
-    """Those latched after a session that were not latched before it, or were released as it began."""
+def breakers_fired(history: History, session_round: Round) -> tuple[Breaker, ...]:
+    """Breakers latched after a session that were not latched before it, or had been released as it began."""
     before = history.stores.ledger.latest(
-        "portfolio_states", history.strategy.name, last=done.session - pd.Timedelta(days=1)
+        "portfolio_states", history.strategy.name, last=session_round.session - pd.Timedelta(days=1)
     )
-    stayed = set() if before.empty else set(named_kinds(before["breaker"].iloc[-1])) - set(done.released)
-    return tuple(breaker for breaker in done.session_state.book.breakers if breaker.kind not in stayed)
+    stayed = set() if before.empty else set(named_kinds(before["breaker"].iloc[-1])) - set(session_round.released)
+    return tuple(breaker for breaker in session_round.session_state.book.breakers if breaker.kind not in stayed)
 
 
-def alert_of_breakers(history: History, done: Round, run_id: str) -> None:
+def alert_of_breakers(history: History, session_round: Round, run_id: str) -> None:
     """Append an alert for each breaker that fired on a session, once."""
-    name, session = history.strategy.name, str(done.session.date())
-    for breaker in breakers_fired(history, done):
+    name, session = history.strategy.name, str(session_round.session.date())
+    for breaker in breakers_fired(history, session_round):
         append_alert(
             f"breaker:{name}:{session}:{breaker.kind}",
             lambda: str(headline_now(history)),
@@ -42,11 +42,11 @@ def alert_of_breakers(history: History, done: Round, run_id: str) -> None:
         )
 
 
-def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
+def alert_of_unquoted(history: History, session_round: Round, run_id: str) -> None:
     """Append an alert, once, for each position with a bar in quarantine, or with none for :data:`ALERT_SESSIONS`."""
-    strategy, session = history.strategy, str(done.session.date())
-    remainder = book_remainder(done.session_state.book)
-    in_quarantine = unused(history, done.session, remainder)
+    strategy, session = history.strategy, str(session_round.session.date())
+    remainder = book_remainder(session_round.session_state.book)
+    in_quarantine = unused(history, session_round.session, remainder)
     for bar in in_quarantine:
         append_alert(
             f"unused:{strategy.name}:{bar.symbol}:{session}",
@@ -58,7 +58,7 @@ def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
             run_id=run_id,
         )
     named = {bar.symbol for bar in in_quarantine}
-    for position in unquoted(strategy, done.session, remainder):
+    for position in unquoted(strategy, session_round.session, remainder):
         if position.sessions >= ALERT_SESSIONS and position.symbol not in named:
             append_alert(
                 f"unquoted:{strategy.name}:{position.symbol}:{position.since.date()}",
@@ -71,10 +71,10 @@ def alert_of_unquoted(history: History, done: Round, run_id: str) -> None:
             )
 
 
-def alert_of_assumed_funding(history: History, done: Round, run_id: str) -> None:
+def alert_of_assumed_funding(history: History, session_round: Round, run_id: str) -> None:
     """Append an alert, once, where the funding of what was held on a session was not known."""
-    strategy, session = history.strategy, str(done.session.date())
-    symbols = done.session_state.book.funding_assumed
+    strategy, session = history.strategy, str(session_round.session.date())
+    symbols = session_round.session_state.book.funding_assumed
     if symbols:
         cause, remedy = assumed_funding_warning(strategy, symbols)
         append_alert(

@@ -42,11 +42,11 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
     if len(gone) == 0:
         return None
     before = history.view(gone[-1])
-    known = _by_session(history.view(session).actions, gone, symbols)
+    known_now = _by_session(history.view(session).actions, gone, symbols)
     taken = _by_session(before.actions, gone, symbols)
-    if not taken.differs(known).any():
+    if not taken.differs(known_now).any():
         return None
-    seen = before.panel
+    panel = before.panel
     states = history.stores.ledger.read("portfolio_states", history.strategy.name, gone[0], gone[-1])
     states = states.set_index("session").loc[gone]
     marks = _on_record(history, "holdings", "price", gone, symbols)
@@ -55,9 +55,9 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
         sessions=gone.to_numpy().astype("datetime64[D]"),
         traded=_on_record(history, "fills", "quantity", gone, symbols),
         taken=taken,
-        known=known,
+        known=known_now,
         mark=np.vstack([np.full(len(symbols), np.nan), marks[:-1]]),
-        quoted=_of_symbols(np.isfinite(seen.close[seen.row(gone[0]) :]), seen.symbols, symbols),
+        quoted=_of_symbols(np.isfinite(panel.close[panel.row(gone[0]) :]), panel.symbols, symbols),
         stop_distance=multiple * market.average_true_range[market.panel.row(gone[-1])],
         held=_on_record(history, "holdings", "quantity", gone, symbols),
         equity_usd=states["equity_usd"].to_numpy(dtype=np.float64),
@@ -69,10 +69,10 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
 
 
 def _of_symbols(
-    quoted: npt.NDArray[np.bool_], seen: tuple[str, ...], symbols: tuple[str, ...]
+    quoted: npt.NDArray[np.bool_], seen_symbols: tuple[str, ...], symbols: tuple[str, ...]
 ) -> npt.NDArray[np.bool_]:
     """What was quoted, (sessions, symbols), on another symbol axis: whoever joined since was not."""
-    columns = pd.Index(seen).get_indexer(pd.Index(list(symbols)))
+    columns = pd.Index(seen_symbols).get_indexer(pd.Index(list(symbols)))
     return np.asarray(quoted[:, columns] & (columns >= 0), dtype=np.bool_)
 
 

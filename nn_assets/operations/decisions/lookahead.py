@@ -71,10 +71,10 @@ def features_repeat_when_cut(history: History) -> tuple[list[str], list[pd.Times
     cuts = [stored.sessions[int(share * (stored.session_count - 1))] for share in _CUTS]
     differing = []
     for last in cuts:
-        again, kept = cut.compute_cube(last), stored.until(last)
-        if again.names != kept.names:
-            differing.append(f"{last.date()}: features {sorted(set(again.names) ^ set(kept.names))}")
-        elif not np.array_equal(again.values, np.asarray(kept.values), equal_nan=True):
+        recomputed, kept = cut.compute_cube(last), stored.until(last)
+        if recomputed.names != kept.names:
+            differing.append(f"{last.date()}: features {sorted(set(recomputed.names) ^ set(kept.names))}")
+        elif not np.array_equal(recomputed.values, np.asarray(kept.values), equal_nan=True):
             differing.append(f"{last.date()}: values differ")
     return differing, cuts
 
@@ -99,15 +99,15 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     same_rules = set(decisions.loc[by_rules & _with_own_symbols(history, decisions), "session"])
     compared, named = 0, []
     for row in named_rows(signals[signals["session"].isin(same_rules)]):
-        at = history.row(row.session)
-        if study.model_ids[at] != row.model_id or row.session.strftime("%Y-%m") not in stored:
+        study_row = history.row(row.session)
+        if study.model_ids[study_row] != row.model_id or row.session.strftime("%Y-%m") not in stored:
             continue
         compared += 1
         for figure in ("probability", "calibrated"):
             live = row.probability if figure == "probability" else row.calibrated_probability
-            there = float(getattr(study[TRADED], figure)[at, columns[row.symbol]])
-            if not abs(live - there) <= ROUNDING:  # a NaN is never equal
-                named.append(f"{row.symbol} {row.session.date()}: {figure} {live} live, {there} in the study")
+            in_study = float(getattr(study[TRADED], figure)[study_row, columns[row.symbol]])
+            if not abs(live - in_study) <= ROUNDING:  # a NaN is never equal
+                named.append(f"{row.symbol} {row.session.date()}: {figure} {live} live, {in_study} in the study")
     return compared, named
 
 
@@ -160,10 +160,13 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
     decided = _decided(history, decisions)
     rounds = _played(history, decided, recorded_cost_model_ids(_with_recent(history, decisions)))
     differing = [
-        f"{symbol} {done.session.date()}: {targets[done.session, symbol]} on record, {quantity} replayed"
-        for done in rounds
-        for symbol, quantity in zip(done.session_state.book.symbols, done.decision.target_quantity, strict=True)
-        if targets[done.session, symbol] != quantity
+        f"{symbol} {session_round.session.date()}: {targets[session_round.session, symbol]} on record, "
+        f"{quantity} replayed"
+        for session_round in rounds
+        for symbol, quantity in zip(
+            session_round.session_state.book.symbols, session_round.decision.target_quantity, strict=True
+        )
+        if targets[session_round.session, symbol] != quantity
     ]
     _, live = play_live(history, history.view(decided[-1].session), decided[-1].context)
     apart = facts_apart(live, rounds[-1])
@@ -177,21 +180,21 @@ def facts_apart(live: Round, study: Round) -> list[str]:
     """
     facts = {name: (getattr(live.decision.inputs, name), getattr(study.decision.inputs, name)) for name in _FACTS}
     facts |= {f"signal {field.name}": _pair(live.signals, study.signals, field.name) for field in fields(live.signals)}
-    one, other = live.decision.inputs.programme, study.decision.inputs.programme
-    if one is not None and other is not None:
-        facts |= {field.name: _pair(one, other, field.name) for field in fields(one)}
+    live_programme, study_programme = live.decision.inputs.programme, study.decision.inputs.programme
+    if live_programme is not None and study_programme is not None:
+        facts |= {field.name: _pair(live_programme, study_programme, field.name) for field in fields(live_programme)}
     facts["drift"] = (repr(live.drift), repr(study.drift))
     return [f"{name} {_short(a)} live, {_short(b)} in the study" for name, (a, b) in facts.items() if not _same(a, b)]
 
 
-def _pair(one: object, other: object, name: str) -> tuple[Any, Any]:
-    return getattr(one, name), getattr(other, name)
+def _pair(live: object, study: object, name: str) -> tuple[Any, Any]:
+    return getattr(live, name), getattr(study, name)
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float | np.ndarray):
-        return bool(np.array_equal(one, other, equal_nan=np.asarray(one).dtype.kind == "f"))
-    return bool(one == other)
+def _same(live: Any, study: Any) -> bool:
+    if isinstance(live, float | np.ndarray):
+        return bool(np.array_equal(live, study, equal_nan=np.asarray(live).dtype.kind == "f"))
+    return bool(live == study)
 
 
 def _short(value: Any) -> str:
@@ -225,12 +228,12 @@ def _split_by_settings(history: History, after: pd.Timestamp | None) -> tuple[pd
     strategy, ledger = history.strategy, history.stores.ledger
     first = None if after is None else after + pd.Timedelta(days=1)
     decisions = ledger.read("decisions", strategy.name, first, bookkeeping=True).sort_values("session")
-    other = np.flatnonzero(
+    not_comparable = np.flatnonzero(
         ~decisions["settings_hash"].isin(hashes_in_force(ledger, strategy)).to_numpy(dtype=bool)
         | ~_with_own_symbols(history, decisions)
         | ~np.array([_has_calibration(details) for details in decisions["details"]], dtype=bool)
     )
-    return decisions, int(other[-1]) + 1 if other.size else 0
+    return decisions, int(not_comparable[-1]) + 1 if not_comparable.size else 0
 
 
 def _with_own_symbols(history: History, decisions: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -345,5 +348,5 @@ def _session_state(
     if len(rounds) < SLIPPAGE_SESSIONS:
         on_record = session_state_before(history, decided.session, symbols, market, recorded_by)
         return on_record if not rounds else replace(rounds[-1].session_state, fill_costs=on_record.fill_costs)
-    paper = {done.session: done.fills for done in rounds[-SLIPPAGE_SESSIONS:]}
+    paper = {session_round.session: session_round.fills for session_round in rounds[-SLIPPAGE_SESSIONS:]}
     return replace(rounds[-1].session_state, fill_costs=recorded_fill_costs(history, paper, market, used, recorded_by))

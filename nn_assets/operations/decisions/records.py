@@ -90,24 +90,26 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def session_frames(history: History, done: Round, context: DecisionContext, data_hash: str) -> dict[str, pd.DataFrame]:
-    """The tables of one session by name, in the order in which they come about."""
-    strategy, session, book = history.strategy, done.session, done.session_state.book
+def session_frames(
+    history: History, session_round: Round, context: DecisionContext, data_hash: str
+) -> dict[str, pd.DataFrame]:
+    """The tables of one session by name, in the order in which they are produced."""
+    strategy, session, book = history.strategy, session_round.session, session_round.session_state.book
     moment = as_of_session(strategy.market, session)
     symbols = book.symbols
     fills = pd.concat(
-        [fills_frame(batch, symbols, session=session, known_at=moment) for batch in done.fills],
+        [fills_frame(batch, symbols, session=session, known_at=moment) for batch in session_round.fills],
         ignore_index=True,
     )
-    state = state_row(done.state) | {"book": book_remainder(book)}
-    trading = done.session_state.trading
-    drift = empty(DRIFT) if done.drift is None else done.drift.to_frame()
+    state = state_row(session_round.state) | {"book": book_remainder(book)}
+    trading = session_round.session_state.trading
+    drift = empty(DRIFT) if session_round.drift is None else session_round.drift.to_frame()
     return {
         "fills": fills,
         "portfolio_states": framed(PORTFOLIO_STATES, 1, **state),
         "holdings": holdings_frame(book),
         "signals": signals_frame(
-            done.signals_on_record,
+            session_round.signals_on_record,
             session=session,
             model_id=context.model_id,
             data_hash=data_hash,
@@ -115,11 +117,11 @@ def session_frames(history: History, done: Round, context: DecisionContext, data
             known_at=moment,
         ),
         "target_positions": targets_frame(
-            done.decision, stop_price=book.stop_price, reference_at=moment, known_at=moment
+            session_round.decision, stop_price=book.stop_price, reference_at=moment, known_at=moment
         ),
-        STEPS: steps_frame(done.decision),
+        STEPS: steps_frame(session_round.decision),
         "orders": orders_frame(
-            done.orders, symbols, session=session, execution=strategy.label.execution, reference_at=moment
+            session_round.orders, symbols, session=session, execution=strategy.label.execution, reference_at=moment
         ),
         "drift": drift,
         "trading_states": framed(
@@ -127,16 +129,16 @@ def session_frames(history: History, done: Round, context: DecisionContext, data
             1,
             session=trading.session,
             effective_session=trading.effective_session,
-            state=done.session_state.trading_state,
+            state=session_round.session_state.trading_state,
             score=float(trading.score),
-            reasons=[_reasons(done)],
+            reasons=[_reasons(session_round)],
         ),
     }
 
 
 def write_session(
     history: History,
-    done: Round,
+    session_round: Round,
     frames: dict[str, pd.DataFrame],
     context: DecisionContext,
     run_id: str,
@@ -164,38 +166,40 @@ def write_session(
     LedgerError
         The session is on record with other content.
     """
-    head = _head(history, done, frames, context, data_hash, decided_under)
+    head = _head(history, session_round, frames, context, data_hash, decided_under)
     keep_code(history)
     kept = {name: validate(frame, _CONTRACTS[name]) for name, frame in frames.items() if len(frame)}
-    kept = _with_trace(history, done, kept)
-    with _recording(history, done, run_id) as transaction:
+    kept = _with_trace(history, session_round, kept)
+    with _recording(history, session_round, run_id) as transaction:
         transaction.append("settings_versions", [settings_version(history.strategy)])
         transaction.append("decisions", [head])
         for name, frame in kept.items():
             transaction.append(name, frame)
-        if done.asks_refresh:
-            asked = request_row(history.strategy.name, done.session, done.refresh_reasons)
-            transaction.append("refresh_requests", [asked])
+        if session_round.asks_refresh:
+            request = request_row(history.strategy.name, session_round.session, session_round.refresh_reasons)
+            transaction.append("refresh_requests", [request])
     return {name: str(head[name]) for name in _PROVENANCE}
 
 
-def _with_trace(history: History, done: Round, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _with_trace(history: History, session_round: Round, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables as they are appended: the steps in a file of the lake, which is stored here, before it is on record.
 
     A session of an earlier version, decided again, has its steps as rows.
     """
     stores, name = history.stores, history.strategy.name
-    as_rows = not stores.ledger.read(STEPS, name, done.session, done.session, columns=("symbol",)).empty
+    as_rows = not stores.ledger.read(
+        STEPS, name, session_round.session, session_round.session, columns=("symbol",)
+    ).empty
     if as_rows or STEPS not in frames:
         return frames
     address = stores.lake.store(name, STEPS, frames[STEPS])
-    trace = framed(TRACES, 1, session=done.session, address=address, rows=len(frames[STEPS]))
+    trace = framed(TRACES, 1, session=session_round.session, address=address, rows=len(frames[STEPS]))
     return {(TRACES.name if table == STEPS else table): trace if table == STEPS else frames[table] for table in frames}
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A session on record, beside what other code than decided it makes of the same.
+    """A session on record, compared with what the present code makes of the same inputs.
 
     Attributes
     ----------
@@ -217,7 +221,7 @@ class Compared:
 
     @property
     def sentence(self) -> str:
-        """What it came to, and why, in one line."""
+        """The result of the comparison, with the reason, in one line."""
         why = f"code {self.then} decided it, {self.now} is in force" + (
             f" (changed: {self.changed})" if self.changed else ""
         )
@@ -229,7 +233,7 @@ class Compared:
 
 def compare_session(
     history: History,
-    done: Round,
+    session_round: Round,
     frames: dict[str, pd.DataFrame],
     context: DecisionContext,
     data_hash: str,
@@ -242,45 +246,51 @@ def compare_session(
     decision : Series
         Its row of the ledger's ``decisions``.
     """
-    then, now, name = str(decision["code_version"]), decision_code(history.strategy), history.strategy.name
-    head = _head(history, done, frames, context, data_hash, str(decision["settings_hash"]))
+    version_then, version_now, name = (
+        str(decision["code_version"]),
+        decision_code(history.strategy),
+        history.strategy.name,
+    )
+    head = _head(history, session_round, frames, context, data_hash, str(decision["settings_hash"]))
     head |= {column: decision[column] for column in _OF_THE_CODE}
-    signals = frames["signals"].assign(code_version=then)
+    signals = frames["signals"].assign(code_version=version_then)
     tables = {"decisions": pd.DataFrame([head]), **frames, "signals": signals}
-    steps = _steps_on_record(history, done, frames[STEPS])
+    steps = _steps_on_record(history, session_round, frames[STEPS])
     differing: list[str] = []
-    with _recording(history, done, "compared") as transaction:
+    with _recording(history, session_round, "compared") as transaction:
         for table, frame in tables.items():
-            stored = transaction.read(table, strategy=name, first=done.session, last=done.session)
+            stored = transaction.read(table, strategy=name, first=session_round.session, last=session_round.session)
             differing += transaction.differences(table, frame, steps if table == STEPS else stored)
     provenance = {column: str(decision[column]) for column in _PROVENANCE}
-    return Compared(then, now, changed_since(history, then), tuple(differing), provenance)
+    return Compared(version_then, version_now, changed_since(history, version_then), tuple(differing), provenance)
 
 
-def _steps_on_record(history: History, done: Round, steps: pd.DataFrame) -> pd.DataFrame:
+def _steps_on_record(history: History, session_round: Round, steps: pd.DataFrame) -> pd.DataFrame:
     """The steps that a session was decided by; a file of them that was lost is stored again, if they are the same."""
     lake, ledger, name = history.stores.lake, history.stores.ledger, history.strategy.name
-    if frame_hash(steps) in set(ledger.read(TRACES.name, name, done.session, done.session)["address"]):
+    if frame_hash(steps) in set(
+        ledger.read(TRACES.name, name, session_round.session, session_round.session)["address"]
+    ):
         lake.store(name, STEPS, steps)
-    return read_steps(lake, ledger, name, done.session, done.session)
+    return read_steps(lake, ledger, name, session_round.session, session_round.session)
 
 
-def _recording(history: History, done: Round, run_id: str) -> AbstractContextManager[LedgerTransaction]:
+def _recording(history: History, session_round: Round, run_id: str) -> AbstractContextManager[LedgerTransaction]:
     strategy = history.strategy
-    moment = as_of_session(strategy.market, done.session)
+    moment = as_of_session(strategy.market, session_round.session)
     return history.stores.ledger.transaction(run_id, strategy=strategy.name, known_at=moment)
 
 
 def _head(
     history: History,
-    done: Round,
+    session_round: Round,
     frames: dict[str, pd.DataFrame],
     context: DecisionContext,
     data_hash: str,
     decided_under: str | None,
 ) -> dict[str, Any]:
     """The session's row of ``decisions``."""
-    strategy, session = history.strategy, done.session
+    strategy, session = history.strategy, session_round.session
     records = {name: frame.to_dict("records") for name, frame in frames.items()}
     content = hashlib.sha256(canonical_json(records).encode()).hexdigest()
     return {
@@ -294,11 +304,11 @@ def _head(
         "content_hash": content,
         "details": {
             **_control_details(context.controls),
-            **_watch_details(done, strategy),
-            **_no_answer_details(done),
-            **_symbol_details(history, done),
+            **_watch_details(session_round, strategy),
+            **_no_answer_details(session_round),
+            **_symbol_details(history, session_round),
             **(
-                {_ENDED: {order.client_order_id: order.reason for order in done.ended}}
+                {_ENDED: {order.client_order_id: order.reason for order in session_round.ended}}
                 if context.tells_ended_orders
                 else {}
             ),
@@ -321,18 +331,18 @@ def _control_details(controls: Controls) -> dict[str, Any]:
     return record
 
 
-def _reasons(done: Round) -> list[str]:
-    asked = done.session_state.refresh.asked
-    waits = [] if asked is None else [f"the refresh asked for on {asked.date()} has not taken force"]
-    return [*done.session_state.trading.reasons, *waits]
+def _reasons(session_round: Round) -> list[str]:
+    asked_on = session_round.session_state.refresh.asked
+    waits = [] if asked_on is None else [f"the refresh asked for on {asked_on.date()} has not taken force"]
+    return [*session_round.session_state.trading.reasons, *waits]
 
 
-def _watch_details(done: Round, strategy: Strategy) -> dict[str, Any]:
+def _watch_details(session_round: Round, strategy: Strategy) -> dict[str, Any]:
     """The watch over refreshes, with the state by the score alone; nothing where the recorded states tell both.
 
     They do not tell since when a state holds that a study left for the first live session.
     """
-    refresh, trading = done.session_state.refresh, done.session_state.trading
+    refresh, trading = session_round.session_state.refresh, session_round.session_state.trading
     starts = strategy.market.live_starts
     began_live = starts is None or trading.since >= pd.Timestamp(starts)
     if refresh.idle and (began_live or trading.state == "CONTINUE"):
@@ -340,16 +350,16 @@ def _watch_details(done: Round, strategy: Strategy) -> dict[str, Any]:
     return {"refresh": watch_record(trading, refresh)}
 
 
-def _no_answer_details(done: Round) -> dict[str, str]:
+def _no_answer_details(session_round: Round) -> dict[str, str]:
     """Why the solver had no answer, so that nothing was opened or enlarged; nothing where it had one."""
-    answer = done.decision.answer
+    answer = session_round.decision.answer
     return {} if answer.no_answer is None else {"no_answer": answer.no_answer}
 
 
-def _symbol_details(history: History, done: Round) -> dict[str, dict[str, list[str]]]:
+def _symbol_details(history: History, session_round: Round) -> dict[str, dict[str, list[str]]]:
     """Which symbols joined and left since the session before; nothing where the axis is the same, order and all."""
-    before = symbols_on_record(history, previous_session(history.strategy.market.calendar, done.session))
-    now = done.session_state.book.symbols
+    before = symbols_on_record(history, previous_session(history.strategy.market.calendar, session_round.session))
+    now = session_round.session_state.book.symbols
     if before is None or before == now:
         return {}
     return {"symbols": {"joined": sorted(set(now) - set(before)), "left": sorted(set(before) - set(now))}}

@@ -174,9 +174,9 @@ def _facts_for(history: History, until: pd.Timestamp, since: pd.Timestamp) -> li
 
 def _verified_until(history: History, last: dict[str, Any], after: pd.Timestamp) -> int:
     """How many sessions of those verified lie before the first looked at now."""
-    again = history.live_sessions
-    again = again[(again > after) & (again <= last["until_session"])]
-    return max(0, int(last["details"]["sessions"]) - len(again))
+    later_sessions = history.live_sessions
+    later_sessions = later_sessions[(later_sessions > after) & (later_sessions <= last["until_session"])]
+    return max(0, int(last["details"]["sessions"]) - len(later_sessions))
 
 
 def _put_on_record(history: History, run_id: str, head: ChainHead, details: dict[str, Any]) -> None:

@@ -131,10 +131,10 @@ def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSet
     return violations
 
 
-def keeps_to_limits_itself(done: Round) -> bool:
+def keeps_to_limits_itself(session_round: Round) -> bool:
     """Whether the targets are the decision's own: halted, or balancing what cannot be traded, they are not."""
-    stuck = bool(done.decision.inputs.stuck_weight.any())
-    return done.decision.control is not Control.HALTED and not stuck
+    stuck = bool(session_round.decision.inputs.stuck_weight.any())
+    return session_round.decision.control is not Control.HALTED and not stuck
 
 
 def unreferenced_orders(orders: pd.DataFrame) -> list[str]:

@@ -66,13 +66,14 @@ class DecidedSession:
     @property
     def sentence(self) -> str:
         """What the session came to, in one line."""
-        done, before = self.round, " (decided before, and equal)" if self.already_decided else ""
+        session_round, before = self.round, " (decided before, and equal)" if self.already_decided else ""
         if self.compared is not None:
-            return f"{done.session.date()}: {self.compared.sentence}"
+            return f"{session_round.session.date()}: {self.compared.sentence}"
         return (
-            f"{done.session.date()}: {len(self.frames['fills'])} fills, equity {done.state.equity_usd:,.0f} USD, "
-            f"{len(done.orders)} orders, breaker {done.state.breaker or 'none'}, "
-            f"drift says {done.session_state.trading_state}{before}"
+            f"{session_round.session.date()}: {len(self.frames['fills'])} fills, "
+            f"equity {session_round.state.equity_usd:,.0f} USD, {len(session_round.orders)} orders, "
+            f"breaker {session_round.state.breaker or 'none'}, "
+            f"drift says {session_round.session_state.trading_state}{before}"
         )
 
 
@@ -104,13 +105,13 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
         decided_under = str(earlier["settings_hash"].iloc[-1])
         _require_symbols_as_decided(history, view)
         _require_settings_as_decided(history, view, decided_under)
-    context, done = play_live(history, view, _decision_context(history, view, earlier))
-    frames = session_frames(history, done, context, view.data_hash)
+    context, session_round = play_live(history, view, _decision_context(history, view, earlier))
+    frames = session_frames(history, session_round, context, view.data_hash)
     if not earlier.empty and str(earlier["code_version"].iloc[-1]) != decision_code(history.strategy):
-        compared = compare_session(history, done, frames, context, view.data_hash, earlier.iloc[-1])
-        return DecidedSession(done, frames, compared.provenance, already_decided=True, compared=compared)
-    provenance = write_session(history, done, frames, context, run_id, view.data_hash, decided_under)
-    return DecidedSession(done, frames, provenance, already_decided=not earlier.empty)
+        compared = compare_session(history, session_round, frames, context, view.data_hash, earlier.iloc[-1])
+        return DecidedSession(session_round, frames, compared.provenance, already_decided=True, compared=compared)
+    provenance = write_session(history, session_round, frames, context, run_id, view.data_hash, decided_under)
+    return DecidedSession(session_round, frames, provenance, already_decided=not earlier.empty)
 
 
 def _require_symbols_as_decided(history: History, view: SessionView) -> None:
@@ -234,8 +235,8 @@ def watch_of(
     bars = len(network.probability)
     # Only the rows that the first window can reach need a reference.
     reach = max(0, first - 2 * strategy.oversight.drift_window_sessions)
-    known: npt.NDArray[np.bool_] = np.isfinite(network.probability).any(axis=1).reshape(-1)
-    model_by_row = [in_force.on(history.axis[row]) if row >= reach and known[row] else None for row in range(bars)]
+    scored: npt.NDArray[np.bool_] = np.isfinite(network.probability).any(axis=1).reshape(-1)
+    model_by_row = [in_force.on(history.axis[row]) if row >= reach and scored[row] else None for row in range(bars)]
     references = drift_references(
         history, view.cube, view.members, [model_id for model_id in model_by_row if model_id]
     )[TRADED]

@@ -83,10 +83,10 @@ def _study_and_live_agree(history: History) -> tuple[bool | None, str]:
 
 
 def _backtest_rederives(history: History) -> tuple[bool | None, str]:
-    done = rederive_decisions(history, "backtest_rederives_decisions")
+    rederived = rederive_decisions(history, "backtest_rederives_decisions")
     whole = f"the whole: nn-assets audit decisions --strategy {history.strategy.name}"
-    compared = done.played or done.before
-    return not done.differing if compared else None, f"{done.sentence}; {whole}"
+    compared = rederived.played or rederived.before
+    return not rederived.differing if compared else None, f"{rederived.sentence}; {whole}"
 
 
 def _ledger_intact(history: History) -> tuple[bool | None, str]:

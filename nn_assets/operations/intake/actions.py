@@ -73,9 +73,9 @@ def new_actions(
     stored = empty(ACTION_VERSIONS) if versions is None else versions
     explicit = stated_in(delivered)
     if path is None:
-        asked = source.name, market.symbols, first, last
-        gone = withdrawals(stored, stamped, *asked, arrived_at)
-        refuse_mass_withdrawal(stored, stamped, gone, *asked, strategy.source.max_withdrawn_fraction)
+        request = source.name, market.symbols, first, last
+        gone = withdrawals(stored, stamped, *request, arrived_at)
+        refuse_mass_withdrawal(stored, stamped, gone, *request, strategy.source.max_withdrawn_fraction)
         stamped = pd.concat([stamped, gone], ignore_index=True) if len(gone) else stamped
         explicit = None if explicit is None else np.append(explicit, np.zeros(len(gone), dtype=np.bool_))
     return *new_action_versions(stored, stamped, explicit=explicit), outside
@@ -91,8 +91,8 @@ def append_actions(history: History, fresh: pd.DataFrame) -> None:
 def stored_actions(history: History) -> int:
     """Actions taken in so far, withdrawn ones left out."""
     segments = history.stores.lake.segments(history.strategy.name, ACTIONS)
-    known = actions_to_publish(history, segments)
-    return 0 if known is None else len(known)
+    actions = actions_to_publish(history, segments)
+    return 0 if actions is None else len(actions)
 
 
 def actions_to_publish(history: History, segments: tuple[str, ...]) -> pd.DataFrame | None:
@@ -101,8 +101,8 @@ def actions_to_publish(history: History, segments: tuple[str, ...]) -> pd.DataFr
     if versions is None:
         return None
     last = history.last_session
-    known = actions_as_of(versions, seen_until(history.strategy.market, last, now_utc()))
-    return known[known["ex_session"] <= last]
+    actions = actions_as_of(versions, seen_until(history.strategy.market, last, now_utc()))
+    return actions[actions["ex_session"] <= last]
 
 
 def delisted(history: History) -> dict[str, pd.Timestamp]:
@@ -146,8 +146,8 @@ def late_notices(history: History) -> list[Notice]:
 def _saying_the_last(versions: pd.DataFrame) -> pd.DataFrame:
     """Of the versions of one action, in the order of their arrival, the last and those before it that say the same."""
     value = versions["value"].to_numpy()
-    other = ~((value == value[-1]) | (np.isnan(value) & np.isnan(value[-1])))
-    return versions.iloc[int(np.flatnonzero(other)[-1]) + 1 if other.any() else 0 :]
+    differs = ~((value == value[-1]) | (np.isnan(value) & np.isnan(value[-1])))
+    return versions.iloc[int(np.flatnonzero(differs)[-1]) + 1 if differs.any() else 0 :]
 
 
 def _mended(history: History, session: pd.Timestamp | None) -> str:

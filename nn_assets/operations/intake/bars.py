@@ -184,8 +184,10 @@ def _replacing_refused(
     """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
     key = ["symbol", "session"]
     waiting = never_passed(stored, history.gate_halts, history.published_at)
-    bars, there, passed = (pd.MultiIndex.from_frame(frame[key]) for frame in (fresh, stored, stored[~waiting]))
-    mends = bars.isin(there) & ~bars.isin(passed)
+    fresh_keys, stored_keys, passed_keys = (
+        pd.MultiIndex.from_frame(frame[key]) for frame in (fresh, stored, stored[~waiting])
+    )
+    mends = fresh_keys.isin(stored_keys) & ~fresh_keys.isin(passed_keys)
     assumed = fresh[key].merge(stamped[[*key, "known_at"]].drop_duplicates(key), on=key, how="left")
     return fresh.assign(known_at=fresh["known_at"].where(~mends, assumed["known_at"].to_numpy()))
 
@@ -271,11 +273,11 @@ def audit_bars(history: History, *, whole: bool = False) -> Audited:
     if not whole and (grown_audit := audit_grown(history, actions, moment)) is not None:
         audited = Audited(grown_audit.report, None, grown_audit.grown, grown_audit.context)
         return replace(audited, report=_with_the_end_to_state(history, audited))
-    known = known_bars(history.stored_versions, moment)
-    if known.empty and len(history.stored_versions):
+    known_versions = known_bars(history.stored_versions, moment)
+    if known_versions.empty and len(history.stored_versions):
         raise _known_to_nobody(history, moment)
     bars = with_contradictions(
-        history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, history.stored_versions
+        history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known_versions, history.stored_versions
     )
     cleaned = clean(bars, market.calendar, history.strategy.cleaning, actions, history.compared_until(moment))
     symbols = market.symbols or tuple(sorted(cleaned.bars["symbol"].unique()))
@@ -299,8 +301,8 @@ def _with_the_end_to_state(history: History, audited: Audited) -> GateReport:
     report, (newest, newest_out) = audited.report, audited.newest_sessions
     if pd.isna(newest) or not source_member(history.strategy.source.kind).may_end:
         return report
-    seen = [newest, *history.decision_moments.index[-1:]]
-    last = max(seen if history.publication is None else [*seen, history.publication.last_session])
+    newest_sessions = [newest, *history.decision_moments.index[-1:]]
+    last = max(newest_sessions if history.publication is None else [*newest_sessions, history.publication.last_session])
     if newest_out > last:  # they go on, and wait
         return report
     hint = f"where the data end there, set market.history_ends to {last.date()}"
@@ -325,12 +327,14 @@ def _known_to_nobody(history: History, moment: pd.Timestamp) -> PublicationError
 def _not_known_yet(history: History) -> list[Notice]:
     """Bars stored of which no version is known yet, a notice for each symbol; the value is how many."""
     versions = history.stored_versions
-    seen = versions["known_at"] <= seen_until(history.strategy.market, history.last_session, now_utc())
-    waiting = versions[~seen & (versions["session"] <= history.last_session)]
+    is_known = versions["known_at"] <= seen_until(history.strategy.market, history.last_session, now_utc())
+    waiting = versions[~is_known & (versions["session"] <= history.last_session)]
     if waiting.empty:
         return []
     key = ["symbol", "session"]
-    waiting = waiting[~pd.MultiIndex.from_frame(waiting[key]).isin(pd.MultiIndex.from_frame(versions.loc[seen, key]))]
+    waiting = waiting[
+        ~pd.MultiIndex.from_frame(waiting[key]).isin(pd.MultiIndex.from_frame(versions.loc[is_known, key]))
+    ]
     notices = []
     for symbol, rows in waiting.groupby("symbol", sort=True):
         message = (

@@ -88,13 +88,13 @@ def overview_of_audited(history: History, audited: Audited, actions: pd.DataFram
     """Aggregates of the audited bars: of a long history of those of the last year, and what the others come to."""
     sessions, grown = history.axis, audited.carried
     symbols = history.strategy.market.symbols or tuple(sorted(audited.kept_by_symbol))
-    asked = days_asked(sessions, symbols, history.members(sessions, symbols), delisted(history))
+    expected = days_asked(sessions, symbols, history.members(sessions, symbols), delisted(history))
     if grown is None:
-        return overview(audited.cleaned, symbols, sessions, actions, asked)
-    kept = Kept.of_running(grown.newest, audited.quarantine, symbols, sessions, asked)
+        return overview(audited.cleaned, symbols, sessions, actions, expected)
+    kept = Kept.of_running(grown.newest, audited.quarantine, symbols, sessions, expected)
     recent = grown.bars_from(recent_from(sessions), ["symbol", "session", "open", "high", "low", "close", "volume"])
     recent = in_first_shares(recent, actions, grown.newest["first_kept"].dropna())
-    return overview_of(kept, recent, audited.quarantine, symbols, sessions, asked)
+    return overview_of(kept, recent, audited.quarantine, symbols, sessions, expected)
 
 
 def _made_of(name: str, aggregates: Overview, limits: GateSettings, facts: Facts, notes: list[str]) -> str:
@@ -126,5 +126,5 @@ def _result(stored: dict[str, Any], same: str) -> SuiteResult:
 
 def _put_on_record(name: str, made_of: str, results: tuple[SuiteResult, ...]) -> None:
     records = [{**asdict(result), "violations": list(result.violations), "sections": []} for result in results]
-    page, at = file_sha256(data_docs_file(name)), now_utc().isoformat()
-    write_record(_record_file(name), {"made_of": made_of, "page": page, "at": at, "results": records})
+    page, moment = file_sha256(data_docs_file(name)), now_utc().isoformat()
+    write_record(_record_file(name), {"made_of": made_of, "page": page, "at": moment, "results": records})

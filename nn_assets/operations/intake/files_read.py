@@ -83,14 +83,16 @@ class UnreadFiles:
         unread = cls(history, source, settings or history.strategy.source, table, now)
         record = _record(unread._path)
         # Additions can only become more; fewer, and bars on record as read are gone.
-        asked = {name: value for name, value in record.get("asked", {}).items() if name != "path"}  # of older versions
-        valid = asked == unread._asked and record.get("additions", 0) <= unread._additions
-        known = record.get("files", {})
+        recorded_request = {
+            name: value for name, value in record.get("asked", {}).items() if name != "path"
+        }  # of older versions
+        valid = recorded_request == unread._asked and record.get("additions", 0) <= unread._additions
+        recorded_files = record.get("files", {})
         contents: dict[str, list[str | None]] = {}
-        for recorded in known.values():
+        for recorded in recorded_files.values():
             contents.setdefault(recorded["sha256"], []).append(recorded.get("changed_at"))
         for file in source.files():
-            before = known.pop(file.name, None)
+            before = recorded_files.pop(file.name, None)
             entry = _file_entry(file, before, now)
             if valid and before is not None and before.get("whole", True) and before["sha256"] == entry["sha256"]:
                 unread._kept[file.name] = entry
@@ -102,7 +104,7 @@ class UnreadFiles:
                 if before is None:  # a new name makes nothing known earlier
                     moments = [moment or "" for moment in contents[entry["sha256"]]]
                     entry["changed_at"] = min(moments) or None
-        unread._gone = {name: {**before, "whole": False} for name, before in known.items()}
+        unread._gone = {name: {**before, "whole": False} for name, before in recorded_files.items()}
         return unread
 
     @property

@@ -15,7 +15,7 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import open_history
 from nn_assets.sources.days import NUMBER_REMEDY, days_written
 from nn_assets.sources.protocol import validate_symbol
-from nn_assets.sources.tables.columns import Words, refuse_first
+from nn_assets.sources.tables.columns import FaultText, refuse_first
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
@@ -49,9 +49,9 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     # Alone: a decision under way counts the fills recorded before it, and none recorded meanwhile.
     with open_history(chosen) as history, history.stores.alone(strategy):
         ledger = history.stores.ledger
-        known = ledger.read("fills", strategy, where={"source": "imported"})[["fill_id", "known_at"]]
+        imported = ledger.read("fills", strategy, where={"source": "imported"})[["fill_id", "known_at"]]
         # A fill on record keeps the moment it was first known; the ledger then compares the rest.
-        merged = checked.merge(known, on="fill_id", how="left", suffixes=("", "_first"))
+        merged = checked.merge(imported, on="fill_id", how="left", suffixes=("", "_first"))
         checked["known_at"] = merged["known_at_first"].combine_first(merged["known_at"]).to_numpy()
         appended = ledger.append("fills", checked, run_id=f"import:{file.name}", strategy=strategy)
     text = f"{strategy}: {appended.inserted} fills imported, {appended.unchanged} were there already"
@@ -103,12 +103,12 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
 def _days(fills: pd.DataFrame, calendar: str, file: Path) -> pd.Series:
     days = days_written(fills["session"])
     days = days.where(days.between("1990-01-01", "2035-12-31")).astype("datetime64[ns]")
-    known = days.isin(sessions_between(calendar, "1990-01-01", "2035-12-31"))
+    is_session = days.isin(sessions_between(calendar, "1990-01-01", "2035-12-31"))
     _refuse(fills, days.isna(), "session", "a day of 1990 to 2035 as YYYY-MM-DD", file, "write the day year first")
     remedy = (
         "correct the day; a day on which the market traded belongs under extra_sessions in market.calendar_overrides"
     )
-    _refuse(fills, ~known, "session", f"a session of {calendar}", file, remedy)
+    _refuse(fills, ~is_session, "session", f"a session of {calendar}", file, remedy)
     return days
 
 
@@ -133,4 +133,4 @@ def _refuse_other_fill(fills: pd.DataFrame, file: Path) -> None:
 def _refuse(
     fills: pd.DataFrame, wrong: pd.Series, column: str, expected: str, file: Path, remedy: str = "correct the cell"
 ) -> None:
-    refuse_first(fills, wrong, column, file, Words(f"{expected} in column {{column}}", remedy), 0)
+    refuse_first(fills, wrong, column, file, FaultText(f"{expected} in column {{column}}", remedy), 0)

@@ -62,9 +62,9 @@ class FundingRequest:
         funding = source_member(settings.asked_of).funding
         assert funding is not None, "of a kind of series by that name"
         request = cls(settings, funding(scope, exchange, base_url), {}, pd.Timestamp(market.history_starts), end)
-        seen = stored[(stored["name"] == settings.name) & (stored["observed_at"] <= end)]
+        observed = stored[(stored["name"] == settings.name) & (stored["observed_at"] <= end)]
         for own, perpetual in settings.symbols.items():
-            rows = seen[(seen["symbol"] == own) & (seen["source"] == request._source_name(perpetual))]
+            rows = observed[(observed["symbol"] == own) & (observed["source"] == request._source_name(perpetual))]
             if len(rows):
                 request.newest[own] = rows["observed_at"].max()
         return request
@@ -93,12 +93,12 @@ class FundingRequest:
         last = self.end.tz_localize(None).normalize()
         parts = []
         for first in sorted(set(firsts.values())):
-            asked = {own: self.settings.symbols[own] for own, day in firsts.items() if day == first}
-            names = tuple(dict.fromkeys(asked.values()))
+            tickers = {own: self.settings.symbols[own] for own, day in firsts.items() if day == first}
+            names = tuple(dict.fromkeys(tickers.values()))
             tell(f"{self.settings.name}: asking {self._vendor} for the rates of {', '.join(names)} from {first.date()}")
             rates = self.source.funding_rates(names, first, last)
             rates = rates[rates["observed_at"] <= self.end]
-            for own, perpetual in asked.items():
+            for own, perpetual in tickers.items():
                 parts.append(self._checked(rates[rates["symbol"] == perpetual], own, perpetual, first))
         delivered = pd.concat(parts, ignore_index=True)
         days = f"{delivered['observed_at'].min().date()} to {delivered['observed_at'].max().date()}"

@@ -106,15 +106,15 @@ def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Times
     if base is None:
         return None
     cut = min(start, until + pd.Timedelta(days=1)) if base is carried else carried.pieces[touched[-1]].starts
-    known = _known(history, moment, first=cut)
+    new_bars = _known(history, moment, first=cut)
     running = running_of(history, base)
-    if known is None or running is None or (known["session"] > history.axis[-1]).any():
+    if new_bars is None or running is None or (new_bars["session"] > history.axis[-1]).any():
         return None
-    before = _Before(history, base, running, known, cut, moment)
+    before = _Before(history, base, running, new_bars, cut, moment)
     market, strategy = history.strategy.market, history.strategy
     whole = before.apart()
     while True:
-        fresh = clean(known, market.calendar, strategy.cleaning, actions, past=before.past(whole))
+        fresh = clean(new_bars, market.calendar, strategy.cleaning, actions, past=before.past(whole))
         if not fresh.lacking:
             break
         whole.update(fresh.lacking)
@@ -150,8 +150,8 @@ def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> 
     None where that cannot be told, or a version waits to be known.
     """
     lake, name, until = history.stores.lake, history.strategy.name, pd.Timestamp(carried.until)
-    seen = pd.Timestamp(carried.seen_until)
-    if moment < seen or history.axis[-1] < until:
+    seen_until = pd.Timestamp(carried.seen_until)
+    if moment < seen_until or history.axis[-1] < until:
         return None
     days = [until + pd.Timedelta(days=1)]
     # What contradicted versions were told lies beside them, and may grow where no version comes.
@@ -169,7 +169,7 @@ def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> 
         return None
     if versions is not None:
         new = np.arange(len(versions)) >= carried.action_rows
-        new |= ((versions["known_at"] > seen) & (versions["known_at"] <= moment)).to_numpy()
+        new |= ((versions["known_at"] > seen_until) & (versions["known_at"] <= moment)).to_numpy()
         # Of several delistings of a symbol the last counts: what is new of one tells from the first of them on.
         left = versions["kind"] == "delisting"
         new |= (left & versions["symbol"].isin(versions.loc[new & left, "symbol"])).to_numpy()
@@ -188,8 +188,8 @@ def _known(
     versions = history.versions_of_some(first=first, sessions=sessions)
     if (versions["known_at"] > moment).any():
         return None
-    known = known_bars(versions, moment)
-    return with_contradictions(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, known, versions)
+    bars = known_bars(versions, moment)
+    return with_contradictions(history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, bars, versions)
 
 
 class _Before:
@@ -199,7 +199,7 @@ class _Before:
     ----------
     running : DataFrame
         What the bars of ``base`` come to.
-    known : DataFrame
+    new_bars : DataFrame
         Bars to judge, of sessions from ``cut`` on.
     """
 
@@ -208,17 +208,17 @@ class _Before:
         history: History,
         base: Carried,
         running: pd.DataFrame,
-        known: pd.DataFrame,
+        new_bars: pd.DataFrame,
         cut: pd.Timestamp,
         moment: pd.Timestamp,
     ) -> None:
-        self._history, self._base, self._moment, self._known = history, base, moment, known
+        self._history, self._base, self._moment, self._known = history, base, moment, new_bars
         self._begins, self._begun = running["begins"], running["begins"].to_numpy()
-        asked = running.index.isin(known["symbol"].unique().astype(object))
+        has_new = running.index.isin(new_bars["symbol"].unique().astype(object))
         newest = running["last_kept"].to_numpy()
         # Of symbols that go on the newest bar is looked at again, beside the others' of its session.
-        self._again = newest[asked & ~np.isnat(newest)].min(initial=cut.to_datetime64())
-        self._asked = asked
+        self._again = newest[has_new & ~np.isnat(newest)].min(initial=cut.to_datetime64())
+        self._asked = has_new
         self._cut_row = int(history.axis.searchsorted(cut))
         self._near = near_reach_of(history.strategy.cleaning)
         self._reach = reach_of(history.strategy.cleaning)
@@ -231,8 +231,8 @@ class _Before:
         self._sessions, self._start = sessions, axis[index] if index else min([self._begins.min(), axis[0]])
         pieces = [piece for piece in self._base.pieces if piece.last and pd.Timestamp(piece.last) >= self._start]
         addresses = [piece.bars for piece in pieces if piece.bars]
-        there = lake.read_parts(name, _BARS, addresses, first=self._start, columns=_LOOKED_AT) if addresses else None
-        self.kept = empty(BARS)[_LOOKED_AT] if there is None else there
+        rows = lake.read_parts(name, _BARS, addresses, first=self._start, columns=_LOOKED_AT) if addresses else None
+        self.kept = empty(BARS)[_LOOKED_AT] if rows is None else rows
         self._out, self._number = _taken_out(self._history, pieces, self._start, self._moment)
         self._code = _codes(self._begins.index, self.kept["symbol"])
         order = np.argsort(self._code, kind="stable")
@@ -247,10 +247,10 @@ class _Before:
     def apart(self) -> set[str]:
         """Symbols of whose newest bars one lies off the one before: most likely more of them is asked for."""
         low, high = np.full((2, 3, len(self._begins)), np.nan)
-        for back in (1, 2):
-            newest = np.flatnonzero(self._rank == self._count[self._code] - back)
-            low[back, self._code[newest]] = self.kept["low"].to_numpy()[newest]
-            high[back, self._code[newest]] = self.kept["high"].to_numpy()[newest]
+        for lag in (1, 2):
+            newest = np.flatnonzero(self._rank == self._count[self._code] - lag)
+            low[lag, self._code[newest]] = self.kept["low"].to_numpy()[newest]
+            high[lag, self._code[newest]] = self.kept["high"].to_numpy()[newest]
         code = _codes(self._begins.index, self._known["symbol"])
         low[0, code[code >= 0]] = self._known["low"].to_numpy()[code >= 0]
         high[0, code[code >= 0]] = self._known["high"].to_numpy()[code >= 0]
@@ -280,17 +280,17 @@ class _Before:
         opening = chosen & (self._rank == first[self._code])
         begins[self._code[opening]] = days[opening]
         of_out = _codes(self._begins.index, self._out["symbol"])
-        there = used[of_out] & (
+        usable = used[of_out] & (
             ~left_out[of_out] | (self._out["session"].to_numpy(dtype="datetime64[ns]") >= begins[of_out])
         )
-        rows = pd.concat([kept, self._out[there]], ignore_index=True)
-        taken_out = np.concatenate([np.full(len(kept), -1, dtype=np.int64), self._number[there]])
+        rows = pd.concat([kept, self._out[usable]], ignore_index=True)
+        taken_out = np.concatenate([np.full(len(kept), -1, dtype=np.int64), self._number[usable]])
         return Past(rows, taken_out, self._begins, cut)
 
 
-def _codes(symbols: pd.Index, of: pd.Series) -> np.ndarray:
+def _codes(symbols: pd.Index, values: pd.Series) -> np.ndarray:
     """Places of the symbols of some rows among all, -1 for a new one; each looked up once."""
-    codes, distinct = pd.factorize(of)
+    codes, distinct = pd.factorize(values)
     return np.append(symbols.get_indexer(pd.Index(distinct, dtype=object)), -1)[codes]
 
 

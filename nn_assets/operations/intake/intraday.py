@@ -121,16 +121,18 @@ def audit_intraday(history: History) -> AuditedIntraday:
     market = strategy.market
     seen_at = seen_until(market, history.last_session, now_utc())
     versions = _versions(history)
-    known = intraday_as_of(versions, seen_at)
-    if known.empty:
+    known_versions = intraday_as_of(versions, seen_at)
+    if known_versions.empty:
         raise PublicationError(
             expected=f"intraday bars from {market.history_starts} to {history.last_session.date()}",
             found="none stored",
             remedy=f"deliver bars of these sessions, then nn-assets check --strategy {strategy.name}",
             strategy=strategy.name,
         )
-    known = with_contradictions(history.stores, strategy.name, RAW_INTRADAY, INTRADAY_FACTS, known, versions)
-    cleaned = clean_intraday(known, market.calendar, settings, strategy.cleaning, seen_at=seen_at)
+    known_versions = with_contradictions(
+        history.stores, strategy.name, RAW_INTRADAY, INTRADAY_FACTS, known_versions, versions
+    )
+    cleaned = clean_intraday(known_versions, market.calendar, settings, strategy.cleaning, seen_at=seen_at)
     report = inspect_intraday(cleaned, market.symbols, settings, strategy.gate)
     return AuditedIntraday(cleaned, report, session_bars(cleaned.bars, market.calendar, settings))
 
@@ -231,5 +233,5 @@ class PublishedIntraday:
         """
         history = self.history
         intraday = published_intraday(history, last)
-        made = session_bars(intraday, history.strategy.market.calendar, _settings(history))
-        return checked_selection(made.bars, self.name, symbols, first, last)
+        aggregated = session_bars(intraday, history.strategy.market.calendar, _settings(history))
+        return checked_selection(aggregated.bars, self.name, symbols, first, last)

@@ -432,9 +432,9 @@ def carried_from(history: History, base: Carried, running: pd.DataFrame, fresh: 
             symbols = pd.Index(sorted([*symbols, *new]), dtype=object, name="symbol")
         some = axis[of_axis == span]
         names = tuple(symbols)
-        asked = days_asked(some, names, history.members(some, names), gone)
+        expected = days_asked(some, names, history.members(some, names), gone)
         share = history.strategy.cleaning.repeated_open_share
-        running = by_span[span] = carried_on(running, kept, out, some, asked, symbols, share)
+        running = by_span[span] = carried_on(running, kept, out, some, expected, symbols, share)
     again = {(DISPLACED_BAR, day) for day in followed.unique()}
     notices = [notice for notice in base.notices if (notice.rule, notice.last_session) not in again]
     notices = [notice for notice in (*notices, *fresh.notices) if notice.rule != _REPEATED_OPEN]
@@ -462,14 +462,14 @@ def running_of(history: History, base: Carried) -> pd.DataFrame | None:
 
 
 def repeats_an_earlier_bar(history: History, base: Carried, values: Values) -> bool | None:
-    """Whether any earlier bar says what one of these says; None where it cannot be told any more."""
+    """Whether any earlier bar has the values of one of these; None where that can no longer be determined."""
     folder = history.stores.lake.folder(history.strategy.name, CARRIED)
-    asked = np.sort(values)
+    ordered = np.sort(values)
     for _, _, name in base.said:
         stored = open_array(folder, name)
         if stored is None:
             return None
-        index = np.minimum(np.searchsorted(stored, asked), len(stored) - 1)
-        if (stored[index] == asked).any():
+        index = np.minimum(np.searchsorted(stored, ordered), len(stored) - 1)
+        if (stored[index] == ordered).any():
             return True
     return False

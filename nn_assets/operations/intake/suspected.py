@@ -80,5 +80,7 @@ def with_suspected(history: History, carried: Carried, suspected: Suspected | No
     if suspected is None:
         return replace(carried, suspected="", suspicions=())
     folder = history.stores.lake.folder(history.strategy.name, CARRIED)
-    arrays = {f"{table}.{name}": values for table, of in suspected.tables.items() for name, values in of.items()}
+    arrays = {
+        f"{table}.{name}": values for table, columns in suspected.tables.items() for name, values in columns.items()
+    }
     return replace(carried, suspected=store_arrays(folder, arrays), suspicions=suspected.notices)

@@ -56,5 +56,5 @@ def _known_by_the_end(delivered: pd.DataFrame, stored: pd.DataFrame, strategy: S
     assumed = delivered["member_from"].dt.tz_localize("UTC")
     known_by_end = known_from(delivered, assumed) <= as_of_session(strategy.market, last)
     key = ["universe", "symbol", "member_from"]
-    there = pd.MultiIndex.from_frame(delivered[key]).isin(pd.MultiIndex.from_frame(stored[key]))
-    return delivered[known_by_end | there | (delivered["member_from"] <= last)].reset_index(drop=True)
+    stored_already = pd.MultiIndex.from_frame(delivered[key]).isin(pd.MultiIndex.from_frame(stored[key]))
+    return delivered[known_by_end | stored_already | (delivered["member_from"] <= last)].reset_index(drop=True)

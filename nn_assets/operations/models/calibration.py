@@ -47,7 +47,7 @@ def calibrate_forecasts(
         What decided sessions were given: they are calibrated by it, the others have their scores alone, and nothing
         is fitted.
     """
-    made = {name: record[name] for name in ESTIMATORS}
+    by_estimator = {name: record[name] for name in ESTIMATORS}
     months = [session.strftime("%Y-%m") for session in record.sessions]
     starts = [row for row, month in enumerate(months) if row == 0 or month != months[row - 1]]
     by_month = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(months)], strict=True)]
@@ -63,8 +63,8 @@ def calibrate_forecasts(
                 parts.append(replace(part, score=scores.score))
             else:
                 parts.append(calibrated(part, scores, calibration))
-        made[name] = ForecastArrays.joined(parts)
-    return Forecasts(record.sessions, record.symbols, made, record.model_ids)
+        by_estimator[name] = ForecastArrays.joined(parts)
+    return Forecasts(record.sessions, record.symbols, by_estimator, record.model_ids)
 
 
 def calibration_of(history: History, record: Forecasts, estimator: str) -> Calibration:
@@ -97,12 +97,12 @@ def _scaled(history: History, record: Forecasts, estimator: str) -> ScaledForeca
 def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator: str, start: int) -> Calibration:
     """Fit on rows before the one at which a calibration comes into force, by what was known at the last of them."""
     strategy = history.strategy
-    (known,) = history.stretches([start - 1])
-    labels = known.cut.labels.until(start - 1)
+    (stretch,) = history.stretches([start - 1])
+    labels = stretch.cut.labels.until(start - 1)
     score, dispersion = marks.score[:start].copy(), marks.dispersion[:start].copy()
     first = next((model_id for model_id in record.model_ids if model_id), None)
     if first is not None:
-        rows, held_out = _held_out(history, first, known, estimator, start)
+        rows, held_out = _held_out(history, first, stretch, estimator, start)
         score[rows], dispersion[rows] = held_out.score, held_out.dispersion
     return fit_calibration(
         score,
@@ -116,15 +116,19 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
 
 
 def _held_out(
-    history: History, model_id: str, known: Stretch, estimator: str, start: int
+    history: History, model_id: str, stretch: Stretch, estimator: str, start: int
 ) -> tuple[slice, ScaledForecasts]:
     """The first model's forecasts of its own calibration rows: its record before it was used."""
     model = load_model(history.stores, model_id)
     rows = slice(model.fold.calibration.start, min(model.fold.calibration.stop, start))
-    kept = history.made.setdefault((f"{model_id} held out", known.number), {})
+    kept = history.made.setdefault((f"{model_id} held out", stretch.number), {})
     if rows.start not in kept:
-        made = forecast(model, known.cut.cube, rows, before_use=True)
-        members = known.cut.members
-        kept[rows.start] = made.where(None if members is None else members[rows])
-    made = kept[rows.start]
-    return rows, scaled(made[estimator], [model_id] * len(made.sessions), {model_id: model.logit_scales[estimator]})
+        held_out_forecasts = forecast(model, stretch.cut.cube, rows, before_use=True)
+        members = stretch.cut.members
+        kept[rows.start] = held_out_forecasts.where(None if members is None else members[rows])
+    held_out_forecasts = kept[rows.start]
+    return rows, scaled(
+        held_out_forecasts[estimator],
+        [model_id] * len(held_out_forecasts.sessions),
+        {model_id: model.logit_scales[estimator]},
+    )

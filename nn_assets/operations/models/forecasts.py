@@ -70,13 +70,13 @@ def forecasts_metadata(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 def _made(history: History, months: list[str]) -> dict[str, pd.DataFrame]:
     in_force = models_in_force(history.stores.ledger, history.strategy)
-    made = {}
+    frames = {}
     for month in months:
         rows = _rows_of(history, month)
         table = no_forecasts(history.axis[rows.start : rows.stop], history.symbols)
         forecast_by(history, rows, in_force.on, table)
-        made[month] = table.to_rows()
-    return made
+        frames[month] = table.to_rows()
+    return frames
 
 
 def renew_forecasts(history: History, months: Iterable[str]) -> list[str]:
@@ -96,24 +96,24 @@ def renew_forecasts(history: History, months: Iterable[str]) -> list[str]:
         if stored.empty:
             history.whole_months.add((month, str(lake.month_address(name, FORECASTS, month))))
             continue  # made on the month's first morning: its sessions are forecast when they are asked for
-        made = _made(history, [month])[month]
-        there = made[made["session"] <= stored["session"].max()].reset_index(drop=True)
-        frame = stored if _same_but_rounding(stored, there) else made
+        fresh = _made(history, [month])[month]
+        comparable = fresh[fresh["session"] <= stored["session"].max()].reset_index(drop=True)
+        frame = stored if _same_but_rounding(stored, comparable) else fresh
         keep_facts(history, {month: frame})
-        if frame is made:
-            lake.write_month(name, FORECASTS, month, made)
+        if frame is fresh:
+            lake.write_month(name, FORECASTS, month, fresh)
             renewed.append(month)
     return renewed
 
 
-def _same_but_rounding(stored: pd.DataFrame, made: pd.DataFrame) -> bool:
+def _same_but_rounding(stored: pd.DataFrame, fresh: pd.DataFrame) -> bool:
     """Whether two months of rows are equal but for what another processor may round otherwise."""
-    if len(stored) != len(made):
+    if len(stored) != len(fresh):
         return False
-    numbers = [name for name in made.columns if made[name].dtype.kind == "f"]
-    named = [name for name in made.columns if name not in numbers]
-    close = np.abs(stored[numbers].to_numpy() - made[numbers].to_numpy()) <= ROUNDING
-    return bool(close.all()) and all(stored[name].tolist() == made[name].tolist() for name in named)
+    numbers = [name for name in fresh.columns if fresh[name].dtype.kind == "f"]
+    named = [name for name in fresh.columns if name not in numbers]
+    close = np.abs(stored[numbers].to_numpy() - fresh[numbers].to_numpy()) <= ROUNDING
+    return bool(close.all()) and all(stored[name].tolist() == fresh[name].tolist() for name in named)
 
 
 def forecast_addresses(lake: Lake, strategy: Strategy, session: pd.Timestamp) -> dict[str, str]:
@@ -291,10 +291,12 @@ def _fill(
         rows = range(rows.start, min(rows.stop, len(table.sessions)))
         if month in addresses:
             recorded = _recorded(history, month, addresses[month])
-            made = [row for row, model_id in enumerate(recorded.model_ids) if model_id is not None]
-            if made and all(in_force.on(recorded.sessions[row]) == recorded.model_ids[row] for row in made):
+            forecast_row_indices = [row for row, model_id in enumerate(recorded.model_ids) if model_id is not None]
+            if forecast_row_indices and all(
+                in_force.on(recorded.sessions[row]) == recorded.model_ids[row] for row in forecast_row_indices
+            ):
                 table.put(recorded)
-                rows = range(rows.start + made[-1] + 1, rows.stop)
+                rows = range(rows.start + forecast_row_indices[-1] + 1, rows.stop)
         forecast_by(history, rows, in_force.on, table)
 
 
@@ -332,12 +334,12 @@ def forecast_by(history: History, rows: range, model_of: ModelOf, table: Forecas
             missing = [row for row in together if row not in kept]
             if missing:
                 part = slice(missing[0], missing[-1] + 1)
-                made = forecast(load_model(history.stores, model_id), stretch.cut.cube, part)
+                forecasts = forecast(load_model(history.stores, model_id), stretch.cut.cube, part)
                 members = stretch.cut.members
-                made = made.where(None if members is None else members[part])
+                forecasts = forecasts.where(None if members is None else members[part])
                 kept.update(
                     {
-                        row: made.rows(slice(offset, offset + 1))
+                        row: forecasts.rows(slice(offset, offset + 1))
                         for offset, row in enumerate(range(part.start, part.stop))
                     }
                 )

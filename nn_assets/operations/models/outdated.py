@@ -69,11 +69,11 @@ def months_to_refit(history: History, before: str) -> list[str]:
     """
     if first_undecided(history.stores.ledger, history.strategy) is not None:
         return []
-    lake, name, there = history.stores.lake, history.strategy.name, {}
+    lake, name, addresses = history.stores.lake, history.strategy.name, {}
     for month in recorded_months(lake, history.strategy):
         with suppress(PublicationError):  # whoever reads a damaged one tells of it, and the remedy is to make it again
-            there[month] = lake.month_address(name, FORECASTS, month)
-    kept = {month: _kept(history, month, address) for month, address in there.items() if address and month < before}
+            addresses[month] = lake.month_address(name, FORECASTS, month)
+    kept = {month: _kept(history, month, address) for month, address in addresses.items() if address and month < before}
     as_kept = _as_kept(history, kept)
     return sorted(month for month, record in kept.items() if record is not None and month not in as_kept)
 

@@ -50,14 +50,14 @@ def record_answer(
     model_id : str
         Of the model fitted for it.
     """
-    asked = event_of(strategy, session, "drift")
-    if ledger.read("refresh_requests", strategy, where={"event_id": asked}).empty:
+    request_id = event_of(strategy, session, "drift")
+    if ledger.read("refresh_requests", strategy, where={"event_id": request_id}).empty:
         return
     row = {
         "event_id": event_of(strategy, session, model_id),
         "session": session,
         "cause": REFRESH_TAKEN if check.accepted else REFRESH_REFUSED,
-        "details": {"request": asked, "model_id": model_id, "reason": check.reason},
+        "details": {"request": request_id, "model_id": model_id, "reason": check.reason},
     }
     ledger.append("refresh_requests", [row], run_id=run_id, strategy=strategy)
 
@@ -85,7 +85,14 @@ def leave_watch_for_live(ledger: Ledger, strategy: Strategy, rounds: Sequence[Ro
     starts = strategy.market.live_starts
     if starts is None or first_undecided(ledger, strategy) is not None:
         return
-    last = next((done for done in rounds if done.session < pd.Timestamp(starts) <= _effective(done)), None)
+    last = next(
+        (
+            session_round
+            for session_round in rounds
+            if session_round.session < pd.Timestamp(starts) <= _effective(session_round)
+        ),
+        None,
+    )
     if last is None:
         return
     trading, refresh = last.session_state.trading, last.session_state.refresh
@@ -100,5 +107,5 @@ def leave_watch_for_live(ledger: Ledger, strategy: Strategy, rounds: Sequence[Ro
     ledger.append("refresh_requests", rows, run_id=run_id, strategy=strategy.name, reason="another study was made")
 
 
-def _effective(done: Round) -> pd.Timestamp:
-    return done.session_state.trading.effective_session
+def _effective(session_round: Round) -> pd.Timestamp:
+    return session_round.session_state.trading.effective_session

@@ -175,19 +175,19 @@ class _Chain:
             return None, RefreshCheck(accepted=False, reason=f"it could not be fitted: {error}")
 
 
-def put_in_force_before_live(history: History, made: RefreshedForecasts, run_id: str) -> None:
+def put_in_force_before_live(history: History, refreshed: RefreshedForecasts, run_id: str) -> None:
     """Put in force on the ledger what is in force in a record up to the first live session, and store its forecasts.
 
     Nothing once a session is decided: what it was decided on stays. What an earlier study put in force, and this one
     does not, is taken back, in the months after this study's last one too: a refresh is there as a whole or not.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    if not made.in_force or first_undecided(ledger, strategy) is not None:
+    if not refreshed.in_force or first_undecided(ledger, strategy) is not None:
         return
     earlier = studied_models(ledger, strategy)
-    rows = _rows_of_study(history, made)
+    rows = _rows_of_study(history, refreshed)
     wanted = {(row["month"], row["model_id"]) for row in rows}
-    first, last = (history.axis[row] for row in (min(made.in_force), max(made.in_force)))
+    first, last = (history.axis[row] for row in (min(refreshed.in_force), max(refreshed.in_force)))
     unwanted = pd.Series(
         [key not in wanted for key in zip(earlier["month"], earlier["model_id"], strict=True)], earlier.index, bool
     )
@@ -206,7 +206,7 @@ def put_in_force_before_live(history: History, made: RefreshedForecasts, run_id:
     months = sorted({str(row["month"]) for row in (*taken_back, *rows)})
     later = [month for month in months if month > f"{last:%Y-%m}"]
     tables = {
-        month: made.forecasts.rows(forecast_rows(history.axis, month)).to_rows()
+        month: refreshed.forecasts.rows(forecast_rows(history.axis, month)).to_rows()
         for month in months
         if month not in later
     }
@@ -215,21 +215,21 @@ def put_in_force_before_live(history: History, made: RefreshedForecasts, run_id:
         history.stores.lake.write_month(strategy.name, FORECASTS, month, table)
 
 
-def _rows_of_study(history: History, made: RefreshedForecasts) -> list[dict[str, Any]]:
+def _rows_of_study(history: History, refreshed: RefreshedForecasts) -> list[dict[str, Any]]:
     """Rows of the ledger's ``models``: one for each month and model in it that the schedule does not have in force."""
     starts = history.strategy.market.live_starts
     live = len(history.axis) if starts is None else int(history.axis.searchsorted(pd.Timestamp(starts)))
-    asked = {refresh.model_id: str(refresh.session.date()) for refresh in made.refreshes}
-    rows, previous, began = [], "", min(made.in_force)
-    for row, model_id in made.in_force.items():
-        began = began if made.in_force.get(row - 1) == model_id else row
+    asked_on = {refresh.model_id: str(refresh.session.date()) for refresh in refreshed.refreshes}
+    rows, previous, began = [], "", min(refreshed.in_force)
+    for row, model_id in refreshed.in_force.items():
+        began = began if refreshed.in_force.get(row - 1) == model_id else row
         month = f"{history.axis[row]:%Y-%m}"
-        if began <= live and model_id != made.scheduled[row] and f"{month} {model_id}" != previous:
+        if began <= live and model_id != refreshed.scheduled[row] and f"{month} {model_id}" != previous:
             previous = f"{month} {model_id}"
-            check = made.checks[model_id]
-            named = MonthModel(month, model_id, began == row, check)
-            record = model_row(history, named, history.axis[row])
-            record["figures"] |= {OF_STUDY: made.scheduled[row], "asked": asked.get(model_id)}
+            check = refreshed.checks[model_id]
+            month_model = MonthModel(month, model_id, began == row, check)
+            record = model_row(history, month_model, history.axis[row])
+            record["figures"] |= {OF_STUDY: refreshed.scheduled[row], "asked": asked_on.get(model_id)}
             rows.append(record)
     return rows
 

@@ -84,8 +84,11 @@ def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model
     strategy, model = facts.strategy, load_model(facts.stores, model_id)
     # Bars of the rows it reads may be restated: what the cut knows of them decides.
     read = slice(max(0, model.fold.training.start - strategy.learning.lookback), model.fold.calibration.stop)
-    known = cube.content_hash(read), "" if members is None else hashlib.sha256(members[read].tobytes()).hexdigest()
-    address = ("references", model_id, *known, strategy.content_hash("oversight"), facts.sessions_per_year)
+    input_hashes = (
+        cube.content_hash(read),
+        "" if members is None else hashlib.sha256(members[read].tobytes()).hexdigest(),
+    )
+    address = ("references", model_id, *input_hashes, strategy.content_hash("oversight"), facts.sessions_per_year)
 
     def made() -> dict[str, DriftReference]:
         return model_references(model, cube, strategy.oversight, facts.sessions_per_year, members)

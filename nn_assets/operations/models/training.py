@@ -174,9 +174,9 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
             missing.append(data)
     if missing or count > 1:  # one that is there already is no news
         tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
-    for done, model in enumerate(fit_models(missing, strategy), start=1):
+    for number, model in enumerate(fit_models(missing, strategy), start=1):
         history.stores.models.put(model.model_id, to_files(model))
-        tell(f"model {done} of {len(missing)} fitted, used from {model.fold.month}")
+        tell(f"model {number} of {len(missing)} fitted, used from {model.fold.month}")
     return addresses
 
 

@@ -28,7 +28,7 @@ def record_tried(history: History, run_id: str) -> None:
     if own_trials.keys() <= set(ledger.read("trials", where={"data_hash": data_hash})["trial_id"]):
         return
     ground = ground_of(strategy.name, data_hash, history.view().bars)
-    known = set(trials_made(ledger, ground)["trial_id"])
+    tried_ids = set(trials_made(ledger, ground)["trial_id"])
     rows = [
         {
             "trial_id": trial,
@@ -39,7 +39,7 @@ def record_tried(history: History, run_id: str) -> None:
             "figures": {},
         }
         for trial, estimator in own_trials.items()
-        if trial not in known
+        if trial not in tried_ids
     ]
     if not rows:
         return

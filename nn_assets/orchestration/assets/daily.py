@@ -80,9 +80,9 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         sessions = asked_sessions(strategy.market, context.partition_keys)
         decided: list[DecidedSession] = []
         with stores.history(strategy) as history, history.stores.alone(strategy.name):
-            for done, metadata in play_days(history, sessions, context.run.run_id, context.log):
-                decided.append(done)
-                partition = str(done.round.session.date())
+            for decided_session, metadata in play_days(history, sessions, context.run.run_id, context.log):
+                decided.append(decided_session)
+                partition = str(decided_session.round.session.date())
                 for name, figures in metadata.items():
                     context.add_asset_metadata(shown(figures), asset_key=keys[name], partition_key=partition)
         for key in keys.values():

@@ -100,7 +100,8 @@ class ActionsFile:
         more = [f"and {len(positions) - _MOST_ROWS} lines more"] if len(positions) > _MOST_ROWS else []
         broken = [fault for line_faults in row_faults for fault in line_faults]
         rules, remedies = (
-            dict.fromkeys(values) for values in zip(*((one.rule, one.remedy) for one in broken), strict=True)
+            dict.fromkeys(values)
+            for values in zip(*((row_fault.rule, row_fault.remedy) for row_fault in broken), strict=True)
         )
         raise self._refusal(
             "; ".join([*by_line, *more]), "; ".join(remedies), row=lines[positions[0]], rule=" ".join(rules)

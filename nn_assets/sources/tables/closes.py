@@ -47,15 +47,19 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
             file=str(path),
             rule="closes_alone",
         )
-    symbol, known = (column_named(table, spellings) for spellings in (_SYMBOLS, _KNOWN))
+    symbol, known_column = (column_named(table, spellings) for spellings in (_SYMBOLS, _KNOWN))
     close = column_named(table, _CLOSES) if symbol is None else columns_named(table, [_CLOSES], path)[0]
     # Of a wide file the first column is the date: DAY, TIME and C are symbols.
-    dates = str(table.columns[0]) if close is None else columns_named(table, [_DATES], path)[0]
-    columns = [close] if close is not None else [header for header in table.columns if header not in (dates, known)]
+    date_column = str(table.columns[0]) if close is None else columns_named(table, [_DATES], path)[0]
+    columns = (
+        [close]
+        if close is not None
+        else [header for header in table.columns if header not in (date_column, known_column)]
+    )
     if not columns:
         raise SourceError(
             expected="a column close, or a column of closes for each symbol",
-            found=f"the column {dates!r} alone",
+            found=f"the column {date_column!r} alone",
             remedy="name the column of closes close, or each column by its symbol",
             file=str(path),
             rule="complete_columns",
@@ -63,10 +67,10 @@ def read_closes(path: Path, limits: Limits) -> pd.DataFrame:
     limits.check_rows(len(table) * len(columns), path)
     parts = []
     for header in columns:
-        part = pd.DataFrame({"session": table[dates]})
+        part = pd.DataFrame({"session": table[date_column]})
         part["close"] = numbers_of(table, header, path)
-        if known is not None:
-            part["known_at"] = table[known]
+        if known_column is not None:
+            part["known_at"] = table[known_column]
         if close is None:
             part = part[part["close"].notna()].assign(symbol=header.strip())
         elif symbol is not None:

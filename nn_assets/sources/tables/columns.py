@@ -22,7 +22,7 @@ from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.spellings import listed_columns, normalised, quoted
 
 __all__ = [
-    "Words",
+    "FaultText",
     "column_named",
     "columns_named",
     "days_of",
@@ -72,7 +72,7 @@ def moments_of(
     *,
     nullable: bool = False,
     known_at: bool = False,
-    wording: Words | None = None,
+    wording: FaultText | None = None,
 ) -> pd.Series:
     """UTC moments of a column of times, ISO 8601 texts or epochs (s, ms, us or ns, row by row by their size).
 
@@ -90,7 +90,7 @@ def moments_of(
     )  # lines may stand twice, of two members
     wrong = aware.isna() & ~(_blank(written) if nullable else False)
     refuse_first(
-        table, wrong, column, path, wording or Words("a moment, such as 2018-01-31 21:15:00+00:00 in {column}")
+        table, wrong, column, path, wording or FaultText("a moment, such as 2018-01-31 21:15:00+00:00 in {column}")
     )
     days = without_a_time(written, aware)
     if known_at and days.any():
@@ -107,7 +107,7 @@ def days_of(
     *,
     nullable: bool = False,
     far_is_none: bool = False,
-    wording: Words | None = None,
+    wording: FaultText | None = None,
 ) -> pd.Series:
     """Tz-naive midnights of a column of days, as :func:`nn_assets.sources.days.days_written` reads them.
 
@@ -125,14 +125,14 @@ def days_of(
     else:
         far = written.astype("str").str.strip().str.match(_FAR) & far_is_none
     wrong = days.isna() & ~far & ~(_blank(written) if nullable else False)
-    refuse_first(table, wrong, column, path, wording or Words("a day, such as 2018-01-31 in {column}"))
+    refuse_first(table, wrong, column, path, wording or FaultText("a day, such as 2018-01-31 in {column}"))
     return days
 
 
 def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
     """Numbers of a column; NaN where its cell is empty or a common word for none."""
     values, wrong = numbers_written(table[column])
-    refuse_first(table, wrong, column, path, Words("a number in {column}", f"{NUMBER_REMEDY}; or leave it empty"))
+    refuse_first(table, wrong, column, path, FaultText("a number in {column}", f"{NUMBER_REMEDY}; or leave it empty"))
     return values
 
 
@@ -160,7 +160,7 @@ def _blank(written: pd.Series) -> pd.Series:
 
 
 @dataclass(frozen=True)
-class Words:
+class FaultText:
     """What is said of a value that is none of its kind; ``{column}`` stands for the column's name."""
 
     expected: str
@@ -174,7 +174,7 @@ def refuse_first(
     wrong: pd.Series,
     column: str,
     path: Path,
-    wording: Words,
+    wording: FaultText,
     count: int | None = None,
     **where: object,
 ) -> None:

@@ -25,7 +25,7 @@ from nn_assets.sources.registry import SourceContext, SourceMember
 from nn_assets.sources.spellings import day_of_name, map_columns, normalised, symbol_from_name
 from nn_assets.sources.tables.archives import ARCHIVES, read_archive
 from nn_assets.sources.tables.closes import read_closes
-from nn_assets.sources.tables.columns import Words, days_of, moments_of, numbers_written, refuse_first
+from nn_assets.sources.tables.columns import FaultText, days_of, moments_of, numbers_written, refuse_first
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.plain_tables import files_of, not_empty, read_columns
 from nn_assets.sources.tables.unchanged import unchanged
@@ -36,19 +36,19 @@ _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 _MOST_FAULTS = 10
 _NUMBERS = ("open", "high", "low", "close", "volume")
-_NUMBER = Words("a number in {column}", f"{NUMBER_REMEDY}; or leave the cell empty", "numbers_are_numbers", "text ")
-_DAY = Words(
+_NUMBER = FaultText("a number in {column}", f"{NUMBER_REMEDY}; or leave the cell empty", "numbers_are_numbers", "text ")
+_DAY = FaultText(
     "a day, such as 2018-01-31, 2018/01/31 or 20180131, at most with a midnight and an offset, or the epoch of a "
     "midnight of UTC",
     "write dates year first; name a file of intraday bars under intraday, not under source",
     "dates_are_days",
 )
-_MOMENT = Words(
+_MOMENT = FaultText(
     "a moment, such as 2018-01-31T21:30:00Z; UTC where no offset is given",
     "write moments year first, from 1677 to 2262, or leave the cell empty",
     "moments_are_moments",
 )
-_HEADER = Words(
+_HEADER = FaultText(
     "one header, on the first line, and none among the rows, as where files are set one behind the other",
     "delete the line, or deliver the parts as files of their own",
     "one_header",

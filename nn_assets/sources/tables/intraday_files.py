@@ -67,8 +67,8 @@ def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFram
     for name in ("volume", *QUOTES):
         column = column_named(table, (name,))
         columns[name] = np.nan if column is None else numbers_of(table, column, file)
-    if (known := column_named(table, ("known_at",))) is not None:
-        columns["known_at"] = moments_of(table, known, file, nullable=True, known_at=True)
+    if (known_column := column_named(table, ("known_at",))) is not None:
+        columns["known_at"] = moments_of(table, known_column, file, nullable=True, known_at=True)
     bars = pd.DataFrame(columns, index=table.index).assign(source=f"intraday:{file.name}")
     _refuse_finer(bars, file, settings)
     side = next((side for side in _SIDES if side in re.split(r"[-_.]", file.name.lower())), None)

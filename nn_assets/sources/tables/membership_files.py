@@ -55,7 +55,7 @@ def read_membership_file(folder: Path, settings: UniverseSettings, limits: Limit
 def _read(file: Path, settings: UniverseSettings, limits: Limits) -> pd.DataFrame:
     table = read_plain(file, limits)
     _, starts, ends = columns_named(table, [_SYMBOL, _FROM, _TO], file)
-    known = column_named(table, _KNOWN)
+    known_column = column_named(table, _KNOWN)
     nothing = pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns, UTC]")
     return pd.DataFrame(
         {
@@ -64,7 +64,9 @@ def _read(file: Path, settings: UniverseSettings, limits: Limits) -> pd.DataFram
             "member_from": days_of(table, starts, file),
             "member_to": days_of(table, ends, file, nullable=True, far_is_none=True),
             "source": _source_of(file),
-            "known_at": nothing if known is None else moments_of(table, known, file, nullable=True, known_at=True),
+            "known_at": nothing
+            if known_column is None
+            else moments_of(table, known_column, file, nullable=True, known_at=True),
         }
     )
 

@@ -59,8 +59,8 @@ def files_of(path: Path, key: str, endings: tuple[str, ...] = TABLE_ENDINGS) -> 
         There is none, or one that is no plain file; ``key`` is the setting that names it.
     """
     try:
-        there = [entry for entry in path.iterdir() if not entry.name.startswith(".")] if path.is_dir() else [path]
-        files = sorted(entry for entry in there if entry.name.lower().endswith(endings) and not entry.is_dir())
+        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")] if path.is_dir() else [path]
+        files = sorted(entry for entry in entries if entry.name.lower().endswith(endings) and not entry.is_dir())
         none_at_all = not files or not path.exists()
     except OSError as error:
         raise unreadable(path, "a file or folder", error) from error

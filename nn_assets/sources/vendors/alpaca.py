@@ -82,7 +82,7 @@ class AlpacaSource(JsonVendorWithActions):
 
     def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
         """Ask for one symbol's bars."""
-        asked = {
+        query = {
             "timeframe": "1Day",
             "start": self._midnight(first),
             "limit": _BARS_A_PAGE,
@@ -91,11 +91,11 @@ class AlpacaSource(JsonVendorWithActions):
             "sort": "asc",
         }
         if last is not None:
-            asked["end"] = self._midnight(last)  # a daily bar bears its session's midnight; the end is included
-        return self.joined(symbol, self._bar_pages(client, symbol, asked), _BAR, first, last)
+            query["end"] = self._midnight(last)  # a daily bar bears its session's midnight; the end is included
+        return self.joined(symbol, self._bar_pages(client, symbol, query), _BAR, first, last)
 
-    def _bar_pages(self, client: JsonClient, symbol: str, asked: Mapping[str, str]) -> Iterator[list[Any]]:
-        for page in self._pages(client, f"/v2/stocks/{quote(symbol, safe='')}/bars", asked, symbol):
+    def _bar_pages(self, client: JsonClient, symbol: str, query: Mapping[str, str]) -> Iterator[list[Any]]:
+        for page in self._pages(client, f"/v2/stocks/{quote(symbol, safe='')}/bars", query, symbol):
             rows = page.get("bars", ()) or []
             if not isinstance(rows, list) or "bars" not in page or page.get("symbol", symbol) != symbol:
                 raise self._not_as_asked(symbol, f"a page of bars of {symbol}", page)
@@ -111,7 +111,7 @@ class AlpacaSource(JsonVendorWithActions):
 
         Spin-offs, mergers and unit splits, which change more than one symbol, are left out.
         """
-        asked = {
+        query = {
             "symbols": symbol,
             "types": "forward_split,reverse_split,stock_dividend,cash_dividend",
             "start": str(first.date()),
@@ -119,8 +119,8 @@ class AlpacaSource(JsonVendorWithActions):
             "sort": "asc",
         }
         if last is not None:
-            asked["end"] = str((last + _PROCESSED_WITHIN).date())
-        for page in self._pages(client, "/v1/corporate-actions", asked, symbol):
+            query["end"] = str((last + _PROCESSED_WITHIN).date())
+        for page in self._pages(client, "/v1/corporate-actions", query, symbol):
             listed = page.get("corporate_actions")
             if not isinstance(listed, Mapping):
                 raise self._not_as_asked(symbol, "corporate_actions", page)
@@ -133,19 +133,19 @@ class AlpacaSource(JsonVendorWithActions):
                     yield symbol, row.get("ex_date"), _ACTIONS[kind], _value_of(kind, row)
 
     def _pages(
-        self, client: JsonClient, path: str, asked: Mapping[str, str], symbol: str
+        self, client: JsonClient, path: str, query: Mapping[str, str], symbol: str
     ) -> Iterator[Mapping[str, Any]]:
-        params, seen = dict(asked), set[str]()
+        params, seen_tokens = dict(query), set[str]()
         while True:
             page = client.get(path, params, symbol=symbol)
             yield page
             token = page.get("next_page_token")
             if not token:
                 return
-            if token in seen:
+            if token in seen_tokens:
                 raise partial_answer(self.name, symbol, "a page that names itself or an earlier one as the next")
-            seen.add(token)
-            params = {**asked, "page_token": str(token)}
+            seen_tokens.add(token)
+            params = {**query, "page_token": str(token)}
 
     def _not_as_asked(self, symbol: str, expected: str, page: object) -> SourceError:
         return self.not_as_asked(symbol, expected, repr(page)[:200])

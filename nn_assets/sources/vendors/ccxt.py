@@ -177,8 +177,8 @@ class CcxtSource(ScopedSource):
         exchange = getattr(ccxt, self.exchange)(options)
         _refuse_rows_without_moment(exchange)
         if not exchange.has.get(ability):
-            other = f"choose another in {self.exchange_key}"
-            raise self._refused("offered", f"an exchange that offers {ability}", other)
+            remedy = f"choose another in {self.exchange_key}"
+            raise self._refused("offered", f"an exchange that offers {ability}", remedy)
         self._ask(exchange.load_markets, symbol=", ".join(symbols)[:120])
         return exchange
 
@@ -210,21 +210,21 @@ class CcxtSource(ScopedSource):
         step: int,
     ) -> Iterator[list[tuple[int, Any]]]:
         """Yield pages that each begin where the one before ended: the moment last seen, or a step on."""
-        since, seen = _milliseconds(first), None
+        since, newest = _milliseconds(first), None
         while True:
             answer = self._ask(partial(ask, symbol, since), symbol=symbol)
             page = sorted(self._read(symbol, answer, read), key=lambda row: row[0])
             moments = [moment for moment, _ in page]
-            if not page or moments[-1] == seen:
+            if not page or moments[-1] == newest:
                 return
-            if seen is not None and not seen <= moments[0] <= seen + step:
-                found = f"a page that does not follow {pd.Timestamp(seen, unit='ms')}"
+            if newest is not None and not newest <= moments[0] <= newest + step:
+                found = f"a page that does not follow {pd.Timestamp(newest, unit='ms')}"
                 raise partial_answer(self.name, symbol, found, session=pd.Timestamp(moments[0], unit="ms"))
             if len(set(moments)) < len(moments):
                 raise partial_answer(self.name, symbol, "a row that comes twice in a page")
             yield page
-            since = seen = moments[-1]
-            if last is not None and seen >= _milliseconds(last):
+            since = newest = moments[-1]
+            if last is not None and newest >= _milliseconds(last):
                 return
 
     def _read(
@@ -248,8 +248,8 @@ class CcxtSource(ScopedSource):
         )
 
     def _ask(self, call: Callable[[], Any], **where: object) -> Any:
-        asked = f"{self.name}:{self.exchange}"
-        outcome = persist(lambda: _attempt(call, self.symbols_key, self.exchange_key), self.policy, asked)
+        exchange_name = f"{self.name}:{self.exchange}"
+        outcome = persist(lambda: _attempt(call, self.symbols_key, self.exchange_key), self.policy, exchange_name)
         if isinstance(outcome, Fault):
             raise outcome.error(source=f"{self.name}:{self.exchange}", **where)
         return outcome
@@ -284,9 +284,9 @@ def _refuse_rows_without_moment(exchange: Any) -> None:
         named = signature(cut)
 
         def checked(*args: Any, **kwargs: Any) -> Any:
-            asked = named.bind(*args, **kwargs)
-            asked.apply_defaults()
-            rows, key = exchange.to_array(asked.arguments["array"] or []), asked.arguments["key"]
+            bound_call = named.bind(*args, **kwargs)
+            bound_call.apply_defaults()
+            rows, key = exchange.to_array(bound_call.arguments["array"] or []), bound_call.arguments["key"]
             # ccxt takes a moment of 0, too, for one that is not there.
             if lost := [row for row in rows if not exchange.safe_integer(row, key)]:
                 count = f"{len(lost)} of {len(rows)} rows without a moment that can be read, the first {lost[0]!r}"

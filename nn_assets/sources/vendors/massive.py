@@ -77,8 +77,8 @@ class MassiveSource(JsonVendorWithActions):
     ) -> Iterator[list[Any]]:
         end = _NO_END if last is None else str(last.date())
         path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/1/day/{first.date()}/{end}"
-        asked = {"adjusted": "false", "sort": "asc", "limit": _BARS_A_PAGE}
-        for page, rows in self._pages(client, path, asked, symbol):
+        query = {"adjusted": "false", "sort": "asc", "limit": _BARS_A_PAGE}
+        for page, rows in self._pages(client, path, query, symbol):
             if page.get("adjusted") is not False:
                 raise self._not_as_asked(symbol, "raw_prices", "raw prices, adjusted: false", "adjusted", page)
             if page.get("ticker", symbol) != symbol:
@@ -93,10 +93,10 @@ class MassiveSource(JsonVendorWithActions):
         yield from self._dividends(client, symbol, first, last)
 
     def _pages(
-        self, client: JsonClient, path: str, asked: Mapping[str, str], symbol: str
+        self, client: JsonClient, path: str, query: Mapping[str, str], symbol: str
     ) -> Iterator[tuple[Mapping[str, Any], list[Any]]]:
         """Yield each page with its rows, as many as it announces."""
-        address, params, seen = path, dict(asked), set[str]()
+        address, params, seen_addresses = path, dict(query), set[str]()
         while address:
             page = client.get(address, params, symbol=symbol)
             rows = page.get("results") or []
@@ -107,9 +107,9 @@ class MassiveSource(JsonVendorWithActions):
                 raise partial_answer(self.name, symbol, f"{len(rows)} rows of {announced} announced", value=announced)
             yield page, rows
             address, params = str(page.get("next_url") or ""), {}
-            if address in seen:
+            if address in seen_addresses:
                 raise partial_answer(self.name, symbol, "a page that names itself or an earlier one as the next")
-            seen.add(address)
+            seen_addresses.add(address)
 
     def _splits(
         self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None
@@ -131,10 +131,10 @@ class MassiveSource(JsonVendorWithActions):
     def _events(
         self, client: JsonClient, kind: str, day: str, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None
     ) -> Iterator[Mapping[str, Any]]:
-        asked = {"ticker": symbol, f"{day}.gte": str(first.date()), "sort": f"{day}.asc", "limit": _ACTIONS_A_PAGE}
+        query = {"ticker": symbol, f"{day}.gte": str(first.date()), "sort": f"{day}.asc", "limit": _ACTIONS_A_PAGE}
         if last is not None:
-            asked[f"{day}.lte"] = str(last.date())
-        for page, rows in self._pages(client, f"/stocks/v1/{kind}", asked, symbol):
+            query[f"{day}.lte"] = str(last.date())
+        for page, rows in self._pages(client, f"/stocks/v1/{kind}", query, symbol):
             # Bars of no day come without results; actions of no day as an empty list of them.
             if page.get("results") is None:
                 raise self._not_as_asked(symbol, "list_of_actions", f"a list of {kind}", "results", page)

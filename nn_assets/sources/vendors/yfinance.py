@@ -105,8 +105,8 @@ class YfinanceSource(ScopedActions):
         histories = {}
         with _listening(self.base_url, self.timeout_seconds) as session:
             for symbol in names:
-                asked = _Asked(yfinance.Ticker(symbol, session=session), first, self.timeout_seconds)
-                outcome = persist(asked.attempt, self.policy, self.name)
+                request = _Asked(yfinance.Ticker(symbol, session=session), first, self.timeout_seconds)
+                outcome = persist(request.attempt, self.policy, self.name)
                 if isinstance(outcome, Fault):
                     raise outcome.error(source=self.name, symbol=symbol)
                 days = outcome.index.tz_localize(None).normalize()

@@ -141,10 +141,10 @@ def store_list(folder: BlobPath, parts: Sequence[Mapping[str, str]], rows: int) 
     address = _hash_of(body)
     record, path = {**body, "sha256": address}, _manifest_path(folder, address)
     try:
-        there = read_record(path) == record
+        is_stored = read_record(path) == record
     except PublicationError:
-        there = False
-    if not there:
+        is_stored = False
+    if not is_stored:
         write_record(path, record)
     return Pointer(address, rows)
 
@@ -183,7 +183,7 @@ def is_as_written(folder: BlobPath, address: str) -> bool:
         return False
 
 
-def _demand_undamaged(folder: BlobPath, address: str, *, of: Bounds | None = None) -> list[BlobPath]:
+def _demand_undamaged(folder: BlobPath, address: str, *, bounds: Bounds | None = None) -> list[BlobPath]:
     """Compare files with the manifests written after them.
 
     Returns
@@ -193,8 +193,8 @@ def _demand_undamaged(folder: BlobPath, address: str, *, of: Bounds | None = Non
     """
     manifest = _manifest(folder, address)
     if "parts" in manifest:
-        asked = [part for part in manifest["parts"] if of is None or of.meet(part["first"], part["last"])]
-        return [file for part in asked for file in _demand_undamaged(folder, part["address"])]
+        parts = [part for part in manifest["parts"] if bounds is None or bounds.meet(part["first"], part["last"])]
+        return [file for part in parts for file in _demand_undamaged(folder, part["address"])]
     path = folder / f"{address}.parquet"
     if not exists(path):
         raise gone(path, "the table's content")
@@ -264,7 +264,7 @@ def load_frame(folder: BlobPath, address: str, selection: Selection) -> pd.DataF
     """
     bounds = Bounds.of(selection)
     manifest = _manifest(folder, address)
-    paths = _demand_undamaged(folder, address, of=bounds)
+    paths = _demand_undamaged(folder, address, bounds=bounds)
     if not paths:  # none of its parts has a session asked for: the first tells columns and types
         paths = _demand_undamaged(folder, manifest["parts"][0]["address"])
     try:
@@ -276,7 +276,7 @@ def load_frame(folder: BlobPath, address: str, selection: Selection) -> pd.DataF
 def load_frames(folder: BlobPath, addresses: Sequence[str], selection: Selection) -> pd.DataFrame:
     """Read several stored frames of the same columns as one, in their order; errors as of :func:`load_frame`."""
     bounds = Bounds.of(selection)
-    paths = [file for address in addresses for file in _demand_undamaged(folder, address, of=bounds)]
+    paths = [file for address in addresses for file in _demand_undamaged(folder, address, bounds=bounds)]
     try:
         return read_files(paths, selection, bounds)
     except (OSError, ValueError, pa.ArrowException) as error:

@@ -45,10 +45,10 @@ def store_cube(folder: BlobPath, cube: Cube) -> Pointer:
                 np.save(stream, plane, allow_pickle=False)
     path = folder / f"{address}.axes.json"
     try:
-        there = read_record(path) == axes
+        is_stored = read_record(path) == axes
     except PublicationError:
-        there = False
-    if not there:
+        is_stored = False
+    if not is_stored:
         write_record(path, axes)
     return Pointer(address, cube.session_count)
 
@@ -71,29 +71,29 @@ def load_cube(folder: BlobPath, address: str, names: Sequence[str] | None = None
     PublicationError
         A file of the cube is missing or damaged.
     """
-    beside = folder / f"{address}.axes.json"
+    axes_path = folder / f"{address}.axes.json"
     try:
-        axes = read_record(beside)
+        axes = read_record(axes_path)
     except PublicationError as error:
-        raise damaged(beside, error.found) from error
+        raise damaged(axes_path, error.found) from error
     if axes is None:
-        raise gone(beside, "the cube's content")
+        raise gone(axes_path, "the cube's content")
     try:
         sessions = pd.DatetimeIndex(axes["sessions"]).as_unit("ns")
         symbols, stored = tuple(axes["symbols"]), tuple(axes["names"])
         planes = axes.get("planes")
     except (ValueError, KeyError, TypeError) as error:
-        raise damaged(beside, f"{type(error).__name__}: {error}") from error
+        raise damaged(axes_path, f"{type(error).__name__}: {error}") from error
     if planes is None:
         cube = _of_one_file(folder, address, sessions, symbols, stored)
         return cube if names is None else cube.select([name for name in stored if name in names])
     if _address(axes) != address:
-        raise damaged(beside, "content other than its address says")
-    asked = [index for index, name in enumerate(stored) if names is None or name in names]
-    values = np.empty((len(sessions), len(symbols), len(asked)))
-    for at, index in enumerate(asked):
-        values[:, :, at] = _plane(folder, planes[index], values.shape[:2])
-    return Cube(sessions, symbols, tuple(stored[index] for index in asked), values)
+        raise damaged(axes_path, "content other than its address says")
+    indices = [index for index, name in enumerate(stored) if names is None or name in names]
+    values = np.empty((len(sessions), len(symbols), len(indices)))
+    for position, index in enumerate(indices):
+        values[:, :, position] = _plane(folder, planes[index], values.shape[:2])
+    return Cube(sessions, symbols, tuple(stored[index] for index in indices), values)
 
 
 def _of_one_file(

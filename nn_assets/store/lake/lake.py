@@ -212,10 +212,10 @@ class Lake:
             A month is missing, or its file is missing or damaged; all such months are named.
         """
         folder = self.folder(strategy, table)
-        asked = sorted(set(months))
-        addresses = {month: self.month_address(strategy, table, month) for month in asked}
+        ordered = sorted(set(months))
+        addresses = {month: self.month_address(strategy, table, month) for month in ordered}
         missing = [month for month, address in addresses.items() if address is None]
-        if missing or not asked:
+        if missing or not ordered:
             named = ", ".join(missing) or "at least one month"
             raise absent(expected=f"{table} for {named}", strategy=strategy, table=table, months=named)
         try:
@@ -241,8 +241,8 @@ class Lake:
             segments = live_segments(folder)
             if not segments:
                 list_segments(folder)  # nothing yet: killed before the first pointer, none is missed
-            there = (*segments, *superseded(folder))
-            same = [segment for segment in there if segment.address == pointer.address]
+            known_segments = (*segments, *superseded(folder))
+            same = [segment for segment in known_segments if segment.address == pointer.address]
             addition = segments[-1].last + 1 if segments else 1
             fresh = folder / "segments" / segment_name(addition, addition, pointer.address, frame)
             path = same[0].path if same else fresh

@@ -91,7 +91,7 @@ class ModelStore:
         try:
             return self._read(model_id)
         except _DamagedModelError as error:
-            others = [other for other in self._damaged_ids() if other != model_id]
+            others = [damaged_id for damaged_id in self._damaged_ids() if damaged_id != model_id]
             if not others:
                 raise
             raise _damaged(", ".join([model_id, *others]), error.found, self.root) from error

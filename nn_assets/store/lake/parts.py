@@ -186,8 +186,8 @@ def read_files(
         )
     columns = None if chosen is None else list(chosen)
     by_symbol = ("symbol",) if order == "symbol" and len(paths) > 1 else ()
-    asked = None if columns is None else list(dict.fromkeys((*columns, *bounds.columns, *by_symbol)))
-    table = pa.concat_tables([bounds.keep(_read(path, asked)) for path in paths])
+    read_columns = None if columns is None else list(dict.fromkeys((*columns, *bounds.columns, *by_symbol)))
+    table = pa.concat_tables([bounds.keep(_read(path, read_columns)) for path in paths])
     if by_symbol:
         table = table.take(pa.array(np.argsort(_symbol_ranks(table), kind="stable")))
     frame: pd.DataFrame = (table if columns is None else table.select(columns)).to_pandas()

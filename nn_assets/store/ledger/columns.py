@@ -28,7 +28,11 @@ def _as_written(reads: Callable[[str], Any], marks: Mapping[int, str], letters: 
     def read(value: Any) -> Any:
         if value is None:
             return None
-        if not isinstance(value, str) or len(value) != letters or any(value[at] != mark for at, mark in separators):
+        if (
+            not isinstance(value, str)
+            or len(value) != letters
+            or any(value[index] != mark for index, mark in separators)
+        ):
             raise ValueError(f"{value!r} is spelled otherwise than the ledger writes it, so that queries pass it over")
         return reads(value)
 

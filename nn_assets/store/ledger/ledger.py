@@ -157,8 +157,10 @@ class Ledger:
             if recorded_at is None and (read_as := read_mended(connection).read_as):
                 while pd.Timestamp(stored).value in read_as:  # the clock is there at last: this is another moment
                     stored += timedelta(microseconds=1)
-            known = stored if known_at is None else as_moment(known_at)
-            yield LedgerTransaction(connection, run_id=run_id, strategy=strategy, known_at=known, recorded_at=stored)
+            known_moment = stored if known_at is None else as_moment(known_at)
+            yield LedgerTransaction(
+                connection, run_id=run_id, strategy=strategy, known_at=known_moment, recorded_at=stored
+            )
         if self._answers is not None:
             self._answers.clear()
 
