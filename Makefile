@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled files are kept, whatever the machine says: else each process of the tests compiles the package anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-all lint proof bench docs ui clean help
+.PHONY: install demo test test-all lint proof bench docs ui clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,6 +29,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	$(call install,[dev])
 	@touch $(VENV)/.installed $@
+
+install: $(VENV)/.installed  ## the package in .venv, and nothing else
 
 demo: $(VENV)/.installed  ## the whole path on bundled data, through Dagster; ends with a summary and a report
 	@$(BIN)/nn-assets demo $(DEMO_FLAGS)

@@ -117,6 +117,11 @@ def answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
         document = {"ok": False, "error": "Interrupted", "message": message}
         print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
         raise typer.Exit(_INTERRUPTED) from interrupt
+    except SystemExit as ended:  # a plug-in's or a library's: no command ends so, and none ends in silence
+        message = f"ended by code that called sys.exit({ended.code!r}), a plug-in or a library, before it was done"
+        document = {"ok": False, "error": "Ended", "message": message}
+        print(json.dumps(document) if as_json else message, file=sys.stdout if as_json else sys.stderr)
+        raise typer.Exit(1) from ended
     ok = bool(document.get("ok", True))
     text = document.pop("text", "")
     if as_json:

@@ -123,7 +123,9 @@ def require_sound_feature(entry: Feature) -> None:
     start = bars - reach - 20
     past = held.computed(market.times(slice(0, start - reach), draw))
     near = np.isclose(past[start:], whole[start:], rtol=_PAST_TOLERANCE, atol=_PAST_TOLERANCE, equal_nan=True)
-    held.require_all(near, whole[start:], past[start:], _further_back(reach), "older bars change it", start)
+    held.require_all(
+        near, whole[start:], past[start:], _further_back(reach), "older bars change it", start, advice=_REACH
+    )
     held.require_nothing_made_up(whole)
     for column, symbol in enumerate(_SYMBOLS):
         alone = held.computed(market.of(slice(None), slice(column, column + 1)))
@@ -136,6 +138,8 @@ def require_sound_feature(entry: Feature) -> None:
     long.require_nothing_ahead(long.computed(long.market), {bars * 2 // 3}, draw)
 
 
+_REACH = "state a larger reach_sessions, or shorten its window"
+_WINDOWS = "rolling_sum and its like in nn_assets.features.rolling need every bar of a window; lagged reads two alone"
 _AHEAD = "a value that nothing after its session changes", "it looks ahead: what comes after its session changes it"
 
 
@@ -180,7 +184,7 @@ class Held:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = function(market)
-        except Exception as error:  # noqa: BLE001  whatever a person's formula raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a person's formula raises
             self.refuse(f"a {self.kind} that can be computed", f"{type(error).__name__}: {error}", cause=error)
         for name, before in original.arrays().items():
             after = market.arrays()[name]
@@ -225,6 +229,7 @@ class Held:
         first_row: int = 0,
         *,
         first_column: int = 0,
+        advice: str = "",
     ) -> None:
         """Refuse the first bar at which something is not kept."""
         if kept.all():
@@ -234,16 +239,19 @@ class Held:
         self.refuse(
             expected,
             f"{found}: {shown}",
+            advice=advice,
             symbol=self.market.panel.symbols[first_column + column],
             session=self.market.panel.sessions[first_row + row].date(),
         )
 
-    def refuse(self, expected: str, found: str, cause: Exception | None = None, **where: object) -> NoReturn:
-        """Refuse the member by name."""
+    def refuse(
+        self, expected: str, found: str, cause: BaseException | None = None, *, advice: str = "", **where: object
+    ) -> NoReturn:
+        """Refuse the member by name; ``advice`` is what mends most members of which this is found."""
         raise PluginError(
             expected=expected,
             found=found,
-            remedy=f"mend the formula of {self.name}; it is held to bars that were made up for it",
+            remedy=f"mend {self.name}{advice and ': '}{advice}; it is held to bars of made-up symbols",
             key="plugins",
             **{self.kind: self.name, **where},
         ) from cause
@@ -282,7 +290,9 @@ class _HeldFeature(Held):
         )
         whole = _whole_windows(has_fields, self.entry.reach_sessions)
         expectation = f"NaN where one of the {self.entry.reach_sessions + 1} bars within reach is missing"
-        self.require_all(whole | np.isnan(values), values, None, expectation, "a value, made up or of fewer bars")
+        self.require_all(
+            whole | np.isnan(values), values, None, expectation, "a value, made up or of fewer bars", advice=_WINDOWS
+        )
 
 
 def _whole_windows(has_fields: BoolArray, reach: int) -> BoolArray:

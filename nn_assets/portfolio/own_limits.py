@@ -125,13 +125,16 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
     own = section_of(entry.settings, settings.constraints[name], member=member, key="portfolio.constraints")
     facts_copy = replace(facts, risk_distance=facts.risk_distance.copy(), market_beta=facts.market_beta.copy())
     try:
-        raw_coefficient, raw_limit = entry.limit(facts_copy) if own is None else entry.limit(facts_copy, own)
+        answer = entry.limit(facts_copy) if own is None else entry.limit(facts_copy, own)
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            raise TypeError(f"{answer!r}, which is no pair of them")
+        raw_coefficient, raw_limit = answer
         coefficient, limit = np.asarray(raw_coefficient, dtype=np.float64), float(raw_limit)
-    except Exception as error:  # whatever a person's function raises
+    except (Exception, SystemExit) as error:  # whatever a person's function raises
         raise PluginError(
             expected=f"of the constraint {name} coefficients of {len(facts.symbols)} names and a limit",
             found=f"{type(error).__name__}: {error}",
-            remedy="mend its function",
+            remedy="let its function return (one coefficient a name, as an array; the limit, a number)",
             key="plugins",
             constraint=name,
         ) from error

@@ -252,8 +252,9 @@ def _problem_text(
     if named:  # a rule between keys says itself which, and their values
         numbers = " and ".join(str(number) for _, number in named)
         return f"{expected} (line{'s' * (len(named) > 1)} {numbers})"
-    if problem["type"] == "extra_forbidden" and (*key_path_of(problem)[:-1], "kind") in lines:
-        expected += f" of kind {chosen_kind(problem)!r}"  # one that was chosen, and not taken where none is stated
+    kind = chosen_kind(problem) if problem["type"] == "extra_forbidden" else None
+    if kind is not None and (*key_path_of(problem)[:-1], "kind") in lines:
+        expected += f" of kind {kind!r}"  # one that was chosen, and not taken where none is stated
     message = f"{_key(problem, lines)} = {_value(problem)}: {expected} (line {_line(problem, lines)})"
     return message + hint(problem, lines, models)
 

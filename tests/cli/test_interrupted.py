@@ -52,6 +52,14 @@ def test_as_json_it_is_one_document(tmp_path, monkeypatch: pytest.MonkeyPatch) -
     assert json.loads(answer.stdout) == {"ok": False, "error": "Interrupted", "message": "interrupted"}
 
 
+def test_code_that_ends_the_process_is_no_success_and_not_silent(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    monkeypatch.setattr(runs, "run_study", lambda *_: sys.exit(0))
+    answer = CliRunner().invoke(app, ["study", "--json"])
+    assert answer.exit_code == 1
+    assert json.loads(answer.stdout)["message"].startswith("ended by code that called sys.exit(0)")
+
+
 ENDLESS = {
     "processes: 1": "processes: 2",
     "maximum_epochs: 3": "maximum_epochs: 999999",

@@ -49,6 +49,10 @@ def refused(text: str) -> SettingsError:
         ("source: {kindd: files, path: bars}\n", "source.kindd = 'files': no such key (line 4), did you mean kind?"),
         ("source: {kin: sql, url_env: U}\n", "source.kin = 'sql': no such key (line 4), did you mean kind?"),
         (
+            "label: {kind: direction, horizon_session: 5}\n",
+            "label.horizon_session = 5: no such key (line 4), did you mean horizon_sessions?",
+        ),
+        (
             "source: {kind: ccxt, exchang: kraken}\n",
             "source.exchang = 'kraken': no such key of kind 'ccxt' (line 4), did you mean exchange?",
         ),

@@ -189,7 +189,7 @@ def agree(name: str, frames_of_each: int) -> tuple[int, int]:
 
 @pytest.mark.full
 def test_what_is_judged_without_pandera_is_judged_alike() -> None:
-    assert min(sum(counts) for counts in zip(*(agree(name, 6) for name in CONTRACTS), strict=True)) > 20
+    assert min(sum(counts) for counts in zip(*(agree(name, 8) for name in CONTRACTS), strict=True)) > 20
 
 
 @pytest.mark.full

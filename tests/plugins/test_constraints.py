@@ -105,7 +105,8 @@ FAULTS = {
     "by place": ("return np.arange(len(facts.symbols)) * 1.0, 0.1", "in whatever order"),
     "drawn": ("return np.random.default_rng().uniform(0, 1, len(facts.symbols)), 0.1", "the same of the same book"),
     "an error": ("return facts.sector, 0.1", "AttributeError"),
-    "one number alone": ("return np.ones(len(facts.symbols))", "not enough values|too many values"),
+    "one number alone": ("return 0.05", r"0\.05, which is no pair of them. Remedy: let its function return"),
+    "an end of the process": ("raise SystemExit(0)", "SystemExit: 0"),
     "a text for a limit": ("return np.ones(len(facts.symbols)), 'much'", "much"),
     "without equity": ("return facts.market_beta**2, 1.0 if facts.equity_usd else np.inf", "limit inf"),
 }  # fmt: skip

@@ -38,7 +38,7 @@ FEATURE_FAULTS = {
     ),
     "gaps filled": (
         "return np.nan_to_num(panel.close) * lagged(panel.close, 1) / lagged(panel.close, 1)",
-        "a value, made up or of fewer bars: 0.0",
+        "(?s)a value, made up or of fewer bars: 0.0.*rolling_sum and its like",
         BAR,
     ),
     "another shape": ("return panel.close.mean(axis=1)", r"found one of shape \(82,\)", ()),
@@ -54,9 +54,10 @@ FEATURE_FAULTS = {
         "another symbol",
         BAR,
     ),
+    "an end of the process": ("raise SystemExit(0)", "SystemExit: 0", ()),
     "further back than stated": (
         "return pd.DataFrame(panel.close).expanding(2).mean().to_numpy() + 0 * lagged(panel.close, 1)",
-        "older bars change it",
+        "(?s)older bars change it.*state a larger reach_sessions",
         BAR,
     ),
     "drawn": (

@@ -61,6 +61,12 @@ class TestRelativeLabelOfAFile(LabelContract):
 
 BAR = ("symbol", "session")
 FAULTS = {
+    "a return of the past": (
+        "return np.vstack([panel.close[:5] * np.nan, panel.close[5:] / panel.close[:-5] - 1.0])",
+        "nothing after its session changes it, so that it is a feature",
+        BAR,
+    ),
+    "an end of the process": ("raise SystemExit(0)", "SystemExit: 0", ()),
     "one session past the horizon": (
         ("later = label.model_copy(update={'horizon_sessions': label.horizon_sessions + 1})\n"
         "    return forward_returns(panel, later)"),

@@ -134,7 +134,7 @@ def made_daily_page(**changes: object) -> DailyPage:
             "gross_fraction": 0.83,
             "net_fraction": 0.1,
             "costs_usd": 123.4,
-            "breaker": "",
+            "breaker": float("nan"),  # as a frame read from the ledger has it
         },
         "targets": made_targets(),
         "steps": STEPS,

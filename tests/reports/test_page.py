@@ -147,6 +147,8 @@ def test_a_page_comes_out_when_parts_are_missing() -> None:
 
 def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:
     words = " ".join(_outline(daily_page(made_daily_page())).words)
+    assert "Breaker none" in words
+    assert " nan " not in words
     for expected in (
         "$1,012,346",
         "price_collar",

@@ -57,8 +57,8 @@ def require_sound_label(label: LabelSettings) -> None:
     bars = held.market.panel.session_count
     held.require_nothing_past_the_horizon(whole, [span + 12, span + 20, span + 34, bars * 2 // 3])
     held.require_nothing_past_the_horizon(whole, range(bars - 1 - _EVERY_DAY, bars - 1), others=False)
-    held.require_unknown_without_its_bars(whole)
     held.require_what_comes_after(whole)
+    held.require_unknown_without_its_bars(whole)
     if entry.relative:
         held.require_nothing_of_the_market(whole)
     held.require_nothing_kept(kept, entry.own_return)
@@ -103,7 +103,12 @@ class _HeldLabel(Held):
         can_be_known[: self.known] = has_price[lag : lag + self.known] & has_price[self.span :]
         expected = f"NaN where the bar of the fill, {lag} on, or of the horizon, {self.span} on, is missing"
         self.require_all(
-            can_be_known | np.isnan(whole), whole, None, f"{expected} or not there yet", "a value, made up"
+            can_be_known | np.isnan(whole),
+            whole,
+            None,
+            f"{expected} or not there yet",
+            "a value, made up",
+            advice="forward_returns(panel, label) has none there",
         )
 
     def require_nothing_past_the_horizon(self, whole: FloatArray, cuts: Iterable[int], *, others: bool = True) -> None:

@@ -44,7 +44,7 @@ def require_sound_network(learning: LearningSettings) -> None:
             held.require_near(network(windows), restored.eval()(windows), "logits that weights alone give again")
     except PluginError:
         raise
-    except Exception as error:  # noqa: BLE001  whatever a person's layers raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a person's layers raise
         held.refuse("layers that can be built, called and trained", f"{type(error).__name__}: {error}", error)
 
 
@@ -102,7 +102,7 @@ class _Held:
             values = f"{left.flatten()[index].item()} and {right.flatten()[index].item()}"
             self.refuse(expected, values)
 
-    def refuse(self, expected: str, found: str, cause: Exception | None = None) -> NoReturn:
+    def refuse(self, expected: str, found: str, cause: BaseException | None = None) -> NoReturn:
         raise PluginError(
             expected=expected,
             found=found,

@@ -251,7 +251,10 @@ class Kind:
         new_moment = ~np.isin(versions, moments)
         index_of = np.full(int(max(moments.max(initial=-1), versions.max(initial=-1))) + 1, -1)
         index_of[moments] = np.arange(len(moments))
-        stored_alike = ~new_moment & _same(delivered_numbers, self._numbers_at(stored_numbers, index_of[versions]))
+        contradicted = np.zeros(len(index_of), dtype=bool)  # moments that are stored with two values
+        contradicted[moments[~_same(stored_numbers, stored_numbers[index_of[moments]])]] = True
+        stored_alike = ~new_moment & ~contradicted[versions]
+        stored_alike &= _same(delivered_numbers, self._numbers_at(stored_numbers, index_of[versions]))
         is_last = last_stated[of_delivered] >= last[of_delivered]
         kept = (first[of_delivered] < 0) | (is_last & (new_moment | stored_alike)) | (new_moment & alone)
         return np.asarray(explicit & kept)
