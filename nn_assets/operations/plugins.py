@@ -127,7 +127,7 @@ def own_features(strategy: Strategy) -> tuple[str, ...]:
 
 
 def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
-    """What the version of a strategy covers of labels, constraints and networks: what it names, and own networks."""
+    """What the version of a strategy covers of labels, constraints and networks: those that it names."""
     label = label_kind(strategy.label).roots
     return (*label, *constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
 
@@ -139,9 +139,8 @@ def broker_roots(name: str) -> tuple[Root, ...]:
 
 
 def _network_roots(learning: LearningSettings) -> tuple[Root, ...]:
-    own = "nn_assets.learning.networks.registry:NETWORKS"
     if learning.network in NETWORKS_OF_ITS_OWN:
-        return (own,)
+        return (NETWORKS_OF_ITS_OWN[learning.network],)
     from nn_assets.learning.networks import network_of
 
-    return (own, *network_of(learning.network).roots)
+    return network_of(learning.network).roots

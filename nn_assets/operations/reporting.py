@@ -112,7 +112,7 @@ _CAPTIONS = {
     ),
     "calibration": (
         "Calibration",
-        "How often the market rose when the forecast said so; the diagonal is honest.",
+        "How often the label came out as 1 where the forecast said so; the diagonal is honest.",
     ),
     "positions": (
         "Positions in the replay",
@@ -136,6 +136,8 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
             ["Models in use", str(len(set(models)))],
             ["Refreshes", refreshes_text(result)],
             ["Symbols", str(len(track.symbols))],
+            ["Label", _label_text(strategy)],
+            *([["Own code", ", ".join(strategy.plugins)]] if strategy.plugins else []),
             ["Trials counted", str(result.trials)],
             ["Verdict of", _verdict_of(result)],
             *_bar_and_bounds(result.last.verdict),
@@ -150,6 +152,13 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
     }
     write_record(_kept_study(history), kept)
+
+
+def _label_text(strategy: Strategy) -> str:
+    own = "".join(f", {key} {value}" for key, value in strategy.label.settings.items())
+    return (
+        f"{strategy.label.kind}{own}, {strategy.label.horizon_sessions} sessions, fills at {strategy.label.execution}"
+    )
 
 
 def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:

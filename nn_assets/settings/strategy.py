@@ -78,17 +78,19 @@ class Strategy(Section):
         if twice:
             duplicates = f"{', '.join(sorted(twice))} twice"
             raise PluginError(expected="each plug-in once", found=duplicates, remedy="name it once", key="plugins")
-        for key, kind, name, own in (
-            ("label.kind", "label", self.label.kind, LABELS_OF_ITS_OWN),
-            ("learning.network", "network", self.learning.network, NETWORKS_OF_ITS_OWN),
+        members: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+            ("label.kind", "label", self.label.kind, tuple(LABELS_OF_ITS_OWN)),
+            ("learning.network", "network", self.learning.network, tuple(NETWORKS_OF_ITS_OWN)),
             ("learning.compute", "compute", self.learning.compute, COMPUTES_OF_ITS_OWN),
             ("execution.broker", "broker", self.execution.broker, BROKERS_OF_ITS_OWN),
-        ):
+            *(("portfolio.constraints", "constraint", name, ()) for name in self.portfolio.constraints),
+        )
+        for key, kind, name, own in members:
             brought = names_of(kind, self.plugins)  # None: known only once they run
             if name not in own and brought is not None and name not in brought:
                 names = (*own, *sorted(brought))
                 raise ValueError(
-                    f"{key} {name} is no {kind}: {did_you_mean(name, names)}there are {', '.join(names)} "
+                    f"{key} {name} is no {kind}: {did_you_mean(name, names)}there are {', '.join(names) or 'none'} "
                     "and those that the files named under plugins register"
                 )
         return self

@@ -9,11 +9,15 @@ import pandas as pd
 import pytest
 
 from nn_assets.features.catalogue import CATALOGUE, Feature
+from nn_assets.learning.networks import NETWORKS
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.derived import member_roots
 from nn_assets.plugins import load
 from nn_assets.settings import LearningSettings
-from nn_assets.versions import version_of
+from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
+from nn_assets.versions import definitions_behind, version_of
 from tests.contracts.features import FeatureContract
 from tests.contracts.networks import NetworkContract
 from tests.learning.tiny import tiny_settings
@@ -103,3 +107,14 @@ def test_a_table_beside_that_is_another_one_is_read_again_in_the_same_process(tm
         results.append((version_of(compute), compute.__globals__["TABLE"]))
     assert [value for _, value in results] == [2.0, 3.5]
     assert results[0][0] != results[1][0]
+
+
+def test_a_strategy_depends_on_its_own_network_and_no_other() -> None:
+    bundled = find_strategy("index_daily").strategy
+    for name, root in NETWORKS_OF_ITS_OWN.items():
+        assert root == f"nn_assets.learning.networks.registry:{NETWORKS[name].build.__name__}"
+        learning = bundled.learning.model_copy(update={"network": name})
+        roots = member_roots(bundled.model_copy(update={"learning": learning}))
+        modules = {definition.partition(":")[0].rpartition(".")[2] for definition in definitions_behind(*roots)}
+        assert modules & {"lstm", "mlp"} == {name}
+    assert set(NETWORKS_OF_ITS_OWN) == set(NETWORKS.own)
