@@ -278,7 +278,7 @@ def _half_width(part: _Part, weights: FloatArray, generator: np.random.Generator
     slopes = _coefficients(np.tensordot(times, moments, 1), times @ products)
     spread = float(slopes.std(ddof=1)) * (len(days) / (len(days) - 1)) ** 0.5
     held = float(weights.mean() / (weights == 1.0).mean())
-    return float(stdtrit(len(days) - 1, _UPPER_TAIL)) * spread * held
+    return float(stdtrit(len(days) - 1, _UPPER_TAIL) * spread * held)
 
 
 def _proposed(prior: CostModel, estimates: dict[str, Estimate], dated: str) -> CostModel:

@@ -87,7 +87,8 @@ class OwnBars:
         judged = max(window, JUDGED_SESSIONS)
         usable = self._stepped_over(window) == 0
         usable |= self._stepped_over(judged) <= stepped_over_at_most(window, fraction)
-        return usable & self.holds
+        may_be_used: BoolArray = usable & self.holds
+        return may_be_used
 
     def _stepped_over(self, window: int) -> IntArray:
         """Sessions without a bar between the first and the last of ``window`` bars; endless where there are fewer."""

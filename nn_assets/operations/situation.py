@@ -474,7 +474,8 @@ def _later_round(last_round: Mapping[str, Any] | None, run: Mapping[str, Any]) -
 
 def _began(run: Mapping[str, Any]) -> pd.Timestamp:
     """When a run on record began, UTC; when it ended, where that is all that is known."""
-    return run["began_at"] or run["ended_at"]
+    began: pd.Timestamp = run["began_at"] or run["ended_at"]
+    return began
 
 
 def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> Iterator[Fault]:

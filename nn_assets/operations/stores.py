@@ -68,7 +68,8 @@ class Stores:
         """
         if address not in self._kept:
             self._kept[address] = read()
-        return self._kept[address]
+        content: T = self._kept[address]
+        return content
 
     def newest(self, name: Hashable, address: Hashable, read: Callable[[], T]) -> T:
         """As :meth:`once` for what grows: of a name only what was read last is kept."""

@@ -24,7 +24,8 @@ IntArray = npt.NDArray[np.int64]
 def day_of(session: Session | None) -> np.datetime64:
     """Return a session as ``datetime64[D]``, the book's own spelling of a day; NaT stays NaT, and None becomes one."""
     if isinstance(session, np.datetime64):
-        return session.astype("datetime64[D]")
+        day: np.datetime64 = session.astype("datetime64[D]")
+        return day
     stamp = pd.NaT if session is None else pd.Timestamp(session)
     return np.datetime64("NaT", "D") if pd.isna(stamp) else np.datetime64(stamp.date(), "D")
 

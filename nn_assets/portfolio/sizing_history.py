@@ -157,4 +157,5 @@ def _mean_over_symbols(values: FloatArray) -> FloatArray:
         finite = np.isfinite(values[:, symbol])
         total += np.where(finite, values[:, symbol], 0.0)
         count += finite
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    mean: FloatArray = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return mean

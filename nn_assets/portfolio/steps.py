@@ -100,7 +100,8 @@ def _complete(inputs: DecisionInputs, traded: FloatArray) -> BoolArray:
     for fact in (inputs.reference_price, inputs.atr, inputs.daily_volatility, inputs.adv_usd):
         complete &= np.isfinite(fact) & (fact > 0.0)
     present = np.isfinite(inputs.trailing_returns).mean(axis=0) >= _PRESENT_SHARE
-    return complete & present & np.isfinite(inputs.current_quantity) & np.isfinite(inputs.start_quantity)
+    has_all: BoolArray = complete & present & np.isfinite(inputs.current_quantity) & np.isfinite(inputs.start_quantity)
+    return has_all
 
 
 def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel, distance: FloatArray) -> Proposal:

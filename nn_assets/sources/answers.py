@@ -186,7 +186,8 @@ def nothing_of(
 
 def days_of(moments: pd.Series, timezone: str) -> pd.Series:
     """Days of UTC moments on the exchange's clock, as tz-naive midnights."""
-    return moments.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize().dt.as_unit("ns")
+    days: pd.Series = moments.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize().dt.as_unit("ns")
+    return days
 
 
 def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, str], timezone: str) -> pd.DataFrame:

@@ -218,7 +218,8 @@ def _market_close(panel: Panel, market_symbol: str | None) -> FloatArray | None:
 def _there(panel: Panel, entry: Feature, market: FloatArray | None) -> BoolArray:
     """Where there is a bar with every field that a feature reads, and the market's, (bars, symbols)."""
     has_fields = np.logical_and.reduce([np.isfinite(getattr(panel, name)) for name in entry.fields])
-    return has_fields & np.isfinite(market) if entry.needs_market and market is not None else has_fields
+    there: BoolArray = has_fields & np.isfinite(market) if entry.needs_market and market is not None else has_fields
+    return there
 
 
 def _beside(entry: Feature, market: FloatArray | None, series: KnownSeries | None, sessions_per_year: int) -> Laid:

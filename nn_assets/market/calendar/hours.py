@@ -127,4 +127,5 @@ def _nanoseconds(moments: pd.Series) -> IntArray:
 
 
 def _local(wall: pd.Series, timezone: str) -> pd.Series:
-    return wall.dt.tz_localize(timezone, nonexistent="shift_forward", ambiguous=True).dt.tz_convert("UTC")
+    moments: pd.Series = wall.dt.tz_localize(timezone, nonexistent="shift_forward", ambiguous=True).dt.tz_convert("UTC")
+    return moments

@@ -113,7 +113,8 @@ def is_same_calendar(first: str, second: str) -> bool:
     Also where a release knows one of them no more: nothing can be told of it then.
     """
     try:
-        return exchange_calendars.resolve_alias(first) == exchange_calendars.resolve_alias(second)
+        same: bool = exchange_calendars.resolve_alias(first) == exchange_calendars.resolve_alias(second)
+        return same
     except exchange_calendars.errors.InvalidCalendarName:
         return True
 

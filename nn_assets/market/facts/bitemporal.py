@@ -426,7 +426,8 @@ class _Chain:
     def newest(self) -> IntArray:
         """The version in force of each fact: the first of the last that say the same."""
         first = np.maximum.accumulate(np.where(self.repeats, 0, np.arange(len(self.row))))
-        return first[np.append(self.key[1:] != self.key[:-1], True)[: len(self.row)]]
+        rows: IntArray = first[np.append(self.key[1:] != self.key[:-1], True)[: len(self.row)]]
+        return rows
 
 
 def _counted(

@@ -43,7 +43,8 @@ def later_second_source_prices(rows: pd.DataFrame, versions: ComparedBars) -> pd
     both = wanted.merge(second_bars, on=_KEY, suffixes=("_here", ""))
     prices = both[_PRICES].to_numpy(dtype=np.float64)
     both = both[(both["known_at"] > both["known_at_here"]) & (np.isfinite(prices) & (prices > 0.0)).all(axis=1)]
-    return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
+    in_order: pd.DataFrame = both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
+    return in_order
 
 
 def second_source_prices(ordered: pd.DataFrame, versions: ComparedBars) -> FloatArray:

@@ -136,4 +136,5 @@ def _newest(observed: IntArray, visible: BoolArray) -> IntArray:
     indices = np.flatnonzero(visible)
     moments = observed[indices]
     last = np.append(moments[1:] != moments[:-1], True) if len(indices) else np.zeros(0, dtype=np.bool_)
-    return indices[last]
+    newest: IntArray = indices[last]
+    return newest

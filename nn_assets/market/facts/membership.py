@@ -139,7 +139,8 @@ def refuse_cut_off(
 
 
 def _open_at(spells: pd.DataFrame, moment: pd.Timestamp) -> pd.Series:
-    return spells["member_to"].isna() | (spells["member_to"].dt.tz_localize("UTC") > moment)
+    is_open: pd.Series = spells["member_to"].isna() | (spells["member_to"].dt.tz_localize("UTC") > moment)
+    return is_open
 
 
 def membership_as_of(

@@ -35,7 +35,8 @@ def refused(versions: pd.DataFrame, key: list[str], halts: pd.DatetimeIndex, pub
     bool array, shape (rows,)
     """
     replaced_at = _replaced_at(versions, key)
-    return _never_passed(versions, replaced_at, halts, published) & (replaced_at != _NEVER)
+    judged: BoolArray = _never_passed(versions, replaced_at, halts, published) & (replaced_at != _NEVER)
+    return judged
 
 
 def never_passed(versions: pd.DataFrame, halts: pd.DatetimeIndex, published: pd.DatetimeIndex) -> BoolArray:

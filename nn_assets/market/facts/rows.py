@@ -80,7 +80,8 @@ class Rows:
     @property
     def on_calendar(self) -> BoolArray:
         """Whether each row's session is one of the calendar's."""
-        return self.closes_at != _NOT_A_TIME
+        among_sessions: BoolArray = self.closes_at != _NOT_A_TIME
+        return among_sessions
 
     @property
     def follows(self) -> BoolArray:

@@ -25,7 +25,8 @@ _LOG_100 = np.log(100.0)
 
 
 def _is_hundredfold(price: FloatArray, reference: FloatArray | float, slack: float) -> BoolArray:
-    return np.abs(np.abs(np.log(price / reference)) - _LOG_100) <= slack
+    within: BoolArray = np.abs(np.abs(np.log(price / reference)) - _LOG_100) <= slack
+    return within
 
 
 def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:

@@ -172,7 +172,8 @@ def market_moves(bars: pd.DataFrame) -> pd.Series:
     """Median log return over the symbols of each session; 0 where too few have one."""
     returns = np.log(bars["close"]).groupby(bars["symbol"]).diff()
     by_session = returns.groupby(bars["session"])
-    return by_session.median().where(by_session.count() >= _FEWEST_SYMBOLS, 0.0)
+    medians: pd.Series = by_session.median().where(by_session.count() >= _FEWEST_SYMBOLS, 0.0)
+    return medians
 
 
 def _price_notices(symbol: str, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -> list[Notice]:

@@ -103,7 +103,8 @@ def scheduled_models(ledger: Ledger, strategy: Strategy) -> ModelsInForce:
 def studied_models(ledger: Ledger, strategy: Strategy) -> pd.DataFrame:
     """Rows of the ledger's ``models`` that a study put in force, and that none took back."""
     rows = recorded_models(ledger, strategy)
-    return rows[of_study(rows) & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
+    in_force: pd.DataFrame = rows[of_study(rows) & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
+    return in_force
 
 
 def of_study(rows: pd.DataFrame) -> pd.Series:

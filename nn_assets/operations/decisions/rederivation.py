@@ -152,7 +152,8 @@ def _first_in_doubt(history: History, last: dict[str, Any]) -> pd.Timestamp:
             every_version=True,
         )
         came += list(rows["session"])
-    return min(came)
+    first: pd.Timestamp = min(came)
+    return first
 
 
 def _facts_for(history: History, until: pd.Timestamp, since: pd.Timestamp) -> list[pd.Timestamp]:

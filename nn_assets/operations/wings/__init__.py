@@ -142,7 +142,8 @@ class Wing:
 
 
 def _own(module: str) -> Wing:
-    return import_module(module).WING
+    wing: Wing = import_module(module).WING
+    return wing
 
 
 _PACKAGE = Path(__file__).parents[2]

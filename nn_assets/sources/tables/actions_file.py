@@ -173,9 +173,9 @@ def _equal(table: pd.DataFrame) -> pd.Series:
 
     Two dividends may have been paid, so that they are no more equal than two sums of money.
     """
-    return table[_text_columns(table)].apply(lambda column: column.str.strip()).duplicated() & (
-        table["kind"] == "split"
-    )
+    texts = table[_text_columns(table)].apply(lambda column: column.str.strip())
+    equal: pd.Series = texts.duplicated() & (table["kind"] == "split")
+    return equal
 
 
 def _is_symbol(text: str) -> bool:

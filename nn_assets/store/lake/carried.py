@@ -95,6 +95,7 @@ def read_arrays(folder: BlobPath, name: str) -> dict[str, AnyArray] | None:
 def open_array(folder: BlobPath, name: str) -> AnyArray | None:
     """An array mapped into memory, of which only what is looked up is read; None where it is gone or cut short."""
     try:
-        return np.load(store_of(folder).local(folder / name), mmap_mode="r", allow_pickle=False)
+        mapped: AnyArray = np.load(store_of(folder).local(folder / name), mmap_mode="r", allow_pickle=False)
+        return mapped
     except (OSError, ValueError, EOFError):
         return None

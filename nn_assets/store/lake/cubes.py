@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from nn_assets.store.values import canonical_json
 __all__ = ["load_cube", "store_cube"]
 
 FloatArray = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 
 def store_cube(folder: BlobPath, cube: Cube) -> Pointer:
@@ -118,7 +119,7 @@ def _plane(folder: BlobPath, name: str, shape: tuple[int, ...]) -> FloatArray:
     return values
 
 
-def _read(path: BlobPath, read: Callable[[], Any]) -> Any:
+def _read(path: BlobPath, read: Callable[[], T]) -> T:
     if not exists(path):
         raise gone(path, "the cube's content")
     try:

@@ -362,7 +362,7 @@ def _whole_within(connection: Connection, now: datetime) -> bool:
     seals = seals_of(entry)  # one: each is appended alone
     if row is None or row["kind"] != _OF_THE_WHOLE or len(seals) != 1 or not seals[0].holds(stored, dict(row)):
         return False
-    return timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY
+    return bool(timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY)
 
 
 def _before_last_round(connection: Connection, strategy: str) -> ChainHead:
