@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import RunFailed
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
@@ -74,8 +75,8 @@ _Metadata = dict[str, dict[str, Any]]
 class _Judged:
     """Daily bars as the gate judged them: those published, refused, or made of bars within the session refused."""
 
-    bars: pd.DataFrame
-    quarantine: pd.DataFrame
+    bars: DailyBars
+    quarantine: Quarantine
     notices: Sequence[str]
     noticed_by_rule: Mapping[str, int]
     possible_copies: Mapping[str, int] = field(default_factory=dict)  # bars by session

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.model import COEFFICIENTS, Coefficient, CostModel
 from nn_assets.errors import SchemaError
 from nn_assets.settings import CostSettings
@@ -91,7 +92,7 @@ class CostEstimate:
 
 
 def estimate_costs(
-    fills: pd.DataFrame, prior: CostModel, settings: CostSettings, *, dated: str, seed: int = 0
+    fills: FillRows, prior: CostModel, settings: CostSettings, *, dated: str, seed: int = 0
 ) -> CostEstimate:
     """Propose coefficients from fills.
 

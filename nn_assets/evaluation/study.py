@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
@@ -73,7 +73,7 @@ class StudyMaterial:
     """What a study is made of, all on one session axis that ends with its last session."""
 
     sessions: pd.DatetimeIndex  # (bars,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     forecasts: Forecasts  # of every estimator, each session's by what it knew
     month_by_row: Sequence[str]  # (bars,), month whose model was in force; '' where none
     model_by_row: Sequence[str | None]  # (bars,)

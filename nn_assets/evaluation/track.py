@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import SchemaError
 
 __all__ = ["BookTrack", "StudyTrack"]
@@ -39,7 +40,7 @@ class StudyTrack:
     """
 
     sessions: pd.DatetimeIndex  # (sessions,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     forecasts: Mapping[str, FloatArray]  # (sessions, symbols) calibrated probability; NaN no forecast
     targets: FloatArray  # (sessions, symbols) 1, 0 or NaN
     returns: FloatArray  # (sessions, symbols) label's own return over the horizon, fraction; NaN unknown

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
+from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import SchemaError
 from nn_assets.learning.estimators import ESTIMATORS, TRADED
 
@@ -48,7 +49,7 @@ class Forecasts:
     """Every estimator's forecasts of some consecutive sessions, and the model that made each session's."""
 
     sessions: pd.DatetimeIndex  # (sessions,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     estimators: Mapping[str, ForecastArrays]
     model_ids: Sequence[str | None]  # (sessions,); None where there is no forecast
 
@@ -77,7 +78,7 @@ class Forecasts:
         estimators = {name: arrays.at(rows) for name, arrays in self.estimators.items()}
         return Forecasts(self.sessions[rows], self.symbols, estimators, self.model_ids[rows])
 
-    def of_symbols(self, symbols: tuple[str, ...]) -> Forecasts:
+    def of_symbols(self, symbols: tuple[Symbol, ...]) -> Forecasts:
         """Lay the forecasts on another symbol axis: whoever is not here has none there."""
         if symbols == self.symbols:
             return self
@@ -99,7 +100,7 @@ class Forecasts:
         for index, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
             self.model_ids[index] = model_id
 
-    def to_rows(self) -> pd.DataFrame:
+    def to_rows(self) -> ForecastRows:
         """As stored: one row for each session, symbol and estimator, in this order; none where there is no forecast.
 
         Returns
@@ -129,7 +130,7 @@ def _parts(arrays: ForecastArrays) -> tuple[FloatArray, ...]:
     return tuple(getattr(arrays, field.name) for field in fields(ForecastArrays))
 
 
-def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Forecasts:
+def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> Forecasts:
     """A table without any forecast, to put some into."""
     shape = (len(sessions), len(symbols))
     estimators = {
@@ -138,7 +139,7 @@ def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Foreca
     return Forecasts(sessions, symbols, estimators, [None] * len(sessions))
 
 
-def forecasts_from_rows(rows: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Forecasts:
+def forecasts_from_rows(rows: ForecastRows, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> Forecasts:
     """Spread stored rows over (sessions, symbols); rows outside the axis are left out.
 
     Raises

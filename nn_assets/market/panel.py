@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session, row_of
+from nn_assets.arrays import Session, Symbol, row_of
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.adjustment import Adjustment, Convention, adjustment_of
 
 __all__ = ["FIELDS", "Panel", "panel_from_bars"]
@@ -27,7 +28,7 @@ class Panel:
     """
 
     sessions: pd.DatetimeIndex  # (bars,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     open: FloatArray  # (bars, symbols), price
     high: FloatArray  # (bars, symbols), price
     low: FloatArray  # (bars, symbols), price
@@ -84,10 +85,10 @@ class Panel:
 
 
 def panel_from_bars(
-    bars: pd.DataFrame,
+    bars: DailyBars,
     sessions: pd.DatetimeIndex,
-    symbols: tuple[str, ...],
-    actions: pd.DataFrame | None = None,
+    symbols: tuple[Symbol, ...],
+    actions: ActionVersions | None = None,
     convention: Convention = "previous_close",
 ) -> Panel:
     """Spread a long frame of bars over (bar, symbol) arrays.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.estimation import CostEstimate, estimate_costs
 from nn_assets.costs.model import cost_model_from
 from nn_assets.operations.history import History
@@ -59,7 +60,7 @@ def costs_metadata(result: CostEstimate) -> dict[str, Any]:
     }
 
 
-def _with_liquidity(history: History, fills: pd.DataFrame) -> pd.DataFrame:
+def _with_liquidity(history: History, fills: FillRows) -> pd.DataFrame:
     """Add each order's reference price, and the volume and volatility of the session that decided it, as known now."""
     strategy = history.strategy
     orders = history.stores.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube, read_only
+from nn_assets.contracts.frames import ActionVersions, BarVersions, DailyBars
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.market.cash import cash_rates
@@ -110,7 +111,7 @@ class Cut:
         return versions is None or not self._hidden(versions[versions["kind"] == "split"]).any()
 
     @cached_property
-    def bars(self) -> pd.DataFrame:
+    def bars(self) -> DailyBars:
         """Clean bars known at the decision, columns of ``BARS``: those published, or the versions known then."""
         facts = self.facts
         facts.covering(self.last)
@@ -124,19 +125,19 @@ class Cut:
         return clean(known_versions, facts.strategy.market.calendar, *judged_by).bars
 
     @cached_property
-    def action_versions(self) -> pd.DataFrame | None:
+    def action_versions(self) -> ActionVersions | None:
         """Every version of the actions of sessions up to ``last``, those not known yet among them."""
         versions = self.facts.action_versions
         return None if versions is None else versions[versions["ex_session"] <= self.last]
 
     @cached_property
-    def published_actions(self) -> pd.DataFrame | None:
+    def published_actions(self) -> ActionVersions | None:
         """Splits and dividends up to ``last`` as known at its decision; None where none were ever published."""
         versions = self.action_versions
         return None if versions is None else actions_as_of(versions, self.moment, ingested_by=self.decided_at)
 
     @cached_property
-    def actions(self) -> pd.DataFrame | None:
+    def actions(self) -> ActionVersions | None:
         """The stated actions, and the factors between two bars that none of them explains, as splits."""
         return with_unexplained_factors(self.published_actions, self.bars)
 
@@ -210,7 +211,7 @@ class Cut:
             return True
         return not self._hidden(versions).any()
 
-    def _hidden(self, versions: pd.DataFrame) -> pd.Series:
+    def _hidden(self, versions: BarVersions) -> pd.Series:
         """Versions that the decision of ``last`` could not know."""
         hidden = versions["known_at"] > self.moment
         return hidden if self.decided_at is None else hidden | (versions["ingested_at"] > self.decided_at)
@@ -267,17 +268,17 @@ class NarrowCut(Cut):
         return self.axis
 
     @property
-    def bars(self) -> pd.DataFrame:
+    def bars(self) -> DailyBars:
         """Clean bars known at the decision of ``last``, those of symbols off the axis among them."""
         return self.whole.bars
 
     @property
-    def published_actions(self) -> pd.DataFrame | None:
+    def published_actions(self) -> ActionVersions | None:
         """As of the whole cut."""
         return self.whole.published_actions
 
     @property
-    def actions(self) -> pd.DataFrame | None:
+    def actions(self) -> ActionVersions | None:
         """As of the whole cut."""
         return self.whole.actions
 

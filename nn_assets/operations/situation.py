@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.arrays import Moment, values_of
+from nn_assets.contracts.frames import HoldingRows, OrderRows, TargetPositionRows
 from nn_assets.errors import ClockError, DecisionError, NnAssetsError
 from nn_assets.learning.first_month import first_model_month, live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_warning, next_session, sessions_between
@@ -101,9 +102,9 @@ def situation_of(
     *,
     state: Mapping[str, Any],
     trading: Mapping[str, Any],
-    targets: pd.DataFrame,
-    holdings: pd.DataFrame,
-    orders: pd.DataFrame,
+    targets: TargetPositionRows,
+    holdings: HoldingRows,
+    orders: OrderRows,
     verdict: str | None,
     verdict_allows: bool,
     verdict_of: str | None,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.market.calendar.sessions import next_session, sessions_between
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.portfolio.records import unmarked_symbols
@@ -23,7 +24,7 @@ ALERT_SESSIONS = 3
 class Unquoted:
     """A position whose symbol had no bar on the last sessions."""
 
-    symbol: str
+    symbol: Symbol
     since: pd.Timestamp  # first session without
     sessions: int
 

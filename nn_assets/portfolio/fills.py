@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.contracts import FILLS, framed
+from nn_assets.contracts.frames import FillRows
 
 __all__ = ["NUMBERS", "FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
 
@@ -72,8 +73,8 @@ def joined(first: FillArrays, then: FillArrays) -> FillArrays:
 
 
 def fills_frame(
-    fills: FillArrays, symbols: tuple[str, ...], *, session: Session, known_at: pd.Timestamp
-) -> pd.DataFrame:
+    fills: FillArrays, symbols: tuple[Symbol, ...], *, session: Session, known_at: pd.Timestamp
+) -> FillRows:
     """Return the fills as the frame that crosses rooms, one row per fill in their order.
 
     Parameters

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SettingsError
 
 __all__ = ["MarketShape", "SimulatedMarket", "Truth", "simulate_market", "symbol_names"]
@@ -77,7 +78,7 @@ class Truth:
 class SimulatedMarket:
     """Bars as a strategy may see them, and apart from them the truth."""
 
-    bars: pd.DataFrame  # symbol, session, open, high, low, close, volume
+    bars: DeliveredBars  # symbol, session, open, high, low, close, volume
     sessions: pd.DatetimeIndex
     symbols: tuple[str, ...]
     sectors: dict[str, str]

@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredSeries
 from nn_assets.errors import SettingsError, did_you_mean
 from nn_assets.market.facts.bars import known_after
 from nn_assets.plugins import is_running
@@ -89,7 +90,7 @@ class FundingSource(Protocol):
 
     def funding_rates(
         self, symbols: tuple[str, ...] = (), first: pd.Timestamp | None = None, last: pd.Timestamp | None = None
-    ) -> pd.DataFrame:
+    ) -> DeliveredSeries:
         """Deliver rates by symbol and moment, as :meth:`CcxtSource.funding_rates` does."""
         ...
 

@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pandas as pd
@@ -57,9 +58,12 @@ def public_signatures() -> Iterator[tuple[str, Any]]:
                             yield f"{module.__name__}.{qualname}", eval(written, vars(module))
 
 
-def test_each_contract_has_one_name_for_its_frames() -> None:
+def test_each_name_is_a_contracts_own_and_signatures_use_it(checkout: Path) -> None:
     named = [name for alias in vars(frames).values() for name in contracts_in(alias)]
-    assert sorted(named) == sorted(CONTRACTS)
+    assert sorted(named) == sorted(set(named) & set(CONTRACTS))
+    texts = [file.read_text(encoding="utf-8") for file in (checkout / "nn_assets").rglob("*.py")]
+    used = {name for text in texts if "nn_assets.contracts.frames import" in text for name in re.findall(r"\w+", text)}
+    assert sorted(NAMES - used) == []
 
 
 def test_signatures_name_contracts_that_exist() -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from nn_assets.arrays import Symbol
 from nn_assets.contracts import MEMBERSHIP, conform
-from nn_assets.contracts.frames import MembershipVersions
+from nn_assets.contracts.frames import DailyBars, MembershipVersions
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, RevisionCount, known_from
 
@@ -211,7 +211,7 @@ def several_spells(spells: MembershipVersions) -> tuple[Symbol, ...]:
 
 def members_without_bars(
     spells: MembershipVersions,
-    bars: pd.DataFrame,
+    bars: DailyBars,
     first: pd.Timestamp,
     last: pd.Timestamp,
     renamed: Mapping[str, str] | None = None,

@@ -14,6 +14,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import BarVersions
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import new_versions
 from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
@@ -26,13 +27,13 @@ _OF_FILE = [*_KEY, "source"]
 
 
 def new_versions_of_files(
-    stored: pd.DataFrame,
-    delivered: pd.DataFrame,
+    stored: BarVersions,
+    delivered: BarVersions,
     taken_before: Collection[str],
     *,
     explicit: BoolArray | None = None,
     contents: pd.DataFrame | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, RevisionCount]:
+) -> tuple[BarVersions, BarVersions, RevisionCount]:
     """Find what a delivery of files adds; as ``new_versions``, but rows that a file said before are left out first.
 
     Parameters
@@ -105,7 +106,7 @@ def _own_words(
 
 
 def repeats_and_changes(
-    stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Collection[str]
+    stored: BarVersions, delivered: BarVersions, taken_before: Collection[str]
 ) -> tuple[BoolArray, BoolArray]:
     """Find the rows of files that say of a bar what the file said of it last, and those that say something else.
 

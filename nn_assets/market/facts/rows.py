@@ -138,7 +138,7 @@ def row_medians(values: FloatArray) -> FloatArray:
     return np.asarray((ordered[row, (count - 1) // 2] + ordered[row, count // 2]) / 2.0)
 
 
-def ordered_by_symbol(bars: pd.DataFrame) -> pd.DataFrame:
+def ordered_by_symbol(bars: BarVersions) -> BarVersions:
     """Order bars by symbol and session, ties by the rest of their columns, with a fresh index.
 
     The order of the rows given shows nowhere in the result.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import Symbol, named_rows
 from nn_assets.contracts import BARS, violations
 from nn_assets.contracts.frames import Quarantine
 from nn_assets.errors import GateHalted, first_of
@@ -109,7 +109,7 @@ class GateReport:
 
 def inspect(
     cleaned: Cleaned,
-    symbols: Sequence[str],
+    symbols: Sequence[Symbol],
     sessions: pd.DatetimeIndex,
     settings: GateSettings,
     *,
@@ -201,7 +201,7 @@ class Grown:
 
 def inspect_grown(
     fresh: Cleaned,
-    quarantine: pd.DataFrame,
+    quarantine: Quarantine,
     grown: Grown,
     listed: Sequence[str],
     sessions: pd.DatetimeIndex,
@@ -378,7 +378,7 @@ def bars_due(
 
 def days_asked(
     sessions: pd.DatetimeIndex,
-    symbols: Sequence[str],
+    symbols: Sequence[Symbol],
     members: BoolArray | None,
     delisted: Mapping[str, pd.Timestamp] | None = None,
 ) -> BoolArray:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import Symbol, named_rows
 from nn_assets.contracts import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
 from nn_assets.contracts.frames import IntradayBars, IntradayVersions, Quarantine
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
@@ -236,7 +236,7 @@ def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> 
 
 
 def inspect_intraday(
-    cleaned: CleanedIntraday, symbols: tuple[str, ...], settings: IntradaySettings, gate: GateSettings
+    cleaned: CleanedIntraday, symbols: tuple[Symbol, ...], settings: IntradaySettings, gate: GateSettings
 ) -> GateReport:
     """Judge clean intraday bars as a whole: contract, quarantine, gaps, symbols.
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
@@ -58,7 +59,7 @@ class Notice:
     """
 
     rule: str
-    symbol: str
+    symbol: Symbol
     first_session: pd.Timestamp
     last_session: pd.Timestamp
     value: float
@@ -293,7 +294,7 @@ def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
     return tuple(notices)
 
 
-def repeated_open(symbol: str, first: pd.Timestamp, last: pd.Timestamp, share: float, sessions: int) -> Notice:
+def repeated_open(symbol: Symbol, first: pd.Timestamp, last: pd.Timestamp, share: float, sessions: int) -> Notice:
     """The notice of a long stretch of a symbol's sessions, on a share of which the open repeats the close before."""
     message = (
         f"open equals the previous close on {share:.1%} of {sessions} sessions, "

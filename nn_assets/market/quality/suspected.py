@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.dividend_suspicions import SCALE_WINDOW, Paid, SymbolBars
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import (
@@ -58,7 +59,7 @@ class Suspected:
     notices: tuple[Notice, ...]
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame) -> Suspected:
+    def of(cls, bars: DailyBars, actions: ActionVersions) -> Suspected:
         """Look at all bars; parameters as of :func:`suspicions`, which gives the same notices."""
         events = {symbol: of_symbol for symbol, (_, of_symbol) in events_by_symbol(bars, actions).items()}
         return cls(
@@ -72,7 +73,7 @@ class Suspected:
         return SymbolEvents(jumps, mixed, paid)
 
     def carried_on(
-        self, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp, actions: pd.DataFrame
+        self, bars: DailyBars, counts: pd.Series, first: pd.Timestamp, actions: ActionVersions
     ) -> Suspected | None:
         """Look only at the new bars; the result equals that of looking at all of them.
 
@@ -145,7 +146,7 @@ def _rows(kind: Callable[..., Any], table: dict[str, AnyArray], symbol: Symbol) 
 class _Tail:
     """The newest bars of every symbol, ordered by symbol and session; arrays of shape (symbols,) but for ``bars``."""
 
-    bars: pd.DataFrame
+    bars: DailyBars
     names: list[Symbol]
     start: IntArray  # place of its first row
     size: IntArray
@@ -153,7 +154,7 @@ class _Tail:
     earlier: IntArray  # bars that are left out
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp) -> _Tail:
+    def of(cls, bars: DailyBars, counts: pd.Series, first: pd.Timestamp) -> _Tail:
         """Lay bars out; parameters as of :meth:`Suspected.carried_on`."""
         ordered = bars.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
         code, names = pd.factorize(ordered["symbol"])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.dividend_suspicions import (
     Paid,
     Spot,
@@ -116,13 +117,13 @@ class SymbolEvents:
         """Jumps, bars of mixed units and dividends."""
         return self.jumps, self.mixed, self.paid
 
-    def notices(self, symbol: str) -> list[Notice]:
+    def notices(self, symbol: Symbol) -> list[Notice]:
         """What a person should judge, by session."""
         notices = [*_price_notices(symbol, self.jumps, self.mixed), *dividend_suspicions(symbol, self.paid)]
         return sorted(notices, key=lambda notice: notice.first_session)
 
 
-def suspicions(bars: pd.DataFrame, actions: pd.DataFrame, *, basis: Basis = "raw") -> tuple[Notice, ...]:
+def suspicions(bars: DailyBars, actions: ActionVersions, *, basis: Basis = "raw") -> tuple[Notice, ...]:
     """Point out prices, splits and dividends that contradict each other.
 
     Parameters
@@ -155,7 +156,7 @@ def suspicions(bars: pd.DataFrame, actions: pd.DataFrame, *, basis: Basis = "raw
 
 
 def events_by_symbol(
-    bars: pd.DataFrame, actions: pd.DataFrame, basis: Basis = "raw"
+    bars: DailyBars, actions: ActionVersions, basis: Basis = "raw"
 ) -> dict[Symbol, tuple[SymbolBars, SymbolEvents]]:
     """Each symbol's bars and the events found in them, in order of symbol."""
     usable = bars[np.isfinite(bars["close"]) & (bars["close"] > 0.0)].sort_values(["symbol", "session"], kind="stable")
@@ -168,7 +169,7 @@ def events_by_symbol(
     return events
 
 
-def market_moves(bars: pd.DataFrame) -> pd.Series:
+def market_moves(bars: DailyBars) -> pd.Series:
     """Median log return over the symbols of each session; 0 where too few have one."""
     returns = np.log(bars["close"]).groupby(bars["symbol"]).diff()
     by_session = returns.groupby(bars["session"])
@@ -176,7 +177,7 @@ def market_moves(bars: pd.DataFrame) -> pd.Series:
     return medians
 
 
-def _price_notices(symbol: str, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -> list[Notice]:
+def _price_notices(symbol: Symbol, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -> list[Notice]:
     units = {index for jump in jumps if jump.rule == "price_unit" for index in (jump.at - 1, jump.at)}
     proposal = "prices of one bar stand in two units: restate the bar"
     in_bar = (
@@ -284,7 +285,7 @@ def apart(*prices: FloatArray) -> FloatArray:
     return np.asarray(np.nanmax(of_bar, axis=1) / np.nanmin(of_bar, axis=1))
 
 
-def _runs(symbol: str, jumps: Sequence[Jump]) -> list[Notice]:
+def _runs(symbol: Symbol, jumps: Sequence[Jump]) -> list[Notice]:
     """One notice for a move and the move back, over the bars between; one for each move without return."""
     notices: list[Notice] = []
     waiting: Jump | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from nn_assets.arrays import named_rows
+from nn_assets.contracts.frames import ModelRows
 from nn_assets.errors import ModelError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.settings_on_record import part_hashes_in_force, settings_apart
@@ -77,7 +78,7 @@ class ModelsInForce:
         )
 
 
-def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> pd.DataFrame:
+def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelRows:
     """Rows of the ledger's ``models`` that were fitted under the settings in force, with their bookkeeping.
 
     A study at another pace of refits, or of other settings, puts nothing in force here.
@@ -100,19 +101,19 @@ def scheduled_models(ledger: Ledger, strategy: Strategy) -> ModelsInForce:
     return _by_month(ledger, strategy, rows[~of_study(rows)])
 
 
-def studied_models(ledger: Ledger, strategy: Strategy) -> pd.DataFrame:
+def studied_models(ledger: Ledger, strategy: Strategy) -> ModelRows:
     """Rows of the ledger's ``models`` that a study put in force, and that none took back."""
     rows = recorded_models(ledger, strategy)
     in_force: pd.DataFrame = rows[of_study(rows) & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
     return in_force
 
 
-def of_study(rows: pd.DataFrame) -> pd.Series:
+def of_study(rows: ModelRows) -> pd.Series:
     """Whether a study put each row in force, also where there is no row."""
     return pd.Series([OF_STUDY in figures for figures in rows["figures"]], index=rows.index, dtype=bool)
 
 
-def _by_month(ledger: Ledger, strategy: Strategy, rows: pd.DataFrame) -> ModelsInForce:
+def _by_month(ledger: Ledger, strategy: Strategy, rows: ModelRows) -> ModelsInForce:
     # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
     since = rows["effective_session"].fillna(pd.to_datetime(rows["month"] + "-01"))
     rows = rows.assign(since=since, of_study=of_study(rows))

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.contracts import DRIFT, FILLS, PORTFOLIO_STATES, TRADING_STATES, empty, framed, validate
+from nn_assets.contracts.frames import PositionStepRows
 from nn_assets.contracts.ledger import ROUNDS, TRACES
 from nn_assets.errors import first_of
 from nn_assets.execution.orders import orders_frame
@@ -265,7 +266,7 @@ def compare_session(
     return Compared(version_then, version_now, changed_since(history, version_then), tuple(differing), provenance)
 
 
-def _steps_on_record(history: History, session_round: Round, steps: pd.DataFrame) -> pd.DataFrame:
+def _steps_on_record(history: History, session_round: Round, steps: PositionStepRows) -> PositionStepRows:
     """The steps that a session was decided by; a file of them that was lost is stored again, if they are the same."""
     lake, ledger, name = history.stores.lake, history.stores.ledger, history.strategy.name
     if frame_hash(steps) in set(

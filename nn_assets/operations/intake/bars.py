@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.errors import PublicationError
 from nn_assets.market.facts.bars import RevisionCount, content_hash, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
@@ -228,7 +229,7 @@ class Audited:
         return len(self.cleaned.bars) if self.carried is None else self.carried.kept
 
     @cached_property
-    def quarantine(self) -> pd.DataFrame:
+    def quarantine(self) -> Quarantine:
         """The whole quarantine, columns of ``QUARANTINE``."""
         return self.cleaned.quarantine if self.carried is None else self.carried.quarantine()
 
@@ -346,12 +347,12 @@ def _not_known_yet(history: History) -> list[Notice]:
     return notices
 
 
-def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
+def notices_of(history: History, audited: Audited, actions: ActionVersions | None) -> list[Notice]:
     """All that a person should judge, of most symbols first: bars, actions as given, and bars within the session."""
     return _noticed(history, audited, _suspected(history, audited, actions))
 
 
-def _suspected(history: History, audited: Audited, actions: pd.DataFrame | None) -> Suspected | None:
+def _suspected(history: History, audited: Audited, actions: ActionVersions | None) -> Suspected | None:
     return suspected_of(history, audited.carried, lambda: audited.cleaned.bars, actions)
 
 
@@ -426,7 +427,7 @@ def _is(before: Publication, cleaned: Cleaned) -> bool:
     return len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
 
 
-def _demand_adjustable(history: History, audited: Audited, actions: pd.DataFrame | None) -> None:
+def _demand_adjustable(history: History, audited: Audited, actions: ActionVersions | None) -> None:
     """Refuse bars and actions of which no total return can be made: the last publication then stays.
 
     Of bars that grew the new ones are looked at, beside those before: what could be adjusted once still can.

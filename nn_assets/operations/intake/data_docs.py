@@ -13,8 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from nn_assets.contracts.frames import ActionVersions
 from nn_assets.errors import PublicationError
 from nn_assets.market.facts.rows import in_first_shares
 from nn_assets.market.quality.gate import days_asked
@@ -84,7 +83,7 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     return results
 
 
-def overview_of_audited(history: History, audited: Audited, actions: pd.DataFrame | None) -> Overview:
+def overview_of_audited(history: History, audited: Audited, actions: ActionVersions | None) -> Overview:
     """Aggregates of the audited bars: of a long history of those of the last year, and what the others come to."""
     sessions, grown = history.axis, audited.carried
     symbols = history.strategy.market.symbols or tuple(sorted(audited.kept_by_symbol))

@@ -17,7 +17,9 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import DELIVERED_BARS, empty
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import PublicationError
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
@@ -112,7 +114,7 @@ class UnreadFiles:
         """Whether a file is there that was read before and did not change since."""
         return bool(self._kept)
 
-    def bars(self, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
+    def bars(self, symbols: tuple[Symbol, ...], first: pd.Timestamp, last: pd.Timestamp) -> DeliveredBars:
         """Bars of the unread files; none where there is no such file.
 
         A file with sessions after ``last`` is not on record as read whole: it has more to say later. A

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import BAR_VERSIONS, BARS, conform, empty
+from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.quality.cleaning import RULES, Cleaned, Past, clean, near_reach_of, reach_of
@@ -78,7 +79,7 @@ def _as_now(history: History, base: Carried, moment: pd.Timestamp) -> Carried:
     return replace(base, seen_until=moment.isoformat(), raw_rows=bars, told_rows=contradicted, action_rows=actions)
 
 
-def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Timestamp) -> GrownAudit | None:
+def audit_grown(history: History, actions: ActionVersions | None, moment: pd.Timestamp) -> GrownAudit | None:
     """Judge what came since bars were published last.
 
     Parameters
@@ -322,7 +323,7 @@ def _taken_out(
     return rows, number
 
 
-def _out_on(history: History, grown: Grown, session: pd.Timestamp) -> pd.DataFrame:
+def _out_on(history: History, grown: Grown, session: pd.Timestamp) -> Quarantine:
     """Rows in quarantine of a session: what came last, and where it was published before that, too."""
     pieces = [piece for piece in grown.base.pieces if piece.quarantine and pd.Timestamp(piece.last) >= session]
     if not pieces:

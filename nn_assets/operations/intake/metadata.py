@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DailyBars
 from nn_assets.errors import first_of
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.quality.gate import GateReport
@@ -98,7 +99,7 @@ def publication_metadata(
     }
 
 
-def _unseen(history: History, bars: Callable[[], pd.DataFrame]) -> dict[str, Any]:
+def _unseen(history: History, bars: Callable[[], DailyBars]) -> dict[str, Any]:
     """Members of the universe without bars, year by year; nothing where the strategy names no universe."""
     if history.strategy.universe is None:
         return {}

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import BARS, QUARANTINE, empty
+from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.bars import content_hash
 from nn_assets.market.quality.cleaning import Cleaned
@@ -234,7 +235,7 @@ class Grown:
                 counts[rule] += count
         return counts
 
-    def bars_from(self, first: pd.Timestamp, columns: list[str]) -> pd.DataFrame:
+    def bars_from(self, first: pd.Timestamp, columns: list[str]) -> DailyBars:
         """Some columns of the clean bars from a session on, ordered by symbol and session."""
         lake, name = self.history.stores.lake, self.history.strategy.name
         some = [piece.bars for piece in self.base.pieces if piece.bars and pd.Timestamp(piece.last) >= first]
@@ -242,7 +243,7 @@ class Grown:
         both = pd.concat([*before, self.fresh.bars.loc[self.fresh.bars["session"] >= first, columns]])
         return both.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
 
-    def quarantine(self) -> pd.DataFrame:
+    def quarantine(self) -> Quarantine:
         """All that was taken out."""
         lake, name = self.history.stores.lake, self.history.strategy.name
         taken_out = [
@@ -361,7 +362,7 @@ def _ends(sessions: pd.Series) -> dict[str, str]:
     return {"first": str(sessions.min().date()), "last": str(sessions.max().date())}
 
 
-def _by_rule(quarantine: pd.DataFrame) -> tuple[tuple[str, int], ...]:
+def _by_rule(quarantine: Quarantine) -> tuple[tuple[str, int], ...]:
     return tuple((str(rule), int(count)) for rule, count in sorted(quarantine["rule"].value_counts().items()))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import DELIVERED_ACTIONS, conform, violations
+from nn_assets.contracts.frames import DeliveredActions
 from nn_assets.errors import SourceError
 from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
 from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbol
@@ -48,7 +49,7 @@ class ActionsFile:
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredActions:
         """Deliver the actions of the symbols and span asked for, with how many others the file has; none is no error.
 
         Raises

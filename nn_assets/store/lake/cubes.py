@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube, number_bytes
+from nn_assets.arrays import Cube, Symbol, number_bytes
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.blobs import Pointer, damaged, gone
 from nn_assets.store.lake.files import exists, no_access, read_record, replace_file, store_of, write_record
@@ -98,7 +98,7 @@ def load_cube(folder: BlobPath, address: str, names: Sequence[str] | None = None
 
 
 def _of_one_file(
-    folder: BlobPath, address: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...], names: tuple[str, ...]
+    folder: BlobPath, address: str, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...], names: tuple[str, ...]
 ) -> Cube:
     """A cube of an earlier version; its values are a read-only memory map."""
     path = folder / f"{address}.npy"

@@ -306,7 +306,7 @@ class PublicationStore:
             session=day,
         )
 
-    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> pd.DataFrame:
+    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> DailyBars:
         """Return the bars of a publication, or some of them; those of a superseded one too."""
         return self.lake.read_table(publication.strategy, _BARS, publication.bars_address, **selection)
 
@@ -402,7 +402,7 @@ def _says_the_same(before: Publication, staged: Publication) -> bool:
     return before.publication_id == renumbered.publication_id
 
 
-def _demand_within(strategy: str, bars: pd.DataFrame | Listed, first: pd.Timestamp, last: pd.Timestamp) -> None:
+def _demand_within(strategy: str, bars: DailyBars | Listed, first: pd.Timestamp, last: pd.Timestamp) -> None:
     if first > last:
         raise PublicationError(
             expected="a first session before the last",
