@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session, Symbol, row_of
+from nn_assets.arrays import OnSessions, Session, Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.adjustment import Adjustment, Convention, adjustment_of
 
@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Panel:
+class Panel(OnSessions):
     """Raw bars of several symbols on one session axis. Arrays are read-only float64; NaN means no bar.
 
     The axis starts at a fixed session and holds *every* session of the calendar, so that a bar's
@@ -35,21 +35,6 @@ class Panel:
     close: FloatArray  # (bars, symbols), price
     volume: FloatArray  # (bars, symbols), shares or contracts
     adjustment: Adjustment | None = None  # None where no split or dividend is known
-
-    @property
-    def session_count(self) -> int:
-        """Number of sessions on the axis."""
-        return len(self.sessions)
-
-    def row(self, session: Session) -> int:
-        """Row of a session on the axis.
-
-        Raises
-        ------
-        SchemaError
-            The session is not on the axis.
-        """
-        return row_of(self.sessions, session)
 
     def until(self, session: Session) -> Panel:
         """Cut the panel after ``session``: what a decision of that session may see."""

@@ -24,8 +24,7 @@ from nn_assets.errors import PublicationError, first_of
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.actions import actions_as_of
-from nn_assets.market.facts.bars import as_of as known_bars
-from nn_assets.market.facts.bars import restated_since
+from nn_assets.market.facts.bars import known_bars, restated_since
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
@@ -94,8 +93,7 @@ class Cut:
     @cached_property
     def decided_at(self) -> pd.Timestamp | None:
         """When ``last`` was put on record, if it was: versions stored later were not there to decide on."""
-        recorded = self.facts.decision_moments
-        return recorded[self.last] if self.last in recorded.index else None
+        return self.facts.decided_at(self.last)
 
     @cached_property
     def bars_are_published(self) -> bool:

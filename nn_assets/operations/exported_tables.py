@@ -26,7 +26,7 @@ from nn_assets.contracts.tables import NOTICES
 from nn_assets.errors import PublicationError, SettingsError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
-from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of
 from nn_assets.market.facts.membership import membership_as_of

@@ -171,6 +171,10 @@ class StoredFacts:
         gone = refused(versions, ["symbol", "session"], self.gate_halts, self.published_at)
         return versions[~(gone & self._assumed(versions))].reset_index(drop=True)
 
+    def decided_at(self, session: pd.Timestamp) -> pd.Timestamp | None:
+        """When a session was put on record, UTC; None while it is undecided."""
+        return self.decision_moments.get(session)
+
     @property
     def bars_lost(self) -> bool:
         """Whether something was published or decided, and no bar is stored any more; none is read."""

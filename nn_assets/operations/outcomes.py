@@ -52,7 +52,7 @@ __all__ = [
     "last_runs",
     "last_tick",
     "last_ticks",
-    "looks_from",
+    "read_from",
     "record_end",
     "record_heartbeat",
     "record_start",
@@ -65,8 +65,8 @@ ASKED, SKIPPED = "ASKED", "SKIPPED"
 _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
-_FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
-_LOOK = (
+_FIRST_REACH_BACK = pd.Timedelta(minutes=5)
+_WHERE_TO_READ = (
     "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED --reason TEXT"
 )
 _LONGEST_MESSAGE = 1_000
@@ -111,18 +111,18 @@ class FailedCheck:
 
     name: str
     found: str
-    remedy: str = _LOOK
+    remedy: str = _WHERE_TO_READ
 
     def __str__(self) -> str:
         return f"check {self.name} failed: {self.found}. Remedy: {self.remedy}"
 
 
-def looks_from(cursor: str | None) -> pd.Timestamp:
+def read_from(cursor: str | None) -> pd.Timestamp:
     """From when on ends of runs are looked for, UTC: the last look, else shortly before now."""
     now = now_utc()
     since = pd.Timestamp(cursor) if cursor else now
     # The first look, or the last one went by a clock that ran ahead.
-    return now - _FIRST_LOOK_BACK if since >= now else since
+    return now - _FIRST_REACH_BACK if since >= now else since
 
 
 def record_start(ledger: Ledger, run: Run) -> bool:

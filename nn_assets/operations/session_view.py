@@ -55,8 +55,7 @@ class SessionView:
     @property
     def decided_at(self) -> pd.Timestamp | None:
         """When the session was put on record, UTC; None while it is undecided."""
-        recorded = self._facts.decision_moments
-        return recorded[self.session] if self.session in recorded.index else None
+        return self._facts.decided_at(self.session)
 
     # --- facts -----------------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ class StudyResult:
     @property
     def unreleased_alarms(self) -> tuple[LeakAlarm, ...]:
         """Figures that are too good to be true, of the whole record or at the last look, and that nobody released."""
-        figures, stopped = self.study.figures, self.last.verdict.standing
+        figures, stopped = self.study.figures, self.last.verdict.unreleased_alarms
         alarms = [alarm for alarm in figures.alarms if alarm.name not in self.terms.released]
         return (*alarms, *(alarm for alarm in self.last.figures.doubts if alarm.name in stopped))
 
@@ -370,7 +370,7 @@ def _look_row(strategy: Strategy, judged: MonthVerdict, ground: Ground, trials: 
         "details": {
             "statistic": verdict.statistic,
             "smallest_effect_derivation": verdict.smallest_effect_derivation,
-            "standing_alarms": verdict.standing,
+            "standing_alarms": verdict.unreleased_alarms,
             "released_alarms": list(verdict.released),
         },
     }

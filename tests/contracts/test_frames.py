@@ -87,10 +87,10 @@ def test_what_is_made_of_bars_keeps_the_contracts_that_signatures_name() -> None
     delivered.loc[3, "close"] = -1.0
     versions = bars.with_assumed_known_at(delivered, CALENDAR, 30, ARRIVAL)
     added, _ = bars.new_versions(versions.iloc[:0], versions)
-    known = bars.as_of(added, moment("2020-06-01"))
+    known = bars.known_bars(added, moment("2020-06-01"))
     cleaned = clean(known, CALENDAR, CleaningSettings())
     assert len(cleaned.quarantine) == 1
-    for function, made in ((bars.with_assumed_known_at, versions), (bars.as_of, known)):
+    for function, made in ((bars.with_assumed_known_at, versions), (bars.known_bars, known)):
         _check(made, get_type_hints(function, include_extras=True)["return"])
     _check(added, get_args(get_type_hints(bars.new_versions, include_extras=True)["return"])[0])
     fields = get_type_hints(Cleaned, include_extras=True)

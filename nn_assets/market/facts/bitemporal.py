@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import nanoseconds
 from nn_assets.contracts import QUOTES
 from nn_assets.contracts.contract import PRICES
 from nn_assets.market.facts.arrival import following
@@ -241,8 +242,8 @@ class Kind:
         moments, versions = _codes_of_both(stored, delivered, [*self.key, "known_at"])
         size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
         last, last_stated, first = np.full(size, _EARLIEST), np.full(size, _EARLIEST), np.full(size, -1)
-        np.maximum.at(last, keys, _nanoseconds(stored["known_at"]))
-        np.maximum.at(last_stated, of_delivered[explicit], _nanoseconds(delivered["known_at"])[explicit])
+        np.maximum.at(last, keys, nanoseconds(stored["known_at"]))
+        np.maximum.at(last_stated, of_delivered[explicit], nanoseconds(delivered["known_at"])[explicit])
         first[keys] = np.arange(len(keys))
         stored_numbers, delivered_numbers = self.numbers(stored), self.numbers(delivered)
         several = np.zeros(size, dtype=bool)
@@ -268,27 +269,27 @@ class Kind:
         old = self._blank(stored.iloc[indices], torn)
         size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
         before = _placed_at(keys[indices], size)[key_of]
-        known, arrived = (np.append(_nanoseconds(old[name]), _EARLIEST)[before] for name in _MOMENTS)
+        known, arrived = (np.append(nanoseconds(old[name]), _EARLIEST)[before] for name in _MOMENTS)
         has_previous = before >= 0
         same = has_previous & _same(self.numbers(new), self._numbers_at(self.numbers(old), before))
         # Confirmed only by what arrives when the version could be known.
-        early = self.unjudged & (known > arrived) & (_nanoseconds(new["ingested_at"]) >= known)
+        early = self.unjudged & (known > arrived) & (nanoseconds(new["ingested_at"]) >= known)
         fresh = ~same | early
         last = np.full(size, _EARLIEST)
-        np.maximum.at(last, keys, _nanoseconds(stored["ingested_at"]))
+        np.maximum.at(last, keys, nanoseconds(stored["ingested_at"]))
         stored_at = pd.Series(pd.DatetimeIndex(last[key_of], tz="UTC"), index=new.index).where(has_previous)
         new = new.assign(ingested_at=following(new["ingested_at"], stored_at))
         new["known_at"] = new["known_at"].where(~has_previous, new[_MOMENTS].max(axis=1))
         # One that is stated ahead is in force after what arrives now: that may repeat what is known until then.
-        ahead = fresh & has_previous & (not self.called_off) & (known > _nanoseconds(new["known_at"]))
-        known = np.where(fresh, _nanoseconds(new["known_at"]), known)
+        ahead = fresh & has_previous & (not self.called_off) & (known > nanoseconds(new["known_at"]))
+        known = np.where(fresh, nanoseconds(new["known_at"]), known)
         if ahead.any():
             whole = pd.concat([stored, new[ahead]], ignore_index=True)
             chain = _Chain.of(self, whole, np.append(keys, key_of[ahead]))
             version = chain.version[len(stored) :]
             repeated = np.flatnonzero(ahead)[chain.repeats[version]]
             same[repeated], fresh[repeated] = True, False
-            known[repeated] = _nanoseconds(whole["known_at"])[chain.row[version[chain.repeats[version]] - 1]]
+            known[repeated] = nanoseconds(whole["known_at"])[chain.row[version[chain.repeats[version]] - 1]]
         of_new = _placed_at(key_of, size)[of_delivered[broken]]
         contents = delivered[broken].assign(
             known_at=pd.DatetimeIndex(known[of_new], tz="UTC"), ingested_at=new["ingested_at"].array[of_new]
@@ -310,7 +311,7 @@ class Kind:
         held = _placed_at(moments[chain.row], size)[version]
         stored_already, ripe = held >= 0, np.append(chain.held | (not self.unjudged), False)[held]
         new_values, stored_values = self.numbers(new), self._numbers_at(chain.values, held)
-        in_time = _nanoseconds(new["ingested_at"]) >= _nanoseconds(new["known_at"])
+        in_time = nanoseconds(new["ingested_at"]) >= nanoseconds(new["known_at"])
         differs = ripe & ~_same(new_values, stored_values)
         broken = differs & ~np.isnan(stored_values).all(axis=1)
         fresh = ~stored_already | broken | (stored_already & ~ripe & (in_time | ~_same(new_values, stored_values)))
@@ -399,7 +400,7 @@ class _Chain:
         Rows of one moment that were taken in before it yield to those taken in later; of the others none does, since
         nobody can say which of them was right.
         """
-        known, arrived = _nanoseconds(rows["known_at"]), _nanoseconds(rows["ingested_at"])
+        known, arrived = nanoseconds(rows["known_at"]), nanoseconds(rows["ingested_at"])
         order = np.lexsort((arrived, known, keys))
         key, known, arrived = keys[order], known[order], arrived[order]
         begins = np.ones(len(order), dtype=bool)
@@ -447,10 +448,6 @@ def _counted(
 def _same(left: FloatArray, right: FloatArray) -> BoolArray:
     """Rows that say the same, (rows,)."""
     return np.asarray(((left == right) | (np.isnan(left) & np.isnan(right))).all(axis=1))
-
-
-def _nanoseconds(moments: pd.Series) -> IntArray:
-    return moments.to_numpy(dtype="datetime64[ns]").astype(np.int64)
 
 
 def _placed_at(codes: IntArray, size: int) -> IntArray:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol, read_only, read_only_fields
+from nn_assets.arrays import Symbol, nanoseconds, read_only, read_only_fields
 from nn_assets.contracts.frames import SeriesVersions
 
 __all__ = ["Funding", "funding_by_session"]
@@ -105,11 +105,11 @@ def _of_symbol(
     inside = days.isin(sessions)
     ordered, days = ordered[inside], days[inside]
     session = np.asarray(sessions.searchsorted(days), dtype=np.int64)  # (versions,)
-    observed = pd.DatetimeIndex(ordered["observed_at"]).as_unit("ns").asi8
+    observed = nanoseconds(ordered["observed_at"])
     known_row = np.asarray(decided_at.searchsorted(pd.DatetimeIndex(ordered["known_at"]), side="left"), dtype=np.int64)
     value = ordered["value"].to_numpy(dtype=np.float64)
     chosen = _newest(observed, known_row <= session)
-    by_open = opens.as_unit("ns").asi8
+    by_open = nanoseconds(opens)
     early = observed[chosen] <= by_open[session[chosen]]
     first, rest, longs, shorts = (np.zeros(size) for _ in range(4))
     assumed = np.ones(size, dtype=np.bool_)

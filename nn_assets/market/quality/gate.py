@@ -26,7 +26,7 @@ from nn_assets.settings import GateSettings
 __all__ = [
     "GateCheck",
     "GateReport",
-    "Grown",
+    "GrownCounts",
     "bars_due",
     "days_asked",
     "inspect",
@@ -176,7 +176,7 @@ def inspect(
 
 
 @dataclass(frozen=True)
-class Grown:
+class GrownCounts:
     """Bars that grew by some sessions since they last passed the gate, counted over all of them.
 
     Attributes
@@ -202,7 +202,7 @@ class Grown:
 def inspect_grown(
     fresh: Cleaned,
     quarantine: Quarantine,
-    grown: Grown,
+    grown: GrownCounts,
     listed: Sequence[str],
     sessions: pd.DatetimeIndex,
     settings: GateSettings,
@@ -217,7 +217,7 @@ def inspect_grown(
         What cleaning gave of the sessions since.
     quarantine : DataFrame
         Rows in quarantine of the last session, at least.
-    grown : Grown
+    grown : GrownCounts
     listed : sequence of str
         Instruments of which a bar of the last session is expected.
 

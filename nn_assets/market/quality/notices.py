@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import Symbol, nanoseconds
 from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
@@ -223,7 +223,7 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: Acti
         return explained
     code = {str(name): number for number, name in enumerate(names)}
     before = rows.previous(rows.close)
-    ex_sessions = actions["ex_session"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    ex_sessions = nanoseconds(actions["ex_session"])
     for symbol, ex_session, kind, value in zip(
         actions["symbol"], ex_sessions, actions["kind"], actions["value"].astype(float), strict=True
     ):

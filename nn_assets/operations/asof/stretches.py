@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import nanoseconds
+
 __all__ = ["stretch_numbers"]
 
 IntArray = npt.NDArray[np.int64]
@@ -53,8 +55,8 @@ def stretch_numbers(
         flips = np.flatnonzero(np.diff(decided.astype(np.int64)) != 0) + 1
         if int(decided.sum()) != last - first + 1:  # sessions left out: what was stored decides on one side only
             starts[flips] = True
-        stored = np.maximum.accumulate(_nanoseconds(recorded_at[inside]))
-        ingested = _nanoseconds(facts["ingested_at"])
+        stored = np.maximum.accumulate(nanoseconds(recorded_at[inside]))
+        ingested = nanoseconds(facts["ingested_at"])
         from_row = np.append(rows[inside], last + 1)[np.searchsorted(stored, ingested, side="left")]
         hidden_from = np.maximum(first_seen, first)
         hidden = (from_row > hidden_from) & (hidden_from <= last)
@@ -62,7 +64,3 @@ def stretch_numbers(
         starts[hidden_from[hidden & (first_seen < first)]] = True
     starts[0] = False
     return np.cumsum(starts[:size]).astype(np.int64)
-
-
-def _nanoseconds(moments: pd.Series) -> IntArray:
-    return np.asarray(pd.DatetimeIndex(moments).as_unit("ns").asi8)

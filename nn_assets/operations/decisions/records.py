@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -31,7 +30,7 @@ from nn_assets.settings import Strategy
 from nn_assets.signals.signals import signals_frame
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.ledger.appending import LedgerTransaction
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = [
     "Compared",
@@ -293,7 +292,7 @@ def _head(
     """The session's row of ``decisions``."""
     strategy, session = history.strategy, session_round.session
     records = {name: frame.to_dict("records") for name, frame in frames.items()}
-    content = hashlib.sha256(canonical_json(records).encode()).hexdigest()
+    content = hash_of(records)
     return {
         "session": session,
         "data_hash": data_hash,

@@ -15,8 +15,7 @@ import pandas as pd
 
 from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bars import RevisionCount, content_hash, with_assumed_known_at
-from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bars import RevisionCount, content_hash, known_bars, with_assumed_known_at
 from nn_assets.market.facts.bitemporal import BAR_FACTS, stated_in
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
@@ -57,7 +56,7 @@ from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.publication import Listed, Publication
 from nn_assets.versions import version_of
 
-_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:as_of")
+_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:known_bars")
 
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
 

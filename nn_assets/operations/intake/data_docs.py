@@ -7,7 +7,6 @@ seconds to import, is left alone.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +28,7 @@ from nn_assets.settings import GateSettings
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import file_sha256, read_record, replace_file, write_record
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 from nn_assets.versions import version_of
 
 __all__ = ["overview_of_audited", "review_bars"]
@@ -102,7 +101,7 @@ def _made_of(name: str, aggregates: Overview, limits: GateSettings, facts: Facts
     parts = [name, *frames, aggregates.shift_noise, limits.model_dump(mode="json"), facts, notes]
     beside = libraries("great_expectations", "jinja2", "pandas"), sorted(SUITES.items())
     code = version_of(*_REVIEWED_BY), *beside
-    return hashlib.sha256(canonical_json([*parts, *code]).encode()).hexdigest()
+    return hash_of([*parts, *code])
 
 
 def _on_record(name: str, made_of: str) -> tuple[SuiteResult, ...] | None:

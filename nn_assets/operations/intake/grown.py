@@ -15,11 +15,10 @@ import pandas as pd
 
 from nn_assets.contracts import BAR_VERSIONS, BARS, conform, empty
 from nn_assets.contracts.frames import ActionVersions, Quarantine
-from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.quality.cleaning import RULES, Cleaned, Past, clean, near_reach_of, reach_of
-from nn_assets.market.quality.gate import GateReport, inspect_grown
-from nn_assets.market.quality.gate import Grown as Counted
+from nn_assets.market.quality.gate import GateReport, GrownCounts, inspect_grown
 from nn_assets.market.quality.history_rules import HISTORY_RULES
 from nn_assets.market.quality.running import nothing_yet
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
@@ -346,7 +345,7 @@ def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport
     return inspect_grown(
         grown.fresh,
         _out_on(history, grown, sessions[-1]),
-        Counted(
+        GrownCounts(
             bars=grown.kept,
             quarantined=sum(grown.counts().values()),
             equal_rows=grown.equal_rows,

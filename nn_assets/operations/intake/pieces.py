@@ -8,7 +8,6 @@ is gone, damaged or of other code or settings, all bars are judged again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
@@ -43,7 +42,7 @@ from nn_assets.store.lake.carried import (
 from nn_assets.store.lake.parts import spans
 from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.lake.publication import Listed
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 from nn_assets.versions import version_of
 
 __all__ = ["CARRIED", "Carried", "Grown", "Piece", "carried_from", "made_by", "repeats_an_earlier_bar", "running_of"]
@@ -56,7 +55,7 @@ _MADE_BY = (
     "nn_assets.market.quality.running:repeated_opens",
     "nn_assets.market.quality.suspected:Suspected",
     "nn_assets.market.quality.gate:days_asked",
-    "nn_assets.market.facts.bars:as_of",
+    "nn_assets.market.facts.bars:known_bars",
     "nn_assets.market.facts.bars:content_hash",
     "nn_assets.market.facts.membership:members_of_sessions",
     "nn_assets.market.facts.refused:refused",
@@ -200,7 +199,7 @@ def made_by(history: History) -> str:
         sorted(history.stores.ledger.mended().read_as.items()),
         libraries("pandas"),
     ]
-    return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
+    return hash_of(inputs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +281,7 @@ class Grown:
         rows = sum(count for piece in joined for _, count in piece.taken_out)
         quarantine = Listed(_parts(joined, "quarantine"), rows) if rows else empty(QUARANTINE)
         contents = [[piece.span, piece.content] for piece in joined if piece.bars]
-        return carried, bars, quarantine, hashlib.sha256(canonical_json(["bars/2", contents]).encode()).hexdigest()
+        return carried, bars, quarantine, hash_of(["bars/2", contents])
 
     def _fresh_pieces(self, until: pd.Timestamp) -> list[Piece]:
         """What is new, a piece for each span that it lies in."""

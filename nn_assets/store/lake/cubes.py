@@ -22,7 +22,7 @@ from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.blobs import Pointer, damaged, gone
 from nn_assets.store.lake.files import exists, no_access, read_record, replace_file, store_of, write_record
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = ["load_cube", "store_cube"]
 
@@ -143,4 +143,4 @@ def _plane_hash(values: FloatArray) -> str:
 
 
 def _address(axes: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(axes).encode()).hexdigest()
+    return hash_of(axes)

@@ -14,7 +14,6 @@ never one that is listed and not there. A table of an earlier version has no lis
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from nn_assets.store.lake.blobs import Pointer, file_addresses, forget_frame, go
 from nn_assets.store.lake.files import exists, listed, read_record, store_of, write_record
 from nn_assets.store.lake.parts import Bounds, Selection
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = [
     "MERGED_AT_ONCE",
@@ -149,7 +148,7 @@ def _listed(folder: BlobPath) -> list[Segment]:
     if record is None:
         return []
     names = record.get("segments")
-    if not isinstance(names, list) or record.get("sha256") != _hash_of(names):
+    if not isinstance(names, list) or record.get("sha256") != hash_of(names):
         raise _damaged_list(path, "other content than its hash says")
     return list(filter(None, (Segment.of(folder / "segments" / name) for name in names)))
 
@@ -163,11 +162,7 @@ def list_segments(folder: BlobPath) -> None:
     """Put on the list what is to be read now. The caller holds the folder alone."""
     names = [segment.path.name for segment in live_segments(folder)]
     if not has_list(folder) or names != [segment.path.name for segment in _listed(folder)]:
-        write_record(folder / _LIST, {"segments": names, "sha256": _hash_of(names)})
-
-
-def _hash_of(names: list[str]) -> str:
-    return hashlib.sha256(canonical_json(names).encode()).hexdigest()
+        write_record(folder / _LIST, {"segments": names, "sha256": hash_of(names)})
 
 
 def _damaged_list(path: BlobPath, found: str) -> PublicationError:
