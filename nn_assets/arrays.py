@@ -171,7 +171,7 @@ class Cube(OnSessions):
     Raises
     ------
     SchemaError
-        The shape of ``values`` does not fit the axes, or a name stands twice.
+        The shape of ``values`` does not fit the axes, or a name occurs twice.
     """
 
     sessions: pd.DatetimeIndex
@@ -207,7 +207,7 @@ class Cube(OnSessions):
         return Cube(self.sessions, self.symbols, self.names, np.where(kept[:, :, None], self.values, np.nan))
 
     def of_symbols(self, symbols: tuple[Symbol, ...]) -> Cube:
-        """Lay the cube on another symbol axis: whoever is not here is missing there."""
+        """Lay the cube on another symbol axis: symbols that are not here are missing there."""
         if symbols == self.symbols:
             return self
         columns = pd.Index(self.symbols).get_indexer(pd.Index(list(symbols)))

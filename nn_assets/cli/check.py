@@ -108,7 +108,7 @@ class _Judged:
 def check_data(name: str, *, whole: bool = False) -> dict[str, Any]:
     """Take a strategy's data in, judge them at their gates, and tell what came in; nothing is trained.
 
-    Where a gate halts, the same is told of what it refused, and every check that failed; the answer is not ok. With
+    Where a gate halts, it has the same of what was refused, and every check that failed; the answer is not ok. With
     ``whole``, every bar is then judged once more: where what is published differs, the answer is not ok.
 
     Raises
@@ -169,7 +169,7 @@ def _passed(
 def _halted(
     history: History, metadata: _Metadata, warnings: list[str], halt: RunFailed, gate: str | None
 ) -> dict[str, Any]:
-    """What came in and was refused, judged once more; the last line is how the strategy stands."""
+    """What came in and was refused, judged once more; the last line is the strategy's headline."""
     if gate == INTRADAY_GATE:
         intraday = audit_intraday(history)
         judged, report = _Judged.of_refused_intraday(intraday, history.strategy), intraday.report
@@ -209,7 +209,7 @@ def _next_after_halt(report: GateReport, strategy: Strategy) -> str:
 
 
 def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, Any]:
-    """What came in and what the gate saw, whatever it said of it."""
+    """What came in and what the gate saw, whether or not it passed."""
     strategy, page = history.strategy, data_docs_file(history.strategy.name)
     return {
         "strategy": strategy.name,

@@ -56,7 +56,7 @@ class Check:
         return check
 
     def kept_by(self, values: pd.Series | pd.DataFrame) -> bool:
-        """Whether all of a column's values, or a frame's rows, pass; False also where that cannot be told here."""
+        """Whether all of a column's values, or a frame's rows, pass; False also where that cannot be decided here."""
         if self.holds is not None:
             return bool(self.holds(values).all())
         known = _TOLD_HERE.get(self.name)
@@ -91,7 +91,7 @@ class Column:
     lax : bool
         Whether the ledger takes a missing value although a frame may not have one.
     since : str
-        Migration that added it to a table of the ledger that was there; rows of before lack it, and hash as they did.
+        Migration that added it to an existing table of the ledger; older rows lack it, and hash as they did.
     """
 
     kind: str

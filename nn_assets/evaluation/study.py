@@ -148,7 +148,7 @@ def run_study(
     One rule for every estimator: an ensemble of as many members, its confidence, sizing, costs, and a watch for
     drift as the network has it live. Refreshes are asked for by the drift of the first one played, the network's, as
     they are live: one model holds every estimator, so that all are refreshed at once, and all have half their size
-    while a request stands.
+    while a request is open.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ def over_own_rows(
     window : int
         Rows that a value of ``function`` reads, its own the last of them.
     fraction : float
-        Share of missing rows that a window may step over; 0 applies the function to the rows as they stand.
+        Share of missing rows that a window may step over; 0 applies the function to the rows as they are.
     function : callable
         Slides over axis 0, each column by itself; NaN where a row of its window is missing.
 

@@ -31,7 +31,7 @@ class ForecastArrays:
     calibrated: FloatArray  # by the calibration in force on the session; NaN until that is known
     base_rate: FloatArray  # p0, that of the same calibration
     confidence: FloatArray  # 0..1, usual dispersion over the forecast's own
-    score: FloatArray  # logits in units of their own model, which hang on no calibration; NaN until its scale is known
+    score: FloatArray  # logits in units of their own model, of no calibration; NaN until its scale is known
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -79,7 +79,7 @@ class Forecasts:
         return Forecasts(self.sessions[rows], self.symbols, estimators, self.model_ids[rows])
 
     def of_symbols(self, symbols: tuple[Symbol, ...]) -> Forecasts:
-        """Lay the forecasts on another symbol axis: whoever is not here has none there."""
+        """Lay the forecasts on another symbol axis: symbols that are not here have none there."""
         if symbols == self.symbols:
             return self
         table = no_forecasts(self.sessions, symbols)

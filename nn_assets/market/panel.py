@@ -88,7 +88,7 @@ def panel_from_bars(
         The order of the symbol axis. Symbols absent from ``bars`` give columns of NaN.
     actions : DataFrame, optional
         Columns symbol, ex_session, kind, value: the splits, dividends and delistings known. Bars from a
-        delisting on are left out: whoever uses the ticker again is another instrument. So a label whose
+        delisting on are left out: a ticker that is used again is another instrument. So a label whose
         span has one is none.
     convention : {"previous_close", "ex_close"}
         How a dividend adjusts; see :func:`nn_assets.market.adjustment.adjustment_of`.

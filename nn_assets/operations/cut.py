@@ -3,7 +3,7 @@
 Made for the last session of a stretch, a cut serves all of its sessions: row t of every array reads nothing that
 was not known at t, to the bit. A decision reads it through ``operations/session_view.py``, which ends with its session.
 What goes over many sessions reads the cut itself (training, forecasts, studies, drift, recalibration): one pass serves
-them all, so its arrays outrun each session but the last, and whoever reads them takes rows up to its own session. Here
+them all, so its arrays outrun each session but the last, and their reader takes rows up to its own session. Here
 the bar becomes a number in the panel, and with others a feature, a label, a volatility; features go to
 ``operations/models/forecasts.py``.
 """
@@ -66,7 +66,7 @@ class Cut:
     def of(self, session: pd.Timestamp) -> Cut:
         """The cut on the symbol axis of one of its sessions: where none is stated, those with a bar by then.
 
-        What is listed later is on no axis of before, so that models and decisions of before stay what they were.
+        Symbols listed later are not on earlier axes, so that earlier models and decisions stay what they were.
         """
         if self.facts.strategy.market.symbols:
             return self
@@ -282,7 +282,7 @@ class NarrowCut(Cut):
 
     @cached_property
     def cube(self) -> Cube:
-        """The columns of the whole cut's features: each hangs on its own symbol, and on members and market symbol."""
+        """The columns of the whole cut's features: each depends on its symbol, the members and the market symbol."""
         return self.whole.cube.of_symbols(self.axis)
 
 

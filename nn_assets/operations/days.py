@@ -32,7 +32,7 @@ def play_days(
     """Decide sessions in order, on a ledger that is intact; write each one's page, and append its alerts.
 
     The caller must hold the strategy's lock. A session that is not closed yet is skipped. A page that fails is
-    told of: the decision stands.
+    reported: the decision is kept.
 
     Yields
     ------

@@ -82,7 +82,7 @@ def _kind_of(settings: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _calendar_changed(facts: StoredFacts) -> SettingsError | None:
-    """What was published or decided stands on sessions that must stay sessions."""
+    """What was published or decided depends on sessions that must stay sessions."""
     published, decided = facts.publication, facts.decision_moments.index
     if published is None or not len(decided):
         return None

@@ -217,7 +217,7 @@ def _features(history: History, moment: pd.Timestamp | None) -> FeatureRows:
 
 def _forecasts(history: History, moment: pd.Timestamp | None) -> ForecastRows:
     lake, name = history.stores.lake, history.strategy.name
-    # Version 0.1 stored calibrated probabilities too, each model's own; those in force stand in the signals.
+    # Version 0.1 stored calibrated probabilities too, each model's own; those in force are in the signals.
     stored = lake.read_months(name, FORECASTS, list(lake.months(name, FORECASTS)))
     frame = stored[list(FORECAST_ROWS.columns)]
     return frame if moment is None else frame[frame["session"] <= _last_known(history, moment)]

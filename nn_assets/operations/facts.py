@@ -120,7 +120,7 @@ class StoredFacts:
 
     @cached_property
     def changed_record(self) -> str | None:
-        """What of the records that the strategy's state is told by is not as it was appended; None where all is."""
+        """What is not as it was appended, of the records that the strategy's state is read from; None where all is."""
         change = find_changed_state(self.stores.ledger, self.strategy.name)
         return None if change is None else str(change)
 
@@ -208,7 +208,7 @@ class StoredFacts:
 
     @cached_property
     def compared_corrections(self) -> BarVersions:
-        """Versions of those bars to compare with that were told more than once; columns of ``BAR_VERSIONS``."""
+        """Versions of those bars to compare with that were delivered more than once; columns of ``BAR_VERSIONS``."""
         versions = self.compared_versions
         return empty(BAR_VERSIONS) if versions is None else with_several_versions(versions)
 

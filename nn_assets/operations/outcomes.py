@@ -1,6 +1,6 @@
-"""How runs ended and what ticks came to, in the ledger: what an operator is told without Dagster's own storage.
+"""How runs and ticks ended, in the ledger: what an operator sees without Dagster's own storage.
 
-Nothing here may stop what it tells of: a ledger that refuses is logged, and asked again at the next tick.
+Nothing here may stop the runs that it records: a ledger that refuses is logged, and asked again at the next tick.
 
 A run is recorded as it starts and, in a second version, as it ends: one that was killed is seen as started and never
 ended. A tick is recorded when it says something new, and once an hour besides, so that a silence has an age.
@@ -78,7 +78,7 @@ _log = logging.getLogger(__name__)
 
 
 LEDGER_INTACT = "ledger_is_intact"
-"""Check that a round does first of all: where it fails, it fails the run, which tells of it."""
+"""Check that a round does first of all: where it fails, the run fails and reports it."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def runs_backwards(ledger: Ledger, strategy: str, name: str) -> Iterator[dict[st
     newest = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, name=name)
     if newest is None:
         return
-    # The sensor may tell of a run long after another one began: so far back, and no further, status looks.
+    # The sensor may report a run long after another one began: status looks back this far, and no further.
     rows = ledger.read(
         _TABLE,
         strategy,

@@ -57,7 +57,7 @@ class Stores:
         return self.lake.sweep(strategy) + self.models.sweep()
 
     def once(self, address: Hashable, read: Callable[[], T]) -> T:
-        """Read what an address stands for, or hand out what was read before; it must not be written to.
+        """Read the content of an address, or hand out what was read before; it must not be written to.
 
         Parameters
         ----------

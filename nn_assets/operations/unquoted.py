@@ -17,7 +17,7 @@ from nn_assets.settings import Strategy
 __all__ = ["ALERT_SESSIONS", "Unquoted", "delisting_line", "unquoted"]
 
 ALERT_SESSIONS = 3
-"""Sessions in a row without a bar of what is held after which a person is alerted; the page tells of the first."""
+"""Sessions in a row without a bar of what is held after which a person is alerted; the page reports the first."""
 
 
 @dataclass(frozen=True)

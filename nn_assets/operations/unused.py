@@ -59,7 +59,7 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
     """Each of some sessions on end of which published bars are missing: of members of the universe, if there is one.
 
     A symbol that was delisted needs no bar; one that the strategy does not name needs one for as long as it had any in
-    the last 20 sessions. Of sessions that may not be seen, or are none, nothing is told.
+    the last 20 sessions. Sessions that may not be seen, and days that are none, are left out.
 
     Parameters
     ----------

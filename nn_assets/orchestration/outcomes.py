@@ -1,4 +1,4 @@
-"""What Dagster did, told to the ledger: how runs ended, and what ticks of schedules and sensors came to."""
+"""What Dagster did, recorded in the ledger: how runs ended, and the outcomes of ticks of schedules and sensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The series that drift is looked for in: what stands for a panel, its memory, its innovations."""
+"""The series that drift is looked for in: summaries of a panel, their memory, their innovations."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def book_from_records(state: Mapping[str, Any], holdings: HoldingRows, remainder
     ordered = holdings.set_index("symbol").loc[list(symbols)]
     numbers = {name: ordered[name].to_numpy(dtype=np.float64).copy() for name in _NUMBERS}
     days = {name: ordered[name].to_numpy().astype("datetime64[D]") for name in _DAYS}
-    # A book of before is taken for one under no scale, which its orders would complete.
+    # A book on record without a scale counts as unscaled, as if its orders were going to complete it.
     ordered_too = numbers["quantity"] + _array(rest["unfilled_quantity"])
     parts: dict[str, Any] = {
         **numbers,

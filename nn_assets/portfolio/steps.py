@@ -200,7 +200,7 @@ def overlap_with_rest(inputs: DecisionInputs, direction: IntArray, weights: Floa
     """Correlation of each name, on its side, with the rest of the book, (symbols,).
 
     The rest is every other name that step 3 gives a size, and what is held without a price, each at the same risk:
-    how large the others are must not hang on the volatility of one.
+    the sizes of the others must not depend on the volatility of one.
     """
     side = np.where(direction != 0, direction, np.sign(inputs.stuck_weight))
     signed = inputs.trailing_returns * side

@@ -1,6 +1,6 @@
 """Plots of results: each takes arrays or frames and gives PNG bytes, at most about 60 kB.
 
-Missing values are gaps. Nothing to show is said in the picture, never an exception: a report must
+Missing values are gaps. Where there is nothing to show the picture says so, never an exception: a report must
 come out on the day when something is wrong.
 """
 

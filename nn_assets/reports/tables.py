@@ -220,7 +220,7 @@ def sized_positions(
     steps : DataFrame
         Columns symbol, step, rule, weight_before, weight_after, reason; same session.
     bound_by : mapping of symbol to (str, int or None), optional
-        What bound each size, by name, and the step whose reason is told of it; the step that decided by the trace
+        What bound each size, by name, and the step whose reason is shown; the step that decided by the trace
         alone where it is None, and its rule where the symbol is left out.
     """
     by_symbol: dict[str, list[SizeStep]] = {}

@@ -213,7 +213,7 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
     Raises
     ------
     SourceError
-        A row that is none, a key that is absent, a value that is no number, a moment that is none,
+        Something other than a row, a missing key, a value that is no number, a moment that cannot be read,
         or moments that do not rise; names symbol, session or row, and value.
     """
     context: dict[str, object] = {"source": source, "symbol": symbol}

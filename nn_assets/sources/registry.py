@@ -114,7 +114,7 @@ class SourceMember(Generic[Settings]):
     extra : Extra, optional
         The optional extra that it needs.
     extra_of : callable, optional
-        Says which extra a source of some settings needs, where that hangs on them.
+        Which extra a source with some settings needs, where that depends on them.
     may_end : bool
         Whether its bars may simply end, so that a strategy on them should state ``market.history_ends``.
     simulated : bool
@@ -213,6 +213,6 @@ def _refused(kind: str, expected: str, found: str) -> SettingsError:
 
 
 def _settings_file(member: SourceMember[Any]) -> str:
-    """The file that a member's settings stand in; the module's name where it has none."""
+    """The file of a member's settings; the module's name where it has none."""
     name = member.settings.__module__
     return str(getattr(sys.modules.get(name), "__file__", None) or name)

@@ -92,7 +92,7 @@ def read_moments(ahead: pd.DatetimeIndex, acts: pd.DatetimeIndex, now: pd.Timest
     A moment is read as just before the first act that a right clock stamped after the last wrong act on record, where
     a wrong act stamped later than the moment shows that it had come about by then, and the moment is not so far back
     that the clock which stamped that act cannot have stamped it too. Any other is read as just before
-    ``now``: so is one that was stamped after the version that it follows, which tells nothing of when that was.
+    ``now``: so is one that was stamped after the version that it follows, which says nothing about when that was.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The core of every table of facts with versions: which one is in force, and what a delivery adds.
 
-A *version* is what was said of one fact as of one ``known_at``, in one row. Versions of a fact follow one another by
+A *version* is one statement of a fact, as of one ``known_at``, in one row. Versions of a fact follow one another by
 ``known_at``, then by ``ingested_at``.
 
 A ``known_at`` that the source states, in whatever zone, is kept: such a version finds its place by it, whenever it
@@ -12,8 +12,8 @@ whole, and a value that is missing says something there: :meth:`Kind.finds_place
 for its stated moment, and is known from its arrival too. So is an observation or a spell that is stated as known by a
 decision made before it came, since decisions read these tables by ``known_at`` alone.
 
-Contradictions are judged here, on arrival: where one version is told in two ways, it becomes one row without values,
-and what it was told goes to quarantine. Which of them came first shows nowhere. Tables written before have such
+Contradictions are judged here, on arrival: where a version comes with two values, it becomes one row without any,
+and both values go to quarantine. Which of them came first makes no difference. Tables written before have such
 versions in several rows; they are read as if they had been judged.
 """
 
@@ -71,7 +71,7 @@ class RevisionCount:
     ``added`` facts were not stored before; ``revised`` ones differ from the version in force before them; ``confirmed``
     ones repeat a version stored before it could be known (a bar taken in before its session's close); ``unchanged``
     ones say nothing new. No part of equality are ``revised_by_symbol``; ``equal_rows``, rows that say what another row
-    of their version says; and ``contradicted``, the rows of versions that were told in two ways, for quarantine.
+    of their version says; and ``contradicted``, the rows of versions with two values, for quarantine.
     """
 
     added: int = 0
@@ -115,7 +115,7 @@ class Kind:
     key, values : tuple of str
         Columns; values are numbers or days.
     unjudged : bool
-        Whether rows are stored as they come: a version may then be told in two ways, and one taken in before it could
+        Whether rows are stored as they come: a version may then have two values, and one taken in before it could
         be known is confirmed by what repeats it. Other kinds are judged, or refused, before, and delivered whole.
     called_off : bool
         Whether what is known before a version that lies ahead calls that one off, even if it repeats what was known.
@@ -182,7 +182,7 @@ class Kind:
         return np.asarray(np.isnan(self.numbers(rows)).all(axis=1))
 
     def with_contents(self, rows: pd.DataFrame, contents: pd.DataFrame) -> pd.DataFrame:
-        """Rows, with what each contradicted version was told in its place, where that is on record.
+        """Rows, each contradicted version replaced by the values delivered for it, where those are on record.
 
         Parameters
         ----------
@@ -362,7 +362,7 @@ class Kind:
         return indices[order], torn[order]
 
     def _unique_versions(self, rows: pd.DataFrame, versions: IntArray) -> tuple[IntArray, BoolArray, int]:
-        """Place of a row of each version, ascending; rows of versions told in two ways; and how many repeat another.
+        """Place of a row of each version, ascending; rows of versions with two values; and how many repeat another.
 
         Of rows that say the same it is that of the first source by name.
         """
@@ -385,11 +385,11 @@ class Kind:
 class _Chain:
     """Versions, by fact and then by ``known_at``; arrays of shape (versions,) but for ``version``."""
 
-    row: IntArray  # place of the row that stands for each
+    row: IntArray  # index of the row that represents each
     key: IntArray
     values: FloatArray  # (versions, values); NaN where it contradicts itself
     torn: BoolArray
-    held: BoolArray  # whether it was told in time to be known when it is
+    held: BoolArray  # whether it arrived by the moment at which it is known
     repeats: BoolArray  # whether it says what the one before it said, and that one was held, from its first row on
     version: IntArray  # (rows,) of each row
 
@@ -451,14 +451,14 @@ def _same(left: FloatArray, right: FloatArray) -> BoolArray:
 
 
 def _placed_at(codes: IntArray, size: int) -> IntArray:
-    """Where each code below ``size`` stands, -1 for one that does not."""
+    """Index of each code below ``size``, -1 for one that is missing."""
     positions = np.full(size, -1, dtype=np.int64)
     positions[codes] = np.arange(len(codes))
     return positions
 
 
 def _several(codes: IntArray) -> BoolArray:
-    """Places whose code stands at others too."""
+    """Indices whose code occurs more than once."""
     return np.asarray(np.bincount(codes)[codes] > 1) if len(codes) else np.zeros(0, dtype=bool)
 
 

@@ -72,7 +72,7 @@ def funding_by_session(
     opens, decided_at : DatetimeIndex, shape (sessions,), UTC
         When each session opens, and when it is decided: only versions with known_at at or before that count.
     stale_after_sessions : int
-        How long the last session that was known stands for one of which nothing is known.
+        How many sessions the last known one is used for sessions of which nothing is known.
 
     Returns
     -------

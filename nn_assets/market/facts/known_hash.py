@@ -64,7 +64,7 @@ def _running(
 
 
 def _numbers(values: pd.Series) -> IntArray:
-    """Each value as one integer that hangs on no other value of the column."""
+    """Each value as one integer that depends on no other value of the column."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return nanoseconds(values)
     if pd.api.types.is_float_dtype(values.dtype):

@@ -39,11 +39,11 @@ def new_versions_of_files(
     Parameters
     ----------
     stored, delivered, explicit
-        As of ``new_versions``. Rows that state their moment find their place by it, whoever said them before.
+        As of ``new_versions``. Rows that state their moment are ordered by it, whichever file had them before.
     taken_before : collection of str
         The ``source`` of files whose very contents were taken in before.
     contents : DataFrame, optional
-        What versions that contradict themselves were told, as far as it is on record: columns of ``stored``.
+        The values delivered for contradicted versions, as far as they are on record: columns of ``stored``.
 
     Returns
     -------
@@ -108,12 +108,12 @@ def _own_words(
 def repeats_and_changes(
     stored: BarVersions, delivered: BarVersions, taken_before: Collection[str]
 ) -> tuple[BoolArray, BoolArray]:
-    """Find the rows of files that say of a bar what the file said of it last, and those that say something else.
+    """Find the rows of files that repeat what the file last said of a bar, and those that change it.
 
     Parameters
     ----------
     stored, delivered : DataFrame
-        Columns of ``BAR_VERSIONS``, in any order; of ``stored``, what contradicted versions were told in their place.
+        Columns of ``BAR_VERSIONS``, in any order; in ``stored``, contradicted versions with their values.
     taken_before : collection of str
         The ``source`` of files whose very contents were taken in before: what they say was said before wherever it
         is stored, under whichever source, since nothing is stored twice; but for bars of which there are words of

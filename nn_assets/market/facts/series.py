@@ -1,6 +1,6 @@
 """Other series as bitemporal facts: versions appended, and read as they were known.
 
-An *observation* is what a series said of one moment, of one symbol or of the market as a whole. The
+An *observation* is the value of a series at one moment, of one symbol or of the market as a whole. The
 newest observation known at a session's decision is what a feature may see, and nothing else is.
 """
 
@@ -145,7 +145,7 @@ def known_series(
     if selected.empty:
         raise SettingsError(
             expected=f"a series among {', '.join(sorted(versions['name'].unique())) or 'none stored'}",
-            is_known=repr(name),
+            found=repr(name),
             remedy="name it under series in the strategy file and materialise other_series",
             key="series",
         )

@@ -1,7 +1,7 @@
 """From raw bars to clean ones: every row is kept as it came or put into quarantine, never mended.
 
 Row rules judge a row by itself, series rules against the rows before it; what rows after t say
-never changes the verdict on t. A row goes to quarantine once, under the first rule it breaks, with
+never changes how t was judged. A row goes to quarantine once, under the first rule it breaks, with
 the field and value to blame. What a person should judge is pointed out in notices, and kept.
 
 Since verdicts are final, rows judged before need not be judged again: :class:`Past` has those that the rules look back
@@ -166,7 +166,7 @@ def clean(
     past : Past, optional
         Rows judged before, all of earlier sessions; not with ``compared``. What is given is then of ``bars`` alone, and
         of it all but two things are as if all bars had been given: bars equal to one that the past lacks are not found
-        out as copies (:attr:`Cleaned.value_hashes` tells which to look for), nor long stretches of repeated opens.
+        out as copies (:attr:`Cleaned.value_hashes` has those to look for), nor long stretches of repeated opens.
         Notices of displaced bars are given also for sessions of the past on a kept row of which a kept one now follows.
 
     Returns

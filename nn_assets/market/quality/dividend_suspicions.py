@@ -81,7 +81,7 @@ class SymbolBars:
     def of(
         cls, symbol: Symbol, bars: DailyBars, actions: ActionVersions, *, split_in_price: bool, earlier: int = 0
     ) -> SymbolBars:
-        """Lay out the bars of a symbol, ordered by session; with the first of them may stand no action of before."""
+        """Lay out the bars of a symbol, ordered by session; no action may be older than the first of them."""
         sessions = pd.DatetimeIndex(bars["session"])
         split, dividend = np.ones(len(bars)), np.zeros(len(bars))
         rows = sessions.searchsorted(pd.DatetimeIndex(actions["ex_session"]))
@@ -128,7 +128,7 @@ class SymbolBars:
         return float(_NORMAL_MAD * np.median(np.abs(before)))
 
     def spot(self, index: int) -> dict[str, Any]:
-        """What :class:`Spot` tells of a bar."""
+        """The fields of :class:`Spot` for a bar."""
         before = float(self.close[index - 1]) if index else float("nan")
         session = pd.Timestamp(self.session[index])
         return {"at": self.earlier + index, "session": session, "close": float(self.close[index]), "before": before}
@@ -211,7 +211,7 @@ def against_the_factor(own: SymbolBars) -> list[Notice]:
     if np.isnan(own.adjusted_close).all():
         return []
     factor = own.adjusted_close / own.close
-    # Splits stand in both closes of a factor, or, with raw closes, in the adjusted one alone.
+    # Splits are in both closes of a factor, or, with raw closes, in the adjusted one alone.
     step = np.concatenate([[np.nan], factor[:-1] / factor[1:]]) * (own.split if own.split_in_price else 1.0)
     taken_off = (1.0 - step) * own.previous_close
     slack = _FACTOR_SLACK * own.dividend + _PRICE_SLACK * own.previous_close

@@ -62,7 +62,7 @@ class GateReport:
     """All checks of one inspection, in the order of ``CHECKS``, or of ``INTRADAY_CHECKS`` for bars within sessions.
 
     ``following`` names checks that may fail for no cause of their own: where all bars end on one day that is too old,
-    which freshness tells. Else it is empty.
+    which freshness reports. Else it is empty.
     """
 
     checks: tuple[GateCheck, ...]
@@ -224,7 +224,7 @@ def inspect_grown(
     Returns
     -------
     GateReport or None
-        None where a blocking check does not hold: whoever is to see why needs all bars.
+        None where a blocking check fails: all bars are needed to show why.
     """
     rows = grown.bars + grown.quarantined
     share = grown.quarantined / rows if rows else 0.0

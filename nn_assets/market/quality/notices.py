@@ -1,6 +1,6 @@
 """What cleaning points out without dropping a row: moves and prints that a person should judge.
 
-No size of move tells a split from a crash (Apple lost 51.9% on 2000-09-29 and split 2:1 three
+The size of a move does not tell a split from a crash (Apple lost 51.9% on 2000-09-29 and split 2:1 three
 months before), so a large move alone costs no row its place. It is reported, split-like ones apart.
 """
 
@@ -97,7 +97,7 @@ def jump_notices(
     large, and exceeds ``jump_robust_z`` times the scale of the symbol's returns over the window
     before: 1.4826 times their median absolute value, which
     estimates a standard deviation (Hampel 1974). A past of fewer than 20 returns cannot excuse a
-    move. If open or close stands in a simple ratio to the previous close it is a
+    move. If the ratio of open or close to the previous close is a simple one, it is a
     ``possible_split``, for which half that z-score is enough.
     """
     returns = np.log(rows.close / rows.previous(rows.close)) - action_log_returns(rows, names, actions)
@@ -116,7 +116,7 @@ def jump_notices(
 
 
 def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) -> tuple[Notice, ...]:
-    """Point out closes kept that stand ``LEAST_FACTOR`` times, or a part of it, from the last one kept before.
+    """Point out closes kept that differ from the last one kept before by a factor of ``LEAST_FACTOR`` or more.
 
     Parameters
     ----------

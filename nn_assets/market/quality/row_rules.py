@@ -40,7 +40,7 @@ class Finding:
 class Rule:
     """A named rule: what a sound row keeps, how to find those that do not, and what a person can do.
 
-    ``reach`` is how many kept rows of its symbol before a row its verdict may hang on, besides the rows of its session;
+    ``reach`` is how many earlier kept rows of its symbol a row's judgement may depend on, besides those of its session;
     None where any row before may count.
     """
 

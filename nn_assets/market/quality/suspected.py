@@ -36,7 +36,7 @@ AnyArray = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-_LOOKED_BACK = SCALE_WINDOW + 2  # bars before one that its verdict hangs on, the last of them by its close alone
+_LOOKED_BACK = SCALE_WINDOW + 2  # earlier bars that a judgement depends on, the last of them by its close alone
 _NEARLY = 1.0 - 1e-9  # returns are taken in another order of operations
 _PARTS: dict[str, type[Jump | Mixed | Paid]] = {"jumps": Jump, "mixed": Mixed, "paid": Paid}
 _DAYS = ("session", "session_before")
@@ -188,7 +188,7 @@ class _Tail:
         return own, int(self.again[number])
 
     def eventful(self, actions: Mapping[Any, pd.DataFrame]) -> BoolArray:
-        """Symbols of which something may be told of a bar that came, or otherwise of the newest one before it."""
+        """Symbols with a new bar, or with the newest one before it, of which notices may change."""
         number = np.repeat(np.arange(len(self.names)), self.size)
         row_of_symbol = np.arange(len(self.bars)) - self.start[number]
         prices = {name: self.bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")}

@@ -1,6 +1,6 @@
 """Prices and splits that do not fit each other, for a person's decision. Nothing is ever repaired here.
 
-A move's size alone tells nothing: shares crash by half and split by half. What tells is the ratio
+A move's size alone decides nothing: shares crash by half and split by half. What decides is the ratio
 (near a stated split, or near a hundred), whether the price came back at once, and whether the whole
 move happened overnight without a rush to trade: news moves prices with volume (Karpoff 1987), a
 split or a spin-off moves them without.
@@ -49,10 +49,10 @@ FloatArray = npt.NDArray[np.float64]
 _LEAST_MOVE = 0.25  # log return that calls for an explanation
 _UNITS = (100.0, 1000.0)  # cents for dollars, pence for pounds, fils and mils
 _UNIT_SLACK = 0.25  # log: the price also moves
-MIXED = _UNITS[0] * np.exp(-_UNIT_SLACK)  # times that a bar's prices stand apart
+MIXED = _UNITS[0] * np.exp(-_UNIT_SLACK)  # factor between a bar's prices
 SPLIT_REACH = 10  # bars around the ex-session in which a split's ratio is looked for
 _SPLIT_SLACK = 0.25  # share of the ratio's logarithm
-LEAST_SPLIT = 0.15  # log of the smallest split that stands out of ordinary moves
+LEAST_SPLIT = 0.15  # log of the smallest split that is larger than ordinary moves
 _CAME_BACK = 0.2  # share of a move that may be left after the next bar
 _OVERNIGHT = 0.7  # share of a move that the open shows
 _RUSH = 4.0  # value traded, in its own median over the sessions before
@@ -77,7 +77,7 @@ class Jump(Spot):
 
 @dataclass(frozen=True)
 class Mixed(Spot):
-    """A bar whose own prices stand about a hundred times apart."""
+    """A bar whose own prices differ by a factor of about a hundred."""
 
     apart: float  # high over low
 
@@ -274,7 +274,7 @@ def _rush(own: SymbolBars, index: int) -> float:
 
 
 def _mixed_units(own: SymbolBars) -> list[int]:
-    """Bars whose own prices stand about a hundred times apart."""
+    """Bars whose own prices differ by a factor of about a hundred."""
     return [int(index) for index in np.flatnonzero(apart(own.open, own.high, own.low, own.close) >= MIXED)]
 
 

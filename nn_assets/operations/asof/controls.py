@@ -41,7 +41,7 @@ def kill_switch_at(
 ) -> list[str]:
     """The kill switch as it stood at UTC moments of the strategy's clock.
 
-    Where it has none: as it stood when the session was decided, or as it stands while that is undecided.
+    Where it has none: as it was when the session was decided, or as it is while that is undecided.
     """
     clocked = has_clock(strategy.market, now_utc())
     return _states(ledger, strategy.name, *(moments if clocked else [decided_at] * len(moments)))

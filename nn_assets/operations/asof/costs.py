@@ -42,7 +42,7 @@ class CostsInForce:
 
 
 def costs_in_force(ledger: Ledger, strategy: str, recorded_by: pd.Timestamp | None = None) -> CostsInForce:
-    """Read which cost models were put in force, and from when on, as the ledger stands or stood at a UTC moment."""
+    """Read which cost models were put in force, and from when on, by the ledger of now or of a UTC moment."""
     where = {"in_force": True}
     return CostsInForce(ledger.read("cost_models", strategy, recorded_by=recorded_by, where=where, bookkeeping=True))
 

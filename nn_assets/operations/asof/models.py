@@ -66,7 +66,7 @@ class ModelsInForce:
             return effective[-1]
         others = "" if recorded else self.describe_other_settings(month)
         available = f"one effective from {recorded[0][0].date()}" if recorded else "none"
-        # A decision stands on every month before it: where settings changed, all of them are to be fitted again.
+        # A decision depends on every month before it: where settings changed, all of them are fitted again.
         due = sorted({month, *(self.of_others() if others else ())})
         anew = f"nn-assets study --strategy {self.strategy} --from {due[0]} --to {due[-1]}"
         raise ModelError(
@@ -91,7 +91,7 @@ def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestam
 
 
 def models_in_force(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelsInForce:
-    """Read which models decide which sessions from the ledger, as it stands or stood at a UTC moment."""
+    """Read which models decide which sessions, from the ledger of now or of a UTC moment."""
     return _by_month(ledger, strategy, recorded_models(ledger, strategy, recorded_by))
 
 
@@ -114,7 +114,7 @@ def of_study(rows: ModelRows) -> pd.Series:
 
 
 def _by_month(ledger: Ledger, strategy: Strategy, rows: ModelRows) -> ModelsInForce:
-    # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
+    # A month that lay ahead when its model was recorded had no first session yet: its first day is used instead.
     since = rows["effective_session"].fillna(pd.to_datetime(rows["month"] + "-01"))
     rows = rows.assign(since=since, of_study=of_study(rows))
     # What a study took back is effective from after its month. What it put in force takes the place of the schedule's.

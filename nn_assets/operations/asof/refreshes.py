@@ -85,5 +85,5 @@ def _before_live(strategy: str, session: pd.Timestamp, settings_hash: str) -> st
 
 
 def event_of(strategy: str, session: pd.Timestamp, what: str) -> str:
-    """Name of what happened on a session of a strategy: the same whenever it is told."""
+    """Id of an event on a session of a strategy: the same whenever it is recorded."""
     return hashlib.sha256(f"{strategy}|{session.date()}|{what}".encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Sessions that one set of facts serves: from one late arrival to the next.
 
 Most facts are known by the decision of their own session. One that is not, a bar restated weeks later, say, or an
-action that was told late, splits history: the sessions decided before it was known do not see it, those after do.
+action that came late, splits history: the sessions decided before it was known do not see it, those after do.
 Between two such arrivals all that a session knows is what the last session of the stretch knows, cut at it.
 """
 

@@ -44,7 +44,7 @@ _FINGERPRINTS = "data_fingerprints"
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """The data that a strategy's study stands on: their hash, what they are, and their span."""
+    """The data of a strategy's study: their hash, what they are, and their span."""
 
     strategy: str
     data_hash: str
@@ -164,7 +164,7 @@ def unreleased_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str
 
 
 def alarms_just_released(ledger: Ledger, strategy: str) -> bool:
-    """Whether the leak alarms that stand in the strategy's newest look were released since, on its data."""
+    """Whether the leak alarms of the strategy's newest look were released since, on its data."""
     open_alarms = unreleased_alarms(ledger, strategy)
     if open_alarms is None:
         return False

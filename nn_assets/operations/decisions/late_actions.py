@@ -25,7 +25,7 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
 
     New, restated and withdrawn ones are read as every fact is: as known at each session's close, and
     for one decided before, as taken in by then. So an action is in the book from the first session
-    decided after it was known, once, and a session decided again is told the same.
+    decided after it was known, once, and a session decided again takes the same.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
 def _of_symbols(
     quoted: npt.NDArray[np.bool_], seen_symbols: tuple[str, ...], symbols: tuple[Symbol, ...]
 ) -> npt.NDArray[np.bool_]:
-    """What was quoted, (sessions, symbols), on another symbol axis: whoever joined since was not."""
+    """What was quoted, (sessions, symbols), on another symbol axis: symbols that joined since were not."""
     columns = pd.Index(seen_symbols).get_indexer(pd.Index(list(symbols)))
     return np.asarray(quoted[:, columns] & (columns >= 0), dtype=np.bool_)
 
@@ -84,7 +84,7 @@ def _booked(remainder: str | Mapping[str, float]) -> float:
 
 
 def _reset(history: History, states: PortfolioStateRows) -> npt.NDArray[np.bool_]:
-    """Sessions that began with a loss latched which their decision was told to release, shape (sessions,)."""
+    """Sessions that began with a latched loss that a reset released for their decision, shape (sessions,)."""
     decisions = history.stores.ledger.read("decisions", history.strategy.name, states.index[0], states.index[-1])
     recorded = decisions.set_index("session")["details"].loc[states.index]
     latched = [(), *(named_kinds(breaker) for breaker in states["breaker"].iloc[:-1])]

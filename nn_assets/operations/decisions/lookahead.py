@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _CUTS = (0.5, 0.75, 0.95)
-# What a decision reads beside signals and the programme's facts, and that hangs on no book.
+# What a decision reads besides signals and the programme's facts, and that depends on no book.
 _FACTS = (
     "symbols",
     "reference_price",
@@ -84,7 +84,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     """Compare live signals with the forecasts on record of the same model and session, calibrated as a study does.
 
     Equal is what differs by rounding alone, at most 1e-6 of a probability: the study may be another machine's.
-    Signals of before calibrations were kept with decisions followed other rules, and are no contradiction.
+    Signals from before calibrations were kept with decisions were made otherwise, and are no contradiction.
     """
     name, on_record = history.strategy.name, recorded_months(history.stores.lake, history.strategy)
     signals = history.stores.ledger.read("signals", name)
@@ -113,7 +113,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
 
 
 def _has_calibration(details: dict[str, Any]) -> bool:
-    """Whether a decision has its calibration on record: one of before cannot be derived again by these rules."""
+    """Whether a decision has its calibration on record: an older one cannot be derived again in this way."""
     return details.get("calibration") is not None
 
 
@@ -177,7 +177,7 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
 def facts_apart(live: Round, study: Round) -> list[str]:
     """Name what the decisions of two rounds of one session read of market, record and watch, and that differs.
 
-    What hangs on the book that a round began with is not compared: a study's is another.
+    What depends on the book that a round began with is not compared: a study's is another.
     """
     facts = {name: (getattr(live.decision.inputs, name), getattr(study.decision.inputs, name)) for name in _FACTS}
     facts |= {f"signal {field.name}": _pair(live.signals, study.signals, field.name) for field in fields(live.signals)}

@@ -59,9 +59,9 @@ class DecisionContext:
     cost_model_id: str | None  # None: the settings' own
     controls: Controls
     forecast_list: str | None  # address of the list of the months of forecasts that were on record
-    calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or by rules before it
+    calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or not kept then
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
-    tells_ended_orders: bool = True  # False: on record by rules before that
+    tells_ended_orders: bool = True  # False: recorded by a version that did not yet
 
 
 def recorded_context(decision: pd.Series) -> DecisionContext:

@@ -62,7 +62,7 @@ class DecidedSession:
 
     @property
     def differs(self) -> bool:
-        """Whether other code decided something else, which stands: what is computed now is on no record."""
+        """Whether other code decided something else, which is kept: what is computed now is not recorded."""
         return self.compared is not None and bool(self.compared.differing)
 
     @property

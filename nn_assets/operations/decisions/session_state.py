@@ -97,7 +97,7 @@ def _first_session_state(
 def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState, RefreshWatch]:
     """The state by the score, and the requests for a refresh, as a session left them.
 
-    While a request stands the recorded state is the stricter of the two: the one by the score is then kept
+    While a request is open the recorded state is the stricter of the two: the one by the score is then kept
     beside the decision.
     """
     name, ledger = history.strategy.name, history.stores.ledger

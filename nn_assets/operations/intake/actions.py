@@ -116,7 +116,7 @@ def delisted(history: History) -> dict[str, pd.Timestamp]:
 
 
 def late_notices(history: History) -> list[Notice]:
-    """Actions as last told that came after their ex-session was decided, and the session that mends the book."""
+    """Newest versions of actions that came after their ex-session was decided, and the session that mends the book."""
     market, name = history.strategy.market, history.strategy.name
     versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))
     if versions is None or market.live_starts is None or len(history.live_sessions) == 0:

@@ -62,7 +62,7 @@ def compare_bars(
 
 
 def append_contradicted(stores: Stores, strategy: str, table: str, contents: pd.DataFrame) -> None:
-    """Put into quarantine what contradicted versions were told, as far as it is not there; before the versions."""
+    """Put the values of contradicted versions into quarantine, as far as they are not there; before the versions."""
     if contents.empty:
         return
     on_record = contradicted(stores, strategy, table)

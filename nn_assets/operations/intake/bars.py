@@ -69,7 +69,7 @@ class Ingested:
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
     each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
     dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
-    ``after_the_end`` tells of rows that the stated end of history leaves out.
+    ``after_the_end`` is a sentence on rows that the stated end of history leaves out.
     """
 
     counted: RevisionCount

@@ -46,7 +46,7 @@ def _record_file(strategy: str) -> Path:
 def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     """Hold the audited bars against the suites and write the page, whatever the gate says of them.
 
-    A page that cannot be written is told of, and keeps nothing from being published.
+    A page that cannot be written is logged, and keeps nothing from being published.
 
     Where the page in the home was made of the very same, by this code, both stay as they are: the results
     are those on record, without the library's sections, and each says when it was found.

@@ -3,7 +3,7 @@
 The record lies with the bars it speaks of, so that rebuilding them reads every file again. It is
 written after the bars are stored: killed between, a rerun reads the files once more, and adds nothing.
 What a file held stays on record whatever else is asked of the source, so that one sent again with other
-content is told from a new one; ``changed_at`` is when that was first seen, and goes with the content to another
+content is known from a new one; ``changed_at`` is when that was first seen, and goes with the content to another
 name. Where the folder lies, and when a file says it was written, decides nothing.
 
     <lake>/<strategy>/raw_bars/files_read.json         and compared_bars/files_read.json, of market.compare_with
@@ -46,7 +46,7 @@ class UnreadFiles:
     without_bars : list of str
         Archives among those read that held no bars.
     sessions_left_out : DatetimeIndex, shape (rows,)
-        Of rows asked for that lie after the last session that may be seen, as often as they stand there.
+        Of rows asked for that lie after the last session that may be seen, as often as they occur there.
     taken_before : set of str
         The ``source`` of bars of those files whose very contents were read before, under this name or another.
     """

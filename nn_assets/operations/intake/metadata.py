@@ -125,7 +125,7 @@ def gate_checks(report: GateReport) -> Iterator[Judged]:
 
 
 def suite_checks(strategy: str, suites: Iterable[SuiteResult]) -> Iterator[Judged]:
-    """What each suite of the review says, which only warns; its page tells it in full."""
+    """The result of each suite of the review, which only warns; its page has it in full."""
     for suite in suites:
         violations = {} if suite.passed else {"violations": "\n".join(suite.violations)}
         figures = {"data_docs": data_docs_file(strategy), **violations}

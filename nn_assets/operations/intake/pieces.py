@@ -107,7 +107,7 @@ class Carried:
     seen_until : str
         The UTC moment up to which what became known counts; every version stored then was known by it.
     raw_rows, told_rows, action_rows : int
-        How many versions of bars, rows of what contradicted ones were told, and versions of actions were stored then.
+        How many versions of bars, values of contradicted ones, and versions of actions were stored then.
     said : tuple of (int, str, str)
         Sorted hashes of what bars say, in a file for the years of a decade that have ended, and for each piece of the
         last year: first day, last session, name.
@@ -156,7 +156,7 @@ class Carried:
         switch_carried(history.stores.lake.folder(history.strategy.name, CARRIED), record, arrays)
 
     def before(self, piece: int) -> Carried | None:
-        """What was carried on before a piece, counted from 0; None where that cannot be told any more."""
+        """What was carried on before a piece, counted from 0; None where that is no longer known."""
         kept, left = self.pieces[:piece], self.pieces[piece:]
         if not left:
             return self
@@ -187,13 +187,13 @@ def _notice(record: Sequence[Any]) -> Notice:
 
 
 def made_by(history: History) -> str:
-    """Code and settings that pieces follow from, and facts of which any change tells on all of them."""
+    """Code and settings that pieces follow from, and facts of which any change affects all of them."""
     strategy, lake, market = history.strategy, history.stores.lake, history.strategy.market
     universe = None if strategy.universe is None else strategy.universe.model_dump(mode="json")
     inputs = [
         version_of(*_MADE_BY),
         strategy.cleaning.model_dump(mode="json"),
-        # By the lag it is told which moments are assumed, and when who is a member was known.
+        # The lag decides which moments are assumed, and when membership was known.
         [market.calendar, str(market.history_starts), market.known_at_lag_minutes, universe],
         [] if universe is None else list(lake.segments(strategy.name, UNIVERSE)),
         sorted(history.stores.ledger.mended().read_as.items()),

@@ -157,7 +157,7 @@ def _list_of(months: list[tuple[str, str]]) -> pd.DataFrame:
 def _read_by_last_decision(history: History) -> set[str]:
     """Months of forecasts that the last decision read, and the settings in force can have a model for.
 
-    None where it told none, or its list is lost itself.
+    None where it named none, or its list is lost too.
     """
     last = history.stores.ledger.latest("decisions", history.strategy.name)["details"]
     address = None if last.empty else last.iloc[0].get("forecast_list")

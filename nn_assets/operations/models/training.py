@@ -184,7 +184,7 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
 def fit_lost_refreshes(history: History, first: str, last: str, tell: Progress) -> None:
     """Fit again, as it was fitted, each refresh that the store lost, of those in force in some months or right before.
 
-    One that other code fitted, or of which something else is known by now, is told with what to do and left.
+    One that other code fitted, or whose data have changed since, is logged with its remedy and left.
     """
     strategy = history.strategy
     lost = _lost_refreshes(history, first, last)

@@ -20,7 +20,7 @@ __all__ = ["ActionsFile"]
 
 _COLUMNS = ("symbol", "ex_session", "kind", "value")
 _KINDS = ("split", "dividend", "delisting")
-_MOST_ROWS = 10  # told in one error
+_MOST_ROWS = 10  # listed in one error
 # What 64 bits of nanoseconds hold.
 _FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
 
@@ -120,7 +120,7 @@ class ActionsFile:
 
 @dataclass(frozen=True)
 class _Fault:
-    """A rule that rows of the file may break, which do, what each of them is told to say, and what to do about it."""
+    """A rule that rows of the file may break, which do, what to say of each of them, and what to do about it."""
 
     rule: str
     wrong: pd.Series

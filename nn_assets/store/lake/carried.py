@@ -1,6 +1,6 @@
 """What a growing table carries on from one publication to the next: a record, and arrays beside it.
 
-All of it follows from what is published, and can be made again; whoever reads it and finds it gone or damaged does so.
+All of it follows from what is published, and can be made again; a reader that finds it gone or damaged does so.
 
     <folder>/current.json             the record, with a hash of all that it says
     <folder>/<sha256>.npz, .npy       arrays, by the hash of the file

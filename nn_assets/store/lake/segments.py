@@ -1,6 +1,6 @@
 """The pieces of an append-only table: in what order they are read, and how many small ones become one.
 
-A pointer's name says which additions it stands for and which sessions they hold, so that a list of
+A pointer's name says which additions it covers and which sessions they hold, so that a list of
 names is enough to know what to open, whatever became of what the pointers hold:
 
     segments/00000033-<address>-20180102-20180103.json            the 33rd addition
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 MERGED_AT_ONCE = 32
-"""So many neighbours that stand for equally many additions become one."""
+"""So many neighbours that cover equally many additions become one."""
 
 _LIST = "additions.json"
 _NAME = re.compile(r"([0-9]{8,})(?:\.([0-9]{8,}))?-[0-9a-f]{64}(?:-[0-9]{8}-[0-9]{8})?\.json")
@@ -67,7 +67,7 @@ class Segment:
 
     @property
     def additions(self) -> int:
-        """How many additions it stands for."""
+        """How many additions it covers."""
         return self.last - self.first + 1
 
     @property
@@ -102,7 +102,7 @@ def _all(folder: BlobPath) -> Iterator[Segment]:
 
 
 def live_segments(folder: BlobPath) -> list[Segment]:
-    """Segments in the order of their additions, without those that a wider one stands for.
+    """Segments in the order of their additions, without those that a wider one covers.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def _damaged_list(path: BlobPath, found: str) -> PublicationError:
 
 
 def superseded(folder: BlobPath) -> list[Segment]:
-    """Segments that a wider one stands for."""
+    """Segments that a wider one covers."""
     live = set(live_segments(folder))
     return sorted(segment for segment in _all(folder) if segment not in live)
 
@@ -190,7 +190,7 @@ def joined(folder: BlobPath, addresses: Sequence[str], selection: Selection) -> 
 def merge(folder: BlobPath) -> bool:
     """Make one of the newest segments when they are many; whether any was made. The caller holds the folder alone.
 
-    Those it stands for are passed over from then on, and removed at the next merge: a reader that listed
+    Those it covers are passed over from then on, and removed at the next merge: a reader that listed
     them just before still finds them.
     """
     merged = False
@@ -210,7 +210,7 @@ def merge(folder: BlobPath) -> bool:
 
 
 def _mergeable(segments: list[Segment]) -> list[Segment]:
-    """The newest segments, if they are enough that stand for equally many additions; else none."""
+    """The newest segments, if enough of them cover equally many additions; else none."""
     newest = segments[-MERGED_AT_ONCE:]
     alike = len(newest) == MERGED_AT_ONCE and len({segment.additions for segment in newest}) == 1
     return newest if alike else []

@@ -106,7 +106,7 @@ class Ledger:
 
     @contextmanager
     def answers_kept(self) -> Iterator[None]:
-        """Within it nothing is read twice, unless this ledger appends: for whoever tells how things stand."""
+        """Within it nothing is read twice, unless this ledger appends: for a report of the present state."""
         outer = self._answers
         self._answers = {} if outer is None else outer
         try:
