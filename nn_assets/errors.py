@@ -60,7 +60,7 @@ class NnAssetsError(Exception):
 
     @property
     def kind(self) -> str:
-        """Name of the error that an operator is told."""
+        """Name of the error, as an operator sees it."""
         return type(self).__name__
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ class PluginError(SettingsError):
 
 
 class InstallationError(NnAssetsError):
-    """What the machine lacks: a file that came without the package, a home that cannot be told, a free port."""
+    """What the machine lacks: a file that came without the package, an unknown home folder, a free port."""
 
 
 class SourceError(NnAssetsError):
@@ -181,7 +181,7 @@ class ClockError(NnAssetsError):
 
 
 class CodeError(NnAssetsError):
-    """A function whose version cannot be told, because its code cannot be found by its name."""
+    """A function whose version is unknown, because its code cannot be found by its name."""
 
 
 class NoRoomError(NnAssetsError):

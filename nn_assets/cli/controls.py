@@ -156,14 +156,14 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
 
 
 def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
-    """Release the leak alarms that stand in the strategy's newest look, for the data it was taken on.
+    """Release the unreleased leak alarms of the strategy's newest look, for the data it was taken on.
 
     The next study judges without them and repeats who released them and why. Waits for a study under way.
 
     Raises
     ------
     ControlError
-        No alarm stands, or no reason is given.
+        No alarm is unreleased, or no reason is given.
     """
     _demand_reason(LEAK_RELEASE, reason)
     require_named(strategy)

@@ -56,7 +56,7 @@ def report(name: str | None) -> dict[str, Any]:
     """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone.
 
     It is not ok where a strategy is HALTED, for as long as a check of severity ERROR that failed in a last run stands,
-    or where how a strategy stands cannot be told: the line of that one says why, and those of the others are what they
+    or where a strategy's state cannot be read: the line of that one says why, and those of the others are what they
     are.
 
     Raises
@@ -99,10 +99,10 @@ def _unused_strategies_text(names: Sequence[str]) -> str:
 
 
 def _strategy_state(stores: Stores, file: StrategyFile) -> dict[str, Any]:
-    """The state of one strategy; where it cannot be told, why: that takes no other strategy's line away."""
+    """The state of one strategy; where it cannot be read, why: the lines of the others are there all the same."""
     try:
         return _verified(stores, file)
-    except Exception as error:  # noqa: BLE001  whatever is wrong with one, the others are told
+    except Exception as error:  # noqa: BLE001  whatever is wrong with one, the others are shown
         named = named_error(error)
         if named is not None:
             return _untold(file.strategy.name, named)
@@ -114,7 +114,7 @@ def _strategy_state(stores: Stores, file: StrategyFile) -> dict[str, Any]:
 
 
 def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
-    """The state of one strategy; told by a row that is not as it was appended, it is HALTED for that."""
+    """The state of one strategy; HALTED where a row that it is read from is not as it was appended."""
     try:
         with stores.ledger.rows_verified(), stores.ledger.answers_kept():
             return _of(StoredFacts.of(stores, file.strategy), file.folder)
@@ -131,12 +131,12 @@ def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
 
 
 def _halted(name: str, why: str, remedy: str) -> str:
-    """The first line of a strategy of which no other can be told."""
+    """The first line of a strategy of which nothing else can be read."""
     return f"{name} HALTED: {why}. A person is needed: {remedy}."
 
 
 def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
-    """The state of a strategy of which an error is all that can be told."""
+    """The state of a strategy that could not be read, with its error."""
     why = one_line(f"{_with_location(fault)}; expected {fault.expected}")
     return {
         "headline": _halted(name, why, one_line(fault.remedy)),
@@ -212,7 +212,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
 
 
 def _of_the_ledger(facts: StoredFacts, failed: Sequence[FailedCheck]) -> list[str]:
-    """What ``audit verify`` found changed in the ledger, or this look at it, where no check of a run tells of that."""
+    """What ``audit verify`` found changed in the ledger, or this command did, where no check of a run reports it."""
     if (broken := broken_on_record(facts.stores.ledger)) is not None:
         return [str(FailedCheck(_VERIFY, broken, BROKEN_REMEDY))]
     if facts.changed_record is None or any(check.name == LEDGER_INTACT for check in failed):

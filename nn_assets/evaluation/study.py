@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
@@ -73,7 +73,7 @@ class StudyMaterial:
     """What a study is made of, all on one session axis that ends with its last session."""
 
     sessions: pd.DatetimeIndex  # (bars,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     forecasts: Forecasts  # of every estimator, each session's by what it knew
     month_by_row: Sequence[str]  # (bars,), month whose model was in force; '' where none
     model_by_row: Sequence[str | None]  # (bars,)
@@ -148,7 +148,7 @@ def run_study(
     One rule for every estimator: an ensemble of as many members, its confidence, sizing, costs, and a watch for
     drift as the network has it live. Refreshes are asked for by the drift of the first one played, the network's, as
     they are live: one model holds every estimator, so that all are refreshed at once, and all have half their size
-    while a request stands.
+    while a request is open.
 
     Parameters
     ----------

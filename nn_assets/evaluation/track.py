@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import SchemaError
 
 __all__ = ["BookTrack", "StudyTrack"]
@@ -39,7 +40,7 @@ class StudyTrack:
     """
 
     sessions: pd.DatetimeIndex  # (sessions,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     forecasts: Mapping[str, FloatArray]  # (sessions, symbols) calibrated probability; NaN no forecast
     targets: FloatArray  # (sessions, symbols) 1, 0 or NaN
     returns: FloatArray  # (sessions, symbols) label's own return over the horizon, fraction; NaN unknown
@@ -83,7 +84,7 @@ class StudyTrack:
 
     @property
     def breadth(self) -> int:
-        """How many symbols there were by the last session: one that is listed later changes no figure of before."""
+        """How many symbols there were by the last session: a later listing changes no earlier figure."""
         return len(self.symbols) if self.first_rows is None else int((self.first_rows < len(self.sessions)).sum())
 
     @property
@@ -94,7 +95,7 @@ class StudyTrack:
     def ranked(self, name: str) -> FloatArray:
         """What an estimator's forecasts are ranked by, (sessions, symbols): its own figure, before any calibration.
 
-        A calibration's level follows the outcomes of before: ranked by calibrated forecasts of several months, a
+        A calibration's level follows earlier outcomes: ranked by calibrated forecasts of several months, a
         forecaster that knows nothing would seem to be worse than chance. The forecasts where no score is there.
         """
         return self.forecasts[name] if self.scores is None else self.scores[name]

@@ -86,7 +86,7 @@ def trial_hash(strategy: Strategy, estimator: str = TRADED) -> str:
 def trial_of(configuration: Mapping[str, Any]) -> str:
     """SHA-256 of a trial's configuration, first 16 hex digits.
 
-    Where the bars lie is no part of it: a file copied elsewhere is the same data, and what the data are is told by
+    Where the bars lie does not count: a file copied elsewhere is the same data, and what the data are is told by
     their fingerprint.
 
     Parameters

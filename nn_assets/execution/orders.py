@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.contracts import ORDERS, framed
+from nn_assets.contracts.frames import OrderRows
 from nn_assets.portfolio.actions import price_after_actions, whole_lots
 from nn_assets.portfolio.fills import day_of
 
@@ -94,7 +95,7 @@ def joined_orders(batches: Sequence[Orders]) -> Orders:
     )
 
 
-def client_order_id(strategy: str, session: Session, symbol: str, version: int = 1, *, opening: bool = False) -> str:
+def client_order_id(strategy: str, session: Session, symbol: Symbol, version: int = 1, *, opening: bool = False) -> str:
     """Return the id of a decision's order: the same decision always gives the same id.
 
     SHA-256 of strategy, session, symbol and the decision's version, first 32 hex digits; the parts
@@ -113,7 +114,7 @@ def _urgency(ordered: float, carried: float) -> str:
 
 
 def targets_to_orders(
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     target_quantity: FloatArray,
     current_quantity: FloatArray,
     reference_price: FloatArray,
@@ -217,12 +218,12 @@ def orders_after_actions(orders: Orders, split: FloatArray, dividend: FloatArray
 
 def orders_frame(
     orders: Orders,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     *,
     session: Session,
     execution: Execution,
     reference_at: pd.Timestamp,
-) -> pd.DataFrame:
+) -> OrderRows:
     """Return the orders in the orders columns; ``session`` is the one that decided them."""
     return framed(
         ORDERS,

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import PluginError
 from nn_assets.features.catalogue import Context, Feature
 from nn_assets.market.facts.series import KnownSeries
@@ -70,7 +71,7 @@ class Market:
         return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
 
 
-def made_up_market(reach: int, fewest: int = 0, symbols: tuple[str, ...] = _SYMBOLS) -> Market:
+def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _SYMBOLS) -> Market:
     """At least twice a member's reach, and 80 sessions more; no fewer than some. Four symbols or more."""
     bars = max(2 * reach + 80, fewest)
     draw = np.random.default_rng(_SEED)

@@ -197,12 +197,14 @@ def _blocks(rows: int, purge: int) -> list[slice]:
 
 
 def _before(block: slice, purge: int, rows: int) -> BoolArray:
-    return np.arange(rows) < block.start - purge
+    earlier: BoolArray = np.arange(rows) < block.start - purge
+    return earlier
 
 
 def _around(block: slice, purge: int, embargo: int, rows: int) -> BoolArray:
     row = np.arange(rows)
-    return (row < block.start - purge) | (row >= block.stop + purge + embargo)
+    outside: BoolArray = (row < block.start - purge) | (row >= block.stop + purge + embargo)
+    return outside
 
 
 def _significance(

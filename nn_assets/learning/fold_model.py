@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
@@ -74,7 +75,7 @@ class FoldModel:
     model_id: str
     fold: Fold
     axis_start: pd.Timestamp
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     stationarity: StationarityReport
     selection: SelectionReport | None
     scaler: Scaler

@@ -9,7 +9,7 @@ import threading
 
 __all__ = ["end_with_starter"]
 
-_GROUP = "NN_ASSETS_PROCESS_GROUP"  # whoever leads one names it to those that it starts
+_GROUP = "NN_ASSETS_PROCESS_GROUP"  # the process that leads one names it to those that it starts
 
 
 def end_with_starter() -> None:

@@ -57,7 +57,7 @@ class Stores:
         return self.lake.sweep(strategy) + self.models.sweep()
 
     def once(self, address: Hashable, read: Callable[[], T]) -> T:
-        """Read what an address stands for, or hand out what was read before; it must not be written to.
+        """Read the content of an address, or hand out what was read before; it must not be written to.
 
         Parameters
         ----------
@@ -68,7 +68,8 @@ class Stores:
         """
         if address not in self._kept:
             self._kept[address] = read()
-        return self._kept[address]
+        content: T = self._kept[address]
+        return content
 
     def newest(self, name: Hashable, address: Hashable, read: Callable[[], T]) -> T:
         """As :meth:`once` for what grows: of a name only what was read last is kept."""

@@ -46,7 +46,7 @@ def ks_critical_value(
     reference : int
         Sessions of the reference series. Above 1,000 the value at 1,000 is used (it is larger).
     coefficient : float
-        AR(1) coefficient, or what stands for it (:func:`nn_assets.oversight.monitored.window_memory`).
+        AR(1) coefficient, or what is used in its place (:func:`nn_assets.oversight.monitored.window_memory`).
         Below 0 the value at 0 is used (it is larger); above 0.98 the value at 0.98.
     sessions_per_year : int
     rings_per_year : float

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import DRIFT, framed
+from nn_assets.contracts.frames import DriftRows
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.distance import counts_within, distance_of_counts
 from nn_assets.oversight.joint import JOINT_FEATURES, nth_largest_by_feature
@@ -113,7 +114,7 @@ class DriftReport:
         asking = [test for test in self.statistics if test.layer == "prediction" and test.asks_retraining]
         return tuple(f"{test.name} {test.statistic:.3f} > {test.retraining_critical:.3f}" for test in asking)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> DriftRows:
         """One row per test: session, layer, name, statistic, critical, autocorrelation, drifted."""
         tests = self.statistics
         columns = {name: [getattr(test, name) for test in tests] for name in DRIFT.columns if name != "session"}

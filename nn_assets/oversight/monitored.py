@@ -1,4 +1,4 @@
-"""The series that drift is looked for in: what stands for a panel, its memory, its innovations."""
+"""The series that drift is looked for in: summaries of a panel, their memory, their innovations."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def cross_section(cube: FloatArray) -> FloatArray:
         finite = np.isfinite(cube[:, symbol])
         total += np.where(finite, cube[:, symbol], 0.0)
         count += finite
-    mean = np.divide(total, count, out=np.full((bars, width), np.nan), where=count > 0)
+    mean: FloatArray = np.divide(total, count, out=np.full((bars, width), np.nan), where=count > 0)
     if symbols < SPREAD_SYMBOLS:
         return mean
     squares = np.zeros((bars, width))

@@ -1,4 +1,4 @@
-"""A decision by the construction ``programme``, and its trace solved again for whoever asks for it."""
+"""A decision by the construction ``programme``, and its trace, solved again when it is read."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
@@ -51,7 +51,7 @@ class ConstructionInputs:
     symbol gets no position.
     """
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     session: Session
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     last_mark: FloatArray  # last price known; values what is held without a price

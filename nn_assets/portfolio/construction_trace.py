@@ -25,7 +25,7 @@ _NEAR = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class TraceFacts:
-    """What is told about: a construction with its steps, its targets, and the controls that acted on them."""
+    """What the trace describes: a construction with its steps, its targets, and the controls that acted on them."""
 
     construction: Construction
     targets: Targets

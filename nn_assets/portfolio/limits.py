@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Symbol
 from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.exposure import net_allowance
@@ -63,7 +64,7 @@ def name_cap(adv_usd: FloatArray, equity_usd: float, distance: FloatArray, setti
 
 
 def book_limits(
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     settings: PortfolioSettings,
     *,
     lower: FloatArray,

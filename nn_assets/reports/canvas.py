@@ -34,7 +34,7 @@ __all__ = [
     "to_png",
 ]
 
-# Okabe and Ito (2008): told apart by every common kind of colour vision, and in grey.
+# Okabe and Ito (2008): distinct under every common kind of colour vision, and in grey.
 COLOURS = {
     "network": "#0072B2",
     "linear": "#E69F00",

@@ -1,6 +1,6 @@
 """Plots of results: each takes arrays or frames and gives PNG bytes, at most about 60 kB.
 
-Missing values are gaps. Nothing to show is said in the picture, never an exception: a report must
+Missing values are gaps. Where there is nothing to show the picture says so, never an exception: a report must
 come out on the day when something is wrong.
 """
 
@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import DriftRows
 from nn_assets.evaluation.significance import rank_ic_contributions
 from nn_assets.measures import compounded
 from nn_assets.reports.canvas import (
@@ -177,7 +179,7 @@ def calibration_curve(
 
 
 def positions_over_time(
-    sessions: pd.DatetimeIndex, weights: FloatArray, symbols: Sequence[str], title: str = "Positions"
+    sessions: pd.DatetimeIndex, weights: FloatArray, symbols: Sequence[Symbol], title: str = "Positions"
 ) -> bytes:
     """Plot target weights of the largest positions, above the gross and net sum of all.
 
@@ -237,7 +239,7 @@ def bar_counts(
     return to_png(figure)
 
 
-def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic over its critical value") -> bytes:
+def drift_statistics(drift: DriftRows, title: str = "Drift: statistic over its critical value") -> bytes:
     """Plot each monitored series' statistic as a share of its calibrated critical value.
 
     Distances and cumulative sums have scales of their own; their shares compare. The series nearest

@@ -38,12 +38,12 @@ NeverCounts = Annotated[_Type, _Never()]
 
 
 class Section(BaseModel):
-    """Frozen; an unknown key, or a number that is none, is refused. Errors of pydantic show no values."""
+    """Frozen; an unknown key, NaN or an infinity is refused. Errors of pydantic show no values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, hide_input_in_errors=True)
 
     retired: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Settings of version 0.1 that nothing reads any more, at their defaults: they stand in the hash as before."""
+    """Settings of version 0.1 that nothing reads any more, at their defaults: they stay in the hash."""
 
     def counted(self, *, within: bool = False) -> dict[str, Any]:
         """What of the section can change a result, as plain JSON values.

@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredSeries
 from nn_assets.errors import SettingsError, did_you_mean
 from nn_assets.market.facts.bars import known_after
 from nn_assets.plugins import is_running
@@ -89,7 +90,7 @@ class FundingSource(Protocol):
 
     def funding_rates(
         self, symbols: tuple[str, ...] = (), first: pd.Timestamp | None = None, last: pd.Timestamp | None = None
-    ) -> pd.DataFrame:
+    ) -> DeliveredSeries:
         """Deliver rates by symbol and moment, as :meth:`CcxtSource.funding_rates` does."""
         ...
 
@@ -113,7 +114,7 @@ class SourceMember(Generic[Settings]):
     extra : Extra, optional
         The optional extra that it needs.
     extra_of : callable, optional
-        Says which extra a source of some settings needs, where that hangs on them.
+        Which extra a source with some settings needs, where that depends on them.
     may_end : bool
         Whether its bars may simply end, so that a strategy on them should state ``market.history_ends``.
     simulated : bool
@@ -212,6 +213,6 @@ def _refused(kind: str, expected: str, found: str) -> SettingsError:
 
 
 def _settings_file(member: SourceMember[Any]) -> str:
-    """The file that a member's settings stand in; the module's name where it has none."""
+    """The file of a member's settings; the module's name where it has none."""
     name = member.settings.__module__
     return str(getattr(sys.modules.get(name), "__file__", None) or name)

@@ -204,7 +204,7 @@ def embedded_ledger() -> Path:
 
 
 def absent_ledger() -> Path | None:
-    """File of a SQLite ledger that was not made yet: whoever opens it makes it. None of any other ledger."""
+    """File of a SQLite ledger that does not exist yet: opening it makes it. None of any other ledger."""
     url = _parsed(database_url())
     if url.get_backend_name() != "sqlite" or Path(str(url.database)).exists():
         return None

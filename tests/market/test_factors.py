@@ -37,7 +37,7 @@ def split_at(bars: pd.DataFrame, row: int, ratio: float) -> pd.DataFrame:
     return pd.DataFrame({"symbol": ["AAA"], "ex_session": [bars["session"][row]], "kind": ["split"], "value": [ratio]})
 
 
-def told(result: Cleaned) -> list[Notice]:
+def factor_notices(result: Cleaned) -> list[Notice]:
     return [notice for notice in result.notices if notice.rule == "unexplained_factor"]
 
 
@@ -98,7 +98,7 @@ def test_a_level_that_stays_waits_and_is_then_a_notice(factor: float) -> None:
     result = cleaned(bars)
     assert result.quarantine["session"].tolist() == bars["session"][STEP : STEP + WAITS].tolist()
     assert set(result.quarantine["rule"]) == {"unit_error_100x"}
-    (notice,) = told(result)
+    (notice,) = factor_notices(result)
     assert (notice.symbol, notice.first_session) == ("AAA", bars["session"][STEP])
     assert notice.last_session == bars["session"][STEP + WAITS]
     assert notice.value == pytest.approx(bars["close"][STEP + WAITS] / bars["close"][STEP - 1], rel=1e-12)
@@ -107,7 +107,7 @@ def test_a_level_that_stays_waits_and_is_then_a_notice(factor: float) -> None:
 
 def test_the_remedies_of_the_notice_help() -> None:
     bars = stepped(100.0)
-    (notice,) = told(cleaned(bars))
+    (notice,) = factor_notices(cleaned(bars))
     line = notice.message.partition("write ")[2].partition(" with the exact")[0]
     assert line.startswith(f"AAA,{bars['session'][STEP]:%F},split,0.0")
     actions = split_at(bars, STEP, 0.01)
@@ -167,7 +167,7 @@ def test_a_factor_beyond_the_reach_of_the_unit_rule_is_told_at_once() -> None:
     bars = stepped(135.0)
     result = cleaned(bars)
     assert result.quarantine.empty
-    (notice,) = told(result)
+    (notice,) = factor_notices(result)
     assert notice.first_session == notice.last_session == bars["session"][STEP]
     actions = with_unexplained_factors(None, result.bars)
     assert actions is not None

@@ -16,7 +16,7 @@ from tests.market.builders import sound_bars, with_values
 PRICES = ["open", "high", "low", "close"]
 DAY = sound_bars()["session"]
 Action = tuple[int, str, float]  # row of the bars, kind, value
-Found = list[tuple[str, int]]
+Suspicions = list[tuple[str, int]]
 
 
 def actions_of(*actions: Action) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def scaled(bars: pd.DataFrame, first: int, last: int, factor: float, *, names: l
     return changed
 
 
-def found_in(bars: pd.DataFrame, *actions: Action, basis: Basis = "raw") -> Found:
+def found_in(bars: pd.DataFrame, *actions: Action, basis: Basis = "raw") -> Suspicions:
     notices = suspicions(bars, actions_of(*actions), basis=basis)
     return [(notice.rule, list(DAY).index(notice.first_session)) for notice in notices]
 
@@ -190,7 +190,7 @@ def test_nothing_is_changed() -> None:
     pd.testing.assert_frame_equal(bars, before)
 
 
-def told(notices: tuple[Notice, ...]) -> list[tuple[str, str, str]]:
+def points(notices: tuple[Notice, ...]) -> list[tuple[str, str, str]]:
     return [(notice.symbol, f"{notice.first_session:%F}", notice.rule) for notice in notices]
 
 
@@ -201,7 +201,7 @@ def test_of_122_stocks_the_spin_offs_and_the_stock_dividend_are_found_and_no_rea
     for notice in notices:
         print(notice.symbol, f"{notice.first_session:%F}", notice.message)
     # Spin-offs: Baxalta, PayPal, and what became DXC. VRTX, AMD, BBY, UA and others moved by as much on news.
-    assert told(notices) == [
+    assert points(notices) == [
         ("BAX", "2015-07-01", "unrecorded_action"),
         ("DISCA", "2014-08-07", "unrecorded_action"),
         ("EBAY", "2015-07-20", "unrecorded_action"),
@@ -214,7 +214,7 @@ def test_of_122_stocks_the_spin_offs_and_the_stock_dividend_are_found_and_no_rea
 
 def test_apples_splits_are_found_and_its_crash_is_not(shared_data: Path) -> None:
     notices = suspicions(FilesSource(shared_data / "adjusted_yahoo").bars(), actions_of())
-    assert told(notices) == [
+    assert points(notices) == [
         ("AAPL", "2000-06-21", "unrecorded_action"),
         ("AAPL", "2005-02-28", "unrecorded_action"),
         ("MSFT", "2003-02-18", "unrecorded_action"),

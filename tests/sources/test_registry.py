@@ -21,7 +21,7 @@ from nn_assets.sources import registry
 from nn_assets.sources.registry import SourceContext, register_source, source_member
 from tests.sources.members import MemberContract
 
-STATED = "name: mine\nmarket: {symbols: [AAA], history_starts: 2018-01-02}\nsource: {kind: quarterly%s}\n"
+TEXT = "name: mine\nmarket: {symbols: [AAA], history_starts: 2018-01-02}\nsource: {kind: quarterly%s}\n"
 VENDOR = '''
 from dataclasses import dataclass
 from typing import Literal
@@ -117,9 +117,9 @@ def test_a_source_that_no_model_has_checked_has_no_hash() -> None:
 
 def test_a_vendor_from_a_file_of_somebodys_own_is_a_member_like_any_other(tmp_path) -> None:
     with pytest.raises(SettingsError, match=r"one of 'bundled', .* was expected"):
-        parse_strategy(STATED % "")
+        parse_strategy(TEXT % "")
     module = imported(tmp_path)
-    strategy = parse_strategy(STATED % ", tier: 3, ledger: no.csv")
+    strategy = parse_strategy(TEXT % ", tier: 3, ledger: no.csv")
     assert strategy.source == module.QuarterlySettings(tier=3, ledger="no.csv")
     assert strategy.behaviour("source")["source"] == {
         "kind": "quarterly",
@@ -139,7 +139,7 @@ def test_a_vendor_from_a_file_of_somebodys_own_is_a_member_like_any_other(tmp_pa
 def test_what_is_wrong_with_its_keys_is_told_together_with_all_else_by_line(tmp_path) -> None:
     imported(tmp_path)
     file = tmp_path / "mine.yaml"
-    file.write_text(STATED % ", teir: 3, token_env: a b" + "learning: {hiden: 3}\n", encoding="utf-8")
+    file.write_text(TEXT % ", teir: 3, token_env: a b" + "learning: {hiden: 3}\n", encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
         load_strategy(file)
     assert caught.value.where == {"file": str(file), "line": 3, "key": "source.token_env"}
@@ -206,6 +206,6 @@ def test_a_settings_model_of_another_kind_is_refused(tmp_path) -> None:
 def test_a_kind_that_is_named_and_not_there_is_an_error_by_name() -> None:
     name_source("gone")
     with pytest.raises(SettingsError, match="'gone'"):
-        parse_strategy(STATED.replace("quarterly", "gone") % "")
+        parse_strategy(TEXT.replace("quarterly", "gone") % "")
     with pytest.raises(SettingsError, match="did you mean alpaca"):
         source_member("alpca")

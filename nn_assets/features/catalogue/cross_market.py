@@ -1,4 +1,4 @@
-"""The cross-market group: a symbol beside the instrument that stands for its market."""
+"""The cross-market group: a symbol compared with the instrument that represents its market."""
 
 from __future__ import annotations
 

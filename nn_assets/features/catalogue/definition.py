@@ -23,7 +23,7 @@ class Context:
     Parameters
     ----------
     log_return : array, shape (bars, 1) or that of the panel's arrays, or None
-        Log return of the instrument that stands for the market, from each of the panel's bars to the next.
+        Log return of the instrument that represents the market, from each of the panel's bars to the next.
     series : KnownSeries, optional
         The series of the feature's role as each session's decision knew it, on the panel's rows and columns.
     sessions_per_year : int

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.notices import Notice
 
 __all__ = ["SCALE_WINDOW", "Paid", "Spot", "SymbolBars", "against_the_factor", "dividend_suspicions", "paid_from"]
@@ -40,7 +42,7 @@ class Spot:
     close: float
     before: float  # the close before; NaN on the first bar
 
-    def notice(self, rule: str, symbol: str, last: pd.Timestamp, value: float, proposal: str) -> Notice:
+    def notice(self, rule: str, symbol: Symbol, last: pd.Timestamp, value: float, proposal: str) -> Notice:
         """The notice of what was found, with the proposed correction."""
         prices = f"close {self.close:g}" + ("" if np.isnan(self.before) else f" after {self.before:g}")
         message = f"{prices}; proposed: {proposal}; for a decision, nothing was changed"
@@ -62,7 +64,7 @@ class Paid(Spot):
 class SymbolBars:
     """Bars of one symbol in order, and the actions stated for them; arrays of shape (bars,)."""
 
-    symbol: str
+    symbol: Symbol
     earlier: int  # bars of the symbol before these
     session: pd.DatetimeIndex
     open: FloatArray
@@ -77,9 +79,9 @@ class SymbolBars:
 
     @classmethod
     def of(
-        cls, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame, *, split_in_price: bool, earlier: int = 0
+        cls, symbol: Symbol, bars: DailyBars, actions: ActionVersions, *, split_in_price: bool, earlier: int = 0
     ) -> SymbolBars:
-        """Lay out the bars of a symbol, ordered by session; with the first of them may stand no action of before."""
+        """Lay out the bars of a symbol, ordered by session; no action may be older than the first of them."""
         sessions = pd.DatetimeIndex(bars["session"])
         split, dividend = np.ones(len(bars)), np.zeros(len(bars))
         rows = sessions.searchsorted(pd.DatetimeIndex(actions["ex_session"]))
@@ -126,7 +128,7 @@ class SymbolBars:
         return float(_NORMAL_MAD * np.median(np.abs(before)))
 
     def spot(self, index: int) -> dict[str, Any]:
-        """What :class:`Spot` tells of a bar."""
+        """The fields of :class:`Spot` for a bar."""
         before = float(self.close[index - 1]) if index else float("nan")
         session = pd.Timestamp(self.session[index])
         return {"at": self.earlier + index, "session": session, "close": float(self.close[index]), "before": before}
@@ -148,7 +150,7 @@ def paid_from(own: SymbolBars, first: int) -> list[Paid]:
     return dividends
 
 
-def dividend_suspicions(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
+def dividend_suspicions(symbol: Symbol, paid: Sequence[Paid]) -> list[Notice]:
     """Point out dividends to be judged, of all that a symbol ever paid, in order.
 
     Rules: ``dividend_size`` (too large for the close before or for the symbol's other dividends, and
@@ -160,7 +162,7 @@ def dividend_suspicions(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
     return [*(notice for notice in oversized if notice is not None), *_repeated(symbol, paid)]
 
 
-def _oversized(symbol: str, paid: Paid, yields: FloatArray, index: int) -> Notice | None:
+def _oversized(symbol: Symbol, paid: Paid, yields: FloatArray, index: int) -> Notice | None:
     own_yield = float(yields[index])
     too_large = own_yield >= _LARGE and paid.fall < _SHOWN * own_yield
     if not too_large and len(yields) > _FEWEST_OTHERS:
@@ -185,7 +187,7 @@ def _fall(own: SymbolBars, index: int) -> float:
     return float(1.0 - np.nanmin(np.where(prices > 0.0, prices, np.nan)) / own.previous_close[index])
 
 
-def _repeated(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
+def _repeated(symbol: Symbol, paid: Sequence[Paid]) -> list[Notice]:
     notices = []
     gaps = np.diff([dividend.at for dividend in paid])
     for index in np.flatnonzero(gaps <= _TWICE_WITHIN).tolist():
@@ -209,7 +211,7 @@ def against_the_factor(own: SymbolBars) -> list[Notice]:
     if np.isnan(own.adjusted_close).all():
         return []
     factor = own.adjusted_close / own.close
-    # Splits stand in both closes of a factor, or, with raw closes, in the adjusted one alone.
+    # Splits are in both closes of a factor, or, with raw closes, in the adjusted one alone.
     step = np.concatenate([[np.nan], factor[:-1] / factor[1:]]) * (own.split if own.split_in_price else 1.0)
     taken_off = (1.0 - step) * own.previous_close
     slack = _FACTOR_SLACK * own.dividend + _PRICE_SLACK * own.previous_close

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.dividend_suspicions import SCALE_WINDOW, Paid, SymbolBars
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import (
@@ -35,7 +36,7 @@ AnyArray = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-_LOOKED_BACK = SCALE_WINDOW + 2  # bars before one that its verdict hangs on, the last of them by its close alone
+_LOOKED_BACK = SCALE_WINDOW + 2  # earlier bars that a judgement depends on, the last of them by its close alone
 _NEARLY = 1.0 - 1e-9  # returns are taken in another order of operations
 _PARTS: dict[str, type[Jump | Mixed | Paid]] = {"jumps": Jump, "mixed": Mixed, "paid": Paid}
 _DAYS = ("session", "session_before")
@@ -58,7 +59,7 @@ class Suspected:
     notices: tuple[Notice, ...]
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame) -> Suspected:
+    def of(cls, bars: DailyBars, actions: ActionVersions) -> Suspected:
         """Look at all bars; parameters as of :func:`suspicions`, which gives the same notices."""
         events = {symbol: of_symbol for symbol, (_, of_symbol) in events_by_symbol(bars, actions).items()}
         return cls(
@@ -72,7 +73,7 @@ class Suspected:
         return SymbolEvents(jumps, mixed, paid)
 
     def carried_on(
-        self, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp, actions: pd.DataFrame
+        self, bars: DailyBars, counts: pd.Series, first: pd.Timestamp, actions: ActionVersions
     ) -> Suspected | None:
         """Look only at the new bars; the result equals that of looking at all of them.
 
@@ -145,7 +146,7 @@ def _rows(kind: Callable[..., Any], table: dict[str, AnyArray], symbol: Symbol) 
 class _Tail:
     """The newest bars of every symbol, ordered by symbol and session; arrays of shape (symbols,) but for ``bars``."""
 
-    bars: pd.DataFrame
+    bars: DailyBars
     names: list[Symbol]
     start: IntArray  # place of its first row
     size: IntArray
@@ -153,7 +154,7 @@ class _Tail:
     earlier: IntArray  # bars that are left out
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp) -> _Tail:
+    def of(cls, bars: DailyBars, counts: pd.Series, first: pd.Timestamp) -> _Tail:
         """Lay bars out; parameters as of :meth:`Suspected.carried_on`."""
         ordered = bars.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
         code, names = pd.factorize(ordered["symbol"])
@@ -187,7 +188,7 @@ class _Tail:
         return own, int(self.again[number])
 
     def eventful(self, actions: Mapping[Any, pd.DataFrame]) -> BoolArray:
-        """Symbols of which something may be told of a bar that came, or otherwise of the newest one before it."""
+        """Symbols with a new bar, or with the newest one before it, of which notices may change."""
         number = np.repeat(np.arange(len(self.names)), self.size)
         row_of_symbol = np.arange(len(self.bars)) - self.start[number]
         prices = {name: self.bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")}

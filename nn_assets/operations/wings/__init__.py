@@ -1,4 +1,4 @@
-"""Asset wings: what a strategy has of assets, checks, jobs and schedules, a member of a registry each.
+"""Asset wings: groups of a strategy's assets with their checks, jobs and schedules, each a member of a registry.
 
 A wing of the package is one module, named as the wing, whose ``WING`` it is: of tables alone in this folder, of
 partitioned assets in ``nn_assets/orchestration/assets``. One of a plug-in is registered by :func:`register_wing`.
@@ -59,7 +59,7 @@ class Making(NamedTuple):
 
 
 class DemandedCheck(NamedTuple):
-    """A check that a table's own function judges as it makes it; one that is blocking stops what hangs on the table."""
+    """A check that a table's own function judges as it makes it; a blocking one stops what depends on the table."""
 
     name: str
     demand: str
@@ -142,7 +142,8 @@ class Wing:
 
 
 def _own(module: str) -> Wing:
-    return import_module(module).WING
+    wing: Wing = import_module(module).WING
+    return wing
 
 
 _PACKAGE = Path(__file__).parents[2]

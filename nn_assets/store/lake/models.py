@@ -21,7 +21,7 @@ from nn_assets.store.lake.files import (
     write_record,
 )
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = ["ModelStore"]
 
@@ -225,7 +225,7 @@ def _manifest(model_id: str, files: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _manifest_from(model_id: str, hashes: dict[str, Any]) -> dict[str, Any]:
-    artifact = hashlib.sha256(canonical_json(hashes).encode()).hexdigest()
+    artifact = hash_of(hashes)
     return {"model_id": model_id, "artifact_sha256": artifact, "files": hashes}
 
 

@@ -102,7 +102,7 @@ class BlobStore(Protocol[AnyPath]):
         Raises
         ------
         FileNotFoundError
-            There is none, where that is known at once; else the reader is told.
+            There is none, where that is known at once; else reading it raises.
         """
         ...
 
