@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from nn_assets.errors import SchemaError
-from nn_assets.oversight.critical_values import ks_critical_value
+from nn_assets.oversight.critical_values import critical_value
 from nn_assets.oversight.drift import DriftMonitor, DriftReference, drift_reference
 from nn_assets.oversight.monitored import cross_section
 from nn_assets.settings import OversightSettings
@@ -74,7 +74,7 @@ def test_critical_values_follow_the_memory_of_each_series(world):
         assert statistics[name].autocorrelation == pytest.approx(memory, abs=0.12)
         assert memories[name] == pytest.approx(memory, abs=0.3)
         assert memories[name] >= statistics[name].autocorrelation
-        assert statistics[name].critical == ks_critical_value(60, 500, memories[name])
+        assert statistics[name].critical == critical_value("ks", 60, 500, memories[name])
     assert statistics["slow"].critical > statistics["held"].critical > statistics["fast"].critical
 
 
@@ -264,10 +264,10 @@ def test_the_series_of_the_forecasts_share_one_pace():
     world = World(31, symbols=6)
     middle, spread = world.reference().forecasts
     for series in (middle, spread):
-        assert series.critical == ks_critical_value(60, 500, series.memory, 252, 0.5)
-        assert series.retraining_critical == ks_critical_value(60, 500, series.memory, 252, 2.0)
+        assert series.critical == critical_value("ks", 60, 500, series.memory, 252, 0.5)
+        assert series.retraining_critical == critical_value("ks", 60, 500, series.memory, 252, 2.0)
     alone = World(31).reference().forecasts[0]
-    assert alone.critical == ks_critical_value(60, 500, alone.memory, 252, 1.0)
+    assert alone.critical == critical_value("ks", 60, 500, alone.memory, 252, 1.0)
 
 
 @pytest.mark.full
@@ -280,7 +280,7 @@ def test_memory_comes_from_the_history_and_the_distribution_from_what_was_held_o
     from_all = drift_reference(validation, features, NAMES, SETTINGS, held_out=trained).forecasts[0]
     assert (short.ordered.size, whole.ordered.size) == (63, 126)
     assert whole.memory == from_all.memory != short.memory
-    assert whole.critical == ks_critical_value(60, 126, whole.memory)
+    assert whole.critical == critical_value("ks", 60, 126, whole.memory)
 
 
 def test_a_short_validation_with_gaps_still_gives_a_reference(world):
@@ -289,7 +289,7 @@ def test_a_short_validation_with_gaps_still_gives_a_reference(world):
     reference = drift_reference(validation, world.features[:TRAINING], NAMES, SETTINGS)
     forecast = reference.forecasts[0]
     assert forecast.ordered.size == 62
-    assert forecast.critical > ks_critical_value(60, 126, 0.0)
+    assert forecast.critical > critical_value("ks", 60, 126, 0.0)
     world.probabilities[600:] += 0.4
     assert examine(world, 690, reference).prediction_drifted
 

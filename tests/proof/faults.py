@@ -43,6 +43,7 @@ from nn_assets.learning.windows import Samples, Windows
 from nn_assets.market.adjustment import adjustment_of
 from nn_assets.market.panel import Panel
 from nn_assets.oversight import reference
+from nn_assets.oversight.critical_values import critical_value
 from nn_assets.oversight.drift import DriftMonitor, drift_reference
 from nn_assets.portfolio.kelly import kelly_bet
 from nn_assets.session import market_view as views
@@ -411,8 +412,12 @@ def _rings_when_nothing_changes() -> Finding:
     return Finding(share > 0.15, f"drift on {share:.0%} of the sessions of an unchanged series")
 
 
+def _no_distance(statistic: str, *arguments: float) -> float:
+    return 0.0 if statistic == "ks" else critical_value(statistic, *arguments)  # type: ignore[arg-type]
+
+
 def _fixed_threshold() -> AbstractContextManager[object]:
-    return patch.object(reference, "ks_critical_value", lambda *_, **__: 0.0)  # the floor of 0.12 is left alone
+    return patch.object(reference, "critical_value", _no_distance)  # the floor of 0.12 is left alone
 
 
 def _bets_of_a_forecaster_that_knows_nothing() -> Finding:
