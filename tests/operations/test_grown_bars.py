@@ -13,7 +13,6 @@ import pytest
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.quality.notices import widest_first
 from nn_assets.market.quality.suspected import Suspected
-from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as intake_bars
@@ -159,7 +158,7 @@ def publish(history: History) -> bool:
     stored = Carried.read(history)
     assert stored is not None
     assert (stored.pieces, stored.said, stored.notices) == (carried.pieces, carried.said, carried.notices)
-    suspected = () if actions is None else suspicions(whole.cleaned.bars, actions)
+    suspected = () if actions is None else Suspected.of(whole.cleaned.bars, actions).notices
     assert stored.suspicions == suspected
     expected = widest_first([*whole.cleaned.notices, *suspected])
     assert publication.details["notices"] == [each.line for each in expected]
