@@ -19,7 +19,7 @@ from nn_assets.oversight.drift import DriftMonitor, drift_reference
 from nn_assets.oversight.simulation import COEFFICIENTS, REFERENCES, simulated
 from nn_assets.settings import OversightSettings
 from tests.oversight.simulate_table import PACES, SESSIONS_PER_YEAR, WINDOWS, simulated_column, table_text
-from tests.oversight.worlds import DAY, autoregressive
+from tests.oversight.worlds import autoregressive, examined
 
 USUAL_WINDOWS = (20, 21, 42, 60, 63, 120, 126)
 USUAL_REFERENCES = (60, 120, 126, 250, 252, 500, 504)
@@ -74,7 +74,7 @@ def test_a_first_drift_report_simulates_no_critical_value(window, length, per_ye
     reference = drift_reference(
         forecasts[:length], features[:length], ("a", "b", "c"), settings, sessions_per_year=per_year
     )
-    report = DriftMonitor(settings).examine(length + 149, DAY, reference.forecast_ranks(forecasts), features, reference)
+    report = examined(DriftMonitor(settings), length + 149, reference.forecast_ranks(forecasts), features, reference)
     assert {s.name for s in report.statistics} > {"a", "a:spread", "c:cusum"}
 
 

@@ -15,12 +15,12 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.names import full_name
 from nn_assets.operations.outcomes import FAILED, record_tick
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.running import materialise
 from nn_assets.store.ledger.ledger import Ledger
 from tests.contracts.wings import WingContract
 from tests.orchestration.conftest import living_in, nothing_mirrored
 from tests.plugins.test_extending import blocks_of, follow
 from tests.plugins.texts import written
+from tests.runs import materialise
 from tests.shared_homes import nothing_drawn
 
 PAGE = "table.md"
