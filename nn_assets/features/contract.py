@@ -92,7 +92,7 @@ def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _S
     made_up_series = KnownSeries(
         draw.uniform(10.0, 40.0, close.shape), np.zeros(close.shape), np.full(close.shape, 480.0)
     )
-    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, made_up_series)  # type: ignore[arg-type]
+    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, made_up_series)
 
 
 def require_sound_feature(entry: Feature) -> None:
