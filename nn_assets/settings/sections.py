@@ -87,7 +87,7 @@ class MarketSettings(Section):
     live_starts: date | None = None
     known_at_lag_minutes: Annotated[int, Field(ge=0)] = 30
     cash_rate_annual_fraction: NonNegative = 0.0
-    cash_rates: WhenSet[Literal["us_treasury_bills"] | dict[date, Rate] | None] = None
+    cash_rates: WhenSet[Literal["us_treasury_bills"] | Mapping[date, Rate] | None] = None
     adjustment_convention: WhenSet[Literal["previous_close", "ex_close"]] = "previous_close"
     compare_with: WhenSet[SourceSettings | None] = None
 
@@ -100,7 +100,7 @@ class MarketSettings(Section):
     def _cash_earns_one_rate(self) -> MarketSettings:
         if self.cash_rates is not None and self.cash_rate_annual_fraction:
             raise ValueError("market.cash_rates and market.cash_rate_annual_fraction: state one of the two")
-        if isinstance(self.cash_rates, dict) and min(self.cash_rates, default=date.max) > self.history_starts:
+        if isinstance(self.cash_rates, Mapping) and min(self.cash_rates, default=date.max) > self.history_starts:
             raise ValueError(
                 f"market.cash_rates must state a rate from market.history_starts {self.history_starts} or before"
             )
@@ -169,7 +169,7 @@ class FeatureSettings(Section):
     """
 
     names: tuple[str, ...] = ()
-    series: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], str] = Field(default_factory=dict)
+    series: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], str] = Field(default_factory=dict)
     market_symbol: str | None = None
     missing_bars: WhenSet[Literal["step_over", "bridge"]] = "step_over"
     max_missing_bars_fraction: WhenSet[Annotated[float, Field(ge=0.0, le=0.25)]] = 0.05
@@ -188,7 +188,7 @@ class LabelSettings(Section):
     """
 
     kind: MemberName = "direction"
-    settings: WhenSet[dict[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
+    settings: WhenSet[Mapping[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
     horizon_sessions: Count = 5
     execution: Literal["next_open", "next_close"] = "next_close"
     execution_lag_sessions: Literal[1] = 1
@@ -207,7 +207,7 @@ class LearningSettings(Section):
     """
 
     network: MemberName = "lstm"
-    network_settings: WhenSet[dict[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
+    network_settings: WhenSet[Mapping[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
     residual: WhenSet[bool] = False
     lookback: Count = 20
     hidden: Count = 64
@@ -307,8 +307,8 @@ class PortfolioSettings(Section):
     net_limit: NonNegative = 1.0
     single_name_limit: Fraction = 0.10
     sector_limit: Fraction = 0.30
-    constraints: WhenSet[dict[str, dict[str, JsonValue]]] = Field(default_factory=dict, exclude_if=operator.not_)
-    sectors: dict[str, str] = Field(default_factory=dict)
+    constraints: WhenSet[Mapping[str, Mapping[str, JsonValue]]] = Field(default_factory=dict, exclude_if=operator.not_)
+    sectors: Mapping[str, str] = Field(default_factory=dict)
     beta_limit: NonNegative = 1.0
     adv_limit_fraction: Fraction = 0.01
     proxy_adv_usd: Positive | None = None
