@@ -28,13 +28,17 @@ series:
 universe: {path: members.csv, renamed: {AAA: AAB}}
 portfolio: {sectors: {AAA: tech}, constraints: {pair: {names: [AAA, {deep: [1]}]}}}
 label: {kind: mine, settings: {steps: [1, {deep: 2}]}}
-learning: {network: mine, network_settings: {sizes: [[1, 2], {deep: {}}]}}
+learning: {network: mine, network_settings: {sizes: [[1, 2], {deep: {}}]},
+  compute: mine, compute_settings: {queue: [a]}}
+execution: {broker: mine, broker_settings: {routes: {a: [1]}}}
 """
 INTRADAY = "name: within\nmarket: {history_starts: 2016-01-04}\nintraday: {path: bars, named: {a: AAA}}\n"
 PLUGIN = """
 register_label("mine", relative=False)
 register_network("mine")
 register_constraint("pair")
+register_compute("mine")
+register_broker("mine")
 """
 
 

@@ -64,9 +64,9 @@ def _frozen(value: Any) -> Any:
     """The same value, its mappings and lists frozen to any depth."""
     if isinstance(value, dict):
         return _FrozenDict({key: _frozen(item) for key, item in value.items()})
-    if isinstance(value, (list, tuple)):
-        return (tuple if isinstance(value, tuple) else _FrozenList)(map(_frozen, value))
-    return value
+    if isinstance(value, list):
+        return _FrozenList(map(_frozen, value))
+    return tuple(map(_frozen, value)) if type(value) is tuple else value
 
 
 class Section(BaseModel):

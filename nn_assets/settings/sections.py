@@ -39,6 +39,7 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a registry
+OwnSettings = Mapping[str, JsonValue]  # of a member, which states their keys: see nn_assets.settings.own
 
 
 NETWORKS_OF_ITS_OWN = {
@@ -188,7 +189,7 @@ class LabelSettings(Section):
     """
 
     kind: MemberName = "direction"
-    settings: WhenSet[Mapping[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
+    settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     horizon_sessions: Count = 5
     execution: Literal["next_open", "next_close"] = "next_close"
     execution_lag_sessions: Literal[1] = 1
@@ -203,11 +204,12 @@ class LearningSettings(Section):
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
     linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``lstm``, ``mlp`` or one
     that a file of ``plugins`` registers; ``network_settings`` are that one's own, as it states them. ``compute`` says
-    where models are trained: ``here``, in ``processes``, or on what a file of ``plugins`` registers.
+    where models are trained: ``here``, in ``processes``, or on what a file of ``plugins`` registers, with
+    ``compute_settings`` of its own.
     """
 
     network: MemberName = "lstm"
-    network_settings: WhenSet[Mapping[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
+    network_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     residual: WhenSet[bool] = False
     lookback: Count = 20
     hidden: Count = 64
@@ -225,6 +227,7 @@ class LearningSettings(Section):
     seed: int = 7
     processes: NeverCounts[Annotated[int, Field(ge=1, le=64)]] = 2
     compute: NeverCounts[MemberName] = "processes"
+    compute_settings: NeverCounts[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     prior: WhenSet[Literal["none", "pretrained", "searched", "chosen_over_all_folds"]] = "none"
     knows_until: WhenSet[date | None] = None
 
@@ -307,7 +310,7 @@ class PortfolioSettings(Section):
     net_limit: NonNegative = 1.0
     single_name_limit: Fraction = 0.10
     sector_limit: Fraction = 0.30
-    constraints: WhenSet[Mapping[str, Mapping[str, JsonValue]]] = Field(default_factory=dict, exclude_if=operator.not_)
+    constraints: WhenSet[Mapping[str, OwnSettings]] = Field(default_factory=dict, exclude_if=operator.not_)
     sectors: Mapping[str, str] = Field(default_factory=dict)
     beta_limit: NonNegative = 1.0
     adv_limit_fraction: Fraction = 0.01
@@ -344,9 +347,13 @@ class PortfolioSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """The broker, ``paper`` or one that a file of ``plugins`` registers, what the paper one fills by, and the gate."""
+    """The broker, ``paper`` or one that a file of ``plugins`` registers, what the paper one fills by, and the gate.
+
+    ``broker_settings`` are the broker's own, as it states them; ``paper`` has none.
+    """
 
     broker: WhenSet[MemberName] = "paper"
+    broker_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     participation_cap_fraction: Fraction = 0.01
     cost_noise_fraction: NonNegative = 0.25
     seed: int = 11

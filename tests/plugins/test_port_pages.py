@@ -14,13 +14,16 @@ import pytest
 from pydantic import ValidationError
 
 from nn_assets.costs.model import cost_model_from
+from nn_assets.errors import PluginError, SettingsError
 from nn_assets.evaluation.replay import replay
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.artifact import to_files
+from nn_assets.learning.compute import open_compute
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.operations.derived import member_roots, trading_roots
 from nn_assets.operations.plugins import prepare
 from nn_assets.operations.stores import open_stores
+from nn_assets.plugins import load
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
@@ -108,11 +111,15 @@ def test_models_are_trained_on_the_compute_of_a_file_with_the_same_bits_and_addr
     assert to_files(there) == to_files(here)
 
 
-def _traded_at(broker: str, *files: str) -> tuple[Strategy, list[FillArrays]]:
-    on_paper = world_strategy("next_close")
-    settings = {**on_paper.model_dump(), "plugins": list(files), "execution": {"broker": broker}}
-    strategy = Strategy.model_validate(settings)
+def _trading_at(broker: str, *files: str, **stated: Any) -> Strategy:
+    settings = {"plugins": list(files), "execution": {"broker": broker, **stated}}
+    strategy = Strategy.model_validate({**world_strategy("next_close").model_dump(), **settings})
     prepare(strategy)
+    return strategy
+
+
+def _traded_at(broker: str, *files: str, **stated: Any) -> tuple[Strategy, list[FillArrays]]:
+    strategy = _trading_at(broker, *files, **stated)
     made = world(strategy, 200)
     done = replay(strategy, cost_model_from(strategy.costs), 252, [made.scene(range(80, 140))])
     return strategy, [batch for played in done.rounds for batch in played.fills if len(batch)]
@@ -132,11 +139,54 @@ def test_a_replay_is_filled_by_the_venue_of_a_file_whose_code_counts(home: Path,
     assert {batch.source for batch in fills} == {"auction"}
     assert all((batch.commission_usd == np.abs(batch.quantity) * 0.01).all() for batch in fills)
     versions = [_versions(paper), _versions(strategy)]
-    file.write_text(file.read_text().replace("CENT = 0.01", "CENT = 0.02"))
+    file.write_text(file.read_text().replace("commission_usd: float = 0.01", "commission_usd: float = 0.02"))
     prepare(strategy)
     versions.append(_versions(strategy))
     trials, trading, forecasting = (len(set(column)) for column in zip(*versions, strict=True))
     assert (trials, trading, forecasting) == (3, 3, 1)
+
+
+def test_settings_of_a_venue_reach_it_and_count_and_those_that_it_does_not_state_are_refused(home: Path) -> None:
+    file = str(home / "strategies" / "my_venue.py")
+    usual = _trading_at("auction", file)
+    dear, fills = _traded_at("auction", file, broker_settings={"commission_usd": 0.5})
+    assert all((batch.commission_usd == np.abs(batch.quantity) * 0.5).all() for batch in fills)
+    assert dear.content_hash() != usual.content_hash() != _trading_at("paper").content_hash()
+    assert "broker_settings" not in usual.model_dump()["execution"]
+    for broker, stated, message in (
+        (
+            "auction",
+            {"comission_usd": 1},
+            "the broker auction states its settings: commission_usd; found comission_usd",
+        ),
+        ("auction", {"commission_usd": "dear"}, "commission_usd; found commission_usd = 'dear'"),
+        ("paper", {"commission_usd": 1}, "the broker paper states its settings: it has none; found commission_usd"),
+    ):
+        with pytest.raises(SettingsError, match=message) as refused:
+            _trading_at(broker, file, broker_settings=stated)
+        assert refused.value.where["key"] == "execution.broker_settings"
+
+
+def test_settings_of_a_compute_reach_it_count_nowhere_and_are_held_to_what_it_states(home: Path) -> None:
+    load([str(home / "strategies" / "my_cluster.py")])
+    with open_compute("fresh", 2, {"tasks_a_process": 3}) as compute:
+        assert compute.pool._max_tasks_per_child == 3  # type: ignore[attr-defined]
+    small = tiny_strategy()
+    for name, message in (("fresh", "tasks_a_process; found tasks = 3"), ("here", "it has none; found tasks")):
+        learning = {**small.learning.model_dump(), "compute": name, "compute_settings": {"tasks": 3}}
+        plugged = {"plugins": [str(home / "strategies" / "my_cluster.py")], "learning": learning}
+        strategy = Strategy.model_validate({**small.model_dump(), **plugged})
+        assert strategy.content_hash() == small.content_hash()
+        with pytest.raises(SettingsError, match=f"the compute {name} states its settings: {message}") as refused:
+            prepare(strategy)
+        assert refused.value.where["key"] == "learning.compute_settings"
+
+
+def test_settings_of_a_member_that_are_no_section_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "my_fault.py"
+    file.write_text("from nn_assets.learning.compute import *\nregister_compute('mine', settings=dict)(print)\n")
+    with pytest.raises(PluginError, match=r"settings as a class that extends .*Section; found <class 'dict'>"):
+        load([str(file)])
 
 
 def test_a_member_that_nobody_registered_is_refused_by_name(home: Path) -> None:
