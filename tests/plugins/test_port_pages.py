@@ -1,9 +1,10 @@
-"""The pages on another compute and another venue: their files keep the contracts, and a study runs on both."""
+"""The pages on another compute, venue and store: their files keep the contracts, and a home runs on each."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from nn_assets.cli.app import app
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import PluginError, SettingsError
 from nn_assets.evaluation.replay import replay
@@ -29,12 +32,12 @@ from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 from tests.orchestration.conftest import living_in, nothing_mirrored
-from tests.plugins.test_extending import _BLOCK, follow
+from tests.plugins.test_extending import blocks_of, follow
 from tests.session.worlds import world, world_strategy
 from tests.shared_homes import nothing_drawn
 
 PAGES = Path(__file__).parents[2] / "docs" / "extending"
-BLOCKS = {name: _BLOCK.findall((PAGES / f"{name}.md").read_text(encoding="utf-8")) for name in ("compute", "venue")}
+BLOCKS = {name: blocks_of(PAGES / f"{name}.md") for name in ("compute", "store", "venue")}
 
 
 def _test_of(page: str) -> Any:
@@ -49,7 +52,7 @@ def _test_of(page: str) -> Any:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("ported")
     (folder / "strategies").mkdir()
-    for _, text in (*BLOCKS["compute"], *BLOCKS["venue"]):
+    for _, text in (block for blocks in BLOCKS.values() for block in blocks):
         if text.startswith("# strategies/"):
             (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
     with living_in(folder), nothing_drawn(), nothing_mirrored():
@@ -67,6 +70,10 @@ class TestTheVenueOfThePage(_test_of("venue")):  # type: ignore[misc]
 
 @pytest.mark.full
 class TestTheComputeOfThePage(_test_of("compute")):  # type: ignore[misc]
+    pass
+
+
+class TestTheStoreOfThePage(_test_of("store")):  # type: ignore[misc]
     pass
 
 
@@ -204,3 +211,36 @@ def test_a_study_runs_on_a_compute_and_a_venue_of_ones_own(home: Path) -> None:
     with open_stores() as stores:
         assert len(stores.ledger.read("studies", "my_own"))
         assert len(stores.ledger.read("models", "my_own"))
+
+
+@pytest.fixture
+def stored(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the page's store, which the environment names as the page says."""
+    (text,) = (text for language, text in BLOCKS["store"] if language == "sh")
+    variables = dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE))
+    monkeypatch.setenv("NN_ASSETS_STORE", variables.pop("NN_ASSETS_STORE").replace("/mnt/blobs", str(tmp_path)))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+@pytest.mark.full
+def test_a_home_lives_in_a_store_of_ones_own(home: Path, stored: Path, checkout: Path) -> None:
+    package = {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")}
+    answers = [json.loads(text) for text in follow([block for block in BLOCKS["store"] if block[0] == "console"], home)]
+    assert [answer["ok"] for answer in answers] == [True] * 5
+    assert answers[-1]["store"] == f"mounted://{stored}"
+    assert answers[-1]["strategies"]["my_stored"]["decided_to"] == "2017-03-09"
+    assert answers[-1]["strategies"]["my_stored"]["models"] == 1
+    assert {path.name for path in stored.iterdir()} == {"lake", "locks", "models"}
+    assert not (home / "lake" / "my_stored").exists()
+    assert {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")} == package
+    status = [sys.executable, "-m", "nn_assets.cli", "status", "--strategy", "my_stored"]
+    elsewhere = subprocess.run(status, capture_output=True, text=True, check=False)  # another process, likewise
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert elsewhere.stdout.endswith(f"lake and models: mounted://{stored}, as NN_ASSETS_STORE says\n")
+    (steps,) = (stored / "lake" / "my_stored" / "position_steps").glob("*.parquet")
+    steps.unlink()
+    refused = CliRunner().invoke(app, ["audit", "verify", "--json"])
+    assert refused.exit_code == 1
+    assert "2017-03-09" in str(json.loads(refused.stdout)["findings"])
