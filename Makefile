@@ -60,7 +60,7 @@ bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figur
 	@$(BIN)/python -m tests.benchmarks
 
 docs: $(VENV)/.installed  ## the data dictionary, docs/tables.md, from the contracts of the tables
-	@$(BIN)/python -m tests.contracts.dictionary > docs/tables.md
+	@$(BIN)/python -m nn_assets.contracts.dictionary > docs/tables.md
 
 ui: $(VENV)/.installed  ## Dagster's pages and daemon; prints the address to open
 	@$(BIN)/nn-assets ui

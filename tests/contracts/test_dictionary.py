@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from nn_assets.contracts.dictionary import dictionary
 from nn_assets.operations.exported_names import TABLES
 from nn_assets.store.ledger import schema
-from tests.contracts.dictionary import dictionary
 
 
 def page(checkout: Path) -> str:

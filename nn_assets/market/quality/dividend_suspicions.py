@@ -13,7 +13,6 @@ import pandas as pd
 
 from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars
-from nn_assets.market.panel import FIELDS
 from nn_assets.market.quality.notices import Notice
 
 __all__ = ["SCALE_WINDOW", "Paid", "Spot", "SymbolBars", "dividend_suspicions", "paid_from"]
@@ -85,7 +84,7 @@ class SymbolBars:
                 split[row] *= value
             elif row < len(bars) and kind == "dividend":
                 dividend[row] += value
-        columns = {name: bars[name].to_numpy(dtype=np.float64) for name in FIELDS}
+        columns = {name: bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close", "volume")}
         return cls(symbol=symbol, earlier=earlier, session=sessions, split=split, dividend=dividend, **columns)
 
     def __len__(self) -> int:
