@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import partial
 
 from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.estimators import roots_of_members
 from nn_assets.execution.registry import BROKERS, broker_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
@@ -127,9 +128,9 @@ def own_features(strategy: Strategy) -> tuple[str, ...]:
 
 
 def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
-    """What the version of a strategy covers of labels, constraints and networks: those that it names."""
+    """What the version of a strategy covers of labels, constraints, networks (those it names) and estimators."""
     label = label_kind(strategy.label).roots
-    return (*label, *constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
+    return (*label, *constraint_roots(strategy.portfolio), *_network_roots(strategy.learning), *roots_of_members())
 
 
 def broker_roots(name: str) -> tuple[Root, ...]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.figure_set import FORECAST_NAMES, Figures, StudyFigures
 from nn_assets.reports.canvas import NAMES
 
@@ -88,7 +89,7 @@ _THRESHOLDS: dict[str, tuple[str | float, ...]] = {
     **dict.fromkeys(("return_per_year", "return_per_year_costs_x2", "return_per_year_10_bps"), (0.0,)),
 }
 
-_ORDER = ("network", "linear", "boosting", "buy_and_hold")
+_ORDER = (*ESTIMATORS, "buy_and_hold")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport, DriftStatistic
