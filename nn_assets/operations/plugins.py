@@ -13,7 +13,7 @@ from nn_assets.features.contract import require_sound_feature
 from nn_assets.features.labels import LABELS, label_kind, settings_of_its_own
 from nn_assets.features.labels.contract import require_sound_label
 from nn_assets.plugins import find, load, names_of
-from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_constraints
+from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_sound_constraint
 from nn_assets.settings import LabelSettings, LearningSettings, Strategy
 from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
@@ -48,13 +48,14 @@ def prepare(strategy: Strategy) -> None:
         _missing("features.names", strategy.features.names, offered),
         _missing("features.series", strategy.features.series, _roles(offered)),
         _missing("label.kind", (strategy.label.kind,), LABELS.offered(tops)),
-        _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.offered(tops)),
+        _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.brought_by(tops)),
     )
     for fault in faults:
         if fault is not None:
             raise fault
     _require_label(strategy.label)
-    require_constraints(strategy.portfolio)
+    for name in strategy.portfolio.constraints:
+        require_sound_constraint(name, strategy.portfolio)
     if strategy.learning.network not in NETWORKS_OF_ITS_OWN or strategy.learning.network_settings:
         _require_network(strategy.learning, tops)
 
