@@ -7,12 +7,10 @@ depends on it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 from nn_assets.plugins import Registry
 
-__all__ = ["ESTIMATORS", "TRADED", "Estimator", "loaded", "roots_of_fits", "roots_of_members"]
+__all__ = ["ESTIMATORS", "TRADED", "Estimator", "roots_of_fits", "roots_of_members"]
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,6 @@ ESTIMATORS: Registry[Estimator] = Registry(
 
 TRADED = "network"
 """Whose forecasts are traded; the others are what it is compared with."""
-
-
-def loaded(address: str) -> Any:
-    """Import what a ``module:name`` stands for."""
-    module, _, name = address.partition(":")
-    return getattr(import_module(module), name)
 
 
 def roots_of_fits() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nn_assets.errors import ModelError, NnAssetsError
-from nn_assets.estimators import ESTIMATORS, TRADED, loaded
+from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
@@ -22,6 +22,7 @@ from nn_assets.learning.address import made_with_plugin
 from nn_assets.learning.fitted import FittedMember
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold
+from nn_assets.plugins import imported
 from nn_assets.settings import LearningSettings
 
 __all__ = ["DESCRIPTION", "FORMAT", "from_files", "to_files"]
@@ -150,7 +151,7 @@ def _arrays(estimators: Estimators, file: str) -> dict[str, Array]:
 
 
 def _members(name: str, tensors: dict[str, Array]) -> tuple[FittedMember, ...]:
-    kind: type[FittedMember] = loaded(ESTIMATORS[name].member)
+    kind: type[FittedMember] = imported(ESTIMATORS[name].member)
     stored = _under(_place(name)[1], tensors)
     numbers = sorted({int(number) for number, rest, _ in (key.partition("/") for key in stored) if rest})
     if not numbers:

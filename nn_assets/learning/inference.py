@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError
-from nn_assets.estimators import ESTIMATORS, loaded
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.address import first_needed_row
 from nn_assets.learning.fitted import FittedMember
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
 from nn_assets.learning.windows import Windows
+from nn_assets.plugins import imported
 
 __all__ = ["Estimates", "cut_cube", "estimate", "forecast"]
 
@@ -92,7 +93,7 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     columns = columns.astype(np.int64)
     moments = {}
     for name, members in estimators.members.items():
-        member: type[FittedMember] = loaded(ESTIMATORS[name].member)
+        member: type[FittedMember] = imported(ESTIMATORS[name].member)
         moments[name] = _ensemble(member.probabilities(members, estimators.settings, windows, sample_rows, columns))
     return Estimates(
         rows=sample_rows,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import TrainingError
-from nn_assets.estimators import ESTIMATORS, TRADED, loaded
+from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.labels import Labels
 from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
@@ -26,6 +26,7 @@ from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
 from nn_assets.learning.windows import Samples, Windows, find_samples
+from nn_assets.plugins import imported
 from nn_assets.settings import Strategy
 
 __all__ = [
@@ -190,7 +191,7 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     figures: Figures = {"samples": {name: samples.count for name, samples in inputs.samples.items()}}
     for name in sorted(ESTIMATORS, key=lambda name: name == TRADED):  # the one that is traded may start from another
         fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members)
-        fitted: Fitted = loaded(ESTIMATORS[name].fit)(fit_inputs)
+        fitted: Fitted = imported(ESTIMATORS[name].fit)(fit_inputs)
         members[name] = fitted.members
         figures |= fitted.figures
     estimators = Estimators(settings=learning, members=members)

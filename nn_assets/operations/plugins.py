@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import partial
 
-from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.errors import SettingsError
 from nn_assets.estimators import roots_of_members
 from nn_assets.execution.registry import BROKERS, broker_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.features.labels import LABELS, label_kind, settings_of_its_own
 from nn_assets.features.labels.contract import require_sound_label
-from nn_assets.plugins import find, load, names_of
+from nn_assets.plugins import find, load, names_of, no_such_member
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_sound_constraint
 from nn_assets.settings import LabelSettings, LearningSettings, Strategy
 from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
@@ -44,11 +44,11 @@ def prepare(strategy: Strategy) -> None:
     offered = CATALOGUE.offered(tops)
     faults = (
         _missing_compute(strategy.learning.compute, tops),
-        _missing("execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
-        _missing("features.names", strategy.features.names, offered),
-        _missing("features.series", strategy.features.series, _roles(offered)),
-        _missing("label.kind", (strategy.label.kind,), LABELS.offered(tops)),
-        _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.brought_by(tops)),
+        _missing("broker", "execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
+        _missing("feature", "features.names", strategy.features.names, offered),
+        _missing("role of a series", "features.series", strategy.features.series, _roles(offered)),
+        _missing("label", "label.kind", (strategy.label.kind,), LABELS.offered(tops)),
+        _missing("constraint", "portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.brought_by(tops)),
     )
     for fault in faults:
         if fault is not None:
@@ -65,26 +65,20 @@ def fault_of_names(strategy: Strategy) -> SettingsError | None:
     brought = names_of("feature", strategy.plugins)
     if brought is None:  # known only once they run
         return None
-    fault = _missing("features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
-    return fault or (None if brought else _missing("features.series", strategy.features.series, _roles(CATALOGUE.own)))
+    fault = _missing("feature", "features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
+    if fault is not None or brought:
+        return fault
+    return _missing("role of a series", "features.series", strategy.features.series, _roles(CATALOGUE.own))
 
 
 def _roles(names: Iterable[str]) -> list[str]:
     return sorted({CATALOGUE[name].role for name in names} - {""})
 
 
-def _missing(key: str, names: Iterable[str], offered: Collection[str]) -> SettingsError | None:
+def _missing(kind: str, key: str, names: Iterable[str], offered: Collection[str]) -> SettingsError | None:
     """What is wrong with names of a key of the strategy that are not among those known."""
     name = next((candidate for candidate in names if candidate not in offered), None)
-    if name is None:
-        return None
-    return SettingsError(
-        expected=f"{key} among {', '.join(offered) or 'those that a plug-in registers: there is none'}",
-        found=repr(name),
-        remedy=f"{did_you_mean(name, offered)}correct the name, or name the file that registers it under plugins",
-        key=key,
-        value=name,
-    )
+    return None if name is None else no_such_member(kind, key, name, offered)
 
 
 def _missing_compute(name: str, tops: Collection[str]) -> SettingsError | None:
@@ -92,7 +86,7 @@ def _missing_compute(name: str, tops: Collection[str]) -> SettingsError | None:
         return None
     from nn_assets.learning.compute import COMPUTES
 
-    return _missing("learning.compute", (name,), COMPUTES.offered(tops))
+    return _missing("compute", "learning.compute", (name,), COMPUTES.offered(tops))
 
 
 def _once(what: Hashable, hold: Callable[[], None]) -> None:
@@ -113,7 +107,7 @@ def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
     from nn_assets.learning.networks import NETWORKS, network_of, settings_of_its_own
     from nn_assets.learning.networks.contract import require_sound_network
 
-    fault = _missing("learning.network", (learning.network,), NETWORKS.offered(tops))
+    fault = _missing("network", "learning.network", (learning.network,), NETWORKS.offered(tops))
     if fault is not None:
         raise fault
     settings_of_its_own(learning)

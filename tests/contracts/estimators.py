@@ -12,11 +12,12 @@ import pytest
 from safetensors.numpy import load
 
 from nn_assets.errors import TrainingError
-from nn_assets.estimators import ESTIMATORS, loaded
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.artifact import DESCRIPTION, from_files, to_files
 from nn_assets.learning.compute import HERE
 from nn_assets.learning.fitted import FitInputs, Fitted
 from nn_assets.learning.windows import Samples, Windows
+from nn_assets.plugins import imported
 from tests.learning.tiny import fitted, tiny_market, tiny_samples, tiny_settings
 
 SEED, MEMBERS = 3, 2
@@ -24,7 +25,7 @@ SEED, MEMBERS = 3, 2
 
 def fit(name: str, windows: Windows, training: Samples, validation: Samples, seed: int = SEED) -> Fitted:
     learning = tiny_settings(network="mlp", seed=seed, ensemble=MEMBERS)
-    made: Fitted = loaded(ESTIMATORS[name].fit)(FitInputs(windows, training, validation, learning, HERE))
+    made: Fitted = imported(ESTIMATORS[name].fit)(FitInputs(windows, training, validation, learning, HERE))
     return made
 
 
@@ -35,7 +36,7 @@ def _ensemble(name: str) -> Fitted:
 
 def forecast(name: str, members: tuple[Any, ...], windows: Windows, judged: Samples, order: Any = slice(None)) -> Any:
     """Probabilities of some samples, (members, samples)."""
-    kind, settings = loaded(ESTIMATORS[name].member), tiny_settings(network="mlp")
+    kind, settings = imported(ESTIMATORS[name].member), tiny_settings(network="mlp")
     return kind.probabilities(members, settings, windows, judged.rows[order], judged.columns[order])
 
 
