@@ -224,7 +224,7 @@ def _beside(entry: Feature, market: FloatArray | None, series: KnownSeries | Non
         laid = series and KnownSeries(
             **{field.name: beside(getattr(series, field.name)) for field in fields_of(series)}
         )
-        return entry.compute(panel, Context(moved, laid, sessions_per_year))
+        return entry.computed(panel, Context(moved, laid, sessions_per_year))
 
     return compute
 
