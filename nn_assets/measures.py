@@ -23,7 +23,6 @@ __all__ = [
     "expected_calibration_error",
     "hac_mean",
     "hit_ratio",
-    "log_loss",
     "maximum_drawdown",
     "rank_ic",
     "sharpe",
@@ -257,20 +256,6 @@ def brier(probability: FloatArray, outcome: FloatArray) -> float:
     """
     forecast, actual = _pairs(probability, outcome)
     return float(np.mean((forecast - actual) ** 2)) if forecast.size else _NAN
-
-
-def log_loss(probability: FloatArray, outcome: FloatArray) -> float:
-    """Mean negative log-likelihood of outcomes (0 or 1), in nats; pairs with a NaN are dropped.
-
-    Probabilities are clipped to the smallest float64 step away from 0 and 1, so that one certain and
-    wrong forecast costs about 36 and not infinity. NaN without a pair.
-    """
-    forecast, actual = _pairs(probability, outcome)
-    if not forecast.size:
-        return _NAN
-    step = np.finfo(np.float64).eps
-    clipped = np.clip(forecast, step, 1.0 - step)
-    return float(-np.mean(np.where(actual > 0.5, np.log(clipped), np.log1p(-clipped))))
 
 
 def auc(score: FloatArray, outcome: FloatArray) -> float:

@@ -2,7 +2,7 @@
 
 What a file registers is read off its text, without running it: ``register_feature("my_gap", ...)`` names a feature. It
 is run once a process, when something is to be computed, and followed by ``versions`` from then on as the text that was
-run. Of two members of one kind none may have the other's name, whoever brought them.
+run. Two members of one kind must have different names, whichever file or package they come from.
 """
 
 from __future__ import annotations

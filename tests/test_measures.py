@@ -149,15 +149,9 @@ def test_quality_of_probabilities_equals_scikit_learn(forecasts):
     assert measures.brier(probability, outcome) == pytest.approx(
         metrics.brier_score_loss(outcome, probability), abs=1e-12
     )
-    assert measures.log_loss(probability, outcome) == pytest.approx(metrics.log_loss(outcome, probability), abs=1e-12)
     assert measures.accuracy(probability, outcome) == pytest.approx(
         metrics.accuracy_score(outcome, probability > 0.5), abs=1e-12
     )
-
-
-def test_log_loss_of_a_certain_mistake_is_large_and_finite():
-    assert measures.log_loss(np.array([1.0]), np.array([0.0])) == pytest.approx(36.04, abs=0.01)
-    assert measures.log_loss(np.array([1.0, 0.0]), np.array([1.0, 0.0])) == pytest.approx(0.0, abs=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +159,6 @@ def test_log_loss_of_a_certain_mistake_is_large_and_finite():
     [
         measures.auc,
         measures.brier,
-        measures.log_loss,
         measures.accuracy,
         measures.expected_calibration_error,
     ],

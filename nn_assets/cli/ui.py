@@ -69,7 +69,7 @@ def _started(listener: socket.socket) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def _the_only_one(port: int) -> Iterator[None]:
-    """Hold the home for the UI of this process: its lock ends with it, and the locked file tells others whose it is."""
+    """Hold the home for the UI of this process: its lock ends with it, and the locked file names the process."""
     file = _lock_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as stream:

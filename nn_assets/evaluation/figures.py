@@ -82,7 +82,7 @@ def study_figures(
         Configurations ever evaluated on these data, this one included.
     trial_sharpes : sequence of float
         Their net Sharpe ratios *per session*, as far as on record; fewer than ten say too little of
-        their spread, and the spread of worthless trials stands in.
+        their spread, and the spread of worthless trials is used instead.
     cash_rate_per_session : float or array of shape (sessions,)
         Fraction; Sharpe ratios are in excess of it.
     linear_cost : float
@@ -227,7 +227,7 @@ def _over_symbols(true: BooleanArray, complete: BooleanArray) -> FloatArray:
 
 
 def _too_good(total: Mapping[str, Figures], symbols: int) -> Iterator[tuple[LeakAlarm, bool]]:
-    """Every figure above its leak alarm's level of whoever makes forecasts, and whether it is surely above chance."""
+    """Every estimator's figures above the level of their leak alarm, and whether each is surely above chance."""
     for name, figures in total.items():
         for key, message, sure in _above_level(figures, symbols) if figures.forecasts else ():
             yield LeakAlarm(name, key, f"{name}: {message}; look for a leak before belief"), sure
@@ -257,7 +257,7 @@ def _sure(p_value: float | None) -> bool:
 
 
 def _remarks(track: StudyTrack, total: Mapping[str, Figures], horizon: int) -> tuple[str, ...]:
-    """Say how the network stands against what is beside it: by a paired test, or that none can tell."""
+    """Compare the network with the other estimators by a paired test, or say that no test can decide."""
     if TRADED not in total:
         return ()
     rivals = [name for name in _RIVALS if name in track.forecasts]

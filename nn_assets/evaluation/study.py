@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.evaluation.figures import StudyFigures, study_figures
@@ -73,7 +73,7 @@ class StudyMaterial:
     """What a study is made of, all on one session axis that ends with its last session."""
 
     sessions: pd.DatetimeIndex  # (bars,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     forecasts: Forecasts  # of every estimator, each session's by what it knew
     month_by_row: Sequence[str]  # (bars,), month whose model was in force; '' where none
     model_by_row: Sequence[str | None]  # (bars,)
@@ -148,7 +148,7 @@ def run_study(
     One rule for every estimator: an ensemble of as many members, its confidence, sizing, costs, and a watch for
     drift as the network has it live. Refreshes are asked for by the drift of the first one played, the network's, as
     they are live: one model holds every estimator, so that all are refreshed at once, and all have half their size
-    while a request stands.
+    while a request is open.
 
     Parameters
     ----------
@@ -175,14 +175,7 @@ def run_study(
         yardstick.hold(_scene(material, stretch, TRADED, None))
     replays = {estimator: player.replay for estimator, player in players.items()}
     stop = rows[-1] + 1
-    tracks: dict[str, BookTrack] = {
-        name: BookTrack(
-            estimator_replay.track.net[:stop],
-            estimator_replay.track.gross[:stop],
-            estimator_replay.track.turnover[:stop],
-        )
-        for name, estimator_replay in replays.items()
-    }
+    tracks = {name: replay.track.map(lambda values: values[:stop]) for name, replay in replays.items()}
     tracks[YARDSTICK] = yardstick.track
     last = labels[rows[-1]].until(rows[-1])
     track = StudyTrack(

@@ -81,8 +81,8 @@ class Verdict:
     """What may be said. Figures are plain numbers, so that it can be kept as JSON.
 
     ``sessions_needed`` is set where the record cannot tell and more of it would; ``interval_low`` and ``_high`` are
-    the values of the statistic that no look has ruled out, together at 95% on each side. ``standing`` are leak alarms
-    by name; ``released`` are sentences, one for each that a person released.
+    the values of the statistic that no look has ruled out, together at 95% on each side. ``unreleased_alarms`` has the
+    leak alarms by name; ``released`` has a sentence for each that a person released.
     """
 
     kind: Kind
@@ -97,7 +97,7 @@ class Verdict:
     interval_high: float | None = None
     smallest_effect: float | None = None  # of the statistic itself
     smallest_effect_derivation: str = ""
-    standing: Mapping[str, str] = field(default_factory=dict)
+    unreleased_alarms: Mapping[str, str] = field(default_factory=dict)
     released: tuple[str, ...] = ()
 
     @property
@@ -382,7 +382,7 @@ class _Judge:
             interval_high=self.chance + self.high if math.isfinite(self.high) else None,
             smallest_effect=self.chance + effect.value,
             smallest_effect_derivation=effect.derivation,
-            standing={alarm.name: str(alarm) for alarm in self.unreleased},
+            unreleased_alarms={alarm.name: str(alarm) for alarm in self.unreleased},
             released=tuple(f"{ringing.get(name, name)} ({release})" for name, release in self.released.items()),
         )
 

@@ -13,6 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import ModelError, NnAssetsError
 from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.scaling import Scaler
@@ -169,7 +170,7 @@ def _validation(model: FoldModel) -> dict[str, Array]:
     }
 
 
-def _frame(tensors: dict[str, Array], symbols: tuple[str, ...]) -> pd.DataFrame:
+def _frame(tensors: dict[str, Array], symbols: tuple[Symbol, ...]) -> pd.DataFrame:
     codes = {name: tensors[name].astype(np.int64, casting="safe") for name in ("symbol", "estimator")}
     session = np.asarray(tensors["session"], dtype=np.int64).astype("datetime64[D]")
     return pd.DataFrame(

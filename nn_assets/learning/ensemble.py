@@ -105,7 +105,7 @@ def train_ensemble(
 
 
 def _attempt(task: _Task) -> TrainingResult | TrainingError:
-    # A failed member is an answer: it is dropped by name, and the others stand.
+    # A failed member is an answer: it is dropped by name, and the others are kept.
     try:
         return train(task.windows, task.training, task.validation, task.settings, task.seed, task.start)
     except TrainingError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.estimators import ESTIMATORS
 from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
@@ -64,7 +65,7 @@ class FoldModel:
     model_id: str
     fold: Fold
     axis_start: pd.Timestamp
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     stationarity: StationarityReport
     selection: SelectionReport | None
     scaler: Scaler

@@ -73,7 +73,7 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
         return no_forecasts(cube.sessions[:0], cube.symbols)
     missing = model.stationarity.max_missing_fraction
     first = first_needed_row(rows.start, model.lookback, missing)
-    # On the model's own axis: each sample keeps its place in its block, whoever joined or left since.
+    # On the model's own axis: each sample keeps its place in its block, whichever symbols joined or left since.
     prepared = apply_transforms(cut_cube(cube, first, rows.stop).of_symbols(model.symbols), model.stationarity)
     scaled = model.scaler.transform(prepared.select(model.feature_names).values)
     estimates = estimate(model.estimators, Windows(scaled, model.lookback, first, missing), rows)

@@ -1,4 +1,4 @@
-"""What a stored cube comes from: how features follow from the facts, and what is said of them beside the cube.
+"""What a stored cube comes from: how features follow from the facts, and the record of that beside the cube.
 
 Each feature has a version of its own: of the code that lays out the facts, and of the functions that compute it.
 """
@@ -155,7 +155,7 @@ def prices_for_features(panel: Panel, strategy: Strategy) -> Panel:
     prices = panel.total_return()
     if not strategy.closes_only:
         return prices
-    nothing = np.full(prices.close.shape, np.nan)  # what stands for open, high and low is no price of the session
+    nothing = np.full(prices.close.shape, np.nan)  # open, high and low of closes alone are no prices of the session
     return replace(prices, open=nothing, high=nothing, low=nothing)
 
 

@@ -84,7 +84,7 @@ class StudyResult:
     @property
     def unreleased_alarms(self) -> tuple[LeakAlarm, ...]:
         """Figures that are too good to be true, of the whole record or at the last look, and that nobody released."""
-        figures, stopped = self.study.figures, self.last.verdict.standing
+        figures, stopped = self.study.figures, self.last.verdict.unreleased_alarms
         alarms = [alarm for alarm in figures.alarms if alarm.name not in self.terms.released]
         return (*alarms, *(alarm for alarm in self.last.figures.doubts if alarm.name in stopped))
 
@@ -152,7 +152,7 @@ def study_until(history: History, months: list[str], run_id: str, tell: Progress
     ended is judged in its place, and its look, where it is on record, is not taken again. Every session is replayed on
     what it knew: a bar restated later is not there yet. Refreshes that drift asks for are carried out as they are live.
     Every estimator is a trial, and is counted; every verdict is a look, and is on record whether it is read or not.
-    Both are shared by whoever studies the same data.
+    Both are shared by all studies of the same data.
 
     Raises
     ------
@@ -370,7 +370,7 @@ def _look_row(strategy: Strategy, judged: MonthVerdict, ground: Ground, trials: 
         "details": {
             "statistic": verdict.statistic,
             "smallest_effect_derivation": verdict.smallest_effect_derivation,
-            "standing_alarms": verdict.standing,
+            "standing_alarms": verdict.unreleased_alarms,
             "released_alarms": list(verdict.released),
         },
     }
@@ -381,7 +381,7 @@ def _rows_of(study: Study, month: str) -> list[int]:
 
 
 def settings_version(strategy: Strategy) -> dict[str, Any]:
-    """The row that says what a settings hash stands for; a constant moment, since the hash says when."""
+    """The row that has the settings of a hash; a constant moment, since the hash says when."""
     return {"settings_hash": strategy.content_hash(), "settings": strategy.behaviour(), "known_at": _EPOCH}
 
 

@@ -40,7 +40,7 @@ def shares_after_split(
 
 
 def price_after_actions(price: FloatArray, split: FloatArray, dividend: FloatArray) -> FloatArray:
-    """Give what a price of the session before stands for on the ex-session, shape (symbols,).
+    """Give the equivalent, on the ex-session, of a price of the session before, shape (symbols,).
 
     Divided by the split, less the dividend; NaN where nothing above zero is left.
     """

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.errors import ControlError, DecisionError
 from nn_assets.portfolio.breakers import (
     LOSSES,
@@ -62,7 +62,7 @@ class PortfolioState:
 class Book:
     """State after a session. Arrays have shape (symbols,); NaN or NaT where there is no position."""
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     cash_usd: float
     quantity: FloatArray
     price: FloatArray  # last mark; a missing price keeps it
@@ -111,7 +111,7 @@ class Book:
         """Kinds of the latched breakers, strictest first."""
         return tuple(breaker.kind for breaker in self.breakers)
 
-    def of_symbols(self, symbols: tuple[str, ...]) -> Book:
+    def of_symbols(self, symbols: tuple[Symbol, ...]) -> Book:
         """The same book on another symbol axis: those that join are flat, those that leave must be.
 
         Raises
@@ -382,7 +382,7 @@ def _week(day: np.datetime64) -> int:
     return (int(day.astype(np.int64)) + _MONDAY) // 7
 
 
-def empty_book(symbols: tuple[str, ...], capital_usd: float) -> Book:
+def empty_book(symbols: tuple[Symbol, ...], capital_usd: float) -> Book:
     """Return a flat book with all capital in cash, before its first session."""
     count = len(symbols)
     blank, days = np.full(count, np.nan), np.full(count, _NO_DAY)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
@@ -52,7 +52,7 @@ class DecisionInputs:
     missing, and the symbol gets no position.
     """
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     session: Session
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     calibrated_probability: FloatArray

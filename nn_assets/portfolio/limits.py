@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Symbol
 from nn_assets.portfolio.constraints import Limits, exceeded
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.own_limits import BookFacts, shared_limits
@@ -62,7 +63,7 @@ def name_cap(adv_usd: FloatArray, equity_usd: float, distance: FloatArray, setti
 
 
 def book_limits(
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     settings: PortfolioSettings,
     *,
     lower: FloatArray,

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import PluginError
 from nn_assets.plugins import Registry
 from nn_assets.portfolio.constraints import SharedLimit
@@ -48,7 +49,7 @@ class BookFacts:
     equity_usd : may be 0 or less
     """
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     risk_distance: FloatArray
     market_beta: FloatArray
     equity_usd: float

@@ -38,7 +38,7 @@ class SizingHistory:
 
     Attributes
     ----------
-    probability : out-of-sample forecasts before calibration, which hang on no later one; NaN: none
+    probability : out-of-sample forecasts before calibration, which depend on no later one; NaN: none
     score : the same as logits in units of their own model, so that no change of model counts as one of the forecast
     label_returns : the label's own return, fraction, already less its threshold; NaN: no label
     realised_row : (bars,), first row at which the label of each row is known; negative: never
@@ -157,4 +157,5 @@ def _mean_over_symbols(values: FloatArray) -> FloatArray:
         finite = np.isfinite(values[:, symbol])
         total += np.where(finite, values[:, symbol], 0.0)
         count += finite
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    mean: FloatArray = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return mean

@@ -36,7 +36,7 @@ __all__ = [
     "to_png",
 ]
 
-# Okabe and Ito (2008): told apart by every common kind of colour vision, and in grey.
+# Okabe and Ito (2008): distinct under every common kind of colour vision, and in grey.
 SEQUENCE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#6B7280", "#A3A500")
 COLOURS = {**dict(zip(ESTIMATORS, SEQUENCE, strict=False)), "buy_and_hold": "#6B7280"}
 NAMES = {**{name: kind.title for name, kind in ESTIMATORS.items()}, "buy_and_hold": "buy and hold"}

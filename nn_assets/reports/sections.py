@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DriftRows, Quarantine
 from nn_assets.errors import PluginError, first_of
 from nn_assets.plugins import Registry
 from nn_assets.reports.tables import SizedPosition, day_shown, figure_table, fold_table, sized_positions
@@ -79,12 +80,12 @@ def _largest(rows: pd.DataFrame, price: str) -> list[dict[Hashable, object]]:
     return rows.to_dict("records")
 
 
-def _drift_rows(drift: pd.DataFrame) -> list[dict[str, object]]:
+def _drift_rows(drift: DriftRows) -> list[dict[str, object]]:
     ordered = drift.sort_values(["drifted", "layer", "name"], ascending=[False, False, True], kind="stable")
     return [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
 
 
-def _by_rule(quarantine: pd.DataFrame) -> list[tuple[str, int, str]]:
+def _by_rule(quarantine: Quarantine) -> list[tuple[str, int, str]]:
     """Rule, rows, and up to three examples of symbol, session and value; says how many more there are."""
     by_rule = []
     for rule, rows in quarantine.groupby("rule", sort=True):

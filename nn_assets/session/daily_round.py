@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.execution.broker import EndedOrder, OpenBroker
@@ -164,7 +165,7 @@ class Round:
         return [*drift_reasons, *self.severity.reasons]
 
 
-def first_session_state(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> SessionState:
+def first_session_state(strategy: Strategy, symbols: tuple[Symbol, ...], first: pd.Timestamp) -> SessionState:
     """A flat book before the first session to be decided."""
     before = previous_session(strategy.market.calendar, first)
     book = empty_book(symbols, strategy.portfolio.initial_capital_usd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Symbol
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.signals.signals import OutcomeStatistics, SessionSignals, make_signals
 
@@ -15,7 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 
 def session_signals(
     row: int,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     forecasts: ForecastArrays,
     outcomes: OutcomeStatistics,
     volatility: FloatArray,

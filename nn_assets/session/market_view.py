@@ -370,7 +370,8 @@ def _equal_weight(returns: FloatArray, candidates: BoolArray | None) -> FloatArr
             counted &= candidates[:, symbol]
         total += np.where(counted, returns[:, symbol], 0.0)
         count += counted
-    return np.divide(total, count, out=np.full(len(returns), np.nan), where=count > 0)
+    mean: FloatArray = np.divide(total, count, out=np.full(len(returns), np.nan), where=count > 0)
+    return mean
 
 
 def _beta(

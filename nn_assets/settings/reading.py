@@ -176,7 +176,7 @@ def _lines(node: yaml.Node, key_path: _KeyPath = ()) -> dict[_KeyPath, int]:
 
 
 def _written(node: yaml.Node, key_path: _KeyPath) -> str | None:
-    """A single value as it stands in the file; None where there is none."""
+    """A single value as written in the file; None where there is none."""
     if not key_path:
         return str(node.value) if isinstance(node, yaml.ScalarNode) else None
     inside = {key if isinstance(key, str) else key.value: value for key, value in _inside(node)}
@@ -184,7 +184,7 @@ def _written(node: yaml.Node, key_path: _KeyPath) -> str | None:
 
 
 def _inside(node: yaml.Node) -> list[tuple[str | yaml.Node, yaml.Node]]:
-    """Keys of a mapping, or places in a list, with what stands there."""
+    """Keys of a mapping, or positions in a list, with their contents."""
     if isinstance(node, yaml.MappingNode):
         return list(node.value)
     return [(str(index), item) for index, item in enumerate(node.value)] if isinstance(node, yaml.SequenceNode) else []

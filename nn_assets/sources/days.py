@@ -37,7 +37,10 @@ _NANOSECONDS = float(np.iinfo(np.int64).max)
 def beyond_nanoseconds(times: pd.Series) -> pd.Series:
     """Times that nanoseconds cannot hold: before 1677 or after 2262."""
     moments = times.dt.tz_localize("UTC") if times.dt.tz is None else times.dt.tz_convert("UTC")
-    return (moments < pd.Timestamp.min.tz_localize("UTC")) | (moments > pd.Timestamp.max.tz_localize("UTC"))
+    beyond: pd.Series = (moments < pd.Timestamp.min.tz_localize("UTC")) | (
+        moments > pd.Timestamp.max.tz_localize("UTC")
+    )
+    return beyond
 
 
 def moments_written(column: pd.Series) -> pd.Series:
@@ -61,7 +64,8 @@ def moments_written(column: pd.Series) -> pd.Series:
         if epochs.any():
             counted = _of_epochs(pd.to_numeric(texts[epochs])).reindex(column.index)
             aware = aware.dt.as_unit("ns").where(~epochs, counted)
-    return aware.mask(beyond_nanoseconds(aware)).dt.as_unit("ns")
+    moments: pd.Series = aware.mask(beyond_nanoseconds(aware)).dt.as_unit("ns")
+    return moments
 
 
 def _of_epochs(numbers: pd.Series) -> pd.Series:
@@ -90,7 +94,8 @@ def days_written(column: pd.Series) -> pd.Series:
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         wall = column.dt.tz_localize(None)
-        return wall.where(wall.between(*_HELD) & (wall.dt.normalize() == wall)).dt.as_unit("ns")
+        days: pd.Series = wall.where(wall.between(*_HELD) & (wall.dt.normalize() == wall)).dt.as_unit("ns")
+        return days
     if pd.api.types.is_float_dtype(column):
         # A column of whole numbers with a gap in it.
         whole = column.notna() & (column % 1.0 == 0.0) & (column.abs() < _NANOSECONDS)

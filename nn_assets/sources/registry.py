@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredSeries
 from nn_assets.errors import SettingsError
 from nn_assets.market.facts.bars import known_after
 from nn_assets.plugins import Registry, imported, is_running
@@ -88,7 +89,7 @@ class FundingSource(Protocol):
 
     def funding_rates(
         self, symbols: tuple[str, ...] = (), first: pd.Timestamp | None = None, last: pd.Timestamp | None = None
-    ) -> pd.DataFrame:
+    ) -> DeliveredSeries:
         """Deliver rates by symbol and moment, as :meth:`CcxtSource.funding_rates` does."""
         ...
 
@@ -112,7 +113,7 @@ class SourceMember(Generic[Settings]):
     extra : Extra, optional
         The optional extra that it needs.
     extra_of : callable, optional
-        Says which extra a source of some settings needs, where that hangs on them.
+        Which extra a source with some settings needs, where that depends on them.
     may_end : bool
         Whether its bars may simply end, so that a strategy on them should state ``market.history_ends``.
     simulated : bool

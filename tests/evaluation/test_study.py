@@ -209,8 +209,8 @@ def test_a_released_alarm_is_read_and_a_standing_one_stops(
     monkeypatch.setattr(figures_module, "_SURE", 1.1)
     stopped = judged(of, study)[-1].verdict
     assert stopped.kind == "leak alarm"
-    released = dict.fromkeys(stopped.standing, "released by ann")
+    released = dict.fromkeys(stopped.unreleased_alarms, "released by ann")
     after_release = judged(of, study, released=released)[-1].verdict
     assert after_release.kind != "leak alarm"
-    assert after_release.standing == {}
+    assert after_release.unreleased_alarms == {}
     assert len(after_release.released) == len(released) > 0

@@ -59,7 +59,7 @@ def test_a_session_forecast_alone_has_the_bits_it_has_among_all_others(network: 
         same_bits(alone, same)
 
 
-class _Place(torch.nn.Module):
+class _PositionInBlock(torch.nn.Module):
     """A network that sees nothing but where in its block a sample lies."""
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
@@ -72,7 +72,7 @@ def test_a_sample_has_one_place_for_ever_in_blocks_of_one_size(monkeypatch: pyte
     # a large network's last bits may depend on the place; a small one's need not, so places are read off
     cube, _ = tiny_market()
     model = fitted()  # fitted before the fake takes the place of its networks
-    monkeypatch.setattr(Member, "network", lambda *_: _Place())
+    monkeypatch.setattr(Member, "network", lambda *_: _PositionInBlock())
     together = forecast(model, cube, months_of_use(model, cube))
     for row in (model.fold.used_from + 1, model.fold.used_from + 40, cube.session_count - 1):
         alone = forecast(model, cube, slice(row, row + 1))

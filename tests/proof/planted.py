@@ -38,7 +38,7 @@ from tests.proof.targets import Target, of_count
 
 TITLE = "Planted edge: the bundled simulated strategy over seeds"
 SEEDS = range(1, 21)
-FOUND = ("signal found", "edge found")
+FINDINGS = ("signal found", "edge found")
 REPLAYED = ("network", "linear")
 NO_TREES = BoostedTrees(0.0, *(np.zeros(0, dtype=kind) for kind in (int, int, float, int, int, float)))
 
@@ -117,7 +117,7 @@ def summary(results: Sequence[Result]) -> str:
     """How often each verdict, and what the books were; shares with Clopper-Pearson's 95% intervals."""
     figures = [result.figures for result in results]
     kinds = [entry["verdict"] for entry in figures]
-    signals, edge = sum(kind in FOUND for kind in kinds), kinds.count("edge found")
+    signals, edge = sum(kind in FINDINGS for kind in kinds), kinds.count("edge found")
     alarms = sum(bool(entry["alarms"]) for entry in figures)
     traded = [entry["estimators"]["network"]["gross"] for entry in figures]
     exposure = f"{np.mean(traded):.1%} on average over seeds, {min(traded):.1%} to {max(traded):.1%}"
@@ -130,7 +130,7 @@ def summary(results: Sequence[Result]) -> str:
         "| --- | --- |",
         _share("signal found, edge found among them (asked: at least 18 of 20)", signals, len(kinds)),
         _share("edge found", edge, len(kinds)),
-        *(_share(kind, kinds.count(kind), len(kinds)) for kind in sorted(set(kinds) - set(FOUND))),
+        *(_share(kind, kinds.count(kind), len(kinds)) for kind in sorted(set(kinds) - set(FINDINGS))),
         _share("a leak alarm (asked: none)", alarms, len(kinds)),
         "",
         f"Gross exposure over traded sessions, the network's book (asked: at least 30% on average): {exposure}.",
@@ -148,7 +148,7 @@ def targets(results: Sequence[Result]) -> list[Target]:
     """Found in most seeds, no alarm, and a book that is not empty."""
     figures = [result.figures for result in results]
     seeds = len(panels())
-    signals = sum(entry["verdict"] in FOUND for entry in figures)
+    signals = sum(entry["verdict"] in FINDINGS for entry in figures)
     alarms = sum(bool(entry["alarms"]) for entry in figures)
     gross = float(np.mean([entry["estimators"]["network"]["gross"] for entry in figures]))
     of = len(figures)
@@ -166,7 +166,7 @@ def _share(what: str, count: int, of: int) -> str:
 def _row(name: str, figures: Sequence[Mapping[str, float | None]]) -> str:
     """Means over seeds, with two standard errors where the figure is a ratio."""
 
-    def told(key: str, form: str) -> str:
+    def mean_and_reach(key: str, form: str) -> str:
         values = np.array([0.0 if one[key] is None else one[key] for one in figures], dtype=float)
         if len(values) == 1:
             return f"{values[0]:{form}}"
@@ -174,9 +174,9 @@ def _row(name: str, figures: Sequence[Mapping[str, float | None]]) -> str:
         return f"{values.mean():{form}} ± {reach:{form.lstrip('+')}}"
 
     cells = [
-        *(told(key, "+.4f") for key in ("rank_ic",)),
-        *(told(key, "+.2f") for key in ("rank_ic_t", "sharpe_gross", "sharpe_net")),
-        told("return_per_year", "+.2%"),
-        *(told(key, ".1%") for key in ("gross", "traded")),
+        *(mean_and_reach(key, "+.4f") for key in ("rank_ic",)),
+        *(mean_and_reach(key, "+.2f") for key in ("rank_ic_t", "sharpe_gross", "sharpe_net")),
+        mean_and_reach("return_per_year", "+.2%"),
+        *(mean_and_reach(key, ".1%") for key in ("gross", "traded")),
     ]
     return f"| {name} | {' | '.join(cells)} |"

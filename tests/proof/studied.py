@@ -343,7 +343,7 @@ PLANS = {
 }
 CALLED = {"network": "small MLP", "linear": "linear", SIGNAL: "the planted signal itself"}
 _LETTERS = {"leak alarm": "L", "no edge found": "N", "edge found": "E", "signal found": "S", "cannot tell": "C"}
-FOUND = "SE"
+FINDING_CODES = "SE"
 
 
 def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
@@ -359,7 +359,12 @@ def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
         name
         for name in JUDGED
         if panel.get("book")
-        or (edges and any(letter in FOUND for letters in _words(studied, figures, name).values() for letter in letters))
+        or (
+            edges
+            and any(
+                letter in FINDING_CODES for letters in _words(studied, figures, name).values() for letter in letters
+            )
+        )
     )
     # Refreshes are asked for by the first one played: the network, as in every study.
     study = studied.study(JUDGED) if books else bare

@@ -35,7 +35,7 @@ from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import fit_model
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.facts.actions import actions_as_of
-from nn_assets.market.facts.bars import as_of
+from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.series import known_series
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
 from nn_assets.session.daily_round import Round
@@ -261,7 +261,7 @@ def whole_path(of: Facts, moment: pd.Timestamp, last: pd.Timestamp, network: str
 
 
 def _panel(of: Facts, moment: pd.Timestamp) -> Panel:
-    known = as_of(of.bars, moment)
+    known = known_bars(of.bars, moment)
     symbols = tuple(sorted(of.bars["symbol"].unique()))
     return panel_from_bars(known, of.sessions, symbols, actions_as_of(of.actions, moment))
 

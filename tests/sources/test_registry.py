@@ -20,7 +20,7 @@ from nn_assets.settings.sources import name_source, source_kinds, source_modules
 from nn_assets.sources.registry import SOURCES, SourceContext, register_source, source_member
 from tests.sources.members import MemberContract
 
-STATED = "name: mine\nmarket: {symbols: [AAA], history_starts: 2018-01-02}\nsource: {kind: quarterly%s}\n"
+TEXT = "name: mine\nmarket: {symbols: [AAA], history_starts: 2018-01-02}\nsource: {kind: quarterly%s}\n"
 VENDOR = '''
 from dataclasses import dataclass
 from typing import Literal
@@ -116,9 +116,9 @@ def test_a_source_that_no_model_has_checked_has_no_hash() -> None:
 
 def test_a_vendor_from_a_file_of_somebodys_own_is_a_member_like_any_other(tmp_path) -> None:
     with pytest.raises(SettingsError, match=r"one of 'bundled', .* was expected"):
-        parse_strategy(STATED % "")
+        parse_strategy(TEXT % "")
     module = imported(tmp_path)
-    strategy = parse_strategy(STATED % ", tier: 3, ledger: no.csv")
+    strategy = parse_strategy(TEXT % ", tier: 3, ledger: no.csv")
     assert strategy.source == module.QuarterlySettings(tier=3, ledger="no.csv")
     assert strategy.behaviour("source")["source"] == {
         "kind": "quarterly",
@@ -138,7 +138,7 @@ def test_a_vendor_from_a_file_of_somebodys_own_is_a_member_like_any_other(tmp_pa
 def test_what_is_wrong_with_its_keys_is_told_together_with_all_else_by_line(tmp_path) -> None:
     imported(tmp_path)
     file = tmp_path / "mine.yaml"
-    file.write_text(STATED % ", teir: 3, token_env: a b" + "learning: {hiden: 3}\n", encoding="utf-8")
+    file.write_text(TEXT % ", teir: 3, token_env: a b" + "learning: {hiden: 3}\n", encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
         load_strategy(file)
     assert caught.value.where == {"file": str(file), "line": 3, "key": "source.token_env"}
@@ -206,7 +206,7 @@ def test_a_settings_model_of_another_kind_is_refused(tmp_path) -> None:
 def test_a_kind_that_is_named_and_not_there_is_an_error_by_name() -> None:
     name_source("gone")
     with pytest.raises(SettingsError, match=r"source\.kind gone is no source"):
-        parse_strategy(STATED.replace("quarterly", "gone") % "")
+        parse_strategy(TEXT.replace("quarterly", "gone") % "")
     with pytest.raises(SettingsError, match="did you mean alpaca"):
         source_member("alpca")
 
@@ -214,12 +214,12 @@ def test_a_kind_that_is_named_and_not_there_is_an_error_by_name() -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        (STATED.replace("quarterly%s", "simulater"), "source.kind = 'simulater': did you mean simulator?"),
+        (TEXT.replace("quarterly%s", "simulater"), "source.kind = 'simulater': did you mean simulator?"),
         (
-            STATED.replace("symbols", "compare_with: {kind: filez}, symbols").replace("quarterly%s", "alpaca"),
+            TEXT.replace("symbols", "compare_with: {kind: filez}, symbols").replace("quarterly%s", "alpaca"),
             "market.compare_with.kind = 'filez': did you mean files?",
         ),
-        ((STATED % "").replace("quarterly", "bundled") + "series: [{name: a, kind: fred_, path: x}]", "one of"),
+        ((TEXT % "").replace("quarterly", "bundled") + "series: [{name: a, kind: fred_, path: x}]", "one of"),
     ],
 )
 def test_a_kind_that_is_mistyped_is_refused_with_the_nearest_one(text: str, key: str) -> None:

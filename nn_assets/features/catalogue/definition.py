@@ -24,7 +24,7 @@ class Context:
     Parameters
     ----------
     log_return : array, shape (bars, 1) or that of the panel's arrays, or None
-        Log return of the instrument that stands for the market, from each of the panel's bars to the next.
+        Log return of the instrument that represents the market, from each of the panel's bars to the next.
     series : KnownSeries, optional
         The series of the feature's role as each session's decision knew it, on the panel's rows and columns.
     sessions_per_year : int
@@ -83,12 +83,12 @@ class Feature:
     reach_sessions : int
         A value depends on this many bars before its own, all of them needed: on rows t - reach_sessions .. t, and
         further back where a missing bar is stepped over.
-    fields : tuple of str
-        Fields of the panel that it reads; the others are not handed to it.
     compute : callable
         From a panel and its context to an array (bars, symbols), float64. NaN where a bar within
         reach is missing or the formula has no value.
     formula : str
+    fields : tuple of str
+        Fields of the panel that it reads; the others are not handed to it.
     source : str
         Where the formula is published.
     needs_market : bool
@@ -100,10 +100,10 @@ class Feature:
     name: str
     group: str
     reach_sessions: int
-    fields: tuple[str, ...]
     compute: Formula = field(repr=False, compare=False)
     formula: str
-    source: str
+    fields: tuple[str, ...] = ("close",)
+    source: str = "standard"
     needs_market: bool = False
     role: str = ""
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol, read_only, read_only_fields
+from nn_assets.arrays import Symbol, nanoseconds, read_only, read_only_fields
 from nn_assets.contracts.frames import SeriesVersions
 
 __all__ = ["Funding", "funding_by_session"]
@@ -72,7 +72,7 @@ def funding_by_session(
     opens, decided_at : DatetimeIndex, shape (sessions,), UTC
         When each session opens, and when it is decided: only versions with known_at at or before that count.
     stale_after_sessions : int
-        How long the last session that was known stands for one of which nothing is known.
+        How many sessions the last known one is used for sessions of which nothing is known.
 
     Returns
     -------
@@ -105,11 +105,11 @@ def _of_symbol(
     inside = days.isin(sessions)
     ordered, days = ordered[inside], days[inside]
     session = np.asarray(sessions.searchsorted(days), dtype=np.int64)  # (versions,)
-    observed = pd.DatetimeIndex(ordered["observed_at"]).as_unit("ns").asi8
+    observed = nanoseconds(ordered["observed_at"])
     known_row = np.asarray(decided_at.searchsorted(pd.DatetimeIndex(ordered["known_at"]), side="left"), dtype=np.int64)
     value = ordered["value"].to_numpy(dtype=np.float64)
     chosen = _newest(observed, known_row <= session)
-    by_open = opens.as_unit("ns").asi8
+    by_open = nanoseconds(opens)
     early = observed[chosen] <= by_open[session[chosen]]
     first, rest, longs, shorts = (np.zeros(size) for _ in range(4))
     assumed = np.ones(size, dtype=np.bool_)
@@ -136,4 +136,5 @@ def _newest(observed: IntArray, visible: BoolArray) -> IntArray:
     indices = np.flatnonzero(visible)
     moments = observed[indices]
     last = np.append(moments[1:] != moments[:-1], True) if len(indices) else np.zeros(0, dtype=np.bool_)
-    return indices[last]
+    newest: IntArray = indices[last]
+    return newest

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import DecisionRows
 from nn_assets.errors import DecisionError
 from nn_assets.estimators import TRADED
 from nn_assets.execution.registry import broker_of
@@ -60,7 +62,7 @@ class DecidedSession:
 
     @property
     def differs(self) -> bool:
-        """Whether other code decided something else, which stands: what is computed now is on no record."""
+        """Whether other code decided something else, which is kept: what is computed now is not recorded."""
         return self.compared is not None and bool(self.compared.differing)
 
     @property
@@ -157,11 +159,11 @@ def play_live(history: History, view: SessionView, context: DecisionContext) -> 
         context = replace(context, calibration=calibration_of(history, forecasts, TRADED))
     facts = _facts(history, view, market, context, forecasts, models)
     costs = cost_model(ledger, strategy, context.cost_model_id)
-    open_broker = broker_of(strategy.execution.broker)
+    open_broker = broker_of(strategy.execution.broker, strategy.execution.broker_settings)
     return context, play_session(strategy, costs, history.sessions_per_year, session_state, facts, open_broker)
 
 
-def _decision_context(history: History, view: SessionView, earlier: pd.DataFrame) -> DecisionContext:
+def _decision_context(history: History, view: SessionView, earlier: DecisionRows) -> DecisionContext:
     if not earlier.empty:
         return recorded_context(earlier.iloc[0])
     study = view.study
@@ -207,7 +209,7 @@ def _facts(
     )
 
 
-def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[str, ...]) -> ForecastArrays:
+def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[Symbol, ...]) -> ForecastArrays:
     """Forecasts on a session's own symbols, of those on the history's."""
     if symbols == history.symbols:
         return arrays

@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.contracts.contract import Contract
+from nn_assets.contracts.frames import BarVersions
 from nn_assets.errors import SchemaError
 from nn_assets.market.facts.bars import RevisionCount, new_versions
 from nn_assets.market.facts.repeats import new_versions_of_files
@@ -25,11 +26,11 @@ def compare_bars(
     stores: Stores,
     strategy: str,
     table: str,
-    delivered: pd.DataFrame,
+    delivered: BarVersions,
     taken_before: Collection[str] | None,
     *,
     explicit: BoolArray | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, RevisionCount]:
+) -> tuple[BarVersions, BarVersions, BarVersions, RevisionCount]:
     """Compare bars with the versions stored of their sessions; no others are read, and nothing is stored.
 
     Parameters
@@ -61,7 +62,7 @@ def compare_bars(
 
 
 def append_contradicted(stores: Stores, strategy: str, table: str, contents: pd.DataFrame) -> None:
-    """Put into quarantine what contradicted versions were told, as far as it is not there; before the versions."""
+    """Put the values of contradicted versions into quarantine, as far as they are not there; before the versions."""
     if contents.empty:
         return
     on_record = contradicted(stores, strategy, table)

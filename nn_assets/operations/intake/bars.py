@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bars import RevisionCount, content_hash, with_assumed_known_at
-from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bars import RevisionCount, content_hash, known_bars, with_assumed_known_at
 from nn_assets.market.facts.bitemporal import BAR_FACTS, stated_in
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
@@ -56,7 +56,7 @@ from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.publication import Listed, Publication
 from nn_assets.versions import version_of
 
-_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:as_of")
+_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:known_bars")
 
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
 
@@ -69,7 +69,7 @@ class Ingested:
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
     each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
     dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
-    ``after_the_end`` tells of rows that the stated end of history leaves out.
+    ``after_the_end`` is a sentence on rows that the stated end of history leaves out.
     """
 
     counted: RevisionCount
@@ -228,7 +228,7 @@ class Audited:
         return len(self.cleaned.bars) if self.carried is None else self.carried.kept
 
     @cached_property
-    def quarantine(self) -> pd.DataFrame:
+    def quarantine(self) -> Quarantine:
         """The whole quarantine, columns of ``QUARANTINE``."""
         return self.cleaned.quarantine if self.carried is None else self.carried.quarantine()
 
@@ -346,12 +346,12 @@ def _not_known_yet(history: History) -> list[Notice]:
     return notices
 
 
-def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
+def notices_of(history: History, audited: Audited, actions: ActionVersions | None) -> list[Notice]:
     """All that a person should judge, of most symbols first: bars, actions as given, and bars within the session."""
     return _noticed(history, audited, _suspected(history, audited, actions))
 
 
-def _suspected(history: History, audited: Audited, actions: pd.DataFrame | None) -> Suspected | None:
+def _suspected(history: History, audited: Audited, actions: ActionVersions | None) -> Suspected | None:
     return suspected_of(history, audited.carried, lambda: audited.cleaned.bars, actions)
 
 
@@ -426,7 +426,7 @@ def _is(before: Publication, cleaned: Cleaned) -> bool:
     return len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
 
 
-def _demand_adjustable(history: History, audited: Audited, actions: pd.DataFrame | None) -> None:
+def _demand_adjustable(history: History, audited: Audited, actions: ActionVersions | None) -> None:
     """Refuse bars and actions of which no total return can be made: the last publication then stays.
 
     Of bars that grew the new ones are looked at, beside those before: what could be adjusted once still can.

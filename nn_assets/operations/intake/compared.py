@@ -1,6 +1,6 @@
 """Bars of the second source that a strategy compares its own with, taken in by version; no bar is ever taken from them.
 
-What the second source lacks, or that it cannot be asked, stops nothing: there is no judgement then, and that is told.
+What the second source lacks, or that it cannot be asked, stops nothing: there is no judgement then, which is reported.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import PublicationError
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.facts.known_hash import known_hashes
@@ -34,7 +35,7 @@ FORECAST_FACTS = "forecast_facts"
 """Folder in the lake of a strategy: for each stored month the hash of what its sessions knew when it was made."""
 
 
-def keep_facts(history: History, frames: Mapping[str, pd.DataFrame]) -> None:
+def keep_facts(history: History, frames: Mapping[str, ForecastRows]) -> None:
     """Keep what the sessions of some months know, for the forecasts made of it.
 
     It may be called before the forecasts are stored: what is kept counts for this content alone.

@@ -58,7 +58,7 @@ class RefreshedForecasts:
 def refreshed_forecasts(history: History, months: list[str], tell: Progress) -> RefreshedForecasts:
     """Forecasts of every session of consecutive months, refreshes carried out, and what came of each request.
 
-    A model that is in the store is not fitted again. Nothing of a session hangs on what came after it.
+    A model that is in the store is not fitted again. Nothing of a session depends on what came after it.
     """
     chain = _Chain(history, months, tell)
     for stretch in history.stretches(chain.rows):

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.settings.section import NeverCounts, WhenSet
 from nn_assets.settings.sources import Count, NamesFile, SourceSection
@@ -144,7 +145,7 @@ class FilesSource:
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Deliver the files' bars; see ``Source.bars``. Faults of single rows pass; faults of a file do not.
 
         Raises
@@ -165,11 +166,11 @@ class FilesSource:
 
     def select(
         self,
-        tables: list[pd.DataFrame],
+        tables: list[DeliveredBars],
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Cut what all files hold to what was asked for; see ``Source.bars``."""
         if not tables:
             raise SourceError(

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.settings.sources import Address, SourceSection
 from nn_assets.sources.answers import Action, Scope, ScopedActions, nothing_of, partial_answer
 from nn_assets.sources.http import rehosted
@@ -72,7 +73,7 @@ class YfinanceSource(ScopedActions):
     timeout_seconds: float = 30.0
     name: str = "yfinance"
 
-    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask for raw daily bars; bars that are not daily are refused."""
         delivered = []
         for symbol, history in self._histories(names, first).items():

@@ -120,7 +120,7 @@ class CanonicalJson(TypeDecorator[Any]):
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of which no name stands twice: readers differ in which of the two they heed."""
+    """An object in which no name occurs twice: readers differ in which of the two they heed."""
     parsed = dict(pairs)
     if len(parsed) < len(pairs):
         raise ValueError(f"a name that stands twice among {', '.join(name for name, _ in pairs)[:60]}")

@@ -137,7 +137,7 @@ def _connect_sqlite(file: Path, dialect: Any, record: Any, arguments: Any, optio
             connection = dialect.connect(f"file:{quote(str(file))}?{how}", **{**options, "uri": True})
             record.info[_ALONE] = True  # the next user looks again whether there is a log
     except DatabaseError:
-        pass  # no database: whoever asks is told
+        pass  # no database: the first question to it raises
     record.info[_OPENED] = _opened_here(connection)
     return connection
 

@@ -228,7 +228,7 @@ def last_appended(
 
 @contextmanager
 def _read_back(table: Table) -> Iterator[None]:
-    """Within, a value that cannot be read back is told as a row that is not as it was appended."""
+    """Within it, a value that cannot be read back is reported as a row that is not as it was appended."""
     try:
         yield
     except UNREADABLE as error:
