@@ -15,9 +15,9 @@ import pandas as pd
 from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import DecisionRows
 from nn_assets.errors import DecisionError
+from nn_assets.estimators import TRADED
 from nn_assets.execution.registry import broker_of
 from nn_assets.features.labels import label_kind
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
