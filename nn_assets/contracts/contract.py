@@ -320,7 +320,7 @@ def framed(schema: Contract, rows: int, /, **values: Any) -> pd.DataFrame:
     KeyError
         A column is not given.
     ValueError, TypeError
-        A value is none of its column's type, or a sequence has another length.
+        A value is not of its column's type, or a sequence has another length.
     """
     import pandas as pd
 

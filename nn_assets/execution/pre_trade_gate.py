@@ -40,7 +40,7 @@ REASON_CODES = (
 
 ``late_action`` denies orders under way when the book that sized them is mended by a late corporate action,
 ``unexplained_factor`` those of a position whose shares are not known, since a factor that no stated split explains,
-``delisted`` those of a symbol that is no more,
+``delisted`` those of a symbol that no longer exists,
 ``late_stop`` those of a symbol whose stop turns out to have been hit on a session whose bar came late,
 ``unfinished_run`` those that were put on record only after they were due.
 """

@@ -23,7 +23,7 @@ def register_broker(name: str) -> Callable[[_Open], _Open]:
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name.
     """
 
     def register(opener: _Open) -> _Open:

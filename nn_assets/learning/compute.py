@@ -104,7 +104,7 @@ def register_compute(name: str) -> Callable[[_Opener], _Opener]:
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name.
     """
 
     def register(opener: _Opener) -> _Opener:
@@ -173,7 +173,7 @@ def begin_worker(plugins: tuple[Plugin, ...]) -> None:
     plugins : tuple of Plugin
         :func:`nn_assets.plugins.loaded` of the sender.
     """
-    import torch  # seconds, which whoever only looks up a member does without
+    import torch  # takes seconds, and a member is often only looked up
 
     torch.set_num_threads(1)
     load_sources(plugins)

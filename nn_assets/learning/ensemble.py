@@ -17,7 +17,7 @@ __all__ = ["Ensemble", "train_ensemble"]
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Trained members in order of seed, and what became of those that failed."""
+    """Trained members in order of seed, and the failures of the others."""
 
     members: tuple[TrainingResult, ...]
     failures: tuple[tuple[int, str], ...]  # (seed, its error)

@@ -21,11 +21,11 @@ import pandas as pd
 from nn_assets.errors import LedgerError, shortened
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.names import (
+    COST_ESTIMATION,
     COSTS,
     DAILY,
     DAILY_ROUND,
     DRIFT_REFRESH,
-    RECALIBRATION,
     RETRAINING,
     SOME_ASSETS,
     STUDY,
@@ -255,7 +255,7 @@ def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
 
 def last_ticks(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     """What each schedule and sensor came to at its last recorded tick, of plug-ins too; nothing of one without."""
-    names = _in_order(ledger, strategy, _TICK, (DAILY_ROUND, RETRAINING, RECALIBRATION, DRIFT_REFRESH))
+    names = _in_order(ledger, strategy, _TICK, (DAILY_ROUND, RETRAINING, COST_ESTIMATION, DRIFT_REFRESH))
     return {name: tick for name in names if (tick := last_tick(ledger, strategy, name)) is not None}
 
 

@@ -95,7 +95,7 @@ def open_stores(
     Raises
     ------
     LedgerError
-        The ledger cannot be reached, is none, or was written by a newer version.
+        The ledger cannot be reached, is not a ledger, or was written by a newer version.
     """
     with Ledger(ledger) as opened:
         yield Stores(

@@ -131,7 +131,7 @@ class Decision:
 
     ``weights`` has shape (9, symbols): row 0 the unscaled weight before, row k the weight after step k. Row 7 is the
     unscaled book, row 8 what controls and lots leave of it. The programme leaves rows 1 to 6 NaN: they are solved
-    for whoever asks for the trace.
+    for the trace.
     """
 
     inputs: DecisionInputs

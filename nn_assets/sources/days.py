@@ -124,7 +124,7 @@ def without_a_time(written: pd.Series, moments: pd.Series) -> pd.Series:
     written : Series
         Texts, days or times as they came. Times and epochs never are days alone, not even at midnight.
     moments : Series
-        What they were read as; NaT where there is none, or none that can be read.
+        What they were read as; NaT where there is none, or it cannot be read.
     """
     if pd.api.types.is_datetime64_any_dtype(written) or pd.api.types.is_numeric_dtype(written):
         return pd.Series(data=False, index=written.index)

@@ -74,7 +74,7 @@ def register_network(name: str, *, settings: type[Section] | None = None) -> Cal
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name.
     """
     if settings is not None and not (isinstance(settings, type) and issubclass(settings, Section)):
         raise PluginError(

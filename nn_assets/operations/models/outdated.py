@@ -72,7 +72,7 @@ def months_to_refit(history: History, before: str) -> list[str]:
         return []
     lake, name, addresses = history.stores.lake, history.strategy.name, {}
     for month in recorded_months(lake, history.strategy):
-        with suppress(PublicationError):  # whoever reads a damaged one tells of it, and the remedy is to make it again
+        with suppress(PublicationError):  # the reader of a damaged one reports it, and the remedy is to make it again
             addresses[month] = lake.month_address(name, FORECASTS, month)
     kept = {month: _kept(history, month, address) for month, address in addresses.items() if address and month < before}
     as_kept = _as_kept(history, kept)

@@ -47,7 +47,7 @@ def read_series_file(
     Raises
     ------
     SourceError
-        No file, an unreadable one, a missing column, a value that is none of its kind, neither a publication
+        No file, an unreadable one, a missing column, a value of another kind than its column's, neither a publication
         time nor a stated lag, several files that give different values of one moment without saying of which
         symbol, or more than the limits.
     """

@@ -197,7 +197,7 @@ def _unanswered(error: Any, timeout_seconds: float) -> Fault:
 
 
 def _other_bars(answer: Any) -> Fault | None:
-    """Give the fault of a chart that is none, or whose bars are not daily; Yahoo widens them unasked."""
+    """Give the fault of an answer that is no chart, or whose bars are not daily; Yahoo widens them unasked."""
     try:
         chart = answer["chart"]
         problem, results = chart["error"], chart["result"]
