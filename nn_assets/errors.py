@@ -76,7 +76,7 @@ class NnAssetsError(Exception):
         return self.found
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.expected, self.found, self.remedy, self.where))
+        return _rebuild, (type(self), self.args), self.__dict__
 
 
 def first_of(lines: Sequence[str], most: int) -> list[str]:
@@ -111,10 +111,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 
-def _rebuild(
-    kind: type[NnAssetsError], expected: str, found: str, remedy: str, where: dict[str, object]
-) -> NnAssetsError:
-    return kind(expected=expected, found=found, remedy=remedy, **where)
+def _rebuild(kind: type[NnAssetsError], arguments: tuple[object, ...]) -> NnAssetsError:
+    return kind.__new__(kind, *arguments)  # what it says comes as its state
 
 
 class SettingsError(NnAssetsError):
@@ -154,18 +152,6 @@ class GateHalted(NnAssetsError):  # noqa: N818  the field says: the pipeline hal
 
     def _found_in_full(self) -> str:
         return self.found + "".join(f"\n  - {line}" for line in first_of(self.violations, 50))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (
-            _rebuild_halt,
-            (self.expected, self.found, self.remedy, self.violations, self.where),
-        )
-
-
-def _rebuild_halt(
-    expected: str, found: str, remedy: str, violations: Sequence[str], where: dict[str, object]
-) -> GateHalted:
-    return GateHalted(expected=expected, found=found, remedy=remedy, violations=violations, **where)
 
 
 class PublicationError(NnAssetsError):
@@ -239,10 +225,6 @@ class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
 
     def __str__(self) -> str:
         return self.text or super().__str__()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        details = {"named": self.named, "text": self.text}
-        return (_rebuild, (type(self), self.expected, self.found, self.remedy, {**self.where, **details}))
 
 
 class DecisionError(NnAssetsError):

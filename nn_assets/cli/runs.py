@@ -32,16 +32,11 @@ from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, materialized_metadata, metadata_by_asset
 from nn_assets.settings import Strategy
 
-__all__ = ["run_round", "run_rounds", "run_study"]
+__all__ = ["run_rounds", "run_study"]
 
 _Option = tuple[str, str | None]  # its name and its value
 _MOST_NAMED = 12
 _LATE_ACTION = "late_action"
-
-
-def run_round(name: str, session: str | None) -> dict[str, Any]:
-    """Run the daily round of one session: the one named, or the last that is closed."""
-    return run_rounds(name, session)
 
 
 def run_rounds(name: str, session: str | None, first: str | None = None, last: str | None = None) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.oversight.headline import TradingWord
 from nn_assets.store.home import address_to_read, data_docs_file
 from nn_assets.store.lake.publication import Publication
+from nn_assets.store.lake.roots import store_in_force
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
@@ -82,9 +83,11 @@ def report(name: str | None) -> dict[str, Any]:
     lines = [line for strategy, state in states.items() if strategy not in unused for line in (*_lines(state), "")]
     lines += [_unused_strategies_text(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
+    store = store_in_force()
+    lines += [f"lake and models: {store}, as NN_ASSETS_STORE says"] if store else []
     ok = not any(state.get("failed_checks") or "error" in state for state in states.values())
     ok &= not any(state["headline"].startswith(f"{name} {TradingWord.HALTED}: ") for name, state in states.items())
-    return {"ok": ok, "read_only": read_only, "strategies": states, "text": "\n".join(lines).rstrip()}
+    return {"ok": ok, "read_only": read_only, "store": store, "strategies": states, "text": "\n".join(lines).rstrip()}
 
 
 def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:

@@ -122,7 +122,8 @@ def replay(
         Called with the number of sessions played, after each.
     """
     rounds: list[Round] = []
-    horizon, open_broker = strategy.label.horizon_sessions, broker_of(strategy.execution.broker)
+    horizon = strategy.label.horizon_sessions
+    open_broker = broker_of(strategy.execution.broker, strategy.execution.broker_settings)
     state, equity = initial, 0.0
     results: dict[int, tuple[float, float, float]] = {}
     bars = 0

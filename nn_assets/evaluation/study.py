@@ -175,14 +175,7 @@ def run_study(
         yardstick.hold(_scene(material, stretch, TRADED, None))
     replays = {estimator: player.replay for estimator, player in players.items()}
     stop = rows[-1] + 1
-    tracks: dict[str, BookTrack] = {
-        name: BookTrack(
-            estimator_replay.track.net[:stop],
-            estimator_replay.track.gross[:stop],
-            estimator_replay.track.turnover[:stop],
-        )
-        for name, estimator_replay in replays.items()
-    }
+    tracks = {name: replay.track.map(lambda values: values[:stop]) for name, replay in replays.items()}
     tracks[YARDSTICK] = yardstick.track
     last = labels[rows[-1]].until(rows[-1])
     track = StudyTrack(

@@ -30,6 +30,10 @@ class BookTrack:
     gross: FloatArray  # return before trading costs, fraction of equity
     turnover: FloatArray  # absolute traded value, fraction of equity
 
+    def map(self, change: Callable[[FloatArray], FloatArray]) -> BookTrack:
+        """The same results with each array changed in the same way."""
+        return BookTrack(change(self.net), change(self.gross), change(self.turnover))
+
 
 @dataclass(frozen=True)
 class StudyTrack:
@@ -116,10 +120,7 @@ class StudyTrack:
             forecasts={name: left(values) for name, values in self.forecasts.items()},
             scores=_map_arrays(self.scores, left),
             base_rates=_map_arrays(self.base_rates, left),
-            tracks={
-                name: BookTrack(net=left(track.net), gross=left(track.gross), turnover=left(track.turnover))
-                for name, track in self.tracks.items()
-            },
+            tracks={name: track.map(left) for name, track in self.tracks.items()},
         )
 
     def until(self, row: int) -> StudyTrack:
@@ -141,10 +142,7 @@ class StudyTrack:
             returns=returns,
             realised_row=self.realised_row[:stop],
             months=self.months[:stop],
-            tracks={
-                name: BookTrack(net=track.net[:stop], gross=track.gross[:stop], turnover=track.turnover[:stop])
-                for name, track in self.tracks.items()
-            },
+            tracks={name: track.map(lambda values: values[:stop]) for name, track in self.tracks.items()},
             regimes=None if self.regimes is None else self.regimes[:stop],
             models=None if self.models is None else self.models[:stop],
         )

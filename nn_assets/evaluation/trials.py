@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from nn_assets.execution.registry import BROKERS, broker_of
+from nn_assets.execution.registry import BROKERS
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.labels import LABELS, label_kind
 from nn_assets.learning.address import made_with_plugin
@@ -73,7 +73,7 @@ def _own_code(strategy: Strategy, estimator: str) -> dict[str, str]:
         versions[f"constraint {name}"] = version_within(str(CONSTRAINTS.top_of(name)), *roots)
     broker = strategy.execution.broker
     if (file := BROKERS.top_of(broker)) is not None:
-        versions[f"broker {broker}"] = version_within(file, broker_of(broker))
+        versions[f"broker {broker}"] = version_within(file, *BROKERS[broker].roots)
     plugin = made_with_plugin(strategy.learning) if estimator == TRADED else None
     return versions if plugin is None else versions | {f"network {strategy.learning.network}": plugin["code"]}
 

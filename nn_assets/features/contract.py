@@ -83,7 +83,7 @@ def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _S
     low = np.minimum(opened, close) * np.exp(-np.abs(draw.normal(0.0, 0.005, close.shape)))
     volume = np.exp(draw.normal(13.0, 0.5, close.shape)).round()
     volume[reach + 20, 1] = 0.0
-    arrays = dict(zip(FIELDS, _in_order(opened, high, low, close, volume), strict=True))
+    arrays = dict(zip(FIELDS, (opened, high, low, close, volume), strict=True))
     for values in arrays.values():
         values[:5, 3] = np.nan  # listed later
         values[[reach + 30, reach + 34], 2] = np.nan
@@ -92,12 +92,7 @@ def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _S
     made_up_series = KnownSeries(
         draw.uniform(10.0, 40.0, close.shape), np.zeros(close.shape), np.full(close.shape, 480.0)
     )
-    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, made_up_series)  # type: ignore[arg-type]
-
-
-def _in_order(*values: FloatArray) -> list[FloatArray]:
-    named = dict(zip(("open", "high", "low", "close", "volume"), values, strict=True))
-    return [named[name] for name in FIELDS]
+    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, made_up_series)
 
 
 def require_sound_feature(entry: Feature) -> None:

@@ -141,7 +141,8 @@ def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, comput
     if compute is not None:
         return _fit(task, compute)
     learning = strategy.learning
-    with open_compute(learning.compute, min(learning.processes, learning.ensemble)) as own:
+    at_once = min(learning.processes, learning.ensemble)
+    with open_compute(learning.compute, at_once, learning.compute_settings) as own:
         return _fit(task, own)
 
 
@@ -155,7 +156,8 @@ def fit_models(folds: Iterable[FoldData], strategy: Strategy, compute: Compute |
     if compute is not None:
         yield from compute.map(_fit, tasks)
         return
-    with open_compute(strategy.learning.compute, min(strategy.learning.processes, len(tasks))) as own:
+    learning = strategy.learning
+    with open_compute(learning.compute, min(learning.processes, len(tasks)), learning.compute_settings) as own:
         yield from own.map(_fit, tasks)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import FORECASTS as FORECAST_ROWS
-from nn_assets.contracts import INTRADAY_BARS, empty, framed
+from nn_assets.contracts import INTRADAY_BARS, empty, framed, validate
+from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.frames import (
     ActionVersions,
     BarVersions,
@@ -49,7 +50,7 @@ from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intrada
 from nn_assets.portfolio.records import FLOWS, session_flows
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["read_exported", "read_of_ledger"]
+__all__ = ["read_exported", "read_of_ledger", "read_of_plugin"]
 
 _SPELL = ["universe", "symbol", "member_from"]
 
@@ -105,6 +106,48 @@ def read_exported(
     frame = _LAKE_TABLES[table](history, moment)
     if adjusted is not None:
         frame = _adjusted(history, frame, moment, adjusted)
+    return _until(history, table, frame, first, last)
+
+
+def read_of_plugin(
+    history: History,
+    contract: Contract,
+    read: Callable[[History], pd.DataFrame | None],
+    first: pd.Timestamp | None,
+    last: pd.Timestamp | None,
+    moment: pd.Timestamp | None,
+) -> pd.DataFrame:
+    """Read a table that a plug-in's wing stores; parameters as of `read_exported`.
+
+    It is cut where it has a column ``session``, or ``known_at``.
+
+    Raises
+    ------
+    PublicationError
+        Nothing is stored.
+    SchemaError
+        What is stored is not as its contract says.
+    """
+    frame = read(history)
+    if frame is None:
+        raise PublicationError(
+            expected=f"rows of {contract.name}",
+            found="nothing stored",
+            remedy="run the job of the plug-in that takes them in: nn-assets ui",
+            strategy=history.strategy.name,
+        )
+    frame = validate(frame, contract)
+    if moment is not None:
+        frame = frame[frame["known_at"] <= moment]
+    if "session" in contract.columns:
+        return _until(history, "", frame, first, last)
+    return frame.reset_index(drop=True)
+
+
+def _until(
+    history: History, table: str, frame: pd.DataFrame, first: pd.Timestamp | None, last: pd.Timestamp | None
+) -> pd.DataFrame:
+    """Its rows between two sessions, none that is sealed."""
     until = history.last_session if last is None else min(last, history.last_session)
     return frame[_between(table, frame, first, until)].reset_index(drop=True)
 

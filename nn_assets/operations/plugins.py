@@ -42,7 +42,6 @@ def prepare(strategy: Strategy) -> None:
         _once((entry.compute, name), partial(require_sound_feature, entry))
     offered = CATALOGUE.offered(tops)
     faults = (
-        _missing_compute(strategy.learning.compute, tops),
         _missing("execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
         _missing("features.names", strategy.features.names, offered),
         _missing("features.series", strategy.features.series, _roles(offered)),
@@ -52,6 +51,8 @@ def prepare(strategy: Strategy) -> None:
     for fault in faults:
         if fault is not None:
             raise fault
+    _require_compute(strategy.learning, tops)
+    broker_of(strategy.execution.broker, strategy.execution.broker_settings)
     _require_label(strategy.label)
     require_constraints(strategy.portfolio)
     if strategy.learning.network not in NETWORKS_OF_ITS_OWN or strategy.learning.network_settings:
@@ -85,12 +86,15 @@ def _missing(key: str, names: Iterable[str], offered: Collection[str]) -> Settin
     )
 
 
-def _missing_compute(name: str, tops: Collection[str]) -> SettingsError | None:
-    if name in COMPUTES_OF_ITS_OWN:
-        return None
-    from nn_assets.learning.compute import COMPUTES
+def _require_compute(learning: LearningSettings, tops: Collection[str]) -> None:
+    if learning.compute in COMPUTES_OF_ITS_OWN and not learning.compute_settings:
+        return
+    from nn_assets.learning.compute import COMPUTES, compute_of
 
-    return _missing("learning.compute", (name,), COMPUTES.offered(tops))
+    fault = _missing("learning.compute", (learning.compute,), COMPUTES.offered(tops))
+    if fault is not None:
+        raise fault
+    compute_of(learning.compute, learning.compute_settings)
 
 
 def _once(what: Hashable, hold: Callable[[], None]) -> None:
@@ -135,7 +139,7 @@ def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
 def broker_roots(name: str) -> tuple[Root, ...]:
     """What the version of a fill covers: the package's own broker, and another one that is named."""
     own = "nn_assets.execution.registry:BROKERS"
-    return (own,) if name in BROKERS_OF_ITS_OWN else (own, broker_of(name))
+    return (own,) if name in BROKERS_OF_ITS_OWN else (own, *BROKERS.require(name, "execution.broker").roots)
 
 
 def _network_roots(learning: LearningSettings) -> tuple[Root, ...]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from nn_assets.store.home import lake_root, models_root
 from nn_assets.store.lake.files import locked
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
@@ -88,7 +87,7 @@ def open_stores(
     Parameters
     ----------
     lake, models : path, optional
-        Folders; those of the home when left out.
+        Folders; those of the home, or of the store that the environment names, when left out.
     ledger : str, optional
         Database address; the one that the environment names, else the home's file.
 
@@ -96,10 +95,8 @@ def open_stores(
     ------
     LedgerError
         The ledger cannot be reached, is not a ledger, or was written by a newer version.
+    InstallationError
+        The store of blobs that the environment names is none, or cannot be opened.
     """
     with Ledger(ledger) as opened:
-        yield Stores(
-            Lake(lake_root() if lake is None else lake),
-            opened,
-            ModelStore(models_root() if models is None else models),
-        )
+        yield Stores(Lake(lake), opened, ModelStore(models))

@@ -28,7 +28,6 @@ from nn_assets.store.room import keep_reserve
 __all__ = [
     "attempt",
     "execute",
-    "materialise",
     "materialized_metadata",
     "metadata_by_asset",
     "require_success",
@@ -38,18 +37,6 @@ __all__ = [
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
-
-
-def materialise(
-    strategy: Strategy,
-    kind: str,
-    *,
-    first: str | None = None,
-    last: str | None = None,
-    tags: dict[str, str] | None = None,
-) -> str:
-    """Execute one of a strategy's jobs as ``execute`` does; the run's id."""
-    return str(execute(strategy, kind, first=first, last=last, tags=tags).run_id)
 
 
 def execute(

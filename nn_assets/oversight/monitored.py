@@ -235,12 +235,10 @@ def innovations(values: FloatArray, coefficient: FloatArray | float) -> FloatArr
     return unforeseen
 
 
-def window_cusum(
-    ranks: npt.NDArray[np.integer] | FloatArray, reference: int, allowance: float = CUSUM_ALLOWANCE
-) -> float:
+def window_cusum(ranks: npt.NDArray[np.integer] | FloatArray, reference: int) -> float:
     """Two-sided CUSUM at the end of a window of innovations, as normal scores of their ranks.
 
-    S[t] = max(0, S[t-1] + z[t] - allowance), from 0 at the window's head (Page 1954, Biometrika 41);
+    S[t] = max(0, S[t-1] + z[t] - CUSUM_ALLOWANCE), from 0 at the window's head (Page 1954, Biometrika 41);
     the larger of the upward and the downward sum. Normal scores make it free of the marginal, and
     the restart free of how long the history is.
 
@@ -250,8 +248,6 @@ def window_cusum(
         Mid-rank counts: reference values below each innovation, ties counted half.
     reference : int
         Length of the reference, in sessions.
-    allowance : float
-        In standard deviations, taken from every step.
 
     Returns
     -------
@@ -263,6 +259,6 @@ def window_cusum(
     scores = ndtri((ranks + 0.5) / (reference + 1))
     heights = []
     for side in (1.0, -1.0):
-        walk = np.concatenate([[0.0], np.cumsum(side * scores - allowance)])
+        walk = np.concatenate([[0.0], np.cumsum(side * scores - CUSUM_ALLOWANCE)])
         heights.append(float(walk[-1] - walk.min()))
     return max(heights)

@@ -104,7 +104,7 @@ class DriftWatch:
         if reference is None:
             return None
         series = self.forecast_columns, self.feature_columns
-        return self.monitor.examine_columns(row, self.cube.sessions[row], *series, reference, self.feature_tests)
+        return self.monitor.examine(row, self.cube.sessions[row], *series, reference, self.feature_tests)
 
 
 def drift_watch(

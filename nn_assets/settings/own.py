@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import PluginError, SettingsError
 from nn_assets.settings.section import Section
 
-__all__ = ["section_of"]
+__all__ = ["WithSettings", "section_of"]
+
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class WithSettings(Generic[_Made]):
+    """A member of a registry, and the settings that it states.
+
+    Parameters
+    ----------
+    make : callable
+        From one argument to what is asked of the member; with ``settings``, their values come as a second one.
+    settings : type of Section, optional
+
+    Raises
+    ------
+    PluginError
+        The settings are no class of fields.
+    """
+
+    make: Callable[..., _Made]
+    settings: type[Section] | None = None
+
+    def __post_init__(self) -> None:
+        if self.settings is not None and not (isinstance(self.settings, type) and issubclass(self.settings, Section)):
+            raise PluginError(
+                expected="settings as a class that extends nn_assets.settings.section.Section",
+                found=repr(self.settings),
+                remedy="derive the class from it: frozen, and unknown keys refused",
+                key="plugins",
+            )
+
+    @property
+    def roots(self) -> tuple[Callable[..., Any], ...]:
+        """What the version of something made with it covers."""
+        return (self.make,) if self.settings is None else (self.make, self.settings)
+
+    def given(self, values: Mapping[str, Any], *, member: str, key: str) -> Callable[[Any], _Made]:
+        """What makes it by one argument, with what a strategy states of it; arguments and errors of `section_of`."""
+        own = section_of(self.settings, values, member=member, key=key)
+        return self.make if own is None else lambda argument: self.make(argument, own)
 
 
 def section_of(model: type[Section] | None, values: Mapping[str, Any], *, member: str, key: str) -> Section | None:

@@ -83,7 +83,7 @@ def _leak(kind: str):
 def test_a_feature_that_looks_ahead_is_caught(kind, monkeypatch):
     # The gap lies at a cut, where filling it from the next row shows.
     panel = changed(random_panel(), lambda values: values.__setitem__((39, 1), np.nan))
-    entry = Feature("leaking", "return", 0, ("close",), _leak(kind), "a leak", "none")
+    entry = Feature("leaking", "return", 0, _leak(kind), "a leak")
     monkeypatch.setattr(compute, "CATALOGUE", {"leaking": entry})
     assert _looks_ahead("leaking", panel)
 

@@ -13,7 +13,7 @@ from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.overview import overview
-from nn_assets.market.quality.suspicions import suspicions
+from nn_assets.market.quality.suspected import Suspected
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.settings import CleaningSettings
 from nn_assets.sources.tables.files import FilesSource
@@ -52,7 +52,7 @@ def test_a_stated_split_explains_its_factor_to_every_rule(ratio: float) -> None:
     assert result.quarantine.empty
     assert result.notices == ()
     pd.testing.assert_frame_equal(result.bars[PRICES], bars[PRICES])  # as they came
-    assert suspicions(result.bars, actions) == ()
+    assert Suspected.of(result.bars, actions).notices == ()
     assert with_unexplained_factors(actions, result.bars) is actions
     assert not clean(bars, CALENDAR, CleaningSettings()).quarantine.empty
 

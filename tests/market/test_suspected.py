@@ -8,7 +8,6 @@ import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.quality.suspected import Suspected
-from nn_assets.market.quality.suspicions import suspicions
 
 AXIS = sessions_between("XNYS", "2017-03-01", "2018-12-31")
 SYMBOLS = [f"S{number}" for number in range(7)]
@@ -79,7 +78,6 @@ def test_day_by_day_as_of_all_bars(seed: int) -> None:
             alone += carried is not None and start > AXIS[0]
             reach *= 2
         whole = Suspected.of(known_bars, known_actions)
-        assert whole.notices == suspicions(known_bars, known_actions)
         equal(carried, whole)
         suspected = carried
     assert len(suspected.notices) > 5

@@ -13,7 +13,6 @@ import pytest
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.quality.notices import widest_first
 from nn_assets.market.quality.suspected import Suspected
-from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake import bars as intake_bars
@@ -32,6 +31,7 @@ from nn_assets.versions import definitions_behind
 
 FIRST, HISTORY = "2017-03-01", 150
 AXIS = sessions_between("XNYS", FIRST, "2019-12-31")
+OF_ALL = Suspected.of  # as it is before a test counts its calls
 SYMBOLS = tuple(f"S{number}" for number in range(9))
 PRICES = ["open", "high", "low", "close"]
 
@@ -159,7 +159,7 @@ def publish(history: History) -> bool:
     stored = Carried.read(history)
     assert stored is not None
     assert (stored.pieces, stored.said, stored.notices) == (carried.pieces, carried.said, carried.notices)
-    suspected = () if actions is None else suspicions(whole.cleaned.bars, actions)
+    suspected = () if actions is None else OF_ALL(whole.cleaned.bars, actions).notices
     assert stored.suspicions == suspected
     expected = widest_first([*whole.cleaned.notices, *suspected])
     assert publication.details["notices"] == [each.line for each in expected]

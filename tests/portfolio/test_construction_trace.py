@@ -11,8 +11,9 @@ import pytest
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio import conic
 from nn_assets.portfolio.breakers import Control
-from nn_assets.portfolio.construction import STEPS, ConstructionInputs, construct, targets_of
+from nn_assets.portfolio.construction import ConstructionInputs, construct, targets_of
 from nn_assets.portfolio.construction_trace import TraceFacts, step_reasons
+from nn_assets.portfolio.inputs import STEP_NAMES
 from nn_assets.settings import PortfolioSettings
 from tests.portfolio.facts import COSTS, SETTINGS
 from tests.portfolio.test_construction import inputs, one
@@ -36,7 +37,7 @@ def traced(of: ConstructionInputs, settings: PortfolioSettings = SETTINGS, **mor
 def test_every_step_of_every_name_has_a_sentence_and_the_rows_are_the_steps() -> None:
     of = traced(inputs(9))
     weights = of.weights
-    assert weights.shape == (len(STEPS) + 1, 9)
+    assert weights.shape == (len(STEP_NAMES) + 1, 9)
     np.testing.assert_array_equal(weights[:8], of.construction.steps)
     np.testing.assert_array_equal(weights[8], of.targets.weight)
     for index in range(9):

@@ -43,8 +43,8 @@ from nn_assets.learning.windows import Samples, Windows
 from nn_assets.market.adjustment import adjustment_of
 from nn_assets.market.panel import Panel
 from nn_assets.oversight import reference
+from nn_assets.oversight.critical_values import critical_value
 from nn_assets.oversight.drift import DriftMonitor, drift_reference
-from nn_assets.portfolio.kelly import kelly_bet
 from nn_assets.session import market_view as views
 from nn_assets.session.market_view import market_view
 from nn_assets.settings import (
@@ -59,7 +59,8 @@ from nn_assets.signals.regimes import Regimes
 from tests.evaluation.tracks import made_record
 from tests.features.panels import random_panel
 from tests.learning.tiny import MONTH, SYMBOLS, tiny_fold, tiny_market, tiny_samples, tiny_settings, tiny_strategy
-from tests.oversight.worlds import DAY, autoregressive
+from tests.oversight.worlds import autoregressive, examined
+from tests.portfolio.kelly_forms import kelly_bet
 from tests.proof.results import Result
 from tests.proof.targets import Target, of_count
 
@@ -406,13 +407,17 @@ def _rings_when_nothing_changes() -> Finding:
     ranks, monitor = baseline.forecast_ranks(probability), DriftMonitor(settings)
     rows = range(560, len(series), 5)
     none = np.zeros((len(series), 1, 0))
-    rung = [monitor.examine(row, DAY, ranks, none, baseline).prediction_drifted for row in rows]
+    rung = [examined(monitor, row, ranks, none, baseline).prediction_drifted for row in rows]
     share = float(np.mean(rung))
     return Finding(share > 0.15, f"drift on {share:.0%} of the sessions of an unchanged series")
 
 
+def _no_distance(statistic: str, *arguments: float) -> float:
+    return 0.0 if statistic == "ks" else critical_value(statistic, *arguments)  # type: ignore[arg-type]
+
+
 def _fixed_threshold() -> AbstractContextManager[object]:
-    return patch.object(reference, "ks_critical_value", lambda *_, **__: 0.0)  # the floor of 0.12 is left alone
+    return patch.object(reference, "critical_value", _no_distance)  # the floor of 0.12 is left alone
 
 
 def _bets_of_a_forecaster_that_knows_nothing() -> Finding:

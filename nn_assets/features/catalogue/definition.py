@@ -63,12 +63,12 @@ class Feature:
     reach_sessions : int
         A value depends on this many bars before its own, all of them needed: on rows t - reach_sessions .. t, and
         further back where a missing bar is stepped over.
-    fields : tuple of str
-        Fields of the panel that it reads.
     compute : callable
         From a panel and its context to an array (bars, symbols), float64. NaN where a bar within
         reach is missing or the formula has no value.
     formula : str
+    fields : tuple of str
+        Fields of the panel that it reads.
     source : str
         Where the formula is published.
     needs_market : bool
@@ -80,10 +80,10 @@ class Feature:
     name: str
     group: str
     reach_sessions: int
-    fields: tuple[str, ...]
     compute: Formula = field(repr=False, compare=False)
     formula: str
-    source: str
+    fields: tuple[str, ...] = ("close",)
+    source: str = "standard"
     needs_market: bool = False
     role: str = ""
 

@@ -244,9 +244,7 @@ def rows_of(
     sessions = pd.DatetimeIndex(ordered["session"])
     days, inverse = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
     closes = assumed_known_at(calendar, pd.DatetimeIndex(days), 0)
-    prices: dict[str, Any] = {
-        name: ordered[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")
-    }
+    prices: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in _PRICES}
     return Rows(
         symbol=pd.factorize(ordered["symbol"])[0].astype(np.int64),
         session=days.astype(np.int64)[inverse],

@@ -54,8 +54,8 @@ class Notice:
     factor between two closes, net of stated splits, for ``unexplained_factor``, the share of sessions whose open
     repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session`` and
     ``odd_session``, basis points between two sources for ``odd_print_elsewhere``, usual ranges for ``displaced_bar``,
-    how many bars for ``known_in_the_future``, closes as in :func:`suspicions` for its rules, and NaN where the rule
-    has no number (``possible_copy``).
+    how many bars for ``known_in_the_future``, one close over another for the rules of ``suspicions.py``, and NaN
+    where the rule has no number (``possible_copy``).
     """
 
     rule: str

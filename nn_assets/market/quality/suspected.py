@@ -60,8 +60,26 @@ class Suspected:
 
     @classmethod
     def of(cls, bars: DailyBars, actions: ActionVersions) -> Suspected:
-        """Look at all bars; parameters as of :func:`suspicions`, which gives the same notices."""
-        events = {symbol: of_symbol for symbol, (_, of_symbol) in events_by_symbol(bars, actions).items()}
+        """Look at all bars; point out prices, splits and dividends that contradict each other.
+
+        Parameters
+        ----------
+        bars : DataFrame
+            Columns symbol, session, open, high, low, close, volume, one row per symbol and bar, as traded. Rows
+            without a close above zero are passed over.
+        actions : DataFrame
+            Columns symbol, ex_session, kind, value, as stated by the source.
+
+        Returns
+        -------
+        Suspected
+            Rules: ``price_unit`` (100 or 1000 times the bars around, or high over low so), ``split_misapplied`` (a
+            stated split that the prices show elsewhere, twice or not at all), ``price_spike`` (a move taken back at
+            once), ``unrecorded_action`` (an overnight move without a rush to trade and without an action); value:
+            close over the close before, stated splits taken off. And those of
+            :func:`~nn_assets.market.quality.dividend_suspicions.dividend_suspicions`. Each message ends in a proposal.
+        """
+        events = events_by_symbol(bars, actions)
         return cls(
             _tables(events),
             tuple(notice for symbol, of_symbol in events.items() for notice in of_symbol.notices(symbol)),
@@ -184,7 +202,7 @@ class _Tail:
         rows = self.bars.iloc[start : start + int(self.size[number])]
         if earlier:  # what stands before is on bars left out
             actions = actions[actions["ex_session"] > rows["session"].iloc[0]]
-        own = SymbolBars.of(self.names[number], rows, actions, split_in_price=True, earlier=earlier)
+        own = SymbolBars.of(self.names[number], rows, actions, earlier=earlier)
         return own, int(self.again[number])
 
     def eventful(self, actions: Mapping[Any, pd.DataFrame]) -> BoolArray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,6 @@ from nn_assets.market.quality.dividend_suspicions import (
     Paid,
     Spot,
     SymbolBars,
-    against_the_factor,
     dividend_suspicions,
     paid_from,
 )
@@ -33,17 +32,14 @@ __all__ = [
     "LEAST_SPLIT",
     "MIXED",
     "SPLIT_REACH",
-    "Basis",
     "Jump",
     "Mixed",
     "SymbolEvents",
     "apart",
     "events_by_symbol",
     "market_moves",
-    "suspicions",
 ]
 
-Basis = Literal["raw", "split_adjusted"]
 FloatArray = npt.NDArray[np.float64]
 
 _LEAST_MOVE = 0.25  # log return that calls for an explanation
@@ -123,49 +119,14 @@ class SymbolEvents:
         return sorted(notices, key=lambda notice: notice.first_session)
 
 
-def suspicions(bars: DailyBars, actions: ActionVersions, *, basis: Basis = "raw") -> tuple[Notice, ...]:
-    """Point out prices, splits and dividends that contradict each other.
-
-    Parameters
-    ----------
-    bars : DataFrame
-        Columns symbol, session, open, high, low, close, volume, one row per symbol and bar; with
-        ``adjusted_close`` beside them, the vendor's factor is held against the dividends too. Rows
-        without a close above zero are passed over.
-    actions : DataFrame
-        Columns symbol, ex_session, kind, value, as stated by the source.
-    basis : {"raw", "split_adjusted"}
-        Whether the prices fall at a split, or the source has taken splits out already.
-
-    Returns
-    -------
-    tuple of Notice
-        Ordered by symbol, then session. Rules: ``price_unit`` (100 or 1000 times the bars around, or
-        high over low so), ``split_misapplied`` (a stated split that the prices show elsewhere, twice or
-        not at all), ``price_spike`` (a move taken back at once), ``unrecorded_action`` (an overnight
-        move without a rush to trade and without an action); value: close over the close before, stated
-        splits taken off. And those of
-        ``dividend_suspicions`` and ``against_the_factor`` in
-        :mod:`nn_assets.market.quality.dividend_suspicions`. Each message ends in a proposal.
-    """
-    notices: list[Notice] = []
-    for symbol, (own, events) in events_by_symbol(bars, actions, basis).items():
-        judged = [*events.notices(symbol), *against_the_factor(own)]
-        notices += sorted(judged, key=lambda notice: notice.first_session)
-    return tuple(notices)
-
-
-def events_by_symbol(
-    bars: DailyBars, actions: ActionVersions, basis: Basis = "raw"
-) -> dict[Symbol, tuple[SymbolBars, SymbolEvents]]:
-    """Each symbol's bars and the events found in them, in order of symbol."""
+def events_by_symbol(bars: DailyBars, actions: ActionVersions) -> dict[Symbol, SymbolEvents]:
+    """The events in each symbol's bars and actions, in order of symbol; bars without a close above zero are none."""
     usable = bars[np.isfinite(bars["close"]) & (bars["close"] > 0.0)].sort_values(["symbol", "session"], kind="stable")
     market, events = market_moves(usable), {}
     of_symbol = dict(iter(actions.groupby("symbol")))
     for symbol, rows in usable.groupby("symbol", sort=True):
-        own_actions = of_symbol.get(symbol, actions.iloc[:0])
-        own = SymbolBars.of(str(symbol), rows, own_actions, split_in_price=basis == "raw")
-        events[str(symbol)] = own, SymbolEvents.of(own, market.reindex(own.session).to_numpy())
+        own = SymbolBars.of(str(symbol), rows, of_symbol.get(symbol, actions.iloc[:0]))
+        events[str(symbol)] = SymbolEvents.of(own, market.reindex(own.session).to_numpy())
     return events
 
 

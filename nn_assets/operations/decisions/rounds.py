@@ -159,7 +159,7 @@ def play_live(history: History, view: SessionView, context: DecisionContext) -> 
         context = replace(context, calibration=calibration_of(history, forecasts, TRADED))
     facts = _facts(history, view, market, context, forecasts, models)
     costs = cost_model(ledger, strategy, context.cost_model_id)
-    open_broker = broker_of(strategy.execution.broker)
+    open_broker = broker_of(strategy.execution.broker, strategy.execution.broker_settings)
     return context, play_session(strategy, costs, history.sessions_per_year, session_state, facts, open_broker)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from nn_assets.errors import ModelError, PublicationError
-from nn_assets.store.home import models_root
 from nn_assets.store.lake.files import (
     exists,
     listed,
@@ -21,6 +20,7 @@ from nn_assets.store.lake.files import (
     write_record,
 )
 from nn_assets.store.lake.port import BlobPath
+from nn_assets.store.lake.roots import models_root
 from nn_assets.store.values import hash_of
 
 __all__ = ["ModelStore"]
@@ -37,7 +37,7 @@ class ModelStore:
     Parameters
     ----------
     root : BlobPath, optional
-        The folder; :func:`nn_assets.store.home.models_root` when left out. It need not exist yet.
+        The folder; :func:`nn_assets.store.lake.roots.models_root` when left out. It need not exist yet.
     """
 
     def __init__(self, root: BlobPath | None = None) -> None:
