@@ -49,8 +49,8 @@ class WithSettings(Generic[_Made]):
         """What the version of something made with it covers."""
         return (self.make,) if self.settings is None else (self.make, self.settings)
 
-    def given(self, values: Mapping[str, Any], *, member: str, key: str) -> Callable[[Any], _Made]:
-        """What makes it by one argument, with what a strategy states of it; arguments and errors of `section_of`."""
+    def maker(self, values: Mapping[str, Any], *, member: str, key: str) -> Callable[[Any], _Made]:
+        """The function that makes it by one argument, with the settings a strategy has for it; see `section_of`."""
         own = section_of(self.settings, values, member=member, key=key)
         return self.make if own is None else lambda argument: self.make(argument, own)
 
