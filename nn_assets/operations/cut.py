@@ -287,7 +287,7 @@ class NarrowCut(Cut):
 
 
 class PublishedCut(Cut):
-    """The facts as they are published, whatever single sessions knew of them: what stored features are of.
+    """The facts as they are published, whatever single sessions knew of them: stored features are made of these.
 
     A session reads stored features only where it knows all of these facts; see :attr:`Cut.cube`.
     """

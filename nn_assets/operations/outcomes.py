@@ -218,12 +218,12 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
 
 
 def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
-    """The newest word on the run of a job that began last, in whatever order they were recorded; or None."""
+    """The newest record of the run of a job that began last, in whatever order runs were recorded; or None."""
     return next(runs_backwards(ledger, strategy, name), None)
 
 
 def runs_backwards(ledger: Ledger, strategy: str, name: str) -> Iterator[dict[str, Any]]:
-    """The newest word on each run of a job, the one that began last first, in whatever order they were recorded."""
+    """The newest record of each run of a job, the one that began last first, whatever the order of recording."""
     newest = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, name=name)
     if newest is None:
         return

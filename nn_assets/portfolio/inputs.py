@@ -41,7 +41,7 @@ class ProgrammeFacts:
     short_fee: float  # over the horizon, fraction of the short's value
     margin_fee: float  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most of each name that one session can trade, dollars
-    members: BoolArray | None = None  # of the universe: nobody else's returns count; None: everyone
+    members: BoolArray | None = None  # of the universe: only their returns count; None: all symbols
 
 
 @dataclass(frozen=True, eq=False)

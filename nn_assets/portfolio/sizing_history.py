@@ -105,7 +105,7 @@ def less_the_others(returns: FloatArray) -> FloatArray:
     Parameters
     ----------
     returns : ndarray, shape (sessions, symbols)
-        Less whatever is common to a session. NaN: none.
+        Less what is common to a session. NaN: none.
     """
     count = np.isfinite(returns).sum(axis=1, keepdims=True)
     order = np.argsort(returns, axis=1, kind="stable")  # NaN last

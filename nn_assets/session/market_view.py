@@ -101,7 +101,7 @@ class SessionMarket:
     dividend: FloatArray | None = None  # cash per share as counted on the session, 0 where none
     delisting: FloatArray | None = None  # cash per share on the first session without the symbol, NaN where none
     gone: BoolArray | None = None  # delisted by this session
-    assumed_split: DayArray | None = None  # last session until now with a split that nobody stated; NaT without one
+    assumed_split: DayArray | None = None  # last session until now with an assumed split; NaT without one
     repeated: BoolArray | None = None  # the bar equals the one before in every field
     closing_adv_usd: FloatArray | None = None  # as before, of the bars there are: what closes a position is priced by
     closing_volatility: FloatArray | None = None  # the last one known

@@ -29,7 +29,7 @@ _DATE = r"^([0-9]{4})[-/]?([0-9]{2})[-/]?([0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?
 # (1973-03-03 in seconds) is rather a day written without hyphens, or a place in a table.
 _EPOCHS = ((1e8, 0), (1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (np.inf, 1))
 _EPOCH = r"^-?[0-9]{9,19}(?:[.][0-9]*)?$"
-# 201801311530 may be half past three, or milliseconds of 1976: which, nobody can say.
+# 201801311530 may be half past three, or milliseconds of 1976: which, cannot be known.
 _COMPACT = r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9][0-2][0-9][0-5][0-9](?:[0-5][0-9])?$"
 _NANOSECONDS = float(np.iinfo(np.int64).max)
 

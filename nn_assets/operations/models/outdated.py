@@ -122,7 +122,7 @@ def _facts(history: History, ends: Mapping[str, int]) -> dict[str, str]:
     market, series = history.strategy.market, history.series_versions
     read = set(history.strategy.features.series.values())  # what forecasts see of the other series
     raw = history.raw_versions
-    # What waits for its publication is read by nobody yet.
+    # What waits for its publication is not read yet.
     published = raw[raw["ingested_at"] <= history.published_at.max()] if len(history.published_at) else raw.iloc[:0]
     tables = [
         (table, column)

@@ -161,7 +161,7 @@ def _blank(written: pd.Series) -> pd.Series:
 
 @dataclass(frozen=True)
 class FaultText:
-    """What is said of a value that is none of its kind; ``{column}`` stands for the column's name."""
+    """The message on a value that cannot be read; ``{column}`` is replaced by the column's name."""
 
     expected: str
     remedy: str = "correct the cell, or leave out the row"

@@ -113,7 +113,7 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limit
 
 
 def _refuse_empty_close(table: pd.DataFrame, value: str, file: Path, settings: FileSeriesSettings) -> None:
-    """Refuse a close of zeros beside an open that is none, where nobody chose the close: the value stands in open."""
+    """Refuse a close of zeros beside an open without zeros, where the close is the default: the value is in open."""
     opens = column_named(table, ("open",))
     if settings.value_column or value.strip().lower() != "close" or opens is None:
         return

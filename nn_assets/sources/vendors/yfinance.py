@@ -54,7 +54,7 @@ class YfinanceSettings(SourceSection):
 class YfinanceSource(ScopedActions):
     """Yahoo's daily bars with Yahoo's split adjustment undone.
 
-    Asked up to the present whatever the last session: later splits are needed to undo their effect.
+    Always asked up to the present: later splits are needed to undo their effect.
     A spin-off that Yahoo books as a split of an odd ratio is undone like one.
 
     Parameters
