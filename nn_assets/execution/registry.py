@@ -33,7 +33,7 @@ def register_broker(name: str, *, settings: type[Section] | None = None) -> Call
     Raises
     ------
     PluginError
-        The name is taken, or is none, or the settings are no class of fields.
+        The name is taken, or is not a name, or the settings are no class of fields.
     """
 
     def register(opener: _Open) -> _Open:

@@ -125,7 +125,7 @@ def register_compute(name: str, *, settings: type[Section] | None = None) -> Cal
     Raises
     ------
     PluginError
-        The name is taken, or is none, or the settings are no class of fields.
+        The name is taken, or is not a name, or the settings are no class of fields.
     """
 
     def register(opener: _Opener) -> _Opener:

@@ -54,7 +54,7 @@ def register_network(name: str, *, settings: type[Section] | None = None) -> Cal
     Raises
     ------
     PluginError
-        The name is taken, or is none, or the settings are no class of fields.
+        The name is taken, or is not a name, or the settings are no class of fields.
     """
 
     def register(build: _Build) -> _Build:

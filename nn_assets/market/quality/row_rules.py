@@ -80,7 +80,7 @@ def off_calendar(rows: Rows, _settings: CleaningSettings) -> Finding:
 
 
 def unfinished_last_bar(rows: Rows, _settings: CleaningSettings) -> Finding:
-    """Find bars taken in, or said to be known, before their session closed: they still move."""
+    """Find bars taken in, or known by their own moment, before their session closed: they may still change."""
     return _blame_first({"ingested_at": rows.ingested_at < rows.closes_at, "known_at": rows.known_at < rows.closes_at})
 
 
