@@ -25,14 +25,7 @@ class Ensemble:
     failures: tuple[tuple[int, str], ...]  # (seed, its error)
 
 
-@dataclass(frozen=True)
-class _Task:
-    windows: Windows
-    training: Samples
-    validation: Samples
-    settings: LearningSettings
-    seed: int
-    start: LinearModel | None
+_Task = tuple[Windows, Samples, Samples, LearningSettings, int, LinearModel | None]  # as `train` takes them
 
 
 def fit_networks(inputs: FitInputs) -> Fitted:
@@ -84,17 +77,17 @@ def train_ensemble(
     TrainingError
         Fewer than half of the members trained; names each failed seed and why.
     """
-    tasks = [
-        _Task(windows, training, validation, settings, settings.seed + index, start)
+    tasks: list[_Task] = [
+        (windows, training, validation, settings, settings.seed + index, start)
         for index, start in enumerate(starts or (None,) * settings.ensemble)
     ]
     members: list[TrainingResult] = []
     failures: list[tuple[int, str]] = []
-    for task, outcome in zip(tasks, compute.map(_attempt, tasks), strict=True):
+    for (*_, seed, _start), outcome in zip(tasks, compute.map(_attempt, tasks), strict=True):
         if isinstance(outcome, TrainingResult):
             members.append(outcome)
         else:
-            failures.append((task.seed, str(outcome)))
+            failures.append((seed, str(outcome)))
     if 2 * len(members) < settings.ensemble:
         raise TrainingError(
             expected=f"at least half of {settings.ensemble} members trained",
@@ -107,6 +100,6 @@ def train_ensemble(
 def _attempt(task: _Task) -> TrainingResult | TrainingError:
     # A failed member is an answer: it is dropped by name, and the others are kept.
     try:
-        return train(task.windows, task.training, task.validation, task.settings, task.seed, task.start)
+        return train(*task)
     except TrainingError as error:
         return error
