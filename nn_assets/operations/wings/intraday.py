@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from nn_assets.market.quality.gate_checks import CHECK_TEXTS, INTRADAY_CHECKS
-from nn_assets.operations.history import History
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, ingest_intraday
 from nn_assets.operations.intake.metadata import intraday_intake_metadata
-from nn_assets.operations.intake.published import Judging, intraday_through_gate
+from nn_assets.operations.intake.published import intraday_through_gate
 from nn_assets.operations.names import TABLES
-from nn_assets.operations.wings import DemandedCheck, Job, Making, Table, Wing
+from nn_assets.operations.wings import DemandedCheck, Job, Table, Wing
 from nn_assets.settings import Strategy
 
 __all__ = ["WING"]
-
-
-def _taken_in(history: History, making: Making) -> dict[str, Any]:
-    return intraday_intake_metadata(*ingest_intraday(history, making.folder))
-
-
-def _published(history: History, making: Making) -> Judging:
-    return intraday_through_gate(history, making.run_id)
 
 
 def _assets(strategy: Strategy) -> Iterator[Table]:
@@ -33,14 +23,14 @@ def _assets(strategy: Strategy) -> Iterator[Table]:
         RAW_INTRADAY,
         "Bars within the session as their files have them. A bar delivered again that differs is a new "
         "version; nothing is overwritten.",
-        _taken_in,
+        lambda history, making: intraday_intake_metadata(*ingest_intraday(history, making.folder)),
         made_by=(ingest_intraday,),
     )
     yield Table(
         VALIDATED_INTRADAY,
         "Intraday bars that passed cleaning and their gate, published at one atomic switch. The daily "
         "bars are made of them; a session of which too few bars are there makes none.",
-        _published,
+        lambda history, making: intraday_through_gate(history, making.run_id),
         after=(RAW_INTRADAY,),
         kinds=("parquet", "pandera"),
         demanded=tuple(DemandedCheck(name, CHECK_TEXTS[name].demand, blocking=True) for name in INTRADAY_CHECKS),

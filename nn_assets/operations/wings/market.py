@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from nn_assets.market.quality.gate_checks import CHECK_TEXTS, CHECKS, blocking_checks
 from nn_assets.operations.facts import RAW_BARS
-from nn_assets.operations.history import History
 from nn_assets.operations.intake.bars import ingest_bars
 from nn_assets.operations.intake.beside import tables_before_bars
 from nn_assets.operations.intake.metadata import intake_metadata
-from nn_assets.operations.intake.published import Judging, bars_through_gate
+from nn_assets.operations.intake.published import bars_through_gate
 from nn_assets.operations.intake.sources import source_roots
 from nn_assets.operations.names import TABLES
-from nn_assets.operations.wings import DemandedCheck, Job, Making, Table, Wing
+from nn_assets.operations.wings import DemandedCheck, Job, Table, Wing
 from nn_assets.reports.expectations import SUITES
 from nn_assets.settings import Strategy
 
 __all__ = ["WING"]
-
-
-def _taken_in(history: History, making: Making) -> dict[str, Any]:
-    return intake_metadata(history, ingest_bars(history, making.folder))
-
-
-def _published(history: History, making: Making) -> Judging:
-    return bars_through_gate(history, making.run_id)
 
 
 def _assets(strategy: Strategy) -> Iterator[Table]:
@@ -35,7 +25,7 @@ def _assets(strategy: Strategy) -> Iterator[Table]:
         RAW_BARS,
         "Bars as the source delivered them. A bar delivered again that differs is a new version; "
         "nothing is overwritten.",
-        _taken_in,
+        lambda history, making: intake_metadata(history, ingest_bars(history, making.folder)),
         after=tables_before_bars(strategy),
         made_by=("nn_assets.operations.intake.bars:ingest_bars", *source_roots(strategy)),
     )
@@ -44,7 +34,7 @@ def _assets(strategy: Strategy) -> Iterator[Table]:
         "validated_bars",
         "Bars that passed cleaning and the gate, published at one atomic switch. When the gate "
         "fails nothing downstream runs, in this run or a later one, and the last publication, if any, stays.",
-        _published,
+        lambda history, making: bars_through_gate(history, making.run_id),
         after=(RAW_BARS,),
         kinds=("parquet", "pandera", "great_expectations"),
         demanded=(

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nn_assets.operations.asof.stored import OTHER_SERIES, UNIVERSE
-from nn_assets.operations.history import History
 from nn_assets.operations.intake.beside import tables_beside_bars
 from nn_assets.operations.intake.metadata import series_metadata, universe_metadata
 from nn_assets.operations.intake.series import ingest_series
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.names import TABLES
-from nn_assets.operations.wings import Job, Making, Table, Wing
+from nn_assets.operations.wings import Job, Table, Wing
 from nn_assets.settings import Strategy
 
 __all__ = ["WING"]
-
-
-def _series_taken_in(history: History, making: Making) -> dict[str, Any]:
-    return series_metadata(ingest_series(history, making.folder, making.log))
-
-
-def _universe_taken_in(history: History, making: Making) -> dict[str, Any]:
-    return universe_metadata(history, ingest_universe(history, making.folder))
 
 
 _TABLES = (
@@ -30,14 +19,14 @@ _TABLES = (
         OTHER_SERIES,
         "Observations of the series beside the bars, as facts with the moment each was known. A value "
         "delivered again that differs is a new version; faulty rows are kept in quarantine.",
-        _series_taken_in,
+        lambda history, making: series_metadata(ingest_series(history, making.folder, making.log)),
         made_by=(ingest_series,),
     ),
     Table(
         UNIVERSE,
         "Who belonged to the universe from when to when, as facts with the moment each was known. On a "
         "session only its members are trained on, forecast and held; one that leaves is closed.",
-        _universe_taken_in,
+        lambda history, making: universe_metadata(history, ingest_universe(history, making.folder)),
         made_by=(ingest_universe,),
     ),
 )
