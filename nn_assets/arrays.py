@@ -46,7 +46,7 @@ AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
 
 
 def read_only(values: AnyArray) -> AnyArray:
-    """The same array, any shape, that nobody can write to from here on."""
+    """The same array, any shape, read-only from here on."""
     values.setflags(write=False)
     return values
 

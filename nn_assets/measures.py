@@ -24,6 +24,7 @@ __all__ = [
     "hac_mean",
     "hit_ratio",
     "maximum_drawdown",
+    "mean_over_symbols",
     "rank_ic",
     "sharpe",
     "turnover",
@@ -201,6 +202,31 @@ def hac_mean(values: FloatArray, lag: int) -> HacMean:
         return HacMean(mean, 0.0, _NAN, count)
     error = float(np.sqrt(variance / count))
     return HacMean(mean, error, mean / error, count)
+
+
+def mean_over_symbols(values: FloatArray, counted: npt.NDArray[np.bool_] | None = None) -> FloatArray:
+    """Mean over the symbols of each session, symbol by symbol, so that no bit depends on the memory layout.
+
+    Parameters
+    ----------
+    values : array, shape (bars, symbols) or (bars, symbols, features)
+        What is not finite is left out.
+    counted : bool array, shape (bars, symbols), optional
+        Symbols that count on a session, of two-dimensional values; all when left out.
+
+    Returns
+    -------
+    array, shape (bars,) or (bars, features)
+        NaN where no symbol counts.
+    """
+    total, count = np.zeros((2, values.shape[0], *values.shape[2:]))
+    for symbol in range(values.shape[1]):
+        present = np.isfinite(values[:, symbol])
+        if counted is not None:
+            present &= counted[:, symbol]
+        total += np.where(present, values[:, symbol], 0.0)
+        count += present
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
 
 
 def turnover(weights: FloatArray, initial: FloatArray | None = None) -> FloatArray:

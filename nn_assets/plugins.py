@@ -266,7 +266,7 @@ def _of_entry(name: str, point: EntryPoint, origin: Path) -> Plugin:
 
 @lru_cache(maxsize=256)
 def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, dict[str, object]], ...]:
-    """Each kind and name that a source registers, and what it states as plain text; None for a name that is none."""
+    """Each kind and name that a source registers, and what it states as plain text; None for what is no name."""
     try:
         tree = ast.parse(source, filename=label)
     except (SyntaxError, ValueError) as error:

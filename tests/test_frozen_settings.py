@@ -85,7 +85,7 @@ def strategies(tmp_path_factory: pytest.TempPathFactory) -> list[Strategy]:
 def test_every_mapping_of_every_section_refuses_to_be_written_to(strategies: list[Strategy]) -> None:
     for kind in source_kinds():
         source_model(kind)  # its settings are a section from then on
-    stated = {
+    expected_fields = {
         (type(section), name)
         for strategy in strategies
         for section in _sections(strategy)
@@ -98,9 +98,9 @@ def test_every_mapping_of_every_section_refuses_to_be_written_to(strategies: lis
         for name, field in model.model_fields.items()
         if _mentions_a_mapping(field.annotation)
     }
-    assert all_of_them == stated, "fill the new field in the strategy above"
+    assert all_of_them == expected_fields, "fill the new field in the strategy above"
     met = [value for strategy in strategies for value in _containers(strategy) if not isinstance(value, tuple)]
-    assert len(met) >= len(stated) + 6
+    assert len(met) >= len(expected_fields) + 6
     for value in met:
         before = deepcopy(value)
         for write in (

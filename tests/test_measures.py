@@ -193,3 +193,19 @@ def test_a_calibrated_forecast_has_less_calibration_error_than_one_that_boasts(g
     boast = 0.5 + 2.0 * (truth - 0.5)
     assert measures.expected_calibration_error(truth, outcome) < 0.02
     assert measures.expected_calibration_error(boast, outcome) > 0.05
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (7, 5, 3)])
+def test_the_mean_over_symbols_leaves_out_gaps_and_has_one_order_of_addition(shape) -> None:
+    values = np.random.default_rng(3).normal(size=shape)
+    values[0], values[1, 2], values[2, :4] = np.nan, np.inf, np.nan
+    expected = [np.mean(row[np.isfinite(row).reshape(5, -1).all(axis=1)], axis=0) for row in values[1:]]
+    np.testing.assert_allclose(measures.mean_over_symbols(values)[1:], expected, rtol=1e-14)
+    assert np.isnan(measures.mean_over_symbols(values)[0]).all()
+    turned = np.asfortranarray(values)
+    assert measures.mean_over_symbols(turned).tobytes() == measures.mean_over_symbols(values).tobytes()
+
+
+def test_symbols_that_do_not_count_are_no_part_of_the_mean() -> None:
+    values, counted = np.array([[1.0, 2.0, np.nan], [5.0, 6.0, 7.0]]), np.array([[False, True, True], [False] * 3])
+    np.testing.assert_array_equal(measures.mean_over_symbols(values, counted), [2.0, np.nan])

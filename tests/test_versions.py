@@ -388,7 +388,7 @@ def test_all_that_ran_while_a_model_was_fitted_is_behind_it() -> None:
     (cube, labels), strategy = tiny_market(), tiny_strategy({"select": True}, network="mlp", maximum_epochs=1)
     seen = ran(partial(fit_model, cube, labels, tiny_fold(cube, strategy), strategy))
     assert len(seen) > 60
-    where = [member.make for member in COMPUTES.own.values()]  # changes no bit, by the contract of computes
+    where = [member.build for member in COMPUTES.own.values()]  # changes no bit, by the contract of computes
     assert not followed(seen) - set(definitions_behind(fit_model, NETWORKS["mlp"].build, *roots_of_fits(), *where))
 
 

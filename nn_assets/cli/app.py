@@ -232,7 +232,7 @@ def import_fills_command(
     strategy: StrategyName,
     as_json: AsJson = False,
 ) -> None:
-    """Append real fills to the ledger; the next cost recalibration uses them."""
+    """Append real fills to the ledger; the next estimation of costs uses them."""
     from nn_assets.operations.intake import fills
 
     answer(as_json, lambda _: fills.import_fills(strategy, file))

@@ -106,7 +106,7 @@ class _Judged:
 
 
 def check_data(name: str, *, whole: bool = False) -> dict[str, Any]:
-    """Take a strategy's data in, judge them at their gates, and tell what came in; nothing is trained.
+    """Take a strategy's data in, judge them at their gates, and report them; nothing is trained.
 
     Where a gate halts, it has the same of what was refused, and every check that failed; the answer is not ok. With
     ``whole``, every bar is then judged once more: where what is published differs, the answer is not ok.

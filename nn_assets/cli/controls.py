@@ -54,7 +54,7 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
     Raises
     ------
     ControlError
-        The state is none of the three, no reason is given, or every strategy is to be active again.
+        The state is not one of the three, no reason is given, or every strategy is to be active again.
     SettingsError
         Neither a file nor a record names the strategy.
     """
@@ -202,7 +202,7 @@ def mend_clock(now: str, who: str, reason: str) -> dict[str, Any]:
     Raises
     ------
     ControlError
-        No reason is given, or the time stated is none, or not the clock's.
+        No reason is given, or the time stated is no time, or not the clock's.
     """
     _demand_reason(CLOCK, reason)
     try:

@@ -1,4 +1,4 @@
-"""The commands run and study: Dagster's jobs without its UI, and what came of them."""
+"""The commands run and study: Dagster's jobs without its UI, and their results."""
 
 from __future__ import annotations
 

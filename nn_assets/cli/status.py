@@ -96,7 +96,7 @@ def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
 
 
 def _unused_strategies_text(names: Sequence[str]) -> str:
-    """One line for all the bundled strategies that nobody used."""
+    """One line for all the bundled strategies that were never used."""
     come, them = ("come", "them") if len(names) > 1 else ("comes", "it")
     return f"{', '.join(names)}: {come} with the package, never used in this home; nn-assets demo runs {them}"
 

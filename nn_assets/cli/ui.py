@@ -111,7 +111,7 @@ def _bound(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         listener.close()
-        if _lock_file().exists():  # where this home's own UI has the port, that is said instead
+        if _lock_file().exists():  # where this home's own UI has the port, the error says so
             with _lock_file().open(encoding="utf-8") as stream:
                 _lock_or_name_holder(stream, fcntl.LOCK_SH)
         raise InstallationError(

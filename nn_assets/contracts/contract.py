@@ -148,7 +148,7 @@ class Contract:
     keyed_by : str
         Columns that say what a row is about, apart by blanks; in the ledger after the strategy, and before the version.
     repeats : bool
-        Whether several rows may share a key: rows that nobody has judged yet.
+        Whether several rows may share a key: rows that are not judged yet.
     told_apart_by : str
         Of a table of versions, the columns that tell those of one key apart, apart by blanks.
     checks : tuple of Check
@@ -320,7 +320,7 @@ def framed(schema: Contract, rows: int, /, **values: Any) -> pd.DataFrame:
     KeyError
         A column is not given.
     ValueError, TypeError
-        A value is none of its column's type, or a sequence has another length.
+        A value is not of its column's type, or a sequence has another length.
     """
     import pandas as pd
 

@@ -185,7 +185,7 @@ def _day(session: pd.Timestamp) -> str:
 def _forecast_figures(
     name: str, track: StudyTrack, rows: BooleanArray, horizon: int
 ) -> tuple[dict[str, Any], dict[str, MeanTest]]:
-    """Figures of the forecasts alone, whatever a book makes of them."""
+    """Figures of the forecasts alone, without any book."""
     probabilities, targets, returns = track.forecasts[name][rows], track.targets[rows], track.returns[rows]
     folds = track.folds[rows]
     complete = np.isfinite(probabilities) & np.isfinite(targets)

@@ -1,4 +1,4 @@
-"""What data are, whatever they are called: a fingerprint of symbol-sessions and closes, and how much two share.
+"""What data are, whatever their name: a fingerprint of symbol-sessions and closes, and how much two share.
 
 Two strategies share data, and with them trials, when at least half of the smaller one's (symbol, session) keys are in
 the other with equal closes. A fingerprint holds the keys that come first in a fixed random order: two of them can be

@@ -274,7 +274,7 @@ def judge_months(
 ) -> tuple[MonthVerdict, ...]:
     """The verdict that the record allowed at each month's end, oldest first; nothing later is read.
 
-    A month before the first look has figures and no verdict: looks that nobody planned are not taken.
+    A month before the first look has figures and no verdict: unplanned looks are not taken.
     """
     return judge_figures(month_figures(strategy, sessions_per_year, study, months, terms), terms)
 

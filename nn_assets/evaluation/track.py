@@ -37,7 +37,7 @@ class BookTrack:
 
 @dataclass(frozen=True)
 class StudyTrack:
-    """Out-of-sample forecasts of all folds on one session axis, beside what became of them.
+    """Out-of-sample forecasts of all folds on one session axis, beside their outcomes.
 
     Rows are decision sessions. ``forecasts`` and ``tracks`` are keyed by estimator ('network',
     'linear', 'boosting'); ``tracks`` also by yardstick ('buy_and_hold').

@@ -114,7 +114,7 @@ class Verdict:
 NOT_A_LOOK = Verdict(
     "cannot tell", "the month ended before the first verdict on this history: no look was planned for it", "AUC"
 )
-"""The verdict of a month before the first look: a history of looks that nobody planned would spend without end."""
+"""The verdict of a month before the first look: unplanned looks would spend without end."""
 
 NO_MONTH_ENDED = Verdict(
     "cannot tell", "no month of the record has ended: a verdict is taken at a month's end, and none before", "AUC"
@@ -168,7 +168,7 @@ def verdict(
 
     In this order:
 
-    - *Leak alarm*: a figure too good to be true that nobody released: of any estimator where it is surely above
+    - *Leak alarm*: an unreleased figure that is too good to be true: of any estimator where it is surely above
       chance; of the one judged also where it is not, and a signal would be found.
     - *No edge found*: the one-sided 95% upper bound of the statistic, adjusted for looks and not for trials,
       lies below the smallest effect of interest.

@@ -33,7 +33,7 @@ def register_broker(name: str, *, settings: type[Section] | None = None) -> Call
     Raises
     ------
     PluginError
-        The name is taken, or is none, or the settings are no class of fields.
+        The name is taken, or is not a name, or the settings are no class of fields.
     """
 
     def register(opener: _Open) -> _Open:
@@ -52,4 +52,4 @@ def broker_of(name: str, settings: Mapping[str, Any] = MappingProxyType({})) -> 
         There is none, or a key or value is not as its settings say.
     """
     member, key = f"the broker {name}", "execution.broker_settings"
-    return BROKERS.require(name, "execution.broker").given(settings, member=member, key=key)
+    return BROKERS.require(name, "execution.broker").filled(settings, member=member, key=key)

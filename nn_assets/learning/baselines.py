@@ -179,7 +179,7 @@ def fit_linear(windows: Windows, training: Samples, validation: Samples) -> Line
     TrainingError
         The training rows hold one class only.
     """
-    from sklearn.linear_model import LogisticRegression  # for fitting alone: whoever forecasts waits for no import
+    from sklearn.linear_model import LogisticRegression  # for fitting alone: a forecast need not wait for the import
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     inputs, outcomes = _inputs(windows, training), training.targets.astype(np.int64)

@@ -125,7 +125,7 @@ def register_compute(name: str, *, settings: type[Section] | None = None) -> Cal
     Raises
     ------
     PluginError
-        The name is taken, or is none, or the settings are no class of fields.
+        The name is taken, or is not a name, or the settings are no class of fields.
     """
 
     def register(opener: _Opener) -> _Opener:
@@ -146,7 +146,7 @@ def compute_of(
         There is no such member, or a key or value is not as its settings say.
     """
     member, key = f"the compute {name}", "learning.compute_settings"
-    return COMPUTES.require(name, "learning.compute").given(settings, member=member, key=key)
+    return COMPUTES.require(name, "learning.compute").filled(settings, member=member, key=key)
 
 
 def open_compute(

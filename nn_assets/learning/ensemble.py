@@ -19,7 +19,7 @@ __all__ = ["Ensemble", "fit_networks", "train_ensemble"]
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Trained members in order of seed, and what became of those that failed."""
+    """Trained members in order of seed, and the failures of the others."""
 
     members: tuple[TrainingResult, ...]
     failures: tuple[tuple[int, str], ...]  # (seed, its error)

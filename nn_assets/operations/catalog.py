@@ -196,7 +196,7 @@ def _require_features(strategy: Strategy, file: Path) -> None:
 
 
 def _require_calendars(strategy: Strategy, file: Path) -> None:
-    """Refuse calendars that nobody knows, with the file and the line that name them."""
+    """Refuse unknown calendars, with the file and the line that name them."""
     named: dict[tuple[str, ...], str] = {("market", "calendar"): strategy.market.calendar}
     named |= {("series", str(index), "calendar"): series.calendar or "" for index, series in enumerate(strategy.series)}
     for key, calendar in named.items():

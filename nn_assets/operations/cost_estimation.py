@@ -1,4 +1,4 @@
-"""Cost recalibration: fills joined with the liquidity that they were ordered on, one run on record."""
+"""Costs estimated: fills joined with the liquidity that they were ordered on, one run on record."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def record_cost_estimate(history: History, run_id: str) -> CostEstimate:
 
 
 def costs_metadata(result: CostEstimate) -> dict[str, Any]:
-    """What an operator sees of a recalibration, by name."""
+    """What an operator sees of an estimate, by name."""
     rows = [
         (name, getattr(result.model, name).value, getattr(result.proposed, name).value) for name in vars(result.model)
     ]

@@ -2,7 +2,7 @@
 
 Made for the last session of a stretch, a cut serves all of its sessions: row t of every array reads nothing that
 was not known at t, to the bit. A decision reads it through ``operations/session_view.py``, which ends with its session.
-What goes over many sessions reads the cut itself (training, forecasts, studies, drift, recalibration): one pass serves
+What goes over many sessions reads the cut itself (training, forecasts, studies, drift, costs): one pass serves
 them all, so its arrays outrun each session but the last, and their reader takes rows up to its own session. Here
 the bar becomes a number in the panel, and with others a feature, a label, a volatility; features go to
 ``operations/models/forecasts.py``.
@@ -287,7 +287,7 @@ class NarrowCut(Cut):
 
 
 class PublishedCut(Cut):
-    """The facts as they are published, whatever single sessions knew of them: what stored features are of.
+    """The facts as they are published, whatever single sessions knew of them: stored features are made of these.
 
     A session reads stored features only where it knows all of these facts; see :attr:`Cut.cube`.
     """

@@ -136,7 +136,7 @@ def feature_roots(name: str) -> tuple[Root, ...]:
 def member_roots(strategy: Strategy) -> tuple[Root, ...]:
     """The members that a strategy uses of the registries that versions do not follow: its features, and the networks.
 
-    For whatever is made of features and forecasts.
+    For all that is made of features and forecasts.
     """
     prepare(strategy)
     names, catalogue = strategy.features.names or own_features(strategy), "nn_assets.features.catalogue:CATALOGUE"
@@ -146,7 +146,7 @@ def member_roots(strategy: Strategy) -> tuple[Root, ...]:
 
 
 def trading_roots(strategy: Strategy) -> tuple[Root, ...]:
-    """As :func:`member_roots`, for whatever trades on it: the broker, too."""
+    """As :func:`member_roots`, for what trades on it: the broker, too."""
     return (*member_roots(strategy), *broker_roots(strategy.execution.broker))
 
 

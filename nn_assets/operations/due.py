@@ -58,7 +58,7 @@ def retraining_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
 
 
 def cost_estimation_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
-    """The month's recalibration of costs."""
+    """The month's estimation of costs."""
     return _frozen(strategy, moment) or Due(f"{strategy.name}:costs:{_month(strategy, moment)}")
 
 

@@ -146,7 +146,7 @@ def _end_moved_back(facts: StoredFacts) -> SettingsError | ClockError | None:
     last, market = max(sessions_seen).date(), facts.strategy.market
     end = last_configured_session(market)
     if end is None or end >= max(sessions_seen):
-        if facts.clock_fault is not None:  # a setting that nobody edited is not to blame
+        if facts.clock_fault is not None:  # an unedited setting is not to blame
             return facts.clock_fault
         key, remedy = "market.known_at_lag_minutes", "set it back, set the clock right, or wait"
     elif market.vault_starts is not None and previous_session(market.calendar, market.vault_starts) < max(

@@ -21,11 +21,11 @@ import pandas as pd
 from nn_assets.errors import LedgerError, shortened
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.names import (
+    COST_ESTIMATION,
     COSTS,
     DAILY,
     DAILY_ROUND,
     DRIFT_REFRESH,
-    RECALIBRATION,
     RETRAINING,
     SOME_ASSETS,
     STUDY,
@@ -218,12 +218,12 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
 
 
 def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
-    """The newest word on the run of a job that began last, in whatever order they were recorded; or None."""
+    """The newest record of the run of a job that began last, in whatever order runs were recorded; or None."""
     return next(runs_backwards(ledger, strategy, name), None)
 
 
 def runs_backwards(ledger: Ledger, strategy: str, name: str) -> Iterator[dict[str, Any]]:
-    """The newest word on each run of a job, the one that began last first, in whatever order they were recorded."""
+    """The newest record of each run of a job, the one that began last first, whatever the order of recording."""
     newest = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, name=name)
     if newest is None:
         return
@@ -255,7 +255,7 @@ def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
 
 def last_ticks(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     """What each schedule and sensor came to at its last recorded tick, of plug-ins too; nothing of one without."""
-    names = _in_order(ledger, strategy, _TICK, (DAILY_ROUND, RETRAINING, RECALIBRATION, DRIFT_REFRESH))
+    names = _in_order(ledger, strategy, _TICK, (DAILY_ROUND, RETRAINING, COST_ESTIMATION, DRIFT_REFRESH))
     return {name: tick for name in names if (tick := last_tick(ledger, strategy, name)) is not None}
 
 

@@ -108,13 +108,13 @@ def _require_label(label: LabelSettings) -> None:
 
 
 def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
-    from nn_assets.learning.networks import NETWORKS, network_of, settings_of_its_own
+    from nn_assets.learning.networks import NETWORKS, builder_of, network_of
     from nn_assets.learning.networks.contract import require_sound_network
 
     fault = _missing("network", "learning.network", (learning.network,), NETWORKS.offered(tops))
     if fault is not None:
         raise fault
-    settings_of_its_own(learning)
+    builder_of(learning)
     if NETWORKS.top_of(learning.network) is not None:
         entry = network_of(learning.network)
         version_of(*entry.roots)

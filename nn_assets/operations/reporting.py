@@ -169,7 +169,7 @@ def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
 
 
 def refreshes_text(result: StudyResult) -> str:
-    """How many refreshes drift asked for in a study, and what came of them."""
+    """How many refreshes drift asked for in a study, and their outcomes."""
     refreshes = result.material.refreshes
     checks = [refresh.check for refresh in refreshes if refresh.check is not None]
     taken = sum(check.accepted for check in checks)

@@ -40,7 +40,7 @@ def alert_of_failure(
     opened : callable
         Opens a strategy's history, for its headline now.
     job, strategy : str
-        The job's full name, and whose it is, where that is known.
+        The job's full name, and its strategy, where that is known.
     step, message : str, optional
         Where it failed, and what that says, with its remedy where it names one; None before its first step.
     """

@@ -3,7 +3,7 @@
 The facts (bars, actions, series, members) are those of the session's own moment, features and labels follow from
 them, and verdict and controls are those of that moment too. A model and a cost model state from which session on they
 are in force: a session that is decided late is decided by the one fitted for it, though it was fitted late as well.
-Nothing of a later session can be had from a view, whatever has arrived since.
+A view shows nothing of later sessions, whatever has arrived since.
 """
 
 from __future__ import annotations

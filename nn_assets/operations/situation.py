@@ -38,10 +38,10 @@ from nn_assets.operations.failures import (
     split_remedy,
 )
 from nn_assets.operations.names import (
+    COST_ESTIMATION,
     DAILY,
     DAILY_ROUND,
     DRIFT_REFRESH,
-    RECALIBRATION,
     RETRAINING,
     SOME_ASSETS,
     STUDY,
@@ -88,7 +88,7 @@ _HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 _LONGEST_SILENCE = {
     DAILY_ROUND: _DAY + _HOUR,
     RETRAINING: 32 * _DAY,
-    RECALIBRATION: 32 * _DAY,
+    COST_ESTIMATION: 32 * _DAY,
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 _LONGEST_OF_OTHERS = 32 * _DAY  # a schedule that a plug-in brought

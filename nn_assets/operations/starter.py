@@ -16,7 +16,7 @@ def end_with_starter() -> None:
     """End this process as soon as the one that started it is gone, however that ended.
 
     Standard input must be a pipe whose other end the starter alone holds: the system closes it, whatever kills the
-    starter. Where it is none, nothing is done: someone started this process by hand.
+    starter. Where it is not, nothing is done: someone started this process by hand.
 
     Whatever is left of the process group is killed too, where this process leads it, or was started by one that does
     and did this itself; no group that someone else made is touched.

@@ -94,7 +94,7 @@ def open_stores(
     Raises
     ------
     LedgerError
-        The ledger cannot be reached, is none, or was written by a newer version.
+        The ledger cannot be reached, is not a ledger, or was written by a newer version.
     InstallationError
         The store of blobs that the environment names is none, or cannot be opened.
     """

@@ -83,7 +83,7 @@ class StudyResult:
 
     @property
     def unreleased_alarms(self) -> tuple[LeakAlarm, ...]:
-        """Figures that are too good to be true, of the whole record or at the last look, and that nobody released."""
+        """Figures that are too good to be true, of the whole record or at the last look, and that were not released."""
         figures, stopped = self.study.figures, self.last.verdict.unreleased_alarms
         alarms = [alarm for alarm in figures.alarms if alarm.name not in self.terms.released]
         return (*alarms, *(alarm for alarm in self.last.figures.doubts if alarm.name in stopped))

@@ -1,4 +1,4 @@
-"""Bars of a session: those missing, in quarantine while they are held, confirmed by nobody, or known too late."""
+"""Bars of a session: those missing, in quarantine while they are held, unconfirmed, or known too late."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import SchemaError
+from nn_assets.measures import mean_over_symbols
 from nn_assets.oversight.simulation import CUSUM_ALLOWANCE
 
 __all__ = [
@@ -91,18 +92,15 @@ def cross_section(cube: FloatArray) -> FloatArray:
         NaN where no symbol (for the spread, fewer than five) has a value.
     """
     bars, symbols, width = cube.shape
-    total, count = np.zeros((bars, width)), np.zeros((bars, width))
-    for symbol in range(symbols):
-        finite = np.isfinite(cube[:, symbol])
-        total += np.where(finite, cube[:, symbol], 0.0)
-        count += finite
-    mean: FloatArray = np.divide(total, count, out=np.full((bars, width), np.nan), where=count > 0)
+    mean = mean_over_symbols(cube)
     if symbols < SPREAD_SYMBOLS:
         return mean
-    squares = np.zeros((bars, width))
+    squares, count = np.zeros((2, bars, width))
     for symbol in range(symbols):
         deviation = cube[:, symbol] - mean
-        squares += np.where(np.isfinite(deviation), deviation * deviation, 0.0)
+        finite = np.isfinite(deviation)
+        squares += np.where(finite, deviation * deviation, 0.0)
+        count += finite
     spread = np.full((bars, width), np.nan)
     np.divide(squares, count, out=spread, where=count >= SPREAD_SYMBOLS)
     return np.concatenate([mean, np.sqrt(spread)], axis=1)

@@ -16,7 +16,7 @@ __all__ = ["RefreshWatch", "next_refresh_watch", "stricter_state"]
 
 @dataclass(frozen=True)
 class RefreshWatch:
-    """What became of the last request for a refresh, after a session's close.
+    """The state of the last request for a refresh, after a session's close.
 
     Attributes
     ----------

@@ -64,7 +64,7 @@ def book_after_actions(
     lot_size : float
         Of the portfolio. Fractions of a lot that a split leaves are paid out at the last mark.
     assumed : ndarray of bool, shape (symbols,), optional
-        Splits that nobody stated: fractions stay, for nobody paid for any.
+        Assumed splits: fractions stay, since no cash was paid for them.
 
     Returns
     -------

@@ -136,7 +136,7 @@ def register_constraint(
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name.
     """
 
     def register(limit: _Limit) -> _Limit:

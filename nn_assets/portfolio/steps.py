@@ -223,7 +223,7 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
 
 
 def without_answer(control: Control, no_answer: str | None) -> Control:
-    """Step 8 where the solver had no answer: nothing held is opened or enlarged, whatever the book before would be.
+    """Step 8 where the solver had no answer: no position is opened or enlarged.
 
     The book before may be larger than what is held: a scale that was lifted, a session that was flat.
     """

@@ -62,7 +62,7 @@ def _explained(positions: Sequence[SizedPosition]) -> list[SizedPosition]:
 
 
 def _explained_elsewhere(positions: Sequence[SizedPosition], name: str, session: str) -> str:
-    """Where the steps of the other positions are found; nothing where there are none."""
+    """Where the steps of the other positions are; empty where there are none."""
     rest = len(positions) - _EXPLAINED
     if rest <= 0:
         return ""
@@ -188,7 +188,7 @@ def register_section(name: str, *, page: PageKind, template: str, after: str = "
     Raises
     ------
     PluginError
-        The name is taken, or is none; there is no such page, or it has no section that this one could follow.
+        The name is taken, or is not a name; there is no such page, or it has no section that this one could follow.
 
     Examples
     --------

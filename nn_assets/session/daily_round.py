@@ -242,7 +242,7 @@ def play_session(
     )
     book = book.released(session, _leaning(strategy, facts))
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
-    if strategy.label.execution == "next_close" and not halted:  # what nobody knows the price of hits no stop
+    if strategy.label.execution == "next_close" and not halted:  # without a known price no stop is hit
         late_hit &= np.sign(book.quantity) == np.sign(session_state.book.quantity)  # what was reversed since is another
         book = book.stopped_at_close(blocked_until(strategy, session), before=late_hit)
     decision = decide(_inputs(strategy, session_state, facts, book), strategy.portfolio, costs)

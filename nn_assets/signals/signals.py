@@ -104,7 +104,7 @@ def outcome_statistics(
     Parameters
     ----------
     probability : ndarray, shape (bars, symbols)
-        Out-of-sample forecasts only, before calibration: what became of them depends on no later calibration. NaN:
+        Out-of-sample forecasts only, before calibration: their outcomes depend on no later calibration. NaN:
         no forecast, no outcome.
     label_returns : ndarray, shape (bars, symbols)
         Return from fill to fill + horizon, fraction. NaN: no label, no outcome.

@@ -252,7 +252,7 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
 
 
 def _moments_and_days(written: pd.Series, timezone: str) -> tuple[pd.Series, pd.Series]:
-    """UTC moments and their days; NaT for what is none, and for a time without an offset: whose it is nobody says."""
+    """UTC moments and their days; NaT for what is no moment, and for a time without an offset."""
     if pd.api.types.is_integer_dtype(written):
         moments = pd.to_datetime(written, utc=True, errors="coerce", unit="ms")
         return moments, days_of(moments, timezone)
@@ -331,7 +331,7 @@ def action_table(
 
 
 def _without_values(source: str, rows: Sequence[Action]) -> pd.DataFrame:
-    """Actions but for their values, which may be none; NaT where a day is none."""
+    """Actions but for their values, which may be no numbers; NaT where a day cannot be read."""
     days = pd.to_datetime(pd.Series([day for _, day, _, _ in rows], dtype=object), errors="coerce", format="ISO8601")
     return pd.DataFrame(
         {

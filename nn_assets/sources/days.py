@@ -29,7 +29,7 @@ _DATE = r"^([0-9]{4})[-/]?([0-9]{2})[-/]?([0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?
 # (1973-03-03 in seconds) is rather a day written without hyphens, or a place in a table.
 _EPOCHS = ((1e8, 0), (1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (np.inf, 1))
 _EPOCH = r"^-?[0-9]{9,19}(?:[.][0-9]*)?$"
-# 201801311530 may be half past three, or milliseconds of 1976: which, nobody can say.
+# 201801311530 may be half past three, or milliseconds of 1976: which, cannot be known.
 _COMPACT = r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9][0-2][0-9][0-5][0-9](?:[0-5][0-9])?$"
 _NANOSECONDS = float(np.iinfo(np.int64).max)
 
@@ -124,7 +124,7 @@ def without_a_time(written: pd.Series, moments: pd.Series) -> pd.Series:
     written : Series
         Texts, days or times as they came. Times and epochs never are days alone, not even at midnight.
     moments : Series
-        What they were read as; NaT where there is none, or none that can be read.
+        What they were read as; NaT where there is none, or it cannot be read.
     """
     if pd.api.types.is_datetime64_any_dtype(written) or pd.api.types.is_numeric_dtype(written):
         return pd.Series(data=False, index=written.index)

@@ -70,7 +70,7 @@ class SourceContext:
         return Scope(self.market.calendar, self.market.symbols, self.market.history_starts)
 
     def known_on(self, day: pd.Timestamp) -> pd.Timestamp:
-        """The moment from which a bar of a day counts as known, where nobody states it."""
+        """The moment from which a bar of a day counts as known, where neither source nor row states it."""
         return known_after(self.market.calendar, [day], self.market.known_at_lag_minutes)[0]
 
 

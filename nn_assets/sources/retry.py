@@ -131,7 +131,7 @@ def judge(
     says_json : bool
         Whether the content type must say JSON; some exchanges send it as text.
     secrets : iterable of str
-        Blotted out of whatever is given, before anything is cut: a vendor may echo a key.
+        Removed from every text, before anything is cut: a vendor may echo a key.
     """
     secrets = tuple(secrets)
     if not 200 <= status < 300:

@@ -18,7 +18,7 @@ from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
 from tests.plugins.texts import CONSTRAINT, constraint_file, naming, written
 from tests.portfolio.facts import COSTS
-from tests.portfolio.test_by_programme import given
+from tests.portfolio.test_by_programme import inputs_of
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 PAIR = "portfolio: {constraints: {together: {symbols: [AAA, BBB], limit: 0.08}}}"
@@ -68,7 +68,7 @@ def test_both_constructions_bring_what_is_held_within_it(tmp_path: Path, constru
     portfolio = f"{{construction: {construction}, constraints: {limit}}}"
     strategy = strategy_of(tmp_path, portfolio=portfolio)
     prepare(strategy)
-    of = given(seed, known={"relative": False}, calibrated_probability=np.full(12, 0.56))
+    of = inputs_of(seed, known={"relative": False}, calibrated_probability=np.full(12, 0.56))
     settings = strategy.portfolio
     before = decide(of, settings.model_copy(update={"constraints": {}}), COSTS)
 

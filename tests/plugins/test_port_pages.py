@@ -118,15 +118,15 @@ def test_models_are_trained_on_the_compute_of_a_file_with_the_same_bits_and_addr
     assert to_files(there) == to_files(here)
 
 
-def _trading_at(broker: str, *files: str, **stated: Any) -> Strategy:
-    settings = {"plugins": list(files), "execution": {"broker": broker, **stated}}
+def _trading_at(broker: str, *files: str, **settings_of_its_own: Any) -> Strategy:
+    settings = {"plugins": list(files), "execution": {"broker": broker, **settings_of_its_own}}
     strategy = Strategy.model_validate({**world_strategy("next_close").model_dump(), **settings})
     prepare(strategy)
     return strategy
 
 
-def _traded_at(broker: str, *files: str, **stated: Any) -> tuple[Strategy, list[FillArrays]]:
-    strategy = _trading_at(broker, *files, **stated)
+def _traded_at(broker: str, *files: str, **settings_of_its_own: Any) -> tuple[Strategy, list[FillArrays]]:
+    strategy = _trading_at(broker, *files, **settings_of_its_own)
     made = world(strategy, 200)
     done = replay(strategy, cost_model_from(strategy.costs), 252, [made.scene(range(80, 140))])
     return strategy, [batch for played in done.rounds for batch in played.fills if len(batch)]
@@ -160,7 +160,7 @@ def test_settings_of_a_venue_reach_it_and_count_and_those_that_it_does_not_state
     assert all((batch.commission_usd == np.abs(batch.quantity) * 0.5).all() for batch in fills)
     assert dear.content_hash() != usual.content_hash() != _trading_at("paper").content_hash()
     assert "broker_settings" not in usual.model_dump()["execution"]
-    for broker, stated, message in (
+    for broker, settings_of_its_own, message in (
         (
             "auction",
             {"comission_usd": 1},
@@ -170,7 +170,7 @@ def test_settings_of_a_venue_reach_it_and_count_and_those_that_it_does_not_state
         ("paper", {"commission_usd": 1}, "the broker paper states its settings: it has none; found commission_usd"),
     ):
         with pytest.raises(SettingsError, match=message) as refused:
-            _trading_at(broker, file, broker_settings=stated)
+            _trading_at(broker, file, broker_settings=settings_of_its_own)
         assert refused.value.where["key"] == "execution.broker_settings"
 
 

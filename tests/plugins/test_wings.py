@@ -178,7 +178,7 @@ def test_a_table_of_a_wing_is_cut_by_session_and_moment_and_nothing_sealed_comes
     third: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    stated = (third / "strategies" / "my_third.yaml").read_text()
+    strategy_text = (third / "strategies" / "my_third.yaml").read_text()
     with living_in(third):
 
         def exported(*options: str) -> list[str]:
@@ -192,11 +192,11 @@ def test_a_table_of_a_wing_is_cut_by_session_and_moment_and_nothing_sealed_comes
         assert exported("--from", "2017-02-02") == ["SIM02"]
         assert exported("--to", "2017-02-01") == ["SIM01"]
         assert exported("--as-of", "2017-02-02T12:00Z") == ["SIM01"]
-        (third / "strategies" / "my_third.yaml").write_text(stated + "  vault_starts: 2017-02-02\n")
+        (third / "strategies" / "my_third.yaml").write_text(strategy_text + "  vault_starts: 2017-02-02\n")
         try:
             assert exported() == ["SIM01"]
         finally:
-            (third / "strategies" / "my_third.yaml").write_text(stated)
+            (third / "strategies" / "my_third.yaml").write_text(strategy_text)
 
 
 FAULTS_OF_TABLES = {

@@ -54,7 +54,7 @@ def register_feature(
     Raises
     ------
     PluginError
-        The name is taken, or is none; the reach is negative; a field is none of a bar.
+        The name is taken, or is not a name; the reach is negative; a field is not one of a bar.
 
     Examples
     --------

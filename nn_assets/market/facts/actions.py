@@ -2,7 +2,7 @@
 
 An action is named by symbol, ex-session and kind. Its *value* is the new shares for one old (split),
 or the cash per share as counted on the ex-session, unadjusted: of a dividend, or of a delisting, where it
-may be 0 and the symbol is no more from that session on. A later delivery that says otherwise is a new
+may be 0, and the symbol no longer exists from that session on. A later delivery that says otherwise is a new
 version; a value of NaN withdraws the action.
 """
 

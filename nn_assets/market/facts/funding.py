@@ -78,7 +78,7 @@ def funding_by_session(
     -------
     Funding
         Row t is the same, to the bit, whatever is known later. Where no payment of the session is known, all of the
-        last session's that is, as known then, is taken to be paid by its close; 0 where that is none or too old.
+        last session's that is, as known then, is taken to be paid by its close; 0 where there is none or it is too old.
         Either is ``assumed``. A payment that is missing beside others of its session is not made up.
     """
     shape = (len(sessions), len(symbols))

@@ -61,7 +61,7 @@ def _states(ledger: Ledger, strategy: str, *moments: pd.Timestamp | None) -> lis
         wrong = ledger.mended().of_wrong_clocks(rows["recorded_at"]) | (rows["recorded_at"] > ledger.now())
     except LedgerError:
         return [str(KillSwitch.HALTED)] * len(moments)
-    # Set by a clock that ran ahead, nobody knows when: what restricts counts at once, a release no earlier.
+    # Set by a clock that ran ahead, at an unknown time: what restricts counts at once, a release no earlier.
     at_once = wrong & (rows["state"] != str(KillSwitch.ACTIVE))
     histories = (rows if moment is None else rows[(rows["recorded_at"] <= moment) | at_once] for moment in moments)
     return [str(KillSwitch.ACTIVE) if frame.empty else str(frame["state"].iloc[-1]) for frame in histories]

@@ -16,7 +16,7 @@ __all__ = ["CostsInForce", "cost_model", "costs_in_force", "recorded_cost_model_
 class CostsInForce:
     """The cost models of a strategy that were ever put in force, each from the session after its own on.
 
-    A recalibration is made from fills up to a session, and takes effect through the ledger, with the next
+    An estimate is made from fills up to a session, and takes effect through the ledger, with the next
     session that is decided: whatever was decided before it was priced by the model before.
 
     Parameters
@@ -53,7 +53,7 @@ def cost_model(ledger: Ledger, strategy: Strategy, cost_model_id: str | None) ->
     Raises
     ------
     LedgerError
-        There is none of that id.
+        No cost model has that id.
     """
     if cost_model_id is None:
         return cost_model_from(strategy.costs)

@@ -1,6 +1,6 @@
-"""Refreshes that drift asked for, and what came of them, as rows of the ledger's ``refresh_requests``.
+"""Refreshes that drift asked for, and their outcomes, as rows of the ledger's ``refresh_requests``.
 
-A study leaves there, too, how its watch over drift stood when the first live session began: the live round goes on
+A study leaves there, too, the state of its drift watch when the first live session began: the live round goes on
 from it. They are put on record by ``operations/models/refresh_requests.py``.
 """
 

@@ -105,7 +105,7 @@ def _made_of(name: str, aggregates: Overview, limits: GateSettings, facts: Facts
 
 
 def _on_record(name: str, made_of: str) -> tuple[SuiteResult, ...] | None:
-    """The results on record, if they and the page were made of the very same and nobody touched the page since."""
+    """The results on record, if they and the page were made of the very same and the page was not touched since."""
     try:
         record = read_record(_record_file(name))
         if record is None or record["made_of"] != made_of or record["page"] != file_sha256(data_docs_file(name)):

@@ -122,7 +122,7 @@ def _numbers(fills: pd.DataFrame, name: str, file: Path) -> pd.Series:
 
 
 def _refuse_other_fill(fills: FillRows, file: Path) -> None:
-    """Refuse a fill id of two rows that differ: which of them was filled, nobody can say."""
+    """Refuse a fill id of two rows that differ: which of them was filled is unknown."""
     fill_id = fills["fill_id"]
     again = fill_id.duplicated()
     if again.any():

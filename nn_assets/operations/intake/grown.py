@@ -1,4 +1,4 @@
-"""Bars that grew since they were published: what came is judged, and of what was judged before no more than it needs.
+"""Bars that grew since they were published: what came is judged, and of what was judged before only what it affects.
 
 How a row is judged depends on earlier rows alone, so those before the first session with anything new
 stay. A version that came, an action that came or became known, touches its session and all later ones; whatever else

@@ -1,6 +1,6 @@
 """What bars and actions say against each other, carried on beside the pieces of what was published.
 
-As long as nothing came of a session published before, the bars that came are looked at beside the few before them.
+As long as nothing new came for a session published before, the bars that came are looked at beside the few before them.
 Where anything did, or what is carried on is gone, all bars are.
 """
 

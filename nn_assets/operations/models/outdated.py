@@ -72,7 +72,7 @@ def months_to_refit(history: History, before: str) -> list[str]:
         return []
     lake, name, addresses = history.stores.lake, history.strategy.name, {}
     for month in recorded_months(lake, history.strategy):
-        with suppress(PublicationError):  # whoever reads a damaged one tells of it, and the remedy is to make it again
+        with suppress(PublicationError):  # the reader of a damaged one reports it, and the remedy is to make it again
             addresses[month] = lake.month_address(name, FORECASTS, month)
     kept = {month: _kept(history, month, address) for month, address in addresses.items() if address and month < before}
     as_kept = _as_kept(history, kept)
@@ -122,7 +122,7 @@ def _facts(history: History, ends: Mapping[str, int]) -> dict[str, str]:
     market, series = history.strategy.market, history.series_versions
     read = set(history.strategy.features.series.values())  # what forecasts see of the other series
     raw = history.raw_versions
-    # What waits for its publication is read by nobody yet.
+    # What waits for its publication is not read yet.
     published = raw[raw["ingested_at"] <= history.published_at.max()] if len(history.published_at) else raw.iloc[:0]
     tables = [
         (table, column)

@@ -46,7 +46,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class RefreshedForecasts:
-    """Forecasts of consecutive months with the refreshes that drift asked for, and what came of each request."""
+    """Forecasts of consecutive months with the refreshes that drift asked for, and the outcome of each request."""
 
     forecasts: Forecasts  # uncalibrated, on the whole axis; they name the model of each session
     refreshes: tuple[StudyRefresh, ...]  # in order of the sessions that asked
@@ -56,7 +56,7 @@ class RefreshedForecasts:
 
 
 def refreshed_forecasts(history: History, months: list[str], tell: Progress) -> RefreshedForecasts:
-    """Forecasts of every session of consecutive months, refreshes carried out, and what came of each request.
+    """Forecasts of every session of consecutive months, refreshes carried out, and the outcome of each request.
 
     A model that is in the store is not fitted again. Nothing of a session depends on what came after it.
     """

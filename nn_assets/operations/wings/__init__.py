@@ -190,7 +190,7 @@ def register_wing(
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name.
     """
     wing = Wing(assets, tuple(checks), tuple(jobs), dict(schedules or {}), dict(tables or {}))
     WINGS.add(name, lambda: wing, getattr(assets, "__module__", __name__))

@@ -56,7 +56,7 @@ class ActionsFile:
         ------
         SourceError
             The file cannot be read, lacks a column, has a line of fewer or more cells than its first, more than the
-            limits, or holds an action twice, an unknown kind, a date that is none, a value that is not above
+            limits, or holds an action twice, an unknown kind, a date that cannot be read, a value that is not above
             zero (a delisting's may be 0), a known_at without a time, or an impossible symbol: every fault
             of the first ten lines that have one is told.
         """

@@ -152,7 +152,7 @@ class FilesSource:
         ------
         SourceError
             No file, or a file that is empty, not text, unreadable, without a needed column, with
-            text in a price, a date that is none, an intraday time, an impossible symbol, or more
+            text in a price, a date that cannot be read, an intraday time, an impossible symbol, or more
             than the limits; names file, row, symbol, session, column and value as far as there are such.
         """
         tables: list[pd.DataFrame] = []
@@ -273,7 +273,7 @@ class FilesSource:
 
 
 def _with_numbers(table: pd.DataFrame, columns: dict[str, str], file: Path) -> pd.DataFrame:
-    """Texts of a bar's numbers to numbers; of the cells that are none the first is named, and how many there are."""
+    """Texts of a bar's numbers to numbers; of the cells that are no number the first is named, with their count."""
     numeric = [field for field in columns if field in _NUMBERS]
     values = {field: numbers_written(table[field]) for field in numeric}
     wrong = pd.DataFrame({field: is_wrong for field, (_, is_wrong) in values.items()}, index=table.index)

@@ -83,7 +83,7 @@ class CcxtSource(ScopedSource):
     name: str = "ccxt"
 
     def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
-        """Ask for daily bars; a day that is not over comes as it stands.
+        """Ask for daily bars; a day that is not over comes unfinished.
 
         Raises
         ------

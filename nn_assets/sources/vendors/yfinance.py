@@ -54,7 +54,7 @@ class YfinanceSettings(SourceSection):
 class YfinanceSource(ScopedActions):
     """Yahoo's daily bars with Yahoo's split adjustment undone.
 
-    Asked up to the present whatever the last session: later splits are needed to undo their effect.
+    Always asked up to the present: later splits are needed to undo their effect.
     A spin-off that Yahoo books as a split of an odd ratio is undone like one.
 
     Parameters
@@ -197,7 +197,7 @@ def _unanswered(error: Any, timeout_seconds: float) -> Fault:
 
 
 def _other_bars(answer: Any) -> Fault | None:
-    """Give the fault of a chart that is none, or whose bars are not daily; Yahoo widens them unasked."""
+    """Give the fault of an answer that is no chart, or whose bars are not daily; Yahoo widens them unasked."""
     try:
         chart = answer["chart"]
         problem, results = chart["error"], chart["result"]

@@ -217,7 +217,7 @@ def _manifest(folder: BlobPath, address: str) -> dict[str, Any]:
 
 
 def _write_again(folder: BlobPath, address: str) -> dict[str, Any]:
-    """Write content that hashes to its address again, and its manifest: it is whole, whatever became of either file."""
+    """Write content that hashes to its address again, and its manifest: whole, whatever happened to either file."""
     path = folder / f"{address}.parquet"
     file_sha256(path)  # may it be read?
     try:

@@ -156,7 +156,7 @@ class ModelStore:
         Raises
         ------
         ModelError
-            An address that is none.
+            Something that is no address.
         """
         if not isinstance(model_id, str) or not _MODEL_ID.fullmatch(model_id):
             raise ModelError(

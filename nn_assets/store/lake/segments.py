@@ -1,7 +1,7 @@
 """The pieces of an append-only table: in what order they are read, and how many small ones become one.
 
 A pointer's name says which additions it covers and which sessions they hold, so that a list of
-names is enough to know what to open, whatever became of what the pointers hold:
+names is enough to know what to open, whatever happened to what the pointers hold:
 
     segments/00000033-<address>-20180102-20180103.json            the 33rd addition
     segments/00000001.00000032-<address>-20171101-20171229.json   the first 32, as one content
@@ -56,7 +56,7 @@ class Segment:
 
     @classmethod
     def of(cls, path: BlobPath) -> Segment | None:
-        """What a pointer's name says; None where the name is none of a pointer."""
+        """What a pointer's name says; None where the name is not a pointer's."""
         named = _NAME.fullmatch(path.name)
         return named and cls(int(named[1]), int(named[2] or named[1]), path)
 

@@ -183,7 +183,7 @@ class Kind:
     stored : SQLAlchemy type
         How both databases keep it.
     plain : callable
-        Brings a value to plain Python; raises TypeError, ValueError or OverflowError where it is none of this kind.
+        Brings a value to plain Python; raises TypeError, ValueError or OverflowError where it is of another kind.
     typed : callable
         Values of one column in the type that frames carry; None is NaN, NaT or missing text. Arrays where an array
         keeps its type in a frame: a frame made of Series takes twice as long, for it aligns them.

@@ -37,7 +37,7 @@ from nn_assets.store.ledger.schema import contract_columns, natural_key, rows_of
 __all__ = ["UNREADABLE", "OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
 
 UNREADABLE = (TypeError, ValueError, OverflowError)
-"""What is raised where a value in the database is none of its column."""
+"""What is raised where a value in the database does not belong in its column."""
 
 OnReading = Callable[[Connection, Table, Sequence[Mapping[str, Any]]], None]
 """Is handed the rows of a table just read, with all their columns."""
