@@ -60,11 +60,10 @@ class _StatedFields(Panel):
     def __getattr__(self, name: str) -> FloatArray:
         if name not in FIELDS:
             raise AttributeError(name)
-        stated = self.fields
         raise PluginError(
-            expected=f"of the feature {self.feature} that it reads what it states alone: {', '.join(stated)}",
+            expected=f"of the feature {self.feature} that it reads what it states alone: {', '.join(self.fields)}",
             found=f"it reads {name}",
-            remedy=f"state it, fields=({', '.join(repr(field) for field in (*stated, name))}), or do not read it",
+            remedy=f"state it, fields=({', '.join(repr(field) for field in (*self.fields, name))}), or do not read it",
             key="plugins",
             feature=self.feature,
         )
@@ -115,11 +114,11 @@ class Feature:
         PluginError
             It reads a field that it does not state.
         """
-        given = object.__new__(_StatedFields)
+        fields_alone = object.__new__(_StatedFields)
         unstated = set(FIELDS) - set(self.fields)
-        held = {name: value for name, value in vars(panel).items() if name not in unstated}
-        given.__dict__.update(held, feature=self.name, fields=self.fields)
-        return self.compute(given, context)
+        its_own = {name: value for name, value in vars(panel).items() if name not in unstated}
+        fields_alone.__dict__.update(its_own, feature=self.name, fields=self.fields)
+        return self.compute(fields_alone, context)
 
     @property
     def version_inputs(self) -> tuple[object, ...]:
