@@ -123,8 +123,8 @@ def whole_targets(
         whole = np.sign(whole) * np.minimum(np.abs(whole), bound)
         cut_before = (unscaled == before) & (np.sign(current) == np.sign(whole))
         missing = np.round((np.abs(whole) - np.abs(current)) / lot)
-        dearest = np.where(whole == 0.0, 0.0, np.nan_to_num(price)).max(initial=0.0)
-        cut_before &= (missing >= 1.0) & (missing * price <= dearest + price)
+        value = np.where((whole != 0.0) & np.isfinite(price), price, 0.0)
+        cut_before &= (missing >= 1.0) & (missing * value <= value.max(initial=0.0) + value)
         if cut_before.any() and net_share(whole, lot * price, lot_size=lot, **allowance) > _RETURNS_BELOW:
             whole = np.where(cut_before, current, whole)
         return neutral(whole, lot * price, worth_keeping, lot_size=lot, held=current, **allowance)
