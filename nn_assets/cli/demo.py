@@ -11,9 +11,9 @@ from rich.console import Console
 
 from nn_assets.arrays import named_rows
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.learning.compute import open_compute
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.evaluation.book_figures import StudyTerms, book_figures
 from nn_assets.evaluation.figure_set import (
     BOOK_NAMES,
@@ -30,7 +31,6 @@ from nn_assets.evaluation.significance import (
 from nn_assets.evaluation.smallest_effect import smallest_effect
 from nn_assets.evaluation.spending import per_trial_level
 from nn_assets.evaluation.track import StudyTrack
-from nn_assets.learning.estimators import TRADED
 from nn_assets.measures import brier, expected_calibration_error
 
 __all__ = ["FIGURE_NAMES", "LEAK_ALARMS", "Figures", "StudyFigures", "study_figures"]
@@ -52,7 +52,7 @@ _SURE = 0.01
 One above its level and less sure rings where the verdict would find a signal all the same.
 """
 
-_RIVALS = {"linear": "the linear model", "boosting": "boosting"}
+_RIVALS = {name: kind.called for name, kind in ESTIMATORS.items() if name != TRADED}
 _BEATS = 0.05  # one-sided, over the rivals together
 
 

@@ -11,12 +11,12 @@ import pandas as pd
 
 from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
+from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
 from nn_assets.features.labels import Labels
-from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.cash import cash_rates
@@ -141,7 +141,7 @@ def run_study(
     material: StudyMaterial,
     terms: Terms,
     tell: Progress = lambda _: None,
-    played: Sequence[str] = ESTIMATORS,
+    played: Sequence[str] = tuple(ESTIMATORS),
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
 

@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from nn_assets.estimators import TRADED
 from nn_assets.execution.registry import BROKERS
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.labels import LABELS, label_kind
 from nn_assets.learning.address import made_with_plugin
-from nn_assets.learning.estimators import TRADED
 from nn_assets.plugins import find
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots
 from nn_assets.settings import Strategy

@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from nn_assets.estimators import TRADED
 from nn_assets.evaluation.figure_set import Figures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
 from nn_assets.evaluation.spending import PLANNED, look_levels, per_trial_level
-from nn_assets.learning.estimators import TRADED
 
 __all__ = ["NOT_A_LOOK", "NO_MONTH_ENDED", "Look", "Verdict", "look_of", "trial_adjusted_p_value", "verdict"]
 

@@ -52,4 +52,4 @@ def broker_of(name: str, settings: Mapping[str, Any] = MappingProxyType({})) -> 
         There is none, or a key or value is not as its settings say.
     """
     member, key = f"the broker {name}", "execution.broker_settings"
-    return BROKERS.require(name, "execution.broker").maker(settings, member=member, key=key)
+    return BROKERS.require(name, "execution.broker").filled(settings, member=member, key=key)

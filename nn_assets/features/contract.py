@@ -180,6 +180,8 @@ class Held:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = function(market)
+        except PluginError:  # says itself what it is: a field that is not stated
+            raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a person's formula raises
             self.refuse(f"a {self.kind} that can be computed", f"{type(error).__name__}: {error}", cause=error)
         for name, before in original.arrays().items():
@@ -266,7 +268,7 @@ class _HeldFeature(Held):
                 log_return=market.log_return if entry.needs_market else None,
                 series=market.series if entry.role else None,
             )
-            return entry.compute(market.panel, context)
+            return entry.computed(market.panel, context)
 
         return self.called(compute, original)
 

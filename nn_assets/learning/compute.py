@@ -146,7 +146,7 @@ def compute_of(
         There is no such member, or a key or value is not as its settings say.
     """
     member, key = f"the compute {name}", "learning.compute_settings"
-    return COMPUTES.require(name, "learning.compute").maker(settings, member=member, key=key)
+    return COMPUTES.require(name, "learning.compute").filled(settings, member=member, key=key)
 
 
 def open_compute(

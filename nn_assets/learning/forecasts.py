@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.arrays import Session, Symbol
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import SchemaError
-from nn_assets.learning.estimators import ESTIMATORS, TRADED
+from nn_assets.estimators import ESTIMATORS, TRADED
 
 __all__ = ["ForecastArrays", "Forecasts", "forecasts_from_rows", "no_forecasts"]
 

@@ -238,9 +238,11 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> Quarantine:
     return clean(bars, market.calendar, *judged_by).quarantine
 
 
-def _notices(history: History, moment: pd.Timestamp | None) -> Notices:
-    """What a person should judge of the bars and actions stored, also where they made the gate halt."""
-    del moment  # refused: they are judged on what is known now
+def _notices(history: History, _moment: pd.Timestamp | None) -> Notices:
+    """What a person should judge of the bars and actions stored, also where they made the gate halt.
+
+    A moment is refused before: they are judged on what is known now.
+    """
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
     notices = notices_of(history, audit_bars(history), actions)
     columns = {name: [getattr(notice, name) for notice in notices] for name in NOTICES.columns if name != "session"}

@@ -15,12 +15,12 @@ import pandas as pd
 from nn_assets.arrays import values_of
 from nn_assets.costs.financing import assumed_funding_warning, financing_text
 from nn_assets.errors import PublicationError, first_of
+from nn_assets.estimators import TRADED
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.labels import label_kind
 from nn_assets.features.stationarity import StationarityReport
-from nn_assets.learning.estimators import TRADED
 from nn_assets.market.calendar.sessions import calendar_end_warning
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict

@@ -60,7 +60,6 @@ from nn_assets.operations.outcomes import (
     last_ticks,
     runs_backwards,
 )
-from nn_assets.operations.plugins import fault_of_names
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import lacking, silent, unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, TradingWord, headline
@@ -337,8 +336,7 @@ def _tells_of_a_changed_ledger(fault: Fault) -> bool:
 
 def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
     """What the strategy states, or the clock says, that every round refuses."""
-    names = fault_of_names(facts.strategy)
-    faults = live_start_fault(facts.strategy), stage_fault(facts), symbols_fault(facts), names
+    faults = live_start_fault(facts.strategy), stage_fault(facts), symbols_fault(facts)
     return [fault for fault in faults if fault is not None]
 
 

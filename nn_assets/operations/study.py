@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
+from nn_assets.estimators import ESTIMATORS, TRADED, roots_of_fits
 from nn_assets.evaluation.figure_set import LeakAlarm
 from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.study import (
@@ -26,7 +27,6 @@ from nn_assets.evaluation.study import (
 )
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
-from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
@@ -137,7 +137,7 @@ def study_identity(history: History, month: str) -> str:
         "strategy": strategy.name,
         "month": month,
         "data": history.covering(history.last_session).content_hash,
-        "code": version_of(STUDIED_BY, *trading_roots(strategy)),
+        "code": version_of(STUDIED_BY, *roots_of_fits(), *trading_roots(strategy)),
         "settings": strategy.content_hash(),
         "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
@@ -296,7 +296,7 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
 def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
     strategy = history.strategy
     sessions = result.study.track.sessions
-    code = version_of(STUDIED_BY, *trading_roots(strategy))
+    code = version_of(STUDIED_BY, *roots_of_fits(), *trading_roots(strategy))
     studies = [
         {
             "study_id": study_identity(history, judged.month),

@@ -361,20 +361,16 @@ class Book:
         self,
         ordered_quantity: FloatArray,
         stop_distance: FloatArray,
-        unscaled_quantity: FloatArray | None = None,
-        target_quantity: FloatArray | None = None,
+        unscaled_quantity: FloatArray,
+        target_quantity: FloatArray,
     ) -> Book:
-        """Remember what was decided, (symbols,): orders (signed), stop distances of new entries, u and targets.
-
-        Left out, the targets are what the orders lead to, and u the targets.
-        """
-        target = self.quantity + ordered_quantity if target_quantity is None else target_quantity
+        """Remember what was decided, (symbols,): orders (signed), stop distances of new entries, u and targets."""
         return replace(
             self,
             unfilled_quantity=ordered_quantity.copy(),
             pending_stop_distance=stop_distance.copy(),
-            unscaled_quantity=(target if unscaled_quantity is None else unscaled_quantity).copy(),
-            target_quantity=target.copy(),
+            unscaled_quantity=unscaled_quantity.copy(),
+            target_quantity=target_quantity.copy(),
         )
 
 

@@ -49,10 +49,6 @@ class FactorCovariance:
         diagonal: FloatArray = (self.loadings**2).sum(axis=1) + self.specific
         return diagonal
 
-    def matrix(self) -> FloatArray:
-        """S in full, (symbols, symbols): for a look at a few names."""
-        return self.loadings @ self.loadings.T + np.diag(self.specific)
-
     def times(self, weights: FloatArray) -> FloatArray:
         """S w, shape (symbols,); a weight of zero needs no covariance."""
         own = np.where(weights == 0.0, 0.0, self.specific) * weights

@@ -11,6 +11,7 @@ import pandas as pd
 
 from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import PositionStepRows, TargetPositionRows
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.figure_set import FORECAST_NAMES, Figures, StudyFigures
 from nn_assets.reports.canvas import NAMES
 
@@ -90,7 +91,7 @@ _THRESHOLDS: dict[str, tuple[str | float, ...]] = {
     **dict.fromkeys(("return_per_year", "return_per_year_costs_x2", "return_per_year_10_bps"), (0.0,)),
 }
 
-_ORDER = ("network", "linear", "boosting", "buy_and_hold")
+_ORDER = (*ESTIMATORS, "buy_and_hold")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from nn_assets.arrays import Cube, Symbol
 from nn_assets.contracts.frames import ForecastRows
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport, DriftStatistic

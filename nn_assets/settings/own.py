@@ -13,17 +13,17 @@ from nn_assets.settings.section import Section
 
 __all__ = ["WithSettings", "section_of"]
 
-_Made = TypeVar("_Made")
+_Built = TypeVar("_Built")
 
 
 @dataclass(frozen=True)
-class WithSettings(Generic[_Made]):
+class WithSettings(Generic[_Built]):
     """A member of a registry, and the settings that it states.
 
     Parameters
     ----------
-    make : callable
-        From one argument to what is asked of the member; with ``settings``, their values come as a second one.
+    build : callable
+        From what its registry hands it to what is asked of the member; ``settings``' values come as a last argument.
     settings : type of Section, optional
 
     Raises
@@ -32,7 +32,7 @@ class WithSettings(Generic[_Made]):
         The settings are no class of fields.
     """
 
-    make: Callable[..., _Made]
+    build: Callable[..., _Built]
     settings: type[Section] | None = None
 
     def __post_init__(self) -> None:
@@ -46,13 +46,13 @@ class WithSettings(Generic[_Made]):
 
     @property
     def roots(self) -> tuple[Callable[..., Any], ...]:
-        """What the version of something made with it covers."""
-        return (self.make,) if self.settings is None else (self.make, self.settings)
+        """What the version of what it builds covers."""
+        return (self.build,) if self.settings is None else (self.build, self.settings)
 
-    def maker(self, values: Mapping[str, Any], *, member: str, key: str) -> Callable[[Any], _Made]:
-        """The function that makes it by one argument, with the settings a strategy has for it; see `section_of`."""
+    def filled(self, values: Mapping[str, Any], *, member: str, key: str) -> Callable[..., _Built]:
+        """``build`` with what a strategy states as its last argument; arguments and errors of `section_of`."""
         own = section_of(self.settings, values, member=member, key=key)
-        return self.make if own is None else lambda argument: self.make(argument, own)
+        return self.build if own is None else lambda *arguments: self.build(*arguments, own)
 
 
 def section_of(model: type[Section] | None, values: Mapping[str, Any], *, member: str, key: str) -> Section | None:

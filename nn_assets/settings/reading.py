@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from yaml.constructor import ConstructorError
 
-from nn_assets.errors import PluginError, SettingsError
+from nn_assets.errors import PluginError, SettingsError, did_you_mean
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import KeyPath as _KeyPath
 from nn_assets.settings.close_keys import chosen_kind, hint, key_path_of, without_consequences
@@ -301,7 +301,9 @@ def _expectation(problem: ErrorDetails, written: str | None) -> str:
     if problem["type"] == "extra_forbidden":
         return "no such key"
     if problem["type"] == _NO_SUCH_KIND:
-        return f"one of {problem['ctx']['expected_tags']} was expected"
+        tags = problem["ctx"]["expected_tags"]
+        near = did_you_mean(str(problem["ctx"]["tag"]), re.findall(r"'([^']*)'", tags))
+        return f"{near}one of {tags} was expected"
     return expectation(problem, written)
 
 

@@ -221,7 +221,7 @@ def test_names_keep_the_order_asked_for():
 @pytest.mark.parametrize(
     ("names", "market", "message"),
     [
-        (("rsi_15",), None, "features.names.*'rsi_15'"),
+        (("rsi_15",), None, "features.names rsi_15 is no feature: did you mean rsi_14"),
         (("market_correlation_60",), None, "features.market_symbol.*market_correlation_60"),
         ((), "SPX", "features.market_symbol.*'SPX'"),
     ],

@@ -26,8 +26,8 @@ import yaml
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError, PublicationError, SchemaError
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.study import StudyStretch, Terms, run_study
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
 from nn_assets.operations.asof.costs import costs_in_force

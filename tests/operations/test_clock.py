@@ -26,7 +26,7 @@ SETTINGS_OF_CLOCKS: dict[str, tuple[dict[str, str], bool]] = {
     "both, long ago": ({"history_ends": "2018-12-31", "vault_starts": "2018-01-02"}, False),
     "an end to come": ({"history_ends": "2027-06-30"}, True),
 }
-EVERY = pytest.mark.parametrize("stated", list(SETTINGS_OF_CLOCKS))
+EVERY = pytest.mark.parametrize("case", list(SETTINGS_OF_CLOCKS))
 
 
 def stating(name: str) -> tuple[Strategy, bool]:

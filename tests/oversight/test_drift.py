@@ -190,7 +190,7 @@ def test_a_report_has_the_same_bits_whether_history_ends_there_or_later(symbols)
         stop = row + 1
         whole = examined(MONITOR, row, ranks, world.features, reference)
         cut = examined(MONITOR, row, ranks[:stop].copy(), world.features[:stop].copy(), reference)
-        replayed = MONITOR.examine_columns(row, DAY, forecasts, rows, reference)
+        replayed = MONITOR.examine(row, DAY, forecasts, rows, reference)
         pd.testing.assert_frame_equal(whole.to_frame(), cut.to_frame(), check_exact=True)
         pd.testing.assert_frame_equal(whole.to_frame(), replayed.to_frame(), check_exact=True)
         assert repr(whole) == repr(cut) == repr(replayed)
@@ -204,13 +204,13 @@ def test_tests_of_the_features_made_for_one_estimator_are_those_of_the_next():
     for reference in (first, other):
         forecasts = cross_section(reference.forecast_ranks(world.probabilities)[:, :, None])
         for row in (59, 640, 899):
-            alone = MONITOR.examine_columns(row, DAY, forecasts, rows, reference)
-            beside = MONITOR.examine_columns(row, DAY, forecasts, rows, reference, made)
+            alone = MONITOR.examine(row, DAY, forecasts, rows, reference)
+            beside = MONITOR.examine(row, DAY, forecasts, rows, reference, made)
             assert repr(alone) == repr(beside)
     assert set(made) == {(row, first.model_id) for row in (59, 640, 899)}
     later = replace(first, model_id="later", features=first.features[1:])
-    assert repr(MONITOR.examine_columns(640, DAY, forecasts, rows, later, made)) == repr(
-        MONITOR.examine_columns(640, DAY, forecasts, rows, later)
+    assert repr(MONITOR.examine(640, DAY, forecasts, rows, later, made)) == repr(
+        MONITOR.examine(640, DAY, forecasts, rows, later)
     )
 
 

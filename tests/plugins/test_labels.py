@@ -140,7 +140,7 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_label_that_breaks_its_contract_is_refused(tmp_path: Path, fault: tuple[str, str, tuple[str, ...]]) -> None:
     body, message, where = fault
     with pytest.raises(PluginError, match=message) as refused:

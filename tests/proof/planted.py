@@ -11,7 +11,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,7 +22,8 @@ import yaml
 from nn_assets import strategies
 from nn_assets.evaluation.replay import Replay
 from nn_assets.evaluation.study import judge_months, run_study
-from nn_assets.learning.baselines import BASELINES, BoostedTrees
+from nn_assets.learning import baselines
+from nn_assets.learning.baselines import BoostedTrees
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations import study as operations_study
 from nn_assets.operations.asof.trials import ground_of
@@ -41,7 +41,6 @@ SEEDS = range(1, 21)
 FINDINGS = ("signal found", "edge found")
 REPLAYED = ("network", "linear")
 NO_TREES = BoostedTrees(0.0, *(np.zeros(0, dtype=kind) for kind in (int, int, float, int, int, float)))
-BOOSTED_BY_NOTHING = replace(BASELINES["boosting"], fit=lambda *_: NO_TREES)
 
 
 def settings_of(seed: int) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def panels() -> list[dict[str, Any]]:
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     """Study one seed; sizes are shares of equity, returns fractions a year."""
-    with _home(panel["seed"]) as strategy, patch.dict(BASELINES, {"boosting": BOOSTED_BY_NOTHING}):
+    with _home(panel["seed"]) as strategy, patch.object(baselines, "fit_boosting", return_value=NO_TREES):
         assert strategy.market.live_starts is not None
         last = str(pd.Period(strategy.market.live_starts, "M") - 1)
         months = homes.months_between(first_model_month(strategy), last)

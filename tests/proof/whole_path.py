@@ -21,13 +21,13 @@ from safetensors.numpy import load
 from nn_assets import strategies
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.replay import Replay, Scene, replay
 from nn_assets.features.catalogue.compute import compute_features
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.artifact import DESCRIPTION, to_files
 from nn_assets.learning.calibration import fit_calibration
 from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import make_fold
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts, no_forecasts

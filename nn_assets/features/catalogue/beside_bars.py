@@ -22,8 +22,7 @@ def _implied_over_realised(panel: Panel, context: Context) -> FloatArray:
     return ratio(per_session, rolling_volatility(panel, 20))
 
 
-def _funding_per_day(panel: Panel, context: Context) -> FloatArray:
-    del panel
+def _funding_per_day(_panel: Panel, context: Context) -> FloatArray:
     return ratio(context.known.values * _MINUTES_OF_A_DAY, context.known.interval_minutes)
 
 

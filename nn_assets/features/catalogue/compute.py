@@ -18,6 +18,7 @@ from nn_assets.features.catalogue.registry import CATALOGUE
 from nn_assets.features.catalogue.stepping import Beside, Laid, Stepping, last_known
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.plugins import no_such_member
 
 __all__ = ["available_features", "compute_features", "refuse_features_beyond"]
 
@@ -175,13 +176,7 @@ def compute_features(
 def _entry(name: str, market_symbol: str | None, series: Mapping[str, KnownSeries]) -> Feature:
     entry = CATALOGUE.get(name)
     if entry is None:
-        raise SettingsError(
-            expected="a feature among " + ", ".join(CATALOGUE),
-            found=repr(name),
-            remedy="correct the name, or leave features.names empty for every feature",
-            key="features.names",
-            value=name,
-        )
+        raise no_such_member("feature", "features.names", name, CATALOGUE)
     if entry.needs_market and market_symbol is None:
         raise SettingsError(
             expected=f"a market symbol for the feature {name}",
@@ -230,7 +225,7 @@ def _beside(entry: Feature, market: FloatArray | None, series: KnownSeries | Non
         laid = series and KnownSeries(
             **{field.name: beside(getattr(series, field.name)) for field in fields_of(series)}
         )
-        return entry.compute(panel, Context(moved, laid, sessions_per_year))
+        return entry.computed(panel, Context(moved, laid, sessions_per_year))
 
     return compute
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.errors import PluginError
 from nn_assets.market.facts.series import KnownSeries
-from nn_assets.market.panel import Panel
+from nn_assets.market.panel import FIELDS, Panel
 
 __all__ = ["Context", "Feature", "Formula"]
 
@@ -50,6 +51,25 @@ class Context:
 Formula = Callable[[Panel, Context], FloatArray]
 
 
+class _StatedFields(Panel):
+    """A panel without the fields that a feature does not state: to read one is an error by name."""
+
+    feature: str
+    fields: tuple[str, ...]
+
+    def __getattr__(self, name: str) -> FloatArray:
+        if name not in FIELDS:
+            raise AttributeError(name)
+        stated = self.fields
+        raise PluginError(
+            expected=f"of the feature {self.feature} that it reads what it states alone: {', '.join(stated)}",
+            found=f"it reads {name}",
+            remedy=f"state it, fields=({', '.join(repr(field) for field in (*stated, name))}), or do not read it",
+            key="plugins",
+            feature=self.feature,
+        )
+
+
 @dataclass(frozen=True)
 class Feature:
     """One entry of the catalogue: of bars, of bars beside their market, or of bars beside a series.
@@ -68,7 +88,7 @@ class Feature:
         reach is missing or the formula has no value.
     formula : str
     fields : tuple of str
-        Fields of the panel that it reads.
+        Fields of the panel that it reads; the others are not handed to it.
     source : str
         Where the formula is published.
     needs_market : bool
@@ -86,6 +106,20 @@ class Feature:
     source: str = "standard"
     needs_market: bool = False
     role: str = ""
+
+    def computed(self, panel: Panel, context: Context) -> FloatArray:
+        """Its values, (bars, symbols), of the fields that it states: the one door by which bars come to a feature.
+
+        Raises
+        ------
+        PluginError
+            It reads a field that it does not state.
+        """
+        given = object.__new__(_StatedFields)
+        unstated = set(FIELDS) - set(self.fields)
+        held = {name: value for name, value in vars(panel).items() if name not in unstated}
+        given.__dict__.update(held, feature=self.name, fields=self.fields)
+        return self.compute(given, context)
 
     @property
     def version_inputs(self) -> tuple[object, ...]:

@@ -97,14 +97,13 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
     return Finding(at_fault, np.full(int(at_fault.sum()), "close", dtype=object))
 
 
-def copied_bar(rows: Rows, settings: CleaningSettings) -> Finding:
+def copied_bar(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find bars equal in all five values to one of the same symbol known before: another session's, delivered again.
 
     Prices that moved within the session and a volume do not come back by chance; a bar without range or volume says
     nothing and is left alone. Which of the two is the copy cannot be known when the second one arrives: the one known
     first stands in what was decided, the other is not used, and both are named.
     """
-    del settings
     moved = np.flatnonzero((rows.high > rows.low) & (rows.volume > 0.0))
     # A volume that comes back is rare, and found without sorting.
     repeated = pd.DataFrame({"symbol": rows.symbol[moved], "volume": rows.volume[moved]}).duplicated(keep=False)

@@ -62,12 +62,11 @@ def _prices(rows: Rows) -> dict[str, FloatArray]:
     return {"open": rows.open, "high": rows.high, "low": rows.low, "close": rows.close}
 
 
-def duplicate(rows: Rows, settings: CleaningSettings) -> Finding:
+def duplicate(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find several rows of one symbol and session that differ; equal ones are one row, and come here once.
 
     Which of them is right cannot be known, so none is used.
     """
-    del settings
     same_key = rows.follows.copy()
     same_key[1:] &= rows.session[1:] == rows.session[:-1]
     several = same_key.copy()
@@ -75,33 +74,28 @@ def duplicate(rows: Rows, settings: CleaningSettings) -> Finding:
     return Finding.of(several, "row")
 
 
-def off_calendar(rows: Rows, settings: CleaningSettings) -> Finding:
+def off_calendar(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find days on which the calendar has no session."""
-    del settings
     return Finding.of(~rows.on_calendar, "session")
 
 
-def unfinished_last_bar(rows: Rows, settings: CleaningSettings) -> Finding:
+def unfinished_last_bar(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find bars taken in, or known by their own moment, before their session closed: they may still change."""
-    del settings
     return _blame_first({"ingested_at": rows.ingested_at < rows.closes_at, "known_at": rows.known_at < rows.closes_at})
 
 
-def missing_price(rows: Rows, settings: CleaningSettings) -> Finding:
+def missing_price(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find prices that are missing or not finite."""
-    del settings
     return _blame_first({name: ~np.isfinite(price) for name, price in _prices(rows).items()})
 
 
-def non_positive_price(rows: Rows, settings: CleaningSettings) -> Finding:
+def non_positive_price(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find prices of zero or less."""
-    del settings
     return _blame_first({name: price <= 0.0 for name, price in _prices(rows).items()})
 
 
-def impossible_size(rows: Rows, settings: CleaningSettings) -> Finding:
+def impossible_size(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find prices and volumes beyond any market's, with which sums and products overflow."""
-    del settings
     low, high = _POSSIBLE_PRICES
     faults = {name: (price < low) | (price > high) for name, price in _prices(rows).items()}
     return _blame_first({**faults, "volume": (rows.volume > _LARGEST_VOLUME) & np.isfinite(rows.volume)})
@@ -113,9 +107,8 @@ def zero_volume(rows: Rows, settings: CleaningSettings) -> Finding:
     return Finding.of(~(sound & ~np.isinf(rows.volume)), "volume")
 
 
-def high_low_bracket(rows: Rows, settings: CleaningSettings) -> Finding:
+def high_low_bracket(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find high and low that do not bracket open and close; rounding of adjusted prices is let pass."""
-    del settings
     with np.errstate(over="ignore"):
         top, bottom = rows.high * (1.0 + BRACKET_TOLERANCE), rows.low * (1.0 - BRACKET_TOLERANCE)
     return _blame_first(

@@ -13,8 +13,8 @@ import pandas as pd
 
 from nn_assets.arrays import named_rows
 from nn_assets.contracts.frames import DecisionRows
+from nn_assets.estimators import TRADED
 from nn_assets.evaluation.replay import Scene, replay
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import recorded_months

@@ -15,9 +15,9 @@ import pandas as pd
 from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import DecisionRows
 from nn_assets.errors import DecisionError
+from nn_assets.estimators import TRADED
 from nn_assets.execution.registry import broker_of
 from nn_assets.features.labels import label_kind
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
@@ -42,10 +42,9 @@ from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.session_view import SessionView
 from nn_assets.session.daily_round import Round, SessionFacts, play_session
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
-from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
-from nn_assets.signals.signals import outcome_statistics
+from nn_assets.signals.signals import make_signals, outcome_statistics
 
 __all__ = ["DecidedSession", "decide_session", "of_symbols", "play_live", "watch_of"]
 
@@ -201,7 +200,7 @@ def _facts(
     watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes)
     return SessionFacts(
         market=view.market,
-        signals=session_signals(view.row, view.symbols, network, outcomes, volatility, horizon),
+        signals=make_signals(view.symbols, network.at(view.row), outcomes.at(view.row), volatility[view.row], horizon),
         drift=watch_of(history, view.session, network, view.row, models)(view.row),
         controls=context.controls,
         late=late_actions(history, view.session, market),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bars import RevisionCount, content_hash, known_bars, with_assumed_known_at
+from nn_assets.market.facts.bars import RevisionCount, content_hash, known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS, stated_in
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
@@ -39,7 +39,7 @@ from nn_assets.operations.intake.actions import (
     late_notices,
     new_actions,
 )
-from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
+from nn_assets.operations.intake.appended import append_new, stamped_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.grown import audit_grown, begun
@@ -108,7 +108,11 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     outside, left = taken_outside(delivered), _outside_lines(market, first_outside(delivered))
     fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
     before = None if unread is None else unread.taken_before
-    counted = _append_new(history, delivered, arrived_at, decided_to, before) if len(delivered) else RevisionCount()
+    counted = RevisionCount()
+    if len(delivered):
+        history.require_bars()
+        stamped = stamped_bars(history, delivered, arrived_at, decided_to)
+        counted = append_new(history, RAW_BARS, stamped, stated_in(delivered), before, _replacing_refused)
     append_actions(history, fresh_actions)
     if unread is not None:
         unread.remember()
@@ -148,40 +152,12 @@ def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
     )
 
 
-def _append_new(
-    history: History,
-    delivered: pd.DataFrame,
-    arrived_at: pd.Timestamp,
-    decided_to: pd.Timestamp | None,
-    taken_before: set[str] | None,
-) -> RevisionCount:
-    """Store what is new; ``taken_before`` as of :func:`compare_bars`."""
-    market, name = history.strategy.market, history.strategy.name
-    stamped = with_assumed_known_at(
-        delivered,
-        market.calendar,
-        market.known_at_lag_minutes,
-        arrived_at,
-        decided_to=decided_to,
-    )
-    explicit = stated_in(delivered)
-    history.require_bars()
-    stored, fresh, repeats, counted = compare_bars(
-        history.stores, name, RAW_BARS, stamped, taken_before, explicit=explicit
-    )
-    contents = counted.contradicted
-    if len(fresh) and len(history.gate_halts) and (explicit is None or not explicit.any()):
-        fresh = _replacing_refused(history, stored, stamped, fresh)
-        contents = _replacing_refused(history, stored, stamped, contents) if len(contents) else contents
-    append_contradicted(history.stores, name, RAW_BARS, contents)
-    append_versions(history.stores, name, RAW_BARS, stored, fresh, repeats)
-    return counted
-
-
 def _replacing_refused(
     history: History, stored: pd.DataFrame, stamped: pd.DataFrame, fresh: pd.DataFrame
 ) -> pd.DataFrame:
     """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
+    if not len(history.gate_halts) or fresh.empty:
+        return fresh
     key = ["symbol", "session"]
     waiting = never_passed(stored, history.gate_halts, history.published_at)
     fresh_keys, stored_keys, passed_keys = (

@@ -19,8 +19,8 @@ import pandas as pd
 
 from nn_assets.arrays import records_of
 from nn_assets.errors import ShortFoldError, TrainingError
+from nn_assets.estimators import TRADED
 from nn_assets.evaluation.study import StudyRefresh
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month, forecast_rows
 from nn_assets.learning.forecasts import Forecasts

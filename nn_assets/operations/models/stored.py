@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError, PublicationError
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.artifact import from_files
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import libraries

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.contracts.frames import RefreshRequestRows
+from nn_assets.estimators import TRADED
 from nn_assets.learning.address import fit_code
 from nn_assets.learning.artifact import to_files
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import fitted_month, forecast_rows

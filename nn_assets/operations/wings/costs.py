@@ -20,9 +20,8 @@ def _estimated(history: History, making: Making) -> dict[str, Any]:
     return costs_metadata(record_cost_estimate(history, making.run_id))
 
 
-def _assets(strategy: Strategy) -> Iterator[Table]:
+def _assets(_strategy: Strategy) -> Iterator[Table]:
     """``cost_model``. It reads fills from the ledger, never through an asset edge."""
-    del strategy
     yield Table(
         "cost_model",
         "Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the "
