@@ -127,7 +127,7 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         scaler=Scaler.from_dict(stored["scaler"]),
         estimators=Estimators(
             settings=learning,
-            members={name: _members(name, tensors[_place(name)[0]]) for name in ESTIMATORS},
+            members={name: _members(name, tensors[_file_and_prefix(name)[0]]) for name in ESTIMATORS},
         ),
         figures=stored["figures"],
         validation_forecasts=_frame(tensors[_VALIDATION], symbols),
@@ -136,7 +136,7 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
     )
 
 
-def _place(name: str) -> tuple[str, str]:
+def _file_and_prefix(name: str) -> tuple[str, str]:
     """The file that holds an estimator's members, and how the names of its arrays begin there."""
     return (_WEIGHTS, "") if name == TRADED else (_BASELINES, f"{name}/")
 
@@ -144,8 +144,8 @@ def _place(name: str) -> tuple[str, str]:
 def _arrays(estimators: Estimators, file: str) -> dict[str, Array]:
     return {
         f"{prefix}{getattr(member, 'seed', number)}/{key}": np.ascontiguousarray(value)
-        for name, (place, prefix) in ((name, _place(name)) for name in estimators.members)
-        if place == file
+        for name, (holder, prefix) in ((name, _file_and_prefix(name)) for name in estimators.members)
+        if holder == file
         for number, member in enumerate(estimators.members[name])
         for key, value in member.to_arrays().items()
     }
@@ -153,7 +153,7 @@ def _arrays(estimators: Estimators, file: str) -> dict[str, Array]:
 
 def _members(name: str, tensors: dict[str, Array]) -> tuple[FittedMember, ...]:
     kind: type[FittedMember] = imported(ESTIMATORS[name].member)
-    stored = _under(_place(name)[1], tensors)
+    stored = _under(_file_and_prefix(name)[1], tensors)
     numbers = sorted({int(number) for number, rest, _ in (key.partition("/") for key in stored) if rest})
     if not numbers:
         return (kind.from_arrays(stored, 0),)

@@ -18,7 +18,7 @@ from nn_assets.portfolio.own_limits import CONSTRAINTS, require_sound_constraint
 from nn_assets.portfolio.trace import steps_frame
 from nn_assets.settings import PortfolioSettings
 from tests.portfolio.facts import COSTS
-from tests.portfolio.test_by_programme import given
+from tests.portfolio.test_by_programme import inputs_of
 
 SYMBOLS = ("S00", "S01", "S02", "S03")
 SECTORS = {"S00": "x", "S01": "x", "S03": "y"}
@@ -64,7 +64,7 @@ class ConstraintContract:
     loosest: ClassVar[float] = 90.0
     least_room: ClassVar[float] = 0.0
 
-    def stated(self, bound: float) -> dict[str, object]:
+    def limits_at(self, bound: float) -> dict[str, object]:
         """What ``portfolio`` says for it to have a bound."""
         return {self.name: bound}
 
@@ -73,7 +73,7 @@ class ConstraintContract:
         raise NotImplementedError
 
     def settings(self, bound: float, **more: object) -> PortfolioSettings:
-        return PortfolioSettings.model_validate({**WIDE, **self.stated(bound), **more})
+        return PortfolioSettings.model_validate({**WIDE, **self.limits_at(bound), **more})
 
     def used(self, weights: np.ndarray) -> float:
         """What a book of the four names uses of the limit."""
@@ -134,7 +134,7 @@ class ConstraintContract:
 
     @pytest.mark.parametrize("construction", ["per_name", "programme"])
     def test_the_trace_names_it_at_its_step_where_it_binds(self, construction: str) -> None:
-        inputs = given(
+        inputs = inputs_of(
             1,
             known={"relative": False},
             calibrated_probability=np.full(12, 0.56),

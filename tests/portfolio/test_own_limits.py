@@ -24,7 +24,7 @@ class TestGross(ConstraintContract):
 class TestCapacity(TestGross):
     called = "capacity"
 
-    def stated(self, bound: float) -> dict[str, object]:
+    def limits_at(self, bound: float) -> dict[str, object]:
         return {"capacity_usd": max(1e6 * bound, 1e-6)}
 
 
@@ -68,7 +68,7 @@ class TestOneOfAPlugin(ConstraintContract):
         yield
         plugins.forget()
 
-    def stated(self, bound: float) -> dict[str, object]:
+    def limits_at(self, bound: float) -> dict[str, object]:
         return {"constraints": {"together": {"symbols": ["S00", "S01"], "limit": bound}}}
 
     def coefficient(self, symbols: tuple[str, ...], distance: np.ndarray, beta: np.ndarray) -> np.ndarray:

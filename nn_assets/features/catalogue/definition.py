@@ -60,11 +60,11 @@ class _StatedFields(Panel):
     def __getattr__(self, name: str) -> FloatArray:
         if name not in FIELDS:
             raise AttributeError(name)
-        stated = self.fields
+        of_its_own = self.fields
         raise PluginError(
-            expected=f"of the feature {self.feature} that it reads what it states alone: {', '.join(stated)}",
+            expected=f"of the feature {self.feature} that it reads what it states alone: {', '.join(of_its_own)}",
             found=f"it reads {name}",
-            remedy=f"state it, fields=({', '.join(repr(field) for field in (*stated, name))}), or do not read it",
+            remedy=f"state it, fields=({', '.join(repr(field) for field in (*of_its_own, name))}), or do not read it",
             key="plugins",
             feature=self.feature,
         )
@@ -115,11 +115,11 @@ class Feature:
         PluginError
             It reads a field that it does not state.
         """
-        given = object.__new__(_StatedFields)
+        permitted = object.__new__(_StatedFields)
         unstated = set(FIELDS) - set(self.fields)
         held = {name: value for name, value in vars(panel).items() if name not in unstated}
-        given.__dict__.update(held, feature=self.name, fields=self.fields)
-        return self.compute(given, context)
+        permitted.__dict__.update(held, feature=self.name, fields=self.fields)
+        return self.compute(permitted, context)
 
     @property
     def version_inputs(self) -> tuple[object, ...]:
