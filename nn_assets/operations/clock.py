@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Sessions
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import (
     assumed_known_at,
@@ -44,7 +44,7 @@ def as_of_session(market: MarketSettings, session: Session) -> pd.Timestamp:
     return assumed_known_at(market.calendar, [pd.Timestamp(session)], market.known_at_lag_minutes)[0]
 
 
-def as_of_sessions(market: MarketSettings, sessions: pd.DatetimeIndex | pd.Series) -> pd.DatetimeIndex:
+def as_of_sessions(market: MarketSettings, sessions: Sessions) -> pd.DatetimeIndex:
     """The same moment of each of several sessions; NaT for a day that is no session."""
     return assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes)
 
