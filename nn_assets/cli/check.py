@@ -60,6 +60,8 @@ _NO_DAILY = {
     **dict.fromkeys(("actions_added", "actions_revised", "actions_outside", "files_read"), 0),
     "files_without_bars": [],
     "first_outside": [],
+    "held_out_rows": 0,
+    "restated": [],
     "first_actions_outside": [],
 }
 _CLOSES = (
@@ -243,6 +245,8 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
     members = history.members(history.axis, symbols)
     expected = np.ones_like(due) if members is None else members
     missing = absent & expected
+    ahead = _known_ahead(history, symbols, missing)
+    missing &= ~ahead
     return {
         "rows": {
             "delivered": taken["delivered_rows"],
@@ -252,15 +256,17 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
             "equal_rows": taken["equal_rows"],
         },
         "first_outside": list(taken["first_outside"]),
+        "vault": {"starts": str(strategy.market.vault_starts), "rows": taken["held_out_rows"]}
+        if taken["held_out_rows"]
+        else None,
+        "restated": list(taken["restated"]),
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": _day(bars["session"].min()),
         "last_session": _day(bars["session"].max()),
-        "never_delivered": {name: int(days) for name, days in zip(symbols, missing.sum(axis=0), strict=True) if days},
-        "first_missing": {
-            name: str(history.axis[days.argmax()].date())
-            for name, days in zip(symbols, missing.T, strict=True)
-            if days.any()
-        },
+        "never_delivered": _days_by_symbol(symbols, missing),
+        "first_missing": _first_days(symbols, missing, history.axis),
+        "known_ahead": _days_by_symbol(symbols, ahead),
+        "first_known_ahead": _first_days(symbols, ahead, history.axis),
         "late_starts": _late_starts(symbols, due, expected, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
         "actions": {
@@ -276,6 +282,27 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
     }
+
+
+def _known_ahead(history: History, symbols: Sequence[str], missing: BoolArray) -> BoolArray:
+    """Which of the missing bars came and state a known_at that lies ahead, (sessions, symbols)."""
+    ahead = np.zeros_like(missing)
+    if missing.any() and history.stores.lake.segments(history.strategy.name, RAW_BARS):
+        versions = history.versions_of_some(sessions=history.axis[missing.any(axis=1)])
+        column = pd.Index(symbols).get_indexer(pd.Index(versions["symbol"]))
+        ahead[history.axis.get_indexer(pd.DatetimeIndex(versions["session"]))[column >= 0], column[column >= 0]] = True
+    return ahead & missing
+
+
+def _days_by_symbol(symbols: Sequence[str], days: BoolArray) -> dict[str, int]:
+    """How many of some days, (sessions, symbols), each symbol has that has any."""
+    return {name: int(count) for name, count in zip(symbols, days.sum(axis=0), strict=True) if count}
+
+
+def _first_days(symbols: Sequence[str], days: BoolArray, sessions: pd.DatetimeIndex) -> dict[str, str]:
+    """The first of them, by the same symbols."""
+    columns = zip(symbols, days.T, strict=True)
+    return {name: str(sessions[column.argmax()].date()) for name, column in columns if column.any()}
 
 
 def _label_assumed(strategy: Strategy) -> str | None:
@@ -375,25 +402,26 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
     strategy = history.strategy
     if bars.empty:
         none = "none: no bar is left to train on"
-        return {"bars": None, "features": None, "month": None, "late_bars": 0, "told": none}
+        return {"bars": None, "features": None, "month": None, "late_bars": 0, "late_by_symbol": {}, "told": none}
     known_late = bars["known_at"] > as_of_sessions(strategy.market, bars["session"])
+    by_symbol = bars[known_late].groupby("symbol", observed=True)["session"]
+    late = {
+        "late_bars": int(known_late.sum()),
+        "late_by_symbol": {str(name): int(days) for name, days in by_symbol.count().items()},
+        "first_late": {str(name): str(day.date()) for name, day in by_symbol.min().items()},
+    }
     days = bars.loc[~known_late, "session"]
     if days.empty:
         message = (
             f"none: all {len(bars):,} bars state a known_at later than their own session's decision, so that no "
             "session sees its bar; write into the column known_at when each bar became known, or leave the column out"
         )
-        return {"bars": None, "features": None, "month": None, "late_bars": len(bars), "told": message}
+        return {"bars": None, "features": None, "month": None, **late, "told": message}
     start = days.min()
     row = int(history.axis.searchsorted(start)) + WARM_UP_SESSIONS
     features = str(history.axis[row].date()) if row < len(history.axis) else None
     month, wanted = first_month_from(strategy, start.date()), first_model_month(strategy)
     message = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
-    if known_late.any():
-        message += (
-            f"; {int(known_late.sum()):,} bars are known only after their own session's decision, which lacks them: "
-            "their known_at, stated or the moment of a correction, is later"
-        )
     if month > wanted:
         message += (
             f"; market.history_starts {strategy.market.history_starts} asks for models from {wanted} on, which no data "
@@ -403,7 +431,7 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
         "bars": str(start.date()),
         "features": features,
         "month": month,
-        "late_bars": int(known_late.sum()),
+        **late,
         "told": message,
     }
 

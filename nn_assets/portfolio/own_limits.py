@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import PluginError
-from nn_assets.plugins import Registry
+from nn_assets.plugins import Registry, place_of
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.settings import PortfolioSettings
 from nn_assets.settings.own import section_of
@@ -135,6 +135,7 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
             expected=f"of the constraint {name} coefficients of {len(facts.symbols)} names and a limit",
             found=f"{type(error).__name__}: {error}",
             remedy="let its function return (one coefficient a name, as an array; the limit, a number)",
+            **place_of(entry.limit, error),
             key="plugins",
             constraint=name,
         ) from error
@@ -146,6 +147,7 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
             f"{len(facts.symbols)} names, and a limit of 0 or more",
             found=f"coefficients {coefficient.tolist()}, limit {limit}",
             remedy="mend its function",
+            **place_of(entry.limit),
             key="plugins",
             constraint=name,
         )
@@ -183,6 +185,7 @@ def require_constraints(settings: PortfolioSettings) -> None:
                     found=f"{first.coefficient.tolist()} and {turned_limit.coefficient[::-1].tolist()}, "
                     f"limits {first.limit}, {second.limit} and {turned_limit.limit}",
                     remedy="mend its function",
+                    **place_of(CONSTRAINTS[name].limit),
                     key="plugins",
                     constraint=name,
                 )

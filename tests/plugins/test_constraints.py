@@ -118,6 +118,8 @@ def test_a_constraint_that_breaks_its_contract_is_refused(tmp_path: Path, case: 
     with pytest.raises(PluginError, match=message) as refused:
         prepare(strategy_of(tmp_path, constraint_file(body), "{constraints: {mine: {}}}"))
     assert refused.value.where["constraint"] == "mine"
+    assert refused.value.where["file"] == str(tmp_path / "mine.py")
+    assert refused.value.where["line"] in {5, 7}  # its function, or the line that raised
 
 
 @pytest.mark.parametrize(

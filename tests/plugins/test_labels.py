@@ -146,6 +146,8 @@ def test_a_label_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple
     with pytest.raises(PluginError, match=message) as refused:
         prepare(naming(written(tmp_path, mine=label_file(body)), label=MINE))
     assert refused.value.where["label"] == "mine"
+    assert refused.value.where["file"] == str(tmp_path / "mine.py")
+    assert refused.value.where["line"] in {6, 8}  # its function, or the line that raised
     assert all(key in refused.value.where for key in where)
 
 

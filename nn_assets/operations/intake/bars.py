@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bars import RevisionCount, content_hash, with_assumed_known_at
+from nn_assets.market.facts.bars import RevisionCount, content_hash, restated_values, with_assumed_known_at
 from nn_assets.market.facts.bars import as_of as known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS, stated_in
 from nn_assets.market.facts.refused import never_passed
@@ -58,6 +58,8 @@ from nn_assets.versions import version_of
 
 _CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:as_of")
 
+_MOST_RESTATED = 5
+
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
 
 
@@ -69,7 +71,8 @@ class Ingested:
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
     each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
     dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
-    ``after_the_end`` tells of rows that the stated end of history leaves out.
+    ``after_the_end`` tells of rows that the stated end of history leaves out; ``held_out`` counts those of ``outside``
+    that lie in the vault; ``restated`` names the first values that differ from those stored, a line each.
     """
 
     counted: RevisionCount
@@ -82,6 +85,8 @@ class Ingested:
     after_the_end: str = ""
     actions_outside: int = 0
     first_outside: tuple[str, ...] = ()
+    held_out: int = 0
+    restated: tuple[str, ...] = ()
     first_actions_outside: tuple[str, ...] = ()
 
 
@@ -108,7 +113,9 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     outside, left = taken_outside(delivered), _outside_lines(market, first_outside(delivered))
     fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
     before = None if unread is None else unread.taken_before
-    counted = _append_new(history, delivered, arrived_at, decided_to, before) if len(delivered) else RevisionCount()
+    counted, restated = RevisionCount(), list[str]()
+    if len(delivered):
+        counted, restated = _append_new(history, delivered, arrived_at, decided_to, before)
     append_actions(history, fresh_actions)
     if unread is not None:
         unread.remember()
@@ -127,14 +134,20 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         after_the_end=after,
         actions_outside=actions_outside,
         first_outside=left,
+        held_out=0 if unread is None else int((unread.sessions_left_out >= _vault_starts(market)).sum()),
+        restated=tuple(restated),
         first_actions_outside=_outside_lines(market, actions_left),
     )
 
 
 def _outside_lines(market: MarketSettings, left: list[tuple[str, pd.Timestamp, str]]) -> tuple[str, ...]:
     """Rows left out, a line each; what lies in the vault is not spoken of."""
-    sealed = pd.Timestamp.max if market.vault_starts is None else pd.Timestamp(market.vault_starts)
+    sealed = _vault_starts(market)
     return tuple(f"{symbol} {day.date()} ({source})" for symbol, day, source in left if day < sealed)
+
+
+def _vault_starts(market: MarketSettings) -> pd.Timestamp:
+    return pd.Timestamp.max if market.vault_starts is None else pd.Timestamp(market.vault_starts)
 
 
 def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
@@ -154,8 +167,8 @@ def _append_new(
     arrived_at: pd.Timestamp,
     decided_to: pd.Timestamp | None,
     taken_before: set[str] | None,
-) -> RevisionCount:
-    """Store what is new; ``taken_before`` as of :func:`compare_bars`."""
+) -> tuple[RevisionCount, list[str]]:
+    """Store what is new, and name the first values restated; ``taken_before`` as of :func:`compare_bars`."""
     market, name = history.strategy.market, history.strategy.name
     stamped = with_assumed_known_at(
         delivered,
@@ -175,7 +188,7 @@ def _append_new(
         contents = _replacing_refused(history, stored, stamped, contents) if len(contents) else contents
     append_contradicted(history.stores, name, RAW_BARS, contents)
     append_versions(history.stores, name, RAW_BARS, stored, fresh, repeats)
-    return counted
+    return counted, restated_values(stored, fresh, _MOST_RESTATED) if counted.revised else []
 
 
 def _replacing_refused(
