@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.cli.unknown_symbols import unknown_symbols
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import RunFailed
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
@@ -229,6 +230,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
         "possible_copies": dict(judged.possible_copies),
         "compared": _compared(strategy, metadata),
         "prices": _CLOSES if strategy.closes_only else None,
+        "unknown_symbols": unknown_symbols(strategy, _known_symbols(history, judged.bars)),
         "breakers": list(never_alone(strategy.portfolio)),
         "financing": financing_text(strategy),
         "data_docs": str(page) if page.is_file() else None,
@@ -292,6 +294,13 @@ def _known_ahead(history: History, symbols: Sequence[str], missing: BoolArray) -
         column = pd.Index(symbols).get_indexer(pd.Index(versions["symbol"]))
         ahead[history.axis.get_indexer(pd.DatetimeIndex(versions["session"]))[column >= 0], column[column >= 0]] = True
     return ahead & missing
+
+
+def _known_symbols(history: History, bars: pd.DataFrame) -> set[str]:
+    """Symbols that the strategy or its universe names, and those that have bars."""
+    versions = history.membership_versions
+    members = () if versions is None else versions["symbol"].unique()
+    return {*map(str, bars["symbol"].unique()), *history.strategy.market.symbols, *map(str, members)}
 
 
 def _days_by_symbol(symbols: Sequence[str], days: BoolArray) -> dict[str, int]:

@@ -57,6 +57,7 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         *(("", notice) for notice in notices["first"]),
         *_more(notices["count"] - len(notices["first"]), "nn-assets export notices"),
         *_gate_lines(gate),
+        *(("unknown" if number == 0 else "", line) for number, line in enumerate(answer["unknown_symbols"])),
         *(("breakers", breaker) for breaker in answer["breakers"]),
         ("financing", answer["financing"]),
         *([("data docs", answer["data_docs"])] if answer["data_docs"] else []),

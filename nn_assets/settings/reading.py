@@ -299,8 +299,6 @@ def _value(problem: ErrorDetails) -> str:
 
 
 def _expectation(problem: ErrorDetails, written: str | None) -> str:
-    if problem["type"] == "extra_forbidden":
-        return "no such key"
     if problem["type"] == _NO_SUCH_KIND:
         return f"one of {problem['ctx']['expected_tags']} was expected"
     return expectation(problem, written)

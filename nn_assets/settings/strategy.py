@@ -93,6 +93,12 @@ class Strategy(Section):
                     f"{key} {name} is no {kind}: {did_you_mean(name, names)}there are {', '.join(names) or 'none'} "
                     "and those that the files named under plugins register"
                 )
+        if self.label.settings and "kind" not in self.label.model_fields_set:
+            kinds = (*LABELS_OF_ITS_OWN, *sorted(names_of("label", self.plugins) or ()))
+            raise ValueError(
+                f"label.settings are those of one kind of label, and label.kind is left out: state label.kind, one of "
+                f"{', '.join(kinds)}"
+            )
         return self
 
     @property

@@ -370,6 +370,8 @@ def test_bars_never_delivered_known_ahead_late_or_too_early_and_late_starts_are_
     moments |= {"2015-09-08": "2015-09-21T21:00Z"}  # long after it
     stated = [f"{line},{moments.get(line[:10], '')}" for line in lines]
     file.write_text("\n".join([f"{header},known_at", *stated]) + "\n", encoding="utf-8")
+    with_sectors = STRATEGY.replace("portfolio:\n", "portfolio:\n  sectors: {CONN: banks, NAN: banks}\n")
+    (fresh_home / "strategies" / "mine.yaml").write_text(with_sectors, encoding="utf-8")
     answer = call(fresh_home, "check", "-s", "mine")
     assert answer.status == 0, answer.out
     outside = len(SYMBOLS) * sessions_after(fresh_home)
@@ -380,6 +382,7 @@ def test_bars_never_delivered_known_ahead_late_or_too_early_and_late_starts_are_
         "known late  1 bars are known only after their own session's decision, which lacks them: TRUE 1 on 2015-09-08;",
         "TRUE 2015-09-04 unfinished_last_bar, known_at 2015-09-04 17:00:00+00:00, before the bar ended (files:",
         f"vault       {outside} rows held out, of sessions of the vault, which begins {VAULT} (market.vault_starts)",
+        "unknown     portfolio.sectors names CONN, which is no symbol of these data, and has no effect: did you mean CON? ",
     ):
         assert line in answer.out, answer.out
     assert "of other symbols or sessions" not in answer.out

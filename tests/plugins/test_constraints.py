@@ -126,8 +126,13 @@ def test_a_constraint_that_breaks_its_contract_is_refused(tmp_path: Path, case: 
     ("portfolio", "message"),
     [
         ("{constraints: {togethr: {}}}", "did you mean together"),
-        ("{constraints: {together: {most: 0.1}}}", "most"),
-        ("{constraints: {together: {limit: much}}}", "limit"),
+        (
+            "{constraints: {together: {limits: 0.1}}}",
+            r"the constraint together states its settings: symbols, limit; found limits = 0.1: no such key. "
+            "Remedy: did you mean limit[?] correct or delete",
+        ),
+        ("{constraints: {together: {limit: much}}}", "found limit = 'much': a number was expected. Remedy: correct"),
+        ("{constraints: {together: {symbols: AAA}}}", "found symbols = 'AAA': a list was expected. Remedy: correct"),
     ],
 )
 def test_a_constraint_that_nobody_registers_or_settings_that_it_does_not_have_are_refused(
