@@ -183,7 +183,9 @@ class FeatureSettings(Section):
 def _kind_of_label(kind: Any) -> Any:
     if not isinstance(kind, str):
         own = ", ".join(LABELS_OF_ITS_OWN)
-        raise ValueError(f"one of {own}, or a label that a file named under plugins registers, was expected")
+        raise ValueError(  # noqa: TRY004  for pydantic to name it beside the others
+            f"one of {own}, or a label that a file named under plugins registers, was expected"
+        )
     return kind
 
 
