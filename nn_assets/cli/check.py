@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.cli.next_command import next_command
 from nn_assets.cli.unknown_symbols import unknown_symbols
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import RunFailed
@@ -21,14 +22,12 @@ from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, bars_due
 from nn_assets.operations.asof.actions import ACTIONS
-from nn_assets.operations.asof.decisions import undecided_sessions
-from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.halts import DAILY_GATE, INTRADAY_GATE, gate_of
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
 from nn_assets.operations.clock import as_of_sessions
-from nn_assets.operations.edited import require_stages, symbols_fault
+from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.actions import actions_to_publish, delisted, stored_actions
@@ -36,12 +35,10 @@ from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, notices_of
 from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, AuditedIntraday, audit_intraday
-from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import TABLES
-from nn_assets.operations.situation import comes_after_a_study, headline_now
+from nn_assets.operations.situation import headline_now
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of, failure_of
-from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import attempt, metadata_by_asset, require_success, warnings_of
 from nn_assets.portfolio.breakers import never_alone
 from nn_assets.settings import Strategy
@@ -153,7 +150,7 @@ def _passed(
         **_facts(history, _Judged.published(history, now), metadata),
         "gate": {"passed": True, "warnings": warnings},
         "first_model": _first_model(history, history.published_bars),
-        **_next(history),
+        **next_command(history),
     }
     if history.clock_fault is not None:
         answer |= {"ok": False, "clock": f"ClockError: {history.clock_fault}"}
@@ -443,35 +440,3 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
         **late,
         "told": message,
     }
-
-
-def _next(history: History) -> dict[str, Any]:
-    """The command to give next, and why it is not a study where history is too short for any model."""
-    strategy = history.strategy
-    if not month_partitions(strategy).get_partition_keys():
-        return {
-            "history_too_short": f"a first model can be used from {first_model_month(strategy)}, later than any "
-            "session there is: bring a longer history, or shorten walk_forward.training_months",
-            "next": f"bring bars from {_needed_from(history)} or earlier on, set market.history_starts there, then "
-            f"nn-assets check --strategy {strategy.name}",
-        }
-    newest = str(history.last_session.to_period("M") + 1)
-    undecided = undecided_sessions(history.stores.ledger, strategy, history.live_sessions)
-    to_study = missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest)
-    if to_study or comes_after_a_study(history, undecided):
-        return {"next": f"nn-assets study --strategy {strategy.name}"}
-    if (fault := symbols_fault(history)) is not None:
-        return {"next": fault.remedy}
-    if not undecided:
-        return {"next": f"nn-assets status --strategy {strategy.name}"}
-    which = "session" if len(undecided) == 1 else "from"
-    return {"next": f"nn-assets run --strategy {strategy.name} --{which} {undecided[0].date()}"}
-
-
-def _needed_from(history: History) -> str:
-    """The first day of the latest month from which bars would make a model possible for the last session's month."""
-    strategy = history.strategy
-    started = pd.Period(strategy.market.history_starts, "M")
-    first = pd.Period(first_model_month(strategy), "M")
-    needed = started - (first - history.last_session.to_period("M")).n
-    return str(needed.start_time.date())

@@ -298,9 +298,13 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         if isinstance(error, ClockError):
             continue  # told above
         yield Fault(f"{error.found}; expected {error.expected}", error.remedy, TradingWord.HALTED)
+    without_data = facts.publication is None and facts.decision_moments.empty and halt is None
+    if without_data:
+        first = f"nn-assets check --strategy {strategy.name}"
+        yield Fault("no data were taken in yet", first, TradingWord.DOES_NOT_TRADE)
     lost = list(_of_lost_folders(facts))
     yield from lost
-    if not refused and not lost:  # else a round would not help
+    if not refused and not lost and not without_data:  # else a round would not help
         yield from _of_sessions(facts, waiting, models)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_warning(strategy.market.calendar, today)) is not None:

@@ -382,7 +382,7 @@ def test_bars_never_delivered_known_ahead_late_or_too_early_and_late_starts_are_
         "known late  1 bars are known only after their own session's decision, which lacks them: TRUE 1 on 2015-09-08;",
         "TRUE 2015-09-04 unfinished_last_bar, known_at 2015-09-04 17:00:00+00:00, before the bar ended (files:",
         f"vault       {outside} rows held out, of sessions of the vault, which begins {VAULT} (market.vault_starts)",
-        "unknown     portfolio.sectors names CONN, which is no symbol of these data, and has no effect: did you mean CON?",
+        "unknown     portfolio.sectors names CONN, which is no symbol of these data, and has no effect: did you mean",
     ):
         assert line in answer.out, answer.out
     assert "of other symbols or sessions" not in answer.out

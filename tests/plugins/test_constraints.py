@@ -128,7 +128,7 @@ def test_a_constraint_that_breaks_its_contract_is_refused(tmp_path: Path, case: 
         ("{constraints: {togethr: {}}}", "did you mean together"),
         (
             "{constraints: {together: {limits: 0.1}}}",
-            "states its settings: symbols, limit; found limits = 0.1: no such key. Remedy: did you mean limit[?] correct",
+            "states its settings: symbols, limit; found limits = 0.1: no such key. Remedy: did you mean limit[?]",
         ),
         ("{constraints: {together: {limit: much}}}", "found limit = 'much': a number was expected. Remedy: correct"),
         ("{constraints: {together: {symbols: AAA}}}", "found symbols = 'AAA': a list was expected. Remedy: correct"),
