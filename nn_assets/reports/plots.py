@@ -201,8 +201,8 @@ def positions_over_time(
         line(upper, days, weights[:, column], color=colour, width=1.2, stepped=True, label=symbols[column])
     finite = np.isfinite(weights).any(axis=1)
     gross, net = (np.where(finite, sums, np.nan) for sums in (np.abs(held).sum(axis=1), held.sum(axis=1)))
-    shade = {"color": COLOURS["network"], "alpha": 0.2, "linewidth": 0}
-    lower.fill_between(days, gross, step="post", label="gross: sum of sizes", **shade)
+    colour, named = COLOURS["network"], "gross: sum of sizes"
+    lower.fill_between(days, gross, step="post", color=colour, alpha=0.2, linewidth=0, label=named)
     line(lower, days, net, color=INK, width=1.1, stepped=True, label="net: longs less shorts")
     for axis, label in ((upper, "weight"), (lower, "sum of weights")):
         axis.axhline(0.0, color=MUTED, linewidth=0.7)
