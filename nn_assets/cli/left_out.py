@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from nn_assets.errors import NnAssetsError
+from nn_assets.cli.named import named_error
 from nn_assets.operations.catalog import read_strategies
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import address_to_read
@@ -24,8 +24,10 @@ def strategy_left_out(default: str) -> str:
         readable, left_out = read_strategies()
         with address_to_read() as ledger, open_stores(ledger=ledger) as stores:
             with_data = set(stores.ledger.strategies("publications"))
-    except NnAssetsError:  # the command itself says what is wrong
-        return default
+    except Exception as error:
+        if named_error(error) is None:
+            raise
+        return default  # the command itself says what is wrong
     names = {file.strategy.name: not file.is_bundled or file.strategy.name in with_data for file in readable}
     of_home = [name for name, is_of_home in {**names, **dict.fromkeys(left_out, True)}.items() if is_of_home]
     if len(of_home) > 1:
