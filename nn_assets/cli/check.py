@@ -287,7 +287,7 @@ def _known_ahead(history: History, symbols: Sequence[str], missing: BoolArray) -
     """Which of the missing bars came and state a known_at that lies ahead, (sessions, symbols)."""
     ahead = np.zeros_like(missing)
     if missing.any() and history.stores.lake.segments(history.strategy.name, RAW_BARS):
-        versions = history.versions_of_some(sessions=history.axis[missing.any(axis=1)])
+        versions = history.versions_of_some(sessions=history.axis[np.flatnonzero(missing.any(axis=1))])
         column = pd.Index(symbols).get_indexer(pd.Index(versions["symbol"]))
         ahead[history.axis.get_indexer(pd.DatetimeIndex(versions["session"]))[column >= 0], column[column >= 0]] = True
     return ahead & missing

@@ -298,7 +298,8 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         if isinstance(error, ClockError):
             continue  # told above
         yield Fault(f"{error.found}; expected {error.expected}", error.remedy, TradingWord.HALTED)
-    without_data = facts.publication is None and facts.decision_moments.empty and halt is None
+    begun = facts.publication is not None or not facts.decision_moments.empty
+    without_data = not begun and not facts.stores.lake.segments(strategy.name, RAW_BARS)
     if without_data:
         first = f"nn-assets check --strategy {strategy.name}"
         yield Fault("no data were taken in yet", first, TradingWord.DOES_NOT_TRADE)
