@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bars import RevisionCount, content_hash, restated_values, with_assumed_known_at
-from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bars import RevisionCount, content_hash, known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS, stated_in
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
@@ -39,7 +39,7 @@ from nn_assets.operations.intake.actions import (
     late_notices,
     new_actions,
 )
-from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
+from nn_assets.operations.intake.appended import append_new, stamped_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.grown import audit_grown, begun
@@ -56,9 +56,7 @@ from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.publication import Listed, Publication
 from nn_assets.versions import version_of
 
-_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:as_of")
-
-_MOST_RESTATED = 5
+_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:known_bars")
 
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
 
@@ -71,8 +69,8 @@ class Ingested:
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
     each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
     dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
-    ``after_the_end`` tells of rows that the stated end of history leaves out; ``held_out`` counts those of ``outside``
-    that lie in the vault; ``restated`` names the first values that differ from those stored, a line each.
+    ``after_the_end`` is a sentence on rows that the stated end of history leaves out; ``held_out`` counts those of
+    ``outside`` that lie in the vault.
     """
 
     counted: RevisionCount
@@ -86,7 +84,6 @@ class Ingested:
     actions_outside: int = 0
     first_outside: tuple[str, ...] = ()
     held_out: int = 0
-    restated: tuple[str, ...] = ()
     first_actions_outside: tuple[str, ...] = ()
 
 
@@ -113,9 +110,11 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     outside, left = taken_outside(delivered), _outside_lines(market, first_outside(delivered))
     fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
     before = None if unread is None else unread.taken_before
-    counted, restated = RevisionCount(), list[str]()
+    counted = RevisionCount()
     if len(delivered):
-        counted, restated = _append_new(history, delivered, arrived_at, decided_to, before)
+        history.require_bars()
+        stamped = stamped_bars(history, delivered, arrived_at, decided_to)
+        counted = append_new(history, RAW_BARS, stamped, stated_in(delivered), before, _replacing_refused)
     append_actions(history, fresh_actions)
     if unread is not None:
         unread.remember()
@@ -135,7 +134,6 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         actions_outside=actions_outside,
         first_outside=left,
         held_out=0 if unread is None else int((unread.sessions_left_out >= _vault_starts(market)).sum()),
-        restated=tuple(restated),
         first_actions_outside=_outside_lines(market, actions_left),
     )
 
@@ -161,40 +159,12 @@ def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
     )
 
 
-def _append_new(
-    history: History,
-    delivered: pd.DataFrame,
-    arrived_at: pd.Timestamp,
-    decided_to: pd.Timestamp | None,
-    taken_before: set[str] | None,
-) -> tuple[RevisionCount, list[str]]:
-    """Store what is new, and name the first values restated; ``taken_before`` as of :func:`compare_bars`."""
-    market, name = history.strategy.market, history.strategy.name
-    stamped = with_assumed_known_at(
-        delivered,
-        market.calendar,
-        market.known_at_lag_minutes,
-        arrived_at,
-        decided_to=decided_to,
-    )
-    explicit = stated_in(delivered)
-    history.require_bars()
-    stored, fresh, repeats, counted = compare_bars(
-        history.stores, name, RAW_BARS, stamped, taken_before, explicit=explicit
-    )
-    contents = counted.contradicted
-    if len(fresh) and len(history.gate_halts) and (explicit is None or not explicit.any()):
-        fresh = _replacing_refused(history, stored, stamped, fresh)
-        contents = _replacing_refused(history, stored, stamped, contents) if len(contents) else contents
-    append_contradicted(history.stores, name, RAW_BARS, contents)
-    append_versions(history.stores, name, RAW_BARS, stored, fresh, repeats)
-    return counted, restated_values(stored, fresh, _MOST_RESTATED) if counted.revised else []
-
-
 def _replacing_refused(
     history: History, stored: pd.DataFrame, stamped: pd.DataFrame, fresh: pd.DataFrame
 ) -> pd.DataFrame:
     """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
+    if not len(history.gate_halts) or fresh.empty:
+        return fresh
     key = ["symbol", "session"]
     waiting = never_passed(stored, history.gate_halts, history.published_at)
     fresh_keys, stored_keys, passed_keys = (
@@ -241,7 +211,7 @@ class Audited:
         return len(self.cleaned.bars) if self.carried is None else self.carried.kept
 
     @cached_property
-    def quarantine(self) -> pd.DataFrame:
+    def quarantine(self) -> Quarantine:
         """The whole quarantine, columns of ``QUARANTINE``."""
         return self.cleaned.quarantine if self.carried is None else self.carried.quarantine()
 
@@ -359,12 +329,12 @@ def _not_known_yet(history: History) -> list[Notice]:
     return notices
 
 
-def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
+def notices_of(history: History, audited: Audited, actions: ActionVersions | None) -> list[Notice]:
     """All that a person should judge, of most symbols first: bars, actions as given, and bars within the session."""
     return _noticed(history, audited, _suspected(history, audited, actions))
 
 
-def _suspected(history: History, audited: Audited, actions: pd.DataFrame | None) -> Suspected | None:
+def _suspected(history: History, audited: Audited, actions: ActionVersions | None) -> Suspected | None:
     return suspected_of(history, audited.carried, lambda: audited.cleaned.bars, actions)
 
 
@@ -439,7 +409,7 @@ def _is(before: Publication, cleaned: Cleaned) -> bool:
     return len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
 
 
-def _demand_adjustable(history: History, audited: Audited, actions: pd.DataFrame | None) -> None:
+def _demand_adjustable(history: History, audited: Audited, actions: ActionVersions | None) -> None:
     """Refuse bars and actions of which no total return can be made: the last publication then stays.
 
     Of bars that grew the new ones are looked at, beside those before: what could be adjusted once still can.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DailyBars
 from nn_assets.errors import first_of
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.quality.gate import GateReport
@@ -49,7 +50,7 @@ def intake_metadata(history: History, ingested: Ingested) -> dict[str, Any]:
         "held_out_rows": ingested.held_out,
         "added": counted.added,
         "revised": counted.revised,
-        "restated": list(ingested.restated),
+        "restated": list(counted.restated),
         "confirmed": counted.confirmed,
         "unchanged": counted.unchanged,
         "equal_rows": counted.equal_rows,
@@ -100,7 +101,7 @@ def publication_metadata(
     }
 
 
-def _unseen(history: History, bars: Callable[[], pd.DataFrame]) -> dict[str, Any]:
+def _unseen(history: History, bars: Callable[[], DailyBars]) -> dict[str, Any]:
     """Members of the universe without bars, year by year; nothing where the strategy names no universe."""
     if history.strategy.universe is None:
         return {}
@@ -126,7 +127,7 @@ def gate_checks(report: GateReport) -> Iterator[Judged]:
 
 
 def suite_checks(strategy: str, suites: Iterable[SuiteResult]) -> Iterator[Judged]:
-    """What each suite of the review says, which only warns; its page tells it in full."""
+    """The result of each suite of the review, which only warns; its page has it in full."""
     for suite in suites:
         violations = {} if suite.passed else {"violations": "\n".join(suite.violations)}
         figures = {"data_docs": data_docs_file(strategy), **violations}

@@ -10,12 +10,11 @@ A table that grows by the session names its parts itself: its address is then th
 part that was stored before is read or hashed again.
 
 Content that still hashes to its address is whole: where its manifest, or a byte that is no content, is damaged, both
-files are written again when it is read. Other content is made again by whoever writes it, or lost, as its error says.
+files are written again when it is read. Other content is made again by its writer, or lost, as its error says.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import exists, file_sha256, read_record, replace_file, store_of, write_record
 from nn_assets.store.lake.parts import Bounds, Part, Selection, read_files, split
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = [
     "Pointer",
@@ -48,7 +47,7 @@ __all__ = [
 ]
 
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
-_OF_FACTS = ("segments", "additions.json")  # either tells a table that only grows
+_OF_FACTS = ("segments", "additions.json")  # either marks a table that only grows
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def store_frame(folder: BlobPath, frame: pd.DataFrame) -> Pointer:
             record = _write_file(folder, address, frame)
         else:
             body = {"rows": len(frame), "order": parts.order, "parts": [_stored(folder, part) for part in parts]}
-            record = {**body, "sha256": _hash_of(body)}
+            record = {**body, "sha256": hash_of(body)}
         write_record(_manifest_path(folder, address), record)
     return Pointer(address, len(frame))
 
@@ -138,7 +137,7 @@ def store_list(folder: BlobPath, parts: Sequence[Mapping[str, str]], rows: int) 
         Of all parts.
     """
     body = {"rows": rows, "order": "symbol", "parts": [dict(part) for part in parts]}
-    address = _hash_of(body)
+    address = hash_of(body)
     record, path = {**body, "sha256": address}, _manifest_path(folder, address)
     try:
         is_stored = read_record(path) == record
@@ -218,7 +217,7 @@ def _manifest(folder: BlobPath, address: str) -> dict[str, Any]:
 
 
 def _write_again(folder: BlobPath, address: str) -> dict[str, Any]:
-    """Write content that hashes to its address again, and its manifest: it is whole, whatever became of either file."""
+    """Write content that hashes to its address again, and its manifest: whole, whatever happened to either file."""
     path = folder / f"{address}.parquet"
     file_sha256(path)  # may it be read?
     try:
@@ -239,17 +238,13 @@ def _is_manifest(record: Mapping[str, Any]) -> bool:
     if "parts" not in record:
         return isinstance(sha256, str) and isinstance(rows, int)
     if sha256 is not None:
-        return bool(sha256 == _hash_of({name: record[name] for name in record if name != "sha256"}))
+        return bool(sha256 == hash_of({name: record[name] for name in record if name != "sha256"}))
     parts = record["parts"]
     return (
         isinstance(parts, list)
         and len(parts) > 0
         and all(isinstance(part, dict) and {"address", "first", "last"} <= part.keys() for part in parts)
     )
-
-
-def _hash_of(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(dict(record)).encode()).hexdigest()
 
 
 def load_frame(folder: BlobPath, address: str, selection: Selection) -> pd.DataFrame:

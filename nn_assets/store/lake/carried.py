@@ -1,6 +1,6 @@
 """What a growing table carries on from one publication to the next: a record, and arrays beside it.
 
-All of it follows from what is published, and can be made again; whoever reads it and finds it gone or damaged does so.
+All of it follows from what is published, and can be made again; a reader that finds it gone or damaged does so.
 
     <folder>/current.json             the record, with a hash of all that it says
     <folder>/<sha256>.npz, .npy       arrays, by the hash of the file
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.files import exists, listed, locked, read_record, store_of, write_bytes, write_record
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = ["open_array", "read_arrays", "read_carried", "store_array", "store_arrays", "switch_carried"]
 
@@ -38,20 +38,16 @@ def read_carried(folder: BlobPath) -> dict[str, Any] | None:
     if record is None:
         return None
     body = {name: value for name, value in record.items() if name != _HASH}
-    return body if record.get(_HASH) == _hash_of(body) else None
+    return body if record.get(_HASH) == hash_of(body) else None
 
 
 def switch_carried(folder: BlobPath, record: Mapping[str, Any], arrays: Collection[str]) -> None:
     """Switch to a record, and then remove the arrays that it does not name."""
     with locked(folder):
-        write_record(folder / "current.json", {**record, _HASH: _hash_of(dict(record))}, durable=False)
+        write_record(folder / "current.json", {**record, _HASH: hash_of(dict(record))}, durable=False)
         for path in listed(folder):
             if path.suffix in (".npz", ".npy") and path.name not in arrays:
                 store_of(path).remove(path)
-
-
-def _hash_of(record: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(record).encode()).hexdigest()
 
 
 def store_arrays(folder: BlobPath, arrays: Mapping[str, AnyArray]) -> str:
@@ -95,6 +91,7 @@ def read_arrays(folder: BlobPath, name: str) -> dict[str, AnyArray] | None:
 def open_array(folder: BlobPath, name: str) -> AnyArray | None:
     """An array mapped into memory, of which only what is looked up is read; None where it is gone or cut short."""
     try:
-        return np.load(store_of(folder).local(folder / name), mmap_mode="r", allow_pickle=False)
+        mapped: AnyArray = np.load(store_of(folder).local(folder / name), mmap_mode="r", allow_pickle=False)
+        return mapped
     except (OSError, ValueError, EOFError):
         return None
