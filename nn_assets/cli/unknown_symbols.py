@@ -30,8 +30,8 @@ def _named(strategy: Strategy, symbols: Collection[str]) -> Iterator[tuple[str, 
     yield "portfolio.sectors", strategy.portfolio.sectors
     for constraint, settings in strategy.portfolio.constraints.items():
         for key, value in settings.items():
-            several = isinstance(value, Collection) and not isinstance(value, str)
-            names = [name for name in value if isinstance(name, str)] if several else []
+            one = not isinstance(value, Collection) or isinstance(value, str)
+            names = [] if one else [name for name in value if isinstance(name, str)]
             if key == "symbols" or any(name in symbols for name in names):
                 yield f"portfolio.constraints.{constraint}.{key}", names
     for index, series in enumerate(strategy.series):

@@ -182,8 +182,9 @@ class Held:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = function(market)
-        except PluginError:  # says itself what it is: a field that is not stated
-            raise
+        except PluginError as fault:  # says itself what it is: a field that is not stated
+            where = {**place_of(self.function, fault), **fault.where}
+            raise PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where) from fault
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a person's formula raises
             self.refuse(f"a {self.kind} that can be computed", f"{type(error).__name__}: {error}", cause=error)
         for name, before in original.arrays().items():
