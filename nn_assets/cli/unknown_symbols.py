@@ -30,9 +30,15 @@ def _named(strategy: Strategy, symbols: Collection[str]) -> Iterator[tuple[str, 
     yield "portfolio.sectors", strategy.portfolio.sectors
     for constraint, settings in strategy.portfolio.constraints.items():
         for key, value in settings.items():
-            one = not isinstance(value, Collection) or isinstance(value, str)
-            names = [] if one else [name for name in value if isinstance(name, str)]
+            names = _texts(value)
             if key == "symbols" or any(name in symbols for name in names):
                 yield f"portfolio.constraints.{constraint}.{key}", names
     for index, series in enumerate(strategy.series):
         yield f"series.{index}", series.stored_symbols
+
+
+def _texts(value: object) -> list[str]:
+    """Texts of a list, or keys of a mapping; none of anything else."""
+    if not isinstance(value, Collection) or isinstance(value, str):
+        return []
+    return [name for name in value if isinstance(name, str)]
