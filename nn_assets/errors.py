@@ -107,7 +107,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
     ``planted_edg`` gives ``"did you mean planted_edge? "``.
     """
-    near = get_close_matches(name.lower(), sorted(names), n=3)
+    by_lower_case = {candidate.lower(): candidate for candidate in sorted(names)}
+    near = [by_lower_case[match] for match in get_close_matches(name.lower(), by_lower_case, n=3)]
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import inspect
 import linecache
 import re
 import sys
 import threading
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -42,6 +43,8 @@ __all__ = [
     "loaded",
     "names_of",
     "no_such_member",
+    "place_in",
+    "place_of",
 ]
 
 GROUP = "nn_assets.plugins"
@@ -52,6 +55,7 @@ _Member = TypeVar("_Member")
 _PREFIX = "nn_plugin_"
 _SUFFIX = ".py"
 _REGISTERS = "register_"
+_FRAME = re.compile(r'File "(.+)", line (\d+)')
 _REGISTRIES: list[Registry[Any]] = []
 _LOADED: dict[str, Plugin] = {}
 _BESIDE: dict[str, tuple[tuple[str, int, int], ...]] = {}  # files of data as they were when each was run
@@ -217,9 +221,46 @@ def find(reference: str) -> Plugin:
         There is no such file or entry point, it cannot be read, or it is no Python.
     """
     plugin = _of_file(Path(reference)) if reference.endswith(_SUFFIX) else _of_package(reference)
-    for _, source in plugin.sources:
-        _registrations(source, plugin.label)
+    try:
+        for _, source in plugin.sources:
+            _registrations(source, plugin.label)
+    except PluginError as fault:
+        raise _in_its_file(fault, plugin) from fault
     return plugin
+
+
+def _in_its_file(fault: PluginError, plugin: Plugin, line: int | None = None) -> PluginError:
+    """A fault with the file of the plug-in that it lies in, and the line where that is known."""
+    file = plugin.reference if plugin.reference.endswith(_SUFFIX) else None
+    where = {"file": file, "line": line, **fault.where}
+    return PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)
+
+
+def place_of(function: Callable[..., Any], error: BaseException | None = None) -> dict[str, object]:
+    """File and line of a member's function, or of the last line of its file that an error came through.
+
+    Returns
+    -------
+    dict
+        ``file`` and ``line``, as errors take them; empty for a callable that was not written as a function.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return {}
+    line = None if error is None else _line_in(code.co_filename, error)
+    return {"file": code.co_filename, "line": line or code.co_firstlineno}
+
+
+def place_in(stack: Iterable[str]) -> str:
+    """The last line of a plug-in that runs here among those of a stack, as Python writes them; empty where none is."""
+    files = {plugin.reference for plugin in loaded()}
+    places = [match for text in stack if (match := _FRAME.search(text)) and match[1] in files]
+    return f"{places[-1][1]}, line {places[-1][2]}" if places else ""
+
+
+def _line_in(file: str, error: BaseException) -> int | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno for frame in reversed(frames) if frame.filename == file), None)
 
 
 def _of_file(file: Path) -> Plugin:
@@ -273,8 +314,9 @@ def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, di
         line = getattr(error, "lineno", None)
         raise PluginError(
             expected=f"Python in {label}",
-            found=f"{getattr(error, 'msg', error)}{f' in line {line}' if line else ''}",
+            found=str(getattr(error, "msg", error)),
             remedy="mend the line",
+            line=line,
             key="plugins",
             value=label,
         ) from error
@@ -380,18 +422,18 @@ def _run(plugin: Plugin) -> None:
             _run_file(plugin)
         else:
             importlib.import_module(plugin.module)
-    except PluginError:
+    except PluginError as fault:
         forget(plugin.top)
-        raise
+        raise _in_its_file(fault, plugin, _line_in(plugin.reference, fault)) from fault
     except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        line = next((frame.lineno for frame in reversed(frames) if frame.filename == plugin.reference), None)
         forget(plugin.top)
         raise PluginError(
             expected=f"a plug-in that can be imported, {plugin.label}",
-            found=f"{type(error).__name__}: {error}{f' in line {line}' if line else ''}",
+            found=f"{type(error).__name__}: {error}",
             remedy="mend it, install what it imports, or take it out of plugins; what several files share belongs into "
             "an installed package",
+            file=plugin.reference if plugin.reference.endswith(_SUFFIX) else None,
+            line=_line_in(plugin.reference, error),
             key="plugins",
             value=plugin.label,
         ) from error

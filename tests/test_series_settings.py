@@ -60,7 +60,7 @@ def test_symbols_that_no_bar_has_are_refused_with_the_mapping_that_mends_it() ->
     [
         (f"{ASKED}, path: x.csv", "path", "'x.csv': no such key of kind 'ccxt_funding'"),
         (f"{ASKED}, value_column: rate", "value_column", "no such key of kind 'ccxt_funding'"),
-        (f"{ASKED}, stamps: days", "stamps", "Input should be 'moments'"),
+        (f"{ASKED}, stamps: days", "stamps", "'moments' was expected"),
         (f"{ASKED}, base_url: 'http://example.com'", "base_url", "https was expected"),
         (
             "path: x.csv, exchange: bybit",

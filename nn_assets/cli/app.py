@@ -66,7 +66,27 @@ control_commands = typer.Typer(
 app.add_typer(audit_commands, name="audit")
 app.add_typer(control_commands, name="control")
 
-StrategyName = Annotated[str, typer.Option("--strategy", "-s", help="Which strategy.")]
+
+def _named_or_only(context: typer.Context, name: str) -> str:
+    """The strategy named; where ``--strategy`` is left out the only one of the home, and it is said which."""
+    source = context.get_parameter_source("strategy")
+    if context.resilient_parsing or source is None or source.name != "DEFAULT":
+        return name
+    from nn_assets.cli.left_out import strategy_left_out
+
+    return strategy_left_out(name)
+
+
+StrategyName = Annotated[
+    str,
+    typer.Option(
+        "--strategy",
+        "-s",
+        help="Which strategy; may be left out where the home has one.",
+        callback=_named_or_only,
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 From = Annotated[str | None, typer.Option("--from", help="First session, YYYY-MM-DD.")]
 To = Annotated[str | None, typer.Option("--to", help="Last session, YYYY-MM-DD.")]

@@ -12,6 +12,8 @@ import pandas as pd
 
 from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.cli.next_command import next_command
+from nn_assets.cli.unknown_symbols import unknown_symbols
 from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import RunFailed
@@ -21,14 +23,12 @@ from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, bars_due
 from nn_assets.operations.asof.actions import ACTIONS
-from nn_assets.operations.asof.decisions import undecided_sessions
-from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.halts import DAILY_GATE, INTRADAY_GATE, gate_of
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE, unseen_members
 from nn_assets.operations.catalog import find_live_strategy
 from nn_assets.operations.clock import as_of_sessions
-from nn_assets.operations.edited import require_stages, symbols_fault
+from nn_assets.operations.edited import require_stages
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.actions import actions_to_publish, delisted, stored_actions
@@ -36,12 +36,10 @@ from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, notices_of
 from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, AuditedIntraday, audit_intraday
-from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import TABLES
-from nn_assets.operations.situation import comes_after_a_study, headline_now
+from nn_assets.operations.situation import headline_now
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of, failure_of
-from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import attempt, metadata_by_asset, require_success, warnings_of
 from nn_assets.portfolio.breakers import never_alone
 from nn_assets.settings import Strategy
@@ -61,6 +59,8 @@ _NO_DAILY = {
     **dict.fromkeys(("actions_added", "actions_revised", "actions_outside", "files_read"), 0),
     "files_without_bars": [],
     "first_outside": [],
+    "held_out_rows": 0,
+    "restated": [],
     "first_actions_outside": [],
 }
 _CLOSES = (
@@ -151,7 +151,7 @@ def _passed(
         **_facts(history, _Judged.published(history, now), metadata),
         "gate": {"passed": True, "warnings": warnings},
         "first_model": _first_model(history, history.published_bars),
-        **_next(history),
+        **next_command(history),
     }
     if history.clock_fault is not None:
         answer |= {"ok": False, "clock": f"ClockError: {history.clock_fault}"}
@@ -228,6 +228,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
         "possible_copies": dict(judged.possible_copies),
         "compared": _compared(strategy, metadata),
         "prices": _CLOSES if strategy.closes_only else None,
+        "unknown_symbols": unknown_symbols(strategy, _known_symbols(history, judged.bars)),
         "breakers": list(never_alone(strategy.portfolio)),
         "financing": financing_text(strategy),
         "data_docs": str(page) if page.is_file() else None,
@@ -244,6 +245,8 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
     members = history.members(history.axis, symbols)
     expected = np.ones_like(due) if members is None else members
     missing = absent & expected
+    ahead = _known_ahead(history, symbols, missing)
+    missing &= ~ahead
     return {
         "rows": {
             "delivered": taken["delivered_rows"],
@@ -253,15 +256,17 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
             "equal_rows": taken["equal_rows"],
         },
         "first_outside": list(taken["first_outside"]),
+        "vault": {"starts": str(strategy.market.vault_starts), "rows": taken["held_out_rows"]}
+        if taken["held_out_rows"]
+        else None,
+        "restated": list(taken["restated"]),
         "symbols": sorted(str(symbol) for symbol in bars["symbol"].unique()),
         "first_session": _day(bars["session"].min()),
         "last_session": _day(bars["session"].max()),
-        "never_delivered": {name: int(days) for name, days in zip(symbols, missing.sum(axis=0), strict=True) if days},
-        "first_missing": {
-            name: str(history.axis[days.argmax()].date())
-            for name, days in zip(symbols, missing.T, strict=True)
-            if days.any()
-        },
+        "never_delivered": _days_by_symbol(symbols, missing),
+        "first_missing": _first_days(symbols, missing, history.axis),
+        "known_ahead": _days_by_symbol(symbols, ahead),
+        "first_known_ahead": _first_days(symbols, ahead, history.axis),
         "late_starts": _late_starts(symbols, due, expected, history.axis),
         "files": {"read": taken["files_read"], "without_bars": list(taken["files_without_bars"])},
         "actions": {
@@ -277,6 +282,34 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
     }
+
+
+def _known_ahead(history: History, symbols: Sequence[str], missing: BoolArray) -> BoolArray:
+    """Which of the missing bars came and state a known_at that lies ahead, (sessions, symbols)."""
+    ahead = np.zeros_like(missing)
+    if missing.any() and history.stores.lake.segments(history.strategy.name, RAW_BARS):
+        versions = history.versions_of_some(sessions=history.axis[np.flatnonzero(missing.any(axis=1))])
+        column = pd.Index(symbols).get_indexer(pd.Index(versions["symbol"]))
+        ahead[history.axis.get_indexer(pd.DatetimeIndex(versions["session"]))[column >= 0], column[column >= 0]] = True
+    return ahead & missing
+
+
+def _known_symbols(history: History, bars: pd.DataFrame) -> set[str]:
+    """Symbols that the strategy or its universe names, and those that have bars."""
+    versions = history.membership_versions
+    members = () if versions is None else versions["symbol"].unique()
+    return {*map(str, bars["symbol"].unique()), *history.strategy.market.symbols, *map(str, members)}
+
+
+def _days_by_symbol(symbols: Sequence[str], days: BoolArray) -> dict[str, int]:
+    """How many of some days, (sessions, symbols), each symbol has that has any."""
+    return {name: int(count) for name, count in zip(symbols, days.sum(axis=0), strict=True) if count}
+
+
+def _first_days(symbols: Sequence[str], days: BoolArray, sessions: pd.DatetimeIndex) -> dict[str, str]:
+    """The first of them, by the same symbols."""
+    columns = zip(symbols, days.T, strict=True)
+    return {name: str(sessions[column.argmax()].date()) for name, column in columns if column.any()}
 
 
 def _label_assumed(strategy: Strategy) -> str | None:
@@ -376,25 +409,26 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
     strategy = history.strategy
     if bars.empty:
         none = "none: no bar is left to train on"
-        return {"bars": None, "features": None, "month": None, "late_bars": 0, "told": none}
+        return {"bars": None, "features": None, "month": None, "late_bars": 0, "late_by_symbol": {}, "told": none}
     known_late = bars["known_at"] > as_of_sessions(strategy.market, bars["session"])
+    by_symbol = bars[known_late].groupby("symbol", observed=True)["session"]
+    late = {
+        "late_bars": int(known_late.sum()),
+        "late_by_symbol": {str(name): int(days) for name, days in by_symbol.count().items()},
+        "first_late": {str(name): str(day.date()) for name, day in by_symbol.min().items()},
+    }
     days = bars.loc[~known_late, "session"]
     if days.empty:
         message = (
             f"none: all {len(bars):,} bars state a known_at later than their own session's decision, so that no "
             "session sees its bar; write into the column known_at when each bar became known, or leave the column out"
         )
-        return {"bars": None, "features": None, "month": None, "late_bars": len(bars), "told": message}
+        return {"bars": None, "features": None, "month": None, **late, "told": message}
     start = days.min()
     row = int(history.axis.searchsorted(start)) + WARM_UP_SESSIONS
     features = str(history.axis[row].date()) if row < len(history.axis) else None
     month, wanted = first_month_from(strategy, start.date()), first_model_month(strategy)
     message = f"{month}, from bars that begin {start.date()}; every feature is there from {features or 'no session'} on"
-    if known_late.any():
-        message += (
-            f"; {int(known_late.sum()):,} bars are known only after their own session's decision, which lacks them: "
-            "their known_at, stated or the moment of a correction, is later"
-        )
     if month > wanted:
         message += (
             f"; market.history_starts {strategy.market.history_starts} asks for models from {wanted} on, which no data "
@@ -404,38 +438,6 @@ def _first_model(history: History, bars: pd.DataFrame) -> dict[str, Any]:
         "bars": str(start.date()),
         "features": features,
         "month": month,
-        "late_bars": int(known_late.sum()),
+        **late,
         "told": message,
     }
-
-
-def _next(history: History) -> dict[str, Any]:
-    """The command to give next, and why it is not a study where history is too short for any model."""
-    strategy = history.strategy
-    if not month_partitions(strategy).get_partition_keys():
-        return {
-            "history_too_short": f"a first model can be used from {first_model_month(strategy)}, later than any "
-            "session there is: bring a longer history, or shorten walk_forward.training_months",
-            "next": f"bring bars from {_needed_from(history)} or earlier on, set market.history_starts there, then "
-            f"nn-assets check --strategy {strategy.name}",
-        }
-    newest = str(history.last_session.to_period("M") + 1)
-    undecided = undecided_sessions(history.stores.ledger, strategy, history.live_sessions)
-    to_study = missing_months(history.stores.lake, strategy, newest) or months_to_refit(history, newest)
-    if to_study or comes_after_a_study(history, undecided):
-        return {"next": f"nn-assets study --strategy {strategy.name}"}
-    if (fault := symbols_fault(history)) is not None:
-        return {"next": fault.remedy}
-    if not undecided:
-        return {"next": f"nn-assets status --strategy {strategy.name}"}
-    which = "session" if len(undecided) == 1 else "from"
-    return {"next": f"nn-assets run --strategy {strategy.name} --{which} {undecided[0].date()}"}
-
-
-def _needed_from(history: History) -> str:
-    """The first day of the latest month from which bars would make a model possible for the last session's month."""
-    strategy = history.strategy
-    started = pd.Period(strategy.market.history_starts, "M")
-    first = pd.Period(first_model_month(strategy), "M")
-    needed = started - (first - history.last_session.to_period("M")).n
-    return str(needed.start_time.date())

@@ -18,12 +18,14 @@ _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "in
 def check_lines(answer: dict[str, Any]) -> list[str]:
     """The lines of the text, from what ``check_data`` answers without it."""
     rows, quarantine, notices, gate = answer["rows"], answer["quarantine"], answer["notices"], answer["gate"]
-    absent, late, files = answer["never_delivered"], answer["late_starts"], answer["files"]
+    absent, ahead, late, files = (answer[key] for key in ("never_delivered", "known_ahead", "late_starts", "files"))
     empty = files["without_bars"]
     shorter = [f"{symbol} {day or 'never'}" for symbol, day in late.items()]
     entries: list[tuple[str, str]] = [
         ("rows", row_counts_text(rows)),
-        *([("outside", _rows_outside_text(rows["outside"], answer["first_outside"]))] if rows["outside"] else []),
+        *(("restated" if number == 0 else "", bar) for number, bar in enumerate(answer["restated"])),
+        *_more(rows["revised"] - len(answer["restated"]), "all are stored, each with its moment"),
+        *_outside_lines(rows["outside"], answer["vault"], answer["first_outside"]),
         *((key.replace("_", " "), answer[key]) for key in ("left_out", "prices", "calendar", "label") if answer[key]),
         *([("compared", _compared_text(answer["compared"]))] if answer["compared"] else []),
         ("symbols", _counted_names(answer["symbols"])),
@@ -32,6 +34,8 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
             "missing",
             f"{sum(absent.values()):,} bars never delivered" + _named(gap_lines(absent, answer["first_missing"])),
         ),
+        *([("known ahead", _known_ahead_text(ahead, answer["first_known_ahead"]))] if ahead else []),
+        *([("known late", _known_late_text(answer["first_model"]))] if answer["first_model"]["late_by_symbol"] else []),
         *([("late starts", _counted_names(shorter))] if shorter else []),
         *(
             [("files", f"{files['read']:,} read, {len(empty):,} without bars" + _named(empty))]
@@ -40,7 +44,7 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         ),
         ("actions", _actions_text(answer["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
-        *(("", "{symbol} {session} {rule}, {field} {value} ({source})".format(**row)) for row in quarantine["first"]),
+        *(("", _quarantined_text(row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), quarantine["all"]),
         *(("series", _one_series(series)) for series in answer["series"][:_MOST_NAMED]),
         *_more(len(answer["series"]) - _MOST_NAMED, "nn-assets export series"),
@@ -53,10 +57,11 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         *(("", notice) for notice in notices["first"]),
         *_more(notices["count"] - len(notices["first"]), "nn-assets export notices"),
         *_gate_lines(gate),
+        *(("unknown" if number == 0 else "", line) for number, line in enumerate(answer["unknown_symbols"])),
         *(("breakers", breaker) for breaker in answer["breakers"]),
         ("financing", answer["financing"]),
         *([("data docs", answer["data_docs"])] if answer["data_docs"] else []),
-        *([("first model", answer["first_model"]["told"])] if "first_model" in answer else []),
+        ("first model", answer["first_model"]["told"]),
         *([("history", answer["history_too_short"])] if "history_too_short" in answer else []),
         *([("clock", answer["clock"])] if "clock" in answer else []),
         ("next", answer["next"]),
@@ -112,9 +117,43 @@ def _compared_text(compared: dict[str, Any]) -> str:
     )
 
 
-def _rows_outside_text(rows: int, first: Sequence[str]) -> str:
-    """How many rows of bars were left out, and the first of them."""
-    return f"{rows:,} row{'s' * (rows != 1)} {_outside_text(rows, first)}"
+def _outside_lines(rows: int, vault: dict[str, Any] | None, first: Sequence[str]) -> list[tuple[str, str]]:
+    """How many rows of bars were left out: those that the vault holds out, and of the others the first."""
+    held_out = 0 if vault is None else vault["rows"]
+    others = rows - held_out
+    lines = [("outside", f"{_rows(others)} {_outside_text(others, first)}")] if others else []
+    if vault is None:
+        return lines
+    begins = f"which begins {vault['starts']} (market.vault_starts)"
+    return [("vault", f"{_rows(held_out)} held out, of sessions of the vault, {begins}"), *lines]
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
+
+
+def _quarantined_text(row: Mapping[str, Any]) -> str:
+    early = ", before the bar ended" if row["rule"] == "unfinished_last_bar" else ""
+    return "{symbol} {session} {rule}, {field} {value}{early} ({source})".format(early=early, **row)
+
+
+def _known_ahead_text(days: Mapping[str, int], first: Mapping[str, str]) -> str:
+    """Bars that came and wait for their known_at, by symbol."""
+    return (
+        f"{sum(days.values()):,} bars came with a known_at in the future, and are missing until then"
+        + _named(gap_lines(days, first))
+        + "; where that is wrong, correct the column known_at at the source"
+    )
+
+
+def _known_late_text(first_model: Mapping[str, Any]) -> str:
+    """Bars that the decision of their own session lacks, by symbol."""
+    lines = gap_lines(first_model["late_by_symbol"], first_model["first_late"])
+    return (
+        f"{first_model['late_bars']:,} bars are known only after their own session's decision, which lacks them"
+        + _named(lines)
+        + "; their known_at, the source's own or the moment of a correction, is later"
+    )
 
 
 def _actions_text(counts: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.intake import row_counts_text
+from nn_assets.cli.next_command import next_command
 from nn_assets.errors import DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
@@ -24,13 +25,14 @@ from nn_assets.operations.edited import require_stages, symbols_fault
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
-from nn_assets.operations.situation import headline_now
+from nn_assets.operations.situation import comes_after_a_study, headline_now
 from nn_assets.operations.stores import open_stores
 from nn_assets.operations.unused import lacking
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, materialized_metadata, metadata_by_asset
 from nn_assets.settings import Strategy
+from nn_assets.store.home import reports_root
 
 __all__ = ["run_rounds", "run_study"]
 
@@ -64,14 +66,26 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     strategy = find_live_strategy(name).strategy
     with open_history(strategy) as history:
         sessions = _asked(history, *_span(session, first, last))
+        before_study = comes_after_a_study(history, [*sessions])
     begin, end = (str(sessions[index].date()) for index in (0, -1))
     result = execute(strategy, DAILY, first=begin, last=end)
     with open_history(strategy) as history:
         answer = _answer(history, sessions)
+    answer |= {"before_study": before_study}
     answer = _with_intake(answer | {"run_id": str(result.run_id)}, metadata_by_asset(result))
     compared = [str(metadata[COMPARED]) for _, metadata in materialized_metadata(result) if COMPARED in metadata]
-    answer |= {"compared": compared, "text": "\n".join([answer["text"], *compared])}
+    early = [_before_study_text(strategy, len(sessions))] * before_study
+    answer |= {"compared": compared, "text": "\n".join([*early, answer["text"], *compared])}
     return with_failed_checks(answer, failed_checks_of(result.all_events))
+
+
+def _before_study_text(strategy: Strategy, count: int) -> str:
+    """That the first sessions were decided flat for want of a study, and what to do."""
+    were = "this session was" if count == 1 else f"these {count} sessions were"
+    return (
+        f"{strategy.name}: {were} decided flat for good, since no study came before: give nn-assets study --strategy "
+        f"{strategy.name} now, for the sessions that follow"
+    )
 
 
 def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
@@ -156,9 +170,11 @@ def _with_intake(answer: dict[str, Any], metadata: dict[str, dict[str, Any]]) ->
     rows = {"delivered": raw["delivered_rows"], "added": raw["added"], "revised": raw["revised"]}
     quarantined, left_out = int(published["quarantined"]), raw.get("left_out")
     stands, others = answer["text"].split("\n", maxsplit=1)
-    lines = [stands, f"data: {row_counts_text(rows)}, {quarantined:,} in quarantine", left_out, others]
-    text = "\n".join(filter(None, lines))
-    return {**answer, "rows": {**rows, "quarantined": quarantined}, "left_out": left_out, "text": text}
+    restated = list(raw.get("restated", ()))
+    data = f"data: {row_counts_text(rows)}, {quarantined:,} in quarantine"
+    text = "\n".join(filter(None, [stands, data, *(f"restated: {bar}" for bar in restated), left_out, others]))
+    new = {"rows": {**rows, "quarantined": quarantined}, "restated": restated, "left_out": left_out, "text": text}
+    return {**answer, **new}
 
 
 def _span(session: str | None, first: str | None, last: str | None) -> tuple[_Option, _Option]:
@@ -264,17 +280,23 @@ def run_study(
     with open_stores() as stores:
         study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))
     answer: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": str(result.run_id)}
+    with open_history(strategy) as history:
+        following = next_command(history)["next"]
+    page = reports_root() / f"{strategy.name}-study.html"
+    answer |= {"page": str(page) if page.is_file() else None, "next": following}
+    ending = ([f"page  {page}"] if page.is_file() else []) + [f"next  {answer['next']}"]
     if study is None:
         text = f"{strategy.name} {low} to {high}: {NO_MONTH_ENDED.phrase}. {NO_MONTH_ENDED.reason}"
-        answer |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}, "text": text}
-        return with_failed_checks(answer, failed)
+        answer |= {"verdict": NO_MONTH_ENDED.phrase, "verdict_of": None, "figures": {}}
+        return with_failed_checks(answer | {"text": "\n".join([text, *ending])}, failed)
     later = "" if study["month"] == high else ": no later month has ended"
+    conclusion = f"{study['verdict']}. {study['figures']['reason']}"
+    head = f"{strategy.name} {low} to {high} (verdict of {study['month']}{later}): {conclusion}"
     answer |= {
         "verdict": str(study["verdict"]),
         "verdict_of": str(study["month"]),
         "figures": study["figures"],
-        "text": f"{strategy.name} {low} to {high} (verdict of {study['month']}{later}): {study['verdict']}. "
-        f"{study['figures']['reason']}",
+        "text": "\n".join([head, *ending]),
     }
     return with_failed_checks(answer, failed)
 

@@ -293,7 +293,8 @@ class _Judge:
 
     def _measured(self) -> str:
         tried = "1 trial" if self.trials == 1 else f"{self.trials} trials"
-        look, least = "the first look" if len(self.looks) == 1 else f"look {len(self.looks)}", self._allowed()
+        number, least = len(self.looks), self._allowed()
+        look = "the first look" if number == 1 else f"look {number} (the first was that of {self.looks[0].month})"
         asks = f"requires p below {least:.2g}" if least >= _NEXT_TO_NOTHING else "has next to no error left to spend"
         test, adjusted = self._test(), self._adjusted()
         return (

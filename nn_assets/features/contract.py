@@ -22,6 +22,7 @@ from nn_assets.errors import PluginError
 from nn_assets.features.catalogue import Context, Feature
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.plugins import place_of
 
 __all__ = ["Held", "Market", "kept_by", "made_up_market", "require_sound_feature"]
 
@@ -106,7 +107,7 @@ def require_sound_feature(entry: Feature) -> None:
         Names the feature, the bar and the values.
     """
     market = made_up_market(entry.reach_sessions)
-    held = _HeldFeature("feature", entry.name, market, entry)
+    held = _HeldFeature("feature", entry.name, entry.compute, market, entry)
     whole = held.computed(market)
     kept = kept_by(entry.name, entry.compute)
     held.require_numbers(whole)
@@ -128,7 +129,7 @@ def require_sound_feature(entry: Feature) -> None:
         expected = "a value of its own symbol's bars alone"
         held.require_same(whole[:, [column]], alone, expected, f"another symbol than {symbol} changes it", column)
     held.require_nothing_kept(kept, entry.compute)
-    long = _HeldFeature("feature", entry.name, made_up_market(reach, _LONG_BARS), entry)
+    long = _HeldFeature("feature", entry.name, entry.compute, made_up_market(reach, _LONG_BARS), entry)
     bars = long.market.panel.session_count
     draw = np.random.default_rng(_SEED + 2).uniform(0.5, 2.0, (bars, len(_SYMBOLS)))
     long.require_nothing_ahead(long.computed(long.market), {bars * 2 // 3}, draw)
@@ -167,10 +168,11 @@ def _size(value: object) -> object:
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A member by its kind and name, and the market that it is held to."""
+    """A member by its kind, name and function, and the market that it is held to."""
 
     kind: str
     name: str
+    function: Callable[..., object]
     market: Market
 
     def called(self, function: Callable[[Market], object], original: Market) -> FloatArray:
@@ -180,8 +182,9 @@ class Held:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = function(market)
-        except PluginError:  # says itself what it is: a field that is not stated
-            raise
+        except PluginError as fault:  # says itself what it is: a field that is not stated
+            where = {**place_of(self.function, fault), **fault.where}
+            raise PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where) from fault
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a person's formula raises
             self.refuse(f"a {self.kind} that can be computed", f"{type(error).__name__}: {error}", cause=error)
         for name, before in original.arrays().items():
@@ -250,6 +253,7 @@ class Held:
             expected=expected,
             found=found,
             remedy=f"mend {self.name}{advice and ': '}{advice}; it is held to bars of made-up symbols",
+            **place_of(self.function, cause),
             key="plugins",
             **{self.kind: self.name, **where},
         ) from cause

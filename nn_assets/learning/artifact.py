@@ -196,7 +196,7 @@ def _read_description(files: Mapping[str, bytes]) -> dict[str, Any]:
         raise ModelError(
             expected=f"a model of format {' or '.join(map(str, _READABLE))}",
             found=f"format {description.get('format')!r}",
-            remedy="fit the model again with this version",
+            remedy="nn-assets study, for the months that use it, fits it again with this version",
             file=DESCRIPTION,
         )
     return dict(description)
@@ -235,6 +235,6 @@ def _damaged(file: str, found: str) -> ModelError:
     return ModelError(
         expected="the model's file as it was written",
         found=found,
-        remedy="restore the file from a backup, or fit the model again; its address gives the same bits",
+        remedy="restore the file from a backup, or let nn-assets study fit the model again: it gives the same bits",
         file=file,
     )

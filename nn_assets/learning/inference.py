@@ -133,7 +133,7 @@ def _require_same_start_and_features(model: FoldModel, cube: Cube) -> None:
         raise ModelError(
             expected=f"a history whose first session is {model.axis_start.date()}, as the model was fitted on",
             found=f"{cube.sessions[0].date()}",
-            remedy="put market.history_starts back, or fit the model again",
+            remedy="put market.history_starts back, or let nn-assets study fit the model again",
             model=model.model_id,
             key="market.history_starts",
         )
@@ -142,6 +142,6 @@ def _require_same_start_and_features(model: FoldModel, cube: Cube) -> None:
         raise ModelError(
             expected="every feature that the model was fitted on",
             found=f"none named {', '.join(missing)}",
-            remedy="compute features with the strategy's own settings, or fit the model again",
+            remedy="put features.names back, or let nn-assets study fit the model again",
             model=model.model_id,
         )

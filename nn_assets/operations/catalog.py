@@ -118,7 +118,9 @@ def find_live_strategy(name: str) -> StrategyFile:
 
 
 def _placed(fault: SettingsError, file: Path, key: tuple[str, ...]) -> SettingsError:
-    """A fault with the file and the line of the key to blame."""
+    """A fault with the file and the line of the key to blame; one of a plug-in's own file has those already."""
+    if "file" in fault.where:
+        return _naming(file, fault)
     where = {"file": str(file), "line": line_of_key(file, key), **fault.where, "key": ".".join(key)}
     return type(fault)(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)
 
@@ -164,7 +166,7 @@ def _naming(file: Path, fault: SettingsError) -> SettingsError:
     if fault.where.get("file") == str(file):
         return fault
     found = f"{fault.found} (named in {file})"
-    return SettingsError(expected=fault.expected, found=found, remedy=fault.remedy, **fault.where)
+    return type(fault)(expected=fault.expected, found=found, remedy=fault.remedy, **fault.where)
 
 
 def _of_one_name(name: str, those: Sequence[StrategyFile | LeftOut]) -> LeftOut:

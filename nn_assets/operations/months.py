@@ -46,7 +46,7 @@ def read_months(lake: Lake, strategy: str, table: str, wanted: set[str]) -> dict
         raise PublicationError(
             expected=f"{table} of {len(wanted)} months",
             found=f"none for {', '.join(absent)}",
-            remedy=f"materialise {strategy}/{table} for these months first",
+            remedy=f"nn-assets study --strategy {strategy} --from {absent[0]} --to {absent[-1]}",
             strategy=strategy,
             table=table,
         )

@@ -116,8 +116,15 @@ _CAPTIONS = {
     ),
     "positions": (
         "Positions in the replay",
-        "Target weights; the replay trades as if the verdict allowed it.",
+        "Target weights; below, of all symbols, gross and net. The replay trades as if the verdict allowed it.",
     ),
+}
+_PROVENANCE = {
+    "data_hash": "Data",
+    "model_id": "Model",
+    "code_version": "Code",
+    "settings_hash": "Settings",
+    "content_hash": "Decision",
 }
 
 
@@ -634,7 +641,7 @@ def write_daily_page(
             *_missing_notices(history, session_round),
             *_alarm_notices(history, session_round),
         ],
-        provenance=provenance,
+        provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=_caveats(strategy),
         own_sections=_own_sections(strategy),
     )

@@ -298,9 +298,14 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         if isinstance(error, ClockError):
             continue  # reported above
         yield Fault(f"{error.found}; expected {error.expected}", error.remedy, TradingWord.HALTED)
+    begun = facts.publication is not None or not facts.decision_moments.empty
+    without_data = not begun and not facts.stores.lake.segments(strategy.name, RAW_BARS)
+    if without_data:
+        first = f"nn-assets check --strategy {strategy.name}"
+        yield Fault("no data were taken in yet", first, TradingWord.DOES_NOT_TRADE)
     lost = list(_of_lost_folders(facts))
     yield from lost
-    if not refused and not lost:  # else a round would not help
+    if not refused and not lost and not without_data:  # else a round would not help
         yield from _of_sessions(facts, waiting, models)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_warning(strategy.market.calendar, today)) is not None:

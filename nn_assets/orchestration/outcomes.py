@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from nn_assets.errors import LedgerError
+from nn_assets.errors import NAMED_ERRORS, LedgerError
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.failures import INTERRUPTED, StepFailure, end_message
 from nn_assets.operations.names import SOME_ASSETS, full_name
@@ -35,6 +35,7 @@ from nn_assets.orchestration.lost_runs import close_lost_runs
 from nn_assets.orchestration.metadata import WHAT_TO_DO
 from nn_assets.orchestration.naming import PARTITION_TAG, RANGE_TAGS, STRATEGY_TAG
 from nn_assets.orchestration.resources import StoresResource
+from nn_assets.plugins import place_in
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -78,10 +79,12 @@ def failure_of(events: Iterable[dg.DagsterEvent]) -> StepFailure | None:
             if error is not None and error.cause is not None:
                 error = error.cause  # Dagster wraps what the step raised
             failure = event.step_failure_data.user_failure_data
-            message = (failure.description if failure else None) or (error.message if error else "")
+            message = str((failure.description if failure else None) or (error.message if error else "")).strip()
+            if error is not None and error.cls_name not in NAMED_ERRORS and (place := place_in(error.stack)):
+                message = f"{place}: {message}"
             return StepFailure.of(
                 str(event.step_key),
-                str(message),
+                message,
                 interrupted=DagsterExecutionInterruptedError.__name__,
                 raised="" if error is None else str(error.cls_name),
             )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from nn_assets.arrays import Symbol
 from nn_assets.errors import PluginError
-from nn_assets.plugins import Registry
+from nn_assets.plugins import Registry, place_of
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.exposure import net_allowance
 from nn_assets.settings import PortfolioSettings
@@ -194,6 +194,7 @@ def _limits_of(name: str, facts: BookFacts, settings: PortfolioSettings) -> list
             expected=f"of the constraint {name} coefficients of {len(facts.symbols)} names and a limit",
             found=f"{type(error).__name__}: {error}",
             remedy="let its function return (one coefficient a name, as an array; the limit, a number)",
+            **place_of(entry.limit, error),
             key="plugins",
             constraint=name,
         ) from error
@@ -222,6 +223,7 @@ def _require_sound(limit: SharedLimit, name: str, facts: BookFacts, least: float
             f"of {len(facts.symbols)} names, and a limit of 0 or more",
             found=f"coefficients {coefficient.tolist()}, limit {limit.limit}",
             remedy="mend its function",
+            **place_of(CONSTRAINTS[name].limit),
             key="plugins",
             constraint=name,
         )
@@ -254,6 +256,7 @@ def require_sound_constraint(name: str, settings: PortfolioSettings) -> None:
                 expected=f"of the constraint {name} the same of the same book, in whatever order its names are",
                 found=f"coefficients and limits {first}, {second} and {other}",
                 remedy="mend its function",
+                **place_of(CONSTRAINTS[name].limit),
                 key="plugins",
                 constraint=name,
             )

@@ -181,7 +181,8 @@ def positions_over_time(sessions: pd.DatetimeIndex, weights: FloatArray, symbols
     weights : ndarray, shape (n, symbols)
         Signed fractions of capital. NaN, where none is known, is a gap; in the sums where none of any symbol is.
     """
-    figure, (upper, lower) = draw("Positions", rows=(1.6, 1.0), height=3.9)
+    several = f": {_SHOWN_SYMBOLS} of {len(symbols)} symbols, those held most" if len(symbols) > _SHOWN_SYMBOLS else ""
+    figure, (upper, lower) = draw(f"Positions{several}", rows=(1.6, 1.0), height=3.9)
     held = np.nan_to_num(weights)
     if len(sessions) < 2 or not held.any():
         empty_note(upper, "no position was held" if len(sessions) else "no session has been decided yet")
@@ -195,8 +196,9 @@ def positions_over_time(sessions: pd.DatetimeIndex, weights: FloatArray, symbols
         line(upper, days, weights[:, column], color=colour, width=1.2, stepped=True, label=symbols[column])
     finite = np.isfinite(weights).any(axis=1)
     gross, net = (np.where(finite, sums, np.nan) for sums in (np.abs(held).sum(axis=1), held.sum(axis=1)))
-    lower.fill_between(days, gross, step="post", color=COLOURS["network"], alpha=0.2, linewidth=0, label="gross")
-    line(lower, days, net, color=INK, width=1.1, stepped=True, label="net")
+    colour, named = COLOURS["network"], "gross: sum of sizes"
+    lower.fill_between(days, gross, step="post", color=colour, alpha=0.2, linewidth=0, label=named)
+    line(lower, days, net, color=INK, width=1.1, stepped=True, label="net: longs less shorts")
     for axis, label in ((upper, "weight"), (lower, "sum of weights")):
         axis.axhline(0.0, color=MUTED, linewidth=0.7)
         axis.set_ylabel(label)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from nn_assets.errors import PluginError, SettingsError
+from nn_assets.errors import PluginError, SettingsError, did_you_mean
 from nn_assets.settings.section import Section
+from nn_assets.settings.wording import expectation
 
 __all__ = ["WithSettings", "section_of"]
 
@@ -72,18 +74,26 @@ def section_of(model: type[Section] | None, values: Mapping[str, Any], *, member
     """
     if model is None and not values:
         return None
+    fields, hints = () if model is None else tuple(model.model_fields), list[str]()
     try:
         if model is not None:
             return model.model_validate(values)
         wrong = ", ".join(values)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'all of it'} = {problem['input']!r}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
+        problems = error.errors(include_url=False)
+        wrong = "; ".join(f"{_named(problem)}: {expectation(problem, None)}" for problem in problems)
+        hints = [
+            did_you_mean(str(problem["loc"][0]), fields) for problem in problems if problem["type"] == "extra_forbidden"
+        ]
     raise SettingsError(
-        expected=f"{key} as {member} states its settings: {', '.join(model.model_fields) if model else 'it has none'}",
+        expected=f"{key} as {member} states its settings: {', '.join(fields) or 'it has none'}",
         found=wrong,
-        remedy="correct or delete the keys named",
+        remedy=f"{''.join(hints)}correct or delete the keys named",
         key=key,
     )
+
+
+def _named(problem: ErrorDetails) -> str:
+    """The key to blame, and its value where it has one."""
+    name = ".".join(map(str, problem["loc"])) or "all of it"
+    return name if problem["type"] == "missing" else f"{name} = {problem['input']!r}"

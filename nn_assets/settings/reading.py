@@ -137,8 +137,9 @@ def parse_strategy(text: str, *, file: str = "<text>", models: SourceModels | No
         return Strategy.model_validate(placed, context=context)
     except ValidationError as error:
         raise _explained(error, node, file, models) from error
-    except PluginError as fault:  # of a file that it names: it lies in the line that does
-        where = {"file": file, "line": _lines(node).get(("plugins",)), **fault.where}
+    except PluginError as fault:  # in the line that names its file, where it says no line of that
+        named = {} if "file" in fault.where else {"file": file, "line": _lines(node).get(("plugins",))}
+        where = {**named, **fault.where}
         raise PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where) from fault
 
 
@@ -298,8 +299,6 @@ def _value(problem: ErrorDetails) -> str:
 
 
 def _expectation(problem: ErrorDetails, written: str | None) -> str:
-    if problem["type"] == "extra_forbidden":
-        return "no such key"
     if problem["type"] == _NO_SUCH_KIND:
         tags = problem["ctx"]["expected_tags"]
         near = did_you_mean(str(problem["ctx"]["tag"]), re.findall(r"'([^']*)'", tags))

@@ -13,7 +13,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
@@ -181,6 +181,15 @@ class FeatureSettings(Section):
     maximum_selected: Count = 12
 
 
+def _kind_of_label(kind: Any) -> Any:
+    if not isinstance(kind, str):
+        own = ", ".join(LABELS_OF_ITS_OWN)
+        raise ValueError(  # noqa: TRY004  for pydantic to name it beside the others
+            f"one of {own}, or a label that a file named under plugins registers, was expected"
+        )
+    return kind
+
+
 class LabelSettings(Section):
     """What is learned: the sign of the return from the fill to ``horizon_sessions`` after it, as ``kind`` says it.
 
@@ -188,7 +197,7 @@ class LabelSettings(Section):
     one's own, as it states them.
     """
 
-    kind: MemberName = "direction"
+    kind: Annotated[MemberName, BeforeValidator(_kind_of_label)] = "direction"
     settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     horizon_sessions: Count = 5
     execution: Literal["next_open", "next_close"] = "next_close"

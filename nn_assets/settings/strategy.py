@@ -89,6 +89,12 @@ class Strategy(Section):
             brought = names_of(kind, self.plugins)  # None: known only once they run
             if name not in own and brought is not None and name not in brought:
                 raise ValueError(no_such_member(kind, key, name, (*own, *sorted(brought))).found)
+        if self.label.settings and "kind" not in self.label.model_fields_set:
+            kinds = (*LABELS_OF_ITS_OWN, *sorted(names_of("label", self.plugins) or ()))
+            raise ValueError(
+                f"label.settings are those of one kind of label, and label.kind is left out: state label.kind, one of "
+                f"{', '.join(kinds)}"
+            )
         return self
 
     @property

@@ -16,6 +16,27 @@ PATTERNS = {
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$": 'a time of day from "00:00" to "23:59" was expected, in quotes',
 }
 """Each pattern that a text among the settings must have, in words."""
+_BY_TYPE = {
+    "greater_than": "more than {gt} was expected",
+    "greater_than_equal": "{ge} or more was expected",
+    "less_than": "less than {lt} was expected",
+    "less_than_equal": "{le} or less was expected",
+    "literal_error": "{expected} was expected",
+    "missing": "it is missing",
+    "extra_forbidden": "no such key",
+}
+_BY_FAMILY = {
+    "int": "a whole number was expected",
+    "float": "a number was expected",
+    "finite": "a finite number was expected",
+    "bool": "true or false was expected",
+    "list": "a list was expected",
+    "tuple": "a list was expected",
+    "dict": "keys with values were expected",
+    "model": "keys with values were expected",
+    "date": "a day was expected, year first: 2018-01-31",
+}
+"""By the first word of pydantic's type of an error."""
 
 
 def expectation(problem: ErrorDetails, written: str | None) -> str:
@@ -31,6 +52,8 @@ def expectation(problem: ErrorDetails, written: str | None) -> str:
         return f'text was expected; quote it: "{written}"'
     if kind == "string_pattern_mismatch":
         return PATTERNS.get(problem["ctx"]["pattern"], problem["msg"])  # of a vendor from outside there are no words
-    if kind.startswith("date_"):
-        return "a day was expected, year first: 2018-01-31"
-    return problem["msg"].removeprefix("Value error, ")
+    if kind == "string_type":
+        return "text was expected"
+    if kind in _BY_TYPE:
+        return _BY_TYPE[kind].format(**problem.get("ctx", {}))
+    return _BY_FAMILY.get(kind.partition("_")[0], problem["msg"].removeprefix("Value error, "))

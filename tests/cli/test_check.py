@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nn_assets.cli.check_text import _possible_copies_text
-from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, Answer, call, write_bars
+from tests.cli.conftest import FIRST, LAST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, VAULT, Answer, call, write_bars
 
 BESIDE = """\
 series:
@@ -135,6 +135,8 @@ def test_a_second_run_says_that_nothing_is_new(checked_home) -> None:
     mended = call(checked_home, "check", "-s", "mine", "--json").document
     assert not mended["nothing_new"]
     assert mended["rows"]["revised"] == 1
+    (restated,) = mended["restated"]
+    assert re.fullmatch(r"CON 2015-03-10: close -12.5 -> 12.5, known since 20\d\d-\d\d-\d\d \d\d:\d\d UTC", restated)
 
 
 def test_a_disk_that_fills_up_in_the_middle_of_a_check_is_told_by_name_and_the_check_made_again_passes(
@@ -355,16 +357,35 @@ def test_a_history_too_short_for_a_model_is_told_now(fresh_home) -> None:
     assert "2018-07" in document["history_too_short"]
 
 
-def test_bars_never_delivered_and_late_starts_are_told(fresh_home) -> None:
+def test_bars_never_delivered_known_ahead_late_or_too_early_and_late_starts_are_told_apart(fresh_home) -> None:
     bars = fresh_home / "strategies" / "bars"
     for name, gone in (("NAN", range(1, 4)), ("CON", (50,))):
         file = bars / f"{name}_data.csv"
         lines = file.read_text(encoding="utf-8").splitlines()
         file.write_text("\n".join(line for at, line in enumerate(lines) if at not in gone) + "\n", encoding="utf-8")
+    file = bars / "TRUE_data.csv"
+    header, *lines = file.read_text(encoding="utf-8").splitlines()
+    moments = {"2015-09-01": "2099-01-04T21:00Z", "2015-09-02": "2099-01-04T21:00Z"}  # in the future
+    moments |= {"2015-09-04": "2015-09-04T17:00Z"}  # before the close
+    moments |= {"2015-09-08": "2015-09-21T21:00Z"}  # long after it
+    stated = [f"{line},{moments.get(line[:10], '')}" for line in lines]
+    file.write_text("\n".join([f"{header},known_at", *stated]) + "\n", encoding="utf-8")
+    with_sectors = STRATEGY.replace("portfolio:\n", "portfolio:\n  sectors: {CONN: banks, NAN: banks}\n")
+    (fresh_home / "strategies" / "mine.yaml").write_text(with_sectors, encoding="utf-8")
     answer = call(fresh_home, "check", "-s", "mine")
     assert answer.status == 0, answer.out
-    assert "missing     1 bars never delivered: CON 1" in answer.out
-    assert "late starts 1: NAN 2015-01-07" in answer.out
+    outside = len(SYMBOLS) * sessions_after(fresh_home)
+    for line in (
+        "missing     1 bars never delivered: CON 1 on 2015-03-16",
+        "late starts 1: NAN 2015-01-07",
+        "known ahead 2 bars came with a known_at in the future, and are missing until then: TRUE 2 from 2015-09-01 on;",
+        "known late  1 bars are known only after their own session's decision, which lacks them: TRUE 1 on 2015-09-08;",
+        "TRUE 2015-09-04 unfinished_last_bar, known_at 2015-09-04 17:00:00+00:00, before the bar ended (files:",
+        f"vault       {outside} rows held out, of sessions of the vault, which begins {VAULT} (market.vault_starts)",
+        "unknown     portfolio.sectors names CONN, which is no symbol of these data, and has no effect: did you mean",
+    ):
+        assert line in answer.out, answer.out
+    assert "of other symbols or sessions" not in answer.out
 
 
 def test_of_a_universe_a_symbol_is_late_by_its_membership_and_owes_nothing_outside_of_it(fresh_home) -> None:

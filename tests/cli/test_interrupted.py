@@ -40,7 +40,7 @@ def test_a_study_that_is_interrupted_says_how_many_models_it_keeps(
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     monkeypatch.setattr(runs, "execute", _interrupted_after(models))
     monkeypatch.setattr(runs, "missing_months", lambda *_: [])
-    answer = CliRunner().invoke(app, ["study"])
+    answer = CliRunner().invoke(app, ["study", "-s", "index_daily"])
     assert (answer.exit_code, answer.stdout, answer.stderr) == (130, "", f"interrupted, {expected}\n")
 
 

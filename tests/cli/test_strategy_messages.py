@@ -150,6 +150,20 @@ def test_dates_out_of_order_beside_another_fault_keep_both_remedies() -> None:
             MINIMAL.replace("demo", "My Demo"),
             "name = 'My Demo': lower-case letters, digits and _ were expected, a letter first, at most 48 characters",
         ),
+        (MINIMAL + "label: over_costs\n", "label = 'over_costs': keys with values were expected (line 4)"),
+        (MINIMAL + "learning: {lookback: ten}\n", "learning.lookback = 'ten': a whole number was expected (line 4)"),
+        (MINIMAL + "learning: {lookback: 0}\n", "learning.lookback = 0: 1 or more was expected (line 4)"),
+        (MINIMAL + "portfolio: {beta_limit: high}\n", "portfolio.beta_limit = 'high': a number was expected (line 4)"),
+        (
+            MINIMAL + "portfolio: {drawdown_limit_fraction: 1}\n",
+            "portfolio.drawdown_limit_fraction = 1: less than 1.0 was expected (line 4)",
+        ),
+        (MINIMAL + "portfolio: {allow_short: maybe}\n", "portfolio.allow_short = 'maybe': true or false was expected"),
+        (MINIMAL + "features: {names: rsi_14}\n", "features.names = 'rsi_14': a list was expected (line 4)"),
+        (
+            MINIMAL + "label: {execution: open}\n",
+            "label.execution = 'open': 'next_open' or 'next_close' was expected (line 4)",
+        ),
         (
             MINIMAL + "source: {kind: sql, url_env: a b, query: q}\n",
             "source.url_env = (not shown): the name of an environment variable was expected: letters, digits and _",

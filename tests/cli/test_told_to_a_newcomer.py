@@ -18,9 +18,9 @@ from tests.cli.conftest import LIVE, STRATEGY, call
 FRESH = "planted_edge"
 
 
-def test_a_fresh_home_is_told_to_study_and_run_refuses_before_anything_is_loaded(tmp_path: Path) -> None:
+def test_a_fresh_home_is_told_to_check_first_and_run_refuses_before_anything_is_loaded(tmp_path: Path) -> None:
     headline = call(tmp_path, "status", "-s", FRESH).out.splitlines()[0]
-    assert headline.endswith(f"A person is needed: nn-assets study --strategy {FRESH}.")
+    assert headline.endswith(f"A person is needed: nn-assets check --strategy {FRESH}.")
     refused = call(tmp_path, "run", "-s", FRESH, "--json")
     assert refused.status == 1
     assert refused.document["error"] == "ModelError"  # and not that sessions before it are undecided

@@ -301,7 +301,7 @@ def test_what_a_look_may_spend_is_told() -> None:
     first, second = _sequence([_test(0.05, 1.0)] * 2, [0.5] * 2)
     assert "adjusted for 1 trial; the first look requires p below 0.03;" in first.reason
     assert first.allowed_p_value == pytest.approx(0.03)
-    assert "adjusted for 1 trial; look 2 has next to no error left to spend" in second.reason
+    assert "; look 2 (the first was that of 2010-01) has next to no error left to spend" in second.reason
 
 
 def test_a_second_look_may_hardly_spend_anything() -> None:

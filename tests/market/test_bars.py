@@ -17,6 +17,7 @@ from nn_assets.market.facts.bars import (
     content_hash,
     known_bars,
     new_versions,
+    restated_values,
     with_assumed_known_at,
 )
 from nn_assets.market.facts.bitemporal import BAR_FACTS
@@ -232,3 +233,19 @@ def test_a_bar_that_first_arrives_after_its_session_was_decided_is_known_from_it
     assert (bars.loc[late, "known_at"] == ARRIVAL).all()
     assert (bars.loc[~late, "known_at"] < ARRIVAL).all()
     assert known_bars(bars, bars.loc[~late, "known_at"].min()).shape[0] == 1
+
+
+def test_restated_bars_are_named_with_the_old_and_the_new_value_and_since_when_and_others_are_not() -> None:
+    first = delivery(("AAA", 0, 10.0), ("AAA", 1, 11.0), ("BBB", 0, 5.0), arrived="2019-03-06 22:00")
+    later = delivery(("AAA", 0, 10.0), ("AAA", 1, 11.5), ("BBB", 0, 5.0), ("BBB", 1, 5.5), arrived="2019-03-07 22:00")
+    later["open"], later["high"], later["low"], later["volume"] = (
+        np.where(later["close"] == 11.5, 11.0, later[name]) for name in ("open", "high", "low", "volume")
+    )
+    later.loc[later["close"] == 11.5, "volume"] = np.nan
+    fresh, counted = new_versions(first, later)
+    assert (counted.added, counted.revised) == (1, 1)
+    assert restated_values(first, fresh, 5) == [
+        "AAA 2019-03-05: close 11 -> 11.5, volume 11 -> none, known since 2019-03-07 22:00 UTC"
+    ]
+    assert restated_values(first, fresh, 0) == []
+    assert restated_values(empty(BAR_VERSIONS), first, 5) == []

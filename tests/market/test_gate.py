@@ -145,7 +145,7 @@ def test_sessions_never_delivered_halt_and_each_is_named() -> None:
     report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings())
     assert failed(report) == ["missing_sessions"]
     assert len(halt(report).violations) == 11
-    assert halt(report).violations[0] == "AAA 2018-01-17: missing_sessions, no bar delivered"
+    assert halt(report).violations[0] == "AAA 2018-01-17: missing_sessions, no bar that is known"
     assert inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.055)).passed
 
 
@@ -158,7 +158,7 @@ def test_a_symbol_is_missing_on_the_days_on_which_it_is_a_member_alone() -> None
     assert "0 of 189 bars due" in next(check.detail for check in report.checks if check.name == "missing_sessions")
     member[20, 0] = True
     report = inspect(cleaned(bars), SYMBOLS, SESSIONS, GateSettings(max_missing_sessions_fraction=0.0), members=member)
-    assert halt(report).violations == ("AAA 2018-01-31: missing_sessions, no bar delivered",)
+    assert halt(report).violations == ("AAA 2018-01-31: missing_sessions, no bar that is known",)
 
 
 def test_a_symbol_listed_late_misses_nothing_before_its_first_session() -> None:

@@ -406,7 +406,7 @@ def test_an_end_before_the_last_decision_is_named_and_hides_no_other_strategy(ho
     assert result["strategies"][NAME]["headline"].startswith(
         f"{NAME} HALTED: market.history_ends 2017-06-22, which lets"
     )
-    assert result["strategies"]["other"]["headline"].startswith("other DOES NOT TRADE: no session was decided yet")
+    assert result["strategies"]["other"]["headline"].startswith("other DOES NOT TRADE: no data were taken in yet")
 
 
 def test_a_clock_that_is_behind_is_told_as_that_and_blames_no_setting(home: Path) -> None:

@@ -97,7 +97,9 @@ def test_bars_known_later_than_their_sessions_move_the_first_model(home: Path) -
         first_model = _first_model(history, history.published_bars)
     late = int((bars["session"] < "2016-06-01").sum())
     assert (first_model["bars"], first_model["month"], first_model["late_bars"]) == ("2016-06-01", "2017-06", late)
-    assert f"{late:,} bars are known only after their own session's decision" in first_model["told"]
+    assert first_model["late_by_symbol"] == dict.fromkeys(("SIM01", "SIM02", "SIM03"), late // 3)
+    assert first_model["first_late"]["SIM02"] == "2016-01-04"
+    assert "known only after" not in first_model["told"]  # a line of its own
 
 
 def test_bars_known_in_the_future_are_said_by_symbol_and_none_at_all_is_an_error(home: Path) -> None:

@@ -119,14 +119,20 @@ def test_a_constraint_that_breaks_its_contract_is_refused(tmp_path: Path, case: 
     with pytest.raises(PluginError, match=message) as refused:
         prepare(strategy_of(tmp_path, constraint_file(body), "{constraints: {mine: {}}}"))
     assert refused.value.where["constraint"] == "mine"
+    assert refused.value.where["file"] == str(tmp_path / "mine.py")
+    assert refused.value.where["line"] in {5, 7}  # its function, or the line that raised
 
 
 @pytest.mark.parametrize(
     ("portfolio", "message"),
     [
         ("{constraints: {togethr: {}}}", "did you mean together"),
-        ("{constraints: {together: {most: 0.1}}}", "most"),
-        ("{constraints: {together: {limit: much}}}", "limit"),
+        (
+            "{constraints: {together: {limits: 0.1}}}",
+            "states its settings: symbols, limit; found limits = 0.1: no such key. Remedy: did you mean limit[?]",
+        ),
+        ("{constraints: {together: {limit: much}}}", "found limit = 'much': a number was expected. Remedy: correct"),
+        ("{constraints: {together: {symbols: AAA}}}", "found symbols = 'AAA': a list was expected. Remedy: correct"),
     ],
 )
 def test_a_constraint_that_nobody_registers_or_settings_that_it_does_not_have_are_refused(

@@ -107,6 +107,9 @@ def test_a_feature_that_breaks_its_contract_is_refused(tmp_path: Path, case: tup
         prepare(load_strategy(written(tmp_path, mine=feature_file(body))))
     assert refused.value.where["feature"] == "mine"
     assert all(key in refused.value.where for key in where)
+    by_the_body = any(text in message for text in ("SystemExit: 0", "AttributeError", "it reads volume"))
+    assert refused.value.where["file"] == str(tmp_path / "mine.py")
+    assert refused.value.where["line"] == (8 if by_the_body else 6)
 
 
 def test_features_as_a_person_writes_them_are_taken(tmp_path: Path) -> None:
@@ -181,6 +184,9 @@ def test_a_network_that_breaks_its_contract_is_refused(tmp_path: Path, case: tup
     with pytest.raises(PluginError, match=message) as refused:
         prepare(strategy)
     assert refused.value.where["network"] == "mine"
+    assert refused.value.where["file"] == str(tmp_path / "mine.py")
+    line = text.splitlines()[int(str(refused.value.where["line"])) - 1]
+    assert ("self.heads" if message == "AttributeError" else "@register_network" if HEAD in text else "") in line
 
 
 @pytest.mark.parametrize("residual", ["true", "false"])

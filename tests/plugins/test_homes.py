@@ -120,8 +120,9 @@ def test_check_refuses_a_plugin_by_name_before_anything_is_stored(
     beside.write_text(beside.read_text().replace(old, new))
     with living_in(tmp_path), pytest.raises(SettingsError, match=message) as refused:
         check_data(NAME)
-    assert refused.value.where["file"] == str(file)
+    assert refused.value.where["file"] == str(beside)
     assert refused.value.where["line"] > 1
+    assert (f"(named in {file})" in refused.value.found) == (beside != file)
     assert [path.name for path in tmp_path.iterdir()] == ["strategies"]
 
 

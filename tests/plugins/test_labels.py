@@ -146,6 +146,8 @@ def test_a_label_that_breaks_its_contract_is_refused(tmp_path: Path, fault: tupl
     with pytest.raises(PluginError, match=message) as refused:
         prepare(naming(written(tmp_path, mine=label_file(body)), label=MINE))
     assert refused.value.where["label"] == "mine"
+    assert refused.value.where["file"] == str(tmp_path / "mine.py")
+    assert refused.value.where["line"] in {6, 8}  # its function, or the line that raised
     assert all(key in refused.value.where for key in where)
 
 
@@ -191,6 +193,12 @@ def test_what_a_label_says_of_the_market_decides_the_book_without_running_its_fi
         ("{kind: over_cost}", "label.kind over_cost is no label: did you mean over_costs", "label.kind"),
         ("{kind: over_costs, settings: {hurdle: 0.1}}", "hurdle", "label.settings"),
         ("{kind: over_costs, settings: {hurdle_fraction: much}}", "hurdle_fraction", "label.settings"),
+        (
+            "{settings: {hurdle_fraction: 0.1}}",
+            "label.kind is left out: state label.kind, one of direction, direction_relative, over_costs",
+            "label.settings",
+        ),
+        ("{kind: }", "label.kind = None: one of direction, direction_relative, or a label that a file", "label.kind"),
         ("{kind: direction, settings: {hurdle_fraction: 0.1}}", "it has none", "label.settings"),
     ],
 )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from nn_assets import plugins
@@ -15,6 +16,7 @@ from nn_assets.learning.networks import NETWORKS
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import feature_codes
 from nn_assets.operations.plugins import prepare
+from nn_assets.orchestration.outcomes import failure_of
 from nn_assets.settings import load_strategy
 from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
 from tests.plugins.texts import FEATURES, NETWORK, feature_file, naming, written
@@ -39,7 +41,11 @@ def test_a_strategy_that_names_plugins_has_the_hash_that_it_had(tmp_path: Path) 
 
 FAULTS = {
     "no file": ("", "plugins: [there.py]", r"expected the file of a plug-in, .*there\.py; found no such file"),
-    "no Python": ("def mine(:\n", "plugins: [my.py]", r"expected Python in my\.py; found .*in line 1"),
+    "no Python": (
+        "def mine(:\n",
+        "plugins: [my.py]",
+        r"my\.py, line 1, .*expected Python in my\.py; found invalid syntax",
+    ),
     "twice": (FEATURES, "plugins: [my.py, ./my.py]", "expected each plug-in once; found .*my.py twice"),
     "no entry point": (FEATURES, "plugins: [my_package]", "installed package's entry point.*found 'my_package'"),
     "no network": (FEATURES, "plugins: [my.py]\nlearning: {network: lstn}", "learning.network lstn is no network: did"),
@@ -56,16 +62,17 @@ def test_what_is_wrong_by_the_text_alone_is_refused_when_the_strategy_is_read(
     file.write_text(f"name: mine\nmarket: {{history_starts: 2016-01-04}}\n{named}\n")
     with pytest.raises(SettingsError, match=message) as refused:
         load_strategy(file)
-    assert refused.value.where["file"] == str(file)
-    assert refused.value.where["line"] in {3, 4}
+    of_its_text = text.startswith("def")  # in the line of the text, else in that of the strategy which names it
+    assert refused.value.where["file"] == str(tmp_path / "my.py" if of_its_text else file)
+    assert refused.value.where["line"] in ({1} if of_its_text else {3, 4})
 
 
 LATER = {
-    "an import that fails": (("import no_such_library\n",), "ModuleNotFoundError.*in line 1"),
-    "an error as it runs": (("\nx = 1 / 0\n",), "ZeroDivisionError: division by zero in line 2"),
+    "an import that fails": (("import no_such_library\n",), r"one\.py, line 1, .*ModuleNotFoundError"),
+    "an error as it runs": (("\nx = 1 / 0\n",), r"one\.py, line 2, .*ZeroDivisionError: division by zero"),
     "a name of the catalogue": (
         (FEATURES.replace('"overnight_gap"', '"log_return_1"'),),
-        "'log_return_1' in one.py, a name that nn_assets itself has taken",
+        r"one\.py, line 14, .*'log_return_1' in one.py, a name that nn_assets itself has taken",
     ),
     "a name of another file": ((FEATURES, FEATURES), "'overnight_gap' in two.py, a name that one.py has taken"),
     "a name twice": ((FEATURES.replace("over_mean_10", "overnight_gap"),), "a name that one.py has taken"),
@@ -91,6 +98,23 @@ def test_what_is_wrong_as_it_runs_is_refused_before_it_is_used(
         prepare(strategy)
     assert {"expected", "found", "remedy"} <= vars(refused.value).keys()
     assert not CATALOGUE.brought_by(["nn_plugin_two"])
+
+
+def test_an_error_that_a_member_raises_within_a_step_is_told_with_its_file_and_line(tmp_path: Path) -> None:
+    prepare(load_strategy(file := written(tmp_path, mine=feature_file("return panel.close * 1.0", reach_sessions=0))))
+
+    @dg.op
+    def features() -> None:
+        CATALOGUE["mine"].compute(None, None)
+
+    @dg.job
+    def daily() -> None:
+        features()
+
+    failure = failure_of(daily.execute_in_process(raise_on_error=False).all_events)
+    assert failure is not None
+    place = f"{file.parent / 'mine.py'}, line 8"
+    assert failure.text == f"{place}: AttributeError: 'NoneType' object has no attribute 'close'"
 
 
 def test_a_file_that_failed_leaves_nothing_registered_and_runs_once_it_is_mended(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:
     assert " nan " not in words
     for expected in (
         "$1,012,346",
-        "price_collar",
+        "price collar",
         "SIM02 controls",
         "CONTINUE",
         "48.5120",

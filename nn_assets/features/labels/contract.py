@@ -47,7 +47,9 @@ def require_sound_label(label: LabelSettings) -> None:
         Names the label, the bar and the values.
     """
     entry, span = label_kind(label), label.execution_lag_sessions + label.horizon_sessions
-    held = _HeldLabel("label", label.kind, made_up_market(span, _FEWEST_BARS + 2 * span, _SYMBOLS), label)
+    held = _HeldLabel(
+        "label", label.kind, entry.own_return, made_up_market(span, _FEWEST_BARS + 2 * span, _SYMBOLS), label
+    )
     kept = kept_by(label.kind, entry.own_return)
     whole = held.computed(held.market)
     held.require_same(
@@ -62,7 +64,8 @@ def require_sound_label(label: LabelSettings) -> None:
     if entry.relative:
         held.require_nothing_of_the_market(whole)
     held.require_nothing_kept(kept, entry.own_return)
-    years = _HeldLabel("label", label.kind, made_up_market(span, _LONG_BARS + 2 * span, _SYMBOLS), label)
+    market = made_up_market(span, _LONG_BARS + 2 * span, _SYMBOLS)
+    years = _HeldLabel("label", label.kind, entry.own_return, market, label)
     years.require_nothing_past_the_horizon(years.computed(years.market), [_LONG_BARS * 2 // 3])
 
 

@@ -7,8 +7,9 @@ from typing import NoReturn
 import torch
 
 from nn_assets.errors import PluginError
-from nn_assets.learning.networks import build_network, forward_and_back
+from nn_assets.learning.networks import build_network, forward_and_back, network_of
 from nn_assets.learning.training import repeatable_torch
+from nn_assets.plugins import place_of
 from nn_assets.settings import LearningSettings
 
 __all__ = ["require_sound_network"]
@@ -108,6 +109,7 @@ class _Held:
             found=found,
             remedy=f"mend the network {self._learning.network}; it is held to windows of shape "
             f"({_ROWS}, {self._learning.lookback}, {_FEATURES}) that were made up for it",
+            **place_of(network_of(self._learning.network).build, cause),
             key="plugins",
             network=self._learning.network,
         ) from cause

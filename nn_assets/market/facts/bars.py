@@ -26,6 +26,7 @@ __all__ = [
     "known_bars",
     "new_versions",
     "restated_since",
+    "restated_values",
     "with_assumed_known_at",
 ]
 
@@ -106,6 +107,46 @@ def restated_since(versions: BarVersions, moment: pd.Timestamp, *, ingested_by: 
     if ingested_by is not None:
         hidden |= versions["ingested_at"] > ingested_by
     return len(saying_something_new(versions, hidden.to_numpy())) > 0
+
+
+def restated_values(stored: BarVersions, fresh: BarVersions, most: int) -> list[str]:
+    """What added versions say otherwise than the version before them.
+
+    Parameters
+    ----------
+    stored, fresh : DataFrame
+        Columns of ``BAR_VERSIONS``: those stored before, and those added to them.
+    most : int
+        How many bars to name at most.
+
+    Returns
+    -------
+    list of str
+        A line for each bar, by symbol and session: the old and the new value of each field that differs ("none" where
+        it is missing), and the moment, UTC, since which the new ones are known.
+    """
+    key, fields = list(BAR_FACTS.key), list(BAR_FACTS.values)
+    near = stored[stored["session"].isin(fresh["session"].unique()) & stored["symbol"].isin(fresh["symbol"].unique())]
+    versions = pd.concat([near.assign(added=False), fresh.assign(added=True)], ignore_index=True)
+    versions = versions.sort_values([*key, "known_at", "ingested_at"], kind="stable", ignore_index=True)
+    values, follows = BAR_FACTS.numbers(versions), versions[key].eq(versions[key].shift()).all(axis=1)
+    before = np.roll(values, 1, axis=0)  # (versions, fields)
+    differs = (values != before) & ~(np.isnan(values) & np.isnan(before))
+    rows = np.flatnonzero(versions["added"] & follows & differs.any(axis=1))[:most]
+    lines = []
+    for row in rows:
+        changes = [
+            f"{fields[at]} {_value_text(before[row, at])} -> {_value_text(values[row, at])}"
+            for at in np.flatnonzero(differs[row])
+        ]
+        bar = versions.iloc[row]
+        since = f"known since {bar['known_at']:%Y-%m-%d %H:%M} UTC"
+        lines.append(f"{bar['symbol']} {bar['session'].date()}: {', '.join(changes)}, {since}")
+    return lines
+
+
+def _value_text(value: float) -> str:
+    return "none" if np.isnan(value) else f"{value:.10g}"
 
 
 def saying_something_new(versions: BarVersions, chosen: npt.NDArray[np.bool_]) -> BarVersions:

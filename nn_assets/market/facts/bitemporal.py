@@ -71,7 +71,8 @@ class RevisionCount:
     ``added`` facts were not stored before; ``revised`` ones differ from the version in force before them; ``confirmed``
     ones repeat a version stored before it could be known (a bar taken in before its session's close); ``unchanged``
     ones say nothing new. No part of equality are ``revised_by_symbol``; ``equal_rows``, rows that say what another row
-    of their version says; and ``contradicted``, the rows of versions with two values, for quarantine.
+    of their version says; ``contradicted``, the rows of versions with two values, for quarantine; and ``restated``,
+    where it was asked for, a line for each of the first revised ones.
     """
 
     added: int = 0
@@ -81,6 +82,7 @@ class RevisionCount:
     revised_by_symbol: dict[str, int] = field(default_factory=dict, compare=False)
     equal_rows: int = field(default=0, compare=False)
     contradicted: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False, repr=False)
+    restated: tuple[str, ...] = field(default=(), compare=False)
 
     def __add__(self, other: RevisionCount) -> RevisionCount:
         by_symbol = dict(self.revised_by_symbol)
@@ -95,6 +97,7 @@ class RevisionCount:
             by_symbol,
             self.equal_rows + other.equal_rows,
             pd.concat(contradicted, ignore_index=True) if contradicted else pd.DataFrame(),
+            self.restated + other.restated,
         )
 
     def most_revised(self, count: int = 10) -> dict[str, int]:

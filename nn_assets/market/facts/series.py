@@ -146,7 +146,7 @@ def known_series(
         raise SettingsError(
             expected=f"a series among {', '.join(sorted(versions['name'].unique())) or 'none stored'}",
             found=repr(name),
-            remedy="name it under series in the strategy file and materialise other_series",
+            remedy="name it under series in the strategy file, then nn-assets check takes it in",
             key="series",
         )
     if ingested_by is not None:

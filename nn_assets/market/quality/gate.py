@@ -403,7 +403,7 @@ def _missing_sessions(
     if check.passed:
         return check
     lines = tuple(
-        f"{expected[symbol]} {sessions[session].date()}: missing_sessions, no bar delivered"
+        f"{expected[symbol]} {sessions[session].date()}: missing_sessions, no bar that is known"
         for session, symbol in np.argwhere(absent)
     )
     return replace(check, violations=lines)
@@ -411,7 +411,7 @@ def _missing_sessions(
 
 def _absent_check(absent: int, due: int, settings: GateSettings) -> GateCheck:
     share, limit = absent / due if due else 1.0, settings.max_missing_sessions_fraction
-    detail = f"{absent} of {due} bars due ({share:.2%}) were never delivered, limit {limit:.2%}"
+    detail = f"{absent} of {due} bars due ({share:.2%}) are missing, limit {limit:.2%}"
     return GateCheck("missing_sessions", share <= limit, detail)
 
 

@@ -43,9 +43,9 @@ CHECK_TEXTS = {
         "gate.max_missing_symbols_fraction",
     ),
     "missing_sessions": CheckText(
-        "The share of bars never delivered is within the strategy's limit.",
-        "complete the bars named at the source, name days off in market.calendar_overrides, or raise "
-        "gate.max_missing_sessions_fraction",
+        "The share of bars that are missing, never delivered or not known yet, is within the strategy's limit.",
+        "complete the bars named at the source (one whose known_at lies ahead is missing until then), name days off in "
+        "market.calendar_overrides, or raise gate.max_missing_sessions_fraction",
     ),
     "missing_bars": CheckText(
         "The share of bars never delivered within a session is within the strategy's limit.",

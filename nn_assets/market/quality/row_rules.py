@@ -130,9 +130,9 @@ ROW_RULES = (
     ),
     Rule(
         "unfinished_last_bar",
-        "a bar taken in after its session closed",
+        "a bar taken in, and known, after its session closed",
         unfinished_last_bar,
-        "take the bar in again after the close",
+        "take the bar in again after the close; where the source states a known_at, it must not lie before the close",
     ),
     Rule("missing_price", "four finite prices", missing_price, "ask the source for the bar again"),
     Rule("non_positive_price", "prices above zero", non_positive_price, "correct the price at the source"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.frames import BarVersions, DeliveredBars
 from nn_assets.errors import SchemaError
-from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
+from nn_assets.market.facts.bars import RevisionCount, new_versions, restated_values, with_assumed_known_at
 from nn_assets.market.facts.repeats import new_versions_of_files
 from nn_assets.operations.asof.stored import FACTS, contradicted, versions_of
 from nn_assets.operations.history import History
@@ -21,7 +22,7 @@ from nn_assets.operations.stores import Stores
 __all__ = ["append_contradicted", "append_new", "append_versions", "stamped_bars"]
 
 BoolArray = npt.NDArray[np.bool_]
-
+_MOST_RESTATED = 5
 
 Mend = Callable[[History, BarVersions, BarVersions, BarVersions], BarVersions]
 """From the versions stored, the bars as stamped and some of the latter: these, known from another moment if need be."""
@@ -81,6 +82,8 @@ def append_new(
         fresh, contents = (mend(history, stored, stamped, rows) for rows in (fresh, contents))
     append_contradicted(stores, name, table, contents)
     append_versions(stores, name, table, stored, fresh, repeats)
+    if counted.revised:
+        return replace(counted, restated=tuple(restated_values(stored, fresh, _MOST_RESTATED)))
     return counted
 
 

@@ -69,7 +69,8 @@ class Ingested:
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
     each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
     dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
-    ``after_the_end`` is a sentence on rows that the stated end of history leaves out.
+    ``after_the_end`` is a sentence on rows that the stated end of history leaves out; ``held_out`` counts those of
+    ``outside`` that lie in the vault.
     """
 
     counted: RevisionCount
@@ -82,6 +83,7 @@ class Ingested:
     after_the_end: str = ""
     actions_outside: int = 0
     first_outside: tuple[str, ...] = ()
+    held_out: int = 0
     first_actions_outside: tuple[str, ...] = ()
 
 
@@ -131,14 +133,19 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         after_the_end=after,
         actions_outside=actions_outside,
         first_outside=left,
+        held_out=0 if unread is None else int((unread.sessions_left_out >= _vault_starts(market)).sum()),
         first_actions_outside=_outside_lines(market, actions_left),
     )
 
 
 def _outside_lines(market: MarketSettings, left: list[tuple[str, pd.Timestamp, str]]) -> tuple[str, ...]:
     """Rows left out, a line each; what lies in the vault is not spoken of."""
-    sealed = pd.Timestamp.max if market.vault_starts is None else pd.Timestamp(market.vault_starts)
+    sealed = _vault_starts(market)
     return tuple(f"{symbol} {day.date()} ({source})" for symbol, day, source in left if day < sealed)
+
+
+def _vault_starts(market: MarketSettings) -> pd.Timestamp:
+    return pd.Timestamp.max if market.vault_starts is None else pd.Timestamp(market.vault_starts)
 
 
 def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:

@@ -229,7 +229,7 @@ def _report(frame: pd.DataFrame, model_id: str, due: DueFold, asset: str) -> str
         raise PublicationError(
             expected=f"{asset} of model {model_id}",
             found=f"of model {made_for}: other data, code or settings" + (f" ({apart})" if apart else ""),
-            remedy=f"materialise {asset} of the month again, together with trained_model",
+            remedy=f"nn-assets study --strategy {facts.strategy.name} --from {due.fold.month} --to {due.fold.month}",
             table=asset,
         )
     return str(frame["report"].iloc[0])
