@@ -170,7 +170,7 @@ def _append_new(
         history.stores, name, RAW_BARS, stamped, taken_before, explicit=explicit
     )
     contents = counted.contradicted
-    if len(fresh) and len(history.gate_halts) and (explicit is None or not explicit.any()):
+    if len(fresh) and history.any_before_a_halt(stored) and (explicit is None or not explicit.any()):
         fresh = _replacing_refused(history, stored, stamped, fresh)
         contents = _replacing_refused(history, stored, stamped, contents) if len(contents) else contents
     append_contradicted(history.stores, name, RAW_BARS, contents)
@@ -413,17 +413,18 @@ def _to_publish(
     history: History, audited: Audited
 ) -> tuple[Carried | None, tuple[pd.DataFrame | Listed, pd.DataFrame | Listed, str]]:
     """What to carry on, and bars, quarantine and the hash of what the bars say: of a long history by pieces."""
-    grown, before = audited.grown, history.stores.publications.current(history.strategy.name)
-    if grown is not None and not (audited.judged is not None and before is not None and _is(before, audited.cleaned)):
+    grown = audited.grown
+    if grown is not None and (audited.judged is None or not _are_published(history, audited.cleaned)):
         carried, bars, quarantine, bars_hash = grown.store(history.axis[-1])
         return carried, (bars, quarantine, bars_hash)
     cleaned = audited.cleaned
     return None, (cleaned.bars, cleaned.quarantine, content_hash(cleaned.bars))
 
 
-def _is(before: Publication, cleaned: Cleaned) -> bool:
+def _are_published(history: History, cleaned: Cleaned) -> bool:
     """Whether these very bars were published as a frame, by a version that published long ones so: they stay."""
-    return len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
+    before = history.stores.publications.current(history.strategy.name)
+    return before is not None and len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
 
 
 def _demand_adjustable(history: History, audited: Audited, actions: pd.DataFrame | None) -> None:
