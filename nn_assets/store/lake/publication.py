@@ -369,7 +369,8 @@ def _in_force(folder: BlobPath, names: Sequence[str]) -> str | None:
     newest = str(record.get("publication"))
     if newest not in names or not _RECORD.fullmatch(newest):
         raise _lost_pointer(pointer, f"a pointer to {newest}, which is not there", names)
-    if _ordinal(next(_records(names))) > _ordinal(newest) + 1:  # a writer killed before the switch leaves the next ordinal alone
+    # A writer killed before the switch leaves the next ordinal alone.
+    if _ordinal(next(_records(names))) > _ordinal(newest) + 1:
         raise _lost_pointer(pointer, f"an older pointer, to {newest}", names)
     return newest
 
