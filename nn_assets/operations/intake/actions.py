@@ -108,7 +108,10 @@ def actions_to_publish(history: History, segments: tuple[str, ...]) -> pd.DataFr
     visible = int((versions["known_at"] <= moment).sum())  # of two moments one that sees as many sees the same
 
     def read() -> pd.DataFrame:
-        actions = actions_as_of(versions, moment)
+        several = versions.duplicated(_KEY, keep=False)  # of the others, by far the most, none is to be ranked
+        alone = versions[~several & (versions["known_at"] <= moment) & versions["value"].notna()]
+        ranked = actions_as_of(versions[several], moment)
+        actions = pd.concat([alone, ranked]).sort_values(_KEY, ignore_index=True)
         return actions[actions["ex_session"] <= last]
 
     mended = tuple(sorted(stores.ledger.mended().read_as.items()))

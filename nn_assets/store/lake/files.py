@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -179,11 +179,7 @@ class Files:
         os.rename(folder, aside)  # noqa: PTH104  it takes the place of the empty folder at once
         sync_folder(folder.parent)
 
-    def list(self, folder: Path) -> list[Path]:
-        """As of :func:`listed`."""
-        return [folder / name for name in self.names(folder)]
-
-    def names(self, folder: Path) -> list[str]:
+    def names(self, folder: Path) -> Sequence[str]:
         """As of :func:`names_in`."""
         try:
             return sorted(os.listdir(folder))  # noqa: PTH208  a folder may hold thousands: no path is made of any
@@ -191,6 +187,10 @@ class Files:
             return []
         except PermissionError as error:
             raise no_access(folder) from error
+
+    def list(self, folder: Path) -> list[Path]:
+        """As of :func:`listed`."""
+        return [folder / name for name in self.names(folder)]
 
     @contextmanager
     def lock(self, folder: Path, waits: Callable[[], object]) -> Iterator[None]:
@@ -257,7 +257,7 @@ def listed(folder: AnyPath) -> list[AnyPath]:
     return store_of(folder).list(folder)
 
 
-def names_in(folder: BlobPath) -> list[str]:
+def names_in(folder: BlobPath) -> Sequence[str]:
     """Names of what a folder holds, in order; as :func:`listed`, and cheaper where there are many."""
     return FILES.names(folder) if isinstance(folder, Path) else [path.name for path in listed(folder)]
 
