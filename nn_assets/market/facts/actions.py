@@ -260,12 +260,10 @@ def actions_as_of(
 def action_hash(actions: ActionVersions) -> str:
     """SHA-256 of what actions say (symbol, ex-session, kind, value), whatever the rows' order."""
     ordered = actions.sort_values(_CONTENT)
-    columns = [ordered[name].tolist() for name in ("symbol", "kind")]
-    spelled = {text: text.encode() for column in columns for text in set(column)}
-    symbols, kinds = ([spelled[text] for text in column] for column in columns)
-    days = np.datetime_as_string(ordered["ex_session"], unit="D").astype("S").tolist()
-    values = np.frombuffer(number_bytes(ordered["value"]), dtype="V8").tolist()
-    rows = map(b"\t".join, zip(symbols, days, kinds, values, strict=True))
+    numbers = number_bytes(ordered["value"])
+    days = np.datetime_as_string(ordered["ex_session"], unit="D").tolist()
+    named = zip(ordered["symbol"].tolist(), days, ordered["kind"].tolist(), range(0, len(numbers), 8), strict=True)
+    rows = [f"{symbol}\t{day}\t{kind}\t".encode() + numbers[at : at + 8] for symbol, day, kind, at in named]
     digest = hashlib.sha256(f"actions/1/{len(ordered)}".encode() + b"".join(rows))
     return digest.hexdigest()
 

@@ -140,7 +140,9 @@ def late_notices(history: History) -> list[Notice]:
     inside = versions[(versions["ex_session"] >= live[0]) & (versions["ex_session"] <= live[-1])]
     # An action of which every version was there in time is not late; those of which one was not are few.
     own = live.searchsorted(pd.DatetimeIndex(inside["ex_session"]))
-    in_time = (closes[own] >= inside["known_at"]) & (recorded[own].isna() | (recorded[own] >= inside["ingested_at"]))
+    known_at, ingested_at = (pd.DatetimeIndex(inside[name]) for name in ("known_at", "ingested_at"))
+    stored_in_time = recorded[own].isna() | np.asarray(recorded[own] >= ingested_at)
+    in_time = np.asarray(closes[own] >= known_at) & stored_in_time
     late = pd.MultiIndex.from_frame(inside.loc[~in_time, _KEY])
     inside = inside[pd.MultiIndex.from_frame(inside[_KEY]).isin(late)]
     for _, stored in inside.sort_values([*_KEY, "ingested_at", "known_at"], kind="stable").groupby(_KEY):

@@ -43,7 +43,8 @@ def unseen_of_published(history: History, publication: Publication) -> pd.DataFr
         last = min(sessions[-1], pd.Timestamp(year, 12, 31))
         inside = spells[(spells["member_from"] <= last) & ~(spells["member_to"] <= first)]
         # As far as the year is concerned: a later end of a spell changes nothing.
-        starts, ends = inside["member_from"].clip(lower=first), inside["member_to"].mask(inside["member_to"] > last)
+        starts = inside["member_from"].mask(inside["member_from"] < first, first)
+        ends = inside["member_to"].mask(inside["member_to"] > last)
         pieces = [piece.bars for piece in carried.pieces if piece.bars and _meets(piece, first, last)]
         of_year = [inside["symbol"].tolist(), starts.tolist(), ends.tolist(), pieces]
         text = canonical_json([code, first, last, renamed, *of_year])
