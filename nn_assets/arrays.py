@@ -17,11 +17,13 @@ from nn_assets.errors import SchemaError, SettingsError
 __all__ = [
     "Cube",
     "Moment",
+    "OnSessions",
     "Session",
     "Sessions",
     "Symbol",
     "canonical",
     "named_rows",
+    "nanoseconds",
     "number_bytes",
     "read_only",
     "read_only_fields",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 Symbol: TypeAlias = str
 """An instrument as the strategy names it: a ticker, or what exchanges and vendors join with, such as ``BTC/USDT``."""
 Session: TypeAlias = pd.Timestamp | np.datetime64 | date | str
@@ -43,7 +46,7 @@ AnyArray = TypeVar("AnyArray", bound=npt.NDArray[Any])
 
 
 def read_only(values: AnyArray) -> AnyArray:
-    """The same array, any shape, that nobody can write to from here on."""
+    """The same array, any shape, read-only from here on."""
     values.setflags(write=False)
     return values
 
@@ -73,6 +76,11 @@ def canonical(values: FloatArray) -> FloatArray:
     clean: FloatArray = np.ascontiguousarray(values + 0.0)
     clean[~np.isfinite(clean)] = np.nan
     return clean
+
+
+def nanoseconds(moments: pd.Series | pd.DatetimeIndex) -> IntArray:
+    """Moments or days as nanoseconds since 1970, UTC, (moments,); NaT is the smallest int64. To be read only."""
+    return np.asarray(pd.DatetimeIndex(moments).as_unit("ns").asi8)
 
 
 def number_bytes(values: npt.ArrayLike) -> bytes:
@@ -132,8 +140,23 @@ def row_of(sessions: pd.DatetimeIndex, session: Session) -> int:
     return row
 
 
+class OnSessions:
+    """What lies on an axis of every session from a fixed first one: ``sessions``, (bars,), a field of the member."""
+
+    sessions: pd.DatetimeIndex
+
+    @property
+    def session_count(self) -> int:
+        """Number of sessions on the axis."""
+        return len(self.sessions)
+
+    def row(self, session: Session) -> int:
+        """Row of a session on the axis; errors as of :func:`row_of`."""
+        return row_of(self.sessions, session)
+
+
 @dataclass(frozen=True, eq=False)
-class Cube:
+class Cube(OnSessions):
     """Named features of several symbols on one session axis.
 
     Parameters
@@ -148,7 +171,7 @@ class Cube:
     Raises
     ------
     SchemaError
-        The shape of ``values`` does not fit the axes, or a name stands twice.
+        The shape of ``values`` does not fit the axes, or a name occurs twice.
     """
 
     sessions: pd.DatetimeIndex
@@ -172,21 +195,6 @@ class Cube:
             )
         read_only_fields(self)
 
-    @property
-    def session_count(self) -> int:
-        """Number of sessions on the axis."""
-        return len(self.sessions)
-
-    def row(self, session: Session) -> int:
-        """Row of a session on the axis.
-
-        Raises
-        ------
-        SchemaError
-            The session is not on the axis.
-        """
-        return row_of(self.sessions, session)
-
     def until(self, session: Session) -> Cube:
         """Cut the cube after ``session``: what a computation of that session may see."""
         stop = int(self.sessions.searchsorted(pd.Timestamp(session), side="right"))
@@ -199,7 +207,7 @@ class Cube:
         return Cube(self.sessions, self.symbols, self.names, np.where(kept[:, :, None], self.values, np.nan))
 
     def of_symbols(self, symbols: tuple[Symbol, ...]) -> Cube:
-        """Lay the cube on another symbol axis: whoever is not here is missing there."""
+        """Lay the cube on another symbol axis: symbols that are not here are missing there."""
         if symbols == self.symbols:
             return self
         columns = pd.Index(self.symbols).get_indexer(pd.Index(list(symbols)))

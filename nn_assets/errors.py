@@ -60,7 +60,7 @@ class NnAssetsError(Exception):
 
     @property
     def kind(self) -> str:
-        """Name of the error that an operator is told."""
+        """Name of the error, as an operator sees it."""
         return type(self).__name__
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class NnAssetsError(Exception):
         return self.found
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.expected, self.found, self.remedy, self.where))
+        return _rebuild, (type(self), self.args), self.__dict__
 
 
 def first_of(lines: Sequence[str], most: int) -> list[str]:
@@ -111,10 +111,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 
-def _rebuild(
-    kind: type[NnAssetsError], expected: str, found: str, remedy: str, where: dict[str, object]
-) -> NnAssetsError:
-    return kind(expected=expected, found=found, remedy=remedy, **where)
+def _rebuild(kind: type[NnAssetsError], arguments: tuple[object, ...]) -> NnAssetsError:
+    return kind.__new__(kind, *arguments)  # what it says comes as its state
 
 
 class SettingsError(NnAssetsError):
@@ -126,7 +124,7 @@ class PluginError(SettingsError):
 
 
 class InstallationError(NnAssetsError):
-    """What the machine lacks: a file that came without the package, a home that cannot be told, a free port."""
+    """What the machine lacks: a file that came without the package, an unknown home folder, a free port."""
 
 
 class SourceError(NnAssetsError):
@@ -155,18 +153,6 @@ class GateHalted(NnAssetsError):  # noqa: N818  the field says: the pipeline hal
     def _found_in_full(self) -> str:
         return self.found + "".join(f"\n  - {line}" for line in first_of(self.violations, 50))
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return (
-            _rebuild_halt,
-            (self.expected, self.found, self.remedy, self.violations, self.where),
-        )
-
-
-def _rebuild_halt(
-    expected: str, found: str, remedy: str, violations: Sequence[str], where: dict[str, object]
-) -> GateHalted:
-    return GateHalted(expected=expected, found=found, remedy=remedy, violations=violations, **where)
-
 
 class PublicationError(NnAssetsError):
     """Data asked for that no publication covers, or whose hash is not the published one."""
@@ -181,7 +167,7 @@ class ClockError(NnAssetsError):
 
 
 class CodeError(NnAssetsError):
-    """A function whose version cannot be told, because its code cannot be found by its name."""
+    """A function whose version is unknown, because its code cannot be found by its name."""
 
 
 class NoRoomError(NnAssetsError):
@@ -239,10 +225,6 @@ class RunFailed(NnAssetsError):  # noqa: N818  named like what it reports
 
     def __str__(self) -> str:
         return self.text or super().__str__()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        details = {"named": self.named, "text": self.text}
-        return (_rebuild, (type(self), self.expected, self.found, self.remedy, {**self.where, **details}))
 
 
 class DecisionError(NnAssetsError):

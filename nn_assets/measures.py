@@ -23,8 +23,8 @@ __all__ = [
     "expected_calibration_error",
     "hac_mean",
     "hit_ratio",
-    "log_loss",
     "maximum_drawdown",
+    "mean_over_symbols",
     "rank_ic",
     "sharpe",
     "turnover",
@@ -204,6 +204,31 @@ def hac_mean(values: FloatArray, lag: int) -> HacMean:
     return HacMean(mean, error, mean / error, count)
 
 
+def mean_over_symbols(values: FloatArray, counted: npt.NDArray[np.bool_] | None = None) -> FloatArray:
+    """Mean over the symbols of each session, symbol by symbol, so that no bit depends on the memory layout.
+
+    Parameters
+    ----------
+    values : array, shape (bars, symbols) or (bars, symbols, features)
+        What is not finite is left out.
+    counted : bool array, shape (bars, symbols), optional
+        Symbols that count on a session, of two-dimensional values; all when left out.
+
+    Returns
+    -------
+    array, shape (bars,) or (bars, features)
+        NaN where no symbol counts.
+    """
+    total, count = np.zeros((2, values.shape[0], *values.shape[2:]))
+    for symbol in range(values.shape[1]):
+        present = np.isfinite(values[:, symbol])
+        if counted is not None:
+            present &= counted[:, symbol]
+        total += np.where(present, values[:, symbol], 0.0)
+        count += present
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
+
+
 def turnover(weights: FloatArray, initial: FloatArray | None = None) -> FloatArray:
     """Weight traded in each period: the sum over symbols of absolute changes (both sides counted).
 
@@ -257,20 +282,6 @@ def brier(probability: FloatArray, outcome: FloatArray) -> float:
     """
     forecast, actual = _pairs(probability, outcome)
     return float(np.mean((forecast - actual) ** 2)) if forecast.size else _NAN
-
-
-def log_loss(probability: FloatArray, outcome: FloatArray) -> float:
-    """Mean negative log-likelihood of outcomes (0 or 1), in nats; pairs with a NaN are dropped.
-
-    Probabilities are clipped to the smallest float64 step away from 0 and 1, so that one certain and
-    wrong forecast costs about 36 and not infinity. NaN without a pair.
-    """
-    forecast, actual = _pairs(probability, outcome)
-    if not forecast.size:
-        return _NAN
-    step = np.finfo(np.float64).eps
-    clipped = np.clip(forecast, step, 1.0 - step)
-    return float(-np.mean(np.where(actual > 0.5, np.log(clipped), np.log1p(-clipped))))
 
 
 def auc(score: FloatArray, outcome: FloatArray) -> float:

@@ -2,7 +2,7 @@
 
 What a file registers is read off its text, without running it: ``register_feature("my_gap", ...)`` names a feature. It
 is run once a process, when something is to be computed, and followed by ``versions`` from then on as the text that was
-run. Of two members of one kind none may have the other's name, whoever brought them.
+run. Two members of one kind must have different names, whichever file or package they come from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -34,12 +34,14 @@ __all__ = [
     "declared_by",
     "find",
     "forget",
+    "imported",
     "is_running",
     "label_of",
     "load",
     "load_sources",
     "loaded",
     "names_of",
+    "no_such_member",
 ]
 
 GROUP = "nn_assets.plugins"
@@ -55,6 +57,28 @@ _LOADED: dict[str, Plugin] = {}
 _BESIDE: dict[str, tuple[tuple[str, int, int], ...]] = {}  # files of data as they were when each was run
 _LOADING: list[str] = []
 _ONE_AT_A_TIME = threading.RLock()
+
+
+def no_such_member(kind: str, key: str, name: str, names: Collection[str]) -> SettingsError:
+    """What every registry says of a name that a key of the strategy states and no member has, with the nearest names.
+
+    Parameters
+    ----------
+    kind : str
+        What a member is.
+    key, name : str
+        As the strategy states them.
+    names : collection of str
+        Those that there are.
+    """
+    return SettingsError(
+        expected=f"the name of a {kind} that there is",
+        found=f"{key} {name} is no {kind}: {did_you_mean(name, names)}there are {', '.join(names) or 'none'} and those "
+        "that the files named under plugins register",
+        remedy="correct the name, or name the file that registers it under plugins",
+        key=key,
+        value=name,
+    )
 
 
 class Registry(Mapping[str, _Member]):
@@ -92,13 +116,7 @@ class Registry(Mapping[str, _Member]):
             There is none.
         """
         if name not in self:
-            raise SettingsError(
-                expected=f"a {self.kind} among {', '.join(self)}",
-                found=repr(name),
-                remedy=f"{did_you_mean(name, self)}correct {key}, or name the file that registers it under plugins",
-                key=key,
-                value=name,
-            )
+            raise no_such_member(self.kind, key, name, tuple(self))
         return self[name]
 
     def add(self, name: str, member: _Member, module: str) -> None:
@@ -174,6 +192,12 @@ class Plugin:
         return Path(self.reference).name
 
 
+def imported(address: str) -> Any:
+    """Import what a member's ``module:name`` stands for: a registry that holds it imports none of its own before."""
+    module, _, name = address.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def is_running() -> bool:
     """Whether a plug-in is being run, so that what is registered now is its own."""
     return bool(_LOADING)
@@ -242,7 +266,7 @@ def _of_entry(name: str, point: EntryPoint, origin: Path) -> Plugin:
 
 @lru_cache(maxsize=256)
 def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, dict[str, object]], ...]:
-    """Each kind and name that a source registers, and what it states as plain text; None for a name that is none."""
+    """Each kind and name that a source registers, and what it states as plain text; None for what is no name."""
     try:
         tree = ast.parse(source, filename=label)
     except (SyntaxError, ValueError) as error:

@@ -71,7 +71,7 @@ print(json.dumps({
 class Installed:
     """An environment that holds the wheel, and what was told and written when it was used from an empty folder."""
 
-    told: dict[str, Any]
+    report: dict[str, Any]
     home: Path
     folder: Path
     package: Path
@@ -150,7 +150,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     )
     after = sizes(environment)
     return Installed(
-        told=json.loads(done.stdout.splitlines()[-1]),
+        report=json.loads(done.stdout.splitlines()[-1]),
         home=home,
         folder=folder,
         package=site / "nn_assets",
@@ -222,21 +222,21 @@ def test_it_names_no_folder_of_the_machine_that_built_it(contents, checkout, tmp
 
 
 def test_it_is_the_wheel_that_was_used(installed) -> None:
-    assert Path(installed.told["package"]) == installed.package / "__init__.py"
-    assert installed.told["from_elsewhere"] == []
-    assert installed.told["checkout"] is None
+    assert Path(installed.report["package"]) == installed.package / "__init__.py"
+    assert installed.report["from_elsewhere"] == []
+    assert installed.report["checkout"] is None
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_command_works(installed, words) -> None:
-    answer = installed.told["answers"][COMMANDS.index(words)]
+    answer = installed.report["answers"][COMMANDS.index(words)]
     assert answer["status"] == 0, answer["out"] + installed.error[-3000:]
     if "--json" in words:
         assert json.loads(answer["out"])["ok"] is True
 
 
 def test_the_data_went_through_dagster_and_the_ledger_was_made(installed) -> None:
-    helped, checked, status, _, verified = (answer["out"] for answer in installed.told["answers"])
+    helped, checked, status, _, verified = (answer["out"] for answer in installed.report["answers"])
     assert "walk-forward" in helped
     assert json.loads(checked)["symbols"] == ["NASDAQ", "SP500"]
     assert set(json.loads(status)["strategies"]) == {"index_daily", "planted_edge"}
@@ -248,7 +248,7 @@ def test_the_data_went_through_dagster_and_the_ledger_was_made(installed) -> Non
 
 
 def test_the_home_is_the_users_and_nothing_is_written_elsewhere(installed) -> None:
-    assert installed.told["home"] == str(installed.home / ".nn_assets")
+    assert installed.report["home"] == str(installed.home / ".nn_assets")
     assert [path.name for path in installed.home.iterdir()] == [".nn_assets"]
     assert list(installed.folder.iterdir()) == []
     assert installed.written == {}
@@ -256,4 +256,4 @@ def test_the_home_is_the_users_and_nothing_is_written_elsewhere(installed) -> No
 
 def test_its_code_is_the_checkouts(installed) -> None:
     # Studies are addressed by it: a home may move from a checkout to an installed package.
-    assert installed.told["code"] == version_of("nn_assets.definitions:defs")
+    assert installed.report["code"] == version_of("nn_assets.definitions:defs")

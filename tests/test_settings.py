@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import Field
 
-from nn_assets.errors import GateHalted, SettingsError
+from nn_assets.errors import GateHalted, RunFailed, SettingsError
 from nn_assets.operations.strategy_files import load_strategy, parse_strategy
 from nn_assets.settings import Strategy
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
@@ -265,3 +265,10 @@ def test_a_named_error_survives_the_way_back_from_a_worker_process() -> None:
     returned = pickle.loads(pickle.dumps(halted))
     assert str(returned) == str(halted)
     assert returned.violations == halted.violations
+    failed = RunFailed(expected="x", found="y", remedy="z", named="SourceError", text="whole", run="r1")
+    returned_failure = pickle.loads(pickle.dumps(failed))
+    assert (str(returned_failure), returned_failure.kind, returned_failure.where) == (
+        "whole",
+        "SourceError",
+        {"run": "r1"},
+    )

@@ -17,6 +17,7 @@ import pytest
 
 import nn_assets
 from nn_assets.errors import CodeError
+from nn_assets.estimators import roots_of_fits
 from nn_assets.features.catalogue import CATALOGUE, compute_features
 from nn_assets.learning.compute import COMPUTES
 from nn_assets.learning.model import fit_model
@@ -387,8 +388,8 @@ def test_all_that_ran_while_a_model_was_fitted_is_behind_it() -> None:
     (cube, labels), strategy = tiny_market(), tiny_strategy({"select": True}, network="mlp", maximum_epochs=1)
     seen = ran(partial(fit_model, cube, labels, tiny_fold(cube, strategy), strategy))
     assert len(seen) > 60
-    where = COMPUTES.own.values()  # changes no bit, by the contract of computes
-    assert not followed(seen) - set(definitions_behind(fit_model, NETWORKS["mlp"].build, *where))
+    where = [member.build for member in COMPUTES.own.values()]  # changes no bit, by the contract of computes
+    assert not followed(seen) - set(definitions_behind(fit_model, NETWORKS["mlp"].build, *roots_of_fits(), *where))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ import typer
 
 from nn_assets.cli.named import named_error
 from nn_assets.errors import RunFailed
-from nn_assets.operations.exported_names import TABLES
+from nn_assets.operations.exported_names import DICTIONARY, TABLES
 from nn_assets.store.home import require_home
 from nn_assets.store.ledger.query_files import query_names, query_parameters
 
@@ -80,6 +80,10 @@ _INTERRUPTED = 130
 _NEEDED = {
     name: [parameter for parameter in query_parameters(name) if parameter != "strategy"] for name in query_names()
 }
+_EXPORTED = (
+    f"One of: {', '.join(TABLES)}; a table that a plug-in of the strategy stores; or {DICTIONARY}, what the columns of "
+    "all of them are."
+)
 _VALUES = "PARAMETER=VALUE; again for another symbol or session. Needed: " + "; ".join(
     f"{name}: {', '.join(needed) or 'none'}" for name, needed in _NEEDED.items()
 )
@@ -192,8 +196,8 @@ def study(
 
 @app.command("export")
 def export_command(
-    table: Annotated[str, typer.Argument(help=f"One of: {', '.join(TABLES)}.")],
-    out: Annotated[Path, typer.Option("--out", help="A .csv, .parquet or .json file.")],
+    table: Annotated[str, typer.Argument(help=_EXPORTED)],
+    out: Annotated[Path, typer.Option("--out", help="A .csv, .parquet or .json file; of the dictionary .md.")],
     strategy: StrategyName = DEFAULT_STRATEGY,
     first: From = None,
     last: To = None,
@@ -228,7 +232,7 @@ def import_fills_command(
     strategy: StrategyName,
     as_json: AsJson = False,
 ) -> None:
-    """Append real fills to the ledger; the next cost recalibration uses them."""
+    """Append real fills to the ledger; the next estimation of costs uses them."""
     from nn_assets.operations.intake import fills
 
     answer(as_json, lambda _: fills.import_fills(strategy, file))

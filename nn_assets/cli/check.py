@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import RunFailed
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
@@ -74,8 +75,8 @@ _Metadata = dict[str, dict[str, Any]]
 class _Judged:
     """Daily bars as the gate judged them: those published, refused, or made of bars within the session refused."""
 
-    bars: pd.DataFrame
-    quarantine: pd.DataFrame
+    bars: DailyBars
+    quarantine: Quarantine
     notices: Sequence[str]
     noticed_by_rule: Mapping[str, int]
     possible_copies: Mapping[str, int] = field(default_factory=dict)  # bars by session
@@ -105,9 +106,9 @@ class _Judged:
 
 
 def check_data(name: str, *, whole: bool = False) -> dict[str, Any]:
-    """Take a strategy's data in, judge them at their gates, and tell what came in; nothing is trained.
+    """Take a strategy's data in, judge them at their gates, and report them; nothing is trained.
 
-    Where a gate halts, the same is told of what it refused, and every check that failed; the answer is not ok. With
+    Where a gate halts, it has the same of what was refused, and every check that failed; the answer is not ok. With
     ``whole``, every bar is then judged once more: where what is published differs, the answer is not ok.
 
     Raises
@@ -168,7 +169,7 @@ def _passed(
 def _halted(
     history: History, metadata: _Metadata, warnings: list[str], halt: RunFailed, gate: str | None
 ) -> dict[str, Any]:
-    """What came in and was refused, judged once more; the last line is how the strategy stands."""
+    """What came in and was refused, judged once more; the last line is the strategy's headline."""
     if gate == INTRADAY_GATE:
         intraday = audit_intraday(history)
         judged, report = _Judged.of_refused_intraday(intraday, history.strategy), intraday.report
@@ -208,7 +209,7 @@ def _next_after_halt(report: GateReport, strategy: Strategy) -> str:
 
 
 def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, Any]:
-    """What came in and what the gate saw, whatever it said of it."""
+    """What came in and what the gate saw, whether or not it passed."""
     strategy, page = history.strategy, data_docs_file(history.strategy.name)
     return {
         "strategy": strategy.name,

@@ -14,8 +14,9 @@ from nn_assets.operations.asof.trials import LEAK_RELEASE, unreleased_alarms
 from nn_assets.operations.catalog import known_names, require_named
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.mended_clock import mend_moments
-from nn_assets.operations.stores import Stores, open_stores
+from nn_assets.operations.stores import open_stores
 from nn_assets.portfolio.breakers import KillSwitch, named_kinds
+from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.mended import CLOCK
 from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
@@ -33,12 +34,12 @@ def _demand_reason(kind: str, reason: str) -> None:
 
 
 def _record(
-    stores: Stores, strategy: str, kind: str, state: str, who: str, reason: str, details: dict[str, Any] | None = None
+    ledger: Ledger, strategy: str, kind: str, state: str, who: str, reason: str, details: dict[str, Any] | None = None
 ) -> None:
     moment = now_utc()
     identity = hashlib.sha256(f"{strategy}|{kind}|{state}|{moment.isoformat()}".encode()).hexdigest()[:16]
     row = {"control_id": identity, "kind": kind, "state": state, "who": who, "reason": reason, "details": details or {}}
-    stores.ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
+    ledger.append("controls", [row], run_id=f"control:{identity}", strategy=strategy)
 
 
 def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def set_kill_switch(strategy: str | None, state: str, who: str, reason: str) -> 
     Raises
     ------
     ControlError
-        The state is none of the three, no reason is given, or every strategy is to be active again.
+        The state is not one of the three, no reason is given, or every strategy is to be active again.
     SettingsError
         Neither a file nor a record names the strategy.
     """
@@ -102,8 +103,8 @@ def _record_switches(strategies: Sequence[str], state: str, who: str, reason: st
 
 
 def _record_switch(strategy: str, state: str, who: str, reason: str) -> None:
-    with open_stores() as stores:
-        _record(stores, strategy, KILL_SWITCH, state, who, reason)
+    with Ledger() as ledger:  # it halts although the store of the lake is out of reach
+        _record(ledger, strategy, KILL_SWITCH, state, who, reason)
 
 
 def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
                 rule=BREAKER_RESET,
             )
         details = {"after_session": str(states["session"].iloc[-1].date()), "breakers": list(meant)}
-        _record(stores, strategy, BREAKER_RESET, "RESET", who, reason, details)
+        _record(stores.ledger, strategy, BREAKER_RESET, "RESET", who, reason, details)
     stays = [kind for kind in latched if kind not in meant]
     return {
         "strategy": strategy,
@@ -156,14 +157,14 @@ def reset_breaker(strategy: str, who: str, reason: str, kinds: Sequence[str] = (
 
 
 def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
-    """Release the leak alarms that stand in the strategy's newest look, for the data it was taken on.
+    """Release the unreleased leak alarms of the strategy's newest look, for the data it was taken on.
 
     The next study judges without them and repeats who released them and why. Waits for a study under way.
 
     Raises
     ------
     ControlError
-        No alarm stands, or no reason is given.
+        No alarm is unreleased, or no reason is given.
     """
     _demand_reason(LEAK_RELEASE, reason)
     require_named(strategy)
@@ -178,7 +179,7 @@ def release_leak_alarm(strategy: str, who: str, reason: str) -> dict[str, Any]:
             )
         data_hash, alarms = open_alarms
         details = {"data_hash": data_hash, "alarms": sorted(alarms)}
-        _record(stores, strategy, LEAK_RELEASE, "RELEASED", who, reason, details)
+        _record(stores.ledger, strategy, LEAK_RELEASE, "RELEASED", who, reason, details)
     return {
         "strategy": strategy,
         "released": sorted(alarms),
@@ -201,7 +202,7 @@ def mend_clock(now: str, who: str, reason: str) -> dict[str, Any]:
     Raises
     ------
     ControlError
-        No reason is given, or the time stated is none, or not the clock's.
+        No reason is given, or the time stated is no time, or not the clock's.
     """
     _demand_reason(CLOCK, reason)
     try:

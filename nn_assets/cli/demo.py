@@ -11,9 +11,9 @@ from rich.console import Console
 
 from nn_assets.arrays import named_rows
 from nn_assets.cli.failed import with_failed_checks
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.learning.compute import open_compute
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions
@@ -47,7 +47,7 @@ _FIGURES = {
 _SHORT = 5  # sessions: enough that orders of the first are filled
 DEMO_STRATEGIES = ("index_daily", "planted_edge")
 
-# What the time is told of, and the assets that belong to it.
+# The parts whose times are shown, and the assets that belong to each.
 _PARTS = {
     "bars and features": ("raw_bars", "validated_bars", "features"),
     "models": ("stationarity", "selected_features", "trained_model", "forecasts"),
@@ -299,7 +299,7 @@ def _earnings_lines(earned: dict[str, Any]) -> list[str]:
 
 
 def _beside(name: str, books: dict[str, dict[str, float | None]]) -> str:
-    """Where an estimator's return stands among the three, and its distance from each of the others, as shown."""
+    """The rank of an estimator's return among the three, and its distance from each of the others, as shown."""
     earned = {
         estimator: float(f"{100.0 * (books[estimator]['return_per_year'] or 0.0):.1f}") for estimator in ESTIMATORS
     }

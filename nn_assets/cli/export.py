@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nn_assets.cli.table_files import FORMATS, write_table_file
+from nn_assets.cli.table_files import FORMATS, write_file, write_table_file
+from nn_assets.contracts.contract import Contract
+from nn_assets.contracts.dictionary import dictionary
 from nn_assets.errors import LedgerError, SettingsError
 from nn_assets.operations.catalog import find_strategy, require_named
-from nn_assets.operations.exported_names import ADJUSTED, LAKE_TABLES, TABLES
-from nn_assets.operations.exported_tables import read_exported, read_of_ledger
+from nn_assets.operations.exported_names import ADJUSTED, DICTIONARY, LAKE_TABLES, TABLES
+from nn_assets.operations.exported_tables import read_exported, read_of_ledger, read_of_plugin
 from nn_assets.operations.history import open_history
 from nn_assets.operations.stores import open_stores
+from nn_assets.settings import Strategy
 from nn_assets.store.home import absent_ledger
+
+if TYPE_CHECKING:
+    from nn_assets.operations.wings import ReadTable
 
 __all__ = ["TABLES", "export_table"]
 
@@ -46,9 +53,10 @@ def export_table(
     Parameters
     ----------
     table : str
-        One of :data:`TABLES`.
+        One of :data:`TABLES`, one that a plug-in of the strategy stores, or ``dictionary``: what the columns of all of
+        them are.
     out : Path
-        Its suffix says the format: ``.csv``, ``.parquet`` or ``.json``.
+        Its suffix says the format: ``.csv``, ``.parquet`` or ``.json``; of the dictionary ``.md``.
     first, last : str, optional
         Sessions (or months), both included.
     as_of : str, optional
@@ -64,14 +72,10 @@ def export_table(
     LedgerError
         The home has no ledger yet.
     """
-    if table not in TABLES:
-        raise SettingsError(
-            expected=f"one of {', '.join(TABLES)}",
-            found=repr(table),
-            remedy="name one of these tables",
-            key="table",
-        )
-    _check_options(table, out, first, last, as_of)
+    if table == DICTIONARY:
+        return _export_dictionary(out, strategy)
+    brought = None if table in TABLES else _of_plugin(table, strategy)
+    _check_options(table, out, first, last, as_of, brought[0] if brought else None)
     _check_adjusted(table, adjusted)
     moment = _moment("--as-of", as_of)
     low, high = _day("--from", first), _day("--to", last)
@@ -82,11 +86,14 @@ def export_table(
             remedy="swap the two",
             key="--from / --to",
         )
-    if table in LAKE_TABLES:
+    if brought or table in LAKE_TABLES:
         chosen = find_strategy(strategy).strategy
         _require_ledger(strategy)
         with open_history(chosen) as history:
-            frame = read_exported(history, table, low, high, moment, adjusted)
+            if brought:
+                frame = read_of_plugin(history, *brought, low, high, moment)
+            else:
+                frame = read_exported(history, table, low, high, moment, adjusted)
     else:
         require_named(strategy)
         _require_ledger(strategy)
@@ -101,6 +108,37 @@ def export_table(
     }
 
 
+def _tables_brought(strategy: Strategy) -> Mapping[Contract, ReadTable]:
+    from nn_assets.operations.wings import tables_brought  # seconds, which exports of the package's tables do without
+
+    return tables_brought(strategy)
+
+
+def _of_plugin(table: str, strategy: str) -> tuple[Contract, ReadTable]:
+    """The contract of a table that a plug-in of the strategy stores, and what reads it."""
+    chosen = find_strategy(strategy).strategy
+    tables = {contract.exported: (contract, read) for contract, read in _tables_brought(chosen).items()}
+    if not table or table not in tables:
+        raise SettingsError(
+            expected=f"one of {', '.join((*TABLES, DICTIONARY, *filter(None, tables)))}",
+            found=repr(table),
+            remedy="name one of these tables, or with --strategy one whose plug-ins store it",
+            key="table",
+        )
+    return tables[table]
+
+
+def _export_dictionary(out: Path, strategy: str) -> dict[str, Any]:
+    """Write what the columns of every table are, those of the strategy's plug-ins among them."""
+    if out.suffix.lower() != ".md":
+        raise SettingsError(
+            expected="a file that ends in .md", found=str(out), remedy="choose this ending", key="--out"
+        )
+    brought = list(_tables_brought(find_strategy(strategy).strategy))
+    write_file(out, lambda file: file.write_text(dictionary(brought), encoding="utf-8"))
+    return {"table": DICTIONARY, "file": str(out), "text": f"the columns of every table in {out}"}
+
+
 def _require_ledger(strategy: str) -> None:
     """Refuse a home without a ledger: opening it would make one, and an export writes nothing there."""
     if (file := absent_ledger()) is not None:
@@ -112,7 +150,9 @@ def _require_ledger(strategy: str) -> None:
         )
 
 
-def _check_options(table: str, out: Path, first: str | None, last: str | None, as_of: str | None) -> None:
+def _check_options(
+    table: str, out: Path, first: str | None, last: str | None, as_of: str | None, contract: Contract | None
+) -> None:
     """Refuse what a table cannot honour: an option passed over in silence would give another table."""
     if out.suffix.lower() not in FORMATS:
         raise SettingsError(
@@ -122,15 +162,23 @@ def _check_options(table: str, out: Path, first: str | None, last: str | None, a
             key="--out",
         )
     options = {"--from": first, "--to": last, "--as-of": as_of}
-    refusing = {"--from": _WITHOUT_SESSIONS, "--to": _WITHOUT_SESSIONS, "--as-of": _WITHOUT_MOMENT}
-    refused_options = [option for option, value in options.items() if value is not None and table in refusing[option]]
+    why = {option: _refusal(option, table, contract) for option, value in options.items() if value is not None}
+    refused_options = [option for option in why if why[option]]
     if refused_options:
         raise SettingsError(
-            expected=f"{table} without {refused_options[0]}: {refusing[refused_options[0]][table]}",
+            expected=f"{table} without {refused_options[0]}: {why[refused_options[0]]}",
             found=f"{refused_options[0]} {options[refused_options[0]]}",
             remedy=f"leave out {' and '.join(refused_options)}",
             key=refused_options[0],
         )
+
+
+def _refusal(option: str, table: str, contract: Contract | None) -> str | None:
+    """Why a table cannot honour an option; None where it can. ``contract`` is that of a plug-in's table."""
+    if contract is None:
+        return (_WITHOUT_MOMENT if option == "--as-of" else _WITHOUT_SESSIONS).get(table)
+    column = "known_at" if option == "--as-of" else "session"
+    return None if column in contract.columns else f"it has no column {column}"
 
 
 def _check_adjusted(table: str, adjusted: str | None) -> None:

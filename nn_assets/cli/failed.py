@@ -1,4 +1,4 @@
-"""Failed checks in a command's answer: each is told, and the exit status is 1."""
+"""Failed checks in a command's answer: each is listed, and the exit status is 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def with_failed_checks(
     Parameters
     ----------
     already_shown : bool
-        Whether the text tells of each already.
+        Whether the text names each of them already.
     """
     return {
         **answer,

@@ -96,7 +96,7 @@ def nothing_yet(file: Path) -> str:
 
 
 def _unrecorded(record: Callable[[], object]) -> list[str]:
-    """Record a finding; where that fails, as on a full or read-only disk, the finding stands and this is said."""
+    """Record a finding; where that fails, as on a full or read-only disk, the finding is shown all the same."""
     try:
         record()
     except (LedgerError, OSError) as error:

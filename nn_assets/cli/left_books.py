@@ -24,7 +24,7 @@ def left_book(ledger: Ledger, name: str) -> dict[str, Any] | None:
     Raises
     ------
     AuditError
-        What it is told by is not as it was appended.
+        A record that this is read from is not as it was appended.
     """
     require_unchanged_state(ledger, name)
     book = _of(ledger, name)

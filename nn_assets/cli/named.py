@@ -1,4 +1,4 @@
-"""The named error of whatever went wrong, where it can be named: for a command's answer, and for a strategy's line."""
+"""The named error of a failure, where it can be named: for a command's answer, and for a strategy's line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands run and study: Dagster's jobs without its UI, and what came of them."""
+"""The commands run and study: Dagster's jobs without its UI, and their results."""
 
 from __future__ import annotations
 
@@ -32,16 +32,11 @@ from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, materialized_metadata, metadata_by_asset
 from nn_assets.settings import Strategy
 
-__all__ = ["run_round", "run_rounds", "run_study"]
+__all__ = ["run_rounds", "run_study"]
 
 _Option = tuple[str, str | None]  # its name and its value
 _MOST_NAMED = 12
 _LATE_ACTION = "late_action"
-
-
-def run_round(name: str, session: str | None) -> dict[str, Any]:
-    """Run the daily round of one session: the one named, or the last that is closed."""
-    return run_rounds(name, session)
 
 
 def run_rounds(name: str, session: str | None, first: str | None = None, last: str | None = None) -> dict[str, Any]:
@@ -61,7 +56,7 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     ModelError
         No model decides the first session: nothing is loaded.
     DecisionError
-        A session is not closed yet, lies before the live start, or stands on one that is undecided; or a symbol was
+        A session is not closed yet, lies before the live start, or depends on one that is undecided; or a symbol was
         taken off that is held or on order.
     ClockError
         Moments on record lie ahead of the clock.
@@ -81,7 +76,7 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
 
 def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
     """The sessions asked for, each of which may be decided."""
-    require_stages(history)  # first: a live start that was taken out after decisions is told as what it is
+    require_stages(history)  # first: a live start that was removed after decisions has an error of its own
     strategy = history.strategy
     if strategy.market.live_starts is None:
         raise SettingsError(
@@ -111,7 +106,7 @@ def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
 
 
 def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
-    """What the last of some sessions left on record, and how the strategy stands now."""
+    """What the last of some sessions left on record, and the strategy's headline now."""
     ledger, name, day = history.stores.ledger, history.strategy.name, sessions[-1]
     state = ledger.read("portfolio_states", name, day, day).iloc[0]
     targets = ledger.read("target_positions", name, day, day)
@@ -187,7 +182,7 @@ def _span(session: str | None, first: str | None, last: str | None) -> tuple[_Op
 
 
 def _refuse_a_gap_before(history: History, opening: pd.Timestamp, day: pd.Timestamp) -> None:
-    """Refuse sessions with undecided ones before them: a decision stands on the one before."""
+    """Refuse sessions with undecided ones before them: each decision starts from the one before."""
     undecided = undecided_sessions(history.stores.ledger, history.strategy, history.live_sessions)
     earlier = [session for session in undecided if session < opening]
     if earlier and any(opening <= session <= day for session in undecided):
@@ -230,7 +225,7 @@ def run_study(
 ) -> dict[str, Any]:
     """Run the walk-forward study over a range of months, all of history when none is named.
 
-    ``say`` is told, before the study begins, which months before those asked for must be run too.
+    ``say`` is called, before the study begins, with the earlier months that must be run too.
     """
     strategy = find_strategy(name).strategy
     with open_history(strategy) as history:
@@ -247,7 +242,7 @@ def run_study(
         )
     tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
     with open_history(strategy) as history:
-        # A study stands on the whole record before it: months that are not there yet, or outdated, are run too.
+        # A study needs the whole record before it: months that are missing or outdated are run too.
         missing, outdated = missing_months(history.stores.lake, strategy, low), months_to_refit(history, low)
     if missing or outdated:
         opening = min(*missing, *outdated, low)

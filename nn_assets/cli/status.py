@@ -34,6 +34,7 @@ from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.oversight.headline import TradingWord
 from nn_assets.store.home import address_to_read, data_docs_file
 from nn_assets.store.lake.publication import Publication
+from nn_assets.store.lake.roots import store_in_force
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
@@ -56,7 +57,7 @@ def report(name: str | None) -> dict[str, Any]:
     """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone.
 
     It is not ok where a strategy is HALTED, for as long as a check of severity ERROR that failed in a last run stands,
-    or where how a strategy stands cannot be told: the line of that one says why, and those of the others are what they
+    or where a strategy's state cannot be read: the line of that one says why, and those of the others are what they
     are.
 
     Raises
@@ -82,9 +83,11 @@ def report(name: str | None) -> dict[str, Any]:
     lines = [line for strategy, state in states.items() if strategy not in unused for line in (*_lines(state), "")]
     lines += [_unused_strategies_text(unused), ""] if unused else []
     lines += [_READ_ONLY] * read_only
+    store = store_in_force()
+    lines += [f"lake and models: {store}, as NN_ASSETS_STORE says"] if store else []
     ok = not any(state.get("failed_checks") or "error" in state for state in states.values())
     ok &= not any(state["headline"].startswith(f"{name} {TradingWord.HALTED}: ") for name, state in states.items())
-    return {"ok": ok, "read_only": read_only, "strategies": states, "text": "\n".join(lines).rstrip()}
+    return {"ok": ok, "read_only": read_only, "store": store, "strategies": states, "text": "\n".join(lines).rstrip()}
 
 
 def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
@@ -93,16 +96,16 @@ def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
 
 
 def _unused_strategies_text(names: Sequence[str]) -> str:
-    """One line for all the bundled strategies that nobody used."""
+    """One line for all the bundled strategies that were never used."""
     come, them = ("come", "them") if len(names) > 1 else ("comes", "it")
     return f"{', '.join(names)}: {come} with the package, never used in this home; nn-assets demo runs {them}"
 
 
 def _strategy_state(stores: Stores, file: StrategyFile) -> dict[str, Any]:
-    """The state of one strategy; where it cannot be told, why: that takes no other strategy's line away."""
+    """The state of one strategy; where it cannot be read, why: the lines of the others are there all the same."""
     try:
         return _verified(stores, file)
-    except Exception as error:  # noqa: BLE001  whatever is wrong with one, the others are told
+    except Exception as error:  # noqa: BLE001  whatever is wrong with one, the others are shown
         named = named_error(error)
         if named is not None:
             return _untold(file.strategy.name, named)
@@ -114,7 +117,7 @@ def _strategy_state(stores: Stores, file: StrategyFile) -> dict[str, Any]:
 
 
 def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
-    """The state of one strategy; told by a row that is not as it was appended, it is HALTED for that."""
+    """The state of one strategy; HALTED where a row that it is read from is not as it was appended."""
     try:
         with stores.ledger.rows_verified(), stores.ledger.answers_kept():
             return _of(StoredFacts.of(stores, file.strategy), file.folder)
@@ -131,12 +134,12 @@ def _verified(stores: Stores, file: StrategyFile) -> dict[str, Any]:
 
 
 def _halted(name: str, why: str, remedy: str) -> str:
-    """The first line of a strategy of which no other can be told."""
+    """The first line of a strategy of which nothing else can be read."""
     return f"{name} HALTED: {why}. A person is needed: {remedy}."
 
 
 def _untold(name: str, fault: NnAssetsError) -> dict[str, Any]:
-    """The state of a strategy of which an error is all that can be told."""
+    """The state of a strategy that could not be read, with its error."""
     why = one_line(f"{_with_location(fault)}; expected {fault.expected}")
     return {
         "headline": _halted(name, why, one_line(fault.remedy)),
@@ -212,7 +215,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
 
 
 def _of_the_ledger(facts: StoredFacts, failed: Sequence[FailedCheck]) -> list[str]:
-    """What ``audit verify`` found changed in the ledger, or this look at it, where no check of a run tells of that."""
+    """What ``audit verify`` found changed in the ledger, or this command did, where no check of a run reports it."""
     if (broken := broken_on_record(facts.stores.ledger)) is not None:
         return [str(FailedCheck(_VERIFY, broken, BROKEN_REMEDY))]
     if facts.changed_record is None or any(check.name == LEDGER_INTACT for check in failed):

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,10 @@ from nn_assets.errors import SettingsError
 from nn_assets.store.home import home
 from nn_assets.store.values import is_missing
 
-__all__ = ["FORMATS", "write_table_file"]
+__all__ = ["FORMATS", "write_file", "write_table_file"]
 
 # What a spreadsheet takes for a formula when a text cell begins with it; apostrophes before it are
-# counted in, so that taking one away gives every text back. A number with a sign is none.
+# counted in, so that taking one away gives every text back. A signed number is no formula.
 _FORMULA = re.compile(r"(?![+-](?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z)'*[=+\-@\t\r]")
 
 
@@ -29,7 +30,13 @@ def write_table_file(frame: pd.DataFrame, out: Path) -> None:
     In CSV a text that begins with ``= + - @``, tab or carriage return (apostrophes before it not
     counted) gets an apostrophe in front, so that no spreadsheet runs it; taking one apostrophe away
     from texts that match ``'+[=+\-@\t\r]`` gives every text back. Numbers stay as they are, those
-    written as text (``-1.0``, ``+2e-7``) too, and so does every text in Parquet and JSON.
+    written as text (``-1.0``, ``+2e-7``) too, and so does every text in Parquet and JSON. Errors of `write_file`.
+    """
+    write_file(out, lambda file: FORMATS[out.suffix.lower()](frame, file))
+
+
+def write_file(out: Path, write: Callable[[Path], object]) -> None:
+    """Let a function fill a file beside, which is flushed, then renamed into place.
 
     Raises
     ------
@@ -43,7 +50,7 @@ def write_table_file(frame: pd.DataFrame, out: Path) -> None:
         _check_out_path(out)
         beside.open("xb").close()  # no file or link that was there is written to
         staged = True
-        FORMATS[out.suffix.lower()](frame, beside)
+        write(beside)
         with beside.open("rb") as stream:
             os.fsync(stream.fileno())
         beside.replace(out)

@@ -69,7 +69,7 @@ def _started(listener: socket.socket) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def _the_only_one(port: int) -> Iterator[None]:
-    """Hold the home for the UI of this process: its lock ends with it, and the locked file tells others whose it is."""
+    """Hold the home for the UI of this process: its lock ends with it, and the locked file names the process."""
     file = _lock_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as stream:
@@ -111,7 +111,7 @@ def _bound(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         listener.close()
-        if _lock_file().exists():  # where this home's own UI has the port, that is said instead
+        if _lock_file().exists():  # where this home's own UI has the port, the error says so
             with _lock_file().open(encoding="utf-8") as stream:
                 _lock_or_name_holder(stream, fcntl.LOCK_SH)
         raise InstallationError(

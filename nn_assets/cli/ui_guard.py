@@ -2,7 +2,7 @@
 
 A page of any other site can make a browser send requests to the loopback address, and so can any program of another
 user. Neither has the cookie, which only the address with the token sets. A page on another port of this machine would
-be sent the cookie along; it is told by ``Origin``, ``Sec-Fetch-Site`` and the kind of body, which no page can forge.
+be sent the cookie along; it is known by ``Origin``, ``Sec-Fetch-Site`` and the kind of body, which no page can forge.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _TOKEN_BYTES = 32
 
 
 def main(descriptor: int) -> int:
-    """Serve until told to end; 0, or 1 where the daemon ended by itself."""
+    """Serve until asked to end; 0, or 1 where the daemon ended by itself."""
     end_with_starter()
     signal.signal(signal.SIGTERM, _interrupt)
     listener = socket.socket(fileno=descriptor)

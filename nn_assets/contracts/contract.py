@@ -52,10 +52,11 @@ class Check:
 
         if self.holds is not None:
             return pa.Check(self.holds, name=self.name)
-        return getattr(pa.Check, self.name)(*self.arguments)
+        check: pa.Check = getattr(pa.Check, self.name)(*self.arguments)
+        return check
 
     def kept_by(self, values: pd.Series | pd.DataFrame) -> bool:
-        """Whether all of a column's values, or a frame's rows, pass; False also where that cannot be told here."""
+        """Whether all of a column's values, or a frame's rows, pass; False also where that cannot be decided here."""
         if self.holds is not None:
             return bool(self.holds(values).all())
         known = _TOLD_HERE.get(self.name)
@@ -90,7 +91,7 @@ class Column:
     lax : bool
         Whether the ledger takes a missing value although a frame may not have one.
     since : str
-        Migration that added it to a table of the ledger that was there; rows of before lack it, and hash as they did.
+        Migration that added it to an existing table of the ledger; older rows lack it, and hash as they did.
     """
 
     kind: str
@@ -147,7 +148,7 @@ class Contract:
     keyed_by : str
         Columns that say what a row is about, apart by blanks; in the ledger after the strategy, and before the version.
     repeats : bool
-        Whether several rows may share a key: rows that nobody has judged yet.
+        Whether several rows may share a key: rows that are not judged yet.
     told_apart_by : str
         Of a table of versions, the columns that tell those of one key apart, apart by blanks.
     checks : tuple of Check
@@ -319,14 +320,16 @@ def framed(schema: Contract, rows: int, /, **values: Any) -> pd.DataFrame:
     KeyError
         A column is not given.
     ValueError, TypeError
-        A value is none of its column's type, or a sequence has another length.
+        A value is not of its column's type, or a sequence has another length.
     """
     import pandas as pd
 
     def column(name: str, dtype: Any) -> pd.Series:
         value = values[name]
         per_row = hasattr(value, "__len__") and not isinstance(value, str | dict)
-        return pd.Series(getattr(value, "array", value) if per_row else [value] * rows, index=range(rows), dtype=dtype)
+        values_of_rows = getattr(value, "array", value) if per_row else [value] * rows
+        made: pd.Series = pd.Series(values_of_rows, index=range(rows), dtype=dtype)
+        return made
 
     return pd.DataFrame({name: column(name, spec.dtype) for name, spec in schema.columns.items()})
 

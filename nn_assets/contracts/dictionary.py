@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from nn_assets.contracts.contract import Column, Contract
 from nn_assets.contracts.ledger import AUDIT_CHAIN, BOOKKEEPING, LEDGER, STRATEGY
@@ -22,11 +22,19 @@ exports and `read` give the newest version. Every table begins and ends with the
 """
 
 
-def dictionary() -> str:
-    """The page: tables of the lake, then of the ledger, then frames that are handed over and not stored."""
+def dictionary(brought: Iterable[Contract] = ()) -> str:
+    """The page: tables of the lake, of the ledger, frames that are handed over and not stored; then those brought.
+
+    Parameters
+    ----------
+    brought : iterable of Contract
+        Of tables that plug-ins store.
+    """
     of_all = "".join(_lines(STRATEGY | BOOKKEEPING))
     parts = ["## In the lake\n", *map(_table, LAKE), _OF_THE_LEDGER, of_all, *map(_table, (*LEDGER, AUDIT_CHAIN))]
-    return "\n".join([_OPENING, *parts, "## Handed over\n", *map(_table, CROSSING)])
+    of_plugins = [_table(contract) for contract in brought]
+    parts += ["## Handed over\n", *map(_table, CROSSING), *["## Of plug-ins\n"] * bool(of_plugins), *of_plugins]
+    return "\n".join([_OPENING, *parts])
 
 
 def _table(contract: Contract) -> str:

@@ -18,6 +18,7 @@ from nn_assets.contracts.contract import (
     text,
     unjudged,
 )
+from nn_assets.estimators import ESTIMATORS
 
 __all__ = ["BRACKET_TOLERANCE", "CROSSING", "LAKE", "QUOTES"]
 
@@ -175,7 +176,7 @@ FORECASTS = Contract(
     exported="forecasts",
 ).of(
     **_AT,
-    estimator=text("which one", "network", "linear", "boosting"),
+    estimator=text("which one", *ESTIMATORS),
     probability=fraction("that the label comes true, not calibrated"),
     dispersion=at_least_zero("probability", "standard deviation of the ensemble's members"),
     model_id=text("the model that made it"),

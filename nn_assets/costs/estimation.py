@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.model import COEFFICIENTS, Coefficient, CostModel
 from nn_assets.errors import SchemaError
 from nn_assets.settings import CostSettings
@@ -91,7 +92,7 @@ class CostEstimate:
 
 
 def estimate_costs(
-    fills: pd.DataFrame, prior: CostModel, settings: CostSettings, *, dated: str, seed: int = 0
+    fills: FillRows, prior: CostModel, settings: CostSettings, *, dated: str, seed: int = 0
 ) -> CostEstimate:
     """Propose coefficients from fills.
 
@@ -278,7 +279,7 @@ def _half_width(part: _Part, weights: FloatArray, generator: np.random.Generator
     slopes = _coefficients(np.tensordot(times, moments, 1), times @ products)
     spread = float(slopes.std(ddof=1)) * (len(days) / (len(days) - 1)) ** 0.5
     held = float(weights.mean() / (weights == 1.0).mean())
-    return float(stdtrit(len(days) - 1, _UPPER_TAIL)) * spread * held
+    return float(stdtrit(len(days) - 1, _UPPER_TAIL) * spread * held)
 
 
 def _proposed(prior: CostModel, estimates: dict[str, Estimate], dated: str) -> CostModel:

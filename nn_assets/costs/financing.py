@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import first_of
 from nn_assets.settings import Strategy
 
@@ -31,7 +32,7 @@ def financing_text(strategy: Strategy) -> str:
     return "; ".join(notes)
 
 
-def assumed_funding_warning(strategy: Strategy, symbols: Sequence[str]) -> tuple[str, str]:
+def assumed_funding_warning(strategy: Strategy, symbols: Sequence[Symbol]) -> tuple[str, str]:
     """What is the matter with positions whose funding is not known for a session, and the remedy."""
     stale = max(series.stale_after_sessions for series in strategy.series if series.name == strategy.costs.funding)
     cause = (

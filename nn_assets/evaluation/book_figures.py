@@ -14,6 +14,7 @@ from nn_assets.evaluation.deflated import (
     null_sharpe_variance,
     probabilistic_sharpe,
 )
+from nn_assets.evaluation.figure_set import BOOK_NAMES
 from nn_assets.evaluation.track import BookTrack
 from nn_assets.measures import hit_ratio, maximum_drawdown, sharpe, win_loss_ratio
 
@@ -76,10 +77,10 @@ def book_figures(
     """
     net, gross, turnover = track.net[rows], track.gross[rows], track.turnover[rows]
     per_year = terms.sessions_per_year
-    values: dict[str, float | int | None] = dict.fromkeys(_NAMES)
+    values: dict[str, float | int | None] = dict.fromkeys(BOOK_NAMES)
     values["return_sessions"] = len(net)
     if len(net) < _MINIMUM_RETURNS:
-        return values, dict.fromkeys(_NAMES, f"{len(net)} returns; ratios need {_MINIMUM_RETURNS}")
+        return values, dict.fromkeys(BOOK_NAMES, f"{len(net)} returns; ratios need {_MINIMUM_RETURNS}")
     cash = np.broadcast_to(np.asarray(terms.cash_rate_per_session, dtype=np.float64), track.net.shape)[rows]
     excess = net - cash
     dearer, flat = net - (gross - net), gross - FLAT_COST * turnover
@@ -105,25 +106,6 @@ def book_figures(
     if sharpe_net is not None and sharpe_net <= 0.0:
         absent["minimum_track_record_sessions"] = "the Sharpe ratio is not above 0: no record is long enough"
     return values, absent
-
-
-_NAMES = (
-    "sharpe_gross",
-    "sharpe_net",
-    "sharpe_net_costs_x2",
-    "sharpe_net_10_bps",
-    "return_per_year",
-    "return_per_year_costs_x2",
-    "return_per_year_10_bps",
-    "volatility_per_year",
-    "max_drawdown",
-    "turnover_per_year",
-    "hit_ratio",
-    "win_loss_ratio",
-    "probabilistic_sharpe",
-    "deflated_sharpe",
-    "minimum_track_record_sessions",
-)
 
 
 def _ratios(excess: FloatArray, gross: FloatArray, terms: StudyTerms) -> dict[str, float | None]:

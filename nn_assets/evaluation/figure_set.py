@@ -39,7 +39,7 @@ class Figures:
     sessions in panels and within folds in narrow ones; ``base_rate`` is the share of positive labels and
     ``base_accuracy`` what always saying the commoner outcome gives. ``_costs_x2`` and ``_10_bps`` are net figures of
     the book as it was traded, each session's trading costs doubled, or taken as 10 bps of the value traded; what it
-    would have traded at such costs is not played. Why a figure is ``None`` stands in
+    would have traded at such costs is not played. The reason for a figure that is ``None`` is in
     ``absent`` under its name.
     """
 
@@ -95,7 +95,7 @@ class StudyFigures:
     ``total`` is keyed by estimator or yardstick; ``folds`` by the month of the model in force and then
     by estimator; ``regimes`` by regime and then by estimator. ``alarms`` are figures too good to be
     true, ``doubts`` those above the same levels that are not surely above chance: no signal is found on them;
-    ``remarks`` say how the network stands against what is beside it; ``smallest_effect`` is the network's excess over
+    ``remarks`` compare the network with the other estimators; ``smallest_effect`` is the network's excess over
     chance that is worth finding.
     """
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.evaluation.book_figures import StudyTerms, book_figures
 from nn_assets.evaluation.figure_set import (
     BOOK_NAMES,
@@ -30,7 +31,6 @@ from nn_assets.evaluation.significance import (
 from nn_assets.evaluation.smallest_effect import smallest_effect
 from nn_assets.evaluation.spending import per_trial_level
 from nn_assets.evaluation.track import StudyTrack
-from nn_assets.learning.estimators import TRADED
 from nn_assets.measures import brier, expected_calibration_error
 
 __all__ = ["FIGURE_NAMES", "LEAK_ALARMS", "Figures", "StudyFigures", "study_figures"]
@@ -52,7 +52,7 @@ _SURE = 0.01
 One above its level and less sure rings where the verdict would find a signal all the same.
 """
 
-_RIVALS = {"linear": "the linear model", "boosting": "boosting"}
+_RIVALS = {name: kind.called for name, kind in ESTIMATORS.items() if name != TRADED}
 _BEATS = 0.05  # one-sided, over the rivals together
 
 
@@ -82,7 +82,7 @@ def study_figures(
         Configurations ever evaluated on these data, this one included.
     trial_sharpes : sequence of float
         Their net Sharpe ratios *per session*, as far as on record; fewer than ten say too little of
-        their spread, and the spread of worthless trials stands in.
+        their spread, and the spread of worthless trials is used instead.
     cash_rate_per_session : float or array of shape (sessions,)
         Fraction; Sharpe ratios are in excess of it.
     linear_cost : float
@@ -185,7 +185,7 @@ def _day(session: pd.Timestamp) -> str:
 def _forecast_figures(
     name: str, track: StudyTrack, rows: BooleanArray, horizon: int
 ) -> tuple[dict[str, Any], dict[str, MeanTest]]:
-    """Figures of the forecasts alone, whatever a book makes of them."""
+    """Figures of the forecasts alone, without any book."""
     probabilities, targets, returns = track.forecasts[name][rows], track.targets[rows], track.returns[rows]
     folds = track.folds[rows]
     complete = np.isfinite(probabilities) & np.isfinite(targets)
@@ -227,7 +227,7 @@ def _over_symbols(true: BooleanArray, complete: BooleanArray) -> FloatArray:
 
 
 def _too_good(total: Mapping[str, Figures], symbols: int) -> Iterator[tuple[LeakAlarm, bool]]:
-    """Every figure above its leak alarm's level of whoever makes forecasts, and whether it is surely above chance."""
+    """Every estimator's figures above the level of their leak alarm, and whether each is surely above chance."""
     for name, figures in total.items():
         for key, message, sure in _above_level(figures, symbols) if figures.forecasts else ():
             yield LeakAlarm(name, key, f"{name}: {message}; look for a leak before belief"), sure
@@ -257,7 +257,7 @@ def _sure(p_value: float | None) -> bool:
 
 
 def _remarks(track: StudyTrack, total: Mapping[str, Figures], horizon: int) -> tuple[str, ...]:
-    """Say how the network stands against what is beside it: by a paired test, or that none can tell."""
+    """Compare the network with the other estimators by a paired test, or say that no test can decide."""
     if TRADED not in total:
         return ()
     rivals = [name for name in _RIVALS if name in track.forecasts]

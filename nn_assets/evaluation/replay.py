@@ -27,11 +27,10 @@ from nn_assets.session.daily_round import (
     first_session_state,
     play_session,
 )
-from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
 from nn_assets.settings import Strategy
-from nn_assets.signals.signals import outcome_statistics
+from nn_assets.signals.signals import make_signals, outcome_statistics
 
 __all__ = ["BuyAndHold", "Replay", "Scene", "replay"]
 
@@ -122,7 +121,8 @@ def replay(
         Called with the number of sessions played, after each.
     """
     rounds: list[Round] = []
-    horizon, open_broker = strategy.label.horizon_sessions, broker_of(strategy.execution.broker)
+    horizon = strategy.label.horizon_sessions
+    open_broker = broker_of(strategy.execution.broker, strategy.execution.broker_settings)
     state, equity = initial, 0.0
     results: dict[int, tuple[float, float, float]] = {}
     bars = 0
@@ -145,7 +145,9 @@ def replay(
             latched = latched + 1 if state.book.breakers else 0
             facts = SessionFacts(
                 market=scene.market.at(row),
-                signals=session_signals(row, symbols, scene.forecasts, outcomes, scene.market.volatility, horizon),
+                signals=make_signals(
+                    symbols, scene.forecasts.at(row), outcomes.at(row), scene.market.volatility[row], horizon
+                ),
                 drift=None if scene.monitor is None else scene.monitor(row),
                 controls=_unattended(strategy, latched) if controls is None else controls(row),
                 late=None if late is None else late(row),

@@ -1,4 +1,4 @@
-"""What data are, whatever they are called: a fingerprint of symbol-sessions and closes, and how much two share.
+"""What data are, whatever their name: a fingerprint of symbol-sessions and closes, and how much two share.
 
 Two strategies share data, and with them trials, when at least half of the smaller one's (symbol, session) keys are in
 the other with equal closes. A fingerprint holds the keys that come first in a fixed random order: two of them can be
@@ -114,7 +114,8 @@ def _close_code(closes: npt.NDArray[np.float64]) -> Hashes:
     digits = np.rint(closes / 10.0 ** (power - (_DIGITS - 1)).astype(np.float64)).astype(np.int64)
     over, under = digits >= 10**_DIGITS, digits < 10 ** (_DIGITS - 1)  # a logarithm rounded over the edge
     power, digits = power + over - under, np.where(over, digits // 10, np.where(under, digits * 10, digits))
-    return (digits * 1024 + power + 512).astype(np.uint64)
+    codes: Hashes = (digits * 1024 + power + 512).astype(np.uint64)
+    return codes
 
 
 def _mixed(values: Hashes) -> Hashes:

@@ -132,7 +132,8 @@ def _less_mean(values: FloatArray, axis: int) -> FloatArray:
     """Values less their mean along an axis; NaN stays."""
     finite = np.isfinite(values)
     count = np.maximum(finite.sum(axis=axis, keepdims=True), 1)
-    return values - np.where(finite, values, 0.0).sum(axis=axis, keepdims=True) / count
+    excess: FloatArray = values - np.where(finite, values, 0.0).sum(axis=axis, keepdims=True) / count
+    return excess
 
 
 def _names(forecasts: FloatArray) -> float:

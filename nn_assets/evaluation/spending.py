@@ -99,7 +99,7 @@ class _Paths(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _carried(information: tuple[float, ...], cumulative: tuple[float, ...]) -> _Paths:
-    """Paths after the last of some looks; kept, because the next look goes on from there."""
+    """Paths after the last of some looks; kept, because the next look continues from there."""
     if not information:
         return _Paths(math.inf, np.zeros(0), np.zeros(0), 0.0, 0.0)
     before = _carried(information[:-1], cumulative[:-1])

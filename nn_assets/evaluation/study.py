@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
+from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
 from nn_assets.features.labels import Labels
-from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.cash import cash_rates
@@ -73,7 +73,7 @@ class StudyMaterial:
     """What a study is made of, all on one session axis that ends with its last session."""
 
     sessions: pd.DatetimeIndex  # (bars,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     forecasts: Forecasts  # of every estimator, each session's by what it knew
     month_by_row: Sequence[str]  # (bars,), month whose model was in force; '' where none
     model_by_row: Sequence[str | None]  # (bars,)
@@ -141,14 +141,14 @@ def run_study(
     material: StudyMaterial,
     terms: Terms,
     tell: Progress = lambda _: None,
-    played: Sequence[str] = ESTIMATORS,
+    played: Sequence[str] = tuple(ESTIMATORS),
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
 
     One rule for every estimator: an ensemble of as many members, its confidence, sizing, costs, and a watch for
     drift as the network has it live. Refreshes are asked for by the drift of the first one played, the network's, as
     they are live: one model holds every estimator, so that all are refreshed at once, and all have half their size
-    while a request stands.
+    while a request is open.
 
     Parameters
     ----------
@@ -175,14 +175,7 @@ def run_study(
         yardstick.hold(_scene(material, stretch, TRADED, None))
     replays = {estimator: player.replay for estimator, player in players.items()}
     stop = rows[-1] + 1
-    tracks: dict[str, BookTrack] = {
-        name: BookTrack(
-            estimator_replay.track.net[:stop],
-            estimator_replay.track.gross[:stop],
-            estimator_replay.track.turnover[:stop],
-        )
-        for name, estimator_replay in replays.items()
-    }
+    tracks = {name: replay.track.map(lambda values: values[:stop]) for name, replay in replays.items()}
     tracks[YARDSTICK] = yardstick.track
     last = labels[rows[-1]].until(rows[-1])
     track = StudyTrack(
@@ -281,7 +274,7 @@ def judge_months(
 ) -> tuple[MonthVerdict, ...]:
     """The verdict that the record allowed at each month's end, oldest first; nothing later is read.
 
-    A month before the first look has figures and no verdict: looks that nobody planned are not taken.
+    A month before the first look has figures and no verdict: unplanned looks are not taken.
     """
     return judge_figures(month_figures(strategy, sessions_per_year, study, months, terms), terms)
 

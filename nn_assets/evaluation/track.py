@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import SchemaError
 
 __all__ = ["BookTrack", "StudyTrack"]
@@ -29,17 +30,21 @@ class BookTrack:
     gross: FloatArray  # return before trading costs, fraction of equity
     turnover: FloatArray  # absolute traded value, fraction of equity
 
+    def map(self, change: Callable[[FloatArray], FloatArray]) -> BookTrack:
+        """The same results with each array changed in the same way."""
+        return BookTrack(change(self.net), change(self.gross), change(self.turnover))
+
 
 @dataclass(frozen=True)
 class StudyTrack:
-    """Out-of-sample forecasts of all folds on one session axis, beside what became of them.
+    """Out-of-sample forecasts of all folds on one session axis, beside their outcomes.
 
     Rows are decision sessions. ``forecasts`` and ``tracks`` are keyed by estimator ('network',
     'linear', 'boosting'); ``tracks`` also by yardstick ('buy_and_hold').
     """
 
     sessions: pd.DatetimeIndex  # (sessions,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     forecasts: Mapping[str, FloatArray]  # (sessions, symbols) calibrated probability; NaN no forecast
     targets: FloatArray  # (sessions, symbols) 1, 0 or NaN
     returns: FloatArray  # (sessions, symbols) label's own return over the horizon, fraction; NaN unknown
@@ -83,7 +88,7 @@ class StudyTrack:
 
     @property
     def breadth(self) -> int:
-        """How many symbols there were by the last session: one that is listed later changes no figure of before."""
+        """How many symbols there were by the last session: a later listing changes no earlier figure."""
         return len(self.symbols) if self.first_rows is None else int((self.first_rows < len(self.sessions)).sum())
 
     @property
@@ -94,7 +99,7 @@ class StudyTrack:
     def ranked(self, name: str) -> FloatArray:
         """What an estimator's forecasts are ranked by, (sessions, symbols): its own figure, before any calibration.
 
-        A calibration's level follows the outcomes of before: ranked by calibrated forecasts of several months, a
+        A calibration's level follows earlier outcomes: ranked by calibrated forecasts of several months, a
         forecaster that knows nothing would seem to be worse than chance. The forecasts where no score is there.
         """
         return self.forecasts[name] if self.scores is None else self.scores[name]
@@ -115,10 +120,7 @@ class StudyTrack:
             forecasts={name: left(values) for name, values in self.forecasts.items()},
             scores=_map_arrays(self.scores, left),
             base_rates=_map_arrays(self.base_rates, left),
-            tracks={
-                name: BookTrack(net=left(track.net), gross=left(track.gross), turnover=left(track.turnover))
-                for name, track in self.tracks.items()
-            },
+            tracks={name: track.map(left) for name, track in self.tracks.items()},
         )
 
     def until(self, row: int) -> StudyTrack:
@@ -140,10 +142,7 @@ class StudyTrack:
             returns=returns,
             realised_row=self.realised_row[:stop],
             months=self.months[:stop],
-            tracks={
-                name: BookTrack(net=track.net[:stop], gross=track.gross[:stop], turnover=track.turnover[:stop])
-                for name, track in self.tracks.items()
-            },
+            tracks={name: track.map(lambda values: values[:stop]) for name, track in self.tracks.items()},
             regimes=None if self.regimes is None else self.regimes[:stop],
             models=None if self.models is None else self.models[:stop],
         )

@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from nn_assets.execution.registry import BROKERS, broker_of
+from nn_assets.estimators import TRADED
+from nn_assets.execution.registry import BROKERS
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.labels import LABELS, label_kind
 from nn_assets.learning.address import made_with_plugin
-from nn_assets.learning.estimators import TRADED
 from nn_assets.plugins import find
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots
 from nn_assets.settings import Strategy
@@ -73,7 +73,7 @@ def _own_code(strategy: Strategy, estimator: str) -> dict[str, str]:
         versions[f"constraint {name}"] = version_within(str(CONSTRAINTS.top_of(name)), *roots)
     broker = strategy.execution.broker
     if (file := BROKERS.top_of(broker)) is not None:
-        versions[f"broker {broker}"] = version_within(file, broker_of(broker))
+        versions[f"broker {broker}"] = version_within(file, *BROKERS[broker].roots)
     plugin = made_with_plugin(strategy.learning) if estimator == TRADED else None
     return versions if plugin is None else versions | {f"network {strategy.learning.network}": plugin["code"]}
 
@@ -86,7 +86,7 @@ def trial_hash(strategy: Strategy, estimator: str = TRADED) -> str:
 def trial_of(configuration: Mapping[str, Any]) -> str:
     """SHA-256 of a trial's configuration, first 16 hex digits.
 
-    Where the bars lie is no part of it: a file copied elsewhere is the same data, and what the data are is told by
+    Where the bars lie does not count: a file copied elsewhere is the same data, and what the data are is told by
     their fingerprint.
 
     Parameters

@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from nn_assets.estimators import TRADED
 from nn_assets.evaluation.figure_set import Figures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
 from nn_assets.evaluation.spending import PLANNED, look_levels, per_trial_level
-from nn_assets.learning.estimators import TRADED
 
 __all__ = ["NOT_A_LOOK", "NO_MONTH_ENDED", "Look", "Verdict", "look_of", "trial_adjusted_p_value", "verdict"]
 
@@ -81,8 +81,8 @@ class Verdict:
     """What may be said. Figures are plain numbers, so that it can be kept as JSON.
 
     ``sessions_needed`` is set where the record cannot tell and more of it would; ``interval_low`` and ``_high`` are
-    the values of the statistic that no look has ruled out, together at 95% on each side. ``standing`` are leak alarms
-    by name; ``released`` are sentences, one for each that a person released.
+    the values of the statistic that no look has ruled out, together at 95% on each side. ``unreleased_alarms`` has the
+    leak alarms by name; ``released`` has a sentence for each that a person released.
     """
 
     kind: Kind
@@ -97,7 +97,7 @@ class Verdict:
     interval_high: float | None = None
     smallest_effect: float | None = None  # of the statistic itself
     smallest_effect_derivation: str = ""
-    standing: Mapping[str, str] = field(default_factory=dict)
+    unreleased_alarms: Mapping[str, str] = field(default_factory=dict)
     released: tuple[str, ...] = ()
 
     @property
@@ -114,7 +114,7 @@ class Verdict:
 NOT_A_LOOK = Verdict(
     "cannot tell", "the month ended before the first verdict on this history: no look was planned for it", "AUC"
 )
-"""The verdict of a month before the first look: a history of looks that nobody planned would spend without end."""
+"""The verdict of a month before the first look: unplanned looks would spend without end."""
 
 NO_MONTH_ENDED = Verdict(
     "cannot tell", "no month of the record has ended: a verdict is taken at a month's end, and none before", "AUC"
@@ -168,7 +168,7 @@ def verdict(
 
     In this order:
 
-    - *Leak alarm*: a figure too good to be true that nobody released: of any estimator where it is surely above
+    - *Leak alarm*: an unreleased figure that is too good to be true: of any estimator where it is surely above
       chance; of the one judged also where it is not, and a signal would be found.
     - *No edge found*: the one-sided 95% upper bound of the statistic, adjusted for looks and not for trials,
       lies below the smallest effect of interest.
@@ -382,7 +382,7 @@ class _Judge:
             interval_high=self.chance + self.high if math.isfinite(self.high) else None,
             smallest_effect=self.chance + effect.value,
             smallest_effect_derivation=effect.derivation,
-            standing={alarm.name: str(alarm) for alarm in self.unreleased},
+            unreleased_alarms={alarm.name: str(alarm) for alarm in self.unreleased},
             released=tuple(f"{ringing.get(name, name)} ({release})" for name, release in self.released.items()),
         )
 

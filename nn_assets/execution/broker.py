@@ -140,7 +140,7 @@ def ended_orders(decided: Orders, at_broker: Orders) -> tuple[EndedOrder, ...]:
     decided : Orders
         As the session before left them.
     at_broker : Orders
-        What became of those that the controls, breakers and actions of this session let through: ``Broker.orders``.
+        What happened to those that the controls, breakers and actions of this session let through: ``Broker.orders``.
 
     Returns
     -------

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.contracts import ORDERS, framed
+from nn_assets.contracts.frames import OrderRows
 from nn_assets.portfolio.actions import price_after_actions, whole_lots
 from nn_assets.portfolio.fills import day_of
 
@@ -42,6 +43,7 @@ IntArray = npt.NDArray[np.int64]
 Execution = Literal["next_open", "next_close"]
 
 _ID_DIGITS = 32
+_VERSION = "1"  # of a decision: it is decided once
 _URGENT_FROM = 0.5
 
 
@@ -94,14 +96,14 @@ def joined_orders(batches: Sequence[Orders]) -> Orders:
     )
 
 
-def client_order_id(strategy: str, session: Session, symbol: str, version: int = 1, *, opening: bool = False) -> str:
+def client_order_id(strategy: str, session: Session, symbol: Symbol, *, opening: bool = False) -> str:
     """Return the id of a decision's order: the same decision always gives the same id.
 
-    SHA-256 of strategy, session, symbol and the decision's version, first 32 hex digits; the parts
+    SHA-256 of strategy, session, symbol and a version that is always 1, first 32 hex digits; the parts
     are separated by a character that none of them can hold. The second order of a symbol, which opens
     the other side, has one part more.
     """
-    parts = (strategy, str(day_of(session)), symbol, str(version), *(("opening",) if opening else ()))
+    parts = (strategy, str(day_of(session)), symbol, _VERSION, *(("opening",) if opening else ()))
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:_ID_DIGITS]
 
 
@@ -113,7 +115,7 @@ def _urgency(ordered: float, carried: float) -> str:
 
 
 def targets_to_orders(
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     target_quantity: FloatArray,
     current_quantity: FloatArray,
     reference_price: FloatArray,
@@ -121,7 +123,6 @@ def targets_to_orders(
     *,
     strategy: str,
     session: Session,
-    version: int = 1,
 ) -> Orders:
     """Return an order for each symbol whose target differs from what is held; two where it changes sides.
 
@@ -136,7 +137,7 @@ def targets_to_orders(
         Signed rest of the last session's orders (``Book.unfilled_quantity``). It adds nothing to
         the size: none of it on the order's side means passive, less than half of the new order
         normal, and more than that close.
-    strategy, session, version
+    strategy, session
         What the client order id is made of; the session is the one that decided.
     """
     wanted = np.where(np.isfinite(target_quantity), target_quantity, 0.0)
@@ -148,7 +149,7 @@ def targets_to_orders(
     quantity = [float(wanted[index] if opening else first[index]) for index, opening in legs]
     return Orders(
         client_order_id=tuple(
-            client_order_id(strategy, session, symbols[index], version, opening=opening) for index, opening in legs
+            client_order_id(strategy, session, symbols[index], opening=opening) for index, opening in legs
         ),
         symbol=indices,
         quantity=np.array(quantity, dtype=np.float64),
@@ -217,12 +218,12 @@ def orders_after_actions(orders: Orders, split: FloatArray, dividend: FloatArray
 
 def orders_frame(
     orders: Orders,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     *,
     session: Session,
     execution: Execution,
     reference_at: pd.Timestamp,
-) -> pd.DataFrame:
+) -> OrderRows:
     """Return the orders in the orders columns; ``session`` is the one that decided them."""
     return framed(
         ORDERS,

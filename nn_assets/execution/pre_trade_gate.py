@@ -15,35 +15,10 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.settings import ExecutionSettings
 
-__all__ = ["REASON_CODES", "PreTradeGateState", "pass_pre_trade_gate"]
+__all__ = ["PreTradeGateState", "pass_pre_trade_gate"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-REASON_CODES = (
-    "late_action",
-    "unexplained_factor",
-    "delisted",
-    "late_stop",
-    "unfinished_run",
-    "halted",
-    "quantity",
-    "missing_reference",
-    "price_collar",
-    "value",
-    "duplicate",
-    "reducing_only",
-    "exposure",
-    "rate",
-)
-"""In the order in which they are looked at; an order is denied with the first that holds.
-
-``late_action`` denies orders under way when the book that sized them is mended by a late corporate action,
-``unexplained_factor`` those of a position whose shares are not known, since a factor that no stated split explains,
-``delisted`` those of a symbol that is no more,
-``late_stop`` those of a symbol whose stop turns out to have been hit on a session whose bar came late,
-``unfinished_run`` those that were put on record only after they were due.
-"""
 
 _EXPOSURE_SLACK = 0.02
 """Relative room over the gross limit: prices move between the target and the gate."""
@@ -76,10 +51,16 @@ def pass_pre_trade_gate(orders: Orders, state: PreTradeGateState, settings: Exec
     that no leg is opened whose counterpart was denied. An order that opens a side is denied with the one
     that should have closed the other.
 
+    An order is denied with the first code that holds, in this order: ``halted``, ``unexplained_factor`` (of a position
+    whose shares are not known, since a factor that no stated split explains), ``quantity``, ``missing_reference``,
+    ``price_collar``, ``value``, ``duplicate``, ``reducing_only``, ``exposure``, ``rate``.
+
     Parameters
     ----------
     orders : Orders
-        As made from the targets; reasons already there are kept.
+        As made from the targets; reasons already there are kept: ``late_action`` (the book that sized them is mended by
+        a late corporate action), ``delisted`` (the symbol is no more), ``late_stop`` (its stop turns out to have been
+        hit on a session whose bar came late), ``unfinished_run`` (put on record only after they were due).
     """
     codes: list[str | None] = list(orders.reason_code)
     reducing = reduces(orders, state.current_quantity)

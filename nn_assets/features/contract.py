@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import PluginError
 from nn_assets.features.catalogue import Context, Feature
 from nn_assets.market.facts.series import KnownSeries
@@ -70,7 +71,7 @@ class Market:
         return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
 
 
-def made_up_market(reach: int, fewest: int = 0, symbols: tuple[str, ...] = _SYMBOLS) -> Market:
+def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _SYMBOLS) -> Market:
     """At least twice a member's reach, and 80 sessions more; no fewer than some. Four symbols or more."""
     bars = max(2 * reach + 80, fewest)
     draw = np.random.default_rng(_SEED)
@@ -82,7 +83,7 @@ def made_up_market(reach: int, fewest: int = 0, symbols: tuple[str, ...] = _SYMB
     low = np.minimum(opened, close) * np.exp(-np.abs(draw.normal(0.0, 0.005, close.shape)))
     volume = np.exp(draw.normal(13.0, 0.5, close.shape)).round()
     volume[reach + 20, 1] = 0.0
-    arrays = dict(zip(FIELDS, _in_order(opened, high, low, close, volume), strict=True))
+    arrays = dict(zip(FIELDS, (opened, high, low, close, volume), strict=True))
     for values in arrays.values():
         values[:5, 3] = np.nan  # listed later
         values[[reach + 30, reach + 34], 2] = np.nan
@@ -91,12 +92,7 @@ def made_up_market(reach: int, fewest: int = 0, symbols: tuple[str, ...] = _SYMB
     made_up_series = KnownSeries(
         draw.uniform(10.0, 40.0, close.shape), np.zeros(close.shape), np.full(close.shape, 480.0)
     )
-    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, made_up_series)  # type: ignore[arg-type]
-
-
-def _in_order(*values: FloatArray) -> list[FloatArray]:
-    named = dict(zip(("open", "high", "low", "close", "volume"), values, strict=True))
-    return [named[name] for name in FIELDS]
+    return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, made_up_series)
 
 
 def require_sound_feature(entry: Feature) -> None:
@@ -184,6 +180,8 @@ class Held:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = function(market)
+        except PluginError:  # says itself what it is: a field that is not stated
+            raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a person's formula raises
             self.refuse(f"a {self.kind} that can be computed", f"{type(error).__name__}: {error}", cause=error)
         for name, before in original.arrays().items():
@@ -270,7 +268,7 @@ class _HeldFeature(Held):
                 log_return=market.log_return if entry.needs_market else None,
                 series=market.series if entry.role else None,
             )
-            return entry.compute(market.panel, context)
+            return entry.computed(market.panel, context)
 
         return self.called(compute, original)
 

@@ -87,7 +87,8 @@ class OwnBars:
         judged = max(window, JUDGED_SESSIONS)
         usable = self._stepped_over(window) == 0
         usable |= self._stepped_over(judged) <= stepped_over_at_most(window, fraction)
-        return usable & self.holds
+        may_be_used: BoolArray = usable & self.holds
+        return may_be_used
 
     def _stepped_over(self, window: int) -> IntArray:
         """Sessions without a bar between the first and the last of ``window`` bars; endless where there are fewer."""
@@ -116,7 +117,7 @@ def over_own_rows(
     window : int
         Rows that a value of ``function`` reads, its own the last of them.
     fraction : float
-        Share of missing rows that a window may step over; 0 applies the function to the rows as they stand.
+        Share of missing rows that a window may step over; 0 applies the function to the rows as they are.
     function : callable
         Slides over axis 0, each column by itself; NaN where a row of its window is missing.
 

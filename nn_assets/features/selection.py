@@ -23,6 +23,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _BLOCKS = 4
 _SMALLEST_BLOCK = 20
+_EMBARGO = 20  # sessions left out where training follows a block, on top of the purge
 _ADMITTING_T = float(np.sqrt(2.0))
 """A term whose t-value is below this makes Akaike's (1974) criterion worse."""
 
@@ -105,15 +106,7 @@ def rank_ic_by_session(feature: FloatArray, outcome: FloatArray) -> FloatArray:
     return result
 
 
-def select_features(
-    cube: Cube,
-    labels: Labels,
-    rows: slice,
-    settings: FeatureSettings,
-    purge: int,
-    *,
-    embargo: int = 20,
-) -> SelectionReport:
+def select_features(cube: Cube, labels: Labels, rows: slice, settings: FeatureSettings, purge: int) -> SelectionReport:
     """Choose features by what they add, on training rows only.
 
     1. *Univariate.* ``rows`` are cut into 4 blocks. The sign of a feature is learned on what lies
@@ -122,7 +115,7 @@ def select_features(
        A feature below t = sqrt(2) goes no further.
     2. *Incremental.* In order of that t, each candidate is regressed on the features chosen so far,
        with sign and regression from the other blocks (``purge`` sessions before a block and
-       ``purge + embargo`` after it left out), and joins if the residual's t reaches sqrt(2) too.
+       ``purge`` and 20 more after it left out), and joins if the residual's t reaches sqrt(2) too.
 
     When no feature passes the first step, the best one is kept, and the report says so: a model has to
     be fitted on something, and its figures will show that there is nothing in it.
@@ -139,8 +132,6 @@ def select_features(
         ``maximum_selected`` bounds the number chosen.
     purge : int
         Horizon plus execution lag, in sessions.
-    embargo : int
-        Sessions left out where training follows a block, on top of the purge.
 
     Raises
     ------
@@ -150,7 +141,7 @@ def select_features(
     values, outcome = _of_candidates(cube, labels, rows)
     blocks = _blocks(len(outcome), purge)
     walk = [(_before(block, purge, len(outcome)), block) for block in blocks[1:]]
-    cross = [(_around(block, purge, embargo, len(outcome)), block) for block in blocks]
+    cross = [(_around(block, purge, len(outcome)), block) for block in blocks]
     univariate = [
         _significance([values[:, :, index]] * len(walk), outcome, walk, purge) for index in range(len(cube.names))
     ]
@@ -197,12 +188,14 @@ def _blocks(rows: int, purge: int) -> list[slice]:
 
 
 def _before(block: slice, purge: int, rows: int) -> BoolArray:
-    return np.arange(rows) < block.start - purge
+    earlier: BoolArray = np.arange(rows) < block.start - purge
+    return earlier
 
 
-def _around(block: slice, purge: int, embargo: int, rows: int) -> BoolArray:
+def _around(block: slice, purge: int, rows: int) -> BoolArray:
     row = np.arange(rows)
-    return (row < block.start - purge) | (row >= block.stop + purge + embargo)
+    outside: BoolArray = (row < block.start - purge) | (row >= block.stop + purge + _EMBARGO)
+    return outside
 
 
 def _significance(

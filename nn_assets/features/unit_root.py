@@ -260,4 +260,5 @@ def _constant(values: FloatArray, present: BoolArray) -> BoolArray:
     """Whether every value that is there is the same."""
     lowest = np.where(present, values, np.inf).min(axis=1, initial=np.inf)
     highest = np.where(present, values, -np.inf).max(axis=1, initial=-np.inf)
-    return ~(lowest < highest)
+    same: BoolArray = ~(lowest < highest)
+    return same

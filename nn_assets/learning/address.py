@@ -6,6 +6,7 @@ import hashlib
 import json
 
 from nn_assets.arrays import Cube, number_bytes
+from nn_assets.estimators import roots_of_fits
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.own_bars import sessions_reached
 from nn_assets.learning.folds import Fold
@@ -23,11 +24,11 @@ _DIGITS = 16
 
 
 def fit_code(strategy: Strategy) -> str:
-    """Version of the code that fits a strategy's models, 16 hex digits: the fit's, its label's and its network's."""
+    """Version of the code that fits a strategy's models, 16 hex digits: its label's, network's and estimators' too."""
     from nn_assets.learning.networks import network_of
 
     members = *label_kind(strategy.label).roots, *network_of(strategy.learning.network).roots
-    return version_of("nn_assets.learning.model:fit_models", *members)
+    return version_of("nn_assets.learning.model:fit_models", *members, *roots_of_fits())
 
 
 def made_with_plugin(learning: LearningSettings) -> dict[str, str] | None:

@@ -13,15 +13,17 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import ModelError, NnAssetsError
+from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.address import made_with_plugin
-from nn_assets.learning.baselines import BASELINES, Baseline, FittedBaseline
-from nn_assets.learning.estimators import ESTIMATORS
-from nn_assets.learning.fold_model import Estimators, FoldModel, Member
+from nn_assets.learning.fitted import FittedMember
+from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold
+from nn_assets.plugins import imported
 from nn_assets.settings import LearningSettings
 
 __all__ = ["DESCRIPTION", "FORMAT", "from_files", "to_files"]
@@ -47,8 +49,8 @@ def to_files(model: FoldModel) -> dict[str, bytes]:
         give equal bytes.
     """
     parts = {
-        _WEIGHTS: save(_weights(model.estimators)),
-        _BASELINES: save(_baselines(model.estimators)),
+        _WEIGHTS: save(_arrays(model.estimators, _WEIGHTS)),
+        _BASELINES: save(_arrays(model.estimators, _BASELINES)),
         _VALIDATION: save(_validation(model)),
     }
     description = _described(model)
@@ -87,7 +89,7 @@ def _described(model: FoldModel) -> dict[str, Any]:
         "selection": None if model.selection is None else model.selection.to_dict(),
         "scaler": model.scaler.to_dict(),
         "learning": model.estimators.settings.model_dump(mode="json", exclude={"compute"}),
-        "seeds": [member.seed for member in model.estimators.members],
+        "seeds": [member.seed for member in model.estimators.members[TRADED]],
         "figures": dict(model.figures),
         "data_hash": model.data_hash,
         "code_version": model.code_version,
@@ -125,8 +127,7 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         scaler=Scaler.from_dict(stored["scaler"]),
         estimators=Estimators(
             settings=learning,
-            members=_members(stored["seeds"], tensors[_WEIGHTS]),
-            baselines={name: _baseline(kind, f"{name}/", tensors[_BASELINES]) for name, kind in BASELINES.items()},
+            members={name: _members(name, tensors[_place(name)[0]]) for name in ESTIMATORS},
         ),
         figures=stored["figures"],
         validation_forecasts=_frame(tensors[_VALIDATION], symbols),
@@ -135,39 +136,28 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
     )
 
 
-def _weights(estimators: Estimators) -> dict[str, Array]:
+def _place(name: str) -> tuple[str, str]:
+    """The file that holds an estimator's members, and how the names of its arrays begin there."""
+    return (_WEIGHTS, "") if name == TRADED else (_BASELINES, f"{name}/")
+
+
+def _arrays(estimators: Estimators, file: str) -> dict[str, Array]:
     return {
-        f"{member.seed}/{name}": np.ascontiguousarray(value)
-        for member in estimators.members
-        for name, value in member.state.items()
+        f"{prefix}{getattr(member, 'seed', number)}/{key}": np.ascontiguousarray(value)
+        for name, (place, prefix) in ((name, _place(name)) for name in estimators.members)
+        if place == file
+        for number, member in enumerate(estimators.members[name])
+        for key, value in member.to_arrays().items()
     }
 
 
-def _members(seeds: list[int], tensors: dict[str, Array]) -> tuple[Member, ...]:
-    return tuple(
-        Member(
-            seed=seed,
-            state={name: np.asarray(value, dtype=np.float32) for name, value in _under(f"{seed}/", tensors).items()},
-        )
-        for seed in seeds
-    )
-
-
-def _baselines(estimators: Estimators) -> dict[str, Array]:
-    return {
-        f"{kind}/{number}/{name}": np.ascontiguousarray(value)
-        for kind, members in estimators.baselines.items()
-        for number, member in enumerate(members)
-        for name, value in member.to_arrays().items()
-    }
-
-
-def _baseline(kind: Baseline, prefix: str, tensors: dict[str, Array]) -> tuple[FittedBaseline, ...]:
-    stored = _under(prefix, tensors)
-    numbers = sorted({int(number) for number, rest, _ in (name.partition("/") for name in stored) if rest})
+def _members(name: str, tensors: dict[str, Array]) -> tuple[FittedMember, ...]:
+    kind: type[FittedMember] = imported(ESTIMATORS[name].member)
+    stored = _under(_place(name)[1], tensors)
+    numbers = sorted({int(number) for number, rest, _ in (key.partition("/") for key in stored) if rest})
     if not numbers:
-        return (kind.from_arrays(stored),)
-    return tuple(kind.from_arrays(_under(f"{number}/", stored)) for number in numbers)
+        return (kind.from_arrays(stored, 0),)
+    return tuple(kind.from_arrays(_under(f"{number}/", stored), number) for number in numbers)
 
 
 def _validation(model: FoldModel) -> dict[str, Array]:
@@ -175,19 +165,19 @@ def _validation(model: FoldModel) -> dict[str, Array]:
     return {
         "symbol": pd.Index(model.symbols).get_indexer(pd.Index(frame["symbol"])).astype(np.int64),
         "session": frame["session"].to_numpy().astype("datetime64[D]").astype(np.int64),
-        "estimator": pd.Index(ESTIMATORS).get_indexer(pd.Index(frame["estimator"])).astype(np.int64),
+        "estimator": pd.Index(list(ESTIMATORS)).get_indexer(pd.Index(frame["estimator"])).astype(np.int64),
         "probability": frame["probability"].to_numpy(dtype=np.float64),
     }
 
 
-def _frame(tensors: dict[str, Array], symbols: tuple[str, ...]) -> pd.DataFrame:
+def _frame(tensors: dict[str, Array], symbols: tuple[Symbol, ...]) -> pd.DataFrame:
     codes = {name: tensors[name].astype(np.int64, casting="safe") for name in ("symbol", "estimator")}
     session = np.asarray(tensors["session"], dtype=np.int64).astype("datetime64[D]")
     return pd.DataFrame(
         {
             "symbol": pd.Series(symbols, dtype="str").take(codes["symbol"]).array,
             "session": pd.DatetimeIndex(session).as_unit("ns"),
-            "estimator": pd.Series(ESTIMATORS, dtype="str").take(codes["estimator"]).array,
+            "estimator": pd.Series(list(ESTIMATORS), dtype="str").take(codes["estimator"]).array,
             "probability": np.asarray(tensors["probability"], dtype=np.float64),
         }
     )

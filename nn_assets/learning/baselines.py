@@ -1,4 +1,4 @@
-"""What a network has to beat: a linear model and gradient boosting, judged the same way; ``BASELINES`` lists them.
+"""What a network has to beat: a linear model and gradient boosting, judged the same way.
 
 Both see the decision session's own features, scaled as the network's are. Each is an ensemble as the network is,
 of members fitted to training sessions drawn anew, so that it has a dispersion, and with it a confidence, of its own.
@@ -7,9 +7,10 @@ Both are kept as plain arrays and predict from them here, so that no pickle is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,22 +18,23 @@ from scipy.special import expit
 
 from nn_assets.errors import TrainingError
 from nn_assets.learning.calibration import log_loss
+from nn_assets.learning.fitted import Arrays, FitInputs, Fitted
 from nn_assets.learning.windows import Samples, Windows
+from nn_assets.settings import LearningSettings
 
 __all__ = [
-    "BASELINES",
     "Baseline",
     "BoostedTrees",
-    "FittedBaseline",
     "LinearModel",
     "drawn_sessions",
+    "fit_boosted_trees",
     "fit_boosting",
     "fit_linear",
+    "fit_linear_models",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 # Inverse strengths of the ridge penalty; validation chooses, as it does for the network's epoch.
 _INVERSE_STRENGTHS = (0.001, 0.01, 0.1, 1.0)
@@ -41,47 +43,29 @@ _TREES_WITHOUT_GAIN = 20
 _DEPTH = 3
 
 
-class FittedBaseline(Protocol):
-    """One fitted member of a baseline's ensemble."""
+class Baseline(ABC):
+    """One fitted member of a baseline's ensemble: it sees the decision session's features alone."""
 
+    @abstractmethod
     def probability(self, features: FloatArray) -> FloatArray:
         """Probability of 1 for features of shape (samples, features); the same bits for a row alone, (samples,)."""
 
-    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Lay the model out as named arrays."""
+    @classmethod
+    def probabilities(
+        cls,
+        members: Sequence[Self],
+        settings: LearningSettings,  # noqa: ARG003  as every estimator's
+        windows: Windows,
+        rows: IntArray,
+        columns: IntArray,
+    ) -> FloatArray:
+        """Probabilities of shape (members, samples)."""
+        features = windows.last_rows(rows, columns)
+        return np.array([member.probability(features) for member in members])
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """One kind of baseline.
-
-    Parameters
-    ----------
-    fit : callable
-        From windows, training and validation samples and a seed to a fitted member; the same bits by the same seed.
-        TrainingError where the training samples are of one class.
-    from_arrays : callable
-        Rebuilds what ``to_arrays`` of a member laid out.
-    drawn_by_session : bool
-        Whether each member is fitted to sessions drawn anew: see :func:`drawn_sessions`.
-    """
-
-    fit: Callable[[Windows, Samples, Samples, int], FittedBaseline]
-    from_arrays: Callable[[Arrays], FittedBaseline]
-    drawn_by_session: bool = True
-
-    def ensemble(
-        self, windows: Windows, training: Samples, validation: Samples, seeds: range
-    ) -> tuple[FittedBaseline, ...]:
-        """Fit a member for each seed."""
-        return tuple(
-            self.fit(windows, drawn_sessions(training, seed) if self.drawn_by_session else training, validation, seed)
-            for seed in seeds
-        )
-
-
-@dataclass(frozen=True)
-class LinearModel:
+class LinearModel(Baseline):
     """Logistic regression: ``sigmoid(intercept + sum of coefficient x feature)``."""
 
     coefficients: FloatArray  # (features,)
@@ -104,14 +88,14 @@ class LinearModel:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays) -> LinearModel:
+    def from_arrays(cls, arrays: Arrays, number: int) -> LinearModel:  # noqa: ARG003  as every estimator's
         """Rebuild the model that ``to_arrays`` laid out."""
         intercept, inverse_strength = (float(value) for value in arrays["scalars"])
         return cls(np.asarray(arrays["coefficients"], dtype=np.float64), intercept, inverse_strength)
 
 
 @dataclass(frozen=True)
-class BoostedTrees:
+class BoostedTrees(Baseline):
     """Gradient-boosted trees (Friedman 2001, algorithm 5) as node arrays, all trees end to end.
 
     Tree k starts at node ``roots[k]``; a leaf is its own left and right child. ``base`` is the
@@ -146,7 +130,7 @@ class BoostedTrees:
         return {"base": np.array([self.base]), **nodes}
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays) -> BoostedTrees:
+    def from_arrays(cls, arrays: Arrays, number: int) -> BoostedTrees:  # noqa: ARG003  as every estimator's
         """Rebuild the trees that ``to_arrays`` laid out."""
         return cls(
             base=float(np.asarray(arrays["base"], dtype=np.float64)[0]),
@@ -172,6 +156,21 @@ def drawn_sessions(samples: Samples, seed: int) -> Samples:
     return Samples(samples.rows[chosen], samples.columns[chosen], samples.targets[chosen])
 
 
+def fit_linear_models(inputs: FitInputs) -> Fitted:
+    """Fit an ensemble of linear models, each to sessions drawn anew: see :func:`fit_linear`."""
+    return Fitted(tuple(fit_linear(inputs.windows, drawn, inputs.validation) for drawn, _ in _drawn(inputs)))
+
+
+def fit_boosted_trees(inputs: FitInputs) -> Fitted:
+    """Fit an ensemble of boosted trees, each to sessions drawn anew: see :func:`fit_boosting`."""
+    windows, validation = inputs.windows, inputs.validation
+    return Fitted(tuple(fit_boosting(windows, drawn, validation, seed) for drawn, seed in _drawn(inputs)))
+
+
+def _drawn(inputs: FitInputs) -> Iterator[tuple[Samples, int]]:
+    return ((drawn_sessions(inputs.training, seed), seed) for seed in inputs.seeds)
+
+
 def fit_linear(windows: Windows, training: Samples, validation: Samples) -> LinearModel:
     """Fit a ridge-penalised logistic regression; the penalty with the best validation loss is kept.
 
@@ -180,7 +179,7 @@ def fit_linear(windows: Windows, training: Samples, validation: Samples) -> Line
     TrainingError
         The training rows hold one class only.
     """
-    from sklearn.linear_model import LogisticRegression  # for fitting alone: whoever forecasts waits for no import
+    from sklearn.linear_model import LogisticRegression  # for fitting alone: a forecast need not wait for the import
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     inputs, outcomes = _inputs(windows, training), training.targets.astype(np.int64)
@@ -262,12 +261,3 @@ def _require_both_classes(outcomes: IntArray, model: str) -> None:
             found=f"{len(outcomes)} rows of one class",
             remedy="look at the labels of this fold; a longer training part may hold both",
         )
-
-
-BASELINES: Mapping[str, Baseline] = {
-    "linear": Baseline(
-        lambda windows, training, validation, _: fit_linear(windows, training, validation), LinearModel.from_arrays
-    ),
-    "boosting": Baseline(fit_boosting, BoostedTrees.from_arrays),
-}
-"""Every baseline by the name of its estimator, in the order of ``ESTIMATORS``."""

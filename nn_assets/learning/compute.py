@@ -9,17 +9,30 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 from nn_assets.errors import WorkerError
 from nn_assets.learning.interrupts import interrupts_held
 from nn_assets.plugins import Plugin, Registry, load_sources, loaded
+from nn_assets.settings.own import WithSettings
+from nn_assets.settings.section import Section
 
-__all__ = ["COMPUTES", "HERE", "Compute", "Here", "OnExecutor", "begin_worker", "open_compute", "register_compute"]
+__all__ = [
+    "COMPUTES",
+    "HERE",
+    "Compute",
+    "Here",
+    "OnExecutor",
+    "begin_worker",
+    "compute_of",
+    "open_compute",
+    "register_compute",
+]
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -50,8 +63,7 @@ class Compute(Protocol):
         ...
 
 
-Opener = Callable[[int], AbstractContextManager[Compute]]
-_Opener = TypeVar("_Opener", bound=Opener)
+_Opener = TypeVar("_Opener", bound=Callable[..., AbstractContextManager[Compute]])
 
 
 class Here:
@@ -94,35 +106,54 @@ def _open_processes(at_once: int) -> Iterator[Compute]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-COMPUTES: Registry[Opener] = Registry("compute", {"here": _open_here, "processes": _open_processes})
+COMPUTES: Registry[WithSettings[AbstractContextManager[Compute]]] = Registry(
+    "compute", {"here": WithSettings(_open_here), "processes": WithSettings(_open_processes)}
+)
 """Every member, by the name that ``learning.compute`` gives it."""
 
 
-def register_compute(name: str) -> Callable[[_Opener], _Opener]:
+def register_compute(name: str, *, settings: type[Section] | None = None) -> Callable[[_Opener], _Opener]:
     """Register what opens a member: a function from the number of tasks at once to a context of a :class:`Compute`.
+
+    Parameters
+    ----------
+    name : str
+        A plain text, so that it can be read without running the file.
+    settings : type of Section, optional
+        What ``learning.compute_settings`` must be for it; their values come as a second argument.
 
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name, or the settings are no class of fields.
     """
 
     def register(opener: _Opener) -> _Opener:
-        COMPUTES.add(name, opener, getattr(opener, "__module__", __name__))
+        COMPUTES.add(name, WithSettings(opener, settings), getattr(opener, "__module__", __name__))
         return opener
 
     return register
 
 
-def open_compute(name: str, at_once: int) -> AbstractContextManager[Compute]:
-    """Open the member of a name for some tasks at once; it closes with its block.
+def compute_of(
+    name: str, settings: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[int], AbstractContextManager[Compute]]:
+    """What opens the member of a name for some tasks at once, with what ``learning.compute_settings`` say.
 
     Raises
     ------
     SettingsError
-        There is no such member.
+        There is no such member, or a key or value is not as its settings say.
     """
-    return COMPUTES.require(name, "learning.compute")(at_once)
+    member, key = f"the compute {name}", "learning.compute_settings"
+    return COMPUTES.require(name, "learning.compute").filled(settings, member=member, key=key)
+
+
+def open_compute(
+    name: str, at_once: int, settings: Mapping[str, Any] = MappingProxyType({})
+) -> AbstractContextManager[Compute]:
+    """Open the member of a name for some tasks at once; it closes with its block. Errors of :func:`compute_of`."""
+    return compute_of(name, settings)(at_once)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How weights move: AdamW with clipped gradients, and a rate that falls where the validation loss stands still.
+"""How weights move: AdamW with clipped gradients, and a rate that falls where the validation loss stops falling.
 
 torch's own optimisers give the same bits; they go weight by weight, which costs a small network more than its
 arithmetic, and they import a compiler, which costs every process seconds. Tests hold these to torch's.

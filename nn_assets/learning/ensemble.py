@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from nn_assets.errors import TrainingError
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.compute import HERE, Compute
+from nn_assets.learning.fitted import FitInputs, Fitted
+from nn_assets.learning.member import Member
 from nn_assets.learning.training import TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
-__all__ = ["Ensemble", "train_ensemble"]
+__all__ = ["Ensemble", "fit_networks", "train_ensemble"]
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Trained members in order of seed, and what became of those that failed."""
+    """Trained members in order of seed, and the failures of the others."""
 
     members: tuple[TrainingResult, ...]
     failures: tuple[tuple[int, str], ...]  # (seed, its error)
@@ -31,6 +33,30 @@ class _Task:
     settings: LearningSettings
     seed: int
     start: LinearModel | None
+
+
+def fit_networks(inputs: FitInputs) -> Fitted:
+    """Train the networks of a fold; with ``learning.residual`` each starts from the linear model of its seed.
+
+    The figures are ``members`` and ``failed_members``.
+    """
+    learning = inputs.learning
+    starts = inputs.fitted["linear"] if learning.residual else ()
+    ensemble = train_ensemble(inputs.windows, inputs.training, inputs.validation, learning, inputs.compute, starts)
+    figures = {
+        "members": [
+            {
+                "seed": result.seed,
+                "best_epoch": result.best_epoch,
+                "epochs": len(result.history),
+                "training_loss": result.history[result.best_epoch].training_loss,
+                "validation_loss": result.validation_loss,
+            }
+            for result in ensemble.members
+        ],
+        "failed_members": [{"seed": seed, "error": error} for seed, error in ensemble.failures],
+    }
+    return Fitted(tuple(Member(result.seed, result.state) for result in ensemble.members), figures)
 
 
 def train_ensemble(
@@ -79,7 +105,7 @@ def train_ensemble(
 
 
 def _attempt(task: _Task) -> TrainingResult | TrainingError:
-    # A failed member is an answer: it is dropped by name, and the others stand.
+    # A failed member is an answer: it is dropped by name, and the others are kept.
     try:
         return train(task.windows, task.training, task.validation, task.settings, task.seed, task.start)
     except TrainingError as error:

@@ -1,4 +1,4 @@
-"""How much a record of hits and misses tells: the number of independent outcomes that it is worth.
+"""How much evidence a record of hits and misses is: the number of independent outcomes that it is worth.
 
 Labels of neighbouring sessions overlap, and the names of one session move together: 500 names of one session are
 not 500 outcomes. Both show in how much the session's share of hits varies.
@@ -65,7 +65,7 @@ def effective_outcomes(
     -------
     ndarray, shape (sessions,)
         n after each session, at most the outcomes there are; where all are hits, or none, T / h. A longer record
-        changes no bit of what stands before.
+        changes no bit of what comes before.
     """
     named = np.asarray(names, dtype=np.float64)
     share = np.asarray(hits, dtype=np.float64) / named

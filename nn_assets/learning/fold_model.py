@@ -8,36 +8,27 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.features.scaling import Scaler
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport
-from nn_assets.learning.baselines import FittedBaseline
 from nn_assets.learning.calibration import LogitScale
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.learning.fitted import Members
 from nn_assets.learning.folds import Fold
 from nn_assets.settings import LearningSettings
 
-__all__ = ["Estimators", "FoldModel", "Member"]
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One network of the ensemble: its seed and its weights."""
-
-    seed: int
-    state: Mapping[str, npt.NDArray[np.float32]]
+__all__ = ["Estimators", "FoldModel"]
 
 
 @dataclass(frozen=True, eq=False)
 class Estimators:
-    """The fitted network ensemble, and by name the baselines beside it, ensembles too."""
+    """The fitted ensemble of every estimator, by its name."""
 
     settings: LearningSettings
-    members: tuple[Member, ...]
-    baselines: Mapping[str, tuple[FittedBaseline, ...]]
+    members: Members
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +65,7 @@ class FoldModel:
     model_id: str
     fold: Fold
     axis_start: pd.Timestamp
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     stationarity: StationarityReport
     selection: SelectionReport | None
     scaler: Scaler

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
+from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import SchemaError
-from nn_assets.learning.estimators import ESTIMATORS, TRADED
+from nn_assets.estimators import ESTIMATORS, TRADED
 
 __all__ = ["ForecastArrays", "Forecasts", "forecasts_from_rows", "no_forecasts"]
 
@@ -30,7 +31,7 @@ class ForecastArrays:
     calibrated: FloatArray  # by the calibration in force on the session; NaN until that is known
     base_rate: FloatArray  # p0, that of the same calibration
     confidence: FloatArray  # 0..1, usual dispersion over the forecast's own
-    score: FloatArray  # logits in units of their own model, which hang on no calibration; NaN until its scale is known
+    score: FloatArray  # logits in units of their own model, of no calibration; NaN until its scale is known
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -48,7 +49,7 @@ class Forecasts:
     """Every estimator's forecasts of some consecutive sessions, and the model that made each session's."""
 
     sessions: pd.DatetimeIndex  # (sessions,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     estimators: Mapping[str, ForecastArrays]
     model_ids: Sequence[str | None]  # (sessions,); None where there is no forecast
 
@@ -77,8 +78,8 @@ class Forecasts:
         estimators = {name: arrays.at(rows) for name, arrays in self.estimators.items()}
         return Forecasts(self.sessions[rows], self.symbols, estimators, self.model_ids[rows])
 
-    def of_symbols(self, symbols: tuple[str, ...]) -> Forecasts:
-        """Lay the forecasts on another symbol axis: whoever is not here has none there."""
+    def of_symbols(self, symbols: tuple[Symbol, ...]) -> Forecasts:
+        """Lay the forecasts on another symbol axis: symbols that are not here have none there."""
         if symbols == self.symbols:
             return self
         table = no_forecasts(self.sessions, symbols)
@@ -99,7 +100,7 @@ class Forecasts:
         for index, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
             self.model_ids[index] = model_id
 
-    def to_rows(self) -> pd.DataFrame:
+    def to_rows(self) -> ForecastRows:
         """As stored: one row for each session, symbol and estimator, in this order; none where there is no forecast.
 
         Returns
@@ -129,7 +130,7 @@ def _parts(arrays: ForecastArrays) -> tuple[FloatArray, ...]:
     return tuple(getattr(arrays, field.name) for field in fields(ForecastArrays))
 
 
-def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Forecasts:
+def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> Forecasts:
     """A table without any forecast, to put some into."""
     shape = (len(sessions), len(symbols))
     estimators = {
@@ -138,7 +139,7 @@ def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Foreca
     return Forecasts(sessions, symbols, estimators, [None] * len(sessions))
 
 
-def forecasts_from_rows(rows: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> Forecasts:
+def forecasts_from_rows(rows: ForecastRows, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> Forecasts:
     """Spread stored rows over (sessions, symbols); rows outside the axis are left out.
 
     Raises

@@ -6,28 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from scipy.special import expit
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.address import first_needed_row
-from nn_assets.learning.estimators import ESTIMATORS, TRADED
-from nn_assets.learning.fold_model import Estimators, FoldModel, Member
+from nn_assets.learning.fitted import FittedMember
+from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
-from nn_assets.learning.networks import build_network
-from nn_assets.learning.training import one_thread
 from nn_assets.learning.windows import Windows
-from nn_assets.settings import LearningSettings
+from nn_assets.plugins import imported
 
-__all__ = ["BLOCK_SIZE", "Estimates", "cut_cube", "estimate", "forecast"]
+__all__ = ["Estimates", "cut_cube", "estimate", "forecast"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-BLOCK_SIZE = 128
-"""Samples in every block that a network sees in inference, always, the rest being zeros."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +73,7 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
         return no_forecasts(cube.sessions[:0], cube.symbols)
     missing = model.stationarity.max_missing_fraction
     first = first_needed_row(rows.start, model.lookback, missing)
-    # On the model's own axis: each sample keeps its place in its block, whoever joined or left since.
+    # On the model's own axis: each sample keeps its place in its block, whichever symbols joined or left since.
     prepared = apply_transforms(cut_cube(cube, first, rows.stop).of_symbols(model.symbols), model.stationarity)
     scaled = model.scaler.transform(prepared.select(model.feature_names).values)
     estimates = estimate(model.estimators, Windows(scaled, model.lookback, first, missing), rows)
@@ -92,51 +86,21 @@ def cut_cube(cube: Cube, first: int, stop: int) -> Cube:
 
 
 def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates:
-    """Uncalibrated probabilities of every sample of some rows that has a whole window.
-
-    A network's last bits may depend on how many samples it sees at once and on a sample's place
-    among them. So each sample has one place for ever: number ``row x symbols + symbol``, in blocks
-    of 128 laid from row 0, unasked places filled with zeros.
-    """
+    """Uncalibrated probabilities of every sample of some rows that has a whole window."""
     inside = slice(rows.start - windows.first_row, rows.stop - windows.first_row)
     local_rows, columns = np.nonzero(windows.whole()[inside])
     sample_rows = local_rows.astype(np.int64) + rows.start
     columns = columns.astype(np.int64)
-    features = windows.last_rows(sample_rows, columns)
-    members = {
-        name: np.array([member.probability(features) for member in fitted])
-        for name, fitted in estimators.baselines.items()
-    }
-    members[TRADED] = _network_probabilities(estimators, windows, sample_rows, columns)
-    moments = {name: _ensemble(probabilities) for name, probabilities in members.items()}
+    moments = {}
+    for name, members in estimators.members.items():
+        member: type[FittedMember] = imported(ESTIMATORS[name].member)
+        moments[name] = _ensemble(member.probabilities(members, estimators.settings, windows, sample_rows, columns))
     return Estimates(
         rows=sample_rows,
         columns=columns,
         probability={name: mean for name, (mean, _) in moments.items()},
         dispersion={name: spread for name, (_, spread) in moments.items()},
     )
-
-
-def _network_probabilities(estimators: Estimators, windows: Windows, rows: IntArray, columns: IntArray) -> FloatArray:
-    """Probabilities of shape (members, samples)."""
-    _, symbols, features = windows.shape
-    block, slot = np.divmod(rows * symbols + columns, BLOCK_SIZE)
-    logits = np.zeros((len(estimators.members), len(rows)))
-    with one_thread(), torch.no_grad():
-        networks = [_restored(estimators.settings, features, member) for member in estimators.members]
-        for number in np.unique(block):
-            chosen = np.flatnonzero(block == number)
-            inputs = torch.zeros(BLOCK_SIZE, windows.lookback, features)
-            inputs[torch.from_numpy(slot[chosen])] = torch.from_numpy(windows.gather(rows[chosen], columns[chosen]))
-            for line, network in enumerate(networks):
-                logits[line, chosen] = network(inputs).double().numpy()[slot[chosen]]
-    return np.asarray(expit(logits), dtype=np.float64)
-
-
-def _restored(settings: LearningSettings, features: int, member: Member) -> torch.nn.Module:
-    network = build_network(settings, features)
-    network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in member.state.items()})
-    return network.eval()
 
 
 def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-"""Keeps the terminal's interrupt from processes that are told by their parent when to end."""
+"""Keeps the terminal's interrupt from processes that their parent ends."""
 
 from __future__ import annotations
 

@@ -13,27 +13,26 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import TrainingError
+from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.labels import Labels
 from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
 from nn_assets.learning.address import first_needed_row, fit_code, model_address, training_data_hash
-from nn_assets.learning.baselines import BASELINES, LinearModel
 from nn_assets.learning.calibration import reliability
 from nn_assets.learning.compute import HERE, Compute, open_compute
-from nn_assets.learning.ensemble import Ensemble, train_ensemble
-from nn_assets.learning.estimators import ESTIMATORS
-from nn_assets.learning.fold_model import Estimators, FoldModel, Member
+from nn_assets.learning.fitted import FitInputs, Fitted
+from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
 from nn_assets.learning.windows import Samples, Windows, find_samples
+from nn_assets.plugins import imported
 from nn_assets.settings import Strategy
 
 __all__ = [
     "Estimators",
     "FoldData",
     "FoldModel",
-    "Member",
     "chosen_features",
     "fit_model",
     "fit_models",
@@ -141,7 +140,8 @@ def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, comput
     if compute is not None:
         return _fit(task, compute)
     learning = strategy.learning
-    with open_compute(learning.compute, min(learning.processes, learning.ensemble)) as own:
+    at_once = min(learning.processes, learning.ensemble)
+    with open_compute(learning.compute, at_once, learning.compute_settings) as own:
         return _fit(task, own)
 
 
@@ -155,7 +155,8 @@ def fit_models(folds: Iterable[FoldData], strategy: Strategy, compute: Compute |
     if compute is not None:
         yield from compute.map(_fit, tasks)
         return
-    with open_compute(strategy.learning.compute, min(strategy.learning.processes, len(tasks))) as own:
+    learning = strategy.learning
+    with open_compute(learning.compute, min(learning.processes, len(tasks)), learning.compute_settings) as own:
         yield from own.map(_fit, tasks)
 
 
@@ -188,17 +189,14 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     inputs = _prepare(task)
     learning = task.strategy.learning
     training, validation = inputs.samples["training"], inputs.samples["validation"]
-    seeds = range(learning.seed, learning.seed + learning.ensemble)
-    baselines = {name: kind.ensemble(inputs.windows, training, validation, seeds) for name, kind in BASELINES.items()}
-    starts = (
-        [baseline for baseline in baselines["linear"] if isinstance(baseline, LinearModel)] if learning.residual else ()
-    )
-    ensemble = train_ensemble(inputs.windows, training, validation, learning, compute, starts)
-    estimators = Estimators(
-        settings=learning,
-        members=tuple(Member(result.seed, result.state) for result in ensemble.members),
-        baselines=baselines,
-    )
+    members: dict[str, tuple[Any, ...]] = {}
+    figures: Figures = {"samples": {name: samples.count for name, samples in inputs.samples.items()}}
+    for name in sorted(ESTIMATORS, key=lambda name: name == TRADED):  # the one that is traded may start from another
+        fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members)
+        fitted: Fitted = imported(ESTIMATORS[name].fit)(fit_inputs)
+        members[name] = fitted.members
+        figures |= fitted.figures
+    estimators = Estimators(settings=learning, members=members)
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     held_out = estimate(estimators, inputs.windows, task.fold.calibration)
     return FoldModel(
@@ -210,7 +208,11 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         selection=inputs.selection,
         scaler=inputs.scaler,
         estimators=estimators,
-        figures=_member_figures(inputs, ensemble) | {"estimators": _judged(task, judged, held_out)},
+        figures={
+            **figures,
+            "libraries": {name: version(name) for name in ("numpy", "scikit-learn", "torch")},
+            "estimators": _judged(task, judged, held_out),
+        },
         validation_forecasts=_reference(task, judged),
         data_hash=task.data_hash,
         code_version=task.code,
@@ -268,24 +270,6 @@ def _outcomes(task: _Task, estimates: Estimates) -> tuple[npt.NDArray[np.bool_],
 
 def _judge(probability: FloatArray, outcome: FloatArray) -> Figures | None:
     return asdict(reliability(probability, outcome)) if len(outcome) else None
-
-
-def _member_figures(inputs: _Inputs, ensemble: Ensemble) -> Figures:
-    return {
-        "samples": {name: samples.count for name, samples in inputs.samples.items()},
-        "members": [
-            {
-                "seed": result.seed,
-                "best_epoch": result.best_epoch,
-                "epochs": len(result.history),
-                "training_loss": result.history[result.best_epoch].training_loss,
-                "validation_loss": result.validation_loss,
-            }
-            for result in ensemble.members
-        ],
-        "failed_members": [{"seed": seed, "error": error} for seed, error in ensemble.failures],
-        "libraries": {name: version(name) for name in ("numpy", "scikit-learn", "torch")},
-    }
 
 
 def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:

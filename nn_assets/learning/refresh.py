@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.arrays import Cube
+from nn_assets.estimators import TRADED
 from nn_assets.features.labels import Labels
 from nn_assets.learning.calibration import fit_calibration, log_loss
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import read_only, read_only_fields
+from nn_assets.arrays import Symbol, read_only, read_only_fields
+from nn_assets.contracts.frames import ActionVersions
 from nn_assets.errors import SchemaError
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 
@@ -75,9 +76,9 @@ class Adjustment:
 
 
 def adjustment_of(
-    actions: pd.DataFrame,
+    actions: ActionVersions,
     sessions: pd.DatetimeIndex,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     close: FloatArray,
     convention: Convention,
 ) -> Adjustment | None:

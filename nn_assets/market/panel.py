@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session, row_of
+from nn_assets.arrays import OnSessions, Session, Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.adjustment import Adjustment, Convention, adjustment_of
 
 __all__ = ["FIELDS", "Panel", "panel_from_bars"]
@@ -19,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Panel:
+class Panel(OnSessions):
     """Raw bars of several symbols on one session axis. Arrays are read-only float64; NaN means no bar.
 
     The axis starts at a fixed session and holds *every* session of the calendar, so that a bar's
@@ -27,28 +28,13 @@ class Panel:
     """
 
     sessions: pd.DatetimeIndex  # (bars,)
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     open: FloatArray  # (bars, symbols), price
     high: FloatArray  # (bars, symbols), price
     low: FloatArray  # (bars, symbols), price
     close: FloatArray  # (bars, symbols), price
     volume: FloatArray  # (bars, symbols), shares or contracts
     adjustment: Adjustment | None = None  # None where no split or dividend is known
-
-    @property
-    def session_count(self) -> int:
-        """Number of sessions on the axis."""
-        return len(self.sessions)
-
-    def row(self, session: Session) -> int:
-        """Row of a session on the axis.
-
-        Raises
-        ------
-        SchemaError
-            The session is not on the axis.
-        """
-        return row_of(self.sessions, session)
 
     def until(self, session: Session) -> Panel:
         """Cut the panel after ``session``: what a decision of that session may see."""
@@ -84,10 +70,10 @@ class Panel:
 
 
 def panel_from_bars(
-    bars: pd.DataFrame,
+    bars: DailyBars,
     sessions: pd.DatetimeIndex,
-    symbols: tuple[str, ...],
-    actions: pd.DataFrame | None = None,
+    symbols: tuple[Symbol, ...],
+    actions: ActionVersions | None = None,
     convention: Convention = "previous_close",
 ) -> Panel:
     """Spread a long frame of bars over (bar, symbol) arrays.
@@ -102,7 +88,7 @@ def panel_from_bars(
         The order of the symbol axis. Symbols absent from ``bars`` give columns of NaN.
     actions : DataFrame, optional
         Columns symbol, ex_session, kind, value: the splits, dividends and delistings known. Bars from a
-        delisting on are left out: whoever uses the ticker again is another instrument. So a label whose
+        delisting on are left out: a ticker that is used again is another instrument. So a label whose
         span has one is none.
     convention : {"previous_close", "ex_close"}
         How a dividend adjusts; see :func:`nn_assets.market.adjustment.adjustment_of`.

@@ -1,7 +1,7 @@
 """What needs a person, a line each in ``alerts.jsonl`` of the home: a mail or chat hook can follow the file.
 
-Nothing here may stop what it tells of: an alert that cannot be written is said on standard error, and the first line
-tells what keeps the file from being written.
+Nothing here may stop what it reports: an alert that cannot be written goes to standard error, and the first line
+says what keeps the file from being written.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def append_alert(
     Parameters
     ----------
     alert_id : str
-        Names what happened: it is told once, however many tell of it.
+        Names what happened: it is reported once, however often it is noticed.
     headline : callable
-        Gives the sentence that says how the strategy stands; asked only where the line is appended.
+        Gives the strategy's headline; called only where the line is appended.
     cause, remedy : str
         What happened, and what a person can do about it.
     about
@@ -52,7 +52,7 @@ def append_alert(
             why = f"{fault.found}; {fault.remedy}"
         else:
             _append(_file(), alert_id, headline, {**about, "cause": cause, "remedy": remedy})
-    except Exception as error:  # noqa: BLE001  whatever is wrong with the file, what it would tell of happened
+    except Exception as error:  # noqa: BLE001  whatever is wrong with the file, what it would report happened
         why = f"{type(error).__name__}: {error}"
     if why is not None:
         _log.error("an alert could not be written (%s): %s. Remedy: %s", why, kept_text(cause), kept_text(remedy))
@@ -88,7 +88,7 @@ def _append(file: Path, alert_id: str, headline: Callable[[], str], details: dic
 def _stands(headline: Callable[[], str]) -> str:
     try:
         return headline()
-    except Exception as error:  # noqa: BLE001  what happened is told all the same
+    except Exception as error:  # noqa: BLE001  what happened is reported all the same
         return f"how it stands cannot be told: {type(error).__name__}: {error}"
 
 

@@ -55,7 +55,7 @@ def effective_strategy(strategy: Strategy, tags: Mapping[str, str]) -> Strategy:
 
 
 def asked_sessions(market: MarketSettings, keys: Iterable[str]) -> list[pd.Timestamp]:
-    """Partition keys as sessions, in order, without any day that is none."""
+    """Partition keys as sessions, in order, without days that are no sessions."""
     wanted = set(keys)
     if not wanted:
         return []

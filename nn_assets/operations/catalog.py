@@ -13,7 +13,7 @@ from typing import TypeVar
 from nn_assets.errors import NnAssetsError, SettingsError, did_you_mean
 from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
-from nn_assets.operations.plugins import prepare
+from nn_assets.operations.plugins import fault_of_names, prepare
 from nn_assets.operations.strategy_files import load_strategy
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import declared_names, line_of_key
@@ -152,6 +152,7 @@ def _read(file: Path) -> dict[str, StrategyFile | LeftOut]:
         strategy = load_strategy(file)
         names = [strategy.name]
         _require_calendars(strategy, file)
+        _require_features(strategy, file)
         _require_unseen(strategy, file)
     except SettingsError as fault:
         return dict.fromkeys(names or declared_names(file) or [file.stem], LeftOut((file,), _naming(file, fault)))
@@ -187,8 +188,15 @@ def _require_unseen(strategy: Strategy, file: Path) -> None:
         raise _placed(fault, file, ("learning", "knows_until"))
 
 
+def _require_features(strategy: Strategy, file: Path) -> None:
+    """Refuse features and roles of series that nobody has, with the file and the line; no plug-in is run."""
+    fault = fault_of_names(strategy)
+    if fault is not None:
+        raise _placed(fault, file, tuple(str(fault.where["key"]).split(".")))
+
+
 def _require_calendars(strategy: Strategy, file: Path) -> None:
-    """Refuse calendars that nobody knows, with the file and the line that name them."""
+    """Refuse unknown calendars, with the file and the line that name them."""
     named: dict[tuple[str, ...], str] = {("market", "calendar"): strategy.market.calendar}
     named |= {("series", str(index), "calendar"): series.calendar or "" for index, series in enumerate(strategy.series)}
     for key, calendar in named.items():

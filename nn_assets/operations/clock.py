@@ -45,7 +45,7 @@ def as_of_session(market: MarketSettings, session: Session) -> pd.Timestamp:
 
 
 def as_of_sessions(market: MarketSettings, sessions: pd.DatetimeIndex | pd.Series) -> pd.DatetimeIndex:
-    """The same moment of each of several sessions; NaT for a day that is none."""
+    """The same moment of each of several sessions; NaT for a day that is no session."""
     return assumed_known_at(market.calendar, sessions, market.known_at_lag_minutes)
 
 

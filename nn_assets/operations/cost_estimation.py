@@ -1,17 +1,17 @@
-"""Cost recalibration: fills joined with the liquidity that they were ordered on, one run on record."""
+"""Costs estimated: fills joined with the liquidity that they were ordered on, one run on record."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.estimation import CostEstimate, estimate_costs
 from nn_assets.costs.model import cost_model_from
 from nn_assets.operations.history import History
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = ["costs_metadata", "record_cost_estimate"]
 
@@ -39,7 +39,7 @@ def record_cost_estimate(history: History, run_id: str) -> CostEstimate:
             "proposed": result.proposed.to_dict(),
         },
     }
-    identity = hashlib.sha256(canonical_json(record).encode()).hexdigest()[:16]
+    identity = hash_of(record)[:16]
     history.stores.ledger.append(
         "cost_models", [{"cost_model_id": identity, **record}], run_id=run_id, strategy=strategy.name
     )
@@ -47,7 +47,7 @@ def record_cost_estimate(history: History, run_id: str) -> CostEstimate:
 
 
 def costs_metadata(result: CostEstimate) -> dict[str, Any]:
-    """What an operator sees of a recalibration, by name."""
+    """What an operator sees of an estimate, by name."""
     rows = [
         (name, getattr(result.model, name).value, getattr(result.proposed, name).value) for name in vars(result.model)
     ]
@@ -59,7 +59,7 @@ def costs_metadata(result: CostEstimate) -> dict[str, Any]:
     }
 
 
-def _with_liquidity(history: History, fills: pd.DataFrame) -> pd.DataFrame:
+def _with_liquidity(history: History, fills: FillRows) -> pd.DataFrame:
     """Add each order's reference price, and the volume and volatility of the session that decided it, as known now."""
     strategy = history.strategy
     orders = history.stores.ledger.read("orders", strategy.name)[["client_order_id", "reference_price"]]

@@ -2,8 +2,8 @@
 
 Made for the last session of a stretch, a cut serves all of its sessions: row t of every array reads nothing that
 was not known at t, to the bit. A decision reads it through ``operations/session_view.py``, which ends with its session.
-What goes over many sessions reads the cut itself (training, forecasts, studies, drift, recalibration): one pass serves
-them all, so its arrays outrun each session but the last, and whoever reads them takes rows up to its own session. Here
+What goes over many sessions reads the cut itself (training, forecasts, studies, drift, costs): one pass serves
+them all, so its arrays outrun each session but the last, and their reader takes rows up to its own session. Here
 the bar becomes a number in the panel, and with others a feature, a label, a volatility; features go to
 ``operations/models/forecasts.py``.
 """
@@ -19,12 +19,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube, read_only
+from nn_assets.contracts.frames import ActionVersions, BarVersions, DailyBars
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.actions import actions_as_of
-from nn_assets.market.facts.bars import as_of as known_bars
-from nn_assets.market.facts.bars import restated_since
+from nn_assets.market.facts.bars import known_bars, restated_since
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
@@ -66,7 +66,7 @@ class Cut:
     def of(self, session: pd.Timestamp) -> Cut:
         """The cut on the symbol axis of one of its sessions: where none is stated, those with a bar by then.
 
-        What is listed later is on no axis of before, so that models and decisions of before stay what they were.
+        Symbols listed later are not on earlier axes, so that earlier models and decisions stay what they were.
         """
         if self.facts.strategy.market.symbols:
             return self
@@ -93,8 +93,7 @@ class Cut:
     @cached_property
     def decided_at(self) -> pd.Timestamp | None:
         """When ``last`` was put on record, if it was: versions stored later were not there to decide on."""
-        recorded = self.facts.decision_moments
-        return recorded[self.last] if self.last in recorded.index else None
+        return self.facts.decided_at(self.last)
 
     @cached_property
     def bars_are_published(self) -> bool:
@@ -110,7 +109,7 @@ class Cut:
         return versions is None or not self._hidden(versions[versions["kind"] == "split"]).any()
 
     @cached_property
-    def bars(self) -> pd.DataFrame:
+    def bars(self) -> DailyBars:
         """Clean bars known at the decision, columns of ``BARS``: those published, or the versions known then."""
         facts = self.facts
         facts.covering(self.last)
@@ -124,19 +123,19 @@ class Cut:
         return clean(known_versions, facts.strategy.market.calendar, *judged_by).bars
 
     @cached_property
-    def action_versions(self) -> pd.DataFrame | None:
+    def action_versions(self) -> ActionVersions | None:
         """Every version of the actions of sessions up to ``last``, those not known yet among them."""
         versions = self.facts.action_versions
         return None if versions is None else versions[versions["ex_session"] <= self.last]
 
     @cached_property
-    def published_actions(self) -> pd.DataFrame | None:
+    def published_actions(self) -> ActionVersions | None:
         """Splits and dividends up to ``last`` as known at its decision; None where none were ever published."""
         versions = self.action_versions
         return None if versions is None else actions_as_of(versions, self.moment, ingested_by=self.decided_at)
 
     @cached_property
-    def actions(self) -> pd.DataFrame | None:
+    def actions(self) -> ActionVersions | None:
         """The stated actions, and the factors between two bars that none of them explains, as splits."""
         return with_unexplained_factors(self.published_actions, self.bars)
 
@@ -210,7 +209,7 @@ class Cut:
             return True
         return not self._hidden(versions).any()
 
-    def _hidden(self, versions: pd.DataFrame) -> pd.Series:
+    def _hidden(self, versions: BarVersions) -> pd.Series:
         """Versions that the decision of ``last`` could not know."""
         hidden = versions["known_at"] > self.moment
         return hidden if self.decided_at is None else hidden | (versions["ingested_at"] > self.decided_at)
@@ -267,28 +266,28 @@ class NarrowCut(Cut):
         return self.axis
 
     @property
-    def bars(self) -> pd.DataFrame:
+    def bars(self) -> DailyBars:
         """Clean bars known at the decision of ``last``, those of symbols off the axis among them."""
         return self.whole.bars
 
     @property
-    def published_actions(self) -> pd.DataFrame | None:
+    def published_actions(self) -> ActionVersions | None:
         """As of the whole cut."""
         return self.whole.published_actions
 
     @property
-    def actions(self) -> pd.DataFrame | None:
+    def actions(self) -> ActionVersions | None:
         """As of the whole cut."""
         return self.whole.actions
 
     @cached_property
     def cube(self) -> Cube:
-        """The columns of the whole cut's features: each hangs on its own symbol, and on members and market symbol."""
+        """The columns of the whole cut's features: each depends on its symbol, the members and the market symbol."""
         return self.whole.cube.of_symbols(self.axis)
 
 
 class PublishedCut(Cut):
-    """The facts as they are published, whatever single sessions knew of them: what stored features are of.
+    """The facts as they are published, whatever single sessions knew of them: stored features are made of these.
 
     A session reads stored features only where it knows all of these facts; see :attr:`Cut.cube`.
     """

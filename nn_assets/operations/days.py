@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.operations.decisions.fired import alert_of_assumed_funding, alert_of_breakers, alert_of_unquoted
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
@@ -31,7 +32,7 @@ def play_days(
     """Decide sessions in order, on a ledger that is intact; write each one's page, and append its alerts.
 
     The caller must hold the strategy's lock. A session that is not closed yet is skipped. A page that fails is
-    told of: the decision stands.
+    reported: the decision is kept.
 
     Yields
     ------
@@ -129,6 +130,6 @@ def session_metadata(decided: DecidedSession, page: Path | str, plot: bytes | No
     }
 
 
-def _ordered(frame: pd.DataFrame, symbols: list[str]) -> pd.DataFrame:
+def _ordered(frame: pd.DataFrame, symbols: list[Symbol]) -> pd.DataFrame:
     """The rows of a frame in an order of symbols: what is held or changes first."""
     return frame.set_index("symbol", drop=False).reindex(symbols).dropna(subset="symbol")

@@ -1,4 +1,4 @@
-"""What a stored cube comes from: how features follow from the facts, and what is said of them beside the cube.
+"""What a stored cube comes from: how features follow from the facts, and the record of that beside the cube.
 
 Each feature has a version of its own: of the code that lays out the facts, and of the functions that compute it.
 """
@@ -136,7 +136,7 @@ def feature_roots(name: str) -> tuple[Root, ...]:
 def member_roots(strategy: Strategy) -> tuple[Root, ...]:
     """The members that a strategy uses of the registries that versions do not follow: its features, and the networks.
 
-    For whatever is made of features and forecasts.
+    For all that is made of features and forecasts.
     """
     prepare(strategy)
     names, catalogue = strategy.features.names or own_features(strategy), "nn_assets.features.catalogue:CATALOGUE"
@@ -146,7 +146,7 @@ def member_roots(strategy: Strategy) -> tuple[Root, ...]:
 
 
 def trading_roots(strategy: Strategy) -> tuple[Root, ...]:
-    """As :func:`member_roots`, for whatever trades on it: the broker, too."""
+    """As :func:`member_roots`, for what trades on it: the broker, too."""
     return (*member_roots(strategy), *broker_roots(strategy.execution.broker))
 
 
@@ -155,7 +155,7 @@ def prices_for_features(panel: Panel, strategy: Strategy) -> Panel:
     prices = panel.total_return()
     if not strategy.closes_only:
         return prices
-    nothing = np.full(prices.close.shape, np.nan)  # what stands for open, high and low is no price of the session
+    nothing = np.full(prices.close.shape, np.nan)  # open, high and low of closes alone are no prices of the session
     return replace(prices, open=nothing, high=nothing, low=nothing)
 
 

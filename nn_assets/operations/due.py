@@ -45,7 +45,7 @@ def daily_round_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
     day = day_of_round(market, moment)
     if not is_session(market.calendar, day):
         return f"{day.date()} is no session of {market.calendar}"
-    # It stands on the one before: the last one of all is still asked for.
+    # It depends on the one before: the last one of all is still asked for.
     frozen = _frozen(strategy, as_of_session(market, previous_session(market.calendar, day)))
     return frozen or Due(f"{strategy.name}:daily:{day.date()}", str(day.date()))
 
@@ -58,7 +58,7 @@ def retraining_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
 
 
 def cost_estimation_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
-    """The month's recalibration of costs."""
+    """The month's estimation of costs."""
     return _frozen(strategy, moment) or Due(f"{strategy.name}:costs:{_month(strategy, moment)}")
 
 
@@ -95,7 +95,7 @@ def refresh_due(ledger: Ledger, strategy: Strategy, after: int) -> tuple[Due, in
         The run, and the last entry looked at; None where drift asked for nothing.
     """
     events = ledger.read("refresh_requests", strategy.name, after_sequence=after, bookkeeping=True)
-    # One request stands at a time: of several, the newest. What became of earlier ones is told in rows too.
+    # One request is open at a time: of several, the newest. The outcomes of earlier ones are rows too.
     asking = events[events["cause"] == DRIFT_ASKS].sort_values("sequence").tail(1)
     if asking.empty:
         return None

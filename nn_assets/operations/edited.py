@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import ClockError, DecisionError, SettingsError
 from nn_assets.market.calendar.sessions import previous_session, sessions_between
 from nn_assets.market.calendar.timetable import is_same_calendar
@@ -81,7 +82,7 @@ def _kind_of(settings: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _calendar_changed(facts: StoredFacts) -> SettingsError | None:
-    """What was published or decided stands on sessions that must stay sessions."""
+    """What was published or decided depends on sessions that must stay sessions."""
     published, decided = facts.publication, facts.decision_moments.index
     if published is None or not len(decided):
         return None
@@ -145,7 +146,7 @@ def _end_moved_back(facts: StoredFacts) -> SettingsError | ClockError | None:
     last, market = max(sessions_seen).date(), facts.strategy.market
     end = last_configured_session(market)
     if end is None or end >= max(sessions_seen):
-        if facts.clock_fault is not None:  # a setting that nobody edited is not to blame
+        if facts.clock_fault is not None:  # an unedited setting is not to blame
             return facts.clock_fault
         key, remedy = "market.known_at_lag_minutes", "set it back, set the clock right, or wait"
     elif market.vault_starts is not None and previous_session(market.calendar, market.vault_starts) < max(
@@ -173,7 +174,7 @@ def symbols_fault(facts: StoredFacts) -> DecisionError | None:
 
 
 def left_while_bound(
-    ledger: Ledger, strategy: str, session: pd.Timestamp, symbols: tuple[str, ...]
+    ledger: Ledger, strategy: str, session: pd.Timestamp, symbols: tuple[Symbol, ...]
 ) -> DecisionError | None:
     """Which symbols a decided session left held or on order that are not among those of the next; None where none."""
     holdings, orders = (ledger.read(table, strategy, session, session) for table in ("holdings", "orders"))

@@ -3,10 +3,12 @@
 from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER
 from nn_assets.contracts.tables import LAKE
 
-__all__ = ["ADJUSTED", "LAKE_TABLES", "LEDGER_TABLES", "TABLES"]
+__all__ = ["ADJUSTED", "DICTIONARY", "LAKE_TABLES", "LEDGER_TABLES", "TABLES"]
 
 LAKE_TABLES = tuple(contract.exported for contract in LAKE if contract.exported)
 LEDGER_TABLES = {contract.exported: contract for contract in LEDGER if contract.exported}
 """Name of the exported table to the contract of the ledger's."""
 TABLES = (*LAKE_TABLES, *LEDGER_TABLES, AUDIT_CHAIN.exported)
+DICTIONARY = "dictionary"
+"""What is exported as a page in Markdown: the columns of all tables, those of a strategy's plug-ins among them."""
 ADJUSTED = ("backward", "forward")

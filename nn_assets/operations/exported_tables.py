@@ -8,12 +8,26 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import FORECASTS as FORECAST_ROWS
-from nn_assets.contracts import INTRADAY_BARS, empty, framed
+from nn_assets.contracts import INTRADAY_BARS, empty, framed, validate
+from nn_assets.contracts.contract import Contract
+from nn_assets.contracts.frames import (
+    ActionVersions,
+    BarVersions,
+    DailyBars,
+    FeatureRows,
+    ForecastRows,
+    IntradayBars,
+    MembershipVersions,
+    Notices,
+    PortfolioStateRows,
+    Quarantine,
+    SeriesVersions,
+)
 from nn_assets.contracts.tables import NOTICES
 from nn_assets.errors import PublicationError, SettingsError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
-from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of
 from nn_assets.market.facts.membership import membership_as_of
@@ -36,7 +50,7 @@ from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intrada
 from nn_assets.portfolio.records import FLOWS, session_flows
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["read_exported", "read_of_ledger"]
+__all__ = ["read_exported", "read_of_ledger", "read_of_plugin"]
 
 _SPELL = ["universe", "symbol", "member_from"]
 
@@ -92,11 +106,53 @@ def read_exported(
     frame = _LAKE_TABLES[table](history, moment)
     if adjusted is not None:
         frame = _adjusted(history, frame, moment, adjusted)
+    return _until(history, table, frame, first, last)
+
+
+def read_of_plugin(
+    history: History,
+    contract: Contract,
+    read: Callable[[History], pd.DataFrame | None],
+    first: pd.Timestamp | None,
+    last: pd.Timestamp | None,
+    moment: pd.Timestamp | None,
+) -> pd.DataFrame:
+    """Read a table that a plug-in's wing stores; parameters as of `read_exported`.
+
+    It is cut where it has a column ``session``, or ``known_at``.
+
+    Raises
+    ------
+    PublicationError
+        Nothing is stored.
+    SchemaError
+        What is stored is not as its contract says.
+    """
+    frame = read(history)
+    if frame is None:
+        raise PublicationError(
+            expected=f"rows of {contract.name}",
+            found="nothing stored",
+            remedy="run the job of the plug-in that takes them in: nn-assets ui",
+            strategy=history.strategy.name,
+        )
+    frame = validate(frame, contract)
+    if moment is not None:
+        frame = frame[frame["known_at"] <= moment]
+    if "session" in contract.columns:
+        return _until(history, "", frame, first, last)
+    return frame.reset_index(drop=True)
+
+
+def _until(
+    history: History, table: str, frame: pd.DataFrame, first: pd.Timestamp | None, last: pd.Timestamp | None
+) -> pd.DataFrame:
+    """Its rows between two sessions, none that is sealed."""
     until = history.last_session if last is None else min(last, history.last_session)
     return frame[_between(table, frame, first, until)].reset_index(drop=True)
 
 
-def _with_flows(states: pd.DataFrame) -> pd.DataFrame:
+def _with_flows(states: PortfolioStateRows) -> PortfolioStateRows:
     """What moved the session's cash besides fills, in place of the record that the book goes on from."""
     flows = pd.DataFrame([session_flows(book) for book in states["book"]], index=states.index, columns=FLOWS)
     return pd.concat([states.drop(columns="book"), flows.astype("float64")], axis=1)
@@ -117,7 +173,7 @@ def _between(table: str, frame: pd.DataFrame, first: pd.Timestamp | None, last: 
     return inside.groupby([frame[key] for key in _SPELL]).transform("any").astype(bool)
 
 
-def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _bars(history: History, moment: pd.Timestamp | None) -> DailyBars:
     """Clean bars, the newest as published, or as they were known at a moment."""
     if moment is None:
         return history.published_bars
@@ -127,14 +183,14 @@ def _bars(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     return clean(versions, market.calendar, *judged_by).bars
 
 
-def _compared(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _compared(history: History, moment: pd.Timestamp | None) -> BarVersions:
     """Every version of the second source's bars, or each bar as it was known at a moment."""
     _check_taken_in(history, COMPARED, "bars of a second source", "market.compare_with")
     versions = versions_of(history.stores, history.strategy.name, COMPARED)
     return versions if moment is None else known_bars(versions, moment)
 
 
-def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None, how: str) -> pd.DataFrame:
+def _adjusted(history: History, bars: DailyBars, moment: pd.Timestamp | None, how: str) -> DailyBars:
     market = history.strategy.market
     actions = with_unexplained_factors(_known_actions(history, moment), bars)
     if actions is None or bars.empty:
@@ -150,7 +206,7 @@ def _adjusted(history: History, bars: pd.DataFrame, moment: pd.Timestamp | None,
     return bars.assign(**{field: getattr(shown, field)[index] for field in FIELDS})
 
 
-def _actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _actions(history: History, moment: pd.Timestamp | None) -> ActionVersions:
     """Splits and dividends stored, as they are known now or were known at a moment."""
     stored = history.stores.lake.segments(history.strategy.name, ACTIONS)
     actions = actions_to_publish(history, stored) if moment is None else _known_actions(history, moment)
@@ -159,7 +215,7 @@ def _actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     return actions
 
 
-def _known_actions(history: History, moment: pd.Timestamp | None) -> pd.DataFrame | None:
+def _known_actions(history: History, moment: pd.Timestamp | None) -> ActionVersions | None:
     """Those of the publication in force as known now, or those known at a moment; None where there are none."""
     if moment is None:
         return actions_to_publish(history, tuple(history.covering(None).details.get(ACTIONS, ())))
@@ -168,7 +224,7 @@ def _known_actions(history: History, moment: pd.Timestamp | None) -> pd.DataFram
     return None if versions is None else actions_as_of(versions, moment)
 
 
-def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _quarantine(history: History, moment: pd.Timestamp | None) -> Quarantine:
     # From the raw bars, so that what made the gate halt can be read although nothing was published.
     market = history.strategy.market
     as_of = now_utc() if moment is None else moment
@@ -182,16 +238,18 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     return clean(bars, market.calendar, *judged_by).quarantine
 
 
-def _notices(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
-    """What a person should judge of the bars and actions stored, also where they made the gate halt."""
-    del moment  # refused: they are judged on what is known now
+def _notices(history: History, _moment: pd.Timestamp | None) -> Notices:
+    """What a person should judge of the bars and actions stored, also where they made the gate halt.
+
+    A moment is refused before: they are judged on what is known now.
+    """
     actions = actions_to_publish(history, history.stores.lake.segments(history.strategy.name, ACTIONS))
     notices = notices_of(history, audit_bars(history), actions)
     columns = {name: [getattr(notice, name) for notice in notices] for name in NOTICES.columns if name != "session"}
     return framed(NOTICES, len(notices), session=[notice.first_session for notice in notices], **columns)
 
 
-def _features(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _features(history: History, moment: pd.Timestamp | None) -> FeatureRows:
     """Features in wide form, one row for each symbol and session."""
     cube = history.view(None if moment is None else _last_known(history, moment)).cube
     values = np.asarray(cube.values)
@@ -202,9 +260,9 @@ def _features(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
     return frame
 
 
-def _forecasts(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _forecasts(history: History, moment: pd.Timestamp | None) -> ForecastRows:
     lake, name = history.stores.lake, history.strategy.name
-    # Version 0.1 stored calibrated probabilities too, each model's own; those in force stand in the signals.
+    # Version 0.1 stored calibrated probabilities too, each model's own; those in force are in the signals.
     stored = lake.read_months(name, FORECASTS, list(lake.months(name, FORECASTS)))
     frame = stored[list(FORECAST_ROWS.columns)]
     return frame if moment is None else frame[frame["session"] <= _last_known(history, moment)]
@@ -224,21 +282,21 @@ def _last_known(history: History, moment: pd.Timestamp) -> pd.Timestamp:
     return sessions[decidable][-1]
 
 
-def _series(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _series(history: History, moment: pd.Timestamp | None) -> SeriesVersions:
     """Every version of every observation, or each observation as it was known at a moment."""
     _check_taken_in(history, OTHER_SERIES, "observations of other series", "series")
     versions = versions_of(history.stores, history.strategy.name, OTHER_SERIES)
     return versions if moment is None else series_as_of(versions, moment)
 
 
-def _membership(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _membership(history: History, moment: pd.Timestamp | None) -> MembershipVersions:
     """Every version of every spell, or each spell as it was known at a moment."""
     _check_taken_in(history, UNIVERSE, "membership of a universe", "universe")
     versions = versions_of(history.stores, history.strategy.name, UNIVERSE)
     return versions if moment is None else membership_as_of(versions, moment)
 
 
-def _intraday(history: History, moment: pd.Timestamp | None) -> pd.DataFrame:
+def _intraday(history: History, moment: pd.Timestamp | None) -> IntradayBars:
     """Clean bars within the session, as published or as they were known at a moment."""
     strategy = history.strategy
     _check_taken_in(history, RAW_INTRADAY, "bars within the session", "intraday")

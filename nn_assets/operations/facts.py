@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.contracts import BAR_VERSIONS, empty
+from nn_assets.contracts.frames import ActionVersions, BarVersions, DailyBars, MembershipVersions, SeriesVersions
 from nn_assets.errors import ClockError, DecisionError, PublicationError
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
@@ -119,14 +120,14 @@ class StoredFacts:
 
     @cached_property
     def changed_record(self) -> str | None:
-        """What of the records that the strategy's state is told by is not as it was appended; None where all is."""
+        """What is not as it was appended, of the records that the strategy's state is read from; None where all is."""
         change = find_changed_state(self.stores.ledger, self.strategy.name)
         return None if change is None else str(change)
 
     # --- facts, each read once -------------------------------------------------------------------------
 
     @cached_property
-    def raw_versions(self) -> pd.DataFrame:
+    def raw_versions(self) -> BarVersions:
         """Every version of every raw bar that passed the gate, or was not refused; to be read only.
 
         ``ingested_at`` of one that the gate refused at first is when it was published.
@@ -140,7 +141,7 @@ class StoredFacts:
         return left.assign(ingested_at=passed.where(self._assumed(left), left["ingested_at"]))
 
     @cached_property
-    def stored_versions(self) -> pd.DataFrame:
+    def stored_versions(self) -> BarVersions:
         """Every version of every raw bar, also of bars that wait at the gate, but for those refused and replaced.
 
         Bars of sessions before ``market.history_starts`` stay stored and are not looked at.
@@ -155,13 +156,13 @@ class StoredFacts:
 
     def versions_of_some(
         self, *, first: pd.Timestamp | None = None, sessions: pd.DatetimeIndex | None = None
-    ) -> pd.DataFrame:
+    ) -> BarVersions:
         """Those of :attr:`stored_versions` of sessions from one on, or of some; no others are read."""
         self.require_bars()
         versions = versions_of(self.stores, self.strategy.name, RAW_BARS, first=first, sessions=sessions)
         return self._not_refused(versions)
 
-    def _not_refused(self, versions: pd.DataFrame) -> pd.DataFrame:
+    def _not_refused(self, versions: BarVersions) -> BarVersions:
         inside = versions["session"] >= pd.Timestamp(self.strategy.market.history_starts)
         if not inside.all():
             versions = versions[inside].reset_index(drop=True)
@@ -173,6 +174,10 @@ class StoredFacts:
     def any_before_a_halt(self, versions: pd.DataFrame) -> bool:
         """Whether any version was stored by the last halt of the gate: of others it is not asked what was published."""
         return len(self.gate_halts) > 0 and bool((versions["ingested_at"] <= self.gate_halts.max()).any())
+
+    def decided_at(self, session: pd.Timestamp) -> pd.Timestamp | None:
+        """When a session was put on record, UTC; None while it is undecided."""
+        return self.decision_moments.get(session)
 
     @property
     def bars_lost(self) -> bool:
@@ -198,7 +203,7 @@ class StoredFacts:
             )
 
     @cached_property
-    def compared_versions(self) -> pd.DataFrame | None:
+    def compared_versions(self) -> BarVersions | None:
         """Every version of the bars to compare with; None where the strategy names no second source."""
         if self.strategy.market.compare_with is None:
             return None
@@ -206,12 +211,12 @@ class StoredFacts:
         return versions_of(self.stores, self.strategy.name, COMPARED) if stored else empty(BAR_VERSIONS)
 
     @cached_property
-    def compared_corrections(self) -> pd.DataFrame:
-        """Versions of those bars to compare with that were told more than once; columns of ``BAR_VERSIONS``."""
+    def compared_corrections(self) -> BarVersions:
+        """Versions of those bars to compare with that were delivered more than once; columns of ``BAR_VERSIONS``."""
         versions = self.compared_versions
         return empty(BAR_VERSIONS) if versions is None else with_several_versions(versions)
 
-    def compared_until(self, moment: pd.Timestamp, ingested_by: pd.Timestamp | None = None) -> pd.DataFrame | None:
+    def compared_until(self, moment: pd.Timestamp, ingested_by: pd.Timestamp | None = None) -> BarVersions | None:
         """The versions to compare with that were known, and stored, by some UTC moments; None without a second source.
 
         A bar's first version that came late judges nothing, whether or not it is left out.
@@ -224,7 +229,7 @@ class StoredFacts:
             known_by_then if ingested_by is None else known_by_then & (versions["ingested_at"] <= ingested_by)
         ]
 
-    def _assumed(self, versions: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    def _assumed(self, versions: BarVersions) -> npt.NDArray[np.bool_]:
         """Versions whose moment is no statement of the source's: what it states stays, whatever the gate says."""
         market = self.strategy.market
         assumed = known_after(market.calendar, versions["session"], market.known_at_lag_minutes)
@@ -258,7 +263,7 @@ class StoredFacts:
         return self.stores.publications.current(self.strategy.name)
 
     @cached_property
-    def published_bars(self) -> pd.DataFrame:
+    def published_bars(self) -> DailyBars:
         """The bars published last; to be read only."""
         return self.stores.publications.bars(self.covering(None))
 
@@ -271,18 +276,18 @@ class StoredFacts:
         return self.strategy.market.symbols or tuple(sorted(self.published_bars["symbol"].unique()))
 
     @cached_property
-    def action_versions(self) -> pd.DataFrame | None:
+    def action_versions(self) -> ActionVersions | None:
         """Every version of the actions that the publication in force was made with; None where there are none."""
         segments = self.covering(None).details.get(ACTIONS, ())
         return read_action_versions(self.stores, self.strategy.name, segments)
 
     @cached_property
-    def series_versions(self) -> pd.DataFrame:
+    def series_versions(self) -> SeriesVersions:
         """Every version of every observation of other series."""
         return read_series_versions(self.stores, self.strategy.name)
 
     @cached_property
-    def membership_versions(self) -> pd.DataFrame | None:
+    def membership_versions(self) -> MembershipVersions | None:
         """Every version of the universe's spells; None where the strategy names no universe."""
         return read_membership_versions(self.stores, self.strategy)
 
@@ -291,7 +296,7 @@ class StoredFacts:
         """When each decided session was put on record, UTC, by session."""
         return decision_moments(self.stores.ledger, self.strategy.name)
 
-    def members(self, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> BoolArray | None:
+    def members(self, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> BoolArray | None:
         """Members of the universe as each session's decision knew them, (sessions, symbols); None without one."""
         return candidates_of(self.strategy, self.membership_versions, sessions, symbols)
 

@@ -1,4 +1,4 @@
-"""What a run that failed is told as: the step and what it says, what a gate found, what a lost run leaves."""
+"""The text of a failed run: the step and its message, what a gate found, what a lost run leaves."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class StepFailure:
 
     @property
     def checks(self) -> tuple[FailedCheck, ...]:
-        """The check that it stands for: what a round verifies of the ledger before it decides."""
+        """The check that it reports: what a round verifies of the ledger before it decides."""
         of_the_ledger = self.named == AuditError.__name__  # it is not as it was appended
         return (FailedCheck(LEDGER_INTACT, self.text, str(self.remedy)),) if of_the_ledger else ()
 
@@ -107,7 +107,7 @@ class StepFailure:
 def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Sequence[FailedCheck]) -> RunFailed:
     """The error of a run that failed: the step and what it says, and what checks of other assets found.
 
-    Where the step raised an error of this package, that one is told as it is, and the next line says which run it was.
+    Where the step raised an error of this package, that one is shown as it is, and the next line names the run.
     """
     if failure is None:
         return RunFailed(
@@ -130,14 +130,14 @@ def run_failed(job: str, run_id: str, failure: StepFailure | None, checks: Seque
 
 
 def end_message(run: Run | None, message: str | None) -> str | None:
-    """What is said of a run that failed as a whole: if its process is gone, what is kept and which command goes on.
+    """The text of a run that failed as a whole: if its process is gone, what is kept and which command goes on.
 
     Parameters
     ----------
     run : Run, optional
         None where it is of no strategy.
     message : str, optional
-        In the words of whoever closed it.
+        In the words of what closed it.
     """
     if run is None or message is None or LOST not in message:
         return message
@@ -169,7 +169,7 @@ def checks_of_other_assets(step: str | None, checks: Sequence[FailedCheck]) -> l
 
 
 def failed_tick_message(name: str, message: str) -> tuple[str, str]:
-    """What is said of a schedule or sensor whose last tick failed, and what a person can do about it."""
+    """The text of a schedule or sensor whose last tick failed, with what a person can do about it."""
     text, remedy = split_remedy(one_line(message))
     mend = (remedy or "mend what it names: the next tick tries again").rstrip(".")
     return f"the last tick of {name} failed: {text.rstrip('.')}", mend
@@ -199,6 +199,6 @@ def one_line(message: str) -> str:
 
 
 def split_remedy(message: str) -> tuple[str, str | None]:
-    """A message of an error of this package taken apart: what it tells, and its remedy where it names one."""
+    """A message of an error of this package split into its statement and its remedy, where it names one."""
     text, *rest = _REMEDY.split(message, maxsplit=1)
     return text, "".join(rest) or None

@@ -1,4 +1,4 @@
-"""Which libraries compute: what stored results hang on beside the package's own code."""
+"""The libraries that compute: stored results depend on them as well as on the package's own code."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import ExitStack
 
 import pandas as pd
@@ -17,7 +16,7 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores
 from nn_assets.store.ledger.mended import CLOCK
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = ["mend_moments"]
 
@@ -59,7 +58,7 @@ def mend_moments(stores: Stores, who: str, reason: str, confirmed_now: pd.Timest
         mended = read_moments(pd.DatetimeIndex(ahead["moment"]), stores.ledger.acts(), now)
         if mended.read_as:
             stamps = {_text(stored): _text(read) for stored, read in sorted(mended.read_as.items())}
-            identity = hashlib.sha256(canonical_json(stamps).encode()).hexdigest()[:16]
+            identity = hash_of(stamps)[:16]
             row = {"control_id": identity, "kind": CLOCK, "state": "MENDED", "who": who, "reason": reason}
             rows = [{**row, "details": {"read_as": stamps}}]
             stores.ledger.append("controls", rows, run_id=f"control:{identity}", strategy=WHOLE_LEDGER)

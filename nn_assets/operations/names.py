@@ -4,10 +4,10 @@ from __future__ import annotations
 
 __all__ = [
     "COSTS",
+    "COST_ESTIMATION",
     "DAILY",
     "DAILY_ROUND",
     "DRIFT_REFRESH",
-    "RECALIBRATION",
     "RETRAINING",
     "SOME_ASSETS",
     "STUDY",
@@ -18,7 +18,7 @@ __all__ = [
 TABLES, STUDY, DAILY, COSTS = ("tables", "study", "daily", "costs")
 SOME_ASSETS = "assets"
 """A run of assets that a person chose."""
-DAILY_ROUND, RETRAINING, RECALIBRATION, DRIFT_REFRESH = (
+DAILY_ROUND, RETRAINING, COST_ESTIMATION, DRIFT_REFRESH = (
     "daily_round",
     "monthly_retraining",
     "cost_recalibration",

@@ -1,6 +1,6 @@
-"""How runs ended and what ticks came to, in the ledger: what an operator is told without Dagster's own storage.
+"""How runs and ticks ended, in the ledger: what an operator sees without Dagster's own storage.
 
-Nothing here may stop what it tells of: a ledger that refuses is logged, and asked again at the next tick.
+Nothing here may stop the runs that it records: a ledger that refuses is logged, and asked again at the next tick.
 
 A run is recorded as it starts and, in a second version, as it ends: one that was killed is seen as started and never
 ended. A tick is recorded when it says something new, and once an hour besides, so that a silence has an age.
@@ -21,11 +21,11 @@ import pandas as pd
 from nn_assets.errors import LedgerError, shortened
 from nn_assets.operations.clock import now_utc
 from nn_assets.operations.names import (
+    COST_ESTIMATION,
     COSTS,
     DAILY,
     DAILY_ROUND,
     DRIFT_REFRESH,
-    RECALIBRATION,
     RETRAINING,
     SOME_ASSETS,
     STUDY,
@@ -52,7 +52,7 @@ __all__ = [
     "last_runs",
     "last_tick",
     "last_ticks",
-    "looks_from",
+    "read_from",
     "record_end",
     "record_heartbeat",
     "record_start",
@@ -65,8 +65,8 @@ ASKED, SKIPPED = "ASKED", "SKIPPED"
 _RUN, _TICK = "run", "tick"
 _TABLE = "outcomes"
 _BEAT = pd.Timedelta(hours=1)
-_FIRST_LOOK_BACK = pd.Timedelta(minutes=5)
-_LOOK = (
+_FIRST_REACH_BACK = pd.Timedelta(minutes=5)
+_WHERE_TO_READ = (
     "open the check in the UI (nn-assets ui); until it is explained: nn-assets control kill-switch HALTED --reason TEXT"
 )
 _LONGEST_MESSAGE = 1_000
@@ -78,7 +78,7 @@ _log = logging.getLogger(__name__)
 
 
 LEDGER_INTACT = "ledger_is_intact"
-"""Check that a round does first of all: where it fails, it fails the run, which tells of it."""
+"""Check that a round does first of all: where it fails, the run fails and reports it."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +111,18 @@ class FailedCheck:
 
     name: str
     found: str
-    remedy: str = _LOOK
+    remedy: str = _WHERE_TO_READ
 
     def __str__(self) -> str:
         return f"check {self.name} failed: {self.found}. Remedy: {self.remedy}"
 
 
-def looks_from(cursor: str | None) -> pd.Timestamp:
+def read_from(cursor: str | None) -> pd.Timestamp:
     """From when on ends of runs are looked for, UTC: the last look, else shortly before now."""
     now = now_utc()
     since = pd.Timestamp(cursor) if cursor else now
     # The first look, or the last one went by a clock that ran ahead.
-    return now - _FIRST_LOOK_BACK if since >= now else since
+    return now - _FIRST_REACH_BACK if since >= now else since
 
 
 def record_start(ledger: Ledger, run: Run) -> bool:
@@ -218,16 +218,16 @@ def record_tick(ledger: Ledger, strategy: str, name: str, outcome: str, message:
 
 
 def last_run(ledger: Ledger, strategy: str, name: str) -> dict[str, Any] | None:
-    """The newest word on the run of a job that began last, in whatever order they were recorded; or None."""
+    """The newest record of the run of a job that began last, in whatever order runs were recorded; or None."""
     return next(runs_backwards(ledger, strategy, name), None)
 
 
 def runs_backwards(ledger: Ledger, strategy: str, name: str) -> Iterator[dict[str, Any]]:
-    """The newest word on each run of a job, the one that began last first, in whatever order they were recorded."""
+    """The newest record of each run of a job, the one that began last first, whatever the order of recording."""
     newest = ledger.last_appended(_TABLE, strategy=strategy, kind=_RUN, name=name)
     if newest is None:
         return
-    # The sensor may tell of a run long after another one began: so far back, and no further, status looks.
+    # The sensor may report a run long after another one began: status looks back this far, and no further.
     rows = ledger.read(
         _TABLE,
         strategy,
@@ -255,7 +255,7 @@ def last_runs(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
 
 def last_ticks(ledger: Ledger, strategy: str) -> dict[str, dict[str, Any]]:
     """What each schedule and sensor came to at its last recorded tick, of plug-ins too; nothing of one without."""
-    names = _in_order(ledger, strategy, _TICK, (DAILY_ROUND, RETRAINING, RECALIBRATION, DRIFT_REFRESH))
+    names = _in_order(ledger, strategy, _TICK, (DAILY_ROUND, RETRAINING, COST_ESTIMATION, DRIFT_REFRESH))
     return {name: tick for name in names if (tick := last_tick(ledger, strategy, name)) is not None}
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import partial
 
-from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.errors import SettingsError
+from nn_assets.estimators import roots_of_members
 from nn_assets.execution.registry import BROKERS, broker_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.features.labels import LABELS, label_kind, settings_of_its_own
 from nn_assets.features.labels.contract import require_sound_label
-from nn_assets.plugins import find, load, names_of
-from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_constraints
+from nn_assets.plugins import find, load, names_of, no_such_member
+from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_sound_constraint
 from nn_assets.settings import LabelSettings, LearningSettings, Strategy
 from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
@@ -42,18 +43,20 @@ def prepare(strategy: Strategy) -> None:
         _once((entry.compute, name), partial(require_sound_feature, entry))
     offered = CATALOGUE.offered(tops)
     faults = (
-        _missing_compute(strategy.learning.compute, tops),
-        _missing("execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
-        _missing("features.names", strategy.features.names, offered),
-        _missing("features.series", strategy.features.series, _roles(offered)),
-        _missing("label.kind", (strategy.label.kind,), LABELS.offered(tops)),
-        _missing("portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.offered(tops)),
+        _missing("broker", "execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
+        _missing("feature", "features.names", strategy.features.names, offered),
+        _missing("role of a series", "features.series", strategy.features.series, _roles(offered)),
+        _missing("label", "label.kind", (strategy.label.kind,), LABELS.offered(tops)),
+        _missing("constraint", "portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.brought_by(tops)),
     )
     for fault in faults:
         if fault is not None:
             raise fault
+    _require_compute(strategy.learning, tops)
+    broker_of(strategy.execution.broker, strategy.execution.broker_settings)
     _require_label(strategy.label)
-    require_constraints(strategy.portfolio)
+    for name in strategy.portfolio.constraints:
+        require_sound_constraint(name, strategy.portfolio)
     if strategy.learning.network not in NETWORKS_OF_ITS_OWN or strategy.learning.network_settings:
         _require_network(strategy.learning, tops)
 
@@ -63,34 +66,31 @@ def fault_of_names(strategy: Strategy) -> SettingsError | None:
     brought = names_of("feature", strategy.plugins)
     if brought is None:  # known only once they run
         return None
-    fault = _missing("features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
-    return fault or (None if brought else _missing("features.series", strategy.features.series, _roles(CATALOGUE.own)))
+    fault = _missing("feature", "features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
+    if fault is not None or brought:
+        return fault
+    return _missing("role of a series", "features.series", strategy.features.series, _roles(CATALOGUE.own))
 
 
 def _roles(names: Iterable[str]) -> list[str]:
     return sorted({CATALOGUE[name].role for name in names} - {""})
 
 
-def _missing(key: str, names: Iterable[str], offered: Collection[str]) -> SettingsError | None:
+def _missing(kind: str, key: str, names: Iterable[str], offered: Collection[str]) -> SettingsError | None:
     """What is wrong with names of a key of the strategy that are not among those known."""
     name = next((candidate for candidate in names if candidate not in offered), None)
-    if name is None:
-        return None
-    return SettingsError(
-        expected=f"{key} among {', '.join(offered) or 'those that a plug-in registers: there is none'}",
-        found=repr(name),
-        remedy=f"{did_you_mean(name, offered)}correct the name, or name the file that registers it under plugins",
-        key=key,
-        value=name,
-    )
+    return None if name is None else no_such_member(kind, key, name, offered)
 
 
-def _missing_compute(name: str, tops: Collection[str]) -> SettingsError | None:
-    if name in COMPUTES_OF_ITS_OWN:
-        return None
-    from nn_assets.learning.compute import COMPUTES
+def _require_compute(learning: LearningSettings, tops: Collection[str]) -> None:
+    if learning.compute in COMPUTES_OF_ITS_OWN and not learning.compute_settings:
+        return
+    from nn_assets.learning.compute import COMPUTES, compute_of
 
-    return _missing("learning.compute", (name,), COMPUTES.offered(tops))
+    fault = _missing("compute", "learning.compute", (learning.compute,), COMPUTES.offered(tops))
+    if fault is not None:
+        raise fault
+    compute_of(learning.compute, learning.compute_settings)
 
 
 def _once(what: Hashable, hold: Callable[[], None]) -> None:
@@ -108,13 +108,13 @@ def _require_label(label: LabelSettings) -> None:
 
 
 def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
-    from nn_assets.learning.networks import NETWORKS, network_of, settings_of_its_own
+    from nn_assets.learning.networks import NETWORKS, builder_of, network_of
     from nn_assets.learning.networks.contract import require_sound_network
 
-    fault = _missing("learning.network", (learning.network,), NETWORKS.offered(tops))
+    fault = _missing("network", "learning.network", (learning.network,), NETWORKS.offered(tops))
     if fault is not None:
         raise fault
-    settings_of_its_own(learning)
+    builder_of(learning)
     if NETWORKS.top_of(learning.network) is not None:
         entry = network_of(learning.network)
         version_of(*entry.roots)
@@ -127,15 +127,15 @@ def own_features(strategy: Strategy) -> tuple[str, ...]:
 
 
 def plugin_roots(strategy: Strategy) -> tuple[Root, ...]:
-    """What the version of a strategy covers of labels, constraints and networks: those that it names."""
+    """What the version of a strategy covers of labels, constraints, networks (those it names) and estimators."""
     label = label_kind(strategy.label).roots
-    return (*label, *constraint_roots(strategy.portfolio), *_network_roots(strategy.learning))
+    return (*label, *constraint_roots(strategy.portfolio), *_network_roots(strategy.learning), *roots_of_members())
 
 
 def broker_roots(name: str) -> tuple[Root, ...]:
     """What the version of a fill covers: the package's own broker, and another one that is named."""
     own = "nn_assets.execution.registry:BROKERS"
-    return (own,) if name in BROKERS_OF_ITS_OWN else (own, broker_of(name))
+    return (own,) if name in BROKERS_OF_ITS_OWN else (own, *BROKERS.require(name, "execution.broker").roots)
 
 
 def _network_roots(learning: LearningSettings) -> tuple[Root, ...]:

@@ -62,7 +62,7 @@ def index_page(
     Parameters
     ----------
     states : mapping of strategy to mapping
-        How each stands: ``headline``, its first line, and, once a session was decided, ``decided_to``.
+        The state of each: ``headline``, its first line, and, once a session was decided, ``decided_to``.
     fault : str
         Why ``states`` are not known, where they are not; shown above everything.
     summaries : mapping of strategy to mapping, optional

@@ -15,12 +15,12 @@ import pandas as pd
 from nn_assets.arrays import values_of
 from nn_assets.costs.financing import assumed_funding_warning, financing_text
 from nn_assets.errors import PublicationError, first_of
+from nn_assets.estimators import TRADED
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.labels import label_kind
 from nn_assets.features.stationarity import StationarityReport
-from nn_assets.learning.estimators import TRADED
 from nn_assets.market.calendar.sessions import calendar_end_warning
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
@@ -169,7 +169,7 @@ def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
 
 
 def refreshes_text(result: StudyResult) -> str:
-    """How many refreshes drift asked for in a study, and what came of them."""
+    """How many refreshes drift asked for in a study, and their outcomes."""
     refreshes = result.material.refreshes
     checks = [refresh.check for refresh in refreshes if refresh.check is not None]
     taken = sum(check.accepted for check in checks)

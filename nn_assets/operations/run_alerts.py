@@ -33,14 +33,14 @@ _MEND = "mend what it names, and run it again: what was finished is kept"
 def alert_of_failure(
     opened: OpenHistory, run_id: str, job: str, step: str | None, message: str | None, strategy: str | None
 ) -> None:
-    """Alert of a run that failed, once however many tell of it.
+    """Alert of a run that failed, once however often it is reported.
 
     Parameters
     ----------
     opened : callable
-        Opens a strategy's history, for how it stands now.
+        Opens a strategy's history, for its headline now.
     job, strategy : str
-        The job's full name, and whose it is, where that is known.
+        The job's full name, and its strategy, where that is known.
     step, message : str, optional
         Where it failed, and what that says, with its remedy where it names one; None before its first step.
     """
@@ -96,7 +96,7 @@ def alert_of_failed_tick(opened: OpenHistory, strategy: str, name: str, error: E
 
 
 def _headline(opened: OpenHistory, strategy: str | None) -> str:
-    """How a strategy stands now; a ledger or a strategy that cannot be read halts it."""
+    """A strategy's headline now; HALTED where the ledger or the strategy cannot be read."""
     if strategy is None:
         return ""
     try:

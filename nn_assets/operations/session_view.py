@@ -3,7 +3,7 @@
 The facts (bars, actions, series, members) are those of the session's own moment, features and labels follow from
 them, and verdict and controls are those of that moment too. A model and a cost model state from which session on they
 are in force: a session that is decided late is decided by the one fitted for it, though it was fitted late as well.
-Nothing of a later session can be had from a view, whatever has arrived since.
+A view shows nothing of later sessions, whatever has arrived since.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube, read_only
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.costs.model import CostModel
 from nn_assets.features.labels import Labels
 from nn_assets.market.facts.series import KnownSeries
@@ -54,8 +55,7 @@ class SessionView:
     @property
     def decided_at(self) -> pd.Timestamp | None:
         """When the session was put on record, UTC; None while it is undecided."""
-        recorded = self._facts.decision_moments
-        return recorded[self.session] if self.session in recorded.index else None
+        return self._facts.decided_at(self.session)
 
     # --- facts -----------------------------------------------------------------------------------------
 
@@ -70,22 +70,22 @@ class SessionView:
         return self._cut.symbols
 
     @cached_property
-    def bars(self) -> pd.DataFrame:
+    def bars(self) -> DailyBars:
         """Clean bars, columns of ``BARS``."""
         bars = self._cut.bars
         return bars[bars["session"] <= self.session].reset_index(drop=True)
 
     @cached_property
-    def actions(self) -> pd.DataFrame | None:
+    def actions(self) -> ActionVersions | None:
         """The stated actions, and factors between two bars that none explains, as splits; None without any."""
         return self._until(self._cut.actions)
 
     @cached_property
-    def published_actions(self) -> pd.DataFrame | None:
+    def published_actions(self) -> ActionVersions | None:
         """Splits and dividends up to the session; None where none were ever published."""
         return self._until(self._cut.published_actions)
 
-    def _until(self, actions: pd.DataFrame | None) -> pd.DataFrame | None:
+    def _until(self, actions: ActionVersions | None) -> ActionVersions | None:
         return None if actions is None else actions[actions["ex_session"] <= self.session].reset_index(drop=True)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How a strategy stands, what its headline is made of: by the ledger, and by what a wrong clock stamped in the lake."""
+"""The state of a strategy, for its headline: by the ledger, and by what a wrong clock stamped in the lake."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.arrays import Moment, values_of
+from nn_assets.contracts.frames import HoldingRows, OrderRows, TargetPositionRows
 from nn_assets.errors import ClockError, DecisionError, NnAssetsError
 from nn_assets.learning.first_month import first_model_month, live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_warning, next_session, sessions_between
@@ -37,10 +38,10 @@ from nn_assets.operations.failures import (
     split_remedy,
 )
 from nn_assets.operations.names import (
+    COST_ESTIMATION,
     DAILY,
     DAILY_ROUND,
     DRIFT_REFRESH,
-    RECALIBRATION,
     RETRAINING,
     SOME_ASSETS,
     STUDY,
@@ -59,7 +60,6 @@ from nn_assets.operations.outcomes import (
     last_ticks,
     runs_backwards,
 )
-from nn_assets.operations.plugins import fault_of_names
 from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
 from nn_assets.operations.unused import lacking, silent, unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, TradingWord, headline
@@ -88,7 +88,7 @@ _HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 _LONGEST_SILENCE = {
     DAILY_ROUND: _DAY + _HOUR,
     RETRAINING: 32 * _DAY,
-    RECALIBRATION: 32 * _DAY,
+    COST_ESTIMATION: 32 * _DAY,
     DRIFT_REFRESH: 1.5 * _HOUR,
 }
 _LONGEST_OF_OTHERS = 32 * _DAY  # a schedule that a plug-in brought
@@ -101,9 +101,9 @@ def situation_of(
     *,
     state: Mapping[str, Any],
     trading: Mapping[str, Any],
-    targets: pd.DataFrame,
-    holdings: pd.DataFrame,
-    orders: pd.DataFrame,
+    targets: TargetPositionRows,
+    holdings: HoldingRows,
+    orders: OrderRows,
     verdict: str | None,
     verdict_allows: bool,
     verdict_of: str | None,
@@ -119,9 +119,9 @@ def situation_of(
     targets, holdings, orders : DataFrame
         Its ``target_positions``, ``holdings`` and ``orders``.
     verdict_of : str or None
-        The month of the verdict, as :func:`~nn_assets.operations.asof.studies.month_of_verdict` tells.
+        The month of the verdict, by :func:`~nn_assets.operations.asof.studies.month_of_verdict`.
     late : str or None
-        Which verdict came too late for it, as :func:`~nn_assets.operations.asof.studies.late_verdict` tells.
+        Which verdict came too late for it, by :func:`~nn_assets.operations.asof.studies.late_verdict`.
     """
     session = pd.Timestamp(state["session"])
     held = set(holdings.loc[holdings["quantity"] != 0.0, "symbol"])
@@ -284,7 +284,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, TradingWord.HALTED)
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, TradingWord.HALTED)
-    # What a round refused and would refuse again is told below, once.
+    # What a round refused and would refuse again is reported below, once.
     of_runs = [
         fault
         for fault in _of_runs(ledger, strategy)
@@ -296,7 +296,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, TradingWord.HALTED)
     for error in refused:
         if isinstance(error, ClockError):
-            continue  # told above
+            continue  # reported above
         yield Fault(f"{error.found}; expected {error.expected}", error.remedy, TradingWord.HALTED)
     lost = list(_of_lost_folders(facts))
     yield from lost
@@ -313,7 +313,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
 
 
 def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:
-    """Folders on which decisions stand and of which nothing is left: of the bars, or of what was published."""
+    """Folders that decisions were made from and of which nothing is left: of the bars, or of what was published."""
     folder = facts.stores.lake.folder
     if facts.bars_lost:
         yield Fault(
@@ -336,8 +336,7 @@ def _tells_of_a_changed_ledger(fault: Fault) -> bool:
 
 def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
     """What the strategy states, or the clock says, that every round refuses."""
-    names = fault_of_names(facts.strategy)
-    faults = live_start_fault(facts.strategy), stage_fault(facts), symbols_fault(facts), names
+    faults = live_start_fault(facts.strategy), stage_fault(facts), symbols_fault(facts)
     return [fault for fault in faults if fault is not None]
 
 
@@ -382,7 +381,7 @@ def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
 def _of_run(
     ledger: Ledger, strategy: Strategy, name: str, run: Mapping[str, Any], last_round: Mapping[str, Any] | None
 ) -> Fault | None:
-    """That a job's last run was killed or failed; None where it was not, or where something else tells or mended it.
+    """That a job's last run was killed or failed; None where it was not, or where something else reports or mended it.
 
     ``last_round`` is the last round that was not refused.
     """
@@ -414,7 +413,7 @@ def _of_run(
 
 
 def _is_reported_by_the_gate(ledger: Ledger, strategy: str, name: str, run: Mapping[str, Any]) -> bool:
-    """Whether a gate halted a run, and halts still, which is told by itself, or let a round's data pass since."""
+    """Whether a gate halted a run and halts still, which has a line of its own, or let a round's data pass since."""
     gate = gate_of(run["failed_step"]) if is_halt(str(run["message"])) else None
     if gate is None:
         return False
@@ -433,7 +432,7 @@ def _of_killed_check(strategy: Strategy, run: Mapping[str, Any]) -> Fault:
 def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
     """Whether a round refused sessions none of which was the next to be decided: decided before, too early or too late.
 
-    How the strategy stands does not depend on that; it does on what a round found of the ledger, models or data.
+    The strategy's state does not depend on that; it does on what a round found of the ledger, models or data.
     """
     first, last = run["first_partition"], run["last_partition"]
     if first is None or not str(run["message"]).startswith(f"{DecisionError.__name__}: "):
@@ -449,7 +448,7 @@ def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[s
 
 
 def _lost_with_all_decided(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
-    """Whether a round was killed and none of its sessions is left to decide, whoever decided them: it needs nobody."""
+    """Whether a round was killed and none of its sessions is left to decide, by whichever run."""
     first, last = run["first_partition"], run["last_partition"]
     if run["outcome"] != FAILED or first is None or LOST not in str(run["message"]):
         return False
@@ -474,7 +473,8 @@ def _later_round(last_round: Mapping[str, Any] | None, run: Mapping[str, Any]) -
 
 def _began(run: Mapping[str, Any]) -> pd.Timestamp:
     """When a run on record began, UTC; when it ended, where that is all that is known."""
-    return run["began_at"] or run["ended_at"]
+    began: pd.Timestamp = run["began_at"] or run["ended_at"]
+    return began
 
 
 def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> Iterator[Fault]:
@@ -491,7 +491,7 @@ def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: Mo
             refused = f"no session is decided: there is no model of {month}"
     if waiting:
         count = f"{len(waiting)} session{'s' * (len(waiting) > 1)} not decided, the oldest {waiting[0].date()}"
-        # Where history stands still, a person goes through it; where it moves on, a round was missed.
+        # Where history has ended, a person goes through it; where it goes on, a round was missed.
         yield Fault(count, "" if refused else goes_on, TradingWord.DOES_NOT_TRADE if clocked else TradingWord.TRADES)
     if refused:
         yield Fault(
@@ -547,7 +547,7 @@ def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[
 
 
 def _failed_ticks(ledger: Ledger, strategy: str) -> Iterator[Fault]:
-    """Schedules and sensors whose last tick failed; one not heard of for too long is told as off instead."""
+    """Schedules and sensors whose last tick failed; one not heard of for too long is reported as off instead."""
     for name, tick in last_ticks(ledger, strategy).items():
         longest = _LONGEST_SILENCE.get(name, _LONGEST_OF_OTHERS)
         if tick["outcome"] == FAILED and _quiet(tick["ended_at"], longest) is None:

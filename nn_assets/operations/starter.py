@@ -9,19 +9,19 @@ import threading
 
 __all__ = ["end_with_starter"]
 
-_GROUP = "NN_ASSETS_PROCESS_GROUP"  # whoever leads one names it to those that it starts
+_GROUP = "NN_ASSETS_PROCESS_GROUP"  # the process that leads one names it to those that it starts
 
 
 def end_with_starter() -> None:
     """End this process as soon as the one that started it is gone, however that ended.
 
     Standard input must be a pipe whose other end the starter alone holds: the system closes it, whatever kills the
-    starter. Where it is none, nothing is done: someone started this process by hand.
+    starter. Where it is not, nothing is done: someone started this process by hand.
 
     Whatever is left of the process group is killed too, where this process leads it, or was started by one that does
     and did this itself; no group that someone else made is touched.
     """
-    if not _is_pipe(0):
+    if not _reads_a_pipe():
         return
     group = os.getpgrp()
     if group == os.getpid():
@@ -30,9 +30,9 @@ def end_with_starter() -> None:
     threading.Thread(target=_wait_and_end, args=(group if own else None,), daemon=True).start()
 
 
-def _is_pipe(descriptor: int) -> bool:
+def _reads_a_pipe() -> bool:
     try:
-        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        return stat.S_ISFIFO(os.fstat(0).st_mode)
     except OSError:  # it is closed
         return False
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from nn_assets.store.home import lake_root, models_root
 from nn_assets.store.lake.files import locked
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
@@ -57,7 +56,7 @@ class Stores:
         return self.lake.sweep(strategy) + self.models.sweep()
 
     def once(self, address: Hashable, read: Callable[[], T]) -> T:
-        """Read what an address stands for, or hand out what was read before; it must not be written to.
+        """Read the content of an address, or hand out what was read before; it must not be written to.
 
         Parameters
         ----------
@@ -68,7 +67,8 @@ class Stores:
         """
         if address not in self._kept:
             self._kept[address] = read()
-        return self._kept[address]
+        content: T = self._kept[address]
+        return content
 
     def newest(self, name: Hashable, address: Hashable, read: Callable[[], T]) -> T:
         """As :meth:`once` for what grows: of a name only what was read last is kept."""
@@ -87,18 +87,16 @@ def open_stores(
     Parameters
     ----------
     lake, models : path, optional
-        Folders; those of the home when left out.
+        Folders; those of the home, or of the store that the environment names, when left out.
     ledger : str, optional
         Database address; the one that the environment names, else the home's file.
 
     Raises
     ------
     LedgerError
-        The ledger cannot be reached, is none, or was written by a newer version.
+        The ledger cannot be reached, is not a ledger, or was written by a newer version.
+    InstallationError
+        The store of blobs that the environment names is none, or cannot be opened.
     """
     with Ledger(ledger) as opened:
-        yield Stores(
-            Lake(lake_root() if lake is None else lake),
-            opened,
-            ModelStore(models_root() if models is None else models),
-        )
+        yield Stores(Lake(lake), opened, ModelStore(models))

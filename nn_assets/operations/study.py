@@ -12,6 +12,7 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
+from nn_assets.estimators import ESTIMATORS, TRADED, roots_of_fits
 from nn_assets.evaluation.figure_set import LeakAlarm
 from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.study import (
@@ -26,7 +27,6 @@ from nn_assets.evaluation.study import (
 )
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
-from nn_assets.learning.estimators import ESTIMATORS, TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
@@ -83,8 +83,8 @@ class StudyResult:
 
     @property
     def unreleased_alarms(self) -> tuple[LeakAlarm, ...]:
-        """Figures that are too good to be true, of the whole record or at the last look, and that nobody released."""
-        figures, stopped = self.study.figures, self.last.verdict.standing
+        """Figures that are too good to be true, of the whole record or at the last look, and that were not released."""
+        figures, stopped = self.study.figures, self.last.verdict.unreleased_alarms
         alarms = [alarm for alarm in figures.alarms if alarm.name not in self.terms.released]
         return (*alarms, *(alarm for alarm in self.last.figures.doubts if alarm.name in stopped))
 
@@ -137,7 +137,7 @@ def study_identity(history: History, month: str) -> str:
         "strategy": strategy.name,
         "month": month,
         "data": history.covering(history.last_session).content_hash,
-        "code": version_of(STUDIED_BY, *trading_roots(strategy)),
+        "code": version_of(STUDIED_BY, *roots_of_fits(), *trading_roots(strategy)),
         "settings": strategy.content_hash(),
         "costs": costs_in_force(history.stores.ledger, strategy.name).newest,
     }
@@ -152,7 +152,7 @@ def study_until(history: History, months: list[str], run_id: str, tell: Progress
     ended is judged in its place, and its look, where it is on record, is not taken again. Every session is replayed on
     what it knew: a bar restated later is not there yet. Refreshes that drift asks for are carried out as they are live.
     Every estimator is a trial, and is counted; every verdict is a look, and is on record whether it is read or not.
-    Both are shared by whoever studies the same data.
+    Both are shared by all studies of the same data.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def _first_look(strategy: Strategy, months: list[str]) -> str:
 def _record(history: History, result: StudyResult, ground: Ground, run_id: str) -> None:
     strategy = history.strategy
     sessions = result.study.track.sessions
-    code = version_of(STUDIED_BY, *trading_roots(strategy))
+    code = version_of(STUDIED_BY, *roots_of_fits(), *trading_roots(strategy))
     studies = [
         {
             "study_id": study_identity(history, judged.month),
@@ -370,7 +370,7 @@ def _look_row(strategy: Strategy, judged: MonthVerdict, ground: Ground, trials: 
         "details": {
             "statistic": verdict.statistic,
             "smallest_effect_derivation": verdict.smallest_effect_derivation,
-            "standing_alarms": verdict.standing,
+            "standing_alarms": verdict.unreleased_alarms,
             "released_alarms": list(verdict.released),
         },
     }
@@ -381,7 +381,7 @@ def _rows_of(study: Study, month: str) -> list[int]:
 
 
 def settings_version(strategy: Strategy) -> dict[str, Any]:
-    """The row that says what a settings hash stands for; a constant moment, since the hash says when."""
+    """The row that has the settings of a hash; a constant moment, since the hash says when."""
     return {"settings_hash": strategy.content_hash(), "settings": strategy.behaviour(), "known_at": _EPOCH}
 
 

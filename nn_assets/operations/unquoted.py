@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.market.calendar.sessions import next_session, sessions_between
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.portfolio.records import unmarked_symbols
@@ -16,14 +17,14 @@ from nn_assets.settings import Strategy
 __all__ = ["ALERT_SESSIONS", "Unquoted", "delisting_line", "unquoted"]
 
 ALERT_SESSIONS = 3
-"""Sessions in a row without a bar of what is held after which a person is alerted; the page tells of the first."""
+"""Sessions in a row without a bar of what is held after which a person is alerted; the page reports the first."""
 
 
 @dataclass(frozen=True)
 class Unquoted:
     """A position whose symbol had no bar on the last sessions."""
 
-    symbol: str
+    symbol: Symbol
     since: pd.Timestamp  # first session without
     sessions: int
 

@@ -1,4 +1,4 @@
-"""Bars of a session: those missing, in quarantine while they are held, confirmed by nobody, or known too late."""
+"""Bars of a session: those missing, in quarantine while they are held, unconfirmed, or known too late."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import Symbol, named_rows
+from nn_assets.contracts.frames import BarVersions
 from nn_assets.errors import first_of
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.market.calendar.sessions import next_session, previous_session, sessions_between
@@ -41,7 +42,7 @@ class Lacking:
     """The symbols of a session that have no bar of it, of so many that should."""
 
     session: pd.Timestamp
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     due: int
 
     @property
@@ -58,7 +59,7 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
     """Each of some sessions on end of which published bars are missing: of members of the universe, if there is one.
 
     A symbol that was delisted needs no bar; one that the strategy does not name needs one for as long as it had any in
-    the last 20 sessions. Of sessions that may not be seen, or are none, nothing is told.
+    the last 20 sessions. Sessions that may not be seen, and days that are none, are left out.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
 class Unused:
     """A position whose bar of a session came, and waits in quarantine."""
 
-    symbol: str
+    symbol: Symbol
     session: pd.Timestamp
     rule: str
     value: str  # the field to blame, and what it says
@@ -144,7 +145,7 @@ def unused(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[s
 class Silent:
     """Symbols with a bar of a session and without a signal, since bars that it would read were known too late."""
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     late_bars: int
     until: pd.Timestamp  # the first session that each can have one again, with no bar missing until then
     by_itself: bool  # whether that is the next one
@@ -222,7 +223,7 @@ def _without_signal(
     return due
 
 
-def _known_in_time(facts: StoredFacts, versions: pd.DataFrame, session: pd.Timestamp) -> pd.Series:
+def _known_in_time(facts: StoredFacts, versions: BarVersions, session: pd.Timestamp) -> pd.Series:
     """Which versions the decision of a session could see; where it is not recorded yet, by ``known_at`` alone."""
     in_time = versions["known_at"] <= as_of_session(facts.strategy.market, session)
     decided = decision_moments(facts.stores.ledger, facts.strategy.name)

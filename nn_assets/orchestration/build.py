@@ -32,7 +32,7 @@ def job_name(strategy: Strategy, kind: str) -> str:
 
 
 def strategy_definitions(strategy: Strategy, stores: StoresResource) -> dg.Definitions:
-    """What the wings of a strategy state, and its sensors; every name is its own.
+    """The assets, checks, jobs and schedules of a strategy's wings, and its sensors; every name is its own.
 
     Plug-ins run only where one of them registers a wing.
 
@@ -95,7 +95,7 @@ def _joined(strategy: Strategy, stores: StoresResource, wings: Mapping[str, Wing
 
 
 def _names(strategy: Strategy, wing: str, assets: Sequence[dg.AssetsDefinition]) -> list[str]:
-    """Names of a wing's assets without their strategy's; each is the strategy's own, and has a version."""
+    """Names of a wing's assets without the strategy's; each belongs to the strategy and has a code version."""
     specs = [spec for asset in assets for spec in asset.specs]
     for spec in specs:
         if spec.key != asset_key(strategy, spec.key.path[-1]) or not spec.code_version:
@@ -105,7 +105,7 @@ def _names(strategy: Strategy, wing: str, assets: Sequence[dg.AssetsDefinition])
 
 
 def _jobs(wings: Mapping[str, Wing], names: Mapping[str, list[str]]) -> dict[str, tuple[str, list[str]]]:
-    """What each job is for, and the names of its assets, of all the wings that have a part in it."""
+    """The description and the asset names of each job, over all wings that contribute to it."""
     parts = [(wing, job) for wing, contents in wings.items() for job in contents.jobs]
     descriptions = {job.name: job.description for _, job in reversed(parts) if job.description}
     own: dict[str, list[str]] = {name: [] for name in descriptions}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import dagster as dg
 
@@ -25,8 +25,19 @@ def asset_key(strategy: Strategy, name: str) -> dg.AssetKey:
     return dg.AssetKey([strategy.name, name])
 
 
-def described(strategy: Strategy, name: str, room: str, kinds: set[str], *made_by: Root) -> dict[str, Any]:
-    """What every asset of a strategy states alike: key, group, owner, the version of what makes it, kinds, tags.
+class Described(TypedDict):
+    """What every asset of a strategy has, by the names of ``dg.asset``."""
+
+    key: dg.AssetKey
+    group_name: str
+    owners: list[str]
+    code_version: str
+    kinds: set[str]
+    tags: dict[str, str]
+
+
+def described(strategy: Strategy, name: str, room: str, kinds: set[str], *made_by: Root) -> Described:
+    """Key, group, owner, version of the code that makes it, kinds and tags of one of a strategy's assets.
 
     Parameters
     ----------

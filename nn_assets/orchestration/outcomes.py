@@ -1,4 +1,4 @@
-"""What Dagster did, told to the ledger: how runs ended, and what ticks of schedules and sensors came to."""
+"""What Dagster did, recorded in the ledger: how runs ended, and the outcomes of ticks of schedules and sensors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nn_assets.operations.outcomes import (
     SUCCEEDED,
     FailedCheck,
     Run,
-    looks_from,
+    read_from,
     record_end,
     record_heartbeat,
     record_start,
@@ -192,7 +192,7 @@ def run_outcomes_sensor(stores: StoresResource) -> dg.SensorDefinition:
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         free_of_lost_runs(context.instance, stores)
-        since = looks_from(context.cursor)
+        since = read_from(context.cursor)
         records = context.instance.get_run_records(
             dg.RunsFilter(statuses=[*_OUTCOMES, _STARTED], updated_after=(since - _OVERLAP).to_pydatetime()),
             order_by="update_timestamp",

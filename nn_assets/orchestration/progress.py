@@ -10,7 +10,7 @@ import dagster as dg
 __all__ = ["progress_logger"]
 
 _PAINFUL = ("STEP_FAILURE", "RUN_FAILURE")
-_NOT_EXECUTED = "Not executing."  # how Dagster ends what it says of steps that hang on a failed one
+_NOT_EXECUTED = "Not executing."  # how Dagster's message on a step behind a failed one ends
 
 
 class _Lines(logging.Handler):

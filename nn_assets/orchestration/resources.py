@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from pathlib import Path
 from typing import Self
 
 import dagster as dg
@@ -13,8 +12,8 @@ from pydantic import PrivateAttr
 from nn_assets.operations.history import History
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.settings import Strategy
-from nn_assets.store.home import lake_root
 from nn_assets.store.lake.lake import Lake
+from nn_assets.store.lake.roots import blob_path
 
 __all__ = ["STORES", "StoresResource"]
 
@@ -23,7 +22,7 @@ STORES = "stores"
 
 
 class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Where the lake, the ledger and the models are; what is left empty is the home's own.
+    """Where the lake, the ledger and the models are; what is left empty is the environment's, or the home's own.
 
     A ledger with a password is named by the environment, never here: Dagster shows its configuration.
     """
@@ -54,12 +53,12 @@ class StoresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield self._kept
 
     def _open(self) -> AbstractContextManager[Stores]:
-        models = Path(self.models) if self.models else None
-        return open_stores(Path(self.lake) if self.lake else None, self.ledger or None, models)
+        lake, models = (blob_path(address) if address else None for address in (self.lake, self.models))
+        return open_stores(lake, self.ledger or None, models)
 
     def lake_alone(self) -> Lake:
         """The lake without the rest: no database is opened."""
-        return Lake(Path(self.lake) if self.lake else lake_root())
+        return Lake(blob_path(self.lake) if self.lake else None)
 
     @contextmanager
     def history(self, strategy: Strategy) -> Iterator[History]:

@@ -28,7 +28,6 @@ from nn_assets.store.room import keep_reserve
 __all__ = [
     "attempt",
     "execute",
-    "materialise",
     "materialized_metadata",
     "metadata_by_asset",
     "require_success",
@@ -38,18 +37,6 @@ __all__ = [
 
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
-
-
-def materialise(
-    strategy: Strategy,
-    kind: str,
-    *,
-    first: str | None = None,
-    last: str | None = None,
-    tags: dict[str, str] | None = None,
-) -> str:
-    """Execute one of a strategy's jobs as ``execute`` does; the run's id."""
-    return str(execute(strategy, kind, first=first, last=last, tags=tags).run_id)
 
 
 def execute(
@@ -105,7 +92,7 @@ def attempt(
     stores = StoresResource()
     keep_reserve()
     with open_instance() as instance:
-        free_of_lost_runs(instance, stores)  # before this start is on record: an alert tells how they left the strategy
+        free_of_lost_runs(instance, stores)  # before this start is on record: an alert says what they left
         with recording_run(stores, run) as tell:
             _cancelled_by_an_interrupt(instance, run.run_id)
             result = job.execute_in_process(
@@ -122,7 +109,7 @@ def attempt(
 
 
 def require_success(strategy: Strategy, kind: str, result: dg.ExecuteInProcessResult) -> None:
-    """Raise what a run that failed, or was interrupted, is told as; see :func:`execute`."""
+    """Raise the error of a run that failed or was interrupted; see :func:`execute`."""
     if result.success:
         return
     failure = failure_of(result.all_events)
@@ -146,7 +133,7 @@ def _cancelled_by_an_interrupt(instance: dg.DagsterInstance, run_id: str) -> Non
 
 
 def metadata_by_asset(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    """What each asset of a run said of itself, by its name; of several partitions the last."""
+    """The metadata of each asset of a run, by name; of several partitions, of the last."""
     return dict(materialized_metadata(result))
 
 

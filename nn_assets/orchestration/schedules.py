@@ -1,4 +1,4 @@
-"""When things run by themselves: the daily round, retraining and cost recalibration."""
+"""When things run by themselves: the daily round, retraining and the estimation of costs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Drift, severity and the trading state.
 
-Takes what was forecast and what came. Gives statistics, scores and the state for the next decision.
+Takes what was forecast and what happened. Gives statistics, scores and the state for the next decision.
 Never waits for a person to reduce risk, and restores it only step by step, after a cooldown.
 """

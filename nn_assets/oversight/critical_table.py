@@ -1,6 +1,6 @@
 """Critical values that were simulated once and are stored beside this module: usual lengths need no simulation.
 
-:mod:`nn_assets.oversight.simulate_table` made them and says which lengths they are; a test makes some anew.
+``tests/oversight/simulate_table.py`` made them and says which lengths they are; a test makes some anew.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def stored_values() -> Table:
         raise ControlError(
             expected=f"critical values simulated on the terms {json.dumps(simulation_terms())}",
             found=terms,
-            remedy="make them anew: python -m nn_assets.oversight.simulate_table",
+            remedy="make them anew: python -m tests.oversight.simulate_table",
         )
     table: Table = {}
     for row in rows:

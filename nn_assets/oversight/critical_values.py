@@ -13,92 +13,61 @@ values are linear in the AR(1) coefficient and in 1 / reference. The nodes of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from math import inf
 
 import numpy as np
 
 from nn_assets.oversight.critical_table import Key, stored_values
-from nn_assets.oversight.simulation import COEFFICIENTS, REFERENCES, simulated_cusum, simulated_ks
+from nn_assets.oversight.simulation import COEFFICIENTS, REFERENCES, simulated
 
-__all__ = ["MINIMUM_REFERENCE", "cusum_critical_value", "ks_critical_value"]
+__all__ = ["MINIMUM_REFERENCE", "critical_value"]
 
 MINIMUM_REFERENCE = REFERENCES[0]
 
-Simulation = Callable[[int, int, float, int, float], float]
 
-
-@lru_cache(maxsize=4096)
-def ks_critical_value(
+@lru_cache(maxsize=8192)
+def critical_value(
+    statistic: str,
     window: int,
     reference: int,
     coefficient: float,
     sessions_per_year: int = 252,
     rings_per_year: float = 1.0,
 ) -> float:
-    """KS distance that a window of an unchanged series exceeds at the stated pace.
+    """What the statistic of a window of an unchanged series exceeds at the stated pace.
 
     Parameters
     ----------
+    statistic : str
+        ``ks``, the distance of the window of a series from its reference, or ``cusum``, the height of a window of
+        innovations.
     window : int
         Sessions of the sliding window.
     reference : int
         Sessions of the reference series. Above 1,000 the value at 1,000 is used (it is larger).
     coefficient : float
-        AR(1) coefficient, or what stands for it (:func:`nn_assets.oversight.monitored.window_memory`).
-        Below 0 the value at 0 is used (it is larger); above 0.98 the value at 0.98.
+        AR(1) coefficient, or what is used in its place (:func:`nn_assets.oversight.monitored.window_memory`); of
+        innovations the one that is left in them. Below 0 the value at 0 is used (it is larger); above 0.98 that at
+        0.98.
     sessions_per_year : int
     rings_per_year : float
 
     Returns
     -------
     float
-        In (0, 1]; infinity where the reference is shorter than :data:`MINIMUM_REFERENCE` sessions or
-        the coefficient is NaN: nothing can be said, so nothing rings.
+        A distance in (0, 1], or a height in standard deviations; infinity where the reference is shorter than
+        :data:`MINIMUM_REFERENCE` sessions or the coefficient is NaN: nothing can be said, so nothing rings.
     """
-    key = Key("ks", window, sessions_per_year, rings_per_year)
-    return _interpolated(key, simulated_ks, reference, coefficient)
-
-
-@lru_cache(maxsize=4096)
-def cusum_critical_value(
-    window: int,
-    reference: int,
-    coefficient: float,
-    sessions_per_year: int = 252,
-    rings_per_year: float = 1.0,
-) -> float:
-    """CUSUM height that a window of unchanged innovations exceeds at the stated pace.
-
-    Parameters
-    ----------
-    window, reference : int
-        Lengths, in sessions.
-    coefficient : float
-        AR(1) coefficient that is left in the innovations.
-    sessions_per_year : int
-    rings_per_year : float
-
-    Returns
-    -------
-    float
-        In standard deviations; infinity as for :func:`ks_critical_value`.
-    """
-    key = Key("cusum", window, sessions_per_year, rings_per_year)
-    return _interpolated(key, simulated_cusum, reference, coefficient)
-
-
-def _interpolated(key: Key, simulate: Simulation, reference: int, coefficient: float) -> float:
     if reference < MINIMUM_REFERENCE or np.isnan(coefficient):
         return inf
-    stored = stored_values().get(key)
+    stored = stored_values().get(Key(statistic, window, sessions_per_year, rings_per_year))
 
     def node(row: int, column: int) -> float:
         length = REFERENCES[row]
         if stored is not None:
             return stored[length][column]
-        return simulate(key.window, length, COEFFICIENTS[column], key.sessions_per_year, key.rings_per_year)
+        return simulated(statistic, window, length, COEFFICIENTS[column], sessions_per_year, rings_per_year)
 
     bounded = min(max(coefficient, COEFFICIENTS[0]), COEFFICIENTS[-1])
     low, high, share = _bracket(COEFFICIENTS, bounded)

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import DRIFT, framed
+from nn_assets.contracts.frames import DriftRows
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.distance import counts_within, distance_of_counts
 from nn_assets.oversight.joint import JOINT_FEATURES, nth_largest_by_feature
-from nn_assets.oversight.monitored import cross_section, innovations, window_cusum
+from nn_assets.oversight.monitored import innovations, window_cusum
 from nn_assets.oversight.reference import DriftReference, MonitoredColumn, drift_reference
 from nn_assets.settings import OversightSettings
 
@@ -113,7 +114,7 @@ class DriftReport:
         asking = [test for test in self.statistics if test.layer == "prediction" and test.asks_retraining]
         return tuple(f"{test.name} {test.statistic:.3f} > {test.retraining_critical:.3f}" for test in asking)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> DriftRows:
         """One row per test: session, layer, name, statistic, critical, autocorrelation, drifted."""
         tests = self.statistics
         columns = {name: [getattr(test, name) for test in tests] for name in DRIFT.columns if name != "session"}
@@ -140,9 +141,10 @@ class DriftMonitor:
         self,
         row: int,
         session: pd.Timestamp,
-        forecast_ranks: FloatArray,
-        features: FloatArray,
+        forecast_columns: FloatArray,
+        feature_columns: FloatArray,
         reference: DriftReference,
+        tested: MutableMapping[tuple[int, str], tuple[DriftStatistic, ...]] | None = None,
     ) -> DriftReport:
         """Test the window that ends on ``row``. Later rows are not read.
 
@@ -152,53 +154,21 @@ class DriftMonitor:
             Row of the session decided.
         session : Timestamp
             Its label, for the report.
-        forecast_ranks : array, shape (bars, symbols)
-            Forecasts as ranks within their own model's validation forecasts
-            (:meth:`DriftReference.forecast_ranks` of whichever model made them). NaN: no forecast.
-        features : array, shape (bars, symbols, features)
-            As handed to :func:`drift_reference`, in the same order. NaN: missing.
+        forecast_columns : array, shape (bars, columns)
+            ``cross_section``, with a last axis of 1, of forecasts as ranks within their own model's validation
+            forecasts (:meth:`DriftReference.forecast_ranks` of whichever model made them). NaN: no forecast.
+        feature_columns : array, shape (bars, columns)
+            ``cross_section`` of the features as handed to :func:`drift_reference`, in the same order. NaN: missing.
         reference : DriftReference
             Of the model in force on ``row``.
+        tested : mapping of row and model id to the tests of the features, optional
+            Made so far, on the same series; added to. They are the same for every estimator of a model.
 
         Returns
         -------
         DriftReport
             With ``message`` 'not enough sessions ...' and no statistics before the first full window.
         """
-        tail = slice(max(0, row + 1 - self._reach), row + 1)
-        forecasts = cross_section(forecast_ranks[tail, :, None])
-        return self._report(row, session, forecasts, cross_section(features[tail]), reference)
-
-    def examine_columns(
-        self,
-        row: int,
-        session: pd.Timestamp,
-        forecast_columns: FloatArray,
-        feature_columns: FloatArray,
-        reference: DriftReference,
-        tested: MutableMapping[tuple[int, str], tuple[DriftStatistic, ...]] | None = None,
-    ) -> DriftReport:
-        """Give the same report from what ``cross_section`` gave once for a whole history (replay).
-
-        Parameters
-        ----------
-        forecast_columns, feature_columns : array, shape (bars, columns)
-            ``cross_section`` of the ranks (with a last axis of 1) and of the features.
-        tested : mapping of row and model id to the tests of the features, optional
-            Made so far, on the same series; added to. They are the same for every estimator of a model.
-        """
-        tail = slice(max(0, row + 1 - self._reach), row + 1)
-        return self._report(row, session, forecast_columns[tail], feature_columns[tail], reference, tested)
-
-    def _report(
-        self,
-        row: int,
-        session: pd.Timestamp,
-        forecasts: FloatArray,
-        features: FloatArray,
-        reference: DriftReference,
-        tested: MutableMapping[tuple[int, str], tuple[DriftStatistic, ...]] | None = None,
-    ) -> DriftReport:
         if reference.window != self._window:
             raise SchemaError(
                 expected=f"a reference made for a window of {self._window} sessions",
@@ -209,6 +179,8 @@ class DriftMonitor:
         if row + 1 < self._window:
             message = f"not enough sessions: {row + 1} of {self._window}"
             return DriftReport(session, (), nan, reference.multiplier, (), message, reference.model_id)
+        tail = slice(max(0, row + 1 - self._reach), row + 1)
+        forecasts, features = forecast_columns[tail], feature_columns[tail]
         cache = {} if tested is None else tested
         key = (row, reference.model_id)
         if key not in cache:

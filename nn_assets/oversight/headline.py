@@ -1,4 +1,4 @@
-"""Whether a strategy trades, in one sentence: the first thing that every place tells an operator."""
+"""Whether a strategy trades, in one sentence: the first line of every command and page."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class _Cause:
 def headline(situation: Situation) -> Headline:
     """Say whether a strategy trades, why, and what needs a person.
 
-    The strictest cause gives the word and stands first.
+    The strictest cause gives the word and comes first.
     """
     of_controls = list(_of_controls(situation))
     causes = [*_of_faults(situation), *of_controls]
@@ -329,7 +329,7 @@ def _of_verdict(situation: Situation) -> Iterator[_Cause]:
 
 
 def _of_leak_alarm(situation: Situation) -> _Cause:
-    """Flat by a leak alarm: whether it still stands, was released, or a later study has none."""
+    """Flat by a leak alarm: whether it is unreleased, was released, or a later study has none."""
     name, why = situation.strategy, f"flat by the verdict in force, {_verdict_text(situation)}"
     if situation.verdict_since:
         reason = f"{why}; the newest study says {situation.verdict_since}, which counts for sessions after that month"

@@ -1,4 +1,4 @@
-"""The series that drift is looked for in: what stands for a panel, its memory, its innovations."""
+"""The series that drift is looked for in: summaries of a panel, their memory, their innovations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import SchemaError
+from nn_assets.measures import mean_over_symbols
 from nn_assets.oversight.simulation import CUSUM_ALLOWANCE
 
 __all__ = [
@@ -91,18 +92,15 @@ def cross_section(cube: FloatArray) -> FloatArray:
         NaN where no symbol (for the spread, fewer than five) has a value.
     """
     bars, symbols, width = cube.shape
-    total, count = np.zeros((bars, width)), np.zeros((bars, width))
-    for symbol in range(symbols):
-        finite = np.isfinite(cube[:, symbol])
-        total += np.where(finite, cube[:, symbol], 0.0)
-        count += finite
-    mean = np.divide(total, count, out=np.full((bars, width), np.nan), where=count > 0)
+    mean = mean_over_symbols(cube)
     if symbols < SPREAD_SYMBOLS:
         return mean
-    squares = np.zeros((bars, width))
+    squares, count = np.zeros((2, bars, width))
     for symbol in range(symbols):
         deviation = cube[:, symbol] - mean
-        squares += np.where(np.isfinite(deviation), deviation * deviation, 0.0)
+        finite = np.isfinite(deviation)
+        squares += np.where(finite, deviation * deviation, 0.0)
+        count += finite
     spread = np.full((bars, width), np.nan)
     np.divide(squares, count, out=spread, where=count >= SPREAD_SYMBOLS)
     return np.concatenate([mean, np.sqrt(spread)], axis=1)
@@ -235,12 +233,10 @@ def innovations(values: FloatArray, coefficient: FloatArray | float) -> FloatArr
     return unforeseen
 
 
-def window_cusum(
-    ranks: npt.NDArray[np.integer] | FloatArray, reference: int, allowance: float = CUSUM_ALLOWANCE
-) -> float:
+def window_cusum(ranks: npt.NDArray[np.integer] | FloatArray, reference: int) -> float:
     """Two-sided CUSUM at the end of a window of innovations, as normal scores of their ranks.
 
-    S[t] = max(0, S[t-1] + z[t] - allowance), from 0 at the window's head (Page 1954, Biometrika 41);
+    S[t] = max(0, S[t-1] + z[t] - CUSUM_ALLOWANCE), from 0 at the window's head (Page 1954, Biometrika 41);
     the larger of the upward and the downward sum. Normal scores make it free of the marginal, and
     the restart free of how long the history is.
 
@@ -250,8 +246,6 @@ def window_cusum(
         Mid-rank counts: reference values below each innovation, ties counted half.
     reference : int
         Length of the reference, in sessions.
-    allowance : float
-        In standard deviations, taken from every step.
 
     Returns
     -------
@@ -263,6 +257,6 @@ def window_cusum(
     scores = ndtri((ranks + 0.5) / (reference + 1))
     heights = []
     for side in (1.0, -1.0):
-        walk = np.concatenate([[0.0], np.cumsum(side * scores - allowance)])
+        walk = np.concatenate([[0.0], np.cumsum(side * scores - CUSUM_ALLOWANCE)])
         heights.append(float(walk[-1] - walk.min()))
     return max(heights)

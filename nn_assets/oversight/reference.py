@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import SchemaError
-from nn_assets.oversight.critical_values import MINIMUM_REFERENCE, cusum_critical_value, ks_critical_value
+from nn_assets.oversight.critical_values import MINIMUM_REFERENCE, critical_value
 from nn_assets.oversight.joint import joint_multiplier
 from nn_assets.oversight.monitored import (
     autocorrelation,
@@ -156,10 +156,10 @@ def _monitored(
     memory = window_memory(remembered, window)
     finite = values[np.isfinite(values)]
     if whitening:
-        cusum = cusum_critical_value(window, finite.size, memory, per_year, pace)
+        cusum = critical_value("cusum", window, finite.size, memory, per_year, pace)
 
     def at_pace(rings: float) -> float:
-        return ks_critical_value(window, finite.size, memory, per_year, rings)
+        return critical_value("ks", window, finite.size, memory, per_year, rings)
 
     return MonitoredColumn(
         name=name,

@@ -1,4 +1,4 @@
-"""The refreshes that drift asks for: one request stands at a time, and a cooldown follows each."""
+"""The refreshes that drift asks for: one request is open at a time, and a cooldown follows each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["RefreshWatch", "next_refresh_watch", "stricter_state"]
 
 @dataclass(frozen=True)
 class RefreshWatch:
-    """What became of the last request for a refresh, after a session's close.
+    """The state of the last request for a refresh, after a session's close.
 
     Attributes
     ----------
     asked : Timestamp or None
-        Session whose drift made the request that stands; None where none stands.
+        Session whose drift made the open request; None where none is open.
     model_id : str
         In force when it was made. The request is answered when another model decides; until then it is
         pending, or was refused.
@@ -38,16 +38,16 @@ class RefreshWatch:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing stands and nothing is waited for."""
+        """Whether no request is open and no cooldown runs."""
         return self.asked is None and self.cooldown_left == 0
 
     def state_under(self, model_id: str | None) -> State:
-        """What it leaves of trading while a model decides: REDUCE_SIZE as long as the request stands.
+        """What it leaves of trading while a model decides: REDUCE_SIZE as long as the request is open.
 
         Parameters
         ----------
         model_id : str or None
-            None where it is not known; the request then stands.
+            None where it is not known; the request then stays open.
         """
         answered = model_id is not None and model_id != self.model_id
         return "CONTINUE" if self.asked is None or answered else "REDUCE_SIZE"
@@ -77,10 +77,10 @@ def stricter_state(first: State, second: State) -> State:
 def next_refresh_watch(previous: RefreshWatch, report: DriftReport, settings: OversightSettings) -> RefreshWatch:
     """Move the watch over one session.
 
-    A request stands until another model decides, or until drift has asked for nothing on
+    A request is open until another model decides, or until drift has asked for nothing on
     ``cooldown_sessions`` sessions in a row: the drift it was made for is then over. The next one is made
     no sooner than ``refresh_cooldown_sessions`` sessions after the last, and takes the place of one that
-    still stands.
+    is still open.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from nn_assets.contracts.frames import TradingStateRows
 from nn_assets.errors import ControlError
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.slippage import SlippageTest, slippage_breach
@@ -185,7 +186,7 @@ def next_trading_state(
     return TradingState(state, assessment.score, reasons, session, since, left, effective_session)
 
 
-def resumed_trading_state(records: pd.DataFrame, settings: OversightSettings) -> TradingState:
+def resumed_trading_state(records: TradingStateRows, settings: OversightSettings) -> TradingState:
     """Rebuild the latest state from the ledger's records, which keep neither wait nor beginning.
 
     Parameters

@@ -7,7 +7,7 @@ the AR(1) dependence is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil, exp, lcm
 
@@ -15,19 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from nn_assets.errors import ControlError
-from nn_assets.oversight.distance import greatest_distances, sliding_ks
+from nn_assets.oversight.distance import greatest_distances
 
 __all__ = [
     "COEFFICIENTS",
     "CUSUM_ALLOWANCE",
     "REFERENCES",
-    "chance_above",
+    "STATISTICS",
     "critical_distances",
     "critical_heights",
     "quiet_level",
     "ranks_within",
-    "simulated_cusum",
-    "simulated_ks",
+    "simulated",
     "simulated_paths",
     "simulation_terms",
     "sliding_cusum",
@@ -164,70 +163,36 @@ def _sliding_minimum(rows: FloatArray, length: int) -> FloatArray:
     return np.minimum(rows[:-more], rows[more:]) if more else rows
 
 
-@lru_cache(maxsize=1024)
-def simulated_ks(
-    window: int,
-    reference: int,
-    coefficient: float,
-    sessions_per_year: int,
-    rings_per_year: float,
-    replications: int = _REPLICATIONS,
-    seed: int = _SEED,
+STATISTICS: dict[str, Callable[[Ranks, int, int, Sequence[int]], tuple[float, ...]]] = {
+    "ks": critical_distances,
+    "cusum": critical_heights,
+}
+"""What gives the critical values of a statistic, by its name."""
+
+
+@lru_cache(maxsize=2048)
+def simulated(
+    statistic: str, window: int, reference: int, coefficient: float, sessions_per_year: int, rings_per_year: float
 ) -> float:
-    """Critical KS distance at one node of the grid, by simulation (0.1 to 0.5 s, then remembered).
+    """Critical value at one node of the grid, by simulation (0.1 to 0.5 s, then remembered).
 
     Parameters
     ----------
+    statistic : str
+        ``ks`` or ``cusum``.
     window, reference : int
         Lengths, in sessions.
     coefficient : float
         AR(1) coefficient of the series, in [0, 1).
     sessions_per_year : int
     rings_per_year : float
-    replications, seed : int
-        The standard error at the defaults is about 0.001 for independent draws and 0.003 at 0.9.
 
     Returns
     -------
     float
-        In (0, 1].
-    """
-    span, _ = quiet_level(sessions_per_year, rings_per_year)
-    path = simulated_paths(coefficient, reference + window - 1 + span, replications, seed)
-    return critical_distances(ranks_within(path, reference), window, reference, (span,), seed)[0]
-
-
-@lru_cache(maxsize=1024)
-def simulated_cusum(
-    window: int,
-    reference: int,
-    coefficient: float,
-    sessions_per_year: int,
-    rings_per_year: float,
-) -> float:
-    """Critical CUSUM height at one node of the grid, by simulation (0.2 to 0.5 s, then remembered).
-
-    Parameters as in :func:`simulated_ks`.
-
-    Returns
-    -------
-    float
-        In standard deviations.
+        A distance in (0, 1], with a standard error of about 0.001 for independent draws and 0.003 at 0.9; or a height
+        in standard deviations.
     """
     span, _ = quiet_level(sessions_per_year, rings_per_year)
     path = simulated_paths(coefficient, reference + window - 1 + span)
-    return critical_heights(ranks_within(path, reference), window, reference, (span,))[0]
-
-
-def chance_above(
-    distance: float,
-    window: int,
-    reference: int,
-    coefficient: float,
-    replications: int = _REPLICATIONS,
-    seed: int = _SEED,
-) -> float:
-    """Probability that one window of an unchanged AR(1) series lies farther than ``distance``."""
-    ranks = ranks_within(simulated_paths(coefficient, reference + window, replications, seed), reference)
-    first = sliding_ks(ranks.T, window, reference)[:, 0]
-    return float(np.mean(first > distance))
+    return STATISTICS[statistic](ranks_within(path, reference), window, reference, (span,))[0]

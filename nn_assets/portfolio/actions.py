@@ -40,7 +40,7 @@ def shares_after_split(
 
 
 def price_after_actions(price: FloatArray, split: FloatArray, dividend: FloatArray) -> FloatArray:
-    """Give what a price of the session before stands for on the ex-session, shape (symbols,).
+    """Give the equivalent, on the ex-session, of a price of the session before, shape (symbols,).
 
     Divided by the split, less the dividend; NaN where nothing above zero is left.
     """
@@ -64,7 +64,7 @@ def book_after_actions(
     lot_size : float
         Of the portfolio. Fractions of a lot that a split leaves are paid out at the last mark.
     assumed : ndarray of bool, shape (symbols,), optional
-        Splits that nobody stated: fractions stay, for nobody paid for any.
+        Assumed splits: fractions stay, since no cash was paid for them.
 
     Returns
     -------

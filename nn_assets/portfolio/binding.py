@@ -26,7 +26,7 @@ _LIMITS, _COST, _CONTROLS, _RISK = (STEP_NAMES.index(rule) + 1 for rule in ("lim
 
 
 def binding_constraints(decision: Decision, after: FloatArray) -> tuple[tuple[str, int | None], ...]:
-    """Name what bound the size of each symbol, with the step (1 to 8) whose reason tells of it.
+    """Name what bound the size of each symbol, with the step (1 to 8) whose reason explains it.
 
     Parameters
     ----------

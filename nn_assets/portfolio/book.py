@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.errors import ControlError, DecisionError
 from nn_assets.portfolio.breakers import (
     LOSSES,
@@ -62,7 +62,7 @@ class PortfolioState:
 class Book:
     """State after a session. Arrays have shape (symbols,); NaN or NaT where there is no position."""
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     cash_usd: float
     quantity: FloatArray
     price: FloatArray  # last mark; a missing price keeps it
@@ -111,7 +111,7 @@ class Book:
         """Kinds of the latched breakers, strictest first."""
         return tuple(breaker.kind for breaker in self.breakers)
 
-    def of_symbols(self, symbols: tuple[str, ...]) -> Book:
+    def of_symbols(self, symbols: tuple[Symbol, ...]) -> Book:
         """The same book on another symbol axis: those that join are flat, those that leave must be.
 
         Raises
@@ -361,20 +361,16 @@ class Book:
         self,
         ordered_quantity: FloatArray,
         stop_distance: FloatArray,
-        unscaled_quantity: FloatArray | None = None,
-        target_quantity: FloatArray | None = None,
+        unscaled_quantity: FloatArray,
+        target_quantity: FloatArray,
     ) -> Book:
-        """Remember what was decided, (symbols,): orders (signed), stop distances of new entries, u and targets.
-
-        Left out, the targets are what the orders lead to, and u the targets.
-        """
-        target = self.quantity + ordered_quantity if target_quantity is None else target_quantity
+        """Remember what was decided, (symbols,): orders (signed), stop distances of new entries, u and targets."""
         return replace(
             self,
             unfilled_quantity=ordered_quantity.copy(),
             pending_stop_distance=stop_distance.copy(),
-            unscaled_quantity=(target if unscaled_quantity is None else unscaled_quantity).copy(),
-            target_quantity=target.copy(),
+            unscaled_quantity=unscaled_quantity.copy(),
+            target_quantity=target_quantity.copy(),
         )
 
 
@@ -382,7 +378,7 @@ def _week(day: np.datetime64) -> int:
     return (int(day.astype(np.int64)) + _MONDAY) // 7
 
 
-def empty_book(symbols: tuple[str, ...], capital_usd: float) -> Book:
+def empty_book(symbols: tuple[Symbol, ...], capital_usd: float) -> Book:
     """Return a flat book with all capital in cash, before its first session."""
     count = len(symbols)
     blank, days = np.full(count, np.nan), np.full(count, _NO_DAY)

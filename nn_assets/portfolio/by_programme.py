@@ -1,4 +1,4 @@
-"""A decision by the construction ``programme``, and its trace solved again for whoever asks for it."""
+"""A decision by the construction ``programme``, and its trace, solved again when it is read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
-from nn_assets.portfolio.construction import STEPS, Construction, ConstructionInputs, Targets, construct, targets_of
+from nn_assets.portfolio.construction import Construction, ConstructionInputs, Targets, construct, targets_of
 from nn_assets.portfolio.construction_trace import TraceFacts
 from nn_assets.portfolio.covariance import factor_covariance
-from nn_assets.portfolio.inputs import Answer, Decision, DecisionInputs
+from nn_assets.portfolio.inputs import STEP_NAMES, Answer, Decision, DecisionInputs
 from nn_assets.portfolio.premium import premium_share
 from nn_assets.portfolio.sentences import controls_in_force
 from nn_assets.portfolio.steps import controls, enough_evidence, weight_of, without_answer
@@ -84,7 +84,7 @@ def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, cos
     programme = built.programme
     mean = np.where(np.isfinite(programme.mean), programme.mean, 0.0)
     horizon, linear = inputs.horizon_sessions, programme.cost.linear
-    weights = np.full((len(STEPS) + 1, len(inputs.symbols)), np.nan)
+    weights = np.full((len(STEP_NAMES) + 1, len(inputs.symbols)), np.nan)
     weights[0], weights[7], weights[8] = _start(built), built.weights, weight_of(quantity, inputs)
     return Decision(
         inputs=inputs,

@@ -111,7 +111,7 @@ def _usual(problem: Problem) -> float:
 
 def _attempt(problem: Problem, unit: float, money_in_usual: float) -> tuple[Answer, dict[tuple[str, int], float]]:
     """Ask the solver once; also the prices of the shared limits, slope of the objective per unit of each."""
-    import clarabel  # here and below: whoever solves nothing waits for no import
+    import clarabel  # here and below: what solves nothing need not wait for the import
 
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads, settings.direct_solve_method = False, 1, "qdldl"

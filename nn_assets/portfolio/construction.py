@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.expected import expected_own_return
+from nn_assets.portfolio.inputs import STEP_NAMES
 from nn_assets.portfolio.limits import book_limits, name_cap, risk_distance
 from nn_assets.portfolio.programme import Financing, Programme, Solution, change_cost, solve
 from nn_assets.portfolio.targets import whole_targets, without_small_changes
 from nn_assets.settings import PortfolioSettings
 
 __all__ = [
-    "STEPS",
     "Construction",
     "ConstructionInputs",
     "Targets",
@@ -39,9 +39,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-STEPS = ("signal", "edge", "kelly", "risk", "correlation", "limits", "cost", "controls")
-"""Names of steps 1 to 8."""
-
 
 @dataclass(frozen=True, eq=False)
 class ConstructionInputs:
@@ -51,7 +48,7 @@ class ConstructionInputs:
     symbol gets no position.
     """
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     session: Session
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     last_mark: FloatArray  # last price known; values what is held without a price
@@ -299,7 +296,7 @@ def _steps(programme: Programme, weights: FloatArray, risk_cap: FloatArray) -> F
     mean, limits = _finite(programme.mean), programme.limits
     variance = programme.covariance.variance
     allowed = (np.where(mean > 0.0, limits.upper, -limits.lower) > 0.0) & (mean != 0.0)
-    rows = np.zeros((len(STEPS), len(start)))
+    rows = np.zeros((len(STEP_NAMES), len(start)))
     rows[0] = start
     rows[1] = np.where(allowed & (np.sign(mean) == np.sign(start)), start, 0.0)
     # What is held needs no edge over a cost that it has already paid.

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
-from nn_assets.portfolio.construction import STEPS, Construction, Targets, expected_returns
+from nn_assets.portfolio.construction import Construction, Targets, expected_returns
+from nn_assets.portfolio.inputs import STEP_NAMES
 from nn_assets.portfolio.sentences import forecast_text, last_step
 
 __all__ = ["TraceFacts", "step_reasons"]
@@ -25,7 +26,7 @@ _NEAR = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class TraceFacts:
-    """What is told about: a construction with its steps, its targets, and the controls that acted on them."""
+    """What the trace describes: a construction with its steps, its targets, and the controls that acted on them."""
 
     construction: Construction
     targets: Targets
@@ -80,7 +81,7 @@ def step_reasons(trace: TraceFacts, index: int) -> tuple[str, ...]:
     missing = _missing(trace, index)
     if missing:
         stays = "nothing to decide" if weights[7] == 0.0 else f"{weights[7]:.2%} cannot be traded in this session"
-        return (f"no position: {missing}", *[stays] * (len(STEPS) - 2), _controls(trace, index))
+        return (f"no position: {missing}", *[stays] * (len(STEP_NAMES) - 2), _controls(trace, index))
     return (*(reason(trace, index, weights) for reason in _REASONS), _controls(trace, index))
 
 

@@ -46,11 +46,8 @@ class FactorCovariance:
     @property
     def variance(self) -> FloatArray:
         """The diagonal of S, shape (symbols,); NaN for a name without a covariance."""
-        return (self.loadings**2).sum(axis=1) + self.specific
-
-    def matrix(self) -> FloatArray:
-        """S in full, (symbols, symbols): for a look at a few names."""
-        return self.loadings @ self.loadings.T + np.diag(self.specific)
+        diagonal: FloatArray = (self.loadings**2).sum(axis=1) + self.specific
+        return diagonal
 
     def times(self, weights: FloatArray) -> FloatArray:
         """S w, shape (symbols,); a weight of zero needs no covariance."""
@@ -151,7 +148,8 @@ def _components(scaled: FloatArray, sessions: int) -> FloatArray:
     if not few:
         vectors = scaled.T @ vectors / np.sqrt(np.maximum(top, np.finfo(float).tiny))
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(factors)]
-    return vectors * np.where(largest < 0.0, -1.0, 1.0) * np.sqrt(np.maximum(strength, 0.0))
+    components: FloatArray = vectors * np.where(largest < 0.0, -1.0, 1.0) * np.sqrt(np.maximum(strength, 0.0))
+    return components
 
 
 def _spikes(eigenvalues: FloatArray, ratio: float) -> FloatArray:

@@ -4,7 +4,7 @@
 (:mod:`nn_assets.portfolio.by_programme`) or name by name (:mod:`nn_assets.portfolio.per_name`).
 
 Replay and the daily round call it alike. It is pure and works on arrays; the frames of a decision
-(targets, trace) are made by :mod:`nn_assets.portfolio.trace` for whoever wants to read them.
+(targets, trace) are made by :mod:`nn_assets.portfolio.trace` when they are read.
 
 Controls act last and on what is held. Steps 1 to 7 move the unscaled book: they start from that of the session
 before and know nothing of scales. Step 8 multiplies it by the scale in force, name by name, so that whatever is

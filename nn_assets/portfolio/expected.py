@@ -53,7 +53,8 @@ def outcome_slope(outcomes: FloatArray, effective_outcomes: float | None = None)
     u = finite / bandwidth
     density = float((0.5 * (3.0 - u * u) * np.exp(-0.5 * u * u)).mean()) * prior / bandwidth
     mixed = (count * max(density, 0.0) + _PRIOR_OUTCOMES * prior) / (count + _PRIOR_OUTCOMES)
-    return min(1.0 / mixed, _LARGEST * NORMAL_SLOPE)
+    slope: float = min(1.0 / mixed, _LARGEST * NORMAL_SLOPE)
+    return slope
 
 
 def expected_own_return(
@@ -106,4 +107,4 @@ def change_share(forecast_autocorrelation: float) -> float:
 
 def horizon_is_short(forecast_autocorrelation: float) -> bool:
     """Whether the label's horizon is below half the forecast's half-life, -h ln 2 / ln rho_h: a warning."""
-    return forecast_autocorrelation > 0.5**_HALF_LIVES
+    return bool(forecast_autocorrelation > 0.5**_HALF_LIVES)

@@ -1,4 +1,4 @@
-"""Net exposure, by one function for whoever judges it: the decision, the pre-trade gate, the checks of a round."""
+"""Net exposure, by one function for all that judge it: the decision, the pre-trade gate, the checks of a round."""
 
 from __future__ import annotations
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.contracts import FILLS, framed
+from nn_assets.contracts.frames import FillRows
 
 __all__ = ["NUMBERS", "FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
 
@@ -24,7 +25,8 @@ IntArray = npt.NDArray[np.int64]
 def day_of(session: Session | None) -> np.datetime64:
     """Return a session as ``datetime64[D]``, the book's own spelling of a day; NaT stays NaT, and None becomes one."""
     if isinstance(session, np.datetime64):
-        return session.astype("datetime64[D]")
+        day: np.datetime64 = session.astype("datetime64[D]")
+        return day
     stamp = pd.NaT if session is None else pd.Timestamp(session)
     return np.datetime64("NaT", "D") if pd.isna(stamp) else np.datetime64(stamp.date(), "D")
 
@@ -71,8 +73,8 @@ def joined(first: FillArrays, then: FillArrays) -> FillArrays:
 
 
 def fills_frame(
-    fills: FillArrays, symbols: tuple[str, ...], *, session: Session, known_at: pd.Timestamp
-) -> pd.DataFrame:
+    fills: FillArrays, symbols: tuple[Symbol, ...], *, session: Session, known_at: pd.Timestamp
+) -> FillRows:
     """Return the fills as the frame that crosses rooms, one row per fill in their order.
 
     Parameters

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
@@ -41,7 +41,7 @@ class ProgrammeFacts:
     short_fee: float  # over the horizon, fraction of the short's value
     margin_fee: float  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most of each name that one session can trade, dollars
-    members: BoolArray | None = None  # of the universe: nobody else's returns count; None: everyone
+    members: BoolArray | None = None  # of the universe: only their returns count; None: all symbols
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class DecisionInputs:
     missing, and the symbol gets no position.
     """
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     session: Session
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     calibrated_probability: FloatArray
@@ -131,7 +131,7 @@ class Decision:
 
     ``weights`` has shape (9, symbols): row 0 the unscaled weight before, row k the weight after step k. Row 7 is the
     unscaled book, row 8 what controls and lots leave of it. The programme leaves rows 1 to 6 NaN: they are solved
-    for whoever asks for the trace.
+    for the trace.
     """
 
     inputs: DecisionInputs

@@ -1,4 +1,4 @@
-"""How large a bet is: edge after costs, and the Kelly criterion with its oracle-tested growth rate."""
+"""How large a bet is: edge after costs, and the Kelly criterion."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ __all__ = [
     "affordable_size",
     "edge_scale",
     "expected_return",
-    "growth_rate",
-    "kelly_bet",
     "kelly_sizes",
     "shrunk_probability",
 ]
@@ -22,36 +20,6 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _HALVINGS = 50
-
-
-def kelly_bet(probability: npt.ArrayLike, odds: npt.ArrayLike) -> FloatArray:
-    """Fraction of capital to stake, f* = (p b - q) / b (Kelly 1956; Thorp 2006, equation 2.1).
-
-    Parameters
-    ----------
-    probability : array_like
-        p of winning; q = 1 - p.
-    odds : array_like
-        b, the win per unit staked; zero or below gives a bet of zero.
-
-    Returns
-    -------
-    ndarray
-        Never below zero: a bet with no edge is not made. NaN stays NaN.
-    """
-    p = np.asarray(probability, dtype=np.float64)
-    b = np.asarray(odds, dtype=np.float64)
-    unpayable = b <= 0.0
-    payable = np.where(unpayable, 1.0, b)
-    bet = np.maximum((p * payable - (1.0 - p)) / payable, 0.0)
-    return np.where(unpayable, 0.0 * bet, bet)
-
-
-def growth_rate(bet: npt.ArrayLike, probability: npt.ArrayLike, odds: npt.ArrayLike) -> FloatArray:
-    """Return the expected log growth per bet, p log(1 + b f) + q log(1 - f) (Kelly 1956)."""
-    f = np.asarray(bet, dtype=np.float64)
-    p = np.asarray(probability, dtype=np.float64)
-    return p * np.log1p(np.asarray(odds, dtype=np.float64) * f) + (1.0 - p) * np.log1p(-f)
 
 
 def expected_return(probability: npt.ArrayLike, mean_win: npt.ArrayLike, mean_loss: npt.ArrayLike) -> FloatArray:
@@ -98,7 +66,8 @@ def kelly_sizes(
     losing = 1.0 - probability
 
     def sizes(cost: FloatArray) -> FloatArray:
-        # As kelly_bet, in half the time: a size is asked for fifty times a name and session.
+        # f* = (p b - q) / b (Kelly 1956; Thorp 2006, equation 2.1), in half the time of that form:
+        # a size is asked for fifty times a name and session.
         risked = mean_loss + cost
         with np.errstate(divide="ignore", invalid="ignore"):
             odds = (mean_win - cost) / risked

@@ -33,7 +33,7 @@ class ActionRows:
     split: FloatArray  # new shares for one old; 1 where there is none
     dividend: FloatArray  # cash per share as counted on the session, dollars; 0 where there is none
     delisting: FloatArray  # cash per share on the first session without the symbol, dollars; NaN where there is none
-    assumed: BoolArray  # whether the split is one that nobody stated
+    assumed: BoolArray  # whether the split is assumed from a factor
 
     @classmethod
     def nothing(cls, sessions: int, symbols: int) -> Self:
@@ -72,7 +72,7 @@ class LateActions:
 
     @property
     def restated(self) -> FloatArray:
-        """Closes as known now where a split that nobody stated came or went, as the bars say; NaN elsewhere."""
+        """Closes as known now where an assumed split came or went, as the bars show; NaN elsewhere."""
         if self.closes is None:
             return np.full(self.mark.shape, np.nan)
         return np.where((self.taken.assumed != self.known.assumed).any(axis=0), self.closes, np.nan)

@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded
+from nn_assets.arrays import Symbol
+from nn_assets.portfolio.constraints import Limits, exceeded
 from nn_assets.portfolio.covariance import FactorCovariance
-from nn_assets.portfolio.exposure import net_allowance
-from nn_assets.portfolio.own_limits import BookFacts, own_limits
+from nn_assets.portfolio.own_limits import BookFacts, shared_limits
 from nn_assets.portfolio.programme import ChangeCost, Financing, Programme, Solution, solve
 from nn_assets.settings import PortfolioSettings
 
@@ -63,7 +63,7 @@ def name_cap(adv_usd: FloatArray, equity_usd: float, distance: FloatArray, setti
 
 
 def book_limits(
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     settings: PortfolioSettings,
     *,
     lower: FloatArray,
@@ -83,37 +83,11 @@ def book_limits(
     market_beta : ndarray, shape (symbols,)
         NaN: taken as 1.
     """
-    count, gross, named = len(symbols), settings.gross_limit, "gross"
     distance, market_beta = (
         np.where(np.isfinite(values), values, missing) for values, missing in ((distance, 0.0), (market_beta, 1.0))
     )
-    own_sizes, own_nets = own_limits(BookFacts(symbols, distance, market_beta, equity_usd), settings)
-    if settings.capacity_usd is not None and settings.capacity_usd < gross * equity_usd:
-        named, gross = "capacity", settings.capacity_usd / equity_usd
-    sectors = [settings.sectors.get(symbol, "") for symbol in symbols]
-    return Limits(
-        lower=lower,
-        upper=upper,
-        reach=reach,
-        sizes=(
-            SharedLimit(named, np.ones(count), gross),
-            SharedLimit("risk", distance, settings.risk_total_fraction),
-            *(
-                SharedLimit(
-                    f"sector {sector}",
-                    np.array([name == sector for name in sectors], dtype=np.float64),
-                    settings.sector_limit,
-                )
-                for sector in sorted(set(sectors) - {""})
-            ),
-            *own_sizes,
-        ),
-        nets=(
-            SharedLimit("net", np.ones(count), net_allowance(settings.net_limit)),
-            SharedLimit("beta", market_beta, settings.beta_limit),
-            *own_nets,
-        ),
-    )
+    sizes, nets = shared_limits(BookFacts(symbols, distance, market_beta, equity_usd), settings)
+    return Limits(lower=lower, upper=upper, reach=reach, sizes=sizes, nets=nets)
 
 
 def shared_out(wanted: FloatArray, most: FloatArray, start: FloatArray, limits: Limits) -> Solution:

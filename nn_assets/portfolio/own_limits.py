@@ -1,12 +1,12 @@
-"""Limits that plug-ins bring to the sizing of a book, beside those of the settings.
+"""Limits on what the names of a book share: the package's own, and those that plug-ins bring beside them.
 
 A limit bounds a sum over names: of sizes (sum of coefficient x |w|), or a net sum (|sum of coefficient x w|). Both
-constructions keep to it as to gross, sectors or beta, and the trace names it where it binds.
+constructions keep to all of them, and the trace names one where it binds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import PluginError
 from nn_assets.plugins import Registry
 from nn_assets.portfolio.constraints import SharedLimit
+from nn_assets.portfolio.exposure import net_allowance
 from nn_assets.settings import PortfolioSettings
 from nn_assets.settings.own import section_of
 from nn_assets.settings.section import Section
@@ -28,7 +30,8 @@ __all__ = [
     "constraint_roots",
     "own_limits",
     "register_constraint",
-    "require_constraints",
+    "require_sound_constraint",
+    "shared_limits",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,13 +49,14 @@ class BookFacts:
     equity_usd : may be 0 or less
     """
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     risk_distance: FloatArray
     market_beta: FloatArray
     equity_usd: float
 
 
-Limit = Callable[..., tuple[FloatArray, float]]
+Sum = tuple[FloatArray, float]
+Limit = Callable[..., Sum | Mapping[str, Sum]]
 _Limit = TypeVar("_Limit", bound=Limit)
 
 
@@ -64,11 +68,11 @@ class Constraint:
     ----------
     limit : callable
         From the facts, and the settings of its own if it has some, to coefficients (symbols,) and the most that their
-        sum may come to, a fraction of capital.
+        sum may come to, a fraction of capital. A mapping from names to such pairs bounds several sums.
     net : bool
         Whether it bounds a net sum; coefficients of sizes are not negative.
     settings : type of Section, optional
-        What ``portfolio.constraints`` must say of it.
+        What ``portfolio.constraints`` must say of it; the package's own read the keys of ``portfolio``.
     """
 
     limit: Limit
@@ -82,8 +86,46 @@ class Constraint:
         return (limit,) if self.settings is None else (limit, self.settings)
 
 
-CONSTRAINTS: Registry[Constraint] = Registry("constraint", {})
-"""Every kind of limit that ``portfolio.constraints`` may name."""
+def _gross(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
+    """All sizes, or in dollars the strategy's capacity where that is less."""
+    everyone, gross, capacity = np.ones(len(facts.symbols)), settings.gross_limit, settings.capacity_usd
+    if capacity is not None and capacity < gross * facts.equity_usd:
+        return {"capacity": (everyone, capacity / facts.equity_usd)}
+    return {"gross": (everyone, gross)}
+
+
+def _risk(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
+    return {"risk": (facts.risk_distance, settings.risk_total_fraction)}
+
+
+def _sectors(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
+    sectors = [settings.sectors.get(symbol, "") for symbol in facts.symbols]
+    return {
+        f"sector {sector}": (np.array([name == sector for name in sectors], dtype=np.float64), settings.sector_limit)
+        for sector in sorted(set(sectors) - {""})
+    }
+
+
+def _net(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
+    return {"net": (np.ones(len(facts.symbols)), net_allowance(settings.net_limit))}
+
+
+def _beta(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
+    return {"beta": (facts.market_beta, settings.beta_limit)}
+
+
+# Every book keeps to all of the package's own: unlike those of other registries, versions of code follow them.
+CONSTRAINTS = Registry[Constraint](
+    "constraint",
+    {
+        "gross_limit": Constraint(_gross, settings=PortfolioSettings),
+        "risk_total_fraction": Constraint(_risk, settings=PortfolioSettings),
+        "sector_limit": Constraint(_sectors, settings=PortfolioSettings),
+        "net_limit": Constraint(_net, net=True, settings=PortfolioSettings),
+        "beta_limit": Constraint(_beta, net=True, settings=PortfolioSettings),
+    },
+)
+"""Every kind of limit: the package's own by the key of ``portfolio`` that says it, and what plug-ins register."""
 
 
 def register_constraint(
@@ -94,7 +136,7 @@ def register_constraint(
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name.
     """
 
     def register(limit: _Limit) -> _Limit:
@@ -102,6 +144,19 @@ def register_constraint(
         return limit
 
     return register
+
+
+def shared_limits(
+    facts: BookFacts, settings: PortfolioSettings
+) -> tuple[tuple[SharedLimit, ...], tuple[SharedLimit, ...]]:
+    """Every limit of a book on sizes, and on net sums: the package's own, then those of ``portfolio.constraints``.
+
+    Raises
+    ------
+    SettingsError, PluginError
+        As :func:`own_limits`.
+    """
+    return _limits((*CONSTRAINTS.own, *settings.constraints), facts, settings)
 
 
 def own_limits(
@@ -116,20 +171,24 @@ def own_limits(
     PluginError
         It gives no coefficients of the shape (symbols,), none that are finite, or a negative limit.
     """
-    limits = [(CONSTRAINTS[name].net, _limit(name, facts, settings)) for name in settings.constraints]
+    return _limits(settings.constraints, facts, settings)
+
+
+def _limits(
+    names: Iterable[str], facts: BookFacts, settings: PortfolioSettings
+) -> tuple[tuple[SharedLimit, ...], tuple[SharedLimit, ...]]:
+    limits = [(CONSTRAINTS[name].net, limit) for name in names for limit in _limits_of(name, facts, settings)]
     return tuple(limit for net, limit in limits if not net), tuple(limit for net, limit in limits if net)
 
 
-def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLimit:
+def _limits_of(name: str, facts: BookFacts, settings: PortfolioSettings) -> list[SharedLimit]:
     entry, member = CONSTRAINTS[name], f"the constraint {name}"
+    if name in CONSTRAINTS.own:
+        return _sums(name, entry.limit(facts, settings))
     own = section_of(entry.settings, settings.constraints[name], member=member, key="portfolio.constraints")
     facts_copy = replace(facts, risk_distance=facts.risk_distance.copy(), market_beta=facts.market_beta.copy())
     try:
-        answer = entry.limit(facts_copy) if own is None else entry.limit(facts_copy, own)
-        if not isinstance(answer, tuple) or len(answer) != 2:
-            raise TypeError(f"{answer!r}, which is no pair of them")
-        raw_coefficient, raw_limit = answer
-        coefficient, limit = np.asarray(raw_coefficient, dtype=np.float64), float(raw_limit)
+        limits = _sums(name, entry.limit(facts_copy) if own is None else entry.limit(facts_copy, own))
     except (Exception, SystemExit) as error:  # whatever a person's function raises
         raise PluginError(
             expected=f"of the constraint {name} coefficients of {len(facts.symbols)} names and a limit",
@@ -138,54 +197,66 @@ def _limit(name: str, facts: BookFacts, settings: PortfolioSettings) -> SharedLi
             key="plugins",
             constraint=name,
         ) from error
-    least = -np.inf if entry.net else 0.0
+    for limit in limits:
+        _require_sound(limit, name, facts, -np.inf if entry.net else 0.0)
+    return limits
+
+
+def _sums(name: str, answer: object) -> list[SharedLimit]:
+    sums = answer if isinstance(answer, Mapping) else {name: answer}
+    return [SharedLimit(str(sum_name), *_pair(raw)) for sum_name, raw in sums.items()]
+
+
+def _pair(raw: object) -> tuple[FloatArray, float]:
+    if not isinstance(raw, tuple) or len(raw) != 2:
+        raise TypeError(f"{raw!r}, which is no pair of them")
+    return np.asarray(raw[0], dtype=np.float64), float(raw[1])
+
+
+def _require_sound(limit: SharedLimit, name: str, facts: BookFacts, least: float) -> None:
+    coefficient = limit.coefficient
     sound = coefficient.shape == (len(facts.symbols),) and bool(np.isfinite(coefficient).all())
-    if not sound or (coefficient < least).any() or not (np.isfinite(limit) and limit >= 0.0):
+    if not sound or (coefficient < least).any() or not (np.isfinite(limit.limit) and limit.limit >= 0.0):
         raise PluginError(
-            expected=f"of the constraint {name} a finite{'' if entry.net else ', not negative'} coefficient of each of "
-            f"{len(facts.symbols)} names, and a limit of 0 or more",
-            found=f"coefficients {coefficient.tolist()}, limit {limit}",
+            expected=f"of the constraint {name} a finite{'' if least < 0.0 else ', not negative'} coefficient of each "
+            f"of {len(facts.symbols)} names, and a limit of 0 or more",
+            found=f"coefficients {coefficient.tolist()}, limit {limit.limit}",
             remedy="mend its function",
             key="plugins",
             constraint=name,
         )
-    return SharedLimit(name, coefficient, limit)
 
 
-def require_constraints(settings: PortfolioSettings) -> None:
-    """Refuse constraints that break their contract on books that are made up.
+def require_sound_constraint(name: str, settings: PortfolioSettings) -> None:
+    """Refuse a constraint that breaks its contract on books that are made up.
 
     Raises
     ------
     SettingsError, PluginError
-        As :func:`own_limits`; or a constraint says something else of the same book, or of its names in another order.
+        As :func:`own_limits`; or it says something else of the same book, or of its names in another order.
     """
-    for name in settings.constraints:
-        facts = BookFacts(
-            ("AAA", "BBB", "CCC", "DDD"), np.array([0.02, 0.0, 0.1, 0.05]), np.array([1.0, -0.2, 2.0, 0.8]), 1e6
+    facts = BookFacts(
+        ("AAA", "BBB", "CCC", "DDD"), np.array([0.02, 0.0, 0.1, 0.05]), np.array([1.0, -0.2, 2.0, 0.8]), 1e6
+    )
+    turned = replace(
+        facts,
+        symbols=facts.symbols[::-1],
+        risk_distance=facts.risk_distance[::-1],
+        market_beta=facts.market_beta[::-1],
+    )
+    for book in (facts, replace(facts, equity_usd=0.0)):
+        first, second, other = (
+            {limit.name: (limit.coefficient[::way].tolist(), limit.limit) for limit in _limits_of(name, of, settings)}
+            for of, way in ((book, 1), (book, 1), (replace(turned, equity_usd=book.equity_usd), -1))
         )
-        turned = replace(
-            facts,
-            symbols=facts.symbols[::-1],
-            risk_distance=facts.risk_distance[::-1],
-            market_beta=facts.market_beta[::-1],
-        )
-        for book in (facts, replace(facts, equity_usd=0.0)):
-            first, second = _limit(name, book, settings), _limit(name, book, settings)
-            turned_limit = _limit(name, replace(turned, equity_usd=book.equity_usd), settings)
-            if (
-                not np.array_equal(first.coefficient, second.coefficient)
-                or not np.array_equal(first.coefficient, turned_limit.coefficient[::-1])
-                or not first.limit == second.limit == turned_limit.limit
-            ):
-                raise PluginError(
-                    expected=f"of the constraint {name} the same of the same book, in whatever order its names are",
-                    found=f"{first.coefficient.tolist()} and {turned_limit.coefficient[::-1].tolist()}, "
-                    f"limits {first.limit}, {second.limit} and {turned_limit.limit}",
-                    remedy="mend its function",
-                    key="plugins",
-                    constraint=name,
-                )
+        if not first == second == other:
+            raise PluginError(
+                expected=f"of the constraint {name} the same of the same book, in whatever order its names are",
+                found=f"coefficients and limits {first}, {second} and {other}",
+                remedy="mend its function",
+                key="plugins",
+                constraint=name,
+            )
 
 
 def constraint_roots(settings: PortfolioSettings) -> tuple[Callable[..., Any], ...]:

@@ -59,7 +59,8 @@ class _Sized:
     def not_worth(self) -> BoolArray:
         """Names left as they were because a smaller size was not worth the sale."""
         kept, zone, stays = self.proposal.kept, self.proposal.zone, self.proposal.stays
-        return (zone.keepable < kept) & (stays.keepable >= kept) & (self.weights[7] == self.weights[0])
+        left: BoolArray = (zone.keepable < kept) & (stays.keepable >= kept) & (self.weights[7] == self.weights[0])
+        return left
 
 
 def decide_per_name(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Decision:

@@ -1,4 +1,4 @@
-"""The premium in a base rate: what a name earns whatever is forecast, held by setting only and told apart."""
+"""The premium in a base rate: what a name earns whatever is forecast; held by setting only, reported apart."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import HOLDINGS, framed
+from nn_assets.contracts.frames import HoldingRows
 from nn_assets.errors import LedgerError
 from nn_assets.portfolio.book import Book, PortfolioState
 from nn_assets.portfolio.breakers import Breaker, named_kinds
@@ -53,7 +54,7 @@ def state_row(state: PortfolioState) -> dict[str, object]:
     return row
 
 
-def holdings_frame(book: Book) -> pd.DataFrame:
+def holdings_frame(book: Book) -> HoldingRows:
     """Return the holdings columns, one row per symbol, flat ones included (they may be blocked)."""
     columns = {name: getattr(book, name) for name in HOLDINGS.columns if name != "symbol"}
     return framed(HOLDINGS, len(book.symbols), symbol=book.symbols, **columns)
@@ -106,7 +107,7 @@ def is_halved(remainder: str | Mapping[str, Any]) -> bool:
     return bool(_read(remainder).get("halved", False))
 
 
-def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainder: str | Mapping[str, object]) -> Book:
+def book_from_records(state: Mapping[str, Any], holdings: HoldingRows, remainder: str | Mapping[str, object]) -> Book:
     """Rebuild the book that :func:`state_row`, :func:`holdings_frame` and :func:`book_remainder` describe.
 
     Parameters
@@ -135,7 +136,7 @@ def book_from_records(state: Mapping[str, Any], holdings: pd.DataFrame, remainde
     ordered = holdings.set_index("symbol").loc[list(symbols)]
     numbers = {name: ordered[name].to_numpy(dtype=np.float64).copy() for name in _NUMBERS}
     days = {name: ordered[name].to_numpy().astype("datetime64[D]") for name in _DAYS}
-    # A book of before is taken for one under no scale, which its orders would complete.
+    # A book on record without a scale counts as unscaled, as if its orders were going to complete it.
     ordered_too = numbers["quantity"] + _array(rest["unfilled_quantity"])
     parts: dict[str, Any] = {
         **numbers,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nn_assets.errors import SchemaError
 from nn_assets.learning.evidence import FEWEST_SESSIONS
+from nn_assets.measures import mean_over_symbols
 from nn_assets.portfolio.expected import change_share, outcome_slope
 
 __all__ = ["ANCHOR_SESSIONS", "SizingFacts", "SizingHistory", "forecast_autocorrelation", "less_the_others"]
@@ -38,7 +39,7 @@ class SizingHistory:
 
     Attributes
     ----------
-    probability : out-of-sample forecasts before calibration, which hang on no later one; NaN: none
+    probability : out-of-sample forecasts before calibration, which depend on no later one; NaN: none
     score : the same as logits in units of their own model, so that no change of model counts as one of the forecast
     label_returns : the label's own return, fraction, already less its threshold; NaN: no label
     realised_row : (bars,), first row at which the label of each row is known; negative: never
@@ -104,7 +105,7 @@ def less_the_others(returns: FloatArray) -> FloatArray:
     Parameters
     ----------
     returns : ndarray, shape (sessions, symbols)
-        Less whatever is common to a session. NaN: none.
+        Less what is common to a session. NaN: none.
     """
     count = np.isfinite(returns).sum(axis=1, keepdims=True)
     order = np.argsort(returns, axis=1, kind="stable")  # NaN last
@@ -139,7 +140,7 @@ def forecast_autocorrelation(score: FloatArray, horizon_sessions: int, *, relati
     float
         NaN with pairs in fewer than 60 sessions, or without variance.
     """
-    signal = score - _mean_over_symbols(score)[:, None] if relative else score
+    signal = score - mean_over_symbols(score)[:, None] if relative else score
     before, after = signal[:-horizon_sessions], signal[horizon_sessions:]
     both = np.isfinite(before) & np.isfinite(after)
     if int(both.any(axis=1).sum()) < FEWEST_SESSIONS:
@@ -148,13 +149,3 @@ def forecast_autocorrelation(score: FloatArray, horizon_sessions: int, *, relati
     first, second = first - first.mean(), second - second.mean()
     spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return float((first * second).sum()) / spread if spread > 0.0 else float("nan")
-
-
-def _mean_over_symbols(values: FloatArray) -> FloatArray:
-    """Mean of each row's known values, (bars,); NaN where there is none."""
-    total, count = np.zeros(len(values)), np.zeros(len(values))
-    for symbol in range(values.shape[1]):  # one order of addition, whatever the memory layout
-        finite = np.isfinite(values[:, symbol])
-        total += np.where(finite, values[:, symbol], 0.0)
-        count += finite
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)

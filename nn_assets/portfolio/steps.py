@@ -100,7 +100,8 @@ def _complete(inputs: DecisionInputs, traded: FloatArray) -> BoolArray:
     for fact in (inputs.reference_price, inputs.atr, inputs.daily_volatility, inputs.adv_usd):
         complete &= np.isfinite(fact) & (fact > 0.0)
     present = np.isfinite(inputs.trailing_returns).mean(axis=0) >= _PRESENT_SHARE
-    return complete & present & np.isfinite(inputs.current_quantity) & np.isfinite(inputs.start_quantity)
+    has_all: BoolArray = complete & present & np.isfinite(inputs.current_quantity) & np.isfinite(inputs.start_quantity)
+    return has_all
 
 
 def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel, distance: FloatArray) -> Proposal:
@@ -199,7 +200,7 @@ def overlap_with_rest(inputs: DecisionInputs, direction: IntArray, weights: Floa
     """Correlation of each name, on its side, with the rest of the book, (symbols,).
 
     The rest is every other name that step 3 gives a size, and what is held without a price, each at the same risk:
-    how large the others are must not hang on the volatility of one.
+    the sizes of the others must not depend on the volatility of one.
     """
     side = np.where(direction != 0, direction, np.sign(inputs.stuck_weight))
     signed = inputs.trailing_returns * side
@@ -222,7 +223,7 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
 
 
 def without_answer(control: Control, no_answer: str | None) -> Control:
-    """Step 8 where the solver had no answer: nothing held is opened or enlarged, whatever the book before would be.
+    """Step 8 where the solver had no answer: no position is opened or enlarged.
 
     The book before may be larger than what is held: a scale that was lifted, a session that was flat.
     """

@@ -98,9 +98,9 @@ def whole_targets(
 ) -> FloatArray:
     """Step 8: what controls and whole lots leave of the unscaled book, in shares; what has no price stays.
 
-    A name whose unscaled quantity did not change, and which the net limit cut by a lot before, gets that lot back
-    only where the net sum is then within half its allowance: a price that moves it across the edge day by day must
-    not become an order day by day.
+    A name whose unscaled quantity did not change, and which the net limit cut before by as much as a lot of the
+    dearest name is worth, or less, gets those lots back only where the net sum is then within half its allowance: a
+    price that moves it across the edge day by day must not become an order day by day.
 
     Parameters
     ----------
@@ -122,7 +122,9 @@ def whole_targets(
         whole = np.where(priced, in_lots(controlled(unscaled, share, act, current), lot), 0.0)
         whole = np.sign(whole) * np.minimum(np.abs(whole), bound)
         cut_before = (unscaled == before) & (np.sign(current) == np.sign(whole))
-        cut_before &= np.abs(np.abs(whole) - np.abs(current) - lot) < _WHOLE * lot
+        missing = np.round((np.abs(whole) - np.abs(current)) / lot)
+        dearest = np.where(whole == 0.0, 0.0, np.nan_to_num(price)).max(initial=0.0)
+        cut_before &= (missing >= 1.0) & (missing * price <= dearest + price)
         if cut_before.any() and net_share(whole, lot * price, lot_size=lot, **allowance) > _RETURNS_BELOW:
             whole = np.where(cut_before, current, whole)
         return neutral(whole, lot * price, worth_keeping, lot_size=lot, held=current, **allowance)

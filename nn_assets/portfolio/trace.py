@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import POSITION_STEPS, TARGET_POSITIONS, framed
+from nn_assets.contracts.frames import PositionStepRows, TargetPositionRows
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.by_programme import trace_facts
@@ -199,7 +200,7 @@ def _traced(decision: Decision) -> tuple[np.ndarray, list[tuple[str, ...]]]:
         return trace.weights, [step_reasons(trace, index) for index in range(symbols)]
 
 
-def steps_frame(decision: Decision) -> pd.DataFrame:
+def steps_frame(decision: Decision) -> PositionStepRows:
     """Return the trace in the position_steps columns, eight rows per symbol in symbol order.
 
     Weights are signed fractions of capital; step 1 starts from the unscaled weight of the session before, step 7
@@ -223,7 +224,7 @@ def steps_frame(decision: Decision) -> pd.DataFrame:
 
 def targets_frame(
     decision: Decision, *, stop_price: np.ndarray, reference_at: pd.Timestamp, known_at: pd.Timestamp
-) -> pd.DataFrame:
+) -> TargetPositionRows:
     """Return the targets in the target_positions columns, one row per symbol.
 
     Parameters

@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
+from nn_assets.estimators import ESTIMATORS
+
 __all__ = [
     "ALARM",
     "COLOURS",
@@ -34,20 +36,10 @@ __all__ = [
     "to_png",
 ]
 
-# Okabe and Ito (2008): told apart by every common kind of colour vision, and in grey.
-COLOURS = {
-    "network": "#0072B2",
-    "linear": "#E69F00",
-    "boosting": "#009E73",
-    "buy_and_hold": "#6B7280",
-}
+# Okabe and Ito (2008): distinct under every common kind of colour vision, and in grey.
 SEQUENCE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#6B7280", "#A3A500")
-NAMES = {
-    "network": "network",
-    "linear": "linear model",
-    "boosting": "gradient boosting",
-    "buy_and_hold": "buy and hold",
-}
+COLOURS = {**dict(zip(ESTIMATORS, SEQUENCE, strict=False)), "buy_and_hold": "#6B7280"}
+NAMES = {**{name: kind.title for name, kind in ESTIMATORS.items()}, "buy_and_hold": "buy and hold"}
 INK, MUTED, GRID, ALARM = "#1F2937", "#6B7280", "#E5E7EB", "#C2410C"
 
 _DPI = 110

@@ -1,7 +1,7 @@
 """A Great Expectations suite over the data set as a whole, and its Data Docs as one page.
 
 The library is handed small tables (:class:`~nn_assets.market.quality.overview.Overview`), never the bars;
-its context lives in memory, and it reports to nobody. What it finds stops nothing by itself.
+its context lives in memory, and it sends no telemetry. What it finds stops nothing by itself.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from nn_assets.contracts.frames import DriftRows, FillRows, OrderRows, PositionStepRows, Quarantine, TargetPositionRows
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.oversight.headline import Headline
@@ -58,13 +58,13 @@ class StudyPage:
     was_on: Sequence[str] = ()  # sentences, one an estimator
     plots: Sequence[Plot] = ()
     decided_session: str = ""  # of the positions below
-    targets: pd.DataFrame | None = None
-    steps: pd.DataFrame | None = None
-    drift: pd.DataFrame | None = None
+    targets: TargetPositionRows | None = None
+    steps: PositionStepRows | None = None
+    drift: DriftRows | None = None
     headline: Headline | None = None  # how the strategy stood when the page was made
     trading_state: str = ""
     trading_reasons: str = ""
-    quarantine: pd.DataFrame | None = None
+    quarantine: Quarantine | None = None
     notices: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()
@@ -81,11 +81,11 @@ class DailyPage:
     trading_state: str
     trading_reasons: str
     portfolio: Mapping[str, object]  # one row of portfolio_states
-    targets: pd.DataFrame
-    steps: pd.DataFrame
-    orders: pd.DataFrame
-    fills: pd.DataFrame
-    drift: pd.DataFrame
+    targets: TargetPositionRows
+    steps: PositionStepRows
+    orders: OrderRows
+    fills: FillRows
+    drift: DriftRows
     # By symbol, with its step; else the rule of the deciding step.
     bound_by: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
     label: str = ""  # as on the study's page

@@ -1,6 +1,6 @@
 """Plots of results: each takes arrays or frames and gives PNG bytes, at most about 60 kB.
 
-Missing values are gaps. Nothing to show is said in the picture, never an exception: a report must
+Missing values are gaps. Where there is nothing to show the picture says so, never an exception: a report must
 come out on the day when something is wrong.
 """
 
@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import DriftRows
 from nn_assets.evaluation.significance import rank_ic_contributions
 from nn_assets.measures import compounded
 from nn_assets.reports.canvas import (
@@ -48,9 +50,7 @@ _DRIFT_COLOURS = {"prediction": COLOURS["network"], "feature": COLOURS["buy_and_
 _CALIBRATION_BINS = 10
 
 
-def equity_and_drawdown(
-    sessions: pd.DatetimeIndex, net_returns: Mapping[str, FloatArray], title: str = "Equity and drawdown"
-) -> bytes:
+def equity_and_drawdown(sessions: pd.DatetimeIndex, net_returns: Mapping[str, FloatArray]) -> bytes:
     """Plot the growth of one unit of capital, net of costs, above its drawdown.
 
     Parameters
@@ -60,7 +60,7 @@ def equity_and_drawdown(
         Fractions per session. NaN, where there was no book or no return is known, is a gap; what comes after goes
         on from the capital before it. The first one is drawn strongest.
     """
-    figure, (upper, lower) = draw(title, rows=(2.4, 1.0), height=4.0)
+    figure, (upper, lower) = draw("Equity and drawdown", rows=(2.4, 1.0), height=4.0)
     if len(sessions) < 2 or not net_returns:
         empty_note(upper, "no out-of-sample session has been replayed yet")
         empty_note(lower, "")
@@ -91,7 +91,6 @@ def rolling_rank_ic(
     forecasts: Mapping[str, FloatArray],
     returns: FloatArray,
     window: int = 126,
-    title: str = "Rank correlation of forecast and outcome",
     folds: npt.NDArray[np.str_] | None = None,
 ) -> bytes:
     """Plot the mean rank IC of the last ``window`` sessions that had one; a session that had none is a gap.
@@ -105,7 +104,7 @@ def rolling_rank_ic(
     folds : ndarray of str, shape (n,), optional
         Which model made the session's forecasts: few instruments are never ranked across models.
     """
-    figure, (axis,) = draw(f"{title}, mean of {window} sessions")
+    figure, (axis,) = draw(f"Rank correlation of forecast and outcome, mean of {window} sessions")
     drawn = False
     days = sessions.to_numpy().astype("datetime64[D]")
     for index, (name, values) in enumerate(forecasts.items()):
@@ -127,9 +126,7 @@ def rolling_rank_ic(
     return to_png(figure)
 
 
-def calibration_curve(
-    forecasts: Mapping[str, FloatArray], targets: FloatArray, title: str = "Calibration, out of sample"
-) -> bytes:
+def calibration_curve(forecasts: Mapping[str, FloatArray], targets: FloatArray) -> bytes:
     """Plot the share of ups against the calibrated probability, in tenths of equal count.
 
     Parameters
@@ -137,7 +134,7 @@ def calibration_curve(
     forecasts : mapping of estimator to ndarray, any shape
     targets : ndarray, same shape, 1, 0 or NaN
     """
-    figure, (left, right) = draw(title, columns=2, height=3.3)
+    figure, (left, right) = draw("Calibration, out of sample", columns=2, height=3.3)
     drawn: list[FloatArray] = []
     for index, (name, values) in enumerate(forecasts.items()):
         complete = np.isfinite(values) & np.isfinite(targets)
@@ -176,9 +173,7 @@ def calibration_curve(
     return to_png(figure)
 
 
-def positions_over_time(
-    sessions: pd.DatetimeIndex, weights: FloatArray, symbols: Sequence[str], title: str = "Positions"
-) -> bytes:
+def positions_over_time(sessions: pd.DatetimeIndex, weights: FloatArray, symbols: Sequence[Symbol]) -> bytes:
     """Plot target weights of the largest positions, above the gross and net sum of all.
 
     Parameters
@@ -186,7 +181,7 @@ def positions_over_time(
     weights : ndarray, shape (n, symbols)
         Signed fractions of capital. NaN, where none is known, is a gap; in the sums where none of any symbol is.
     """
-    figure, (upper, lower) = draw(title, rows=(1.6, 1.0), height=3.9)
+    figure, (upper, lower) = draw("Positions", rows=(1.6, 1.0), height=3.9)
     held = np.nan_to_num(weights)
     if len(sessions) < 2 or not held.any():
         empty_note(upper, "no position was held" if len(sessions) else "no session has been decided yet")
@@ -211,13 +206,9 @@ def positions_over_time(
     return to_png(figure)
 
 
-def bar_counts(
-    sessions_per_symbol: Mapping[str, int],
-    quarantined_by_rule: Mapping[str, int],
-    title: str = "Bars kept and rows set aside",
-) -> bytes:
+def bar_counts(sessions_per_symbol: Mapping[str, int], quarantined_by_rule: Mapping[str, int]) -> bytes:
     """Plot how many bars each symbol has (the fewest first) and how many rows each rule set aside."""
-    figure, (left, right) = draw(title, columns=2, height=3.2)
+    figure, (left, right) = draw("Bars kept and rows set aside", columns=2, height=3.2)
     fewest = sorted(sessions_per_symbol.items(), key=lambda item: (item[1], item[0]))[:12][::-1]
     worst = sorted(quarantined_by_rule.items(), key=lambda item: (-item[1], item[0]))[:12][::-1]
     panels = (
@@ -237,7 +228,7 @@ def bar_counts(
     return to_png(figure)
 
 
-def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic over its critical value") -> bytes:
+def drift_statistics(drift: DriftRows) -> bytes:
     """Plot each monitored series' statistic as a share of its calibrated critical value.
 
     Distances and cumulative sums have scales of their own; their shares compare. The series nearest
@@ -252,7 +243,7 @@ def drift_statistics(drift: pd.DataFrame, title: str = "Drift: statistic over it
     share = rows["statistic"] / rows["critical"] if len(rows) else pd.Series(dtype=np.float64)
     rows = rows.assign(share=share).sort_values(["share", "name"], kind="stable")
     shown = rows.tail(_SHOWN_SERIES)
-    figure, (axis,) = draw(title, height=max(1.6, 1.1 + 0.19 * len(shown)))
+    figure, (axis,) = draw("Drift: statistic over its critical value", height=max(1.6, 1.1 + 0.19 * len(shown)))
     if len(shown) == 0:
         empty_note(axis, "not enough sessions yet for the drift window")
         return to_png(figure)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DriftRows, Quarantine
 from nn_assets.errors import PluginError, first_of
 from nn_assets.plugins import Registry
 from nn_assets.reports.tables import SizedPosition, day_shown, figure_table, fold_table, sized_positions
@@ -61,7 +62,7 @@ def _explained(positions: Sequence[SizedPosition]) -> list[SizedPosition]:
 
 
 def _explained_elsewhere(positions: Sequence[SizedPosition], name: str, session: str) -> str:
-    """Where the steps of the other positions are found; nothing where there are none."""
+    """Where the steps of the other positions are; empty where there are none."""
     rest = len(positions) - _EXPLAINED
     if rest <= 0:
         return ""
@@ -79,12 +80,12 @@ def _largest(rows: pd.DataFrame, price: str) -> list[dict[Hashable, object]]:
     return rows.to_dict("records")
 
 
-def _drift_rows(drift: pd.DataFrame) -> list[dict[str, object]]:
+def _drift_rows(drift: DriftRows) -> list[dict[str, object]]:
     ordered = drift.sort_values(["drifted", "layer", "name"], ascending=[False, False, True], kind="stable")
     return [{str(key): value for key, value in row.items()} for row in ordered.to_dict("records")]
 
 
-def _by_rule(quarantine: pd.DataFrame) -> list[tuple[str, int, str]]:
+def _by_rule(quarantine: Quarantine) -> list[tuple[str, int, str]]:
     """Rule, rows, and up to three examples of symbol, session and value; says how many more there are."""
     by_rule = []
     for rule, rows in quarantine.groupby("rule", sort=True):
@@ -187,7 +188,7 @@ def register_section(name: str, *, page: PageKind, template: str, after: str = "
     Raises
     ------
     PluginError
-        The name is taken, or is none; there is no such page, or it has no section that this one could follow.
+        The name is taken, or is not a name; there is no such page, or it has no section that this one could follow.
 
     Examples
     --------

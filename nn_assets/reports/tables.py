@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import PositionStepRows, TargetPositionRows
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.figure_set import FORECAST_NAMES, Figures, StudyFigures
 from nn_assets.reports.canvas import NAMES
 
@@ -88,7 +91,7 @@ _THRESHOLDS: dict[str, tuple[str | float, ...]] = {
     **dict.fromkeys(("return_per_year", "return_per_year_costs_x2", "return_per_year_10_bps"), (0.0,)),
 }
 
-_ORDER = ("network", "linear", "boosting", "buy_and_hold")
+_ORDER = (*ESTIMATORS, "buy_and_hold")
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ class SizeStep:
 class SizedPosition:
     """A position for the next session, with every step that made its size."""
 
-    symbol: str
+    symbol: Symbol
     target_quantity: float
     current_quantity: float
     target_weight: float
@@ -206,7 +209,7 @@ class SizedPosition:
 
 
 def sized_positions(
-    targets: pd.DataFrame, steps: pd.DataFrame, bound_by: Mapping[str, tuple[str, int | None]] | None = None
+    targets: TargetPositionRows, steps: PositionStepRows, bound_by: Mapping[str, tuple[str, int | None]] | None = None
 ) -> tuple[SizedPosition, ...]:
     """Join target positions with their trace: what is held or changes first, the largest position on top.
 
@@ -218,7 +221,7 @@ def sized_positions(
     steps : DataFrame
         Columns symbol, step, rule, weight_before, weight_after, reason; same session.
     bound_by : mapping of symbol to (str, int or None), optional
-        What bound each size, by name, and the step whose reason is told of it; the step that decided by the trace
+        What bound each size, by name, and the step whose reason is shown; the step that decided by the trace
         alone where it is None, and its rule where the symbol is left out.
     """
     by_symbol: dict[str, list[SizeStep]] = {}

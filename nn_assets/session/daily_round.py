@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.execution.broker import EndedOrder, OpenBroker
@@ -164,7 +165,7 @@ class Round:
         return [*drift_reasons, *self.severity.reasons]
 
 
-def first_session_state(strategy: Strategy, symbols: tuple[str, ...], first: pd.Timestamp) -> SessionState:
+def first_session_state(strategy: Strategy, symbols: tuple[Symbol, ...], first: pd.Timestamp) -> SessionState:
     """A flat book before the first session to be decided."""
     before = previous_session(strategy.market.calendar, first)
     book = empty_book(symbols, strategy.portfolio.initial_capital_usd)
@@ -241,7 +242,7 @@ def play_session(
     )
     book = book.released(session, _leaning(strategy, facts))
     halted = breaker_control(book.breaker_kinds, strategy.portfolio) is Control.HALTED
-    if strategy.label.execution == "next_close" and not halted:  # what nobody knows the price of hits no stop
+    if strategy.label.execution == "next_close" and not halted:  # without a known price no stop is hit
         late_hit &= np.sign(book.quantity) == np.sign(session_state.book.quantity)  # what was reversed since is another
         book = book.stopped_at_close(blocked_until(strategy, session), before=late_hit)
     decision = decide(_inputs(strategy, session_state, facts, book), strategy.portfolio, costs)

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.arrays import Cube, Symbol
+from nn_assets.contracts.frames import ForecastRows
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport, DriftStatistic
@@ -74,7 +75,7 @@ def model_references(
     return references
 
 
-def _table(rows: pd.DataFrame, symbols: Sequence[str], sessions: pd.DatetimeIndex, estimator: str) -> FloatArray:
+def _table(rows: ForecastRows, symbols: Sequence[Symbol], sessions: pd.DatetimeIndex, estimator: str) -> FloatArray:
     """Probabilities of one estimator, (sessions, symbols); NaN where there is no forecast."""
     selected = rows[(rows["estimator"] == estimator) & rows["symbol"].isin(symbols)]
     table = np.full((len(sessions), len(symbols)), np.nan)
@@ -103,7 +104,7 @@ class DriftWatch:
         if reference is None:
             return None
         series = self.forecast_columns, self.feature_columns
-        return self.monitor.examine_columns(row, self.cube.sessions[row], *series, reference, self.feature_tests)
+        return self.monitor.examine(row, self.cube.sessions[row], *series, reference, self.feature_tests)
 
 
 def drift_watch(

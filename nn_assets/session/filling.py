@@ -221,7 +221,7 @@ def hit_by_late_closes(book: Book, market: SessionMarket) -> BoolArray:
 
 
 def of_unknown_shares(book: Book, market: SessionMarket) -> BoolArray:
-    """Positions older than a split that nobody stated, (symbols,): how many shares the account has is not known."""
+    """Positions older than an assumed split, (symbols,): the number of shares in the account is unknown."""
     if market.assumed_split is None:
         return np.zeros(len(book.symbols), dtype=np.bool_)
     return np.asarray((book.quantity != 0.0) & (book.entered_session < market.assumed_split))

@@ -18,6 +18,7 @@ from nn_assets.features.own_bars import OwnBars, over_own_rows, with_gaps
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.measures import mean_over_symbols
 from nn_assets.settings import PortfolioSettings
 from nn_assets.signals.regimes import Regimes, classify_regimes, regime_scales
 from nn_assets.signals.signals import ewma_volatility
@@ -100,7 +101,7 @@ class SessionMarket:
     dividend: FloatArray | None = None  # cash per share as counted on the session, 0 where none
     delisting: FloatArray | None = None  # cash per share on the first session without the symbol, NaN where none
     gone: BoolArray | None = None  # delisted by this session
-    assumed_split: DayArray | None = None  # last session until now with a split that nobody stated; NaT without one
+    assumed_split: DayArray | None = None  # last session until now with an assumed split; NaT without one
     repeated: BoolArray | None = None  # the bar equals the one before in every field
     closing_adv_usd: FloatArray | None = None  # as before, of the bars there are: what closes a position is priced by
     closing_volatility: FloatArray | None = None  # the last one known
@@ -341,7 +342,7 @@ def market_view(
     )
     if panel.adjustment is not None:
         true_range = true_range / panel.adjustment.growth
-    market = _equal_weight(returns, candidates)
+    market = mean_over_symbols(returns, candidates)
     growth: FloatArray = np.cumprod(1.0 + np.nan_to_num(market)).astype(np.float64)
     if candidates is not None:
         growth[~candidates.any(axis=1)] = np.nan
@@ -359,18 +360,6 @@ def market_view(
         candidates=candidates,
         funding=funding,
     )
-
-
-def _equal_weight(returns: FloatArray, candidates: BoolArray | None) -> FloatArray:
-    """Mean return over the session's candidates that have one, shape (bars,); NaN where none has."""
-    total, count = np.zeros(len(returns)), np.zeros(len(returns))
-    for symbol in range(returns.shape[1]):  # one order of addition, whatever the memory layout
-        counted = np.isfinite(returns[:, symbol])
-        if candidates is not None:
-            counted &= candidates[:, symbol]
-        total += np.where(counted, returns[:, symbol], 0.0)
-        count += counted
-    return np.divide(total, count, out=np.full(len(returns), np.nan), where=count > 0)
 
 
 def _beta(

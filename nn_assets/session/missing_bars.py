@@ -49,7 +49,7 @@ def missing_bars(has_bar: BoolArray, signalled: BoolArray, members: BoolArray | 
     signalled : array of bool, shape (symbols,)
         Which have a signal.
     members : array of bool, shape (bars, symbols), or None
-        Of the universe: no one else's missing bar is told. None: everyone.
+        Members of the universe: only their missing bars are reported. None: all symbols.
     sessions : int
         That a forecast reads, of :func:`sessions_read`.
     """

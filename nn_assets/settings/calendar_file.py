@@ -2,7 +2,7 @@
 
 An amended name such as ``XNYS -2018-12-05 +2018-12-08 2018-11-23@12:30`` says everything: the
 exchange's calendar, days taken out, days added, and closes at another time of the exchange's
-clock. Whoever asks for a session or a close hands on the name, so nobody can miss an amendment.
+clock. Every question for a session or a close carries the name, so that no amendment can be missed.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def hash_of_settings(behaviour: Mapping[str, Any]) -> str:
 def part_of_settings(settings: Mapping[str, Any], *sections: str) -> dict[str, Any]:
     """Some sections of settings; without ``costs`` among them, only the series that features read.
 
-    Nothing of another series enters a feature or a model: it is read by costs alone, or by nobody.
+    Nothing of another series enters a feature or a model: it is read by costs alone, or not at all.
 
     Parameters
     ----------

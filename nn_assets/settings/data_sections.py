@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -45,7 +46,7 @@ class FileSeriesSettings(_SeriesSection):
     path: str
     symbol: str = ""  # empty: the file's symbol column, or market-wide where it has none
     symbol_from: WhenSet[Literal["column", "file_name"]] = "column"
-    named: WhenSet[dict[str, str]] = Field(default_factory=dict)
+    named: WhenSet[Mapping[str, str]] = Field(default_factory=dict)
     value_column: str = ""  # empty: value, close or rate
     stamps: Literal["days", "moments"] = "days"
 
@@ -80,7 +81,7 @@ class FundingSeriesSettings(_SeriesSection):
 
     kind: Literal["ccxt_funding"]
     exchange: Exchange | None = None
-    symbols: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    symbols: Annotated[Mapping[str, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
     base_url: Address | None = None
     stamps: Literal["moments"] = "moments"
     lag_minutes: NotNegative = 1
@@ -124,7 +125,7 @@ class UniverseSettings(Section):
 
     path: str
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "universe"
-    renamed: dict[str, str] = Field(default_factory=dict)
+    renamed: Mapping[str, str] = Field(default_factory=dict)
     max_retired_fraction: NeverCounts[Fraction] = 0.05
 
 
@@ -139,7 +140,7 @@ class IntradaySettings(Section):
     """
 
     path: str
-    named: dict[str, str] = Field(default_factory=dict)
+    named: Mapping[str, str] = Field(default_factory=dict)
     bar_minutes: Annotated[int, Field(ge=1, le=720)] = 5
     known_at_lag_seconds: NotNegative = 5
     rolls_at: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None

@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import PluginError, SettingsError
 from nn_assets.settings.section import Section
 
-__all__ = ["section_of"]
+__all__ = ["WithSettings", "section_of"]
+
+_Built = TypeVar("_Built")
+
+
+@dataclass(frozen=True)
+class WithSettings(Generic[_Built]):
+    """A member of a registry, and the settings that it states.
+
+    Parameters
+    ----------
+    build : callable
+        From what its registry hands it to what is asked of the member; ``settings``' values come as a last argument.
+    settings : type of Section, optional
+
+    Raises
+    ------
+    PluginError
+        The settings are no class of fields.
+    """
+
+    build: Callable[..., _Built]
+    settings: type[Section] | None = None
+
+    def __post_init__(self) -> None:
+        if self.settings is not None and not (isinstance(self.settings, type) and issubclass(self.settings, Section)):
+            raise PluginError(
+                expected="settings as a class that extends nn_assets.settings.section.Section",
+                found=repr(self.settings),
+                remedy="derive the class from it: frozen, and unknown keys refused",
+                key="plugins",
+            )
+
+    @property
+    def roots(self) -> tuple[Callable[..., Any], ...]:
+        """What the version of what it builds covers."""
+        return (self.build,) if self.settings is None else (self.build, self.settings)
+
+    def filled(self, values: Mapping[str, Any], *, member: str, key: str) -> Callable[..., _Built]:
+        """``build`` with what a strategy states as its last argument; arguments and errors of `section_of`."""
+        own = section_of(self.settings, values, member=member, key=key)
+        return self.build if own is None else lambda *arguments: self.build(*arguments, own)
 
 
 def section_of(model: type[Section] | None, values: Mapping[str, Any], *, member: str, key: str) -> Section | None:

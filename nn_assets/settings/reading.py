@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from yaml.constructor import ConstructorError
 
-from nn_assets.errors import PluginError, SettingsError
+from nn_assets.errors import PluginError, SettingsError, did_you_mean
 from nn_assets.settings.calendar_file import with_overrides
 from nn_assets.settings.close_keys import KeyPath as _KeyPath
 from nn_assets.settings.close_keys import chosen_kind, hint, key_path_of, without_consequences
@@ -176,7 +176,7 @@ def _lines(node: yaml.Node, key_path: _KeyPath = ()) -> dict[_KeyPath, int]:
 
 
 def _written(node: yaml.Node, key_path: _KeyPath) -> str | None:
-    """A single value as it stands in the file; None where there is none."""
+    """A single value as written in the file; None where there is none."""
     if not key_path:
         return str(node.value) if isinstance(node, yaml.ScalarNode) else None
     inside = {key if isinstance(key, str) else key.value: value for key, value in _inside(node)}
@@ -184,7 +184,7 @@ def _written(node: yaml.Node, key_path: _KeyPath) -> str | None:
 
 
 def _inside(node: yaml.Node) -> list[tuple[str | yaml.Node, yaml.Node]]:
-    """Keys of a mapping, or places in a list, with what stands there."""
+    """Keys of a mapping, or positions in a list, with their contents."""
     if isinstance(node, yaml.MappingNode):
         return list(node.value)
     return [(str(index), item) for index, item in enumerate(node.value)] if isinstance(node, yaml.SequenceNode) else []
@@ -301,7 +301,9 @@ def _expectation(problem: ErrorDetails, written: str | None) -> str:
     if problem["type"] == "extra_forbidden":
         return "no such key"
     if problem["type"] == _NO_SUCH_KIND:
-        return f"one of {problem['ctx']['expected_tags']} was expected"
+        tags = problem["ctx"]["expected_tags"]
+        near = did_you_mean(str(problem["ctx"]["tag"]), re.findall(r"'([^']*)'", tags))
+        return f"{near}one of {tags} was expected"
     return expectation(problem, written)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 __all__ = ["CountsUnless", "NeverCounts", "Section", "WhenSet", "kind_of"]
 
@@ -37,13 +37,51 @@ NeverCounts = Annotated[_Type, _Never()]
 """Type of a field that never counts."""
 
 
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise TypeError("settings are frozen: read the strategy again with the other value in it")
+
+
+class _FrozenDict(dict[Any, Any]):
+    """A mapping that compares, prints and is stored as any other, and takes no value."""
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[Self], tuple[dict[Any, Any]]]:
+        return type(self), (dict(self),)
+
+
+class _FrozenList(list[Any]):
+    """A list, likewise."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = _refuse
+    pop = remove = reverse = sort = _refuse
+
+    def __reduce__(self) -> tuple[type[Self], tuple[list[Any]]]:
+        return type(self), (list(self),)
+
+
+def _frozen(value: Any) -> Any:
+    """The same value, its mappings and lists frozen to any depth."""
+    if isinstance(value, dict):
+        return _FrozenDict({key: _frozen(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return _FrozenList(map(_frozen, value))
+    return tuple(map(_frozen, value)) if type(value) is tuple else value
+
+
 class Section(BaseModel):
-    """Frozen; an unknown key, or a number that is none, is refused. Errors of pydantic show no values."""
+    """Frozen to any depth; an unknown key, NaN or an infinity is refused. Errors of pydantic show no values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False, hide_input_in_errors=True)
 
     retired: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Settings of version 0.1 that nothing reads any more, at their defaults: they stand in the hash as before."""
+    """Settings of version 0.1 that nothing reads any more, at their defaults: they stay in the hash."""
+
+    @model_validator(mode="after")
+    def _is_frozen_to_any_depth(self) -> Self:
+        for values in (self.__dict__, self.__pydantic_extra__ or {}):
+            values.update({name: _frozen(value) for name, value in values.items()})
+        return self
 
     def counted(self, *, within: bool = False) -> dict[str, Any]:
         """What of the section can change a result, as plain JSON values.

@@ -39,6 +39,7 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a registry
+OwnSettings = Mapping[str, JsonValue]  # of a member, which states their keys: see nn_assets.settings.own
 
 
 NETWORKS_OF_ITS_OWN = {
@@ -87,7 +88,7 @@ class MarketSettings(Section):
     live_starts: date | None = None
     known_at_lag_minutes: Annotated[int, Field(ge=0)] = 30
     cash_rate_annual_fraction: NonNegative = 0.0
-    cash_rates: WhenSet[Literal["us_treasury_bills"] | dict[date, Rate] | None] = None
+    cash_rates: WhenSet[Literal["us_treasury_bills"] | Mapping[date, Rate] | None] = None
     adjustment_convention: WhenSet[Literal["previous_close", "ex_close"]] = "previous_close"
     compare_with: WhenSet[SourceSettings | None] = None
 
@@ -100,7 +101,7 @@ class MarketSettings(Section):
     def _cash_earns_one_rate(self) -> MarketSettings:
         if self.cash_rates is not None and self.cash_rate_annual_fraction:
             raise ValueError("market.cash_rates and market.cash_rate_annual_fraction: state one of the two")
-        if isinstance(self.cash_rates, dict) and min(self.cash_rates, default=date.max) > self.history_starts:
+        if isinstance(self.cash_rates, Mapping) and min(self.cash_rates, default=date.max) > self.history_starts:
             raise ValueError(
                 f"market.cash_rates must state a rate from market.history_starts {self.history_starts} or before"
             )
@@ -169,7 +170,7 @@ class FeatureSettings(Section):
     """
 
     names: tuple[str, ...] = ()
-    series: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], str] = Field(default_factory=dict)
+    series: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], str] = Field(default_factory=dict)
     market_symbol: str | None = None
     missing_bars: WhenSet[Literal["step_over", "bridge"]] = "step_over"
     max_missing_bars_fraction: WhenSet[Annotated[float, Field(ge=0.0, le=0.25)]] = 0.05
@@ -188,7 +189,7 @@ class LabelSettings(Section):
     """
 
     kind: MemberName = "direction"
-    settings: WhenSet[dict[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
+    settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     horizon_sessions: Count = 5
     execution: Literal["next_open", "next_close"] = "next_close"
     execution_lag_sessions: Literal[1] = 1
@@ -203,11 +204,12 @@ class LearningSettings(Section):
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
     linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``lstm``, ``mlp`` or one
     that a file of ``plugins`` registers; ``network_settings`` are that one's own, as it states them. ``compute`` says
-    where models are trained: ``here``, in ``processes``, or on what a file of ``plugins`` registers.
+    where models are trained: ``here``, in ``processes``, or on what a file of ``plugins`` registers, with
+    ``compute_settings`` of its own.
     """
 
     network: MemberName = "lstm"
-    network_settings: WhenSet[dict[str, JsonValue]] = Field(default_factory=dict, exclude_if=operator.not_)
+    network_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     residual: WhenSet[bool] = False
     lookback: Count = 20
     hidden: Count = 64
@@ -225,6 +227,7 @@ class LearningSettings(Section):
     seed: int = 7
     processes: NeverCounts[Annotated[int, Field(ge=1, le=64)]] = 2
     compute: NeverCounts[MemberName] = "processes"
+    compute_settings: NeverCounts[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     prior: WhenSet[Literal["none", "pretrained", "searched", "chosen_over_all_folds"]] = "none"
     knows_until: WhenSet[date | None] = None
 
@@ -307,8 +310,8 @@ class PortfolioSettings(Section):
     net_limit: NonNegative = 1.0
     single_name_limit: Fraction = 0.10
     sector_limit: Fraction = 0.30
-    constraints: WhenSet[dict[str, dict[str, JsonValue]]] = Field(default_factory=dict, exclude_if=operator.not_)
-    sectors: dict[str, str] = Field(default_factory=dict)
+    constraints: WhenSet[Mapping[str, OwnSettings]] = Field(default_factory=dict, exclude_if=operator.not_)
+    sectors: Mapping[str, str] = Field(default_factory=dict)
     beta_limit: NonNegative = 1.0
     adv_limit_fraction: Fraction = 0.01
     proxy_adv_usd: Positive | None = None
@@ -344,9 +347,13 @@ class PortfolioSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """The broker, ``paper`` or one that a file of ``plugins`` registers, what the paper one fills by, and the gate."""
+    """The broker, ``paper`` or one that a file of ``plugins`` registers, what the paper one fills by, and the gate.
+
+    ``broker_settings`` are the broker's own, as it states them; ``paper`` has none.
+    """
 
     broker: WhenSet[MemberName] = "paper"
+    broker_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     participation_cap_fraction: Fraction = 0.01
     cost_noise_fraction: NonNegative = 0.25
     seed: int = 11

@@ -47,7 +47,7 @@ __all__ = [
     "Variable",
     "name_source",
     "source_kinds",
-    "source_module",
+    "source_modules",
 ]
 
 _Type = TypeVar("_Type")
@@ -72,7 +72,7 @@ PLUGINS = "plugins"
 
 
 @cache
-def _modules() -> dict[str, str]:
+def source_modules() -> dict[str, str]:
     """The package's own kinds and their modules: four, and every module of the folder of vendors. None is imported."""
     vendors = Path(__file__).parent.parent / "sources" / "vendors"
     names = [module.name for module in iter_modules([str(vendors)]) if not module.name.startswith("_")]
@@ -81,12 +81,7 @@ def _modules() -> dict[str, str]:
 
 def source_kinds() -> tuple[str, ...]:
     """Every kind of source that there is, by name."""
-    return (*_modules(), *sorted(_named_elsewhere))
-
-
-def source_module(kind: str) -> str | None:
-    """Module of a kind that comes with the package; None of any other."""
-    return _modules().get(kind)
+    return (*source_modules(), *sorted(_named_elsewhere))
 
 
 def name_source(kind: str) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from nn_assets.errors import PluginError, did_you_mean
-from nn_assets.plugins import declared_by, names_of
+from nn_assets.errors import PluginError
+from nn_assets.plugins import declared_by, names_of, no_such_member
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import NeverCounts, Section
@@ -88,11 +88,7 @@ class Strategy(Section):
         for key, kind, name, own in members:
             brought = names_of(kind, self.plugins)  # None: known only once they run
             if name not in own and brought is not None and name not in brought:
-                names = (*own, *sorted(brought))
-                raise ValueError(
-                    f"{key} {name} is no {kind}: {did_you_mean(name, names)}there are {', '.join(names) or 'none'} "
-                    "and those that the files named under plugins register"
-                )
+                raise ValueError(no_such_member(kind, key, name, (*own, *sorted(brought))).found)
         return self
 
     @property

@@ -24,7 +24,7 @@ def expectation(problem: ErrorDetails, written: str | None) -> str:
     Parameters
     ----------
     written : str, optional
-        The value as it stands in the file, before YAML made something of it.
+        The value as written in the file, before YAML converted it.
     """
     kind = problem["type"]
     if kind == "string_type" and written is not None:

@@ -61,17 +61,17 @@ def _windows(values: FloatArray, sessions: int) -> FloatArray:
     return np.lib.stride_tricks.sliding_window_view(padded, sessions)
 
 
-def classify_regimes(close: FloatArray, rules: RegimeParameters | None = None) -> Regimes:
+def classify_regimes(close: FloatArray, parameters: RegimeParameters | None = None) -> Regimes:
     """Classify every session of one market series.
 
     Parameters
     ----------
     close : ndarray, shape (bars,)
         Closes of the market. A window that holds a NaN gives -1.
-    rules : RegimeParameters
+    parameters : RegimeParameters
         Defaults when none are given.
     """
-    chosen = rules or RegimeParameters()
+    chosen = parameters or RegimeParameters()
     prices = np.asarray(close, dtype=np.float64)
     returns = np.full_like(prices, np.nan)
     returns[1:] = np.diff(np.log(prices))
@@ -91,14 +91,14 @@ def classify_regimes(close: FloatArray, rules: RegimeParameters | None = None) -
     )
 
 
-def regime_scales(regimes: Regimes, rules: RegimeParameters | None = None) -> FloatArray:
+def regime_scales(regimes: Regimes, parameters: RegimeParameters | None = None) -> FloatArray:
     """What the regime leaves of a size, (bars,): ``stressed_scale`` when falling and volatile, else 1.
 
     It changes after three sessions in the other state, so that a market on the border costs no turnover. An unknown
     regime, at the start of a history, scales nothing.
     """
     stressed = (regimes.rising == 0) & (regimes.tercile == _TERCILES - 1)
-    wanted = np.where(stressed, (rules or RegimeParameters()).stressed_scale, 1.0)
+    wanted = np.where(stressed, (parameters or RegimeParameters()).stressed_scale, 1.0)
     settled = np.arange(len(wanted)) >= _SESSIONS_IN_STATE - 1
     for back in range(1, _SESSIONS_IN_STATE):
         settled[back:] &= wanted[back:] == wanted[:-back]

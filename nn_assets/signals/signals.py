@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import SIGNALS, framed
+from nn_assets.contracts.frames import SignalRows
 from nn_assets.errors import SchemaError
 from nn_assets.learning.evidence import effective_outcomes, less_the_median
 from nn_assets.learning.forecasts import ForecastArrays
@@ -68,7 +70,7 @@ class OutcomeStatistics:
 class SessionSignals:
     """Signals of one session as arrays of shape (symbols,): the hot path's twin of the signals frame."""
 
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     probability: FloatArray  # ensemble mean, uncalibrated
     dispersion: FloatArray  # standard deviation of the members' probabilities
     calibrated_probability: FloatArray
@@ -102,7 +104,7 @@ def outcome_statistics(
     Parameters
     ----------
     probability : ndarray, shape (bars, symbols)
-        Out-of-sample forecasts only, before calibration: what became of them hangs on no later calibration. NaN:
+        Out-of-sample forecasts only, before calibration: their outcomes depend on no later calibration. NaN:
         no forecast, no outcome.
     label_returns : ndarray, shape (bars, symbols)
         Return from fill to fill + horizon, fraction. NaN: no label, no outcome.
@@ -208,7 +210,7 @@ def ewma_volatility(log_returns: FloatArray) -> FloatArray:
 
 
 def make_signals(
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     forecasts: ForecastArrays,
     outcomes: Outcomes,
     forecast_volatility: FloatArray,
@@ -262,7 +264,7 @@ def signals_frame(
     data_hash: str,
     code_version: str,
     known_at: pd.Timestamp,
-) -> pd.DataFrame:
+) -> SignalRows:
     """Return the signals of a session as the frame that crosses rooms.
 
     One row per symbol with a forecast, in symbol order; a symbol without one has no signal.

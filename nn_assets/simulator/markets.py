@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SettingsError
 
 __all__ = ["MarketShape", "SimulatedMarket", "Truth", "simulate_market", "symbol_names"]
@@ -77,7 +78,7 @@ class Truth:
 class SimulatedMarket:
     """Bars as a strategy may see them, and apart from them the truth."""
 
-    bars: pd.DataFrame  # symbol, session, open, high, low, close, volume
+    bars: DeliveredBars  # symbol, session, open, high, low, close, volume
     sessions: pd.DatetimeIndex
     symbols: tuple[str, ...]
     sectors: dict[str, str]
@@ -213,7 +214,8 @@ class _Process:
 
     def _expected(self, scale: float) -> FloatArray:
         """Foretell the planted part of the next log return, known now: the next regime is not."""
-        return self.loading * scale * self.volatility * np.sqrt(self.variance) * self.signal
+        planted: FloatArray = self.loading * scale * self.volatility * np.sqrt(self.variance) * self.signal
+        return planted
 
     def step(self, day: int) -> dict[str, FloatArray | bool]:
         """Draw one session and move the state past it."""
@@ -251,7 +253,8 @@ class _Process:
         )
         sector = scale * shape.sector_volatility * sectors
         own = np.sqrt(1.0 - self.loading**2) * spread * shock
-        return self.beta * factor + sector[self.sector] + own + self.expected
+        returns: FloatArray = self.beta * factor + sector[self.sector] + own + self.expected
+        return returns
 
     def _age(self, shock: FloatArray, shock_of_market: float) -> None:
         """GARCH(1,1) in units of the long-run variance (Bollerslev 1986, eq. 2)."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts.frames import DeliveredActions, DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between, timezone_of
 from nn_assets.sources.protocol import actions_left, checked_selection, leaving_out, validate_symbol
@@ -112,7 +113,7 @@ class ScopedSource:
     name: str
     scope: Scope
 
-    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask for the bars of some symbols; others and those of other days may come too."""
         raise NotImplementedError
 
@@ -121,7 +122,7 @@ class ScopedSource:
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Deliver raw daily bars; see ``Source.bars``.
 
         Raises
@@ -145,7 +146,7 @@ class ScopedActions(ScopedSource):
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredActions:
         """Deliver splits and cash dividends; see ``ActionSource.actions``."""
         names, start = self.scope.asked(self.name, symbols, first)
         rows = list(self.actions_from(names, start, last))
@@ -186,10 +187,11 @@ def nothing_of(
 
 def days_of(moments: pd.Series, timezone: str) -> pd.Series:
     """Days of UTC moments on the exchange's clock, as tz-naive midnights."""
-    return moments.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize().dt.as_unit("ns")
+    days: pd.Series = moments.dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize().dt.as_unit("ns")
+    return days
 
 
-def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, str], timezone: str) -> pd.DataFrame:
+def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, str], timezone: str) -> DeliveredBars:
     """Bars of one symbol from a vendor's rows.
 
     Parameters
@@ -211,7 +213,7 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
     Raises
     ------
     SourceError
-        A row that is none, a key that is absent, a value that is no number, a moment that is none,
+        Something other than a row, a missing key, a value that is no number, a moment that cannot be read,
         or moments that do not rise; names symbol, session or row, and value.
     """
     context: dict[str, object] = {"source": source, "symbol": symbol}
@@ -250,7 +252,7 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
 
 
 def _moments_and_days(written: pd.Series, timezone: str) -> tuple[pd.Series, pd.Series]:
-    """UTC moments and their days; NaT for what is none, and for a time without an offset: whose it is nobody says."""
+    """UTC moments and their days; NaT for what is no moment, and for a time without an offset."""
     if pd.api.types.is_integer_dtype(written):
         moments = pd.to_datetime(written, utc=True, errors="coerce", unit="ms")
         return moments, days_of(moments, timezone)
@@ -280,7 +282,7 @@ def action_table(
     first: pd.Timestamp,
     last: pd.Timestamp | None,
     others: Iterable[Action] = (),
-) -> pd.DataFrame:
+) -> DeliveredActions:
     """Splits and dividends of a span, ordered by symbol and ex-session; one a symbol, day and kind.
 
     Dividends of one day (a regular and a special one) add up, splits of one day multiply.
@@ -329,7 +331,7 @@ def action_table(
 
 
 def _without_values(source: str, rows: Sequence[Action]) -> pd.DataFrame:
-    """Actions but for their values, which may be none; NaT where a day is none."""
+    """Actions but for their values, which may be no numbers; NaT where a day cannot be read."""
     days = pd.to_datetime(pd.Series([day for _, day, _, _ in rows], dtype=object), errors="coerce", format="ISO8601")
     return pd.DataFrame(
         {

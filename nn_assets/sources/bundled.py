@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.settings.sources import SourceSection
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.registry import SourceContext, SourceMember
@@ -32,7 +33,7 @@ class BundledSource:
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Deliver the sample's bars; see ``Source.bars``.
 
         Raises

@@ -29,7 +29,7 @@ _DATE = r"^([0-9]{4})[-/]?([0-9]{2})[-/]?([0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?
 # (1973-03-03 in seconds) is rather a day written without hyphens, or a place in a table.
 _EPOCHS = ((1e8, 0), (1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (np.inf, 1))
 _EPOCH = r"^-?[0-9]{9,19}(?:[.][0-9]*)?$"
-# 201801311530 may be half past three, or milliseconds of 1976: which, nobody can say.
+# 201801311530 may be half past three, or milliseconds of 1976: which, cannot be known.
 _COMPACT = r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9][0-2][0-9][0-5][0-9](?:[0-5][0-9])?$"
 _NANOSECONDS = float(np.iinfo(np.int64).max)
 
@@ -37,7 +37,10 @@ _NANOSECONDS = float(np.iinfo(np.int64).max)
 def beyond_nanoseconds(times: pd.Series) -> pd.Series:
     """Times that nanoseconds cannot hold: before 1677 or after 2262."""
     moments = times.dt.tz_localize("UTC") if times.dt.tz is None else times.dt.tz_convert("UTC")
-    return (moments < pd.Timestamp.min.tz_localize("UTC")) | (moments > pd.Timestamp.max.tz_localize("UTC"))
+    beyond: pd.Series = (moments < pd.Timestamp.min.tz_localize("UTC")) | (
+        moments > pd.Timestamp.max.tz_localize("UTC")
+    )
+    return beyond
 
 
 def moments_written(column: pd.Series) -> pd.Series:
@@ -61,7 +64,8 @@ def moments_written(column: pd.Series) -> pd.Series:
         if epochs.any():
             counted = _of_epochs(pd.to_numeric(texts[epochs])).reindex(column.index)
             aware = aware.dt.as_unit("ns").where(~epochs, counted)
-    return aware.mask(beyond_nanoseconds(aware)).dt.as_unit("ns")
+    moments: pd.Series = aware.mask(beyond_nanoseconds(aware)).dt.as_unit("ns")
+    return moments
 
 
 def _of_epochs(numbers: pd.Series) -> pd.Series:
@@ -90,7 +94,8 @@ def days_written(column: pd.Series) -> pd.Series:
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         wall = column.dt.tz_localize(None)
-        return wall.where(wall.between(*_HELD) & (wall.dt.normalize() == wall)).dt.as_unit("ns")
+        days: pd.Series = wall.where(wall.between(*_HELD) & (wall.dt.normalize() == wall)).dt.as_unit("ns")
+        return days
     if pd.api.types.is_float_dtype(column):
         # A column of whole numbers with a gap in it.
         whole = column.notna() & (column % 1.0 == 0.0) & (column.abs() < _NANOSECONDS)
@@ -119,7 +124,7 @@ def without_a_time(written: pd.Series, moments: pd.Series) -> pd.Series:
     written : Series
         Texts, days or times as they came. Times and epochs never are days alone, not even at midnight.
     moments : Series
-        What they were read as; NaT where there is none, or none that can be read.
+        What they were read as; NaT where there is none, or it cannot be read.
     """
     if pd.api.types.is_datetime64_any_dtype(written) or pd.api.types.is_numeric_dtype(written):
         return pd.Series(data=False, index=written.index)

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.sources.answers import Action, ScopedActions, ScopedSource, bar_table, nothing_of
 from nn_assets.sources.keys import EnvironmentKey, missing_extra, without_secrets
@@ -197,11 +198,11 @@ class JsonVendor(ScopedSource):
         """Keys by the header that carries them; sent to ``base_url`` alone."""
         return {}
 
-    def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask for one symbol's bars, and give them as :meth:`joined` does."""
         raise NotImplementedError
 
-    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask symbol by symbol."""
         with self._client() as client:
             return pd.concat([self.bars_of(client, symbol, first, last) for symbol in names], ignore_index=True)
@@ -216,7 +217,7 @@ class JsonVendor(ScopedSource):
         fields: Mapping[str, str],
         first: pd.Timestamp,
         last: pd.Timestamp | None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """One symbol's bars of all pages, between which no session may be missing.
 
         Parameters

@@ -1,4 +1,4 @@
-"""Keys and passwords: named by an environment variable, read when used, told to nobody."""
+"""Keys and passwords: named by an environment variable, read when used, never shown."""
 
 from __future__ import annotations
 

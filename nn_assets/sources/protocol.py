@@ -165,7 +165,7 @@ def checked_selection(
 def cut_to(
     bars: DeliveredBars, symbols: tuple[Symbol, ...], first: pd.Timestamp | None, last: pd.Timestamp | None
 ) -> DeliveredBars:
-    """Bars of some symbols (all when empty) and sessions, both ends included; how many are left out goes with them."""
+    """Bars of some symbols (all when empty) and sessions, both ends included; it carries how many are left out."""
     wanted = bars["symbol"].isin(symbols) if symbols else pd.Series(data=True, index=bars.index)
     if first is not None:
         wanted &= bars["session"] >= first

@@ -6,24 +6,24 @@ outside is registered by :func:`register_source`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import pandas as pd
 
-from nn_assets.errors import SettingsError, did_you_mean
+from nn_assets.contracts.frames import DeliveredSeries
+from nn_assets.errors import SettingsError
 from nn_assets.market.facts.bars import known_after
-from nn_assets.plugins import is_running
+from nn_assets.plugins import Registry, imported, is_running
 from nn_assets.settings.sections import MarketSettings
-from nn_assets.settings.sources import SourceSection, name_source, source_kinds, source_module
+from nn_assets.settings.sources import SourceSection, name_source, source_modules
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.protocol import Source
 
 __all__ = [
+    "SOURCES",
     "Delivery",
     "Extra",
     "FundingSource",
@@ -70,7 +70,7 @@ class SourceContext:
         return Scope(self.market.calendar, self.market.symbols, self.market.history_starts)
 
     def known_on(self, day: pd.Timestamp) -> pd.Timestamp:
-        """The moment from which a bar of a day counts as known, where nobody states it."""
+        """The moment from which a bar of a day counts as known, where neither source nor row states it."""
         return known_after(self.market.calendar, [day], self.market.known_at_lag_minutes)[0]
 
 
@@ -89,7 +89,7 @@ class FundingSource(Protocol):
 
     def funding_rates(
         self, symbols: tuple[str, ...] = (), first: pd.Timestamp | None = None, last: pd.Timestamp | None = None
-    ) -> pd.DataFrame:
+    ) -> DeliveredSeries:
         """Deliver rates by symbol and moment, as :meth:`CcxtSource.funding_rates` does."""
         ...
 
@@ -113,7 +113,7 @@ class SourceMember(Generic[Settings]):
     extra : Extra, optional
         The optional extra that it needs.
     extra_of : callable, optional
-        Says which extra a source of some settings needs, where that hangs on them.
+        Which extra a source with some settings needs, where that depends on them.
     may_end : bool
         Whether its bars may simply end, so that a strategy on them should state ``market.history_ends``.
     simulated : bool
@@ -138,7 +138,10 @@ class SourceMember(Generic[Settings]):
         return self.extra if self.extra_of is None else self.extra_of(settings)
 
 
-_registered: dict[str, SourceMember[Any]] = {}
+SOURCES: Registry[str | SourceMember[Any]] = Registry(
+    "source", {kind: f"{module}:SOURCE" for kind, module in source_modules().items()}
+)
+"""Every kind of source by name; the package's own by where it stands, which is imported once it is asked for."""
 
 
 def source_member(kind: str) -> SourceMember[Any]:
@@ -149,19 +152,8 @@ def source_member(kind: str) -> SourceMember[Any]:
     SettingsError
         There is no such kind.
     """
-    if kind in _registered:
-        return _registered[kind]
-    module = source_module(kind)
-    if module is None:
-        raise SettingsError(
-            expected=f"a kind of source: {', '.join(source_kinds())}",
-            found=repr(kind),
-            remedy=f"{did_you_mean(kind, source_kinds())}correct source.kind, or register the source",
-            key="source.kind",
-            value=kind,
-        )
-    member: SourceMember[Any] = import_module(module).SOURCE
-    return member
+    member = SOURCES.require(kind, "source.kind")
+    return imported(member) if isinstance(member, str) else member
 
 
 def source_model(kind: str) -> type[SourceSection]:
@@ -192,26 +184,15 @@ def register_source(
     SettingsError
         The kind belongs to another, or the settings model does not fit it.
     """
-    member = SourceMember(kind, settings, build, label, delivers, **more)
-    before = _registered.get(kind)
-    taken = source_module(kind) if before is None else _settings_file(before)
-    if taken is not None and (before is None or taken != _settings_file(member)):
-        raise _refused(kind, "a kind of source that no other has", f"{kind!r}, which is that of {taken}")
     default = settings.model_fields["kind"].default if issubclass(settings, SourceSection) else None
     if default != kind:
-        expected = f"settings that inherit SourceSection and state kind: Literal[{kind!r}] = {kind!r}"
-        raise _refused(kind, expected, f"{settings.__name__} of kind {default!r}")
-    _registered[kind] = member
+        raise SettingsError(
+            expected=f"settings that inherit SourceSection and state kind: Literal[{kind!r}] = {kind!r}",
+            found=f"{settings.__name__} of kind {default!r}",
+            remedy="give the source a kind of its own, and its settings model the same",
+            key="source.kind",
+            value=kind,
+        )
+    SOURCES.add(kind, SourceMember(kind, settings, build, label, delivers, **more), settings.__module__)
     if not is_running():  # else it is there for the strategies that name the plug-in, and for no other
         name_source(kind)
-
-
-def _refused(kind: str, expected: str, found: str) -> SettingsError:
-    remedy = "give the source a kind of its own, and its settings model the same"
-    return SettingsError(expected=expected, found=found, remedy=remedy, key="source.kind", value=kind)
-
-
-def _settings_file(member: SourceMember[Any]) -> str:
-    """The file that a member's settings stand in; the module's name where it has none."""
-    name = member.settings.__module__
-    return str(getattr(sys.modules.get(name), "__file__", None) or name)

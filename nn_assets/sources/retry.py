@@ -104,7 +104,7 @@ def persist(attempt: Callable[[], Any], policy: RetryPolicy, source: str) -> Any
         if wait > policy.longest_wait_seconds:
             return replace(outcome, found=f"{outcome.found}; it asks to wait {wait:.0f} s")
         if count + 1 < policy.attempts:
-            # Only what stands before the first colon: behind it come vendors' own words, and addresses.
+            # Only what comes before the first colon: after it come vendors' own words, and addresses.
             failed = outcome.found.partition(":")[0][:_SHORT]
             message = "%s: %s; asking again in %.0f s, attempt %d of %d"
             _LOG.warning(message, source, failed, wait, count + 2, policy.attempts)
@@ -131,7 +131,7 @@ def judge(
     says_json : bool
         Whether the content type must say JSON; some exchanges send it as text.
     secrets : iterable of str
-        Blotted out of whatever is given, before anything is cut: a vendor may echo a key.
+        Removed from every text, before anything is cut: a vendor may echo a key.
     """
     secrets = tuple(secrets)
     if not 200 <= status < 300:

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import Field
 
 from nn_assets.arrays import Session
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.settings.sources import SourceSection
@@ -62,7 +63,7 @@ class SimulatedSource:
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Bars of the symbols asked for, from ``first`` to ``last``, both included.
 
         Parameters

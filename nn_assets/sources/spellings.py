@@ -84,7 +84,7 @@ def map_columns(
     Parameters
     ----------
     headers : sequence of str
-        As written in the file. Columns that are none of a bar's, adjusted ones among them, are left out.
+        As written in the file. Columns that do not belong to a bar, adjusted ones among them, are left out.
     file : str or None
         For the error.
     needs_volume : bool

@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import Query, SourceSection, Variable
 from nn_assets.sources.answers import Action, Scope, ScopedActions, nothing_of
@@ -77,7 +78,7 @@ class SqlSource(ScopedActions):
     requires_volume: bool = True
     name: str = "sql"
 
-    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask for the query's bars.
 
         Raises

@@ -32,9 +32,7 @@ __all__ = [
     "embedded_ledger",
     "home",
     "instance_root",
-    "lake_root",
     "ledger_url",
-    "models_root",
     "page_address",
     "reports_root",
     "require_home",
@@ -105,7 +103,7 @@ def instance_root() -> Path:
 
 
 def home() -> Path:
-    """Folder of the lake, the model store and the embedded ledger. It need not exist yet.
+    """Folder of the embedded ledger, and, where no store is named, of the lake and the models. It need not exist yet.
 
     ``NN_ASSETS_HOME`` when set, else ``.nn_assets`` in the checkout, or in the user's home folder where the package
     is installed. A relative ``NN_ASSETS_HOME`` is taken from there too, never from the current folder, so that two
@@ -153,16 +151,6 @@ def _homeless(found: str, named: str) -> InstallationError:
     )
 
 
-def lake_root() -> Path:
-    """Folder of the lake's Parquet files."""
-    return home() / "lake"
-
-
-def models_root() -> Path:
-    """Folder of the model artifacts."""
-    return home() / "models"
-
-
 def reports_root() -> Path:
     """Folder of the pages written for a person."""
     return home() / "reports"
@@ -204,7 +192,7 @@ def embedded_ledger() -> Path:
 
 
 def absent_ledger() -> Path | None:
-    """File of a SQLite ledger that was not made yet: whoever opens it makes it. None of any other ledger."""
+    """File of a SQLite ledger that does not exist yet: opening it makes it. None of any other ledger."""
     url = _parsed(database_url())
     if url.get_backend_name() != "sqlite" or Path(str(url.database)).exists():
         return None

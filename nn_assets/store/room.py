@@ -1,4 +1,4 @@
-"""Room on the home's disk: how a full one is told, and the little that is kept back for the kill switch."""
+"""Room on the home's disk: how a full one is reported, and the reserve that is kept for the kill switch."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, date, datetime
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from nn_assets.arrays import Moment, Session
 
-__all__ = ["as_moment", "as_session", "canonical_json", "is_missing"]
+__all__ = ["as_moment", "as_session", "canonical_json", "hash_of", "is_missing"]
 
 
 def is_missing(value: object) -> bool:
@@ -75,6 +76,11 @@ def canonical_json(value: object) -> str:
         A value has no plain counterpart.
     """
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def hash_of(value: object) -> str:
+    """SHA-256 of a value's canonical JSON, 64 hex digits; errors as of :func:`canonical_json`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def _plain(value: object) -> object:

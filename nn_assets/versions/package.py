@@ -140,7 +140,7 @@ class Package:
         return dict(sorted(digests.items()))
 
     def _resolved(self, reference: str) -> tuple[tuple[str, str], ...]:
-        """The definitions that a ``module:name.of.more`` stands for, followed through imports; none that is cut."""
+        """The definitions that a ``module:name.of.more`` refers to, followed through imports; none that is cut."""
         if reference not in self._targets:
             self._targets[reference] = tuple(self._followed(reference))
         return self._targets[reference]
@@ -285,7 +285,7 @@ def version_of(*roots: Root, also: object = None) -> str:
     *roots : callable or str
         Functions and classes, or ``module:name``. Of a partial function what it is given counts too.
     also : object, optional
-        What counts besides, told apart by its ``repr``.
+        What counts besides, by its ``repr``.
 
     Raises
     ------

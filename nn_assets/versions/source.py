@@ -32,7 +32,7 @@ _IGNORED = frozenset({"ctx", "kind", "type_comment"})
 
 @dataclass(frozen=True)
 class Definition:
-    """What one name of a module stands for.
+    """What one name of a module refers to.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class _Reader:
         if isinstance(node, _SCOPES):
             inside, outside = {**local, **_of_function(node, self._package)}, _OUTSIDE
         elif isinstance(node, _COMPREHENSIONS):
-            self.read(node.generators[0].iter, local)  # looked up where it stands; the rest within
+            self.read(node.generators[0].iter, local)  # looked up outside the comprehension; the rest within
             inside = {
                 **local,
                 **dict.fromkeys(variable for part in node.generators for variable in _stored(part.target)),
@@ -233,7 +233,7 @@ class _Reader:
 
 _NOTHING: frozenset[str] = frozenset()
 _OUTSIDE = frozenset({"decorator_list", "returns", "args"})
-"""Parts of a function that are looked up where it stands: its decorators, its annotations and its defaults."""
+"""Parts of a function that are looked up where it is defined: decorators, annotations and defaults."""
 
 
 def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, package: str) -> _Local:
@@ -387,7 +387,7 @@ def _registers(node: ast.AST, helpers: frozenset[str]) -> bool:
 
 
 def _is_docstring(statement: ast.AST) -> bool:
-    """Whether a statement is a text alone: documentation, wherever it stands."""
+    """Whether a statement is a text alone: documentation, wherever it is."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from nn_assets.oversight.distance import sliding_ks
@@ -11,6 +10,7 @@ from nn_assets.oversight.drift import DriftMonitor, drift_reference
 from nn_assets.settings import OversightSettings
 from tests.benchmarks.telling import tell
 from tests.oversight.reference_critical_values import plain_sliding_ks
+from tests.oversight.worlds import examined
 
 PATH = np.random.default_rng(1).standard_normal(500 + 59 + 252)
 
@@ -40,9 +40,9 @@ def test_examining_one_session(benchmark) -> None:
     names = [f"f{i}" for i in range(20)]
     settings = OversightSettings()
     reference = drift_reference(forecasts[:500], features[:500], names, settings)
-    monitor, day = DriftMonitor(settings), pd.Timestamp("2018-01-02")
+    monitor = DriftMonitor(settings)
     tell(benchmark, "package", 1, "sessions")
-    report = benchmark(monitor.examine, 650, day, reference.forecast_ranks(forecasts), features, reference)
+    report = benchmark(examined, monitor, 650, reference.forecast_ranks(forecasts), features, reference)
     assert len(report.statistics) == 21
 
 

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from nn_assets.operations.catalog import find_strategy
-from nn_assets.orchestration.running import materialise
 from tests.forks import ended
+from tests.runs import materialise
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

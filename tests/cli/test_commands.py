@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.cli.runs import run_round
+from nn_assets.cli.runs import run_rounds
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.situation import of_bars
@@ -76,7 +76,7 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
     file.write_text("\n".join([f"{header},known_at", *rows]) + "\n", encoding="utf-8")
     expected = f"1 of 4 symbols has no bar of {LIVE[2]} and was decided without: NAN"
     with living_in(own_home):
-        answer = run_round("mine", LIVE[2])
+        answer = run_rounds("mine", LIVE[2])
         with open_stores() as stores:
             facts = StoredFacts.of(stores, find_strategy("mine").strategy)
             (fault,) = of_bars(facts, pd.Timestamp(LIVE[2]), {"symbols": facts.strategy.market.symbols})

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import LIVE, STRATEGY, call
 
-STATED = f"  live_starts: {LIVE[0]}\n"
+LIVE_START = f"  live_starts: {LIVE[0]}\n"
 EARLY = "2015-06-01"
 
 
@@ -17,7 +17,7 @@ def home_with(folder: Path, live_starts: str | None) -> Path:
     home = folder / "home"
     (home / "strategies").mkdir(parents=True)
     setting = "" if live_starts is None else f"  live_starts: {live_starts}\n"
-    (home / "strategies" / "mine.yaml").write_text(STRATEGY.replace(STATED, setting), encoding="utf-8")
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY.replace(LIVE_START, setting), encoding="utf-8")
     return home
 
 
@@ -41,7 +41,7 @@ def test_without_a_live_start_a_run_is_refused_by_the_key(tmp_path) -> None:
 @pytest.mark.parametrize("words", [("run",), ("check",), ("study",)])
 def test_a_live_start_taken_out_after_decisions_is_told_as_that_and_put_back_it_goes_on(own_home, words) -> None:
     file = own_home / "strategies" / "mine.yaml"
-    file.write_text(STRATEGY.replace(STATED, ""), encoding="utf-8")
+    file.write_text(STRATEGY.replace(LIVE_START, ""), encoding="utf-8")
     answer = call(own_home, *words, "-s", "mine", "--json")
     assert (answer.status, answer.document["error"]) == (1, "SettingsError")
     text = f"expected market.live_starts {LIVE[0]}, the first session that was decided; found no market.live_starts: it"
@@ -62,7 +62,7 @@ def test_a_live_start_before_any_model_is_refused_before_data_are_taken_in(tmp_p
     assert answer.document["error"] == "SettingsError"
     message = answer.document["message"]
     file = home / "strategies" / "mine.yaml"
-    line = STRATEGY[: STRATEGY.index(STATED)].count("\n") + 1
+    line = STRATEGY[: STRATEGY.index(LIVE_START)].count("\n") + 1
     assert f"[file {file}, line {line}, key market.live_starts, value {EARLY}]" in message
     assert "2016-01" in message
     assert not (home / "lake").exists()

@@ -21,7 +21,7 @@ from tests.operations.homes import decide, take_in
 from tests.orchestration.conftest import living_in, strategy_of
 
 # Line 201 of every file, the header being line 1; nothing else about the day is special.
-PLACE, DAY = 200, "2015-10-16"
+ROW, DAY = 200, "2015-10-16"
 
 
 def lines_of(file: Path) -> list[str]:
@@ -37,10 +37,10 @@ def with_cell(column: str, value: str) -> Callable[[Path], None]:
 
     def change(file: Path) -> None:
         lines = lines_of(file)
-        cells = lines[PLACE].split(",")
+        cells = lines[ROW].split(",")
         assert cells[0] == DAY
         cells[lines[0].split(",").index(column)] = value
-        rewrite(file, [*lines[:PLACE], ",".join(cells), *lines[PLACE + 1 :]])
+        rewrite(file, [*lines[:ROW], ",".join(cells), *lines[ROW + 1 :]])
 
     return change
 
@@ -197,7 +197,7 @@ def repeat(change: Callable[[str], str]) -> Callable[[Path], None]:
 
     def spoil(file: Path) -> None:
         lines = lines_of(file)
-        rewrite(file, [*lines[: PLACE + 1], change(lines[PLACE]), *lines[PLACE + 1 :]])
+        rewrite(file, [*lines[: ROW + 1], change(lines[ROW]), *lines[ROW + 1 :]])
 
     return spoil
 
@@ -250,7 +250,7 @@ def test_two_different_bars_of_one_session_go_to_quarantine(own_home) -> None:
 @pytest.mark.full
 def test_a_bar_on_a_holiday_goes_to_quarantine(own_home) -> None:
     file = own_home / "strategies" / "bars" / "CON_data.csv"
-    good_friday = "2016-03-25," + lines_of(file)[PLACE].split(",", 1)[1]
+    good_friday = "2016-03-25," + lines_of(file)[ROW].split(",", 1)[1]
     rewrite(file, [*lines_of(file), good_friday])
     round_of_the_operations(own_home)
     row = table(own_home, "quarantine", "--from", "2016-03-25", "--to", "2016-03-25").iloc[0]

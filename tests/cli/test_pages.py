@@ -53,11 +53,11 @@ def body(answer: Answer) -> str:
 class _Links(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.hrefs: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [value or "" for name, value in attrs if tag == "a" and name == "href"]
+        self.hrefs += [value or "" for name, value in attrs if tag == "a" and name == "href"]
 
 
 def test_the_index_lists_studies_data_docs_and_sessions_the_newest_first(reports: Path, get: Get) -> None:
@@ -70,7 +70,7 @@ def test_the_index_lists_studies_data_docs_and_sessions_the_newest_first(reports
         json.dumps({"verdict": {"kind": "no edge found"}}), encoding="utf-8"
     )
     page = body(get("/reports/"))
-    links = [link for link in _Links(page).found if link != "/"]
+    links = [link for link in _Links(page).hrefs if link != "/"]
     assert sorted(links) == sorted(f"/reports/{name}.html" for name in names)
     sessions = [link for link in links if "index_daily-2020" in link]
     assert sessions == sorted(sessions, reverse=True)

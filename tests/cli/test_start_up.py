@@ -105,7 +105,7 @@ def home(tmp_path_factory) -> Path:
 
 
 @dataclass(frozen=True)
-class Given:
+class Results:
     """What came of commands that were given one after the other in one process."""
 
     statuses: list[int]
@@ -115,12 +115,12 @@ class Given:
     """Of their start-ups together."""
 
 
-def given(*calls: Sequence[str], home: Path, twice: bool = False) -> Given:
+def run_in_turn(*calls: Sequence[str], home: Path, twice: bool = False) -> Results:
     """Give commands in a process of their own."""
     environment = os.environ | {"NN_ASSETS_HOME": str(home), "OMP_NUM_THREADS": "1"}
     used, errors = measured(f"calls, twice = {[list(words) for words in calls]!r}, {twice}\n{GIVE_EACH}", environment)
     statuses, modules, again = zip(*json.loads(errors.splitlines()[-1]), strict=True)
-    return Given(list(statuses), [set(names) for names in modules], used - 2.0 * sum(again))
+    return Results(list(statuses), [set(names) for names in modules], used - 2.0 * sum(again))
 
 
 def measured(program: str, environment: dict[str, str]) -> tuple[float, str]:
@@ -154,10 +154,10 @@ def pace_of_the_machine() -> float:
 @pytest.mark.full
 @pytest.mark.parametrize(("words", "expected"), HELPS.values(), ids=HELPS)
 def test_help_and_a_wrong_call_answer_without_what_a_command_needs(words, expected, tmp_path) -> None:
-    result = given(words, home=tmp_path)
+    result = run_in_turn(words, home=tmp_path)
     assert result.statuses == [expected]
     assert result.modules[0] & SHORT == set()
-    assert is_quick(result.seconds, HELP_SECONDS, lambda: given(words, home=tmp_path).seconds)
+    assert is_quick(result.seconds, HELP_SECONDS, lambda: run_in_turn(words, home=tmp_path).seconds)
 
 
 def words_of(folder: Path) -> list[list[str]]:
@@ -165,7 +165,7 @@ def words_of(folder: Path) -> list[list[str]]:
 
 
 def test_commands_that_read_leave_the_heavy_libraries_alone(home, tmp_path) -> None:
-    result = given(*words_of(tmp_path), home=home)
+    result = run_in_turn(*words_of(tmp_path), home=home)
     assert result.statuses == [0] * len(COMMANDS)
     assert [names & FORBIDDEN for names in result.modules] == [set()] * len(COMMANDS)
 
@@ -173,7 +173,7 @@ def test_commands_that_read_leave_the_heavy_libraries_alone(home, tmp_path) -> N
 @pytest.mark.full
 def test_commands_that_read_start_at_once(home, tmp_path) -> None:
     def seconds() -> float:
-        return given(*words_of(tmp_path), home=home, twice=True).seconds
+        return run_in_turn(*words_of(tmp_path), home=home, twice=True).seconds
 
     assert is_quick(seconds(), COMMAND_SECONDS, seconds)
 
@@ -181,7 +181,7 @@ def test_commands_that_read_start_at_once(home, tmp_path) -> None:
 @pytest.mark.full
 def test_status_of_an_empty_home_starts_without_the_heavy_libraries(tmp_path) -> None:
     Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}").close()  # to make it takes alembic
-    result = given(["status"], home=tmp_path)
+    result = run_in_turn(["status"], home=tmp_path)
     assert result.statuses == [0]
     assert result.modules[0] & FORBIDDEN == set()
 

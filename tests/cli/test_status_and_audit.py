@@ -166,11 +166,13 @@ def test_status_for_a_person_is_text(give) -> None:
 def test_status_reads_nothing_of_the_ledger_twice(give, monkeypatch) -> None:
     asked = []
 
-    def told(connection: Connection, query: Query, *, columns: Sequence[str] | None = None, **others: Any) -> Any:
+    def counting_read(
+        connection: Connection, query: Query, *, columns: Sequence[str] | None = None, **others: Any
+    ) -> Any:
         asked.append((query.asked, columns and tuple(columns), others["bookkeeping"]))
         return read_frame(connection, query, columns=columns, **others)
 
-    monkeypatch.setattr(ledgers, "read_frame", told)
+    monkeypatch.setattr(ledgers, "read_frame", counting_read)
     give("status", "--strategy", "mine")
     assert len(asked) > 10
     assert len(asked) == len(set(asked))
@@ -230,7 +232,7 @@ def test_a_ledger_that_is_no_database_is_a_named_error(own_home, give_own) -> No
         assert "Remedy" in answer.document["message"]
 
 
-TOLD = {
+TAMPERINGS = {
     "equity": f"update portfolio_states set equity_usd = 9e6 where session like '{LIVE[1]}%'",
     "a verdict": "update studies set verdict = 'edge found'",
     "a look": "update looks set strategy = 'zzz'",
@@ -243,15 +245,15 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("what", TOLD)
+@pytest.mark.parametrize("what", TAMPERINGS)
 def test_status_does_not_tell_as_right_what_was_changed_in_the_ledger(own_home, give_own, what) -> None:
-    tamper(own_home, TOLD[what])
+    tamper(own_home, TAMPERINGS[what])
     answer = give_own("status", "-s", "mine", "--json")
     assert answer.status == 1
     state = answer.document["strategies"]["mine"]
     assert state["headline"].startswith("mine HALTED: the ledger is not as it was appended: entry ")
     assert "needed: stop trading on this ledger; restore it from a backup that verifies" in state["headline"]
-    assert f", {TOLD[what].replace('delete from', 'update').split()[1]} " in state["headline"]
+    assert f", {TAMPERINGS[what].replace('delete from', 'update').split()[1]} " in state["headline"]
     (check,) = state["failed_checks"]
     assert check.startswith("check ledger_is_intact failed: entry ")
 
@@ -271,7 +273,7 @@ def test_a_backup_that_verifies_ends_what_status_tells_of_a_changed_ledger(own_h
     first = give_own("status", "-s", "mine").out.splitlines()[0]
     with sqlite3.connect(own_home / "ledger.sqlite") as kept, sqlite3.connect(tmp_path / "backup") as backup:
         kept.backup(backup)
-    tamper(own_home, TOLD["equity"])
+    tamper(own_home, TAMPERINGS["equity"])
     assert "the ledger is not as it was appended" in give_own("status", "-s", "mine").out
     for file in own_home.glob("ledger.sqlite*"):
         file.unlink()
@@ -298,7 +300,7 @@ def test_a_book_whose_strategy_is_gone_is_not_told_as_right_where_the_ledger_was
 ) -> None:
     (own_home / "strategies" / "mine.yaml").unlink()
     assert give_own("status").status == 0
-    tamper(own_home, {**TOLD, "the book, emptied": "update holdings set quantity = 0"}[what])
+    tamper(own_home, {**TAMPERINGS, "the book, emptied": "update holdings set quantity = 0"}[what])
     answer = give_own("status", "--json")
     states = answer.document["strategies"]
     assert (answer.status, states["mine"]["error"]) == (1, "AuditError")
@@ -328,7 +330,7 @@ def test_no_run_that_nobody_appended_hides_a_failed_one(own_home, give_own) -> N
 
 @pytest.mark.parametrize("what", ["a look", "a trial"])
 def test_no_study_is_made_on_looks_and_trials_that_were_changed(own_home, give_own, what) -> None:
-    tamper(own_home, TOLD[what])
+    tamper(own_home, TAMPERINGS[what])
     answer = give_own("study", "-s", "mine", "--json")
     assert (answer.status, answer.document["error"]) == (1, "AuditError")
     assert "expected a ledger in which every row is as it was appended; found row" in answer.document["message"]

@@ -12,14 +12,14 @@ from tests.cli.conftest import STRATEGY, call
 from tests.orchestration.conftest import living_in
 
 # The first month that can have a model is 2016-01.
-PLACE = "learning:\n"
+SECTION = "learning:\n"
 
 
 def home_with(folder: Path, settings: str) -> Path:
     home = folder / "home"
     (home / "strategies").mkdir(parents=True)
     lines = "".join(f"  {line}\n" for line in settings.splitlines())
-    (home / "strategies" / "mine.yaml").write_text(STRATEGY.replace(PLACE, PLACE + lines), encoding="utf-8")
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY.replace(SECTION, SECTION + lines), encoding="utf-8")
     return home
 
 
@@ -34,7 +34,7 @@ def test_what_has_seen_days_that_it_forecasts_is_refused_before_data_are_taken_i
     assert answer.status == 1
     assert answer.document["error"] == "SettingsError"
     message = answer.document["message"]
-    file, line = home / "strategies" / "mine.yaml", STRATEGY[: STRATEGY.index(PLACE)].count("\n") + 3
+    file, line = home / "strategies" / "mine.yaml", STRATEGY[: STRATEGY.index(SECTION)].count("\n") + 3
     assert f"[file {file}, line {line}, key learning.knows_until, value 2016-03-31]" in message
     assert "learning.knows_until before 2016-01" in message
     assert f"learning.prior {prior} that has seen days up to 2016-03-31" in message

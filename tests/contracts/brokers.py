@@ -41,12 +41,10 @@ def holding() -> Book:
     return replace(empty_book(SYMBOLS, 1e6), quantity=HELD.copy(), stop_price=stop)
 
 
-def orders(*quantity: float, version: int = 1) -> Orders:
+def orders(*quantity: float) -> Orders:
     """An order for each quantity that is not zero; for C the session has no bar."""
     target = HELD + np.array(quantity)
-    return targets_to_orders(
-        SYMBOLS, target, HELD, BAR.open, np.zeros(3), strategy="s", session=SESSION, version=version
-    )
+    return targets_to_orders(SYMBOLS, target, HELD, BAR.open, np.zeros(3), strategy="s", session=SESSION)
 
 
 class BrokerContract:

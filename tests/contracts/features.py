@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nn_assets.features.catalogue import CATALOGUE, Feature, compute_features
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.market.facts.series import KnownSeries
-from nn_assets.market.panel import Panel
+from nn_assets.market.panel import FIELDS, Panel
 from tests.features.panels import changed, random_panel, rows_of, same_bits
 
 BARS, MARKET = 260, "S0"
@@ -61,6 +63,15 @@ class FeatureContract:
             assert same_bits(early, whole[:cut])
             other = changed(panel, lambda values, cut=cut: values.__setitem__(slice(cut, None), 7.0))
             assert same_bits(np.ascontiguousarray(values_of(entry, other, series)[:cut]), whole[:cut])
+
+    def test_a_field_that_it_does_not_state_changes_nothing(self, entry: Feature) -> None:
+        panel = random_panel(BARS)
+        series = series_of(panel)
+        others = {name: np.full(panel.close.shape, 7.0) for name in FIELDS if name not in entry.fields}
+        assert same_bits(
+            values_of(entry, replace(panel, **others), series),  # type: ignore[arg-type]
+            values_of(entry, panel, series),
+        )
 
     def test_its_name_is_its_own_and_says_where_it_is_kept(self, entry: Feature) -> None:
         assert CATALOGUE[entry.name] == entry

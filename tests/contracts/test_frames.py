@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pandas as pd
@@ -57,9 +58,12 @@ def public_signatures() -> Iterator[tuple[str, Any]]:
                             yield f"{module.__name__}.{qualname}", eval(written, vars(module))
 
 
-def test_each_contract_has_one_name_for_its_frames() -> None:
+def test_each_name_is_a_contracts_own_and_signatures_use_it(checkout: Path) -> None:
     named = [name for alias in vars(frames).values() for name in contracts_in(alias)]
-    assert sorted(named) == sorted(CONTRACTS)
+    assert sorted(named) == sorted(set(named) & set(CONTRACTS))
+    texts = [file.read_text(encoding="utf-8") for file in (checkout / "nn_assets").rglob("*.py")]
+    used = {name for text in texts if "nn_assets.contracts.frames import" in text for name in re.findall(r"\w+", text)}
+    assert sorted(NAMES - used) == []
 
 
 def test_signatures_name_contracts_that_exist() -> None:
@@ -83,10 +87,10 @@ def test_what_is_made_of_bars_keeps_the_contracts_that_signatures_name() -> None
     delivered.loc[3, "close"] = -1.0
     versions = bars.with_assumed_known_at(delivered, CALENDAR, 30, ARRIVAL)
     added, _ = bars.new_versions(versions.iloc[:0], versions)
-    known = bars.as_of(added, moment("2020-06-01"))
+    known = bars.known_bars(added, moment("2020-06-01"))
     cleaned = clean(known, CALENDAR, CleaningSettings())
     assert len(cleaned.quarantine) == 1
-    for function, made in ((bars.with_assumed_known_at, versions), (bars.as_of, known)):
+    for function, made in ((bars.with_assumed_known_at, versions), (bars.known_bars, known)):
         _check(made, get_type_hints(function, include_extras=True)["return"])
     _check(added, get_args(get_type_hints(bars.new_versions, include_extras=True)["return"])[0])
     fields = get_type_hints(Cleaned, include_extras=True)

@@ -10,13 +10,13 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import CostModel, cost_model_from
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation import figures as figures_module
 from nn_assets.evaluation import study as study_module
 from nn_assets.evaluation.figures import study_figures
 from nn_assets.evaluation.replay import replay
 from nn_assets.evaluation.study import MonthVerdict, Study, StudyMaterial, StudyStretch, Terms, judge_months, run_study
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.oversight.drift import DriftReport, DriftStatistic
 from tests.session.worlds import SYMBOLS, World, world, world_strategy, yardstick_of
@@ -209,8 +209,8 @@ def test_a_released_alarm_is_read_and_a_standing_one_stops(
     monkeypatch.setattr(figures_module, "_SURE", 1.1)
     stopped = judged(of, study)[-1].verdict
     assert stopped.kind == "leak alarm"
-    released = dict.fromkeys(stopped.standing, "released by ann")
+    released = dict.fromkeys(stopped.unreleased_alarms, "released by ann")
     after_release = judged(of, study, released=released)[-1].verdict
     assert after_release.kind != "leak alarm"
-    assert after_release.standing == {}
+    assert after_release.unreleased_alarms == {}
     assert len(after_release.released) == len(released) > 0

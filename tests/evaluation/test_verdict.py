@@ -387,7 +387,7 @@ def test_no_edge_is_found_on_a_rank_ic_above_the_alarm(seed: int) -> None:
     assert 0.01 < network.tests["rank_ic"].p_value < 0.03
     result = verdict(figures)
     assert (result.kind, result.allows_trading) == ("leak alarm", False)
-    assert "network rank IC" in result.standing
+    assert "network rank IC" in result.unreleased_alarms
 
 
 @pytest.mark.parametrize("figure", ["accuracy", "net Sharpe", "rank IC"])
@@ -397,13 +397,13 @@ def test_what_is_above_an_alarms_level_is_never_found_however_unsure_it_is(figur
     doubt = LeakAlarm("network", figure, f"network: {figure} is above its level; look for a leak before belief")
     figures = replace(_figures(_test(0.11, 1.0, 721), deflated=0.97), doubts=(doubt,))
     result = verdict(figures, looks, "2010-02")
-    assert (result.kind, result.allows_trading, list(result.standing)) == ("leak alarm", False, [doubt.name])
+    assert (result.kind, result.allows_trading, list(result.unreleased_alarms)) == ("leak alarm", False, [doubt.name])
     assert verdict(figures).kind == "cannot tell"  # where nothing is found nothing rings
     tried = verdict(figures, looks, "2010-02", trials=100_000)  # no look's signal any more, but trading went on
     assert (tried.kind, tried.allows_trading) == ("leak alarm", False)
     released = {doubt.name: "released 2018-01-02 by ann: planted"}
     after = verdict(figures, looks, "2010-02", released=released)
-    assert (after.kind, after.standing) == ("edge found", {})
+    assert (after.kind, after.unreleased_alarms) == ("edge found", {})
     assert after.released == (f"{doubt} ({released[doubt.name]})",)
     others = replace(figures, doubts=(replace(doubt, estimator="linear"),))
     assert verdict(others, looks, "2010-02").kind == "edge found"

@@ -74,14 +74,13 @@ def test_the_id_is_the_decisions_own_and_the_same_on_every_machine() -> None:
     expected = hashlib.sha256(b"s\x1f2017-06-01\x1fA\x1f1").hexdigest()[:32]
     assert made([1.0, 0.0, 0.0, 0.0], [0.0] * 4).client_order_id == (expected,)
     others = {
-        client_order_id("s", SESSION, "A", 2),
         client_order_id("t", SESSION, "A"),
         client_order_id("s", SESSION, "B"),
         client_order_id("s", pd.Timestamp("2017-06-02"), "A"),
         client_order_id("s\x1f2017-06-01", SESSION, "A"),
     }
-    assert len(others | {expected}) == 6
-    assert client_order_id("s", SESSION, "A") == expected  # the first version
+    assert len(others | {expected}) == 5
+    assert client_order_id("s", SESSION, "A") == expected
 
 
 def test_orders_hold_to_their_frame_and_an_empty_batch_too() -> None:

@@ -17,6 +17,7 @@ from nn_assets.execution.paper import PaperBroker, fill_orders, stop_fills
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.fills import FillArrays, fills_frame
 from nn_assets.settings import CostSettings, ExecutionSettings, Strategy
+from tests.portfolio.books import awaiting
 
 SYMBOLS = ("A", "B", "C")
 COSTS = cost_model_from(CostSettings())
@@ -183,7 +184,7 @@ def test_a_stop_needs_a_bar_alone() -> None:
 
 
 def held(quantity: float, distance: float = 1.0) -> Book:
-    book = empty_book(SYMBOLS, 1e6).awaiting(np.array([quantity, 0.0, 0.0]), np.array([distance, np.nan, np.nan]))
+    book = awaiting(empty_book(SYMBOLS, 1e6), np.array([quantity, 0.0, 0.0]), np.array([distance, np.nan, np.nan]))
     fill = filled(orders(quantity, 0.0, 0.0))
     return book.filled(replace(fill, price=np.array([50.0])), SESSION)
 

@@ -83,7 +83,7 @@ def _leak(kind: str):
 def test_a_feature_that_looks_ahead_is_caught(kind, monkeypatch):
     # The gap lies at a cut, where filling it from the next row shows.
     panel = changed(random_panel(), lambda values: values.__setitem__((39, 1), np.nan))
-    entry = Feature("leaking", "return", 0, ("close",), _leak(kind), "a leak", "none")
+    entry = Feature("leaking", "return", 0, _leak(kind), "a leak")
     monkeypatch.setattr(compute, "CATALOGUE", {"leaking": entry})
     assert _looks_ahead("leaking", panel)
 
@@ -221,7 +221,7 @@ def test_names_keep_the_order_asked_for():
 @pytest.mark.parametrize(
     ("names", "market", "message"),
     [
-        (("rsi_15",), None, "features.names.*'rsi_15'"),
+        (("rsi_15",), None, "features.names rsi_15 is no feature: did you mean rsi_14"),
         (("market_correlation_60",), None, "features.market_symbol.*market_correlation_60"),
         ((), "SPX", "features.market_symbol.*'SPX'"),
     ],

@@ -142,13 +142,14 @@ def test_a_report_survives_json_and_a_damaged_one_is_refused():
 
 
 @pytest.mark.parametrize(("purge", "embargo"), [(2, 20), (6, 20), (21, 0)])
-def test_no_label_span_of_a_learning_row_touches_the_block_it_is_judged_on(purge, embargo):
+def test_no_label_span_of_a_learning_row_touches_the_block_it_is_judged_on(purge, embargo, monkeypatch):
+    monkeypatch.setattr(selection, "_EMBARGO", embargo)
     rows = 400
     for block in selection._blocks(rows, purge):
         inside = set(range(block.start, block.stop))
         for learning in (
             selection._before(block, purge, rows),
-            selection._around(block, purge, embargo, rows),
+            selection._around(block, purge, rows),
         ):
             for row in np.flatnonzero(learning):
                 assert not inside & set(range(row, row + purge + 1))

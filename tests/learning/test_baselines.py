@@ -6,23 +6,33 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from nn_assets.learning.baselines import BASELINES, BoostedTrees, drawn_sessions, fit_boosting, fit_linear
-from nn_assets.learning.estimators import ESTIMATORS, TRADED
+from nn_assets.contracts.tables import FORECASTS
+from nn_assets.estimators import ESTIMATORS, TRADED
+from nn_assets.learning.baselines import BoostedTrees, drawn_sessions, fit_boosting, fit_linear
 from nn_assets.learning.windows import Samples
-from tests.contracts.estimators import EstimatorContract
+from nn_assets.reports.canvas import COLOURS, NAMES
+from tests.contracts.estimators import BaselineContract, EstimatorContract
 from tests.learning.tiny import tiny_samples
 
 
-class TestLinear(EstimatorContract):
+class TestNetwork(EstimatorContract):
+    name = "network"
+
+
+class TestLinear(BaselineContract):
     name, called = "linear", "the linear model"
 
 
-class TestBoosting(EstimatorContract):
+class TestBoosting(BaselineContract):
     name, called = "boosting", "gradient boosting"
 
 
-def test_the_names_of_estimators_are_the_networks_and_those_of_the_baselines() -> None:
-    assert (TRADED, *BASELINES) == ESTIMATORS
+def test_whoever_names_estimators_reads_them_from_the_registry_in_one_order() -> None:
+    assert tuple(ESTIMATORS) == ("network", "linear", "boosting")  # as they are stored: numbers of validation rows
+    assert next(iter(ESTIMATORS)) == TRADED
+    (check,) = FORECASTS.columns["estimator"].checks
+    assert tuple(check.arguments[0]) == tuple(ESTIMATORS)
+    assert set(COLOURS) == set(NAMES) == {*ESTIMATORS, "buy_and_hold"}
 
 
 def _parts() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -83,7 +93,7 @@ def test_trees_that_never_help_leave_the_base_rate_alone() -> None:
     assert len(trees.roots) == 0
     features = windows.last_rows(validation.rows, validation.columns)
     np.testing.assert_allclose(trees.probability(features), training.targets.mean(), rtol=1e-6)
-    stored = BoostedTrees.from_arrays(trees.to_arrays())
+    stored = BoostedTrees.from_arrays(trees.to_arrays(), 0)
     np.testing.assert_array_equal(stored.probability(features), trees.probability(features))
 
 

@@ -81,7 +81,7 @@ def _watched(
     return reference, watch(FOLD.calibration.stop - 1)
 
 
-def _told(reference: DriftReference) -> list[tuple[object, ...]]:
+def _values_of(reference: DriftReference) -> list[tuple[object, ...]]:
     return [
         (
             entry.name,
@@ -109,16 +109,16 @@ def test_no_figure_of_drift_knows_of_a_symbol_that_is_no_member(model, monkeypat
     plain, report = _watched(of_two, CUBE, probability, belongs)
     loud, again = _watched(of_two, wild, probability, belongs)
     assert len(plain.features) == len(CUBE.names)
-    assert _told(loud) == _told(plain)
+    assert _values_of(loud) == _values_of(plain)
     assert report is not None
     assert report.statistics
     assert again == report
     everyone, other = _watched(of_two, wild, probability, None)
-    assert _told(everyone) != _told(plain)
+    assert _values_of(everyone) != _values_of(plain)
     assert other != report
     # Two members are no panel with a spread, though three were enough for one.
     monkeypatch.setattr(monitored, "SPREAD_SYMBOLS", 3)
-    assert _told(_watched(of_two, CUBE, probability, belongs)[0]) == _told(plain)
+    assert _values_of(_watched(of_two, CUBE, probability, belongs)[0]) == _values_of(plain)
     assert len(_watched(of_two, CUBE, probability, None)[0].features) == 2 * len(CUBE.names)
 
 
@@ -133,9 +133,9 @@ def test_no_figure_of_drift_knows_what_a_member_was_while_it_was_none(model) -> 
     wild = Cube(CUBE.sessions, CUBE.symbols, CUBE.names, values)
     plain = model_references(model, CUBE, STRATEGY.oversight, 252, candidates=belongs)["network"]
     loud = model_references(model, wild, STRATEGY.oversight, 252, candidates=belongs)["network"]
-    assert _told(loud) == _told(plain)
-    everyone = _told(model_references(model, wild, STRATEGY.oversight, 252)["network"])
-    assert all(one != other for one, other in zip(everyone, _told(plain), strict=True))
+    assert _values_of(loud) == _values_of(plain)
+    everyone = _values_of(model_references(model, wild, STRATEGY.oversight, 252)["network"])
+    assert all(one != other for one, other in zip(everyone, _values_of(plain), strict=True))
 
 
 @pytest.mark.full
@@ -143,7 +143,7 @@ def test_everyone_a_member_is_watched_as_without_a_universe(model) -> None:
     probability = 0.5 + 0.1 * np.tanh(np.asarray(CUBE.values)[:, :, 0])
     plain, report = _watched(model, CUBE, probability, None)
     same, again = _watched(model, CUBE, probability, np.ones((CUBE.session_count, 3), dtype=bool))
-    assert _told(same) == _told(plain)
+    assert _values_of(same) == _values_of(plain)
     assert again == report
 
 

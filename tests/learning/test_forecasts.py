@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SchemaError
-from nn_assets.learning.estimators import ESTIMATORS
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.forecasts import forecasts_from_rows, no_forecasts
 from nn_assets.market.calendar.sessions import sessions_between
 

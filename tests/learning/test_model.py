@@ -3,8 +3,8 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import forkserver
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,9 @@ from nn_assets.learning.address import TRANSFORM_REACH, fit_code
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.compute import OnExecutor
 from nn_assets.learning.ensemble import train_ensemble
-from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold
-from nn_assets.learning.inference import BLOCK_SIZE, cut_cube
+from nn_assets.learning.inference import cut_cube
+from nn_assets.learning.member import BLOCK_SIZE, Member
 from nn_assets.learning.model import FoldData, fit_model, fit_models, model_address
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.settings import FeatureSettings
@@ -59,7 +59,7 @@ def test_a_session_forecast_alone_has_the_bits_it_has_among_all_others(network: 
         same_bits(alone, same)
 
 
-class _Place(torch.nn.Module):
+class _PositionInBlock(torch.nn.Module):
     """A network that sees nothing but where in its block a sample lies."""
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
@@ -72,7 +72,7 @@ def test_a_sample_has_one_place_for_ever_in_blocks_of_one_size(monkeypatch: pyte
     # a large network's last bits may depend on the place; a small one's need not, so places are read off
     cube, _ = tiny_market()
     model = fitted()  # fitted before the fake takes the place of its networks
-    monkeypatch.setattr(inference, "_restored", lambda *_: _Place())
+    monkeypatch.setattr(Member, "network", lambda *_: _PositionInBlock())
     together = forecast(model, cube, months_of_use(model, cube))
     for row in (model.fold.used_from + 1, model.fold.used_from + 40, cube.session_count - 1):
         alone = forecast(model, cube, slice(row, row + 1))
@@ -196,17 +196,12 @@ def test_the_mean_and_spread_are_those_of_the_members() -> None:
     rows = months_of_use(model, cube)
     whole = forecast(model, cube, rows).query("estimator == 'network'")
     singles = []
-    for member in model.estimators.members:
-        one = FoldModel(
-            **model.__dict__ | {"estimators": _with(model.estimators, members=(member,))},
-        )
+    for member in model.estimators.members["network"]:
+        members = {**model.estimators.members, "network": (member,)}
+        one = replace(model, estimators=replace(model.estimators, members=members))
         singles.append(forecast(one, cube, rows).query("estimator == 'network'")["probability"].to_numpy())
     np.testing.assert_allclose(whole["probability"], np.mean(singles, axis=0), rtol=1e-14)
     np.testing.assert_allclose(whole["dispersion"], np.std(singles, axis=0, ddof=1), rtol=1e-9)
-
-
-def _with(frozen: Any, **changed: object) -> Any:
-    return type(frozen)(**frozen.__dict__ | changed)
 
 
 def test_no_rows_give_an_empty_frame_of_the_same_types() -> None:

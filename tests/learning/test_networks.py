@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from nn_assets.learning.baselines import LinearModel
-from nn_assets.learning.fold_model import Estimators, Member
+from nn_assets.learning.fold_model import Estimators
 from nn_assets.learning.inference import estimate
+from nn_assets.learning.member import Member
 from nn_assets.learning.networks import NETWORKS, build_network
 from nn_assets.settings import LearningSettings
 from tests.contracts.networks import NetworkContract
@@ -43,7 +44,7 @@ def test_an_estimate_is_the_mean_of_the_members_written_out_with_nothing_silence
     windows, _, _ = tiny_samples()
     members = tuple(Member(seed, made_up_weights(settings, features=4, seed=seed)) for seed in (1, 2, 3))
     silent = SimpleNamespace(probability=lambda features: np.zeros(len(features)))
-    estimators = Estimators(settings, members, {"linear": (silent,), "boosting": (silent,)})  # type: ignore[arg-type]
+    estimators = Estimators(settings, {"network": members, "linear": (silent,), "boosting": (silent,)})
     made = estimate(estimators, windows, slice(20, 40))
     values = tiny_market()[0].values
     inputs = plain_windows(values, made.rows, made.columns, settings.lookback)
@@ -61,7 +62,7 @@ def test_a_baseline_is_the_mean_of_its_members_and_their_disagreement_its_disper
     random = np.random.default_rng(5)
     linear = [LinearModel(random.normal(size=4), float(random.normal()), 1.0) for _ in range(5)]
     silent = SimpleNamespace(probability=lambda features: np.zeros(len(features)))
-    estimators = Estimators(settings, (member,), {"linear": tuple(linear), "boosting": (silent,)})  # type: ignore[arg-type]
+    estimators = Estimators(settings, {"network": (member,), "linear": tuple(linear), "boosting": (silent,)})
     made = estimate(estimators, windows, slice(20, 40))
     features = tiny_market()[0].values[made.rows, made.columns]
     probabilities = [1.0 / (1.0 + np.exp(-(features @ model.coefficients + model.intercept))) for model in linear]

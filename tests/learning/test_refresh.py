@@ -34,15 +34,20 @@ def spoiled(model: FoldModel) -> FoldModel:
 
 def turned_round(model: FoldModel) -> FoldModel:
     """The same model with every weight of its members' last layer negated: it ranks the wrong way."""
-    last = max(name for name in model.estimators.members[0].state if name.endswith("weight")).rsplit(".", 1)[0]
+    networks = model.estimators.members["network"]
+    last = max(name for name in networks[0].state if name.endswith("weight")).rsplit(".", 1)[0]
     members = tuple(
         replace(
             member,
             state={name: np.array(-value if name.startswith(last) else value) for name, value in member.state.items()},
         )
-        for member in model.estimators.members
+        for member in networks
     )
-    return replace(model, model_id="turned", estimators=replace(model.estimators, members=members))
+    return replace(
+        model,
+        model_id="turned",
+        estimators=replace(model.estimators, members={**model.estimators.members, "network": members}),
+    )
 
 
 def test_a_sound_refit_is_taken(pair: tuple[FoldModel, FoldModel]) -> None:

@@ -34,7 +34,7 @@ def test_it_is_the_linear_model_of_its_seed_and_a_network_on_top(kind: str) -> N
     made = estimate(model.estimators, windows, fold.calibration)
     inputs = plain_windows(scaled, made.rows, made.columns, strategy.learning.lookback)
     probabilities = []
-    for member, linear in zip(model.estimators.members, model.estimators.baselines["linear"], strict=True):
+    for member, linear in zip(model.estimators.members["network"], model.estimators.members["linear"], strict=True):
         coefficients, intercept, alone = split(dict(member.state))
         np.testing.assert_allclose(coefficients, linear.coefficients, rtol=1e-6)
         assert intercept == pytest.approx(linear.intercept, rel=1e-6)
@@ -61,8 +61,8 @@ def test_without_the_setting_a_member_starts_from_nothing_and_has_another_addres
     model = fit_model(cube, labels, tiny_fold(cube, plain), plain)
     other = fit_model(cube, labels, tiny_fold(cube, residual), residual)
     assert model.model_id != other.model_id
-    assert "coefficients" not in model.estimators.members[0].state
-    for one, two in zip(model.estimators.baselines["linear"], other.estimators.baselines["linear"], strict=True):
+    assert "coefficients" not in model.estimators.members["network"][0].state
+    for one, two in zip(model.estimators.members["linear"], other.estimators.members["linear"], strict=True):
         assert one.coefficients.tobytes() == two.coefficients.tobytes()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.contracts import ACTION_VERSIONS, BAR_VERSIONS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES, conform, empty
 from nn_assets.market.facts.actions import actions_as_of, new_action_versions, with_action_moments
-from nn_assets.market.facts.bars import as_of, new_versions, with_assumed_known_at
+from nn_assets.market.facts.bars import known_bars, new_versions, with_assumed_known_at
 from nn_assets.market.facts.intraday import intraday_as_of, new_intraday
 from nn_assets.market.facts.membership import membership_as_of, new_spells
 from nn_assets.market.facts.series import new_observations, series_as_of
@@ -56,7 +56,7 @@ def _last_day(spells: pd.DataFrame) -> float:
 
 Take = Callable[[pd.DataFrame, float, pd.Timestamp], pd.DataFrame]
 TABLES: dict[str, tuple[object, Take, Callable[[pd.DataFrame], float]]] = {
-    "bars": (BAR_VERSIONS, _bars, lambda rows: as_of(rows, FAR)["close"].item()),
+    "bars": (BAR_VERSIONS, _bars, lambda rows: known_bars(rows, FAR)["close"].item()),
     "actions": (ACTION_VERSIONS, _actions, lambda rows: actions_as_of(rows, FAR)["value"].item()),
     "series": (SERIES, _series, lambda rows: series_as_of(rows, FAR)["value"].item()),
     "intraday": (INTRADAY_VERSIONS, _intraday, lambda rows: intraday_as_of(rows, FAR)["volume"].item()),
@@ -103,8 +103,8 @@ def test_a_version_stated_for_the_future_and_then_delivered_plainly_is_one_versi
 ) -> None:
     schema, take, _ = TABLES[table]
     stored = take(empty(schema), 5.0, NOW).assign(known_at=AHEAD)  # type: ignore[arg-type]
-    for place in range(3):
-        fresh = take(stored, again, NOW + (place + 1) * MINUTE)
-        assert len(fresh) == (again == 7.0 and place == 0), place
+    for time in range(3):
+        fresh = take(stored, again, NOW + (time + 1) * MINUTE)
+        assert len(fresh) == (again == 7.0 and time == 0), time
         stored = pd.concat([stored, fresh], ignore_index=True)
     assert len(stored) == 1 + (again == 7.0)

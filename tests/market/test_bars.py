@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from nn_assets.contracts import BAR_VERSIONS, conform, empty, validate
 from nn_assets.market.facts.bars import (
     RevisionCount,
-    as_of,
     content_hash,
+    known_bars,
     new_versions,
     with_assumed_known_at,
 )
@@ -67,8 +67,8 @@ def test_a_restated_bar_is_known_from_its_arrival_and_not_before() -> None:
         delivery(("A", 0, 10.0), ("A", 1, 99.0), arrived="2019-05-01 08:00"),
     )
     assert counts[1] == RevisionCount(revised=1, unchanged=1)
-    before = as_of(stored, moment("2019-05-01 07:59"))
-    after = as_of(stored, moment("2019-05-01 08:00"))
+    before = known_bars(stored, moment("2019-05-01 07:59"))
+    after = known_bars(stored, moment("2019-05-01 08:00"))
     assert before["close"].tolist() == [10.0, 11.0]
     assert after["close"].tolist() == [10.0, 99.0]
     assert after["known_at"].tolist() == [moment("2019-03-04 21:00"), moment("2019-05-01 08:00")]
@@ -90,8 +90,8 @@ def test_replaying_a_decision_ignores_what_was_stored_after_it() -> None:
         delivery(("A", 0, 10.0), ("A", 1, 11.0), arrived="2019-06-01"),
     )
     # The second bar counts as known on its own day, but this system did not have it until June.
-    studied = as_of(stored, moment("2019-03-06"))
-    replayed = as_of(stored, moment("2019-03-06"), ingested_by=moment("2019-03-06"))
+    studied = known_bars(stored, moment("2019-03-06"))
+    replayed = known_bars(stored, moment("2019-03-06"), ingested_by=moment("2019-03-06"))
     assert studied["close"].tolist() == [10.0, 11.0]
     assert replayed["close"].tolist() == [10.0]
 
@@ -101,7 +101,7 @@ def test_a_bar_taken_in_before_its_close_is_confirmed_by_an_equal_one_after_it()
     final = delivery(("A", 0, 10.0), arrived="2019-03-04 22:00")
     stored, counts = stored_after(early, early.copy(), final, final.copy())
     assert [count.confirmed for count in counts] == [0, 0, 1, 0]
-    assert as_of(stored, moment("2019-03-05"))["ingested_at"].tolist() == [moment("2019-03-04 22:00")]
+    assert known_bars(stored, moment("2019-03-05"))["ingested_at"].tolist() == [moment("2019-03-04 22:00")]
 
 
 def test_an_intraday_revision_stays_unknown_until_the_close() -> None:
@@ -109,8 +109,8 @@ def test_an_intraday_revision_stays_unknown_until_the_close() -> None:
         delivery(("A", 0, 10.0), arrived="2019-03-04 15:00"),
         delivery(("A", 0, 10.5), arrived="2019-03-04 16:00"),
     )
-    assert as_of(stored, moment("2019-03-04 20:59")).empty
-    assert as_of(stored, moment("2019-03-04 21:00"))["close"].tolist() == [10.5]
+    assert known_bars(stored, moment("2019-03-04 20:59")).empty
+    assert known_bars(stored, moment("2019-03-04 21:00"))["close"].tolist() == [10.5]
 
 
 def test_a_delivery_that_contradicts_itself_is_one_row_without_values_until_a_clean_one_replaces_it() -> None:
@@ -119,10 +119,10 @@ def test_a_delivery_that_contradicts_itself_is_one_row_without_values_until_a_cl
     stored, counts = stored_after(torn, torn.iloc[::-1], mended)
     assert counts[1] == RevisionCount(unchanged=1)
     assert len(stored) == 2
-    known = as_of(stored, moment("2019-04-01 12:00"))
+    known = known_bars(stored, moment("2019-04-01 12:00"))
     assert known[["open", "high", "low", "close", "volume"]].isna().all(axis=None)
     assert len(known) == 1
-    assert as_of(stored, moment("2019-04-02 12:00"))["close"].tolist() == [10.0]
+    assert known_bars(stored, moment("2019-04-02 12:00"))["close"].tolist() == [10.0]
     # What it said is told apart, for quarantine, and takes its place there; the delivery again tells the same.
     for count in counts[:2]:
         assert set(count.contradicted["close"]) == {10.0, 20.0}
@@ -180,9 +180,9 @@ def test_as_of_gives_the_latest_version_known_whatever_the_order_of_storage(vers
     expected = [latest[key][1] for key in sorted(latest)]
     order = list(range(len(stored)))
     random.shuffle(order)
-    actual = as_of(stored.iloc[order], asked)
+    actual = known_bars(stored.iloc[order], asked)
     assert actual["close"].tolist() == expected
-    pd.testing.assert_frame_equal(actual, as_of(stored, asked))
+    pd.testing.assert_frame_equal(actual, known_bars(stored, asked))
 
 
 @pytest.mark.full
@@ -231,4 +231,4 @@ def test_a_bar_that_first_arrives_after_its_session_was_decided_is_known_from_it
     late = bars["session"] <= decided_to
     assert (bars.loc[late, "known_at"] == ARRIVAL).all()
     assert (bars.loc[~late, "known_at"] < ARRIVAL).all()
-    assert as_of(bars, bars.loc[~late, "known_at"].min()).shape[0] == 1
+    assert known_bars(bars, bars.loc[~late, "known_at"].min()).shape[0] == 1

@@ -26,7 +26,7 @@ from nn_assets.contracts import (
 )
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.actions import actions_as_of, new_action_versions
-from nn_assets.market.facts.bars import as_of, new_versions
+from nn_assets.market.facts.bars import known_bars, new_versions
 from nn_assets.market.facts.bitemporal import BAR_FACTS, INTRADAY_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of, new_intraday
 from nn_assets.market.facts.membership import membership_as_of, new_spells
@@ -107,19 +107,19 @@ def read(frame: pd.DataFrame, fact: str, value: str) -> Known:
     }
 
 
-Told = list[tuple[str, float, float | None]]  # fact, what is said, hour stated
+Delivery = list[tuple[str, float, float | None]]  # fact, what is said, hour stated
 
 
-def drawn(random: Random, *, explicit: bool) -> Told:
+def drawn(random: Random, *, explicit: bool) -> Delivery:
     """Few values and moments, so that rows repeat, tie and contradict one another."""
-    rows: Told = []
+    rows: Delivery = []
     for _ in range(random.randint(1, 5)):
         hour = random.choice([1.0, 3.0, 6.0, 14.0, 20.0]) if explicit and random.random() < 0.6 else None
         rows.append((random.choice(FACTS), random.choice([1.0, 2.0, 3.0]), hour))
     return rows
 
 
-def framed(records: Told, arrived: float, **more: object) -> pd.DataFrame:
+def framed(records: Delivery, arrived: float, **more: object) -> pd.DataFrame:
     frame = pd.DataFrame(records, columns=["symbol", "close", "hour"])
     known = [at(ASSUMED[fact] if hour is None else hour) for fact, _, hour in records]
     for name in ("open", "high", "low", "volume"):
@@ -132,7 +132,7 @@ def framed(records: Told, arrived: float, **more: object) -> pd.DataFrame:
 def test_bars_and_bars_within_the_session_are_those_of_the_reference(table: str, seed: int) -> None:
     random, plain = Random(seed), Plain()
     schema, facts = (BAR_VERSIONS, BAR_FACTS) if table == "bars" else (INTRADAY_VERSIONS, INTRADAY_FACTS)
-    known_at = as_of if table == "bars" else intraday_as_of
+    known_at = known_bars if table == "bars" else intraday_as_of
     stored, arrivals = empty(schema), [1.5 + 3.0 * index for index in range(7)]
     for arrived in arrivals:
         records = drawn(random, explicit=table == "bars")

@@ -16,9 +16,7 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.settings import MarketSettings, parse_strategy
 from tests.session.worlds import world, world_strategy
 
-STATED = (
-    "name: demo\nmarket:\n  history_starts: 2000-01-03\n  cash_rates:\n    1999-12-01: 0.05\n    2001-06-15: 0.02\n"
-)
+TEXT = "name: demo\nmarket:\n  history_starts: 2000-01-03\n  cash_rates:\n    1999-12-01: 0.05\n    2001-06-15: 0.02\n"
 
 
 def market(**changes: object) -> MarketSettings:
@@ -49,7 +47,7 @@ def test_the_last_rate_is_held_for_two_months_and_no_longer() -> None:
 
 
 def test_a_stated_rate_holds_from_its_date_on() -> None:
-    settings = parse_strategy(STATED).market
+    settings = parse_strategy(TEXT).market
     days = pd.DatetimeIndex(["2000-01-03", "2001-06-14", "2001-06-15", "2017-01-03"])
     assert cash_rates(settings, days) == pytest.approx([0.05, 0.05, 0.02, 0.02])
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.market.facts.bars import as_of, with_assumed_known_at
+from nn_assets.market.facts.bars import known_bars, with_assumed_known_at
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate import inspect
 from nn_assets.settings import GateSettings
@@ -16,7 +16,7 @@ from tests.market.builders import ARRIVAL, CALENDAR, cleaned, verdicts
 
 
 def judged(bars: pd.DataFrame) -> Cleaned:
-    return cleaned(as_of(with_assumed_known_at(bars, CALENDAR, 30, ARRIVAL), ARRIVAL))
+    return cleaned(known_bars(with_assumed_known_at(bars, CALENDAR, 30, ARRIVAL), ARRIVAL))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from nn_assets.errors import GateHalted
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.market.facts.bars import as_of, with_assumed_known_at
+from nn_assets.market.facts.bars import known_bars, with_assumed_known_at
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.copied import are_many, possible_copies
 from nn_assets.market.quality.gate import inspect
@@ -30,7 +30,7 @@ def copied(bars: pd.DataFrame, symbol: str, onto: int, of: int) -> pd.DataFrame:
 
 
 def judged(bars: pd.DataFrame) -> Cleaned:
-    return cleaned(as_of(with_assumed_known_at(bars, CALENDAR, 30, ARRIVAL), ARRIVAL))
+    return cleaned(known_bars(with_assumed_known_at(bars, CALENDAR, 30, ARRIVAL), ARRIVAL))
 
 
 def rule_counts(result: Cleaned) -> dict[str, int]:

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from nn_assets.contracts import BAR_VERSIONS, conform, empty
 from nn_assets.market.facts.bars import (
     RevisionCount,
-    as_of,
     content_hash,
     known_after,
+    known_bars,
     new_versions,
     restated_since,
     with_assumed_known_at,
@@ -98,7 +98,7 @@ def test_whatever_order_drops_arrive_in_the_same_is_known_at_every_moment(drops,
     stored, again = taken_in(drops)[0], taken_in(shuffled)[0]
     for hour in range(5):
         asked = START + pd.Timedelta(hours=hour)
-        bars, other = as_of(stored, asked), as_of(again, asked)
+        bars, other = known_bars(stored, asked), known_bars(again, asked)
         pd.testing.assert_frame_equal(bars[SAID], other[SAID])
         assert content_hash(bars) == content_hash(other)
         actual = [
@@ -136,12 +136,12 @@ def test_drops_taken_in_at_once_are_the_same_versions(drops) -> None:
     fresh, _ = new_versions(empty(BAR_VERSIONS), at_once, explicit=np.ones(len(at_once), dtype=bool))
     for hour in range(5):
         asked = START + pd.Timedelta(hours=hour)
-        pd.testing.assert_frame_equal(as_of(one_by_one, asked)[SAID], as_of(fresh, asked)[SAID])
+        pd.testing.assert_frame_equal(known_bars(one_by_one, asked)[SAID], known_bars(fresh, asked)[SAID])
 
 
 def test_a_late_drop_is_in_force_only_until_the_next_one_was_known() -> None:
     stored, counted = taken_in([(1, [("A", 0, 1.0)]), (5, [("A", 0, 1.0)]), (3, [("A", 0, 2.0)])])
-    closes = {hour: as_of(stored, START + pd.Timedelta(hours=hour))["close"].tolist() for hour in range(7)}
+    closes = {hour: known_bars(stored, START + pd.Timedelta(hours=hour))["close"].tolist() for hour in range(7)}
     assert closes == {0: [], 1: [1.0], 2: [1.0], 3: [2.0], 4: [2.0], 5: [1.0], 6: [1.0]}
     assert counted == RevisionCount(added=1, unchanged=1, revised=1)
     assert counted.most_revised() == {"A": 1}
@@ -151,13 +151,13 @@ def test_drops_of_one_moment_that_differ_are_one_row_without_values_whatever_the
     for closes in itertools.permutations([1.0, 2.0, 3.0]):
         stored, counted = taken_in([(1, [("A", 0, close)]) for close in closes])
         assert len(stored) == 2  # the first, and that it is contradicted
-        known = as_of(stored, START + pd.Timedelta(hours=1))
+        known = known_bars(stored, START + pd.Timedelta(hours=1))
         assert known["close"].isna().tolist() == [True]
         assert set(counted.contradicted["close"]) == {1.0, 2.0, 3.0}
         assert sorted(BAR_FACTS.with_contents(known, counted.contradicted)["close"]) == [1.0, 2.0, 3.0]
         assert counted == RevisionCount(added=1, revised=2)
         # A decision that was made before the second came in is replayed with the first.
-        before = as_of(stored, START + pd.Timedelta(hours=1), ingested_by=START + pd.Timedelta(hours=1000))
+        before = known_bars(stored, START + pd.Timedelta(hours=1), ingested_by=START + pd.Timedelta(hours=1000))
         assert before["close"].tolist() == [closes[0]]
 
 
@@ -166,7 +166,7 @@ def test_versions_that_an_older_version_stored_side_by_side_are_read_as_one_with
     old = pd.concat([framed([("A", 0, 1.0)], 1, 1000), framed([("A", 0, 2.0), ("A", 1, 5.0)], 1, 1001)])
     at_once = framed([("A", 0, 1.0), ("A", 0, 2.0), ("A", 1, 5.0), ("A", 1, 5.0)], 1, 1000)
     for stored in (old, old.iloc[::-1], at_once, at_once.iloc[::-1]):
-        known = as_of(stored, START + pd.Timedelta(hours=1))
+        known = known_bars(stored, START + pd.Timedelta(hours=1))
         assert known["close"].isna().tolist() == [True, False]
         assert sorted(BAR_FACTS.with_contents(known, stored)["close"]) == [1.0, 2.0, 5.0]
         again = framed([("A", 0, 1.0)], 1, 2000)
@@ -178,7 +178,7 @@ def test_versions_that_an_older_version_stored_side_by_side_are_read_as_one_with
         fresh, counted = new_versions(stored, later, explicit=np.ones(1, dtype=bool))
         assert counted == RevisionCount(revised=1)
         every = pd.concat([stored, fresh], ignore_index=True)
-        assert as_of(every, START + pd.Timedelta(hours=5))["close"].tolist() == [4.0, 5.0]
+        assert known_bars(every, START + pd.Timedelta(hours=5))["close"].tolist() == [4.0, 5.0]
         assert restated_since(every, START + pd.Timedelta(hours=4))
 
 
@@ -198,8 +198,8 @@ def test_a_repetition_is_no_restatement_and_a_late_drop_is_one() -> None:
     assert restated_since(late, then)
     # A decision made before the late drop came in is replayed without it.
     came = START + pd.Timedelta(hours=1002)
-    assert as_of(late, then, ingested_by=came - pd.Timedelta(hours=1))["close"].tolist() == [1.0]
-    assert as_of(late, then, ingested_by=came)["close"].tolist() == [2.0]
+    assert known_bars(late, then, ingested_by=came - pd.Timedelta(hours=1))["close"].tolist() == [1.0]
+    assert known_bars(late, then, ingested_by=came)["close"].tolist() == [2.0]
     assert restated_since(late, then, ingested_by=came - pd.Timedelta(hours=1))
 
 
@@ -265,7 +265,7 @@ def test_the_drops_give_the_same_bars_in_any_order_and_again(real_drops, in_orde
     assert len(shuffled) == len(stored)
     for day in pd.date_range("2015-03-22", "2015-04-02"):
         asked = day.tz_localize("UTC")
-        left, right = as_of(stored, asked), as_of(shuffled, asked)
+        left, right = known_bars(stored, asked), known_bars(shuffled, asked)
         pd.testing.assert_frame_equal(left.drop(columns="ingested_at"), right.drop(columns="ingested_at"))
         assert content_hash(left) == content_hash(right)
     again, counts = replayed(real_drops, stored, len(real_drops))
@@ -278,7 +278,7 @@ def test_tickers_like_words_stay_and_zero_closes_go_to_quarantine_by_rule(in_ord
     stored, _ = in_order
     quarantined = []
     for day in ("2015-03-30", "2015-03-31", "2015-04-01"):
-        known = as_of(stored, moment(f"{day} 23:00"))
+        known = known_bars(stored, moment(f"{day} 23:00"))
         cleaned = clean(known, "XNYS", CleaningSettings())
         assert {"TRUE", "INF", "NAN"} <= set(cleaned.bars.loc[cleaned.bars["session"] == day, "symbol"])
         zeros = cleaned.quarantine[

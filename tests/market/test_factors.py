@@ -13,7 +13,7 @@ from nn_assets.market.panel import panel_from_bars
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.overview import overview
-from nn_assets.market.quality.suspicions import suspicions
+from nn_assets.market.quality.suspected import Suspected
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.settings import CleaningSettings
 from nn_assets.sources.tables.files import FilesSource
@@ -37,7 +37,7 @@ def split_at(bars: pd.DataFrame, row: int, ratio: float) -> pd.DataFrame:
     return pd.DataFrame({"symbol": ["AAA"], "ex_session": [bars["session"][row]], "kind": ["split"], "value": [ratio]})
 
 
-def told(result: Cleaned) -> list[Notice]:
+def factor_notices(result: Cleaned) -> list[Notice]:
     return [notice for notice in result.notices if notice.rule == "unexplained_factor"]
 
 
@@ -52,7 +52,7 @@ def test_a_stated_split_explains_its_factor_to_every_rule(ratio: float) -> None:
     assert result.quarantine.empty
     assert result.notices == ()
     pd.testing.assert_frame_equal(result.bars[PRICES], bars[PRICES])  # as they came
-    assert suspicions(result.bars, actions) == ()
+    assert Suspected.of(result.bars, actions).notices == ()
     assert with_unexplained_factors(actions, result.bars) is actions
     assert not clean(bars, CALENDAR, CleaningSettings()).quarantine.empty
 
@@ -98,7 +98,7 @@ def test_a_level_that_stays_waits_and_is_then_a_notice(factor: float) -> None:
     result = cleaned(bars)
     assert result.quarantine["session"].tolist() == bars["session"][STEP : STEP + WAITS].tolist()
     assert set(result.quarantine["rule"]) == {"unit_error_100x"}
-    (notice,) = told(result)
+    (notice,) = factor_notices(result)
     assert (notice.symbol, notice.first_session) == ("AAA", bars["session"][STEP])
     assert notice.last_session == bars["session"][STEP + WAITS]
     assert notice.value == pytest.approx(bars["close"][STEP + WAITS] / bars["close"][STEP - 1], rel=1e-12)
@@ -107,7 +107,7 @@ def test_a_level_that_stays_waits_and_is_then_a_notice(factor: float) -> None:
 
 def test_the_remedies_of_the_notice_help() -> None:
     bars = stepped(100.0)
-    (notice,) = told(cleaned(bars))
+    (notice,) = factor_notices(cleaned(bars))
     line = notice.message.partition("write ")[2].partition(" with the exact")[0]
     assert line.startswith(f"AAA,{bars['session'][STEP]:%F},split,0.0")
     actions = split_at(bars, STEP, 0.01)
@@ -167,7 +167,7 @@ def test_a_factor_beyond_the_reach_of_the_unit_rule_is_told_at_once() -> None:
     bars = stepped(135.0)
     result = cleaned(bars)
     assert result.quarantine.empty
-    (notice,) = told(result)
+    (notice,) = factor_notices(result)
     assert notice.first_session == notice.last_session == bars["session"][STEP]
     actions = with_unexplained_factors(None, result.bars)
     assert actions is not None

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.market.facts.bars import as_of, new_versions, with_assumed_known_at
+from nn_assets.market.facts.bars import known_bars, new_versions, with_assumed_known_at
 from nn_assets.market.quality.cleaning import Cleaned, clean
 from nn_assets.market.quality.gate import inspect
 from nn_assets.settings import CleaningSettings, GateSettings
@@ -36,7 +36,7 @@ def beside(first: pd.DataFrame, second: pd.DataFrame, actions: pd.DataFrame | No
     return clean(first, CALENDAR, CleaningSettings(**changes), actions, second)
 
 
-def told(result: Cleaned) -> dict[str, int]:
+def counts_by_rule(result: Cleaned) -> dict[str, int]:
     counts = {rule: sum(notice.rule == rule for notice in result.notices) for rule in RULES[1:]}
     return {"odd_print": result.counts()["odd_print"], **counts}
 
@@ -84,7 +84,7 @@ def test_recall_and_false_alarms_over_pairs_with_known_odd_prints() -> None:
         result = beside(first, other_venue(bars, noise))
         odd = result.quarantine[result.quarantine["rule"] == "odd_print"]
         assert set(zip(odd["symbol"], odd["session"], strict=True)) == wanted
-        assert told(result) == {"odd_print": 60, "odd_print_elsewhere": 0, "odd_session": 0}
+        assert counts_by_rule(result) == {"odd_print": 60, "odd_print_elsewhere": 0, "odd_session": 0}
 
 
 @pytest.mark.parametrize("noise", [1.0, 5.0])
@@ -97,7 +97,7 @@ def test_clean_pairs_raise_at_most_one_alarm_in_ten_thousand_bars(noise: float) 
     second[PRICES] *= before[:, None]
     second.loc[second["symbol"] == "S00", PRICES] /= 7.0
     result = beside(bars, second)
-    assert sum(told(result).values()) <= len(bars) // 10_000
+    assert sum(counts_by_rule(result).values()) <= len(bars) // 10_000
     assert result.quarantine.empty
     assert result.compared == len(bars)
 
@@ -113,7 +113,7 @@ def jumping(bars: pd.DataFrame, noise_bps: float, seed: int) -> pd.DataFrame:
 def test_noise_that_jumps_quarantines_at_most_one_bar_in_ten_thousand() -> None:
     """100,000 bars; 24 were quarantined where the limit was by the median distance alone."""
     bars = sound_bars(tuple(f"S{index:03d}" for index in range(250)), 400, seed=101_000)
-    assert told(beside(bars, jumping(bars, 5.0, 101)))["odd_print"] <= len(bars) // 10_000
+    assert counts_by_rule(beside(bars, jumping(bars, 5.0, 101)))["odd_print"] <= len(bars) // 10_000
 
 
 def test_odd_prints_from_one_percent_are_found_in_noise_that_jumps() -> None:
@@ -167,7 +167,7 @@ def test_a_whole_bar_apart_is_the_fault_of_the_source_that_moved(pair, factor: f
     moved.loc[90, PRICES] *= factor
     result = beside(bars, moved)
     assert result.quarantine.empty
-    assert told(result) == {"odd_print": 0, "odd_print_elsewhere": 1, "odd_session": 0}
+    assert counts_by_rule(result) == {"odd_print": 0, "odd_print_elsewhere": 1, "odd_session": 0}
 
 
 @pytest.mark.parametrize("adjusted", ["first", "second", "neither"])
@@ -180,9 +180,9 @@ def test_a_stated_split_is_no_disagreement_whoever_adjusts_for_it(adjusted: str)
     actions = SPLIT if adjusted != "first" else None
     result = beside(bars, second, actions)
     if adjusted == "first":  # stated to nobody: three bars are told of the second source's move, then it passes
-        assert told(result) == {"odd_print": 0, "odd_print_elsewhere": 3, "odd_session": 0}
+        assert counts_by_rule(result) == {"odd_print": 0, "odd_print_elsewhere": 3, "odd_session": 0}
     else:
-        assert told(result) == dict.fromkeys(RULES, 0)
+        assert counts_by_rule(result) == dict.fromkeys(RULES, 0)
     assert result.quarantine.empty
 
 
@@ -196,7 +196,7 @@ def test_absent_late_standing_or_short_a_second_source_judges_nothing(pair) -> N
     for there, count in ((second.iloc[:0], 0), (late, 139), (stale, 139), (second[75:], 65)):
         result = beside(first, there)
         assert result.quarantine.empty
-        assert (result.compared, told(result)) == (count, dict.fromkeys(RULES, 0))
+        assert (result.compared, counts_by_rule(result)) == (count, dict.fromkeys(RULES, 0))
         assert [notice.rule for notice in result.notices] == ["not_compared"] * (count == 0)
     assert [notice.rule for notice in beside(first, second[:139]).notices] == ["not_compared"]
     assert clean(first, CALENDAR, CleaningSettings()).compared is None
@@ -235,7 +235,7 @@ def test_a_second_source_that_contradicts_itself_says_nothing(pair) -> None:
     first = with_price(bars, 90, "low", bars["low"][90] * 0.9)
     assert beside(first, twice).quarantine.empty
     same = pd.concat([second, second.loc[[90]]], ignore_index=True)
-    assert told(beside(first, same))["odd_print"] == 1
+    assert counts_by_rule(beside(first, same))["odd_print"] == 1
 
 
 @pytest.mark.parametrize("whose", ["first", "second"])
@@ -252,7 +252,7 @@ def test_a_disagreement_of_many_symbols_is_one_notice(whose: str) -> None:
     rows = 8 if whose == "first" else 0
     assert "of 8 of 30 symbols (27%), S00 among them" in notice.message
     assert f"{rows} of their rows are in quarantine" in notice.message
-    assert told(result) == {"odd_print": rows, "odd_print_elsewhere": 0, "odd_session": 1}
+    assert counts_by_rule(result) == {"odd_print": rows, "odd_print_elsewhere": 0, "odd_session": 1}
     report = inspect(result, names, pd.DatetimeIndex(bars["session"].unique()), GateSettings())
     failed = [check.name for check in report.failures]
     assert failed == (["missing_symbols"] if whose == "first" else [])
@@ -260,7 +260,7 @@ def test_a_disagreement_of_many_symbols_is_one_notice(whose: str) -> None:
 
 def of_vendor(bars: pd.DataFrame, symbols: set[str], first: str) -> pd.DataFrame:
     chosen = bars[bars["symbol"].isin(symbols) & (bars["session"] >= first)]
-    return as_of(with_assumed_known_at(chosen, CALENDAR, 30, ARRIVAL), ARRIVAL)
+    return known_bars(with_assumed_known_at(chosen, CALENDAR, 30, ARRIVAL), ARRIVAL)
 
 
 def test_closes_of_another_vendor_find_three_false_bars_of_ten_stocks_and_nothing_else(shared_data, five_years) -> None:
@@ -275,7 +275,7 @@ def test_closes_of_another_vendor_find_three_false_bars_of_ten_stocks_and_nothin
         "BBY 2014-10-30",
         "KO 2014-10-29",
     ]
-    assert told(result) == {"odd_print": 3, "odd_print_elsewhere": 0, "odd_session": 0}
+    assert counts_by_rule(result) == {"odd_print": 3, "odd_print_elsewhere": 0, "odd_session": 0}
 
 
 @pytest.mark.parametrize("whose", ["first", "second"])
@@ -284,7 +284,7 @@ def test_of_two_real_vendors_the_one_with_the_false_bar_is_named(shared_data, fi
     other = FilesSource(shared_data / "adjusted_quandl" / "dash-stock-ticker-demo.csv").bars()
     both = [of_vendor(bars, {"AAPL"}, "2015-01-02") for bars in (five_years, other)]
     result = beside(*both) if whose == "first" else beside(*reversed(both))
-    assert told(result) == {
+    assert counts_by_rule(result) == {
         "odd_print": int(whose == "first"),
         "odd_print_elsewhere": int(whose == "second"),
         "odd_session": 0,
@@ -336,5 +336,5 @@ def test_a_correction_of_the_second_source_takes_back_what_is_told_of_it_and_no_
     bars, second = pair
     wrong = with_price(second, 90, "low", 5.40)
     result = beside(bars, corrected(wrong, 90, [second["low"][90]]))
-    assert told(result) == dict.fromkeys(RULES, 0)
+    assert counts_by_rule(result) == dict.fromkeys(RULES, 0)
     pd.testing.assert_series_equal(result.bars["known_at"], bars["known_at"])

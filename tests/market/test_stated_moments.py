@@ -16,7 +16,7 @@ import pytest
 from nn_assets.contracts import ACTION_VERSIONS, BAR_VERSIONS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES, empty
 from nn_assets.contracts.contract import Contract
 from nn_assets.market.facts.actions import actions_as_of, new_action_versions, with_action_moments
-from nn_assets.market.facts.bars import as_of, new_versions, with_assumed_known_at
+from nn_assets.market.facts.bars import known_bars, new_versions, with_assumed_known_at
 from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, stated_in
 from nn_assets.market.facts.intraday import intraday_as_of, new_intraday, stamped_intraday
 from nn_assets.market.facts.membership import new_spells
@@ -97,7 +97,7 @@ TABLES = {
         "symbol,date,open,high,low,close,volume,known_at",
         lambda value: f"A,2018-01-02,9,9,1,{value},100",
         _bars,
-        lambda rows, moment: _numbers(as_of(rows, moment)["close"]),
+        lambda rows, moment: _numbers(known_bars(rows, moment)["close"]),
         utc("2018-01-02 21:30"),
     ),
     "intraday": Table(
@@ -144,7 +144,7 @@ MOMENTS = {
 }
 
 
-def told(folder: Path, table: Table, *rows: tuple[int, str]) -> None:
+def write_rows(folder: Path, table: Table, *rows: tuple[int, str]) -> None:
     lines = [table.header, *(f"{table.line(value)},{known}" for value, known in rows)]
     (folder / "told.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -155,7 +155,7 @@ def test_a_row_is_known_from_the_moment_that_it_states_and_at_fault_where_that_i
     tmp_path: Path, name: str, written: str
 ) -> None:
     table, (cell, moment) = TABLES[name], MOMENTS[written]
-    told(tmp_path, table, (5, cell))
+    write_rows(tmp_path, table, (5, cell))
     stored, blamed = table.take(tmp_path, empty(table.schema), ARRIVED)
     early = written == "before the close" and name in OF_BARS
     assert blamed == (["known_at"] if early else [])
@@ -200,9 +200,9 @@ def test_what_is_told_again_with_a_moment_of_its_own_finds_its_place_by_it(
     else:  # every delivery has its own moment: told in two ways, and one that comes late
         cases += [(7, FIRST, [0, 0, 0, 0, 0, 0]), (7, EARLIER, [7, 5, 5, 5, 5, 5])]
     for value, moment, expected in cases:
-        told(tmp_path, table, (5, FIRST))
+        write_rows(tmp_path, table, (5, FIRST))
         stored, _ = table.take(tmp_path, empty(table.schema), first)
-        told(tmp_path, table, (value, moment))
+        write_rows(tmp_path, table, (value, moment))
         fresh, _ = table.take(tmp_path, stored, AGAIN)
         assert len(fresh) == 1
         both = pd.concat([stored, fresh], ignore_index=True)
@@ -223,9 +223,9 @@ def test_an_observation_and_a_spell_are_stated_too_late_for_a_decision_made_befo
     decided = utc("2018-01-03 00:30")
     for name in ("series", "membership"):
         table = TABLES[name]
-        told(tmp_path, table, (5, FIRST))
+        write_rows(tmp_path, table, (5, FIRST))
         stored, _ = table.take(tmp_path, empty(table.schema), ARRIVED - DAY)
-        told(tmp_path, table, (7, LATER))
+        write_rows(tmp_path, table, (7, LATER))
         if name == "series":
             judged = judge_series(read_series_file(tmp_path, RATE, NEW_YORK), RATE, NEW_YORK).observations
             fresh = new_observations(stored, judged, ARRIVED, decided_at=decided)[0]
@@ -237,7 +237,7 @@ def test_an_observation_and_a_spell_are_stated_too_late_for_a_decision_made_befo
 
 def test_which_rows_state_a_moment() -> None:
     rows = pd.DataFrame({"known_at": pd.to_datetime(["2018-01-02T22:00Z", None], utc=True)})
-    stated: BoolArray | None = stated_in(rows)
-    assert stated is not None
-    assert stated.tolist() == [True, False]
+    has_moment: BoolArray | None = stated_in(rows)
+    assert has_moment is not None
+    assert has_moment.tolist() == [True, False]
     assert stated_in(rows[[]]) is None

@@ -9,19 +9,18 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.quality.notices import Notice
-from nn_assets.market.quality.suspicions import suspicions
+from nn_assets.market.quality.suspected import Suspected
 
 # What was wrong with each file, as the differences to its twin say: rule to number of notices.
 FAULTS = {
-    "4063-T-1d-bad-div": {"dividend_size": 1, "dividend_factor": 1},  # one dividend, stated for shares before the split
+    "4063-T-1d-bad-div": {"dividend_size": 1},  # one dividend, stated for shares before the split
     "4063-T-1d-bad-stock-split": {"split_misapplied": 1},  # nine bars left unadjusted
     "AET-L-1d-100x-error": {"price_unit": 1},  # pounds and pence
     "ALPHA-PA-1d-bad-stock-split": {"split_misapplied": 1},  # one bar left unadjusted
     "ASAI-L-1h-bad-unit": {"price_unit": 1},  # pounds in the low and close of one bar
-    "CLC-L-1d-bad-div": {"dividend_factor": 3},  # the factor took off a hundredth
-    "DODFX-1d-cg-double-count": {"dividend_factor": 1},  # the factor took a capital gain off twice
+    "CLC-L-1d-bad-div": {},  # its factor, which nothing reads, took off a hundredth
     "KAP-IL-1d-bad-div": {"dividend_repeated": 1},
-    "KEN-TA-1d-bad-div": {"dividend_repeated": 1, "dividend_factor": 1},  # and one that the factor left out
+    "KEN-TA-1d-bad-div": {"dividend_repeated": 1},
     "LSC-L-1d-bad-div": {"dividend_size": 4},  # a hundred times too large
     "MOB-ST-1d-bad-stock-split": {"split_misapplied": 1},  # one bar left unadjusted
 }
@@ -31,17 +30,20 @@ SOUND = ("CALM-1d-no-bad-divs", "EWG-1d-no-bad-divs")
 
 
 def found_in(path: Path) -> tuple[Notice, ...]:
+    """Notices of a file, whose prices and dividends are told in shares of today, as they would be in shares of then."""
     table = pd.read_csv(path)
     stamps = pd.to_datetime(table.iloc[:, 0].str[:19])
-    sessions = stamps.dt.normalize() if "1d" in path.name else stamps
-    named = {name.lower(): table[name] for name in ("Open", "High", "Low", "Close", "Volume")}
-    bars = pd.DataFrame({"symbol": "X", "session": sessions, **named, "adjusted_close": table["Adj Close"]})
+    table = table.assign(session=stamps.dt.normalize() if "1d" in path.name else stamps).sort_values(by="session")
+    splits = table["Stock Splits"].fillna(0.0).replace(0.0, 1.0)
+    later = splits[::-1].cumprod()[::-1] / splits  # new shares for one of the day
+    prices = {name.lower(): table[name] * later for name in ("Open", "High", "Low", "Close")}
+    bars = pd.DataFrame({"symbol": "X", "session": table["session"], **prices, "volume": table["Volume"] / later})
     frames = [
-        pd.DataFrame({"symbol": "X", "ex_session": sessions, "kind": kind, "value": table[column]})
-        for column, kind in (("Dividends", "dividend"), ("Stock Splits", "split"))
+        pd.DataFrame({"symbol": "X", "ex_session": table["session"], "kind": kind, "value": values})
+        for values, kind in ((table["Dividends"] * later, "dividend"), (table["Stock Splits"], "split"))
     ]
     actions = pd.concat(frames)
-    return suspicions(bars, actions[actions["value"].fillna(0.0) != 0.0], basis="split_adjusted")
+    return Suspected.of(bars, actions[actions["value"].fillna(0.0) != 0.0]).notices
 
 
 def closes_in_another_unit(path: Path) -> int:

@@ -105,8 +105,8 @@ NAMED = (
     Named(
         "the simple estimators' members are all drawn by one seed",
         "nn_assets/learning/baselines.py",
-        "drawn_sessions(training, seed) if",
-        "drawn_sessions(training, seeds[0]) if",
+        "drawn_sessions(inputs.training, seed), seed)",
+        "drawn_sessions(inputs.training, inputs.seeds[0]), seed)",
         "tests/learning/test_model.py::test_forecasts_hold_every_estimator_with_its_spread",
     ),
     Named(

@@ -141,7 +141,7 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Located:
     node: ast.AST
     parent: ast.AST
     path: tuple[tuple[str, int | None], ...]
@@ -161,7 +161,7 @@ def _span(node: ast.AST) -> frozenset[int]:
     return frozenset(range(node.lineno, (node.end_lineno or node.lineno) + 1))  # type: ignore[attr-defined]
 
 
-def _places(tree: ast.Module) -> Iterator[_Place]:
+def _places(tree: ast.Module) -> Iterator[_Located]:
     whole = _hash(ast.dump(tree))
 
     def walk(
@@ -172,7 +172,7 @@ def _places(tree: ast.Module) -> Iterator[_Place]:
         lines: frozenset[int],
         *,
         at_import: bool,
-    ) -> Iterator[_Place]:
+    ) -> Iterator[_Located]:
         for name, value in ast.iter_fields(node):
             several = isinstance(value, list)
             for index, child in enumerate(value if several else [value]):
@@ -185,7 +185,7 @@ def _places(tree: ast.Module) -> Iterator[_Place]:
                     reached = lines | _span(child)
                 later = at_import and not (isinstance(node, ast.FunctionDef | ast.Lambda) and name == "body")
                 at = (*path, (name, index if several else None))
-                yield _Place(child, node, at, function, body, later, reached)
+                yield _Located(child, node, at, function, body, later, reached)
                 named, inside = function, body
                 if isinstance(child, ast.FunctionDef | ast.ClassDef):
                     named = f"{function}.{child.name}".lstrip(".")

@@ -26,8 +26,8 @@ import yaml
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError, PublicationError, SchemaError
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.study import StudyStretch, Terms, run_study
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
 from nn_assets.operations.asof.costs import costs_in_force
@@ -508,14 +508,14 @@ def test_a_round_is_handed_no_row_after_its_session(
     def heard(name: str) -> None:
         plain = getattr(rounds, name)
 
-        def told(*args: object, **named: object) -> object:
+        def recorded_call(*args: object, **named: object) -> object:
             for argument in args:
                 if isinstance(argument, MarketView | Cube):
                     sessions = argument.sessions if isinstance(argument, Cube) else argument.panel.sessions
                     seen.append((name, sessions[-1]))
             return plain(*args, **named)
 
-        monkeypatch.setattr(rounds, name, told)
+        monkeypatch.setattr(rounds, name, recorded_call)
 
     readers = ("session_state_before", "drift_references", "drift_watch", "late_actions", "programme_watch")
     for name in readers:

@@ -18,7 +18,7 @@ from tests.orchestration.conftest import living_in
 
 NOW = pd.Timestamp("2026-11-29 12:00", tz="UTC")
 # What is stated, and whether the clock runs at NOW. The last session before it is that of 2026-11-27.
-STATED: dict[str, tuple[dict[str, str], bool]] = {
+SETTINGS_OF_CLOCKS: dict[str, tuple[dict[str, str], bool]] = {
     "nothing": ({}, True),
     "a vault to come": ({"vault_starts": "2027-06-01"}, True),
     "a vault begun": ({"vault_starts": "2026-11-27"}, False),
@@ -26,18 +26,18 @@ STATED: dict[str, tuple[dict[str, str], bool]] = {
     "both, long ago": ({"history_ends": "2018-12-31", "vault_starts": "2018-01-02"}, False),
     "an end to come": ({"history_ends": "2027-06-30"}, True),
 }
-EVERY = pytest.mark.parametrize("stated", list(STATED))
+EVERY = pytest.mark.parametrize("case", list(SETTINGS_OF_CLOCKS))
 
 
 def stating(name: str) -> tuple[Strategy, bool]:
-    declared, runs = STATED[name]
+    declared, runs = SETTINGS_OF_CLOCKS[name]
     market = {"calendar": "XNYS", "history_starts": "2014-01-02", "live_starts": "2016-01-04", **declared}
     return Strategy.model_validate({"name": "s", "market": market}), runs
 
 
 @EVERY
-def test_the_clock_runs_until_the_last_stated_session_is_decided(stated: str) -> None:
-    strategy, runs = stating(stated)
+def test_the_clock_runs_until_the_last_stated_session_is_decided(case: str) -> None:
+    strategy, runs = stating(case)
     assert has_clock(strategy.market, NOW) is runs
 
 
@@ -65,9 +65,9 @@ def test_no_session_that_is_still_to_come_can_be_seen_whatever_end_is_stated(end
 
 @EVERY
 def test_controls_headline_and_remedies_ask_the_same_rule(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    strategy, runs = stating(stated)
+    strategy, runs = stating(case)
     for module in ("situation", "asof.controls", "unquoted"):
         monkeypatch.setattr(f"nn_assets.operations.{module}.now_utc", lambda: NOW)
     with living_in(tmp_path), open_stores() as stores:

@@ -15,7 +15,7 @@ from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.settings import Strategy
 
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04")
-Told = list[tuple[str, str, float]]
+Delivery = list[tuple[str, str, float]]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def put(folder: Path, name: str, closes: dict[int, float], known: str = "") -> N
     (folder / name).write_text("\n".join(["symbol,date,open,high,low,close,volume,known_at", *lines]) + "\n")
 
 
-def taken_in(folder: Path) -> tuple[int, list[float], Told, int]:
+def taken_in(folder: Path) -> tuple[int, list[float], Delivery, int]:
     """Rows stored, clean closes, what lies in quarantine as duplicates, and how much is on record of it."""
     with open_history(strategy(folder)) as history:
         ingest_bars(history, folder)

@@ -13,7 +13,7 @@ import yaml
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bars import as_of
+from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.operations import derived
 from nn_assets.operations.cut import PublishedCut
@@ -171,7 +171,7 @@ def test_published_bars_carry_the_version_of_the_cleaning(lived_in: Path, mended
             return publish_bars(history, audit_bars(history), "test")
 
     before = published()
-    assert before.details["cleaned_by"] == version_of(clean, as_of)
+    assert before.details["cleaned_by"] == version_of(clean, known_bars)
     mended("market/quality/row_rules.py", "def remedy_of(", "# a comment\ndef remedy_of(")
     assert published().file_name == before.file_name
     mended("market/quality/row_rules.py", "def remedy_of(", "@mended\ndef remedy_of(")
@@ -233,17 +233,17 @@ def test_features_by_name_are_those_of_the_whole_cube(lived_in: Path) -> None:
 def test_until_when_series_are_read_and_which_libraries_compute_count(
     lived_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told() -> dict[str, str]:
+    def begins() -> dict[str, str]:
         with open_history(strategy_of()) as history:
             return derived.values_from(history, NAMES, "bars")
 
-    before, (file,) = told(), (lived_in / "strategies").glob("*.yaml")
+    before, (file,) = begins(), (lived_in / "strategies").glob("*.yaml")
     written = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**written, "market": {**written["market"], "known_at_lag_minutes": 50}}))
-    after = told()
+    after = begins()
     assert {name for name in NAMES if before[name] != after[name]} == {"implied_over_realised"}
     monkeypatch.setattr(derived, "libraries", lambda *_: "numpy 99")
-    assert all(told()[name] != after[name] for name in NAMES)
+    assert all(begins()[name] != after[name] for name in NAMES)
 
 
 READING = ("nn_assets.store.", "nn_assets.operations.facts:", "nn_assets.operations.stores:")

@@ -13,7 +13,6 @@ import pytest
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.quality.notices import widest_first
 from nn_assets.market.quality.suspected import Suspected
-from nn_assets.market.quality.suspicions import suspicions
 from nn_assets.operations.asof.actions import ACTIONS
 from nn_assets.operations.asof.universe import unseen_members
 from nn_assets.operations.history import History, open_history
@@ -35,6 +34,7 @@ from nn_assets.versions import definitions_behind
 
 FIRST, HISTORY = "2017-03-01", 150
 AXIS = sessions_between("XNYS", FIRST, "2019-12-31")
+OF_ALL = Suspected.of  # as it is before a test counts its calls
 SYMBOLS = tuple(f"S{number}" for number in range(9))
 PRICES = ["open", "high", "low", "close"]
 
@@ -152,8 +152,8 @@ def publish(history: History) -> bool:
     assert of_whole is not None
     assert day.grown is not None
     carried, listed, *_ = of_whole.store(history.axis[-1])
-    told = actions_to_publish(history, history.stores.lake.segments("grown", ACTIONS))
-    of_all, of_day = (overview_of_audited(history, each, told) for each in (whole, day))
+    actions = actions_to_publish(history, history.stores.lake.segments("grown", ACTIONS))
+    of_all, of_day = (overview_of_audited(history, each, actions) for each in (whole, day))
     for name in ("symbols", "sessions", "returns"):
         pd.testing.assert_frame_equal(getattr(of_all, name), getattr(of_day, name), check_exact=True, obj=name)
     assert of_all.shift_noise == of_day.shift_noise
@@ -163,7 +163,7 @@ def publish(history: History) -> bool:
     stored = Carried.read(history)
     assert stored is not None
     assert (stored.pieces, stored.said, stored.notices) == (carried.pieces, carried.said, carried.notices)
-    suspected = () if told is None else suspicions(whole.cleaned.bars, told)
+    suspected = () if actions is None else OF_ALL(whole.cleaned.bars, actions).notices
     assert stored.suspicions == suspected
     expected = widest_first([*whole.cleaned.notices, *suspected])
     assert publication.details["notices"] == [each.line for each in expected]
@@ -349,15 +349,15 @@ def test_real_bars_with_a_copied_session_among_them_and_one_restated(
 
 def looked_at_whole(patch: pytest.MonkeyPatch) -> list[int]:
     """Counts, from now on, how often all bars are held against all actions."""
-    found: list[int] = []
+    lengths: list[int] = []
     of = Suspected.of
 
     def counting(bars: pd.DataFrame, actions: pd.DataFrame) -> Suspected:
-        found.append(len(bars))
+        lengths.append(len(bars))
         return of(bars, actions)
 
     patch.setattr(Suspected, "of", counting)
-    return found
+    return lengths
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(1, 120))])

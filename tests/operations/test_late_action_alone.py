@@ -15,7 +15,7 @@ from tests.orchestration.conftest import TINY, living_in, strategy_of, write_str
 
 SYMBOLS = ("SIM01", "SIM02", "SIM03")
 SESSIONS = sessions_between("XNYS", "2016-01-04", "2016-06-30")
-EX, TOLD = SESSIONS[80], SESSIONS[100]
+EX, KNOWN = SESSIONS[80], SESSIONS[100]
 HEADER = "symbol,ex_session,kind,value,known_at\n"
 
 
@@ -41,9 +41,11 @@ def test_features_of_a_session_count_no_action_that_was_told_later(tmp_path: Pat
         before = returns_of_the_day(SESSIONS[99])
         closes = bars[bars["symbol"] == "SIM02"].set_index("session")["close"]
         dividend = 0.1 * closes[EX]
-        actions.write_text(f"{HEADER}SIM02,{EX.date()},dividend,{dividend},{TOLD.date()}T12:00:00Z\n", encoding="utf-8")
+        actions.write_text(
+            f"{HEADER}SIM02,{EX.date()},dividend,{dividend},{KNOWN.date()}T12:00:00Z\n", encoding="utf-8"
+        )
         homes.take_in(strategy_of())
         np.testing.assert_array_equal(returns_of_the_day(SESSIONS[99]), before)
-        since = returns_of_the_day(TOLD)
+        since = returns_of_the_day(KNOWN)
     paid = np.log(closes[EX] / (closes[SESSIONS[79]] - dividend))
     np.testing.assert_allclose(since, [before[0], paid, before[2]], rtol=1e-12)

@@ -42,10 +42,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, ...]]:
 
         monkeypatch.setattr(of, name, call)
 
-    def told(table: str, *_: object, where: dict[str, str] | None = None, **__: object) -> tuple[str, ...]:
+    def what_is_read(table: str, *_: object, where: dict[str, str] | None = None, **__: object) -> tuple[str, ...]:
         return (table, *(where.get("kind", name) for name in where or ()))  # type: ignore[union-attr]
 
-    counting(Ledger, "read", told)
+    counting(Ledger, "read", what_is_read)
     counting(Ledger, "__init__", lambda *_, **__: ("a ledger opened",))
     counting(Lake, "read_segments", lambda strategy, table, **_: (table,))
     counting(Lake, "read_table", lambda strategy, table, *_: (table,))

@@ -220,7 +220,7 @@ def test_what_the_gate_let_through_after_a_halt_counts_from_its_publication(live
         assert closes(SECOND, SECOND)[0] == good.loc[chosen, "close"].iloc[0]
 
 
-def stated(bars: pd.DataFrame) -> pd.DataFrame:
+def with_moments(bars: pd.DataFrame) -> pd.DataFrame:
     known_at = assumed_known_at("XNYS", pd.DatetimeIndex(bars["session"]), 15)
     return bars.assign(known_at=known_at)
 
@@ -230,14 +230,14 @@ def test_a_moment_that_the_source_states_stays_whatever_the_gate_said(lived: Pat
     shutil.rmtree(lived / "lake")
     for file in lived.glob("ledger.sqlite*"):  # bars on which something was decided are not taken in anew
         file.unlink()
-    deliver(lived, stated(delivered(FIRST)))
+    deliver(lived, with_moments(delivered(FIRST)))
     with at(f"{FIRST} 23:00"):
         homes.take_in(strategy_of())
-    good = stated(delivered(SECOND))
+    good = with_moments(delivered(SECOND))
     refuse(lived, f"{SECOND} 22:00", negative(good, SYMBOL))
     chosen = good[(good["symbol"] == "SIM01") & (good["session"] == SECOND)]
     later = chosen.assign(close=chosen["low"], known_at=chosen["known_at"] + pd.Timedelta(days=4))
-    third = stated(delivered(THIRD))
+    third = with_moments(delivered(THIRD))
     fresh = third[(third["symbol"] == "SIM01") & (third["session"] == THIRD)]
     both = fresh.assign(close=fresh["low"], known_at=fresh["known_at"] + pd.Timedelta(days=4))
     deliver(lived, pd.concat([third, later, both]))

@@ -41,7 +41,7 @@ class Case:
     decided: pd.Series  # recorded_at by session
 
     @cached_property
-    def told(self) -> list[tuple[str, int, float, pd.Timestamp, pd.Timestamp]]:
+    def as_rows(self) -> list[tuple[str, int, float, pd.Timestamp, pd.Timestamp]]:
         """Symbol, place of the session, close, when known and when stored: for loops, as pandas is slow in them."""
         moments = (self.versions[name].to_list() for name in ("known_at", "ingested_at"))
         session_rows = SESSIONS.get_indexer(self.versions["session"]).tolist()
@@ -87,7 +87,7 @@ def seen(case: Case, row: int, until: int) -> dict[tuple[str, int], float]:
     """Closes of the sessions up to ``until`` as the decision of ``row`` knows them: loops, and nothing else."""
     moment, stored_by = MOMENTS[row], case.decided.get(SESSIONS[row])
     newest: dict[tuple[str, int], tuple[pd.Timestamp, float]] = {}
-    for symbol, session_row, close, known_at, ingested_at in case.told:
+    for symbol, session_row, close, known_at, ingested_at in case.as_rows:
         if session_row > until or known_at > moment:
             continue
         if stored_by is not None and ingested_at > stored_by:

@@ -62,7 +62,7 @@ def home(lasting_home: Path, tmp_path: Path) -> Iterator[Path]:
         yield copied
 
 
-def told(done: Round) -> ProgrammeFacts:
+def programme_facts(done: Round) -> ProgrammeFacts:
     facts = done.decision.inputs.programme
     assert facts is not None
     return facts
@@ -77,13 +77,15 @@ def test_every_fact_of_a_live_decision_is_that_of_the_studys_replay_and_the_chan
         done, there = live.round, replayed[live.round.session]
         assert facts_apart(done, there) == []
         for name in ("autocorrelation", "change_share", "outcome_slope"):  # rho, q, beta
-            assert getattr(told(done), name) == getattr(told(there), name)
+            assert getattr(programme_facts(done), name) == getattr(programme_facts(there), name)
         for name in ("outcomes", "outcome_sessions", "base_rate", "calibrated_probability", "confidence"):
             ours, theirs = (getattr(played.decision.inputs, name) for played in (done, there))
             np.testing.assert_array_equal(ours, theirs)
-        assert told(done).autocorrelation > 0.75
-        assert told(done).change_share == pytest.approx(4.0 * (1.0 - told(done).autocorrelation), abs=1e-12)
-        assert told(done).change_share < 1.0
+        assert programme_facts(done).autocorrelation > 0.75
+        assert programme_facts(done).change_share == pytest.approx(
+            4.0 * (1.0 - programme_facts(done).autocorrelation), abs=1e-12
+        )
+        assert programme_facts(done).change_share < 1.0
 
 
 @pytest.mark.full
@@ -91,7 +93,7 @@ def test_targets_at_a_change_share_of_one_would_be_others(home: Path) -> None:
     apart = 0
     for live in homes.decide(strategy_of(), SESSIONS):
         inputs, answer = live.round.decision.inputs, live.round.decision.answer
-        dear = replace(inputs, programme=replace(told(live.round), change_share=1.0))
+        dear = replace(inputs, programme=replace(programme_facts(live.round), change_share=1.0))
         again = decide(dear, strategy_of().portfolio, answer.costs)
         apart += int((again.target_quantity != live.round.decision.target_quantity).sum())
     assert apart > 0
@@ -111,7 +113,7 @@ def test_the_standing_check_names_a_live_path_that_knows_less_than_the_study(
     with monkeypatch.context() as patch:
         patch.setattr(rounds, "calibrate_session", last_row_alone)
         decided: list[DecidedSession] = homes.decide(strategy_of(), SESSIONS)
-        assert np.isnan(told(decided[-1].round).autocorrelation)
+        assert np.isnan(programme_facts(decided[-1].round).autocorrelation)
         with open_history(strategy_of()) as history:
             played, differing = decisions_repeat_in_replay(history)
     assert played == len(SESSIONS)

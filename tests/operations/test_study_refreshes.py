@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import FoldError, ModelError, NnAssetsError, ShortFoldError, WorkerError
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.study import Study
 from nn_assets.learning import training as learning_training
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData

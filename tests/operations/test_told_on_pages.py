@@ -11,12 +11,12 @@ import pytest
 from nn_assets.evaluation.replay import Replay
 from nn_assets.evaluation.track import BookTrack
 from nn_assets.operations.reporting import _data_notices, _premium_notices, _stop_notices, _stops_and_premium
-from tests.portfolio.test_bad_inputs import decided, given, settings
+from tests.portfolio.test_bad_inputs import decided, inputs_of, settings
 
 
 def played(lost: float, *, hold_premium: bool) -> Any:
     """A session that lost so much beyond its stops, and holds eight names at p 0.55 beside a base rate of 0.53."""
-    of = given(calibrated_probability=np.full(8, 0.55), base_rate=np.full(8, 0.53))
+    of = inputs_of(calibrated_probability=np.full(8, 0.55), base_rate=np.full(8, 0.53))
     return SimpleNamespace(
         decision=decided(of, settings("per_name", hold_premium=hold_premium)), loss_beyond_stops_usd=lost
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.operations.asof.trials import earlier_grounds, ground_of, trials_made
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history

@@ -21,7 +21,7 @@ SYMBOLS = ("SIM01", "SIM02", "SIM03")
 STARTS, ENDS = pd.Timestamp("2016-01-04"), pd.Timestamp("2016-09-30")
 SESSIONS = sessions_between("XNYS", STARTS, ENDS)
 STEP = 120  # the first session at the new level
-LASTING, STATED = SESSIONS[STEP + 9], SESSIONS[STEP + 30]
+LASTING, SPLIT_KNOWN = SESSIONS[STEP + 9], SESSIONS[STEP + 30]
 SOURCE = {**dict.fromkeys(TINY["source"]), "kind": "files", "path": "bars.csv", "actions_path": "actions.csv"}
 HEADER = "symbol,ex_session,kind,value,known_at\n"
 
@@ -62,11 +62,11 @@ def test_every_session_reads_what_it_knew_of_the_factor(home: Path) -> None:
     assert [day for day, _ in counted] == [str(LASTING.date())]
     assert chained[-1] == pytest.approx(before[-1], rel=1e-12)  # no return across it
     with open_history(strategy_of()) as history:
-        cube = history.view(STATED).cube
+        cube = history.view(SPLIT_KNOWN).cube
         returns = np.abs(cube.values[:, 1, :][:, [cube.names.index("log_return_1")]])
         assert np.nanmax(returns) < 1.0
     # Stated later, the split changes nothing of what was known before, and all from its own moment on.
-    known_at = f"{STATED.date()}T18:00:00Z"
+    known_at = f"{SPLIT_KNOWN.date()}T18:00:00Z"
     text = f"{HEADER}SIM02,{SESSIONS[STEP].date()},split,0.01,{known_at}\n"
     (home / "strategies" / "actions.csv").write_text(text, encoding="utf-8")
     homes.take_in(strategy_of())
@@ -77,7 +77,7 @@ def test_every_session_reads_what_it_knew_of_the_factor(home: Path) -> None:
     np.testing.assert_array_equal(same_raw, raw)
     np.testing.assert_array_equal(same_chained, chained)
     assert same == counted
-    now, whole, final = closes(STATED)
+    now, whole, final = closes(SPLIT_KNOWN)
     assert np.isfinite(now).all()
     assert final == [(str(SESSIONS[STEP].date()), 0.01)]
     assert np.abs(np.diff(np.log(whole))).max() < 0.5

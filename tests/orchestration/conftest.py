@@ -25,7 +25,6 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.orchestration.build import all_definitions, job_name
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.running import materialise
 from nn_assets.settings import Strategy
 from nn_assets.store.home import home as home_folder
 from nn_assets.store.lake.lake import Lake
@@ -33,6 +32,7 @@ from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import TABLES
 from tests.operations import homes
+from tests.runs import materialise
 from tests.shared_homes import built_once, each_kind_drawn_once, nothing_drawn
 
 NAME = "tiny"

@@ -317,7 +317,7 @@ class Vendor:
         return action_table(self.name, self.rows, first, last)
 
 
-def told(history: History, *rows: Row) -> RevisionCount:
+def taken_in(history: History, *rows: Row) -> RevisionCount:
     fresh, counted, _ = new_actions(history, folder_of(NAME), Vendor(*rows), None)
     append_actions(history, fresh)
     return counted
@@ -333,13 +333,13 @@ def told_now(history: History) -> list[tuple[str, str, float]]:
 def test_an_action_that_a_vendor_moves_is_in_force_once(tmp_path: Path) -> None:
     home = build(tmp_path / "home", [], None)
     with living_in(home), open_history(strategy_of()) as history:
-        told(history, *DIVIDENDS)
+        taken_in(history, *DIVIDENDS)
         moved = (DIVIDENDS[0], ("SIM04", "2017-06-26", "dividend", 0.75), DIVIDENDS[2])
-        counted = told(history, *moved)
+        counted = taken_in(history, *moved)
         assert (counted.added, counted.revised) == (1, 1)
         assert told_now(history) == [(symbol, day, value) for symbol, day, _, value in moved]
         segments = history.stores.lake.segments(NAME, "actions")
-        told(history, *moved)
+        taken_in(history, *moved)
         assert history.stores.lake.segments(NAME, "actions") == segments
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from nn_assets.cli.runs import run_round
+from nn_assets.cli.runs import run_rounds
 from nn_assets.errors import SettingsError
 from nn_assets.operations.catalog import find_strategy, load_strategies
 from nn_assets.operations.clock import as_of_session, last_open_session
@@ -68,7 +68,7 @@ def test_a_round_of_a_day_off_is_refused_and_its_schedule_skips(amended: Path) -
         market={"calendar_overrides": "calendars/days.yaml", "history_ends": None, "live_starts": "2017-06-26"},
     )
     with pytest.raises(SettingsError, match="2017-06-28"):
-        run_round(NAME, "2017-06-28")
+        run_rounds(NAME, "2017-06-28")
     repository = all_definitions().get_repository_def()
     asked = {}
     with dg.DagsterInstance.ephemeral() as instance:

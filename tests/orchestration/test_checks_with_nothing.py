@@ -25,7 +25,7 @@ from tests.orchestration.conftest import LAST, NAME, strategy_of
 JUDGES = {check.name: check.judge for check in vars(stored_checks).values() if isinstance(check, StoredCheck)}
 
 
-def found(name: str) -> tuple[bool | None, str]:
+def outcome_of(name: str) -> tuple[bool | None, str]:
     with open_history(strategy_of()) as history:
         return JUDGES[name](history)
 
@@ -45,7 +45,7 @@ def test_nothing_to_compare_is_no_pass_and_a_warning() -> None:
 @pytest.mark.parametrize("name", ["study_and_live_agree", "backtest_rederives_decisions"])
 def test_before_the_first_decision_there_is_nothing_to_compare(studied: Path, name: str) -> None:
     del studied
-    assert found(name)[0] is None
+    assert outcome_of(name)[0] is None
 
 
 @pytest.mark.full
@@ -53,13 +53,13 @@ def test_before_the_first_decision_there_is_nothing_to_compare(studied: Path, na
 @pytest.mark.parametrize("name", ["study_and_live_agree", "backtest_rederives_decisions", "features_have_values"])
 def test_after_decisions_the_same_checks_pass(decided: Path, name: str) -> None:
     del decided
-    assert found(name)[0] is True
+    assert outcome_of(name)[0] is True
 
 
 @pytest.mark.slow
 def test_recalibration_on_paper_fills_is_judged_by_what_it_recovered(studied: Path) -> None:
     del studied
-    assert found("paper_fills_recover_the_coefficients")[0] is None
+    assert outcome_of("paper_fills_recover_the_coefficients")[0] is None
     for number, (recovered, held) in enumerate([(None, None), (True, True), (False, False)]):
         row = {
             "cost_model_id": f"c{number}", "session": pd.Timestamp(LAST), "source": "paper", "in_force": False,
@@ -67,7 +67,7 @@ def test_recalibration_on_paper_fills_is_judged_by_what_it_recovered(studied: Pa
         }  # fmt: skip
         with Ledger() as ledger:
             ledger.append("cost_models", [row], run_id="test", strategy=NAME)
-        assert found("paper_fills_recover_the_coefficients")[0] is held
+        assert outcome_of("paper_fills_recover_the_coefficients")[0] is held
 
 
 def test_the_checks_of_a_round_over_no_session_pass_nothing() -> None:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from nn_assets.cli import app
 from nn_assets.cli.controls import reset_breaker, set_kill_switch
-from nn_assets.cli.runs import run_round
+from nn_assets.cli.runs import run_rounds
 from nn_assets.errors import DecisionError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import days
@@ -29,7 +29,6 @@ from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import open_history
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import asset_key
-from nn_assets.orchestration.running import materialise
 from nn_assets.store.ledger import engine
 from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.ledger.audit import verify
@@ -48,6 +47,7 @@ from tests.orchestration.conftest import (
     strategy_of,
     write_strategy,
 )
+from tests.runs import materialise
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def test_one_session_run_on_data_only_then_known_equals_the_backfill_to_the_bit(
     shutil.copytree(cut_home(CUT_LIVE), home)
     with living_in(home):
         decide(*(session for session in LIVE if session < pd.Timestamp(CUT_LIVE)))
-        run_round(NAME, CUT_LIVE)
+        run_rounds(NAME, CUT_LIVE)
     assert assert_same_decisions(home, decided_home, CUT_LIVE) == 5
     assert len(recorded(decided_home, "decisions")) == 8  # the backfill knew three sessions more
 
@@ -213,7 +213,7 @@ def test_a_session_out_of_order_is_refused_with_the_one_to_run_first(studied: Pa
     with pytest.raises(DecisionError, match=r"expected 2017-06-22 decided.*--session 2017-06-22"):
         decide(LIVE[2])
     with pytest.raises(DecisionError, match="run --strategy tiny --from 2017-06-21 --to 2017-06-23"):
-        run_round(NAME, "2017-06-23")
+        run_rounds(NAME, "2017-06-23")
     assert row_counts(studied) == before
 
 
@@ -223,7 +223,7 @@ def test_a_session_out_of_order_is_refused_with_the_one_to_run_first(studied: Pa
 )
 def test_a_session_outside_the_live_span_is_refused(studied: Path, session: str, expected: str) -> None:
     with pytest.raises(DecisionError, match=expected):
-        run_round(NAME, session)
+        run_rounds(NAME, session)
 
 
 # --- controls ----------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.models import forecasts, training
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.stores import open_stores
-from nn_assets.orchestration.running import materialise
 from nn_assets.store.lake.models import ModelStore
 from tests.operations import homes
 from tests.orchestration.conftest import (
@@ -27,6 +26,7 @@ from tests.orchestration.conftest import (
     strategy_of,
     write_strategy,
 )
+from tests.runs import materialise
 
 
 def contents(home: Path) -> dict[str, bytes]:

@@ -166,18 +166,18 @@ def test_without_what_was_kept_of_the_code_its_versions_are_told(cut_decided: Pa
 def test_targets_that_differ_when_derived_again_are_told_with_the_code_that_decided_them(
     cut_decided: Path, mended: Mend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told() -> str:
+    def sentence() -> str:
         with open_history(strategy_of()) as history:
             return rederivation.rederive_decisions(history, "test", whole=True).sentence
 
-    plain = told()
+    plain = sentence()
     assert plain.endswith("all targets equal; 0 were verified before")
     before = decision_code(strategy_of())
     monkeypatch.setattr(rederivation, "decisions_repeat_in_replay", lambda *_: (5, ["SIM01: another"]))
-    assert told() == "1 targets differ from those on record: SIM01: another"
+    assert sentence() == "1 targets differ from those on record: SIM01: another"
     mended("session/daily_round.py", "def play_session(", "@mended\ndef play_session(")
     now = decision_code(strategy_of())
-    assert told() == (
+    assert sentence() == (
         "1 targets differ from those on record: SIM01: another; sessions on record were decided by other code "
         f"({before}) than that in force, {now} (changed: nn_assets.session.daily_round:play_session)"
     )

@@ -17,7 +17,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from nn_assets.cli.runs import run_round
+from nn_assets.cli.runs import run_rounds
 from nn_assets.cli.status import report
 from nn_assets.errors import GateHalted, PublicationError, RunFailed, SourceError
 from nn_assets.market.quality.overview import Overview, overview
@@ -155,7 +155,7 @@ def halted(published_home: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         page = data_docs_file(NAME).read_text()
         deliver(fed.home, one_symbol_gone())
         with pytest.raises(RunFailed, match="tiny__validated_bars failed") as caught:
-            run_round(NAME, BAD)
+            run_rounds(NAME, BAD)
     return Halted(fed, caught.value, page)
 
 
@@ -260,7 +260,7 @@ def test_when_the_review_of_the_data_set_fails_nothing_is_published(
 
     monkeypatch.setattr(data_docs, "overview", torn)
     with pytest.raises(RunFailed, match=r"complete_symbols.*stay in force[^\n]*\nstep tiny__validated_bars failed"):
-        run_round(NAME, BAD)
+        run_rounds(NAME, BAD)
     assert served(fed.home) == before
     assert row_counts(fed.home) == fed.rows_before
     monkeypatch.undo()

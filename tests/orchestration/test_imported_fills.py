@@ -14,9 +14,9 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.fills import import_fills
-from nn_assets.orchestration.running import materialise
 from nn_assets.units import bps_to_fraction
 from tests.orchestration.conftest import NAME, strategy_of
+from tests.runs import materialise
 
 
 def broker_file(folder: Path, half_spread_bps: float, count: int = 400) -> Path:

@@ -50,9 +50,9 @@ def run(months: dict[str, pd.DataFrame], first: str, last: str) -> dg.ExecuteInP
     def figures() -> dict[str, pd.DataFrame]:
         return months
 
-    @dg.asset(partitions_def=MONTHS, ins={"given": dg.AssetIn(key=KEY)})
-    def sums(context, given: dict[str, pd.DataFrame]) -> None:  # type: ignore[no-untyped-def]
-        for month, table in given.items():
+    @dg.asset(partitions_def=MONTHS, ins={"tables": dg.AssetIn(key=KEY)})
+    def sums(context, tables: dict[str, pd.DataFrame]) -> None:  # type: ignore[no-untyped-def]
+        for month, table in tables.items():
             context.add_asset_metadata({"total": float(table["value"].sum())}, partition_key=f"{month}-01")
 
     definitions = dg.Definitions(assets=[figures, sums], resources={"months_io": months_io()})

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.market.facts.bars import as_of, content_hash
+from nn_assets.market.facts.bars import content_hash, known_bars
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
@@ -130,7 +130,7 @@ def known_at_close(session: str) -> str:
     """Hash of the raw bars as they were known at a session's close."""
     strategy = strategy_of()
     with open_history(strategy) as history:
-        return content_hash(as_of(history.raw_versions, as_of_session(strategy.market, session)))
+        return content_hash(known_bars(history.raw_versions, as_of_session(strategy.market, session)))
 
 
 def records(home: Path, last: str) -> dict[str, pd.DataFrame]:

@@ -15,9 +15,9 @@ from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models.stored import load_model
-from nn_assets.orchestration.running import materialise
 from tests.operations import homes
 from tests.orchestration.conftest import FIRST_LIVE, FIRST_MONTH, RECORDS, recorded, strategy_of, write_strategy
+from tests.runs import materialise
 
 pytestmark = pytest.mark.slow
 

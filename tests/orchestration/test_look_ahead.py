@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 
 from nn_assets.arrays import Cube
-from nn_assets.orchestration.running import materialise
 from nn_assets.store.lake.lake import Lake
 from tests.orchestration.conftest import (
     CUT_LIVE,
@@ -30,6 +29,7 @@ from tests.orchestration.conftest import (
     strategy_of,
     write_strategy,
 )
+from tests.runs import materialise
 
 pytestmark = pytest.mark.slow
 

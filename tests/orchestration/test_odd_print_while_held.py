@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.cli.runs import run_round
+from nn_assets.cli.runs import run_rounds
 from nn_assets.cli.status import report
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
@@ -116,7 +116,7 @@ def test_no_stop_fills_on_a_price_that_the_second_source_contradicts_and_every_p
     assert before["quantity"] > 0.0
     assert low < before["stop_price"] < low_of(bars(DAY))
 
-    result = run_round(NAME, DAY)
+    result = run_rounds(NAME, DAY)
     assert stops(evening) == []
     after = of_held(evening, "holdings").iloc[0]
     assert (after["quantity"], after["stop_price"]) == (before["quantity"], before["stop_price"])
@@ -200,7 +200,7 @@ UNCHECKED = f"no bar of {DAY} could be held against the second source"
 
 @pytest.mark.full
 def test_where_the_second_source_lags_the_round_is_decided_and_told_as_unchecked(evening: Path) -> None:
-    result = run_round(NAME, DAY)
+    result = run_rounds(NAME, DAY)
     assert stops(evening) == [HELD]  # nobody contradicted the price
     assert result["headline"].startswith("tiny TRADES: ")
     for text in (result["text"].splitlines()[0], report(NAME)["text"].splitlines()[0], page(evening)):

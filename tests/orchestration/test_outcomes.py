@@ -25,11 +25,12 @@ from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.naming import STRATEGY_TAG
 from nn_assets.orchestration.outcomes import recording_run
 from nn_assets.orchestration.resources import StoresResource
-from nn_assets.orchestration.running import execute, materialise
+from nn_assets.orchestration.running import execute
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.run_locks import let_go
 from tests.forks import exit_code, forked
 from tests.orchestration.conftest import NAME, strategy_of, write_strategy
+from tests.runs import materialise
 
 
 def state() -> dict[str, object]:

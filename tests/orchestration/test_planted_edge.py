@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from nn_assets.cli.runs import run_round
+from nn_assets.cli.runs import run_rounds
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay, signals_repeat_forecasts
 from nn_assets.operations.history import open_history
-from nn_assets.orchestration.running import materialise
+from tests.runs import materialise
 
 pytestmark = [pytest.mark.slow, pytest.mark.full]
 
@@ -23,7 +23,7 @@ def test_planted_edge_takes_positions_and_fills_orders_as_it_ships(
     strategy = find_strategy("planted_edge").strategy
     materialise(strategy, "study", first=f"{first_model_month(strategy)}-01", last="2017-12-01")
     materialise(strategy, "daily", first="2017-12-15", last="2017-12-28")
-    answer = run_round("planted_edge", "2017-12-29")
+    answer = run_rounds("planted_edge", "2017-12-29")
     with open_history(strategy) as history:
         fills = history.stores.ledger.read("fills", strategy.name)
         holdings = history.stores.ledger.read("holdings", strategy.name)

@@ -9,7 +9,7 @@ import pytest
 
 from nn_assets.cli.ledger import verify_audit
 from nn_assets.cli.migrate import migrate
-from nn_assets.cli.runs import run_round
+from nn_assets.cli.runs import run_rounds
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.store.ledger.ledger import Ledger
@@ -30,7 +30,7 @@ def test_the_round_goes_on_where_the_ledger_was_moved_and_decides_the_same(
 
     with monkeypatch.context() as patch:
         patch.setenv("NN_ASSETS_DATABASE_URL", postgres_url)
-        result = run_round(NAME, NEXT)
+        result = run_rounds(NAME, NEXT)
         with Ledger() as ledger:
             served = {table: ledger.read(table, NAME) for table in ("decisions", *RECORDS)}
         audit = verify_audit()

@@ -176,8 +176,8 @@ def test_the_same_data_set_is_not_reviewed_twice_and_a_page_that_is_gone_is_writ
 
 _ROUND = f"""
 import sys
-from nn_assets.cli.runs import run_round
-run_round({NAME!r}, {FIRST_LIVE!r})
+from nn_assets.cli.runs import run_rounds
+run_rounds({NAME!r}, {FIRST_LIVE!r})
 heavy = ("great_expectations", "sklearn", "statsmodels")
 print([name for name in heavy if name in sys.modules])
 """

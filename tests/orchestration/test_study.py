@@ -18,7 +18,6 @@ from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
 from nn_assets.operations.models.forecasts import forecasts_until
-from nn_assets.orchestration.running import materialise
 from nn_assets.store.lake.models import ModelStore
 from tests.forks import ended
 from tests.operations.homes import take_in
@@ -31,6 +30,7 @@ from tests.orchestration.conftest import (
     strategy_of,
     write_strategy,
 )
+from tests.runs import materialise
 
 pytestmark = pytest.mark.slow
 

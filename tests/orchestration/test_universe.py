@@ -129,11 +129,11 @@ def test_market_and_drift_are_measured_over_members_live_in_replay_and_in_the_st
     def heard(module: object, name: str) -> None:
         plain = getattr(module, name)
 
-        def told(*args: object, **named: object) -> object:
+        def recorded_call(*args: object, **named: object) -> object:
             seen[name].append((*args, *named.values()))
             return plain(*args, **named)
 
-        monkeypatch.setattr(module, name, told)
+        monkeypatch.setattr(module, name, recorded_call)
 
     heard(cut, "market_view")
     for module in (rounds, evaluation_study):

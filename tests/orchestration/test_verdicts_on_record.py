@@ -13,9 +13,9 @@ from nn_assets.cli.controls import release_leak_alarm
 from nn_assets.cli.runs import run_study
 from nn_assets.cli.status import report
 from nn_assets.errors import ControlError
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation import figures
 from nn_assets.evaluation.trials import trial_hash
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.trials import ground_of, looks_taken, released_alarms, trials_made
 from nn_assets.operations.history import open_history

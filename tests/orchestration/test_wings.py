@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nn_assets.operations.wings import WINGS
-from nn_assets.orchestration.running import materialise
 from tests.contracts.wings import WingContract
 from tests.orchestration import test_intraday, test_universe
 from tests.orchestration.conftest import living_in, run_assets, strategy_of
+from tests.runs import materialise
 
 
 class InTheDecidedHome(WingContract):

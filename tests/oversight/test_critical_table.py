@@ -14,12 +14,12 @@ import pytest
 from nn_assets.errors import ControlError
 from nn_assets.oversight import critical_table, critical_values, simulation
 from nn_assets.oversight.critical_table import FILE, Key, stored_values
-from nn_assets.oversight.critical_values import cusum_critical_value, ks_critical_value
+from nn_assets.oversight.critical_values import critical_value
 from nn_assets.oversight.drift import DriftMonitor, drift_reference
-from nn_assets.oversight.simulate_table import PACES, SESSIONS_PER_YEAR, WINDOWS, simulated_column, table_text
-from nn_assets.oversight.simulation import COEFFICIENTS, REFERENCES, simulated_cusum, simulated_ks
+from nn_assets.oversight.simulation import COEFFICIENTS, REFERENCES, simulated
 from nn_assets.settings import OversightSettings
-from tests.oversight.worlds import DAY, autoregressive
+from tests.oversight.simulate_table import PACES, SESSIONS_PER_YEAR, WINDOWS, simulated_column, table_text
+from tests.oversight.worlds import autoregressive, examined
 
 USUAL_WINDOWS = (20, 21, 42, 60, 63, 120, 126)
 USUAL_REFERENCES = (60, 120, 126, 250, 252, 500, 504)
@@ -45,10 +45,8 @@ def unsimulated(monkeypatch):
     def refuse(*_args):
         raise AssertionError("simulated")
 
-    ks_critical_value.cache_clear()
-    cusum_critical_value.cache_clear()
-    monkeypatch.setattr(critical_values, "simulated_ks", refuse)
-    monkeypatch.setattr(critical_values, "simulated_cusum", refuse)
+    critical_value.cache_clear()
+    monkeypatch.setattr(critical_values, "simulated", refuse)
 
 
 @pytest.mark.usefixtures("unsimulated")
@@ -57,9 +55,9 @@ def unsimulated(monkeypatch):
 def test_the_usual_lengths_are_looked_up_not_simulated(window, per_year):
     for reference, coefficient in product(USUAL_REFERENCES, (0.0, 0.37, 0.9, 0.99)):
         for rings in (4.0, 2.0, 1.0, 0.5, 0.25):
-            assert 0.0 < ks_critical_value(window, reference, coefficient, per_year, rings) <= 1.0
+            assert 0.0 < critical_value("ks", window, reference, coefficient, per_year, rings) <= 1.0
         for rings in (0.5, 0.25):
-            assert cusum_critical_value(window, reference, coefficient, per_year, rings) > 0.0
+            assert critical_value("cusum", window, reference, coefficient, per_year, rings) > 0.0
 
 
 @pytest.mark.full
@@ -76,13 +74,13 @@ def test_a_first_drift_report_simulates_no_critical_value(window, length, per_ye
     reference = drift_reference(
         forecasts[:length], features[:length], ("a", "b", "c"), settings, sessions_per_year=per_year
     )
-    report = DriftMonitor(settings).examine(length + 149, DAY, reference.forecast_ranks(forecasts), features, reference)
+    report = examined(DriftMonitor(settings), length + 149, reference.forecast_ranks(forecasts), features, reference)
     assert {s.name for s in report.statistics} > {"a", "a:spread", "c:cusum"}
 
 
 def test_another_window_is_still_simulated():
     assert 45 not in WINDOWS
-    assert ks_critical_value(45, 60, 0.0, 252, 4.0) == simulated_ks(45, 60, 0.0, 252, 4.0)
+    assert critical_value("ks", 45, 60, 0.0, 252, 4.0) == simulated("ks", 45, 60, 0.0, 252, 4.0)
 
 
 def test_every_length_and_pace_is_stored_at_every_node_and_nothing_else():
@@ -114,7 +112,7 @@ def test_the_stored_values_rise_with_memory_and_with_the_seldomness_of_rings():
 @pytest.mark.full
 @pytest.mark.parametrize(("key", "reference", "coefficient"), REMADE)
 def test_a_stored_distance_is_to_the_bit_what_the_simulation_gives(key, reference, coefficient):
-    made = simulated_ks(key.window, reference, coefficient, key.sessions_per_year, key.rings_per_year)
+    made = simulated("ks", key.window, reference, coefficient, key.sessions_per_year, key.rings_per_year)
     if (key.window, key.sessions_per_year) == (60, 252):
         made = round(made, 4)  # as first printed
     assert stored_values()[key][reference][COEFFICIENTS.index(coefficient)] == made
@@ -123,7 +121,7 @@ def test_a_stored_distance_is_to_the_bit_what_the_simulation_gives(key, referenc
 @pytest.mark.full
 @pytest.mark.parametrize(("key", "reference", "coefficient"), REMADE_HEIGHTS)
 def test_a_stored_height_is_what_the_simulation_gives(key, reference, coefficient):
-    made = simulated_cusum(key.window, reference, coefficient, key.sessions_per_year, key.rings_per_year)
+    made = simulated("cusum", key.window, reference, coefficient, key.sessions_per_year, key.rings_per_year)
     if (key.window, key.sessions_per_year) == (60, 252):
         made = round(made, 2)  # as first printed
     # Normal scores may differ by a rounding between machines.
@@ -153,7 +151,7 @@ def test_the_script_writes_what_is_read():
 )
 def test_values_simulated_on_other_terms_are_refused(monkeypatch, term, value):
     monkeypatch.setattr(simulation, term, value)
-    with pytest.raises(ControlError, match=r"nn_assets\.oversight\.simulate_table"):
+    with pytest.raises(ControlError, match=r"tests\.oversight\.simulate_table"):
         stored_values.__wrapped__()
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from nn_assets.errors import ControlError
 from nn_assets.oversight.critical_table import Key, stored_values
-from nn_assets.oversight.critical_values import cusum_critical_value, ks_critical_value
+from nn_assets.oversight.critical_values import critical_value
+from nn_assets.oversight.distance import sliding_ks
 from nn_assets.oversight.monitored import window_cusum
-from nn_assets.oversight.simulation import REFERENCES, chance_above, quiet_level
+from nn_assets.oversight.simulation import REFERENCES, quiet_level, ranks_within, simulated_paths
 from tests.oversight.reference_critical_values import plain_sliding_ks, plain_window_cusum
 from tests.oversight.worlds import autoregressive
 
@@ -33,7 +34,13 @@ PUBLISHED = [
 
 @pytest.mark.parametrize(("reference", "coefficient", "published"), PUBLISHED)
 def test_one_ring_a_year_gives_the_published_critical_values(reference, coefficient, published):
-    assert ks_critical_value(60, reference, coefficient) == pytest.approx(published, rel=0.03)
+    assert critical_value("ks", 60, reference, coefficient) == pytest.approx(published, rel=0.03)
+
+
+def chance_above(distance, window, reference, coefficient):
+    """Probability that one window of an unchanged AR(1) series lies farther than ``distance``."""
+    ranks = ranks_within(simulated_paths(coefficient, reference + window), reference)
+    return float(np.mean(sliding_ks(ranks.T, window, reference)[:, 0] > distance))
 
 
 def test_at_a_fixed_distance_chance_alone_rings_as_often_as_published():
@@ -53,7 +60,7 @@ def test_the_default_windows_distances_fall_with_length_and_rise_with_memory():
 @pytest.mark.full
 def test_a_year_without_change_is_silent_one_time_in_e_by_the_plain_reference():
     # Lengths without a common divisor: on a fine lattice the promise can be kept closely.
-    critical = ks_critical_value(19, 60, 0.5, 252, 4.0)  # a quarter of 63 sessions
+    critical = critical_value("ks", 19, 60, 0.5, 252, 4.0)  # a quarter of 63 sessions
     generator = np.random.default_rng(5)
     paths = autoregressive(generator, np.full(200, 0.5), 60 + 18 + 63).T
     silent = np.mean([plain_sliding_ks(path, 19, 60).max() <= critical for path in paths])
@@ -63,33 +70,33 @@ def test_a_year_without_change_is_silent_one_time_in_e_by_the_plain_reference():
 
 def test_ringing_four_times_a_year_takes_less_than_ringing_once():
     for coefficient in (0.0, 0.5, 0.9):
-        once, often = (ks_critical_value(60, 500, coefficient, 252, pace) for pace in (1.0, 4.0))
+        once, often = (critical_value("ks", 60, 500, coefficient, 252, pace) for pace in (1.0, 4.0))
         assert 0.7 * once < often < once
 
 
 @given(st.floats(0.0, 0.9), st.floats(0.0, 0.9), st.integers(20, 2000), st.integers(20, 2000))
 def test_more_memory_never_lowers_the_value(one, other, reference, longer):
     low, high = sorted((one, other))
-    assert ks_critical_value(60, reference, low) <= ks_critical_value(60, reference, high)
+    assert critical_value("ks", 60, reference, low) <= critical_value("ks", 60, reference, high)
     short, long = sorted((reference, longer))
-    assert ks_critical_value(60, long, low) <= ks_critical_value(60, short, low) + 1.0 / 120.0
+    assert critical_value("ks", 60, long, low) <= critical_value("ks", 60, short, low) + 1.0 / 120.0
 
 
 def test_values_between_nodes_lie_between_them():
-    left, right = ks_critical_value(60, 500, 0.5), ks_critical_value(60, 500, 0.6)
-    assert ks_critical_value(60, 500, 0.55) == pytest.approx((left + right) / 2, rel=1e-12)
-    assert ks_critical_value(60, 126, 0.5) < ks_critical_value(60, 100, 0.5) < ks_critical_value(60, 90, 0.5)
+    left, right = critical_value("ks", 60, 500, 0.5), critical_value("ks", 60, 500, 0.6)
+    assert critical_value("ks", 60, 500, 0.55) == pytest.approx((left + right) / 2, rel=1e-12)
+    assert critical_value("ks", 60, 126, 0.5) < critical_value("ks", 60, 100, 0.5) < critical_value("ks", 60, 90, 0.5)
 
 
 def test_beyond_the_grid_the_nearest_cautious_value_is_used():
-    assert ks_critical_value(60, 5000, 0.0) == ks_critical_value(60, 1000, 0.0)
-    assert ks_critical_value(60, 500, -0.4) == ks_critical_value(60, 500, 0.0)
+    assert critical_value("ks", 60, 5000, 0.0) == critical_value("ks", 60, 1000, 0.0)
+    assert critical_value("ks", 60, 500, -0.4) == critical_value("ks", 60, 500, 0.0)
 
 
 def test_too_short_a_reference_or_unknown_memory_never_rings():
-    assert ks_critical_value(60, 19, 0.0) == inf
-    assert ks_critical_value(60, 500, float("nan")) == inf
-    assert cusum_critical_value(60, 19, 0.0) == inf
+    assert critical_value("ks", 60, 19, 0.0) == inf
+    assert critical_value("ks", 60, 500, float("nan")) == inf
+    assert critical_value("cusum", 60, 19, 0.0) == inf
 
 
 @pytest.mark.parametrize("pace", [0.0, -1.0, 253.0, float("nan")])
@@ -105,11 +112,11 @@ def test_the_cusum_equals_pages_recursion_done_by_hand():
     ranks = [np.sum(reference < v) + 0.5 * np.sum(reference == v) for v in window]
     expected = plain_window_cusum(window, reference, 0.15)
     assert expected > 1.0
-    assert window_cusum(np.array(ranks), 126, 0.15) == pytest.approx(expected, rel=1e-12)
+    assert window_cusum(np.array(ranks), 126) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_cusum_height_is_exceeded_as_often_as_promised():
-    critical = cusum_critical_value(20, 60, 0.5, 252, 4.0)
+    critical = critical_value("cusum", 20, 60, 0.5, 252, 4.0)
     generator = np.random.default_rng(7)
     silent = []
     for _ in range(150):

@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 from nn_assets.errors import SchemaError
-from nn_assets.oversight.critical_values import ks_critical_value
+from nn_assets.oversight.critical_values import critical_value
 from nn_assets.oversight.drift import DriftMonitor, DriftReference, drift_reference
 from nn_assets.oversight.monitored import cross_section
 from nn_assets.settings import OversightSettings
-from tests.oversight.worlds import autoregressive
+from tests.oversight.worlds import autoregressive, examined
 
 SETTINGS = OversightSettings()
 MONITOR = DriftMonitor(SETTINGS)
@@ -47,7 +47,7 @@ def world() -> World:
 
 def examine(world: World, row: int, reference: DriftReference | None = None):
     known = reference or world.reference()
-    return MONITOR.examine(row, DAY, known.forecast_ranks(world.probabilities), world.features, known)
+    return examined(MONITOR, row, known.forecast_ranks(world.probabilities), world.features, known)
 
 
 def drifted_features(report) -> set[str]:
@@ -74,7 +74,7 @@ def test_critical_values_follow_the_memory_of_each_series(world):
         assert statistics[name].autocorrelation == pytest.approx(memory, abs=0.12)
         assert memories[name] == pytest.approx(memory, abs=0.3)
         assert memories[name] >= statistics[name].autocorrelation
-        assert statistics[name].critical == ks_critical_value(60, 500, memories[name])
+        assert statistics[name].critical == critical_value("ks", 60, 500, memories[name])
     assert statistics["slow"].critical > statistics["held"].critical > statistics["fast"].critical
 
 
@@ -132,7 +132,7 @@ def test_a_shift_of_a_persistent_series_is_found_by_the_cusum_sooner_than_by_ks(
             continue
         waits = dict.fromkeys(first, 100)
         for row in range(695, 599, -5):
-            for name, statistic in by_name(MONITOR.examine(row, DAY, ranks, world.features, reference)).items():
+            for name, statistic in by_name(examined(MONITOR, row, ranks, world.features, reference)).items():
                 if name in waits and statistic.drifted:
                     waits[name] = row - 599
         for name, wait in waits.items():
@@ -147,10 +147,10 @@ def test_a_refresh_on_another_scale_does_not_ring(world):
     new = replace(old, validation=np.sort(squeezed[:TRAINING], axis=None))
     ranks = old.forecast_ranks(world.probabilities)
     ranks[650:] = new.forecast_ranks(squeezed[650:])
-    report = MONITOR.examine(680, DAY, ranks, world.features, new)
+    report = examined(MONITOR, 680, ranks, world.features, new)
     raw = np.where(np.arange(900)[:, None] >= 650, squeezed, world.probabilities)
     assert not report.prediction_drifted
-    assert MONITOR.examine(709, DAY, old.forecast_ranks(raw), world.features, old).prediction_drifted
+    assert examined(MONITOR, 709, old.forecast_ranks(raw), world.features, old).prediction_drifted
 
 
 def test_too_few_sessions_say_so_and_never_drift(world):
@@ -188,9 +188,9 @@ def test_a_report_has_the_same_bits_whether_history_ends_there_or_later(symbols)
     rows, forecasts = cross_section(world.features), cross_section(ranks[:, :, None])
     for row in (45, 59, 60, 88, 89, 90, 640, 899):
         stop = row + 1
-        whole = MONITOR.examine(row, DAY, ranks, world.features, reference)
-        cut = MONITOR.examine(row, DAY, ranks[:stop].copy(), world.features[:stop].copy(), reference)
-        replayed = MONITOR.examine_columns(row, DAY, forecasts, rows, reference)
+        whole = examined(MONITOR, row, ranks, world.features, reference)
+        cut = examined(MONITOR, row, ranks[:stop].copy(), world.features[:stop].copy(), reference)
+        replayed = MONITOR.examine(row, DAY, forecasts, rows, reference)
         pd.testing.assert_frame_equal(whole.to_frame(), cut.to_frame(), check_exact=True)
         pd.testing.assert_frame_equal(whole.to_frame(), replayed.to_frame(), check_exact=True)
         assert repr(whole) == repr(cut) == repr(replayed)
@@ -204,13 +204,13 @@ def test_tests_of_the_features_made_for_one_estimator_are_those_of_the_next():
     for reference in (first, other):
         forecasts = cross_section(reference.forecast_ranks(world.probabilities)[:, :, None])
         for row in (59, 640, 899):
-            alone = MONITOR.examine_columns(row, DAY, forecasts, rows, reference)
-            beside = MONITOR.examine_columns(row, DAY, forecasts, rows, reference, made)
+            alone = MONITOR.examine(row, DAY, forecasts, rows, reference)
+            beside = MONITOR.examine(row, DAY, forecasts, rows, reference, made)
             assert repr(alone) == repr(beside)
     assert set(made) == {(row, first.model_id) for row in (59, 640, 899)}
     later = replace(first, model_id="later", features=first.features[1:])
-    assert repr(MONITOR.examine_columns(640, DAY, forecasts, rows, later, made)) == repr(
-        MONITOR.examine_columns(640, DAY, forecasts, rows, later)
+    assert repr(MONITOR.examine(640, DAY, forecasts, rows, later, made)) == repr(
+        MONITOR.examine(640, DAY, forecasts, rows, later)
     )
 
 
@@ -248,7 +248,7 @@ def test_a_monitor_of_an_unchanged_market_rings_about_once_a_year():
         reference = drift_reference(flat[:TRAINING], values[:TRAINING], names, SETTINGS)
         ranks = reference.forecast_ranks(flat)
         rows = range(TRAINING + 59, len(values), 3)
-        reports = [MONITOR.examine(row, DAY, ranks, values, reference) for row in rows]
+        reports = [examined(MONITOR, row, ranks, values, reference) for row in rows]
         drifted = {name for report in reports for name in drifted_features(report)}
         rang += [name in drifted for name in names]
         jointly += any(report.features_drifted_jointly for report in reports)
@@ -264,10 +264,10 @@ def test_the_series_of_the_forecasts_share_one_pace():
     world = World(31, symbols=6)
     middle, spread = world.reference().forecasts
     for series in (middle, spread):
-        assert series.critical == ks_critical_value(60, 500, series.memory, 252, 0.5)
-        assert series.retraining_critical == ks_critical_value(60, 500, series.memory, 252, 2.0)
+        assert series.critical == critical_value("ks", 60, 500, series.memory, 252, 0.5)
+        assert series.retraining_critical == critical_value("ks", 60, 500, series.memory, 252, 2.0)
     alone = World(31).reference().forecasts[0]
-    assert alone.critical == ks_critical_value(60, 500, alone.memory, 252, 1.0)
+    assert alone.critical == critical_value("ks", 60, 500, alone.memory, 252, 1.0)
 
 
 @pytest.mark.full
@@ -280,7 +280,7 @@ def test_memory_comes_from_the_history_and_the_distribution_from_what_was_held_o
     from_all = drift_reference(validation, features, NAMES, SETTINGS, held_out=trained).forecasts[0]
     assert (short.ordered.size, whole.ordered.size) == (63, 126)
     assert whole.memory == from_all.memory != short.memory
-    assert whole.critical == ks_critical_value(60, 126, whole.memory)
+    assert whole.critical == critical_value("ks", 60, 126, whole.memory)
 
 
 def test_a_short_validation_with_gaps_still_gives_a_reference(world):
@@ -289,7 +289,7 @@ def test_a_short_validation_with_gaps_still_gives_a_reference(world):
     reference = drift_reference(validation, world.features[:TRAINING], NAMES, SETTINGS)
     forecast = reference.forecasts[0]
     assert forecast.ordered.size == 62
-    assert forecast.critical > ks_critical_value(60, 126, 0.0)
+    assert forecast.critical > critical_value("ks", 60, 126, 0.0)
     world.probabilities[600:] += 0.4
     assert examine(world, 690, reference).prediction_drifted
 
@@ -299,7 +299,7 @@ def test_the_effect_floor_holds_where_chance_would_allow_less(world):
     reference = drift_reference(world.probabilities[:TRAINING], world.features[:TRAINING], NAMES, settings)
     world.features[600:, :, 1] += 0.8
     ranks = reference.forecast_ranks(world.probabilities)
-    statistic = by_name(DriftMonitor(settings).examine(680, DAY, ranks, world.features, reference))["fast"]
+    statistic = by_name(examined(DriftMonitor(settings), 680, ranks, world.features, reference))["fast"]
     assert 0.2 < statistic.statistic < statistic.critical == 0.5
     assert not statistic.drifted
 
@@ -331,4 +331,4 @@ def test_shapes_and_names_that_do_not_fit_are_refused(world):
         drift_reference(world.probabilities, world.features[:, :, :1], ("a:b",), SETTINGS)
     longer = DriftMonitor(OversightSettings(drift_window_sessions=80))
     with pytest.raises(SchemaError, match="window of 80"):
-        longer.examine(700, DAY, world.probabilities, world.features, world.reference())
+        examined(longer, 700, world.probabilities, world.features, world.reference())

@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from nn_assets.oversight.critical_values import ks_critical_value
+from nn_assets.oversight.critical_values import critical_value
 from nn_assets.oversight.joint import _Ranks, joint_multiplier, nth_largest_by_feature, stationary_bootstrap
 from tests.oversight.worlds import autoregressive
 
@@ -51,20 +51,20 @@ def test_fewer_than_three_features_can_never_ring_jointly():
 
 def test_features_that_are_one_and_the_same_need_no_factor():
     column = autoregressive(np.random.default_rng(3), np.array([0.5]), 500)
-    critical = np.full(4, ks_critical_value(60, 500, 0.5))
+    critical = np.full(4, critical_value("ks", 60, 500, 0.5))
     multiplier = joint_multiplier(np.repeat(column, 4, axis=1), list("abcd"), critical, NONE[:4], window=60)
     assert multiplier == pytest.approx(1.0, abs=0.12)
 
 
 def test_three_of_a_few_independent_features_ring_together_below_their_own_values():
     rows = autoregressive(np.random.default_rng(4), np.zeros(4), 500)
-    critical = np.full(4, ks_critical_value(60, 500, 0.0))
+    critical = np.full(4, critical_value("ks", 60, 500, 0.0))
     assert joint_multiplier(rows, list("abcd"), critical, NONE[:4], window=60) < 0.95
 
 
 def test_the_more_features_the_farther_three_of_them_must_stray():
     rows = autoregressive(np.random.default_rng(5), np.zeros(20), 500)
-    critical = np.full(20, ks_critical_value(60, 500, 0.0))
+    critical = np.full(20, critical_value("ks", 60, 500, 0.0))
     names = [f"f{i}" for i in range(20)]
     few = joint_multiplier(rows[:, :6], names[:6], critical[:6], NONE[:6], window=60, replications=40)
     many = joint_multiplier(rows, names, critical, NONE, window=60, replications=40)

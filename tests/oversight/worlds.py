@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
+from nn_assets.oversight.drift import DriftMonitor, DriftReference, DriftReport
+from nn_assets.oversight.monitored import cross_section
+
 DAY = pd.Timestamp("2018-01-02")
 
 
@@ -17,3 +20,15 @@ def autoregressive(
     shocks += np.sqrt(common) * generator.standard_normal((sessions + 200, 1))
     columns = [lfilter([np.sqrt(1.0 - c * c)], [1.0, -c], shocks[:, i]) for i, c in enumerate(coefficients)]
     return np.stack(columns, axis=1)[200:]
+
+
+def examined(
+    monitor: DriftMonitor, row: int, ranks: np.ndarray, features: np.ndarray, reference: DriftReference
+) -> DriftReport:
+    """The report of a row, of forecasts' ranks (bars, symbols) and features (bars, symbols, features)."""
+    rows = slice(max(0, row - 400), len(features))  # far more than a window
+    columns = (
+        np.pad(cross_section(values[rows]), ((rows.start, 0), (0, 0)), constant_values=np.nan)
+        for values in (ranks[:, :, None], features)
+    )
+    return monitor.examine(row, DAY, *columns, reference)

@@ -13,11 +13,12 @@ from nn_assets.operations.derived import member_roots
 from nn_assets.operations.plugins import prepare
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.limits import book_limits, shared_out
+from nn_assets.portfolio.own_limits import BookFacts, own_limits
 from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
 from tests.plugins.texts import CONSTRAINT, constraint_file, naming, written
 from tests.portfolio.facts import COSTS
-from tests.portfolio.test_by_programme import given
+from tests.portfolio.test_by_programme import inputs_of
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 PAIR = "portfolio: {constraints: {together: {symbols: [AAA, BBB], limit: 0.08}}}"
@@ -67,7 +68,7 @@ def test_both_constructions_bring_what_is_held_within_it(tmp_path: Path, constru
     portfolio = f"{{construction: {construction}, constraints: {limit}}}"
     strategy = strategy_of(tmp_path, portfolio=portfolio)
     prepare(strategy)
-    of = given(seed, known={"relative": False}, calibrated_probability=np.full(12, 0.56))
+    of = inputs_of(seed, known={"relative": False}, calibrated_probability=np.full(12, 0.56))
     settings = strategy.portfolio
     before = decide(of, settings.model_copy(update={"constraints": {}}), COSTS)
 
@@ -141,3 +142,15 @@ def test_a_net_sum_may_have_coefficients_of_both_signs(tmp_path: Path) -> None:
     strategy = strategy_of(tmp_path, text, "{constraints: {mine: {}}}")
     prepare(strategy)
     assert strategy.content_hash() != Strategy.model_validate(strategy.model_dump(exclude={"portfolio"})).content_hash()
+
+
+def test_a_mapping_of_names_to_pairs_bounds_several_sums(tmp_path: Path) -> None:
+    text = constraint_file(
+        "return {f'own {name}': (row, 0.1) for name, row in zip(facts.symbols, np.eye(len(facts.symbols)))}"
+    )
+    strategy = strategy_of(tmp_path, text, "{constraints: {mine: {}}}")
+    prepare(strategy)
+    sizes, nets = own_limits(BookFacts(SYMBOLS, np.zeros(3), np.ones(3), 1e6), strategy.portfolio)
+    assert nets == ()
+    assert [limit.name for limit in sizes] == ["own AAA", "own BBB", "own CCC"]
+    assert sizes[1].coefficient.tolist() == [0.0, 1.0, 0.0]

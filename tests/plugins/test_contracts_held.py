@@ -54,6 +54,11 @@ FEATURE_FAULTS = {
         "another symbol",
         BAR,
     ),
+    "a field that it does not state": (
+        "return panel.close * np.sign(panel.volume)",
+        r"it reads what it states alone: close; found it reads volume\. Remedy: state it, fields=\('close', 'volume'\)",
+        (),
+    ),
     "an end of the process": ("raise SystemExit(0)", "SystemExit: 0", ()),
     "further back than stated": (
         "return pd.DataFrame(panel.close).expanding(2).mean().to_numpy() + 0 * lagged(panel.close, 1)",

@@ -22,12 +22,9 @@ from nn_assets.learning.compute import open_compute
 from nn_assets.learning.model import FoldData, fit_models, forecast
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import member_roots
-from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.features import store_features
 from nn_assets.operations.history import open_history
-from nn_assets.operations.plugins import fault_of_names, prepare
-from nn_assets.operations.situation import faults_of_stages
-from nn_assets.operations.stores import open_stores
+from nn_assets.operations.plugins import prepare
 from nn_assets.orchestration.naming import described
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.lake import Lake
@@ -254,17 +251,16 @@ def test_status_tells_of_a_strategy_with_plugins_and_runs_none_of_them(home: Pat
     words = ["-m", "nn_assets.cli", "status", "--strategy", NAME]
     result = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert fault_of_names(strategy_of()) is None
+    assert strategy_of().features.names == tuple(NAMES)
     edited(home, 'register_feature("overnight_gap"', 'register_feature("overnight"')
-    with open_stores() as stores:
-        (fault,) = faults_of_stages(StoredFacts.of(stores, strategy_of()))
-    assert fault.found == "'overnight_gap'"
-    assert fault.remedy.startswith("did you mean overnight")
+    with pytest.raises(SettingsError, match="overnight_gap is no feature: did you mean overnight") as refused:
+        strategy_of()
+    assert refused.value.where["key"] == "features.names"
 
 
 def test_a_name_that_another_strategys_file_registered_is_none_of_this_one(home: Path) -> None:
     prepare(strategy_of())
     other = write_strategy(home, "other", features={"names": NAMES})
-    with pytest.raises(SettingsError, match="found 'over_mean_10'"):
+    with pytest.raises(SettingsError, match="over_mean_10 is no feature"):
         prepare(strategy_of("other"))
     assert other.is_file()

@@ -140,9 +140,9 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", FAULTS.values(), ids=FAULTS)
-def test_a_label_that_breaks_its_contract_is_refused(tmp_path: Path, told: tuple[str, str, tuple[str, ...]]) -> None:
-    body, message, where = told
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_label_that_breaks_its_contract_is_refused(tmp_path: Path, fault: tuple[str, str, tuple[str, ...]]) -> None:
+    body, message, where = fault
     with pytest.raises(PluginError, match=message) as refused:
         prepare(naming(written(tmp_path, mine=label_file(body)), label=MINE))
     assert refused.value.where["label"] == "mine"
@@ -219,8 +219,8 @@ def test_a_book_of_a_plugins_label_is_that_of_the_packages_own_where_both_say_th
     (tmp_path / "twins.py").write_text(TWINS)
     own = strategy_of(kind)
     label = {**own.label.model_dump(), "kind": twin}
-    stated = {**own.model_dump(exclude={"label", "plugins"}), "plugins": [str(tmp_path / "twins.py")], "label": label}
-    mine = Strategy.model_validate(stated)
+    fields = {**own.model_dump(exclude={"label", "plugins"}), "plugins": [str(tmp_path / "twins.py")], "label": label}
+    mine = Strategy.model_validate(fields)
     prepare(mine)
     rounds = [played(world(each), FIRST + 15).rounds for each in (own, mine)]
     assert any(np.abs(done.decision.target_quantity).sum() > 0.0 for done in rounds[0])
@@ -235,14 +235,14 @@ def test_an_edited_label_is_another_model_trial_and_decision_and_leaves_features
     small = tiny_strategy(network="mlp")
     (tmp_path / "mine.py").write_text(LABEL)
     mine = {"kind": "over_costs", "horizon_sessions": 3}
-    stated = {**small.model_dump(exclude={"label", "plugins"}), "plugins": [str(tmp_path / "mine.py")], "label": mine}
-    strategy = with_checked_source(Strategy.model_validate(stated))
+    fields = {**small.model_dump(exclude={"label", "plugins"}), "plugins": [str(tmp_path / "mine.py")], "label": mine}
+    strategy = with_checked_source(Strategy.model_validate(fields))
     fold, own = tiny_fold(cube, strategy), fit_code(small)
 
     def addresses() -> list[str]:
         prepare(strategy)
-        told = [model_address(cube, labels, fold, strategy), version_of(*member_roots(strategy))]
-        return [*told, *(trial_hash(strategy, estimator) for estimator in ("network", "linear"))]
+        fault = [model_address(cube, labels, fold, strategy), version_of(*member_roots(strategy))]
+        return [*fault, *(trial_hash(strategy, estimator) for estimator in ("network", "linear"))]
 
     before, features = addresses(), feature_codes(("log_return_1",))
     assert "label over_costs" in trial_configuration(strategy)["plugins"]

@@ -12,6 +12,7 @@ from nn_assets import plugins
 from nn_assets.errors import PluginError, SettingsError
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.learning.networks import NETWORKS
+from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import feature_codes
 from nn_assets.operations.plugins import prepare
 from nn_assets.settings import load_strategy
@@ -114,6 +115,31 @@ def test_a_feature_or_a_role_that_nobody_registers_is_refused_with_its_key(
     with pytest.raises(SettingsError, match="did you mean") as refused:
         prepare(naming(file, features=section, series=series))
     assert refused.value.where["key"] == key
+
+
+@pytest.mark.parametrize("plugins", ["", "plugins: [my_features.py]\n"])
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("{names: [rsi_15]}", "features.names rsi_15 is no feature: did you mean rsi_14"),
+        ("{names: [overnight_gop]}", "features.names overnight_gop is no feature: "),
+    ],
+)
+def test_a_feature_that_nobody_has_is_refused_by_name_and_line_as_its_file_is_read_and_nothing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugins: str, section: str, message: str
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "my_features.py").write_text(FEATURES + "\nraise SystemExit(3)\n")
+    file = tmp_path / "strategies" / "mine.yaml"
+    file.write_text(f"name: mine\n{plugins}market: {{history_starts: 2016-01-04}}\nfeatures:\n  {section[1:-1]}\n")
+    near = "did you mean overnight_gap" if plugins and "gop" in section else ""
+    with pytest.raises(SettingsError, match=message + near) as refused:
+        find_strategy("mine")
+    assert refused.value.where["line"] == 4 + bool(plugins)
+    assert refused.value.where["key"] == "features.names"
+    file.write_text(file.read_text().replace("rsi_15", "rsi_14").replace("overnight_gop", "log_return_1"))
+    assert find_strategy("mine").strategy.features.names
 
 
 def test_settings_know_the_networks_of_the_package_by_name() -> None:

@@ -1,9 +1,10 @@
-"""The pages on another compute and another venue: their files keep the contracts, and a study runs on both."""
+"""The pages on another compute, venue and store: their files keep the contracts, and a home runs on each."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,26 +13,31 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from nn_assets.cli.app import app
 from nn_assets.costs.model import cost_model_from
+from nn_assets.errors import PluginError, SettingsError
 from nn_assets.evaluation.replay import replay
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.artifact import to_files
+from nn_assets.learning.compute import open_compute
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.operations.derived import member_roots, trading_roots
 from nn_assets.operations.plugins import prepare
 from nn_assets.operations.stores import open_stores
+from nn_assets.plugins import load
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
 from tests.orchestration.conftest import living_in, nothing_mirrored
-from tests.plugins.test_extending import _BLOCK, follow
+from tests.plugins.test_extending import blocks_of, follow
 from tests.session.worlds import world, world_strategy
 from tests.shared_homes import nothing_drawn
 
 PAGES = Path(__file__).parents[2] / "docs" / "extending"
-BLOCKS = {name: _BLOCK.findall((PAGES / f"{name}.md").read_text(encoding="utf-8")) for name in ("compute", "venue")}
+BLOCKS = {name: blocks_of(PAGES / f"{name}.md") for name in ("compute", "store", "venue")}
 
 
 def _test_of(page: str) -> Any:
@@ -46,7 +52,7 @@ def _test_of(page: str) -> Any:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("ported")
     (folder / "strategies").mkdir()
-    for _, text in (*BLOCKS["compute"], *BLOCKS["venue"]):
+    for _, text in (block for blocks in BLOCKS.values() for block in blocks):
         if text.startswith("# strategies/"):
             (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
     with living_in(folder), nothing_drawn(), nothing_mirrored():
@@ -64,6 +70,10 @@ class TestTheVenueOfThePage(_test_of("venue")):  # type: ignore[misc]
 
 @pytest.mark.full
 class TestTheComputeOfThePage(_test_of("compute")):  # type: ignore[misc]
+    pass
+
+
+class TestTheStoreOfThePage(_test_of("store")):  # type: ignore[misc]
     pass
 
 
@@ -108,11 +118,15 @@ def test_models_are_trained_on_the_compute_of_a_file_with_the_same_bits_and_addr
     assert to_files(there) == to_files(here)
 
 
-def _traded_at(broker: str, *files: str) -> tuple[Strategy, list[FillArrays]]:
-    on_paper = world_strategy("next_close")
-    settings = {**on_paper.model_dump(), "plugins": list(files), "execution": {"broker": broker}}
-    strategy = Strategy.model_validate(settings)
+def _trading_at(broker: str, *files: str, **settings_of_its_own: Any) -> Strategy:
+    settings = {"plugins": list(files), "execution": {"broker": broker, **settings_of_its_own}}
+    strategy = Strategy.model_validate({**world_strategy("next_close").model_dump(), **settings})
     prepare(strategy)
+    return strategy
+
+
+def _traded_at(broker: str, *files: str, **settings_of_its_own: Any) -> tuple[Strategy, list[FillArrays]]:
+    strategy = _trading_at(broker, *files, **settings_of_its_own)
     made = world(strategy, 200)
     done = replay(strategy, cost_model_from(strategy.costs), 252, [made.scene(range(80, 140))])
     return strategy, [batch for played in done.rounds for batch in played.fills if len(batch)]
@@ -132,11 +146,54 @@ def test_a_replay_is_filled_by_the_venue_of_a_file_whose_code_counts(home: Path,
     assert {batch.source for batch in fills} == {"auction"}
     assert all((batch.commission_usd == np.abs(batch.quantity) * 0.01).all() for batch in fills)
     versions = [_versions(paper), _versions(strategy)]
-    file.write_text(file.read_text().replace("CENT = 0.01", "CENT = 0.02"))
+    file.write_text(file.read_text().replace("commission_usd: float = 0.01", "commission_usd: float = 0.02"))
     prepare(strategy)
     versions.append(_versions(strategy))
     trials, trading, forecasting = (len(set(column)) for column in zip(*versions, strict=True))
     assert (trials, trading, forecasting) == (3, 3, 1)
+
+
+def test_settings_of_a_venue_reach_it_and_count_and_those_that_it_does_not_state_are_refused(home: Path) -> None:
+    file = str(home / "strategies" / "my_venue.py")
+    usual = _trading_at("auction", file)
+    dear, fills = _traded_at("auction", file, broker_settings={"commission_usd": 0.5})
+    assert all((batch.commission_usd == np.abs(batch.quantity) * 0.5).all() for batch in fills)
+    assert dear.content_hash() != usual.content_hash() != _trading_at("paper").content_hash()
+    assert "broker_settings" not in usual.model_dump()["execution"]
+    for broker, settings_of_its_own, message in (
+        (
+            "auction",
+            {"comission_usd": 1},
+            "the broker auction states its settings: commission_usd; found comission_usd",
+        ),
+        ("auction", {"commission_usd": "dear"}, "commission_usd; found commission_usd = 'dear'"),
+        ("paper", {"commission_usd": 1}, "the broker paper states its settings: it has none; found commission_usd"),
+    ):
+        with pytest.raises(SettingsError, match=message) as refused:
+            _trading_at(broker, file, broker_settings=settings_of_its_own)
+        assert refused.value.where["key"] == "execution.broker_settings"
+
+
+def test_settings_of_a_compute_reach_it_count_nowhere_and_are_held_to_what_it_states(home: Path) -> None:
+    load([str(home / "strategies" / "my_cluster.py")])
+    with open_compute("fresh", 2, {"tasks_a_process": 3}) as compute:
+        assert compute.pool._max_tasks_per_child == 3  # type: ignore[attr-defined]
+    small = tiny_strategy()
+    for name, message in (("fresh", "tasks_a_process; found tasks = 3"), ("here", "it has none; found tasks")):
+        learning = {**small.learning.model_dump(), "compute": name, "compute_settings": {"tasks": 3}}
+        plugged = {"plugins": [str(home / "strategies" / "my_cluster.py")], "learning": learning}
+        strategy = Strategy.model_validate({**small.model_dump(), **plugged})
+        assert strategy.content_hash() == small.content_hash()
+        with pytest.raises(SettingsError, match=f"the compute {name} states its settings: {message}") as refused:
+            prepare(strategy)
+        assert refused.value.where["key"] == "learning.compute_settings"
+
+
+def test_settings_of_a_member_that_are_no_section_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "my_fault.py"
+    file.write_text("from nn_assets.learning.compute import *\nregister_compute('mine', settings=dict)(print)\n")
+    with pytest.raises(PluginError, match=r"settings as a class that extends .*Section; found <class 'dict'>"):
+        load([str(file)])
 
 
 def test_a_member_that_nobody_registered_is_refused_by_name(home: Path) -> None:
@@ -154,3 +211,36 @@ def test_a_study_runs_on_a_compute_and_a_venue_of_ones_own(home: Path) -> None:
     with open_stores() as stores:
         assert len(stores.ledger.read("studies", "my_own"))
         assert len(stores.ledger.read("models", "my_own"))
+
+
+@pytest.fixture
+def stored(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the page's store, which the environment names as the page says."""
+    (text,) = (text for language, text in BLOCKS["store"] if language == "sh")
+    variables = dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE))
+    monkeypatch.setenv("NN_ASSETS_STORE", variables.pop("NN_ASSETS_STORE").replace("/mnt/blobs", str(tmp_path)))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+@pytest.mark.full
+def test_a_home_lives_in_a_store_of_ones_own(home: Path, stored: Path, checkout: Path) -> None:
+    package = {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")}
+    answers = [json.loads(text) for text in follow([block for block in BLOCKS["store"] if block[0] == "console"], home)]
+    assert [answer["ok"] for answer in answers] == [True] * 5
+    assert answers[-1]["store"] == f"mounted://{stored}"
+    assert answers[-1]["strategies"]["my_stored"]["decided_to"] == "2017-03-09"
+    assert answers[-1]["strategies"]["my_stored"]["models"] == 1
+    assert {path.name for path in stored.iterdir()} == {"lake", "locks", "models"}
+    assert not (home / "lake" / "my_stored").exists()
+    assert {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")} == package
+    status = [sys.executable, "-m", "nn_assets.cli", "status", "--strategy", "my_stored"]
+    elsewhere = subprocess.run(status, capture_output=True, text=True, check=False)  # another process, likewise
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert elsewhere.stdout.endswith(f"lake and models: mounted://{stored}, as NN_ASSETS_STORE says\n")
+    (steps,) = (stored / "lake" / "my_stored" / "position_steps").glob("*.parquet")
+    steps.unlink()
+    refused = CliRunner().invoke(app, ["audit", "verify", "--json"])
+    assert refused.exit_code == 1
+    assert "2017-03-09" in str(json.loads(refused.stdout)["findings"])

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from nn_assets.cli.app import app
 from nn_assets.cli.status import report
+from nn_assets.contracts.dictionary import dictionary
 from nn_assets.errors import NnAssetsError
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.names import full_name
 from nn_assets.operations.outcomes import FAILED, record_tick
 from nn_assets.orchestration.build import all_definitions
-from nn_assets.orchestration.running import materialise
 from nn_assets.store.ledger.ledger import Ledger
 from tests.contracts.wings import WingContract
 from tests.orchestration.conftest import living_in, nothing_mirrored
 from tests.plugins.test_extending import blocks_of, follow
 from tests.plugins.texts import written
+from tests.runs import materialise
 from tests.shared_homes import nothing_drawn
 
 PAGE = "table.md"
@@ -28,19 +35,24 @@ PAGE = "table.md"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    (tmp_path / "strategies").mkdir()
-    with living_in(tmp_path), nothing_drawn(), nothing_mirrored():
-        yield tmp_path
+    (home := tmp_path / "home").joinpath("strategies").mkdir(parents=True)
+    with living_in(home), nothing_drawn(), nothing_mirrored():
+        yield home
 
 
 def test_the_page_is_followed_to_a_table_and_a_schedule_and_status_tells_their_run_and_tick(
     checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")}
-    monkeypatch.chdir(home)
+    monkeypatch.chdir(home.parent)
     blocks = blocks_of(checkout / "docs" / "extending" / PAGE)
-    assert [language for language, _ in blocks] == ["python", "yaml", "csv", "python"]
+    assert [language for language, _ in blocks] == ["python", "yaml", "csv", "python", "console"]
     follow(blocks, home)
+    exported = pd.read_csv("earnings.csv")
+    assert exported["surprise_fraction"].tolist() == [0.04, -0.01]
+    page = Path("tables.md").read_text(encoding="utf-8")
+    assert page.startswith(dictionary())
+    assert page.count("| surprise_fraction | number | fraction |  | earned over expected, less 1 |") == 1
     state = report("my_third")["strategies"]["my_third"]
     assert any(line.startswith("earnings_intake: SUCCEEDED") for line in state["runs"])
     assert any(line.startswith("earnings_daily: SKIPPED") for line in state["ticks"])
@@ -160,3 +172,64 @@ def test_a_strategy_without_it_has_none_of_it(home: Path) -> None:
     named = {job.name for job in definitions.jobs or ()}
     assert full_name("mine", "my_job") in named
     assert full_name("index_daily", "my_job") not in named
+
+
+def test_a_table_of_a_wing_is_cut_by_session_and_moment_and_nothing_sealed_comes_out(
+    third: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    strategy_text = (third / "strategies" / "my_third.yaml").read_text()
+    with living_in(third):
+
+        def exported(*options: str) -> list[str]:
+            result = CliRunner().invoke(
+                app, ["export", "earnings", "--strategy", "my_third", "--out", "x.csv", *options]
+            )
+            assert result.exit_code == 0, result.output
+            return list(pd.read_csv("x.csv")["symbol"])
+
+        assert exported() == ["SIM01", "SIM02"]
+        assert exported("--from", "2017-02-02") == ["SIM02"]
+        assert exported("--to", "2017-02-01") == ["SIM01"]
+        assert exported("--as-of", "2017-02-02T12:00Z") == ["SIM01"]
+        (third / "strategies" / "my_third.yaml").write_text(strategy_text + "  vault_starts: 2017-02-02\n")
+        try:
+            assert exported() == ["SIM01"]
+        finally:
+            (third / "strategies" / "my_third.yaml").write_text(strategy_text)
+
+
+FAULTS_OF_TABLES = {
+    "a name of the package": ('exported="bars"', (), "bars twice, in the plug-ins of my_third or in nn_assets"),
+    "a name of another table": ('exported="mine"', (), "mine twice"),
+    "no name": ("", (), "expected one of .*, mine; found 'other'"),
+    "rows that are none": ('exported="other"', (), "found nothing stored"),
+    "no session": ('exported="other"', ("--from", "2017-01-02"), "without --from: it has no column session"),
+    "no moment": ('exported="other"', ("--as-of", "2017-01-02"), "without --as-of: it has no column known_at"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS_OF_TABLES.values(), ids=FAULTS_OF_TABLES)
+def test_a_table_of_a_wing_that_cannot_be_exported_is_refused_by_name(
+    third: Path, tmp_path: Path, case: tuple[str, tuple[str, ...], str]
+) -> None:
+    arguments, options, message = case
+    text = wing_file(OWN).replace(
+        "register_wing(",
+        "from nn_assets.contracts.contract import Contract, text\n"
+        f"ONE = Contract('one', 'market', 'Mine.', 'who', {arguments}).of(who=text('who'))\n"
+        "TWO = Contract('two', 'market', 'Mine.', 'who', exported='mine').of(who=text('who'))\n"
+        "register_wing(",
+    )
+    home = tmp_path / "home"
+    shutil.copytree(third, home)
+    (home / "strategies" / "my_wing.py").write_text(
+        text[:-2] + ", tables={ONE: lambda _: None, TWO: lambda _: None})\n"
+    )
+    file = home / "strategies" / "my_third.yaml"
+    file.write_text(file.read_text().replace("my_earnings.py", "my_wing.py"))
+    with living_in(home):
+        out = ["--strategy", "my_third", "--out", str(tmp_path / "x.csv"), "--json"]
+        result = CliRunner().invoke(app, ["export", "other", *out, *options])
+    assert result.exit_code == 1
+    assert re.search(message, json.loads(result.output)["message"])

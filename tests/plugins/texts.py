@@ -139,10 +139,10 @@ def over_costs(panel, label, facts, settings):
 """
 
 
-def label_file(body: str, stated: str = "'mine', relative=False") -> str:
+def label_file(body: str, arguments: str = "'mine', relative=False") -> str:
     """A file of one label, ``mine``."""
     return (
         "import numpy as np\nimport pandas as pd\n"
         "from nn_assets.features.labels import forward_returns, register_label\n\n\n"
-        f"@register_label({stated})\ndef mine(panel, label, facts):\n    {body}\n"
+        f"@register_label({arguments})\ndef mine(panel, label, facts):\n    {body}\n"
     )

@@ -6,11 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 
+from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.constraints import Limits, SharedLimit
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.programme import ChangeCost, Financing, Programme
 
 HORIZON = 10
+
+
+def matrix_of(covariance: FactorCovariance) -> np.ndarray:
+    """S in full, (symbols, symbols)."""
+    return covariance.loadings @ covariance.loadings.T + np.diag(covariance.specific)
+
+
+def awaiting(book: Book, ordered: np.ndarray, stop_distance: np.ndarray) -> Book:
+    """The book with orders under way, whose targets are what they lead to."""
+    target = book.quantity + ordered
+    return book.awaiting(ordered, stop_distance, target, target)
 
 
 def random_book(seed: int, most: int = 60) -> Programme:

@@ -13,7 +13,7 @@ from nn_assets.portfolio.inputs import Decision, DecisionInputs
 from nn_assets.portfolio.trace import steps_frame
 from nn_assets.settings import PortfolioSettings
 from tests.portfolio.facts import COSTS, ONE_NAME, one
-from tests.portfolio.test_by_programme import CHOSEN, given
+from tests.portfolio.test_by_programme import CHOSEN, inputs_of
 
 
 def bindings(decision: Decision) -> tuple[tuple[str, int | None], ...]:
@@ -85,7 +85,7 @@ def test_the_step_that_bound_a_size_is_named_with_it(
 
 
 def programme(limits: dict[str, object], **facts: object) -> tuple[DecisionInputs, PortfolioSettings]:
-    return given(**facts), PortfolioSettings.model_validate({**CHOSEN.model_dump(), **limits})  # type: ignore[arg-type]
+    return inputs_of(**facts), PortfolioSettings.model_validate({**CHOSEN.model_dump(), **limits})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from nn_assets.portfolio.breakers import Breaker
 from nn_assets.portfolio.fills import FillArrays, fills_frame, no_fills
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
 from nn_assets.settings import CostSettings, PortfolioSettings
+from tests.portfolio.books import awaiting
 
 SETTINGS = PortfolioSettings()
 SYMBOLS = ("A", "B")
@@ -38,7 +39,7 @@ def marked(book: Book, day: pd.Timestamp, *prices: float) -> Book:
 
 def opened(quantity: float = 100.0, price: float = 50.0, distance: float = 3.0) -> Book:
     book = empty_book(SYMBOLS, 10_000.0)
-    book = book.awaiting(np.array([quantity, 0.0]), np.array([distance, np.nan]))
+    book = awaiting(book, np.array([quantity, 0.0]), np.array([distance, np.nan]))
     return book.filled(fill(0, quantity, price), DAYS[0])
 
 
@@ -52,7 +53,7 @@ def test_a_purchase_moves_cash_by_price_and_commission_and_fixes_the_stop_at_the
 
 
 def test_adding_moves_the_average_entry_and_a_stop_further_away_moves_nothing() -> None:
-    book = opened().awaiting(np.array([100.0, 0.0]), np.array([9.0, np.nan]))
+    book = awaiting(opened(), np.array([100.0, 0.0]), np.array([9.0, np.nan]))
     book = book.filled(fill(0, 50.0, 56.0), DAYS[1])
     assert book.entry_price[0] == pytest.approx(52.0)
     assert book.stop_price[0] == 47.0
@@ -210,7 +211,7 @@ def test_the_book_read_back_from_its_records_goes_on_to_the_same_bits() -> None:
     book = opened(quantity=-33.0, price=1 / 3 * 100, distance=0.1)
     book = book.opened(COSTS, 0.017, 252)
     book, state = book.marked(DAYS[1], np.array([31.7, np.nan]), SETTINGS)
-    book = book.awaiting(np.array([7.0, 0.0]), np.array([0.3, np.nan]))
+    book = awaiting(book, np.array([7.0, 0.0]), np.array([0.3, np.nan]))
     row, holdings = state_row(state), holdings_frame(book)
     validate(holdings, HOLDINGS)
     states = framed(PORTFOLIO_STATES, 1, **row, book=book_remainder(book))
@@ -262,7 +263,7 @@ def test_holdings_of_other_symbols_are_refused() -> None:
 
 
 def test_a_record_of_version_0_1_is_a_book_whose_orders_complete_it() -> None:
-    book = marked(opened(), DAYS[1], 51.0, np.nan).awaiting(np.array([-30.0, 12.0]), np.array([1.0, 2.0]))
+    book = awaiting(marked(opened(), DAYS[1], 51.0, np.nan), np.array([-30.0, 12.0]), np.array([1.0, 2.0]))
     old = {
         k: v for k, v in json.loads(book_remainder(book)).items() if k not in ("unscaled_quantity", "target_quantity")
     }

@@ -24,7 +24,7 @@ NAMES = 12
 MOMENT = pd.Timestamp("2017-06-01 21:00", tz="UTC")
 
 
-def given(seed: int = 0, known: dict[str, object] | None = None, **changes: object) -> DecisionInputs:
+def inputs_of(seed: int = 0, known: dict[str, object] | None = None, **changes: object) -> DecisionInputs:
     g = np.random.default_rng([seed, 7])
     market = g.normal(0.0, 0.006, (150, 1))
     programme = ProgrammeFacts(
@@ -53,7 +53,7 @@ def decided(of: DecisionInputs, settings: PortfolioSettings = CHOSEN) -> Decisio
 @pytest.mark.parametrize("seed", range(5))
 def test_the_trace_is_solved_for_who_asks_and_ends_in_the_decisions_own_bits(seed: int) -> None:
     held = np.trunc(np.random.default_rng(seed).normal(0.0, 900.0, NAMES))
-    decision = decided(given(seed, current_quantity=0.5 * held, unscaled_quantity=held, regime_scale=0.5))
+    decision = decided(inputs_of(seed, current_quantity=0.5 * held, unscaled_quantity=held, regime_scale=0.5))
     assert np.isnan(decision.weights[1:7]).all()
     assert np.isfinite(decision.weights[[0, 7, 8]]).all()
     frame = validate(steps_frame(decision), POSITION_STEPS)
@@ -72,9 +72,11 @@ def test_the_trace_is_solved_for_who_asks_and_ends_in_the_decisions_own_bits(see
 
 
 def test_what_a_decision_says_of_itself_is_in_its_own_units() -> None:
-    before = decided(given())
+    before = decided(inputs_of())
     held = before.unscaled_quantity
-    kept = decided(given(current_quantity=0.5 * held, unscaled_quantity=held, regime_scale=0.5, kill_switch="HALTED"))
+    kept = decided(
+        inputs_of(current_quantity=0.5 * held, unscaled_quantity=held, regime_scale=0.5, kill_switch="HALTED")
+    )
     # The book before is carried on, though what is held is half of it.
     assert kept.not_worth.tolist() == (held != 0.0).tolist()
     assert kept.round_trip_cost == pytest.approx(np.full(NAMES, 2.0 * (4.5e-4 + 1.8e-4)))
@@ -85,7 +87,7 @@ def test_what_a_decision_says_of_itself_is_in_its_own_units() -> None:
 def test_the_covariance_is_that_of_a_session_times_the_horizon() -> None:
     """The market's 0.6% and a name's own 1%, squared, 5 and 10 times."""
     for horizon in (5, 10):
-        variance = construction_inputs(given(horizon_sessions=horizon), CHOSEN).covariance.variance
+        variance = construction_inputs(inputs_of(horizon_sessions=horizon), CHOSEN).covariance.variance
         assert variance.mean() == pytest.approx(horizon * (0.006**2 + 0.01**2), rel=0.15)
 
 
@@ -97,13 +99,13 @@ def _free_sizes(excess: dict[int, float], **fees: float) -> np.ndarray:
     )  # fmt: skip
     p = np.full(NAMES, np.nan)
     p[list(excess)] = [0.51 + above for above in excess.values()]
-    return decided(given(calibrated_probability=p, known={"change_share": 0.0, **fees}), settings).weights[7]
+    return decided(inputs_of(calibrated_probability=p, known={"change_share": 0.0, **fees}), settings).weights[7]
 
 
 @pytest.mark.parametrize("fee", [0.0, 0.0003])
 def test_a_short_earns_its_return_less_its_fee(fee: float) -> None:
     """Half of Kelly, by hand: 0.9 x 2.3 x 0.02 x 0.011 x sqrt 5 less the fee, over the name's variance."""
-    variance = construction_inputs(given(), CHOSEN).covariance.variance[0]
+    variance = construction_inputs(inputs_of(), CHOSEN).covariance.variance[0]
     earned = 0.9 * 2.3 * 0.02 * 0.011 * 5**0.5
     assert _free_sizes({0: -0.02}, short_fee=fee)[0] == pytest.approx(-0.5 * (earned - fee) / variance, abs=1e-4)
     assert _free_sizes({0: 0.02}, short_fee=fee)[0] == pytest.approx(0.5 * earned / variance, abs=1e-4)
@@ -117,9 +119,9 @@ def test_nothing_is_borrowed_at_a_fee_above_what_it_earns() -> None:
 
 def settled(most: int = 60) -> tuple[Decision, int]:
     """The book that a constant signal leads to, and the decisions that it took."""
-    before = decided(given())
+    before = decided(inputs_of())
     for count in range(1, most):
-        after = decided(given(current_quantity=before.target_quantity, unscaled_quantity=before.unscaled_quantity))
+        after = decided(inputs_of(current_quantity=before.target_quantity, unscaled_quantity=before.unscaled_quantity))
         if np.array_equal(after.unscaled_quantity, before.unscaled_quantity):
             return after, count
         before = after
@@ -128,7 +130,7 @@ def settled(most: int = 60) -> tuple[Decision, int]:
 
 def test_relative_returns_expected_sum_to_zero_whatever_the_confidence_of_each_name() -> None:
     confidence = np.linspace(0.2, 1.0, NAMES)
-    of = given(known={"relative": True}, confidence=confidence)
+    of = inputs_of(known={"relative": True}, confidence=confidence)
     mean = trace_facts(decided(of)).construction.programme.mean
     p, p0 = of.calibrated_probability, 0.51
     alone = confidence * 2.3 * (p - p0) * 0.011 * np.sqrt(of.horizon_sessions)
@@ -138,18 +140,18 @@ def test_relative_returns_expected_sum_to_zero_whatever_the_confidence_of_each_n
 
 
 def test_an_excess_that_no_session_can_trade_shrinks_by_what_one_can_and_is_named() -> None:
-    plain = given()
+    plain = inputs_of()
     price, equity = plain.reference_price, plain.equity_usd
     held = np.zeros(NAMES)
     held[3] = np.trunc(0.15 * equity / price[3])  # half as much again as a single name may have
     reach = np.full(NAMES, np.inf)
     reach[3] = 0.01 * equity
-    decision = decided(given(current_quantity=held, unscaled_quantity=held, known={"reach_usd": reach}))
+    decision = decided(inputs_of(current_quantity=held, unscaled_quantity=held, known={"reach_usd": reach}))
     assert decision.weights[7][3] == pytest.approx(0.14, abs=2.0 * price[3] / equity)
     frame = steps_frame(decision)
     reasons = frame[(frame["symbol"] == plain.symbols[3]) & (frame["step"] == 7)]["reason"]
     assert reasons.str.contains("cannot be traded").all(), reasons.tolist()
-    free = decided(given(current_quantity=held, unscaled_quantity=held))
+    free = decided(inputs_of(current_quantity=held, unscaled_quantity=held))
     assert abs(free.weights[7][3]) <= 0.10 + 1e-9
 
 
@@ -167,7 +169,7 @@ def test_the_target_is_the_scale_times_the_unscaled_book_whatever_is_held(change
     plain, _ = settled()
     held, unscaled = plain.target_quantity, plain.unscaled_quantity
     for _ in range(20):
-        decision = decided(given(current_quantity=held, unscaled_quantity=unscaled, **changes))
+        decision = decided(inputs_of(current_quantity=held, unscaled_quantity=unscaled, **changes))
         assert decision.scale == 0.5
         assert (np.abs(decision.target_quantity) <= 0.5 * np.abs(decision.unscaled_quantity) + 1e-9).all()
         assert np.array_equal(decision.unscaled_quantity, plain.unscaled_quantity)
@@ -178,11 +180,11 @@ def test_the_target_is_the_scale_times_the_unscaled_book_whatever_is_held(change
 
 def test_without_a_verdict_nothing_is_held_and_while_halted_nothing_moves() -> None:
     held = np.full(NAMES, 120.0)
-    shut = decided(given(verdict_allows=False, current_quantity=held, unscaled_quantity=held))
+    shut = decided(inputs_of(verdict_allows=False, current_quantity=held, unscaled_quantity=held))
     assert not shut.target_quantity.any()
     assert not shut.unscaled_quantity.any()
     assert steps_frame(shut)["reason"].str.contains("does not allow trading").sum() == NAMES
-    halted = decided(given(kill_switch="HALTED", current_quantity=held, unscaled_quantity=2 * held))
+    halted = decided(inputs_of(kill_switch="HALTED", current_quantity=held, unscaled_quantity=2 * held))
     assert halted.control is Control.HALTED
     assert np.array_equal(halted.target_quantity, held)
     assert np.array_equal(halted.unscaled_quantity, 2 * held)
@@ -195,7 +197,7 @@ def test_without_a_verdict_nothing_is_held_and_while_halted_nothing_moves() -> N
 def test_too_little_evidence_opens_nothing_and_keeps_nothing(changes: dict[str, int]) -> None:
     held = np.full(NAMES, 100.0)
     arrays = {name: np.full(NAMES, value) for name, value in changes.items()}
-    decision = decided(given(current_quantity=held, unscaled_quantity=held, **arrays))
+    decision = decided(inputs_of(current_quantity=held, unscaled_quantity=held, **arrays))
     assert not decision.target_quantity.any()
 
 
@@ -213,12 +215,12 @@ _KNOWN = ("label_volatility",)
 
 @pytest.mark.parametrize("name", [*_MISSING, *_KNOWN, "returns"])
 def test_one_missing_fact_of_one_name_moves_that_name_alone_to_zero(name: str) -> None:
-    whole = given(3)
+    whole = inputs_of(3)
     index = int(np.abs(decided(whole).target_weight).argmax())
     source = whole if name in _MISSING else whole.programme
     spoilt = np.array(getattr(source, name), dtype=np.float64)
     spoilt[..., index] = np.nan
-    decision = decided(given(3, **({name: spoilt} if name in _MISSING else {"known": {name: spoilt}})))
+    decision = decided(inputs_of(3, **({name: spoilt} if name in _MISSING else {"known": {name: spoilt}})))
     assert decision.target_quantity[index] == 0.0
     assert not decision.complete[index]
     assert np.delete(decision.complete, index).all()
@@ -231,7 +233,7 @@ def test_one_missing_fact_of_one_name_moves_that_name_alone_to_zero(name: str) -
 
 
 def test_a_missing_beta_or_stop_takes_nothing_away() -> None:
-    decision = decided(given(stop_price=np.full(NAMES, np.nan), beta=np.full(NAMES, np.nan)))
+    decision = decided(inputs_of(stop_price=np.full(NAMES, np.nan), beta=np.full(NAMES, np.nan)))
     assert decision.complete.all()
 
 
@@ -240,7 +242,7 @@ def test_a_resting_stop_further_away_than_two_ranges_bounds_the_whole() -> None:
     stop = np.where(np.arange(NAMES) == 0, 10.0, np.nan)  # 80% below the price of 50: 2% at risk is 2.5% held
     p = np.where(np.arange(NAMES) == 0, 0.60, 0.49)
     near, far = (
-        decided(given(calibrated_probability=p, current_quantity=held, unscaled_quantity=held, stop_price=at))
+        decided(inputs_of(calibrated_probability=p, current_quantity=held, unscaled_quantity=held, stop_price=at))
         for at in (np.full(NAMES, np.nan), stop)
     )
     assert near.weights[7, 0] > 0.03
@@ -248,7 +250,7 @@ def test_a_resting_stop_further_away_than_two_ranges_bounds_the_whole() -> None:
 
 
 def test_the_premium_of_the_base_rate_is_held_by_setting_only() -> None:
-    even = given(calibrated_probability=np.full(NAMES, 0.51))
+    even = inputs_of(calibrated_probability=np.full(NAMES, 0.51))
     settings = PortfolioSettings(construction="programme")
     assert not decided(even, settings).target_quantity.any()
     premium = decided(even, settings.model_copy(update={"hold_premium": True}))
@@ -258,7 +260,7 @@ def test_the_premium_of_the_base_rate_is_held_by_setting_only() -> None:
 def test_a_name_without_a_price_keeps_what_is_held_and_counts_in_every_sum() -> None:
     price, held = np.full(NAMES, 50.0), np.where(np.arange(NAMES) == 4, 1500.0, 0.0)
     gone = np.where(np.arange(NAMES) == 4, np.nan, price)
-    decision = decided(given(reference_price=gone, last_mark=price, current_quantity=held, unscaled_quantity=held))
+    decision = decided(inputs_of(reference_price=gone, last_mark=price, current_quantity=held, unscaled_quantity=held))
     assert decision.target_quantity[4] == 1500.0
     assert decision.target_weight[4] == 0.0
     others = float(decision.target_weight.sum())
@@ -266,7 +268,7 @@ def test_a_name_without_a_price_keeps_what_is_held_and_counts_in_every_sum() -> 
 
 
 def test_no_answer_of_the_solver_is_said_and_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    of = given(current_quantity=np.full(NAMES, 60.0), unscaled_quantity=np.full(NAMES, 60.0))
+    of = inputs_of(current_quantity=np.full(NAMES, 60.0), unscaled_quantity=np.full(NAMES, 60.0))
     answered = decided(of)
     assert answered.answer.no_answer is None
     monkeypatch.setattr(conic, "many_names", lambda _: [conic.Answer(np.full(NAMES, np.nan), "broken", 0)])
@@ -280,7 +282,7 @@ def test_no_answer_of_the_solver_is_said_and_opens_nothing(monkeypatch: pytest.M
 def test_without_an_answer_nothing_held_is_enlarged_though_the_book_before_is_larger(
     held: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of = given(current_quantity=np.full(NAMES, held), unscaled_quantity=np.full(NAMES, 60.0))
+    of = inputs_of(current_quantity=np.full(NAMES, held), unscaled_quantity=np.full(NAMES, 60.0))
     answered = decided(of)
     enlarged = (np.abs(answered.target_quantity) > abs(held)) | (answered.target_quantity * held < 0.0)
     assert enlarged.any(), "with an answer this book may grow"
@@ -301,7 +303,7 @@ def test_without_an_answer_nothing_held_is_enlarged_though_the_book_before_is_la
 def test_by_name_too_nothing_held_is_enlarged_without_an_answer(held: float, monkeypatch: pytest.MonkeyPatch) -> None:
     # A gross limit that binds: only then are the names' sizes shared out by the solver.
     chosen = PortfolioSettings(construction="per_name", gross_limit=0.05)
-    of = given(current_quantity=np.full(NAMES, held), unscaled_quantity=np.full(NAMES, 60.0))
+    of = inputs_of(current_quantity=np.full(NAMES, held), unscaled_quantity=np.full(NAMES, 60.0))
     answered = decided(of, chosen)
     assert answered.answer.no_answer is None
     assert (np.abs(answered.target_quantity) > held).any(), "with an answer this book may grow"
@@ -317,29 +319,29 @@ def test_by_name_too_nothing_held_is_enlarged_without_an_answer(held: float, mon
 
 
 def test_who_is_no_member_says_nothing_of_the_others_to_the_bit() -> None:
-    p, whole = given(2).calibrated_probability.copy(), given(2)
+    p, whole = inputs_of(2).calibrated_probability.copy(), inputs_of(2)
     p[[3, 8]] = np.nan
     members = np.isfinite(p)
     facts_told = whole.programme
     assert facts_told is not None
     wild = np.where(members, facts_told.returns, 9.0 * facts_told.returns + 0.01)
     decisions = [
-        decided(given(2, calibrated_probability=p, known={"members": members, "returns": returns}))
+        decided(inputs_of(2, calibrated_probability=p, known={"members": members, "returns": returns}))
         for returns in (facts_told.returns, wild)
     ]
     assert decisions[0].weights.tobytes() == decisions[1].weights.tobytes()
     assert (decisions[0].target_quantity != 0.0).sum() >= 6
-    counted = decided(given(2, calibrated_probability=p, known={"returns": wild}))
+    counted = decided(inputs_of(2, calibrated_probability=p, known={"returns": wild}))
     assert counted.weights.tobytes() != decisions[0].weights.tobytes()
 
 
 def test_the_programme_without_its_facts_is_refused() -> None:
     with pytest.raises(DecisionError, match="construction per_name"):
-        decided(replace(given(), programme=None))
+        decided(replace(inputs_of(), programme=None))
 
 
 def test_the_other_construction_reads_none_of_the_programmes_facts() -> None:
-    of = given(regime_scale=0.7)
+    of = inputs_of(regime_scale=0.7)
     with_facts, without = (
         decide(inputs, PortfolioSettings(), COSTS) for inputs in (of, replace(of, programme=None, stop_price=None))
     )

@@ -10,13 +10,13 @@ import pytest
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.construction import (
-    STEPS,
     Construction,
     ConstructionInputs,
     construct,
     targets_of,
 )
 from nn_assets.portfolio.covariance import FactorCovariance, factor_covariance
+from nn_assets.portfolio.inputs import STEP_NAMES
 from nn_assets.portfolio.targets import carried
 from nn_assets.settings import PortfolioSettings
 from tests.portfolio.facts import COSTS, SETTINGS
@@ -140,7 +140,7 @@ def test_the_steps_end_where_the_decision_without_them_does_to_the_bit(seed: int
     plain, traced = built(of, NEUTRAL), built(of, NEUTRAL, with_steps=True)
     assert plain.steps is None
     assert traced.steps is not None
-    assert traced.steps.shape == (len(STEPS), 20)
+    assert traced.steps.shape == (len(STEP_NAMES), 20)
     assert plain.weights.tobytes() == traced.weights.tobytes()
     assert traced.steps[7].tobytes() == plain.weights.tobytes()
     assert traced.solution.weights.tobytes() == plain.solution.weights.tobytes()

@@ -7,6 +7,7 @@ import pytest
 
 from nn_assets.errors import SettingsError
 from nn_assets.portfolio.covariance import LEAST_SPECIFIC_SHARE, FactorCovariance, factor_covariance
+from tests.portfolio.books import matrix_of
 
 
 def market(names: int, sessions: int, seed: int = 0, common: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -24,8 +25,8 @@ def test_it_is_positive_definite_whatever_the_number_of_names(names: int) -> Non
     returns, _ = market(names, 120)
     covariance = factor_covariance(returns, 5)
     assert covariance.loadings.shape == (names, 3)
-    assert np.linalg.eigvalsh(covariance.matrix()).min() > 0.0
-    np.testing.assert_allclose(np.diag(covariance.matrix()), covariance.variance, rtol=1e-12)
+    assert np.linalg.eigvalsh(matrix_of(covariance)).min() > 0.0
+    np.testing.assert_allclose(np.diag(matrix_of(covariance)), covariance.variance, rtol=1e-12)
 
 
 def test_one_name_has_its_sample_variance_times_the_horizon() -> None:
@@ -35,7 +36,7 @@ def test_one_name_has_its_sample_variance_times_the_horizon() -> None:
 
 def test_two_names_keep_their_correlation() -> None:
     returns, _ = market(2, 240, seed=4)
-    matrix = factor_covariance(returns, 1, sessions=240).matrix()
+    matrix = matrix_of(factor_covariance(returns, 1, sessions=240))
     rho = matrix[0, 1] / np.sqrt(matrix[0, 0] * matrix[1, 1])
     assert rho == pytest.approx(np.corrcoef(returns.T)[0, 1], abs=0.02)
 
@@ -44,7 +45,7 @@ def test_its_minimum_variance_book_is_less_risky_than_the_samples_in_every_one_o
     for seed in range(10):
         returns, truth = market(60, 120, seed)
         risk = []
-        for matrix in (factor_covariance(returns, 1).matrix(), np.cov(returns.T)):
+        for matrix in (matrix_of(factor_covariance(returns, 1)), np.cov(returns.T)):
             weights = np.linalg.solve(matrix, np.ones(60))
             risk.append(weights @ truth @ weights / weights.sum() ** 2)
         assert risk[0] < 0.75 * risk[1]
@@ -54,7 +55,7 @@ def test_a_minimum_variance_book_is_as_risky_as_it_says() -> None:
     """A sample covariance of 100 names on 120 sessions promises a fraction of the risk that its book then has."""
     returns, truth = market(100, 120, 1)
     promised = {}
-    for name, matrix in {"own": factor_covariance(returns, 1).matrix(), "sample": np.cov(returns.T)}.items():
+    for name, matrix in {"own": matrix_of(factor_covariance(returns, 1)), "sample": np.cov(returns.T)}.items():
         weights = np.linalg.solve(matrix, np.ones(100))
         promised[name] = (weights @ truth @ weights) / (weights @ matrix @ weights)
     assert 0.8 < promised["own"] < 1.5
@@ -76,7 +77,7 @@ def test_no_name_is_explained_beyond_the_stated_share() -> None:
         common = (covariance.loadings**2).sum(axis=1)
         assert (covariance.specific >= 0.3 * (covariance.variance - covariance.specific + 0.0) / 1.0000001).all()
         assert common / covariance.specific == pytest.approx(1.0 / 0.3, rel=0.05)
-        assert np.linalg.eigvalsh(covariance.matrix()).min() > 0.0
+        assert np.linalg.eigvalsh(matrix_of(covariance)).min() > 0.0
 
 
 def test_a_name_with_few_returns_or_with_none_that_change_has_no_covariance() -> None:
@@ -141,6 +142,6 @@ def test_the_latest_sessions_alone_count_and_their_number_has_bounds() -> None:
 def test_its_product_with_weights_is_the_matrix_product() -> None:
     returns, _ = market(9, 120)
     covariance, weights = factor_covariance(returns, 5), np.random.default_rng(0).normal(size=9)
-    np.testing.assert_allclose(covariance.times(weights), covariance.matrix() @ weights, rtol=1e-12)
+    np.testing.assert_allclose(covariance.times(weights), matrix_of(covariance) @ weights, rtol=1e-12)
     partly = FactorCovariance(covariance.loadings, np.where(np.arange(9) == 3, np.nan, covariance.specific))
     assert np.isfinite(partly.times(np.where(np.arange(9) == 3, 0.0, weights))).all()

@@ -347,14 +347,14 @@ def test_a_reduced_state_halves_a_position_once_and_then_keeps_it(reduced: dict[
     assert sizes[2:] == pytest.approx([sizes[1]] * 5, rel=0.01)
 
 
-def told(of: DecisionInputs, chosen: PortfolioSettings = ONE_NAME) -> list[str]:
+def reasons_of(of: DecisionInputs, chosen: PortfolioSettings = ONE_NAME) -> list[str]:
     return steps_frame(decided(of, chosen))["reason"].tolist()
 
 
 def test_the_sentences_of_a_long_hold_its_numbers() -> None:
     """Kelly, ADV and the unscaled weight as in the size worked out by hand above; half of it under a scale."""
     decision = decided(one(confidence=0.8, outcomes=1500, regime_scale=0.5), ONE_NAME)
-    reasons = told(one(confidence=0.8, outcomes=1500, regime_scale=0.5))
+    reasons = reasons_of(one(confidence=0.8, outcomes=1500, regime_scale=0.5))
     assert reasons[0].startswith(
         "p 0.5800 beside a base rate of 0.5000 says long; mean win 2.000%, mean loss 1.900% over"
     )
@@ -368,18 +368,18 @@ def test_the_sentences_of_a_long_hold_its_numbers() -> None:
 
 
 def test_a_coin_toss_proposes_nothing_and_a_turned_signal_closes_the_other_side() -> None:
-    reasons = told(one(calibrated_probability=0.5))
+    reasons = reasons_of(one(calibrated_probability=0.5))
     assert reasons[0].startswith("p 0.5000 beside a base rate of 0.5000 says no side; mean win")
     assert reasons[1:6] == ["nothing proposed"] * 5
-    assert told(one(calibrated_probability=0.42, current_quantity=100.0))[0].startswith(
+    assert reasons_of(one(calibrated_probability=0.42, current_quantity=100.0))[0].startswith(
         "p 0.4200 beside a base rate of 0.5000 says short and closes what is held on the other side; mean win"
     )
-    assert "opens nothing" in told(one(calibrated_probability=0.505, mean_win=0.01))[1]
+    assert "opens nothing" in reasons_of(one(calibrated_probability=0.505, mean_win=0.01))[1]
 
 
 def test_a_blocked_side_is_told_and_the_other_is_not() -> None:
-    blocked = told(one(blocked_side=1))[0]
+    blocked = reasons_of(one(blocked_side=1))[0]
     assert (
         blocked == "no position: a stop was hit on the long side, p 0.5800 beside a base rate of 0.5000 is still on it"
     )
-    assert told(one(blocked_side=-1))[0].startswith("p 0.5800 beside a base rate of 0.5000 says long; mean win")
+    assert reasons_of(one(blocked_side=-1))[0].startswith("p 0.5800 beside a base rate of 0.5000 says long; mean win")

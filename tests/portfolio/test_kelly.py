@@ -10,11 +10,10 @@ from scipy.optimize import minimize_scalar
 
 from nn_assets.portfolio.kelly import (
     expected_return,
-    growth_rate,
-    kelly_bet,
     kelly_sizes,
     shrunk_probability,
 )
+from tests.portfolio.kelly_forms import growth_rate, kelly_bet
 
 
 @pytest.mark.parametrize(("p", "b", "bet"), [(0.55, 1.0, 0.10), (0.6, 2.0, 0.40)])

@@ -218,16 +218,18 @@ def test_a_position_sold_out_in_tenths_of_a_share_is_flat() -> None:
 
 SESSIONS = 7
 RATIOS = [Fraction(2), Fraction(3), Fraction(1, 10), Fraction(3, 2), Fraction(21, 20)]
-Told = dict[tuple[int, int, str], list[tuple[int, Fraction]]]  # row, symbol, kind: versions by the row that knows them
+Versions = dict[
+    tuple[int, int, str], list[tuple[int, Fraction]]
+]  # row, symbol, kind: versions by the row that knows them
 
 
-History = tuple[Told, list[list[int]], list[bool]]
+History = tuple[Versions, list[list[int]], list[bool]]
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """Actions with their versions, of which the last is the truth, fills, and breakers reset; symbols 0 and 1."""
-    actions: Told = {}
+    actions: Versions = {}
     for kind, nothing, values in (("split", Fraction(1), RATIOS), ("dividend", Fraction(0), [Fraction(1, 4)])):
         for _ in range(draw(st.integers(0, 3))):
             row = draw(st.integers(1, SESSIONS - 1))
@@ -239,7 +241,7 @@ def histories(draw: st.DrawFn) -> History:
     return actions, traded, [False, *draw(st.lists(st.booleans(), min_size=SESSIONS - 1, max_size=SESSIONS - 1))]
 
 
-def value_at(actions: Told, row: int, symbol: int, kind: str, moment: int) -> Fraction:
+def value_at(actions: Versions, row: int, symbol: int, kind: str, moment: int) -> Fraction:
     latest = Fraction(1) if kind == "split" else Fraction(0)
     for known_from, value in actions.get((row, symbol, kind), []):
         if known_from <= moment:
@@ -247,7 +249,7 @@ def value_at(actions: Told, row: int, symbol: int, kind: str, moment: int) -> Fr
     return latest
 
 
-def price_on(actions: Told, row: int, symbol: int) -> Fraction:
+def price_on(actions: Versions, row: int, symbol: int) -> Fraction:
     """A share that is worth 60 before any split, quoted by the truth."""
     price = Fraction(60)
     for day in range(row + 1):
@@ -255,7 +257,7 @@ def price_on(actions: Told, row: int, symbol: int) -> Fraction:
     return price
 
 
-def rows_known(actions: Told, until: int, moment: int) -> ActionRows:
+def rows_known(actions: Versions, until: int, moment: int) -> ActionRows:
     known = rows(sessions=until)
     for row in range(until):
         for symbol in range(2):
@@ -264,7 +266,9 @@ def rows_known(actions: Told, until: int, moment: int) -> ActionRows:
     return known
 
 
-def plain_book(actions: Told, traded: list[list[int]], last: int, moment: int) -> tuple[list[int], Fraction, Fraction]:
+def plain_book(
+    actions: Versions, traded: list[list[int]], last: int, moment: int
+) -> tuple[list[int], Fraction, Fraction]:
     """Count shares, dividends and what fractions are worth, of a book that knew at each row what is known at one."""
     counts, dividends, in_lieu = [], Fraction(0), Fraction(0)
     for symbol in range(2):

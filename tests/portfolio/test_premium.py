@@ -7,7 +7,7 @@ import pytest
 
 from nn_assets.portfolio.premium import held_premium, premium_share, traded_probability
 from nn_assets.portfolio.trace import steps_frame
-from tests.portfolio.test_bad_inputs import decided, given, settings
+from tests.portfolio.test_bad_inputs import decided, inputs_of, settings
 
 BOTH = pytest.mark.parametrize("construction", ["per_name", "programme"])
 
@@ -15,7 +15,7 @@ BOTH = pytest.mark.parametrize("construction", ["per_name", "programme"])
 @BOTH
 def test_a_forecast_that_knows_nothing_is_held_by_setting_only(construction: str) -> None:
     """Measured before: p 0.55 at a base rate of 0.55 was traded name by name."""
-    even = given(calibrated_probability=np.full(8, 0.55), base_rate=np.full(8, 0.55))
+    even = inputs_of(calibrated_probability=np.full(8, 0.55), base_rate=np.full(8, 0.55))
     assert not decided(even, settings(construction)).target_quantity.any()
     held = decided(even, settings(construction, hold_premium=True))
     assert (held.target_quantity > 0.0).sum() >= 4
@@ -26,7 +26,7 @@ def test_a_forecast_that_knows_nothing_is_held_by_setting_only(construction: str
 @BOTH
 def test_without_the_setting_the_side_is_that_of_the_excess(construction: str) -> None:
     decision = decided(
-        given(calibrated_probability=np.full(8, 0.52), base_rate=np.full(8, 0.58)), settings(construction)
+        inputs_of(calibrated_probability=np.full(8, 0.52), base_rate=np.full(8, 0.58)), settings(construction)
     )
     assert (decision.target_quantity < 0.0).any()
     assert not (decision.target_quantity > 0.0).any()

@@ -17,7 +17,7 @@ from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded, no_ne
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.programme import ChangeCost, Financing, Programme, change_cost, solve, worth
 from nn_assets.settings import CostSettings
-from tests.portfolio.books import random_book, small_book
+from tests.portfolio.books import matrix_of, random_book, small_book
 
 
 def one_name(mean: float, variance: float, **changes: object) -> Programme:
@@ -65,7 +65,7 @@ def free_limits(names: int, bound: float = 5.0) -> Limits:
 @pytest.mark.parametrize("names", [2, 7, 40])
 def test_the_free_optimum_is_half_of_the_inverse_covariance_times_mu(names: int) -> None:
     book = small_book(names, limits=free_limits(names, 50.0))
-    expected = 0.5 * np.linalg.solve(book.covariance.matrix(), book.mean)
+    expected = 0.5 * np.linalg.solve(matrix_of(book.covariance), book.mean)
     np.testing.assert_allclose(solve(book).weights, expected, atol=1e-6)
 
 

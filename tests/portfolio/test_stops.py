@@ -15,6 +15,7 @@ from nn_assets.execution.paper import stop_fills
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.settings import CostSettings, ExecutionSettings
+from tests.portfolio.books import awaiting
 
 DAYS = pd.bdate_range("2017-06-01", periods=60)
 FREE = cost_model_from(
@@ -32,7 +33,7 @@ def fill(quantity: float, price: float, number: int = 0) -> FillArrays:
 
 
 def traded(book: Book, quantity: float, price: float, distance: float, day: int = 0) -> Book:
-    return book.awaiting(np.array([quantity]), np.array([distance])).filled(fill(quantity, price, day), DAYS[day])
+    return awaiting(book, np.array([quantity]), np.array([distance])).filled(fill(quantity, price, day), DAYS[day])
 
 
 def flat() -> Book:
@@ -55,7 +56,7 @@ def test_an_addition_never_moves_the_stop_away_from_the_price() -> None:
 
 
 def test_a_partial_fill_moves_it_by_what_was_filled() -> None:
-    book = traded(flat(), 100.0, 50.0, 3.0).awaiting(np.array([300.0]), np.array([2.0]))
+    book = awaiting(traded(flat(), 100.0, 50.0, 3.0), np.array([300.0]), np.array([2.0]))
     book = book.filled(fill(100.0, 51.0, 1), DAYS[1])
     assert book.stop_price[0] == pytest.approx((47.0 + 49.0) / 2)
     book = book.filled(fill(200.0, 53.0, 2), DAYS[2])

@@ -104,6 +104,26 @@ def test_a_balanced_book_in_lots_is_neutral_and_smaller(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("prices", "target"),
+    [
+        # Held: 1,000 x 100 + 1,000 x 10 - 1,050 x 100 = 5,000, the allowance. The price of the second name moves.
+        ([100.0, 10.02, 100.0], [1000.0, 998.0, -1050.0]),  # 20 over: two lots of it go
+        ([100.0, 9.99, 100.0], [1000.0, 998.0, -1050.0]),  # 10 within: they stay away
+        ([100.0, 7.4, 100.0], [1000.0, 1000.0, -1050.0]),  # within half the allowance: they come back
+    ],
+)
+def test_lots_that_the_net_limit_took_stay_away_until_they_fit_with_room(
+    prices: list[float], target: list[float]
+) -> None:
+    u, held = np.array([1000.0, 1000.0, -1050.0]), np.array([1000.0, 998.0, -1050.0])
+    targets = whole_targets(
+        u, u, held, Control.NORMAL, 1.0, PortfolioSettings(net_limit=0.0), priced=np.ones(3, dtype=bool),
+        price=np.array(prices), worth_keeping=np.array([1.0, 0.0, 1.0]), equity_usd=1e6, stuck_usd=0.0,
+    )  # fmt: skip
+    np.testing.assert_array_equal(targets, target)
+
+
+@pytest.mark.parametrize(
     "books", [range(400), pytest.param(range(400, 10_400), marks=pytest.mark.full)], ids=["400", "10,000"]
 )
 def test_no_smaller_scale_and_no_stricter_control_gives_a_larger_target(books: range) -> None:

@@ -7,6 +7,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from nn_assets.estimators import roots_of_fits
 from nn_assets.versions import Package
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -29,6 +30,7 @@ def code_of(table: str) -> str:
     taken = [_taken(file) for name, file in behind.items() if name.split(".")[0] != PACKAGE]
     roots = set().union(*(names for names, _ in taken))
     roots |= {registry for registry in REGISTRIES if registry.partition(":")[0] in behind}
+    roots |= set(roots_of_fits()) if "nn_assets.learning.model" in behind else set()
     folders = set().union(*(folders for _, folders in taken)) | {CHECKOUT / PACKAGE / "settings"}
     digest = hashlib.sha256()
     for definition, content in sorted(Package(CHECKOUT / PACKAGE).definitions_behind(*sorted(roots)).items()):

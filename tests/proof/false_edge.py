@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from tests.proof.intervals import share
 from tests.proof.results import Result
-from tests.proof.studied import CALLED, FIRST_LOOKS, FOUND, JUDGED, PLANS, SIGNAL, measured
+from tests.proof.studied import CALLED, FINDING_CODES, FIRST_LOOKS, JUDGED, PLANS, SIGNAL, measured
 from tests.proof.targets import Target, of_count
 
 TITLE = "False edge"
@@ -44,7 +44,7 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
 
 def summary(results: Sequence[Result]) -> str:
     """Shares of panels, with the intervals of Clopper and Pearson."""
-    parts = [_about(), _found(results), _why(results), _verdicts(results), _alarms(results), _measured(results)]
+    parts = [_about(), _found_table(results), _why(results), _verdicts(results), _alarms(results), _measured(results)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -53,12 +53,12 @@ def targets(results: Sequence[Result]) -> list[Target]:
     every = len(SEEDS)
     targets = []
     for name in JUDGED:
-        for letters, what in ((FOUND, "signal"), ("E", "edge")):
+        for letters, what in ((FINDING_CODES, "signal"), ("E", "edge")):
             count, of = _counted(results, 0.0, name, JUDGED_BY, letters)
             most = round(AT_MOST * every)
             asked = f"noise, {CALLED[name]}, {PLANS[JUDGED_BY]}: {what} found at any look in at most {most} of {every}"
             targets.append(of_count(asked, share(count, of), count, of, every, at_most=most))
-        count, of = _counted(results, PLANTED, name, JUDGED_BY, FOUND)
+        count, of = _counted(results, PLANTED, name, JUDGED_BY, FINDING_CODES)
         asked = f"planted {PLANTED}, {CALLED[name]}, {PLANS[JUDGED_BY]}: found in at least {AT_LEAST:.0%}"
         targets.append(of_count(asked, share(count, of), count, of, every, at_least=round(AT_LEAST * every)))
     return targets
@@ -84,7 +84,7 @@ def _why(results: Sequence[Result]) -> str:
         return ""
     planted = [result.figures for result in results if result.panel["rank_ic"] == PLANTED]
     foreseen = [figures[SIGNAL] for figures in planted if SIGNAL in figures]
-    seen = {first: share(*_counted(results, PLANTED, SIGNAL, first, FOUND)) for first in FIRST_LOOKS}
+    seen = {first: share(*_counted(results, PLANTED, SIGNAL, first, FINDING_CODES)) for first in FIRST_LOOKS}
     t = {name: float(np.mean([figures[name]["t"] for figures in planted])) for name in JUDGED}
     sessions = float(np.mean([figures[JUDGED[0]]["sessions"][-1] for figures in planted]))
     lines = [
@@ -121,7 +121,7 @@ def _about() -> str:
     )
 
 
-def _found(results: Sequence[Result]) -> str:
+def _found_table(results: Sequence[Result]) -> str:
     lines = [
         "| market | estimator | first verdict | panels | signal found | edge found |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -132,7 +132,7 @@ def _found(results: Sequence[Result]) -> str:
             kept = [figures[name] for figures in panel_figures if name in figures]
             for first in FIRST_LOOKS if kept or name in JUDGED else ():
                 words = [figures["verdicts"][first] for figures in kept]
-                signal = share(sum(any(letter in FOUND for letter in word) for word in words), len(words))
+                signal = share(sum(any(letter in FINDING_CODES for letter in word) for word in words), len(words))
                 edge = share(sum("E" in word for word in words), len(words)) if name in JUDGED else "none: no book"
                 bold = "**" if first == JUDGED_BY else ""
                 lines.append(f"| {market} | {CALLED[name]} | {bold}{first}{bold} | {len(words)} | {signal} | {edge} |")

@@ -43,8 +43,8 @@ from nn_assets.learning.windows import Samples, Windows
 from nn_assets.market.adjustment import adjustment_of
 from nn_assets.market.panel import Panel
 from nn_assets.oversight import reference
+from nn_assets.oversight.critical_values import critical_value
 from nn_assets.oversight.drift import DriftMonitor, drift_reference
-from nn_assets.portfolio.kelly import kelly_bet
 from nn_assets.session import market_view as views
 from nn_assets.session.market_view import market_view
 from nn_assets.settings import (
@@ -59,7 +59,8 @@ from nn_assets.signals.regimes import Regimes
 from tests.evaluation.tracks import made_record
 from tests.features.panels import random_panel
 from tests.learning.tiny import MONTH, SYMBOLS, tiny_fold, tiny_market, tiny_samples, tiny_settings, tiny_strategy
-from tests.oversight.worlds import DAY, autoregressive
+from tests.oversight.worlds import autoregressive, examined
+from tests.portfolio.kelly_forms import kelly_bet
 from tests.proof.results import Result
 from tests.proof.targets import Target, of_count
 
@@ -69,7 +70,7 @@ _CHANGED = 5  # sessions after a model's first use, of the one whose bar is chan
 
 
 @dataclass(frozen=True)
-class Found:
+class Finding:
     """What a check said: whether something is wrong, and by what figure."""
 
     wrong: bool
@@ -85,7 +86,7 @@ class Fault:
     done: str  # how it is switched on
     caught_by: str
     switched_on: Callable[[], AbstractContextManager[object]]
-    check: Callable[[], Found]
+    check: Callable[[], Finding]
 
 
 def panels() -> list[dict[str, Any]]:
@@ -142,13 +143,13 @@ def _learned(**changed: object) -> tuple[Windows, Samples, training.TrainingResu
     return windows, judged, train(windows, learned, judged, settings, seed=5)
 
 
-def _loss_of_stored_weights() -> Found:
+def _loss_of_stored_weights() -> Finding:
     windows, judged, result = _learned()
     network = _network(result.state)
     with torch.no_grad():
         logits = network(torch.from_numpy(windows.gather(judged.rows, judged.columns))).double().numpy()
     loss = float(np.mean(np.logaddexp(0.0, logits) - judged.targets * logits))
-    return Found(
+    return Finding(
         abs(loss - result.validation_loss) > 1e-5,
         f"validation loss {result.validation_loss:.4f} reported, {loss:.4f} by the weights stored",
     )
@@ -167,12 +168,12 @@ def _shallow_copy() -> AbstractContextManager[object]:
     )
 
 
-def _a_batch_of_one_is_trained_on() -> Found:
+def _a_batch_of_one_is_trained_on() -> Finding:
     try:
         _, _, result = _learned(batch_size=65)  # 261 samples: the last batch has one
     except (ValueError, RuntimeError) as error:
-        return Found(wrong=True, figure=f"refused: {str(error).splitlines()[0][:90]}")
-    return Found(wrong=False, figure=f"trained, {len(result.history)} epochs")
+        return Finding(wrong=True, figure=f"refused: {str(error).splitlines()[0][:90]}")
+    return Finding(wrong=False, figure=f"trained, {len(result.history)} epochs")
 
 
 def _squeezed() -> AbstractContextManager[object]:
@@ -185,7 +186,7 @@ def _squeezed() -> AbstractContextManager[object]:
     return patch.object(Perceptron, "forward_and_back", squeezed)
 
 
-def _loss_over_batches() -> Found:
+def _loss_over_batches() -> Finding:
     with patch.object(training, "_JUDGED_AT_ONCE", 64):  # 90 samples: batches of 64 and 26
         return _loss_of_stored_weights()
 
@@ -216,7 +217,7 @@ def _fitted(month: str = MONTH) -> tuple[FoldModel, Cube]:
     return fit_model(cube, labels, tiny_fold(cube, _small(), month), _small()), cube
 
 
-def _forecasts_move_with_their_own_bar() -> Found:
+def _forecasts_move_with_their_own_bar() -> Finding:
     fitted, cube = _fitted()
     row = fitted.fold.used_from + _CHANGED
     values = np.array(cube.values)
@@ -226,7 +227,7 @@ def _forecasts_move_with_their_own_bar() -> Found:
         forecast(fitted, variant, rows) for variant in (cube, Cube(cube.sessions, cube.symbols, cube.names, values))
     )
     moved = np.mean([one[name].probability != other[name].probability for name in ("network", "linear")])
-    return Found(moved < 1.0, f"{moved:.0%} of a session's forecasts move with its own bar")
+    return Finding(moved < 1.0, f"{moved:.0%} of a session's forecasts move with its own bar")
 
 
 @contextmanager
@@ -239,7 +240,7 @@ def _a_session_late() -> Iterator[None]:
         yield
 
 
-def _labels_end_before_the_next_part() -> Found:
+def _labels_end_before_the_next_part() -> Finding:
     cube, labels = tiny_market()
     fold = tiny_fold(cube, _small())
     late = int((labels.realised_row[fold.training] >= fold.validation.start).sum())
@@ -247,22 +248,22 @@ def _labels_end_before_the_next_part() -> Found:
     try:
         fit_model(cube, labels, fold, _small())
     except FoldError as error:
-        return Found(wrong=True, figure=f"{figure}; refused: {error.expected}")
-    return Found(wrong=False, figure=figure)
+        return Finding(wrong=True, figure=f"{figure}; refused: {error.expected}")
+    return Finding(wrong=False, figure=figure)
 
 
 def _purged_by(sessions: Callable[[int, int], int]) -> Callable[[], AbstractContextManager[object]]:
     return lambda: patch.object(folds, "purge_sessions", sessions)
 
 
-def _first_session_has_a_forecast() -> Found:
+def _first_session_has_a_forecast() -> Finding:
     fitted, cube = _fitted()
     made = forecast(fitted, cube, slice(fitted.fold.used_from, cube.session_count))["network"].probability
     without = int(np.isnan(made).all(axis=1).argmin())
-    return Found(without > 0, f"{without} sessions without a forecast after a model's first use")
+    return Finding(without > 0, f"{without} sessions without a forecast after a model's first use")
 
 
-def _knows_the_edge() -> Found:
+def _knows_the_edge() -> Finding:
     fitted, cube = _fitted()
     _, labels = tiny_market()
     rows = slice(fitted.fold.used_from, cube.session_count)
@@ -270,7 +271,7 @@ def _knows_the_edge() -> Found:
     folds_of = np.full(len(made), "one")
     test = robust_mean_test(auc_contributions(made, labels.targets[rows], folds_of), 3, null=0.5)
     estimate, t = test.estimate or 0.5, test.t_statistic or 0.0
-    return Found(t < 3.0, f"AUC {estimate:.3f} of a planted edge, t = {t:.1f}")
+    return Finding(t < 3.0, f"AUC {estimate:.3f} of a planted edge, t = {t:.1f}")
 
 
 def _never_steps() -> AbstractContextManager[object]:
@@ -284,25 +285,25 @@ def _never_steps() -> AbstractContextManager[object]:
 _FITTED_FOR = MONTH
 
 
-def _a_months_forecasts() -> Found:
+def _a_months_forecasts() -> Finding:
     fitted, cube = _fitted(_FITTED_FOR)
     rows = folds.forecast_rows(cube.sessions, MONTH)
     try:
         made = forecast(fitted, cube, rows)
     except ModelError as error:
-        return Found(wrong=True, figure=f"refused: expected {error.expected}, found {error.found}")
-    return Found(wrong=False, figure=f"{np.isfinite(made['network'].probability).sum()} forecasts of {MONTH}")
+        return Finding(wrong=True, figure=f"refused: expected {error.expected}, found {error.found}")
+    return Finding(wrong=False, figure=f"{np.isfinite(made['network'].probability).sum()} forecasts of {MONTH}")
 
 
 # 3: labels
 
 
-def _no_label_before_it_is_realised() -> Found:
+def _no_label_before_it_is_realised() -> Finding:
     panel = random_panel(bars=120, symbols=6)
     labels = make_labels(panel, LabelSettings(horizon_sessions=5))
     early = np.isfinite(labels.targets) & (labels.realised_row >= panel.session_count)[:, None]
     down = int((labels.targets[early] == 0.0).sum())
-    return Found(bool(early.any()), f"{int(early.sum())} labels whose future is not there, {down} of them 'down'")
+    return Finding(bool(early.any()), f"{int(early.sum())} labels whose future is not there, {down} of them 'down'")
 
 
 def _missing_future_is_a_fall() -> AbstractContextManager[object]:
@@ -325,8 +326,8 @@ def _prepared(*, select: bool) -> tuple[model._Inputs, model._Inputs]:
     return one, two
 
 
-def _decided_alike(part: str) -> Callable[[], Found]:
-    def check() -> Found:
+def _decided_alike(part: str) -> Callable[[], Finding]:
+    def check() -> Finding:
         one, two = _prepared(select=part == "selection")
         reports: list[Mapping[str, Any]] = []
         for inputs in (one, two):
@@ -334,7 +335,7 @@ def _decided_alike(part: str) -> Callable[[], Found]:
             assert decided is not None
             reports.append(decided.to_dict())
         changed = sum(str(reports[0][key]) != str(reports[1][key]) for key in reports[0])
-        return Found(changed > 0, f"{changed} of {len(reports[0])} of its parts change with the validation rows")
+        return Finding(changed > 0, f"{changed} of {len(reports[0])} of its parts change with the validation rows")
 
     return check
 
@@ -374,11 +375,11 @@ def _scaled_on_all_rows() -> Iterator[None]:
 # 8: units and calibration
 
 
-def _impact_knows_the_volume() -> Found:
+def _impact_knows_the_volume() -> Finding:
     costs = cost_model_from(CostSettings())
     dear, cheap = (costs.parts(1e5, adv, 0.02).temporary for adv in (1e6, 1e8))
     ratio = float(dear / cheap)
-    return Found(
+    return Finding(
         abs(ratio - 10.0) > 1e-9, f"impact x {ratio:.1f} at a hundredth of the volume, 10.0 by the square root"
     )
 
@@ -398,7 +399,7 @@ def _share_of_capital() -> AbstractContextManager[object]:
     return patch.object(CostModel, "parts", parts)
 
 
-def _rings_when_nothing_changes() -> Found:
+def _rings_when_nothing_changes() -> Finding:
     settings = OversightSettings()
     series = autoregressive(np.random.default_rng(4), np.array([0.5]), 500 + 12 * 252)
     probability = expit(series)
@@ -406,16 +407,20 @@ def _rings_when_nothing_changes() -> Found:
     ranks, monitor = baseline.forecast_ranks(probability), DriftMonitor(settings)
     rows = range(560, len(series), 5)
     none = np.zeros((len(series), 1, 0))
-    rung = [monitor.examine(row, DAY, ranks, none, baseline).prediction_drifted for row in rows]
+    rung = [examined(monitor, row, ranks, none, baseline).prediction_drifted for row in rows]
     share = float(np.mean(rung))
-    return Found(share > 0.15, f"drift on {share:.0%} of the sessions of an unchanged series")
+    return Finding(share > 0.15, f"drift on {share:.0%} of the sessions of an unchanged series")
+
+
+def _no_distance(statistic: str, *arguments: float) -> float:
+    return 0.0 if statistic == "ks" else critical_value(statistic, *arguments)  # type: ignore[arg-type]
 
 
 def _fixed_threshold() -> AbstractContextManager[object]:
-    return patch.object(reference, "ks_critical_value", lambda *_, **__: 0.0)  # the floor of 0.12 is left alone
+    return patch.object(reference, "critical_value", _no_distance)  # the floor of 0.12 is left alone
 
 
-def _bets_of_a_forecaster_that_knows_nothing() -> Found:
+def _bets_of_a_forecaster_that_knows_nothing() -> Finding:
     draw = np.random.default_rng(6)
     score = np.where(draw.random((400, 10)) < 0.5, 2.0, -2.0)  # probabilities of 0.88 and 0.12
     targets = (draw.random(score.shape) < 0.5).astype(float)
@@ -431,7 +436,7 @@ def _bets_of_a_forecaster_that_knows_nothing() -> Found:
     judged = reliability(probability, outcome)
     base = float(np.mean((fitted.base_rate - outcome) ** 2))
     bet = float(np.mean(0.5 * kelly_bet(np.maximum(probability, 1.0 - probability), 1.0)))
-    return Found(judged.brier > base + 0.01, f"Brier {judged.brier:.3f} beside {base:.3f}, half Kelly bets {bet:.1%}")
+    return Finding(judged.brier > base + 0.01, f"Brier {judged.brier:.3f} beside {base:.3f}, half Kelly bets {bet:.1%}")
 
 
 def _raw_probabilities() -> AbstractContextManager[object]:
@@ -441,16 +446,16 @@ def _raw_probabilities() -> AbstractContextManager[object]:
 # 9: what reads the whole history
 
 
-def _held_to_cuts(values: Callable[[Panel], np.ndarray], panel: Panel, cuts: Sequence[int]) -> Found:
+def _held_to_cuts(values: Callable[[Panel], np.ndarray], panel: Panel, cuts: Sequence[int]) -> Finding:
     whole, compared, differs = values(panel), 0, 0
     for cut in cuts:
         one, other = whole[:cut], values(panel.until(panel.sessions[cut - 1]))
         compared += int((~np.isnan(one)).sum())
         differs += int(((one != other) & ~(np.isnan(one) & np.isnan(other))).sum())
-    return Found(differs > 0 or not compared, f"{differs:,} of {compared:,} values change when history is cut")
+    return Finding(differs > 0 or not compared, f"{differs:,} of {compared:,} values change when history is cut")
 
 
-def _regimes_cut() -> Found:
+def _regimes_cut() -> Finding:
     def states(panel: Panel) -> np.ndarray:
         regimes = market_view(panel, PortfolioSettings()).regimes
         values = np.stack([regimes.rising, regimes.tercile, regimes.in_drawdown]).T.astype(float)
@@ -477,7 +482,7 @@ def _adjusted_panel() -> Panel:
     )
 
 
-def _prices_cut() -> Found:
+def _prices_cut() -> Finding:
     return _held_to_cuts(lambda panel: panel.total_return().close, _adjusted_panel(), [120])
 
 
@@ -485,7 +490,7 @@ def _adjusted_to_the_end() -> AbstractContextManager[object]:
     return patch.object(Panel, "total_return", Panel.backward_adjusted)
 
 
-def _features_cut() -> Found:
+def _features_cut() -> Finding:
     def values(panel: Panel) -> np.ndarray:
         return np.asarray(compute.compute_features(panel, ("log_return_1", "log_return_5")).values)
 
@@ -509,7 +514,7 @@ def _whole_frame() -> AbstractContextManager[object]:
 _LAG = 1
 
 
-def _a_lag_is_demanded() -> Found:
+def _a_lag_is_demanded() -> Finding:
     refusals = []
     try:
         parse_strategy(f"name: x\nmarket: {{history_starts: 2000-01-03}}\nlabel: {{execution_lag_sessions: {_LAG}}}\n")
@@ -520,7 +525,9 @@ def _a_lag_is_demanded() -> Found:
             purge = folds.purge_sessions(0, _LAG)
         except FoldError as refused:
             refusals.append(f"folds: {refused.expected}")
-    return Found(len(refusals) == 2, f"refused: {'; '.join(refusals)}" if refusals else f"a purge of {purge} sessions")
+    return Finding(
+        len(refusals) == 2, f"refused: {'; '.join(refusals)}" if refusals else f"a purge of {purge} sessions"
+    )
 
 
 # 11: parametric look-ahead
@@ -529,14 +536,14 @@ def _a_lag_is_demanded() -> Found:
 _SEEN_UNTIL = "before"
 
 
-def _told(prior: str) -> Strategy:
+def _with_prior(prior: str) -> Strategy:
     first = pd.Period(first_model_month(_small()), "M")
     day = (first - 1).end_time if _SEEN_UNTIL == "before" else (first + 12).end_time
     learning = _small().learning.model_copy(update={"prior": prior, "knows_until": day.date()})
     return _small().model_copy(update={"learning": learning})
 
 
-def _a_search_ends_before_the_first_test() -> Found:
+def _a_search_ends_before_the_first_test() -> Finding:
     """Sixty forecasters that know nothing; the best is chosen on the years before the test, or on all of them."""
     t_of = []
     for seed in range(60):
@@ -546,34 +553,34 @@ def _a_search_ends_before_the_first_test() -> Found:
     t = np.array(t_of)
     chosen = int((t[:, 0] if _SEEN_UNTIL == "before" else t[:, 1]).argmax())
     figure = f"best of 60 that know nothing: t = {t[chosen, 1]:.1f} in the test years"
-    fault = prior_fault(_told("searched"))
+    fault = prior_fault(_with_prior("searched"))
     if fault is None:
-        return Found(wrong=False, figure=figure)
-    return Found(wrong=True, figure=f"{figure}; refused: expected {fault.expected}")
+        return Finding(wrong=False, figure=figure)
+    return Finding(wrong=True, figure=f"{figure}; refused: expected {fault.expected}")
 
 
-def _pretrained_weights_end_before_the_first_test() -> Found:
-    fault = prior_fault(_told("pretrained"))
-    return Found(fault is not None, "read" if fault is None else f"refused: found {fault.found}")
+def _pretrained_weights_end_before_the_first_test() -> Finding:
+    fault = prior_fault(_with_prior("pretrained"))
+    return Finding(fault is not None, "read" if fault is None else f"refused: found {fault.found}")
 
 
-def _a_search_says_until_when() -> Found:
+def _a_search_says_until_when() -> Finding:
     until = "knows_until: 2001-12-31" if _SEEN_UNTIL == "before" else ""
     try:
         parse_strategy(f"name: x\nmarket: {{history_starts: 2000-01-03}}\nlearning: {{prior: searched, {until}}}\n")
     except SettingsError as error:
-        return Found(
+        return Finding(
             wrong=True, figure=f"refused: {'learning.knows_until' in str(error) and 'needs learning.knows_until'}"
         )
-    return Found(wrong=False, figure="read")
+    return Finding(wrong=False, figure="read")
 
 
-def _edge_of_a_record() -> Found:
+def _edge_of_a_record() -> Finding:
     record = made_record(750, 20, strength=0.1, drift=0.0015)
     if _SEEN_UNTIL != "before":
         record = record.counted_after(record.sessions[-1])
     judgement = verdict(study_figures(record, horizon_sessions=5, sessions_per_year=252, by_fold=False))
-    return Found(
+    return Finding(
         judgement.kind != "edge found",
         f"{judgement.kind}, trading {'allowed' if judgement.allows_trading else 'not allowed'}",
     )

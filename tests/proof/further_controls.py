@@ -24,7 +24,11 @@ _READING = (
     f"{EVERY} sessions it repeats all bars of the session before for {REPEATED} sessions, and so do the forecasts, "
     "while the market goes on. Decisions, marks and stops at the close see the feed; fills and resting stops the "
     "market, with the breaker and without: fills at prices that nobody was quoted, which it is there to prevent, are "
-    "not in these figures."
+    "not in these figures.\n\n"
+    "Two breakers are in no table: `unfinished_run` (orders put on record after they were due) and `no_answer` (no "
+    "solution from the solver) answer faults of the operation, which no market brings. What they do to orders, fills "
+    "and held positions is asserted end to end in `tests/evaluation/test_replay.py` and `test_replay_programme.py`; "
+    "what they save in money is unknown."
 )
 
 

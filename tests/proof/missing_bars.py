@@ -8,7 +8,6 @@ one is 30 liquid stocks, where an edge this small is not told from none, and onl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -17,7 +16,8 @@ import pandas as pd
 
 from nn_assets.features.catalogue import compute_features
 from nn_assets.features.labels import make_labels
-from nn_assets.learning.baselines import BASELINES, BoostedTrees
+from nn_assets.learning import baselines
+from nn_assets.learning.baselines import BoostedTrees
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month, forecast_rows, make_fold
 from nn_assets.learning.inference import forecast
@@ -45,7 +45,6 @@ SEEDS = {"real": range(1, 3), "planted": range(1, 9)}
 CASES = [("complete", 0), *((treatment, one_in) for one_in in LOST_ONE_IN for treatment in list(TREATMENTS)[1:])]
 REAL = CHECKOUT.parent / "shared" / "data" / "sp500_5yr"
 NO_TREES = BoostedTrees(0.0, *(np.zeros(0, dtype=kind) for kind in (int, int, float, int, int, float)))
-BOOSTED_BY_NOTHING = replace(BASELINES["boosting"], fit=lambda *_: NO_TREES)
 
 
 def panels() -> list[dict[str, Any]]:
@@ -115,7 +114,7 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
         due = fitted_month(month, first, strategy.walk_forward.refit_every_months)
         if due not in fitted:
             fold = make_fold(complete.sessions, due, strategy.walk_forward, strategy.label)
-            with mock.patch.dict(BASELINES, {"boosting": BOOSTED_BY_NOTHING}):
+            with mock.patch.object(baselines, "fit_boosting", return_value=NO_TREES):
                 fitted[due] = fit_model(cube, labels, fold, strategy)
         used = forecast_rows(complete.sessions, month)
         made, rows[used] = forecast(fitted[due], cube, used), True

@@ -11,7 +11,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,7 +22,8 @@ import yaml
 from nn_assets import strategies
 from nn_assets.evaluation.replay import Replay
 from nn_assets.evaluation.study import judge_months, run_study
-from nn_assets.learning.baselines import BASELINES, BoostedTrees
+from nn_assets.learning import baselines
+from nn_assets.learning.baselines import BoostedTrees
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations import study as operations_study
 from nn_assets.operations.asof.trials import ground_of
@@ -38,10 +38,9 @@ from tests.proof.targets import Target, of_count
 
 TITLE = "Planted edge: the bundled simulated strategy over seeds"
 SEEDS = range(1, 21)
-FOUND = ("signal found", "edge found")
+FINDINGS = ("signal found", "edge found")
 REPLAYED = ("network", "linear")
 NO_TREES = BoostedTrees(0.0, *(np.zeros(0, dtype=kind) for kind in (int, int, float, int, int, float)))
-BOOSTED_BY_NOTHING = replace(BASELINES["boosting"], fit=lambda *_: NO_TREES)
 
 
 def settings_of(seed: int) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def panels() -> list[dict[str, Any]]:
 
 def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     """Study one seed; sizes are shares of equity, returns fractions a year."""
-    with _home(panel["seed"]) as strategy, patch.dict(BASELINES, {"boosting": BOOSTED_BY_NOTHING}):
+    with _home(panel["seed"]) as strategy, patch.object(baselines, "fit_boosting", return_value=NO_TREES):
         assert strategy.market.live_starts is not None
         last = str(pd.Period(strategy.market.live_starts, "M") - 1)
         months = homes.months_between(first_model_month(strategy), last)
@@ -118,7 +117,7 @@ def summary(results: Sequence[Result]) -> str:
     """How often each verdict, and what the books were; shares with Clopper-Pearson's 95% intervals."""
     figures = [result.figures for result in results]
     kinds = [entry["verdict"] for entry in figures]
-    signals, edge = sum(kind in FOUND for kind in kinds), kinds.count("edge found")
+    signals, edge = sum(kind in FINDINGS for kind in kinds), kinds.count("edge found")
     alarms = sum(bool(entry["alarms"]) for entry in figures)
     traded = [entry["estimators"]["network"]["gross"] for entry in figures]
     exposure = f"{np.mean(traded):.1%} on average over seeds, {min(traded):.1%} to {max(traded):.1%}"
@@ -131,7 +130,7 @@ def summary(results: Sequence[Result]) -> str:
         "| --- | --- |",
         _share("signal found, edge found among them (asked: at least 18 of 20)", signals, len(kinds)),
         _share("edge found", edge, len(kinds)),
-        *(_share(kind, kinds.count(kind), len(kinds)) for kind in sorted(set(kinds) - set(FOUND))),
+        *(_share(kind, kinds.count(kind), len(kinds)) for kind in sorted(set(kinds) - set(FINDINGS))),
         _share("a leak alarm (asked: none)", alarms, len(kinds)),
         "",
         f"Gross exposure over traded sessions, the network's book (asked: at least 30% on average): {exposure}.",
@@ -149,7 +148,7 @@ def targets(results: Sequence[Result]) -> list[Target]:
     """Found in most seeds, no alarm, and a book that is not empty."""
     figures = [result.figures for result in results]
     seeds = len(panels())
-    signals = sum(entry["verdict"] in FOUND for entry in figures)
+    signals = sum(entry["verdict"] in FINDINGS for entry in figures)
     alarms = sum(bool(entry["alarms"]) for entry in figures)
     gross = float(np.mean([entry["estimators"]["network"]["gross"] for entry in figures]))
     of = len(figures)
@@ -167,7 +166,7 @@ def _share(what: str, count: int, of: int) -> str:
 def _row(name: str, figures: Sequence[Mapping[str, float | None]]) -> str:
     """Means over seeds, with two standard errors where the figure is a ratio."""
 
-    def told(key: str, form: str) -> str:
+    def mean_and_reach(key: str, form: str) -> str:
         values = np.array([0.0 if one[key] is None else one[key] for one in figures], dtype=float)
         if len(values) == 1:
             return f"{values[0]:{form}}"
@@ -175,9 +174,9 @@ def _row(name: str, figures: Sequence[Mapping[str, float | None]]) -> str:
         return f"{values.mean():{form}} ± {reach:{form.lstrip('+')}}"
 
     cells = [
-        *(told(key, "+.4f") for key in ("rank_ic",)),
-        *(told(key, "+.2f") for key in ("rank_ic_t", "sharpe_gross", "sharpe_net")),
-        told("return_per_year", "+.2%"),
-        *(told(key, ".1%") for key in ("gross", "traded")),
+        *(mean_and_reach(key, "+.4f") for key in ("rank_ic",)),
+        *(mean_and_reach(key, "+.2f") for key in ("rank_ic_t", "sharpe_gross", "sharpe_net")),
+        mean_and_reach("return_per_year", "+.2%"),
+        *(mean_and_reach(key, ".1%") for key in ("gross", "traded")),
     ]
     return f"| {name} | {' | '.join(cells)} |"

@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.proof.intervals import mean_interval, share
 from tests.proof.results import Result
-from tests.proof.studied import CALLED, FIRST_LOOKS, FOUND, JUDGED, PLANS, SIGNAL, measured
+from tests.proof.studied import CALLED, FINDING_CODES, FIRST_LOOKS, JUDGED, PLANS, SIGNAL, measured
 from tests.proof.targets import Target, of_count
 
 TITLE = "Power"
@@ -56,7 +56,7 @@ def summary(results: Sequence[Result]) -> str:
         "*No edge found* is said where the interval's upper bound lies below the smallest effect of interest, whatever "
         "t is: beside a large t it says that the edge was seen and is too small to be worth its costs."
     )
-    return "\n\n".join([about, _found(results), _books(results)])
+    return "\n\n".join([about, _found_table(results), _books(results)])
 
 
 def targets(results: Sequence[Result]) -> list[Target]:
@@ -66,7 +66,7 @@ def targets(results: Sequence[Result]) -> list[Target]:
     targets = []
     for name in JUDGED:
         count = sum(
-            any(letter in FOUND for letter in figures[name]["verdicts"][JUDGED_BY]) for figures in panel_figures
+            any(letter in FINDING_CODES for letter in figures[name]["verdicts"][JUDGED_BY]) for figures in panel_figures
         )
         asked = (
             f"planted {ic}, AR(1) {persistence}, {CALLED[name]}, {PLANS[JUDGED_BY]}: found in at least "
@@ -93,7 +93,7 @@ def _of(results: Sequence[Result], ic: float, persistence: float, horizon: int) 
     return [result.figures for result in results if all(result.panel[key] == value for key, value in wanted.items())]
 
 
-def _found(results: Sequence[Result]) -> str:
+def _found_table(results: Sequence[Result]) -> str:
     lines = [
         "| planted | AR(1) | label | its own label rank IC | estimator | its label rank IC | t | signal found, "
         + " | ".join(f"**{look}**" if look == JUDGED_BY else look for look in FIRST_LOOKS)
@@ -107,7 +107,7 @@ def _found(results: Sequence[Result]) -> str:
             if not kept:
                 continue
             counted = []
-            for first, letters in (*((first, FOUND) for first in FIRST_LOOKS), (JUDGED_BY, "N")):
+            for first, letters in (*((first, FINDING_CODES) for first in FIRST_LOOKS), (JUDGED_BY, "N")):
                 words = [figures[name]["verdicts"][first] for figures in kept]
                 counted.append(share(sum(any(letter in letters for letter in word) for word in words), len(words)))
             planted = np.mean([figures["planted label rank IC"] for figures in kept])

@@ -19,6 +19,7 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.significance import paired_test
 from nn_assets.evaluation.study import (
@@ -33,9 +34,9 @@ from nn_assets.evaluation.study import (
 )
 from nn_assets.features.catalogue import compute_features
 from nn_assets.features.labels import Labels, make_labels
-from nn_assets.learning.baselines import BASELINES, BoostedTrees
+from nn_assets.learning import baselines
+from nn_assets.learning.baselines import BoostedTrees
 from nn_assets.learning.calibration import Calibration
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import fitted_month, forecast_rows, make_fold
@@ -61,7 +62,6 @@ SIGNAL = "planted signal"  # what is planted, judged in the network's place; non
 CALENDAR, STARTS, AT_THE_LATEST = "XNYS", "2012-01-03", "2022-12-30"
 
 _NO_TREES = BoostedTrees(0.0, *(np.empty(0, dtype=kind) for kind in (int, int, float, int, int, float)))
-_BOOSTED_BY_NOTHING = replace(BASELINES["boosting"], fit=lambda *_: _NO_TREES)
 
 
 def settings_of(panel: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class Studied:
         for month in self.months:
             if fitted_month(month, self.months[0], every) == month:
                 fold = make_fold(cut.sessions, month, strategy.walk_forward, strategy.label)
-                with mock.patch.dict(BASELINES, {"boosting": _BOOSTED_BY_NOTHING}):
+                with mock.patch.object(baselines, "fit_boosting", return_value=_NO_TREES):
                     fitted = fit_model(cut.cube, cut.labels, fold, strategy)
                 self._kept.models[fitted.model_id] = fitted
                 if in_force is None or self._passes(fitted, in_force):
@@ -343,7 +343,7 @@ PLANS = {
 }
 CALLED = {"network": "small MLP", "linear": "linear", SIGNAL: "the planted signal itself"}
 _LETTERS = {"leak alarm": "L", "no edge found": "N", "edge found": "E", "signal found": "S", "cannot tell": "C"}
-FOUND = "SE"
+FINDING_CODES = "SE"
 
 
 def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
@@ -359,7 +359,12 @@ def measured(panel: Mapping[str, Any], *, edges: bool) -> dict[str, Any]:
         name
         for name in JUDGED
         if panel.get("book")
-        or (edges and any(letter in FOUND for letters in _words(studied, figures, name).values() for letter in letters))
+        or (
+            edges
+            and any(
+                letter in FINDING_CODES for letters in _words(studied, figures, name).values() for letter in letters
+            )
+        )
     )
     # Refreshes are asked for by the first one played: the network, as in every study.
     study = studied.study(JUDGED) if books else bare

@@ -13,7 +13,7 @@ class Target:
     """One demand; ``met`` is None as long as panels that could decide it are missing."""
 
     asked: str
-    found: str
+    measured: str
     met: bool | None
 
 
@@ -37,7 +37,7 @@ def table(by_title: Sequence[tuple[str, Sequence[Target]]]) -> str:
     """All targets, those missed first."""
     rows = [(title, target) for title, targets in by_title for target in targets]
     rows.sort(key=lambda row: (row[1].met is not False, row[1].met is not None))
-    lines = [f"| {WORDS[target.met]} | {title} | {target.asked} | {target.found} |" for title, target in rows]
+    lines = [f"| {WORDS[target.met]} | {title} | {target.asked} | {target.measured} |" for title, target in rows]
     missed = sum(target.met is False for _, target in rows)
     waiting = sum(target.met is None for _, target in rows)
     head = f"{len(rows) - missed - waiting} of {len(rows)} targets are met, {missed} missed"

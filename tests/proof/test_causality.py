@@ -12,7 +12,7 @@ import pytest
 from nn_assets.arrays import Cube
 from nn_assets.evaluation import replay as replays
 from nn_assets.features.catalogue import CATALOGUE
-from nn_assets.market.facts.bars import as_of
+from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.series import KnownSeries
 from tests.proof import causality, whole_path
 from tests.proof.results import Result
@@ -72,9 +72,9 @@ def test_every_disturbance_leaves_the_past_and_touches_the_rest(plain: Facts) ->
         assert touched > 100
         before = plain.bars[plain.bars["session"] <= CUT]
         if kind == "restated":
-            known = as_of(made.bars, plain.moment(CUT))
+            known = known_bars(made.bars, plain.moment(CUT))
             assert len(made.bars) > len(plain.bars)
-            assert len(as_of(made.bars, plain.moment(plain.sessions[-1]))) == len(plain.bars)
+            assert len(known_bars(made.bars, plain.moment(plain.sessions[-1]))) == len(plain.bars)
             pd.testing.assert_frame_equal(
                 known.sort_values(["symbol", "session"], ignore_index=True),
                 before.sort_values(["symbol", "session"], ignore_index=True)[list(known)],
@@ -107,7 +107,9 @@ def whole_frame_normalised() -> Iterator[None]:
 @contextmanager
 def newest_versions_read() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole_path, "as_of", lambda versions, _: as_of(versions, pd.Timestamp("2030-01-01", tz="UTC")))
+        patch.setattr(
+            whole_path, "known_bars", lambda versions, _: known_bars(versions, pd.Timestamp("2030-01-01", tz="UTC"))
+        )
         yield
 
 

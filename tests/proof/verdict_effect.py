@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.replay import BuyAndHold, Replay
 from nn_assets.evaluation.study import YARDSTICK, Study, Terms, judge_figures, month_figures
 from nn_assets.evaluation.track import BookTrack, StudyTrack
-from nn_assets.learning.estimators import ESTIMATORS
 from tests.proof.changing_markets import CHANGES, LAST, YEAR, ChangingMarket, changing_market
 from tests.proof.controls import gains_of, inputs_with, play, play_on, shown, track_figures, verdict
 from tests.proof.results import Result

@@ -21,13 +21,13 @@ from safetensors.numpy import load
 from nn_assets import strategies
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.replay import Replay, Scene, replay
 from nn_assets.features.catalogue.compute import compute_features
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.artifact import DESCRIPTION, to_files
 from nn_assets.learning.calibration import fit_calibration
 from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import make_fold
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts, no_forecasts
@@ -35,7 +35,7 @@ from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import fit_model
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.facts.actions import actions_as_of
-from nn_assets.market.facts.bars import as_of
+from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.series import known_series
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
 from nn_assets.session.daily_round import Round
@@ -261,7 +261,7 @@ def whole_path(of: Facts, moment: pd.Timestamp, last: pd.Timestamp, network: str
 
 
 def _panel(of: Facts, moment: pd.Timestamp) -> Panel:
-    known = as_of(of.bars, moment)
+    known = known_bars(of.bars, moment)
     symbols = tuple(sorted(of.bars["symbol"].unique()))
     return panel_from_bars(known, of.sessions, symbols, actions_as_of(of.actions, moment))
 

@@ -20,6 +20,7 @@ from nn_assets.portfolio.fills import FillArrays
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, state_row
 from nn_assets.session.filling import still_sent
 from nn_assets.settings import CostSettings, ExecutionSettings, PortfolioSettings
+from tests.portfolio.books import awaiting
 
 SYMBOLS = tuple("ABCDE")
 COSTS = CostSettings()
@@ -119,7 +120,7 @@ def play(world: Market, execution: str, *, stored: bool = False, until: int = BA
         pending = pass_pre_trade_gate(orders, gate, EXECUTION)
         ordered = np.zeros(5)
         ordered[pending.symbol] = np.where(pending.accepted, pending.quantity, 0.0)
-        ledger.book = book.awaiting(ordered, decision.stop_distance)
+        ledger.book = awaiting(book, ordered, decision.stop_distance)
     return ledger
 
 

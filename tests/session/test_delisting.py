@@ -119,7 +119,7 @@ def test_a_book_told_late_is_that_of_one_told_in_time(cash: float) -> None:
     known.delisting[2, 0] = cash
     book = two(short=50.0)
 
-    def told(now: ActionRows, before: ActionRows, equity: float) -> LateActions:
+    def late_of(now: ActionRows, before: ActionRows, equity: float) -> LateActions:
         return LateActions(
             sessions=DAYS, traded=np.array([[100.0, 50.0], [0.0, 0.0], [0.0, 0.0]]), taken=before, known=now,
             mark=np.array([[np.nan, np.nan], [20.0, 10.0], [20.0, 10.0]]), quoted=np.array([[True, True]] * 3),
@@ -128,7 +128,7 @@ def test_a_book_told_late_is_that_of_one_told_in_time(cash: float) -> None:
             reset=np.zeros(3, dtype=np.bool_), first_peak_usd=12_500.0,
         )  # fmt: skip
 
-    mended = book_after_late_actions(book, told(known, taken, 12_500.0), 1.0, "2017-06-26")
+    mended = book_after_late_actions(book, late_of(known, taken, 12_500.0), 1.0, "2017-06-26")
     assert mended.quantity.tolist() == [0.0, 50.0]
     assert mended.cash_usd == 10_000.0 + 100.0 * cash
     assert mended.session_delistings_usd == 100.0 * cash
@@ -137,7 +137,7 @@ def test_a_book_told_late_is_that_of_one_told_in_time(cash: float) -> None:
     assert np.isnan(mended.stop_price[0])
     # Withdrawn again, the shares come back and the cash goes.
     gone = replace(mended, session_delistings_usd=0.0)
-    late = told(taken, known, mended.equity_usd)
+    late = late_of(taken, known, mended.equity_usd)
     late = replace(late, held=np.array([[100.0, 50.0], [100.0, 50.0], [0.0, 50.0]]),
                    booked_usd=np.array([0.0, 0.0, 100.0 * cash]))  # fmt: skip
     back = book_after_late_actions(gone, late, 1.0, "2017-06-26")

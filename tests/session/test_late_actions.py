@@ -22,7 +22,7 @@ from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
 AT = 140  # the ex-session, decided without the action
 SYMBOL = "DDD"  # held long into it, and for longer
-PLACE = SYMBOLS.index(SYMBOL)
+COLUMN = SYMBOLS.index(SYMBOL)
 REVERSE_SPLIT = 0.1
 
 
@@ -46,7 +46,7 @@ def late_of(
             np.add.at(traded[row], batch.symbol, batch.quantity)
     marks = np.vstack([np.full(len(SYMBOLS), np.nan), *[done.session_state.book.price for done in rounds[:-1]]])
     taken, known = (ActionRows.nothing(*shape) for _ in (1, 2))
-    known.split[-1, PLACE], known.dividend[-1, PLACE] = split, dividend
+    known.split[-1, COLUMN], known.dividend[-1, COLUMN] = split, dividend
     return LateActions(
         sessions=np.array([done.session for done in rounds], dtype="datetime64[D]"),
         traded=traded,
@@ -63,7 +63,7 @@ def late_of(
     )
 
 
-def lived(execution: str, split: float = REVERSE_SPLIT, dividend: float = 0.0, column: int = PLACE) -> Lived:
+def lived(execution: str, split: float = REVERSE_SPLIT, dividend: float = 0.0, column: int = COLUMN) -> Lived:
     of = world(world_strategy(execution))
     truth = quoted_raw(of.panel, {(AT, SYMBOL): split}, {})
     long = pd.concat(
@@ -93,9 +93,9 @@ def told_late(request: pytest.FixtureRequest) -> Lived:
 
 def test_orders_sized_on_the_wrong_book_are_cancelled_and_limits_hold(told_late: Lived) -> None:
     before, mended, settings = told_late.blind[-1], told_late.after[0], told_late.of.strategy.portfolio
-    ordered = before.orders.quantity[before.orders.symbol == PLACE]
+    ordered = before.orders.quantity[before.orders.symbol == COLUMN]
     assert (
-        abs(ordered[0]) > 3.0 * before.session_state.book.quantity[PLACE] * REVERSE_SPLIT
+        abs(ordered[0]) > 3.0 * before.session_state.book.quantity[COLUMN] * REVERSE_SPLIT
     )  # would turn the position over
     assert mended.cancelled == before.orders.accepted.sum() > 0
     assert sum(len(batch) for batch in mended.fills[:1]) == 0
@@ -111,16 +111,16 @@ def test_what_is_owed_is_of_what_the_book_was_quoted_then_and_of_no_later_sessio
     multiple = of.strategy.portfolio.stop_atr_multiple
     lost = {name: getattr(of.panel, name)[: AT + 1].copy() for name in FIELDS}
     for values in lost.values():
-        values[missing, PLACE] = np.nan
+        values[missing, COLUMN] = np.nan
     panel = Panel(sessions=of.panel.sessions[: AT + 1], symbols=SYMBOLS, **lost)
     before = market_view(panel, of.strategy.portfolio)  # the bar came since, with the split
     late = late_actions_since(told_late.blind, before, told_late.market, multiple)
     assert late is not None
     expected = np.ones((AT + 1 - FIRST, len(SYMBOLS)), dtype=np.bool_)
-    expected[missing - FIRST, PLACE] = False
+    expected[missing - FIRST, COLUMN] = False
     np.testing.assert_array_equal(late.quoted, expected)
     quoted, truth = told_late.market.panel, range(AT - 13, AT + 1)
-    for column in (index for index in range(len(SYMBOLS)) if index != PLACE):  # prices without an action
+    for column in (index for index in range(len(SYMBOLS)) if index != COLUMN):  # prices without an action
         ranges = [
             max(quoted.high[row, column], quoted.close[row - 1, column])
             - min(quoted.low[row, column], quoted.close[row - 1, column])

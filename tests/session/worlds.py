@@ -13,10 +13,9 @@ from nn_assets.features.labels import Labels, make_labels
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import FIELDS, Panel
-from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import Strategy
-from nn_assets.signals.signals import SessionSignals, outcome_statistics
+from nn_assets.signals.signals import SessionSignals, make_signals, outcome_statistics
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE")
 
@@ -51,7 +50,7 @@ class World:
         outcomes = outcome_statistics(
             self.forecasts.probability, self.labels.returns, self.labels.realised_row, volatility, horizon
         )
-        return session_signals(row, SYMBOLS, self.forecasts, outcomes, volatility, horizon)
+        return make_signals(SYMBOLS, self.forecasts.at(row), outcomes.at(row), volatility[row], horizon)
 
     def cut(self, rows: int) -> World:
         """The same world, known to ``rows`` rows only."""

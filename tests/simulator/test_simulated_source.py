@@ -35,7 +35,7 @@ class TestSimulatedSource(SourceContract, MemberContract):
         return _source()
 
     @pytest.fixture
-    def stated(self) -> dict[str, int]:
+    def own_keys(self) -> dict[str, int]:
         return {"seed": 9}
 
 

@@ -30,7 +30,7 @@ class MemberContract:
     symbols: tuple[str, ...]
 
     @pytest.fixture
-    def stated(self) -> dict[str, Any]:
+    def own_keys(self) -> dict[str, Any]:
         """Its own keys, as a strategy's file states them for what ``source`` of the contract asks."""
         raise NotImplementedError
 
@@ -41,8 +41,8 @@ class MemberContract:
         )
 
     @pytest.fixture
-    def strategy(self, stated: dict[str, Any]) -> Strategy:
-        return parse_strategy(self.text(stated))
+    def strategy(self, own_keys: dict[str, Any]) -> Strategy:
+        return parse_strategy(self.text(own_keys))
 
     def built(self, strategy: Strategy, folder: Path) -> Source:
         context = SourceContext(strategy.market, folder, requires_volume=True)
@@ -63,13 +63,13 @@ class MemberContract:
         assert again.source == strategy.source
         assert again.content_hash() == strategy.content_hash()
 
-    def test_settings_alone_keep_what_is_stated_and_its_model_checks_it_later(self, strategy, stated) -> None:
-        alone = parse_stated(self.text(stated))
-        assert {name: getattr(alone.source, name) for name in stated} == stated
+    def test_settings_alone_keep_what_is_stated_and_its_model_checks_it_later(self, strategy, own_keys) -> None:
+        alone = parse_stated(self.text(own_keys))
+        assert {name: getattr(alone.source, name) for name in own_keys} == own_keys
         assert with_checked_source(alone) == strategy
 
-    def test_a_key_it_lacks_is_refused_by_name_and_line_with_the_nearest(self, stated) -> None:
-        text = self.text(stated, max_withdrawn_fractio=0.5)
+    def test_a_key_it_lacks_is_refused_by_name_and_line_with_the_nearest(self, own_keys) -> None:
+        text = self.text(own_keys, max_withdrawn_fractio=0.5)
         (line,) = [number for number, row in enumerate(text.splitlines(), 1) if "fractio:" in row]
         with pytest.raises(SettingsError) as caught:
             parse_strategy(text, file="mine.yaml")

@@ -111,7 +111,7 @@ class TestAlpaca(SourceContract, VendorFaults, MemberContract):
         return source
 
     @pytest.fixture
-    def stated(self, vendor: Vendor) -> dict[str, Any]:
+    def own_keys(self, vendor: Vendor) -> dict[str, Any]:
         return {"key_env": KEY, "secret_env": KEY_SECRET, "base_url": vendor.url}
 
     @pytest.fixture

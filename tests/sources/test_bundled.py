@@ -22,5 +22,5 @@ class TestBundledSource(SourceContract, MemberContract):
         return BundledSource()
 
     @pytest.fixture
-    def stated(self) -> dict[str, str]:
+    def own_keys(self) -> dict[str, str]:
         return {}

@@ -115,7 +115,7 @@ class TestCcxt(SourceContract, VendorFaults, MemberContract):
         return source
 
     @pytest.fixture
-    def stated(self, vendor: Vendor) -> dict[str, Any]:
+    def own_keys(self, vendor: Vendor) -> dict[str, Any]:
         return {"exchange": "binanceusdm", "base_url": vendor.url}
 
     @pytest.fixture

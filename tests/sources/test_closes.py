@@ -78,7 +78,7 @@ def test_what_is_wrong_with_a_file_of_closes_is_named(tmp_path: Path, text: str,
     assert expected in str(refused.value)
 
 
-def told(**changed: dict[str, object]) -> dict[str, object]:
+def settings_with(**changed: dict[str, object]) -> dict[str, object]:
     return {"name": "a", "market": {"history_starts": "2016-01-04"}, **CLOSES, **NEEDED, **changed}
 
 
@@ -86,8 +86,8 @@ def told(**changed: dict[str, object]) -> dict[str, object]:
 def test_settings_that_ask_more_of_closes_than_they_say_are_refused_with_what_to_write(section: str) -> None:
     asked = {"label": {"execution": "next_open"}}.get(section, {})
     with pytest.raises(ValueError, match=rf"source\.closes_only needs {section}\."):
-        make_strategy(told(**{section: asked}))
-    assert make_strategy(told()).closes_only
+        make_strategy(settings_with(**{section: asked}))
+    assert make_strategy(settings_with()).closes_only
 
 
 def test_a_file_of_closes_read_as_bars_is_refused_with_the_setting_that_takes_it(tmp_path: Path) -> None:

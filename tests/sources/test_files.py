@@ -49,7 +49,7 @@ class TestOneLongCsv(KeepsTheContract, MemberContract):
         return written(tmp_path, LONG, "all.csv")
 
     @pytest.fixture
-    def stated(self) -> dict[str, str]:
+    def own_keys(self) -> dict[str, str]:
         return {"path": "all.csv"}
 
 

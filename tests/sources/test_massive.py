@@ -116,7 +116,7 @@ class TestMassive(SourceContract, VendorFaults, MemberContract):
         return source
 
     @pytest.fixture
-    def stated(self, vendor: Vendor) -> dict[str, Any]:
+    def own_keys(self, vendor: Vendor) -> dict[str, Any]:
         return {"key_env": KEY, "base_url": vendor.url}
 
     @pytest.fixture

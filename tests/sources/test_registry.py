@@ -16,12 +16,11 @@ from nn_assets.errors import SettingsError
 from nn_assets.operations.strategy_files import load_strategy, parse_strategy, with_checked_source
 from nn_assets.settings import UncheckedSource
 from nn_assets.settings import parse_strategy as parse_stated
-from nn_assets.settings.sources import name_source, source_kinds, source_module
-from nn_assets.sources import registry
-from nn_assets.sources.registry import SourceContext, register_source, source_member
+from nn_assets.settings.sources import name_source, source_kinds, source_modules
+from nn_assets.sources.registry import SOURCES, SourceContext, register_source, source_member
 from tests.sources.members import MemberContract
 
-STATED = "name: mine\nmarket: {symbols: [AAA], history_starts: 2018-01-02}\nsource: {kind: quarterly%s}\n"
+TEXT = "name: mine\nmarket: {symbols: [AAA], history_starts: 2018-01-02}\nsource: {kind: quarterly%s}\n"
 VENDOR = '''
 from dataclasses import dataclass
 from typing import Literal
@@ -64,7 +63,7 @@ register_source(
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No kind of a test's own outlives it."""
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(SOURCES, "_added", {})
     monkeypatch.setattr("nn_assets.settings.sources._named_elsewhere", set())
     yield
     sys.modules.pop("quarterly", None)
@@ -92,7 +91,7 @@ def test_every_kind_of_the_package_goes_through_the_contract() -> None:
 @pytest.mark.parametrize("kind", source_kinds())
 def test_a_module_of_vendors_is_a_member_of_its_name(kind: str) -> None:
     assert source_member(kind).kind == kind
-    assert importlib.import_module(str(source_module(kind))).SOURCE is source_member(kind)
+    assert importlib.import_module(source_modules()[kind]).SOURCE is source_member(kind)
 
 
 def test_settings_know_every_kind_by_name_and_import_none() -> None:
@@ -117,9 +116,9 @@ def test_a_source_that_no_model_has_checked_has_no_hash() -> None:
 
 def test_a_vendor_from_a_file_of_somebodys_own_is_a_member_like_any_other(tmp_path) -> None:
     with pytest.raises(SettingsError, match=r"one of 'bundled', .* was expected"):
-        parse_strategy(STATED % "")
+        parse_strategy(TEXT % "")
     module = imported(tmp_path)
-    strategy = parse_strategy(STATED % ", tier: 3, ledger: no.csv")
+    strategy = parse_strategy(TEXT % ", tier: 3, ledger: no.csv")
     assert strategy.source == module.QuarterlySettings(tier=3, ledger="no.csv")
     assert strategy.behaviour("source")["source"] == {
         "kind": "quarterly",
@@ -139,7 +138,7 @@ def test_a_vendor_from_a_file_of_somebodys_own_is_a_member_like_any_other(tmp_pa
 def test_what_is_wrong_with_its_keys_is_told_together_with_all_else_by_line(tmp_path) -> None:
     imported(tmp_path)
     file = tmp_path / "mine.yaml"
-    file.write_text(STATED % ", teir: 3, token_env: a b" + "learning: {hiden: 3}\n", encoding="utf-8")
+    file.write_text(TEXT % ", teir: 3, token_env: a b" + "learning: {hiden: 3}\n", encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
         load_strategy(file)
     assert caught.value.where == {"file": str(file), "line": 3, "key": "source.token_env"}
@@ -182,7 +181,8 @@ def test_the_name_of_a_kind_of_the_package_is_taken(kind: str) -> None:
     member = source_member(kind)
     with pytest.raises(SettingsError) as caught:
         register_source(kind, member.settings, member.build, label="Another")
-    assert caught.value.found == f"{kind!r}, which is that of {source_module(kind)}"
+    assert f"{kind!r} in " in caught.value.found
+    assert caught.value.found.endswith("a name that nn_assets itself has taken")
     assert source_member(kind) is member
 
 
@@ -192,7 +192,7 @@ def test_a_name_that_another_file_registered_is_taken_and_a_file_read_again_repl
     again = imported(tmp_path, VENDOR.replace("Bars of our own", "Bars anew"))
     assert source_member("quarterly").label == "Bars anew"
     assert source_member("quarterly").settings is again.QuarterlySettings is not first.settings
-    with pytest.raises(SettingsError, match=r"'quarterly', which is that of .*quarterly.py"):
+    with pytest.raises(SettingsError, match="'quarterly' in other, a name that quarterly has taken"):
         imported(tmp_path, name="other")
 
 
@@ -205,7 +205,25 @@ def test_a_settings_model_of_another_kind_is_refused(tmp_path) -> None:
 
 def test_a_kind_that_is_named_and_not_there_is_an_error_by_name() -> None:
     name_source("gone")
-    with pytest.raises(SettingsError, match="'gone'"):
-        parse_strategy(STATED.replace("quarterly", "gone") % "")
+    with pytest.raises(SettingsError, match=r"source\.kind gone is no source"):
+        parse_strategy(TEXT.replace("quarterly", "gone") % "")
     with pytest.raises(SettingsError, match="did you mean alpaca"):
         source_member("alpca")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (TEXT.replace("quarterly%s", "simulater"), "source.kind = 'simulater': did you mean simulator?"),
+        (
+            TEXT.replace("symbols", "compare_with: {kind: filez}, symbols").replace("quarterly%s", "alpaca"),
+            "market.compare_with.kind = 'filez': did you mean files?",
+        ),
+        ((TEXT % "").replace("quarterly", "bundled") + "series: [{name: a, kind: fred_, path: x}]", "one of"),
+    ],
+)
+def test_a_kind_that_is_mistyped_is_refused_with_the_nearest_one(text: str, key: str) -> None:
+    for parse in (parse_strategy, parse_stated):
+        with pytest.raises(SettingsError) as caught:
+            parse(text)
+        assert key in caught.value.found

@@ -72,7 +72,7 @@ class TestSqlite(KeepsTheContract, MemberContract):
         return asking()
 
     @pytest.fixture
-    def stated(self) -> dict[str, str]:
+    def own_keys(self) -> dict[str, str]:
         return {"url_env": ADDRESS, "query": QUERY}
 
 

@@ -18,7 +18,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history
 from nn_assets.operations.strategy_files import load_strategy
-from nn_assets.sources import registry
+from nn_assets.sources.registry import SOURCES
 from nn_assets.sources.simulated import SimulatedSource
 from tests.cli.conftest import call
 from tests.orchestration.conftest import living_in, nothing_mirrored
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         file = tmp_path / text.partition("\n")[0].removeprefix("# ")
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(SOURCES, "_added", {})
     monkeypatch.setattr("nn_assets.settings.sources._named_elsewhere", set())
     yield tmp_path
     plugins.forget()

@@ -132,7 +132,7 @@ class TestYfinance(SourceContract, VendorFaults, MemberContract):
         return source
 
     @pytest.fixture
-    def stated(self, vendor: Vendor) -> dict[str, Any]:
+    def own_keys(self, vendor: Vendor) -> dict[str, Any]:
         return {"base_url": vendor.url}
 
     @pytest.fixture

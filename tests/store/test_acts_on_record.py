@@ -54,12 +54,12 @@ def decided(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
             transaction.append(table, [a_row(table)])
     for day in ("2018-01-02", "2018-01-03"):
         append_round(ledger, day_round(day, symbols=1))
-    assert found(ledger, days=0.0) == set()
+    assert findings_of(ledger, days=0.0) == set()
     assert verify_since_last(ledger, run_id="r").ok
     return ledger
 
 
-def found(ledger: Ledger, days: float = 1.0) -> set[tuple[str, str]]:
+def findings_of(ledger: Ledger, days: float = 1.0) -> set[tuple[str, str]]:
     report = verify_before_round(ledger, "demo", run_id="r", now=NOW + timedelta(days=days))
     assert days == 0.0 or report.since.sequence > len(OF_ACTS)  # the acts lie before what is looked at anyway
     return {(finding.table, finding.kind) for finding in report.findings}
@@ -77,17 +77,17 @@ def unseen_changes(ledger: Ledger, connection: Connection, table: str) -> list[s
     asked = {"strategy", *schema.natural_key(schema.TABLES[table]), "version", "kind", "in_force", "sequence"}
     for column in [column for column in schema.TABLES[table].columns if column.name in asked]:
         do(f"UPDATE {table} SET {column.name} = {of_type(column)[1]}")
-        kinds = {kind for name, kind in found(ledger) if name == table}
+        kinds = {kind for name, kind in findings_of(ledger) if name == table}
         wanted = {"row deleted", "row without an entry"} if column.name == "sequence" else {"row changed"}
         unseen += [] if kinds == wanted else [f"{table}.{column.name}: {sorted(kinds)}"]
         do(f"UPDATE {table} SET {column.name} = (SELECT {column.name} FROM kept_{table})")
-    assert found(ledger) == set()
+    assert findings_of(ledger) == set()
     do(f"UPDATE kept_{table} SET strategy = 'forged', sequence = (SELECT MIN(sequence) FROM decisions)")
     do(f"INSERT INTO {table} SELECT * FROM kept_{table}")
-    unseen += [] if found(ledger) == {(table, "row without an entry")} else [f"{table}: insertion"]
+    unseen += [] if findings_of(ledger) == {(table, "row without an entry")} else [f"{table}: insertion"]
     do(f"DELETE FROM {table} WHERE strategy = 'forged'")
     do(f"DELETE FROM {table}")
-    unseen += [] if (table, "row deleted") in found(ledger) else [f"{table}: deletion"]
+    unseen += [] if (table, "row deleted") in findings_of(ledger) else [f"{table}: deletion"]
     do(f"UPDATE kept_{table} SET strategy = 'demo', sequence = {OF_ACTS.index(table) + 1}")
     do(f"INSERT INTO {table} SELECT * FROM kept_{table}")
     return unseen
@@ -102,7 +102,7 @@ def test_no_row_that_decides_by_being_there_is_changed_removed_or_added_unseen(
         tables = OF_ACTS if engine.dialect.name == "sqlite" else ["controls", "cost_models"]
         assert [change for table in tables for change in unseen_changes(decided, connection, table)] == []
     engine.dispose()
-    assert found(decided) == set()
+    assert findings_of(decided) == set()
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_no_row_that_decides_by_being_there_is_changed_removed_or_added_unseen(
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 def test_an_entry_of_an_act_that_was_rewritten_is_found(decided: Ledger, tamper, statement: str, kind: str) -> None:
     tamper(statement)
-    assert ("controls", kind) in found(decided)
+    assert ("controls", kind) in findings_of(decided)
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 def test_it_costs_the_same_after_more_sessions(decided: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     def rows_looked_at() -> int:
-        found(decided)
+        findings_of(decided)
         return sum(
             verify_before_round(decided, "demo", run_id="r", now=NOW + timedelta(days=1)).rows[table]
             for table in schema.TABLES

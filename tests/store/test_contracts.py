@@ -25,7 +25,7 @@ OF_KIND = {  # as SQLite and as PostgreSQL name the type
     "json": ("TEXT", "TEXT"),
 }
 
-PLACE = ("INTEGER", "BIGINT")  # SQLite keeps a table in the order of such a key, without an index
+ROW_ID_TYPES = ("INTEGER", "BIGINT")  # SQLite keeps a table in the order of such a key, without an index
 
 
 def may_be_null(column: Column) -> bool:
@@ -37,7 +37,7 @@ def shared_by(contract: Contract) -> set[str]:
     return set() if contract is AUDIT_CHAIN else OF_THE_ENTRY.keys() - set(contract.key)
 
 
-def stated(contract: Contract) -> dict[str, Column]:
+def columns_of(contract: Contract) -> dict[str, Column]:
     return dict(contract.columns) if contract is AUDIT_CHAIN else {**STRATEGY, **BOOKKEEPING, **contract.columns}
 
 
@@ -57,12 +57,17 @@ def test_the_migrations_make_what_the_contracts_state(ledger: Ledger) -> None:
         }
         assert actual == {
             column: (OF_KIND[declared.kind][dialect_index], may_be_null(declared) or column in shared_by(contract))
-            for column, declared in stated(contract).items()
+            for column, declared in columns_of(contract).items()
         }, name
         assert all(info["default"] is None for info in there), name
-        assert chain or str(next(info["type"] for info in there if info["name"] == "sequence")) == PLACE[dialect_index]
+        assert (
+            chain
+            or str(next(info["type"] for info in there if info["name"] == "sequence")) == ROW_ID_TYPES[dialect_index]
+        )
         zones = [
-            info["type"].timezone for info in there if dialect_index and stated(contract)[info["name"]].kind == "moment"
+            info["type"].timezone
+            for info in there
+            if dialect_index and columns_of(contract)[info["name"]].kind == "moment"
         ]
         assert all(zones), name
         assert looked_at.get_pk_constraint(name)["constrained_columns"] == ["sequence"]

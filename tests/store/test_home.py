@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from nn_assets.errors import InstallationError, LedgerError
 from nn_assets.store import home as homes
+from nn_assets.store.lake import roots
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +23,8 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_home_is_in_the_checkout_unless_named(checkout: Path) -> None:
     assert homes.home() == checkout / ".nn_assets"
     assert homes.database_url() == f"sqlite:///{checkout}/.nn_assets/ledger.sqlite"
-    assert homes.lake_root() == checkout / ".nn_assets" / "lake"
-    assert homes.models_root() == checkout / ".nn_assets" / "models"
+    assert roots.lake_root() == checkout / ".nn_assets" / "lake"
+    assert roots.models_root() == checkout / ".nn_assets" / "models"
 
 
 def test_a_sqlite_ledger_is_absent_until_its_own_file_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

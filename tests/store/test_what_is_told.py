@@ -21,7 +21,7 @@ Tamper = Callable[..., None]
 
 
 @pytest.fixture
-def told(ledger: Ledger) -> Ledger:
+def filled(ledger: Ledger) -> Ledger:
     """Two sessions of a strategy, one of another after them, and outcomes."""
     for day, strategy in ((FIRST, "demo"), (LAST, "demo"), ("2018-01-04", "other")):
         append_round(ledger, day_round(day, symbols=2), strategy=strategy)
@@ -32,7 +32,7 @@ def told(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def found(ledger: Ledger, strategy: str = "demo") -> tuple[str, str] | None:
+def change_in(ledger: Ledger, strategy: str = "demo") -> tuple[str, str] | None:
     finding = find_changed_state(ledger, strategy)
     return None if finding is None else (finding.table, finding.kind)
 
@@ -46,38 +46,38 @@ def newest_of(table: str) -> str:
     "table", ["decisions", "portfolio_states", "trading_states", "target_positions", "orders", "holdings"]
 )
 def test_no_row_of_the_last_session_is_hidden_changed_or_removed_unseen(
-    told: Ledger, tamper: Tamper, table: str
+    filled: Ledger, tamper: Tamper, table: str
 ) -> None:
     tamper(f"UPDATE {table} SET strategy = 'zzz' WHERE sequence = ({newest_of(table)})")
-    assert found(told) == (table, "row changed")
-    assert found(told, "other") is None
+    assert change_in(filled) == (table, "row changed")
+    assert change_in(filled, "other") is None
 
 
 @pytest.mark.parametrize("table", ["orders", "trading_states"])
-def test_a_row_of_the_last_session_that_is_gone_is_seen(told: Ledger, tamper: Tamper, table: str) -> None:
+def test_a_row_of_the_last_session_that_is_gone_is_seen(filled: Ledger, tamper: Tamper, table: str) -> None:
     tamper(f"DELETE FROM {table} WHERE sequence = ({newest_of(table)})")
-    assert found(told) == (table, "row deleted")
+    assert change_in(filled) == (table, "row deleted")
 
 
-def test_a_hidden_outcome_is_seen_as_far_back_as_some_days_bring(told: Ledger, tamper: Tamper) -> None:
+def test_a_hidden_outcome_is_seen_as_far_back_as_some_days_bring(filled: Ledger, tamper: Tamper) -> None:
     tamper("UPDATE outcomes SET strategy = 'zzz' WHERE outcome_id = 'run-000'")
-    assert found(told) == ("outcomes", "row changed")
+    assert change_in(filled) == ("outcomes", "row changed")
 
 
 @pytest.mark.parametrize("table", ["holdings", "outcomes", "verifications"])
-def test_an_entry_that_was_changed_beside_its_row_is_seen(told: Ledger, tamper: Tamper, table: str) -> None:
-    told.append("verifications", [{"verification_id": "1", "kind": "x", "details": {}}], run_id="r", strategy="demo")
+def test_an_entry_that_was_changed_beside_its_row_is_seen(filled: Ledger, tamper: Tamper, table: str) -> None:
+    filled.append("verifications", [{"verification_id": "1", "kind": "x", "details": {}}], run_id="r", strategy="demo")
     tamper(f"UPDATE audit_chain SET previous_hash = hash WHERE sequence = ({newest_of(table)})")
-    assert found(told) == (table, "entry changed")
+    assert change_in(filled) == (table, "entry changed")
 
 
-def test_what_comes_after_the_round_is_left_to_the_next_rounds_own_look(told: Ledger, tamper: Tamper) -> None:
+def test_what_comes_after_the_round_is_left_to_the_next_rounds_own_look(filled: Ledger, tamper: Tamper) -> None:
     """So that the look at a strategy that rests costs no more for the rounds of all others."""
     (late,) = day_round(FIRST, symbols=1, seed=1)["orders"]
-    told.append("orders", [{**late, "client_order_id": "late"}], run_id="r", strategy="demo")
+    filled.append("orders", [{**late, "client_order_id": "late"}], run_id="r", strategy="demo")
     tamper("DELETE FROM orders WHERE client_order_id = 'late'")
-    assert found(told) is None
-    report = verify_before_round(told, "demo", run_id="r", now=NOW)
+    assert change_in(filled) is None
+    report = verify_before_round(filled, "demo", run_id="r", now=NOW)
     assert [(finding.table, finding.kind) for finding in report.findings] == [("orders", "row deleted")]
 
 

@@ -22,8 +22,7 @@ def _implied_over_realised(panel: Panel, context: Context) -> FloatArray:
     return ratio(per_session, rolling_volatility(panel, 20))
 
 
-def _funding_per_day(panel: Panel, context: Context) -> FloatArray:
-    del panel
+def _funding_per_day(_panel: Panel, context: Context) -> FloatArray:
     return ratio(context.known.values * _MINUTES_OF_A_DAY, context.known.interval_minutes)
 
 
@@ -38,7 +37,6 @@ BESIDE_BARS = (
         group="volatility",
         role="implied_volatility",
         reach_sessions=20,
-        fields=("close",),
         compute=_implied_over_realised,
         formula="(index / 100 / sqrt(sessions per year)) / sigma_20; no value where sigma_20 is zero",
         source="Bollerslev, Tauchen and Zhou (2009), the variance risk premium, as a ratio",
@@ -48,19 +46,15 @@ BESIDE_BARS = (
         group="crypto",
         role="funding_rate",
         reach_sessions=0,
-        fields=("close",),
         compute=_funding_per_day,
         formula="rate x 1440 / minutes since the payment before, so that 8 h, 4 h and 1 h compare",
-        source="standard",
     ),
     Feature(
         name="funding_rate_change",
         group="crypto",
         role="funding_rate",
         reach_sessions=1,
-        fields=("close",),
         compute=_funding_change,
         formula="funding rate per day less that of the session before",
-        source="standard",
     ),
 )

@@ -18,6 +18,7 @@ from nn_assets.features.catalogue.registry import CATALOGUE
 from nn_assets.features.catalogue.stepping import Beside, Laid, Stepping, last_known
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.plugins import no_such_member
 
 __all__ = ["available_features", "compute_features", "refuse_features_beyond"]
 
@@ -48,7 +49,7 @@ def available_features(
     ----------
     panel : Panel, arrays of shape (bars, symbols)
     market_symbol : str, optional
-        The instrument that stands for the market; without it there are no cross-market features.
+        The instrument that represents the market; without it there are no cross-market features.
     candidates : array of bool, shape (bars, symbols), optional
         Members of the universe on each session.
     roles : iterable of str
@@ -117,7 +118,7 @@ def compute_features(
     names : sequence of str
         Features in the order wanted; none means all of `available_features`.
     market_symbol : str, optional
-        The symbol of the panel that stands for the market.
+        The symbol of the panel that represents the market.
     series : mapping of role to KnownSeries, (bars, symbols)
         As known at each session's decision.
     sessions_per_year : int
@@ -175,13 +176,7 @@ def compute_features(
 def _entry(name: str, market_symbol: str | None, series: Mapping[str, KnownSeries]) -> Feature:
     entry = CATALOGUE.get(name)
     if entry is None:
-        raise SettingsError(
-            expected="a feature among " + ", ".join(CATALOGUE),
-            found=repr(name),
-            remedy="correct the name, or leave features.names empty for every feature",
-            key="features.names",
-            value=name,
-        )
+        raise no_such_member("feature", "features.names", name, CATALOGUE)
     if entry.needs_market and market_symbol is None:
         raise SettingsError(
             expected=f"a market symbol for the feature {name}",
@@ -200,7 +195,7 @@ def _entry(name: str, market_symbol: str | None, series: Mapping[str, KnownSerie
 
 
 def _market_close(panel: Panel, market_symbol: str | None) -> FloatArray | None:
-    """Closes of the instrument that stands for the market, (bars, 1)."""
+    """Closes of the instrument that represents the market, (bars, 1)."""
     if market_symbol is None:
         return None
     if market_symbol not in panel.symbols:
@@ -218,7 +213,8 @@ def _market_close(panel: Panel, market_symbol: str | None) -> FloatArray | None:
 def _there(panel: Panel, entry: Feature, market: FloatArray | None) -> BoolArray:
     """Where there is a bar with every field that a feature reads, and the market's, (bars, symbols)."""
     has_fields = np.logical_and.reduce([np.isfinite(getattr(panel, name)) for name in entry.fields])
-    return has_fields & np.isfinite(market) if entry.needs_market and market is not None else has_fields
+    there: BoolArray = has_fields & np.isfinite(market) if entry.needs_market and market is not None else has_fields
+    return there
 
 
 def _beside(entry: Feature, market: FloatArray | None, series: KnownSeries | None, sessions_per_year: int) -> Laid:
@@ -229,7 +225,7 @@ def _beside(entry: Feature, market: FloatArray | None, series: KnownSeries | Non
         laid = series and KnownSeries(
             **{field.name: beside(getattr(series, field.name)) for field in fields_of(series)}
         )
-        return entry.compute(panel, Context(moved, laid, sessions_per_year))
+        return entry.computed(panel, Context(moved, laid, sessions_per_year))
 
     return compute
 

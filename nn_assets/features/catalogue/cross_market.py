@@ -1,4 +1,4 @@
-"""The cross-market group: a symbol beside the instrument that stands for its market."""
+"""The cross-market group: a symbol compared with the instrument that represents its market."""
 
 from __future__ import annotations
 
@@ -35,17 +35,14 @@ CROSS_MARKET = (
         name="market_correlation_60",
         group="cross_market",
         reach_sessions=_WINDOW,
-        fields=("close",),
         compute=_market_correlation,
         formula="correlation of 60 log returns with the market's; no value where either did not move",
-        source="standard",
         needs_market=True,
     ),
     Feature(
         name="market_residual_return",
         group="cross_market",
         reach_sessions=_WINDOW + 1,
-        fields=("close",),
         compute=_market_residual,
         formula="r[t] - beta[t-1] r_market[t], beta over the 60 sessions up to t-1",
         source="Blitz, Huij and Martens (2011), one factor, daily",

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.errors import PluginError
 from nn_assets.market.facts.series import KnownSeries
-from nn_assets.market.panel import Panel
+from nn_assets.market.panel import FIELDS, Panel
 
 __all__ = ["Context", "Feature", "Formula"]
 
@@ -23,7 +24,7 @@ class Context:
     Parameters
     ----------
     log_return : array, shape (bars, 1) or that of the panel's arrays, or None
-        Log return of the instrument that stands for the market, from each of the panel's bars to the next.
+        Log return of the instrument that represents the market, from each of the panel's bars to the next.
     series : KnownSeries, optional
         The series of the feature's role as each session's decision knew it, on the panel's rows and columns.
     sessions_per_year : int
@@ -50,6 +51,25 @@ class Context:
 Formula = Callable[[Panel, Context], FloatArray]
 
 
+class _StatedFields(Panel):
+    """A panel without the fields that a feature does not state: to read one is an error by name."""
+
+    feature: str
+    fields: tuple[str, ...]
+
+    def __getattr__(self, name: str) -> FloatArray:
+        if name not in FIELDS:
+            raise AttributeError(name)
+        stated = self.fields
+        raise PluginError(
+            expected=f"of the feature {self.feature} that it reads what it states alone: {', '.join(stated)}",
+            found=f"it reads {name}",
+            remedy=f"state it, fields=({', '.join(repr(field) for field in (*stated, name))}), or do not read it",
+            key="plugins",
+            feature=self.feature,
+        )
+
+
 @dataclass(frozen=True)
 class Feature:
     """One entry of the catalogue: of bars, of bars beside their market, or of bars beside a series.
@@ -63,12 +83,12 @@ class Feature:
     reach_sessions : int
         A value depends on this many bars before its own, all of them needed: on rows t - reach_sessions .. t, and
         further back where a missing bar is stepped over.
-    fields : tuple of str
-        Fields of the panel that it reads.
     compute : callable
         From a panel and its context to an array (bars, symbols), float64. NaN where a bar within
         reach is missing or the formula has no value.
     formula : str
+    fields : tuple of str
+        Fields of the panel that it reads; the others are not handed to it.
     source : str
         Where the formula is published.
     needs_market : bool
@@ -80,12 +100,26 @@ class Feature:
     name: str
     group: str
     reach_sessions: int
-    fields: tuple[str, ...]
     compute: Formula = field(repr=False, compare=False)
     formula: str
-    source: str
+    fields: tuple[str, ...] = ("close",)
+    source: str = "standard"
     needs_market: bool = False
     role: str = ""
+
+    def computed(self, panel: Panel, context: Context) -> FloatArray:
+        """Its values, (bars, symbols), of the fields that it states: the one door by which bars come to a feature.
+
+        Raises
+        ------
+        PluginError
+            It reads a field that it does not state.
+        """
+        given = object.__new__(_StatedFields)
+        unstated = set(FIELDS) - set(self.fields)
+        held = {name: value for name, value in vars(panel).items() if name not in unstated}
+        given.__dict__.update(held, feature=self.name, fields=self.fields)
+        return self.compute(given, context)
 
     @property
     def version_inputs(self) -> tuple[object, ...]:

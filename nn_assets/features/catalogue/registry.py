@@ -54,7 +54,7 @@ def register_feature(
     Raises
     ------
     PluginError
-        The name is taken, or is none; the reach is negative; a field is none of a bar.
+        The name is taken, or is not a name; the reach is negative; a field is not one of a bar.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def register_feature(
         )
 
     def register(compute: _Formula) -> _Formula:
-        entry = Feature(name, group, reach_sessions, tuple(fields), compute, formula, source, needs_market, role)
+        entry = Feature(name, group, reach_sessions, compute, formula, tuple(fields), source, needs_market, role)
         CATALOGUE.add(name, entry, getattr(compute, "__module__", __name__))
         return compute
 

@@ -44,7 +44,6 @@ RETURNS = (
             fields=_CLOSES,
             compute=partial(_log_return, bars=bars),
             formula=f"log(C[t] / C[t-{bars}])",
-            source="standard",
         )
         for bars in (1, 5, 20)
     ),

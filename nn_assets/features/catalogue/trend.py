@@ -76,7 +76,6 @@ TREND = (
         fields=_CLOSES,
         compute=_average_gap,
         formula="(SMA_5 - SMA_20) / C",
-        source="standard",
     ),
     Feature(
         name="sma_ratio_5_20",
@@ -85,7 +84,6 @@ TREND = (
         fields=_CLOSES,
         compute=_average_ratio,
         formula="SMA_5 / SMA_20 - 1 (nearly collinear with sma_gap_5_20; selection keeps one)",
-        source="standard",
     ),
     Feature(
         name="distance_from_high_20",

@@ -48,10 +48,8 @@ VOLATILITY = (
         name="sigma_5_over_sigma_20",
         group="volatility",
         reach_sessions=20,
-        fields=("close",),
         compute=_volatility_ratio,
         formula="sigma_5 / sigma_20; no value where sigma_20 is zero",
-        source="standard",
     ),
     Feature(
         name="range_over_close",

@@ -118,6 +118,6 @@ def make_labels(
 
 
 def own_returns(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
-    """Own returns as the kind of label says them, (bars, symbols), whoever may be trained on; errors as above."""
+    """Own returns as the kind of label defines them, (bars, symbols), for all symbols; errors as above."""
     settings = settings_of_its_own(label)
     return label_kind(label).own_return(panel, label, facts, *(() if settings is None else (settings,)))

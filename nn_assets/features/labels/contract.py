@@ -81,7 +81,7 @@ class _HeldLabel(Held):
         return self.market.panel.session_count - self.span
 
     def computed(self, original: Market) -> FloatArray:
-        """Own returns of a market, (bars, symbols); cash and candidates hang on it, so that they change with it."""
+        """Own returns of a market, (bars, symbols); cash and candidates follow from it."""
 
         def own_return(market: Market) -> object:
             cash = read_only(market.series.values[:, 0] * _CASH)

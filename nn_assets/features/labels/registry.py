@@ -36,7 +36,7 @@ def register_label(
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name.
     """
 
     def register(own_return: _OwnReturn) -> _OwnReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import Symbol
 from nn_assets.errors import SettingsError
 from nn_assets.features.labels.definition import LabelFacts, LabelKind, forward_returns
 from nn_assets.market.panel import Panel
@@ -33,7 +34,7 @@ def _own_return(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatA
     return forward - _median_over_symbols(judged, panel.symbols)
 
 
-def _median_over_symbols(forward: FloatArray, symbols: tuple[str, ...]) -> FloatArray:
+def _median_over_symbols(forward: FloatArray, symbols: tuple[Symbol, ...]) -> FloatArray:
     """Median of each session's realised returns, shape (bars, 1); NaN below the minimum count."""
     if len(symbols) < MINIMUM_CROSS_SECTION:
         raise SettingsError(

@@ -10,10 +10,9 @@ from nn_assets.learning.networks.lstm import LongShortTermMemory
 from nn_assets.learning.networks.mlp import Perceptron
 from nn_assets.learning.networks.registry import (
     NETWORKS,
-    Network,
+    builder_of,
     network_of,
     register_network,
-    settings_of_its_own,
 )
 from nn_assets.learning.networks.residual import Residual
 from nn_assets.settings import LearningSettings
@@ -21,14 +20,13 @@ from nn_assets.settings import LearningSettings
 __all__ = [
     "NETWORKS",
     "LongShortTermMemory",
-    "Network",
     "Perceptron",
     "Residual",
     "build_network",
+    "builder_of",
     "forward_and_back",
     "network_of",
     "register_network",
-    "settings_of_its_own",
 ]
 
 
@@ -40,9 +38,7 @@ def build_network(settings: LearningSettings, features: int) -> torch.nn.Module:
     SettingsError
         There is no such kind, or its own settings are not as it states them.
     """
-    own = settings_of_its_own(settings)
-    build = network_of(settings.network).build
-    network = build(settings, features) if own is None else build(settings, features, own)
+    network = builder_of(settings)(settings, features)
     return Residual(network, features) if settings.residual else network
 
 

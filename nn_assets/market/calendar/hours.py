@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import nanoseconds
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.settings import IntradaySettings
@@ -113,18 +114,14 @@ def trading_hours(calendar: str, settings: IntradaySettings, first: pd.Timestamp
             )
     return TradingHours(
         sessions=pd.DatetimeIndex(hours["session"]),
-        starts=_nanoseconds(starts),
-        break_starts=_nanoseconds(rests),
-        break_ends=_nanoseconds(resumes),
-        ends=_nanoseconds(ends),
+        starts=nanoseconds(starts),
+        break_starts=nanoseconds(rests),
+        break_ends=nanoseconds(resumes),
+        ends=nanoseconds(ends),
         bar=settings.bar_minutes * _MINUTE,
     )
 
 
-def _nanoseconds(moments: pd.Series) -> IntArray:
-    nanoseconds: IntArray = pd.DatetimeIndex(moments).as_unit("ns").asi8
-    return nanoseconds
-
-
 def _local(wall: pd.Series, timezone: str) -> pd.Series:
-    return wall.dt.tz_localize(timezone, nonexistent="shift_forward", ambiguous=True).dt.tz_convert("UTC")
+    moments: pd.Series = wall.dt.tz_localize(timezone, nonexistent="shift_forward", ambiguous=True).dt.tz_convert("UTC")
+    return moments

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Session, Sessions
+from nn_assets.arrays import Session, Sessions, nanoseconds
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.timetable import timetable
 from nn_assets.settings.calendar_file import amendments_of
@@ -162,7 +162,7 @@ def sessions_of_moments(calendar: str, moments: pd.Series) -> pd.Series:
     """
     axis = timetable(calendar).sessions
     closes = assumed_known_at(calendar, axis, 0).asi8
-    index = np.searchsorted(closes, pd.DatetimeIndex(moments).as_unit("ns").asi8, side="left")
+    index = np.searchsorted(closes, nanoseconds(moments), side="left")
     sessions = axis.to_numpy()[np.minimum(index, len(axis) - 1)]
     inside = (index < len(axis)) & (moments >= pd.Timestamp(axis[0]).tz_localize("UTC")).to_numpy()
     return pd.Series(np.where(inside, sessions, np.datetime64("NaT", "ns")), index=moments.index)

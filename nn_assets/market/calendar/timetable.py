@@ -110,10 +110,11 @@ def _cause(error: Exception) -> str:
 def is_same_calendar(first: str, second: str) -> bool:
     """Whether two names are of the same calendar of exchange_calendars, as NYSE and XNYS are; without amendments.
 
-    Also where a release knows one of them no more: nothing can be told of it then.
+    True as well where a release no longer knows one of them: nothing is known of it then.
     """
     try:
-        return exchange_calendars.resolve_alias(first) == exchange_calendars.resolve_alias(second)
+        same: bool = exchange_calendars.resolve_alias(first) == exchange_calendars.resolve_alias(second)
+        return same
     except exchange_calendars.errors.InvalidCalendarName:
         return True
 

@@ -2,7 +2,7 @@
 
 An action is named by symbol, ex-session and kind. Its *value* is the new shares for one old (split),
 or the cash per share as counted on the ex-session, unadjusted: of a dividend, or of a delisting, where it
-may be 0 and the symbol is no more from that session on. A later delivery that says otherwise is a new
+may be 0, and the symbol no longer exists from that session on. A later delivery that says otherwise is a new
 version; a value of NaN withdraws the action.
 """
 
@@ -97,7 +97,7 @@ def new_action_versions(
     DataFrame
         The rows to append. The first version of an action keeps its known_at, and so does a restatement whose own
         known_at is later than all on record, or one that says the same with an earlier known_at of its own, where
-        nothing else was ever said of the action; any other is known when it arrived, after the version before
+        no other value of the action was ever delivered; any other is known when it arrived, after the version before
         whatever the clock says, and not before the first could be. Withdrawing what is not there says nothing.
     RevisionCount
         Counts of actions.
@@ -125,7 +125,7 @@ def new_action_versions(
 
 
 def _known_since(versions: pd.DataFrame) -> pd.Series:
-    """By its key, since when each action is known; those alone of which one value was ever told."""
+    """By its key, since when each action is known; only those of which a single value was ever delivered."""
     values = versions[_CONTENT].drop_duplicates().groupby(_KEY).size()
     return versions.groupby(_KEY)["known_at"].min()[values == 1].rename("since")
 
@@ -204,7 +204,7 @@ def refuse_mass_withdrawal(
         What that gave of them.
     max_withdrawn_fraction : float
         Largest share of the source's actions in force that may go. A single one always may, where
-        the answer still tells of any symbol among them.
+        the answer still counts for any symbol among them.
 
     Raises
     ------

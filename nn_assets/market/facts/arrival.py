@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import nanoseconds
+
 __all__ = ["Mended", "following", "read_moments"]
 
 _NEXT = pd.Timedelta(1, unit="ns")
@@ -52,7 +54,7 @@ class Mended:
         """Moments, UTC, as they are read."""
         if not self.read_as or moments.empty:
             return moments
-        stored = pd.DatetimeIndex(moments).as_unit("ns").asi8
+        stored = nanoseconds(moments)
         distinct, inverse = np.unique(stored, return_inverse=True)
         read = np.array([self.read_as.get(int(moment), int(moment)) for moment in distinct], dtype=np.int64)
         return pd.Series(pd.DatetimeIndex(read[inverse], tz="UTC"), index=moments.index, name=moments.name)
@@ -90,7 +92,7 @@ def read_moments(ahead: pd.DatetimeIndex, acts: pd.DatetimeIndex, now: pd.Timest
     A moment is read as just before the first act that a right clock stamped after the last wrong act on record, where
     a wrong act stamped later than the moment shows that it had come about by then, and the moment is not so far back
     that the clock which stamped that act cannot have stamped it too. Any other is read as just before
-    ``now``: so is one that was stamped after the version that it follows, which tells nothing of when that was.
+    ``now``: so is one that was stamped after the version that it follows, which says nothing about when that was.
 
     Parameters
     ----------
@@ -105,8 +107,8 @@ def read_moments(ahead: pd.DatetimeIndex, acts: pd.DatetimeIndex, now: pd.Timest
     Mended
         Different moments are read as different ones, a nanosecond apart, in their order.
     """
-    moments = np.unique(ahead.as_unit("ns").asi8)
-    stamped = acts.as_unit("ns").asi8
+    moments = np.unique(nanoseconds(ahead))
+    stamped = nanoseconds(acts)
     wrong = np.isin(stamped, moments)
     shown, act_after = np.zeros(len(moments), dtype=np.bool_), now.value
     if wrong.any():

@@ -21,9 +21,9 @@ from nn_assets.market.facts.rows import ordered_by_symbol
 
 __all__ = [
     "RevisionCount",
-    "as_of",
     "content_hash",
     "known_after",
+    "known_bars",
     "new_versions",
     "restated_since",
     "with_assumed_known_at",
@@ -92,7 +92,7 @@ def new_versions(
     return ordered_by_symbol(fresh), counted
 
 
-def as_of(versions: BarVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> BarVersions:
+def known_bars(versions: BarVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> BarVersions:
     """Give the bars as they were known at a moment, ordered by symbol and session; see :meth:`Kind.as_of`."""
     return ordered_by_symbol(BAR_FACTS.as_of(versions, moment, ingested_by=ingested_by))
 
@@ -100,7 +100,7 @@ def as_of(versions: BarVersions, moment: pd.Timestamp, *, ingested_by: pd.Timest
 def restated_since(versions: BarVersions, moment: pd.Timestamp, *, ingested_by: pd.Timestamp | None = None) -> bool:
     """Whether a version known, or stored, later says anything else than the one before it.
 
-    Parameters as in ``as_of``. If not, the bars as they are now are those known at the moment.
+    Parameters as in ``known_bars``. If not, the bars as they are now are those known at the moment.
     """
     hidden = versions["known_at"] > moment
     if ingested_by is not None:

@@ -1,6 +1,6 @@
 """The core of every table of facts with versions: which one is in force, and what a delivery adds.
 
-A *version* is what was said of one fact as of one ``known_at``, in one row. Versions of a fact follow one another by
+A *version* is one statement of a fact, as of one ``known_at``, in one row. Versions of a fact follow one another by
 ``known_at``, then by ``ingested_at``.
 
 A ``known_at`` that the source states, in whatever zone, is kept: such a version finds its place by it, whenever it
@@ -12,8 +12,8 @@ whole, and a value that is missing says something there: :meth:`Kind.finds_place
 for its stated moment, and is known from its arrival too. So is an observation or a spell that is stated as known by a
 decision made before it came, since decisions read these tables by ``known_at`` alone.
 
-Contradictions are judged here, on arrival: where one version is told in two ways, it becomes one row without values,
-and what it was told goes to quarantine. Which of them came first shows nowhere. Tables written before have such
+Contradictions are judged here, on arrival: where a version comes with two values, it becomes one row without any,
+and both values go to quarantine. Which of them came first makes no difference. Tables written before have such
 versions in several rows; they are read as if they had been judged.
 """
 
@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import nanoseconds
 from nn_assets.contracts import QUOTES
 from nn_assets.contracts.contract import PRICES
 from nn_assets.market.facts.arrival import following
@@ -70,7 +71,7 @@ class RevisionCount:
     ``added`` facts were not stored before; ``revised`` ones differ from the version in force before them; ``confirmed``
     ones repeat a version stored before it could be known (a bar taken in before its session's close); ``unchanged``
     ones say nothing new. No part of equality are ``revised_by_symbol``; ``equal_rows``, rows that say what another row
-    of their version says; and ``contradicted``, the rows of versions that were told in two ways, for quarantine.
+    of their version says; and ``contradicted``, the rows of versions with two values, for quarantine.
     """
 
     added: int = 0
@@ -114,7 +115,7 @@ class Kind:
     key, values : tuple of str
         Columns; values are numbers or days.
     unjudged : bool
-        Whether rows are stored as they come: a version may then be told in two ways, and one taken in before it could
+        Whether rows are stored as they come: a version may then have two values, and one taken in before it could
         be known is confirmed by what repeats it. Other kinds are judged, or refused, before, and delivered whole.
     called_off : bool
         Whether what is known before a version that lies ahead calls that one off, even if it repeats what was known.
@@ -181,7 +182,7 @@ class Kind:
         return np.asarray(np.isnan(self.numbers(rows)).all(axis=1))
 
     def with_contents(self, rows: pd.DataFrame, contents: pd.DataFrame) -> pd.DataFrame:
-        """Rows, with what each contradicted version was told in its place, where that is on record.
+        """Rows, each contradicted version replaced by the values delivered for it, where those are on record.
 
         Parameters
         ----------
@@ -241,8 +242,8 @@ class Kind:
         moments, versions = _codes_of_both(stored, delivered, [*self.key, "known_at"])
         size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
         last, last_stated, first = np.full(size, _EARLIEST), np.full(size, _EARLIEST), np.full(size, -1)
-        np.maximum.at(last, keys, _nanoseconds(stored["known_at"]))
-        np.maximum.at(last_stated, of_delivered[explicit], _nanoseconds(delivered["known_at"])[explicit])
+        np.maximum.at(last, keys, nanoseconds(stored["known_at"]))
+        np.maximum.at(last_stated, of_delivered[explicit], nanoseconds(delivered["known_at"])[explicit])
         first[keys] = np.arange(len(keys))
         stored_numbers, delivered_numbers = self.numbers(stored), self.numbers(delivered)
         several = np.zeros(size, dtype=bool)
@@ -268,27 +269,27 @@ class Kind:
         old = self._blank(stored.iloc[indices], torn)
         size = int(max(keys.max(initial=-1), of_delivered.max(initial=-1))) + 1
         before = _placed_at(keys[indices], size)[key_of]
-        known, arrived = (np.append(_nanoseconds(old[name]), _EARLIEST)[before] for name in _MOMENTS)
+        known, arrived = (np.append(nanoseconds(old[name]), _EARLIEST)[before] for name in _MOMENTS)
         has_previous = before >= 0
         same = has_previous & _same(self.numbers(new), self._numbers_at(self.numbers(old), before))
         # Confirmed only by what arrives when the version could be known.
-        early = self.unjudged & (known > arrived) & (_nanoseconds(new["ingested_at"]) >= known)
+        early = self.unjudged & (known > arrived) & (nanoseconds(new["ingested_at"]) >= known)
         fresh = ~same | early
         last = np.full(size, _EARLIEST)
-        np.maximum.at(last, keys, _nanoseconds(stored["ingested_at"]))
+        np.maximum.at(last, keys, nanoseconds(stored["ingested_at"]))
         stored_at = pd.Series(pd.DatetimeIndex(last[key_of], tz="UTC"), index=new.index).where(has_previous)
         new = new.assign(ingested_at=following(new["ingested_at"], stored_at))
         new["known_at"] = new["known_at"].where(~has_previous, new[_MOMENTS].max(axis=1))
         # One that is stated ahead is in force after what arrives now: that may repeat what is known until then.
-        ahead = fresh & has_previous & (not self.called_off) & (known > _nanoseconds(new["known_at"]))
-        known = np.where(fresh, _nanoseconds(new["known_at"]), known)
+        ahead = fresh & has_previous & (not self.called_off) & (known > nanoseconds(new["known_at"]))
+        known = np.where(fresh, nanoseconds(new["known_at"]), known)
         if ahead.any():
             whole = pd.concat([stored, new[ahead]], ignore_index=True)
             chain = _Chain.of(self, whole, np.append(keys, key_of[ahead]))
             version = chain.version[len(stored) :]
             repeated = np.flatnonzero(ahead)[chain.repeats[version]]
             same[repeated], fresh[repeated] = True, False
-            known[repeated] = _nanoseconds(whole["known_at"])[chain.row[version[chain.repeats[version]] - 1]]
+            known[repeated] = nanoseconds(whole["known_at"])[chain.row[version[chain.repeats[version]] - 1]]
         of_new = _placed_at(key_of, size)[of_delivered[broken]]
         contents = delivered[broken].assign(
             known_at=pd.DatetimeIndex(known[of_new], tz="UTC"), ingested_at=new["ingested_at"].array[of_new]
@@ -310,7 +311,7 @@ class Kind:
         held = _placed_at(moments[chain.row], size)[version]
         stored_already, ripe = held >= 0, np.append(chain.held | (not self.unjudged), False)[held]
         new_values, stored_values = self.numbers(new), self._numbers_at(chain.values, held)
-        in_time = _nanoseconds(new["ingested_at"]) >= _nanoseconds(new["known_at"])
+        in_time = nanoseconds(new["ingested_at"]) >= nanoseconds(new["known_at"])
         differs = ripe & ~_same(new_values, stored_values)
         broken = differs & ~np.isnan(stored_values).all(axis=1)
         fresh = ~stored_already | broken | (stored_already & ~ripe & (in_time | ~_same(new_values, stored_values)))
@@ -361,7 +362,7 @@ class Kind:
         return indices[order], torn[order]
 
     def _unique_versions(self, rows: pd.DataFrame, versions: IntArray) -> tuple[IntArray, BoolArray, int]:
-        """Place of a row of each version, ascending; rows of versions told in two ways; and how many repeat another.
+        """Place of a row of each version, ascending; rows of versions with two values; and how many repeat another.
 
         Of rows that say the same it is that of the first source by name.
         """
@@ -384,11 +385,11 @@ class Kind:
 class _Chain:
     """Versions, by fact and then by ``known_at``; arrays of shape (versions,) but for ``version``."""
 
-    row: IntArray  # place of the row that stands for each
+    row: IntArray  # index of the row that represents each
     key: IntArray
     values: FloatArray  # (versions, values); NaN where it contradicts itself
     torn: BoolArray
-    held: BoolArray  # whether it was told in time to be known when it is
+    held: BoolArray  # whether it arrived by the moment at which it is known
     repeats: BoolArray  # whether it says what the one before it said, and that one was held, from its first row on
     version: IntArray  # (rows,) of each row
 
@@ -399,7 +400,7 @@ class _Chain:
         Rows of one moment that were taken in before it yield to those taken in later; of the others none does, since
         nobody can say which of them was right.
         """
-        known, arrived = _nanoseconds(rows["known_at"]), _nanoseconds(rows["ingested_at"])
+        known, arrived = nanoseconds(rows["known_at"]), nanoseconds(rows["ingested_at"])
         order = np.lexsort((arrived, known, keys))
         key, known, arrived = keys[order], known[order], arrived[order]
         begins = np.ones(len(order), dtype=bool)
@@ -426,7 +427,8 @@ class _Chain:
     def newest(self) -> IntArray:
         """The version in force of each fact: the first of the last that say the same."""
         first = np.maximum.accumulate(np.where(self.repeats, 0, np.arange(len(self.row))))
-        return first[np.append(self.key[1:] != self.key[:-1], True)[: len(self.row)]]
+        rows: IntArray = first[np.append(self.key[1:] != self.key[:-1], True)[: len(self.row)]]
+        return rows
 
 
 def _counted(
@@ -448,19 +450,15 @@ def _same(left: FloatArray, right: FloatArray) -> BoolArray:
     return np.asarray(((left == right) | (np.isnan(left) & np.isnan(right))).all(axis=1))
 
 
-def _nanoseconds(moments: pd.Series) -> IntArray:
-    return moments.to_numpy(dtype="datetime64[ns]").astype(np.int64)
-
-
 def _placed_at(codes: IntArray, size: int) -> IntArray:
-    """Where each code below ``size`` stands, -1 for one that does not."""
+    """Index of each code below ``size``, -1 for one that is missing."""
     positions = np.full(size, -1, dtype=np.int64)
     positions[codes] = np.arange(len(codes))
     return positions
 
 
 def _several(codes: IntArray) -> BoolArray:
-    """Places whose code stands at others too."""
+    """Indices whose code occurs more than once."""
     return np.asarray(np.bincount(codes)[codes] > 1) if len(codes) else np.zeros(0, dtype=bool)
 
 

@@ -1,4 +1,4 @@
-"""Bars of a second source beside those of the first: what it had said of each by the time that one was known."""
+"""Bars of a second source beside those of the first: its prices of each bar by the time that the bar was known."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PRICES = ["open", "high", "low", "close"]
 
 
 def with_several_versions(versions: ComparedBars) -> ComparedBars:
-    """Versions of those bars that the second source told more than once; columns and order as given."""
+    """Versions of those bars that the second source delivered more than once; columns and order as given."""
     return versions[versions.duplicated(_KEY, keep=False)]
 
 
 def later_second_source_prices(rows: pd.DataFrame, versions: ComparedBars) -> pd.DataFrame:
-    """What a second source said of some rows after they were known: columns row, known_at and the four prices.
+    """A second source's prices of some rows, after they were known: columns row, known_at and the four prices.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ def later_second_source_prices(rows: pd.DataFrame, versions: ComparedBars) -> pd
     both = wanted.merge(second_bars, on=_KEY, suffixes=("_here", ""))
     prices = both[_PRICES].to_numpy(dtype=np.float64)
     both = both[(both["known_at"] > both["known_at_here"]) & (np.isfinite(prices) & (prices > 0.0)).all(axis=1)]
-    return both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
+    in_order: pd.DataFrame = both.sort_values(["known_at", "row"])[["row", "known_at", *_PRICES]].reset_index(drop=True)
+    return in_order
 
 
 def second_source_prices(ordered: pd.DataFrame, versions: ComparedBars) -> FloatArray:
@@ -61,7 +62,7 @@ def second_source_prices(ordered: pd.DataFrame, versions: ComparedBars) -> Float
     array
         Of each row the version known last when the row itself was: what the second source says later changes
         nothing. NaN where there is none, where it contradicts itself, where a price is none, and where its bar
-        repeats its bar before in all prices: a feed that stands still says nothing.
+        repeats its bar before in all prices: a feed that repeats itself says nothing.
     """
     second = np.full((len(ordered), len(_PRICES)), np.nan)
     if versions.empty:

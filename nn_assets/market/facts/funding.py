@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol, read_only, read_only_fields
+from nn_assets.arrays import Symbol, nanoseconds, read_only, read_only_fields
 from nn_assets.contracts.frames import SeriesVersions
 
 __all__ = ["Funding", "funding_by_session"]
@@ -72,13 +72,13 @@ def funding_by_session(
     opens, decided_at : DatetimeIndex, shape (sessions,), UTC
         When each session opens, and when it is decided: only versions with known_at at or before that count.
     stale_after_sessions : int
-        How long the last session that was known stands for one of which nothing is known.
+        How many sessions the last known one is used for sessions of which nothing is known.
 
     Returns
     -------
     Funding
         Row t is the same, to the bit, whatever is known later. Where no payment of the session is known, all of the
-        last session's that is, as known then, is taken to be paid by its close; 0 where that is none or too old.
+        last session's that is, as known then, is taken to be paid by its close; 0 where there is none or it is too old.
         Either is ``assumed``. A payment that is missing beside others of its session is not made up.
     """
     shape = (len(sessions), len(symbols))
@@ -105,11 +105,11 @@ def _of_symbol(
     inside = days.isin(sessions)
     ordered, days = ordered[inside], days[inside]
     session = np.asarray(sessions.searchsorted(days), dtype=np.int64)  # (versions,)
-    observed = pd.DatetimeIndex(ordered["observed_at"]).as_unit("ns").asi8
+    observed = nanoseconds(ordered["observed_at"])
     known_row = np.asarray(decided_at.searchsorted(pd.DatetimeIndex(ordered["known_at"]), side="left"), dtype=np.int64)
     value = ordered["value"].to_numpy(dtype=np.float64)
     chosen = _newest(observed, known_row <= session)
-    by_open = opens.as_unit("ns").asi8
+    by_open = nanoseconds(opens)
     early = observed[chosen] <= by_open[session[chosen]]
     first, rest, longs, shorts = (np.zeros(size) for _ in range(4))
     assumed = np.ones(size, dtype=np.bool_)
@@ -136,4 +136,5 @@ def _newest(observed: IntArray, visible: BoolArray) -> IntArray:
     indices = np.flatnonzero(visible)
     moments = observed[indices]
     last = np.append(moments[1:] != moments[:-1], True) if len(indices) else np.zeros(0, dtype=np.bool_)
-    return indices[last]
+    newest: IntArray = indices[last]
+    return newest

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import number_bytes
+from nn_assets.arrays import nanoseconds, number_bytes
 from nn_assets.contracts import DELIVERED_BARS, INTRADAY_VERSIONS, conform
 from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayVersions
 from nn_assets.market.calendar.hours import trading_hours
@@ -58,7 +58,7 @@ def stamped_intraday(
     """
     bar = pd.Timedelta(minutes=settings.bar_minutes)
     hours = trading_hours(calendar, settings, delivered["bar_at"].min(), delivered["bar_at"].max())
-    session_index = hours.locate(pd.DatetimeIndex(delivered["bar_at"]).as_unit("ns").asi8).session
+    session_index = hours.locate(nanoseconds(delivered["bar_at"])).session
     by_day = delivered["bar_at"].dt.tz_localize(None).dt.normalize()
     session = by_day.where(session_index < 0, hours.sessions.to_numpy()[np.maximum(session_index, 0)])
     known_at = delivered["bar_at"] + bar + pd.Timedelta(seconds=settings.known_at_lag_seconds)
@@ -91,7 +91,7 @@ def intraday_hash(bars: IntradayBars) -> str:
     digest = hashlib.sha256(f"intraday/1/{len(ordered)}".encode())
     for symbol, count in ordered["symbol"].value_counts().sort_index().items():
         digest.update(f"{symbol}\t{count}\n".encode())
-    digest.update(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8.astype("<i8").tobytes())
+    digest.update(nanoseconds(ordered["bar_at"]).astype("<i8").tobytes())
     for name in _VALUES:
         digest.update(number_bytes(ordered[name]))
     return digest.hexdigest()
@@ -144,9 +144,7 @@ def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) 
         return SessionBars(conform(aggregated.assign(source=""), DELIVERED_BARS), aggregated.reindex(columns=_LEFT_OUT))
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
     session_index = hours.sessions.get_indexer(pd.Index(aggregated["session"]))
-    first, last = (
-        hours.locate(pd.DatetimeIndex(aggregated[name]).as_unit("ns").asi8).slot for name in ("began", "ended")
-    )
+    first, last = (hours.locate(nanoseconds(aggregated[name])).slot for name in ("began", "ended"))
     after = np.cumsum(hours.bars_due)[session_index]
     aggregated["due"] = hours.bars_due[session_index]
     aggregated["at_open"] = (first - after + aggregated["due"]) * settings.bar_minutes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import number_bytes
+from nn_assets.arrays import nanoseconds, number_bytes
 
 __all__ = ["known_hashes"]
 
@@ -64,9 +64,9 @@ def _running(
 
 
 def _numbers(values: pd.Series) -> IntArray:
-    """Each value as one integer that hangs on no other value of the column."""
+    """Each value as one integer that depends on no other value of the column."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return values.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+        return nanoseconds(values)
     if pd.api.types.is_float_dtype(values.dtype):
         return np.frombuffer(number_bytes(values.to_numpy(dtype=np.float64)), dtype="<i8").astype(np.int64)
     if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_integer_dtype(values.dtype):

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import Symbol, nanoseconds
 from nn_assets.contracts import MEMBERSHIP, conform
-from nn_assets.contracts.frames import MembershipVersions
+from nn_assets.contracts.frames import DailyBars, MembershipVersions
 from nn_assets.errors import SourceError
 from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, RevisionCount, known_from
 
@@ -139,7 +139,8 @@ def refuse_cut_off(
 
 
 def _open_at(spells: pd.DataFrame, moment: pd.Timestamp) -> pd.Series:
-    return spells["member_to"].isna() | (spells["member_to"].dt.tz_localize("UTC") > moment)
+    is_open: pd.Series = spells["member_to"].isna() | (spells["member_to"].dt.tz_localize("UTC") > moment)
+    return is_open
 
 
 def membership_as_of(
@@ -185,12 +186,12 @@ def members_of_sessions(
     for column, ticker in enumerate(tickers):
         columns.setdefault(ticker, []).append(column)
     ordered = versions[versions["symbol"].isin(columns)].sort_values([*_KEY, "known_at", "ingested_at"], kind="stable")
-    days = sessions.as_unit("ns").asi8
-    moments = decided_at.as_unit("ns").asi8
-    known_from = pd.DatetimeIndex(ordered["known_at"]).as_unit("ns").asi8
+    days = nanoseconds(sessions)
+    moments = nanoseconds(decided_at)
+    known_from = nanoseconds(ordered["known_at"])
     same_spell = ordered.duplicated(_KEY).to_numpy()
-    starts = pd.DatetimeIndex(ordered["member_from"]).as_unit("ns").asi8
-    ends = pd.DatetimeIndex(ordered["member_to"]).as_unit("ns").asi8
+    starts = nanoseconds(ordered["member_from"])
+    ends = nanoseconds(ordered["member_to"])
     for row, ticker in enumerate(ordered["symbol"]):
         last = row + 1 == len(ordered) or not same_spell[row + 1]
         known_to = _OPEN if last else known_from[row + 1]
@@ -210,7 +211,7 @@ def several_spells(spells: MembershipVersions) -> tuple[Symbol, ...]:
 
 def members_without_bars(
     spells: MembershipVersions,
-    bars: pd.DataFrame,
+    bars: DailyBars,
     first: pd.Timestamp,
     last: pd.Timestamp,
     renamed: Mapping[str, str] | None = None,

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import nanoseconds
+
 __all__ = ["never_passed", "passed_at", "refused"]
 
 BoolArray = npt.NDArray[np.bool_]
@@ -35,7 +37,8 @@ def refused(versions: pd.DataFrame, key: list[str], halts: pd.DatetimeIndex, pub
     bool array, shape (rows,)
     """
     replaced_at = _replaced_at(versions, key)
-    return _never_passed(versions, replaced_at, halts, published) & (replaced_at != _NEVER)
+    judged: BoolArray = _never_passed(versions, replaced_at, halts, published) & (replaced_at != _NEVER)
+    return judged
 
 
 def never_passed(versions: pd.DataFrame, halts: pd.DatetimeIndex, published: pd.DatetimeIndex) -> BoolArray:
@@ -51,7 +54,7 @@ def passed_at(versions: pd.DataFrame, halts: pd.DatetimeIndex, published: pd.Dat
 
     Parameters as of :func:`refused`. A version that never passed keeps the moment of its storage.
     """
-    stored = _nanoseconds(pd.DatetimeIndex(versions["ingested_at"]))
+    stored = nanoseconds(versions["ingested_at"])
     following = _following(published, stored)
     late = _any_between(halts, stored, following) & (following != _NEVER)
     moments = pd.DatetimeIndex(np.where(late, following, stored), tz="UTC").as_unit("ns")
@@ -61,7 +64,7 @@ def passed_at(versions: pd.DataFrame, halts: pd.DatetimeIndex, published: pd.Dat
 def _never_passed(
     versions: pd.DataFrame, until: IntArray, halts: pd.DatetimeIndex, published: pd.DatetimeIndex
 ) -> BoolArray:
-    stored = _nanoseconds(pd.DatetimeIndex(versions["ingested_at"]))
+    stored = nanoseconds(versions["ingested_at"])
     return _any_between(halts, stored, until) & ~_any_between(published, stored, until)
 
 
@@ -73,7 +76,7 @@ def _any_between(moments: pd.DatetimeIndex, first: IntArray, until: IntArray) ->
 
 def _following(moments: pd.DatetimeIndex, first: IntArray) -> IntArray:
     """The earliest of some moments at or after each first one; the largest integer where there is none."""
-    ordered = np.append(np.sort(_nanoseconds(moments)), _NEVER)
+    ordered = np.append(np.sort(nanoseconds(moments)), _NEVER)
     return np.asarray(ordered[np.searchsorted(ordered[:-1], first, side="left")])
 
 
@@ -88,9 +91,5 @@ def _replaced_at(versions: pd.DataFrame, key: list[str]) -> IntArray:
     following = deliveries.groupby(key, sort=False)["ingested_at"].shift(-1)
     merged = some.merge(deliveries.assign(following=following), on=[*key, "ingested_at"], how="left")
     after = pd.DatetimeIndex(merged["following"])
-    replaced_at[several] = np.where(after.isna(), _NEVER, _nanoseconds(after))
+    replaced_at[several] = np.where(after.isna(), _NEVER, nanoseconds(after))
     return replaced_at
-
-
-def _nanoseconds(moments: pd.DatetimeIndex) -> IntArray:
-    return np.asarray(moments.as_unit("ns").asi8)

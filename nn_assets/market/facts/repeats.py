@@ -14,6 +14,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import BarVersions
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import new_versions
 from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
@@ -26,23 +27,23 @@ _OF_FILE = [*_KEY, "source"]
 
 
 def new_versions_of_files(
-    stored: pd.DataFrame,
-    delivered: pd.DataFrame,
+    stored: BarVersions,
+    delivered: BarVersions,
     taken_before: Collection[str],
     *,
     explicit: BoolArray | None = None,
     contents: pd.DataFrame | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, RevisionCount]:
+) -> tuple[BarVersions, BarVersions, RevisionCount]:
     """Find what a delivery of files adds; as ``new_versions``, but rows that a file said before are left out first.
 
     Parameters
     ----------
     stored, delivered, explicit
-        As of ``new_versions``. Rows that state their moment find their place by it, whoever said them before.
+        As of ``new_versions``. Rows that state their moment are ordered by it, whichever file had them before.
     taken_before : collection of str
         The ``source`` of files whose very contents were taken in before.
     contents : DataFrame, optional
-        What versions that contradict themselves were told, as far as it is on record: columns of ``stored``.
+        The values delivered for contradicted versions, as far as they are on record: columns of ``stored``.
 
     Returns
     -------
@@ -105,14 +106,14 @@ def _own_words(
 
 
 def repeats_and_changes(
-    stored: pd.DataFrame, delivered: pd.DataFrame, taken_before: Collection[str]
+    stored: BarVersions, delivered: BarVersions, taken_before: Collection[str]
 ) -> tuple[BoolArray, BoolArray]:
-    """Find the rows of files that say of a bar what the file said of it last, and those that say something else.
+    """Find the rows of files that repeat what the file last said of a bar, and those that change it.
 
     Parameters
     ----------
     stored, delivered : DataFrame
-        Columns of ``BAR_VERSIONS``, in any order; of ``stored``, what contradicted versions were told in their place.
+        Columns of ``BAR_VERSIONS``, in any order; in ``stored``, contradicted versions with their values.
     taken_before : collection of str
         The ``source`` of files whose very contents were taken in before: what they say was said before wherever it
         is stored, under whichever source, since nothing is stored twice; but for bars of which there are words of

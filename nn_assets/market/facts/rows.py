@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import nanoseconds
 from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.market.facts.compared import second_source_prices
@@ -80,7 +81,8 @@ class Rows:
     @property
     def on_calendar(self) -> BoolArray:
         """Whether each row's session is one of the calendar's."""
-        return self.closes_at != _NOT_A_TIME
+        among_sessions: BoolArray = self.closes_at != _NOT_A_TIME
+        return among_sessions
 
     @property
     def follows(self) -> BoolArray:
@@ -137,7 +139,7 @@ def row_medians(values: FloatArray) -> FloatArray:
     return np.asarray((ordered[row, (count - 1) // 2] + ordered[row, count // 2]) / 2.0)
 
 
-def ordered_by_symbol(bars: pd.DataFrame) -> pd.DataFrame:
+def ordered_by_symbol(bars: BarVersions) -> BarVersions:
     """Order bars by symbol and session, ties by the rest of their columns, with a fresh index.
 
     The order of the rows given shows nowhere in the result.
@@ -242,17 +244,15 @@ def rows_of(
     sessions = pd.DatetimeIndex(ordered["session"])
     days, inverse = np.unique(sessions.to_numpy(dtype="datetime64[ns]"), return_inverse=True)
     closes = assumed_known_at(calendar, pd.DatetimeIndex(days), 0)
-    prices: dict[str, Any] = {
-        name: ordered[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")
-    }
+    prices: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in _PRICES}
     return Rows(
         symbol=pd.factorize(ordered["symbol"])[0].astype(np.int64),
         session=days.astype(np.int64)[inverse],
         **prices,
         volume=ordered["volume"].to_numpy(dtype=np.float64),
-        known_at=ordered["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
-        ingested_at=ordered["ingested_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64),
-        closes_at=closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)[inverse],
+        known_at=nanoseconds(ordered["known_at"]),
+        ingested_at=nanoseconds(ordered["ingested_at"]),
+        closes_at=nanoseconds(closes)[inverse],
         shares=shares_after_splits(ordered, actions, begins),
         second=None if compared is None else second_source_prices(ordered, compared),
     )

@@ -1,6 +1,6 @@
 """Other series as bitemporal facts: versions appended, and read as they were known.
 
-An *observation* is what a series said of one moment, of one symbol or of the market as a whole. The
+An *observation* is the value of a series at one moment, of one symbol or of the market as a whole. The
 newest observation known at a session's decision is what a feature may see, and nothing else is.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import Symbol, nanoseconds
 from nn_assets.contracts import SERIES, conform
 from nn_assets.contracts.frames import SeriesVersions
 from nn_assets.errors import SettingsError
@@ -169,17 +169,17 @@ def known_series(
 def _newest_known(rows: pd.DataFrame, decided_at: pd.DatetimeIndex) -> tuple[FloatArray, IntArray, FloatArray]:
     """Value, session and step of the newest observation at each decision, by one pass in order of known_at."""
     ordered = rows.sort_values(["known_at", "ingested_at", "observed_at", "value"], kind="stable")
-    observed = pd.DatetimeIndex(ordered["observed_at"]).as_unit("ns").asi8
+    observed = nanoseconds(ordered["observed_at"])
     # A late correction of an older observation leaves the newest one in place.
     leads = observed >= np.maximum.accumulate(observed)
     leading = ordered[leads]
     observed = observed[leads]
-    index = np.searchsorted(pd.DatetimeIndex(leading["known_at"]).as_unit("ns").asi8, decided_at.asi8, side="right") - 1
-    found = index >= 0
-    value = np.where(found, leading["value"].to_numpy(dtype=np.float64)[index], np.nan)
-    session = np.where(found, pd.DatetimeIndex(leading["session"]).as_unit("ns").asi8[index], np.iinfo(np.int64).min)
+    index = np.searchsorted(nanoseconds(leading["known_at"]), decided_at.asi8, side="right") - 1
+    is_known = index >= 0
+    value = np.where(is_known, leading["value"].to_numpy(dtype=np.float64)[index], np.nan)
+    session = np.where(is_known, nanoseconds(leading["session"])[index], np.iinfo(np.int64).min)
     _, first = np.unique(observed, return_index=True)
     distinct = observed[first]
     steps = np.concatenate([[np.nan], np.diff(distinct) / _MINUTE.value])
     step = steps[np.searchsorted(distinct, observed)]
-    return value, session, np.where(found, step[index], np.nan)
+    return value, session, np.where(is_known, step[index], np.nan)

@@ -47,7 +47,7 @@ class JudgedSeries:
     intervals_minutes : dict of int to int
         How often each step between one observation and the next occurs; steps that are gaps left out.
     gaps : int
-        Steps that are none of the intervals stated.
+        Steps that are not one of the intervals stated.
     equal_rows : int
         Rows left out because another says the same.
     later : int

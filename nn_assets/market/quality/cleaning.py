@@ -1,7 +1,7 @@
 """From raw bars to clean ones: every row is kept as it came or put into quarantine, never mended.
 
 Row rules judge a row by itself, series rules against the rows before it; what rows after t say
-never changes the verdict on t. A row goes to quarantine once, under the first rule it breaks, with
+never changes how t was judged. A row goes to quarantine once, under the first rule it breaks, with
 the field and value to blame. What a person should judge is pointed out in notices, and kept.
 
 Since verdicts are final, rows judged before need not be judged again: :class:`Past` has those that the rules look back
@@ -166,7 +166,7 @@ def clean(
     past : Past, optional
         Rows judged before, all of earlier sessions; not with ``compared``. What is given is then of ``bars`` alone, and
         of it all but two things are as if all bars had been given: bars equal to one that the past lacks are not found
-        out as copies (:attr:`Cleaned.value_hashes` tells which to look for), nor long stretches of repeated opens.
+        out as copies (:attr:`Cleaned.value_hashes` has those to look for), nor long stretches of repeated opens.
         Notices of displaced bars are given also for sessions of the past on a kept row of which a kept one now follows.
 
     Returns
@@ -195,14 +195,14 @@ def clean(
     if past is not None:
         rows = replace(rows, asked=judged, cut=Cut(pd.Index(names, dtype=object).isin(past.cut)))
     comparable = rows.in_first_shares()
-    verdict: IntArray = np.where(judged, _PASSED, taken_out)
+    broken_rule: IntArray = np.where(judged, _PASSED, taken_out)
     field: ObjectArray = np.full(len(rows), "", dtype=object)
     notes: ObjectArray = np.full(len(rows), "", dtype=object)
     bar_values = pd.DataFrame()
     for number, rule in enumerate(RULES):
-        # Row rules look at every row, so that one fault cannot hide a neighbour's; series rules
+        # Row rules look at every row, so that one fault cannot hide a neighbour's; history rules
         # only at rows that could have been traded on.
-        untaken = (verdict == _PASSED) | (~judged & (verdict >= number))
+        untaken = (broken_rule == _PASSED) | (~judged & (broken_rule >= number))
         open_rows = np.flatnonzero(untaken) if rule in HISTORY_RULES else np.arange(len(rows))
         if rule.name == COPIED_BAR:
             open_rows = open_rows[judged[open_rows]]
@@ -213,19 +213,19 @@ def clean(
         judged_rows = rows if rule in ROW_RULES or rule.name in IN_SHARES_AS_DELIVERED else comparable
         finding = rule.find(judged_rows.take(open_rows) if rule in HISTORY_RULES else judged_rows, settings)
         faulty = open_rows[finding.at_fault]
-        fresh = (verdict[faulty] == _PASSED) & judged[faulty]
-        verdict[faulty[fresh]], field[faulty[fresh]] = number, finding.field[fresh]
+        fresh = (broken_rule[faulty] == _PASSED) & judged[faulty]
+        broken_rule[faulty[fresh]], field[faulty[fresh]] = number, finding.field[fresh]
         if finding.beside is not None:
             notes[faulty[fresh]] = finding.beside[fresh]
-    kept = verdict == _PASSED
+    kept = broken_rule == _PASSED
     sound, out = ordered[kept & judged].reset_index(drop=True), ~kept & judged
     if compared is not None:
         sound["known_at"] = pd.DatetimeIndex(rows.known_at[kept], tz="UTC").as_unit(ordered["known_at"].dt.unit)
     names = np.asarray(pd.unique(ordered["symbol"]), dtype=object)
-    quarantine = _quarantine(ordered[out], verdict[out], field[out], notes[out], calendar)
+    quarantine = _quarantine(ordered[out], broken_rule[out], field[out], notes[out], calendar)
     notices = (
         *_notices(rows, kept, names, calendar, settings, actions, whole=past is None),
-        *copied_bar_notices(ordered, rows, kept, out & (verdict == _COPIED)),
+        *copied_bar_notices(ordered, rows, kept, out & (broken_rule == _COPIED)),
         *not_compared_notices(rows),
         *(
             ()
@@ -300,12 +300,12 @@ def _notices(
 
 
 def _quarantine(
-    rows: pd.DataFrame, verdict: IntArray, field: ObjectArray, notes: ObjectArray, calendar: str
+    rows: pd.DataFrame, broken_rule: IntArray, field: ObjectArray, notes: ObjectArray, calendar: str
 ) -> pd.DataFrame:
     if rows.empty:
         return empty(QUARANTINE)
     holidays = amendments_of(calendar)[1].extra_holidays
-    rules = [RULES[number] for number in verdict]
+    rules = [RULES[number] for number in broken_rule]
     values, messages = [], []
     for row, rule, name, note in zip(named_rows(rows), rules, field, notes, strict=True):
         whole = ", ".join(f"{field} {getattr(row, field)}" for field in _SHOWN)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import Symbol, named_rows
 from nn_assets.contracts.frames import BarVersions
 from nn_assets.market.facts.rows import BoolArray, Rows
 from nn_assets.market.quality.notices import COPIED_SESSION, MANY, MANY_SHARE, Notice
@@ -97,7 +97,7 @@ def _session_notice(pairs: pd.DataFrame, session: pd.Timestamp, delivered: int) 
     return Notice(COPIED_SESSION, label, session, session, count / delivered, message)
 
 
-def _bar_notice(symbol: str, session: pd.Timestamp, copy: pd.Timestamp) -> Notice:
+def _bar_notice(symbol: Symbol, session: pd.Timestamp, copy: pd.Timestamp) -> Notice:
     message = (
         f"equals the bar of {copy.date()} in all five values, and was taken in only after that session had closed: "
         f"either may be the false one; this one is kept, perhaps with prices of the future, that of {copy.date()} is "

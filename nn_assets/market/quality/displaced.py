@@ -1,4 +1,4 @@
-"""Whole bars that stand apart from their neighbours: another session's, or another instrument's."""
+"""Whole bars far from their neighbours: another session's, or another instrument's."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def displaced_bar_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
 def _asked_or_followed(rows: Rows) -> BoolArray:
     """Rows that a judgement is asked of, and those of sessions on a row of which such a row follows.
 
-    It confirms that one, or takes it back, and tells what the market of its session did.
+    It confirms that one, or contradicts it, and shows what the market did on its session.
     """
     if rows.asked is None:
         return np.ones(len(rows), dtype=bool)

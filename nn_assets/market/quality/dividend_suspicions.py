@@ -1,4 +1,4 @@
-"""Dividends that do not fit the prices, the vendor's own factor or each other."""
+"""Dividends that do not fit the prices or each other."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.notices import Notice
 
-__all__ = ["SCALE_WINDOW", "Paid", "Spot", "SymbolBars", "against_the_factor", "dividend_suspicions", "paid_from"]
+__all__ = ["SCALE_WINDOW", "Paid", "Spot", "SymbolBars", "dividend_suspicions", "paid_from"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,8 +27,6 @@ _SHORT_BY = 3.0  # robust standard deviations that the fall may stay short of th
 _TWICE_WITHIN = 7  # bars
 _TWICE_SLACK = 0.25  # log of the ratio of two amounts
 _RARE = 4.0  # times that the symbol's usual gap between dividends is longer
-_FACTOR_SLACK = 0.02  # of the dividend
-_PRICE_SLACK = 2e-5  # of the close: what single precision and rounded factors leave
 SCALE_WINDOW, _FEWEST_BEFORE = 60, 5
 _NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 
@@ -40,7 +40,7 @@ class Spot:
     close: float
     before: float  # the close before; NaN on the first bar
 
-    def notice(self, rule: str, symbol: str, last: pd.Timestamp, value: float, proposal: str) -> Notice:
+    def notice(self, rule: str, symbol: Symbol, last: pd.Timestamp, value: float, proposal: str) -> Notice:
         """The notice of what was found, with the proposed correction."""
         prices = f"close {self.close:g}" + ("" if np.isnan(self.before) else f" after {self.before:g}")
         message = f"{prices}; proposed: {proposal}; for a decision, nothing was changed"
@@ -62,7 +62,7 @@ class Paid(Spot):
 class SymbolBars:
     """Bars of one symbol in order, and the actions stated for them; arrays of shape (bars,)."""
 
-    symbol: str
+    symbol: Symbol
     earlier: int  # bars of the symbol before these
     session: pd.DatetimeIndex
     open: FloatArray
@@ -70,16 +70,12 @@ class SymbolBars:
     low: FloatArray
     close: FloatArray  # above zero
     volume: FloatArray
-    adjusted_close: FloatArray  # the vendor's; NaN where it gives none
     split: FloatArray  # stated, on the first bar from its ex-session on; 1 where none
     dividend: FloatArray  # likewise; 0 where none
-    split_in_price: bool
 
     @classmethod
-    def of(
-        cls, symbol: str, bars: pd.DataFrame, actions: pd.DataFrame, *, split_in_price: bool, earlier: int = 0
-    ) -> SymbolBars:
-        """Lay out the bars of a symbol, ordered by session; with the first of them may stand no action of before."""
+    def of(cls, symbol: Symbol, bars: DailyBars, actions: ActionVersions, *, earlier: int = 0) -> SymbolBars:
+        """Lay out the bars of a symbol, ordered by session; no action may be older than the first of them."""
         sessions = pd.DatetimeIndex(bars["session"])
         split, dividend = np.ones(len(bars)), np.zeros(len(bars))
         rows = sessions.searchsorted(pd.DatetimeIndex(actions["ex_session"]))
@@ -89,19 +85,7 @@ class SymbolBars:
             elif row < len(bars) and kind == "dividend":
                 dividend[row] += value
         columns = {name: bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close", "volume")}
-        adjusted = np.full(len(bars), np.nan)
-        if "adjusted_close" in bars.columns:
-            adjusted = bars["adjusted_close"].to_numpy(dtype=np.float64)
-        return cls(
-            symbol=symbol,
-            earlier=earlier,
-            session=sessions,
-            adjusted_close=adjusted,
-            split=split,
-            dividend=dividend,
-            split_in_price=split_in_price,
-            **columns,
-        )
+        return cls(symbol=symbol, earlier=earlier, session=sessions, split=split, dividend=dividend, **columns)
 
     def __len__(self) -> int:
         return len(self.session)
@@ -109,8 +93,7 @@ class SymbolBars:
     @cached_property
     def previous_close(self) -> FloatArray:
         """Close before, in shares of the bar; NaN on the first."""
-        before = np.concatenate([[np.nan], self.close[:-1]])
-        return before / self.split if self.split_in_price else before
+        return np.concatenate([[np.nan], self.close[:-1]]) / self.split
 
     @cached_property
     def left(self) -> FloatArray:
@@ -126,7 +109,7 @@ class SymbolBars:
         return float(_NORMAL_MAD * np.median(np.abs(before)))
 
     def spot(self, index: int) -> dict[str, Any]:
-        """What :class:`Spot` tells of a bar."""
+        """The fields of :class:`Spot` for a bar."""
         before = float(self.close[index - 1]) if index else float("nan")
         session = pd.Timestamp(self.session[index])
         return {"at": self.earlier + index, "session": session, "close": float(self.close[index]), "before": before}
@@ -148,7 +131,7 @@ def paid_from(own: SymbolBars, first: int) -> list[Paid]:
     return dividends
 
 
-def dividend_suspicions(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
+def dividend_suspicions(symbol: Symbol, paid: Sequence[Paid]) -> list[Notice]:
     """Point out dividends to be judged, of all that a symbol ever paid, in order.
 
     Rules: ``dividend_size`` (too large for the close before or for the symbol's other dividends, and
@@ -160,7 +143,7 @@ def dividend_suspicions(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
     return [*(notice for notice in oversized if notice is not None), *_repeated(symbol, paid)]
 
 
-def _oversized(symbol: str, paid: Paid, yields: FloatArray, index: int) -> Notice | None:
+def _oversized(symbol: Symbol, paid: Paid, yields: FloatArray, index: int) -> Notice | None:
     own_yield = float(yields[index])
     too_large = own_yield >= _LARGE and paid.fall < _SHOWN * own_yield
     if not too_large and len(yields) > _FEWEST_OTHERS:
@@ -185,7 +168,7 @@ def _fall(own: SymbolBars, index: int) -> float:
     return float(1.0 - np.nanmin(np.where(prices > 0.0, prices, np.nan)) / own.previous_close[index])
 
 
-def _repeated(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
+def _repeated(symbol: Symbol, paid: Sequence[Paid]) -> list[Notice]:
     notices = []
     gaps = np.diff([dividend.at for dividend in paid])
     for index in np.flatnonzero(gaps <= _TWICE_WITHIN).tolist():
@@ -197,28 +180,4 @@ def _repeated(symbol: str, paid: Sequence[Paid]) -> list[Notice]:
         surplus = max((first, second), key=lambda dividend: dividend.amount / dividend.previous_close - dividend.fall)
         proposal = f"withdraw the dividend {surplus.amount:g} of {surplus.session.date()}"
         notices.append(first.notice("dividend_repeated", symbol, second.session, surplus.amount, proposal))
-    return notices
-
-
-def against_the_factor(own: SymbolBars) -> list[Notice]:
-    """Hold the step of the vendor's adjusted over plain close against the dividend stated.
-
-    Rule ``dividend_factor``: the vendor's adjusted close takes off another amount than the dividend stated, or one
-    where none is stated; value: the amount that its factor takes off.
-    """
-    if np.isnan(own.adjusted_close).all():
-        return []
-    factor = own.adjusted_close / own.close
-    # Splits stand in both closes of a factor, or, with raw closes, in the adjusted one alone.
-    step = np.concatenate([[np.nan], factor[:-1] / factor[1:]]) * (own.split if own.split_in_price else 1.0)
-    taken_off = (1.0 - step) * own.previous_close
-    slack = _FACTOR_SLACK * own.dividend + _PRICE_SLACK * own.previous_close
-    if np.allclose(own.adjusted_close, own.adjusted_close.round(2), rtol=0.0, atol=1e-6, equal_nan=True):
-        slack += 0.01 / own.adjusted_close * own.close
-    notices = []
-    for index in np.flatnonzero(np.abs(taken_off - own.dividend) > slack):
-        declared, implied = own.dividend[index], taken_off[index]
-        proposal = f"confirm the dividend: {declared:g} is stated, the vendor's factor takes off {implied:g}"
-        spot = Spot(**own.spot(int(index)))
-        notices.append(spot.notice("dividend_factor", own.symbol, spot.session, implied, proposal))
     return notices

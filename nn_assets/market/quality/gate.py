@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import Symbol, named_rows
 from nn_assets.contracts import BARS, violations
 from nn_assets.contracts.frames import Quarantine
 from nn_assets.errors import GateHalted, first_of
@@ -26,7 +26,7 @@ from nn_assets.settings import GateSettings
 __all__ = [
     "GateCheck",
     "GateReport",
-    "Grown",
+    "GrownCounts",
     "bars_due",
     "days_asked",
     "inspect",
@@ -62,7 +62,7 @@ class GateReport:
     """All checks of one inspection, in the order of ``CHECKS``, or of ``INTRADAY_CHECKS`` for bars within sessions.
 
     ``following`` names checks that may fail for no cause of their own: where all bars end on one day that is too old,
-    which freshness tells. Else it is empty.
+    which freshness reports. Else it is empty.
     """
 
     checks: tuple[GateCheck, ...]
@@ -109,7 +109,7 @@ class GateReport:
 
 def inspect(
     cleaned: Cleaned,
-    symbols: Sequence[str],
+    symbols: Sequence[Symbol],
     sessions: pd.DatetimeIndex,
     settings: GateSettings,
     *,
@@ -176,7 +176,7 @@ def inspect(
 
 
 @dataclass(frozen=True)
-class Grown:
+class GrownCounts:
     """Bars that grew by some sessions since they last passed the gate, counted over all of them.
 
     Attributes
@@ -201,8 +201,8 @@ class Grown:
 
 def inspect_grown(
     fresh: Cleaned,
-    quarantine: pd.DataFrame,
-    grown: Grown,
+    quarantine: Quarantine,
+    grown: GrownCounts,
     listed: Sequence[str],
     sessions: pd.DatetimeIndex,
     settings: GateSettings,
@@ -217,14 +217,14 @@ def inspect_grown(
         What cleaning gave of the sessions since.
     quarantine : DataFrame
         Rows in quarantine of the last session, at least.
-    grown : Grown
+    grown : GrownCounts
     listed : sequence of str
         Instruments of which a bar of the last session is expected.
 
     Returns
     -------
     GateReport or None
-        None where a blocking check does not hold: whoever is to see why needs all bars.
+        None where a blocking check fails: all bars are needed to show why.
     """
     rows = grown.bars + grown.quarantined
     share = grown.quarantined / rows if rows else 0.0
@@ -378,7 +378,7 @@ def bars_due(
 
 def days_asked(
     sessions: pd.DatetimeIndex,
-    symbols: Sequence[str],
+    symbols: Sequence[Symbol],
     members: BoolArray | None,
     delisted: Mapping[str, pd.Timestamp] | None = None,
 ) -> BoolArray:

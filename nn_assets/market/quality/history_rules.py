@@ -1,7 +1,7 @@
 """Cleaning rules that judge a row against what came before it, and never by what came after.
 
 A bad tick is often recognised by the next session's return to normal. At the close of session t
-that is not yet known, so no rule here uses it: a row's verdict is final when the row arrives.
+that is not yet known, so no rule here uses it: a row is judged for good when it arrives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _LOG_100 = np.log(100.0)
 
 
 def _is_hundredfold(price: FloatArray, reference: FloatArray | float, slack: float) -> BoolArray:
-    return np.abs(np.abs(np.log(price / reference)) - _LOG_100) <= slack
+    within: BoolArray = np.abs(np.abs(np.log(price / reference)) - _LOG_100) <= slack
+    return within
 
 
 def unit_error_100x(rows: Rows, settings: CleaningSettings) -> Finding:
@@ -96,14 +97,13 @@ def stale_run(rows: Rows, settings: CleaningSettings) -> Finding:
     return Finding(at_fault, np.full(int(at_fault.sum()), "close", dtype=object))
 
 
-def copied_bar(rows: Rows, settings: CleaningSettings) -> Finding:
+def copied_bar(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find bars equal in all five values to one of the same symbol known before: another session's, delivered again.
 
     Prices that moved within the session and a volume do not come back by chance; a bar without range or volume says
     nothing and is left alone. Which of the two is the copy cannot be known when the second one arrives: the one known
     first stands in what was decided, the other is not used, and both are named.
     """
-    del settings
     moved = np.flatnonzero((rows.high > rows.low) & (rows.volume > 0.0))
     # A volume that comes back is rare, and found without sorting.
     repeated = pd.DataFrame({"symbol": rows.symbol[moved], "volume": rows.volume[moved]}).duplicated(keep=False)
@@ -127,7 +127,7 @@ def copied_bar(rows: Rows, settings: CleaningSettings) -> Finding:
 def isolated_wick(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find a high or low that nothing else of the bar, its past or the market comes near: a bad print.
 
-    How far it stands out is its log distance from the nearest of open, close and the close before. It is at fault
+    Its excess is its log distance from the nearest of open, close and the close before. It is at fault
     from ``wick_minimum_log_distance`` on, if it also exceeds ``wick_range_multiple`` times the usual (median) range of
     the window before, and still does after the median over all symbols of the session is taken off: on 2015-08-24
     the lows of a whole market stood 0.2 away, and they were traded at. A second source that says the same, within

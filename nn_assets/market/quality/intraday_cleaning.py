@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import Symbol, named_rows, nanoseconds
 from nn_assets.contracts import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
 from nn_assets.contracts.frames import IntradayBars, IntradayVersions, Quarantine
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
@@ -142,7 +142,7 @@ def clean_intraday(
     equal = equal_to_the_row_before(ordered, KEY, (*_SHOWN, *QUOTES))
     ordered = ordered[~equal].reset_index(drop=True)
     hours = trading_hours(calendar, settings, ordered["bar_at"].min(), ordered["bar_at"].max())
-    placed = hours.locate(pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8)
+    placed = hours.locate(nanoseconds(ordered["bar_at"]))
     rows = _rows(ordered, hours, placed)
     trades_optional = cleaning.model_copy(update={"traded_with_volume": False})
     rule: ObjectArray = np.full(len(rows), "", dtype=object)
@@ -155,7 +155,7 @@ def clean_intraday(
 
     for row_rule in _ROW_RULES:
         blame(row_rule.name, row_rule.find(rows, trades_optional))
-    blame("off_grid", _whole_rows(~placed.on_grid, "bar_at"))
+    blame("off_grid", Finding.of(~placed.on_grid, "bar_at"))
     blame("crossed_quote", _crossed(ordered))
     sound = np.flatnonzero(rule == "")
     unit_errors = _UNIT_RULE.find(rows.take(sound), _lasting_as_long(cleaning, hours))
@@ -174,14 +174,14 @@ def clean_intraday(
 
 def _rows(ordered: pd.DataFrame, hours: TradingHours, placed: Placed) -> Rows:
     """The bars as the row rules read them: a bar's start in the session's place, its end in the close's."""
-    starts = pd.DatetimeIndex(ordered["bar_at"]).as_unit("ns").asi8
+    starts = nanoseconds(ordered["bar_at"])
     shown: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in _SHOWN}
     return Rows(
         symbol=pd.factorize(ordered["symbol"])[0].astype(np.int64),
         session=starts,
         **shown,
-        known_at=pd.DatetimeIndex(ordered["known_at"]).as_unit("ns").asi8,
-        ingested_at=pd.DatetimeIndex(ordered["ingested_at"]).as_unit("ns").asi8,
+        known_at=nanoseconds(ordered["known_at"]),
+        ingested_at=nanoseconds(ordered["ingested_at"]),
         closes_at=np.where(placed.inside, starts + hours.bar, _NOT_A_TIME),
         shares=np.ones(len(ordered)),  # bars within the session come without actions
     )
@@ -191,10 +191,6 @@ def _lasting_as_long(cleaning: CleaningSettings, hours: TradingHours) -> Cleanin
     """The same settings, where another level lasts as many sessions, in bars of this grid."""
     bars = int(hours.bars_due.max(initial=1))
     return cleaning.model_copy(update={"unit_error_sessions": cleaning.unit_error_sessions * bars})
-
-
-def _whole_rows(at_fault: BoolArray, field: str) -> Finding:
-    return Finding(at_fault, np.full(int(at_fault.sum()), field, dtype=object))
 
 
 def _crossed(bars: pd.DataFrame) -> Finding:
@@ -236,7 +232,7 @@ def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> 
 
 
 def inspect_intraday(
-    cleaned: CleanedIntraday, symbols: tuple[str, ...], settings: IntradaySettings, gate: GateSettings
+    cleaned: CleanedIntraday, symbols: tuple[Symbol, ...], settings: IntradaySettings, gate: GateSettings
 ) -> GateReport:
     """Judge clean intraday bars as a whole: contract, quarantine, gaps, symbols.
 

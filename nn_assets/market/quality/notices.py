@@ -1,6 +1,6 @@
 """What cleaning points out without dropping a row: moves and prints that a person should judge.
 
-No size of move tells a split from a crash (Apple lost 51.9% on 2000-09-29 and split 2:1 three
+The size of a move does not tell a split from a crash (Apple lost 51.9% on 2000-09-29 and split 2:1 three
 months before), so a large move alone costs no row its place. It is reported, split-like ones apart.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol, nanoseconds
 from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
@@ -53,12 +54,12 @@ class Notice:
     factor between two closes, net of stated splits, for ``unexplained_factor``, the share of sessions whose open
     repeats the previous close for ``repeated_open``, the share of the session's symbols for ``copied_session`` and
     ``odd_session``, basis points between two sources for ``odd_print_elsewhere``, usual ranges for ``displaced_bar``,
-    how many bars for ``known_in_the_future``, closes as in :func:`suspicions` for its rules, and NaN where the rule
-    has no number (``possible_copy``).
+    how many bars for ``known_in_the_future``, one close over another for the rules of ``suspicions.py``, and NaN
+    where the rule has no number (``possible_copy``).
     """
 
     rule: str
-    symbol: str
+    symbol: Symbol
     first_session: pd.Timestamp
     last_session: pd.Timestamp
     value: float
@@ -96,7 +97,7 @@ def jump_notices(
     large, and exceeds ``jump_robust_z`` times the scale of the symbol's returns over the window
     before: 1.4826 times their median absolute value, which
     estimates a standard deviation (Hampel 1974). A past of fewer than 20 returns cannot excuse a
-    move. If open or close stands in a simple ratio to the previous close it is a
+    move. If the ratio of open or close to the previous close is a simple one, it is a
     ``possible_split``, for which half that z-score is enough.
     """
     returns = np.log(rows.close / rows.previous(rows.close)) - action_log_returns(rows, names, actions)
@@ -115,7 +116,7 @@ def jump_notices(
 
 
 def factor_notices(rows: Rows, kept: BoolArray, names: npt.NDArray[np.object_]) -> tuple[Notice, ...]:
-    """Point out closes kept that stand ``LEAST_FACTOR`` times, or a part of it, from the last one kept before.
+    """Point out closes kept that differ from the last one kept before by a factor of ``LEAST_FACTOR`` or more.
 
     Parameters
     ----------
@@ -222,7 +223,7 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: Acti
         return explained
     code = {str(name): number for number, name in enumerate(names)}
     before = rows.previous(rows.close)
-    ex_sessions = actions["ex_session"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    ex_sessions = nanoseconds(actions["ex_session"])
     for symbol, ex_session, kind, value in zip(
         actions["symbol"], ex_sessions, actions["kind"], actions["value"].astype(float), strict=True
     ):
@@ -293,7 +294,7 @@ def repeated_open_notices(rows: Rows, names: npt.NDArray[np.object_], settings: 
     return tuple(notices)
 
 
-def repeated_open(symbol: str, first: pd.Timestamp, last: pd.Timestamp, share: float, sessions: int) -> Notice:
+def repeated_open(symbol: Symbol, first: pd.Timestamp, last: pd.Timestamp, share: float, sessions: int) -> Notice:
     """The notice of a long stretch of a symbol's sessions, on a share of which the open repeats the close before."""
     message = (
         f"open equals the previous close on {share:.1%} of {sessions} sessions, "

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import nanoseconds
 from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows, row_medians
 from nn_assets.market.quality.past import trailing, usual_range
 from nn_assets.market.quality.row_rules import Finding
@@ -133,7 +134,7 @@ def with_corrections(
     if corrections.empty:
         return rows
     corrections_by_row: dict[int, list[tuple[int, FloatArray]]] = {}
-    moments = corrections["known_at"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    moments = nanoseconds(corrections["known_at"])
     prices = corrections[list(_PRICES)].to_numpy(dtype=np.float64)
     for row, since, word in zip(corrections["row"], moments, prices, strict=True):
         corrections_by_row.setdefault(int(differences.row[row]), []).append((int(since), word))
@@ -144,13 +145,11 @@ def with_corrections(
     assert part.second is not None, "of the same rows"
     second, known_at, tried = rows.second.copy(), rows.known_at.copy(), part.second.copy()
     for number in range(max(map(len, corrections_by_row.values()))):
-        trials = {
-            index: candidates[number] for index, candidates in corrections_by_row.items() if number < len(candidates)
-        }
-        for index, (_, word) in trials.items():
+        attempts = {index: words[number] for index, words in corrections_by_row.items() if number < len(words)}
+        for index, (_, word) in attempts.items():
             tried[np.searchsorted(indices, index)] = word
         odd = set(indices[disagreements(replace(part, second=tried.copy()), settings).row].tolist())
-        for index, (moment, word) in trials.items():
+        for index, (moment, word) in attempts.items():
             if index in odd:
                 tried[np.searchsorted(indices, index)] = rows.second[index]
                 continue

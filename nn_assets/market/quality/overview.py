@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.contracts.frames import ActionVersions
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars, Quarantine
 from nn_assets.market.facts.rows import BoolArray, in_first_shares
 from nn_assets.market.quality.cleaning import Cleaned
 
@@ -59,7 +60,7 @@ class Overview:
 
 def overview(
     cleaned: Cleaned,
-    symbols: Sequence[str],
+    symbols: Sequence[Symbol],
     sessions: pd.DatetimeIndex,
     actions: ActionVersions | None = None,
     expected: BoolArray | None = None,
@@ -98,7 +99,7 @@ class Kept:
     asked: IntArray  # those of them that were asked for
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, names: tuple[str, ...], sessions: pd.DatetimeIndex, expected: BoolArray) -> Kept:
+    def of(cls, bars: DailyBars, names: tuple[str, ...], sessions: pd.DatetimeIndex, expected: BoolArray) -> Kept:
         """Count bars, of an axis of symbols and one of sessions."""
         row, column = _rows_and_columns(bars, sessions, pd.Index(names))
         row, column = row[row >= 0], column[row >= 0]
@@ -112,7 +113,7 @@ class Kept:
     def of_running(
         cls,
         running: pd.DataFrame,
-        quarantine: pd.DataFrame,
+        quarantine: Quarantine,
         names: tuple[str, ...],
         sessions: pd.DatetimeIndex,
         expected: BoolArray,
@@ -138,7 +139,7 @@ def recent_from(sessions: pd.DatetimeIndex) -> pd.Timestamp:
 def overview_of(
     kept: Kept,
     recent: pd.DataFrame,
-    quarantine: pd.DataFrame,
+    quarantine: Quarantine,
     names: tuple[str, ...],
     sessions: pd.DatetimeIndex,
     expected: BoolArray,

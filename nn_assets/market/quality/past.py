@@ -59,7 +59,7 @@ def usual_ranges(rows: Rows, values: FloatArray, indices: npt.NDArray[np.intp], 
 def market_moves(rows: Rows, moves: FloatArray, indices: npt.NDArray[np.intp]) -> FloatArray:
     """Median over symbols of each asked row's session, shape (places,); 0 where fewer than three have a value.
 
-    What became known after the asked row says nothing of it: its verdict is final when it is known.
+    What became known after the asked row says nothing of it: it is judged for good when it is known.
     """
     order = np.argsort(rows.session, kind="stable")
     sessions = rows.session[order]

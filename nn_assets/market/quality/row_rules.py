@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import date
+from typing import Self
 
 import numpy as np
 
@@ -29,12 +30,17 @@ class Finding:
     field: ObjectArray  # (rows at fault,)
     beside: ObjectArray | None = None  # (rows at fault,), sentences; None: nothing
 
+    @classmethod
+    def of(cls, at_fault: BoolArray, field: str) -> Self:
+        """Blame one field of every row at fault."""
+        return cls(at_fault, np.full(int(at_fault.sum()), field, dtype=object))
+
 
 @dataclass(frozen=True)
 class Rule:
     """A named rule: what a sound row keeps, how to find those that do not, and what a person can do.
 
-    ``reach`` is how many kept rows of its symbol before a row its verdict may hang on, besides the rows of its session;
+    ``reach`` is how many earlier kept rows of its symbol a row's judgement may depend on, besides those of its session;
     None where any row before may count.
     """
 
@@ -43,10 +49,6 @@ class Rule:
     find: Callable[[Rows, CleaningSettings], Finding]
     remedy: str
     reach: Callable[[CleaningSettings], int] | None = lambda settings: 0  # noqa: ARG005  a row by itself
-
-
-def _blame(at_fault: BoolArray, field: str) -> Finding:
-    return Finding(at_fault, np.full(int(at_fault.sum()), field, dtype=object))
 
 
 def _blame_first(faults: dict[str, BoolArray]) -> Finding:
@@ -60,46 +62,40 @@ def _prices(rows: Rows) -> dict[str, FloatArray]:
     return {"open": rows.open, "high": rows.high, "low": rows.low, "close": rows.close}
 
 
-def duplicate(rows: Rows, settings: CleaningSettings) -> Finding:
+def duplicate(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find several rows of one symbol and session that differ; equal ones are one row, and come here once.
 
     Which of them is right cannot be known, so none is used.
     """
-    del settings
     same_key = rows.follows.copy()
     same_key[1:] &= rows.session[1:] == rows.session[:-1]
     several = same_key.copy()
     several[:-1] |= same_key[1:]
-    return _blame(several, "row")
+    return Finding.of(several, "row")
 
 
-def off_calendar(rows: Rows, settings: CleaningSettings) -> Finding:
+def off_calendar(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find days on which the calendar has no session."""
-    del settings
-    return _blame(~rows.on_calendar, "session")
+    return Finding.of(~rows.on_calendar, "session")
 
 
-def unfinished_last_bar(rows: Rows, settings: CleaningSettings) -> Finding:
-    """Find bars taken in, or said to be known, before their session closed: they still move."""
-    del settings
+def unfinished_last_bar(rows: Rows, _settings: CleaningSettings) -> Finding:
+    """Find bars taken in, or known by their own moment, before their session closed: they may still change."""
     return _blame_first({"ingested_at": rows.ingested_at < rows.closes_at, "known_at": rows.known_at < rows.closes_at})
 
 
-def missing_price(rows: Rows, settings: CleaningSettings) -> Finding:
+def missing_price(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find prices that are missing or not finite."""
-    del settings
     return _blame_first({name: ~np.isfinite(price) for name, price in _prices(rows).items()})
 
 
-def non_positive_price(rows: Rows, settings: CleaningSettings) -> Finding:
+def non_positive_price(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find prices of zero or less."""
-    del settings
     return _blame_first({name: price <= 0.0 for name, price in _prices(rows).items()})
 
 
-def impossible_size(rows: Rows, settings: CleaningSettings) -> Finding:
+def impossible_size(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find prices and volumes beyond any market's, with which sums and products overflow."""
-    del settings
     low, high = _POSSIBLE_PRICES
     faults = {name: (price < low) | (price > high) for name, price in _prices(rows).items()}
     return _blame_first({**faults, "volume": (rows.volume > _LARGEST_VOLUME) & np.isfinite(rows.volume)})
@@ -108,12 +104,11 @@ def impossible_size(rows: Rows, settings: CleaningSettings) -> Finding:
 def zero_volume(rows: Rows, settings: CleaningSettings) -> Finding:
     """Find no volume, or none known, where the instrument trades with volume; a negative one anywhere."""
     sound = rows.volume > 0.0 if settings.traded_with_volume else ~(rows.volume < 0.0)
-    return _blame(~(sound & ~np.isinf(rows.volume)), "volume")
+    return Finding.of(~(sound & ~np.isinf(rows.volume)), "volume")
 
 
-def high_low_bracket(rows: Rows, settings: CleaningSettings) -> Finding:
+def high_low_bracket(rows: Rows, _settings: CleaningSettings) -> Finding:
     """Find high and low that do not bracket open and close; rounding of adjusted prices is let pass."""
-    del settings
     with np.errstate(over="ignore"):
         top, bottom = rows.high * (1.0 + BRACKET_TOLERANCE), rows.low * (1.0 - BRACKET_TOLERANCE)
     return _blame_first(

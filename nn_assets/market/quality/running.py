@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import named_rows
+from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.notices import Notice, repeated_open
 
@@ -35,8 +36,8 @@ def _of(symbols: pd.Index) -> pd.DataFrame:
 
 def carried_on(
     before: pd.DataFrame,
-    kept: pd.DataFrame,
-    taken_out: pd.DataFrame,
+    kept: DailyBars,
+    taken_out: Quarantine,
     sessions: pd.DatetimeIndex,
     expected: BoolArray,
     symbols: pd.Index,

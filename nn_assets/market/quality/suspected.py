@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.dividend_suspicions import SCALE_WINDOW, Paid, SymbolBars
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.suspicions import (
@@ -35,7 +36,7 @@ AnyArray = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-_LOOKED_BACK = SCALE_WINDOW + 2  # bars before one that its verdict hangs on, the last of them by its close alone
+_LOOKED_BACK = SCALE_WINDOW + 2  # earlier bars that a judgement depends on, the last of them by its close alone
 _NEARLY = 1.0 - 1e-9  # returns are taken in another order of operations
 _PARTS: dict[str, type[Jump | Mixed | Paid]] = {"jumps": Jump, "mixed": Mixed, "paid": Paid}
 _DAYS = ("session", "session_before")
@@ -58,9 +59,27 @@ class Suspected:
     notices: tuple[Notice, ...]
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame) -> Suspected:
-        """Look at all bars; parameters as of :func:`suspicions`, which gives the same notices."""
-        events = {symbol: of_symbol for symbol, (_, of_symbol) in events_by_symbol(bars, actions).items()}
+    def of(cls, bars: DailyBars, actions: ActionVersions) -> Suspected:
+        """Look at all bars; point out prices, splits and dividends that contradict each other.
+
+        Parameters
+        ----------
+        bars : DataFrame
+            Columns symbol, session, open, high, low, close, volume, one row per symbol and bar, as traded. Rows
+            without a close above zero are passed over.
+        actions : DataFrame
+            Columns symbol, ex_session, kind, value, as stated by the source.
+
+        Returns
+        -------
+        Suspected
+            Rules: ``price_unit`` (100 or 1000 times the bars around, or high over low so), ``split_misapplied`` (a
+            stated split that the prices show elsewhere, twice or not at all), ``price_spike`` (a move taken back at
+            once), ``unrecorded_action`` (an overnight move without a rush to trade and without an action); value:
+            close over the close before, stated splits taken off. And those of
+            :func:`~nn_assets.market.quality.dividend_suspicions.dividend_suspicions`. Each message ends in a proposal.
+        """
+        events = events_by_symbol(bars, actions)
         return cls(
             _tables(events),
             tuple(notice for symbol, of_symbol in events.items() for notice in of_symbol.notices(symbol)),
@@ -72,7 +91,7 @@ class Suspected:
         return SymbolEvents(jumps, mixed, paid)
 
     def carried_on(
-        self, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp, actions: pd.DataFrame
+        self, bars: DailyBars, counts: pd.Series, first: pd.Timestamp, actions: ActionVersions
     ) -> Suspected | None:
         """Look only at the new bars; the result equals that of looking at all of them.
 
@@ -145,7 +164,7 @@ def _rows(kind: Callable[..., Any], table: dict[str, AnyArray], symbol: Symbol) 
 class _Tail:
     """The newest bars of every symbol, ordered by symbol and session; arrays of shape (symbols,) but for ``bars``."""
 
-    bars: pd.DataFrame
+    bars: DailyBars
     names: list[Symbol]
     start: IntArray  # place of its first row
     size: IntArray
@@ -153,7 +172,7 @@ class _Tail:
     earlier: IntArray  # bars that are left out
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, counts: pd.Series, first: pd.Timestamp) -> _Tail:
+    def of(cls, bars: DailyBars, counts: pd.Series, first: pd.Timestamp) -> _Tail:
         """Lay bars out; parameters as of :meth:`Suspected.carried_on`."""
         ordered = bars.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
         code, names = pd.factorize(ordered["symbol"])
@@ -183,11 +202,11 @@ class _Tail:
         rows = self.bars.iloc[start : start + int(self.size[number])]
         if earlier:  # what stands before is on bars left out
             actions = actions[actions["ex_session"] > rows["session"].iloc[0]]
-        own = SymbolBars.of(self.names[number], rows, actions, split_in_price=True, earlier=earlier)
+        own = SymbolBars.of(self.names[number], rows, actions, earlier=earlier)
         return own, int(self.again[number])
 
     def eventful(self, actions: Mapping[Any, pd.DataFrame]) -> BoolArray:
-        """Symbols of which something may be told of a bar that came, or otherwise of the newest one before it."""
+        """Symbols with a new bar, or with the newest one before it, of which notices may change."""
         number = np.repeat(np.arange(len(self.names)), self.size)
         row_of_symbol = np.arange(len(self.bars)) - self.start[number]
         prices = {name: self.bars[name].to_numpy(dtype=np.float64) for name in ("open", "high", "low", "close")}

@@ -1,6 +1,6 @@
 """Prices and splits that do not fit each other, for a person's decision. Nothing is ever repaired here.
 
-A move's size alone tells nothing: shares crash by half and split by half. What tells is the ratio
+A move's size alone decides nothing: shares crash by half and split by half. What decides is the ratio
 (near a stated split, or near a hundred), whether the price came back at once, and whether the whole
 move happened overnight without a rush to trade: news moves prices with volume (Karpoff 1987), a
 split or a spin-off moves them without.
@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.dividend_suspicions import (
     Paid,
     Spot,
     SymbolBars,
-    against_the_factor,
     dividend_suspicions,
     paid_from,
 )
@@ -32,26 +32,23 @@ __all__ = [
     "LEAST_SPLIT",
     "MIXED",
     "SPLIT_REACH",
-    "Basis",
     "Jump",
     "Mixed",
     "SymbolEvents",
     "apart",
     "events_by_symbol",
     "market_moves",
-    "suspicions",
 ]
 
-Basis = Literal["raw", "split_adjusted"]
 FloatArray = npt.NDArray[np.float64]
 
 _LEAST_MOVE = 0.25  # log return that calls for an explanation
 _UNITS = (100.0, 1000.0)  # cents for dollars, pence for pounds, fils and mils
 _UNIT_SLACK = 0.25  # log: the price also moves
-MIXED = _UNITS[0] * np.exp(-_UNIT_SLACK)  # times that a bar's prices stand apart
+MIXED = _UNITS[0] * np.exp(-_UNIT_SLACK)  # factor between a bar's prices
 SPLIT_REACH = 10  # bars around the ex-session in which a split's ratio is looked for
 _SPLIT_SLACK = 0.25  # share of the ratio's logarithm
-LEAST_SPLIT = 0.15  # log of the smallest split that stands out of ordinary moves
+LEAST_SPLIT = 0.15  # log of the smallest split that is larger than ordinary moves
 _CAME_BACK = 0.2  # share of a move that may be left after the next bar
 _OVERNIGHT = 0.7  # share of a move that the open shows
 _RUSH = 4.0  # value traded, in its own median over the sessions before
@@ -76,7 +73,7 @@ class Jump(Spot):
 
 @dataclass(frozen=True)
 class Mixed(Spot):
-    """A bar whose own prices stand about a hundred times apart."""
+    """A bar whose own prices differ by a factor of about a hundred."""
 
     apart: float  # high over low
 
@@ -116,66 +113,32 @@ class SymbolEvents:
         """Jumps, bars of mixed units and dividends."""
         return self.jumps, self.mixed, self.paid
 
-    def notices(self, symbol: str) -> list[Notice]:
+    def notices(self, symbol: Symbol) -> list[Notice]:
         """What a person should judge, by session."""
         notices = [*_price_notices(symbol, self.jumps, self.mixed), *dividend_suspicions(symbol, self.paid)]
         return sorted(notices, key=lambda notice: notice.first_session)
 
 
-def suspicions(bars: pd.DataFrame, actions: pd.DataFrame, *, basis: Basis = "raw") -> tuple[Notice, ...]:
-    """Point out prices, splits and dividends that contradict each other.
-
-    Parameters
-    ----------
-    bars : DataFrame
-        Columns symbol, session, open, high, low, close, volume, one row per symbol and bar; with
-        ``adjusted_close`` beside them, the vendor's factor is held against the dividends too. Rows
-        without a close above zero are passed over.
-    actions : DataFrame
-        Columns symbol, ex_session, kind, value, as stated by the source.
-    basis : {"raw", "split_adjusted"}
-        Whether the prices fall at a split, or the source has taken splits out already.
-
-    Returns
-    -------
-    tuple of Notice
-        Ordered by symbol, then session. Rules: ``price_unit`` (100 or 1000 times the bars around, or
-        high over low so), ``split_misapplied`` (a stated split that the prices show elsewhere, twice or
-        not at all), ``price_spike`` (a move taken back at once), ``unrecorded_action`` (an overnight
-        move without a rush to trade and without an action); value: close over the close before, stated
-        splits taken off. And those of
-        ``dividend_suspicions`` and ``against_the_factor`` in
-        :mod:`nn_assets.market.quality.dividend_suspicions`. Each message ends in a proposal.
-    """
-    notices: list[Notice] = []
-    for symbol, (own, events) in events_by_symbol(bars, actions, basis).items():
-        judged = [*events.notices(symbol), *against_the_factor(own)]
-        notices += sorted(judged, key=lambda notice: notice.first_session)
-    return tuple(notices)
-
-
-def events_by_symbol(
-    bars: pd.DataFrame, actions: pd.DataFrame, basis: Basis = "raw"
-) -> dict[Symbol, tuple[SymbolBars, SymbolEvents]]:
-    """Each symbol's bars and the events found in them, in order of symbol."""
+def events_by_symbol(bars: DailyBars, actions: ActionVersions) -> dict[Symbol, SymbolEvents]:
+    """The events in each symbol's bars and actions, in order of symbol; bars without a close above zero are none."""
     usable = bars[np.isfinite(bars["close"]) & (bars["close"] > 0.0)].sort_values(["symbol", "session"], kind="stable")
     market, events = market_moves(usable), {}
     of_symbol = dict(iter(actions.groupby("symbol")))
     for symbol, rows in usable.groupby("symbol", sort=True):
-        own_actions = of_symbol.get(symbol, actions.iloc[:0])
-        own = SymbolBars.of(str(symbol), rows, own_actions, split_in_price=basis == "raw")
-        events[str(symbol)] = own, SymbolEvents.of(own, market.reindex(own.session).to_numpy())
+        own = SymbolBars.of(str(symbol), rows, of_symbol.get(symbol, actions.iloc[:0]))
+        events[str(symbol)] = SymbolEvents.of(own, market.reindex(own.session).to_numpy())
     return events
 
 
-def market_moves(bars: pd.DataFrame) -> pd.Series:
+def market_moves(bars: DailyBars) -> pd.Series:
     """Median log return over the symbols of each session; 0 where too few have one."""
     returns = np.log(bars["close"]).groupby(bars["symbol"]).diff()
     by_session = returns.groupby(bars["session"])
-    return by_session.median().where(by_session.count() >= _FEWEST_SYMBOLS, 0.0)
+    medians: pd.Series = by_session.median().where(by_session.count() >= _FEWEST_SYMBOLS, 0.0)
+    return medians
 
 
-def _price_notices(symbol: str, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -> list[Notice]:
+def _price_notices(symbol: Symbol, jumps: Sequence[Jump], mixed: Sequence[Mixed]) -> list[Notice]:
     units = {index for jump in jumps if jump.rule == "price_unit" for index in (jump.at - 1, jump.at)}
     proposal = "prices of one bar stand in two units: restate the bar"
     in_bar = (
@@ -272,7 +235,7 @@ def _rush(own: SymbolBars, index: int) -> float:
 
 
 def _mixed_units(own: SymbolBars) -> list[int]:
-    """Bars whose own prices stand about a hundred times apart."""
+    """Bars whose own prices differ by a factor of about a hundred."""
     return [int(index) for index in np.flatnonzero(apart(own.open, own.high, own.low, own.close) >= MIXED)]
 
 
@@ -283,7 +246,7 @@ def apart(*prices: FloatArray) -> FloatArray:
     return np.asarray(np.nanmax(of_bar, axis=1) / np.nanmin(of_bar, axis=1))
 
 
-def _runs(symbol: str, jumps: Sequence[Jump]) -> list[Notice]:
+def _runs(symbol: Symbol, jumps: Sequence[Jump]) -> list[Notice]:
     """One notice for a move and the move back, over the bars between; one for each move without return."""
     notices: list[Notice] = []
     waiting: Jump | None = None

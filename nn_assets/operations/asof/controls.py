@@ -41,7 +41,7 @@ def kill_switch_at(
 ) -> list[str]:
     """The kill switch as it stood at UTC moments of the strategy's clock.
 
-    Where it has none: as it stood when the session was decided, or as it stands while that is undecided.
+    Where it has none: as it was when the session was decided, or as it is while that is undecided.
     """
     clocked = has_clock(strategy.market, now_utc())
     return _states(ledger, strategy.name, *(moments if clocked else [decided_at] * len(moments)))
@@ -50,7 +50,8 @@ def kill_switch_at(
 def fill_moment(strategy: Strategy, session: pd.Timestamp) -> pd.Timestamp:
     """When the orders under way are filled on a session, UTC: at its open, or at its close by setting."""
     hours = session_hours(strategy.market.calendar, session, session).iloc[0]
-    return hours["opens"] if strategy.label.execution == "next_open" else hours["closes"]
+    moment: pd.Timestamp = hours["opens"] if strategy.label.execution == "next_open" else hours["closes"]
+    return moment
 
 
 def _states(ledger: Ledger, strategy: str, *moments: pd.Timestamp | None) -> list[str]:
@@ -60,7 +61,7 @@ def _states(ledger: Ledger, strategy: str, *moments: pd.Timestamp | None) -> lis
         wrong = ledger.mended().of_wrong_clocks(rows["recorded_at"]) | (rows["recorded_at"] > ledger.now())
     except LedgerError:
         return [str(KillSwitch.HALTED)] * len(moments)
-    # Set by a clock that ran ahead, nobody knows when: what restricts counts at once, a release no earlier.
+    # Set by a clock that ran ahead, at an unknown time: what restricts counts at once, a release no earlier.
     at_once = wrong & (rows["state"] != str(KillSwitch.ACTIVE))
     histories = (rows if moment is None else rows[(rows["recorded_at"] <= moment) | at_once] for moment in moments)
     return [str(KillSwitch.ACTIVE) if frame.empty else str(frame["state"].iloc[-1]) for frame in histories]

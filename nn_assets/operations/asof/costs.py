@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.contracts.frames import CostModelRows, DecisionRows
 from nn_assets.costs.model import CostModel, cost_model_from
 from nn_assets.errors import LedgerError
 from nn_assets.settings import Strategy
@@ -15,7 +16,7 @@ __all__ = ["CostsInForce", "cost_model", "costs_in_force", "recorded_cost_model_
 class CostsInForce:
     """The cost models of a strategy that were ever put in force, each from the session after its own on.
 
-    A recalibration is made from fills up to a session, and takes effect through the ledger, with the next
+    An estimate is made from fills up to a session, and takes effect through the ledger, with the next
     session that is decided: whatever was decided before it was priced by the model before.
 
     Parameters
@@ -24,7 +25,7 @@ class CostsInForce:
         Rows of the ledger's ``cost_models`` that were put in force, with their ``sequence``.
     """
 
-    def __init__(self, rows: pd.DataFrame) -> None:
+    def __init__(self, rows: CostModelRows) -> None:
         ordered = rows.sort_values(["session", "sequence"])
         self._since = list(ordered["session"])
         self._ids = [str(model_id) for model_id in ordered["cost_model_id"]]
@@ -41,7 +42,7 @@ class CostsInForce:
 
 
 def costs_in_force(ledger: Ledger, strategy: str, recorded_by: pd.Timestamp | None = None) -> CostsInForce:
-    """Read which cost models were put in force, and from when on, as the ledger stands or stood at a UTC moment."""
+    """Read which cost models were put in force, and from when on, by the ledger of now or of a UTC moment."""
     where = {"in_force": True}
     return CostsInForce(ledger.read("cost_models", strategy, recorded_by=recorded_by, where=where, bookkeeping=True))
 
@@ -52,7 +53,7 @@ def cost_model(ledger: Ledger, strategy: Strategy, cost_model_id: str | None) ->
     Raises
     ------
     LedgerError
-        There is none of that id.
+        No cost model has that id.
     """
     if cost_model_id is None:
         return cost_model_from(strategy.costs)
@@ -67,7 +68,7 @@ def cost_model(ledger: Ledger, strategy: Strategy, cost_model_id: str | None) ->
     return CostModel.from_dict(rows["coefficients"].iloc[0])
 
 
-def recorded_cost_model_ids(decisions: pd.DataFrame) -> dict[pd.Timestamp, str | None]:
+def recorded_cost_model_ids(decisions: DecisionRows) -> dict[pd.Timestamp, str | None]:
     """The cost model that each decided session used; ``decisions`` are rows of the ledger."""
     return {
         session: details.get("cost_model_id")

@@ -17,7 +17,7 @@ def recorded_months(lake: Lake, strategy: Strategy) -> list[str]:
     """Months of forecasts on record, in order, from the first that the settings in force can have a model for.
 
     Where the steps of the walk became longer, or history begins later, those before are of other settings, and stay
-    stored for whoever sets them back.
+    stored, for when they are set back.
     """
     first = first_model_month(strategy)
     return [month for month in lake.months(strategy.name, FORECASTS) if month >= first]

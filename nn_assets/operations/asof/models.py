@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from nn_assets.arrays import named_rows
+from nn_assets.contracts.frames import ModelRows
 from nn_assets.errors import ModelError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.operations.asof.settings_on_record import part_hashes_in_force, settings_apart
@@ -65,7 +66,7 @@ class ModelsInForce:
             return effective[-1]
         others = "" if recorded else self.describe_other_settings(month)
         available = f"one effective from {recorded[0][0].date()}" if recorded else "none"
-        # A decision stands on every month before it: where settings changed, all of them are to be fitted again.
+        # A decision depends on every month before it: where settings changed, all of them are fitted again.
         due = sorted({month, *(self.of_others() if others else ())})
         anew = f"nn-assets study --strategy {self.strategy} --from {due[0]} --to {due[-1]}"
         raise ModelError(
@@ -77,7 +78,7 @@ class ModelsInForce:
         )
 
 
-def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> pd.DataFrame:
+def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelRows:
     """Rows of the ledger's ``models`` that were fitted under the settings in force, with their bookkeeping.
 
     A study at another pace of refits, or of other settings, puts nothing in force here.
@@ -90,7 +91,7 @@ def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestam
 
 
 def models_in_force(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelsInForce:
-    """Read which models decide which sessions from the ledger, as it stands or stood at a UTC moment."""
+    """Read which models decide which sessions, from the ledger of now or of a UTC moment."""
     return _by_month(ledger, strategy, recorded_models(ledger, strategy, recorded_by))
 
 
@@ -100,19 +101,20 @@ def scheduled_models(ledger: Ledger, strategy: Strategy) -> ModelsInForce:
     return _by_month(ledger, strategy, rows[~of_study(rows)])
 
 
-def studied_models(ledger: Ledger, strategy: Strategy) -> pd.DataFrame:
+def studied_models(ledger: Ledger, strategy: Strategy) -> ModelRows:
     """Rows of the ledger's ``models`` that a study put in force, and that none took back."""
     rows = recorded_models(ledger, strategy)
-    return rows[of_study(rows) & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
+    in_force: pd.DataFrame = rows[of_study(rows) & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
+    return in_force
 
 
-def of_study(rows: pd.DataFrame) -> pd.Series:
+def of_study(rows: ModelRows) -> pd.Series:
     """Whether a study put each row in force, also where there is no row."""
     return pd.Series([OF_STUDY in figures for figures in rows["figures"]], index=rows.index, dtype=bool)
 
 
-def _by_month(ledger: Ledger, strategy: Strategy, rows: pd.DataFrame) -> ModelsInForce:
-    # A month that lay ahead when its model was recorded had no first session yet: its first day stands in.
+def _by_month(ledger: Ledger, strategy: Strategy, rows: ModelRows) -> ModelsInForce:
+    # A month that lay ahead when its model was recorded had no first session yet: its first day is used instead.
     since = rows["effective_session"].fillna(pd.to_datetime(rows["month"] + "-01"))
     rows = rows.assign(since=since, of_study=of_study(rows))
     # What a study took back is effective from after its month. What it put in force takes the place of the schedule's.

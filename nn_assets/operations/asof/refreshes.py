@@ -1,6 +1,6 @@
-"""Refreshes that drift asked for, and what came of them, as rows of the ledger's ``refresh_requests``.
+"""Refreshes that drift asked for, and their outcomes, as rows of the ledger's ``refresh_requests``.
 
-A study leaves there, too, how its watch over drift stood when the first live session began: the live round goes on
+A study leaves there, too, the state of its drift watch when the first live session began: the live round goes on
 from it. They are put on record by ``operations/models/refresh_requests.py``.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts.frames import RefreshRequestRows
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.models import MODEL_SECTIONS
 from nn_assets.operations.asof.settings_on_record import part_hashes_in_force
@@ -66,7 +67,7 @@ def watch_left_for_live(
 
 def left_before_live(
     ledger: Ledger, strategy: Strategy, session: pd.Timestamp, recorded_by: pd.Timestamp | None = None
-) -> pd.DataFrame:
+) -> RefreshRequestRows:
     """What studies under the settings that decide the models left of a session, the newest last."""
     in_force = part_hashes_in_force(ledger, strategy, *MODEL_SECTIONS)
     events = [_before_live(strategy.name, session, settings_hash) for settings_hash in in_force]
@@ -84,5 +85,5 @@ def _before_live(strategy: str, session: pd.Timestamp, settings_hash: str) -> st
 
 
 def event_of(strategy: str, session: pd.Timestamp, what: str) -> str:
-    """Name of what happened on a session of a strategy: the same whenever it is told."""
+    """Id of an event on a session of a strategy: the same whenever it is recorded."""
     return hashlib.sha256(f"{strategy}|{session.date()}|{what}".encode()).hexdigest()[:16]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import SERIES, empty
+from nn_assets.contracts.frames import SeriesVersions
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.market.facts.funding import Funding, funding_by_session
@@ -17,14 +19,14 @@ from nn_assets.settings import Strategy
 __all__ = ["OTHER_SERIES", "funding_known", "known_by_role", "read_series_versions", "series_known"]
 
 
-def read_series_versions(stores: Stores, strategy: str) -> pd.DataFrame:
+def read_series_versions(stores: Stores, strategy: str) -> SeriesVersions:
     """Every version of every observation stored; none before the first delivery."""
     lake = stores.lake
     return versions_of(stores, strategy, OTHER_SERIES) if lake.segments(strategy, OTHER_SERIES) else empty(SERIES)
 
 
 def known_by_role(
-    strategy: Strategy, versions: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+    strategy: Strategy, versions: SeriesVersions, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]
 ) -> dict[str, KnownSeries]:
     """The series that features read, by what they are to them."""
     return {
@@ -34,7 +36,7 @@ def known_by_role(
 
 
 def series_known(
-    strategy: Strategy, versions: pd.DataFrame, name: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+    strategy: Strategy, versions: SeriesVersions, name: str, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]
 ) -> KnownSeries:
     """The newest value of a series known at each session's decision, (sessions, symbols).
 
@@ -67,7 +69,7 @@ def series_known(
 
 
 def funding_known(
-    strategy: Strategy, versions: pd.DataFrame, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+    strategy: Strategy, versions: SeriesVersions, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]
 ) -> Funding | None:
     """What positions pay as perpetuals by the series of ``costs.funding``; None where the strategy names none.
 

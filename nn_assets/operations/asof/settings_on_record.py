@@ -1,4 +1,4 @@
-"""What a settings hash on record stands for, held against the settings in force."""
+"""The settings of a hash on record, compared with the settings in force."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def settings_apart(ledger: Ledger, strategy: Strategy, settings_hash: str, *sect
     Returns
     -------
     str
-        The hashes where no decision or study put on record what the hash stands for.
+        The hashes where no decision or study recorded the settings of the hash.
     """
     now = strategy.behaviour(*sections)
     for settings in ledger.read("settings_versions", strategy.name)["settings"]:

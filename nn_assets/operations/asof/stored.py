@@ -64,7 +64,7 @@ def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[S
 
 
 def contradicted(stores: Stores, strategy: str, table: str) -> pd.DataFrame | None:
-    """What contradicted versions of a table were told, as it was put into quarantine; None where there is none."""
+    """The values delivered for contradicted versions of a table, from its quarantine; None where there are none."""
     name = f"{table}{_CONTRADICTED}"
     return versions_of(stores, strategy, name) if stores.lake.segments(strategy, name) else None
 
@@ -72,12 +72,12 @@ def contradicted(stores: Stores, strategy: str, table: str) -> pd.DataFrame | No
 def with_contradictions(
     stores: Stores, strategy: str, table: str, kind: Kind, in_force: pd.DataFrame, versions: pd.DataFrame
 ) -> pd.DataFrame:
-    """Give what is known with what contradicted versions were told in their place, so that cleaning can name it.
+    """What is known, contradicted versions replaced by the values delivered for them, so that cleaning can name those.
 
     Parameters
     ----------
     in_force : DataFrame
-        What ``kind.as_of`` gave of ``versions``: every version stored. Older homes have there what those were told.
+        What ``kind.as_of`` gave of ``versions``: every version stored. Older homes have contradicted values there.
     """
     silent = in_force.loc[kind.without_values(in_force), "symbol"].unique()
     if not len(silent):

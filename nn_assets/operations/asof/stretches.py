@@ -1,7 +1,7 @@
 """Sessions that one set of facts serves: from one late arrival to the next.
 
 Most facts are known by the decision of their own session. One that is not, a bar restated weeks later, say, or an
-action that was told late, splits history: the sessions decided before it was known do not see it, those after do.
+action that came late, splits history: the sessions decided before it was known do not see it, those after do.
 Between two such arrivals all that a session knows is what the last session of the stretch knows, cut at it.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from nn_assets.arrays import nanoseconds
 
 __all__ = ["stretch_numbers"]
 
@@ -53,8 +55,8 @@ def stretch_numbers(
         flips = np.flatnonzero(np.diff(decided.astype(np.int64)) != 0) + 1
         if int(decided.sum()) != last - first + 1:  # sessions left out: what was stored decides on one side only
             starts[flips] = True
-        stored = np.maximum.accumulate(_nanoseconds(recorded_at[inside]))
-        ingested = _nanoseconds(facts["ingested_at"])
+        stored = np.maximum.accumulate(nanoseconds(recorded_at[inside]))
+        ingested = nanoseconds(facts["ingested_at"])
         from_row = np.append(rows[inside], last + 1)[np.searchsorted(stored, ingested, side="left")]
         hidden_from = np.maximum(first_seen, first)
         hidden = (from_row > hidden_from) & (hidden_from <= last)
@@ -62,7 +64,3 @@ def stretch_numbers(
         starts[hidden_from[hidden & (first_seen < first)]] = True
     starts[0] = False
     return np.cumsum(starts[:size]).astype(np.int64)
-
-
-def _nanoseconds(moments: pd.Series) -> IntArray:
-    return np.asarray(pd.DatetimeIndex(moments).as_unit("ns").asi8)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import Session, Symbol
 from nn_assets.contracts import POSITION_STEPS
+from nn_assets.contracts.frames import PositionStepRows
 from nn_assets.contracts.ledger import TRACES as _TRACES
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.content import frame_hash
@@ -25,7 +26,7 @@ _ORDER = ["session", "symbol", "step"]
 
 def read_steps(
     lake: Lake, ledger: Ledger, strategy: str, first: Session | None = None, last: Session | None = None
-) -> pd.DataFrame:
+) -> PositionStepRows:
     """Return the steps of a strategy's sessions in the order of session, symbol and step, from wherever they are kept.
 
     Parameters
@@ -52,7 +53,7 @@ def read_steps(
     return steps.sort_values(_ORDER, kind="stable", ignore_index=True)[list(rows.columns)]
 
 
-def why_this_size(lake: Lake, ledger: Ledger, *, strategy: str, session: Session, symbol: str) -> pd.DataFrame:
+def why_this_size(lake: Lake, ledger: Ledger, *, strategy: str, session: Session, symbol: Symbol) -> pd.DataFrame:
     """What the query of that name answers, of a session whose steps lie in a file: a row a step."""
     steps = read_steps(lake, ledger, strategy, session, session)
     steps = steps[steps["symbol"] == symbol].reset_index(drop=True)
@@ -78,7 +79,7 @@ def lost_traces(lake: Lake, ledger: Ledger, after_sequence: int | None = None) -
     return lost
 
 
-def _steps_in(lake: Lake, strategy: str, session: pd.Timestamp, address: str) -> pd.DataFrame:
+def _steps_in(lake: Lake, strategy: str, session: pd.Timestamp, address: str) -> PositionStepRows:
     file = lake.folder(strategy, STEPS) / f"{address}.parquet"
     try:
         steps = lake.read_table(strategy, STEPS, address)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from nn_assets.arrays import named_rows
+from nn_assets.contracts.frames import DailyBars, TrialRows
 from nn_assets.evaluation.shared_data import Fingerprint, contained, fingerprint, share_data
 from nn_assets.evaluation.trials import trial_of
 from nn_assets.operations.stores import Stores
@@ -43,7 +44,7 @@ _FINGERPRINTS = "data_fingerprints"
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """The data that a strategy's study stands on: their hash, what they are, and their span."""
+    """The data of a strategy's study: their hash, what they are, and their span."""
 
     strategy: str
     data_hash: str
@@ -64,7 +65,7 @@ class Ground:
         }
 
 
-def ground_of(strategy: str, data_hash: str, bars: pd.DataFrame) -> Ground:
+def ground_of(strategy: str, data_hash: str, bars: DailyBars) -> Ground:
     """The ground that bars make; columns ``symbol``, ``session``, ``close``.
 
     Parameters
@@ -78,7 +79,7 @@ def ground_of(strategy: str, data_hash: str, bars: pd.DataFrame) -> Ground:
     return Ground(strategy, data_hash, bars_fingerprint, bars["session"].min(), bars["session"].max())
 
 
-def _of_shared_data(ledger: Ledger, ground: Ground, rows: pd.DataFrame) -> pd.DataFrame:
+def _of_shared_data(ledger: Ledger, ground: Ground, rows: TrialRows) -> TrialRows:
     """Those of some rows whose data share with the ground, by their ``strategy`` and ``data_hash``."""
     fingerprints = _fingerprints(ledger, set(rows["data_hash"]))
     sharing = {data_hash for data_hash, candidate in fingerprints.items() if share_data(candidate, ground.fingerprint)}
@@ -112,7 +113,7 @@ def earlier_grounds(stores: Stores) -> list[Ground]:
     return grounds
 
 
-def trials_made(ledger: Ledger, ground: Ground) -> pd.DataFrame:
+def trials_made(ledger: Ledger, ground: Ground) -> TrialRows:
     """The newest row of every trial ever evaluated on the ground's data, or on data that share with them.
 
     Version 0.1 named a trial by where its file lies too: a row is named anew by its configuration, where it has one.
@@ -163,7 +164,7 @@ def unreleased_alarms(ledger: Ledger, strategy: str) -> tuple[str, dict[str, str
 
 
 def alarms_just_released(ledger: Ledger, strategy: str) -> bool:
-    """Whether the leak alarms that stand in the strategy's newest look were released since, on its data."""
+    """Whether the leak alarms of the strategy's newest look were released since, on its data."""
     open_alarms = unreleased_alarms(ledger, strategy)
     if open_alarms is None:
         return False

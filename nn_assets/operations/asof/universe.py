@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import MEMBERSHIP, empty
+from nn_assets.contracts.frames import DailyBars, MembershipVersions
 from nn_assets.market.facts.membership import (
     members_of_sessions,
     members_without_bars,
@@ -33,7 +35,7 @@ __all__ = [
 BoolArray = npt.NDArray[np.bool_]
 
 
-def read_membership_versions(stores: Stores, strategy: Strategy) -> pd.DataFrame | None:
+def read_membership_versions(stores: Stores, strategy: Strategy) -> MembershipVersions | None:
     """Every version of the spells of the universe that the strategy names now; None where it names none."""
     if strategy.universe is None:
         return None
@@ -43,7 +45,7 @@ def read_membership_versions(stores: Stores, strategy: Strategy) -> pd.DataFrame
 
 
 def candidates_of(
-    strategy: Strategy, versions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+    strategy: Strategy, versions: MembershipVersions | None, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]
 ) -> BoolArray | None:
     """Who may be trained on, forecast and held: the members of each session, (sessions, symbols).
 
@@ -56,7 +58,7 @@ def candidates_of(
 
 
 def current_members(
-    strategy: Strategy, versions: pd.DataFrame | None, symbols: tuple[str, ...], session: pd.Timestamp
+    strategy: Strategy, versions: MembershipVersions | None, symbols: tuple[Symbol, ...], session: pd.Timestamp
 ) -> tuple[str, ...]:
     """Those of some symbols whose bars are due on a session: its members, or all without a universe."""
     members = candidates_of(strategy, versions, pd.DatetimeIndex([session]), symbols)
@@ -66,7 +68,7 @@ def current_members(
 
 
 def unseen_members(
-    strategy: Strategy, versions: pd.DataFrame | None, bars: pd.DataFrame, sessions: pd.DatetimeIndex
+    strategy: Strategy, versions: MembershipVersions | None, bars: DailyBars, sessions: pd.DatetimeIndex
 ) -> pd.DataFrame:
     """Year by year, how many members have no bars: survivorship, in numbers; empty without a universe."""
     if strategy.universe is None or versions is None:
@@ -76,7 +78,7 @@ def unseen_members(
 
 
 def survivorship_facts(
-    strategy: Strategy, versions: pd.DataFrame | None, bars: pd.DataFrame, sessions: pd.DatetimeIndex
+    strategy: Strategy, versions: MembershipVersions | None, bars: DailyBars, sessions: pd.DatetimeIndex
 ) -> dict[str, str]:
     """What a study says of members without bars: one line, or none without a universe."""
     if strategy.universe is None:
@@ -86,7 +88,7 @@ def survivorship_facts(
     return {"Members without data": "; ".join(by_year)}
 
 
-def universe_facts(strategy: Strategy, versions: pd.DataFrame, session: pd.Timestamp) -> dict[str, Any]:
+def universe_facts(strategy: Strategy, versions: MembershipVersions, session: pd.Timestamp) -> dict[str, Any]:
     """What the universe holds as known at a session: spells, members, tickers that need a second look."""
     assert strategy.universe is not None
     spells = membership_as_of(versions, as_of_session(strategy.market, session))

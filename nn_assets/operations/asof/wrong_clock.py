@@ -1,7 +1,7 @@
 """Moments on record that lie ahead of the clock: a clock that ran ahead then, or that is behind now.
 
 Such a moment is a named state. ``status``, ``run`` and ``check`` tell it, and nothing is decided while it lasts: what
-is stored ahead of a decision would be hidden from whoever derives it again. A clock that is behind is set right; what
+is stored ahead of a decision would be hidden when it is derived again. A clock that is behind is set right; what
 one that ran ahead has stamped is read anew from a mend on, which is a control on record
 (``operations/mended_clock.py``). Nothing stored is changed.
 """

@@ -29,60 +29,45 @@ def breakers_fired(history: History, session_round: Round) -> tuple[Breaker, ...
 
 def alert_of_breakers(history: History, session_round: Round, run_id: str) -> None:
     """Append an alert for each breaker that fired on a session, once."""
-    name, session = history.strategy.name, str(session_round.session.date())
+    session = session_round.session.date()
     for breaker in breakers_fired(history, session_round):
-        append_alert(
-            f"breaker:{name}:{session}:{breaker.kind}",
-            lambda: str(headline_now(history)),
-            cause=f"breaker {breaker.kind} fired: {breaker.reason}",
-            remedy=release_of(breaker.kind, name),
-            strategy=name,
-            session=session,
-            run_id=run_id,
+        cause, remedy = (
+            f"breaker {breaker.kind} fired: {breaker.reason}",
+            release_of(breaker.kind, history.strategy.name),
         )
+        _alert(history, session_round, run_id, "breaker", f"{session}:{breaker.kind}", cause, remedy)
 
 
 def alert_of_unquoted(history: History, session_round: Round, run_id: str) -> None:
     """Append an alert, once, for each position with a bar in quarantine, or with none for :data:`ALERT_SESSIONS`."""
-    strategy, session = history.strategy, str(session_round.session.date())
+    strategy, session = history.strategy, session_round.session
     remainder = book_remainder(session_round.session_state.book)
-    in_quarantine = unused(history, session_round.session, remainder)
+    in_quarantine = unused(history, session, remainder)
     for bar in in_quarantine:
-        append_alert(
-            f"unused:{strategy.name}:{bar.symbol}:{session}",
-            lambda: str(headline_now(history)),
-            cause=bar.cause,
-            remedy=bar.remedy,
-            strategy=strategy.name,
-            session=session,
-            run_id=run_id,
-        )
+        _alert(history, session_round, run_id, "unused", f"{bar.symbol}:{session.date()}", bar.cause, bar.remedy)
     named = {bar.symbol for bar in in_quarantine}
-    for position in unquoted(strategy, session_round.session, remainder):
+    for position in unquoted(strategy, session, remainder):
         if position.sessions >= ALERT_SESSIONS and position.symbol not in named:
-            append_alert(
-                f"unquoted:{strategy.name}:{position.symbol}:{position.since.date()}",
-                lambda: str(headline_now(history)),
-                cause=position.cause,
-                remedy=delisting_line(strategy, position),
-                strategy=strategy.name,
-                session=session,
-                run_id=run_id,
-            )
+            about, remedy = f"{position.symbol}:{position.since.date()}", delisting_line(strategy, position)
+            _alert(history, session_round, run_id, "unquoted", about, position.cause, remedy)
 
 
 def alert_of_assumed_funding(history: History, session_round: Round, run_id: str) -> None:
     """Append an alert, once, where the funding of what was held on a session was not known."""
-    strategy, session = history.strategy, str(session_round.session.date())
     symbols = session_round.session_state.book.funding_assumed
     if symbols:
-        cause, remedy = assumed_funding_warning(strategy, symbols)
-        append_alert(
-            f"funding:{strategy.name}:{session}",
-            lambda: str(headline_now(history)),
-            cause=cause,
-            remedy=remedy,
-            strategy=strategy.name,
-            session=session,
-            run_id=run_id,
-        )
+        cause, remedy = assumed_funding_warning(history.strategy, symbols)
+        _alert(history, session_round, run_id, "funding", f"{session_round.session.date()}", cause, remedy)
+
+
+def _alert(history: History, session_round: Round, run_id: str, kind: str, about: str, cause: str, remedy: str) -> None:
+    name = history.strategy.name
+    append_alert(
+        f"{kind}:{name}:{about}",
+        lambda: str(headline_now(history)),
+        cause=cause,
+        remedy=remedy,
+        strategy=name,
+        session=str(session_round.session.date()),
+        run_id=run_id,
+    )

@@ -1,4 +1,4 @@
-"""A round stands on records alone: what it reads of them is verified before it decides anything."""
+"""A round starts from records alone: what it reads of them is verified before it decides anything."""
 
 from __future__ import annotations
 

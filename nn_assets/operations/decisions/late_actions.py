@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import ActionVersions, PortfolioStateRows
 from nn_assets.market.adjustment import adjustment_of
 from nn_assets.operations.history import History
 from nn_assets.portfolio.breakers import LOSSES, BreakerReset, named_kinds
@@ -23,7 +25,7 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
 
     New, restated and withdrawn ones are read as every fact is: as known at each session's close, and
     for one decided before, as taken in by then. So an action is in the book from the first session
-    decided after it was known, once, and a session decided again is told the same.
+    decided after it was known, once, and a session decided again takes the same.
 
     Parameters
     ----------
@@ -69,9 +71,9 @@ def late_actions(history: History, session: pd.Timestamp, market: MarketView) ->
 
 
 def _of_symbols(
-    quoted: npt.NDArray[np.bool_], seen_symbols: tuple[str, ...], symbols: tuple[str, ...]
+    quoted: npt.NDArray[np.bool_], seen_symbols: tuple[str, ...], symbols: tuple[Symbol, ...]
 ) -> npt.NDArray[np.bool_]:
-    """What was quoted, (sessions, symbols), on another symbol axis: whoever joined since was not."""
+    """What was quoted, (sessions, symbols), on another symbol axis: symbols that joined since were not."""
     columns = pd.Index(seen_symbols).get_indexer(pd.Index(list(symbols)))
     return np.asarray(quoted[:, columns] & (columns >= 0), dtype=np.bool_)
 
@@ -81,8 +83,8 @@ def _booked(remainder: str | Mapping[str, float]) -> float:
     return sum(float(book.get(f"session_{name}_usd", 0.0)) for name in ("dividends", "cash_in_lieu", "delistings"))
 
 
-def _reset(history: History, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Sessions that began with a loss latched which their decision was told to release, shape (sessions,)."""
+def _reset(history: History, states: PortfolioStateRows) -> npt.NDArray[np.bool_]:
+    """Sessions that began with a latched loss that a reset released for their decision, shape (sessions,)."""
     decisions = history.stores.ledger.read("decisions", history.strategy.name, states.index[0], states.index[-1])
     recorded = decisions.set_index("session")["details"].loc[states.index]
     latched = [(), *(named_kinds(breaker) for breaker in states["breaker"].iloc[:-1])]
@@ -96,7 +98,7 @@ def _reset(history: History, states: pd.DataFrame) -> npt.NDArray[np.bool_]:
     )
 
 
-def _by_session(actions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]) -> ActionRows:
+def _by_session(actions: ActionVersions | None, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> ActionRows:
     shape = (len(sessions), len(symbols))
     # Without closes only the lay-out is left.
     laid = None
@@ -108,7 +110,7 @@ def _by_session(actions: pd.DataFrame | None, sessions: pd.DatetimeIndex, symbol
 
 
 def _on_record(
-    history: History, table: str, column: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...]
+    history: History, table: str, column: str, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]
 ) -> npt.NDArray[np.float64]:
     """A column of the ledger added up by (sessions, symbols); 0 where nothing is on record."""
     where = {"source": "paper"} if table == "fills" else None

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import named_rows
+from nn_assets.contracts.frames import DecisionRows
+from nn_assets.estimators import TRADED
 from nn_assets.evaluation.replay import Scene, replay
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model, recorded_cost_model_ids
 from nn_assets.operations.asof.forecasts import recorded_months
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 _CUTS = (0.5, 0.75, 0.95)
-# What a decision reads beside signals and the programme's facts, and that hangs on no book.
+# What a decision reads besides signals and the programme's facts, and that depends on no book.
 _FACTS = (
     "symbols",
     "reference_price",
@@ -83,7 +84,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
     """Compare live signals with the forecasts on record of the same model and session, calibrated as a study does.
 
     Equal is what differs by rounding alone, at most 1e-6 of a probability: the study may be another machine's.
-    Signals of before calibrations were kept with decisions followed other rules, and are no contradiction.
+    Signals from before calibrations were kept with decisions were made otherwise, and are no contradiction.
     """
     name, on_record = history.strategy.name, recorded_months(history.stores.lake, history.strategy)
     signals = history.stores.ledger.read("signals", name)
@@ -112,7 +113,7 @@ def signals_repeat_forecasts(history: History) -> tuple[int, list[str]]:
 
 
 def _has_calibration(details: dict[str, Any]) -> bool:
-    """Whether a decision has its calibration on record: one of before cannot be derived again by these rules."""
+    """Whether a decision has its calibration on record: an older one cannot be derived again in this way."""
     return details.get("calibration") is not None
 
 
@@ -176,7 +177,7 @@ def decisions_repeat_in_replay(history: History, after: pd.Timestamp | None = No
 def facts_apart(live: Round, study: Round) -> list[str]:
     """Name what the decisions of two rounds of one session read of market, record and watch, and that differs.
 
-    What hangs on the book that a round began with is not compared: a study's is another.
+    What depends on the book that a round began with is not compared: a study's is another.
     """
     facts = {name: (getattr(live.decision.inputs, name), getattr(study.decision.inputs, name)) for name in _FACTS}
     facts |= {f"signal {field.name}": _pair(live.signals, study.signals, field.name) for field in fields(live.signals)}
@@ -201,7 +202,7 @@ def _short(value: Any) -> str:
     return f"of shape {value.shape}" if isinstance(value, np.ndarray) else str(value)
 
 
-def _under_present_settings(history: History, after: pd.Timestamp | None) -> pd.DataFrame:
+def _under_present_settings(history: History, after: pd.Timestamp | None) -> DecisionRows:
     """The last decisions after a session that were all made under the settings in force, in order of the sessions."""
     decisions, first = _split_by_settings(history, after)
     return decisions.iloc[first:]
@@ -223,7 +224,7 @@ def decided_otherwise(history: History) -> tuple[int, str]:
     return count, f"up to {newest['session'].date()} not derived again, decided {why}"
 
 
-def _split_by_settings(history: History, after: pd.Timestamp | None) -> tuple[pd.DataFrame, int]:
+def _split_by_settings(history: History, after: pd.Timestamp | None) -> tuple[DecisionRows, int]:
     """The decisions after a session, in order, and from which on all were made by what is in force."""
     strategy, ledger = history.strategy, history.stores.ledger
     first = None if after is None else after + pd.Timedelta(days=1)
@@ -236,7 +237,7 @@ def _split_by_settings(history: History, after: pd.Timestamp | None) -> tuple[pd
     return decisions, int(not_comparable[-1]) + 1 if not_comparable.size else 0
 
 
-def _with_own_symbols(history: History, decisions: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _with_own_symbols(history: History, decisions: DecisionRows) -> npt.NDArray[np.bool_]:
     """Whether each decision was made on the symbol axis that its session has now: one on another read another record.
 
     Parameters
@@ -252,14 +253,14 @@ def _with_own_symbols(history: History, decisions: pd.DataFrame) -> npt.NDArray[
     return np.array(own, dtype=bool)
 
 
-def _with_recent(history: History, decisions: pd.DataFrame) -> pd.DataFrame:
+def _with_recent(history: History, decisions: DecisionRows) -> DecisionRows:
     """These decisions, and those of the sessions before whose fills still count."""
     live = history.live_sessions
     first = max(0, int(live.searchsorted(decisions["session"].iloc[0])) - SLIPPAGE_SESSIONS)
     return history.stores.ledger.read("decisions", history.strategy.name, live[first])
 
 
-def _decided(history: History, decisions: pd.DataFrame) -> list[_Decided]:
+def _decided(history: History, decisions: DecisionRows) -> list[_Decided]:
     """What each decided session was given, in order of the sessions."""
     name, ledger = history.strategy.name, history.stores.ledger
     moments = pd.DatetimeIndex(decisions["recorded_at"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.contracts import DRIFT, FILLS, PORTFOLIO_STATES, TRADING_STATES, empty, framed, validate
+from nn_assets.contracts.frames import PositionStepRows
 from nn_assets.contracts.ledger import ROUNDS, TRACES
 from nn_assets.errors import first_of
 from nn_assets.execution.orders import orders_frame
@@ -30,7 +30,7 @@ from nn_assets.settings import Strategy
 from nn_assets.signals.signals import signals_frame
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.ledger.appending import LedgerTransaction
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = [
     "Compared",
@@ -59,9 +59,9 @@ class DecisionContext:
     cost_model_id: str | None  # None: the settings' own
     controls: Controls
     forecast_list: str | None  # address of the list of the months of forecasts that were on record
-    calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or by rules before it
+    calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or not kept then
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
-    tells_ended_orders: bool = True  # False: on record by rules before that
+    tells_ended_orders: bool = True  # False: recorded by a version that did not yet
 
 
 def recorded_context(decision: pd.Series) -> DecisionContext:
@@ -265,7 +265,7 @@ def compare_session(
     return Compared(version_then, version_now, changed_since(history, version_then), tuple(differing), provenance)
 
 
-def _steps_on_record(history: History, session_round: Round, steps: pd.DataFrame) -> pd.DataFrame:
+def _steps_on_record(history: History, session_round: Round, steps: PositionStepRows) -> PositionStepRows:
     """The steps that a session was decided by; a file of them that was lost is stored again, if they are the same."""
     lake, ledger, name = history.stores.lake, history.stores.ledger, history.strategy.name
     if frame_hash(steps) in set(
@@ -292,7 +292,7 @@ def _head(
     """The session's row of ``decisions``."""
     strategy, session = history.strategy, session_round.session
     records = {name: frame.to_dict("records") for name, frame in frames.items()}
-    content = hashlib.sha256(canonical_json(records).encode()).hexdigest()
+    content = hash_of(records)
     return {
         "session": session,
         "data_hash": data_hash,

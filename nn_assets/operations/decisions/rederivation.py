@@ -1,6 +1,6 @@
 """Past decisions derived again, each once: what was played before, by the same code, need not be played again.
 
-How far it came stands in the ledger's ``verifications``. What was verified is looked at again where something
+How far it came is in the ledger's ``verifications``. What was verified is looked at again where something
 of it may have changed: by other code, other libraries or other settings all of it; where a fact arrived, or a
 record was appended, that belongs to a session verified before, that session and all after it. A decision of
 before such an arrival may not see it, and that is what is proved by looking. The whole on demand.
@@ -152,7 +152,8 @@ def _first_in_doubt(history: History, last: dict[str, Any]) -> pd.Timestamp:
             every_version=True,
         )
         came += list(rows["session"])
-    return min(came)
+    first: pd.Timestamp = min(came)
+    return first
 
 
 def _facts_for(history: History, until: pd.Timestamp, since: pd.Timestamp) -> list[pd.Timestamp]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import OrderRows, TargetPositionRows
 from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.judged import Judged
 from nn_assets.portfolio.breakers import Control
@@ -107,7 +108,7 @@ def broken_traces(frames: Mapping[str, pd.DataFrame]) -> list[str]:
     return [str(symbol) for symbol in targets.index[~holds]]
 
 
-def beyond_limits(targets: pd.DataFrame, equity_usd: float, limits: PortfolioSettings) -> list[str]:
+def beyond_limits(targets: TargetPositionRows, equity_usd: float, limits: PortfolioSettings) -> list[str]:
     """Name the sums of a session's targets that lie beyond their limit.
 
     Gross by more than a lot of each position; net as the decision and the gate count it.
@@ -137,6 +138,6 @@ def keeps_to_limits_itself(session_round: Round) -> bool:
     return session_round.decision.control is not Control.HALTED and not stuck
 
 
-def unreferenced_orders(orders: pd.DataFrame) -> list[str]:
+def unreferenced_orders(orders: OrderRows) -> list[str]:
     """Name the symbols whose order was accepted without a finite reference price."""
     return list(orders.loc[(orders["status"] == "accepted") & ~np.isfinite(orders["reference_price"]), "symbol"])

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import Symbol
+from nn_assets.contracts.frames import DecisionRows
 from nn_assets.errors import DecisionError
+from nn_assets.estimators import TRADED
 from nn_assets.execution.registry import broker_of
 from nn_assets.features.labels import label_kind
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
@@ -40,10 +42,9 @@ from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.session_view import SessionView
 from nn_assets.session.daily_round import Round, SessionFacts, play_session
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
-from nn_assets.session.forecast_signals import session_signals
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
-from nn_assets.signals.signals import outcome_statistics
+from nn_assets.signals.signals import make_signals, outcome_statistics
 
 __all__ = ["DecidedSession", "decide_session", "of_symbols", "play_live", "watch_of"]
 
@@ -60,7 +61,7 @@ class DecidedSession:
 
     @property
     def differs(self) -> bool:
-        """Whether other code decided something else, which stands: what is computed now is on no record."""
+        """Whether other code decided something else, which is kept: what is computed now is not recorded."""
         return self.compared is not None and bool(self.compared.differing)
 
     @property
@@ -157,11 +158,11 @@ def play_live(history: History, view: SessionView, context: DecisionContext) -> 
         context = replace(context, calibration=calibration_of(history, forecasts, TRADED))
     facts = _facts(history, view, market, context, forecasts, models)
     costs = cost_model(ledger, strategy, context.cost_model_id)
-    open_broker = broker_of(strategy.execution.broker)
+    open_broker = broker_of(strategy.execution.broker, strategy.execution.broker_settings)
     return context, play_session(strategy, costs, history.sessions_per_year, session_state, facts, open_broker)
 
 
-def _decision_context(history: History, view: SessionView, earlier: pd.DataFrame) -> DecisionContext:
+def _decision_context(history: History, view: SessionView, earlier: DecisionRows) -> DecisionContext:
     if not earlier.empty:
         return recorded_context(earlier.iloc[0])
     study = view.study
@@ -199,7 +200,7 @@ def _facts(
     watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes)
     return SessionFacts(
         market=view.market,
-        signals=session_signals(view.row, view.symbols, network, outcomes, volatility, horizon),
+        signals=make_signals(view.symbols, network.at(view.row), outcomes.at(view.row), volatility[view.row], horizon),
         drift=watch_of(history, view.session, network, view.row, models)(view.row),
         controls=context.controls,
         late=late_actions(history, view.session, market),
@@ -207,7 +208,7 @@ def _facts(
     )
 
 
-def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[str, ...]) -> ForecastArrays:
+def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[Symbol, ...]) -> ForecastArrays:
     """Forecasts on a session's own symbols, of those on the history's."""
     if symbols == history.symbols:
         return arrays

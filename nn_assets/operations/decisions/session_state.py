@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import values_of
+from nn_assets.arrays import Symbol, values_of
+from nn_assets.contracts.frames import FillRows
 from nn_assets.errors import DecisionError
 from nn_assets.execution.orders import Orders, client_order_id
 from nn_assets.market.calendar.sessions import previous_session
@@ -34,7 +35,7 @@ _STATES_LOOKED_BACK = 400
 def session_state_before(
     history: History,
     session: pd.Timestamp,
-    symbols: tuple[str, ...],
+    symbols: tuple[Symbol, ...],
     market: MarketView,
     recorded_by: pd.Timestamp | None = None,
 ) -> SessionState:
@@ -81,7 +82,9 @@ def session_state_before(
     )
 
 
-def _first_session_state(history: History, symbols: tuple[str, ...], recorded_by: pd.Timestamp | None) -> SessionState:
+def _first_session_state(
+    history: History, symbols: tuple[Symbol, ...], recorded_by: pd.Timestamp | None
+) -> SessionState:
     """A flat book before the first live session, in the state that a study left for it where one did."""
     session_state = first_session_state(history.strategy, symbols, history.first_live_session)
     left = watch_left_for_live(history.stores.ledger, history.strategy, session_state.session, recorded_by)
@@ -94,7 +97,7 @@ def _first_session_state(history: History, symbols: tuple[str, ...], recorded_by
 def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState, RefreshWatch]:
     """The state by the score, and the requests for a refresh, as a session left them.
 
-    While a request stands the recorded state is the stricter of the two: the one by the score is then kept
+    While a request is open the recorded state is the stricter of the two: the one by the score is then kept
     beside the decision.
     """
     name, ledger = history.strategy.name, history.stores.ledger
@@ -106,7 +109,7 @@ def _watch_before(history: History, session: pd.Timestamp) -> tuple[TradingState
     return recorded_watch(refresh, int(last["score"]), last["session"], last["effective_session"])
 
 
-def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[str, ...]) -> Orders:
+def _orders_of(history: History, session: pd.Timestamp, symbols: tuple[Symbol, ...]) -> Orders:
     rows = history.stores.ledger.read("orders", history.strategy.name, session, session)
     columns = {symbol: number for number, symbol in enumerate(symbols)}
     rows = rows[rows["symbol"].isin(symbols)]  # others were denied
@@ -179,7 +182,7 @@ def recorded_fill_costs(
     )
 
 
-def _batch(fills: pd.DataFrame, symbols: tuple[str, ...]) -> FillArrays:
+def _batch(fills: FillRows, symbols: tuple[Symbol, ...]) -> FillArrays:
     ordered = fills[fills["symbol"].isin(symbols)].sort_values("fill_id")
     columns = {symbol: number for number, symbol in enumerate(symbols)}
     numbers: dict[str, Any] = {name: ordered[name].to_numpy(dtype=np.float64) for name in NUMBERS}

@@ -102,7 +102,7 @@ def _coefficients_recovered(history: History) -> tuple[bool | None, str]:
     newest = history.stores.ledger.last_appended("cost_models", strategy=history.strategy.name)
     figures = {} if newest is None else newest["figures"]
     if figures.get("recovered") is None:
-        return None, str(figures.get("reason", "no recalibration is on record"))
+        return None, str(figures.get("reason", "no estimate is on record"))
     return bool(figures["recovered"]), f"{figures['fills']} paper fills; {figures['reason']}"
 
 
@@ -148,7 +148,7 @@ LEDGER_IS_INTACT = StoredCheck(
 COEFFICIENTS_RECOVERED = StoredCheck(
     "cost_model",
     "paper_fills_recover_the_coefficients",
-    "The last recalibration on paper fills, whose coefficients are known, found them again.",
-    "trust no recalibration on real fills until it does; the settings' own costs stay in force",
+    "The last estimate from paper fills, whose coefficients are known, recovered them.",
+    "trust no estimate from real fills until it does; the settings' own costs stay in force",
     _coefficients_recovered,
 )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.arrays import named_rows
 from nn_assets.contracts import ACTION_VERSIONS, empty
+from nn_assets.contracts.frames import ActionVersions
 from nn_assets.market.facts.actions import (
     actions_as_of,
     new_action_versions,
@@ -41,7 +42,7 @@ _KEY = ["symbol", "ex_session", "kind"]
 
 def new_actions(
     history: History, folder: Path, source: Source, decided_to: pd.Timestamp | None
-) -> tuple[pd.DataFrame, RevisionCount, tuple[int, list[tuple[str, pd.Timestamp, str]]]]:
+) -> tuple[ActionVersions, RevisionCount, tuple[int, list[tuple[str, pd.Timestamp, str]]]]:
     """Ask for every action up to the last session that may be seen: what is new or differs, not stored yet.
 
     The last value counts the rows delivered of other symbols or sessions, which are left out, and names the first.
@@ -81,7 +82,7 @@ def new_actions(
     return *new_action_versions(stored, stamped, explicit=explicit), outside
 
 
-def append_actions(history: History, fresh: pd.DataFrame) -> None:
+def append_actions(history: History, fresh: ActionVersions) -> None:
     """Store what :func:`new_actions` found."""
     stores, name = history.stores, history.strategy.name
     stored = read_action_versions(stores, name, stores.lake.segments(name, ACTIONS)) if len(fresh) else None
@@ -95,7 +96,7 @@ def stored_actions(history: History) -> int:
     return 0 if actions is None else len(actions)
 
 
-def actions_to_publish(history: History, segments: tuple[str, ...]) -> pd.DataFrame | None:
+def actions_to_publish(history: History, segments: tuple[str, ...]) -> ActionVersions | None:
     """Actions in some segments up to the last session, as known now, to be read only; None without segments.
 
     They are worked out once for the versions visible by now.
@@ -128,7 +129,7 @@ def delisted(history: History) -> dict[str, pd.Timestamp]:
 
 
 def late_notices(history: History) -> list[Notice]:
-    """Actions as last told that came after their ex-session was decided, and the session that mends the book."""
+    """Newest versions of actions that came after their ex-session was decided, and the session that mends the book."""
     market, name = history.strategy.market, history.strategy.name
     versions = read_action_versions(history.stores, name, history.stores.lake.segments(name, ACTIONS))
     if versions is None or market.live_starts is None or len(history.live_sessions) == 0:
@@ -163,7 +164,7 @@ def late_notices(history: History) -> list[Notice]:
     return notices
 
 
-def _saying_the_last(versions: pd.DataFrame) -> pd.DataFrame:
+def _saying_the_last(versions: ActionVersions) -> ActionVersions:
     """Of the versions of one action, in the order of their arrival, the last and those before it that say the same."""
     value = versions["value"].to_numpy()
     differs = ~((value == value[-1]) | (np.isnan(value) & np.isnan(value[-1])))

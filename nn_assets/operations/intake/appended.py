@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -10,58 +10,82 @@ import pandas as pd
 
 from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.contracts.contract import Contract
+from nn_assets.contracts.frames import BarVersions, DeliveredBars
 from nn_assets.errors import SchemaError
-from nn_assets.market.facts.bars import RevisionCount, new_versions
+from nn_assets.market.facts.bars import RevisionCount, new_versions, with_assumed_known_at
 from nn_assets.market.facts.repeats import new_versions_of_files
 from nn_assets.operations.asof.stored import FACTS, contradicted, versions_of
+from nn_assets.operations.history import History
 from nn_assets.operations.stores import Stores
 
-__all__ = ["append_contradicted", "append_versions", "compare_bars"]
+__all__ = ["append_contradicted", "append_new", "append_versions", "stamped_bars"]
 
 BoolArray = npt.NDArray[np.bool_]
 
 
-def compare_bars(
-    stores: Stores,
-    strategy: str,
+Mend = Callable[[History, BarVersions, BarVersions, BarVersions], BarVersions]
+"""From the versions stored, the bars as stamped and some of the latter: these, known from another moment if need be."""
+
+
+def stamped_bars(
+    history: History, delivered: DeliveredBars, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
+) -> BarVersions:
+    """Give delivered bars their moments, as of :func:`with_assumed_known_at` for the strategy's market."""
+    market = history.strategy.market
+    return with_assumed_known_at(
+        delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
+    )
+
+
+def append_new(
+    history: History,
     table: str,
-    delivered: pd.DataFrame,
+    stamped: BarVersions,
+    explicit: BoolArray | None,
     taken_before: Collection[str] | None,
-    *,
-    explicit: BoolArray | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, RevisionCount]:
-    """Compare bars with the versions stored of their sessions; no others are read, and nothing is stored.
+    mend: Mend | None = None,
+) -> RevisionCount:
+    """Compare bars with the versions stored of their sessions, no others are read, and store what is new.
 
     Parameters
     ----------
     table : str
         Where in the lake the versions lie.
-    delivered : DataFrame
-        Columns of ``BAR_VERSIONS``.
-    taken_before : collection of str, optional
-        The ``source`` of files whose very contents were taken in before; None where the bars are of no files.
+    stamped : DataFrame
+        The bars delivered, columns of ``BAR_VERSIONS``.
     explicit : array of bool, shape (rows delivered,), optional
         Rows whose ``known_at`` is the source's own; none when left out.
+    taken_before : collection of str, optional
+        The ``source`` of files whose very contents were taken in before; None where the bars are of no files.
+    mend : callable, optional
+        For bars of which none states a moment.
 
     Returns
     -------
-    stored, fresh, words : DataFrame
-        The versions compared with, those to append, and repeats to append beside them, as of ``new_versions_of_files``.
     RevisionCount
         Counts of bars.
     """
-    stored = empty(BAR_VERSIONS)
-    if stores.lake.segments(strategy, table):
-        stored = versions_of(stores, strategy, table, sessions=pd.DatetimeIndex(delivered["session"].unique()))
+    stores, name = history.stores, history.strategy.name
+    stored, repeats = empty(BAR_VERSIONS), stamped.iloc[:0]
+    if stores.lake.segments(name, table):
+        stored = versions_of(stores, name, table, sessions=pd.DatetimeIndex(stamped["session"].unique()))
     if taken_before is None:
-        fresh, counted = new_versions(stored, delivered, explicit=explicit)
-        return stored, fresh, delivered.iloc[:0], counted
-    contents = contradicted(stores, strategy, table)
-    return stored, *new_versions_of_files(stored, delivered, taken_before, explicit=explicit, contents=contents)
+        fresh, counted = new_versions(stored, stamped, explicit=explicit)
+    else:
+        on_record = contradicted(stores, name, table)
+        fresh, repeats, counted = new_versions_of_files(
+            stored, stamped, taken_before, explicit=explicit, contents=on_record
+        )
+    contents = counted.contradicted
+    if mend is not None and len(fresh) and (explicit is None or not explicit.any()):
+        fresh, contents = (mend(history, stored, stamped, rows) for rows in (fresh, contents))
+    append_contradicted(stores, name, table, contents)
+    append_versions(stores, name, table, stored, fresh, repeats)
+    return counted
 
 
 def append_contradicted(stores: Stores, strategy: str, table: str, contents: pd.DataFrame) -> None:
-    """Put into quarantine what contradicted versions were told, as far as it is not there; before the versions."""
+    """Put the values of contradicted versions into quarantine, as far as they are not there; before the versions."""
     if contents.empty:
         return
     on_record = contradicted(stores, strategy, table)

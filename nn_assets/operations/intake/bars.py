@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts.frames import ActionVersions, Quarantine
 from nn_assets.errors import PublicationError
-from nn_assets.market.facts.bars import RevisionCount, content_hash, with_assumed_known_at
-from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.market.facts.bars import RevisionCount, content_hash, known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS, stated_in
 from nn_assets.market.facts.refused import never_passed
 from nn_assets.market.panel import panel_from_bars
@@ -39,7 +39,7 @@ from nn_assets.operations.intake.actions import (
     late_notices,
     new_actions,
 )
-from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
+from nn_assets.operations.intake.appended import append_new, stamped_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.grown import audit_grown, begun
@@ -56,7 +56,7 @@ from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.publication import Listed, Publication
 from nn_assets.versions import version_of
 
-_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:as_of")
+_CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:known_bars")
 
 __all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
 
@@ -69,7 +69,7 @@ class Ingested:
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
     each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
     dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
-    ``after_the_end`` tells of rows that the stated end of history leaves out.
+    ``after_the_end`` is a sentence on rows that the stated end of history leaves out.
     """
 
     counted: RevisionCount
@@ -108,7 +108,11 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     outside, left = taken_outside(delivered), _outside_lines(market, first_outside(delivered))
     fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
     before = None if unread is None else unread.taken_before
-    counted = _append_new(history, delivered, arrived_at, decided_to, before) if len(delivered) else RevisionCount()
+    counted = RevisionCount()
+    if len(delivered):
+        history.require_bars()
+        stamped = stamped_bars(history, delivered, arrived_at, decided_to)
+        counted = append_new(history, RAW_BARS, stamped, stated_in(delivered), before, _replacing_refused)
     append_actions(history, fresh_actions)
     if unread is not None:
         unread.remember()
@@ -148,40 +152,12 @@ def _after_the_end(market: MarketSettings, unread: UnreadFiles) -> str:
     )
 
 
-def _append_new(
-    history: History,
-    delivered: pd.DataFrame,
-    arrived_at: pd.Timestamp,
-    decided_to: pd.Timestamp | None,
-    taken_before: set[str] | None,
-) -> RevisionCount:
-    """Store what is new; ``taken_before`` as of :func:`compare_bars`."""
-    market, name = history.strategy.market, history.strategy.name
-    stamped = with_assumed_known_at(
-        delivered,
-        market.calendar,
-        market.known_at_lag_minutes,
-        arrived_at,
-        decided_to=decided_to,
-    )
-    explicit = stated_in(delivered)
-    history.require_bars()
-    stored, fresh, repeats, counted = compare_bars(
-        history.stores, name, RAW_BARS, stamped, taken_before, explicit=explicit
-    )
-    contents = counted.contradicted
-    if len(fresh) and history.any_before_a_halt(stored) and (explicit is None or not explicit.any()):
-        fresh = _replacing_refused(history, stored, stamped, fresh)
-        contents = _replacing_refused(history, stored, stamped, contents) if len(contents) else contents
-    append_contradicted(history.stores, name, RAW_BARS, contents)
-    append_versions(history.stores, name, RAW_BARS, stored, fresh, repeats)
-    return counted
-
-
 def _replacing_refused(
     history: History, stored: pd.DataFrame, stamped: pd.DataFrame, fresh: pd.DataFrame
 ) -> pd.DataFrame:
     """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
+    if fresh.empty or not history.any_before_a_halt(stored):
+        return fresh
     key = ["symbol", "session"]
     waiting = never_passed(stored, history.gate_halts, history.published_at)
     fresh_keys, stored_keys, passed_keys = (
@@ -228,7 +204,7 @@ class Audited:
         return len(self.cleaned.bars) if self.carried is None else self.carried.kept
 
     @cached_property
-    def quarantine(self) -> pd.DataFrame:
+    def quarantine(self) -> Quarantine:
         """The whole quarantine, columns of ``QUARANTINE``."""
         return self.cleaned.quarantine if self.carried is None else self.carried.quarantine()
 
@@ -346,12 +322,12 @@ def _not_known_yet(history: History) -> list[Notice]:
     return notices
 
 
-def notices_of(history: History, audited: Audited, actions: pd.DataFrame | None) -> list[Notice]:
+def notices_of(history: History, audited: Audited, actions: ActionVersions | None) -> list[Notice]:
     """All that a person should judge, of most symbols first: bars, actions as given, and bars within the session."""
     return _noticed(history, audited, _suspected(history, audited, actions))
 
 
-def _suspected(history: History, audited: Audited, actions: pd.DataFrame | None) -> Suspected | None:
+def _suspected(history: History, audited: Audited, actions: ActionVersions | None) -> Suspected | None:
     return suspected_of(history, audited.carried, lambda: audited.cleaned.bars, actions)
 
 
@@ -427,7 +403,7 @@ def _are_published(history: History, cleaned: Cleaned) -> bool:
     return before is not None and len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
 
 
-def _demand_adjustable(history: History, audited: Audited, actions: pd.DataFrame | None) -> None:
+def _demand_adjustable(history: History, audited: Audited, actions: ActionVersions | None) -> None:
     """Refuse bars and actions of which no total return can be made: the last publication then stays.
 
     Of bars that grew the new ones are looked at, beside those before: what could be adjusted once still can.

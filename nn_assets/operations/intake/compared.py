@@ -1,6 +1,6 @@
 """Bars of the second source that a strategy compares its own with, taken in by version; no bar is ever taken from them.
 
-What the second source lacks, or that it cannot be asked, stops nothing: there is no judgement then, and that is told.
+What the second source lacks, or that it cannot be asked, stops nothing: there is no judgement then, which is reported.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from nn_assets.errors import SourceError
-from nn_assets.market.facts.bars import RevisionCount, with_assumed_known_at
+from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.bitemporal import stated_in
 from nn_assets.operations.asof.stored import COMPARED
 from nn_assets.operations.history import History
-from nn_assets.operations.intake.appended import append_contradicted, append_versions, compare_bars
+from nn_assets.operations.intake.appended import append_new, stamped_bars
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.sources import source_named
 from nn_assets.sources.protocol import cut_to
@@ -63,32 +63,14 @@ def ingest_compared(
     if delivered.empty and (unread is None or not unread.some_were_read_before):
         return TakenCompared(0, RevisionCount(), "no bar of market.symbols")
     before = None if unread is None else unread.taken_before
-    counted = RevisionCount() if delivered.empty else _append_new(history, delivered, arrived_at, decided_to, before)
+    counted = RevisionCount()
+    if len(delivered):
+        stamped = stamped_bars(history, delivered, arrived_at, decided_to)
+        if decided_to is not None:
+            late = stamped["session"] <= decided_to
+            stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
+        counted = append_new(history, COMPARED, stamped, stated_in(delivered), before)
     if unread is not None:
         unread.remember()
     files = () if unread is None else tuple(file.name for file in unread.files)
     return TakenCompared(len(delivered), counted, files_read=files)
-
-
-def _append_new(
-    history: History,
-    delivered: pd.DataFrame,
-    arrived_at: pd.Timestamp,
-    decided_to: pd.Timestamp | None,
-    taken_before: set[str] | None,
-) -> RevisionCount:
-    """Store what is new; ``taken_before`` as of :func:`compare_bars`."""
-    market, name = history.strategy.market, history.strategy.name
-    explicit = stated_in(delivered)
-    stamped = with_assumed_known_at(
-        delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
-    )
-    if decided_to is not None:
-        late = stamped["session"] <= decided_to
-        stamped["known_at"] = stamped["known_at"].mask(late & (stamped["known_at"] < arrived_at), arrived_at)
-    stored, fresh, repeats, counted = compare_bars(
-        history.stores, name, COMPARED, stamped, taken_before, explicit=explicit
-    )
-    append_contradicted(history.stores, name, COMPARED, counted.contradicted)
-    append_versions(history.stores, name, COMPARED, stored, fresh, repeats)
-    return counted

@@ -7,14 +7,12 @@ seconds to import, is left alone.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from nn_assets.contracts.frames import ActionVersions
 from nn_assets.errors import PublicationError
 from nn_assets.market.facts.rows import in_first_shares
 from nn_assets.market.quality.gate import days_asked
@@ -30,7 +28,7 @@ from nn_assets.settings import GateSettings
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import file_sha256, read_record, replace_file, write_record
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 from nn_assets.versions import version_of
 
 __all__ = ["overview_of_audited", "review_bars"]
@@ -48,7 +46,7 @@ def _record_file(strategy: str) -> Path:
 def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     """Hold the audited bars against the suites and write the page, whatever the gate says of them.
 
-    A page that cannot be written is told of, and keeps nothing from being published.
+    A page that cannot be written is logged, and keeps nothing from being published.
 
     Where the page in the home was made of the very same, by this code, both stay as they are: the results
     are those on record, without the library's sections, and each says when it was found.
@@ -84,7 +82,7 @@ def review_bars(history: History, audited: Audited) -> tuple[SuiteResult, ...]:
     return results
 
 
-def overview_of_audited(history: History, audited: Audited, actions: pd.DataFrame | None) -> Overview:
+def overview_of_audited(history: History, audited: Audited, actions: ActionVersions | None) -> Overview:
     """Aggregates of the audited bars: of a long history of those of the last year, and what the others come to."""
     sessions, grown = history.axis, audited.carried
     symbols = history.strategy.market.symbols or tuple(sorted(audited.kept_by_symbol))
@@ -103,11 +101,11 @@ def _made_of(name: str, aggregates: Overview, limits: GateSettings, facts: Facts
     parts = [name, *frames, aggregates.shift_noise, limits.model_dump(mode="json"), facts, notes]
     beside = libraries("great_expectations", "jinja2", "pandas"), sorted(SUITES.items())
     code = version_of(*_REVIEWED_BY), *beside
-    return hashlib.sha256(canonical_json([*parts, *code]).encode()).hexdigest()
+    return hash_of([*parts, *code])
 
 
 def _on_record(name: str, made_of: str) -> tuple[SuiteResult, ...] | None:
-    """The results on record, if they and the page were made of the very same and nobody touched the page since."""
+    """The results on record, if they and the page were made of the very same and the page was not touched since."""
     try:
         record = read_record(_record_file(name))
         if record is None or record["made_of"] != made_of or record["page"] != file_sha256(data_docs_file(name)):

@@ -3,7 +3,7 @@
 The record lies with the bars it speaks of, so that rebuilding them reads every file again. It is
 written after the bars are stored: killed between, a rerun reads the files once more, and adds nothing.
 What a file held stays on record whatever else is asked of the source, so that one sent again with other
-content is told from a new one; ``changed_at`` is when that was first seen, and goes with the content to another
+content is known from a new one; ``changed_at`` is when that was first seen, and goes with the content to another
 name. Where the folder lies, and when a file says it was written, decides nothing.
 
     <lake>/<strategy>/raw_bars/files_read.json         and compared_bars/files_read.json, of market.compare_with
@@ -17,7 +17,9 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import DELIVERED_BARS, empty
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import PublicationError
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
@@ -44,7 +46,7 @@ class UnreadFiles:
     without_bars : list of str
         Archives among those read that held no bars.
     sessions_left_out : DatetimeIndex, shape (rows,)
-        Of rows asked for that lie after the last session that may be seen, as often as they stand there.
+        Of rows asked for that lie after the last session that may be seen, as often as they occur there.
     taken_before : set of str
         The ``source`` of bars of those files whose very contents were read before, under this name or another.
     """
@@ -112,7 +114,7 @@ class UnreadFiles:
         """Whether a file is there that was read before and did not change since."""
         return bool(self._kept)
 
-    def bars(self, symbols: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
+    def bars(self, symbols: tuple[Symbol, ...], first: pd.Timestamp, last: pd.Timestamp) -> DeliveredBars:
         """Bars of the unread files; none where there is no such file.
 
         A file with sessions after ``last`` is not on record as read whole: it has more to say later. A

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.contracts import FILLS, validate
+from nn_assets.contracts.frames import FillRows
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.catalog import find_strategy
@@ -60,7 +61,7 @@ def import_fills(strategy: str, file: Path) -> dict[str, Any]:
     return {"strategy": strategy, **counts, "equal_rows": equal, "text": text}
 
 
-def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tuple[pd.DataFrame, int]:
+def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tuple[FillRows, int]:
     """Read the fills of a CSV file, known now.
 
     Returns
@@ -100,7 +101,7 @@ def read_fills(file: Path, calendar: str, limits: Limits = USUAL_LIMITS) -> tupl
     return checked, len(delivered) - len(distinct)
 
 
-def _days(fills: pd.DataFrame, calendar: str, file: Path) -> pd.Series:
+def _days(fills: FillRows, calendar: str, file: Path) -> pd.Series:
     days = days_written(fills["session"])
     days = days.where(days.between("1990-01-01", "2035-12-31")).astype("datetime64[ns]")
     is_session = days.isin(sessions_between(calendar, "1990-01-01", "2035-12-31"))
@@ -120,8 +121,8 @@ def _numbers(fills: pd.DataFrame, name: str, file: Path) -> pd.Series:
     return numbers
 
 
-def _refuse_other_fill(fills: pd.DataFrame, file: Path) -> None:
-    """Refuse a fill id of two rows that differ: which of them was filled, nobody can say."""
+def _refuse_other_fill(fills: FillRows, file: Path) -> None:
+    """Refuse a fill id of two rows that differ: which of them was filled is unknown."""
     fill_id = fills["fill_id"]
     again = fill_id.duplicated()
     if again.any():

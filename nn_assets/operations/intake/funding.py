@@ -15,7 +15,9 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import DELIVERED_SERIES, conform
+from nn_assets.contracts.frames import DeliveredSeries, Quarantine, SeriesVersions
 from nn_assets.operations.clock import as_of_session
 from nn_assets.settings import FundingSeriesSettings, Strategy
 from nn_assets.sources.answers import Scope, nothing_of, partial_answer
@@ -53,7 +55,7 @@ class FundingRequest:
 
     @classmethod
     def of(
-        cls, strategy: Strategy, settings: FundingSeriesSettings, stored: pd.DataFrame, last_session: pd.Timestamp
+        cls, strategy: Strategy, settings: FundingSeriesSettings, stored: SeriesVersions, last_session: pd.Timestamp
     ) -> FundingRequest:
         """Make the request that goes on from the versions stored; an empty frame of them asks for everything."""
         market, end = strategy.market, as_of_session(strategy.market, last_session)
@@ -69,14 +71,14 @@ class FundingRequest:
                 request.newest[own] = rows["observed_at"].max()
         return request
 
-    def first(self, symbol: str) -> pd.Timestamp:
+    def first(self, symbol: Symbol) -> pd.Timestamp:
         """The first UTC day asked of one of the bars' symbols."""
         newest = self.newest.get(symbol)
         if newest is None:
             return self.history_starts
         return max((newest - _OVERLAP).tz_localize(None).normalize(), self.history_starts)
 
-    def deliver(self, tell: Callable[[str], None]) -> pd.DataFrame:
+    def deliver(self, tell: Callable[[str], None]) -> DeliveredSeries:
         """Ask, and give the rates under the bars' symbols.
 
         Returns
@@ -105,7 +107,7 @@ class FundingRequest:
         tell(f"{self.settings.name}: {len(delivered)} rates, {days}")
         return delivered
 
-    def _checked(self, rates: pd.DataFrame, own: str, perpetual: str, first: pd.Timestamp) -> pd.DataFrame:
+    def _checked(self, rates: DeliveredSeries, own: str, perpetual: str, first: pd.Timestamp) -> DeliveredSeries:
         if rates.empty:
             last = self.end.tz_localize(None).normalize()
             raise nothing_of(self._vendor, perpetual, first, last, what="funding rates", key="series.symbols")
@@ -129,7 +131,7 @@ class FundingRequest:
     def _source_name(self, perpetual: str) -> str:
         return f"{self._vendor} {perpetual}"
 
-    def not_asked(self, quarantine: pd.DataFrame) -> pd.DataFrame:
+    def not_asked(self, quarantine: Quarantine) -> Quarantine:
         """The rows of a quarantine that came with earlier deliveries of this series, of days not asked again."""
         observed = quarantine["known_at"] - pd.Timedelta(minutes=self.settings.lag_minutes)
         kept = pd.Series(data=False, index=quarantine.index)

@@ -1,4 +1,4 @@
-"""What the gate said of what is stored, put on record; ``operations/asof/halts.py`` reads it."""
+"""The gate's results on what is stored, put on record; ``operations/asof/halts.py`` reads it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 def recording_halts(history: History, run_id: str, gate: str = DAILY_GATE) -> Iterator[None]:
     """Put on record that what is stored was refused, where what is done within raises that it is; else that it passed.
 
-    A ledger that refuses is told of, and changes nothing of what is raised.
+    A ledger that refuses is logged, and changes nothing of what is raised.
     """
     ledger, name = history.stores.ledger, history.strategy.name
     try:

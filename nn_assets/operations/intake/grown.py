@@ -1,7 +1,7 @@
-"""Bars that grew since they were published: what came is judged, and of what was judged before no more than it needs.
+"""Bars that grew since they were published: what came is judged, and of what was judged before only what it affects.
 
-The verdict on a row hangs on rows before it alone, so those before the first session of which anything new is known
-stand. A version that came, an action that came or became known, touches its session and all later ones; whatever else
+How a row is judged depends on earlier rows alone, so those before the first session with anything new
+stay. A version that came, an action that came or became known, touches its session and all later ones; whatever else
 may tell on earlier ones (another rule, another setting, a bar equal to one long past) has all bars judged again.
 """
 
@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import BAR_VERSIONS, BARS, conform, empty
-from nn_assets.market.facts.bars import as_of as known_bars
+from nn_assets.contracts.frames import ActionVersions, Quarantine
+from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.quality.cleaning import RULES, Cleaned, Past, clean, near_reach_of, reach_of
-from nn_assets.market.quality.gate import GateReport, inspect_grown
-from nn_assets.market.quality.gate import Grown as Counted
+from nn_assets.market.quality.gate import GateReport, GrownCounts, inspect_grown
 from nn_assets.market.quality.history_rules import HISTORY_RULES
 from nn_assets.market.quality.running import nothing_yet
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
@@ -78,7 +78,7 @@ def _as_now(history: History, base: Carried, moment: pd.Timestamp) -> Carried:
     return replace(base, seen_until=moment.isoformat(), raw_rows=bars, told_rows=contradicted, action_rows=actions)
 
 
-def audit_grown(history: History, actions: pd.DataFrame | None, moment: pd.Timestamp) -> GrownAudit | None:
+def audit_grown(history: History, actions: ActionVersions | None, moment: pd.Timestamp) -> GrownAudit | None:
     """Judge what came since bars were published last.
 
     Parameters
@@ -143,7 +143,7 @@ def _telling(actions: pd.DataFrame | None, past: Past, new_bars: pd.DataFrame) -
 def _some_lost(history: History, carried: Carried, running: pd.DataFrame, fresh: Cleaned) -> bool:
     """Whether a symbol had bars after those kept, and has none now: the last of those is its newest again.
 
-    True where that cannot be told.
+    True where that is not known.
     """
     newest = running_of(history, carried)
     if newest is None:
@@ -156,14 +156,14 @@ def _some_lost(history: History, carried: Carried, running: pd.DataFrame, fresh:
 def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> pd.Timestamp | None:
     """The first session on which anything is known that was not: the one after the last where nothing came.
 
-    None where that cannot be told, or a version waits to be known.
+    None where that is not known, or a version waits to be known.
     """
     lake, name, until = history.stores.lake, history.strategy.name, pd.Timestamp(carried.until)
     seen_until = pd.Timestamp(carried.seen_until)
     if moment < seen_until or history.axis[-1] < until:
         return None
     days = [until + pd.Timedelta(days=1)]
-    # What contradicted versions were told lies beside them, and may grow where no version comes.
+    # The values of contradicted versions lie beside them, and may grow where no version comes.
     for table, before in ((RAW_BARS, carried.raw_rows), (CONTRADICTED_BARS, carried.told_rows)):
         if (rows := lake.rows_added(name, table)) < before:
             return None
@@ -179,7 +179,7 @@ def _first_touched(history: History, carried: Carried, moment: pd.Timestamp) -> 
     if versions is not None:
         new = np.arange(len(versions)) >= carried.action_rows
         new |= ((versions["known_at"] > seen_until) & (versions["known_at"] <= moment)).to_numpy()
-        # Of several delistings of a symbol the last counts: what is new of one tells from the first of them on.
+        # Of several delistings of a symbol the last counts: a new one has effects from the first of them on.
         left = versions["kind"] == "delisting"
         new |= (left & versions["symbol"].isin(versions.loc[new & left, "symbol"])).to_numpy()
         days += [versions.loc[new, "ex_session"].min()] if new.any() else []
@@ -193,7 +193,7 @@ def _known(
     first: pd.Timestamp | None = None,
     sessions: pd.DatetimeIndex | None = None,
 ) -> pd.DataFrame | None:
-    """Bars of some sessions as known at a moment, with what contradicted ones were told; None where some wait."""
+    """Bars of some sessions as known at a moment, with the values of contradicted ones; None where some wait."""
     versions = history.versions_of_some(first=first, sessions=sessions)
     if (versions["known_at"] > moment).any():
         return None
@@ -283,7 +283,7 @@ class _Before:
         cut = self._begins.index[left_out & ~(all_of & (self._count >= self._reach))]
         if self._out.empty:
             return Past(kept, np.full(len(kept), -1, dtype=np.int64), self._begins, cut)
-        # A symbol of which rows are left out begins with a kept one: what was taken out before hangs on rows left out.
+        # A symbol of which rows are left out begins with a kept one: what was taken out before it depends on others.
         begins = np.full(len(used), np.datetime64("NaT", "ns"))
         days = self.kept["session"].to_numpy(dtype="datetime64[ns]")
         opening = chosen & (self._rank == first[self._code])
@@ -324,14 +324,14 @@ def _taken_out(
         versions = _known(history, moment, sessions=days)
         assert versions is not None, "every version of a piece was known"
         key = ["symbol", "session"]
-        # Of another symbol several rows may have been told on one of those days.
+        # Of another symbol several rows may have come for one of those days.
         versions = rows.loc[of_history, key].merge(conform(versions, BAR_VERSIONS), on=key, how="left", validate="1:m")
         for column in [field for field in BAR_VERSIONS.columns if field not in key]:
             rows.loc[of_history, column] = versions[column].array
     return rows, number
 
 
-def _out_on(history: History, grown: Grown, session: pd.Timestamp) -> pd.DataFrame:
+def _out_on(history: History, grown: Grown, session: pd.Timestamp) -> Quarantine:
     """Rows in quarantine of a session: what came last, and where it was published before that, too."""
     pieces = [piece for piece in grown.base.pieces if piece.quarantine and pd.Timestamp(piece.last) >= session]
     if not pieces:
@@ -354,7 +354,7 @@ def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport
     return inspect_grown(
         grown.fresh,
         _out_on(history, grown, sessions[-1]),
-        Counted(
+        GrownCounts(
             bars=grown.kept,
             quarantined=sum(grown.counts().values()),
             equal_rows=grown.equal_rows,

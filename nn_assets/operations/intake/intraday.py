@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import Symbol, named_rows
 from nn_assets.contracts import INTRADAY_VERSIONS, empty
+from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayVersions
 from nn_assets.errors import PublicationError
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount, stated_in
 from nn_assets.market.facts.intraday import (
@@ -100,7 +101,7 @@ def ingest_intraday(history: History, folder: Path) -> tuple[RevisionCount, int,
     return counted, len(delivered), int((~wanted).sum())
 
 
-def _versions(history: History) -> pd.DataFrame:
+def _versions(history: History) -> IntradayVersions:
     lake, name = history.stores.lake, history.strategy.name
     return (
         versions_of(history.stores, name, RAW_INTRADAY)
@@ -168,7 +169,7 @@ def publish_intraday(history: History, audited: AuditedIntraday, run_id: str) ->
     return publication
 
 
-def published_intraday(history: History, last: pd.Timestamp | None = None) -> pd.DataFrame:
+def published_intraday(history: History, last: pd.Timestamp | None = None) -> IntradayBars:
     """Clean intraday bars as published last.
 
     Raises
@@ -220,10 +221,10 @@ class PublishedIntraday:
 
     def bars(
         self,
-        symbols: tuple[str, ...] = (),
+        symbols: tuple[Symbol, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Deliver session bars; see ``Source.bars``.
 
         Raises

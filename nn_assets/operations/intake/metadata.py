@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DailyBars
 from nn_assets.errors import first_of
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.quality.gate import GateReport
@@ -99,7 +100,7 @@ def publication_metadata(
     }
 
 
-def _unseen(history: History, bars: Callable[[], pd.DataFrame], counted: pd.DataFrame | None = None) -> dict[str, Any]:
+def _unseen(history: History, bars: Callable[[], DailyBars], counted: pd.DataFrame | None = None) -> dict[str, Any]:
     """Members of the universe without bars, year by year; nothing where the strategy names no universe."""
     if history.strategy.universe is None:
         return {}
@@ -127,7 +128,7 @@ def gate_checks(report: GateReport) -> Iterator[Judged]:
 
 
 def suite_checks(strategy: str, suites: Iterable[SuiteResult]) -> Iterator[Judged]:
-    """What each suite of the review says, which only warns; its page tells it in full."""
+    """The result of each suite of the review, which only warns; its page has it in full."""
     for suite in suites:
         violations = {} if suite.passed else {"violations": "\n".join(suite.violations)}
         figures = {"data_docs": data_docs_file(strategy), **violations}

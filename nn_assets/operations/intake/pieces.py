@@ -8,7 +8,6 @@ is gone, damaged or of other code or settings, all bars are judged again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
@@ -19,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.contracts import BARS, QUARANTINE, empty
+from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.bars import content_hash
 from nn_assets.market.quality.cleaning import Cleaned
@@ -42,7 +42,7 @@ from nn_assets.store.lake.carried import (
 from nn_assets.store.lake.parts import spans
 from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.lake.publication import Listed
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 from nn_assets.versions import version_of
 
 __all__ = ["CARRIED", "Carried", "Grown", "Piece", "carried_from", "made_by", "repeats_an_earlier_bar", "running_of"]
@@ -55,7 +55,7 @@ _MADE_BY = (
     "nn_assets.market.quality.running:repeated_opens",
     "nn_assets.market.quality.suspected:Suspected",
     "nn_assets.market.quality.gate:days_asked",
-    "nn_assets.market.facts.bars:as_of",
+    "nn_assets.market.facts.bars:known_bars",
     "nn_assets.market.facts.bars:content_hash",
     "nn_assets.market.facts.membership:members_of_sessions",
     "nn_assets.market.facts.refused:refused",
@@ -107,7 +107,7 @@ class Carried:
     seen_until : str
         The UTC moment up to which what became known counts; every version stored then was known by it.
     raw_rows, told_rows, action_rows : int
-        How many versions of bars, rows of what contradicted ones were told, and versions of actions were stored then.
+        How many versions of bars, values of contradicted ones, and versions of actions were stored then.
     said : tuple of (int, str, str)
         Sorted hashes of what bars say, in a file for the years of a decade that have ended, and for each piece of the
         last year: first day, last session, name.
@@ -156,7 +156,7 @@ class Carried:
         switch_carried(history.stores.lake.folder(history.strategy.name, CARRIED), record, arrays)
 
     def before(self, piece: int) -> Carried | None:
-        """What was carried on before a piece, counted from 0; None where that cannot be told any more."""
+        """What was carried on before a piece, counted from 0; None where that is no longer known."""
         kept, left = self.pieces[:piece], self.pieces[piece:]
         if not left:
             return self
@@ -187,19 +187,19 @@ def _notice(record: Sequence[Any]) -> Notice:
 
 
 def made_by(history: History) -> str:
-    """Code and settings that pieces follow from, and facts of which any change tells on all of them."""
+    """Code and settings that pieces follow from, and facts of which any change affects all of them."""
     strategy, lake, market = history.strategy, history.stores.lake, history.strategy.market
     universe = None if strategy.universe is None else strategy.universe.model_dump(mode="json")
     inputs = [
         version_of(*_MADE_BY),
         strategy.cleaning.model_dump(mode="json"),
-        # By the lag it is told which moments are assumed, and when who is a member was known.
+        # The lag decides which moments are assumed, and when membership was known.
         [market.calendar, str(market.history_starts), market.known_at_lag_minutes, universe],
         [] if universe is None else list(lake.segments(strategy.name, UNIVERSE)),
         sorted(history.stores.ledger.mended().read_as.items()),
         libraries("pandas"),
     ]
-    return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
+    return hash_of(inputs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +234,7 @@ class Grown:
                 counts[rule] += count
         return counts
 
-    def bars_from(self, first: pd.Timestamp, columns: list[str]) -> pd.DataFrame:
+    def bars_from(self, first: pd.Timestamp, columns: list[str]) -> DailyBars:
         """Some columns of the clean bars from a session on, ordered by symbol and session."""
         lake, name = self.history.stores.lake, self.history.strategy.name
         some = [piece.bars for piece in self.base.pieces if piece.bars and pd.Timestamp(piece.last) >= first]
@@ -242,7 +242,7 @@ class Grown:
         both = pd.concat([*before, self.fresh.bars.loc[self.fresh.bars["session"] >= first, columns]])
         return both.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
 
-    def quarantine(self) -> pd.DataFrame:
+    def quarantine(self) -> Quarantine:
         """All that was taken out."""
         lake, name = self.history.stores.lake, self.history.strategy.name
         taken_out = [
@@ -281,7 +281,7 @@ class Grown:
         rows = sum(count for piece in joined for _, count in piece.taken_out)
         quarantine = Listed(_parts(joined, "quarantine"), rows) if rows else empty(QUARANTINE)
         contents = [[piece.span, piece.content] for piece in joined if piece.bars]
-        return carried, bars, quarantine, hashlib.sha256(canonical_json(["bars/2", contents]).encode()).hexdigest()
+        return carried, bars, quarantine, hash_of(["bars/2", contents])
 
     def _fresh_pieces(self, until: pd.Timestamp) -> list[Piece]:
         """What is new, a piece for each span that it lies in."""
@@ -361,7 +361,7 @@ def _ends(sessions: pd.Series) -> dict[str, str]:
     return {"first": str(sessions.min().date()), "last": str(sessions.max().date())}
 
 
-def _by_rule(quarantine: pd.DataFrame) -> tuple[tuple[str, int], ...]:
+def _by_rule(quarantine: Quarantine) -> tuple[tuple[str, int], ...]:
     return tuple((str(rule), int(count)) for rule, count in sorted(quarantine["rule"].value_counts().items()))
 
 

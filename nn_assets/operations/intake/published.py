@@ -1,4 +1,4 @@
-"""Bars through their gate: cleaned, judged, published where nothing halts, and told of."""
+"""Bars through their gate: cleaned, judged, published where nothing halts, and reported."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Symbol
 from nn_assets.contracts import QUARANTINE, SERIES, conform, empty
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.series import new_observations
@@ -33,7 +34,7 @@ class TakenSeries:
     """What one delivery of one series held, and what it added."""
 
     name: str
-    symbols: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
     judged: JudgedSeries
     counted: RevisionCount
 

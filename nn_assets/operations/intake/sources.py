@@ -8,9 +8,8 @@ from nn_assets.features.catalogue import refuse_features_beyond
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.intraday import PublishedIntraday
 from nn_assets.settings import SourceSection, Strategy
-from nn_assets.settings.sources import source_module
 from nn_assets.sources.protocol import Source
-from nn_assets.sources.registry import SourceContext, source_member
+from nn_assets.sources.registry import SOURCES, SourceContext, source_member
 
 __all__ = ["source_named", "source_of", "source_roots"]
 
@@ -36,4 +35,4 @@ def source_roots(strategy: Strategy) -> tuple[str, ...]:
     """The members that deliver a strategy's bars, as ``module:name``: of the registry, versions follow those alone."""
     second = strategy.market.compare_with
     kinds = dict.fromkeys((strategy.source.kind, *([] if second is None else [second.kind])))
-    return tuple(f"{module}:SOURCE" for kind in kinds if (module := source_module(kind)) is not None)
+    return tuple(str(SOURCES.own[kind]) for kind in kinds if kind in SOURCES.own)

@@ -1,6 +1,6 @@
 """What bars and actions say against each other, carried on beside the pieces of what was published.
 
-As long as nothing came of a session published before, the bars that came are looked at beside the few before them.
+As long as nothing new came for a session published before, the bars that came are looked at beside the few before them.
 Where anything did, or what is carried on is gone, all bars are.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.suspected import Suspected
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.pieces import CARRIED, Carried, Grown
@@ -25,7 +26,7 @@ _SESSIONS = 80  # that are read at first
 
 
 def suspected_of(
-    history: History, grown: Grown | None, bars: Callable[[], pd.DataFrame], actions: pd.DataFrame | None
+    history: History, grown: Grown | None, bars: Callable[[], DailyBars], actions: ActionVersions | None
 ) -> Suspected | None:
     """What is suspected of the bars to be published; None without actions.
 
@@ -44,7 +45,7 @@ def suspected_of(
     return Suspected.of(bars(), actions) if carried is None else carried
 
 
-def _carried_on(history: History, grown: Grown, actions: pd.DataFrame) -> Suspected | None:
+def _carried_on(history: History, grown: Grown, actions: ActionVersions) -> Suspected | None:
     """What was suspected, carried on by the bars that came; None where that cannot be."""
     before, fresh, axis = _read(history, grown.base), grown.fresh.bars, history.axis
     if before is None or fresh.empty:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts.frames import MembershipVersions
 from nn_assets.market.facts.bitemporal import RevisionCount, known_from
 from nn_assets.market.facts.membership import new_spells, refuse_cut_off
 from nn_assets.operations.asof.decisions import last_decided_session
@@ -48,7 +49,9 @@ def ingest_universe(history: History, folder: Path) -> RevisionCount:
     return counted
 
 
-def _known_by_the_end(delivered: pd.DataFrame, stored: pd.DataFrame, strategy: Strategy) -> pd.DataFrame:
+def _known_by_the_end(
+    delivered: MembershipVersions, stored: MembershipVersions, strategy: Strategy
+) -> MembershipVersions:
     """Those of the spells delivered that may be seen by the end of history, or were stored already."""
     last = last_configured_session(strategy.market)
     if last is None:

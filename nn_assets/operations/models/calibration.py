@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.calibration import Calibration, fit_calibration
 from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.learning.inference import forecast
@@ -32,7 +32,7 @@ _MONTHS_A_YEAR = 12.0
 def calibrate_forecasts(
     history: History,
     record: Forecasts,
-    estimators: Sequence[str] = ESTIMATORS,
+    estimators: Sequence[str] = tuple(ESTIMATORS),
     calibrations: Mapping[int, Calibration] | None = None,
 ) -> Forecasts:
     """Score every session of a record, and calibrate it by the calibration in force in its month.

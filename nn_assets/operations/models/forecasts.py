@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import PublicationError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
@@ -50,7 +51,7 @@ ROUNDING = 1e-6
 _FORECAST_LISTS = "forecast_lists"
 
 
-def forecast_months(history: History, months: list[str], run_id: str) -> dict[str, pd.DataFrame]:
+def forecast_months(history: History, months: list[str], run_id: str) -> dict[str, ForecastRows]:
     """Forecasts of every session of some months, as they are to be stored: the rows of each month.
 
     What their sessions knew is kept at once, for this content, and that the configuration was tried on these data.
@@ -62,13 +63,13 @@ def forecast_months(history: History, months: list[str], run_id: str) -> dict[st
     return frames
 
 
-def forecasts_metadata(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def forecasts_metadata(frames: Mapping[str, ForecastRows]) -> dict[str, Any]:
     """What an operator sees of the forecasts of some months, by name."""
     rows = sum(len(frame) for frame in frames.values())
     return {"months": len(frames), "rows": rows, "newest": frames[max(frames)].tail(12)}
 
 
-def _made(history: History, months: list[str]) -> dict[str, pd.DataFrame]:
+def _made(history: History, months: list[str]) -> dict[str, ForecastRows]:
     in_force = models_in_force(history.stores.ledger, history.strategy)
     frames = {}
     for month in months:
@@ -106,7 +107,7 @@ def renew_forecasts(history: History, months: Iterable[str]) -> list[str]:
     return renewed
 
 
-def _same_but_rounding(stored: pd.DataFrame, fresh: pd.DataFrame) -> bool:
+def _same_but_rounding(stored: ForecastRows, fresh: ForecastRows) -> bool:
     """Whether two months of rows are equal but for what another processor may round otherwise."""
     if len(stored) != len(fresh):
         return False
@@ -156,7 +157,7 @@ def _list_of(months: list[tuple[str, str]]) -> pd.DataFrame:
 def _read_by_last_decision(history: History) -> set[str]:
     """Months of forecasts that the last decision read, and the settings in force can have a model for.
 
-    None where it told none, or its list is lost itself.
+    None where it named none, or its list is lost too.
     """
     last = history.stores.ledger.latest("decisions", history.strategy.name)["details"]
     address = None if last.empty else last.iloc[0].get("forecast_list")
@@ -253,7 +254,7 @@ def forecasts_of_months(history: History, months: list[str]) -> Forecasts:
     return table
 
 
-def require_in_force(history: History, months: Mapping[str, pd.DataFrame]) -> None:
+def require_in_force(history: History, months: Mapping[str, ForecastRows]) -> None:
     """Refuse stored forecasts that are not by the models in force on their sessions.
 
     Parameters

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import PublicationError
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.facts.known_hash import known_hashes
@@ -34,7 +35,7 @@ FORECAST_FACTS = "forecast_facts"
 """Folder in the lake of a strategy: for each stored month the hash of what its sessions knew when it was made."""
 
 
-def keep_facts(history: History, frames: Mapping[str, pd.DataFrame]) -> None:
+def keep_facts(history: History, frames: Mapping[str, ForecastRows]) -> None:
     """Keep what the sessions of some months know, for the forecasts made of it.
 
     It may be called before the forecasts are stored: what is kept counts for this content alone.
@@ -71,7 +72,7 @@ def months_to_refit(history: History, before: str) -> list[str]:
         return []
     lake, name, addresses = history.stores.lake, history.strategy.name, {}
     for month in recorded_months(lake, history.strategy):
-        with suppress(PublicationError):  # whoever reads a damaged one tells of it, and the remedy is to make it again
+        with suppress(PublicationError):  # the reader of a damaged one reports it, and the remedy is to make it again
             addresses[month] = lake.month_address(name, FORECASTS, month)
     kept = {month: _kept(history, month, address) for month, address in addresses.items() if address and month < before}
     as_kept = _as_kept(history, kept)
@@ -121,7 +122,7 @@ def _facts(history: History, ends: Mapping[str, int]) -> dict[str, str]:
     market, series = history.strategy.market, history.series_versions
     read = set(history.strategy.features.series.values())  # what forecasts see of the other series
     raw = history.raw_versions
-    # What waits for its publication is read by nobody yet.
+    # What waits for its publication is not read yet.
     published = raw[raw["ingested_at"] <= history.published_at.max()] if len(history.published_at) else raw.iloc[:0]
     tables = [
         (table, column)

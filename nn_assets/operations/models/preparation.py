@@ -152,8 +152,7 @@ def _chosen(due: DueFold, strategy: Strategy, judged: StationarityReport) -> Sel
     return chosen_features(apply_transforms(due.cut.cube, judged), due.cut.labels, due.fold.training, strategy)
 
 
-def _stationarity(due: DueFold, strategy: Strategy, month: str) -> pd.DataFrame:
-    del month
+def _stationarity(due: DueFold, strategy: Strategy, _month: str) -> pd.DataFrame:
     report = _judged(due, strategy)
     rows = [
         (feature.name, feature.verdict, feature.pass_share, feature.median_p_value, feature.kpss_share)

@@ -43,7 +43,7 @@ def request_row(strategy: str, session: pd.Timestamp, reasons: list[str]) -> dic
 def record_answer(
     ledger: Ledger, strategy: str, session: pd.Timestamp, model_id: str, check: RefreshCheck, run_id: str
 ) -> None:
-    """Put on record what came of the request of a session; nothing where that session made none.
+    """Put the outcome of a session's request on record; nothing where that session made none.
 
     Parameters
     ----------

@@ -19,8 +19,8 @@ import pandas as pd
 
 from nn_assets.arrays import records_of
 from nn_assets.errors import ShortFoldError, TrainingError
+from nn_assets.estimators import TRADED
 from nn_assets.evaluation.study import StudyRefresh
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month, forecast_rows
 from nn_assets.learning.forecasts import Forecasts
@@ -46,7 +46,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class RefreshedForecasts:
-    """Forecasts of consecutive months with the refreshes that drift asked for, and what came of each request."""
+    """Forecasts of consecutive months with the refreshes that drift asked for, and the outcome of each request."""
 
     forecasts: Forecasts  # uncalibrated, on the whole axis; they name the model of each session
     refreshes: tuple[StudyRefresh, ...]  # in order of the sessions that asked
@@ -56,9 +56,9 @@ class RefreshedForecasts:
 
 
 def refreshed_forecasts(history: History, months: list[str], tell: Progress) -> RefreshedForecasts:
-    """Forecasts of every session of consecutive months, refreshes carried out, and what came of each request.
+    """Forecasts of every session of consecutive months, refreshes carried out, and the outcome of each request.
 
-    A model that is in the store is not fitted again. Nothing of a session hangs on what came after it.
+    A model that is in the store is not fitted again. Nothing of a session depends on what came after it.
     """
     chain = _Chain(history, months, tell)
     for stretch in history.stretches(chain.rows):

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import ModelError, PublicationError
+from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.artifact import from_files
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import libraries
@@ -20,7 +20,7 @@ from nn_assets.oversight.reference import DriftReference
 from nn_assets.session.drift_watch import model_references
 from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import canonical_json, hash_of
 from nn_assets.versions import version_of
 
 __all__ = ["REFERENCES", "drift_references", "load_model"]
@@ -104,7 +104,7 @@ def _kept(file: BlobPath) -> dict[str, DriftReference] | None:
     """References as they were made before, in whatever process; None where there are none, or damaged ones."""
     try:
         record = read_record(file)
-        if record is None or record["hash"] != _hash_of(record["references"]):
+        if record is None or record["hash"] != hash_of(record["references"]):
             return None
         return {name: DriftReference.from_record(record["references"][name]) for name in ESTIMATORS}
     except (KeyError, TypeError, ValueError, PublicationError):
@@ -113,9 +113,5 @@ def _kept(file: BlobPath) -> dict[str, DriftReference] | None:
 
 def _keep(file: BlobPath, references: dict[str, DriftReference]) -> dict[str, DriftReference]:
     record = {name: reference.to_record() for name, reference in references.items()}
-    write_record(file, {"references": record, "hash": _hash_of(record)})
+    write_record(file, {"references": record, "hash": hash_of(record)})
     return references
-
-
-def _hash_of(record: object) -> str:
-    return hashlib.sha256(canonical_json(record).encode()).hexdigest()

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.contracts.frames import RefreshRequestRows
+from nn_assets.estimators import TRADED
 from nn_assets.learning.address import fit_code
 from nn_assets.learning.artifact import to_files
-from nn_assets.learning.estimators import TRADED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import fitted_month, forecast_rows
@@ -183,7 +184,7 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
 def fit_lost_refreshes(history: History, first: str, last: str, tell: Progress) -> None:
     """Fit again, as it was fitted, each refresh that the store lost, of those in force in some months or right before.
 
-    One that other code fitted, or of which something else is known by now, is told with what to do and left.
+    One that other code fitted, or whose data have changed since, is logged with its remedy and left.
     """
     strategy = history.strategy
     lost = _lost_refreshes(history, first, last)
@@ -200,7 +201,7 @@ def fit_lost_refreshes(history: History, first: str, last: str, tell: Progress) 
         )
 
 
-def _lost_refreshes(history: History, first: str, last: str) -> pd.DataFrame:
+def _lost_refreshes(history: History, first: str, last: str) -> RefreshRequestRows:
     """Rows of refreshes in force in some months, or right before them, whose model is not in the store."""
     ledger, strategy, store = history.stores.ledger, history.strategy, history.stores.models
     by_month = models_in_force(ledger, strategy).by_month

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nn_assets.estimators import ESTIMATORS, roots_of_fits
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
-from nn_assets.learning.estimators import ESTIMATORS
 from nn_assets.operations.asof.trials import OTHER_BARS, ground_of, trials_made
 from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
@@ -33,7 +33,7 @@ def record_tried(history: History, run_id: str) -> None:
         {
             "trial_id": trial,
             "data_hash": data_hash,
-            "code_version": version_of(STUDIED_BY, *trading_roots(strategy)),
+            "code_version": version_of(STUDIED_BY, *roots_of_fits(), *trading_roots(strategy)),
             "study_id": None,
             "configuration": trial_configuration(strategy, estimator),
             "figures": {},

@@ -1,4 +1,4 @@
-"""Asset wings: what a strategy has of assets, checks, jobs and schedules, a member of a registry each.
+"""Asset wings: groups of a strategy's assets with their checks, jobs and schedules, each a member of a registry.
 
 A wing of the package is one module, named as the wing, whose ``WING`` it is: of tables alone in this folder, of
 partitioned assets in ``nn_assets/orchestration/assets``. One of a plug-in is registered by :func:`register_wing`.
@@ -15,11 +15,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nn_assets.contracts.contract import Contract
+from nn_assets.errors import PluginError
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.decisions.stored_checks import StoredCheck
 from nn_assets.operations.due import Due, Scheduled
+from nn_assets.operations.exported_names import DICTIONARY, TABLES
 from nn_assets.operations.history import History
-from nn_assets.plugins import Registry
+from nn_assets.plugins import Registry, load
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root
 
@@ -29,12 +32,17 @@ __all__ = [
     "Due",
     "Job",
     "Making",
+    "ReadTable",
     "Scheduled",
     "StoredCheck",
     "Table",
     "Wing",
     "register_wing",
+    "tables_brought",
 ]
+
+
+ReadTable = Callable[[History], Any]
 
 
 class Making(NamedTuple):
@@ -59,7 +67,7 @@ class Making(NamedTuple):
 
 
 class DemandedCheck(NamedTuple):
-    """A check that a table's own function judges as it makes it; one that is blocking stops what hangs on the table."""
+    """A check that a table's own function judges as it makes it; a blocking one stops what depends on the table."""
 
     name: str
     demand: str
@@ -133,16 +141,20 @@ class Wing:
         None of them where the strategy has no asset of the wing.
     schedules : mapping of str to Scheduled
         By name, without the strategy's.
+    tables : mapping of Contract to callable
+        What the wing of a plug-in stores, each with what reads it of a history; None where nothing is stored.
     """
 
     assets: Callable[[Strategy], Iterable[Any]]
     checks: tuple[StoredCheck, ...] = ()
     jobs: tuple[Job, ...] = ()
     schedules: Mapping[str, Scheduled] = field(default_factory=dict)
+    tables: Mapping[Contract, ReadTable] = field(default_factory=dict)
 
 
 def _own(module: str) -> Wing:
-    return import_module(module).WING
+    wing: Wing = import_module(module).WING
+    return wing
 
 
 _PACKAGE = Path(__file__).parents[2]
@@ -164,6 +176,7 @@ def register_wing(
     checks: Iterable[StoredCheck] = (),
     jobs: Iterable[Job] = (),
     schedules: Mapping[str, Scheduled] | None = None,
+    tables: Mapping[Contract, ReadTable] | None = None,
 ) -> None:
     """Register a wing, by a name that no other has; strategies that name the file under ``plugins`` have it.
 
@@ -171,13 +184,34 @@ def register_wing(
     ----------
     name : str
         A plain text, so that it can be read without running the file.
-    assets, checks, jobs, schedules
+    assets, checks, jobs, schedules, tables
         As of :class:`Wing`.
 
     Raises
     ------
     PluginError
-        The name is taken, or is none.
+        The name is taken, or is not a name.
     """
-    wing = Wing(assets, tuple(checks), tuple(jobs), dict(schedules or {}))
+    wing = Wing(assets, tuple(checks), tuple(jobs), dict(schedules or {}), dict(tables or {}))
     WINGS.add(name, lambda: wing, getattr(assets, "__module__", __name__))
+
+
+def tables_brought(strategy: Strategy) -> dict[Contract, ReadTable]:
+    """Tables that the wings of a strategy's plug-ins store, by their contracts; the plug-ins run.
+
+    Raises
+    ------
+    PluginError
+        A plug-in cannot be run, or a table is exported by a name that another one has.
+    """
+    tops = [plugin.top for plugin in load(strategy.plugins)]
+    tables = {contract: read for name in WINGS.brought_by(tops) for contract, read in WINGS[name]().tables.items()}
+    names = [*TABLES, DICTIONARY, *(contract.exported for contract in tables if contract.exported)]
+    if taken := sorted({name for name in names if names.count(name) > 1}):
+        raise PluginError(
+            expected="tables that are exported by names of their own",
+            found=f"{', '.join(taken)} twice, in the plug-ins of {strategy.name} or in nn_assets itself",
+            remedy="give the contract another name in exported",
+            key="plugins",
+        )
+    return tables

@@ -1,4 +1,4 @@
-"""The cost model, recalibrated from fills: a self-test on paper fills, for real on imported ones."""
+"""The cost model, estimated from fills: a self-test on paper fills, for real on imported ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nn_assets.operations.cost_estimation import costs_metadata, record_cost_est
 from nn_assets.operations.decisions.stored_checks import COEFFICIENTS_RECOVERED
 from nn_assets.operations.due import cost_estimation_due
 from nn_assets.operations.history import History
-from nn_assets.operations.names import COSTS, RECALIBRATION
+from nn_assets.operations.names import COST_ESTIMATION, COSTS
 from nn_assets.operations.wings import Job, Making, Scheduled, Table, Wing
 from nn_assets.settings import Strategy
 
@@ -20,9 +20,8 @@ def _estimated(history: History, making: Making) -> dict[str, Any]:
     return costs_metadata(record_cost_estimate(history, making.run_id))
 
 
-def _assets(strategy: Strategy) -> Iterator[Table]:
+def _assets(_strategy: Strategy) -> Iterator[Table]:
     """``cost_model``. It reads fills from the ledger, never through an asset edge."""
-    del strategy
     yield Table(
         "cost_model",
         "Coefficients of the one cost object, fitted on the fills of the ledger, shrunk to the "
@@ -37,6 +36,6 @@ def _assets(strategy: Strategy) -> Iterator[Table]:
 WING = Wing(
     _assets,
     checks=(COEFFICIENTS_RECOVERED,),
-    jobs=(Job(COSTS, "Recalibrate the cost model from the fills on record."),),
-    schedules={RECALIBRATION: Scheduled(COSTS, lambda _: "30 6 1 * *", cost_estimation_due)},
+    jobs=(Job(COSTS, "Estimate the cost model from the fills on record."),),
+    schedules={COST_ESTIMATION: Scheduled(COSTS, lambda _: "30 6 1 * *", cost_estimation_due)},
 )

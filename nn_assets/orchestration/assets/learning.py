@@ -3,6 +3,7 @@
 import dagster as dg
 import pandas as pd
 
+from nn_assets.estimators import roots_of_fits, roots_of_members
 from nn_assets.operations.asked import AskedMonths
 from nn_assets.operations.due import retraining_due
 from nn_assets.operations.models.forecasts import forecast_months, forecasts_metadata
@@ -14,10 +15,17 @@ from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
+from nn_assets.versions import Root
 
 __all__ = ["WING"]
 
-_TRAINED_BY = (train_months, refresh_after, "nn_assets.features.labels:LABELS", "nn_assets.learning.networks:NETWORKS")
+_TRAINED_BY: tuple[Root, ...] = (
+    train_months,
+    refresh_after,
+    "nn_assets.features.labels:LABELS",
+    "nn_assets.learning.networks:NETWORKS",
+    *roots_of_fits(),
+)
 
 
 def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
@@ -55,7 +63,7 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult()
 
     @dg.asset(
-        **described(strategy, "forecasts", "learning", {"parquet"}, forecast_months),
+        **described(strategy, "forecasts", "learning", {"parquet"}, forecast_months, *roots_of_members()),
         deps=[asset_key(strategy, name) for name in ("features", "trained_model")],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),

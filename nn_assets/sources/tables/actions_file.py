@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import DELIVERED_ACTIONS, conform, violations
+from nn_assets.contracts.frames import DeliveredActions
 from nn_assets.errors import SourceError
 from nn_assets.sources.days import KNOWN_AT_RULE, NUMBER_REMEDY, days_written, moments_written, without_a_time
 from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbol
@@ -19,7 +20,7 @@ __all__ = ["ActionsFile"]
 
 _COLUMNS = ("symbol", "ex_session", "kind", "value")
 _KINDS = ("split", "dividend", "delisting")
-_MOST_ROWS = 10  # told in one error
+_MOST_ROWS = 10  # listed in one error
 # What 64 bits of nanoseconds hold.
 _FIRST, _LAST = pd.Timestamp("1678-01-01", tz="UTC"), pd.Timestamp("2261-12-31", tz="UTC")
 
@@ -48,14 +49,14 @@ class ActionsFile:
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredActions:
         """Deliver the actions of the symbols and span asked for, with how many others the file has; none is no error.
 
         Raises
         ------
         SourceError
             The file cannot be read, lacks a column, has a line of fewer or more cells than its first, more than the
-            limits, or holds an action twice, an unknown kind, a date that is none, a value that is not above
+            limits, or holds an action twice, an unknown kind, a date that cannot be read, a value that is not above
             zero (a delisting's may be 0), a known_at without a time, or an impossible symbol: every fault
             of the first ten lines that have one is told.
         """
@@ -119,7 +120,7 @@ class ActionsFile:
 
 @dataclass(frozen=True)
 class _Fault:
-    """A rule that rows of the file may break, which do, what each of them is told to say, and what to do about it."""
+    """A rule that rows of the file may break, which do, what to say of each of them, and what to do about it."""
 
     rule: str
     wrong: pd.Series
@@ -173,9 +174,9 @@ def _equal(table: pd.DataFrame) -> pd.Series:
 
     Two dividends may have been paid, so that they are no more equal than two sums of money.
     """
-    return table[_text_columns(table)].apply(lambda column: column.str.strip()).duplicated() & (
-        table["kind"] == "split"
-    )
+    texts = table[_text_columns(table)].apply(lambda column: column.str.strip())
+    equal: pd.Series = texts.duplicated() & (table["kind"] == "split")
+    return equal
 
 
 def _is_symbol(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Columns of any table made moments, days, numbers or symbols; the first value that is none of its kind is named."""
+"""Columns of any table made moments, days, numbers or symbols; the first value that cannot be read is named."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
 
 
 def numbers_written(written: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Numbers of a column, and where a cell is none: neither a number, nor empty, nor a common word for none."""
+    """Numbers of a column, and which cells are no number: neither a number, nor empty, nor a common word for none."""
     if pd.api.types.is_numeric_dtype(written) and not pd.api.types.is_bool_dtype(written):
         return written.astype(np.float64), pd.Series(data=False, index=written.index)
     values = pd.to_numeric(written.astype("str").str.strip(), errors="coerce").astype(np.float64)
@@ -161,7 +161,7 @@ def _blank(written: pd.Series) -> pd.Series:
 
 @dataclass(frozen=True)
 class FaultText:
-    """What is said of a value that is none of its kind; ``{column}`` stands for the column's name."""
+    """The message on a value that cannot be read; ``{column}`` is replaced by the column's name."""
 
     expected: str
     remedy: str = "correct the cell, or leave out the row"

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.settings.section import NeverCounts, WhenSet
 from nn_assets.settings.sources import Count, NamesFile, SourceSection
@@ -144,14 +145,14 @@ class FilesSource:
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Deliver the files' bars; see ``Source.bars``. Faults of single rows pass; faults of a file do not.
 
         Raises
         ------
         SourceError
             No file, or a file that is empty, not text, unreadable, without a needed column, with
-            text in a price, a date that is none, an intraday time, an impossible symbol, or more
+            text in a price, a date that cannot be read, an intraday time, an impossible symbol, or more
             than the limits; names file, row, symbol, session, column and value as far as there are such.
         """
         tables: list[pd.DataFrame] = []
@@ -165,11 +166,11 @@ class FilesSource:
 
     def select(
         self,
-        tables: list[pd.DataFrame],
+        tables: list[DeliveredBars],
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredBars:
         """Cut what all files hold to what was asked for; see ``Source.bars``."""
         if not tables:
             raise SourceError(
@@ -272,7 +273,7 @@ class FilesSource:
 
 
 def _with_numbers(table: pd.DataFrame, columns: dict[str, str], file: Path) -> pd.DataFrame:
-    """Texts of a bar's numbers to numbers; of the cells that are none the first is named, and how many there are."""
+    """Texts of a bar's numbers to numbers; of the cells that are no number the first is named, with their count."""
     numeric = [field for field in columns if field in _NUMBERS]
     values = {field: numbers_written(table[field]) for field in numeric}
     wrong = pd.DataFrame({field: is_wrong for field, (_, is_wrong) in values.items()}, index=table.index)

@@ -45,7 +45,7 @@ def read_intraday_files(folder: Path, settings: IntradaySettings, limits: Limits
     Raises
     ------
     SourceError
-        No file, an unreadable one, a missing column, a value that is none of its kind, bars closer
+        No file, an unreadable one, a missing column, a value of another kind than its column's, bars closer
         together than the settings say, a bid without its ask, or more than the limits.
     """
     tables = [_read(file, settings, limits) for file in files_named(folder, settings.path, "intraday.path")]

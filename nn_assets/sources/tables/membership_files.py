@@ -41,7 +41,7 @@ def read_membership_file(folder: Path, settings: UniverseSettings, limits: Limit
     Raises
     ------
     SourceError
-        No file, a missing column, a day that is none, a spell that ends before it begins, two of
+        No file, a missing column, a day that cannot be read, a spell that ends before it begins, two of
         one symbol that overlap, or more than the limits.
     """
     files = files_of(folder / settings.path, "universe.path")

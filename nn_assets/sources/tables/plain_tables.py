@@ -182,7 +182,7 @@ def _empty(path: Path, expected: str, found: str) -> SourceError:
 
 
 def _read_arrow(path: Path, choose: Choice, limits: Limits) -> pd.DataFrame:
-    """Read columns of a Parquet or Feather file; texts that are none are refused."""
+    """Read columns of a Parquet or Feather file; texts that are not UTF-8 are refused."""
     limits.check_bytes(path.stat().st_size, path)
     if path.name.lower().endswith(".feather"):
         read = _read_feather(path, limits)
@@ -193,7 +193,7 @@ def _read_arrow(path: Path, choose: Choice, limits: Limits) -> pd.DataFrame:
             limits.check_parquet(file, path)
             columns = choose(list(file.schema_arrow.names), file.schema_arrow)
             read = limits.read_parquet(file, path, list(columns.values()))
-    read.validate(full=True)  # a text that is none is an error here, where its file is known
+    read.validate(full=True)  # a text that is not UTF-8 is an error here, where its file is known
     # What is noted beside the columns is no part of the data, and may be anything.
     table: pd.DataFrame = read.replace_schema_metadata(None).to_pandas()
     table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
@@ -269,7 +269,7 @@ def _read_csv(path: Path, choose: Choice, limits: Limits, numbers: Collection[st
         table = _cells(path, options, {**texts, **typed})
         # A column of TRUE and FALSE alone is read as 1 and 0.
         as_texts = any(table[column].isin([0.0, 1.0, np.nan]).all() for column in typed)
-    except ValueError:  # a number that is none
+    except ValueError:  # not a number
         as_texts = True
     if as_texts:
         table = _cells(path, options, texts)

@@ -47,7 +47,7 @@ def read_series_file(
     Raises
     ------
     SourceError
-        No file, an unreadable one, a missing column, a value that is none of its kind, neither a publication
+        No file, an unreadable one, a missing column, a value of another kind than its column's, neither a publication
         time nor a stated lag, several files that give different values of one moment without saying of which
         symbol, or more than the limits.
     """
@@ -113,7 +113,7 @@ def _read(file: Path, settings: FileSeriesSettings, calendar: str, limits: Limit
 
 
 def _refuse_empty_close(table: pd.DataFrame, value: str, file: Path, settings: FileSeriesSettings) -> None:
-    """Refuse a close of zeros beside an open that is none, where nobody chose the close: the value stands in open."""
+    """Refuse a close of zeros beside an open without zeros, where the close is the default: the value is in open."""
     opens = column_named(table, ("open",))
     if settings.value_column or value.strip().lower() != "close" or opens is None:
         return

@@ -18,7 +18,7 @@ def unchanged(path: Path) -> Iterator[None]:
     Raises
     ------
     SourceError
-        It is not, whatever else was found wrong with it.
+        It changed, whatever else was found wrong with it.
     """
     before = _stamp(path)
     try:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import Address, SourceSection, Variable
 from nn_assets.sources.answers import Action, Scope, partial_answer
@@ -80,7 +81,7 @@ class AlpacaSource(JsonVendorWithActions):
         """Key and secret, each in a header of its own."""
         return {"APCA-API-KEY-ID": self.key, "APCA-API-SECRET-KEY": self.secret}
 
-    def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask for one symbol's bars."""
         query = {
             "timeframe": "1Day",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredBars, DeliveredSeries
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import Address, Exchange, SourceSection
 from nn_assets.sources.answers import Scope, ScopedSource, bar_table, nothing_of, partial_answer
@@ -81,8 +82,8 @@ class CcxtSource(ScopedSource):
     exchange_key: str = "source.exchange"
     name: str = "ccxt"
 
-    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
-        """Ask for daily bars; a day that is not over comes as it stands.
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
+        """Ask for daily bars; a day that is not over comes unfinished.
 
         Raises
         ------
@@ -101,7 +102,7 @@ class CcxtSource(ScopedSource):
         symbols: tuple[str, ...] = (),
         first: pd.Timestamp | None = None,
         last: pd.Timestamp | None = None,
-    ) -> pd.DataFrame:
+    ) -> DeliveredSeries:
         """Deliver the funding rates of perpetuals.
 
         Parameters

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import Address, SourceSection, Variable
 from nn_assets.sources.answers import Action, Scope, partial_answer
@@ -68,7 +69,7 @@ class MassiveSource(JsonVendorWithActions):
         """The key, as a bearer token."""
         return {"Authorization": self.key}
 
-    def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask for one symbol's bars; fewer rows than announced, and adjusted prices, are refused."""
         return self.joined(symbol, self._bar_pages(client, symbol, first, last), _BAR, first, last)
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.settings.sources import Address, SourceSection
 from nn_assets.sources.answers import Action, Scope, ScopedActions, nothing_of, partial_answer
 from nn_assets.sources.http import rehosted
@@ -53,7 +54,7 @@ class YfinanceSettings(SourceSection):
 class YfinanceSource(ScopedActions):
     """Yahoo's daily bars with Yahoo's split adjustment undone.
 
-    Asked up to the present whatever the last session: later splits are needed to undo their effect.
+    Always asked up to the present: later splits are needed to undo their effect.
     A spin-off that Yahoo books as a split of an odd ratio is undone like one.
 
     Parameters
@@ -72,7 +73,7 @@ class YfinanceSource(ScopedActions):
     timeout_seconds: float = 30.0
     name: str = "yfinance"
 
-    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> pd.DataFrame:
+    def bars_from(self, names: tuple[str, ...], first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask for raw daily bars; bars that are not daily are refused."""
         delivered = []
         for symbol, history in self._histories(names, first).items():
@@ -196,7 +197,7 @@ def _unanswered(error: Any, timeout_seconds: float) -> Fault:
 
 
 def _other_bars(answer: Any) -> Fault | None:
-    """Give the fault of a chart that is none, or whose bars are not daily; Yahoo widens them unasked."""
+    """Give the fault of an answer that is no chart, or whose bars are not daily; Yahoo widens them unasked."""
     try:
         chart = answer["chart"]
         problem, results = chart["error"], chart["result"]

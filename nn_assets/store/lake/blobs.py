@@ -10,7 +10,7 @@ A table that grows by the session names its parts itself: its address is then th
 part that was stored before is read or hashed again.
 
 Content that still hashes to its address is whole: where its manifest, or a byte that is no content, is damaged, both
-files are written again when it is read. Other content is made again by whoever writes it, or lost, as its error says.
+files are written again when it is read. Other content is made again by its writer, or lost, as its error says.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
-_OF_FACTS = ("segments", "additions.json")  # either tells a table that only grows
+_OF_FACTS = ("segments", "additions.json")  # either marks a table that only grows
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _manifest(folder: BlobPath, address: str) -> dict[str, Any]:
 
 
 def _write_again(folder: BlobPath, address: str) -> dict[str, Any]:
-    """Write content that hashes to its address again, and its manifest: it is whole, whatever became of either file."""
+    """Write content that hashes to its address again, and its manifest: whole, whatever happened to either file."""
     path = folder / f"{address}.parquet"
     file_sha256(path)  # may it be read?
     try:

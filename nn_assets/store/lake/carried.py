@@ -1,6 +1,6 @@
 """What a growing table carries on from one publication to the next: a record, and arrays beside it.
 
-All of it follows from what is published, and can be made again; whoever reads it and finds it gone or damaged does so.
+All of it follows from what is published, and can be made again; a reader that finds it gone or damaged does so.
 
     <folder>/current.json             the record, with a hash of all that it says
     <folder>/<sha256>.npz, .npy       arrays, by the hash of the file
@@ -93,6 +93,7 @@ def read_arrays(folder: BlobPath, name: str) -> dict[str, AnyArray] | None:
 def open_array(folder: BlobPath, name: str) -> AnyArray | None:
     """An array mapped into memory, of which only what is looked up is read; None where it is gone or cut short."""
     try:
-        return np.load(store_of(folder).local(folder / name), mmap_mode="r", allow_pickle=False)
+        mapped: AnyArray = np.load(store_of(folder).local(folder / name), mmap_mode="r", allow_pickle=False)
+        return mapped
     except (OSError, ValueError, EOFError):
         return None

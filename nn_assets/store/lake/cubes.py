@@ -11,22 +11,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube, number_bytes
+from nn_assets.arrays import Cube, Symbol, number_bytes
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.blobs import Pointer, damaged, gone
 from nn_assets.store.lake.files import exists, no_access, read_record, replace_file, store_of, write_record
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = ["load_cube", "store_cube"]
 
 FloatArray = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 
 def store_cube(folder: BlobPath, cube: Cube) -> Pointer:
@@ -97,7 +98,7 @@ def load_cube(folder: BlobPath, address: str, names: Sequence[str] | None = None
 
 
 def _of_one_file(
-    folder: BlobPath, address: str, sessions: pd.DatetimeIndex, symbols: tuple[str, ...], names: tuple[str, ...]
+    folder: BlobPath, address: str, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...], names: tuple[str, ...]
 ) -> Cube:
     """A cube of an earlier version; its values are a read-only memory map."""
     path = folder / f"{address}.npy"
@@ -118,7 +119,7 @@ def _plane(folder: BlobPath, name: str, shape: tuple[int, ...]) -> FloatArray:
     return values
 
 
-def _read(path: BlobPath, read: Callable[[], Any]) -> Any:
+def _read(path: BlobPath, read: Callable[[], T]) -> T:
     if not exists(path):
         raise gone(path, "the cube's content")
     try:
@@ -142,4 +143,4 @@ def _plane_hash(values: FloatArray) -> str:
 
 
 def _address(axes: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(axes).encode()).hexdigest()
+    return hash_of(axes)

@@ -22,7 +22,6 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
-from nn_assets.store.home import lake_root
 from nn_assets.store.lake.blobs import (
     Pointer,
     absent,
@@ -49,6 +48,7 @@ from nn_assets.store.lake.files import (
 )
 from nn_assets.store.lake.parts import Bounds, Selection, newest_in
 from nn_assets.store.lake.port import BlobPath
+from nn_assets.store.lake.roots import lake_root
 from nn_assets.store.lake.segments import (
     has_list,
     joined,
@@ -71,7 +71,7 @@ class Lake:
     Parameters
     ----------
     root : BlobPath, optional
-        The folder; :func:`nn_assets.store.home.lake_root` when left out. It need not exist yet.
+        The folder; :func:`nn_assets.store.lake.roots.lake_root` when left out. It need not exist yet.
     """
 
     def __init__(self, root: BlobPath | None = None) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from nn_assets.errors import ModelError, PublicationError
-from nn_assets.store.home import models_root
 from nn_assets.store.lake.files import (
     exists,
     listed,
@@ -21,7 +20,8 @@ from nn_assets.store.lake.files import (
     write_record,
 )
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.lake.roots import models_root
+from nn_assets.store.values import hash_of
 
 __all__ = ["ModelStore"]
 
@@ -37,7 +37,7 @@ class ModelStore:
     Parameters
     ----------
     root : BlobPath, optional
-        The folder; :func:`nn_assets.store.home.models_root` when left out. It need not exist yet.
+        The folder; :func:`nn_assets.store.lake.roots.models_root` when left out. It need not exist yet.
     """
 
     def __init__(self, root: BlobPath | None = None) -> None:
@@ -156,7 +156,7 @@ class ModelStore:
         Raises
         ------
         ModelError
-            An address that is none.
+            Something that is no address.
         """
         if not isinstance(model_id, str) or not _MODEL_ID.fullmatch(model_id):
             raise ModelError(
@@ -225,7 +225,7 @@ def _manifest(model_id: str, files: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _manifest_from(model_id: str, hashes: dict[str, Any]) -> dict[str, Any]:
-    artifact = hashlib.sha256(canonical_json(hashes).encode()).hexdigest()
+    artifact = hash_of(hashes)
     return {"model_id": model_id, "artifact_sha256": artifact, "files": hashes}
 
 

@@ -204,8 +204,10 @@ def _symbol_ranks(table: pa.Table) -> npt.NDArray[Any]:
     names = np.array(coded.dictionary.to_pylist(), dtype=object)
     ranks = np.empty(len(names), dtype=np.int64)
     ranks[np.argsort(names)] = np.arange(len(names))
-    codes = ranks[coded.indices.to_numpy()]
-    return codes.astype(np.int16) if len(names) < np.iinfo(np.int16).max else codes  # sorted by radix
+    codes: npt.NDArray[Any] = ranks[coded.indices.to_numpy()]
+    if len(names) < np.iinfo(np.int16).max:
+        codes = codes.astype(np.int16)  # sorted by radix
+    return codes
 
 
 def newest_in(path: BlobPath, column: str) -> pd.Timestamp | None:

@@ -1,7 +1,8 @@
 """The blob store as a port: where content lies, whole or absent, under names like those of files.
 
-The lake and the models keep everything in one. Its member today is the file system (``files.py``), whose names are
-paths; in another store a name is a :class:`Key`, and everything above works on either.
+The lake and the models keep everything in one. Its own member is the file system (``files.py``), whose names are
+paths; in another store a name is a :class:`Key`, and everything above works on either. Which one a home has says
+``roots.py``.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class BlobStore(Protocol[AnyPath]):
         Raises
         ------
         FileNotFoundError
-            There is none, where that is known at once; else the reader is told.
+            There is none, where that is known at once; else reading it raises.
         """
         ...
 

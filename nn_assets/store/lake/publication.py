@@ -10,7 +10,6 @@ are refused by name.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -40,7 +39,7 @@ from nn_assets.store.lake.files import (
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.parts import Selection
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import as_moment, as_session, canonical_json
+from nn_assets.store.values import as_moment, as_session, hash_of
 
 __all__ = ["Listed", "Publication", "PublicationStore"]
 
@@ -82,7 +81,7 @@ class Publication:
     def publication_id(self) -> str:
         """Hash of what was published, 16 hex digits; the moment of publishing is no part of it."""
         body = {**self._content(), "published_at": None}
-        return hashlib.sha256(canonical_json(body).encode()).hexdigest()[:16]
+        return hash_of(body)[:16]
 
     @property
     def file_name(self) -> str:
@@ -104,7 +103,7 @@ class Publication:
             "last_session": self.last_session.date().isoformat(),
             "published_at": as_moment(self.published_at).isoformat(timespec="microseconds"),
         }
-        return {**record, _HASH: _hash_of(record)}
+        return {**record, _HASH: hash_of(record)}
 
     def to_row(self) -> dict[str, Any]:
         """Return the publication as a row of the ledger's ``publications``."""
@@ -134,7 +133,7 @@ class Publication:
             The record, which came from ``path``, is not one, or not the one that was written.
         """
         body = {name: value for name, value in record.items() if name != _HASH}
-        if _HASH in record and record[_HASH] != _hash_of(body):
+        if _HASH in record and record[_HASH] != hash_of(body):
             raise _not_as_recorded(path, "other content than its hash says")
         try:
             return cls(
@@ -309,7 +308,7 @@ class PublicationStore:
             session=day,
         )
 
-    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> pd.DataFrame:
+    def bars(self, publication: Publication, **selection: Unpack[Selection]) -> DailyBars:
         """Return the bars of a publication, or some of them; those of a superseded one too."""
         return self.lake.read_table(publication.strategy, _BARS, publication.bars_address, **selection)
 
@@ -402,10 +401,6 @@ def _ordinal(name: str) -> int:
     return int(name.partition("-")[0])
 
 
-def _hash_of(record: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(record).encode()).hexdigest()
-
-
 def _day(value: Session) -> pd.Timestamp:
     return pd.Timestamp(as_session(value)).as_unit("ns")
 
@@ -415,7 +410,7 @@ def _says_the_same(before: Publication, staged: Publication) -> bool:
     return before.publication_id == renumbered.publication_id
 
 
-def _demand_within(strategy: str, bars: pd.DataFrame | Listed, first: pd.Timestamp, last: pd.Timestamp) -> None:
+def _demand_within(strategy: str, bars: DailyBars | Listed, first: pd.Timestamp, last: pd.Timestamp) -> None:
     if first > last:
         raise PublicationError(
             expected="a first session before the last",

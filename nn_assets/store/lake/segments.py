@@ -1,7 +1,7 @@
 """The pieces of an append-only table: in what order they are read, and how many small ones become one.
 
-A pointer's name says which additions it stands for and which sessions they hold, so that a list of
-names is enough to know what to open, whatever became of what the pointers hold:
+A pointer's name says which additions it covers and which sessions they hold, so that a list of
+names is enough to know what to open, whatever happened to what the pointers hold:
 
     segments/00000033-<address>-20180102-20180103.json            the 33rd addition
     segments/00000001.00000032-<address>-20171101-20171229.json   the first 32, as one content
@@ -14,7 +14,6 @@ never one that is listed and not there. A table of an earlier version has no lis
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from nn_assets.store.lake.blobs import Pointer, file_addresses, forget_frame, go
 from nn_assets.store.lake.files import exists, listed, read_record, store_of, write_record
 from nn_assets.store.lake.parts import Bounds, Selection
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import canonical_json
+from nn_assets.store.values import hash_of
 
 __all__ = [
     "MERGED_AT_ONCE",
@@ -41,7 +40,7 @@ __all__ = [
 ]
 
 MERGED_AT_ONCE = 32
-"""So many neighbours that stand for equally many additions become one."""
+"""So many neighbours that cover equally many additions become one."""
 
 _LIST = "additions.json"
 _NAME = re.compile(r"([0-9]{8,})(?:\.([0-9]{8,}))?-[0-9a-f]{64}(?:-[0-9]{8}-[0-9]{8})?\.json")
@@ -57,7 +56,7 @@ class Segment:
 
     @classmethod
     def of(cls, path: BlobPath) -> Segment | None:
-        """What a pointer's name says; None where the name is none of a pointer."""
+        """What a pointer's name says; None where the name is not a pointer's."""
         named = _NAME.fullmatch(path.name)
         return named and cls(int(named[1]), int(named[2] or named[1]), path)
 
@@ -68,7 +67,7 @@ class Segment:
 
     @property
     def additions(self) -> int:
-        """How many additions it stands for."""
+        """How many additions it covers."""
         return self.last - self.first + 1
 
     @property
@@ -103,7 +102,7 @@ def _all(folder: BlobPath) -> Iterator[Segment]:
 
 
 def live_segments(folder: BlobPath) -> list[Segment]:
-    """Segments in the order of their additions, without those that a wider one stands for.
+    """Segments in the order of their additions, without those that a wider one covers.
 
     Raises
     ------
@@ -149,7 +148,7 @@ def _listed(folder: BlobPath) -> list[Segment]:
     if record is None:
         return []
     names = record.get("segments")
-    if not isinstance(names, list) or record.get("sha256") != _hash_of(names):
+    if not isinstance(names, list) or record.get("sha256") != hash_of(names):
         raise _damaged_list(path, "other content than its hash says")
     return list(filter(None, (Segment.of(folder / "segments" / name) for name in names)))
 
@@ -163,11 +162,7 @@ def list_segments(folder: BlobPath) -> None:
     """Put on the list what is to be read now. The caller holds the folder alone."""
     names = [segment.path.name for segment in live_segments(folder)]
     if not has_list(folder) or names != [segment.path.name for segment in _listed(folder)]:
-        write_record(folder / _LIST, {"segments": names, "sha256": _hash_of(names)})
-
-
-def _hash_of(names: list[str]) -> str:
-    return hashlib.sha256(canonical_json(names).encode()).hexdigest()
+        write_record(folder / _LIST, {"segments": names, "sha256": hash_of(names)})
 
 
 def _damaged_list(path: BlobPath, found: str) -> PublicationError:
@@ -181,7 +176,7 @@ def _damaged_list(path: BlobPath, found: str) -> PublicationError:
 
 
 def superseded(folder: BlobPath) -> list[Segment]:
-    """Segments that a wider one stands for."""
+    """Segments that a wider one covers."""
     live = set(live_segments(folder))
     return sorted(segment for segment in _all(folder) if segment not in live)
 
@@ -195,7 +190,7 @@ def joined(folder: BlobPath, addresses: Sequence[str], selection: Selection) -> 
 def merge(folder: BlobPath) -> bool:
     """Make one of the newest segments when they are many; whether any was made. The caller holds the folder alone.
 
-    Those it stands for are passed over from then on, and removed at the next merge: a reader that listed
+    Those it covers are passed over from then on, and removed at the next merge: a reader that listed
     them just before still finds them.
     """
     merged = False
@@ -215,7 +210,7 @@ def merge(folder: BlobPath) -> bool:
 
 
 def _mergeable(segments: list[Segment]) -> list[Segment]:
-    """The newest segments, if they are enough that stand for equally many additions; else none."""
+    """The newest segments, if enough of them cover equally many additions; else none."""
     newest = segments[-MERGED_AT_ONCE:]
     alike = len(newest) == MERGED_AT_ONCE and len({segment.additions for segment in newest}) == 1
     return newest if alike else []

@@ -89,7 +89,7 @@ _FINDINGS_KEPT = 100
 _VERIFICATIONS, _OF_THE_CHAIN, _OF_THE_WHOLE, _BROKEN = "verifications", "chain", "whole", "broken"
 _WHOLE_EVERY = timedelta(days=7)
 _OF_ACTS = [contract.name for contract in ACTS]
-# What a strategy's state is told by beside acts: what its last decided session left, and how runs, gates and
+# What a strategy's state is read from besides acts: what its last decided session left, and how runs, gates and
 # verifications ended last, as many entries of each as some days bring.
 _OF_THE_LAST_SESSION = (
     "decisions",
@@ -307,7 +307,7 @@ def verify_acts(ledger: Ledger) -> None:
 
 
 def find_changed_state(ledger: Ledger, strategy: str) -> AuditFinding | None:
-    """The first thing found wrong with what a strategy's state is told by; None where it is as it was appended.
+    """The first fault of the records that a strategy's state is read from; None where they are as they were appended.
 
     Looked at are every row of acts, what the last decided session left, and the last outcomes and verifications, each
     row with its entry and each entry with its row. The cost does not grow with sessions, as that of a round's own look
@@ -326,7 +326,7 @@ def find_changed_state(ledger: Ledger, strategy: str) -> AuditFinding | None:
 
 
 def require_unchanged_state(ledger: Ledger, strategy: str) -> None:
-    """Refuse to tell of a strategy where :func:`find_changed_state` finds something.
+    """Refuse to report on a strategy where :func:`find_changed_state` finds something.
 
     Raises
     ------
@@ -362,7 +362,7 @@ def _whole_within(connection: Connection, now: datetime) -> bool:
     seals = seals_of(entry)  # one: each is appended alone
     if row is None or row["kind"] != _OF_THE_WHOLE or len(seals) != 1 or not seals[0].holds(stored, dict(row)):
         return False
-    return timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY
+    return bool(timedelta(0) <= now - row["recorded_at"] < _WHOLE_EVERY)
 
 
 def _before_last_round(connection: Connection, strategy: str) -> ChainHead:

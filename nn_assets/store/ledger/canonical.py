@@ -1,4 +1,4 @@
-"""Rows brought to plain Python values, and to one canonical text whose hash stands for the row."""
+"""Rows converted to plain Python values, and to one canonical text, by whose hash the row is known."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _named_columns(table: Table, row: Mapping[str, Any]) -> list[str]:
 
 
 def _spelled(value: object) -> object:
-    """Spell a coerced value for JSON; what is neither a date nor infinite stands for itself."""
+    """Spell a coerced value for JSON; what is neither a date nor infinite stays as it is."""
     if isinstance(value, float):
         return str(value) if math.isinf(value) else value
     if isinstance(value, datetime):

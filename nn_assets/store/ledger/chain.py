@@ -150,7 +150,7 @@ class Seal:
 
 
 def seals_of(entry: Row[Any]) -> list[Seal]:
-    """What an entry says of each of its rows, in their order; as far as can be told, where it was changed."""
+    """What an entry says of each of its rows, in their order; as far as it can be read, where it was changed."""
     if entry.rows is None:
         return [Seal(entry.sequence, entry.table_name, entry.row_key, entry.row_hash, {})]
     first, digests = entry.sequence - rows_sealed(entry) + 1, str(entry.digests)

@@ -120,7 +120,7 @@ class CanonicalJson(TypeDecorator[Any]):
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of which no name stands twice: readers differ in which of the two they heed."""
+    """An object in which no name occurs twice: readers differ in which of the two they heed."""
     parsed = dict(pairs)
     if len(parsed) < len(pairs):
         raise ValueError(f"a name that stands twice among {', '.join(name for name, _ in pairs)[:60]}")
@@ -183,7 +183,7 @@ class Kind:
     stored : SQLAlchemy type
         How both databases keep it.
     plain : callable
-        Brings a value to plain Python; raises TypeError, ValueError or OverflowError where it is none of this kind.
+        Brings a value to plain Python; raises TypeError, ValueError or OverflowError where it is of another kind.
     typed : callable
         Values of one column in the type that frames carry; None is NaN, NaT or missing text. Arrays where an array
         keeps its type in a frame: a frame made of Series takes twice as long, for it aligns them.

@@ -119,7 +119,7 @@ def _connect_sqlite(file: Path, dialect: Any, record: Any, arguments: Any, optio
     """Connect, also where the disk is full: to be read, a file with a write-ahead log needs room for an index of it.
 
     That index, which all readers share, is then held in memory, by a connection that has the file alone. Where
-    nothing may be written, a file without a log beside it is read as one that nobody changes, and one with a log by
+    nothing may be written, a file without a log beside it is read as one that does not change, and one with a log by
     the index that its writer made.
     """
     connection = dialect.connect(*arguments, **options)
@@ -137,7 +137,7 @@ def _connect_sqlite(file: Path, dialect: Any, record: Any, arguments: Any, optio
             connection = dialect.connect(f"file:{quote(str(file))}?{how}", **{**options, "uri": True})
             record.info[_ALONE] = True  # the next user looks again whether there is a log
     except DatabaseError:
-        pass  # no database: whoever asks is told
+        pass  # no database: the first question to it raises
     record.info[_OPENED] = _opened_here(connection)
     return connection
 

@@ -106,7 +106,7 @@ class Ledger:
 
     @contextmanager
     def answers_kept(self) -> Iterator[None]:
-        """Within it nothing is read twice, unless this ledger appends: for whoever tells how things stand."""
+        """Within it nothing is read twice, unless this ledger appends: for a report of the present state."""
         outer = self._answers
         self._answers = {} if outer is None else outer
         try:
@@ -117,7 +117,8 @@ class Ledger:
     def _answer(self, asked: tuple[Hashable, ...], read: Callable[[Connection], _Answer]) -> _Answer:
         """The answer to a question; while answers are kept, a copy of the one given to it before."""
         if self._answers is not None and asked in self._answers:
-            return copy(self._answers[asked])
+            answer: _Answer = copy(self._answers[asked])
+            return answer
         with reading(self.engine) as connection:
             answer = read(connection)
         if self._answers is not None:

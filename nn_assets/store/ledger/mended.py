@@ -54,7 +54,7 @@ def as_read(frame: pd.DataFrame, mended: Mended) -> pd.DataFrame:
     Parameters
     ----------
     frame : DataFrame
-        Left as it is where it has no column ``recorded_at``: nothing then tells whose moment ``known_at`` is.
+        Left as it is where it has no column ``recorded_at``: nothing then says whose moment ``known_at`` is.
     """
     if not mended.read_as or "recorded_at" not in frame.columns:
         return frame
@@ -89,7 +89,7 @@ def acts_on_record(connection: Connection, mended: Mended) -> pd.DatetimeIndex:
     stamps: list[tuple[int, datetime]] = []
     for name, table in TABLES.items():
         if name not in _OF_A_DECISION:
-            # Of what one transaction wrote the first row stands for all.
+            # The first row represents all that one transaction wrote.
             alone = select(func.min(table.c.sequence), table.c.recorded_at).where(table.c.recorded_at.is_not(None))
             together = select(func.min(CHAIN.c.sequence), CHAIN.c.recorded_at).where(*_of_entries(name))
             for firsts in (alone.group_by(table.c.recorded_at), together.group_by(CHAIN.c.recorded_at)):
@@ -99,5 +99,5 @@ def acts_on_record(connection: Connection, mended: Mended) -> pd.DatetimeIndex:
 
 
 def _of_entries(name: str) -> list[ColumnElement[bool]]:
-    """That an entry is of rows of a table that were stored together: their moment stands there."""
+    """Whether an entry is of rows of a table that were stored together: it has their moment."""
     return [CHAIN.c.table_name == name, CHAIN.c.recorded_at.is_not(None)]

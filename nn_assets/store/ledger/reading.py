@@ -37,7 +37,7 @@ from nn_assets.store.ledger.schema import contract_columns, natural_key, rows_of
 __all__ = ["UNREADABLE", "OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
 
 UNREADABLE = (TypeError, ValueError, OverflowError)
-"""What is raised where a value in the database is none of its column."""
+"""What is raised where a value in the database does not belong in its column."""
 
 OnReading = Callable[[Connection, Table, Sequence[Mapping[str, Any]]], None]
 """Is handed the rows of a table just read, with all their columns."""
@@ -228,7 +228,7 @@ def last_appended(
 
 @contextmanager
 def _read_back(table: Table) -> Iterator[None]:
-    """Within, a value that cannot be read back is told as a row that is not as it was appended."""
+    """Within it, a value that cannot be read back is reported as a row that is not as it was appended."""
     try:
         yield
     except UNREADABLE as error:

@@ -69,7 +69,7 @@ def is_attended(run_id: str) -> bool:
 def was_killed(run_id: str) -> bool:
     """Whether the process that saw to a run ended without letting go of it; asking changes nothing.
 
-    Only a file that nobody locks shows it: a server takes a lock back in the same way however its holder ended.
+    Only an unlocked file shows it: a server takes a lock back in the same way however its holder ended.
     """
     try:
         stream = _file(run_id).open()

@@ -117,7 +117,7 @@ TABLES = {contract.name: _record_table(contract) for contract in LEDGER}
 
 @cache
 def shared_columns(table: Table) -> tuple[str, ...]:
-    """Columns whose value may stand in the entry of several rows."""
+    """Columns whose value may be kept once, in the entry of several rows."""
     apart = {*OF_THE_ENTRY}.difference(natural_key(table))
     return tuple(column.name for column in table.columns if column.name in apart)
 

@@ -1,4 +1,4 @@
-"""Simulate the stored critical values anew: ``python -m nn_assets.oversight.simulate_table``.
+"""Simulate the stored critical values anew: ``python -m tests.oversight.simulate_table``.
 
 Twenty minutes on two free cores. To be run when the simulation changes, or to store values of further windows:
 a test fails where :mod:`nn_assets.oversight.simulation` and the file no longer agree.
@@ -14,12 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
 
+from nn_assets.oversight import critical_table
 from nn_assets.oversight.critical_table import FILE, Key
 from nn_assets.oversight.simulation import (
     COEFFICIENTS,
     REFERENCES,
-    critical_distances,
-    critical_heights,
+    STATISTICS,
     quiet_level,
     ranks_within,
     simulated_paths,
@@ -43,7 +43,7 @@ def simulated_column(
 ) -> dict[Node, float]:
     """Every value for one AR(1) coefficient, from one set of paths.
 
-    The same to the bit as :func:`simulated_ks` and :func:`simulated_cusum` give node by node: longer
+    The same to the bit as ``simulated`` gives node by node: longer
     paths begin with the shorter ones.
     """
     longest = max(_span(*pace) for paces in PACES.values() for pace in product(SESSIONS_PER_YEAR, paces))
@@ -54,8 +54,7 @@ def simulated_column(
         for window, statistic in product(windows, PACES):
             keys = [Key(statistic, window, *pace) for pace in product(SESSIONS_PER_YEAR, PACES[statistic])]
             spans = [_span(key.sessions_per_year, key.rings_per_year) for key in keys]
-            simulate = critical_distances if statistic == "ks" else critical_heights
-            values = simulate(ranks, window, reference, spans)
+            values = STATISTICS[statistic](ranks, window, reference, spans)
             column |= {(key, reference): _kept(key, value) for key, value in zip(keys, values, strict=True)}
     return column
 
@@ -95,10 +94,10 @@ def table_text(columns: Iterable[dict[Node, float]]) -> str:
 
 
 def main(file: Path | None = None) -> None:
-    """Write the file beside this module; two processes, one coefficient at a time."""
+    """Write the file in the package; two processes, one coefficient at a time."""
     with ProcessPoolExecutor(max_workers=2) as pool:
         text = table_text(pool.map(simulated_column, COEFFICIENTS))
-    (file or Path(__file__).with_name(FILE)).write_text(text, encoding="utf-8")
+    (file or Path(critical_table.__file__).with_name(FILE)).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+"""What makes forecasts: the network's ensemble, and the baselines that it has to beat. One registry says all of them.
+
+A member names its code and imports none of it: who reads or reports forecasts neither waits for what fits them nor
+depends on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nn_assets.plugins import Registry
+
+__all__ = ["ESTIMATORS", "TRADED", "Estimator", "roots_of_fits", "roots_of_members"]
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """One kind of estimator, an ensemble of members.
+
+    Parameters
+    ----------
+    fit : str
+        ``module:name`` of the function that fits an ensemble; takes and gives what ``learning.fitted`` says.
+    member : str
+        ``module:name`` of the class of a fitted member, a ``learning.fitted.FittedMember``.
+    title : str
+        What a table or a plot calls it.
+    called : str
+        What a sentence calls it.
+    """
+
+    fit: str
+    member: str
+    title: str
+    called: str
+
+
+ESTIMATORS: Registry[Estimator] = Registry(
+    "estimator",
+    {
+        "network": Estimator(
+            "nn_assets.learning.ensemble:fit_networks", "nn_assets.learning.member:Member", "network", "the network"
+        ),
+        "linear": Estimator(
+            "nn_assets.learning.baselines:fit_linear_models",
+            "nn_assets.learning.baselines:LinearModel",
+            "linear model",
+            "the linear model",
+        ),
+        "boosting": Estimator(
+            "nn_assets.learning.baselines:fit_boosted_trees",
+            "nn_assets.learning.baselines:BoostedTrees",
+            "gradient boosting",
+            "boosting",
+        ),
+    },
+)
+"""Every estimator by name, in the order in which a frame of forecasts lists them."""
+
+TRADED = "network"
+"""Whose forecasts are traded; the others are what it is compared with."""
+
+
+def roots_of_fits() -> tuple[str, ...]:
+    """What the version of a fitted model covers of its estimators: how each is fitted, and its members."""
+    return tuple(address for kind in ESTIMATORS.values() for address in (kind.fit, kind.member))
+
+
+def roots_of_members() -> tuple[str, ...]:
+    """What the version of a forecast covers of the estimators: how the fitted members of each are kept and forecast."""
+    return tuple(kind.member for kind in ESTIMATORS.values())

@@ -1,0 +1,77 @@
+"""What the fit of every estimator takes and gives, and what a fitted member of its ensemble can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.learning.compute import Compute
+from nn_assets.learning.windows import Samples, Windows
+from nn_assets.settings import LearningSettings
+
+__all__ = ["Arrays", "FitInputs", "Fitted", "FittedMember", "Members"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+class FittedMember(Protocol):
+    """One member of a fitted ensemble, kept as plain arrays: no pickle is needed to store one."""
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Lay the member out as named arrays."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, number: int) -> Self:
+        """Rebuild what ``to_arrays`` laid out; ``number`` is the member's in its file, a network's its seed."""
+
+    @classmethod
+    def probabilities(
+        cls, members: Sequence[Self], settings: LearningSettings, windows: Windows, rows: IntArray, columns: IntArray
+    ) -> FloatArray:
+        """Probability of 1 by each member, (members, samples); a sample's bits are the same whichever are with it."""
+
+
+Members = Mapping[str, tuple[Any, ...]]
+"""The fitted members of each estimator, by its name."""
+
+
+@dataclass(frozen=True, eq=False)
+class FitInputs:
+    """What an ensemble is fitted to.
+
+    Parameters
+    ----------
+    windows : Windows
+    training, validation : Samples
+    learning : LearningSettings
+    compute : Compute
+        Where members may be trained; it changes no bit.
+    fitted : mapping
+        The ensembles fitted before: all of the baselines, for the one that is traded.
+    """
+
+    windows: Windows
+    training: Samples
+    validation: Samples
+    learning: LearningSettings
+    compute: Compute
+    fitted: Members = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> range:
+        """A seed for each member."""
+        return range(self.learning.seed, self.learning.seed + self.learning.ensemble)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted ensemble, and figures of its fit as JSON values, which are kept with the model."""
+
+    members: tuple[FittedMember, ...]
+    figures: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,157 @@
+"""Where the blobs of a home lie: in its own folder, or in the store that an address names.
+
+An address is a path, or ``scheme:`` and what follows; a plug-in brings a scheme by :func:`register_store`. The one in
+``NN_ASSETS_STORE`` is that of all blobs of the home, for every command, the UI and every process that they start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from nn_assets.errors import InstallationError, NnAssetsError, PluginError, did_you_mean
+from nn_assets.plugins import GROUP, Registry, load
+from nn_assets.store.home import home
+from nn_assets.store.lake.port import BlobPath, Key
+
+__all__ = ["STORES", "blob_path", "lake_root", "models_root", "register_store", "store_in_force"]
+
+OpenStore = Callable[[str], BlobPath]
+_OpenStore = TypeVar("_OpenStore", bound=OpenStore)
+
+_ADDRESS_VARIABLE = "NN_ASSETS_STORE"
+_PLUGIN_VARIABLE = "NN_ASSETS_STORE_PLUGIN"
+
+
+def _files(address: str) -> Path:
+    """The folder of an address such as ``file:///srv/blobs``."""
+    parts = urlsplit(address)
+    if parts.netloc or not parts.path.startswith("/"):
+        raise ValueError("a whole path after file:// was expected, as in file:///srv/blobs")
+    return Path(parts.path)
+
+
+STORES: Registry[OpenStore] = Registry("store", {"file": _files})
+"""What opens each kind of store on an address, by the address's scheme."""
+
+
+def register_store(scheme: str) -> Callable[[_OpenStore], _OpenStore]:
+    """Register a function from an address of this scheme to the root of a store: see :class:`~.port.Key`.
+
+    It is called once a process for each address, and what it gives may be used by several threads.
+
+    Raises
+    ------
+    PluginError
+        The scheme is taken, or is no name.
+    """
+
+    def register(open_store: _OpenStore) -> _OpenStore:
+        STORES.add(scheme, open_store, getattr(open_store, "__module__", __name__))
+        return open_store
+
+    return register
+
+
+def blob_path(address: str) -> BlobPath:
+    """The folder of blobs that an address names; a relative path is taken from the home.
+
+    A scheme that no one registered yet is looked for in the plug-in that ``NN_ASSETS_STORE_PLUGIN`` names, a Python
+    file (relative to the home) or an entry point, or else in the entry point that is called as the scheme.
+
+    Raises
+    ------
+    InstallationError
+        No one registers the scheme, its plug-in is not there or cannot be run, or the store cannot be opened.
+    """
+    scheme, colon, _ = address.partition(":")
+    if not colon or "/" in scheme:
+        return home() / Path(address).expanduser()
+    if scheme not in STORES:
+        _load_plugin(scheme)
+    if scheme not in STORES:
+        raise InstallationError(
+            expected=f"a path, or an address whose scheme is one of {', '.join(STORES)}",
+            found=f"the scheme {scheme!r}",
+            remedy=f"{did_you_mean(scheme, STORES)}correct {_ADDRESS_VARIABLE}, or name in {_PLUGIN_VARIABLE} the "
+            "Python file or the entry point that registers it",
+            key=_ADDRESS_VARIABLE,
+        )
+    return _opened(STORES[scheme], address)
+
+
+def _load_plugin(scheme: str) -> None:
+    named = os.environ.get(_PLUGIN_VARIABLE, "").strip()
+    if not named and scheme not in entry_points(group=GROUP).names:
+        return
+    try:
+        load([str(home() / Path(named).expanduser()) if named.endswith(".py") else named or scheme])
+    except PluginError as error:
+        raise InstallationError(
+            expected=error.expected,
+            found=error.found,
+            remedy=f"mend it, or correct {_PLUGIN_VARIABLE}: the path of a Python file, or an entry point's name",
+            key=_PLUGIN_VARIABLE,
+        ) from error
+
+
+@cache
+def _opened(open_store: OpenStore, address: str) -> BlobPath:
+    try:
+        root = open_store(address)
+        if not isinstance(root, (Key, Path)):
+            raise TypeError(f"{root!r} was given, which is no Key of a store")
+    except NnAssetsError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a person's function raises
+        raise InstallationError(
+            expected=f"a store of blobs at {_safe(address)}",
+            found=f"{type(error).__name__}: {error}",
+            remedy=f"correct {_ADDRESS_VARIABLE}, or mend what registers its scheme",
+            key=_ADDRESS_VARIABLE,
+        ) from error
+    return root
+
+
+def _named() -> str:
+    return os.environ.get(_ADDRESS_VARIABLE, "").strip()
+
+
+def _root() -> BlobPath:
+    if not (address := _named()):
+        return home()
+    root = blob_path(address)
+    if isinstance(root, Path) and not root.is_dir():  # it may be mistyped, and would be made anew, and empty
+        raise InstallationError(
+            expected=f"a folder that is there, in {_ADDRESS_VARIABLE}",
+            found="none",
+            remedy=f"correct {_ADDRESS_VARIABLE}, or make the folder first",
+            file=str(root),
+        )
+    return root
+
+
+def lake_root() -> BlobPath:
+    """Folder of the lake: in the home, or in the store that ``NN_ASSETS_STORE`` names; errors of `blob_path`."""
+    return _root() / "lake"
+
+
+def models_root() -> BlobPath:
+    """Folder of the model artifacts, likewise."""
+    return _root() / "models"
+
+
+def store_in_force() -> str | None:
+    """The address that ``NN_ASSETS_STORE`` names, as it may be printed; None where the home itself has the blobs."""
+    return _safe(address) if (address := _named()) else None
+
+
+def _safe(address: str) -> str:
+    """An address without its user, password and query."""
+    return re.sub(r"//.*@", "//", re.split(r"[?#]", address)[0])

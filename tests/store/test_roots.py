@@ -1,0 +1,140 @@
+"""Which store of blobs an address names: of the environment for a whole home, of Dagster's resource for its own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nn_assets import plugins
+from nn_assets.cli.app import app
+from nn_assets.errors import InstallationError
+from nn_assets.operations.stores import open_stores
+from nn_assets.orchestration.resources import StoresResource
+from nn_assets.store.lake.port import Key
+from nn_assets.store.lake.roots import blob_path, lake_root, models_root, store_in_force
+
+MEMORY = """
+from pathlib import Path
+
+from nn_assets.store.lake.port import Key
+from nn_assets.store.lake.roots import register_store
+from tests.contracts.memory_blobs import MemoryBlobs
+
+
+@register_store("memory")
+def memory(address):
+    return Key(MemoryBlobs(Path(address.removeprefix("memory://"))))
+"""
+STRATEGY = """
+name: mine
+source: {kind: simulator, seed: 5}
+market: {symbols: [SIM01], history_starts: 2016-01-04, history_ends: 2016-02-29}
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "home"
+    (folder / "strategies").mkdir(parents=True)
+    (folder / "strategies" / "mine.yaml").write_text(STRATEGY)
+    (folder / "my_memory.py").write_text(MEMORY)
+    monkeypatch.setenv("NN_ASSETS_HOME", str(folder))
+    for name in ("NN_ASSETS_STORE", "NN_ASSETS_STORE_PLUGIN", "NN_ASSETS_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    yield folder
+    plugins.forget()
+
+
+def named(monkeypatch: pytest.MonkeyPatch, store: str, plugin: str = "") -> None:
+    monkeypatch.setenv("NN_ASSETS_STORE", store)
+    monkeypatch.setenv("NN_ASSETS_STORE_PLUGIN", plugin)
+
+
+def test_a_home_that_names_no_store_keeps_its_own_blobs(home: Path) -> None:
+    assert (lake_root(), models_root(), store_in_force()) == (home / "lake", home / "models", None)
+
+
+@pytest.mark.parametrize("address", ["{home}/blobs", "file://{home}/blobs", "blobs"])
+def test_a_path_is_a_folder_of_the_file_system(home: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    named(monkeypatch, address.format(home=home))
+    with pytest.raises(InstallationError, match="a folder that is there, in NN_ASSETS_STORE"):
+        lake_root()
+    (home / "blobs").mkdir()
+    assert (lake_root(), models_root()) == (home / "blobs" / "lake", home / "blobs" / "models")
+
+
+def test_whatever_opens_stores_opens_the_one_that_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named(monkeypatch, f"memory://{home}", "my_memory.py")
+    with open_stores() as stores, StoresResource().opened() as of_dagster:
+        roots = [stores.lake.root, stores.models.root, of_dagster.lake.root, StoresResource().lake_alone().root]
+    assert [str(root) for root in roots] == ["lake", "models", "lake", "lake"]
+    assert len({id(root.store) for root in roots if isinstance(root, Key)}) == 1
+    with StoresResource(lake=f"memory://{home}/other", models="kept").opened() as elsewhere:
+        assert isinstance(elsewhere.lake.root, Key)
+        assert elsewhere.lake.root.store not in {root.store for root in roots if isinstance(root, Key)}
+        assert elsewhere.models.root == home / "kept"
+
+
+def test_an_installed_package_brings_the_scheme_that_its_entry_point_is_called_by(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packages = tmp_path / "packages"
+    (metadata := packages / "memory_store-1.0.dist-info").mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-store\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[nn_assets.plugins]\nmemory = memory_store\n")
+    (packages / "memory_store.py").write_text(MEMORY)
+    monkeypatch.syspath_prepend(packages)
+    named(monkeypatch, f"memory://{home}")
+    assert isinstance(lake_root(), Key)
+
+
+OUT_OF_REACH = {
+    "a scheme of no one": (
+        "memroy://there",
+        "my_memory.py",
+        r"one of file, memory; found the scheme 'memroy'.*memory\?",
+    ),
+    "no plug-in named": ("nowhere://there", "", r"one of file; found the scheme 'nowhere'.*NN_ASSETS_STORE_PLUGIN"),
+    "a plug-in that is not there": ("memory://there", "other.py", r"NN_ASSETS_STORE_PLUGIN\] .*no such file"),
+    "an entry point that is none": ("memory://there", "other", r"NN_ASSETS_STORE_PLUGIN\] .*found 'other'"),
+    "a store that does not open": (
+        "memory://me:secret@there?key=secret",
+        "fault.py",
+        "at memory://there; found OSError: x",
+    ),
+    "no store": ("memory://there", "none.py", "None was given, which is no Key of a store"),
+    "a file of another machine": ("file://there/blobs", "", "a whole path after file:// was expected"),
+}
+
+
+@pytest.mark.parametrize("case", OUT_OF_REACH.values(), ids=OUT_OF_REACH)
+def test_a_store_out_of_reach_is_named_without_its_secrets_and_does_not_keep_from_halting(
+    home: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[str, str, str]
+) -> None:
+    address, plugin, message = case
+    begin = MEMORY[: MEMORY.index("    return")]
+    (home / "fault.py").write_text(begin + "    raise OSError('x')\n")
+    (home / "none.py").write_text(begin + "    return None\n")
+    named(monkeypatch, address, plugin)
+    with pytest.raises(InstallationError, match=message) as refused:
+        blob_path(address)
+    answer = CliRunner().invoke(app, ["status", "--json"])
+    assert answer.exit_code == 1
+    assert json.loads(answer.output)["error"] == "InstallationError"
+    assert "secret" not in answer.output + str(refused.value)
+    halt = ["control", "kill-switch", "HALTED", "--strategy", "mine", "--who", "me", "--reason", "out of reach"]
+    assert CliRunner().invoke(app, halt).exit_code == 0
+
+
+def test_status_says_which_store_is_in_force(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named(monkeypatch, "file:///", "")
+    assert CliRunner().invoke(app, ["status"]).output.endswith("\nlake and models: file:///, as NN_ASSETS_STORE says\n")
+    named(monkeypatch, f"memory://me:secret/@{home}?key=secret", "my_memory.py")
+    answer = json.loads(CliRunner().invoke(app, ["status", "--json"]).output)
+    assert answer["store"] == f"memory://{home}"
+    assert not re.search("secret", str(answer))
