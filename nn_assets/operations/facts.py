@@ -133,7 +133,7 @@ class StoredFacts:
         ``ingested_at`` of one that the gate refused at first is when it was published.
         """
         stored = self.stored_versions
-        if len(self.gate_halts) == 0:
+        if not self.any_before_a_halt(stored):
             return stored
         waiting = self._assumed(stored) & never_passed(stored, self.gate_halts, self.published_at)
         left = stored[~waiting].reset_index(drop=True)
@@ -166,10 +166,14 @@ class StoredFacts:
         inside = versions["session"] >= pd.Timestamp(self.strategy.market.history_starts)
         if not inside.all():
             versions = versions[inside].reset_index(drop=True)
-        if len(self.gate_halts) == 0:
+        if not self.any_before_a_halt(versions):
             return versions
         gone = refused(versions, ["symbol", "session"], self.gate_halts, self.published_at)
         return versions[~(gone & self._assumed(versions))].reset_index(drop=True)
+
+    def any_before_a_halt(self, versions: pd.DataFrame) -> bool:
+        """Whether any version was stored by the last halt of the gate: of others it is not asked what was published."""
+        return len(self.gate_halts) > 0 and bool((versions["ingested_at"] <= self.gate_halts.max()).any())
 
     def decided_at(self, session: pd.Timestamp) -> pd.Timestamp | None:
         """When a session was put on record, UTC; None while it is undecided."""

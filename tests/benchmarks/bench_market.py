@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -21,11 +22,20 @@ Ask = Callable[[str], int]
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Callable[[int, int], Ask]]:
-    """Make a home of so many symbols and sessions in a process of its own; what it is asked gives its peak MiB."""
+    """Make a home of so many symbols and sessions, or go on with one, in a process of its own, the one before ended.
+
+    What it is asked gives its peak MiB.
+    """
     running: list[subprocess.Popen[str]] = []
 
-    def made(symbols: int, sessions: int) -> Ask:
-        folder = tmp_path / f"home{len(running)}"
+    def ended() -> None:
+        while running:
+            with running.pop() as process:
+                process.communicate()
+
+    def made(symbols: int, sessions: int, folder: Path | None = None) -> Ask:
+        ended()
+        folder = folder or Path(mkdtemp(dir=tmp_path)) / "home"
         command = [sys.executable, "-m", "tests.benchmarks.market_at_size", str(folder), str(symbols), str(sessions)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(
@@ -45,9 +55,7 @@ def home(tmp_path: Path) -> Iterator[Callable[[int, int], Ask]]:
         return ask
 
     yield made
-    for process in running:
-        with process:
-            process.communicate()
+    ended()
 
 
 @pytest.mark.benchmark(group="bars, 500 symbols x 5000 sessions taken in, cleaned, judged, published")
@@ -70,9 +78,11 @@ def test_a_session_appended(benchmark: BenchmarkFixture, home: Callable[[int, in
 
 @pytest.mark.parametrize("sessions", [250, 5000])
 @pytest.mark.benchmark(group="bars, one session of 3000 symbols")
-def test_a_session_published(benchmark: BenchmarkFixture, home: Callable[[int, int], Ask], sessions: int) -> None:
-    ask = home(3000, sessions)
-    ask("whole")
+def test_a_session_published(
+    benchmark: BenchmarkFixture, home: Callable[..., Ask], tmp_path: Path, sessions: int
+) -> None:
+    home(3000, sessions, tmp_path / "lived")("whole")
+    ask = home(3000, sessions, tmp_path / "lived")  # as each day does: no process that held all of its bars
     tell(benchmark, f"cleaned, judged, published, after {sessions} sessions", 3000, "bars")
 
     def appended() -> None:

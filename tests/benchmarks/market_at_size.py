@@ -1,9 +1,10 @@
 """Run as a process of its own, so that its peak memory is that of the market data alone.
 
-``python -m tests.benchmarks.market_at_size FOLDER SYMBOLS SESSIONS`` makes a home with one Parquet file of
-bars, says ``ready``, and answers each line: ``ingest``, ``publish``, ``append``, ``again``, ``read`` with
-``done``, the peak of its memory in MiB and the processor seconds that the answer took. ``new`` makes the file of one
-more session, which goes on from the closes before it. Each opens the stores anew: nothing is kept in memory.
+``python -m tests.benchmarks.market_at_size FOLDER SYMBOLS SESSIONS`` makes a home with one Parquet file of bars, or
+goes on with the one that is there, says ``ready``, and answers each line: ``ingest``, ``publish``, ``append``,
+``whole``, ``read`` with ``done``, the peak of its memory in MiB and the processor seconds that the answer took. ``new``
+makes the file of one more session, which goes on from the closes before it. Each opens the stores anew: nothing is kept
+in memory.
 
 ``python -m tests.benchmarks.market_at_size publish SYMBOLS SESSIONS [DAYS]`` measures by itself what publishing a new
 session costs after so many: wall and processor seconds of each of some days, in a folder that it removes.
@@ -58,9 +59,11 @@ class Driver:
     def __init__(self, folder: Path, symbols: int, sessions: int) -> None:
         self.folder, self.symbols = folder, symbols
         self.axis = sessions_between("XNYS", FIRST, "2035-12-31")[: sessions + 300]
-        self.until = sessions
-        (folder / "data").mkdir(parents=True)
-        self._write("all.parquet", self.axis[:sessions])
+        made = len(list((folder / "data").glob("*.parquet")))  # a home that is there goes on
+        self.until = sessions + max(made - 1, 0)
+        if not made:
+            (folder / "data").mkdir(parents=True)
+            self._write("all.parquet", self.axis[:sessions])
 
     def _write(self, name: str, sessions: pd.DatetimeIndex) -> None:
         # In a child, so that making the data does not count as memory used.

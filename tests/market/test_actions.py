@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -130,6 +133,15 @@ def test_the_hash_covers_every_value_and_no_moment_or_order() -> None:
         ("ABC", "2014-06-09", "split", 7.0),
     )
     assert action_hash(actions) not in {action_hash(delivery(other, DIVIDEND)) for other in others}
+
+
+def test_the_hash_is_that_of_the_rows_spelled_one_after_the_other_in_their_order() -> None:
+    rows: list[Row] = [DIVIDEND, SPLIT, ("AAPL", "1990-01-03", "dividend", 0.25), ("ÄB", "2014-06-09", "split", 0.1)]
+    digest = hashlib.sha256(b"actions/1/4")
+    for symbol, day, kind, value in sorted(rows):
+        digest.update(f"{symbol}\t{day}\t{kind}\t".encode() + struct.pack("<d", value))
+    assert action_hash(delivery(*rows)) == digest.hexdigest()
+    assert action_hash(delivery(*rows).iloc[:0]) == hashlib.sha256(b"actions/1/0").hexdigest()
 
 
 def judged(in_force: int, listed: int, limit: float = 0.05, other: bool = False, source: str = "test") -> None:

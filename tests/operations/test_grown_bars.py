@@ -14,15 +14,18 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.quality.notices import widest_first
 from nn_assets.market.quality.suspected import Suspected
 from nn_assets.operations.asof.actions import ACTIONS
+from nn_assets.operations.asof.universe import unseen_members
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.intake import actions as intake_actions
 from nn_assets.operations.intake import bars as intake_bars
-from nn_assets.operations.intake import grown, pieces
+from nn_assets.operations.intake import grown, pieces, unseen
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.audited_whole import differing_from_whole
 from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.intake.data_docs import overview_of_audited
 from nn_assets.operations.intake.grown import begun
 from nn_assets.operations.intake.pieces import Carried
+from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.settings import Strategy
 from nn_assets.store.lake import blobs, parts
 from nn_assets.store.lake.carried import read_carried, switch_carried
@@ -97,7 +100,7 @@ def _spoil(frame: pd.DataFrame, at: int, how: int) -> None:
 class Home:
     """A home that takes in a file a day."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder, self.settings = folder, settings
         (folder / "data").mkdir()
 
@@ -115,6 +118,7 @@ class Home:
         cleaning = {"repeated_open_window_sessions": 30}
         settings = {"name": "grown", "source": source, "market": market, "gate": lenient, "cleaning": cleaning}
         settings |= self.settings
+        settings["market"] = market | dict(self.settings.get("market", {}))
         return Strategy.model_validate(settings)
 
     def write(self, name: str, bars: pd.DataFrame) -> None:
@@ -510,3 +514,97 @@ def test_a_bar_told_in_two_ways_and_then_again_is_judged_as_the_whole_pass_does(
     home.write("one after", bars[bars["date"] == AXIS[last + 2]])
     home.take_in(last + 2)
     home.at(last + 2, publish)
+
+
+def test_members_without_bars_are_counted_again_for_a_year_of_which_something_changed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    years: list[int] = []
+    count = unseen.members_without_bars
+
+    def counting(spells: pd.DataFrame, bars: pd.DataFrame, first: pd.Timestamp, *rest: Any) -> pd.DataFrame:
+        years.append(first.year)
+        assert bars["session"].dt.year.isin([first.year]).all()
+        return count(spells, bars, first, *rest)
+
+    def counted(history: History) -> list[int]:
+        publication = publish_bars(history, audit_bars(history), "run")
+        years.clear()
+        whole = history.stores.publications.bars(publication)
+        expected = unseen_members(history.strategy, history.membership_versions, whole, history.axis)
+        pd.testing.assert_frame_equal(unseen.unseen_of_published(history, publication), expected, check_exact=True)
+        assert expected["without_bars"].sum() > 0
+        return list(years)
+
+    monkeypatch.setattr(unseen, "members_without_bars", counting)
+    members = ["symbol,member_from,member_to", "S5,2016-01-04,", "S6,2017-05-01,2017-06-01", "GONE,2017-05-01,"]
+    (tmp_path / "members.csv").write_text("\n".join(members) + "\n")
+    last = int(AXIS.searchsorted(pd.Timestamp("2018-01-10")))
+    home, bars = Home(tmp_path, universe={"path": str(tmp_path / "members.csv"), "name": "some"}), small(last + 3)
+    home.at(last, lambda history: ingest_universe(history, tmp_path))
+    home.write("history", bars[bars["date"] <= AXIS[last]])
+    home.take_in(last)
+    assert home.at(last, counted) == [2017, 2018]
+    for day in (last + 1, last + 2):
+        home.write(str(day), bars[bars["date"] == AXIS[day]])
+        home.take_in(day)
+        assert home.at(day, counted) == [2018]
+    assert home.at(day, counted) == []
+    (tmp_path / "members.csv").write_text("\n".join([*members[:-1], f"GONE,2017-05-01,{AXIS[day].date()}"]) + "\n")
+    home.at(day, lambda history: ingest_universe(history, tmp_path))
+    home.at(day, lambda history: publish_bars(history, audit_bars(history), "run"))
+    assert 2017 not in home.at(day, counted)  # type: ignore[operator]
+    home.write("late", bars[bars["date"] == AXIS[100]].assign(volume=5e5))
+    home.take_in(day)
+    assert home.at(day, counted) == [2017]
+
+
+def test_actions_known_long_ago_are_not_looked_at_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Growth, counted: actions that cleaning is given, those walked for late ones, how often they are worked out."""
+    counted = {"given to cleaning": 0, "walked": 0, "worked out": 0}
+    clean, walk, work_out = grown.clean, intake_actions._saying_the_last, intake_actions.actions_as_of
+
+    def counting_clean(bars: pd.DataFrame, calendar: str, rules: Any, actions: pd.DataFrame, **named: Any) -> Any:
+        counted["given to cleaning"] += len(actions)
+        return clean(bars, calendar, rules, actions, **named)
+
+    def counting_walk(versions: pd.DataFrame) -> pd.DataFrame:
+        counted["walked"] += 1
+        return walk(versions)
+
+    def counting_work(*words: Any, **named: Any) -> pd.DataFrame:
+        counted["worked out"] += 1
+        return work_out(*words, **named)
+
+    last = HISTORY + 60
+    bars, known = small(last + 2), [AXIS[day].date() for day in range(5, last + 2, 5)]
+    rows = [f"{symbol},{day},dividend,0.1" for symbol in ("S0", "S5", "S6") for day in known]
+    home = Home(tmp_path, market={"live_starts": str(AXIS[1].date())})
+    (tmp_path / "actions.csv").write_text("\n".join(["symbol,ex_session,kind,value", *rows]) + "\n")
+    begin(home, bars, last)
+    home.write("next", bars[bars["date"] == AXIS[last + 1]])
+    home.take_in(last + 1)
+    monkeypatch.setattr(grown, "clean", counting_clean)
+    monkeypatch.setattr(intake_actions, "_saying_the_last", counting_walk)
+    monkeypatch.setattr(intake_actions, "actions_as_of", counting_work)
+    home.at(last + 1, lambda history: publish_bars(history, audit_bars(history), "run"))
+    assert 0 < counted["given to cleaning"] <= len(rows) // 2, counted
+    assert (counted["walked"], counted["worked out"]) == (0, 1), counted
+
+
+def test_what_was_published_is_asked_of_versions_stored_before_a_halt_alone(tmp_path: Path) -> None:
+    """A gate that halted once does not have every publication read on each day that follows."""
+    home, last = Home(tmp_path), 60
+    begin(home, small(last + 2), last)
+
+    def asked(history: History) -> tuple[bool, bool]:
+        halt = pd.DatetimeIndex([pd.Timestamp.now(tz="UTC")])
+        vars(history)["gate_halts"] = halt
+        versions = history.versions_of_some(first=AXIS[last - 2])
+        before = "published_at" in vars(history)
+        vars(history).pop("published_at", None)
+        vars(history)["gate_halts"] = halt - pd.Timedelta(days=1)
+        pd.testing.assert_frame_equal(history.versions_of_some(first=AXIS[last - 2]), versions)
+        return before, "published_at" in vars(history)
+
+    assert home.at(last, asked) == (True, False)

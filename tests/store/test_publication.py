@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from nn_assets.errors import PublicationError
+from nn_assets.store.lake.files import write_record
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.publication import Publication, PublicationStore
 from nn_assets.store.ledger.ledger import Ledger
@@ -121,6 +124,25 @@ def test_publishing_the_same_again_changes_nothing(store: PublicationStore) -> N
     again = publish(store, at=EVENING + pd.Timedelta(days=30))
     assert again == made
     assert store.history("demo") == (made,)
+
+
+def test_going_on_takes_no_more_calls_after_many_publications_than_after_few(tmp_path: Path) -> None:
+    """Growth, counted in functions called, of which the machine's load changes none."""
+    calls = {}
+    for earlier in (10, 400):
+        store = PublicationStore(Lake(tmp_path / str(earlier)))
+        last = replace(publish(store), ordinal=earlier)
+        folder = store.lake.folder("demo", "publication")
+        for ordinal in range(2, earlier):
+            (folder / "history" / f"{ordinal:08d}-{'0' * 16}.json").touch()
+        write_record(folder / "history" / last.file_name, last.to_record())
+        write_record(folder / "current.json", {"publication": last.file_name})
+        profile = cProfile.Profile()
+        made = profile.runcall(publish, store, rows=7, content_hash="hash-7")
+        assert profile.runcall(store.current, "demo") == made
+        assert made.ordinal == earlier + 1
+        calls[earlier] = sum(entry.callcount for entry in profile.getstats())
+    assert calls[400] <= 1.02 * calls[10], calls
 
 
 def test_the_past_sees_the_publication_then_in_force(store: PublicationStore) -> None:

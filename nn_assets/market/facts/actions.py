@@ -260,9 +260,11 @@ def actions_as_of(
 def action_hash(actions: ActionVersions) -> str:
     """SHA-256 of what actions say (symbol, ex-session, kind, value), whatever the rows' order."""
     ordered = actions.sort_values(_CONTENT)
-    digest = hashlib.sha256(f"actions/1/{len(ordered)}".encode())
-    for symbol, day, kind, value in ordered[_CONTENT].itertuples(index=False):
-        digest.update(f"{symbol}\t{day.date()}\t{kind}\t".encode() + number_bytes(value))
+    numbers = number_bytes(ordered["value"])
+    days = np.datetime_as_string(ordered["ex_session"], unit="D").tolist()
+    named = zip(ordered["symbol"].tolist(), days, ordered["kind"].tolist(), range(0, len(numbers), 8), strict=True)
+    rows = [f"{symbol}\t{day}\t{kind}\t".encode() + numbers[at : at + 8] for symbol, day, kind, at in named]
+    digest = hashlib.sha256(f"actions/1/{len(ordered)}".encode() + b"".join(rows))
     return digest.hexdigest()
 
 

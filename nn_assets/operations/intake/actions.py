@@ -97,13 +97,26 @@ def stored_actions(history: History) -> int:
 
 
 def actions_to_publish(history: History, segments: tuple[str, ...]) -> ActionVersions | None:
-    """Actions in some segments up to the last session, as known now; None without segments."""
-    versions = read_action_versions(history.stores, history.strategy.name, segments)
+    """Actions in some segments up to the last session, as known now, to be read only; None without segments.
+
+    They are worked out once for the versions visible by now.
+    """
+    stores, name, last = history.stores, history.strategy.name, history.last_session
+    versions = read_action_versions(stores, name, segments)
     if versions is None:
         return None
-    last = history.last_session
-    actions = actions_as_of(versions, seen_until(history.strategy.market, last, now_utc()))
-    return actions[actions["ex_session"] <= last]
+    moment = seen_until(history.strategy.market, last, now_utc())
+    visible = int((versions["known_at"] <= moment).sum())  # of two moments one that sees as many sees the same
+
+    def read() -> pd.DataFrame:
+        several = versions.duplicated(_KEY, keep=False)  # of the others, by far the most, none is to be ranked
+        alone = versions[~several & (versions["known_at"] <= moment) & versions["value"].notna()]
+        ranked = actions_as_of(versions[several], moment)
+        actions = pd.concat([alone, ranked]).sort_values(_KEY, ignore_index=True)
+        return actions[actions["ex_session"] <= last]
+
+    mended = tuple(sorted(stores.ledger.mended().read_as.items()))
+    return stores.newest(("as known", name, ACTIONS), (segments, last, visible, mended), read)
 
 
 def delisted(history: History) -> dict[str, pd.Timestamp]:
@@ -126,6 +139,13 @@ def late_notices(history: History) -> list[Notice]:
     closes = as_of_sessions(market, live)
     notices = []
     inside = versions[(versions["ex_session"] >= live[0]) & (versions["ex_session"] <= live[-1])]
+    # An action of which every version was there in time is not late; those of which one was not are few.
+    own = live.searchsorted(pd.DatetimeIndex(inside["ex_session"]))
+    known_at, ingested_at = (pd.DatetimeIndex(inside[name]) for name in ("known_at", "ingested_at"))
+    stored_in_time = recorded[own].isna() | np.asarray(recorded[own] >= ingested_at)
+    in_time = np.asarray(closes[own] >= known_at) & stored_in_time
+    late = pd.MultiIndex.from_frame(inside.loc[~in_time, _KEY])
+    inside = inside[pd.MultiIndex.from_frame(inside[_KEY]).isin(late)]
     for _, stored in inside.sort_values([*_KEY, "ingested_at", "known_at"], kind="stable").groupby(_KEY):
         alike = _saying_the_last(stored)
         ex_session = int(live.searchsorted(alike["ex_session"].iloc[0]))

@@ -163,7 +163,7 @@ def _replacing_refused(
     history: History, stored: pd.DataFrame, stamped: pd.DataFrame, fresh: pd.DataFrame
 ) -> pd.DataFrame:
     """Let a bar that mends one of which no version ever passed the gate be known when the first would have been."""
-    if not len(history.gate_halts) or fresh.empty:
+    if fresh.empty or not history.any_before_a_halt(stored):
         return fresh
     key = ["symbol", "session"]
     waiting = never_passed(stored, history.gate_halts, history.published_at)
@@ -396,17 +396,18 @@ def _to_publish(
     history: History, audited: Audited
 ) -> tuple[Carried | None, tuple[pd.DataFrame | Listed, pd.DataFrame | Listed, str]]:
     """What to carry on, and bars, quarantine and the hash of what the bars say: of a long history by pieces."""
-    grown, before = audited.grown, history.stores.publications.current(history.strategy.name)
-    if grown is not None and not (audited.judged is not None and before is not None and _is(before, audited.cleaned)):
+    grown = audited.grown
+    if grown is not None and (audited.judged is None or not _are_published(history, audited.cleaned)):
         carried, bars, quarantine, bars_hash = grown.store(history.axis[-1])
         return carried, (bars, quarantine, bars_hash)
     cleaned = audited.cleaned
     return None, (cleaned.bars, cleaned.quarantine, content_hash(cleaned.bars))
 
 
-def _is(before: Publication, cleaned: Cleaned) -> bool:
+def _are_published(history: History, cleaned: Cleaned) -> bool:
     """Whether these very bars were published as a frame, by a version that published long ones so: they stay."""
-    return len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
+    before = history.stores.publications.current(history.strategy.name)
+    return before is not None and len(cleaned.bars) == before.rows and frame_hash(cleaned.bars) == before.bars_address
 
 
 def _demand_adjustable(history: History, audited: Audited, actions: ActionVersions | None) -> None:

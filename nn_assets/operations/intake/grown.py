@@ -114,7 +114,8 @@ def audit_grown(history: History, actions: ActionVersions | None, moment: pd.Tim
     market, strategy = history.strategy.market, history.strategy
     whole = before.apart()
     while True:
-        fresh = clean(new_bars, market.calendar, strategy.cleaning, actions, past=before.past(whole))
+        past = before.past(whole)
+        fresh = clean(new_bars, market.calendar, strategy.cleaning, _telling(actions, past, new_bars), past=past)
         if not fresh.lacking:
             break
         whole.update(fresh.lacking)
@@ -129,6 +130,14 @@ def audit_grown(history: History, actions: ActionVersions | None, moment: pd.Tim
     grown = carried_from(history, _as_now(history, base, moment), running, fresh, cut)
     report = _report(history, grown, before.kept)
     return None if report is None else GrownAudit(grown, report, before.kept)
+
+
+def _telling(actions: pd.DataFrame | None, past: Past, new_bars: pd.DataFrame) -> pd.DataFrame | None:
+    """Actions that tell on one of some bars: any split, and of the rest those after the first of the bars."""
+    if actions is None:
+        return None
+    first = min(past.rows["session"].min(), new_bars["session"].min())
+    return actions[(actions["kind"] == "split") | (actions["ex_session"] > first)]
 
 
 def _some_lost(history: History, carried: Carried, running: pd.DataFrame, fresh: Cleaned) -> bool:

@@ -17,6 +17,7 @@ from nn_assets.operations.intake.actions import stored_actions
 from nn_assets.operations.intake.bars import Audited, Ingested
 from nn_assets.operations.intake.intraday import AuditedIntraday
 from nn_assets.operations.intake.series import TakenSeries
+from nn_assets.operations.intake.unseen import unseen_of_published
 from nn_assets.operations.judged import Judged
 from nn_assets.reports.expectations import SuiteResult
 from nn_assets.reports.plots import bar_counts
@@ -97,15 +98,17 @@ def publication_metadata(
         "data_docs": data_docs_file(history.strategy.name),
         "quarantine": audited.quarantine[_QUARANTINE],
         **_counts(audited, before, publication, history.stores.ledger.mended().of_one(publication.published_at)),
-        **_unseen(history, lambda: audited.cleaned.bars),
+        **_unseen(history, lambda: audited.cleaned.bars, unseen_of_published(history, publication)),
     }
 
 
-def _unseen(history: History, bars: Callable[[], DailyBars]) -> dict[str, Any]:
+def _unseen(history: History, bars: Callable[[], DailyBars], counted: pd.DataFrame | None = None) -> dict[str, Any]:
     """Members of the universe without bars, year by year; nothing where the strategy names no universe."""
     if history.strategy.universe is None:
         return {}
-    return {"members_without_bars": unseen_members(history.strategy, history.membership_versions, bars(), history.axis)}
+    if counted is None:
+        counted = unseen_members(history.strategy, history.membership_versions, bars(), history.axis)
+    return {"members_without_bars": counted}
 
 
 def _counts(

@@ -26,10 +26,17 @@ import pyarrow.parquet as pq
 
 from nn_assets.errors import NnAssetsError, PublicationError, SchemaError
 from nn_assets.store.lake.content import frame_hash
-from nn_assets.store.lake.files import exists, file_sha256, read_record, replace_file, store_of, write_record
+from nn_assets.store.lake.files import (
+    exists,
+    file_sha256,
+    read_record,
+    record_hash,
+    replace_file,
+    store_of,
+    write_record,
+)
 from nn_assets.store.lake.parts import Bounds, Part, Selection, read_files, split
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import hash_of
 
 __all__ = [
     "Pointer",
@@ -121,7 +128,7 @@ def store_frame(folder: BlobPath, frame: pd.DataFrame) -> Pointer:
             record = _write_file(folder, address, frame)
         else:
             body = {"rows": len(frame), "order": parts.order, "parts": [_stored(folder, part) for part in parts]}
-            record = {**body, "sha256": hash_of(body)}
+            record = {**body, "sha256": record_hash(body)}
         write_record(_manifest_path(folder, address), record)
     return Pointer(address, len(frame))
 
@@ -137,7 +144,7 @@ def store_list(folder: BlobPath, parts: Sequence[Mapping[str, str]], rows: int) 
         Of all parts.
     """
     body = {"rows": rows, "order": "symbol", "parts": [dict(part) for part in parts]}
-    address = hash_of(body)
+    address = record_hash(body)
     record, path = {**body, "sha256": address}, _manifest_path(folder, address)
     try:
         is_stored = read_record(path) == record
@@ -238,7 +245,7 @@ def _is_manifest(record: Mapping[str, Any]) -> bool:
     if "parts" not in record:
         return isinstance(sha256, str) and isinstance(rows, int)
     if sha256 is not None:
-        return bool(sha256 == hash_of({name: record[name] for name in record if name != "sha256"}))
+        return bool(sha256 == record_hash({name: record[name] for name in record if name != "sha256"}))
     parts = record["parts"]
     return (
         isinstance(parts, list)

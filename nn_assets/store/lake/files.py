@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -179,14 +179,18 @@ class Files:
         os.rename(folder, aside)  # noqa: PTH104  it takes the place of the empty folder at once
         sync_folder(folder.parent)
 
-    def list(self, folder: Path) -> list[Path]:
-        """As of :func:`listed`."""
+    def names(self, folder: Path) -> Sequence[str]:
+        """As of :func:`names_in`."""
         try:
-            return sorted(folder.iterdir())
+            return sorted(os.listdir(folder))  # noqa: PTH208  a folder may hold thousands: no path is made of any
         except (FileNotFoundError, NotADirectoryError):
             return []
         except PermissionError as error:
             raise no_access(folder) from error
+
+    def list(self, folder: Path) -> list[Path]:
+        """As of :func:`listed`."""
+        return [folder / name for name in self.names(folder)]
 
     @contextmanager
     def lock(self, folder: Path, waits: Callable[[], object]) -> Iterator[None]:
@@ -253,6 +257,11 @@ def listed(folder: AnyPath) -> list[AnyPath]:
     return store_of(folder).list(folder)
 
 
+def names_in(folder: BlobPath) -> Sequence[str]:
+    """Names of what a folder holds, in order; as :func:`listed`, and cheaper where there are many."""
+    return FILES.names(folder) if isinstance(folder, Path) else [path.name for path in listed(folder)]
+
+
 def locked(folder: BlobPath, waits: Callable[[], object] = lambda: None) -> AbstractContextManager[None]:
     """Hold a folder alone. Another process waits, and calls ``waits`` first; a killed one lets go by dying."""
     return store_of(folder).lock(folder, waits)
@@ -288,6 +297,12 @@ def swap_record(path: BlobPath, record: dict[str, Any], before: bytes | None) ->
 
 def _record_bytes(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def record_hash(record: Mapping[str, Any]) -> str:
+    """SHA-256 of a JSON record, all of whose values are JSON's own, by its canonical text; in hex."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def content_of(path: BlobPath) -> bytes | None:

@@ -11,7 +11,8 @@ are refused by name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import takewhile, zip_longest
@@ -26,8 +27,8 @@ from nn_assets.store.lake.blobs import damaged
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import (
     content_of,
-    listed,
     locked,
+    names_in,
     read_record,
     read_text,
     record_in,
@@ -200,7 +201,8 @@ class PublicationStore:
         _demand_within(strategy, bars, low, high)
         folder = self.lake.folder(strategy, _FOLDER)
         with locked(folder):
-            pointer, before = content_of(folder / "current.json"), self.current(strategy)
+            pointer, names = content_of(folder / "current.json"), names_in(folder / "history")
+            before = next(_newest_first(folder, names), None)
             staged = Publication(
                 strategy=strategy,
                 ordinal=1 if before is None else before.ordinal + 1,
@@ -219,11 +221,12 @@ class PublicationStore:
             if before is not None and _says_the_same(before, staged):
                 return before
             name = staged.file_name
-            unswitched = [path for path in listed(folder / "history") if path.name.startswith(name.partition("-")[0])]
-            if before is None and [path.name for path in unswitched] == [name]:
-                staged = _read(unswitched[0])  # the first of all, its pointer gone or never written: as it was
+            of_ordinal = name.partition("-")[0]
+            unswitched = [other for other in names[bisect_left(names, of_ordinal) :] if other.startswith(of_ordinal)]
+            if before is None and unswitched == [name]:
+                staged = _read(folder / "history" / name)  # the first of all, its pointer gone or never written
             else:
-                for lost in unswitched:
+                for lost in (folder / "history" / other for other in unswitched):
                     store_of(lost).remove(lost)  # its writer was killed before the switch: never in force
                 write_record(folder / "history" / name, staged.to_record(), if_absent=True)
             swap_record(folder / "current.json", {"publication": name}, pointer)
@@ -261,8 +264,8 @@ class PublicationStore:
     def unhashed(self, strategy: str) -> tuple[Publication, ...]:
         """The publications whose records hold no hash of the whole, oldest first; of later ones one is read at most."""
         folder = self.lake.folder(strategy, _FOLDER) / "history"
-        named = [path for path in listed(folder) if _RECORD.fullmatch(path.name)]
-        return tuple(takewhile(lambda publication: not publication.hashed, map(_read, named)))
+        read = (_read(folder / name) for name in names_in(folder) if _RECORD.fullmatch(name))
+        return tuple(takewhile(lambda publication: not publication.hashed, read))
 
     def require(
         self, strategy: str, session: Session, content_hash: str | None = None, *, as_of: Moment | None = None
@@ -330,34 +333,44 @@ class PublicationStore:
     def _newest_first(self, strategy: str) -> Iterator[Publication]:
         """From the one in force on back, each read when it is come to."""
         folder = self.lake.folder(strategy, _FOLDER)
-        paths = [path for path in reversed(listed(folder / "history")) if _RECORD.fullmatch(path.name)]
-        newest = _in_force(folder, paths)
-        if newest is None:
-            return
-        # A name after the pointer's was written by a process killed before the switch: never in force.
-        kept = paths[paths.index(newest) :]
-        for ordinal, path in zip_longest(range(_ordinal(newest), 0, -1), kept):
-            if ordinal is None or path is None or _ordinal(path) != ordinal:
-                raise _not_as_recorded(folder / "history", f"no publication {ordinal}, or two")
-            yield _read(path)
+        yield from _newest_first(folder, names_in(folder / "history"))
 
 
-def _in_force(folder: BlobPath, paths: list[BlobPath]) -> BlobPath | None:
+def _newest_first(folder: BlobPath, names: Sequence[str]) -> Iterator[Publication]:
+    """From the one in force on back, each read when it is come to; of the names of what lies there, in order."""
+    newest = _in_force(folder, names)
+    if newest is None:
+        return
+    # A name after the pointer's was written by a process killed before the switch: never in force.
+    kept = _records(names[: names.index(newest) + 1])
+    for ordinal, name in zip_longest(range(_ordinal(newest), 0, -1), kept):
+        if ordinal is None or name is None or _ordinal(name) != ordinal:
+            raise _not_as_recorded(folder / "history", f"no publication {ordinal}, or two")
+        yield _read(folder / "history" / name)
+
+
+def _records(names: Sequence[str]) -> Iterator[str]:
+    """Those that name a record, from the last on back, each looked at when it is come to: there may be thousands."""
+    return (name for name in reversed(names) if _RECORD.fullmatch(name))
+
+
+def _in_force(folder: BlobPath, names: Sequence[str]) -> str | None:
     """The record that the pointer names; None before the first switch, which killed leaves one record at most."""
     pointer = folder / "current.json"
     try:
         record = read_record(pointer)
     except PublicationError as error:
-        raise _lost_pointer(pointer, error.found, paths) from error
+        raise _lost_pointer(pointer, error.found, names) from error
     if record is None:
-        if len(paths) > 1:
-            raise _lost_pointer(pointer, f"no such file, and {len(paths)} publications on record", paths)
+        if (count := len(list(_records(names)))) > 1:
+            raise _lost_pointer(pointer, f"no such file, and {count} publications on record", names)
         return None
-    newest = folder / "history" / str(record.get("publication"))
-    if newest not in paths:
-        raise _lost_pointer(pointer, f"a pointer to {newest.name}, which is not there", paths)
-    if _ordinal(paths[0]) > _ordinal(newest) + 1:  # a writer killed before the switch leaves the next ordinal alone
-        raise _lost_pointer(pointer, f"an older pointer, to {newest.name}", paths)
+    newest = str(record.get("publication"))
+    if newest not in names or not _RECORD.fullmatch(newest):
+        raise _lost_pointer(pointer, f"a pointer to {newest}, which is not there", names)
+    # A writer killed before the switch leaves the next ordinal alone.
+    if _ordinal(next(_records(names))) > _ordinal(newest) + 1:
+        raise _lost_pointer(pointer, f"an older pointer, to {newest}", names)
     return newest
 
 
@@ -384,8 +397,8 @@ def _publication_in(path: BlobPath, text: str) -> Publication:
     return publication
 
 
-def _ordinal(path: BlobPath) -> int:
-    return int(path.name.partition("-")[0])
+def _ordinal(name: str) -> int:
+    return int(name.partition("-")[0])
 
 
 def _day(value: Session) -> pd.Timestamp:
@@ -422,10 +435,11 @@ def _demand_within(strategy: str, bars: DailyBars | Listed, first: pd.Timestamp,
         )
 
 
-def _lost_pointer(pointer: BlobPath, found: str, paths: list[BlobPath]) -> PublicationError:
+def _lost_pointer(pointer: BlobPath, found: str, names: Sequence[str]) -> PublicationError:
     anew = f"move {pointer.parent} away to begin anew"
     backup = "restore publication/ from a backup or, without one, "
-    restore = f'write {{"publication": "{paths[0].name}"}} to it, the newest on record, or ' if paths else backup
+    newest = next(_records(names), None)
+    restore = f'write {{"publication": "{newest}"}} to it, the newest on record, or ' if newest else backup
     return PublicationError(
         expected="a record of which publication is in force",
         found=found,
