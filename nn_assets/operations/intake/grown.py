@@ -137,7 +137,8 @@ def _telling(actions: pd.DataFrame | None, past: Past, new_bars: pd.DataFrame) -
     if actions is None:
         return None
     first = min(past.rows["session"].min(), new_bars["session"].min())
-    return actions[(actions["kind"] == "split") | (actions["ex_session"] > first)]
+    telling: pd.DataFrame = actions[(actions["kind"] == "split") | (actions["ex_session"] > first)]
+    return telling
 
 
 def _some_lost(history: History, carried: Carried, running: pd.DataFrame, fresh: Cleaned) -> bool:
