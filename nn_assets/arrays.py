@@ -14,26 +14,12 @@ import pandas as pd
 
 from nn_assets.errors import SchemaError, SettingsError
 
-__all__ = [
-    "Cube",
-    "Moment",
-    "OnSessions",
-    "Session",
-    "Sessions",
-    "Symbol",
-    "canonical",
-    "named_rows",
-    "nanoseconds",
-    "number_bytes",
-    "read_only",
-    "read_only_fields",
-    "records_of",
-    "row_of",
-    "values_of",
-]
-
 FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+ObjectArray = npt.NDArray[np.object_]
+DayArray = npt.NDArray[np.datetime64]
 Symbol: TypeAlias = str
 """An instrument as the strategy names it: a ticker, or what exchanges and vendors join with, such as ``BTC/USDT``."""
 Session: TypeAlias = pd.Timestamp | np.datetime64 | date | str

@@ -5,35 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-__all__ = [
-    "NAMED_ERRORS",
-    "AccessError",
-    "AuditError",
-    "ClockError",
-    "CodeError",
-    "ControlError",
-    "DecisionError",
-    "FoldError",
-    "GateHalted",
-    "InstallationError",
-    "LedgerError",
-    "ModelError",
-    "NnAssetsError",
-    "NoRoomError",
-    "PluginError",
-    "PublicationError",
-    "RunFailed",
-    "SchemaError",
-    "SettingsError",
-    "ShortFoldError",
-    "SourceError",
-    "TrainingError",
-    "WorkerError",
-    "did_you_mean",
-    "first_of",
-    "shortened",
-]
-
 
 class NnAssetsError(Exception):
     """Base of every named error.

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from nn_assets.plugins import Registry
 
-__all__ = ["ESTIMATORS", "TRADED", "Estimator", "roots_of_fits", "roots_of_members"]
-
 
 @dataclass(frozen=True)
 class Estimator:

@@ -11,27 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SchemaError
-
-__all__ = [
-    "HacMean",
-    "accuracy",
-    "auc",
-    "brier",
-    "compounded",
-    "drawdowns",
-    "expected_calibration_error",
-    "hac_mean",
-    "hit_ratio",
-    "maximum_drawdown",
-    "mean_over_symbols",
-    "rank_ic",
-    "sharpe",
-    "turnover",
-    "win_loss_ratio",
-]
-
-FloatArray = npt.NDArray[np.float64]
 
 _NAN = float("nan")
 
@@ -119,7 +100,7 @@ def maximum_drawdown(returns: FloatArray) -> float:
     return float(lost.max()) if lost.size else 0.0
 
 
-def rank_ic(forecast: FloatArray, outcome: FloatArray, minimum_symbols: int = 3) -> npt.NDArray[np.float64]:
+def rank_ic(forecast: FloatArray, outcome: FloatArray, minimum_symbols: int = 3) -> FloatArray:
     """Spearman correlation of forecast and outcome across symbols, session by session.
 
     Parameters

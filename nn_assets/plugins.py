@@ -27,26 +27,6 @@ from typing import Any, TypeVar
 from nn_assets.errors import PluginError, SettingsError, did_you_mean
 from nn_assets.versions import data_beside, version_of_sources, with_sources
 
-__all__ = [
-    "GROUP",
-    "Plugin",
-    "Registry",
-    "code_of",
-    "declared_by",
-    "find",
-    "forget",
-    "imported",
-    "is_running",
-    "label_of",
-    "load",
-    "load_sources",
-    "loaded",
-    "names_of",
-    "no_such_member",
-    "place_in",
-    "place_of",
-]
-
 GROUP = "nn_assets.plugins"
 """Group of the entry points that an installed package registers members by."""
 

@@ -7,8 +7,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bps_to_fraction", "fraction_to_bps"]
-
 _BPS_PER_UNIT = 1e4
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])

@@ -28,8 +28,6 @@ from nn_assets.store.ledger.query_files import query_names, query_parameters
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["DEFAULT_STRATEGY", "AsJson", "StrategyName", "answer", "app", "main"]
-
 
 def _print_version(requested: bool) -> None:
     if requested:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import BoolArray
 from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.next_command import next_command
@@ -18,7 +19,6 @@ from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import RunFailed
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
-from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, bars_due
@@ -45,8 +45,6 @@ from nn_assets.portfolio.breakers import never_alone
 from nn_assets.settings import Strategy
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
-
-__all__ = ["check_data"]
 
 _VALIDATED = DAILY_GATE
 _MOST_ROWS, _MOST_NOTICES = 5, 10

@@ -9,8 +9,6 @@ from nn_assets.cli.intake import row_counts_text
 from nn_assets.errors import first_of
 from nn_assets.market.quality.notices import rule_counts_text
 
-__all__ = ["check_lines", "gap_lines"]
-
 _MOST_NAMED, _MOST_VIOLATIONS = 12, 5
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
 

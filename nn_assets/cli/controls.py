@@ -20,8 +20,6 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.mended import CLOCK
 from nn_assets.store.room import keep_reserve, no_room, spend_reserve
 
-__all__ = ["mend_clock", "release_leak_alarm", "reset_breaker", "set_kill_switch"]
-
 
 def _demand_reason(kind: str, reason: str) -> None:
     if not reason.strip():

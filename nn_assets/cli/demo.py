@@ -32,8 +32,6 @@ from nn_assets.orchestration.running import execute, seconds_by_asset
 from nn_assets.reports.page import StudyPage
 from nn_assets.settings import Strategy
 
-__all__ = ["DEMO_STRATEGIES", "run_demo"]
-
 _FIRST_CUT = 4  # steps 1 to 3 propose a size, the others cut it
 _BARELY = 0.99
 _MOST_SHOWN = 5

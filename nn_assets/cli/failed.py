@@ -8,8 +8,6 @@ from typing import Any
 
 from nn_assets.operations.outcomes import FailedCheck
 
-__all__ = ["with_failed_checks"]
-
 
 def with_failed_checks(
     answer: dict[str, Any], failed: Sequence[FailedCheck], *, already_shown: bool = False

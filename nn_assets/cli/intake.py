@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["row_counts_text"]
-
 
 def row_counts_text(rows: Mapping[str, int]) -> str:
     """Say how many rows were delivered, added and revised, or that nothing was new.

@@ -21,8 +21,6 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.query_files import query_parameters
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
-__all__ = ["lined_up", "nothing_yet", "run_query", "verify_audit"]
-
 _REPEATED = frozenset({"symbol", "session"})
 _DAYS = frozenset({"session", "first", "last"})
 _MOST_NAMED = 12

@@ -10,8 +10,6 @@ from nn_assets.operations.catalog import put_back
 from nn_assets.store.ledger.audit import require_unchanged_state
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["left_book", "names_left"]
-
 
 def names_left(ledger: Ledger, named: Container[str], only: str | None) -> list[str]:
     """Strategies that decided something and that no file names."""

@@ -9,8 +9,6 @@ from nn_assets.operations.catalog import read_strategies
 from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import address_to_read
 
-__all__ = ["strategy_left_out"]
-
 
 def strategy_left_out(default: str) -> str:
     """The only strategy that the home has a file or data of; the default where it has none. A line says which.

@@ -11,8 +11,6 @@ from nn_assets.store.ledger.engine import open_engine
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.transfer import copy_ledger
 
-__all__ = ["migrate"]
-
 
 def migrate(variable: str) -> dict[str, Any]:
     """Copy the home's embedded ledger to the database whose address an environment variable holds.

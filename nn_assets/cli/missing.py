@@ -9,8 +9,6 @@ from nn_assets.settings import FundingSeriesSettings, SourceSection, Strategy
 from nn_assets.sources.keys import EnvironmentKey, how_to_install
 from nn_assets.sources.registry import source_member
 
-__all__ = ["missing_of"]
-
 
 def missing_of(strategy: Strategy, folder: Path) -> list[str]:
     """What a run of the strategy would look for in vain, one line each; empty when all is there.

@@ -9,8 +9,6 @@ from nn_assets.errors import AccessError, NnAssetsError
 from nn_assets.store.home import home
 from nn_assets.store.room import no_room
 
-__all__ = ["named_error"]
-
 
 def named_error(error: Exception) -> NnAssetsError | None:
     """The error as one of the package's own: a full disk, a file that may not be used or is in the way; else None."""

@@ -13,8 +13,6 @@ from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.situation import comes_after_a_study
 from nn_assets.orchestration.partitions import month_partitions
 
-__all__ = ["next_command"]
-
 
 def next_command(history: History) -> dict[str, str]:
     """The next command as ``next``; ``history_too_short`` says why it is not a study where no model is possible."""

@@ -13,8 +13,6 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.store.home import PAGES_PATH, address_to_read
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["WithReports"]
-
 _FIRST_PAGE = "/asset-groups"  # the graph has every strategy from the start; Dagster's own first page has only runs
 # A page holds what vendors and users wrote: were any of it ever run as a script, it could command the UI.
 _HEADERS = {

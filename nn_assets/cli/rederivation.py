@@ -10,8 +10,6 @@ from nn_assets.operations.decisions.rederivation import rederive_decisions
 from nn_assets.operations.history import open_history
 from nn_assets.store.home import absent_ledger
 
-__all__ = ["audit_decisions"]
-
 
 def audit_decisions(name: str, *, since_last: bool = False) -> dict[str, Any]:
     """Derive decisions again, and compare targets; not ok when any differs.

@@ -34,8 +34,6 @@ from nn_assets.orchestration.running import execute, materialized_metadata, meta
 from nn_assets.settings import Strategy
 from nn_assets.store.home import reports_root
 
-__all__ = ["run_rounds", "run_study"]
-
 _Option = tuple[str, str | None]  # its name and its value
 _MOST_NAMED = 12
 _LATE_ACTION = "late_action"

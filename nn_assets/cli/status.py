@@ -40,8 +40,6 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 from nn_assets.store.ledger.run_locks import is_attended, was_killed
 
-__all__ = ["report"]
-
 _log = logging.getLogger(__name__)
 
 _VERIFY = "audit verify"

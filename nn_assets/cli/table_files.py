@@ -17,8 +17,6 @@ from nn_assets.errors import SettingsError
 from nn_assets.store.home import home
 from nn_assets.store.values import is_missing
 
-__all__ = ["FORMATS", "write_file", "write_table_file"]
-
 # What a spreadsheet takes for a formula when a text cell begins with it; apostrophes before it are
 # counted in, so that taking one away gives every text back. A signed number is no formula.
 _FORMULA = re.compile(r"(?![+-](?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z)'*[=+\-@\t\r]")

@@ -20,8 +20,6 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.home import checkout, dagster_home, home
 from nn_assets.store.room import keep_reserve
 
-__all__ = ["serve_ui"]
-
 _ORDERLY_END_SECONDS = 6.0
 
 

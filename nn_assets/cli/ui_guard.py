@@ -16,8 +16,6 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 
-__all__ = ["UiGuard", "entrance"]
-
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

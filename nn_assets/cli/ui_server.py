@@ -22,8 +22,6 @@ from nn_assets.operations.starter import end_with_starter
 from nn_assets.orchestration.web import dagster_pages
 from nn_assets.store.home import PAGES_PATH
 
-__all__ = ["main"]
-
 _OPEN_REQUESTS_SECONDS = 1  # that a page which stays open may hold up the end
 _TOKEN_BYTES = 32
 

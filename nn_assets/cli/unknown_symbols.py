@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterable, Iterator
 from nn_assets.errors import did_you_mean
 from nn_assets.settings import Strategy
 
-__all__ = ["unknown_symbols"]
-
 
 def unknown_symbols(strategy: Strategy, symbols: Collection[str]) -> list[str]:
     """A line for each key that names symbols which are not among those of the data: the key, the name, what to do.

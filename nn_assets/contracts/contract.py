@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pandera.pandas as pa
 
-__all__ = ["PRICES", "Column", "Contract", "Violation", "conform", "empty", "framed", "validate", "violations"]
-
 PRICES = ("open", "high", "low", "close")
 
 _IN_FRAMES = {

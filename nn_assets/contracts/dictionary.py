@@ -8,8 +8,6 @@ from nn_assets.contracts.contract import Column, Contract
 from nn_assets.contracts.ledger import AUDIT_CHAIN, BOOKKEEPING, LEDGER, STRATEGY
 from nn_assets.contracts.tables import CROSSING, LAKE
 
-__all__ = ["dictionary"]
-
 _OPENING = """# Tables
 
 Written by `make docs` from `nn_assets/contracts`; nobody edits it. A *day* is a session without a zone, a *moment* is

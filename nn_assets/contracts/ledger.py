@@ -27,8 +27,6 @@ from nn_assets.contracts.contract import (
     whole,
 )
 
-__all__ = ["ACTS", "AUDIT_CHAIN", "BOOKKEEPING", "LEDGER", "OF_THE_ENTRY", "ROUNDS", "STRATEGY", "TRACES"]
-
 STRATEGY = {"strategy": text("the strategy that the row is of; `*`: of the whole ledger")}
 BOOKKEEPING = {
     "known_at": moment("from when on the row could be known; of a later version, when it was stored"),

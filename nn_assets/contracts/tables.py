@@ -20,8 +20,6 @@ from nn_assets.contracts.contract import (
 )
 from nn_assets.estimators import ESTIMATORS
 
-__all__ = ["BRACKET_TOLERANCE", "CROSSING", "LAKE", "QUOTES"]
-
 BRACKET_TOLERANCE = 1e-9
 """Relative slack of high and low around open and close: what adjusting by a factor rounds off."""
 

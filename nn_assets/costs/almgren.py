@@ -9,9 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ETA", "GAMMA", "permanent_impact", "realised_impact"]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 GAMMA = 0.314
 ETA = 0.142

@@ -15,15 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.model import COEFFICIENTS, Coefficient, CostModel
 from nn_assets.errors import SchemaError
 from nn_assets.settings import CostSettings
 
-__all__ = ["ESTIMATION_COLUMNS", "CostEstimate", "Estimate", "estimate_costs"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 Status = Literal["self_test", "in_force", "awaiting_approval", "too_few_fills"]
 
 ESTIMATION_COLUMNS = (

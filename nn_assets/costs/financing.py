@@ -8,8 +8,6 @@ from nn_assets.arrays import Symbol
 from nn_assets.errors import first_of
 from nn_assets.settings import Strategy
 
-__all__ = ["assumed_funding_warning", "financing_text"]
-
 _MOST_NAMED = 12
 
 

@@ -14,12 +14,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.settings import CostSettings
 from nn_assets.units import bps_to_fraction
-
-__all__ = ["COEFFICIENTS", "Coefficient", "CostModel", "CostParts", "cost_model_from"]
-
-FloatArray = npt.NDArray[np.float64]
 
 COEFFICIENTS = ("half_spread", "commission", "temporary_impact", "permanent_impact")
 

@@ -10,13 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SchemaError
-
-__all__ = ["Shortfall", "implementation_shortfall"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

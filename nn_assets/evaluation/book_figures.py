@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.evaluation.deflated import (
     deflated_sharpe,
     minimum_track_record,
@@ -17,11 +17,6 @@ from nn_assets.evaluation.deflated import (
 from nn_assets.evaluation.figure_set import BOOK_NAMES
 from nn_assets.evaluation.track import BookTrack
 from nn_assets.measures import hit_ratio, maximum_drawdown, sharpe, win_loss_ratio
-
-__all__ = ["FLAT_COST", "StudyTerms", "book_figures", "spread_of_trials"]
-
-FloatArray = npt.NDArray[np.float64]
-BooleanArray = npt.NDArray[np.bool_]
 
 _MINIMUM_RETURNS = 5
 """Returns below which no ratio is formed; a month's fold has about twenty."""
@@ -56,7 +51,7 @@ def spread_of_trials(trial_sharpes: tuple[float, ...], observations: int) -> flo
 
 
 def book_figures(
-    track: BookTrack, rows: BooleanArray, terms: StudyTerms
+    track: BookTrack, rows: BoolArray, terms: StudyTerms
 ) -> tuple[dict[str, float | int | None], dict[str, str]]:
     """Figures of a book over some sessions, and for those that cannot be had, why.
 

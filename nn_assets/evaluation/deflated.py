@@ -11,25 +11,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SchemaError, SettingsError
-
-__all__ = [
-    "CombinatorialSplits",
-    "OverfittingEstimate",
-    "backtest_overfitting",
-    "combinatorial_splits",
-    "deflated_sharpe",
-    "deflated_threshold",
-    "expected_maximum_of_normals",
-    "minimum_track_record",
-    "null_sharpe_variance",
-    "probabilistic_sharpe",
-]
-
-FloatArray = npt.NDArray[np.float64]
 
 _EULER_MASCHERONI = 0.5772156649015329
 

@@ -9,8 +9,6 @@ from typing import Any
 from nn_assets.evaluation.significance import CROSS_SECTION, MeanTest
 from nn_assets.evaluation.smallest_effect import SmallestEffect
 
-__all__ = ["BOOK_NAMES", "FIGURE_NAMES", "FORECAST_NAMES", "Figures", "LeakAlarm", "StudyFigures"]
-
 
 @dataclass(frozen=True)
 class LeakAlarm:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.evaluation.book_figures import StudyTerms, book_figures
 from nn_assets.evaluation.figure_set import (
@@ -35,8 +36,6 @@ from nn_assets.measures import brier, expected_calibration_error
 
 __all__ = ["FIGURE_NAMES", "LEAK_ALARMS", "Figures", "StudyFigures", "study_figures"]
 
-FloatArray = npt.NDArray[np.float64]
-BooleanArray = npt.NDArray[np.bool_]
 
 LEAK_ALARMS = {"accuracy": 0.10, "rank_ic": 0.10, "sharpe_net": 4.0}
 """Figures too good to be true: accuracy above its base, rank IC across symbols, net Sharpe ratio on few instruments.
@@ -101,7 +100,7 @@ def study_figures(
     terms = StudyTerms(horizon_sessions, sessions_per_year, max(trials, 1), tuple(trial_sharpes), cash_rate_per_session)
     names = tuple(dict.fromkeys([*track.forecasts, *track.tracks]))
 
-    def over(rows: BooleanArray) -> dict[str, Figures]:
+    def over(rows: BoolArray) -> dict[str, Figures]:
         return {name: _figures(name, track, rows, terms) for name in names}
 
     total = over(np.ones(len(track.sessions), dtype=np.bool_))
@@ -132,13 +131,11 @@ def study_figures(
     )
 
 
-def _by(
-    named: npt.NDArray[np.str_], over: Callable[[BooleanArray], dict[str, Figures]]
-) -> dict[str, dict[str, Figures]]:
+def _by(named: npt.NDArray[np.str_], over: Callable[[BoolArray], dict[str, Figures]]) -> dict[str, dict[str, Figures]]:
     return {name: over(named == name) for name in sorted(set(named.tolist()) - {""})}
 
 
-def _figures(name: str, study: StudyTrack, rows: BooleanArray, terms: StudyTerms) -> Figures:
+def _figures(name: str, study: StudyTrack, rows: BoolArray, terms: StudyTerms) -> Figures:
     values: dict[str, Any] = {}
     absent: dict[str, str] = {}
     tests: dict[str, MeanTest] = {}
@@ -183,7 +180,7 @@ def _day(session: pd.Timestamp) -> str:
 
 
 def _forecast_figures(
-    name: str, track: StudyTrack, rows: BooleanArray, horizon: int
+    name: str, track: StudyTrack, rows: BoolArray, horizon: int
 ) -> tuple[dict[str, Any], dict[str, MeanTest]]:
     """Figures of the forecasts alone, without any book."""
     probabilities, targets, returns = track.forecasts[name][rows], track.targets[rows], track.returns[rows]
@@ -220,7 +217,7 @@ def _forecast_figures(
     return values, tests
 
 
-def _over_symbols(true: BooleanArray, complete: BooleanArray) -> FloatArray:
+def _over_symbols(true: BoolArray, complete: BoolArray) -> FloatArray:
     """Share of each session's complete pairs of which something is true, (sessions,); NaN without a pair."""
     count = complete.sum(axis=1)
     return np.where(count > 0, (true & complete).sum(axis=1) / np.maximum(count, 1), np.nan)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = ["monthly_results"]
-
 
 def monthly_results(daily: pd.DataFrame) -> pd.DataFrame:
     """Compounded returns, turnover and number of sessions of each track over one month.

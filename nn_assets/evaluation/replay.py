@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import FloatArray
 from nn_assets.costs.model import CostModel
 from nn_assets.evaluation.track import BookTrack
 from nn_assets.execution.registry import broker_of
@@ -31,10 +31,6 @@ from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import make_signals, outcome_statistics
-
-__all__ = ["BuyAndHold", "Replay", "Scene", "replay"]
-
-FloatArray = npt.NDArray[np.float64]
 
 Monitor = Callable[[int], DriftReport | None]
 

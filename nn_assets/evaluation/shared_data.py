@@ -17,8 +17,6 @@ import numpy.typing as npt
 
 from nn_assets.errors import SchemaError
 
-__all__ = ["SAMPLE", "SHARED", "Fingerprint", "Overlap", "contained", "fingerprint", "overlap", "share_data"]
-
 SAMPLE = 16_384
 """Keys that a fingerprint holds at most. Fewer keys than that are compared exactly."""
 

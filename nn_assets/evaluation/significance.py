@@ -16,22 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
+from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.measures import hac_mean, rank_ic
 
-__all__ = [
-    "CROSS_SECTION",
-    "MeanTest",
-    "auc_contributions",
-    "degrees_of_freedom",
-    "kept_variance",
-    "paired_test",
-    "rank_ic_contributions",
-    "robust_mean_test",
-    "truncation_lag",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntegerArray = npt.NDArray[np.int64]
 Names = npt.NDArray[np.str_]
 
 CROSS_SECTION = 5
@@ -186,7 +173,7 @@ def rank_ic_contributions(forecasts: FloatArray, returns: FloatArray, folds: Nam
     return np.where(counted.any(axis=1), total, np.nan)
 
 
-def _strata(complete: npt.NDArray[np.bool_], folds: Names | None) -> Iterator[tuple[IntegerArray, int]]:
+def _strata(complete: npt.NDArray[np.bool_], folds: Names | None) -> Iterator[tuple[IntArray, int]]:
     """Rows and column of each symbol within each fold, of complete pairs."""
     names = np.zeros(len(complete), dtype=np.int64) if folds is None else np.unique(folds, return_inverse=True)[1]
     for column in range(complete.shape[1]):

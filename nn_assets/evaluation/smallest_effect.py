@@ -6,14 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 
+from nn_assets.arrays import FloatArray
 from nn_assets.units import fraction_to_bps
-
-__all__ = ["NET_SHARPE", "PANEL_RANK_IC", "SmallestEffect", "auc_of_ic", "forecast_persistence", "smallest_effect"]
-
-FloatArray = npt.NDArray[np.float64]
 
 PANEL_RANK_IC = 0.02
 """Rank IC on the label's horizon below which no panel's edge is of interest: the least the field reports."""

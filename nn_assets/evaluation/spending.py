@@ -15,22 +15,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import log_ndtr, ndtr, ndtri
 
-__all__ = [
-    "AFTERWARDS",
-    "FIRST_LOOK",
-    "PLANNED",
-    "PLANNED_LOOKS",
-    "boundaries",
-    "look_levels",
-    "mixture_boundary",
-    "per_trial_level",
-    "spent",
-]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 FIRST_LOOK = 0.03
 PLANNED, AFTERWARDS = 0.015, 0.005

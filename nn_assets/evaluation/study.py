@@ -28,20 +28,6 @@ from nn_assets.session.late_rounds import late_actions_since
 from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 
-__all__ = [
-    "YARDSTICK",
-    "MonthVerdict",
-    "Study",
-    "StudyMaterial",
-    "StudyRefresh",
-    "StudyStretch",
-    "Terms",
-    "judge_figures",
-    "judge_months",
-    "month_figures",
-    "run_study",
-]
-
 YARDSTICK = "buy_and_hold"
 
 Progress = Callable[[str], None]

@@ -9,13 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, IntArray, Symbol
 from nn_assets.errors import SchemaError
-
-__all__ = ["BookTrack", "StudyTrack"]
-
-FloatArray = npt.NDArray[np.float64]
-IntegerArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -48,14 +43,14 @@ class StudyTrack:
     forecasts: Mapping[str, FloatArray]  # (sessions, symbols) calibrated probability; NaN no forecast
     targets: FloatArray  # (sessions, symbols) 1, 0 or NaN
     returns: FloatArray  # (sessions, symbols) label's own return over the horizon, fraction; NaN unknown
-    realised_row: IntegerArray  # (sessions,) row of this axis at which the label is known
+    realised_row: IntArray  # (sessions,) row of this axis at which the label is known
     months: npt.NDArray[np.str_]  # (sessions,) 'YYYY-MM' of the model in force; '' where none
     tracks: Mapping[str, BookTrack] = field(default_factory=dict)
     regimes: npt.NDArray[np.str_] | None = None  # (sessions,) name of the regime; '' unknown
     models: npt.NDArray[np.str_] | None = None  # (sessions,) id in force; by month if left out
     scores: Mapping[str, FloatArray] | None = None  # (sessions, symbols) before calibration; ranked by
     base_rates: Mapping[str, FloatArray] | None = None  # (sessions, symbols) p0 of the calibration in force then
-    first_rows: IntegerArray | None = None  # (symbols,) row of each one's first bar; all count where left out
+    first_rows: IntArray | None = None  # (symbols,) row of each one's first bar; all count where left out
 
     def __post_init__(self) -> None:
         rows, columns = len(self.sessions), len(self.symbols)

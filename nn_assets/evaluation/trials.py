@@ -17,8 +17,6 @@ from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots
 from nn_assets.settings import Strategy
 from nn_assets.versions import version_within
 
-__all__ = ["trial_configuration", "trial_hash", "trial_of"]
-
 # The gate lets data pass or halts; the verdict in force decides what is traded, not what a study finds.
 _WITHOUT_EFFECT = ("name", "gate", "trade_without_verdict")
 _HOW_MUCH_HISTORY = ("history_ends", "live_starts", "vault_starts")

@@ -19,8 +19,6 @@ from nn_assets.evaluation.figure_set import Figures, StudyFigures
 from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
 from nn_assets.evaluation.spending import PLANNED, look_levels, per_trial_level
 
-__all__ = ["NOT_A_LOOK", "NO_MONTH_ENDED", "Look", "Verdict", "look_of", "trial_adjusted_p_value", "verdict"]
-
 Kind = Literal["leak alarm", "no edge found", "edge found", "signal found", "cannot tell"]
 Statistic = Literal["rank IC", "AUC"]
 

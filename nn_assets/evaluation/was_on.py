@@ -12,8 +12,6 @@ from nn_assets.evaluation.replay import Replay
 from nn_assets.settings import Strategy
 from nn_assets.units import fraction_to_bps
 
-__all__ = ["WasOn", "was_on"]
-
 
 @dataclass(frozen=True)
 class WasOn:

@@ -13,27 +13,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import BoolArray, FloatArray, Session
 from nn_assets.costs.model import CostModel
 from nn_assets.execution.orders import Execution, Orders
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.settings import Strategy
-
-__all__ = [
-    "Account",
-    "Bar",
-    "Broker",
-    "EndedOrder",
-    "Liquidity",
-    "OpenBroker",
-    "Stops",
-    "ended_orders",
-    "loss_beyond_stops",
-]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

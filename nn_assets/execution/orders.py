@@ -18,27 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session, Symbol
+from nn_assets.arrays import FloatArray, IntArray, Session, Symbol
 from nn_assets.contracts import ORDERS, framed
 from nn_assets.contracts.frames import OrderRows
 from nn_assets.portfolio.actions import price_after_actions, whole_lots
 from nn_assets.portfolio.fills import day_of
-
-__all__ = [
-    "Orders",
-    "client_order_id",
-    "denied_with_their_close",
-    "ended_where",
-    "joined_orders",
-    "orders_after_actions",
-    "orders_frame",
-    "quantity_before",
-    "reduces",
-    "targets_to_orders",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 Execution = Literal["next_open", "next_close"]
 

@@ -11,18 +11,13 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import BoolArray, FloatArray, Session
 from nn_assets.costs.model import CostModel
 from nn_assets.execution.broker import Account, Bar, Liquidity, Stops
 from nn_assets.execution.orders import Execution, Orders, ended_where, joined_orders, reduces
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.fills import FillArrays, day_of, joined, no_fills
 from nn_assets.settings import ExecutionSettings
-
-__all__ = ["PaperBroker", "fill_orders", "stop_fills"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _NORMAL = NormalDist()
 _HASHED_BITS = 64

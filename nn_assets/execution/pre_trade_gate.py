@@ -7,18 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.execution.orders import Orders, denied_with_their_close, quantity_before, reduces
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.exposure import net_excess_usd
 from nn_assets.settings import ExecutionSettings
-
-__all__ = ["PreTradeGateState", "pass_pre_trade_gate"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _EXPOSURE_SLACK = 0.02
 """Relative room over the gross limit: prices move between the target and the gate."""

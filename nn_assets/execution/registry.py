@@ -12,8 +12,6 @@ from nn_assets.plugins import Registry
 from nn_assets.settings.own import WithSettings
 from nn_assets.settings.section import Section
 
-__all__ = ["BROKERS", "broker_of", "register_broker"]
-
 _Open = TypeVar("_Open", bound=Callable[..., Broker])
 
 BROKERS: Registry[WithSettings[Broker]] = Registry("broker", {"paper": WithSettings(PaperBroker)})

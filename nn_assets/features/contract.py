@@ -14,20 +14,14 @@ from dataclasses import dataclass, fields
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import BoolArray, FloatArray, Symbol
 from nn_assets.errors import PluginError
 from nn_assets.features.catalogue import Context, Feature
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.plugins import place_of
-
-__all__ = ["Held", "Market", "kept_by", "made_up_market", "require_sound_feature"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _SYMBOLS = ("SIM01", "SIM02", "SIM03", "SIM04")
 _SEED = 20

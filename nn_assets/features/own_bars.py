@@ -13,21 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = [
-    "JUDGED_SESSIONS",
-    "OwnBars",
-    "closed_up",
-    "over_own_rows",
-    "sessions_reached",
-    "stepped_over_at_most",
-    "with_gaps",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from nn_assets.arrays import BoolArray, FloatArray, IntArray
 
 JUDGED_SESSIONS = 20
 """Bars over which the missing ones of a shorter window are counted: one in twenty is none in five."""

@@ -16,22 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SettingsError
 
-__all__ = [
-    "lagged",
-    "rolling_covariance",
-    "rolling_ema",
-    "rolling_maximum",
-    "rolling_mean",
-    "rolling_minimum",
-    "rolling_std",
-    "rolling_sum",
-]
-
-FloatArray = npt.NDArray[np.float64]
 Parts = tuple[FloatArray, ...]
 Join = Callable[[Parts, Parts, int, int], Parts]
 

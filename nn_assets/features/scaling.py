@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import ModelError
 
-__all__ = ["CLIP", "Scaler", "ScalingKind", "fit_scaler"]
-
-FloatArray = npt.NDArray[np.float64]
 ScalingKind = Literal["robust", "standard", "unit"]
 
 CLIP = 10.0

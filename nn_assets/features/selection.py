@@ -8,18 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import BoolArray, Cube, FloatArray
 from nn_assets.errors import ModelError, ShortFoldError
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION, Labels
 from nn_assets.measures import hac_mean, rank_ic
 from nn_assets.settings import FeatureSettings
-
-__all__ = ["FeatureFigures", "SelectionReport", "rank_ic_by_session", "select_features"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _BLOCKS = 4
 _SMALLEST_BLOCK = 20

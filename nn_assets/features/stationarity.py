@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Cube, canonical
+from nn_assets.arrays import Cube, FloatArray, canonical
 from nn_assets.errors import ModelError
 from nn_assets.features.catalogue.prices import ratio
 from nn_assets.features.own_bars import closed_up, over_own_rows
@@ -17,16 +17,6 @@ from nn_assets.features.rolling import lagged, rolling_std
 from nn_assets.features.unit_root import MINIMUM_OBSERVATIONS, adf_test, kpss_test, pooled_p_value, schwert_lags
 from nn_assets.settings import FeatureSettings
 
-__all__ = [
-    "Attempt",
-    "FeatureStationarity",
-    "StationarityReport",
-    "Transform",
-    "apply_transforms",
-    "decide_transforms",
-]
-
-FloatArray = npt.NDArray[np.float64]
 Transform = Literal["level", "differenced", "volatility_normalised", "dropped"]
 
 _NORMALISING_SESSIONS = 60

@@ -11,15 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray, IntArray
 from nn_assets.errors import SettingsError
-
-__all__ = ["MINIMUM_OBSERVATIONS", "TestResult", "adf_test", "kpss_test", "pooled_p_value", "schwert_lags"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-IntegerArray = npt.NDArray[np.int64]
 
 MINIMUM_OBSERVATIONS = 50
 """Values below which a series is not tested: the tests' distributions are asymptotic."""
@@ -52,8 +46,8 @@ class TestResult:
 
     statistic: FloatArray
     p_value: FloatArray
-    lags: IntegerArray
-    observations: IntegerArray
+    lags: IntArray
+    observations: IntArray
 
 
 def schwert_lags(observations: int, scale: int = 12) -> int:
@@ -163,7 +157,7 @@ def _adf_statistic(values: FloatArray, order: int) -> FloatArray:
     return result
 
 
-def _regression(values: FloatArray, order: int) -> tuple[FloatArray, FloatArray, IntegerArray]:
+def _regression(values: FloatArray, order: int) -> tuple[FloatArray, FloatArray, IntArray]:
     """Change (series, m), level and earlier changes (series, order + 1, m), rows in use (series,).
 
     Each is centred over the rows in use, which takes the constant out of the regression (Frisch and
@@ -239,7 +233,7 @@ def kpss_test(series: FloatArray) -> TestResult:
     return TestResult(statistic, np.where(testable, p_value, np.nan), lags, count)
 
 
-def _bandwidth(residual: FloatArray, count: IntegerArray) -> IntegerArray:
+def _bandwidth(residual: FloatArray, count: IntArray) -> IntArray:
     """Data-dependent lag of the Bartlett window (Hobijn, Franses and Ooms 1998, section 4)."""
     preliminary = (count ** (2.0 / 9.0)).astype(np.int64)
     level = (residual * residual).sum(axis=1) / count

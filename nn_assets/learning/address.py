@@ -15,8 +15,6 @@ from nn_assets.settings import LearningSettings, Strategy
 from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
 from nn_assets.versions import version_of, version_within
 
-__all__ = ["TRANSFORM_REACH", "first_needed_row", "fit_code", "made_with_plugin", "model_address", "training_data_hash"]
-
 TRANSFORM_REACH = 60
 """Earlier sessions that a feature's stationarity transform may read; a test holds it to the transforms."""
 

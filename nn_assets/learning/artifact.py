@@ -26,8 +26,6 @@ from nn_assets.learning.folds import Fold
 from nn_assets.plugins import imported
 from nn_assets.settings import LearningSettings
 
-__all__ = ["DESCRIPTION", "FORMAT", "from_files", "to_files"]
-
 FORMAT = 2
 _READABLE = (1, FORMAT)  # in the first a baseline was one model, and there were calibrations, which are a strategy's
 DESCRIPTION = "model.json"

@@ -16,25 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.errors import TrainingError
 from nn_assets.learning.calibration import log_loss
 from nn_assets.learning.fitted import Arrays, FitInputs, Fitted
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
-
-__all__ = [
-    "Baseline",
-    "BoostedTrees",
-    "LinearModel",
-    "drawn_sessions",
-    "fit_boosted_trees",
-    "fit_boosting",
-    "fit_linear",
-    "fit_linear_models",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 # Inverse strengths of the ridge penalty; validation chooses, as it does for the network's epoch.
 _INVERSE_STRENGTHS = (0.001, 0.01, 0.1, 1.0)

@@ -6,23 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logit
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.learning.evidence import effective_outcomes, less_the_median
-
-__all__ = [
-    "Calibration",
-    "LogitScale",
-    "Reliability",
-    "expected_calibration_error",
-    "fit_calibration",
-    "log_loss",
-    "reliability",
-]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 # A probability this near to 0 or 1 has no finite logit in float64.
 _NEAREST = 1e-12

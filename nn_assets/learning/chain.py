@@ -6,14 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.learning.calibration import Calibration, LogitScale
 from nn_assets.learning.forecasts import ForecastArrays
-
-__all__ = ["ScaledForecasts", "calibrated", "scaled"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,18 +22,6 @@ from nn_assets.plugins import Plugin, Registry, load_sources, loaded
 from nn_assets.settings.own import WithSettings
 from nn_assets.settings.section import Section
 
-__all__ = [
-    "COMPUTES",
-    "HERE",
-    "Compute",
-    "Here",
-    "OnExecutor",
-    "begin_worker",
-    "compute_of",
-    "open_compute",
-    "register_compute",
-]
-
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["AdamW", "Plateau"]
-
 # Moments' decay and the guard against division by zero: the authors' defaults, and torch's.
 _FIRST, _SECOND, _EPSILON = 0.9, 0.999, 1e-8
 _CLIP_GUARD = 1e-6

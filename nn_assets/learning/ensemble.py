@@ -14,8 +14,6 @@ from nn_assets.learning.training import TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
-__all__ = ["Ensemble", "fit_networks", "train_ensemble"]
-
 
 @dataclass(frozen=True)
 class Ensemble:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FEWEST_SESSIONS", "effective_outcomes", "less_the_median", "sessions_needed"]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 FEWEST_SESSIONS = 60
 _HORIZONS = 6

@@ -9,8 +9,6 @@ import pandas as pd
 from nn_assets.errors import SettingsError
 from nn_assets.settings import Strategy
 
-__all__ = ["WARM_UP_SESSIONS", "first_model_month", "first_month_from", "live_start_fault", "prior_fault"]
-
 WARM_UP_SESSIONS = 60
 """Features look back that far at most before the first training row is whole."""
 

@@ -9,14 +9,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.learning.compute import Compute
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
-__all__ = ["Arrays", "FitInputs", "Fitted", "FittedMember", "Members"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 

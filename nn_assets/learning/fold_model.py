@@ -20,8 +20,6 @@ from nn_assets.learning.fitted import Members
 from nn_assets.learning.folds import Fold
 from nn_assets.settings import LearningSettings
 
-__all__ = ["Estimators", "FoldModel"]
-
 
 @dataclass(frozen=True, eq=False)
 class Estimators:

@@ -12,16 +12,6 @@ import pandas as pd
 from nn_assets.errors import FoldError, ShortFoldError
 from nn_assets.settings import LabelSettings, WalkForwardSettings
 
-__all__ = [
-    "Fold",
-    "check_realised",
-    "fitted_month",
-    "forecast_rows",
-    "make_fold",
-    "purge_sessions",
-    "require_rows",
-]
-
 
 @dataclass(frozen=True)
 class Fold:

@@ -10,14 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session, Symbol
+from nn_assets.arrays import FloatArray, Session, Symbol
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import SchemaError
 from nn_assets.estimators import ESTIMATORS, TRADED
-
-__all__ = ["ForecastArrays", "Forecasts", "forecasts_from_rows", "no_forecasts"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _STORED = ("probability", "dispersion")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, FloatArray, IntArray
 from nn_assets.errors import ModelError
 from nn_assets.estimators import ESTIMATORS
 from nn_assets.features.stationarity import apply_transforms
@@ -17,11 +16,6 @@ from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
 from nn_assets.learning.windows import Windows
 from nn_assets.plugins import imported
-
-__all__ = ["Estimates", "cut_cube", "estimate", "forecast"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

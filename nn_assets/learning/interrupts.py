@@ -6,8 +6,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["interrupts_held"]
-
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:

@@ -10,16 +10,12 @@ import numpy.typing as npt
 import torch
 from scipy.special import expit
 
+from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.learning.fitted import Arrays
 from nn_assets.learning.networks import build_network
 from nn_assets.learning.training import one_thread
 from nn_assets.learning.windows import Windows
 from nn_assets.settings import LearningSettings
-
-__all__ = ["BLOCK_SIZE", "Member"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 BLOCK_SIZE = 128
 """Samples in every block that a network sees in inference, always, the rest being zeros."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, FloatArray
 from nn_assets.errors import TrainingError
 from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.labels import Labels
@@ -41,7 +41,6 @@ __all__ = [
     "model_address",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 Figures = dict[str, Any]
 
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, FloatArray
 from nn_assets.estimators import TRADED
 from nn_assets.features.labels import Labels
 from nn_assets.learning.calibration import fit_calibration, log_loss
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
-
-__all__ = ["RefreshCheck", "check_refresh"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _FEWEST_OUTCOMES = 40
 

@@ -14,24 +14,13 @@ import numpy.typing as npt
 import torch
 from torch.utils import deterministic
 
+from nn_assets.arrays import Float32Array
 from nn_assets.errors import TrainingError
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.descent import AdamW, Plateau
 from nn_assets.learning.networks import Residual, build_network, forward_and_back
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
-
-__all__ = [
-    "EpochFigures",
-    "TrainingResult",
-    "mean_loss",
-    "one_thread",
-    "repeatable_torch",
-    "train",
-    "train_network",
-]
-
-Float32Array = npt.NDArray[np.float32]
 
 # Nats a sample; chance is 0.69. A loss this high is a diverged network, not a bad epoch.
 EXPLODED_LOSS = 20.0

@@ -5,18 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from nn_assets.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from nn_assets.errors import ShortFoldError
 from nn_assets.features.own_bars import OwnBars, with_gaps
-
-__all__ = ["Samples", "Windows", "find_samples"]
-
-FloatArray = npt.NDArray[np.float64]
-Float32Array = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 class Windows:

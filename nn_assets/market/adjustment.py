@@ -13,18 +13,14 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol, read_only, read_only_fields
+from nn_assets.arrays import BoolArray, FloatArray, Symbol, read_only, read_only_fields
 from nn_assets.contracts.frames import ActionVersions
 from nn_assets.errors import SchemaError
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 
-__all__ = ["Adjustment", "Convention", "adjustment_of"]
 Convention = Literal["previous_close", "ex_close"]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SettingsError
 from nn_assets.settings import MarketSettings
-
-__all__ = ["cash_rates"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _TABLE = "us_treasury_bills.csv"
 _HOLDS = pd.Timedelta(days=62)  # how long after its date the bundled table's last rate is still taken

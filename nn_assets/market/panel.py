@@ -5,18 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import OnSessions, Session, Symbol
+from nn_assets.arrays import FloatArray, OnSessions, Session, Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.adjustment import Adjustment, Convention, adjustment_of
 
-__all__ = ["FIELDS", "Panel", "panel_from_bars"]
-
 FIELDS = ("open", "high", "low", "close", "volume")
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

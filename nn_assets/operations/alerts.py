@@ -17,8 +17,6 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.outcomes import kept_text
 from nn_assets.store.home import home
 
-__all__ = ["UnwritableAlerts", "append_alert", "fault_of_alerts"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -13,8 +13,6 @@ from nn_assets.errors import PublicationError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.settings import MarketSettings, Strategy
 
-__all__ = ["REFIT_TAG", "REFRESH_TAG", "AskedMonths", "asked_sessions", "effective_strategy", "only_session"]
-
 REFIT_TAG = "nn_assets/refit_every_months"
 """Run tag that replaces ``walk_forward.refit_every_months`` for one study."""
 REFRESH_TAG = "nn_assets/refresh_after"

@@ -21,21 +21,6 @@ from nn_assets.store.home import absent_ledger, home
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import TABLES, WHOLE_LEDGER
 
-__all__ = [
-    "LeftOut",
-    "StrategyFile",
-    "find_live_strategy",
-    "find_strategy",
-    "folder_of",
-    "for_each_strategy",
-    "known_names",
-    "left_out_as",
-    "load_strategies",
-    "put_back",
-    "read_strategies",
-    "require_named",
-]
-
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)

@@ -17,19 +17,6 @@ from nn_assets.market.calendar.sessions import (
 )
 from nn_assets.settings import MarketSettings
 
-__all__ = [
-    "as_of_session",
-    "as_of_sessions",
-    "day_of_round",
-    "has_clock",
-    "how_to_see",
-    "last_configured_session",
-    "last_open_session",
-    "now_utc",
-    "round_cron",
-    "seen_until",
-]
-
 # Minutes between the moment the day's bar is taken to be known and its round, so that the feed has settled.
 _SETTLING_MINUTES = 15
 

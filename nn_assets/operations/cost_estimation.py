@@ -13,8 +13,6 @@ from nn_assets.costs.model import cost_model_from
 from nn_assets.operations.history import History
 from nn_assets.store.values import hash_of
 
-__all__ = ["costs_metadata", "record_cost_estimate"]
-
 
 def record_cost_estimate(history: History, run_id: str) -> CostEstimate:
     """Propose coefficients from every fill on record, and record the outcome.

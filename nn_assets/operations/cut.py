@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube, read_only
+from nn_assets.arrays import BoolArray, Cube, read_only
 from nn_assets.contracts.frames import ActionVersions, BarVersions, DailyBars
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.features.labels import Labels, make_labels
@@ -43,10 +43,6 @@ from nn_assets.operations.derived import (
 )
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.session.market_view import MarketView, market_view
-
-__all__ = ["Cut", "PublishedCut"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 _MOST_NAMED = 8
 

@@ -18,8 +18,6 @@ from nn_assets.operations.reporting import bound_by, write_daily_page
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.reports.tables import sized_positions, why_frame
 
-__all__ = ["COMPARED", "play_days", "session_metadata"]
-
 Figures = dict[str, dict[str, Any]]
 
 COMPARED = "compared_with_the_record"

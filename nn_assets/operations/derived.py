@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import BoolArray, Cube
 from nn_assets.features.catalogue import CATALOGUE, available_features, compute_features
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
@@ -27,25 +26,8 @@ from nn_assets.operations.plugins import broker_roots, own_features, plugin_root
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root, version_of
 
-__all__ = [
-    "FEATURES",
-    "feature_codes",
-    "feature_names",
-    "feature_roots",
-    "features_of",
-    "features_on_record",
-    "made_with",
-    "member_roots",
-    "names_code",
-    "prices_for_features",
-    "record_of",
-    "trading_roots",
-    "values_from",
-]
-
 FEATURES = "features"
 
-BoolArray = npt.NDArray[np.bool_]
 
 _HERE = "nn_assets.operations.derived"
 _FACTS = (

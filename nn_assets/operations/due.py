@@ -17,8 +17,6 @@ from nn_assets.operations.clock import as_of_session, day_of_round, has_clock
 from nn_assets.settings import MarketSettings, Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["Due", "Scheduled", "cost_estimation_due", "daily_round_due", "refresh_due", "retraining_due"]
-
 
 @dataclass(frozen=True)
 class Due:

@@ -19,8 +19,6 @@ from nn_assets.operations.clock import last_configured_session
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["left_while_bound", "require_stages", "stage_fault", "symbols_fault"]
-
 _LEFT_OUT = "left out"
 _ANEW = "to begin anew, give the strategy another name"
 

@@ -3,8 +3,6 @@
 from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER
 from nn_assets.contracts.tables import LAKE
 
-__all__ = ["ADJUSTED", "DICTIONARY", "LAKE_TABLES", "LEDGER_TABLES", "TABLES"]
-
 LAKE_TABLES = tuple(contract.exported for contract in LAKE if contract.exported)
 LEDGER_TABLES = {contract.exported: contract for contract in LEDGER if contract.exported}
 """Name of the exported table to the contract of the ledger's."""

@@ -50,8 +50,6 @@ from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intrada
 from nn_assets.portfolio.records import FLOWS, session_flows
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["read_exported", "read_of_ledger", "read_of_plugin"]
-
 _SPELL = ["universe", "symbol", "member_from"]
 
 

@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session, Symbol
+from nn_assets.arrays import BoolArray, Session, Symbol
 from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.contracts.frames import ActionVersions, BarVersions, DailyBars, MembershipVersions, SeriesVersions
 from nn_assets.errors import ClockError, DecisionError, PublicationError
@@ -38,8 +37,6 @@ LOST_BARS = (
     "restore the folder from a backup; without one no decision made on its bars can be derived again: go on in a "
     "strategy of another name, which takes in what the source still has"
 )
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +226,7 @@ class StoredFacts:
             known_by_then if ingested_by is None else known_by_then & (versions["ingested_at"] <= ingested_by)
         ]
 
-    def _assumed(self, versions: BarVersions) -> npt.NDArray[np.bool_]:
+    def _assumed(self, versions: BarVersions) -> BoolArray:
         """Versions whose moment is no statement of the source's: what it states stays, whatever the gate says."""
         market = self.strategy.market
         assumed = known_after(market.calendar, versions["session"], market.known_at_lag_minutes)

@@ -11,22 +11,6 @@ from nn_assets.errors import NAMED_ERRORS, AuditError, GateHalted, RunFailed, sh
 from nn_assets.operations.names import DAILY, STUDY, TABLES
 from nn_assets.operations.outcomes import CANCELED, FAILED, LEDGER_INTACT, FailedCheck, Run
 
-__all__ = [
-    "INTERRUPTED",
-    "LOST",
-    "StepFailure",
-    "checks_of_other_assets",
-    "end_message",
-    "failed_step_text",
-    "failed_tick_message",
-    "halt_text",
-    "is_halt",
-    "left_by_lost",
-    "one_line",
-    "run_failed",
-    "split_remedy",
-]
-
 INTERRUPTED = "it was interrupted"
 LOST = "its process is gone: it was killed, or the machine stopped"
 _LONGEST_HALT = 220  # with the strategy's name, when, and what to do: a sentence of some 400 characters

@@ -26,8 +26,6 @@ from nn_assets.operations.derived import (
 )
 from nn_assets.operations.history import History
 
-__all__ = ["features_metadata", "store_features"]
-
 
 def store_features(history: History) -> tuple[Cube, dict[str, str], tuple[str, ...]]:
     """Store the features of the bars in force under the hash of their content, and compute those that must be.

@@ -36,8 +36,6 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.operations.strategy_files import with_checked_source
 from nn_assets.settings import Strategy
 
-__all__ = ["History", "Stretch", "open_history"]
-
 _CUTS_KEPT = 2  # each may be large, and they are asked for in order
 
 

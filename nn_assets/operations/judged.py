@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Judged"]
-
 _NOTHING_TO_COMPARE = "nothing to compare"
 
 

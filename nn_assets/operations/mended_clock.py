@@ -18,8 +18,6 @@ from nn_assets.store.ledger.mended import CLOCK
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
 from nn_assets.store.values import hash_of
 
-__all__ = ["mend_moments"]
-
 _APART = pd.Timedelta(minutes=5)  # how far the time that a person states may lie from the clock's
 
 

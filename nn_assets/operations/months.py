@@ -9,8 +9,6 @@ import pandas as pd
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.lake import Lake
 
-__all__ = ["read_months", "store_months"]
-
 
 def store_months(lake: Lake, strategy: str, table: str, wanted: set[str], frames: Mapping[str, pd.DataFrame]) -> None:
     """Write the frames of exactly the months asked for (``YYYY-MM``), each atomically.

@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "COSTS",
-    "COST_ESTIMATION",
-    "DAILY",
-    "DAILY_ROUND",
-    "DRIFT_REFRESH",
-    "RETRAINING",
-    "SOME_ASSETS",
-    "STUDY",
-    "TABLES",
-    "full_name",
-]
-
 TABLES, STUDY, DAILY, COSTS = ("tables", "study", "daily", "costs")
 SOME_ASSETS = "assets"
 """A run of assets that a person chose."""

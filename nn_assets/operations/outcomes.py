@@ -35,31 +35,6 @@ from nn_assets.store.home import home
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
 
-__all__ = [
-    "ASKED",
-    "CANCELED",
-    "FAILED",
-    "LEDGER_INTACT",
-    "SKIPPED",
-    "STARTED",
-    "SUCCEEDED",
-    "FailedCheck",
-    "Run",
-    "checks_failed_in",
-    "kept_text",
-    "last_heartbeat",
-    "last_run",
-    "last_runs",
-    "last_tick",
-    "last_ticks",
-    "read_from",
-    "record_end",
-    "record_heartbeat",
-    "record_start",
-    "record_tick",
-    "runs_backwards",
-]
-
 STARTED, SUCCEEDED, FAILED, CANCELED = "STARTED", "SUCCEEDED", "FAILED", "CANCELED"
 ASKED, SKIPPED = "ASKED", "SKIPPED"
 _RUN, _TICK = "run", "tick"

@@ -18,8 +18,6 @@ from nn_assets.settings import LabelSettings, LearningSettings, Strategy
 from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
 
-__all__ = ["broker_roots", "fault_of_names", "own_features", "plugin_roots", "prepare"]
-
 _HELD: set[Hashable] = set()
 """What was held to its contract in this process."""
 

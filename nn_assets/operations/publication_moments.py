@@ -17,8 +17,6 @@ from nn_assets.store.lake.publication import Publication
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.values import as_moment, canonical_json
 
-__all__ = ["keep_moments", "require_moments"]
-
 _TABLE, _KIND = "verifications", "published_at"
 
 

@@ -60,20 +60,6 @@ from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, replace_file, write_record
 from nn_assets.store.lake.publication import Publication
 
-__all__ = [
-    "bound_by",
-    "keep_study",
-    "refreshes_text",
-    "study_plots",
-    "study_sheet",
-    "survivorship",
-    "was_on_lines",
-    "write_daily_page",
-    "write_demo_page",
-    "write_study_page",
-]
-
-
 _MOST_NAMED, _MOST_NOTICES = 12, 50
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 

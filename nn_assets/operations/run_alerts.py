@@ -23,8 +23,6 @@ from nn_assets.operations.outcomes import FAILED, LEDGER_INTACT, FailedCheck, Ru
 from nn_assets.operations.situation import headline_now
 from nn_assets.settings import Strategy
 
-__all__ = ["alert_of_end", "alert_of_failed_tick", "alert_of_failure"]
-
 OpenHistory = Callable[[Strategy], AbstractContextManager[History]]
 
 _MEND = "mend what it names, and run it again: what was finished is kept"

@@ -11,11 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube, read_only
+from nn_assets.arrays import BoolArray, Cube, read_only
 from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.costs.model import CostModel
 from nn_assets.features.labels import Labels
@@ -32,10 +30,6 @@ from nn_assets.operations.cut import Cut
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.session.daily_round import Controls
 from nn_assets.session.market_view import MarketView, SessionMarket
-
-__all__ = ["SessionView"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,18 +70,6 @@ from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 from nn_assets.store.ledger.run_locks import was_killed
 
-__all__ = [
-    "comes_after_a_study",
-    "faults_of_stages",
-    "headline_now",
-    "of_bars",
-    "open_failed_checks",
-    "silence_of_daemon",
-    "situation_of",
-    "study_of_others",
-    "study_of_others_text",
-]
-
 _ROUNDS = (DAILY, TABLES, SOME_ASSETS)  # without them nothing is decided
 _HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
 # How long what runs by itself may say nothing: a beat comes every hour, a schedule ticks when it is due.

@@ -7,8 +7,6 @@ import signal
 import stat
 import threading
 
-__all__ = ["end_with_starter"]
-
 _GROUP = "NN_ASSETS_PROCESS_GROUP"  # the process that leads one names it to those that it starts
 
 

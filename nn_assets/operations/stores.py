@@ -20,8 +20,6 @@ from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.lake.publication import PublicationStore
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["Stores", "open_stores"]
-
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)

@@ -12,8 +12,6 @@ from nn_assets.settings import parse_strategy as parse_stated
 from nn_assets.settings.sources import PLUGINS, SOURCE_MODELS
 from nn_assets.sources.registry import source_model
 
-__all__ = ["load_strategy", "make_strategy", "parse_strategy", "with_checked_source"]
-
 
 def load_strategy(path: Path) -> Strategy:
     """Read a strategy file; see :func:`nn_assets.settings.load_strategy`.

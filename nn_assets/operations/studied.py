@@ -16,8 +16,6 @@ from nn_assets.operations.reporting import (
 )
 from nn_assets.operations.study import StudyResult, study_until
 
-__all__ = ["study_and_show"]
-
 
 def study_and_show(
     history: History, months: list[str], run_id: str, tell: Callable[[str], None]

@@ -54,14 +54,6 @@ from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
 from nn_assets.versions import version_of
 
-__all__ = [
-    "StudyResult",
-    "settings_version",
-    "study_identity",
-    "study_until",
-    "track_frames",
-]
-
 Progress = Callable[[str], None]
 
 _EPOCH = pd.Timestamp(0, tz="UTC")

@@ -14,8 +14,6 @@ from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.portfolio.records import unmarked_symbols
 from nn_assets.settings import Strategy
 
-__all__ = ["ALERT_SESSIONS", "Unquoted", "delisting_line", "unquoted"]
-
 ALERT_SESSIONS = 3
 """Sessions in a row without a bar of what is held after which a person is alerted; the page reports the first."""
 

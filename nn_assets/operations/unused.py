@@ -29,8 +29,6 @@ from nn_assets.settings import Strategy
 from nn_assets.signals.signals import EWMA_SPAN_SESSIONS
 from nn_assets.store.lake.publication import Publication
 
-__all__ = ["Lacking", "Silent", "Unused", "lacking", "silent", "unchecked", "unused"]
-
 _LATELY = 20  # sessions: which symbols a strategy has that names none
 _MOST_NAMED = 5
 _BAR = ["symbol", "session"]

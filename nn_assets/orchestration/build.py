@@ -23,8 +23,6 @@ from nn_assets.orchestration.tables import table_asset
 from nn_assets.plugins import load, names_of
 from nn_assets.settings import Strategy
 
-__all__ = ["all_definitions", "job_name", "strategy_definitions"]
-
 
 def job_name(strategy: Strategy, kind: str) -> str:
     """Name of one of a strategy's jobs."""

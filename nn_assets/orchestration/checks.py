@@ -8,8 +8,6 @@ from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["stored_check"]
-
 
 def stored_check(strategy: Strategy, stored: StoredCheck) -> dg.AssetChecksDefinition:
     """A check beside those that the assets report of themselves."""

@@ -21,8 +21,6 @@ from nn_assets.orchestration.lost_runs import attended
 from nn_assets.store.home import dagster_database_url, dagster_folder, instance_root
 from nn_assets.store.ledger.dagster_schema import dagster_schema
 
-__all__ = ["HomeArtifacts", "HomeLogs", "HomeStorage", "KeptHomeStorage", "open_instance"]
-
 
 class HomeStorage(DagsterStorage, ConfigurableClass):
     """Runs, events and schedule ticks: on the ledger's server where it has one, else in the home's SQLite files.

@@ -17,8 +17,6 @@ from nn_assets.operations.months import read_months, store_months
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["CubeIOManager", "MonthsIOManager"]
-
 Months = dict[str, pd.DataFrame]
 
 

@@ -28,8 +28,6 @@ from dagster._core.storage.sqlite_storage import (
 )
 from dagster._serdes import ConfigurableClassData
 
-__all__ = ["KeptSqliteStorage"]
-
 
 class _Connection(sqlite3.Connection):
     """A connection whose commits wait for no disk: a killed process loses nothing, a power cut the last events at most.

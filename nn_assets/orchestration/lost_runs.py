@@ -16,8 +16,6 @@ from dagster._core.storage.base_storage import DagsterStorage
 from nn_assets.operations.failures import LOST
 from nn_assets.store.ledger.run_locks import hold_run, is_attended, let_go, unattended
 
-__all__ = ["HomeLauncher", "attended", "close_lost_runs"]
-
 # A queued run needs no process: the daemon takes it up whenever it starts.
 _UNDER_WAY = [
     dg.DagsterRunStatus.NOT_STARTED,

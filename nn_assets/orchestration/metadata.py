@@ -14,8 +14,6 @@ from nn_assets.reports.canvas import png_markdown
 from nn_assets.reports.tables import Excerpt, markdown_table
 from nn_assets.store.home import page_address
 
-__all__ = ["WHAT_TO_DO", "check_result", "shown"]
-
 WHAT_TO_DO = "what_to_do"
 """Name under which a failed check's metadata hold its remedy."""
 

@@ -10,8 +10,6 @@ from nn_assets.plugins import code_of
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root, version_of
 
-__all__ = ["PARTITION_TAG", "RANGE_TAGS", "ROOM_TAG", "STRATEGY_TAG", "asset_key", "described"]
-
 STRATEGY_TAG = "nn_assets/strategy"
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")

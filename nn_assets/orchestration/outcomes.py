@@ -39,18 +39,6 @@ from nn_assets.plugins import place_in
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = [
-    "Evaluate",
-    "failed_checks_of",
-    "failure_of",
-    "free_of_lost_runs",
-    "record_run",
-    "recording_run",
-    "recording_ticks",
-    "run_of",
-    "run_outcomes_sensor",
-]
-
 Evaluate = Callable[[Any], Any]
 
 _log = logging.getLogger(__name__)

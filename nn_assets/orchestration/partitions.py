@@ -10,11 +10,6 @@ from nn_assets.market.calendar.sessions import exclusions_between, timezone_of
 from nn_assets.operations.clock import last_configured_session
 from nn_assets.settings import Strategy
 
-__all__ = [
-    "month_partitions",
-    "session_partitions",
-]
-
 
 def month_partitions(strategy: Strategy) -> dg.MonthlyPartitionsDefinition:
     """One partition a month, named by the month from which a model is used."""

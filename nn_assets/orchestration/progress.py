@@ -7,8 +7,6 @@ import sys
 
 import dagster as dg
 
-__all__ = ["progress_logger"]
-
 _PAINFUL = ("STEP_FAILURE", "RUN_FAILURE")
 _NOT_EXECUTED = "Not executing."  # how Dagster's message on a step behind a failed one ends
 

@@ -15,8 +15,6 @@ from nn_assets.settings import Strategy
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.roots import blob_path
 
-__all__ = ["STORES", "StoresResource"]
-
 STORES = "stores"
 """Key of the resource in Dagster's definitions."""
 

@@ -25,16 +25,6 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.store.room import keep_reserve
 
-__all__ = [
-    "attempt",
-    "execute",
-    "materialized_metadata",
-    "metadata_by_asset",
-    "require_success",
-    "seconds_by_asset",
-    "warnings_of",
-]
-
 # Names the progress logger: without it Dagster prints every event.
 _RUN_CONFIG: dict[str, Any] = {"loggers": {"console": {"config": {}}}}
 

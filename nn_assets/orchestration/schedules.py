@@ -13,8 +13,6 @@ from nn_assets.orchestration.outcomes import recording_ticks
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["requested", "schedule_of"]
-
 
 def schedule_of(strategy: Strategy, stores: StoresResource, name: str, scheduled: Scheduled) -> dg.ScheduleDefinition:
     """One of a strategy's schedules, in its exchange's timezone, off until switched on in the UI."""

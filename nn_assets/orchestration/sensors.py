@@ -18,8 +18,6 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.orchestration.schedules import requested
 from nn_assets.settings import Strategy
 
-__all__ = ["failed_run_sensor", "strategy_sensors"]
-
 
 def strategy_sensors(strategy: Strategy, stores: StoresResource) -> list[dg.SensorDefinition]:
     """The drift sensor of a strategy, off until switched on in the UI."""

@@ -13,8 +13,6 @@ from nn_assets.orchestration.naming import asset_key, described
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["table_asset"]
-
 
 def table_asset(strategy: Strategy, table: Table) -> dg.AssetsDefinition:
     """One of a strategy's tables as an asset."""

@@ -28,8 +28,6 @@ from dagster_webserver.version import __version__
 
 from nn_assets.store.home import dagster_home, instance_root
 
-__all__ = ["DagsterPages", "dagster_pages"]
-
 _ORDERLY_END_SECONDS = 3.0
 _POLL_MILLISECONDS = 2000  # how often an open page asks for what is new
 

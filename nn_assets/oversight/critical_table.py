@@ -13,8 +13,6 @@ from typing import NamedTuple
 from nn_assets.errors import ControlError
 from nn_assets.oversight.simulation import simulation_terms
 
-__all__ = ["FILE", "Key", "stored_values"]
-
 FILE = "critical_table.csv"
 
 

@@ -21,8 +21,6 @@ import numpy as np
 from nn_assets.oversight.critical_table import Key, stored_values
 from nn_assets.oversight.simulation import COEFFICIENTS, REFERENCES, simulated
 
-__all__ = ["MINIMUM_REFERENCE", "critical_value"]
-
 MINIMUM_REFERENCE = REFERENCES[0]
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["counts_within", "distance_of_counts", "distances_of_paths", "greatest_distances", "sliding_ks"]
+from nn_assets.arrays import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 Ranks = npt.NDArray[np.int16]
 

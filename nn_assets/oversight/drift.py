@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import isfinite, nan
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import FloatArray
 from nn_assets.contracts import DRIFT, framed
 from nn_assets.contracts.frames import DriftRows
 from nn_assets.errors import SchemaError
@@ -26,8 +26,6 @@ __all__ = [
     "DriftStatistic",
     "drift_reference",
 ]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,6 @@ from nn_assets.portfolio.breakers import (
 )
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["Fault", "Headline", "Situation", "TradingWord", "headline", "release_of"]
-
 
 class TradingWord(IntEnum):
     """What a strategy does, from the best to the strictest."""

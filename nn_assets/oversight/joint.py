@@ -13,13 +13,10 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.oversight.distance import distances_of_paths
 from nn_assets.oversight.simulation import quiet_level, sliding_cusum
 
-__all__ = ["JOINT_FEATURES", "joint_multiplier", "nth_largest_by_feature", "stationary_bootstrap"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Ranks = npt.NDArray[np.int16]
 Statistic = Callable[[Ranks, int, int], FloatArray]
 

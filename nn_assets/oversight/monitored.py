@@ -7,23 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SchemaError
 from nn_assets.measures import mean_over_symbols
 from nn_assets.oversight.simulation import CUSUM_ALLOWANCE
-
-__all__ = [
-    "SPREAD_SYMBOLS",
-    "autocorrelation",
-    "bias_corrected",
-    "cross_section",
-    "innovations",
-    "monitored_names",
-    "rank_within",
-    "window_cusum",
-    "window_memory",
-]
-
-FloatArray = npt.NDArray[np.float64]
 
 # A standard deviation across fewer symbols says more of chance than of the market.
 SPREAD_SYMBOLS = 5

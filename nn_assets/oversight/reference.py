@@ -8,8 +8,8 @@ from math import inf
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SchemaError
 from nn_assets.oversight.critical_values import MINIMUM_REFERENCE, critical_value
 from nn_assets.oversight.joint import joint_multiplier
@@ -23,10 +23,6 @@ from nn_assets.oversight.monitored import (
     window_memory,
 )
 from nn_assets.settings import OversightSettings
-
-__all__ = ["PREWHITENED_ABOVE", "DriftReference", "MonitoredColumn", "drift_reference"]
-
-FloatArray = npt.NDArray[np.float64]
 
 PREWHITENED_ABOVE = 0.9
 _FORECAST = "forecast"

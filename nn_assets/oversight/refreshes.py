@@ -11,8 +11,6 @@ from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.severity import STATES, State
 from nn_assets.settings import OversightSettings
 
-__all__ = ["RefreshWatch", "next_refresh_watch", "stricter_state"]
-
 
 @dataclass(frozen=True)
 class RefreshWatch:

@@ -14,25 +14,10 @@ from math import ceil, exp, lcm
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import ControlError
 from nn_assets.oversight.distance import greatest_distances
 
-__all__ = [
-    "COEFFICIENTS",
-    "CUSUM_ALLOWANCE",
-    "REFERENCES",
-    "STATISTICS",
-    "critical_distances",
-    "critical_heights",
-    "quiet_level",
-    "ranks_within",
-    "simulated",
-    "simulated_paths",
-    "simulation_terms",
-    "sliding_cusum",
-]
-
-FloatArray = npt.NDArray[np.float64]
 Ranks = npt.NDArray[np.int16]
 
 # Denser where the critical value bends. Above 0.9 lie series whose memory is long rather than close.

@@ -8,11 +8,8 @@ from math import nan
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SchemaError
-
-__all__ = ["SlippageTest", "slippage_breach"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.book import Book
-
-__all__ = [
-    "book_after_actions",
-    "book_after_delistings",
-    "price_after_actions",
-    "shares_after_split",
-    "whole_lots",
-]
-
-FloatArray = npt.NDArray[np.float64]
 
 _ROUNDED_OFF = 1e-9  # relative, of a holding: 100 shares times 0.07 are seven, whatever the last bit says
 

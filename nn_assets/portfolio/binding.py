@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.portfolio.breakers import (
     Control,
     breaker_control,
@@ -14,10 +14,6 @@ from nn_assets.portfolio.breakers import (
 )
 from nn_assets.portfolio.inputs import STEP_NAMES, Decision
 from nn_assets.portfolio.limits import book_limits
-
-__all__ = ["binding_constraints"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _SIGNAL, _FIRST_CUT = 1, 4  # steps 1 to 3 propose a size, the others cut it
 _BARELY = 0.99  # of a size: a cut above it bound nothing

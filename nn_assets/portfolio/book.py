@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.arrays import Session, Symbol
+from nn_assets.arrays import DayArray, FloatArray, IntArray, Session, Symbol
 from nn_assets.errors import ControlError, DecisionError
 from nn_assets.portfolio.breakers import (
     LOSSES,
@@ -29,12 +29,6 @@ from nn_assets.portfolio.fills import FillArrays, day_of
 from nn_assets.portfolio.stops import own_stop, stop_after_addition
 from nn_assets.portfolio.targets import carried
 from nn_assets.settings import CostSettings, PortfolioSettings
-
-__all__ = ["Book", "PortfolioState", "empty_book", "reset_breakers"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-DayArray = npt.NDArray[np.datetime64]
 
 _NO_DAY = np.datetime64("NaT", "D")
 _POSITION = ("quantity", "price", "entry_price", "stop_price", "entered_session", "unfilled_quantity")

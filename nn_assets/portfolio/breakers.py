@@ -10,28 +10,6 @@ from typing import Any, Self
 
 from nn_assets.settings import PortfolioSettings
 
-__all__ = [
-    "BREAKERS",
-    "LOSSES",
-    "NO_ANSWER",
-    "NO_EQUITY",
-    "Breaker",
-    "BreakerReset",
-    "Control",
-    "KillSwitch",
-    "breaker_control",
-    "fired_breakers",
-    "halved_by_drawdown",
-    "kill_switch_control",
-    "latched",
-    "loss_fraction",
-    "named_kinds",
-    "never_alone",
-    "read_kill_switch",
-    "strictest",
-    "trading_state_control",
-]
-
 
 class Control(IntEnum):
     """What the controls leave of a decision, from mildest to strictest."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
@@ -18,10 +18,6 @@ from nn_assets.portfolio.premium import premium_share
 from nn_assets.portfolio.sentences import controls_in_force
 from nn_assets.portfolio.steps import controls, enough_evidence, weight_of, without_answer
 from nn_assets.settings import PortfolioSettings
-
-__all__ = ["construction_inputs", "decide_by_programme", "trace_facts"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _COIN_TOSS = 0.5
 

@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.portfolio.problem import Problem
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["Columns", "Rows", "columns", "constraints", "objective"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _IMPACT_POWER = 2.0 / 3.0
 _NEARLY = 100.0  # largest slopes of the objective that an excess which must be costs

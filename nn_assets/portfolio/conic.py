@@ -12,12 +12,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.portfolio.cone_form import columns, constraints, objective
 from nn_assets.portfolio.problem import SOLVED, Answer, Problem
 
 __all__ = ["SOLVED", "Answer", "Problem", "many_names"]
 
-FloatArray = npt.NDArray[np.float64]
 
 _TOLERANCE = 1e-11  # of feasibility and gap, in the problem's own scale
 _ACCEPTED = 1e-8  # where no further digit can be had

@@ -9,12 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["LIMIT_TOLERANCE", "Limits", "SharedLimit", "exceeded", "no_new_risk", "reachable", "untradable"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from nn_assets.arrays import BoolArray, FloatArray
 
 LIMIT_TOLERANCE = 5e-7
 """Excess over a limit, in its own unit (fraction of capital), that is the solver's rounding and no breach."""

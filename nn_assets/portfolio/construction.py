@@ -11,9 +11,8 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Session, Symbol
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
@@ -24,20 +23,6 @@ from nn_assets.portfolio.limits import book_limits, name_cap, risk_distance
 from nn_assets.portfolio.programme import Financing, Programme, Solution, change_cost, solve
 from nn_assets.portfolio.targets import whole_targets, without_small_changes
 from nn_assets.settings import PortfolioSettings
-
-__all__ = [
-    "Construction",
-    "ConstructionInputs",
-    "Targets",
-    "construct",
-    "expected_returns",
-    "programme_of",
-    "targets_of",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.construction import Construction, Targets, expected_returns
 from nn_assets.portfolio.inputs import STEP_NAMES
 from nn_assets.portfolio.sentences import forecast_text, last_step
-
-__all__ = ["TraceFacts", "step_reasons"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
 _NEAR = 1e-6

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["correlation_with_rest", "equal_risk"]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 _FLAT = 1e-13  # a spread this far below the returns' own size is rounding of a constant series, not variance
 

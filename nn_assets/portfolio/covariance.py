@@ -7,11 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import SettingsError
-
-__all__ = ["FEWEST_RETURNS", "LEAST_SPECIFIC_SHARE", "FactorCovariance", "factor_covariance"]
-
-FloatArray = npt.NDArray[np.float64]
 
 FEWEST_RETURNS = 20
 """Returns below which a name has no variance of its own, and no covariance."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["NORMAL_SLOPE", "change_share", "expected_own_return", "horizon_is_short", "outcome_slope"]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 NORMAL_SLOPE = math.sqrt(2.0 * math.pi)
 """1 / f(0) of the normal density: beta without evidence."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["NEUTRAL_SLACK", "net_allowance", "net_excess_usd"]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 NEUTRAL_SLACK = 0.005
 """Net sum, fraction of equity, up to which a book is neutral."""

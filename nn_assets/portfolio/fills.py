@@ -9,17 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session, Symbol
+from nn_assets.arrays import FloatArray, IntArray, Session, Symbol
 from nn_assets.contracts import FILLS, framed
 from nn_assets.contracts.frames import FillRows
 
-__all__ = ["NUMBERS", "FillArrays", "day_of", "fills_frame", "joined", "no_fills"]
-
 NUMBERS = tuple(name for name, column in FILLS.columns.items() if column.kind == "number")
 """Columns of numbers of the fills frame, which are arrays of the same names."""
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 def day_of(session: Session | None) -> np.datetime64:

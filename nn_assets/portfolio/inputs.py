@@ -6,20 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Session, Symbol
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.learning.evidence import sessions_needed
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.premium import held_premium
 from nn_assets.settings import PortfolioSettings
-
-__all__ = ["STEP_NAMES", "Answer", "Decision", "DecisionInputs", "ProgrammeFacts"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 STEP_NAMES = ("signal", "edge", "kelly", "risk", "correlation", "limits", "cost", "controls")
 """Names of steps 1 to 8."""

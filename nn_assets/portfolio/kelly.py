@@ -8,16 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "affordable_size",
-    "edge_scale",
-    "expected_return",
-    "kelly_sizes",
-    "shrunk_probability",
-]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from nn_assets.arrays import BoolArray, FloatArray
 
 _HALVINGS = 50
 

@@ -7,20 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import BoolArray, DayArray, FloatArray, IntArray, Session
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.actions import price_after_actions, shares_after_split, whole_lots
 from nn_assets.portfolio.book import Book
 from nn_assets.portfolio.fills import day_of
-
-__all__ = ["ActionRows", "LateActions", "Owed", "book_after_late_actions", "owed_by_late_actions"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-DayArray = npt.NDArray[np.datetime64]
 
 _NO_DAY = np.datetime64("NaT", "D")
 _A_WHOLE_LOT = 1e-9  # lots: what rounding left of one
@@ -84,7 +76,7 @@ class LateActions:
         return np.where(self.quoted.any(axis=0), last, -1)
 
     @property
-    def changed(self) -> npt.NDArray[np.bool_]:
+    def changed(self) -> BoolArray:
         """Symbols of which anything is known otherwise, shape (symbols,)."""
         differ: BoolArray = self.taken.differs(self.known)
         return np.asarray(differ.any(axis=0))

@@ -8,19 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, Symbol
 from nn_assets.portfolio.constraints import Limits, exceeded
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.own_limits import BookFacts, shared_limits
 from nn_assets.portfolio.programme import ChangeCost, Financing, Programme, Solution, solve
 from nn_assets.settings import PortfolioSettings
-
-__all__ = ["book_limits", "name_cap", "risk_distance", "shared_out"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 WITHIN = "within every limit"
 

@@ -8,8 +8,6 @@ import numpy as np
 
 from nn_assets.portfolio.problem import ONE_NAME, Answer, Problem
 
-__all__ = ["one_name"]
-
 _BISECTIONS = 200
 
 

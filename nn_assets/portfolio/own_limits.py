@@ -12,9 +12,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, Symbol
 from nn_assets.errors import PluginError
 from nn_assets.plugins import Registry, place_of
 from nn_assets.portfolio.constraints import SharedLimit
@@ -22,19 +21,6 @@ from nn_assets.portfolio.exposure import net_allowance
 from nn_assets.settings import PortfolioSettings
 from nn_assets.settings.own import section_of
 from nn_assets.settings.section import Section
-
-__all__ = [
-    "CONSTRAINTS",
-    "BookFacts",
-    "Constraint",
-    "constraint_roots",
-    "own_limits",
-    "register_constraint",
-    "require_sound_constraint",
-    "shared_limits",
-]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.costs.model import CostModel
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import Limits
@@ -38,11 +38,6 @@ from nn_assets.portfolio.steps import (
 )
 from nn_assets.portfolio.targets import without_small_changes
 from nn_assets.settings import PortfolioSettings
-
-__all__ = ["decide_per_name"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["held_premium", "premium_share", "traded_probability"]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 _EVEN = 0.5
 

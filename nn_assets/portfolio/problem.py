@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-__all__ = ["ONE_NAME", "SOLVED", "Answer", "Net", "Problem"]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 SOLVED = "solved"
 ONE_NAME = "one name"

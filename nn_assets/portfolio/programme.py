@@ -16,19 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.costs.model import CostModel
 from nn_assets.portfolio import conic
 from nn_assets.portfolio.constraints import Limits, SharedLimit, exceeded, no_new_risk, reachable, untradable
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.one_name import one_name
 from nn_assets.portfolio.problem import ONE_NAME, SOLVED, Answer, Net, Problem
-
-__all__ = ["NO_CHOICE", "ChangeCost", "Financing", "Programme", "Solution", "change_cost", "solve", "worth"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 NO_CHOICE = "no choice"
 _SNAP = 1e-7  # weights: below it a change, a size or a distance to a bound is the solver's rounding

@@ -22,19 +22,6 @@ from nn_assets.errors import LedgerError
 from nn_assets.portfolio.book import Book, PortfolioState
 from nn_assets.portfolio.breakers import Breaker, named_kinds
 
-__all__ = [
-    "FLOWS",
-    "book_from_records",
-    "book_remainder",
-    "breakers_of",
-    "holdings_frame",
-    "is_halved",
-    "recorded_symbols",
-    "session_flows",
-    "state_row",
-    "unmarked_symbols",
-]
-
 _NUMBERS = ("quantity", "price", "entry_price", "stop_price")
 _DAYS = ("entered_session", "blocked_until")
 _PER_SYMBOL = ("pending_stop_distance", "unfilled_quantity")

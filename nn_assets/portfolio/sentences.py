@@ -6,8 +6,6 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.settings import PortfolioSettings
 
-__all__ = ["controls_in_force", "forecast_text", "last_step"]
-
 
 def forecast_text(probability: float, base_rate: float, premium_share: float, *, hold_premium: bool) -> str:
     """Return a forecast beside its base rate, and where the premium is held what share of the return it is."""

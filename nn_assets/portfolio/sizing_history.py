@@ -9,17 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.errors import SchemaError
 from nn_assets.learning.evidence import FEWEST_SESSIONS
 from nn_assets.measures import mean_over_symbols
 from nn_assets.portfolio.expected import change_share, outcome_slope
-
-__all__ = ["ANCHOR_SESSIONS", "SizingFacts", "SizingHistory", "forecast_autocorrelation", "less_the_others"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 ANCHOR_SESSIONS = 21
 

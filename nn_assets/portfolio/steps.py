@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray, IntArray
 from nn_assets.costs.model import CostModel
 from nn_assets.portfolio.breakers import (
     Control,
@@ -24,25 +24,6 @@ from nn_assets.portfolio.limits import name_cap
 from nn_assets.portfolio.premium import traded_probability
 from nn_assets.portfolio.targets import whole_targets
 from nn_assets.settings import PortfolioSettings
-
-__all__ = [
-    "Proposal",
-    "Zone",
-    "controls",
-    "edge_zone",
-    "enough_evidence",
-    "overlap_with_rest",
-    "propose",
-    "round_trip",
-    "targets",
-    "unscaled_quantity",
-    "weight_of",
-    "without_answer",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _COIN_TOSS = 0.5
 _PRESENT_SHARE = 0.5

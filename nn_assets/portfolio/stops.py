@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["own_stop", "stop_after_addition"]
-
-FloatArray = npt.NDArray[np.float64]
+from nn_assets.arrays import FloatArray
 
 
 def own_stop(side: npt.ArrayLike, price: npt.ArrayLike, distance: npt.ArrayLike) -> FloatArray:

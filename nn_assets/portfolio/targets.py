@@ -9,17 +9,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import Limits, exceeded
 from nn_assets.portfolio.exposure import net_allowance
 from nn_assets.settings import PortfolioSettings
-
-__all__ = ["carried", "controlled", "in_lots", "net_share", "neutral", "whole_targets", "without_small_changes"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _ROUNDED = 1e-12  # relative: the last bits of a sum
 _RETURNS_BELOW = 0.5  # of the net sum's allowance

@@ -19,8 +19,6 @@ from nn_assets.portfolio.premium import traded_probability
 from nn_assets.portfolio.sentences import controls_in_force, forecast_text, last_step
 from nn_assets.portfolio.stops import own_stop, stop_after_addition
 
-__all__ = ["reason", "steps_frame", "targets_frame"]
-
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
 _EVEN = 0.5
 

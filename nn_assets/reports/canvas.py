@@ -18,24 +18,6 @@ from PIL import Image
 
 from nn_assets.estimators import ESTIMATORS
 
-__all__ = [
-    "ALARM",
-    "COLOURS",
-    "INK",
-    "MUTED",
-    "NAMES",
-    "SEQUENCE",
-    "date_axis",
-    "draw",
-    "empty_note",
-    "legend",
-    "line",
-    "percent_axis",
-    "png_data_uri",
-    "png_markdown",
-    "to_png",
-]
-
 # Okabe and Ito (2008): distinct under every common kind of colour vision, and in grey.
 SEQUENCE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#6B7280", "#A3A500")
 COLOURS = {**dict(zip(ESTIMATORS, SEQUENCE, strict=False)), "buy_and_hold": "#6B7280"}

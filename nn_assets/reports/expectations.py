@@ -22,8 +22,6 @@ from nn_assets.market.quality.overview import Overview
 from nn_assets.reports.page import render
 from nn_assets.settings import GateSettings
 
-__all__ = ["SUITES", "SuiteResult", "data_docs_page", "validate_overview"]
-
 SUITES = {
     "usual_volume": "Every recent session has about as many bars as the year before.",
     "complete_symbols": "No symbol lacks more of its bars, from its first one on, than "

@@ -22,8 +22,6 @@ from nn_assets.reports.canvas import png_data_uri
 from nn_assets.reports.sections import SECTIONS, PageKind, section_names
 from nn_assets.reports.tables import ABSENT, day_shown
 
-__all__ = ["DailyPage", "Plot", "StudyPage", "daily_page", "demo_page", "render", "study_page"]
-
 _FAILED = "<h3>{{ name | replace('_', ' ') | sentence }}</h3>\n<p>This section of a plug-in failed: {{ error }}</p>"
 _WITH_CENTS = 100.0  # dollars below which cents are shown
 _PLAIN = {

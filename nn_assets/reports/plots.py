@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, Symbol
 from nn_assets.contracts.frames import DriftRows
 from nn_assets.evaluation.significance import rank_ic_contributions
 from nn_assets.measures import compounded
@@ -32,17 +32,6 @@ from nn_assets.reports.canvas import (
     percent_axis,
     to_png,
 )
-
-__all__ = [
-    "bar_counts",
-    "calibration_curve",
-    "drift_statistics",
-    "equity_and_drawdown",
-    "positions_over_time",
-    "rolling_rank_ic",
-]
-
-FloatArray = npt.NDArray[np.float64]
 
 _SHOWN_SYMBOLS = 7
 _SHOWN_SERIES = 25

@@ -20,8 +20,6 @@ from nn_assets.reports.tables import SizedPosition, day_shown, figure_table, fol
 if TYPE_CHECKING:
     from nn_assets.reports.page import DailyPage, StudyPage
 
-__all__ = ["SECTIONS", "Contents", "PageKind", "Section", "register_section", "section_names"]
-
 Contents = Mapping[str, Any] | None
 """What a fragment shows, by name; None for nothing."""
 PageKind = Literal["study", "session"]

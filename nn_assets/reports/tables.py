@@ -15,20 +15,6 @@ from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.figure_set import FORECAST_NAMES, Figures, StudyFigures
 from nn_assets.reports.canvas import NAMES
 
-__all__ = [
-    "Cell",
-    "Excerpt",
-    "FigureTable",
-    "SizeStep",
-    "SizedPosition",
-    "day_shown",
-    "figure_table",
-    "fold_table",
-    "markdown_table",
-    "sized_positions",
-    "why_frame",
-]
-
 ABSENT = "\N{EN DASH}"
 
 Form = Callable[[float], str]

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.execution.broker import EndedOrder, OpenBroker
@@ -61,11 +60,6 @@ from nn_assets.session.filling import blocked_until, fill_session, hit_by_late_c
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.settings import PortfolioSettings, Strategy
 from nn_assets.signals.signals import SessionSignals
-
-__all__ = ["Controls", "Round", "SessionFacts", "SessionState", "first_session_state", "play_session"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _EVEN = 0.5
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Cube, Symbol
+from nn_assets.arrays import BoolArray, Cube, FloatArray, Symbol
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
@@ -18,11 +17,6 @@ from nn_assets.oversight.drift import DriftMonitor, DriftReport, DriftStatistic
 from nn_assets.oversight.monitored import cross_section
 from nn_assets.oversight.reference import DriftReference, drift_reference
 from nn_assets.settings import OversightSettings
-
-__all__ = ["DriftWatch", "drift_watch", "model_references"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 def model_references(

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.costs.model import CostModel
 from nn_assets.oversight.slippage import SlippageTest, slippage_breach
 from nn_assets.portfolio.fills import FillArrays
 from nn_assets.session.market_view import SessionMarket
-
-__all__ = ["SLIPPAGE_SESSIONS", "FillCosts", "fill_costs_of", "slippage_of"]
-
-FloatArray = npt.NDArray[np.float64]
 
 SLIPPAGE_SESSIONS = 60
 

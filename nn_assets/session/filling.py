@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Session
+from nn_assets.arrays import BoolArray, FloatArray, Session
 from nn_assets.costs.model import CostModel
 from nn_assets.execution.broker import (
     Account,
@@ -35,11 +34,6 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.fills import FillArrays, joined, no_fills
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.settings import Strategy
-
-__all__ = ["Filled", "blocked_until", "fill_session", "hit_by_late_closes", "of_unknown_shares", "still_sent"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,6 @@ from nn_assets.portfolio.late_actions import ActionRows, LateActions
 from nn_assets.session.daily_round import Round
 from nn_assets.session.market_view import MarketView
 
-__all__ = ["late_actions_since"]
-
 
 def late_actions_since(
     rounds: Sequence[Round], before: MarketView, now: MarketView, stop_atr_multiple: float

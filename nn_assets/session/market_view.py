@@ -7,10 +7,9 @@ from dataclasses import dataclass, fields
 from functools import cached_property, partial
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import read_only, read_only_fields
+from nn_assets.arrays import BoolArray, DayArray, FloatArray, read_only, read_only_fields
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
@@ -22,12 +21,6 @@ from nn_assets.measures import mean_over_symbols
 from nn_assets.settings import PortfolioSettings
 from nn_assets.signals.regimes import Regimes, classify_regimes, regime_scales
 from nn_assets.signals.signals import ewma_volatility
-
-__all__ = ["EarlierBars", "MarketView", "SessionMarket", "market_view"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-DayArray = npt.NDArray[np.datetime64]
 
 _ATR_SESSIONS = 14
 _ADV_SESSIONS = 20

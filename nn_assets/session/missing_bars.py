@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.own_bars import JUDGED_SESSIONS, sessions_reached
-
-__all__ = ["MissingBars", "missing_bars", "sessions_read"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

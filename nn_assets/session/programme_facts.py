@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.learning.forecasts import ForecastArrays
@@ -14,10 +13,6 @@ from nn_assets.portfolio.sizing_history import SizingHistory
 from nn_assets.session.market_view import MarketView
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import OutcomeStatistics
-
-__all__ = ["ProgrammeWatch", "programme_watch"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,6 @@ from nn_assets.errors import SettingsError
 from nn_assets.settings.plain_text import plain_text
 from nn_assets.settings.sections import EARLIEST, LATEST, MarketSettings
 
-__all__ = ["Amendments", "amended", "amendments_of", "read_overrides", "with_overrides"]
-
 _KEYS = ("extra_holidays", "extra_sessions", "early_closes")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _AMENDMENT = re.compile(r"-(?P<holiday>\S+)|\+(?P<session>\S+)|(?P<day>[^@\s]+)@(?P<close>\S+)")

@@ -9,8 +9,6 @@ from typing import Any
 
 from nn_assets.errors import first_of
 
-__all__ = ["changed_settings", "changes_text", "hash_of_settings", "part_of_settings"]
-
 _MOST_NAMED = 8
 _MOST_LETTERS = 60
 _LEFT_OUT = "left out"  # at its default, or its section is not stated

@@ -12,8 +12,6 @@ from pydantic_core import ErrorDetails
 from nn_assets.settings.sources import TAKEN_SOURCE, SourceModels, SourceSection, UncheckedSource
 from nn_assets.settings.strategy import Strategy
 
-__all__ = ["KeyPath", "chosen_kind", "hint", "key_path_of", "without_consequences"]
-
 KeyPath = tuple[str, ...]
 """Keys from the top of the file to one of its values; items of a list by their number."""
 

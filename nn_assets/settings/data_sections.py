@@ -10,8 +10,6 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from nn_assets.settings.section import NeverCounts, Section, WhenSet, kind_of
 from nn_assets.settings.sources import Address, Exchange
 
-__all__ = ["FileSeriesSettings", "FundingSeriesSettings", "IntradaySettings", "SeriesSettings", "UniverseSettings"]
-
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]

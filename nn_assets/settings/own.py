@@ -13,8 +13,6 @@ from nn_assets.errors import PluginError, SettingsError, did_you_mean
 from nn_assets.settings.section import Section
 from nn_assets.settings.wording import expectation
 
-__all__ = ["WithSettings", "section_of"]
-
 _Built = TypeVar("_Built")
 
 

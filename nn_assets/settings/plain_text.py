@@ -6,8 +6,6 @@ from pathlib import Path
 
 from nn_assets.errors import SettingsError
 
-__all__ = ["LONGEST", "plain_text", "refuse_too_long"]
-
 LONGEST = 1 << 18  # bytes: a thousand times what a strategy states
 
 

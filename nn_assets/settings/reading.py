@@ -24,8 +24,6 @@ from nn_assets.settings.sources import PLUGINS, SOURCE_MODELS, SourceModels
 from nn_assets.settings.strategy import CLOSES_NEED, Strategy
 from nn_assets.settings.wording import expectation
 
-__all__ = ["declared_names", "line_of_key", "load_strategy", "parse_strategy"]
-
 _NO_SUCH_KIND = "union_tag_invalid"
 _SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 

@@ -9,8 +9,6 @@ from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-__all__ = ["CountsUnless", "NeverCounts", "Section", "WhenSet", "kind_of"]
-
 _Type = TypeVar("_Type")
 _DEFAULT = object()
 

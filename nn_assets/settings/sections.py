@@ -18,20 +18,6 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
 
-__all__ = [
-    "CleaningSettings",
-    "CostSettings",
-    "ExecutionSettings",
-    "FeatureSettings",
-    "GateSettings",
-    "LabelSettings",
-    "LearningSettings",
-    "MarketSettings",
-    "OversightSettings",
-    "PortfolioSettings",
-    "WalkForwardSettings",
-]
-
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 EARLIEST, LATEST = date(1990, 1, 1), date(2035, 12, 31)  # what the calendars here cover

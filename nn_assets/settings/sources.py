@@ -31,25 +31,6 @@ from nn_assets.errors import SettingsError
 from nn_assets.plugins import load, names_of
 from nn_assets.settings.section import NeverCounts, Section, WhenSet
 
-__all__ = [
-    "PLUGINS",
-    "SOURCE_MODELS",
-    "TAKEN_SOURCE",
-    "Address",
-    "Count",
-    "Exchange",
-    "NamesFile",
-    "Query",
-    "SourceModels",
-    "SourceSection",
-    "SourceSettings",
-    "UncheckedSource",
-    "Variable",
-    "name_source",
-    "source_kinds",
-    "source_modules",
-]
-
 _Type = TypeVar("_Type")
 _HERE = ("127.0.0.1", "::1", "localhost")
 _SOURCES = "nn_assets.sources"

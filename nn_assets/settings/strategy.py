@@ -32,8 +32,6 @@ from nn_assets.settings.sections import (
 )
 from nn_assets.settings.sources import TAKEN_SOURCE, SourceSection, SourceSettings, UncheckedSource
 
-__all__ = ["CLOSES_NEED", "Strategy"]
-
 CLOSES_NEED = "source.closes_only needs"
 """How the message begins of what a source of closes alone asks of other keys."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pydantic_core import ErrorDetails
 
-__all__ = ["PATTERNS", "expectation"]
-
 _NAME = "lower-case letters, digits and _ were expected, a letter first, at most"
 PATTERNS = {
     r"^[a-z][a-z0-9_]{0,47}$": f"{_NAME} 48 characters",

@@ -9,15 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import read_only_fields
+from nn_assets.arrays import FloatArray, IntArray, read_only_fields
 from nn_assets.signals.signals import ewma_volatility
-
-__all__ = ["RegimeParameters", "Regimes", "classify_regimes", "regime_scales"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _TERCILES = 3
 _SESSIONS_IN_STATE = 3

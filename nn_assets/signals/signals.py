@@ -13,27 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, IntArray, Symbol
 from nn_assets.contracts import SIGNALS, framed
 from nn_assets.contracts.frames import SignalRows
 from nn_assets.errors import SchemaError
 from nn_assets.learning.evidence import effective_outcomes, less_the_median
 from nn_assets.learning.forecasts import ForecastArrays
-
-__all__ = [
-    "EWMA_SPAN_SESSIONS",
-    "EWMA_WINDOW_SESSIONS",
-    "OutcomeStatistics",
-    "Outcomes",
-    "SessionSignals",
-    "ewma_volatility",
-    "make_signals",
-    "outcome_statistics",
-    "signals_frame",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 EWMA_SPAN_SESSIONS = 20
 EWMA_WINDOW_SESSIONS = 60

@@ -14,12 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import FloatArray
 from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SettingsError
-
-__all__ = ["MarketShape", "SimulatedMarket", "Truth", "simulate_market", "symbol_names"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _DEGREES = 6  # of freedom of the Student-t shocks: kurtosis 6, as daily stock returns show
 _CONSTANTS_KEY = 0  # generator key of what is drawn once; 1970-01-01, which no history reaches

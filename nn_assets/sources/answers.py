@@ -16,18 +16,6 @@ from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between, timezone_of
 from nn_assets.sources.protocol import actions_left, checked_selection, leaving_out, validate_symbol
 
-__all__ = [
-    "Action",
-    "Scope",
-    "ScopedActions",
-    "ScopedSource",
-    "action_table",
-    "bar_table",
-    "days_of",
-    "nothing_of",
-    "partial_answer",
-]
-
 Action = tuple[str, object, str, object]
 """Symbol, ex-session, kind and value of a split or dividend, as a vendor gives them."""
 

@@ -18,8 +18,6 @@ from nn_assets.settings.sources import SourceSection
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.registry import SourceContext, SourceMember
 
-__all__ = ["SOURCE", "BundledSource"]
-
 _SYMBOLS = ("NASDAQ", "SP500")
 
 

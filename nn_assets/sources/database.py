@@ -18,8 +18,6 @@ from sqlalchemy.sql.elements import TextClause
 from nn_assets.errors import SourceError
 from nn_assets.sources.keys import EnvironmentKey, how_to_install, without_secrets
 
-__all__ = ["Database"]
-
 _CHUNK_ROWS = 50_000
 _PARAMETERS = ("first", "last", "symbols")
 _BARE_POSTGRES = ("postgres", "postgresql")

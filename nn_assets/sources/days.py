@@ -5,16 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = [
-    "KNOWN_AT_RULE",
-    "NUMBER_REMEDY",
-    "beyond_nanoseconds",
-    "days_written",
-    "known_at_fault",
-    "moments_written",
-    "without_a_time",
-]
-
 NUMBER_REMEDY = "write plain numbers with a point and no thousands separators: 1250 for 1,250, and 1.25 for 1,25"
 
 KNOWN_AT_RULE = "known_at_is_a_moment"

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["JsonClient", "JsonVendor", "JsonVendorWithActions", "rehosted"]
-
 
 @cache
 def _authorities() -> ssl.SSLContext:

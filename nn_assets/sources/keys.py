@@ -11,8 +11,6 @@ from urllib.parse import quote, quote_plus
 
 from nn_assets.errors import SourceError
 
-__all__ = ["EnvironmentKey", "how_to_install", "missing_extra", "without_secrets"]
-
 _SHORTEST_SECRET = 4
 
 

@@ -11,18 +11,6 @@ from nn_assets.arrays import Symbol
 from nn_assets.contracts.frames import DeliveredActions, DeliveredBars
 from nn_assets.errors import SourceError
 
-__all__ = [
-    "ActionSource",
-    "Source",
-    "actions_left",
-    "checked_selection",
-    "cut_to",
-    "first_outside",
-    "leaving_out",
-    "taken_outside",
-    "validate_symbol",
-]
-
 # What a frame of delivered bars or actions carries until it is taken in: of the rows left out, how many, and the first.
 _OUTSIDE, _FIRST_OUTSIDE = "rows_outside", "first_outside"
 _MOST_OUTSIDE = 5

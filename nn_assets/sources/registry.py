@@ -22,18 +22,6 @@ from nn_assets.settings.sources import SourceSection, name_source, source_module
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.protocol import Source
 
-__all__ = [
-    "SOURCES",
-    "Delivery",
-    "Extra",
-    "FundingSource",
-    "SourceContext",
-    "SourceMember",
-    "register_source",
-    "source_member",
-    "source_model",
-]
-
 Settings = TypeVar("Settings", bound=SourceSection)
 Delivery = Literal["bars", "actions", "known_at", "funding_rates"]
 """What a source may deliver: bars, splits and dividends, when each bar became known, funding rates."""

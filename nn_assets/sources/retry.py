@@ -13,18 +13,6 @@ from typing import Any
 from nn_assets.errors import SourceError
 from nn_assets.sources.keys import without_secrets
 
-__all__ = [
-    "DEFAULT_POLICY",
-    "Fault",
-    "Faulted",
-    "RetryPolicy",
-    "broken_off",
-    "judge",
-    "not_there",
-    "persist",
-    "too_slow",
-]
-
 _TOO_MANY, _FIRST_SERVER_FAULT = (418, 429), 500  # Binance answers 418 to whom it bans for a while
 _TRY_LATER = (408, 425)
 _EXCERPT = 200

@@ -19,8 +19,6 @@ from nn_assets.simulator.markets import simulate_market, symbol_names
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.registry import SourceContext, SourceMember
 
-__all__ = ["SOURCE", "SimulatedSource", "SimulatorSettings"]
-
 _NAME = re.compile(r"SIM([0-9]{2,4})")
 _DEFAULT_COUNT = 20
 

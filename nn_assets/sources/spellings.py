@@ -11,17 +11,6 @@ import pandas as pd
 
 from nn_assets.errors import SourceError
 
-__all__ = [
-    "UNEQUAL_REMEDY",
-    "day_of_name",
-    "listed_columns",
-    "map_columns",
-    "normalised",
-    "quoted",
-    "separator_of",
-    "symbol_from_name",
-]
-
 _log = logging.getLogger(__name__)
 
 UNEQUAL_REMEDY = (

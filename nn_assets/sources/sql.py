@@ -23,8 +23,6 @@ from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.spellings import map_columns
 
-__all__ = ["SOURCE", "SqlSettings", "SqlSource"]
-
 _NUMBERS = ("open", "high", "low", "close", "volume")
 _ACTION_COLUMNS = ("symbol", "ex_session", "kind", "value")
 _KINDS = ("split", "dividend", "delisting")

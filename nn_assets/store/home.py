@@ -19,27 +19,6 @@ from nn_assets.errors import InstallationError, LedgerError
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-__all__ = [
-    "PAGES_PATH",
-    "absent_ledger",
-    "address_to_read",
-    "checkout",
-    "dagster_database_url",
-    "dagster_folder",
-    "dagster_home",
-    "data_docs_file",
-    "database_url",
-    "embedded_ledger",
-    "home",
-    "instance_root",
-    "ledger_url",
-    "page_address",
-    "reports_root",
-    "require_home",
-    "safe_url",
-    "sql_root",
-]
-
 PAGES_PATH = "/reports/"
 """Where the UI serves the pages written for a person."""
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from nn_assets.errors import NoRoomError
 from nn_assets.store.home import home
 
-__all__ = ["keep_reserve", "no_room", "spend_reserve"]
-
 _RESERVE_BYTES = 1 << 20  # a row of the ledger takes a tenth of it, its journal and its checkpoint included
 _ERRORS = {errno.ENOSPC, errno.EDQUOT}
 _FULL_DISK_MESSAGES = ("No space left on device", "Disk quota exceeded", "database or disk is full")

@@ -11,8 +11,6 @@ import pandas as pd
 
 from nn_assets.arrays import Moment, Session
 
-__all__ = ["as_moment", "as_session", "canonical_json", "hash_of", "is_missing"]
-
 
 def is_missing(value: object) -> bool:
     """Whether a value is one of the ways to say nothing: None, NaN, NaT or ``pandas.NA``."""

@@ -23,18 +23,6 @@ from nn_assets.errors import CodeError, first_of
 from nn_assets.versions import source
 from nn_assets.versions.source import BESIDE, Module, read_module
 
-__all__ = [
-    "Package",
-    "Root",
-    "changed_definitions",
-    "data_beside",
-    "definitions_behind",
-    "version_of",
-    "version_of_sources",
-    "version_within",
-    "with_sources",
-]
-
 Root = Callable[..., Any] | str
 """A function or class, or the ``module:name`` of one that is not to be imported for it."""
 

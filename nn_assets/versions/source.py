@@ -15,8 +15,6 @@ from typing import Any
 
 _Local = Mapping[str, str | None]
 
-__all__ = ["BESIDE", "Definition", "Module", "read_module"]
-
 BESIDE = "<beside>"
 """Name for what a module does beside defining names, such as a call at its top: all its definitions depend on it."""
 

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.arrays import BoolArray
 from nn_assets.contracts import ACTION_VERSIONS, BAR_VERSIONS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES, empty
 from nn_assets.contracts.contract import Contract
 from nn_assets.market.facts.actions import actions_as_of, new_action_versions, with_action_moments
 from nn_assets.market.facts.bars import known_bars, new_versions, with_assumed_known_at
-from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, stated_in
+from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, stated_in
 from nn_assets.market.facts.intraday import intraday_as_of, new_intraday, stamped_intraday
 from nn_assets.market.facts.membership import new_spells
 from nn_assets.market.facts.series import new_observations, series_as_of

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import ratio, rolling_volatility
 from nn_assets.features.rolling import lagged
 from nn_assets.market.panel import Panel
-
-__all__ = ["BESIDE_BARS"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _MINUTES_OF_A_DAY = 1440.0
 

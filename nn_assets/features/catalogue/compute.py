@@ -8,9 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Cube, canonical
+from nn_assets.arrays import BoolArray, Cube, FloatArray, canonical
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import log_change
@@ -19,11 +18,6 @@ from nn_assets.features.catalogue.stepping import Beside, Laid, Stepping, last_k
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.plugins import no_such_member
-
-__all__ = ["available_features", "compute_features", "refuse_features_beyond"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _NO_SERIES: Mapping[str, KnownSeries] = MappingProxyType({})
 _OBSERVED_SESSIONS = 60

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import log_return, ratio
 from nn_assets.features.rolling import lagged, rolling_covariance, rolling_std
 from nn_assets.market.panel import Panel
-
-__all__ = ["CROSS_MARKET"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _WINDOW = 60
 

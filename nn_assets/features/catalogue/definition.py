@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import PluginError
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
-
-__all__ = ["Context", "Feature", "Formula"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

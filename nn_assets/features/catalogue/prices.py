@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.features.rolling import lagged, rolling_mean, rolling_std
 from nn_assets.market.panel import Panel
-
-__all__ = [
-    "average_true_range",
-    "close_location_value",
-    "log_change",
-    "log_positive",
-    "log_return",
-    "ratio",
-    "rolling_volatility",
-    "true_range",
-]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

@@ -16,8 +16,6 @@ from nn_assets.features.catalogue.volume import VOLUME
 from nn_assets.market.panel import FIELDS
 from nn_assets.plugins import Registry
 
-__all__ = ["CATALOGUE", "register_feature"]
-
 _Formula = TypeVar("_Formula", bound=Formula)
 
 CATALOGUE: Registry[Feature] = Registry(

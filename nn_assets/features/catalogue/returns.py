@@ -5,16 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import close_location_value, log_return, ratio, rolling_volatility
 from nn_assets.features.rolling import rolling_mean
 from nn_assets.market.panel import Panel
-
-__all__ = ["RETURNS"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def _log_return(panel: Panel, _: Context, *, bars: int) -> FloatArray:

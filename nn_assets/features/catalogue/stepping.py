@@ -8,16 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray, IntArray
 from nn_assets.features.own_bars import OwnBars, with_gaps
 from nn_assets.market.panel import FIELDS, Panel
-
-__all__ = ["Beside", "Laid", "Stepping", "last_known"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 Beside = Callable[[FloatArray], FloatArray]
 """Lays an array of the whole panel, (bars, symbols) or (bars, 1), on the rows and columns of the panel given beside."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import ratio
 from nn_assets.features.rolling import (
@@ -16,10 +16,6 @@ from nn_assets.features.rolling import (
     rolling_std,
 )
 from nn_assets.market.panel import Panel
-
-__all__ = ["EMA_WINDOW_SPANS", "TREND"]
-
-FloatArray = npt.NDArray[np.float64]
 
 EMA_WINDOW_SPANS = 3
 """Rows of an exponential mean's window per row of its span. What is cut weighs exp(-6), a quarter of a

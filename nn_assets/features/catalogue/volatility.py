@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import FloatArray
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import average_true_range, log_positive, ratio, rolling_volatility
 from nn_assets.features.rolling import lagged, rolling_mean
 from nn_assets.market.panel import Panel
-
-__all__ = ["VOLATILITY"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def _volatility_ratio(panel: Panel, _: Context) -> FloatArray:

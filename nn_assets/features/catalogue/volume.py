@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
+from nn_assets.arrays import FloatArray
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import close_location_value, log_positive, ratio
 from nn_assets.features.rolling import rolling_mean, rolling_std, rolling_sum
 from nn_assets.market.panel import Panel
-
-__all__ = ["VOLUME"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def _volume_z(panel: Panel, _: Context) -> FloatArray:

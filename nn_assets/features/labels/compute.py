@@ -5,21 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import read_only_fields
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, read_only_fields
 from nn_assets.features.catalogue.prices import rolling_volatility
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels.definition import LabelFacts
 from nn_assets.features.labels.registry import label_kind, settings_of_its_own
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
-
-__all__ = ["Labels", "make_labels", "own_returns"]
-
-FloatArray = npt.NDArray[np.float64]
-IntegerArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _VOLATILITY_SESSIONS = 20
 
@@ -43,7 +36,7 @@ class Labels:
 
     targets: FloatArray
     returns: FloatArray
-    realised_row: IntegerArray
+    realised_row: IntArray
     candidates: BoolArray | None = None
 
     def __post_init__(self) -> None:

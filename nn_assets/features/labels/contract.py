@@ -11,19 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import read_only
+from nn_assets.arrays import BoolArray, FloatArray, read_only
 from nn_assets.features.contract import Held, Market, kept_by, made_up_market
 from nn_assets.features.labels.compute import own_returns
 from nn_assets.features.labels.definition import LabelFacts
 from nn_assets.features.labels.registry import label_kind
 from nn_assets.settings import LabelSettings
-
-__all__ = ["require_sound_label"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _SYMBOLS = tuple(f"SIM{number:02d}" for number in range(1, 13))
 _SEED = 22

@@ -8,16 +8,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 from nn_assets.settings.section import Section
-
-__all__ = ["LabelFacts", "LabelKind", "OwnReturn", "forward_returns"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,6 @@ from nn_assets.features.labels.definition import LabelFacts, LabelKind, forward_
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 
-__all__ = ["DIRECTION"]
-
 
 def _own_return(panel: Panel, label: LabelSettings, facts: LabelFacts) -> npt.NDArray[np.float64]:
     """Forward return - cash rate x horizon, (bars, symbols)."""

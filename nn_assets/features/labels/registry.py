@@ -13,8 +13,6 @@ from nn_assets.settings import LabelSettings
 from nn_assets.settings.own import section_of
 from nn_assets.settings.section import Section
 
-__all__ = ["LABELS", "label_kind", "register_label", "settings_of_its_own"]
-
 _OwnReturn = TypeVar("_OwnReturn", bound=OwnReturn)
 
 LABELS: Registry[LabelKind] = Registry("label", {"direction": DIRECTION, "direction_relative": DIRECTION_RELATIVE})

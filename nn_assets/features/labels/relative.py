@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, Symbol
 from nn_assets.errors import SettingsError
 from nn_assets.features.labels.definition import LabelFacts, LabelKind, forward_returns
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
-
-__all__ = ["DIRECTION_RELATIVE", "MINIMUM_CROSS_SECTION"]
-
-FloatArray = npt.NDArray[np.float64]
 
 MINIMUM_CROSS_SECTION = 5
 """Symbols below which a cross-section's median says little, so that relative labels are refused."""

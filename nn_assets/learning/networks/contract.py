@@ -12,8 +12,6 @@ from nn_assets.learning.training import repeatable_torch
 from nn_assets.plugins import place_of
 from nn_assets.settings import LearningSettings
 
-__all__ = ["require_sound_network"]
-
 _ROWS, _FEATURES = 6, 3
 _MANY_ROWS = 1_100  # as many as training or inference may ask of at once
 _TOLERANCE = 1e-4  # of logits computed in float32, whose sums go in another order beside other rows

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["LongShortTermMemory"]
-
 
 class LongShortTermMemory(torch.nn.Module):
     """Stacked LSTM (Hochreiter and Schmidhuber, 1997), a linear layer on the last hidden state.

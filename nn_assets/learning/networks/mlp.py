@@ -7,8 +7,6 @@ from itertools import pairwise
 
 import torch
 
-__all__ = ["Perceptron"]
-
 
 class Perceptron(torch.nn.Module):
     """Hidden layers with ReLU and dropout; the last layer gives one logit.

@@ -14,8 +14,6 @@ from nn_assets.settings import LearningSettings
 from nn_assets.settings.own import WithSettings
 from nn_assets.settings.section import Section
 
-__all__ = ["NETWORKS", "builder_of", "network_of", "register_network"]
-
 Build = Callable[..., torch.nn.Module]
 _Build = TypeVar("_Build", bound=Build)
 

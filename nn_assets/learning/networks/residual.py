@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import torch
 
-__all__ = ["Residual"]
-
 
 class Residual(torch.nn.Module):
     """The logit of a linear model of the last session's features, and a network's logit on top.

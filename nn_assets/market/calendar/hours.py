@@ -9,18 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import nanoseconds
+from nn_assets.arrays import BoolArray, IntArray, nanoseconds
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
 from nn_assets.settings import IntradaySettings
-
-__all__ = ["Placed", "TradingHours", "trading_hours"]
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _MINUTE = 60_000_000_000
 

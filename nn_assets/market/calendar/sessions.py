@@ -15,21 +15,6 @@ from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.timetable import timetable
 from nn_assets.settings.calendar_file import amendments_of
 
-__all__ = [
-    "assumed_known_at",
-    "calendar_end_warning",
-    "exclusions_between",
-    "is_session",
-    "last_known_session",
-    "never_closes",
-    "next_session",
-    "previous_session",
-    "session_close",
-    "sessions_between",
-    "sessions_per_year",
-    "timezone_of",
-]
-
 _ALWAYS_OPEN = "24/7"
 _NEVER_CLOSING = (_ALWAYS_OPEN, "24/5")
 _END_WARNING = pd.Timedelta(days=60)

@@ -16,8 +16,6 @@ from pandas.api.typing import NaTType
 from nn_assets.errors import SettingsError, shortened
 from nn_assets.settings.calendar_file import Amendments, amendments_of
 
-__all__ = ["Timetable", "require_calendar", "timetable"]
-
 _HOURS = ("open", "break_start", "break_end", "close")
 # What exchange_calendars raises where its rules, or pandas beneath them, give no days.
 _NOT_BUILT = (ValueError, NotImplementedError, LookupError, TypeError, AttributeError)

@@ -14,21 +14,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Symbol, named_rows, number_bytes
+from nn_assets.arrays import BoolArray, Symbol, named_rows, number_bytes
 from nn_assets.contracts import ACTION_VERSIONS, DELIVERED_ACTIONS, conform, validate
 from nn_assets.contracts.frames import ActionVersions, DeliveredActions
 from nn_assets.errors import SourceError, first_of
 from nn_assets.market.calendar.sessions import assumed_known_at, previous_session
-from nn_assets.market.facts.bitemporal import ACTION_FACTS, BoolArray, RevisionCount, known_from
-
-__all__ = [
-    "action_hash",
-    "actions_as_of",
-    "new_action_versions",
-    "refuse_mass_withdrawal",
-    "with_action_moments",
-    "withdrawals",
-]
+from nn_assets.market.facts.bitemporal import ACTION_FACTS, RevisionCount, known_from
 
 _KEY = list(ACTION_FACTS.key)
 _CONTENT = [*_KEY, "value"]

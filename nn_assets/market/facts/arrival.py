@@ -14,8 +14,6 @@ import pandas as pd
 
 from nn_assets.arrays import nanoseconds
 
-__all__ = ["Mended", "following", "read_moments"]
-
 _NEXT = pd.Timedelta(1, unit="ns")
 _MICROSECOND = 1_000  # nanoseconds: the step of the clock, and of the ledger
 

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Sessions, number_bytes
+from nn_assets.arrays import BoolArray, Sessions, number_bytes
 from nn_assets.contracts import BAR_VERSIONS, conform
 from nn_assets.contracts.frames import BarVersions, DailyBars, DeliveredBars
 from nn_assets.market.calendar.sessions import assumed_known_at
-from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount, known_from
+from nn_assets.market.facts.bitemporal import BAR_FACTS, RevisionCount, known_from
 from nn_assets.market.facts.rows import ordered_by_symbol
 
 __all__ = [

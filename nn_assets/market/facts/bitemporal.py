@@ -23,30 +23,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import nanoseconds
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, nanoseconds
 from nn_assets.contracts import QUOTES
 from nn_assets.contracts.contract import PRICES
 from nn_assets.market.facts.arrival import following
-
-__all__ = [
-    "ACTION_FACTS",
-    "BAR_FACTS",
-    "INTRADAY_FACTS",
-    "MEMBERSHIP_FACTS",
-    "SERIES_FACTS",
-    "BoolArray",
-    "Kind",
-    "RevisionCount",
-    "known_from",
-    "stated_in",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _MOMENTS = ["known_at", "ingested_at"]
 _EARLIEST = np.iinfo(np.int64).min

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import FloatArray
 from nn_assets.contracts.frames import ComparedBars
 from nn_assets.market.facts.bitemporal import BAR_FACTS
-
-__all__ = ["later_second_source_prices", "second_source_prices", "with_several_versions"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _KEY = ["symbol", "session"]
 _PRICES = ["open", "high", "low", "close"]

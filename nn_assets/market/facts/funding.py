@@ -6,17 +6,10 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol, nanoseconds, read_only, read_only_fields
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, Symbol, nanoseconds, read_only, read_only_fields
 from nn_assets.contracts.frames import SeriesVersions
-
-__all__ = ["Funding", "funding_by_session"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

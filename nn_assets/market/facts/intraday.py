@@ -8,22 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import nanoseconds, number_bytes
+from nn_assets.arrays import BoolArray, nanoseconds, number_bytes
 from nn_assets.contracts import DELIVERED_BARS, INTRADAY_VERSIONS, conform
 from nn_assets.contracts.frames import DeliveredBars, IntradayBars, IntradayVersions
 from nn_assets.market.calendar.hours import trading_hours
-from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, BoolArray, RevisionCount, known_from
+from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount, known_from
 from nn_assets.settings import IntradaySettings
-
-__all__ = [
-    "KEY",
-    "SessionBars",
-    "intraday_as_of",
-    "intraday_hash",
-    "new_intraday",
-    "session_bars",
-    "stamped_intraday",
-]
 
 KEY = list(INTRADAY_FACTS.key)
 _VALUES = INTRADAY_FACTS.values

@@ -6,14 +6,9 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import nanoseconds, number_bytes
-
-__all__ = ["known_hashes"]
-
-IntArray = npt.NDArray[np.int64]
+from nn_assets.arrays import IntArray, nanoseconds, number_bytes
 
 _ARRIVAL = "ingested_at"  # the clock's, no part of what a fact says
 

@@ -12,20 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Symbol, nanoseconds
+from nn_assets.arrays import BoolArray, Symbol, nanoseconds
 from nn_assets.contracts import MEMBERSHIP, conform
 from nn_assets.contracts.frames import DailyBars, MembershipVersions
 from nn_assets.errors import SourceError
-from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, BoolArray, RevisionCount, known_from
-
-__all__ = [
-    "members_of_sessions",
-    "members_without_bars",
-    "membership_as_of",
-    "new_spells",
-    "refuse_cut_off",
-    "several_spells",
-]
+from nn_assets.market.facts.bitemporal import MEMBERSHIP_FACTS, RevisionCount, known_from
 
 _KEY = list(MEMBERSHIP_FACTS.key)
 _OPEN = np.iinfo(np.int64).max

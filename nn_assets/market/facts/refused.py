@@ -7,15 +7,9 @@ the very bars that the gate had stopped. One that passed in the end counts from 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import nanoseconds
-
-__all__ = ["never_passed", "passed_at", "refused"]
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
+from nn_assets.arrays import BoolArray, IntArray, nanoseconds
 
 _NEVER = np.iinfo(np.int64).max
 

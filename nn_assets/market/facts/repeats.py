@@ -14,12 +14,11 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import BoolArray
 from nn_assets.contracts.frames import BarVersions
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import new_versions
-from nn_assets.market.facts.bitemporal import BAR_FACTS, BoolArray, RevisionCount
-
-__all__ = ["new_versions_of_files", "repeats_and_changes"]
+from nn_assets.market.facts.bitemporal import BAR_FACTS, RevisionCount
 
 _KEY = list(BAR_FACTS.key)
 _SAYING = [*BAR_FACTS.key, *BAR_FACTS.values]

@@ -10,30 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import nanoseconds
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, nanoseconds
 from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.market.facts.compared import second_source_prices
-
-__all__ = [
-    "BoolArray",
-    "Cut",
-    "FloatArray",
-    "IntArray",
-    "ObjectArray",
-    "Rows",
-    "equal_to_the_row_before",
-    "in_first_shares",
-    "ordered_by_symbol",
-    "row_medians",
-    "rows_of",
-    "shares_after_splits",
-]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-ObjectArray = npt.NDArray[np.object_]
 
 _TIES = ("open", "high", "low", "close", "volume", "known_at", "ingested_at", "source")
 _PRICES = ("open", "high", "low", "close")

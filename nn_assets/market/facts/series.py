@@ -9,19 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol, nanoseconds
+from nn_assets.arrays import FloatArray, IntArray, Symbol, nanoseconds
 from nn_assets.contracts import SERIES, conform
 from nn_assets.contracts.frames import SeriesVersions
 from nn_assets.errors import SettingsError
 from nn_assets.market.facts.bitemporal import SERIES_FACTS, RevisionCount
-
-__all__ = ["KnownSeries", "known_series", "new_observations", "series_as_of"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _KEY = list(SERIES_FACTS.key)
 _MINUTE = pd.Timedelta(minutes=1)

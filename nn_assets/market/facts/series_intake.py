@@ -14,8 +14,6 @@ from nn_assets.market.calendar.sessions import session_ends, sessions_between, s
 from nn_assets.market.facts.bitemporal import known_from
 from nn_assets.settings import SeriesSettings
 
-__all__ = ["JudgedSeries", "judge_series"]
-
 _KEY = ["name", "symbol", "observed_at"]
 _EQUAL = "equal"  # to another row: taken once, and no fault
 _MINUTE = pd.Timedelta(minutes=1)

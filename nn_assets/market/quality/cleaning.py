@@ -17,22 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import named_rows, number_bytes
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, ObjectArray, named_rows, number_bytes
 from nn_assets.contracts import BAR_VERSIONS, QUARANTINE, conform, empty
 from nn_assets.contracts.frames import ActionVersions, BarVersions, ComparedBars, DailyBars, Quarantine
 from nn_assets.market.calendar.sessions import never_closes
 from nn_assets.market.facts.compared import later_second_source_prices, with_several_versions
-from nn_assets.market.facts.rows import (
-    BoolArray,
-    Cut,
-    FloatArray,
-    IntArray,
-    ObjectArray,
-    Rows,
-    equal_to_the_row_before,
-    ordered_by_symbol,
-    rows_of,
-)
+from nn_assets.market.facts.rows import Cut, Rows, equal_to_the_row_before, ordered_by_symbol, rows_of
 from nn_assets.market.quality.copied import copied_bar_notices
 from nn_assets.market.quality.displaced import displaced_bar_notices
 from nn_assets.market.quality.history_rules import COPIED_BAR, HISTORY_RULES, IN_SHARES_AS_DELIVERED, ODD_PRINT
@@ -48,8 +38,6 @@ from nn_assets.market.quality.odd_prints import with_corrections
 from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
 from nn_assets.settings import CleaningSettings
 from nn_assets.settings.calendar_file import amendments_of
-
-__all__ = ["RULES", "Cleaned", "Past", "clean", "near_reach_of", "reach_of", "values_hash"]
 
 RULES: tuple[Rule, ...] = (*ROW_RULES, *HISTORY_RULES)
 _PASSED, _TO_JUDGE = -1, -2

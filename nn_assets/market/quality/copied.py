@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Symbol, named_rows
+from nn_assets.arrays import BoolArray, Symbol, named_rows
 from nn_assets.contracts.frames import BarVersions
-from nn_assets.market.facts.rows import BoolArray, Rows
+from nn_assets.market.facts.rows import Rows
 from nn_assets.market.quality.notices import COPIED_SESSION, MANY, MANY_SHARE, Notice
-
-__all__ = ["are_many", "copied_bar_notices", "possible_copies"]
 
 _POSSIBLE_COPY = "possible_copy"
 _VALUES = ["open", "high", "low", "close", "volume"]

@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
+from nn_assets.arrays import BoolArray, FloatArray
+from nn_assets.market.facts.rows import Rows
 from nn_assets.market.quality.notices import Notice, near_split
 from nn_assets.market.quality.past import market_moves, trailing, usual_ranges
 from nn_assets.settings import CleaningSettings
-
-__all__ = ["DISPLACED_BAR", "displaced_bar_notices"]
 
 DISPLACED_BAR = "displaced_bar"
 

@@ -8,16 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.notices import Notice
-
-__all__ = ["SCALE_WINDOW", "Paid", "Spot", "SymbolBars", "dividend_suspicions", "paid_from"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _LARGE = 0.2  # of the close before: beyond it the price must show the dividend
 _SHOWN = 0.5  # share of a large dividend that the price must fall by

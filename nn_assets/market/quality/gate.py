@@ -13,26 +13,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Symbol, named_rows
+from nn_assets.arrays import BoolArray, Symbol, named_rows
 from nn_assets.contracts import BARS, violations
 from nn_assets.contracts.frames import Quarantine
 from nn_assets.errors import GateHalted, first_of
-from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
 from nn_assets.market.quality.notices import COPIED_SESSION, Notice
 from nn_assets.settings import GateSettings
-
-__all__ = [
-    "GateCheck",
-    "GateReport",
-    "GrownCounts",
-    "bars_due",
-    "days_asked",
-    "inspect",
-    "inspect_grown",
-    "quarantined_share",
-]
 
 _MOST_NAMED = 12
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["ADVISORY_CHECKS", "CHECKS", "CHECK_TEXTS", "INTRADAY_CHECKS", "CheckText", "blocking_checks"]
-
 BLOCKING_CHECKS = (
     "schema",
     "quarantined_share",

@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nn_assets.market.facts.rows import BoolArray, FloatArray, IntArray, ObjectArray, Rows
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, ObjectArray
+from nn_assets.market.facts.rows import Rows
 from nn_assets.market.quality.odd_prints import odd_print
 from nn_assets.market.quality.past import FEWEST_BEFORE, market_moves, trailing, usual_ranges
 from nn_assets.market.quality.row_rules import Finding, Rule
 from nn_assets.settings import CleaningSettings
 from nn_assets.units import bps_to_fraction
-
-__all__ = ["COPIED_BAR", "HISTORY_RULES", "IN_SHARES_AS_DELIVERED", "LEAST_FACTOR", "ODD_PRINT"]
 
 LEAST_FACTOR = 50.0
 """Between two closes in a row: no return, unless stated actions account for it. A split, a unit, another share."""

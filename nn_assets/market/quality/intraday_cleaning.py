@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol, named_rows, nanoseconds
+from nn_assets.arrays import ObjectArray, Symbol, named_rows, nanoseconds
 from nn_assets.contracts import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
 from nn_assets.contracts.frames import IntradayBars, IntradayVersions, Quarantine
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
@@ -29,11 +28,6 @@ from nn_assets.market.quality.row_rules import (
     zero_volume,
 )
 from nn_assets.settings import CleaningSettings, GateSettings, IntradaySettings
-
-__all__ = ["CleanedIntraday", "clean_intraday", "inspect_intraday"]
-
-BoolArray = npt.NDArray[np.bool_]
-ObjectArray = npt.NDArray[np.object_]
 
 _NOT_A_TIME = np.iinfo(np.int64).min
 _SHOWN = ("open", "high", "low", "close", "volume")

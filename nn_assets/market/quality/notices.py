@@ -14,30 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol, nanoseconds
+from nn_assets.arrays import BoolArray, FloatArray, Symbol, nanoseconds
 from nn_assets.contracts.frames import ActionVersions, Quarantine
-from nn_assets.market.facts.rows import BoolArray, FloatArray, Rows
+from nn_assets.market.facts.rows import Rows
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
 from nn_assets.market.quality.odd_prints import disagreements, second_source_text
 from nn_assets.market.quality.past import FEWEST_BEFORE, SIMPLE_SPLITS, market_moves, trailing
 from nn_assets.settings import CleaningSettings
-
-__all__ = [
-    "COPIED_SESSION",
-    "MANY",
-    "MANY_SHARE",
-    "Notice",
-    "action_log_returns",
-    "factor_notices",
-    "jump_notices",
-    "near_split",
-    "not_compared_notices",
-    "odd_print_notices",
-    "repeated_open",
-    "repeated_open_notices",
-    "rule_counts_text",
-    "widest_first",
-]
 
 COPIED_SESSION, _ODD_SESSION = "copied_session", "odd_session"
 MANY, MANY_SHARE = 5, 0.05  # of the symbols of a session

@@ -9,14 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import nanoseconds
-from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows, row_medians
+from nn_assets.arrays import BoolArray, FloatArray, ObjectArray, nanoseconds
+from nn_assets.market.facts.rows import Rows, row_medians
 from nn_assets.market.quality.past import trailing, usual_range
 from nn_assets.market.quality.row_rules import Finding
 from nn_assets.settings import CleaningSettings
 from nn_assets.units import bps_to_fraction, fraction_to_bps
-
-__all__ = ["Disagreements", "disagreements", "odd_print", "second_source_text", "with_corrections"]
 
 _PRICES = ("open", "high", "low", "close")
 _LEVEL_ROWS, _FEWEST_LEVELS = 5, 3

@@ -10,23 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars, Quarantine
-from nn_assets.market.facts.rows import BoolArray, in_first_shares
+from nn_assets.market.facts.rows import in_first_shares
 from nn_assets.market.quality.cleaning import Cleaned
-
-__all__ = ["Kept", "Overview", "overview", "overview_of", "recent_from"]
 
 RECENT_SESSIONS, TRAILING_SESSIONS = 20, 252
 _FEWEST = 10  # values that a recent figure needs; the year before needs six times as many
 _BINS = 5
 _CHI_SQUARE_99 = 13.277  # 99th percentile with _BINS - 1 degrees of freedom
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nn_assets.market.facts.rows import FloatArray, Rows
-
-__all__ = ["FEWEST_BEFORE", "SIMPLE_SPLITS", "WHOLE_SPLITS", "market_moves", "trailing", "usual_range", "usual_ranges"]
+from nn_assets.arrays import FloatArray
+from nn_assets.market.facts.rows import Rows
 
 FEWEST_BEFORE = 20
 """Values, without which a past calls nothing unusual."""

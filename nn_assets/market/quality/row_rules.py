@@ -12,11 +12,10 @@ from typing import Self
 
 import numpy as np
 
+from nn_assets.arrays import BoolArray, FloatArray, ObjectArray
 from nn_assets.contracts import BRACKET_TOLERANCE
-from nn_assets.market.facts.rows import BoolArray, FloatArray, ObjectArray, Rows
+from nn_assets.market.facts.rows import Rows
 from nn_assets.settings import CleaningSettings
-
-__all__ = ["ROW_RULES", "Finding", "Rule", "remedy_of"]
 
 _POSSIBLE_PRICES = (1e-12, 1e12)  # of the instrument's currency, a share or coin
 _LARGEST_VOLUME = 1e18  # shares, contracts or coins

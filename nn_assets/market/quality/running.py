@@ -10,12 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import named_rows
+from nn_assets.arrays import BoolArray, named_rows
 from nn_assets.contracts.frames import DailyBars, Quarantine
-from nn_assets.market.facts.rows import BoolArray
 from nn_assets.market.quality.notices import Notice, repeated_open
-
-__all__ = ["carried_on", "nothing_yet", "repeated_opens"]
 
 _SESSIONS = ("begins", "due_from", "first_kept", "last_kept", "low_first", "stretch_first", "stretch_last")
 _COUNTS = ("due", "absent", "rows", "repeats", "low_at", "low_repeats", "stretch", "stretch_repeats")

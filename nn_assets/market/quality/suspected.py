@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import BoolArray, IntArray, Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.dividend_suspicions import SCALE_WINDOW, Paid, SymbolBars
 from nn_assets.market.quality.notices import Notice
@@ -30,11 +30,7 @@ from nn_assets.market.quality.suspicions import (
     market_moves,
 )
 
-__all__ = ["Suspected"]
-
 AnyArray = npt.NDArray[Any]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _LOOKED_BACK = SCALE_WINDOW + 2  # earlier bars that a judgement depends on, the last of them by its close alone
 _NEARLY = 1.0 - 1e-9  # returns are taken in another order of operations

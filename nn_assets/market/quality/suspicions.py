@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import FloatArray, Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.dividend_suspicions import (
     Paid,
@@ -27,20 +26,6 @@ from nn_assets.market.quality.dividend_suspicions import (
 )
 from nn_assets.market.quality.notices import Notice
 from nn_assets.market.quality.past import WHOLE_SPLITS
-
-__all__ = [
-    "LEAST_SPLIT",
-    "MIXED",
-    "SPLIT_REACH",
-    "Jump",
-    "Mixed",
-    "SymbolEvents",
-    "apart",
-    "events_by_symbol",
-    "market_moves",
-]
-
-FloatArray = npt.NDArray[np.float64]
 
 _LEAST_MOVE = 0.25  # log return that calls for an explanation
 _UNITS = (100.0, 1000.0)  # cents for dollars, pence for pounds, fils and mils

@@ -10,8 +10,6 @@ from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.facts.rows import shares_after_splits
 from nn_assets.market.quality.history_rules import LEAST_FACTOR
 
-__all__ = ["UNEXPLAINED_FACTOR", "with_unexplained_factors"]
-
 UNEXPLAINED_FACTOR = "unexplained_factor"
 """``source`` of a split that nobody stated, which is taken for one because its factor stayed."""
 

@@ -18,16 +18,6 @@ from nn_assets.portfolio.breakers import BREAKERS, BreakerReset, KillSwitch, nam
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = [
-    "BREAKER_RESET",
-    "KILL_SWITCH",
-    "breaker_reset_for",
-    "fill_moment",
-    "kill_switch_at",
-    "kill_switch_now",
-    "unfinished_run_before",
-]
-
 KILL_SWITCH, BREAKER_RESET = "kill_switch", "breaker_reset"
 
 

@@ -10,8 +10,6 @@ from nn_assets.errors import LedgerError
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["CostsInForce", "cost_model", "costs_in_force", "recorded_cost_model_ids"]
-
 
 class CostsInForce:
     """The cost models of a strategy that were ever put in force, each from the session after its own on.

@@ -9,15 +9,6 @@ from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = [
-    "decided_sessions",
-    "decision_moments",
-    "ended_orders",
-    "first_undecided",
-    "last_decided_session",
-    "undecided_sessions",
-]
-
 
 def decided_sessions(ledger: Ledger, strategy: str) -> list[pd.Timestamp]:
     """Sessions with a decision on record, in order."""

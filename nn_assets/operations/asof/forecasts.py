@@ -8,8 +8,6 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.lake import Lake
 
-__all__ = ["FORECASTS", "missing_months", "recorded_months"]
-
 FORECASTS = "forecasts"
 
 

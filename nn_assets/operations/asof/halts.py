@@ -12,20 +12,6 @@ import pandas as pd
 
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = [
-    "DAILY_GATE",
-    "HALTED",
-    "INTRADAY_GATE",
-    "KIND",
-    "PASSED",
-    "TABLE",
-    "gate_halts",
-    "gate_of",
-    "gate_passes",
-    "last_halt",
-    "passed_since",
-]
-
 TABLE, KIND = "outcomes", "gate"
 DAILY_GATE, INTRADAY_GATE = "validated_bars", "validated_intraday_bars"
 HALTED, PASSED = "HALTED", "PASSED"

@@ -15,18 +15,6 @@ from nn_assets.operations.asof.settings_on_record import part_hashes_in_force, s
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = [
-    "MODEL_SECTIONS",
-    "OF_STUDY",
-    "ModelsInForce",
-    "model_settings_apart",
-    "models_in_force",
-    "of_study",
-    "recorded_models",
-    "scheduled_models",
-    "studied_models",
-]
-
 MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series")
 """Sections of the settings that decide which model a month uses; of the series, those that features read."""
 

@@ -21,18 +21,6 @@ from nn_assets.oversight.severity import TradingState
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = [
-    "DRIFT_ASKS",
-    "REFRESH_REFUSED",
-    "REFRESH_TAKEN",
-    "STUDY_LEAVES",
-    "event_before_live",
-    "event_of",
-    "left_before_live",
-    "recorded_watch",
-    "watch_left_for_live",
-]
-
 DRIFT_ASKS, REFRESH_TAKEN, REFRESH_REFUSED = "prediction drift", "refresh taken", "refresh refused"
 STUDY_LEAVES = "left by a study before the first live session"
 

@@ -11,8 +11,6 @@ from nn_assets.settings import Strategy
 from nn_assets.settings.changes import changes_text, hash_of_settings, part_of_settings
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["hashes_in_force", "part_hashes_in_force", "settings_apart", "settings_of_decision"]
-
 _ENDS = ("history_ends", "vault_starts")
 _NO_FINDING = ("gate", "trade_without_verdict")
 

@@ -17,20 +17,6 @@ from nn_assets.market.facts.bitemporal import Kind
 from nn_assets.operations.stores import Stores
 from nn_assets.store.lake.parts import Selection
 
-__all__ = [
-    "ACTIONS",
-    "COMPARED",
-    "CONTRADICTED_BARS",
-    "FACTS",
-    "OTHER_SERIES",
-    "RAW_BARS",
-    "RAW_INTRADAY",
-    "UNIVERSE",
-    "contradicted",
-    "versions_of",
-    "with_contradictions",
-]
-
 RAW_BARS, ACTIONS, OTHER_SERIES = "raw_bars", "actions", "other_series"
 RAW_INTRADAY, UNIVERSE, COMPARED = "raw_intraday_bars", "universe_membership", "compared_bars"
 _CONTRADICTED = "_contradicted"

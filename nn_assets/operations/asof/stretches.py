@@ -8,14 +8,9 @@ Between two such arrivals all that a session knows is what the last session of t
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import nanoseconds
-
-__all__ = ["stretch_numbers"]
-
-IntArray = npt.NDArray[np.int64]
+from nn_assets.arrays import IntArray, nanoseconds
 
 
 def stretch_numbers(

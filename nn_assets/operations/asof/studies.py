@@ -13,8 +13,6 @@ from nn_assets.operations.clock import as_of_session, has_clock, now_utc
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["late_verdict", "latest_study", "month_of_verdict", "study_in_force"]
-
 
 def latest_study(
     ledger: Ledger, strategy: Strategy, before_month: str | None = None, recorded_by: pd.Timestamp | None = None

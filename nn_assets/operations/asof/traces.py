@@ -16,8 +16,6 @@ from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["STEPS", "TRACES", "WHY", "lost_traces", "read_steps", "why_this_size"]
-
 STEPS, TRACES = POSITION_STEPS.name, _TRACES.name
 WHY = "why_this_size"
 """The operator's query that is answered from these files, too."""

@@ -21,19 +21,6 @@ from nn_assets.store.ledger.ledger import Ledger
 if TYPE_CHECKING:
     from nn_assets.evaluation.verdict import Look
 
-__all__ = [
-    "LEAK_RELEASE",
-    "OTHER_BARS",
-    "Ground",
-    "alarms_just_released",
-    "earlier_grounds",
-    "ground_of",
-    "looks_taken",
-    "released_alarms",
-    "trials_made",
-    "unreleased_alarms",
-]
-
 LEAK_RELEASE = "leak_alarm_release"
 OTHER_BARS = "same data hash, fingerprint taken again over the bars now visible"
 """Why a fingerprint may say something else."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import BoolArray, Symbol
 from nn_assets.contracts import MEMBERSHIP, empty
 from nn_assets.contracts.frames import DailyBars, MembershipVersions
 from nn_assets.market.facts.membership import (
@@ -31,8 +29,6 @@ __all__ = [
     "universe_facts",
     "unseen_members",
 ]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 def read_membership_versions(stores: Stores, strategy: Strategy) -> MembershipVersions | None:

@@ -16,8 +16,6 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.stores import Stores
 from nn_assets.store.ledger.schema import WHOLE_LEDGER
 
-__all__ = ["clock_fault", "moments_ahead"]
-
 _TOLERANCE = pd.Timedelta(minutes=1)  # between the clocks of machines that share a ledger
 _NONE = pd.Timedelta(0)
 _COLUMNS = ["table", "strategy", "moment"]

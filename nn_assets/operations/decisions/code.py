@@ -10,8 +10,6 @@ from nn_assets.store.lake.files import exists, read_record, write_record
 from nn_assets.store.lake.port import BlobPath
 from nn_assets.versions import changed_definitions, definitions_behind, version_of
 
-__all__ = ["CODE", "changed_since", "decision_code", "keep_code"]
-
 CODE = "decision_code"
 """Folder in the lake of a strategy: the definitions behind each version of the code that decided a session."""
 

@@ -15,8 +15,6 @@ from nn_assets.portfolio.breakers import Breaker, named_kinds
 from nn_assets.portfolio.records import book_remainder
 from nn_assets.session.daily_round import Round
 
-__all__ = ["alert_of_assumed_funding", "alert_of_breakers", "alert_of_unquoted", "breakers_fired"]
-
 
 def breakers_fired(history: History, session_round: Round) -> tuple[Breaker, ...]:
     """Breakers latched after a session that were not latched before it, or had been released as it began."""

@@ -9,8 +9,6 @@ from nn_assets.operations.clock import now_utc
 from nn_assets.operations.history import History
 from nn_assets.store.ledger.audit import verify_before_round
 
-__all__ = ["on_intact_ledger"]
-
 
 @contextmanager
 def on_intact_ledger(history: History, run_id: str) -> Iterator[None]:

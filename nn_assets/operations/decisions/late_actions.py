@@ -17,8 +17,6 @@ from nn_assets.portfolio.breakers import LOSSES, BreakerReset, named_kinds
 from nn_assets.portfolio.late_actions import ActionRows, LateActions
 from nn_assets.session.market_view import MarketView
 
-__all__ = ["late_actions"]
-
 
 def late_actions(history: History, session: pd.Timestamp, market: MarketView) -> LateActions | None:
     """Actions of live sessions before a session that it knows otherwise than the session before did.

@@ -33,14 +33,6 @@ from nn_assets.session.daily_round import Round, SessionState
 from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS
 from nn_assets.session.market_view import MarketView
 
-__all__ = [
-    "decided_otherwise",
-    "decisions_repeat_in_replay",
-    "facts_apart",
-    "features_repeat_when_cut",
-    "signals_repeat_forecasts",
-]
-
 _CUTS = (0.5, 0.75, 0.95)
 # What a decision reads besides signals and the programme's facts, and that depends on no book.
 _FACTS = (

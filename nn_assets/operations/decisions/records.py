@@ -32,16 +32,6 @@ from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.ledger.appending import LedgerTransaction
 from nn_assets.store.values import hash_of
 
-__all__ = [
-    "Compared",
-    "DecisionContext",
-    "compare_session",
-    "recorded_context",
-    "session_frames",
-    "symbols_on_record",
-    "write_session",
-]
-
 _CONTRACTS = {contract.name: contract for contract in (FILLS, *ROUNDS)}
 _ENDED = "ended_orders"
 _PROVENANCE = ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")

@@ -27,8 +27,6 @@ from nn_assets.store.ledger.chain import ChainHead
 from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
 
-__all__ = ["Rederived", "rederive_decisions"]
-
 _DECISIONS = "decisions"
 _DERIVED_BY = "nn_assets.operations.decisions.lookahead:decisions_repeat_in_replay"
 _OF_A_SESSION = [contract.name for contract in (*ROUNDS, FILLS)]

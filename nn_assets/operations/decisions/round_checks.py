@@ -17,15 +17,6 @@ from nn_assets.portfolio.inputs import STEP_NAMES
 from nn_assets.session.daily_round import Round
 from nn_assets.settings import PortfolioSettings
 
-__all__ = [
-    "ROUND_CHECKS",
-    "beyond_limits",
-    "broken_traces",
-    "check_sessions",
-    "keeps_to_limits_itself",
-    "unreferenced_orders",
-]
-
 _ROUNDING = 1e-9  # of the larger of one and the weight
 _BROKEN = (
     "a decision broke its own rules: nn-assets control kill-switch HALTED --reason TEXT, then report it with the "

@@ -46,8 +46,6 @@ from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
 from nn_assets.signals.signals import make_signals, outcome_statistics
 
-__all__ = ["DecidedSession", "decide_session", "of_symbols", "play_live", "watch_of"]
-
 
 @dataclass(frozen=True, eq=False)
 class DecidedSession:

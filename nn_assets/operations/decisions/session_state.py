@@ -26,8 +26,6 @@ from nn_assets.session.daily_round import SessionState, first_session_state
 from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS, FillCosts, fill_costs_of
 from nn_assets.session.market_view import MarketView
 
-__all__ = ["recorded_fill_costs", "session_state_before"]
-
 # Enough of the history of states to know since when the present one holds.
 _STATES_LOOKED_BACK = 400
 

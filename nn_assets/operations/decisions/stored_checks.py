@@ -15,17 +15,6 @@ from nn_assets.operations.judged import Judged
 from nn_assets.store.ledger.audit import verify_since_last
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
-__all__ = [
-    "BACKTEST_REDERIVES",
-    "COEFFICIENTS_RECOVERED",
-    "FEATURES_HAVE_VALUES",
-    "LEDGER_IS_INTACT",
-    "NO_LOOK_AHEAD",
-    "STUDY_AND_LIVE_AGREE",
-    "StoredCheck",
-    "features_have_values",
-]
-
 _MOST_NAMED = 20
 _RECENT_SESSIONS = 20
 

@@ -28,15 +28,6 @@ from nn_assets.sources.protocol import ActionSource, Source, first_outside, take
 from nn_assets.sources.tables.actions_file import ActionsFile
 from nn_assets.sources.tables.limits import Limits
 
-__all__ = [
-    "actions_to_publish",
-    "append_actions",
-    "delisted",
-    "late_notices",
-    "new_actions",
-    "stored_actions",
-]
-
 _KEY = ["symbol", "ex_session", "kind"]
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from nn_assets.arrays import BoolArray
 from nn_assets.contracts import BAR_VERSIONS, empty
 from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.frames import BarVersions, DeliveredBars
@@ -19,9 +18,6 @@ from nn_assets.operations.asof.stored import FACTS, contradicted, versions_of
 from nn_assets.operations.history import History
 from nn_assets.operations.stores import Stores
 
-__all__ = ["append_contradicted", "append_new", "append_versions", "stamped_bars"]
-
-BoolArray = npt.NDArray[np.bool_]
 _MOST_RESTATED = 5
 
 Mend = Callable[[History, BarVersions, BarVersions, BarVersions], BarVersions]

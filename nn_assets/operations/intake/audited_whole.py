@@ -12,8 +12,6 @@ from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.store.lake.content import frame_hash
 
-__all__ = ["differing_from_whole"]
-
 _KEY = ["symbol", "session"]
 
 

@@ -58,8 +58,6 @@ from nn_assets.versions import version_of
 
 _CLEANED_BY = ("nn_assets.market.quality.cleaning:clean", "nn_assets.market.facts.bars:known_bars")
 
-__all__ = ["Audited", "Ingested", "audit_bars", "ingest_bars", "notices_of", "publish_bars"]
-
 
 @dataclass(frozen=True)
 class Ingested:

@@ -6,8 +6,6 @@ from nn_assets.operations.asof.stored import OTHER_SERIES, RAW_INTRADAY, UNIVERS
 from nn_assets.operations.intake.intraday import VALIDATED_INTRADAY
 from nn_assets.settings import Strategy
 
-__all__ = ["other_tables", "tables_before_bars", "tables_beside_bars"]
-
 
 def tables_beside_bars(strategy: Strategy) -> tuple[str, ...]:
     """Assets that features read beside the published bars."""

@@ -21,8 +21,6 @@ from nn_assets.operations.intake.sources import source_named
 from nn_assets.sources.protocol import cut_to
 from nn_assets.sources.tables.files import FilesSource
 
-__all__ = ["TakenCompared", "ingest_compared"]
-
 
 @dataclass(frozen=True)
 class TakenCompared:

@@ -31,8 +31,6 @@ from nn_assets.store.lake.files import file_sha256, read_record, replace_file, w
 from nn_assets.store.values import hash_of
 from nn_assets.versions import version_of
 
-__all__ = ["overview_of_audited", "review_bars"]
-
 _log = logging.getLogger(__name__)
 _REVIEWED_BY = ("nn_assets.reports.expectations:validate_overview", "nn_assets.reports.expectations:data_docs_page")
 

@@ -29,8 +29,6 @@ from nn_assets.sources.tables.files import FilesSource
 from nn_assets.store.lake.files import file_sha256, read_record, write_record
 from nn_assets.store.lake.port import BlobPath
 
-__all__ = ["UnreadFiles"]
-
 # A file that changed within this time of being looked at may change again under the same time stamp.
 _SETTLED_NANOSECONDS = 2_000_000_000
 

@@ -20,8 +20,6 @@ from nn_assets.sources.tables.columns import FaultText, refuse_first
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
-__all__ = ["import_fills", "read_fills"]
-
 _LARGEST = 1e15
 _OPTIONAL = tuple(name for name, column in FILLS.columns.items() if column.nullable)
 _NEEDED = tuple(name for name in FILLS.columns if name not in (*_OPTIONAL, "source", "known_at"))

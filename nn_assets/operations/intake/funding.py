@@ -25,8 +25,6 @@ from nn_assets.sources.registry import FundingSource, source_member
 from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.port import BlobPath
 
-__all__ = ["FundingRequest", "asked_before", "remember_asked"]
-
 _RECORD = "asked.json"
 _OVERLAP = pd.Timedelta(days=7)  # asked again each time, so that a restated rate shows
 

@@ -17,8 +17,6 @@ from nn_assets.operations.history import History
 from nn_assets.operations.outcomes import kept_text
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["record_halt", "record_pass", "recording_halts"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -37,8 +37,6 @@ from nn_assets.operations.intake.pieces import (
 )
 from nn_assets.store.lake.parts import is_long
 
-__all__ = ["GrownAudit", "audit_grown", "begun"]
-
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
 _RULES = {rule.name: number for number, rule in enumerate(RULES)}
 _LOOKED_AT = ["symbol", "session", *BAR_FACTS.values, "known_at"]

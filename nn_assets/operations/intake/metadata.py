@@ -25,17 +25,6 @@ from nn_assets.reports.tables import Excerpt
 from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 
-__all__ = [
-    "gate_checks",
-    "intake_metadata",
-    "intraday_intake_metadata",
-    "intraday_publication_metadata",
-    "publication_metadata",
-    "series_metadata",
-    "suite_checks",
-    "universe_metadata",
-]
-
 _MOST_LINES = 50
 _MOST_GAPS = 20
 _QUARANTINE = ["symbol", "session", "rule", "field", "value", "source"]

@@ -45,8 +45,6 @@ from nn_assets.store.lake.publication import Listed
 from nn_assets.store.values import hash_of
 from nn_assets.versions import version_of
 
-__all__ = ["CARRIED", "Carried", "Grown", "Piece", "carried_from", "made_by", "repeats_an_earlier_bar", "running_of"]
-
 CARRIED = "validated_bars_carried"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
 _MADE_BY = (

@@ -19,8 +19,6 @@ from nn_assets.operations.intake.metadata import (
 )
 from nn_assets.operations.judged import Judged
 
-__all__ = ["Judging", "bars_through_gate", "intraday_through_gate"]
-
 Judging = Generator[Judged, None, dict[str, Any]]
 
 

@@ -24,8 +24,6 @@ from nn_assets.settings import FundingSeriesSettings
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.series_files import read_series_file
 
-__all__ = ["TakenSeries", "ingest_series"]
-
 _QUARANTINE = "series_quarantine"
 
 

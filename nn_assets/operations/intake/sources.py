@@ -11,8 +11,6 @@ from nn_assets.settings import SourceSection, Strategy
 from nn_assets.sources.protocol import Source
 from nn_assets.sources.registry import SOURCES, SourceContext, source_member
 
-__all__ = ["source_named", "source_of", "source_roots"]
-
 
 def source_of(history: History, folder: Path) -> Source:
     """The source of the strategy's bars. Nothing is asked yet, and no key is read."""

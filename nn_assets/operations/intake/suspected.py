@@ -19,8 +19,6 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.pieces import CARRIED, Carried, Grown
 from nn_assets.store.lake.carried import read_arrays, store_arrays
 
-__all__ = ["suspected_of", "with_suspected"]
-
 _LOOKED_AT = ["symbol", "session", "open", "high", "low", "close", "volume"]
 _SESSIONS = 80  # that are read at first
 

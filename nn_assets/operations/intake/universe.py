@@ -18,8 +18,6 @@ from nn_assets.settings import Strategy
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.membership_files import read_membership_file
 
-__all__ = ["ingest_universe"]
-
 
 def ingest_universe(history: History, folder: Path) -> RevisionCount:
     """Read the strategy's file of membership and append what is new or differs; retire what it no longer holds.

@@ -19,8 +19,6 @@ from nn_assets.store.lake.publication import Publication
 from nn_assets.store.values import canonical_json
 from nn_assets.versions import version_of
 
-__all__ = ["COUNTED", "unseen_of_published"]
-
 COUNTED = "members_without_bars"
 _COUNTED_BY = "nn_assets.market.facts.membership:members_without_bars"
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
-
 from nn_assets.estimators import ESTIMATORS
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.calibration import Calibration, fit_calibration
@@ -21,10 +18,6 @@ from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.learning.inference import forecast
 from nn_assets.operations.history import History, Stretch
 from nn_assets.operations.models.stored import load_model
-
-__all__ = ["calibrate_forecasts", "calibrate_session", "calibration_of"]
-
-FloatArray = npt.NDArray[np.float64]
 
 _MONTHS_A_YEAR = 12.0
 

@@ -30,19 +30,6 @@ from nn_assets.settings import Strategy
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.lake import Lake
 
-__all__ = [
-    "ROUNDING",
-    "forecast_by",
-    "forecast_months",
-    "forecasts_metadata",
-    "forecasts_of_months",
-    "forecasts_until",
-    "keep_forecast_list",
-    "read_forecast_list",
-    "renew_forecasts",
-    "require_in_force",
-]
-
 ModelOf = Callable[[pd.Timestamp], str]  # session to the address of the model that decides it
 
 ROUNDING = 1e-6

@@ -28,8 +28,6 @@ from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.port import BlobPath
 from nn_assets.versions import version_of
 
-__all__ = ["FORECAST_FACTS", "keep_facts", "months_in_doubt", "months_to_refit"]
-
 _MADE_BY = "nn_assets.learning.inference:forecast"
 FORECAST_FACTS = "forecast_facts"
 """Folder in the lake of a strategy: for each stored month the hash of what its sessions knew when it was made."""

@@ -28,21 +28,6 @@ from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
 from nn_assets.settings import Strategy
 
-__all__ = [
-    "DueFold",
-    "confirmation",
-    "due_folds",
-    "fold_after",
-    "fold_data",
-    "refresh_fold",
-    "selected_features",
-    "selection_metadata",
-    "selection_of",
-    "stationarity",
-    "stationarity_metadata",
-    "stationarity_of",
-]
-
 Frames = dict[str, pd.DataFrame]
 
 

@@ -27,8 +27,6 @@ from nn_assets.session.daily_round import Round
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-__all__ = ["leave_watch_for_live", "record_answer", "request_row", "watch_record"]
-
 
 def request_row(strategy: str, session: pd.Timestamp, reasons: list[str]) -> dict[str, Any]:
     """The request that a session's drift makes."""

@@ -39,8 +39,6 @@ from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
 from nn_assets.store.ledger.schema import BOOKKEEPING
 
-__all__ = ["RefreshedForecasts", "put_in_force_before_live", "refreshed_forecasts"]
-
 Progress = Callable[[str], None]
 
 

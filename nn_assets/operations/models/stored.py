@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-import numpy as np
-import numpy.typing as npt
-
-from nn_assets.arrays import Cube
+from nn_assets.arrays import BoolArray, Cube
 from nn_assets.errors import ModelError, PublicationError
 from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.artifact import from_files
@@ -22,10 +19,6 @@ from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import canonical_json, hash_of
 from nn_assets.versions import version_of
-
-__all__ = ["REFERENCES", "drift_references", "load_model"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 _REFERRED_BY = "nn_assets.session.drift_watch:model_references"
 

@@ -42,16 +42,6 @@ from nn_assets.operations.models.stored import load_model
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
 
-__all__ = [
-    "MonthModel",
-    "candidate_for",
-    "fit_lost_refreshes",
-    "model_metadata",
-    "model_row",
-    "refresh_after",
-    "train_months",
-]
-
 Progress = Callable[[str], None]
 
 

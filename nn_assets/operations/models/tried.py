@@ -9,8 +9,6 @@ from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
 from nn_assets.versions import version_of
 
-__all__ = ["STUDIED_BY", "record_tried"]
-
 STUDIED_BY = "nn_assets.operations.study:study_until"
 """What makes a record: a study goes on with the row that its forecasts began, so both name one code."""
 

@@ -13,8 +13,6 @@ from nn_assets.operations.names import COST_ESTIMATION, COSTS
 from nn_assets.operations.wings import Job, Making, Scheduled, Table, Wing
 from nn_assets.settings import Strategy
 
-__all__ = ["WING"]
-
 
 def _estimated(history: History, making: Making) -> dict[str, Any]:
     return costs_metadata(record_cost_estimate(history, making.run_id))

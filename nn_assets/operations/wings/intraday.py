@@ -12,8 +12,6 @@ from nn_assets.operations.names import TABLES
 from nn_assets.operations.wings import DemandedCheck, Job, Table, Wing
 from nn_assets.settings import Strategy
 
-__all__ = ["WING"]
-
 
 def _assets(strategy: Strategy) -> Iterator[Table]:
     """``raw_intraday_bars`` and ``validated_intraday_bars``; none where the strategy names none."""

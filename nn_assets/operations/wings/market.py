@@ -16,8 +16,6 @@ from nn_assets.operations.wings import DemandedCheck, Job, Table, Wing
 from nn_assets.reports.expectations import SUITES
 from nn_assets.settings import Strategy
 
-__all__ = ["WING"]
-
 
 def _assets(strategy: Strategy) -> Iterator[Table]:
     """``raw_bars`` and ``validated_bars``."""

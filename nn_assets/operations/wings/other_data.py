@@ -11,9 +11,6 @@ from nn_assets.operations.names import TABLES
 from nn_assets.operations.wings import Job, Table, Wing
 from nn_assets.settings import Strategy
 
-__all__ = ["WING"]
-
-
 _TABLES = (
     Table(
         OTHER_SERIES,

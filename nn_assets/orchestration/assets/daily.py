@@ -24,8 +24,6 @@ from nn_assets.orchestration.partitions import session_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["ROUND_ASSETS", "WING"]
-
 ROUND_ASSETS = {
     "fills": "Fills of the orders decided the session before, priced on this session's bar, and stops hit.",
     "portfolio_state": "Cash, positions, peaks and breakers after the fills, at the close.",

@@ -17,8 +17,6 @@ from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["WING"]
-
 
 def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     """``walk_forward_study`` and ``model_evaluation``."""

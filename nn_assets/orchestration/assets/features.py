@@ -20,8 +20,6 @@ from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 
-__all__ = ["WING"]
-
 
 def _computed(history: History, making: Making) -> dict[str, Any]:
     del making  # the strategy is held alone: bars and their hash are of one publication

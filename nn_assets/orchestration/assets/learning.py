@@ -17,8 +17,6 @@ from nn_assets.orchestration.resources import StoresResource
 from nn_assets.settings import Strategy
 from nn_assets.versions import Root
 
-__all__ = ["WING"]
-
 _TRAINED_BY: tuple[Root, ...] = (
     train_months,
     refresh_after,

@@ -16,8 +16,6 @@ from nn_assets.sources.protocol import actions_left, leaving_out, validate_symbo
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import read_texts
 
-__all__ = ["ActionsFile"]
-
 _COLUMNS = ("symbol", "ex_session", "kind", "value")
 _KINDS = ("split", "dividend", "delisting")
 _MOST_ROWS = 10  # listed in one error

@@ -24,8 +24,6 @@ import pandas as pd
 from nn_assets.errors import SourceError
 from nn_assets.sources.tables.limits import Limits
 
-__all__ = ["ARCHIVES", "read_archive"]
-
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 _TABLES = (".csv", ".csv.gz", ".parquet", ".pq")
 _PIECE = 1 << 16

@@ -12,8 +12,6 @@ from nn_assets.sources.tables.columns import column_named, columns_named, number
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.plain_tables import read_plain
 
-__all__ = ["read_closes"]
-
 _RANGE = ("open", "high", "low")
 _DATES = ("session", "date", "datetime", "timestamp", "day", "time")
 _CLOSES = ("close", "close_price")

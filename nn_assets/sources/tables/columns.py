@@ -21,18 +21,6 @@ from nn_assets.sources.days import (
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.spellings import listed_columns, normalised, quoted
 
-__all__ = [
-    "FaultText",
-    "column_named",
-    "columns_named",
-    "days_of",
-    "moments_of",
-    "numbers_of",
-    "numbers_written",
-    "refuse_first",
-    "symbols_of",
-]
-
 _NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
 _FAR = r"^(?:22[6-9]|2[3-9][0-9]|[3-9][0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}"  # a day after those that nanoseconds hold
 

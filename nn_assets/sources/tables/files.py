@@ -31,8 +31,6 @@ from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.plain_tables import files_of, not_empty, read_columns
 from nn_assets.sources.tables.unchanged import unchanged
 
-__all__ = ["SOURCE", "FilesSettings", "FilesSource"]
-
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 _MOST_FAULTS = 10

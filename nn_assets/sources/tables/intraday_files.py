@@ -15,8 +15,6 @@ from nn_assets.sources.tables.columns import column_named, columns_named, moment
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import files_named, read_plain, symbol_of_file
 
-__all__ = ["read_intraday_files"]
-
 _TIMES = ("bar_at", "date", "datetime", "timestamp", "time", "open_time")
 _PRICES = ("open", "high", "low", "close")
 _SIDES = ("bid", "ask")

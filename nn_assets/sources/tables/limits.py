@@ -13,8 +13,6 @@ import pyarrow.parquet as pq
 from nn_assets.errors import SourceError
 from nn_assets.settings.sources import SourceSection
 
-__all__ = ["USUAL_LIMITS", "Limits"]
-
 _MEGABYTE = 1 << 20
 _ROWS_AT_ONCE = 4096
 

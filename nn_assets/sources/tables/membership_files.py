@@ -12,8 +12,6 @@ from nn_assets.sources.tables.columns import column_named, columns_named, days_o
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import files_of, read_plain
 
-__all__ = ["read_membership_file"]
-
 _SYMBOL = ("symbol", "ticker")
 _FROM = ("member_from", "start_date", "from", "start", "added")
 _TO = ("member_to", "end_date", "to", "end", "removed")

@@ -28,19 +28,6 @@ from nn_assets.sources.spellings import UNEQUAL_REMEDY, quoted, separator_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.unchanged import unchanged
 
-__all__ = [
-    "TABLE_ENDINGS",
-    "Choice",
-    "files_named",
-    "files_of",
-    "not_empty",
-    "read_columns",
-    "read_plain",
-    "read_texts",
-    "symbol_of_file",
-    "unreadable",
-]
-
 TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq", ".feather")
 Choice = Callable[[list[str], pa.Schema | None], dict[str, str]]
 _AGAIN = "deliver the file again, or move it out of the folder"

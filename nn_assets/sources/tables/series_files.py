@@ -15,8 +15,6 @@ from nn_assets.sources.tables.columns import column_named, columns_named, days_o
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import files_named, read_plain, symbol_of_file
 
-__all__ = ["read_series_file"]
-
 _TIMES = ("observed_at", "session", "date", "datetime", "timestamp", "time", "day")
 _VALUES = ("value", "close", "rate")
 _PUBLISHED = ("known_at", "published_at")

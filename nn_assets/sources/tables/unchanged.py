@@ -8,8 +8,6 @@ from pathlib import Path
 
 from nn_assets.errors import SourceError
 
-__all__ = ["unchanged"]
-
 
 @contextmanager
 def unchanged(path: Path) -> Iterator[None]:

@@ -22,8 +22,6 @@ from nn_assets.sources.keys import EnvironmentKey
 from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import DEFAULT_POLICY, RetryPolicy
 
-__all__ = ["SOURCE", "AlpacaSettings", "AlpacaSource"]
-
 _BAR = {"moment": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 _BARS_A_PAGE, _ACTIONS_A_PAGE = "10000", "1000"
 _ACTIONS = {

@@ -29,8 +29,6 @@ from nn_assets.sources.retry import (
     too_slow,
 )
 
-__all__ = ["SOURCE", "CcxtSettings", "CcxtSource"]
-
 _DAY = 86_400_000
 _FIELDS = ("moment", "open", "high", "low", "close", "volume")
 _LONGEST_MESSAGE = 200

@@ -35,8 +35,6 @@ from nn_assets.sources.retry import (
     too_slow,
 )
 
-__all__ = ["SOURCE", "YfinanceSettings", "YfinanceSource"]
-
 _PRICES = {"open": "Open", "high": "High", "low": "Low", "close": "Close"}
 _SIGNIFICANT_DIGITS = 7
 _CHART = "/v8/finance/chart/"

@@ -38,21 +38,6 @@ from nn_assets.store.lake.files import (
 from nn_assets.store.lake.parts import Bounds, Part, Selection, read_files, split
 from nn_assets.store.lake.port import BlobPath
 
-__all__ = [
-    "Pointer",
-    "absent",
-    "damaged",
-    "file_addresses",
-    "forget_frame",
-    "gone",
-    "is_as_written",
-    "is_undamaged",
-    "load_frame",
-    "load_frames",
-    "store_frame",
-    "store_list",
-]
-
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 _OF_FACTS = ("segments", "additions.json")  # either marks a table that only grows
 

@@ -22,8 +22,6 @@ from nn_assets.errors import PublicationError
 from nn_assets.store.lake.files import exists, listed, locked, read_record, record_hash, store_of, write_bytes
 from nn_assets.store.lake.port import BlobPath
 
-__all__ = ["open_array", "read_arrays", "read_carried", "store_array", "store_arrays", "switch_carried"]
-
 AnyArray = npt.NDArray[Any]
 
 _HASH = "sha256"

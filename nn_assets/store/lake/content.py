@@ -13,8 +13,6 @@ from nn_assets.arrays import number_bytes
 from nn_assets.errors import SchemaError
 from nn_assets.store.values import canonical_json
 
-__all__ = ["frame_hash"]
-
 
 def frame_hash(frame: pd.DataFrame) -> str:
     """SHA-256 over column names, types and values, in hex.

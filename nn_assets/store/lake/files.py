@@ -22,30 +22,6 @@ from typing import Any
 from nn_assets.errors import AccessError, PublicationError
 from nn_assets.store.lake.port import AnyPath, BlobPath, BlobStore, Key
 
-__all__ = [
-    "FILES",
-    "Files",
-    "content_of",
-    "exists",
-    "file_sha256",
-    "keep_damaged",
-    "listed",
-    "locked",
-    "no_access",
-    "read_record",
-    "read_text",
-    "record_in",
-    "replace_file",
-    "safe_name",
-    "staged_folder",
-    "store_of",
-    "swap_record",
-    "sweep",
-    "sync_folder",
-    "write_bytes",
-    "write_record",
-]
-
 _STAGED = ".staged-"
 _STALE_SECONDS = 24 * 3600.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")

@@ -59,8 +59,6 @@ from nn_assets.store.lake.segments import (
     superseded,
 )
 
-__all__ = ["Lake"]
-
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 

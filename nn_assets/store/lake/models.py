@@ -23,8 +23,6 @@ from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.lake.roots import models_root
 from nn_assets.store.values import hash_of
 
-__all__ = ["ModelStore"]
-
 _MANIFEST = "manifest.json"
 _MODEL_ID = re.compile(r"[a-z0-9][a-z0-9_-]{7,127}")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")

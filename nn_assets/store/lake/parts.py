@@ -17,8 +17,6 @@ from nn_assets.errors import SchemaError
 from nn_assets.store.lake.files import store_of
 from nn_assets.store.lake.port import BlobPath
 
-__all__ = ["Bounds", "Part", "Parts", "Selection", "is_long", "newest_in", "read_files", "spans", "split"]
-
 _MISSING = np.iinfo(np.int64).max
 _MONDAY = 3  # days from the Monday before the epoch to the epoch
 _WHOLE_ROWS = 100_000  # up to here one file is read as fast as a part of it

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol, Self, TypeVar
 
-__all__ = ["AnyPath", "BlobPath", "BlobStore", "Key"]
-
 
 class BlobPath(Protocol):
     """Name of a blob, or of a folder of blobs: a path of the file system, or a key in another store."""

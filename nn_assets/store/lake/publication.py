@@ -41,8 +41,6 @@ from nn_assets.store.lake.parts import Selection
 from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import as_moment, as_session, hash_of
 
-__all__ = ["Listed", "Publication", "PublicationStore"]
-
 _FOLDER = "publication"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
 _HASH = "sha256"  # of everything else that a record says

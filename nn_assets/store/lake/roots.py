@@ -20,8 +20,6 @@ from nn_assets.plugins import GROUP, Registry, load
 from nn_assets.store.home import home
 from nn_assets.store.lake.port import BlobPath, Key
 
-__all__ = ["STORES", "blob_path", "lake_root", "models_root", "register_store", "store_in_force"]
-
 OpenStore = Callable[[str], BlobPath]
 _OpenStore = TypeVar("_OpenStore", bound=OpenStore)
 

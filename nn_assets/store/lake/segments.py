@@ -27,18 +27,6 @@ from nn_assets.store.lake.parts import Bounds, Selection
 from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.values import hash_of
 
-__all__ = [
-    "MERGED_AT_ONCE",
-    "Segment",
-    "has_list",
-    "joined",
-    "list_segments",
-    "live_segments",
-    "merge",
-    "segment_name",
-    "superseded",
-]
-
 MERGED_AT_ONCE = 32
 """So many neighbours that cover equally many additions become one."""
 

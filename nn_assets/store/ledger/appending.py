@@ -19,8 +19,6 @@ from nn_assets.store.ledger.chain import ChainHead, entry_for, read_head
 from nn_assets.store.ledger.reading import Query, last_appended, latest_frame, read_frame
 from nn_assets.store.ledger.schema import CHAIN, contract_columns, natural_key, rows_of, shared_columns, table_named
 
-__all__ = ["Appended", "LedgerTransaction"]
-
 _MOST_LETTERS = 60
 _KEYS_A_QUERY = 2_000  # times the width of a key, well below SQLite's 32,766 bound values
 

@@ -59,20 +59,6 @@ from nn_assets.store.ledger.reading import UNREADABLE, in_order
 from nn_assets.store.ledger.reread import changed_row_error, entries_of, seals_at
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 
-__all__ = [
-    "AuditFinding",
-    "AuditReport",
-    "broken_on_record",
-    "find_changed_state",
-    "record_verification",
-    "require_unchanged_state",
-    "verify",
-    "verify_acts",
-    "verify_before_round",
-    "verify_since_last",
-    "verify_within",
-]
-
 Kind = Literal[
     "entry missing",
     "entry changed",

@@ -17,18 +17,6 @@ from nn_assets.store.ledger.columns import kind_of
 from nn_assets.store.ledger.schema import BOOKKEEPING, natural_key
 from nn_assets.store.values import canonical_json, is_missing
 
-__all__ = [
-    "Row",
-    "canonical_row",
-    "coerce_row",
-    "content_text",
-    "describe_key",
-    "key_of",
-    "key_parts",
-    "row_hash",
-    "row_key",
-]
-
 Row = dict[str, Any]
 # The same form as canonical_json, for values that are plain already: a day's round has thousands.
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode

@@ -20,20 +20,6 @@ from nn_assets.store.ledger.canonical import key_parts, row_hash, row_key
 from nn_assets.store.ledger.schema import CHAIN, shared_columns
 from nn_assets.store.values import canonical_json
 
-__all__ = [
-    "GENESIS",
-    "ChainHead",
-    "Seal",
-    "entry_for",
-    "entry_hash",
-    "group_hash",
-    "read_head",
-    "resealed",
-    "rows_sealed",
-    "seals_of",
-    "whole_row",
-]
-
 _DIGEST, _HEX = 16, 24  # letters of a digest, and of the hexadecimal hash that it is made of
 
 

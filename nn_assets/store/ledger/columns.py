@@ -15,9 +15,6 @@ from sqlalchemy.types import TypeDecorator
 
 from nn_assets.store.values import as_moment, as_session, canonical_json
 
-__all__ = ["KINDS", "CanonicalJson", "Flag", "Moment", "SessionDate", "kind_of"]
-
-
 _Reads = Callable[[Any], Any]
 
 

@@ -11,8 +11,6 @@ from sqlalchemy.schema import CreateSchema
 
 from nn_assets.store.ledger.engine import named_errors, open_engine
 
-__all__ = ["DAGSTER_SCHEMA", "dagster_schema"]
-
 DAGSTER_SCHEMA = "dagster"
 _LOCK_KEY = 0x6E6E5F64  # any constant: "nn_d"
 

@@ -18,8 +18,6 @@ from sqlalchemy.util import LRUCache
 from nn_assets.errors import LedgerError
 from nn_assets.store.home import ledger_url, safe_url
 
-__all__ = ["is_read_only", "named_errors", "open_engine", "reading", "writing"]
-
 _BUSY_TIMEOUT_SECONDS = 30
 # A server's own settings could shorten floats, spell dates in ways that cannot be read back, wait for
 # another writer for ever, or report a commit that a failure then undoes.

@@ -14,8 +14,6 @@ from nn_assets.market.facts.arrival import Mended
 from nn_assets.store.ledger.schema import CHAIN, TABLES, WHOLE_LEDGER
 from nn_assets.store.values import as_moment
 
-__all__ = ["CLOCK", "acts_on_record", "as_read", "read_mended", "rows_stamped_after", "seen_by"]
-
 CLOCK = "clock"
 """Kind of a control that says as what moments are read."""
 

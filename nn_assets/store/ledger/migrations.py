@@ -29,8 +29,6 @@ from nn_assets.store.ledger.schema import CHAIN, HEAD_REVISION, REVISIONS, TABLE
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["alembic_config", "revision_of", "upgrade", "view_names"]
-
 _MIGRATION_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _MIGRATION_LOCK_KEY = 0x6E6E5F61  # any constant: "nn_a"
 _VERSION_TABLE = "alembic_version"

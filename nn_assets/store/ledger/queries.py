@@ -13,8 +13,6 @@ from nn_assets.store.ledger.columns import Moment, SessionDate
 from nn_assets.store.ledger.mended import as_read, read_mended
 from nn_assets.store.ledger.query_files import query_parameters, statement_of
 
-__all__ = ["run_query"]
-
 
 def run_query(connection: Connection, name: str, **parameters: object) -> pd.DataFrame:
     """Run a query by name.

@@ -8,8 +8,6 @@ from pathlib import Path
 from nn_assets.errors import LedgerError
 from nn_assets.store.home import sql_root
 
-__all__ = ["query_names", "query_parameters", "statement_of"]
-
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 

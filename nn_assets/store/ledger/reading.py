@@ -34,8 +34,6 @@ from nn_assets.store.ledger.mended import as_read, read_mended, seen_by
 from nn_assets.store.ledger.reread import changed_row_error
 from nn_assets.store.ledger.schema import contract_columns, natural_key, rows_of, shared_columns, table_named
 
-__all__ = ["UNREADABLE", "OnReading", "Query", "in_order", "last_appended", "latest_frame", "read_frame"]
-
 UNREADABLE = (TypeError, ValueError, OverflowError)
 """What is raised where a value in the database does not belong in its column."""
 

@@ -13,8 +13,6 @@ from nn_assets.store.ledger.canonical import row_key
 from nn_assets.store.ledger.chain import Seal, resealed, seals_of
 from nn_assets.store.ledger.schema import CHAIN
 
-__all__ = ["BROKEN_REMEDY", "RowsReread", "changed_row_error", "entries_of", "seals_at"]
-
 BROKEN_REMEDY = "stop trading on this ledger; restore it from a backup that verifies"
 
 

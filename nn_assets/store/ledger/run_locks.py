@@ -20,8 +20,6 @@ from sqlalchemy import Connection, Engine, func, select
 from nn_assets.store.home import dagster_database_url, home
 from nn_assets.store.ledger.engine import named_errors, open_engine
 
-__all__ = ["hold_run", "is_attended", "let_go", "unattended", "was_killed"]
-
 _held: dict[str, Callable[[], None]] = {}  # of this process: what lets go of each run's lock
 
 

@@ -30,21 +30,6 @@ from nn_assets.contracts.ledger import BOOKKEEPING as KEPT_OF_ALL
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.columns import KINDS
 
-__all__ = [
-    "BOOKKEEPING",
-    "CHAIN",
-    "HEAD_REVISION",
-    "REVISIONS",
-    "TABLES",
-    "WHOLE_LEDGER",
-    "contract_columns",
-    "metadata",
-    "natural_key",
-    "rows_of",
-    "shared_columns",
-    "table_named",
-]
-
 REVISIONS = (
     "0001",
     "0002",

@@ -18,8 +18,6 @@ from nn_assets.store.ledger.migrations import revision_of
 from nn_assets.store.ledger.reading import in_order
 from nn_assets.store.ledger.schema import CHAIN, HEAD_REVISION, TABLES
 
-__all__ = ["Transfer", "copy_ledger"]
-
 _ROWS_A_STATEMENT = 2_000
 
 
