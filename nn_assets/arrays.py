@@ -96,7 +96,7 @@ def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def values_of(row: pd.Series) -> dict[str, Any]:
-    """Values of one row of a frame by column, in the types that the row has them in."""
+    """Values of one row of a frame by column, with the row's own types."""
     values: dict[Any, Any] = row.to_dict()
     return values
 
@@ -127,7 +127,7 @@ def row_of(sessions: pd.DatetimeIndex, session: Session) -> int:
 
 
 class OnSessions:
-    """What lies on an axis of every session from a fixed first one: ``sessions``, (bars,), a field of the member."""
+    """Base of what lies on an axis of every session from a fixed first one; members have ``sessions``, (bars,)."""
 
     sessions: pd.DatetimeIndex
 
@@ -201,7 +201,7 @@ class Cube(OnSessions):
         return Cube(self.sessions, symbols, self.names, values)
 
     def select(self, names: Sequence[str]) -> Cube:
-        """Keep the features named only, in the order named.
+        """Keep only the features named, in the order given.
 
         Raises
         ------

@@ -96,7 +96,7 @@ class PluginError(SettingsError):
 
 
 class InstallationError(NnAssetsError):
-    """What the machine lacks: a file that came without the package, an unknown home folder, a free port."""
+    """Something the machine lacks: a file that the package should have come with, a home folder, a free port."""
 
 
 class SourceError(NnAssetsError):

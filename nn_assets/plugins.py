@@ -210,7 +210,7 @@ def find(reference: str) -> Plugin:
 
 
 def _in_its_file(fault: PluginError, plugin: Plugin, line: int | None = None) -> PluginError:
-    """A fault with the file of the plug-in that it lies in, and the line where that is known."""
+    """The fault, with the file of the plug-in that it lies in and, where known, the line."""
     file = plugin.reference if plugin.reference.endswith(_SUFFIX) else None
     where = {"file": file, "line": line, **fault.where}
     return PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **where)

@@ -66,7 +66,7 @@ app.add_typer(control_commands, name="control")
 
 
 def _named_or_only(context: typer.Context, name: str) -> str:
-    """The strategy named; where ``--strategy`` is left out the only one of the home, and it is said which."""
+    """The strategy named; without ``--strategy`` the only one in the home, which a line then names."""
     source = context.get_parameter_source("strategy")
     if context.resilient_parsing or source is None or source.name != "DEFAULT":
         return name

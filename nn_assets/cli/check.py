@@ -300,12 +300,12 @@ def _known_symbols(history: History, bars: pd.DataFrame) -> set[str]:
 
 
 def _days_by_symbol(symbols: Sequence[str], days: BoolArray) -> dict[str, int]:
-    """How many of some days, (sessions, symbols), each symbol has that has any."""
+    """Count of the marked days, (sessions, symbols), of each symbol that has any."""
     return {name: int(count) for name, count in zip(symbols, days.sum(axis=0), strict=True) if count}
 
 
 def _first_days(symbols: Sequence[str], days: BoolArray, sessions: pd.DatetimeIndex) -> dict[str, str]:
-    """The first of them, by the same symbols."""
+    """The first marked day of each symbol that has any."""
     columns = zip(symbols, days.T, strict=True)
     return {name: str(sessions[column.argmax()].date()) for name, column in columns if column.any()}
 

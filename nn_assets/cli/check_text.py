@@ -14,7 +14,7 @@ _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "in
 
 
 def check_lines(answer: dict[str, Any]) -> list[str]:
-    """The lines of the text, from what ``check_data`` answers without it."""
+    """The answer of ``check_data`` as lines of text."""
     rows, quarantine, notices, gate = answer["rows"], answer["quarantine"], answer["notices"], answer["gate"]
     absent, ahead, late, files = (answer[key] for key in ("never_delivered", "known_ahead", "late_starts", "files"))
     empty = files["without_bars"]
@@ -71,7 +71,7 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
 
 
 def _possible_copies_text(by_session: Mapping[str, int]) -> str:
-    """What the first line says of bars kept that equal a later session's, by session, most first; nothing of none."""
+    """What the first line says about kept bars that equal a later session's, by session, most first; empty if none."""
     if not by_session:
         return ""
     ordered = sorted(by_session.items(), key=lambda item: (-item[1], item[0]))
@@ -81,7 +81,7 @@ def _possible_copies_text(by_session: Mapping[str, int]) -> str:
 
 
 def _outside_text(rows: int, first: Sequence[str]) -> str:
-    """That so many rows were left out, and the first of them, where they are known; their count goes before it."""
+    """Text that follows a count of rows left out: that they were, and the first of them where known."""
     more = [f"and {rows - len(first):,} more"] if rows > len(first) else []
     named = f": {', '.join([*first, *more])}" if first else ""
     return f"of other symbols or sessions left out{named}"
@@ -115,14 +115,14 @@ def _compared_text(compared: dict[str, Any]) -> str:
     )
 
 
-def _outside_lines(rows: int, vault: dict[str, Any] | None, first: Sequence[str]) -> list[tuple[str, str]]:
-    """How many rows of bars were left out: those that the vault holds out, and of the others the first."""
-    held_out = 0 if vault is None else vault["rows"]
+def _outside_lines(rows: int, sealed: dict[str, Any] | None, first: Sequence[str]) -> list[tuple[str, str]]:
+    """How many rows of bars were left out: those in the vault, and the others, the first of which is shown."""
+    held_out = 0 if sealed is None else sealed["rows"]
     others = rows - held_out
     lines = [("outside", f"{_rows(others)} {_outside_text(others, first)}")] if others else []
-    if vault is None:
+    if sealed is None:
         return lines
-    begins = f"which begins {vault['starts']} (market.vault_starts)"
+    begins = f"which begins {sealed['starts']} (market.vault_starts)"
     return [("vault", f"{_rows(held_out)} held out, of sessions of the vault, {begins}"), *lines]
 
 

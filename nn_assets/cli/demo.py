@@ -42,7 +42,7 @@ _FIGURES = {
     "rank_ic": "rank IC",
     "sharpe_net": "net Sharpe",
 }
-_SHORT = 5  # sessions: enough that orders of the first are filled
+_SHORT = 5  # sessions: enough for orders of the first one to be filled
 DEMO_STRATEGIES = ("index_daily", "planted_edge")
 
 # The parts whose times are shown, and the assets that belong to each.

@@ -1,4 +1,4 @@
-"""Tables written to files that people open: CSV, Parquet or JSON."""
+"""The command ``export``: which tables there are, and which options each can honour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Books whose strategy no file names any more: renamed, or its file gone. Told of until they are closed."""
+"""Books whose strategy no longer has a file, because it was renamed or deleted; reported until they are closed."""
 
 from __future__ import annotations
 

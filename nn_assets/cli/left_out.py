@@ -1,4 +1,4 @@
-"""Which strategy a command is given for where ``--strategy`` is left out."""
+"""Which strategy a command works on when ``--strategy`` is omitted."""
 
 from __future__ import annotations
 

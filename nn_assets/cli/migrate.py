@@ -1,4 +1,4 @@
-"""The embedded ledger of a home moved to a server."""
+"""The command ``migrate``: copy the embedded ledger of a home to a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a strategy names that is not there: files, environment variables, optional packages. Nothing is read."""
+"""What a strategy names but is missing: files, environment variables, optional packages. Nothing is read."""
 
 from __future__ import annotations
 

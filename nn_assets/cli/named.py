@@ -1,4 +1,4 @@
-"""The named error of a failure, where it can be named: for a command's answer, and for a strategy's line."""
+"""Translates failures of the operating system (full disk, permissions) into the package's own errors, for the CLI."""
 
 from __future__ import annotations
 

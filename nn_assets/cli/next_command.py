@@ -1,4 +1,4 @@
-"""The command to give next, after data were taken in or a study was made."""
+"""The command to run next, after an intake or a study."""
 
 from __future__ import annotations
 

@@ -144,11 +144,11 @@ class Contract:
     says : str
         What a row is, in a sentence.
     keyed_by : str
-        Columns that say what a row is about, apart by blanks; in the ledger after the strategy, and before the version.
+        Columns that identify a row, separated by blanks; in the ledger between the strategy and the version.
     repeats : bool
         Whether several rows may share a key: rows that are not judged yet.
     told_apart_by : str
-        Of a table of versions, the columns that tell those of one key apart, apart by blanks.
+        In a table of versions, the columns that distinguish the versions of one key, separated by blanks.
     checks : tuple of Check
         Of whole rows.
     exported : str
@@ -156,7 +156,7 @@ class Contract:
     more : str
         Which columns may follow those stated, in a sentence; empty: none.
     indexes : tuple of tuple of str
-        In the ledger, columns of indexes for what is asked for in another order than the key's.
+        In the ledger, columns of indexes for queries in another order than the key's.
     since : str
         Migration that made it a table of the ledger.
     columns : mapping of str to Column
@@ -410,7 +410,7 @@ def violations(frame: pd.DataFrame, schema: Contract) -> tuple[Violation, ...]:
     surplus = [str(name) for name in judged.columns if name not in schema.columns and not schema.more]
     structure = [Violation("no column of the contract is absent", name, "", "", "absent") for name in absent]
     structure += [Violation("no column beyond the contract", name, "", "", "present") for name in surplus]
-    # What spans columns is asked only of frames that have them all; the columns there are always.
+    # Checks across columns run only on frames that have them all; checks of single columns always do.
     judge = schema.schema_without(absent) if structure else schema.schema
     try:
         judge.validate(judged[[name for name in schema.columns if name not in absent]], lazy=True)
@@ -418,7 +418,7 @@ def violations(frame: pd.DataFrame, schema: Contract) -> tuple[Violation, ...]:
         cases = errors.failure_cases
     else:
         return tuple(structure)
-    # What concerns a whole row is reported once for each of its columns: keep one.
+    # Pandera reports a breach by a whole row once for each column: keep one.
     of_row = cases["check"].isin([_UNIQUE, *(check.name for check in schema.checks)])
     kept = cases[~(of_row & cases.duplicated(["check", "index"]))]
     return (*structure, *(_violation(judged, schema, case) for case in kept.itertuples(index=False)))

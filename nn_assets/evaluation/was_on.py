@@ -1,4 +1,4 @@
-"""What was on in a study: one sentence an estimator, counted from the rounds that were played."""
+"""Which controls were active in a study: one sentence for each estimator, counted from the rounds played."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _SEED = 20
 _GONE_ABOVE = 1.9  # of the factors, drawn from 0.5 to 2, that change a bar: where a bar is taken out instead
 _LONG_BARS = 2_600  # ten years of sessions: a formula may differ where there are many
 _EVERY_DAY = 24  # last sessions at which the future is cut off in a row: a month's, whatever the day of the week
-_PAST_TOLERANCE = 1e-6  # of a sum that runs, which may keep noise of what it has left behind
+_PAST_TOLERANCE = 1e-6  # relative; a running sum may keep rounding noise of values that left it
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Market:
 
 
 def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _SYMBOLS) -> Market:
-    """At least twice a member's reach, and 80 sessions more; no fewer than some. Four symbols or more."""
+    """A simulated market of twice a member's reach and 80 sessions more, or ``fewest`` if that is more."""
     bars = max(2 * reach + 80, fewest)
     draw = np.random.default_rng(_SEED)
     moved = draw.normal(0.0, 0.015, (bars, len(symbols)))

@@ -65,7 +65,7 @@ class Windows:
             self._packed_row = np.cumsum(finite, axis=0) - 1
 
     def __reduce__(self) -> tuple[object, ...]:
-        # to another process go the values alone; sent as it is, the view would be spelled out
+        # only the values go to another process: pickling would write the whole view out
         return (Windows, (self._values, self.lookback, self.first_row, self._max_missing_fraction))
 
     @property

@@ -71,7 +71,7 @@ def fault_of_alerts() -> UnwritableAlerts | None:
 
 def _append(file: Path, alert_id: str, headline: Callable[[], str], details: dict[str, str | None]) -> None:
     identity = {"alert_id": alert_id}
-    content = file.read_bytes() if file.exists() else b""  # whatever anyone wrote there need be no text
+    content = file.read_bytes() if file.exists() else b""  # the file may hold bytes that are not text
     if json.dumps(identity).strip("{}").encode() in content:
         return
     texts = {name: kept_text(text) for name, text in {"headline": _stands(headline), **details}.items() if text}
@@ -80,7 +80,7 @@ def _append(file: Path, alert_id: str, headline: Callable[[], str], details: dic
     with file.open("ab") as stream:
         stream.write(
             b"\n" * (content[-1:] not in {b"", b"\n"}) + line.encode()
-        )  # what was cut off spoils no other line
+        )  # a truncated line must not spoil the next
 
 
 def _stands(headline: Callable[[], str]) -> str:

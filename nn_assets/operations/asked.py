@@ -53,7 +53,7 @@ def effective_strategy(strategy: Strategy, tags: Mapping[str, str]) -> Strategy:
 
 
 def asked_sessions(market: MarketSettings, keys: Iterable[str]) -> list[pd.Timestamp]:
-    """Partition keys as sessions, in order, without days that are no sessions."""
+    """Partition keys as sessions, in order; days that are not sessions are dropped."""
     wanted = set(keys)
     if not wanted:
         return []
@@ -62,7 +62,7 @@ def asked_sessions(market: MarketSettings, keys: Iterable[str]) -> list[pd.Times
 
 
 def only_session(strategy: Strategy, first: date, last: date) -> pd.Timestamp:
-    """The one session from a day to another, as whose decision an asset's features are to be known.
+    """The one session between two days; features are served as its decision knew them.
 
     Raises
     ------

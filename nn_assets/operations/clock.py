@@ -82,7 +82,7 @@ def day_of_round(market: MarketSettings, moment: pd.Timestamp) -> pd.Timestamp:
 
 
 def how_to_see(market: MarketSettings, session: pd.Timestamp, now: pd.Timestamp) -> str:
-    """What lets a session be seen that lies after the last that may be: by the vault, the stated end, or the clock."""
+    """How to make a later session visible: by moving the vault or the stated end, or by waiting for the clock."""
     if market.vault_starts is not None and session >= pd.Timestamp(market.vault_starts):
         return f"it lies in the vault and stays sealed, for as long as market.vault_starts is {market.vault_starts}"
     waits = "wait for its close" if as_of_session(market, session) > now else ""

@@ -148,7 +148,7 @@ def left_by_lost(name: str, strategy: str, first: str | None, last: str | None) 
 
 
 def checks_of_other_assets(step: str | None, checks: Sequence[FailedCheck]) -> list[FailedCheck]:
-    """Failed checks of other assets than the step that failed: what it checked itself is part of what it says."""
+    """Failed checks of assets other than the failed step's own, which its message already covers."""
     return [check for check in checks if step is None or not step.endswith(check.name.split(".")[0])]
 
 

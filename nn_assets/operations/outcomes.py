@@ -93,7 +93,7 @@ class FailedCheck:
 
 
 def read_from(cursor: str | None) -> pd.Timestamp:
-    """From when on ends of runs are looked for, UTC: the last look, else shortly before now."""
+    """UTC moment after which to look for ended runs: that of the last look, else shortly before now."""
     now = now_utc()
     since = pd.Timestamp(cursor) if cursor else now
     # The first look, or the last one went by a clock that ran ahead.

@@ -1,4 +1,4 @@
-"""What a strategy names of registries is there, and what its plug-ins bring keeps the contract of its kind."""
+"""Checks that every member a strategy names exists, and that what its plug-ins bring keeps its contract."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _roles(names: Iterable[str]) -> list[str]:
 
 
 def _missing(kind: str, key: str, names: Iterable[str], offered: Collection[str]) -> SettingsError | None:
-    """What is wrong with names of a key of the strategy that are not among those known."""
+    """The fault of a key of the strategy that names unknown members."""
     name = next((candidate for candidate in names if candidate not in offered), None)
     return None if name is None else no_such_member(kind, key, name, offered)
 

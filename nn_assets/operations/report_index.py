@@ -15,7 +15,7 @@ from nn_assets.store.home import page_address, reports_root
 from nn_assets.store.lake.files import read_record
 from nn_assets.store.ledger.ledger import Ledger
 
-_NEWEST_SESSIONS = 3  # shown at once, so that every strategy's state is in sight; earlier ones are folded away
+_NEWEST_SESSIONS = 3  # shown unfolded, so that every strategy's state stays in sight; earlier ones are folded
 _PAGE = re.compile(r"(?P<strategy>[a-z][a-z0-9_]*)-(?P<kind>study|data-docs|\d{4}-\d{2}-\d{2})\.html")
 _DEMO = "demo.html"
 

@@ -1,4 +1,4 @@
-"""Pages and plots made from what the stores hold."""
+"""A strategy's study page and session pages: their plots, facts and notices, and the files they are written to."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _label_text(strategy: Strategy) -> str:
 
 
 def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
-    """One sentence an estimator: its members and confidence, the watch over it, sizing and costs."""
+    """One sentence for each estimator: its members and confidence, its drift watch, sizing and costs."""
     study = result.study
     costs = study.costs(study.rows[-1])
     return [str(was_on(strategy, name, played, costs)) for name, played in study.replays.items()]
@@ -569,7 +569,7 @@ def _situation_after(
 
 
 def bound_by(session_round: Round, frames: Mapping[str, pd.DataFrame]) -> dict[str, tuple[str, int | None]]:
-    """What bound each size of a session and in which step, by symbol."""
+    """The constraint that bound each size of a session and the step that it acts in, by symbol."""
     symbols = session_round.decision.inputs.symbols
     after = frames["position_steps"]["weight_after"].to_numpy().reshape(len(symbols), -1).T  # (steps, symbols)
     return dict(zip(symbols, binding_constraints(session_round.decision, after), strict=True))
@@ -580,7 +580,7 @@ def _verdict_or_none(provenance: Mapping[str, str]) -> str | None:
 
 
 def _no_verdict(history: History) -> str:
-    """Of the newest study, where it is of other settings; nothing where there is none."""
+    """How far the newest study goes, if it was made under other settings; else empty."""
     text = study_of_others_text(history)
     return "" if text is None else f"none: the newest study goes {text}"
 

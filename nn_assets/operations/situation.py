@@ -1,4 +1,4 @@
-"""The state of a strategy, for its headline: by the ledger, and by what a wrong clock stamped in the lake."""
+"""The state of a strategy, for its headline: what the ledger records of it, and everything that is wrong."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ from nn_assets.store.ledger.run_locks import was_killed
 
 _ROUNDS = (DAILY, TABLES, SOME_ASSETS)  # without them nothing is decided
 _HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
-# How long what runs by itself may say nothing: a beat comes every hour, a schedule ticks when it is due.
+# How long a schedule, sensor or daemon may be silent: a beat comes every hour, a schedule ticks when it is due.
 _LONGEST_SILENCE = {
     DAILY_ROUND: _DAY + _HOUR,
     RETRAINING: 32 * _DAY,
@@ -199,7 +199,7 @@ def _verdict_without_alarm(ledger: Ledger, strategy: Strategy) -> str:
 
 
 def _of_unknown_shares(ledger: Ledger, strategy: str, session: pd.Timestamp) -> Iterator[Fault]:
-    """Symbols of which a session sent no order, since a factor in their prices is explained by nothing stated."""
+    """Symbols for which a session sent no order, since no stated action explains a factor in their prices."""
     orders = ledger.read("orders", strategy, session, session, where={"reason_code": UNEXPLAINED_FACTOR})
     for symbol in orders["symbol"].unique():
         yield Fault(
@@ -240,13 +240,13 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
 
 
 def study_of_others(facts: StoredFacts) -> str:
-    """By which settings the newest study on record differs from those in force; empty where one is of these."""
+    """The settings in which the newest study on record differs from those in force; empty if any study has these."""
     newest = _newest_of_others(facts)
     return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
 
 
 def study_of_others_text(facts: StoredFacts) -> str | None:
-    """Of the newest study on record, where none is of these settings: until when it goes, and by which they differ."""
+    """If no study has the settings in force: how far the newest one goes, and in which settings it differs."""
     newest = _newest_of_others(facts)
     return None if newest is None else f"to {newest['month']}, of other settings: {study_of_others(facts)}"
 
@@ -272,7 +272,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, TradingWord.HALTED)
     if (clock := facts.clock_fault) is not None:
         yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, TradingWord.HALTED)
-    # What a round refused and would refuse again is reported below, once.
+    # What a round refused, and would refuse again, is reported only once, below.
     of_runs = [
         fault
         for fault in _of_runs(ledger, strategy)
@@ -306,7 +306,7 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
 
 
 def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:
-    """Folders that decisions were made from and of which nothing is left: of the bars, or of what was published."""
+    """Folders that decisions rest on and that are gone: the bars, or the publications."""
     folder = facts.stores.lake.folder
     if facts.bars_lost:
         yield Fault(
@@ -328,7 +328,7 @@ def _tells_of_a_changed_ledger(fault: Fault) -> bool:
 
 
 def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
-    """What the strategy states, or the clock says, that every round refuses."""
+    """Faults of the strategy's dates and symbols, or of the clock, for which every round is refused."""
     faults = live_start_fault(facts.strategy), stage_fault(facts), symbols_fault(facts)
     return [fault for fault in faults if fault is not None]
 
@@ -441,7 +441,7 @@ def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[s
 
 
 def _lost_with_all_decided(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
-    """Whether a round was killed and none of its sessions is left to decide, by whichever run."""
+    """Whether a round was killed and all its sessions have been decided since, by whichever run."""
     first, last = run["first_partition"], run["last_partition"]
     if run["outcome"] != FAILED or first is None or LOST not in str(run["message"]):
         return False
@@ -518,7 +518,7 @@ def comes_after_a_study(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> 
 
 
 def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[Fault]:
-    """Schedules and sensors that should run and do not; nothing where no session is to come and schedules skip.
+    """Schedules and sensors that should run but do not; none once history has ended and schedules skip.
 
     Nothing either where no daemon ever ran and every session is decided: something else, cron say, runs the rounds.
     """

@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them, whatever ends it."""
+"""Makes a child process end with its parent, however the parent ends."""
 
 from __future__ import annotations
 

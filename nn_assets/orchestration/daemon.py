@@ -1,4 +1,4 @@
-"""``python -m nn_assets.orchestration.daemon run ...``: Dagster's daemon, which ends with who started it."""
+"""``python -m nn_assets.orchestration.daemon run ...``: Dagster's daemon, which ends with its parent process."""
 
 from nn_assets.operations.starter import end_with_starter
 

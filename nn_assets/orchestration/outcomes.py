@@ -68,8 +68,8 @@ def failure_of(events: Iterable[dg.DagsterEvent]) -> StepFailure | None:
                 error = error.cause  # Dagster wraps what the step raised
             failure = event.step_failure_data.user_failure_data
             message = str((failure.description if failure else None) or (error.message if error else "")).strip()
-            if error is not None and error.cls_name not in NAMED_ERRORS and (place := place_in(error.stack)):
-                message = f"{place}: {message}"
+            if error is not None and error.cls_name not in NAMED_ERRORS and (line := place_in(error.stack)):
+                message = f"{line}: {message}"
             return StepFailure.of(
                 str(event.step_key),
                 message,

@@ -14,7 +14,7 @@ from nn_assets.arrays import FloatArray
 Counts = npt.NDArray[np.int64]
 Ranks = npt.NDArray[np.int16]
 
-# Paths that are worked on at a time: a window of them stays in the processor's nearer memory.
+# Paths processed at a time, so that a window of them stays in the processor's cache.
 _BATCH = 800
 
 

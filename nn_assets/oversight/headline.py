@@ -29,7 +29,7 @@ class TradingWord(IntEnum):
     TRADES = 0
     REDUCED = 1  # smaller than it would be, or nothing opens and grows
     DOES_NOT_TRADE = 2  # flat
-    HALTED = 3  # nothing is decided, or nothing leaves
+    HALTED = 3  # nothing is decided, or no order is sent
 
     def __str__(self) -> str:
         return self.name.replace("_", " ")

@@ -31,7 +31,7 @@ CUSUM_ALLOWANCE = 0.15
 _REPLICATIONS = 4000
 _SEED = 20_060_502
 _QUIET = exp(-1.0)
-# Paths that a CUSUM is taken of at a time: a year of them stays in the processor's nearer memory.
+# Paths processed at a time by the CUSUM, so that a year of them stays in the processor's cache.
 _BATCH = 250
 
 

@@ -1,6 +1,6 @@
 """The limits of the programme: bounds on each name, and limits that names share; and the book without new risk.
 
-A feasible book is never wanting: what cannot be traded in this session is let be. A limit on sizes that it uses up
+A feasible book always exists: what cannot be traded in this session is left as it is. A limit on sizes that it uses up
 by itself leaves the names in it no room; a limit on a net sum that it breaks by itself is kept as nearly as can be.
 """
 

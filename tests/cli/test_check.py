@@ -368,8 +368,8 @@ def test_bars_never_delivered_known_ahead_late_or_too_early_and_late_starts_are_
     moments = {"2015-09-01": "2099-01-04T21:00Z", "2015-09-02": "2099-01-04T21:00Z"}  # in the future
     moments |= {"2015-09-04": "2015-09-04T17:00Z"}  # before the close
     moments |= {"2015-09-08": "2015-09-21T21:00Z"}  # long after it
-    stated = [f"{line},{moments.get(line[:10], '')}" for line in lines]
-    file.write_text("\n".join([f"{header},known_at", *stated]) + "\n", encoding="utf-8")
+    with_moments = [f"{line},{moments.get(line[:10], '')}" for line in lines]
+    file.write_text("\n".join([f"{header},known_at", *with_moments]) + "\n", encoding="utf-8")
     with_sectors = STRATEGY.replace("portfolio:\n", "portfolio:\n  sectors: {CONN: banks, NAN: banks}\n")
     (fresh_home / "strategies" / "mine.yaml").write_text(with_sectors, encoding="utf-8")
     answer = call(fresh_home, "check", "-s", "mine")

@@ -113,8 +113,8 @@ def test_an_error_that_a_member_raises_within_a_step_is_told_with_its_file_and_l
 
     failure = failure_of(daily.execute_in_process(raise_on_error=False).all_events)
     assert failure is not None
-    place = f"{file.parent / 'mine.py'}, line 8"
-    assert failure.text == f"{place}: AttributeError: 'NoneType' object has no attribute 'close'"
+    line = f"{file.parent / 'mine.py'}, line 8"
+    assert failure.text == f"{line}: AttributeError: 'NoneType' object has no attribute 'close'"
 
 
 def test_a_file_that_failed_leaves_nothing_registered_and_runs_once_it_is_mended(tmp_path: Path) -> None:

@@ -116,5 +116,5 @@ class Feature:
 
     @property
     def version_inputs(self) -> tuple[object, ...]:
-        """What it states of itself and its values hang on; its group, formula and source are words."""
+        """The declared properties that its values depend on; group, formula and source are text only."""
         return self.reach_sessions, self.fields, self.needs_market, self.role

@@ -143,7 +143,7 @@ class Kind:
         return self._blank(versions.iloc[indices], torn)
 
     def one_row_per_version(self, versions: pd.DataFrame) -> pd.DataFrame:
-        """Every version in one row, those that tables written before have in several too; NaN where it contradicts."""
+        """Every version as one row, also where older tables hold several; NaN where it contradicts itself."""
         if versions.empty:
             return versions
         chain = _Chain.of(self, versions, _codes(versions, self.key))
@@ -329,11 +329,11 @@ class Kind:
         return table
 
     def _numbers_at(self, values: FloatArray, indices: IntArray) -> FloatArray:
-        """What rows say at some places, NaN where there is none: at -1 and after the last."""
+        """Values of the rows at some indices; NaN at -1 and after the last row."""
         return np.vstack([values, np.full((1, len(self.values)), np.nan)])[indices]
 
     def _newest(self, versions: pd.DataFrame, keys: IntArray) -> tuple[IntArray, BoolArray]:
-        """Places of the versions in force, ascending, and which of them contradict themselves."""
+        """Row indices of the versions in force, ascending, and which of them contradict themselves."""
         several = _several(keys)
         indices = np.flatnonzero(~several).astype(np.int64)
         torn = np.zeros(len(indices), dtype=bool)
@@ -360,7 +360,7 @@ class Kind:
         return np.sort(np.append(np.flatnonzero(~several), first)), torn, len(some) - len(apart)
 
     def _blank(self, rows: pd.DataFrame, torn: BoolArray) -> pd.DataFrame:
-        """Rows, without values where they contradict themselves."""
+        """The rows, with NaN for the values of those that contradict themselves."""
         if not torn.any():
             return rows
         return rows.assign(**{name: rows[name].mask(torn) for name in self.values})
@@ -375,7 +375,7 @@ class _Chain:
     values: FloatArray  # (versions, values); NaN where it contradicts itself
     torn: BoolArray
     held: BoolArray  # whether it arrived by the moment at which it is known
-    repeats: BoolArray  # whether it says what the one before it said, and that one was held, from its first row on
+    repeats: BoolArray  # whether it repeats the version before it, which had arrived in time
     version: IntArray  # (rows,) of each row
 
     @classmethod
@@ -443,7 +443,7 @@ def _placed_at(codes: IntArray, size: int) -> IntArray:
 
 
 def _several(codes: IntArray) -> BoolArray:
-    """Indices whose code occurs more than once."""
+    """Mask of the rows whose code occurs more than once."""
     return np.asarray(np.bincount(codes)[codes] > 1) if len(codes) else np.zeros(0, dtype=bool)
 
 
@@ -454,7 +454,7 @@ def _codes_of_both(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[
 
 
 def _codes(rows: pd.DataFrame, columns: Sequence[str]) -> IntArray:
-    """One code a row, from 0 on: equal exactly where all columns are."""
+    """One integer code for each row, from 0: equal exactly where all columns are equal."""
     codes = pd.factorize(rows[columns[0]])[0].astype(np.int64)
     for name in columns[1:]:
         part, distinct = pd.factorize(rows[name])

@@ -37,7 +37,7 @@ class GateCheck:
     detail: str
     violations: tuple[str, ...] = ()
     blocking: bool = True
-    hint: str = ""  # a further remedy, of this strategy's
+    hint: str = ""  # a further remedy, specific to the strategy
 
     @property
     def remedy(self) -> str:
@@ -118,11 +118,11 @@ def inspect(
     settings : GateSettings
         The strategy's limits.
     fills_at_open : bool
-        Orders are filled at the open: a long stretch of opens that nobody could trade then halts.
+        Whether orders fill at the open; a long stretch of opens that nobody could trade then halts.
     delisted : mapping of str to Timestamp, optional
         First session without each symbol that was delisted: nothing is expected of it from then on.
     members : bool array, shape (sessions, symbols), optional
-        Members of the universe: of others no bar is expected that day.
+        Members of the universe; no bar is expected of other symbols that day.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def inspect_grown(
     fresh : Cleaned
         What cleaning gave of the sessions since.
     quarantine : DataFrame
-        Rows in quarantine of the last session, at least.
+        Rows in quarantine, at least those of the last session.
     grown : GrownCounts
     listed : sequence of str
         Instruments of which a bar of the last session is expected.

@@ -17,7 +17,7 @@ WHOLE_SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0,
 SIMPLE_SPLITS = (*WHOLE_SPLITS, 4.0 / 3.0, 1.5, 2.5, *(1.0 / whole for whole in WHOLE_SPLITS))
 """New shares for an old one; splits other than whole ones only ever raise the number of shares."""
 
-_AT_ONCE = 32_768  # places whose pasts are gathered together
+_AT_ONCE = 32_768  # rows whose histories are gathered at once
 _FEWEST_SYMBOLS = 3  # below which their median is no market
 
 

@@ -56,7 +56,7 @@ def candidates_of(
 def current_members(
     strategy: Strategy, versions: MembershipVersions | None, symbols: tuple[Symbol, ...], session: pd.Timestamp
 ) -> tuple[str, ...]:
-    """Those of some symbols whose bars are due on a session: its members, or all without a universe."""
+    """Which of the symbols should have bars on a session: its members, or all without a universe."""
     members = candidates_of(strategy, versions, pd.DatetimeIndex([session]), symbols)
     if members is None:
         return symbols

@@ -312,7 +312,7 @@ def _late_at(history: History, market: MarketView, row: int) -> LateActions | No
 
 
 def _read_by(history: History, decided: _Decided) -> tuple[tuple[str, ...], str | None, int]:
-    """What sessions have in common that are played on one scene: symbols, list of forecasts, models recorded."""
+    """What sessions must share to be played on one scene: symbols, list of forecasts, models recorded."""
     return history.symbols_on(decided.session), decided.context.forecast_list, decided.models
 
 

@@ -205,7 +205,7 @@ class Audited:
 
     @property
     def kept(self) -> int:
-        """Clean bars in all."""
+        """Number of clean bars."""
         return len(self.cleaned.bars) if self.carried is None else self.carried.kept
 
     @cached_property

@@ -131,7 +131,7 @@ def audit_grown(history: History, actions: ActionVersions | None, moment: pd.Tim
 
 
 def _telling(actions: pd.DataFrame | None, past: Past, new_bars: pd.DataFrame) -> pd.DataFrame | None:
-    """Actions that tell on one of some bars: any split, and of the rest those after the first of the bars."""
+    """Actions that affect any of the bars: every split, and other actions after the first bar."""
     if actions is None:
         return None
     first = min(past.rows["session"].min(), new_bars["session"].min())
@@ -253,7 +253,7 @@ class _Before:
         self._earlier = np.bincount(self._code[earlier], minlength=len(self._begins))
 
     def apart(self) -> set[str]:
-        """Symbols of whose newest bars one lies off the one before: most likely more of them is asked for."""
+        """Symbols with a jump among their newest bars, for which more history is likely to be needed."""
         low, high = np.full((2, 3, len(self._begins)), np.nan)
         for lag in (1, 2):
             newest = np.flatnonzero(self._rank == self._count[self._code] - lag)

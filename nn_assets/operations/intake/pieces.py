@@ -216,12 +216,12 @@ class Grown:
 
     @property
     def kept(self) -> int:
-        """Clean bars in all."""
+        """Number of clean bars."""
         return sum(piece.kept for piece in self.base.pieces) + len(self.fresh.bars)
 
     @property
     def equal_rows(self) -> int:
-        """Rows left out in all since another says the same."""
+        """Number of rows left out because another says the same."""
         return sum(piece.equal_rows for piece in self.base.pieces) + self.fresh.equal_rows
 
     def counts(self) -> dict[str, int]:

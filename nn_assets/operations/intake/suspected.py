@@ -1,4 +1,4 @@
-"""What bars and actions say against each other, carried on beside the pieces of what was published.
+"""Contradictions between bars and actions, carried from one publication to the next beside its pieces.
 
 As long as nothing new came for a session published before, the bars that came are looked at beside the few before them.
 Where anything did, or what is carried on is gone, all bars are.

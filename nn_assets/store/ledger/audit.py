@@ -7,8 +7,8 @@ row is found that was changed, or is gone. A row put in its place must meet thos
 at one by one (as they are read), and all 256 where a walk along the chain looks at the entry's rows together.
 
 What it cannot detect by itself: someone who may write to the database can rewrite *everything* from
-some entry on, chain included, or cut the end of the chain together with its rows; what is left is a
-consistent ledger that tells less, or something else. Against that, keep the head (``sequence:hash``)
+some entry on, chain included, or cut the end of the chain together with its rows; the result is a
+consistent ledger with other or missing contents. Against that, keep the head (``sequence:hash``)
 of an earlier verification somewhere else and hand it in as ``expected_head``: the chain must then
 still hold that very entry.
 
@@ -91,7 +91,7 @@ _IS_A_DECISION = CHAIN.c.table_name == "decisions"
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One thing that is wrong, at its place in the ledger: of a row its own, of an entry that of its last row."""
+    """One fault, with its sequence number in the ledger: a row's own; of an entry, that of its last row."""
 
     sequence: int
     kind: Kind
@@ -212,7 +212,7 @@ def verify_since_last(ledger: Ledger, *, run_id: str, expected_head: str | Chain
 
 
 def record_verification(ledger: Ledger, report: AuditReport, *, run_id: str) -> None:
-    """Put on record that the whole was found broken, or that it no longer is; nothing else is news.
+    """Record that the ledger was found broken, or that it no longer is; nothing else is recorded.
 
     While it is on record as broken, :func:`verify_before_round` checks the whole. A head that was lost is not kept:
     without that head no later check can find it again.
@@ -244,7 +244,7 @@ def broken_on_record(ledger: Ledger) -> str | None:
 
 
 def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: datetime) -> AuditReport:
-    """Check what a strategy's next round goes on from: its last round and all since, or what was not verified yet.
+    """Check what a strategy's next round starts from: its last round and all since, or all not yet verified.
 
     Every row of acts is looked at besides, with its entry, and every entry of one with its row. Once a week the whole
     ledger is checked, and that is put on record. How far the rest was verified is left to :func:`verify_since_last`,
@@ -279,7 +279,7 @@ def verify_before_round(ledger: Ledger, strategy: str, *, run_id: str, now: date
 def verify_acts(ledger: Ledger) -> None:
     """Check every row of acts against its entry, and every entry of one against its row, as each round does.
 
-    The cost grows with what persons, studies and trainings did, and not with sessions.
+    The cost grows with the number of controls, studies and fits, not with sessions.
 
     Raises
     ------
@@ -337,7 +337,7 @@ def _put_on_record(ledger: Ledger, kind: str, head: ChainHead, run_id: str, find
 
 def _whole_within(connection: Connection, now: datetime) -> bool:
     """Whether the whole was found right in the last week, and not broken since, by a record as it was appended."""
-    # By the chain: a row that says broken may be hidden.
+    # Read from the chain, since a row that says broken may have been hidden.
     ends = [CHAIN.c.row_key.startswith(f'["{WHOLE_LEDGER}","{kind}-') for kind in (_OF_THE_WHOLE, _BROKEN)]
     newest = select(CHAIN).where(CHAIN.c.table_name == _VERIFICATIONS, or_(*ends)).order_by(CHAIN.c.sequence.desc())
     entry = connection.execute(newest.limit(1)).one_or_none()
@@ -509,7 +509,7 @@ def _session_of(decision: Row[Any]) -> date:
 
 
 def _check_last(connection: Connection, stored: Table, most: int) -> list[AuditFinding]:
-    """The last entries of a table, at most so many, and every row from the first of them on."""
+    """Check the last ``most`` entries of a table, and every row from the first of them on."""
     of_table = select(CHAIN).where(CHAIN.c.table_name == stored.name)
     entries = connection.execute(of_table.order_by(CHAIN.c.sequence.desc()).limit(most)).all()[::-1]
     start = seals_of(entries[0])[0].sequence if len(entries) == most else 0
@@ -526,7 +526,7 @@ def _unreadable(stored: Table, error: Exception, sequence: int = 0) -> AuditFind
 
 
 def _located(connection: Connection, stored: Table, finding: AuditFinding, since: ChainHead) -> AuditFinding:
-    """Say of what cannot be read which row it is, by halves, and its key by the chain."""
+    """Locate an unreadable row by bisection, and look its key up in the chain."""
     if finding.kind != "row unreadable":
         return finding
     ends = select(func.min(stored.c.sequence), func.max(stored.c.sequence)).where(stored.c.sequence > since.sequence)
@@ -569,7 +569,7 @@ def _check_rows(connection: Connection, stored: Table, since: ChainHead) -> tupl
 
 
 def _sealed(entries: Iterable[Row[Any]]) -> Iterator[Seal | Row[Any]]:
-    """What entries say of each of their rows; after those of several rows the entry itself."""
+    """The seals of each entry's rows, followed by the entry itself if it has several."""
     for entry in entries:
         yield from seals_of(entry)
         if entry.rows is not None:
@@ -577,7 +577,7 @@ def _sealed(entries: Iterable[Row[Any]]) -> Iterator[Seal | Row[Any]]:
 
 
 def _compared(stored: Table, rows: Iterable[Row[Any]], sealed: Iterable[Seal | Row[Any]]) -> list[AuditFinding]:
-    """Rows of a table and what the chain says of them, both in its order, and read as they are asked for."""
+    """Compare a table's rows with the chain's seals, both in the order of the chain and read lazily."""
     try:
         return _matched(stored, rows, sealed)
     except UNREADABLE as error:
