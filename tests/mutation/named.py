@@ -98,8 +98,8 @@ NAMED = (
     Named(
         "a member is trained by the strategy's seed, whatever its own",
         "nn_assets/learning/ensemble.py",
-        "task.settings, task.seed, task.start)",
-        "task.settings, task.settings.seed, task.start)",
+        "settings, settings.seed + index, start)",
+        "settings, settings.seed, start)",
         "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(

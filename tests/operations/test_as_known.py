@@ -433,8 +433,10 @@ WITH_ARGUMENTS: dict[type, dict[str, Callable[[Any], object]]] = {
     },
     Cut: {"compute_cube": lambda cut: [cut.compute_cube(), cut.compute_cube(cut.sessions[-9])]},
     History: {
+        "any_before_a_halt": lambda history: history.any_before_a_halt(history.raw_versions.iloc[:1]),
         "compared_until": lambda history: history.compared_until(pd.Timestamp(CUT, tz="UTC")),
         "cut_for": of_cut,
+        "decided_at": lambda history: history.decided_at(pd.Timestamp(CUT)) is not None,
         "members": lambda history: history.members(history.sessions(CUT), SYMBOLS),
         "row": lambda history: history.row(pd.Timestamp(CUT)),
         "sessions": lambda history: history.sessions(CUT),

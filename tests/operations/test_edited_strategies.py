@@ -16,6 +16,7 @@ import yaml
 from nn_assets.cli import check, status
 from nn_assets.cli.controls import set_kill_switch
 from nn_assets.cli.export import export_table
+from nn_assets.cli.next_command import next_command
 from nn_assets.cli.runs import run_rounds, run_study
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, ControlError, DecisionError, ModelError, PublicationError, SettingsError
@@ -242,7 +243,7 @@ def test_a_symbol_that_is_bound_stays_until_it_is_closed(home: Path) -> None:
     assert f"put {one} back" in headline
     assert "nn-assets run" not in headline
     with open_history(strategy_of()) as history:
-        assert check._next(history)["next"].startswith(f"put {one} back")
+        assert next_command(history)["next"].startswith(f"put {one} back")
     assert not report(NAME)["ok"]  # HALTED
     with pytest.raises(DecisionError) as before_the_work:
         run_rounds(NAME, None)
@@ -784,7 +785,7 @@ def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_wi
 
     def needed() -> str:
         with open_history(strategy_of()) as history:
-            following = check._next(history)["next"]
+            following = next_command(history)["next"]
         line = str(report(NAME)["text"].splitlines()[0])
         assert not line.endswith(f"{goes_on}.") or following.startswith(study.partition(": ")[2])
         return line

@@ -190,7 +190,9 @@ def verdict_on(ledger: Ledger, strategy: Strategy, session: pd.Timestamp, decide
     """The verdict that a view of a session shows, which its controls go by; None where it shows no study."""
     recorded = {} if decided is None else {session: pd.Timestamp(decided, tz="UTC")}
     moments = pd.Series(recorded, dtype="datetime64[ns, UTC]", index=pd.DatetimeIndex(recorded))
-    facts = SimpleNamespace(stores=SimpleNamespace(ledger=ledger), strategy=strategy, decision_moments=moments)
+    facts = SimpleNamespace(
+        stores=SimpleNamespace(ledger=ledger), strategy=strategy, decided_at=moments.get, decision_moments=moments
+    )
     view = SessionView(facts, session, 0, None)  # type: ignore[arg-type]
     assert view.controls.verdict_allows == (view.study is not None and view.study["verdict"] == "edge found")
     return None if view.study is None else view.study["verdict"]
