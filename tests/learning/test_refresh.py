@@ -112,7 +112,7 @@ def test_nothing_is_judged_on_rows_from_before_the_incumbents_use(pair: tuple[Fo
     check = check_refresh(old, new, cube, labels, tolerance=0.0, horizon_sessions=3)
     assert check.accepted
     assert (check.candidate_loss, check.incumbent_loss) == (None, None)
-    assert check.reason == "no rows on which both could be judged"
+    assert check.reason == "nothing to compare: no rows on which both could be judged"
     rows = new.fold.calibration
     middle = (rows.start + rows.stop) // 2
     later = replace(old, fold=replace(old.fold, used_from=middle))

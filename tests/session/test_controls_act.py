@@ -72,6 +72,15 @@ def test_a_refresh_asked_for_halves_the_size_until_another_model_decides() -> No
     assert np.array_equal(under("new").decision.target_quantity, free.decision.target_quantity)
 
 
+def test_the_scale_of_a_regime_acts_on_the_targets() -> None:
+    market = replace(made().market.at(ROW), regime_scale=1.0)
+    free, halved = played(market=market), played(market=replace(market, regime_scale=0.5))
+    assert free.decision.target_quantity.any()
+    assert halved.decision.scale == 0.5 * free.decision.scale
+    assert (np.abs(halved.decision.target_quantity) <= 0.5 * np.abs(free.decision.target_quantity)).all()
+    assert halved.decision.target_quantity.any()
+
+
 @pytest.mark.parametrize(
     ("missing", "repeated", "breaker"),
     [(2, 0, None), (0, 2, None), (3, 0, "stale_data"), (0, 3, "stale_data"), (1, 2, "stale_data")],
