@@ -50,7 +50,11 @@ class NnAssetsError(Exception):
         return _rebuild, (type(self), self.args), self.__dict__
 
 
-def first_of(lines: Sequence[str], most: int) -> list[str]:
+MOST_NAMED = 12
+"""Names that one sentence lists, unless the list says otherwise."""
+
+
+def first_of(lines: Sequence[str], most: int = MOST_NAMED) -> list[str]:
     """Cut a list to its first lines, and say how many more there are."""
     more = len(lines) - most
     return [*lines[:most], *([f"and {more:,} more"] if more > 0 else [])]

@@ -60,7 +60,7 @@ from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, replace_file, write_record
 from nn_assets.store.lake.publication import Publication
 
-_MOST_NAMED, _MOST_NOTICES = 12, 50
+_MOST_NOTICES = 50
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
 
@@ -345,7 +345,7 @@ def _ended_notices(session_round: Round) -> list[str]:
         by_reason.setdefault(order.reason, []).append(session_round.session_state.book.symbols[order.symbol])
     return [
         f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
-        f"{', '.join(first_of(names, _MOST_NAMED))}. The orders below replace them; compare the positions with the "
+        f"{', '.join(first_of(names))}. The orders below replace them; compare the positions with the "
         "account."
         for reason, names in by_reason.items()
     ]
@@ -379,7 +379,7 @@ def _missing_notices(history: History, session_round: Round) -> list[str]:
     within = f"within the {reached} sessions that features and lookback read"
 
     def named(columns: Sequence[int]) -> str:
-        return ", ".join(first_of([view.symbols[column] for column in columns], _MOST_NAMED))
+        return ", ".join(first_of([view.symbols[column] for column in columns]))
 
     notices = []
     if missing.stepped_over:

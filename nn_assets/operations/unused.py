@@ -30,7 +30,7 @@ from nn_assets.signals.signals import EWMA_SPAN_SESSIONS
 from nn_assets.store.lake.publication import Publication
 
 _LATELY = 20  # sessions: which symbols a strategy has that names none
-_MOST_NAMED = 5
+_MOST_SYMBOLS = 5  # in a sentence that says more
 _BAR = ["symbol", "session"]
 _REMEDIES = {rule.name: rule.remedy for rule in RULES}
 
@@ -49,7 +49,7 @@ class Lacking:
         have, were = ("has", "was") if len(self.symbols) == 1 else ("have", "were")
         return (
             f"{len(self.symbols):,} of {self.due:,} symbols {have} no bar of {self.session.date()} and {were} decided "
-            f"without: {', '.join(first_of(self.symbols, _MOST_NAMED))}"
+            f"without: {', '.join(first_of(self.symbols, _MOST_SYMBOLS))}"
         )
 
 
@@ -155,7 +155,7 @@ class Silent:
         have, they = ("has", "it") if one else ("have", "they")
         ends = "the next session reads them" if self.by_itself else f"without them none before {self.until.date()}"
         return (
-            f"{', '.join(first_of(self.symbols, _MOST_NAMED))} {have} no signal: {self.late_bars:,} of the bars "
+            f"{', '.join(first_of(self.symbols, _MOST_SYMBOLS))} {have} no signal: {self.late_bars:,} of the bars "
             f"that {they} would read became known only after the decisions of their own sessions; {ends}"
         )
 
