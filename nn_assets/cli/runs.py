@@ -19,6 +19,7 @@ from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.studies import latest_study
+from nn_assets.operations.bar_faults import lacking
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.days import COMPARED
 from nn_assets.operations.edited import require_stages, symbols_fault
@@ -27,7 +28,6 @@ from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
 from nn_assets.operations.situation import comes_after_a_study, headline_now
 from nn_assets.operations.stores import open_stores
-from nn_assets.operations.unused import lacking
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, materialized_metadata, metadata_by_asset

@@ -26,6 +26,7 @@ from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
+from nn_assets.operations.bar_faults import delisting_line, without_bar
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.situation import (
@@ -36,8 +37,6 @@ from nn_assets.operations.situation import (
     study_of_others_text,
 )
 from nn_assets.operations.study import StudyResult
-from nn_assets.operations.unquoted import delisting_line, unquoted
-from nn_assets.operations.unused import unused
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.plugins import find
 from nn_assets.portfolio.binding import binding_constraints
@@ -408,13 +407,7 @@ def _alarm_notices(history: History, session_round: Round) -> list[str]:
 def _unquoted_notices(history: History, session_round: Round) -> list[str]:
     """Say what is held and has no bar, or has one in quarantine."""
     remainder = book_remainder(session_round.session_state.book)
-    in_quarantine = unused(history, session_round.session, remainder)
-    named = {bar.symbol for bar in in_quarantine}
-    absent = [
-        position
-        for position in unquoted(history.strategy, session_round.session, remainder)
-        if position.symbol not in named
-    ]
+    in_quarantine, absent = without_bar(history, session_round.session, remainder)
     return [
         *(f"{bar.cause}; {bar.remedy}." for bar in in_quarantine),
         *(f"{position.cause}; {delisting_line(history.strategy, position)}." for position in absent),

@@ -23,6 +23,7 @@ from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
 from nn_assets.operations.asof.trials import alarms_just_released
+from nn_assets.operations.bar_faults import ALERT_SESSIONS, delisting_line, lacking, silent, unchecked, without_bar
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault, symbols_fault
 from nn_assets.operations.facts import LOST_BARS, RAW_BARS, StoredFacts
@@ -60,8 +61,6 @@ from nn_assets.operations.outcomes import (
     last_ticks,
     runs_backwards,
 )
-from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
-from nn_assets.operations.unused import lacking, silent, unchecked, unused
 from nn_assets.oversight.headline import Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
@@ -217,19 +216,14 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     remainder : str or mapping
         The session's ``book``, of ``portfolio_states``.
     """
-    in_quarantine = unused(facts, session, remainder)
-    named = {bar.symbol for bar in in_quarantine}
-    absent = [position for position in unquoted(facts.strategy, session, remainder) if position.symbol not in named]
+    in_quarantine, absent = without_bar(facts, session, remainder)
+    absent = [position for position in absent if position.sessions >= ALERT_SESSIONS]
     alone, late = unchecked(facts, session), silent(facts, session, recorded_symbols(remainder))
-    reported = named | {position.symbol for position in absent if position.sessions >= ALERT_SESSIONS}
+    reported = {position.symbol for position in (*in_quarantine, *absent)}
     why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
         *(Fault(bar.cause, bar.remedy) for bar in in_quarantine),
-        *(
-            Fault(position.cause, delisting_line(facts.strategy, position))
-            for position in absent
-            if position.sessions >= ALERT_SESSIONS
-        ),
+        *(Fault(position.cause, delisting_line(facts.strategy, position)) for position in absent),
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
         *(() if late is None else (Fault(late.cause, late.remedy),)),
         *(
