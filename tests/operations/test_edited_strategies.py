@@ -42,7 +42,7 @@ from nn_assets.operations.models.forecasts import read_forecast_list
 from nn_assets.operations.models.outdated import months_in_doubt
 from nn_assets.operations.outcomes import FAILED, Run, record_end, record_start
 from nn_assets.operations.report_index import session_summaries
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.session_page import write_daily_page
 from nn_assets.operations.study import StudyResult
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.settings import PortfolioSettings
