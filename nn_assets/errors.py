@@ -34,6 +34,11 @@ class NnAssetsError(Exception):
         """Name of the error, as an operator sees it."""
         return type(self).__name__
 
+    @property
+    def statement(self) -> str:
+        """What was expected and found, without where."""
+        return f"expected {self.expected}; found {self.found}"
+
     def __str__(self) -> str:
         location = ", ".join(f"{name} {value}" for name, value in self.where.items())
         head = f"[{location}] " if location else ""
