@@ -34,6 +34,11 @@ class NnAssetsError(Exception):
         """Name of the error, as an operator sees it."""
         return type(self).__name__
 
+    @property
+    def statement(self) -> str:
+        """What was expected and found, without where."""
+        return f"expected {self.expected}; found {self.found}"
+
     def __str__(self) -> str:
         location = ", ".join(f"{name} {value}" for name, value in self.where.items())
         head = f"[{location}] " if location else ""
@@ -50,7 +55,11 @@ class NnAssetsError(Exception):
         return _rebuild, (type(self), self.args), self.__dict__
 
 
-def first_of(lines: Sequence[str], most: int) -> list[str]:
+MOST_NAMED = 12
+"""Names that one sentence lists, unless the list says otherwise."""
+
+
+def first_of(lines: Sequence[str], most: int = MOST_NAMED) -> list[str]:
     """Cut a list to its first lines, and say how many more there are."""
     more = len(lines) - most
     return [*lines[:most], *([f"and {more:,} more"] if more > 0 else [])]

@@ -15,6 +15,8 @@ from nn_assets.arrays import FloatArray
 from nn_assets.errors import SchemaError
 
 _NAN = float("nan")
+NORMAL_MAD = 1.4826
+"""Standard deviation of a normal variable over its median absolute deviation."""
 
 
 class HacMean(NamedTuple):

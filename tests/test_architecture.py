@@ -45,7 +45,7 @@ def test_the_import_contracts_hold(checkout: Path) -> None:
         ("portfolio/kelly.py", "import sqlalchemy", "SQLAlchemy lives"),
         ("orchestration/schedules.py", "import nn_assets.orchestration.build", "A part of orchestration"),
         ("operations/history.py", "import nn_assets.operations.intake.bars", "A part of operations"),
-        ("operations/intake/bars.py", "import nn_assets.operations.reporting", "A part of operations"),
+        ("operations/intake/bars.py", "import nn_assets.operations.session_page", "A part of operations"),
         ("operations/decisions/rounds.py", "import nn_assets.cli.status", "only the rooms"),
         ("operations/study.py", "import dagster", "Dagster lives"),
         ("market/facts/bars.py", "import nn_assets.market.quality.gate", "A part of market"),

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nn_assets.cli.intake import row_counts_text
-from nn_assets.errors import first_of
+from nn_assets.errors import MOST_NAMED, first_of
 from nn_assets.market.quality.notices import rule_counts_text
 
-_MOST_NAMED, _MOST_VIOLATIONS = 12, 5
+_MOST_VIOLATIONS = 5
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
 
 
@@ -44,8 +44,8 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", _quarantined_text(row)) for row in quarantine["first"]),
         *_more(quarantine["rows"] - len(quarantine["first"]), quarantine["all"]),
-        *(("series", _one_series(series)) for series in answer["series"][:_MOST_NAMED]),
-        *_more(len(answer["series"]) - _MOST_NAMED, "nn-assets export series"),
+        *(("series", _one_series(series)) for series in answer["series"][:MOST_NAMED]),
+        *_more(len(answer["series"]) - MOST_NAMED, "nn-assets export series"),
         *((name, _counted(answer[key])) for name, key in _TOTALS if answer[key] is not None),
         *(
             ("", "{year}: {without_bars} of {members} members without bars".format(**row))
@@ -77,7 +77,7 @@ def _possible_copies_text(by_session: Mapping[str, int]) -> str:
     ordered = sorted(by_session.items(), key=lambda item: (-item[1], item[0]))
     count, days = sum(by_session.values()), [f"{day} ({bars:,})" for day, bars in ordered]
     bars = "1 bar kept equals" if count == 1 else f"{count:,} bars kept equal"
-    return f"; {bars} a later session's and may hold prices of the future: {', '.join(first_of(days, _MOST_NAMED))}"
+    return f"; {bars} a later session's and may hold prices of the future: {', '.join(first_of(days))}"
 
 
 def _outside_text(rows: int, first: Sequence[str]) -> str:
@@ -169,7 +169,7 @@ def _by_rule(rows: int, by_rule: dict[str, int]) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    return f": {', '.join(first_of(names, _MOST_NAMED))}" if names else ""
+    return f": {', '.join(first_of(names))}" if names else ""
 
 
 def _counted_names(names: Sequence[str]) -> str:

@@ -22,9 +22,9 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.names import DAILY, DAILY_ROUND, STUDY
 from nn_assets.operations.outcomes import FailedCheck
-from nn_assets.operations.reporting import study_sheet, write_demo_page
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.study import study_identity
+from nn_assets.operations.study_page import study_sheet, write_demo_page
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions

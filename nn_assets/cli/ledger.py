@@ -23,7 +23,6 @@ from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
 _REPEATED = frozenset({"symbol", "session"})
 _DAYS = frozenset({"session", "first", "last"})
-_MOST_NAMED = 12
 _NOTHING = {
     "restated": "nothing: no signal, target, order or fill was put on record a second time; bars restated by a source "
     "are in nn-assets export bars, and with --as-of in their older version"
@@ -185,7 +184,7 @@ def _not_on_record(ledger: Ledger, arguments: Mapping[str, str]) -> str | None:
     symbols = sorted(ledger.read("target_positions", strategy, session, session)["symbol"])
     if "symbol" not in arguments or arguments["symbol"] in symbols:
         return None
-    available = ", ".join(first_of(symbols, _MOST_NAMED))
+    available = ", ".join(first_of(symbols))
     return f"no symbol {arguments['symbol']} was decided on {session}; there were {available}"
 
 

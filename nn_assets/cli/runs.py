@@ -10,7 +10,7 @@ import pandas as pd
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.intake import row_counts_text
 from nn_assets.cli.next_command import next_command
-from nn_assets.errors import DecisionError, SettingsError, first_of
+from nn_assets.errors import MOST_NAMED, DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import is_session, sessions_between
@@ -19,6 +19,7 @@ from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.studies import latest_study
+from nn_assets.operations.bar_faults import lacking
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.days import COMPARED
 from nn_assets.operations.edited import require_stages, symbols_fault
@@ -27,7 +28,6 @@ from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
 from nn_assets.operations.situation import comes_after_a_study, headline_now
 from nn_assets.operations.stores import open_stores
-from nn_assets.operations.unused import lacking
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.orchestration.running import execute, materialized_metadata, metadata_by_asset
@@ -35,7 +35,6 @@ from nn_assets.settings import Strategy
 from nn_assets.store.home import reports_root
 
 _Option = tuple[str, str | None]  # its name and its value
-_MOST_NAMED = 12
 _LATE_ACTION = "late_action"
 
 
@@ -131,7 +130,7 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
     held = sum(1 for position in positions.values() if position["target_quantity"])
     breaker = state["breaker"] if isinstance(state["breaker"], str) and state["breaker"] else None
     without = lacking(history, sessions)
-    notes = first_of([gap.cause for gap in without], _MOST_NAMED)
+    notes = first_of([gap.cause for gap in without])
     ended = ended_orders(ledger, history.strategy, sessions)
     several = f"{len(sessions)} sessions from {sessions[0].date()} on; " if len(sessions) > 1 else ""
     return {
@@ -145,7 +144,7 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         "targets": positions,
         "without_bars": {str(gap.session.date()): list(gap.symbols) for gap in without},
         "ended_orders": {str(session.date()): by_reason for session, by_reason in ended.items()},
-        "text": "\n".join([headline, *notes, *first_of(_ended_order_lines(ended), _MOST_NAMED)])
+        "text": "\n".join([headline, *notes, *first_of(_ended_order_lines(ended))])
         + f"\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
         f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
     }
@@ -156,7 +155,7 @@ def _ended_order_lines(ended: Mapping[pd.Timestamp, Mapping[str, Sequence[str]]]
     return [
         f"{session.date()}: {len(names)} order{'s' * (len(names) > 1)} ended without a whole fill: {reason}"
         + " (an action known late changed the book that had sized all of them)" * (reason == _LATE_ACTION)
-        + f": {', '.join(first_of(list(dict.fromkeys(names)), _MOST_NAMED))}"
+        + f": {', '.join(first_of(list(dict.fromkeys(names))))}"
         for session, by_reason in ended.items()
         for reason, names in by_reason.items()
     ]
@@ -301,7 +300,7 @@ def run_study(
 
 def _listed(months: list[str]) -> str:
     """How many months, and which: all of a few, the first and the last of many."""
-    named = months if len(months) <= _MOST_NAMED else [*months[:2], "...", months[-1]]
+    named = months if len(months) <= MOST_NAMED else [*months[:2], "...", months[-1]]
     return f"{_months(len(months))} ({', '.join(named)})"
 
 

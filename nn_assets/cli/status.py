@@ -23,11 +23,10 @@ from nn_assets.operations.catalog import LeftOut, StrategyFile, find_strategy, l
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
 from nn_assets.operations.outcomes import LEDGER_INTACT, STARTED, FailedCheck, last_heartbeat, last_runs, last_ticks
+from nn_assets.operations.run_faults import open_failed_checks, silence_of_daemon
 from nn_assets.operations.situation import (
     faults_of_stages,
     headline_now,
-    open_failed_checks,
-    silence_of_daemon,
     study_of_others_text,
 )
 from nn_assets.operations.stores import Stores, open_stores

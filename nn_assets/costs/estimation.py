@@ -19,6 +19,7 @@ from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.contracts.frames import FillRows
 from nn_assets.costs.model import COEFFICIENTS, Coefficient, CostModel
 from nn_assets.errors import SchemaError
+from nn_assets.measures import NORMAL_MAD
 from nn_assets.settings import CostSettings
 
 Status = Literal["self_test", "in_force", "awaiting_approval", "too_few_fills"]
@@ -42,7 +43,6 @@ _MINIMUM_FILLS = 30
 _MINIMUM_SESSIONS = 10  # fills of one session share its noise: an interval is made of sessions
 _DRAWS = 500
 _HUBER = 1.345  # 95% efficient under normal errors (Huber 1981, section 4.5)
-_MAD_TO_SIGMA = 1.4826
 _ITERATIONS = 30
 _ROUNDING = 1e-6
 _UPPER_TAIL = 0.975
@@ -250,7 +250,7 @@ def _robust_slope(observed: FloatArray, terms: FloatArray) -> tuple[float, Float
         root = np.sqrt(weights)
         fitted = np.linalg.lstsq(root[:, None] * terms, root * observed, rcond=None)[0]
         residual = np.abs(observed - terms @ fitted)
-        scale = _MAD_TO_SIGMA * float(np.median(residual))
+        scale = NORMAL_MAD * float(np.median(residual))
         if scale == 0.0:
             break
         weights = np.minimum(1.0, _HUBER * scale / np.maximum(residual, 1e-300))

@@ -8,8 +8,6 @@ from nn_assets.arrays import Symbol
 from nn_assets.errors import first_of
 from nn_assets.settings import Strategy
 
-_MOST_NAMED = 12
-
 
 def financing_text(strategy: Strategy) -> str:
     """Say what shorts pay to borrow, what is held on margin and whose funding is paid, and what may be missing."""
@@ -34,7 +32,7 @@ def assumed_funding_warning(strategy: Strategy, symbols: Sequence[Symbol]) -> tu
     """What is the matter with positions whose funding is not known for a session, and the remedy."""
     stale = max(series.stale_after_sessions for series in strategy.series if series.name == strategy.costs.funding)
     cause = (
-        f"no funding rate of this session was known for {', '.join(first_of(symbols, _MOST_NAMED))}, which "
+        f"no funding rate of this session was known for {', '.join(first_of(symbols))}, which "
         f"{'is' if len(symbols) == 1 else 'are'} held: the last session's rate was taken, or 0 where none is known of "
         f"the last {stale} sessions"
     )

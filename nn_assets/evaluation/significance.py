@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from nn_assets.arrays import FloatArray, IntArray
+from nn_assets.arrays import FloatArray, IntArray, read_only
 from nn_assets.measures import hac_mean, rank_ic
 
 Names = npt.NDArray[np.str_]
@@ -195,16 +195,11 @@ def _spearman_shares(left: FloatArray, right: FloatArray) -> FloatArray:
 @lru_cache(_KEPT)
 def _shares_of(left: bytes, right: bytes) -> FloatArray:
     left_values, right_values = np.frombuffer(left), np.frombuffer(right)
-    return _read_only(_unit_ranks(left_values) * _unit_ranks(right_values) * len(left_values))
+    return read_only(_unit_ranks(left_values) * _unit_ranks(right_values) * len(left_values))
 
 
 def _bytes(values: FloatArray) -> bytes:
     return np.asarray(values, dtype=np.float64).tobytes()
-
-
-def _read_only(values: FloatArray) -> FloatArray:
-    values.setflags(write=False)
-    return values
 
 
 def _unit_ranks(values: FloatArray) -> FloatArray:
@@ -279,7 +274,7 @@ def _stratum_of(score_bytes: bytes, up_bytes: bytes) -> tuple[float, float, Floa
     placement[up] = (ranks[up] - rankdata(scores[up])) / downs
     placement[~up] = 1.0 - (ranks[~up] - rankdata(scores[~up])) / ups
     auc = float(placement[up].mean())
-    return ups * downs / (len(scores) + 1.0), auc, _read_only((placement - auc) / np.where(up, ups, downs))
+    return ups * downs / (len(scores) + 1.0), auc, read_only((placement - auc) / np.where(up, ups, downs))
 
 
 def _auc_across_symbols(forecasts: FloatArray, targets: FloatArray, complete: npt.NDArray[np.bool_]) -> FloatArray:

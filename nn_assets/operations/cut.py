@@ -44,7 +44,7 @@ from nn_assets.operations.derived import (
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.session.market_view import MarketView, market_view
 
-_MOST_NAMED = 8
+_MOST_STALE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +221,7 @@ class Cut:
         if stale or not on_record or record["names_code"] != names_code(facts.strategy):
             raise PublicationError(
                 expected="features computed by the code in force",
-                found=f"other code behind {', '.join(first_of(stale, _MOST_NAMED)) or 'all of them'}",
+                found=f"other code behind {', '.join(first_of(stale, _MOST_STALE)) or 'all of them'}",
                 remedy="make the features again of the published bars: nn-assets run and study do",
                 strategy=name,
             )

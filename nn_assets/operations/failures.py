@@ -14,6 +14,7 @@ from nn_assets.operations.outcomes import CANCELED, FAILED, LEDGER_INTACT, Faile
 INTERRUPTED = "it was interrupted"
 LOST = "its process is gone: it was killed, or the machine stopped"
 _LONGEST_HALT = 220  # with the strategy's name, when, and what to do: a sentence of some 400 characters
+_STATEMENT = re.compile(r"\w+: (?:\[.*?\] )?(expected .+; found .+)")
 _REMEDY = re.compile(r"(?:\. |\n)Remedy: ")
 
 # Of a run that was lost: what it leaves, and the command that goes on from there.
@@ -180,6 +181,12 @@ def halt_text(findings: str) -> str:
 def one_line(message: str) -> str:
     """A message without the list of places that may follow it."""
     return message.splitlines()[0] if message else message
+
+
+def statement_in(text: str) -> str:
+    """What an error of this package states, of its text in one line: ``expected …; found …``; empty in other texts."""
+    match = _STATEMENT.match(text)
+    return "" if match is None else match[1]
 
 
 def split_remedy(message: str) -> tuple[str, str | None]:

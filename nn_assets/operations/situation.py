@@ -8,79 +8,36 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.arrays import Moment, values_of
+from nn_assets.arrays import values_of
 from nn_assets.contracts.frames import HoldingRows, OrderRows, TargetPositionRows
-from nn_assets.errors import ClockError, DecisionError, NnAssetsError
+from nn_assets.errors import ClockError, NnAssetsError
 from nn_assets.learning.first_month import first_model_month, live_start_fault
-from nn_assets.market.calendar.sessions import calendar_end_warning, next_session, sessions_between
+from nn_assets.market.calendar.sessions import calendar_end_warning, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
-from nn_assets.operations.asof.decisions import decided_sessions, decision_moments, undecided_sessions
+from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
-from nn_assets.operations.asof.halts import gate_of, last_halt, passed_since
+from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
 from nn_assets.operations.asof.trials import alarms_just_released
+from nn_assets.operations.bar_faults import ALERT_SESSIONS, delisting_line, lacking, silent, unchecked, without_bar
 from nn_assets.operations.clock import has_clock, now_utc
 from nn_assets.operations.edited import stage_fault, symbols_fault
 from nn_assets.operations.facts import LOST_BARS, RAW_BARS, StoredFacts
 from nn_assets.operations.failures import (
-    LOST,
-    checks_of_other_assets,
-    failed_step_text,
-    failed_tick_message,
     halt_text,
-    is_halt,
-    left_by_lost,
-    one_line,
-    split_remedy,
 )
-from nn_assets.operations.names import (
-    COST_ESTIMATION,
-    DAILY,
-    DAILY_ROUND,
-    DRIFT_REFRESH,
-    RETRAINING,
-    SOME_ASSETS,
-    STUDY,
-    TABLES,
-    full_name,
-)
-from nn_assets.operations.outcomes import (
-    FAILED,
-    LEDGER_INTACT,
-    STARTED,
-    SUCCEEDED,
-    FailedCheck,
-    checks_failed_in,
-    last_heartbeat,
-    last_runs,
-    last_ticks,
-    runs_backwards,
-)
-from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
-from nn_assets.operations.unused import lacking, silent, unchecked, unused
-from nn_assets.oversight.headline import Fault, Headline, Situation, TradingWord, headline
+from nn_assets.operations.run_faults import faults_of_runs, faults_of_silence, faults_of_ticks
+from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
-from nn_assets.store.ledger.run_locks import was_killed
 
-_ROUNDS = (DAILY, TABLES, SOME_ASSETS)  # without them nothing is decided
-_HOUR, _DAY = pd.Timedelta(hours=1), pd.Timedelta(days=1)
-# How long a schedule, sensor or daemon may be silent: a beat comes every hour, a schedule ticks when it is due.
-_LONGEST_SILENCE = {
-    DAILY_ROUND: _DAY + _HOUR,
-    RETRAINING: 32 * _DAY,
-    COST_ESTIMATION: 32 * _DAY,
-    DRIFT_REFRESH: 1.5 * _HOUR,
-}
-_LONGEST_OF_OTHERS = 32 * _DAY  # a schedule that a plug-in brought
-_LONGEST_WITHOUT_BEAT = 1.5 * _HOUR
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -142,7 +99,7 @@ def headline_now(facts: StoredFacts) -> Headline:
     with facts.stores.ledger.answers_kept():
         left, refused = _decided(facts), faults_of_stages(facts)
         faults = (*left.faults, *_faults(facts, refused))
-    stopped = bool(refused) or any(_tells_of_a_changed_ledger(fault) for fault in faults)
+    stopped = bool(refused) or any(fault.cause == CHANGED_LEDGER for fault in faults)
     return headline(replace(left, faults=faults, stopped=stopped))
 
 
@@ -217,19 +174,14 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     remainder : str or mapping
         The session's ``book``, of ``portfolio_states``.
     """
-    in_quarantine = unused(facts, session, remainder)
-    named = {bar.symbol for bar in in_quarantine}
-    absent = [position for position in unquoted(facts.strategy, session, remainder) if position.symbol not in named]
+    in_quarantine, absent = without_bar(facts, session, remainder)
+    absent = [position for position in absent if position.sessions >= ALERT_SESSIONS]
     alone, late = unchecked(facts, session), silent(facts, session, recorded_symbols(remainder))
-    reported = named | {position.symbol for position in absent if position.sessions >= ALERT_SESSIONS}
+    reported = {position.symbol for position in (*in_quarantine, *absent)}
     why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
         *(Fault(bar.cause, bar.remedy) for bar in in_quarantine),
-        *(
-            Fault(position.cause, delisting_line(facts.strategy, position))
-            for position in absent
-            if position.sessions >= ALERT_SESSIONS
-        ),
+        *(Fault(position.cause, delisting_line(facts.strategy, position)) for position in absent),
         *(() if alone is None else (Fault(alone, _SECOND_SOURCE),)),
         *(() if late is None else (Fault(late.cause, late.remedy),)),
         *(
@@ -269,19 +221,18 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
         mended = f"mend the data at the source, then {_goes_on_with(facts, waiting, models)}"
         yield Fault(why, mended, TradingWord.HALTED)
     if (broken := broken_on_record(ledger)) is not None:
-        yield Fault(f"audit verify found a changed ledger: {broken}", BROKEN_REMEDY, TradingWord.HALTED)
+        why = f"audit verify found a changed ledger: {broken}"
+        yield Fault(why, BROKEN_REMEDY, TradingWord.HALTED, CHANGED_LEDGER)
     if (clock := facts.clock_fault) is not None:
-        yield Fault(f"expected {clock.expected}; found {clock.found}", clock.remedy, TradingWord.HALTED)
+        yield Fault(clock.statement, clock.remedy, TradingWord.HALTED)
     # What a round refused, and would refuse again, is reported only once, below.
-    of_runs = [
-        fault
-        for fault in _of_runs(ledger, strategy)
-        if not any(error.found in fault.why and error.expected in fault.why for error in refused)
-    ]
+    below = {error.statement for error in refused}
+    of_runs = [fault for fault in faults_of_runs(ledger, strategy) if fault.cause not in below]
     yield from of_runs
-    reported = any(fault.word is TradingWord.HALTED and _tells_of_a_changed_ledger(fault) for fault in of_runs)
+    reported = any(fault.word is TradingWord.HALTED and fault.cause == CHANGED_LEDGER for fault in of_runs)
     if broken is None and not reported and facts.changed_record:
-        yield Fault(f"the ledger is not as it was appended: {facts.changed_record}", BROKEN_REMEDY, TradingWord.HALTED)
+        why = f"the ledger is not as it was appended: {facts.changed_record}"
+        yield Fault(why, BROKEN_REMEDY, TradingWord.HALTED, CHANGED_LEDGER)
     for error in refused:
         if isinstance(error, ClockError):
             continue  # reported above
@@ -299,8 +250,8 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     if (ends := calendar_end_warning(strategy.market.calendar, today)) is not None:
         end, _, remedy = ends.partition(": ")
         yield Fault(end, remedy)
-    yield from _silences(ledger, strategy, in_time=not waiting)
-    yield from _failed_ticks(ledger, strategy.name)
+    yield from faults_of_silence(ledger, strategy, in_time=not waiting)
+    yield from faults_of_ticks(ledger, strategy.name)
     if not ledger.read_only and (unwritable := fault_of_alerts()) is not None:
         yield Fault(unwritable.found, unwritable.remedy)
 
@@ -323,151 +274,10 @@ def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:
         )
 
 
-def _tells_of_a_changed_ledger(fault: Fault) -> bool:
-    return fault.remedy.startswith(BROKEN_REMEDY)
-
-
 def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
     """Faults of the strategy's dates and symbols, or of the clock, for which every round is refused."""
     faults = live_start_fault(facts.strategy), stage_fault(facts), symbols_fault(facts)
     return [fault for fault in faults if fault is not None]
-
-
-def open_failed_checks(
-    ledger: Ledger, strategy: str, runs: Mapping[str, dict[str, Any]]
-) -> dict[str, list[FailedCheck]]:
-    """The checks that failed in the last runs, by job, without what the gate found of data that passed it since.
-
-    Parameters
-    ----------
-    runs : mapping
-        As :func:`~nn_assets.operations.outcomes.last_runs` gives them.
-    """
-    return {
-        name: [
-            check
-            for check in checks_failed_in(run)
-            if (gate := gate_of(check.name)) is None or not passed_since(ledger, strategy, run, gate)
-        ]
-        for name, run in runs.items()
-    }
-
-
-def _of_runs(ledger: Ledger, strategy: Strategy) -> Iterator[Fault]:
-    runs = last_runs(ledger, strategy.name)
-    if DAILY in runs:  # how the strategy stands is told by the last round that was not refused
-        rounds = runs_backwards(ledger, strategy.name, DAILY)
-        judged = next((run for run in rounds if not _refused_what_was_not_due(ledger, strategy, run)), None)
-        if judged is None or judged["outcome_id"] != runs[DAILY]["outcome_id"]:
-            text = failed_step_text(str(runs[DAILY]["message"]))
-            yield Fault(f"the last run of {DAILY} was refused and changed nothing: {text}", "")
-        runs = {name: run for name, run in runs.items() if name != DAILY} | ({DAILY: judged} if judged else {})
-    decided, failed_checks = runs.get(DAILY), open_failed_checks(ledger, strategy.name, runs)
-    for name, run in runs.items():
-        for check in checks_of_other_assets(run["failed_step"], failed_checks[name]):
-            if check.name != LEDGER_INTACT:
-                yield Fault(f"check {check.name} failed: {one_line(check.found)}", check.remedy)
-        if (fault := _of_run(ledger, strategy, name, run, decided)) is not None:
-            yield fault
-
-
-def _of_run(
-    ledger: Ledger, strategy: Strategy, name: str, run: Mapping[str, Any], last_round: Mapping[str, Any] | None
-) -> Fault | None:
-    """That a job's last run was killed or failed; None where it was not, or where something else reports or mended it.
-
-    ``last_round`` is the last round that was not refused.
-    """
-    killed = run["outcome"] == STARTED and was_killed(str(run["outcome_id"]))
-    lost = run["outcome"] == FAILED and LOST in str(run["message"])
-    if name == TABLES and (killed or lost):
-        mended = _later_round(last_round, run) or _decided_since(ledger, strategy, _began(run))
-        return None if mended else _of_killed_check(strategy, run)
-    if killed:
-        # What was to be decided waits, and says so itself.
-        remedy_of_lost = left_by_lost(name, strategy.name, run["first_partition"], run["last_partition"])[1]
-        return Fault(
-            f"a run of {name} was killed; the next command or tick closes it", remedy_of_lost if name == STUDY else ""
-        )
-    if run["outcome"] != FAILED or _is_reported_by_the_gate(ledger, strategy.name, name, run):
-        return None
-    if name == DAILY and _lost_with_all_decided(ledger, strategy, run):
-        return None
-    if name in _ROUNDS and (
-        _later_round(last_round, run) or (name != DAILY and _decided_since(ledger, strategy, run["ended_at"]))
-    ):
-        return None
-    message = run["message"] or "before its first step"
-    text, remedy = failed_step_text(message), split_remedy(one_line(message))[1]
-    step = "" if run["failed_step"] is None else f" at {run['failed_step']}"
-    halts = name in _ROUNDS and (name == DAILY or not lost)  # a round does what a killed one left
-    word = TradingWord.HALTED if halts else TradingWord.TRADES
-    return Fault(f"the last run of {name} failed{step}: {text}", remedy or "mend what it names, and run again", word)
-
-
-def _is_reported_by_the_gate(ledger: Ledger, strategy: str, name: str, run: Mapping[str, Any]) -> bool:
-    """Whether a gate halted a run and halts still, which has a line of its own, or let a round's data pass since."""
-    gate = gate_of(run["failed_step"]) if is_halt(str(run["message"])) else None
-    if gate is None:
-        return False
-    stands = last_halt(ledger, strategy, (gate,)) is not None
-    return stands or (name in _ROUNDS and passed_since(ledger, strategy, run, gate))
-
-
-def _of_killed_check(strategy: Strategy, run: Mapping[str, Any]) -> Fault:
-    """That a check was killed: it decides nothing, and rounds take in by themselves what it did not."""
-    return Fault(
-        f"a check that began on {_began(run):%Y-%m-%d %H:%M} UTC was killed: what it had taken in is kept",
-        f"nn-assets check --strategy {strategy.name} again",
-    )
-
-
-def _refused_what_was_not_due(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
-    """Whether a round refused sessions none of which was the next to be decided: decided before, too early or too late.
-
-    The strategy's state does not depend on that; it does on what a round found of the ledger, models or data.
-    """
-    first, last = run["first_partition"], run["last_partition"]
-    if first is None or not str(run["message"]).startswith(f"{DecisionError.__name__}: "):
-        return False
-    moments = decision_moments(ledger, strategy.name)
-    before = moments.index[moments < _began(run)]
-    live = strategy.market.live_starts
-    if before.empty and live is None:
-        return True
-    since = before.max() if live is None or not before.empty else pd.Timestamp(live) - _DAY
-    due = next_session(strategy.market.calendar, since)
-    return not pd.Timestamp(first) <= due <= pd.Timestamp(last)
-
-
-def _lost_with_all_decided(ledger: Ledger, strategy: Strategy, run: Mapping[str, Any]) -> bool:
-    """Whether a round was killed and all its sessions have been decided since, by whichever run."""
-    first, last = run["first_partition"], run["last_partition"]
-    if run["outcome"] != FAILED or first is None or LOST not in str(run["message"]):
-        return False
-    sessions = sessions_between(strategy.market.calendar, first, last)
-    return bool(sessions.isin(decided_sessions(ledger, strategy.name)).all())
-
-
-def _decided_since(ledger: Ledger, strategy: Strategy, moment: pd.Timestamp) -> bool:
-    """Whether a session was decided after a moment, however the round of that session ended."""
-    moments = decision_moments(ledger, strategy.name)
-    return not moments.empty and bool(moments.max() > moment)
-
-
-def _later_round(last_round: Mapping[str, Any] | None, run: Mapping[str, Any]) -> bool:
-    """Whether a round that began after a run succeeded."""
-    if last_round is None or last_round["outcome"] != SUCCEEDED:
-        return False
-    if _began(run) > now_utc():  # by a clock that ran ahead: what was recorded later is later
-        return bool(last_round["sequence"] > run["sequence"])
-    return _began(last_round) > _began(run)
-
-
-def _began(run: Mapping[str, Any]) -> pd.Timestamp:
-    """When a run on record began, UTC; when it ended, where that is all that is known."""
-    began: pd.Timestamp = run["began_at"] or run["ended_at"]
-    return began
 
 
 def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> Iterator[Fault]:
@@ -515,52 +325,3 @@ def comes_after_a_study(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> 
         return True
     verdict_needed = not strategy.trade_without_verdict and first_model_month(strategy) < month
     return verdict_needed and latest_study(facts.stores.ledger, strategy) is None
-
-
-def _silences(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> Iterator[Fault]:
-    """Schedules and sensors that should run but do not; none once history has ended and schedules skip.
-
-    Nothing either where no daemon ever ran and every session is decided: something else, cron say, runs the rounds.
-    """
-    if not has_clock(strategy.market, now_utc()) or strategy.market.live_starts is None:
-        return
-    beat = last_heartbeat(ledger)
-    if beat is None and in_time:
-        return
-    if (fault := silence_of_daemon(beat)) is not None:
-        yield fault
-        return
-    ticks = last_ticks(ledger, strategy.name)
-    for name, longest in _LONGEST_SILENCE.items():
-        tick = ticks.get(name)
-        if (silent := _quiet(None if tick is None else tick["ended_at"], longest)) is not None:
-            yield Fault(
-                f"{name} is off, {silent}", f"switch {full_name(strategy.name, name)} on in the UI, under Automation"
-            )
-
-
-def _failed_ticks(ledger: Ledger, strategy: str) -> Iterator[Fault]:
-    """Schedules and sensors whose last tick failed; one not heard of for too long is reported as off instead."""
-    for name, tick in last_ticks(ledger, strategy).items():
-        longest = _LONGEST_SILENCE.get(name, _LONGEST_OF_OTHERS)
-        if tick["outcome"] == FAILED and _quiet(tick["ended_at"], longest) is None:
-            yield Fault(*failed_tick_message(name, str(tick["message"])))
-
-
-def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:
-    """That Dagster's daemon evaluates no schedules and sensors, by what it last recorded; None where it does."""
-    silent = _quiet(beat, _LONGEST_WITHOUT_BEAT)
-    if silent is None:
-        return None
-    remedy = "start it with nn-assets ui, and have the sensor run_outcomes on in it, under Automation"
-    return Fault(f"the daemon was {silent}: no schedule or sensor runs by itself", remedy)
-
-
-def _quiet(last: Moment | None, longest: pd.Timedelta) -> str | None:
-    """When something was last heard from, where that is too long ago or still to come; else None."""
-    if last is None:
-        return "never heard from"
-    moment, now = pd.Timestamp(last), now_utc()
-    if moment > now + longest:  # by a clock that ran ahead: it says nothing of how long ago that was
-        return f"last heard from at {moment:%Y-%m-%d %H:%M} UTC, which is still to come"
-    return None if now - moment <= longest else f"last heard from at {moment:%Y-%m-%d %H:%M} UTC"

@@ -57,6 +57,10 @@ _STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --t
 _GOES_ON_WITH_STUDY = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+ goes on from there$")
 
 
+CHANGED_LEDGER = "changed ledger"
+"""Cause of faults for which every round and study is refused: the ledger is not as it was appended."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that is wrong beside the controls, with what a person can do about it."""
@@ -64,6 +68,7 @@ class Fault:
     why: str
     remedy: str  # empty where nothing needs to be done
     word: TradingWord = TradingWord.TRADES  # what it leaves of trading
+    cause: str = ""  # equal for faults that report the same: CHANGED_LEDGER, or what an error states; empty: none other
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.expected import expected_own_return
-from nn_assets.portfolio.inputs import STEP_NAMES
+from nn_assets.portfolio.inputs import STEP_NAMES, Priced
 from nn_assets.portfolio.limits import book_limits, name_cap, risk_distance
 from nn_assets.portfolio.programme import Financing, Programme, Solution, change_cost, solve
 from nn_assets.portfolio.targets import whole_targets, without_small_changes
@@ -26,7 +26,7 @@ from nn_assets.settings import PortfolioSettings
 
 
 @dataclass(frozen=True, eq=False)
-class ConstructionInputs:
+class ConstructionInputs(Priced):
     """All that a construction may know; arrays (symbols,).
 
     NaN in any array but ``market_beta``, ``stop_price`` and ``last_mark`` means that the fact is missing, and the
@@ -59,11 +59,6 @@ class ConstructionInputs:
     short_fee: FloatArray | float = 0.0  # over the horizon, fraction of the short's value
     margin_fee: float = 0.0  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most that one session can trade of each name
-
-    @property
-    def priced(self) -> BoolArray:
-        """Whether a name can be traded at all."""
-        return np.isfinite(self.reference_price) & (self.reference_price > 0.0)
 
     @property
     def complete(self) -> BoolArray:

@@ -37,8 +37,19 @@ class ProgrammeFacts:
     members: BoolArray | None = None  # of the universe: only their returns count; None: all symbols
 
 
+class Priced:
+    """What has a reference price for each symbol."""
+
+    reference_price: FloatArray
+
+    @property
+    def priced(self) -> BoolArray:
+        """Whether a name can be traded at all, (symbols,)."""
+        return np.isfinite(self.reference_price) & (self.reference_price > 0.0)
+
+
 @dataclass(frozen=True, eq=False)
-class DecisionInputs:
+class DecisionInputs(Priced):
     """All that a decision may know. Arrays have shape (symbols,) unless said otherwise.
 
     NaN in any array but ``beta`` and ``stop_price`` (and in ``base_rate`` where it is not read) means that the fact is
@@ -81,11 +92,6 @@ class DecisionInputs:
     def start_quantity(self) -> FloatArray:
         """The unscaled book that the decision starts from, in shares, (symbols,)."""
         return self.current_quantity if self.unscaled_quantity is None else self.unscaled_quantity
-
-    @property
-    def priced(self) -> BoolArray:
-        """Whether a name can be traded at all, (symbols,)."""
-        return np.isfinite(self.reference_price) & (self.reference_price > 0.0)
 
     @property
     def resting_stop(self) -> FloatArray:

@@ -36,7 +36,7 @@ _REMEDIES = {
     "fresh_symbols": "ask the source for the symbols named; a delisted one leaves market.symbols",
     "usual_distribution": "compare the symbols named with another source: a unit, a split, a feed at a standstill",
 }
-_MOST_NAMED, _MOST_TOLD = 50, 12
+_MOST_LINES = 50
 _DIGITS = 6  # shown, and so judged
 # The library numbers its HTML elements at random; a page of the same results is the same page.
 _RANDOM_ID = re.compile(r"-?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -112,7 +112,7 @@ def _not_there(symbols: pd.DataFrame) -> str:
     absent = absent[absent > 0].sort_values(ascending=False, kind="stable")
     if absent.empty:
         return ""
-    named = ", ".join(first_of([f"{symbol} {bars:,}" for symbol, bars in absent.items()], _MOST_TOLD))
+    named = ", ".join(first_of([f"{symbol} {bars:,}" for symbol, bars in absent.items()]))
     return f"; {int(absent.sum()):,} of {int(symbols['due'].sum()):,} bars are not there: {named}"
 
 
@@ -188,7 +188,7 @@ def _result(name: str, validated: Any, key: str, table: pd.DataFrame) -> SuiteRe
     compared = len(silent) < len(columns)
     if not compared:
         detail = f"nothing to compare: too few bars for {', '.join(silent)}"
-    passed, named = bool(validated.success) and compared, tuple(lines[:_MOST_NAMED])
+    passed, named = bool(validated.success) and compared, tuple(lines[:_MOST_LINES])
     return SuiteResult(name, passed, detail, named, _REMEDIES[name], _sections(validated))
 
 

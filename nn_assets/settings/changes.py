@@ -9,7 +9,7 @@ from typing import Any
 
 from nn_assets.errors import first_of
 
-_MOST_NAMED = 8
+_MOST_CHANGES = 8
 _MOST_LETTERS = 60
 _LEFT_OUT = "left out"  # at its default, or its section is not stated
 
@@ -64,7 +64,7 @@ def changed_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
 
 def changes_text(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first changes of :func:`changed_settings` in one line, and how many more there are."""
-    return "; ".join(first_of(changed_settings(then, now), _MOST_NAMED))
+    return "; ".join(first_of(changed_settings(then, now), _MOST_CHANGES))
 
 
 def _flat(name: str, value: Any) -> list[tuple[str, Any]]:

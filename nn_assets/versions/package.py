@@ -31,7 +31,7 @@ _CODE = ".py"
 _BESIDE = frozenset({"__pycache__", "sql", "instance"})  # the last two lie beside the package in a checkout
 _KEPT = "versions.json"
 _DIGITS = 16
-_MOST_NAMED = 5
+_MOST_DEFINITIONS = 5
 
 
 class Package:
@@ -315,7 +315,7 @@ def with_sources(sources: Mapping[str, bytes], folder: Path) -> None:
 def changed_definitions(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     """Name what differs between two answers of :func:`definitions_behind`, the first few of it."""
     names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
-    return ", ".join(first_of(names, _MOST_NAMED))
+    return ", ".join(first_of(names, _MOST_DEFINITIONS))
 
 
 @cache

@@ -24,7 +24,8 @@ from nn_assets.operations.intake.gate_record import record_halt, record_pass
 from nn_assets.operations.outcomes import FAILED, SUCCEEDED, FailedCheck, Run, record_end, record_start
 from nn_assets.operations.stores import open_stores
 from nn_assets.session.market_view import SessionMarket
-from nn_assets.store.ledger.audit import AuditFinding, AuditReport
+from nn_assets.store.ledger.audit import AuditReport
+from nn_assets.store.ledger.audit_checks import AuditFinding
 from nn_assets.store.ledger.chain import GENESIS
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reading import Query, read_frame

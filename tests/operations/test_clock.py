@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nn_assets.operations import situation
+from nn_assets.operations import run_faults
 from nn_assets.operations.asof import controls
+from nn_assets.operations.bar_faults import Unquoted, delisting_line
 from nn_assets.operations.clock import has_clock, last_open_session
 from nn_assets.operations.stores import open_stores
-from nn_assets.operations.unquoted import Unquoted, delisting_line
 from nn_assets.settings import MarketSettings, Strategy
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import living_in
@@ -68,11 +68,11 @@ def test_controls_headline_and_remedies_ask_the_same_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     strategy, runs = stating(case)
-    for module in ("situation", "asof.controls", "unquoted"):
+    for module in ("run_faults", "asof.controls", "bar_faults"):
         monkeypatch.setattr(f"nn_assets.operations.{module}.now_utc", lambda: NOW)
     with living_in(tmp_path), open_stores() as stores:
         ledger: Ledger = stores.ledger
-        silent = [fault.why for fault in situation._silences(ledger, strategy, in_time=False)]
+        silent = [fault.why for fault in run_faults.faults_of_silence(ledger, strategy, in_time=False)]
         assert bool(silent) is runs
         halted = {"control_id": "c", "kind": "kill_switch", "state": "HALTED", "who": "w", "reason": "r", "details": {}}
         ledger.append("controls", [halted], run_id="test", strategy="s")

@@ -24,7 +24,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.bars import known_after
 from nn_assets.operations import edited as edits
-from nn_assets.operations import situation
+from nn_assets.operations import run_faults
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.refreshes import left_before_live
@@ -42,7 +42,7 @@ from nn_assets.operations.models.forecasts import read_forecast_list
 from nn_assets.operations.models.outdated import months_in_doubt
 from nn_assets.operations.outcomes import FAILED, Run, record_end, record_start
 from nn_assets.operations.report_index import session_summaries
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.session_page import write_daily_page
 from nn_assets.operations.study import StudyResult
 from nn_assets.orchestration.partitions import month_partitions
 from nn_assets.settings import PortfolioSettings
@@ -796,7 +796,7 @@ def test_a_study_comes_before_the_first_sessions_which_would_be_flat_for_good_wi
         begun = Run("killed", NAME, "study", "2017-03-01", "2017-06-01", pd.Timestamp("2026-01-05 12:00", tz="UTC"))
         with Ledger() as ledger:
             assert record_start(ledger, begun)
-        monkeypatch.setattr(situation, "was_killed", lambda run_id: run_id == "killed")
+        monkeypatch.setattr(run_faults, "was_killed", lambda run_id: run_id == "killed")
         assert needed().endswith(f"{goes_on}; {run.partition(': ')[2]} --from 2017-06-21.")
         stored = undecided / "lake" / NAME / "forecasts"
         stored.rename(stored.with_name("elsewhere"))  # killed before the forecasts

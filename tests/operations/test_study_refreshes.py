@@ -29,8 +29,8 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
 from nn_assets.operations.models.refreshed import refreshed_forecasts
 from nn_assets.operations.models.stored import load_model
-from nn_assets.operations.reporting import keep_study, refreshes_text, study_sheet
 from nn_assets.operations.study import StudyResult, study_until
+from nn_assets.operations.study_page import keep_study, refreshes_text, study_sheet
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.severity import Severity
 from nn_assets.session import daily_round

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nn_assets.errors import shortened
-from nn_assets.operations.failures import checks_of_other_assets, failed_step_text
+from nn_assets.errors import SettingsError, shortened
+from nn_assets.operations.failures import checks_of_other_assets, failed_step_text, statement_in
 from nn_assets.operations.models.training import _fit_missing
 from nn_assets.operations.outcomes import FailedCheck, kept_text
 from nn_assets.settings import Strategy
@@ -88,3 +88,11 @@ def test_a_single_model_that_was_fitted_a_moment_ago_is_not_told_twice() -> None
     assert messages == []
     _fit_missing(history, [], 25, messages.append)
     assert messages == ["25 models due, 25 already in the store"]
+
+
+@pytest.mark.parametrize("where", [{}, {"strategy": "s", "file": "a [copy] of s.yaml"}])
+def test_a_failed_step_states_what_its_error_states_with_whatever_place_and_remedy(where: dict[str, str]) -> None:
+    error = SettingsError(expected="market.calendar XNYS; as decided", found="XLON", remedy="r", **where)
+    assert statement_in(failed_step_text(f"SettingsError: {error}")) == error.statement
+    assert statement_in(f"the tick failed: {error.statement}") == ""
+    assert statement_in(f"KeyError: {error.statement.replace('found', 'got')}") == ""

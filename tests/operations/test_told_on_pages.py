@@ -10,7 +10,8 @@ import pytest
 
 from nn_assets.evaluation.replay import Replay
 from nn_assets.evaluation.track import BookTrack
-from nn_assets.operations.reporting import _data_notices, _premium_notices, _stop_notices, _stops_and_premium
+from nn_assets.operations.study_page import _data_notices, _stops_and_premium
+from nn_assets.reports.round_notices import premium_notices, stop_notices
 from tests.portfolio.test_bad_inputs import decided, inputs_of, settings
 
 
@@ -31,14 +32,14 @@ def test_the_notices_of_the_data_are_counted_by_rule_first_and_say_how_many_are_
 
 
 def test_a_session_says_what_was_lost_beyond_stops_and_nothing_where_nothing_was() -> None:
-    assert _stop_notices(played(0.0, hold_premium=False)) == []
-    (notice,) = _stop_notices(played(1234.5, hold_premium=False))
+    assert stop_notices(played(0.0, hold_premium=False)) == []
+    (notice,) = stop_notices(played(1234.5, hold_premium=False))
     assert "1,234.50 USD beyond the stops" in notice
 
 
 def test_a_session_says_what_share_of_its_target_is_premium_where_it_is_held() -> None:
-    assert _premium_notices(played(0.0, hold_premium=False)) == []
-    (notice,) = _premium_notices(played(0.0, hold_premium=True))
+    assert premium_notices(played(0.0, hold_premium=False)) == []
+    (notice,) = premium_notices(played(0.0, hold_premium=True))
     assert "60% of the target's gross is premium" in notice  # 0.03 of 0.05
 
 

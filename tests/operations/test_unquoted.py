@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nn_assets.operations.unquoted import Unquoted, delisting_line, unquoted
-from nn_assets.operations.unused import Lacking
+from nn_assets.operations.bar_faults import Lacking, Unquoted, delisting_line, unquoted
 from nn_assets.settings import Strategy
 from nn_assets.sources.tables.actions_file import ActionsFile
 

@@ -17,7 +17,7 @@ from nn_assets.cli.runs import run_rounds
 from nn_assets.cli.status import report
 from nn_assets.errors import ClockError, ControlError
 from nn_assets.market.facts.bars import RevisionCount
-from nn_assets.operations import facts, mended_clock, outcomes, situation
+from nn_assets.operations import facts, mended_clock, outcomes, run_faults, situation
 from nn_assets.operations.asof import controls as controls_in_force
 from nn_assets.operations.asof import wrong_clock
 from nn_assets.operations.catalog import find_strategy
@@ -52,7 +52,7 @@ def at(moment: str) -> Iterator[None]:
     stamp = pd.Timestamp(moment, tz="UTC").as_unit("ns")
     with pytest.MonkeyPatch.context() as patch:
         in_force = (controls_in_force, wrong_clock, mended_clock, controls)
-        for module in (facts, intake, gate_record, outcomes, situation, *in_force):
+        for module in (facts, intake, gate_record, outcomes, run_faults, situation, *in_force):
             patch.setattr(module, "now_utc", lambda: stamp)
         patch.setitem(Ledger.__init__.__kwdefaults__, "clock", lambda: stamp.to_pydatetime())
         yield
@@ -292,7 +292,7 @@ def test_a_beat_by_a_clock_ahead_is_no_beat_and_the_next_one_is_recorded(taken: 
         with at(AHEAD):
             outcomes.record_heartbeat(ledger)
         with at(NOW):
-            assert "still to come" in str(situation.silence_of_daemon(outcomes.last_heartbeat(ledger)))
+            assert "still to come" in str(run_faults.silence_of_daemon(outcomes.last_heartbeat(ledger)))
             outcomes.record_heartbeat(ledger)
             assert outcomes.last_heartbeat(ledger) == pd.Timestamp(NOW, tz="UTC")
 

@@ -22,7 +22,7 @@ from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import actions as ingest_actions
 from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake import gate_record
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.session_page import write_daily_page
 from nn_assets.settings import PortfolioSettings
 from nn_assets.store.home import home as home_folder
 from tests.operations import homes

@@ -21,7 +21,7 @@ from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as ingest
 from nn_assets.operations.intake import gate_record
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.session_page import write_daily_page
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations import homes
 from tests.orchestration.conftest import (

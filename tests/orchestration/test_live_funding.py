@@ -15,7 +15,7 @@ from nn_assets.operations.decisions.fired import alert_of_assumed_funding
 from nn_assets.operations.decisions.rounds import decide_session
 from nn_assets.operations.exported_tables import read_of_ledger
 from nn_assets.operations.history import open_history
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.session_page import write_daily_page
 from tests.operations.homes import RUN, months_between, study, take_in
 from tests.orchestration.conftest import FIRST_MONTH, LAST, LAST_MONTH, TINY, strategy_of, write_strategy
 

@@ -15,7 +15,7 @@ from nn_assets.cli.runs import run_rounds
 from nn_assets.cli.status import report
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake import bars as intake
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.session_page import write_daily_page
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations.homes import decide, months_between, take_in, train
 from tests.orchestration.conftest import NAME, TINY, clock_at, living_in, recorded, strategy_of, write_strategy

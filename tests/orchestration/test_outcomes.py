@@ -317,7 +317,7 @@ def test_failed_ticks_are_told_of_each_schedule_and_sensor_until_they_are_too_ol
             assert f"the last tick of {name} failed: KeyError: 'x'" in line
         later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
         monkeypatch.setattr("nn_assets.operations.outcomes.now_utc", lambda: later)
-        monkeypatch.setattr("nn_assets.operations.situation.now_utc", lambda: later)
+        monkeypatch.setattr("nn_assets.operations.run_faults.now_utc", lambda: later)
         recorded.record_heartbeat(ledger)
     line = str(state()["headline"])
     assert "the last tick of drift_refresh" not in line
@@ -332,7 +332,7 @@ def test_the_daemon_is_heard_and_its_silence_has_an_age(empty_home: Path, monkey
         evaluate("run_outcomes", instance)
     assert str(state()["daemon"]).startswith("last heard from 20")
     later = pd.Timestamp.now(tz="UTC") + pd.Timedelta(hours=2)
-    monkeypatch.setattr("nn_assets.operations.situation.now_utc", lambda: later)
+    monkeypatch.setattr("nn_assets.operations.run_faults.now_utc", lambda: later)
     assert str(state()["daemon"]).startswith("the daemon was last heard from at 20")
 
 

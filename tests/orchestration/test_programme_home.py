@@ -14,7 +14,7 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.round_checks import beyond_limits, broken_traces
 from nn_assets.operations.history import open_history
-from nn_assets.operations.reporting import write_daily_page
+from nn_assets.operations.session_page import write_daily_page
 from nn_assets.portfolio import conic
 from tests.operations import homes
 from tests.orchestration.conftest import FIRST_LIVE, LAST, living_in, recorded, strategy_of, write_strategy

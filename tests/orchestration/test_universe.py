@@ -27,7 +27,7 @@ from nn_assets.operations.history import History, open_history
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import stored as models
-from nn_assets.operations.reporting import keep_study, study_plots, write_study_page
+from nn_assets.operations.study_page import keep_study, study_plots, write_study_page
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.sources.simulated import SimulatedSource

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nn_assets.features.catalogue import CATALOGUE
-from nn_assets.operations.reporting import _missing_notices
+from nn_assets.operations.session_page import _missing_notices
 from nn_assets.session.missing_bars import MissingBars, missing_bars, sessions_read
 from nn_assets.settings import Strategy
 

@@ -35,7 +35,7 @@ from nn_assets.market.quality.notices import (
     repeated_open_notices,
 )
 from nn_assets.market.quality.odd_prints import with_corrections
-from nn_assets.market.quality.row_rules import ROW_RULES, Rule, remedy_of
+from nn_assets.market.quality.row_rules import ROW_RULES, Rule, WithQuarantine, remedy_of
 from nn_assets.settings import CleaningSettings
 from nn_assets.settings.calendar_file import amendments_of
 
@@ -71,7 +71,7 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Cleaned:
+class Cleaned(WithQuarantine):
     """Every row given in is in ``bars`` or in ``quarantine``, exactly once; of equal ones the first.
 
     Attributes
@@ -103,12 +103,6 @@ class Cleaned:
     equal_on: npt.NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[ns]"), repr=False)
     lacking: tuple[str, ...] = ()
     value_hashes: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
-
-    @property
-    def quarantined_fraction(self) -> float:
-        """Share of the rows given in that are in quarantine; 0 of none."""
-        rows = len(self.bars) + len(self.quarantine)
-        return len(self.quarantine) / rows if rows else 0.0
 
     def counts(self) -> dict[str, int]:
         """Rows in quarantine by rule, rules that found none included, in the rules' order."""

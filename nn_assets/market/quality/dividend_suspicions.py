@@ -13,6 +13,7 @@ import pandas as pd
 from nn_assets.arrays import FloatArray, Symbol
 from nn_assets.contracts.frames import ActionVersions, DailyBars
 from nn_assets.market.quality.notices import Notice
+from nn_assets.measures import NORMAL_MAD
 
 _LARGE = 0.2  # of the close before: beyond it the price must show the dividend
 _SHOWN = 0.5  # share of a large dividend that the price must fall by
@@ -23,7 +24,6 @@ _TWICE_WITHIN = 7  # bars
 _TWICE_SLACK = 0.25  # log of the ratio of two amounts
 _RARE = 4.0  # times that the symbol's usual gap between dividends is longer
 SCALE_WINDOW, _FEWEST_BEFORE = 60, 5
-_NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class SymbolBars:
         before = self.left[max(1, index - SCALE_WINDOW) : index]
         if len(before) < _FEWEST_BEFORE:
             return float("nan")
-        return float(_NORMAL_MAD * np.median(np.abs(before)))
+        return float(NORMAL_MAD * np.median(np.abs(before)))
 
     def spot(self, index: int) -> dict[str, Any]:
         """The fields of :class:`Spot` for a bar."""

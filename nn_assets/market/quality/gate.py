@@ -22,8 +22,6 @@ from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, b
 from nn_assets.market.quality.notices import COPIED_SESSION, Notice
 from nn_assets.settings import GateSettings
 
-_MOST_NAMED = 12
-
 
 @dataclass(frozen=True)
 class GateCheck:
@@ -461,7 +459,7 @@ def _pointed_out(notices: Sequence[Notice], name: str, *, blocking: bool) -> Gat
     detail = f"{len(matching)} for a person to judge; rows kept" if matching else "none found"
     if matching and blocking:
         named = sorted({notice.symbol for notice in matching})
-        listed = ", ".join(first_of(named, _MOST_NAMED))
+        listed = ", ".join(first_of(named))
         symbol_count = f"{len(named)} symbol{'s' * (len(named) > 1)}"
         detail = f"{symbol_count} whose open repeats the close before over a long stretch: {listed}"
     return GateCheck(name, not matching, detail, lines, blocking=blocking)

@@ -19,6 +19,7 @@ from nn_assets.market.quality.history_rules import unit_error_100x
 from nn_assets.market.quality.row_rules import (
     Finding,
     Rule,
+    WithQuarantine,
     duplicate,
     high_low_bracket,
     missing_price,
@@ -67,7 +68,7 @@ _DEMANDS = {
 
 
 @dataclass(frozen=True)
-class CleanedIntraday:
+class CleanedIntraday(WithQuarantine):
     """Every bar given in is in ``bars`` or in ``quarantine``, exactly once; of equal ones the first.
 
     Attributes
@@ -91,12 +92,6 @@ class CleanedIntraday:
     gaps: pd.DataFrame
     due: int
     equal_rows: int = 0
-
-    @property
-    def quarantined_fraction(self) -> float:
-        """Share of the rows given in that are in quarantine; 0 of none."""
-        rows = len(self.bars) + len(self.quarantine)
-        return len(self.quarantine) / rows if rows else 0.0
 
     @property
     def missing_fraction(self) -> float:

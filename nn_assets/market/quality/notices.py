@@ -20,13 +20,13 @@ from nn_assets.market.facts.rows import Rows
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
 from nn_assets.market.quality.odd_prints import disagreements, second_source_text
 from nn_assets.market.quality.past import FEWEST_BEFORE, SIMPLE_SPLITS, market_moves, trailing
+from nn_assets.measures import NORMAL_MAD
 from nn_assets.settings import CleaningSettings
 
 COPIED_SESSION, _ODD_SESSION = "copied_session", "odd_session"
 MANY, MANY_SHARE = 5, 0.05  # of the symbols of a session
 _SPLIT_LENIENCE = 0.5  # a simple ratio is itself evidence: half the z-score will do
 _ROUNDING = 1e-9
-_NORMAL_MAD = 1.4826  # standard deviation of a normal variable over its median absolute deviation
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _robust_z(before: FloatArray, move: float) -> float:
     """Move over the median absolute return before it, scaled; about zero, where returns centre."""
     if len(before) < FEWEST_BEFORE:
         return float("inf")
-    spread = _NORMAL_MAD * np.median(np.abs(before))
+    spread = NORMAL_MAD * np.median(np.abs(before))
     return float(abs(move) / spread) if spread > 0.0 else float("inf")
 
 

@@ -11,9 +11,11 @@ from datetime import date
 from typing import Self
 
 import numpy as np
+import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray, ObjectArray
 from nn_assets.contracts import BRACKET_TOLERANCE
+from nn_assets.contracts.frames import Quarantine
 from nn_assets.market.facts.rows import Rows
 from nn_assets.settings import CleaningSettings
 
@@ -48,6 +50,19 @@ class Rule:
     find: Callable[[Rows, CleaningSettings], Finding]
     remedy: str
     reach: Callable[[CleaningSettings], int] | None = lambda settings: 0  # noqa: ARG005  a row by itself
+
+
+class WithQuarantine:
+    """Rows that were given in: those kept, and those in quarantine."""
+
+    bars: pd.DataFrame
+    quarantine: Quarantine
+
+    @property
+    def quarantined_fraction(self) -> float:
+        """Share of the rows given in that are in quarantine; 0 of none."""
+        rows = len(self.bars) + len(self.quarantine)
+        return len(self.quarantine) / rows if rows else 0.0
 
 
 def _blame_first(faults: dict[str, BoolArray]) -> Finding:

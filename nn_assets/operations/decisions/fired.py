@@ -6,10 +6,9 @@ import pandas as pd
 
 from nn_assets.costs.financing import assumed_funding_warning
 from nn_assets.operations.alerts import append_alert
+from nn_assets.operations.bar_faults import ALERT_SESSIONS, delisting_line, without_bar
 from nn_assets.operations.history import History
 from nn_assets.operations.situation import headline_now
-from nn_assets.operations.unquoted import ALERT_SESSIONS, delisting_line, unquoted
-from nn_assets.operations.unused import unused
 from nn_assets.oversight.headline import release_of
 from nn_assets.portfolio.breakers import Breaker, named_kinds
 from nn_assets.portfolio.records import book_remainder
@@ -40,12 +39,11 @@ def alert_of_unquoted(history: History, session_round: Round, run_id: str) -> No
     """Append an alert, once, for each position with a bar in quarantine, or with none for :data:`ALERT_SESSIONS`."""
     strategy, session = history.strategy, session_round.session
     remainder = book_remainder(session_round.session_state.book)
-    in_quarantine = unused(history, session, remainder)
+    in_quarantine, absent = without_bar(history, session, remainder)
     for bar in in_quarantine:
         _alert(history, session_round, run_id, "unused", f"{bar.symbol}:{session.date()}", bar.cause, bar.remedy)
-    named = {bar.symbol for bar in in_quarantine}
-    for position in unquoted(strategy, session, remainder):
-        if position.sessions >= ALERT_SESSIONS and position.symbol not in named:
+    for position in absent:
+        if position.sessions >= ALERT_SESSIONS:
             about, remedy = f"{position.symbol}:{position.since.date()}", delisting_line(strategy, position)
             _alert(history, session_round, run_id, "unquoted", about, position.cause, remedy)
 

@@ -36,7 +36,7 @@ _CONTRACTS = {contract.name: contract for contract in (FILLS, *ROUNDS)}
 _ENDED = "ended_orders"
 _PROVENANCE = ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
 _OF_THE_CODE = ("code_version", "content_hash")  # the content is that of the signals too, which name the code
-_MOST_NAMED = 5
+_MOST_DIFFERENCES = 5
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class Compared:
         )
         if not self.differing:
             return f"decided before, and equal, though {why}"
-        rows = "; ".join(first_of(self.differing, _MOST_NAMED))
+        rows = "; ".join(first_of(self.differing, _MOST_DIFFERENCES))
         return f"decided before, and what is on record stands: {why}, and differs by {len(self.differing)} rows: {rows}"
 
 

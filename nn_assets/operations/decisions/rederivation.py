@@ -31,7 +31,7 @@ _DECISIONS = "decisions"
 _DERIVED_BY = "nn_assets.operations.decisions.lookahead:decisions_repeat_in_replay"
 _OF_A_SESSION = [contract.name for contract in (*ROUNDS, FILLS)]
 _DAY = pd.Timedelta(days=1)
-_MOST_NAMED = 20
+_MOST_DIFFERENCES = 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Rederived:
     def sentence(self) -> str:
         """What it came to, for a person."""
         if self.differing:
-            named = "; ".join(self.differing[:_MOST_NAMED])
+            named = "; ".join(self.differing[:_MOST_DIFFERENCES])
             text = f"{len(self.differing)} targets differ from those on record: {named}"
             text += f"; {self.by_other_code}" if self.by_other_code else ""
         elif self.played:

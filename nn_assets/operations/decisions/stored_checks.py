@@ -15,7 +15,7 @@ from nn_assets.operations.judged import Judged
 from nn_assets.store.ledger.audit import verify_since_last
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
-_MOST_NAMED = 20
+_MOST_DIFFERENCES = 20
 _RECENT_SESSIONS = 20
 
 
@@ -68,7 +68,7 @@ def _study_and_live_agree(history: History) -> tuple[bool | None, str]:
     compared, differing = signals_repeat_forecasts(history)
     if not compared:
         return None, "no study holds a forecast by the model that decided the same session"
-    return not differing, "; ".join(differing[:_MOST_NAMED]) or f"{compared} signals equal the study's forecasts"
+    return not differing, "; ".join(differing[:_MOST_DIFFERENCES]) or f"{compared} signals equal the study's forecasts"
 
 
 def _backtest_rederives(history: History) -> tuple[bool | None, str]:

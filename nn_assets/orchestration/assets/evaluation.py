@@ -8,8 +8,8 @@ import pandas as pd
 from nn_assets.evaluation.monthly import monthly_results
 from nn_assets.operations.asked import AskedMonths
 from nn_assets.operations.names import STUDY, TABLES
-from nn_assets.operations.studied import study_and_show
 from nn_assets.operations.study import track_frames
+from nn_assets.operations.study_page import study_and_show
 from nn_assets.operations.wings import Job, Wing
 from nn_assets.orchestration.metadata import check_result, shown
 from nn_assets.orchestration.naming import asset_key, described

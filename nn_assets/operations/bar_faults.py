@@ -1,4 +1,4 @@
-"""Bars of a session: those missing, in quarantine while they are held, unconfirmed, or known too late."""
+"""A session's bars: those missing, in quarantine while they are held, unconfirmed, or known too late."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ from nn_assets.settings import Strategy
 from nn_assets.signals.signals import EWMA_SPAN_SESSIONS
 from nn_assets.store.lake.publication import Publication
 
+ALERT_SESSIONS = 3
+"""Sessions in a row without a bar of what is held after which a person is alerted; the page reports the first."""
 _LATELY = 20  # sessions: which symbols a strategy has that names none
-_MOST_NAMED = 5
+_MOST_SYMBOLS = 5  # in a sentence that says more
 _BAR = ["symbol", "session"]
 _REMEDIES = {rule.name: rule.remedy for rule in RULES}
 
@@ -49,7 +51,7 @@ class Lacking:
         have, were = ("has", "was") if len(self.symbols) == 1 else ("have", "were")
         return (
             f"{len(self.symbols):,} of {self.due:,} symbols {have} no bar of {self.session.date()} and {were} decided "
-            f"without: {', '.join(first_of(self.symbols, _MOST_NAMED))}"
+            f"without: {', '.join(first_of(self.symbols, _MOST_SYMBOLS))}"
         )
 
 
@@ -140,6 +142,57 @@ def unused(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[s
 
 
 @dataclass(frozen=True)
+class Unquoted:
+    """A position whose symbol had no bar on the last sessions."""
+
+    symbol: Symbol
+    since: pd.Timestamp  # first session without
+    sessions: int
+
+    @property
+    def cause(self) -> str:
+        """What is the matter."""
+        count = f"{self.sessions} session{'s' * (self.sessions > 1)}"
+        return f"{self.symbol} is held and has had no bar for {count}, since {self.since.date()}: it cannot be closed"
+
+
+def unquoted(strategy: Strategy, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> list[Unquoted]:
+    """Positions without a bar on a session, by the record of the book after it."""
+    calendar = strategy.market.calendar
+    positions = []
+    for symbol, marked in unmarked_symbols(remainder).items():
+        first = next_session(calendar, marked)
+        positions.append(Unquoted(symbol, first, len(sessions_between(calendar, first, session))))
+    return positions
+
+
+def delisting_line(strategy: Strategy, position: Unquoted) -> str:
+    """The line of the actions file that closes a position which was delisted, and where it goes."""
+    path = strategy.source.actions_path
+    destination = "a file that source.actions_path names" if path is None else f"{path} (source.actions_path)"
+    column = (
+        ""
+        if has_clock(strategy.market, now_utc())
+        else (" (and known_at, a moment before the next session to be decided, since this history ends in the past)")
+    )
+    return (
+        f"if it was delisted, write {position.symbol},{position.since.date()},delisting,CASH to {destination}, under "
+        f"symbol,ex_session,kind,value{column}, where CASH is dollars per share, or 0, and run again; else "
+        "have the source deliver its bars"
+    )
+
+
+def without_bar(
+    facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]
+) -> tuple[list[Unused], list[Unquoted]]:
+    """Positions without a bar of a session: those whose bar is in quarantine, and those that had none."""
+    in_quarantine = unused(facts, session, remainder)
+    named = {bar.symbol for bar in in_quarantine}
+    absent = unquoted(facts.strategy, session, remainder)
+    return in_quarantine, [position for position in absent if position.symbol not in named]
+
+
+@dataclass(frozen=True)
 class Silent:
     """Symbols with a bar of a session and without a signal, since bars that it would read were known too late."""
 
@@ -155,7 +208,7 @@ class Silent:
         have, they = ("has", "it") if one else ("have", "they")
         ends = "the next session reads them" if self.by_itself else f"without them none before {self.until.date()}"
         return (
-            f"{', '.join(first_of(self.symbols, _MOST_NAMED))} {have} no signal: {self.late_bars:,} of the bars "
+            f"{', '.join(first_of(self.symbols, _MOST_SYMBOLS))} {have} no signal: {self.late_bars:,} of the bars "
             f"that {they} would read became known only after the decisions of their own sessions; {ends}"
         )
 

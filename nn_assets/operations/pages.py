@@ -1,0 +1,60 @@
+"""What every page of a strategy has: where its bars come from, caveats, own sections, and the file it is written to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nn_assets.features.labels import label_kind
+from nn_assets.plugins import find
+from nn_assets.reports.sections import SECTIONS
+from nn_assets.settings import Strategy
+from nn_assets.sources.registry import source_member
+from nn_assets.store.home import reports_root
+from nn_assets.store.lake.files import replace_file
+
+
+def market_label(strategy: Strategy) -> str:
+    """Where the bars come from; that they are real is known of the bundled sample alone."""
+    return source_member("files" if strategy.intraday is not None else strategy.source.kind).label
+
+
+def caveats_of(strategy: Strategy) -> tuple[str, ...]:
+    """What a reader must know before believing a strategy's figures, a sentence each."""
+    caveats = []
+    if source_member(strategy.source.kind).simulated:
+        caveats.append(
+            "The market is simulated and its edge was planted: the figures prove nothing about real markets."
+        )
+    if strategy.market.vault_starts is not None:
+        caveats.append(
+            f"History from {strategy.market.vault_starts} on is sealed in the vault; nothing here has seen it."
+        )
+    else:
+        caveats.append("There is no vault: no stretch of history was kept back for a last test.")
+    if strategy.trade_without_verdict:
+        caveats.append(
+            "The settings say trade_without_verdict: positions are taken although no edge may have been found."
+        )
+    resets = strategy.portfolio.replay_reset_sessions
+    if label_kind(strategy.label).relative:
+        caveats.append(
+            "'Up' means better than the other names of the day: the label is relative, and the book dollar-neutral."
+        )
+    caveats.append(f"In the replay a latched breaker is reset after {resets} sessions; live, only a person resets it.")
+    caveats.append("Returns are simulated fills at stated costs, not money made.")
+    return tuple(caveats)
+
+
+def own_sections(strategy: Strategy) -> tuple[str, ...]:
+    """Names of the sections that the strategy's plug-ins registered, in their order."""
+    return SECTIONS.brought_by(find(plugin).top for plugin in strategy.plugins)
+
+
+def write_page(name: str, text: str) -> Path:
+    """Write a page under a name in the folder of reports, whole or not at all; returns its file."""
+    folder = reports_root()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / name
+    with replace_file(file) as staged:
+        staged.write_text(text, encoding="utf-8")
+    return file

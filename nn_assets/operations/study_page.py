@@ -1,0 +1,313 @@
+"""A study made, kept and laid out on its page: plots, facts and the file it is written to."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nn_assets.costs.financing import financing_text
+from nn_assets.errors import PublicationError, first_of
+from nn_assets.estimators import TRADED
+from nn_assets.evaluation.figure_set import StudyFigures
+from nn_assets.evaluation.verdict import Verdict
+from nn_assets.evaluation.was_on import was_on
+from nn_assets.features.stationarity import StationarityReport
+from nn_assets.market.quality.notices import rule_counts_text
+from nn_assets.operations.asof.traces import read_steps
+from nn_assets.operations.asof.universe import survivorship_facts
+from nn_assets.operations.history import History
+from nn_assets.operations.models.stored import load_model
+from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
+from nn_assets.operations.situation import headline_now
+from nn_assets.operations.study import StudyResult, study_until
+from nn_assets.reports.page import Plot, StudyPage, demo_page, study_page
+from nn_assets.reports.plots import calibration_curve, equity_and_drawdown, positions_over_time, rolling_rank_ic
+from nn_assets.settings import Strategy
+from nn_assets.store.home import reports_root
+from nn_assets.store.lake.files import read_record, write_record
+from nn_assets.store.lake.publication import Publication
+
+_MOST_NOTICES = 50
+_CAPTIONS = {
+    "equity": (
+        "Growth of one unit of capital",
+        "Out of sample, net of stated costs, as the study replayed it.",
+    ),
+    "skill": (
+        "Skill over time",
+        "Rank correlation of forecast and outcome over a sliding window; zero is chance.",
+    ),
+    "calibration": (
+        "Calibration",
+        "How often the label came out as 1 where the forecast said so; the diagonal is honest.",
+    ),
+    "positions": (
+        "Positions in the replay",
+        "Target weights; below, of all symbols, gross and net. The replay trades as if the verdict allowed it.",
+    ),
+}
+
+
+def study_plots(result: StudyResult) -> dict[str, bytes]:
+    """Equity, rolling skill, calibration and positions of a study, as PNG bytes by name."""
+    study = result.study
+    rows = slice(study.rows[0], study.rows[-1] + 1)
+    tracks = study.track
+    weights = np.array([session_round.decision.target_weight for session_round in study.replays[TRADED].rounds])
+    return {
+        "equity": equity_and_drawdown(
+            tracks.sessions[rows], {name: track.net[rows] for name, track in tracks.tracks.items()}
+        ),
+        "skill": rolling_rank_ic(
+            tracks.sessions[rows],
+            {name: tracks.ranked(name)[rows] for name in tracks.forecasts},
+            tracks.returns[rows],
+            folds=tracks.folds[rows],
+        ),
+        "calibration": calibration_curve(
+            {name: values[rows] for name, values in tracks.forecasts.items()}, tracks.targets[rows]
+        ),
+        "positions": positions_over_time(tracks.sessions[rows], weights, tracks.symbols),
+    }
+
+
+def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]) -> None:
+    """Keep what the tear sheet needs of a study, plots included, so that pages are made without running it again."""
+    strategy = history.strategy
+    track, rows = result.study.track, result.study.rows
+    first, last = track.sessions[rows[0]], track.sessions[rows[-1]]
+    models = [model_id for model_id in result.material.model_by_row[: rows[-1] + 1] if model_id]
+    kept = {
+        "figures": result.study.figures.to_dict(),
+        "verdict": asdict(result.last.verdict),
+        "facts": [
+            ["Out-of-sample sessions", f"{len(rows):,}"],
+            ["Span", f"{first.date()} to {last.date()}"],
+            ["Models in use", str(len(set(models)))],
+            ["Refreshes", refreshes_text(result)],
+            ["Symbols", str(len(track.symbols))],
+            ["Label", _label_text(strategy)],
+            *([["Own code", ", ".join(strategy.plugins)]] if strategy.plugins else []),
+            ["Trials counted", str(result.trials)],
+            ["Verdict of", _verdict_of(result)],
+            *_bar_and_bounds(result.last.verdict),
+            *_stops_and_premium(strategy, result),
+            *_financing(strategy, result),
+            *_pooled(load_model(history.stores, models[-1]).stationarity),
+            *map(list, _survivorship(history).items()),
+        ],
+        "was_on": was_on_lines(strategy, result),
+        "settings_hash": strategy.content_hash(),
+        "newest_model": models[-1],
+        "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
+    }
+    write_record(_kept_study(history), kept)
+
+
+def _label_text(strategy: Strategy) -> str:
+    own = "".join(f", {key} {value}" for key, value in strategy.label.settings.items())
+    return (
+        f"{strategy.label.kind}{own}, {strategy.label.horizon_sessions} sessions, fills at {strategy.label.execution}"
+    )
+
+
+def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
+    """One sentence for each estimator: its members and confidence, its drift watch, sizing and costs."""
+    study = result.study
+    costs = study.costs(study.rows[-1])
+    return [str(was_on(strategy, name, played, costs)) for name, played in study.replays.items()]
+
+
+def refreshes_text(result: StudyResult) -> str:
+    """How many refreshes drift asked for in a study, and their outcomes."""
+    refreshes = result.material.refreshes
+    checks = [refresh.check for refresh in refreshes if refresh.check is not None]
+    taken = sum(check.accepted for check in checks)
+    text = f"{len(refreshes)} asked for, {taken} put in force, {len(checks) - taken} refused"
+    waits = len(refreshes) - len(checks)
+    return f"{text}, {waits} asked for on the last session and still open" if waits else text
+
+
+def _verdict_of(result: StudyResult) -> str:
+    """The month at whose end the verdict was taken."""
+    newest = str(result.study.track.months[-1])
+    if not result.months:
+        return f"no month has ended; {newest} is under way"
+    return result.last.month + ("" if result.last.month == newest else f"; {newest} is shown, and not judged")
+
+
+def _stops_and_premium(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """What the network's replay lost beyond its stops, and what share of its positions was premium where it is held."""
+    played = result.study.replays[TRADED]
+    lost = played.loss_beyond_stops_usd
+    facts = [["Lost beyond stops", f"{lost:,.0f} USD, {lost / strategy.portfolio.initial_capital_usd:.2%} of capital"]]
+    if strategy.portfolio.hold_premium:
+        facts.append(["Premium of the positions", f"{played.premium_of_gross:.0%} of gross"])
+    return facts
+
+
+def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """What positions pay while held, and what the network's replay paid of funding."""
+    facts = [["Financing", financing_text(strategy)]]
+    if strategy.costs.funding is not None:
+        books = [session_round.session_state.book for session_round in result.study.replays[TRADED].rounds]
+        received = math.fsum(book.session_funding_usd for book in books)
+        assumed = sum(bool(book.funding_assumed) for book in books)
+        share = f"{received / strategy.portfolio.initial_capital_usd:+.2%} of capital"
+        guessed = f"; on {assumed:,} of {len(books):,} sessions a rate was not known, and assumed" if assumed else ""
+        facts.append(["Funding received less paid", f"{received:+,.0f} USD, {share}{guessed}"])
+    return facts
+
+
+def _pooled(report: StationarityReport) -> list[list[str]]:
+    """How many features of the newest model passed by the test for short windows alone; nothing where none did."""
+    if not report.pooled:
+        return []
+    text = (
+        f"{len(report.pooled)} of {len(report.kept)} features of the newest model pass by the test for short windows "
+        "alone (the weaker half of the panel pooled, fewer lags); of each symbol by itself too little is known"
+    )
+    return [["Stationarity", text]]
+
+
+def _bar_and_bounds(verdict: Verdict) -> list[list[str]]:
+    """What the verdict looked for, and the values of the statistic that no look has ruled out."""
+    if verdict.smallest_effect is None:
+        return []
+    ends = [("unknown" if end is None else f"{end:.4f}") for end in (verdict.interval_low, verdict.interval_high)]
+    return [
+        ["Smallest effect", f"{verdict.statistic} {verdict.smallest_effect:.4f}"],
+        ["Not ruled out", f"{verdict.statistic} {ends[0]} to {ends[1]}"],
+    ]
+
+
+def _survivorship(history: History) -> dict[str, str]:
+    """What a study says of members without bars: one line, or none without a universe."""
+    bars = history.published_bars
+    return survivorship_facts(history.strategy, history.membership_versions, bars, history.axis)
+
+
+def _kept_study(history: History) -> Path:
+    return reports_root() / f"{history.strategy.name}-study.json"
+
+
+def study_sheet(history: History) -> StudyPage:
+    """The tear sheet of the study kept last, with the positions decided last where there are any.
+
+    Raises
+    ------
+    PublicationError
+        No study was kept, or nothing is published.
+    """
+    strategy, ledger = history.strategy, history.stores.ledger
+    kept = read_record(_kept_study(history))
+    if kept is None:
+        raise PublicationError(
+            expected=f"a study of {strategy.name}",
+            found="none kept",
+            remedy=f"nn-assets study --strategy {strategy.name}",
+            strategy=strategy.name,
+        )
+    publication = history.covering(history.last_session)
+    targets = ledger.latest("target_positions", strategy.name)
+    decided = None if targets.empty else targets["session"].iloc[0]
+    steps = drift = None
+    stands, state, reasons = None, "", ""
+    if decided is not None:
+        stands = headline_now(history)
+        steps = read_steps(history.stores.lake, ledger, strategy.name, decided, decided)
+        drift = ledger.read("drift", strategy.name, decided, decided)
+        trading = ledger.latest("trading_states", strategy.name)
+        state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
+    quarantine = history.stores.publications.quarantine(publication)
+    return StudyPage(
+        name=strategy.name,
+        description=strategy.description,
+        verdict=Verdict(**kept["verdict"]),
+        figures=StudyFigures.from_dict(kept["figures"]),
+        label=market_label(strategy),
+        facts=[
+            *((name, value) for name, value in kept["facts"]),
+            ("Rows in quarantine", str(len(quarantine))),
+        ],
+        was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
+        plots=[
+            Plot(*caption, base64.b64decode(kept["plots"][name]))
+            for name, caption in _CAPTIONS.items()
+            if name in kept["plots"]
+        ],
+        decided_session="" if decided is None else str(decided.date()),
+        targets=None if targets.empty else targets,
+        steps=steps,
+        drift=drift,
+        headline=stands,
+        trading_state=state,
+        trading_reasons=reasons,
+        quarantine=quarantine,
+        notices=_data_notices(publication),
+        provenance={
+            "Data": publication.content_hash,
+            "Settings": str(kept["settings_hash"]),
+            "Code": str(ledger.latest("trials", strategy.name)["code_version"].iloc[-1]),
+            "Newest model": str(kept["newest_model"]),
+        },
+        caveats=caveats_of(strategy),
+        own_sections=own_sections(strategy),
+    )
+
+
+def _data_notices(publication: Publication) -> list[str]:
+    """Counts by rule, then the first notices, and how many more there are."""
+    lines = publication.details.get("notices", ())
+    counted = rule_counts_text(publication.details.get("noticed_by_rule", {}))  # version 0.1 kept none
+    return [*([f"{len(lines):,} notices: {counted}"] if counted else []), *first_of(lines, _MOST_NOTICES)]
+
+
+def write_study_page(history: History) -> Path:
+    """Write a strategy's tear sheet; returns its file."""
+    return write_page(f"{history.strategy.name}-study.html", study_page(study_sheet(history)))
+
+
+def write_demo_page(sheets: list[StudyPage]) -> Path:
+    """Write the demo's page with every strategy's sheet; returns its file."""
+    text = demo_page(
+        sheets,
+        title="nn_assets demo",
+        subtitle="Two strategies, the same machinery: real index bars, and a simulated market with a planted edge.",
+    )
+    return write_page("demo.html", text)
+
+
+def study_and_show(
+    history: History, months: list[str], run_id: str, tell: Callable[[str], None]
+) -> tuple[StudyResult, dict[str, Any]]:
+    """Study some months, keep what the tear sheet needs, and write it; to be called while the strategy is held alone.
+
+    What killed writers left is swept away, too.
+
+    Returns
+    -------
+    StudyResult
+    dict of str to object
+        What an operator sees of it, by name.
+    """
+    result = study_until(history, months, run_id, tell)
+    plots = study_plots(result)
+    keep_study(history, result, plots)
+    metadata = {
+        **result.metadata,
+        "report": write_study_page(history),
+        "was_on": "; ".join(was_on_lines(history.strategy, result)),
+        "refreshes": refreshes_text(result),
+        **_survivorship(history),
+        **plots,
+    }
+    if swept := history.stores.sweep(history.strategy.name):
+        tell(f"removed {swept} staged files that killed writers left more than a day ago")
+    return result, metadata

@@ -1,0 +1,139 @@
+"""What a page says of a session's round, by kind: sentences, or none if there is nothing to say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nn_assets.costs.financing import assumed_funding_warning
+from nn_assets.errors import first_of
+from nn_assets.market.calendar.sessions import calendar_end_warning
+from nn_assets.portfolio.expected import horizon_is_short
+from nn_assets.portfolio.late_actions import owed_by_late_actions
+from nn_assets.session.daily_round import Round
+from nn_assets.settings import Strategy
+
+_NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
+
+
+def answer_notices(session_round: Round) -> list[str]:
+    """Say that the session's solver had no answer, which limits its book exceeds, or that its horizon is short."""
+    answer, inputs = session_round.decision.answer, session_round.decision.inputs
+    notices = []
+    if answer.no_answer is not None:
+        notices.append(
+            f"The solver had no answer ({answer.no_answer}): nothing was opened or enlarged on this session."
+        )
+    if answer.exceeded:
+        notices.append(f"Over {', '.join(answer.exceeded)}: what cannot be traded today is more than the limit.")
+    rho = math.nan if inputs.programme is None else inputs.programme.autocorrelation
+    if horizon_is_short(rho):
+        notices.append(
+            f"The label's horizon of {inputs.horizon_sessions} sessions is below half the forecasts' half-life: over "
+            f"it they correlate {rho:.2f} with themselves. A longer label would say more of what a position earns."
+        )
+    return notices
+
+
+def ended_notices(session_round: Round) -> list[str]:
+    """Say which orders under way ended without a whole fill, and why: the account may hold what the book does not."""
+    by_reason: dict[str, list[str]] = {}
+    for order in session_round.ended:
+        by_reason.setdefault(order.reason, []).append(session_round.session_state.book.symbols[order.symbol])
+    return [
+        f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
+        f"{', '.join(first_of(names))}. The orders below replace them; compare the positions with the "
+        "account."
+        for reason, names in by_reason.items()
+    ]
+
+
+def stop_notices(session_round: Round) -> list[str]:
+    """Say what the session's fills lost beyond the stops of the positions they closed."""
+    lost = session_round.loss_beyond_stops_usd
+    if lost <= 0.0:
+        return []
+    return [f"Fills lost {lost:,.2f} USD beyond the stops of the positions they closed: prices opened or moved past."]
+
+
+def premium_notices(session_round: Round) -> list[str]:
+    """Say what share of the target is premium, where the settings hold it."""
+    decision = session_round.decision
+    if not decision.settings.hold_premium:
+        return []
+    share = f"{decision.premium_of_gross:.0%} of the target's gross is premium of the base rates"
+    return [f"hold_premium: {share}, held whatever is forecast. Step 1 of each name says its own share."]
+
+
+def net_notices(strategy: Strategy, state: Mapping[str, Any]) -> list[str]:
+    """Say that a stop left one leg of a balanced book alone overnight; the orders below bring it back."""
+    net, limit = float(state["net_fraction"]), strategy.portfolio.net_limit
+    if abs(net) <= limit + _NET_ROOM:
+        return []
+    cause = "a stop, a partial fill or a move unbalanced the book after its orders were made"
+    remedy = "The targets below keep to the limit again from the next fill on."
+    return [f"Net {net:+.2%} lies beyond the limit of {limit:.0%}: {cause}. {remedy}"]
+
+
+def calendar_notices(strategy: Strategy, session_round: Round) -> list[str]:
+    """Say that the calendar ends soon."""
+    warning = calendar_end_warning(strategy.market.calendar, session_round.session)
+    return [] if warning is None else [f"{warning[0].upper()}{warning[1:]}."]
+
+
+def delisting_notices(session_round: Round) -> list[str]:
+    """Say what delistings brought to the book on this session."""
+    paid = session_round.session_state.book.session_delistings_usd
+    gone = [
+        session_round.session_state.book.symbols[order.symbol]
+        for order in session_round.ended
+        if order.reason == "delisted"
+    ]
+    if paid == 0.0 and not gone:
+        return []
+    return [f"Delistings were booked before this session's first fill: {paid:+,.2f} USD. Compare it with the account."]
+
+
+def funding_notices(strategy: Strategy, session_round: Round) -> list[str]:
+    """Say what funding a session paid, and where its rates were not known."""
+    if strategy.costs.funding is None:
+        return []
+    book = session_round.session_state.book
+    notices = [f"Funding received less paid on this session: {book.session_funding_usd:+,.2f} USD."]
+    if book.funding_assumed:
+        cause, remedy = assumed_funding_warning(strategy, book.funding_assumed)
+        notices.append(f"{cause[0].upper()}{cause[1:]}: {remedy}.")
+    return notices
+
+
+def late_notices(strategy: Strategy, session_round: Round) -> list[str]:
+    """Say which actions became known late, and what they brought to the book on this session."""
+    late, symbols = session_round.late, session_round.session_state.book.symbols
+    if late is None:
+        return []
+    notices, owed = [], owed_by_late_actions(late, strategy.portfolio.lot_size)
+    for column in late.changed.nonzero()[0]:
+        changes = [
+            f"{kind} of {day} {before[column]:g} -> {now[column]:g}"
+            for kind in ("split", "dividend", "delisting")
+            for day, before, now in zip(
+                late.sessions, getattr(late.taken, kind), getattr(late.known, kind), strict=True
+            )
+            if before[column] != now[column] and not (np.isnan(before[column]) and np.isnan(now[column]))
+        ]
+        notices.append(
+            f"{symbols[column]}: {', '.join(changes)}, known only now. The book was converted before this session's "
+            f"first fill: {owed.quantity[column]:+,.10g} shares, {owed.dividends_usd[column]:+,.2f} USD of dividends, "
+            f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions, "
+            f"{owed.delistings_usd[column]:+,.2f} USD of delistings. Compare it with the account."
+        )
+    if session_round.cancelled:
+        notices.append(
+            f"late_action: {session_round.cancelled} orders under way were cancelled and nothing of them was filled: "
+            "the book that sized them was wrong. Cancel those that the account still holds; the orders below replace "
+            "them."
+        )
+    return notices
