@@ -99,6 +99,6 @@ def open_stores(
     """
     with Ledger(ledger) as opened:
         stores = Stores(Lake(lake), opened, ModelStore(models))
-        if lake is ledger is models is None and not opened.read_only:
+        if (lake, ledger, models) == (None, None, None) and not opened.read_only:
             record_store()
         yield stores
