@@ -20,14 +20,14 @@ from nn_assets.errors import CodeError
 from nn_assets.estimators import roots_of_fits
 from nn_assets.features.catalogue import CATALOGUE, compute_features
 from nn_assets.learning.compute import COMPUTES
-from nn_assets.learning.model import fit_model
+from nn_assets.learning.model import fit_models
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.settings import CleaningSettings
 from nn_assets.versions import Package, changed_definitions, definitions_behind, version_of
 from tests.features.panels import OF_BARS
-from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
+from tests.learning.tiny import fit_model, tiny_fold, tiny_market, tiny_strategy
 from tests.market.builders import sound_bars
 
 HOME = Path(nn_assets.__file__).parent
@@ -389,7 +389,7 @@ def test_all_that_ran_while_a_model_was_fitted_is_behind_it() -> None:
     seen = ran(partial(fit_model, cube, labels, tiny_fold(cube, strategy), strategy))
     assert len(seen) > 60
     where = [member.build for member in COMPUTES.own.values()]  # changes no bit, by the contract of computes
-    assert not followed(seen) - set(definitions_behind(fit_model, NETWORKS["mlp"].build, *roots_of_fits(), *where))
+    assert not followed(seen) - set(definitions_behind(fit_models, NETWORKS["mlp"].build, *roots_of_fits(), *where))
 
 
 @pytest.fixture(scope="module")

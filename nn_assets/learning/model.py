@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -34,7 +36,6 @@ __all__ = [
     "FoldData",
     "FoldModel",
     "chosen_features",
-    "fit_model",
     "fit_models",
     "forecast",
     "judged_features",
@@ -104,25 +105,21 @@ def chosen_features(stationary: Cube, labels: Labels, rows: slice, strategy: Str
     return select_features(stationary, labels, rows, strategy.features, purge)
 
 
-def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, compute: Compute | None = None) -> FoldModel:
-    """Fit every estimator of one fold.
+def fit_models(folds: Iterable[FoldData], strategy: Strategy, compute: Compute | None = None) -> Iterator[FoldModel]:
+    """Fit every estimator of some folds, and give their models in order as they are done.
 
     Stationarity, selection and scaling are decided on training rows; networks and baselines learn
     from training rows and stop by validation rows; calibration rows only judge them. No row from
-    ``fold.used_from`` on is read.
+    ``fold.used_from`` on is read. The bits are the same wherever what is trained.
 
     Parameters
     ----------
-    cube : Cube, values (bars, symbols, features)
-        Untransformed, over the whole axis.
-    labels : Labels
-        On the same axis.
-    fold : Fold
+    folds : iterable of FoldData
     strategy : Strategy
         Its features, label and learning sections matter, and the minimum of training rows.
     compute : Compute, optional
-        Where the members are trained; without one, what ``learning.compute`` and ``learning.processes`` say is opened
-        for this fit. The bits are the same in every case.
+        Where folds are fitted at once, or the networks of one fold after another where ``learning.processes`` leave
+        that in fewer rounds. Without one, what ``learning.compute`` names is opened for this call.
 
     Raises
     ------
@@ -135,28 +132,13 @@ def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, comput
     WorkerError
         A training process died.
     """
-    task = _cut(FoldData(cube, labels, fold), strategy)
-    if compute is not None:
-        return _fit(task, compute)
-    learning = strategy.learning
-    at_once = min(learning.processes, learning.ensemble)
-    with open_compute(learning.compute, at_once, learning.compute_settings) as own:
-        return _fit(task, own)
-
-
-def fit_models(folds: Iterable[FoldData], strategy: Strategy, compute: Compute | None = None) -> Iterator[FoldModel]:
-    """Fit several folds at once, a fold to a process, and give them in order as they are done.
-
-    Several folds at once use processes better than the members of one after another. Arguments,
-    errors and bits are those of ``fit_model``.
-    """
     tasks = [_cut(fold, strategy) for fold in folds]
-    if compute is not None:
-        yield from compute.map(_fit, tasks)
-        return
     learning = strategy.learning
-    with open_compute(learning.compute, min(learning.processes, len(tasks)), learning.compute_settings) as own:
-        yield from own.map(_fit, tasks)
+    by_network = 0 < len(tasks) * math.ceil(learning.ensemble / learning.processes) < learning.ensemble
+    at_once = min(learning.processes, learning.ensemble if by_network else len(tasks))
+    own = nullcontext(compute) if compute else open_compute(learning.compute, at_once, learning.compute_settings)
+    with own as where:
+        yield from (_fit(task, where) for task in tasks) if by_network else where.map(_fit, tasks)
 
 
 def _cut(data: FoldData, strategy: Strategy) -> _Task:

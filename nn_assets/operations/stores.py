@@ -18,6 +18,7 @@ from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.lake.port import BlobPath
 from nn_assets.store.lake.publication import PublicationStore
+from nn_assets.store.lake.roots import record_store
 from nn_assets.store.ledger.ledger import Ledger
 
 T = TypeVar("T")
@@ -94,7 +95,10 @@ def open_stores(
     LedgerError
         The ledger cannot be reached, is not a ledger, or was written by a newer version.
     InstallationError
-        The store of blobs that the environment names is none, or cannot be opened.
+        The store of blobs that the environment names is none, cannot be opened, or is not the one that the home uses.
     """
     with Ledger(ledger) as opened:
-        yield Stores(Lake(lake), opened, ModelStore(models))
+        stores = Stores(Lake(lake), opened, ModelStore(models))
+        if (lake, ledger, models) == (None, None, None) and not opened.read_only:
+            record_store()
+        yield stores

@@ -93,9 +93,9 @@ def whole_targets(
 ) -> FloatArray:
     """Step 8: what controls and whole lots leave of the unscaled book, in shares; what has no price stays.
 
-    A name whose unscaled quantity did not change, and which the net limit cut before by as much as a lot of the
-    dearest name is worth, or less, gets those lots back only where the net sum is then within half its allowance: a
-    price that moves it across the edge day by day must not become an order day by day.
+    Names whose unscaled quantities did not change, and which the net limit cut before by as much as a lot of the
+    dearest name is worth, or less in all, get those lots back only where the net sum is then within half its
+    allowance: a price that moves it across the edge day by day must not become an order day by day.
 
     Parameters
     ----------
@@ -119,7 +119,8 @@ def whole_targets(
         cut_before = (unscaled == before) & (np.sign(current) == np.sign(whole))
         missing = np.round((np.abs(whole) - np.abs(current)) / lot)
         value = np.where((whole != 0.0) & np.isfinite(price), price, 0.0)
-        cut_before &= (missing >= 1.0) & (missing * value <= value.max(initial=0.0) + value)
+        cut_before &= missing >= 1.0
+        cut_before &= float((missing * value)[cut_before].sum()) <= value.max(initial=0.0)  # not what a scale took
         if cut_before.any() and net_share(whole, lot * price, lot_size=lot, **allowance) > _RETURNS_BELOW:
             whole = np.where(cut_before, current, whole)
         return neutral(whole, lot * price, worth_keeping, lot_size=lot, held=current, **allowance)

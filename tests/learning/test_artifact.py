@@ -9,8 +9,7 @@ import pytest
 from nn_assets.errors import ModelError
 from nn_assets.learning.artifact import from_files, to_files
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.learning.model import fit_model
-from tests.learning.tiny import forecast, tiny_fold, tiny_market, tiny_strategy
+from tests.learning.tiny import fit_model, forecast, tiny_fold, tiny_market, tiny_strategy
 
 
 @cache

@@ -10,11 +10,11 @@ import pytest
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.learning.model import fit_model, model_address
+from nn_assets.learning.model import model_address
 from nn_assets.oversight import monitored
 from nn_assets.oversight.drift import DriftReference, DriftReport
 from nn_assets.session.drift_watch import drift_watch, model_references
-from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
+from tests.learning.tiny import fit_model, tiny_fold, tiny_market, tiny_strategy
 
 CUBE, LABELS = tiny_market()
 STRATEGY = tiny_strategy(network="mlp")

@@ -11,10 +11,10 @@ from nn_assets.arrays import Cube
 from nn_assets.learning.address import first_needed_row, model_address
 from nn_assets.learning.artifact import from_files, to_files
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.learning.model import fit_model
 from nn_assets.learning.windows import Windows, find_samples
 from tests.learning.tiny import (
     SYMBOLS,
+    fit_model,
     fitted,
     forecast,
     months_of_use,

@@ -22,18 +22,19 @@ from nn_assets.features.stationarity import (
 from nn_assets.learning import inference
 from nn_assets.learning.address import TRANSFORM_REACH, fit_code
 from nn_assets.learning.artifact import to_files
-from nn_assets.learning.compute import OnExecutor
+from nn_assets.learning.compute import HERE, OnExecutor
 from nn_assets.learning.ensemble import train_ensemble
 from nn_assets.learning.folds import Fold
 from nn_assets.learning.inference import cut_cube
 from nn_assets.learning.member import BLOCK_SIZE, Member
-from nn_assets.learning.model import FoldData, fit_model, fit_models, model_address
+from nn_assets.learning.model import FoldData, fit_models, model_address
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.settings import FeatureSettings
 from nn_assets.versions import definitions_behind
 from tests.learning.tiny import (
     SPAN,
     SYMBOLS,
+    fit_model,
     fitted,
     forecast,
     months_of_use,
@@ -135,7 +136,7 @@ def compute() -> Iterator[OnExecutor]:
     As those of ``open_compute``, but that what both import is imported once, by the process that they are forked from.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([fit_model.__module__, "sklearn.ensemble", "sklearn.linear_model"])
+    context.set_forkserver_preload([fit_models.__module__, "sklearn.ensemble", "sklearn.linear_model"])
     with ProcessPoolExecutor(2, context, initializer=torch.set_num_threads, initargs=(1,)) as opened:
         yield OnExecutor(opened)
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # else it stays as long as the tests do
@@ -148,7 +149,10 @@ def test_folds_fitted_in_processes_have_the_bits_of_folds_fitted_here(compute: O
     data = [FoldData(cube, labels, tiny_fold(cube, strategy, month)) for month in ("2012-07", "2012-08")]
     here = [to_files(model) for model in fit_models(data, strategy)]
     assert here == [to_files(model) for model in fit_models(data, strategy, compute)]
-    assert here[0] == to_files(fit_model(cube, labels, data[0].fold, strategy, compute))
+    beside = strategy.model_copy(update={"learning": tiny_settings(maximum_epochs=1, processes=2)})
+    whole, spread = (to_files(next(fit_models(data[:1], beside, where))) for where in (HERE, compute))
+    assert whole == spread
+    assert whole["weights.safetensors"] == here[0]["weights.safetensors"]
 
 
 @pytest.mark.slow

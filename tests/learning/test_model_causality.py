@@ -10,9 +10,9 @@ from nn_assets.features.labels import Labels
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import cut_cube
-from nn_assets.learning.model import fit_model
 from tests.learning.tiny import (
     SPAN,
+    fit_model,
     fitted,
     forecast,
     months_of_use,

@@ -11,9 +11,8 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
-from nn_assets.learning.model import fit_model
 from nn_assets.learning.refresh import check_refresh
-from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
+from tests.learning.tiny import fit_model, tiny_fold, tiny_market, tiny_strategy
 
 
 @pytest.fixture(scope="module")

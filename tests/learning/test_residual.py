@@ -10,11 +10,10 @@ from nn_assets.arrays import Cube
 from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import estimate
-from nn_assets.learning.model import fit_model
 from nn_assets.learning.windows import Windows
 from tests.learning.reference_networks import plain_logits
 from tests.learning.reference_windows import plain_windows
-from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
+from tests.learning.tiny import fit_model, tiny_fold, tiny_market, tiny_strategy
 
 
 def split(state: dict[str, np.ndarray]) -> tuple[np.ndarray, float, dict[str, np.ndarray]]:

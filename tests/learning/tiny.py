@@ -10,9 +10,10 @@ import pandas as pd
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
 from nn_assets.learning import inference
+from nn_assets.learning.compute import Compute
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import Fold, make_fold
-from nn_assets.learning.model import fit_model
+from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.settings import LearningSettings, Strategy
@@ -89,6 +90,12 @@ def tiny_samples(lookback: int = 4) -> tuple[Windows, Samples, Samples]:
     parts = slice(20, 107), slice(111, 141)
     training, validation = (find_samples(windows, rows, labels.targets[rows]) for rows in parts)
     return windows, training, validation
+
+
+def fit_model(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, compute: Compute | None = None) -> FoldModel:
+    """The model of one fold."""
+    (model,) = fit_models([FoldData(cube, labels, fold)], strategy, compute)
+    return model
 
 
 @cache

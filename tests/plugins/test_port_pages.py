@@ -99,9 +99,12 @@ def counted(at_once):
 """
 
 
-def test_models_are_trained_on_the_compute_of_a_file_with_the_same_bits_and_address(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("processes", "at_once"), [(1, 1), (2, 2)], ids=["the fold", "the networks of its ensemble"])
+def test_models_are_trained_on_the_compute_of_a_file_with_the_same_bits_and_address(
+    processes: int, at_once: int, tmp_path: Path
+) -> None:
     (tmp_path / "my_counted.py").write_text(COUNTED)
-    small = tiny_strategy(maximum_epochs=1)
+    small = tiny_strategy(maximum_epochs=1, processes=processes, compute="here")
     plugged = Strategy.model_validate(
         {
             **small.model_dump(),
@@ -113,7 +116,7 @@ def test_models_are_trained_on_the_compute_of_a_file_with_the_same_bits_and_addr
     cube, labels = tiny_market()
     data = [FoldData(cube, labels, tiny_fold(cube, small))]
     (there,), (here,) = (list(fit_models(data, strategy)) for strategy in (plugged, small))
-    assert sys.modules["nn_plugin_my_counted"].SEEN == [1]
+    assert [at_once] == sys.modules["nn_plugin_my_counted"].SEEN
     assert there.model_id == here.model_id
     assert to_files(there) == to_files(here)
 

@@ -123,6 +123,25 @@ def test_lots_that_the_net_limit_took_stay_away_until_they_fit_with_room(
     np.testing.assert_array_equal(targets, target)
 
 
+def test_a_book_comes_back_whole_at_once_when_its_halving_ends() -> None:
+    """Small neutral books, dear and cheap names; 3 in 4 stayed near one half for days where each name is judged alone."""
+    chosen, shares = PortfolioSettings(net_limit=0.0), []
+    for seed in range(100):
+        g = np.random.default_rng([seed, 77])
+        price = np.exp(g.uniform(np.log(20.0), np.log(700.0), 40))
+        weights = g.normal(size=40)
+        u = 2e4 * (weights - weights.mean()) / np.abs(weights - weights.mean()).sum() / price
+        held, gross = np.zeros(40), []
+        for scale in (1.0, 0.5, 1.0):
+            held = whole_targets(
+                u, u, held, Control.NORMAL, scale, chosen, priced=np.ones(40, dtype=bool), price=price,
+                worth_keeping=weights, equity_usd=2e4, stuck_usd=0.0,
+            )  # fmt: skip
+            gross.append(float(np.abs(held) @ price))
+        shares.append(gross[2] / gross[0])
+    assert min(shares) > 0.9
+
+
 @pytest.mark.parametrize(
     "books", [range(400), pytest.param(range(400, 10_400), marks=pytest.mark.full)], ids=["400", "10,000"]
 )

@@ -36,7 +36,7 @@ from nn_assets.learning.calibration import Calibration, fit_calibration, reliabi
 from nn_assets.learning.first_month import first_model_month, prior_fault
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
-from nn_assets.learning.model import FoldData, fit_model
+from nn_assets.learning.model import FoldData
 from nn_assets.learning.networks.mlp import Perceptron
 from nn_assets.learning.training import repeatable_torch, train
 from nn_assets.learning.windows import Samples, Windows
@@ -58,7 +58,16 @@ from nn_assets.settings import (
 from nn_assets.signals.regimes import Regimes
 from tests.evaluation.tracks import made_record
 from tests.features.panels import random_panel
-from tests.learning.tiny import MONTH, SYMBOLS, tiny_fold, tiny_market, tiny_samples, tiny_settings, tiny_strategy
+from tests.learning.tiny import (
+    MONTH,
+    SYMBOLS,
+    fit_model,
+    tiny_fold,
+    tiny_market,
+    tiny_samples,
+    tiny_settings,
+    tiny_strategy,
+)
 from tests.oversight.worlds import autoregressive, examined
 from tests.portfolio.kelly_forms import kelly_bet
 from tests.proof.results import Result

@@ -21,12 +21,12 @@ from nn_assets.learning.baselines import BoostedTrees
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month, forecast_rows, make_fold
 from nn_assets.learning.inference import forecast
-from nn_assets.learning.model import fit_model
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import FIELDS, Panel, panel_from_bars
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import simulate_market
 from nn_assets.sources.tables.files import FilesSource
+from tests.learning.tiny import fit_model
 from tests.proof.behind import CHECKOUT
 from tests.proof.intervals import mean_of
 from tests.proof.results import Result, address, kept

@@ -42,7 +42,6 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import fitted_month, forecast_rows, make_fold
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
 from nn_assets.learning.inference import forecast
-from nn_assets.learning.model import fit_model
 from nn_assets.learning.refresh import check_refresh
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.cash import cash_rates
@@ -54,6 +53,7 @@ from nn_assets.session.drift_watch import model_references
 from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import SimulatedMarket, simulate_market, symbol_names
+from tests.learning.tiny import fit_model
 from tests.proof import truth
 from tests.proof.truth import label_returns, rank_ic
 

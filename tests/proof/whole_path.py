@@ -32,7 +32,6 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import make_fold
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts, no_forecasts
 from nn_assets.learning.inference import forecast
-from nn_assets.learning.model import fit_model
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import known_bars
@@ -44,6 +43,7 @@ from nn_assets.session.market_view import MarketView, market_view
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import simulate_market
 from tests.features.panels import OF_BARS, OF_SERIES
+from tests.learning.tiny import fit_model
 
 CALENDAR, LAG = "XNYS", 30
 FIRST, LAST = "2013-06-03", "2016-09-30"

@@ -16,7 +16,6 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows, make_fold
 from nn_assets.learning.forecasts import no_forecasts
 from nn_assets.learning.inference import forecast
-from nn_assets.learning.model import fit_model
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import panel_from_bars
 from nn_assets.oversight.drift import DriftReport
@@ -24,6 +23,7 @@ from nn_assets.oversight.severity import initial_trading_state, next_trading_sta
 from nn_assets.session.drift_watch import drift_watch, model_references
 from nn_assets.settings import Strategy
 from nn_assets.simulator.markets import simulate_market
+from tests.learning.tiny import fit_model
 
 STRATEGY = Strategy.model_validate(
     {

@@ -138,3 +138,44 @@ def test_status_says_which_store_is_in_force(home: Path, monkeypatch: pytest.Mon
     answer = json.loads(CliRunner().invoke(app, ["status", "--json"]).output)
     assert answer["store"] == f"memory://{home}"
     assert not re.search("secret", str(answer))
+
+
+def test_a_home_uses_the_store_that_it_used_first_until_its_record_says_another(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (home / name).mkdir()
+    named(monkeypatch, "memory://me:secret@/one?key=secret", "my_memory.py")
+    with open_stores():
+        pass
+    assert (home / "store.txt").read_text() == "memory:///one\n"
+    monkeypatch.delenv("NN_ASSETS_STORE")  # forgotten in a scheduler's environment
+    with pytest.raises(InstallationError, match=rf"uses, memory:///one; found {home}, .* unset.* echo \. > {home}/"):
+        lake_root()
+    refused = CliRunner().invoke(app, ["status", "--json"])
+    assert (refused.exit_code, json.loads(refused.output)["error"]) == (1, "InstallationError")
+    halt = ["control", "kill-switch", "HALTED", "--strategy", "mine", "--who", "me", "--reason", "another store"]
+    assert CliRunner().invoke(app, halt).exit_code == 0
+    named(monkeypatch, f"file://{home}/two")
+    with pytest.raises(InstallationError, match=r"memory:///one; found two, as NN_ASSETS_STORE says.* echo two > "):
+        models_root()
+    (home / "store.txt").write_text("two\n")  # as the remedy says
+    assert lake_root() == home / "two" / "lake"
+
+
+def test_a_home_with_blobs_of_its_own_refuses_a_store_and_an_empty_one_takes_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "blobs").mkdir()
+    (home / "lake" / "mine").mkdir(parents=True)
+    named(monkeypatch, "blobs")
+    assert lake_root() == home / "blobs" / "lake"
+    assert not (home / "store.txt").exists()  # what only asks records nothing
+    (home / "lake" / "mine" / "current.json").write_text("{}")
+    with pytest.raises(InstallationError, match=rf"uses, {home}; found blobs.*unset NN_ASSETS_STORE; or"):
+        lake_root()
+    named(monkeypatch, f"file://{home}")  # its own folders by their address
+    with open_stores():
+        assert not (home / "store.txt").exists()
+    monkeypatch.delenv("NN_ASSETS_STORE")
+    assert lake_root() == home / "lake"

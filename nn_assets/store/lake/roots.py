@@ -1,13 +1,15 @@
 """Where the blobs of a home lie: in its own folder, or in the store that an address names.
 
 An address is a path, or ``scheme:`` and what follows; a plug-in brings a scheme by :func:`register_store`. The one in
-``NN_ASSETS_STORE`` is that of all blobs of the home, for every command, the UI and every process that they start.
+``NN_ASSETS_STORE`` is that of all blobs of the home, for every command, the UI and every process that they start. The
+home keeps on record which one it uses, in ``store.txt``, and another one is refused.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 from nn_assets.errors import InstallationError, NnAssetsError, PluginError, did_you_mean
 from nn_assets.plugins import GROUP, Registry, load
 from nn_assets.store.home import home
+from nn_assets.store.lake.files import FILES
 from nn_assets.store.lake.port import BlobPath, Key
 
 OpenStore = Callable[[str], BlobPath]
@@ -25,6 +28,7 @@ _OpenStore = TypeVar("_OpenStore", bound=OpenStore)
 
 _ADDRESS_VARIABLE = "NN_ASSETS_STORE"
 _PLUGIN_VARIABLE = "NN_ASSETS_STORE_PLUGIN"
+_OWN = "."
 
 
 def _files(address: str) -> Path:
@@ -122,17 +126,61 @@ def _named() -> str:
 
 
 def _root() -> BlobPath:
-    if not (address := _named()):
-        return home()
-    root = blob_path(address)
-    if isinstance(root, Path) and not root.is_dir():  # it may be mistyped, and would be made anew, and empty
+    address = _named()
+    root = blob_path(address) if address else home()
+    if (
+        isinstance(root, Path) and address and not root.is_dir()
+    ):  # it may be mistyped, and would be made anew, and empty
         raise InstallationError(
             expected=f"a folder that is there, in {_ADDRESS_VARIABLE}",
             found="none",
             remedy=f"correct {_ADDRESS_VARIABLE}, or make the folder first",
             file=str(root),
         )
+    used, named = _used(), _written(root)
+    if used not in (None, named):  # the variable may be forgotten in a shell or scheduler: all would be taken in again
+        first = f"unset {_ADDRESS_VARIABLE}" if used == _OWN else f"set {_ADDRESS_VARIABLE} to the first"
+        why = f"as {_ADDRESS_VARIABLE} {'says' if address else 'is unset'}"
+        raise InstallationError(
+            expected=f"the store that this home uses, {_shown(str(used))}",
+            found=f"{_shown(named)}, {why}",
+            remedy=f"{first}; or, where lake and models were copied to the second, "
+            f"echo {shlex.quote(named)} > {shlex.quote(str(_record()))}",
+            key=_ADDRESS_VARIABLE,
+        )
     return root
+
+
+def record_store() -> None:
+    """Keep on record in the home which store it uses, unless it is on record, or the home itself has the blobs."""
+    if (store := _written(_root())) == _OWN or _used() is not None:
+        return
+    with FILES.put(_record(), if_absent=True) as file:
+        file.write_text(f"{store}\n", encoding="utf-8")
+
+
+def _record() -> Path:
+    return home() / "store.txt"
+
+
+def _used() -> str | None:
+    """The store on record; without a record the home itself, once it has blobs."""
+    try:
+        return _record().read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        blobs = (file for name in ("lake", "models") for file in (home() / name).rglob("*") if file.is_file())
+        return _OWN if any(blobs) else None
+
+
+def _written(root: BlobPath) -> str:
+    """A store as it is kept on record: no user, password or query; a folder in the home by its path from there."""
+    if not isinstance(root, Path):
+        return _safe(_named())
+    return str(root.relative_to(home()) if root.is_relative_to(home()) else root)
+
+
+def _shown(store: str) -> str:
+    return str(home()) if store == _OWN else store
 
 
 def lake_root() -> BlobPath:
