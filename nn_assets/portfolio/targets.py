@@ -120,7 +120,8 @@ def whole_targets(
         missing = np.round((np.abs(whole) - np.abs(current)) / lot)
         value = np.where((whole != 0.0) & np.isfinite(price), price, 0.0)
         cut_before &= missing >= 1.0
-        cut_before &= float((missing * value)[cut_before].sum()) <= value.max(initial=0.0)  # not what a scale took
+        most = value.max(initial=0.0) + value[cut_before].max(initial=0.0)  # a scale took more
+        cut_before &= float((missing * value)[cut_before].sum()) <= most
         if cut_before.any() and net_share(whole, lot * price, lot_size=lot, **allowance) > _RETURNS_BELOW:
             whole = np.where(cut_before, current, whole)
         return neutral(whole, lot * price, worth_keeping, lot_size=lot, held=current, **allowance)

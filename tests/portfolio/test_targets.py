@@ -124,7 +124,7 @@ def test_lots_that_the_net_limit_took_stay_away_until_they_fit_with_room(
 
 
 def test_a_book_comes_back_whole_at_once_when_its_halving_ends() -> None:
-    """Small neutral books, dear and cheap names; 3 in 4 stayed near one half for days where each name is judged alone."""
+    """Small books, dear and cheap names: 3 in 4 stayed near one half for days where each name is judged alone."""
     chosen, shares = PortfolioSettings(net_limit=0.0), []
     for seed in range(100):
         g = np.random.default_rng([seed, 77])
