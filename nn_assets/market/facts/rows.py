@@ -182,7 +182,7 @@ def shares_after_splits(
     if splits.empty:
         return shares
     code, names = pd.factorize(ordered["symbol"].to_numpy(dtype=object))
-    number = pd.Index(names, dtype=object).get_indexer(splits["symbol"].to_numpy(dtype=object))
+    number = pd.Index(names, dtype=object).get_indexer(pd.Index(splits["symbol"], dtype=object))
     ex_session = splits["ex_session"].to_numpy(dtype="datetime64[ns]")
     start, index, stop = rows_from(code, ordered["session"].to_numpy(dtype="datetime64[ns]"), number, ex_session)
     counts = index > start

@@ -205,7 +205,7 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: Acti
     if actions is None or actions.empty:
         return explained
     before = rows.previous(rows.close)
-    number = pd.Index(names, dtype=object).get_indexer(actions["symbol"].to_numpy(dtype=object))
+    number = pd.Index(names, dtype=object).get_indexer(pd.Index(actions["symbol"], dtype=object))
     start, index, stop = rows_from(rows.symbol, rows.session, number, nanoseconds(actions["ex_session"]))
     kinds, values = actions["kind"].to_numpy(dtype=object), actions["value"].to_numpy(dtype=np.float64)
     # A symbol's first row has nothing before it that the action could have moved; a delisting moves no price.
