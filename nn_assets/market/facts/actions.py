@@ -253,8 +253,9 @@ def action_hash(actions: ActionVersions) -> str:
     ordered = actions.sort_values(_CONTENT)
     numbers = number_bytes(ordered["value"])
     days = np.datetime_as_string(ordered["ex_session"], unit="D").tolist()
-    named = zip(ordered["symbol"].tolist(), days, ordered["kind"].tolist(), range(0, len(numbers), 8), strict=True)
-    rows = [f"{symbol}\t{day}\t{kind}\t".encode() + numbers[at : at + 8] for symbol, day, kind, at in named]
+    named = zip(ordered["symbol"].tolist(), days, ordered["kind"].tolist(), strict=True)
+    texts = "\0".join([f"{symbol}\t{day}\t{kind}\t" for symbol, day, kind in named]).encode().split(b"\0")
+    rows = [text + numbers[8 * at : 8 * at + 8] for at, text in enumerate(texts)]
     digest = hashlib.sha256(f"actions/1/{len(ordered)}".encode() + b"".join(rows))
     return digest.hexdigest()
 

@@ -181,19 +181,35 @@ def shares_after_splits(
     splits = actions[(actions["kind"] == "split") & (actions["value"] > 0.0) & np.isfinite(actions["value"])]
     if splits.empty:
         return shares
-    session = ordered["session"].to_numpy(dtype="datetime64[ns]")
-    names, first, count = np.unique(ordered["symbol"].to_numpy(dtype=object), return_index=True, return_counts=True)
-    spans = {
-        str(name): (int(offset), int(offset + size)) for name, offset, size in zip(names, first, count, strict=True)
-    }
-    days = splits["ex_session"].to_numpy(dtype="datetime64[ns]")
-    for symbol, day, value in zip(splits["symbol"], days, splits["value"].astype(float), strict=True):
-        start, stop = spans.get(str(symbol), (0, 0))
-        index = start + int(np.searchsorted(session[start:stop], day, side="left"))
-        begun = begins.get(str(symbol)) if begins is not None else None
-        if index > start or (begun is not None and start < stop and begun.to_datetime64() < day):
-            shares[index:stop] *= value
+    code, names = pd.factorize(ordered["symbol"].to_numpy(dtype=object))
+    number = pd.Index(names, dtype=object).get_indexer(pd.Index(splits["symbol"], dtype=object))
+    ex_session = splits["ex_session"].to_numpy(dtype="datetime64[ns]")
+    start, index, stop = rows_from(code, ordered["session"].to_numpy(dtype="datetime64[ns]"), number, ex_session)
+    counts = index > start
+    if begins is not None and len(names):
+        counts |= pd.Series(begins, dtype="datetime64[ns]").reindex(names).to_numpy()[number] < ex_session
+    values = splits["value"].to_numpy(dtype=np.float64)
+    for split in np.flatnonzero(counts & (index < stop)).tolist():
+        shares[index[split] : stop[split]] *= values[split]
     return shares
+
+
+def rows_from(
+    code: IntArray, session: npt.NDArray[Any], number: IntArray, day: npt.NDArray[Any]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Find a symbol's first row, its first row of a day or later, and the end of its rows, each of shape (days,).
+
+    Parameters
+    ----------
+    code, session : array, shape (rows,)
+        Symbol of each row by its number, and session, in order of both.
+    number, day : array, shape (days,)
+        A symbol's number and a day; a number below 0 has no rows.
+    """
+    sessions, rank = np.unique(session, return_inverse=True)
+    width = len(sessions) + 1
+    index = np.searchsorted(code * width + rank, number * width + np.searchsorted(sessions, day))
+    return np.searchsorted(code, number), index, np.searchsorted(code, number, side="right")
 
 
 def in_first_shares(

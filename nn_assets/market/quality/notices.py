@@ -16,7 +16,7 @@ import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray, Symbol, nanoseconds
 from nn_assets.contracts.frames import ActionVersions, Quarantine
-from nn_assets.market.facts.rows import Rows
+from nn_assets.market.facts.rows import Rows, rows_from
 from nn_assets.market.quality.history_rules import LEAST_FACTOR, ODD_PRINT
 from nn_assets.market.quality.odd_prints import disagreements, second_source_text
 from nn_assets.market.quality.past import FEWEST_BEFORE, SIMPLE_SPLITS, market_moves, trailing
@@ -204,19 +204,15 @@ def action_log_returns(rows: Rows, names: npt.NDArray[np.object_], actions: Acti
     explained = np.zeros(len(rows))
     if actions is None or actions.empty:
         return explained
-    code = {str(name): number for number, name in enumerate(names)}
     before = rows.previous(rows.close)
-    ex_sessions = nanoseconds(actions["ex_session"])
-    for symbol, ex_session, kind, value in zip(
-        actions["symbol"], ex_sessions, actions["kind"], actions["value"].astype(float), strict=True
-    ):
-        start = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="left"))
-        stop = int(np.searchsorted(rows.symbol, code.get(str(symbol), len(names)), side="right"))
-        index = start + int(np.searchsorted(rows.session[start:stop], ex_session, side="left"))
-        # A symbol's first row has nothing before it that the action could have moved; a delisting moves no price.
-        if start < index < stop and kind != "delisting":
-            kept = 1.0 / value if kind == "split" else 1.0 - value / before[index]
-            explained[index] += np.log(kept) if 0.0 < kept < np.inf else 0.0
+    number = pd.Index(names, dtype=object).get_indexer(pd.Index(actions["symbol"], dtype=object))
+    start, index, stop = rows_from(rows.symbol, rows.session, number, nanoseconds(actions["ex_session"]))
+    kinds, values = actions["kind"].to_numpy(dtype=object), actions["value"].to_numpy(dtype=np.float64)
+    # A symbol's first row has nothing before it that the action could have moved; a delisting moves no price.
+    moved = (start < index) & (index < stop) & (kinds != "delisting")
+    for row, kind, value in zip(index[moved].tolist(), kinds[moved], values[moved].tolist(), strict=True):
+        kept = 1.0 / value if kind == "split" else 1.0 - value / before[row]
+        explained[row] += np.log(kept) if 0.0 < kept < np.inf else 0.0
     return explained
 
 

@@ -110,10 +110,11 @@ class Suspected:
         tail = _Tail.of(bars, counts, first)
         if tail.short.any():
             return None
-        of_symbol: dict[Any, pd.DataFrame] = dict(iter(actions.groupby("symbol")))
+        by_symbol = actions.groupby("symbol")
+        of_symbol, none = by_symbol.indices, np.zeros(0, dtype=np.int64)
         market, events = None, {}
-        for number in np.flatnonzero(tail.eventful(of_symbol)).tolist():
-            own, first_row = tail.symbol_bars(number, of_symbol.get(tail.names[number], actions.iloc[:0]))
+        for number in np.flatnonzero(tail.eventful(by_symbol["ex_session"].max())).tolist():
+            own, first_row = tail.symbol_bars(number, actions.iloc[of_symbol.get(tail.names[number], none)])
             large = own.session[first_row:][np.abs(np.nan_to_num(own.left[first_row:])) >= LEAST_SPLIT]
             if tail.opens_on(large):
                 return None
@@ -201,7 +202,7 @@ class _Tail:
         own = SymbolBars.of(self.names[number], rows, actions, earlier=earlier)
         return own, int(self.again[number])
 
-    def eventful(self, actions: Mapping[Any, pd.DataFrame]) -> BoolArray:
+    def eventful(self, newest_actions: pd.Series) -> BoolArray:
         """Symbols with a new bar, or with the newest one before it, of which notices may change."""
         number = np.repeat(np.arange(len(self.names)), self.size)
         row_of_symbol = np.arange(len(self.bars)) - self.start[number]
@@ -213,8 +214,7 @@ class _Tail:
         events[number[rows[np.abs(np.log(close[rows] / close[rows - 1])) >= LEAST_SPLIT * _NEARLY]]] = True
         came = np.flatnonzero(row_of_symbol >= self.kept[number])
         events[number[came[apart(*(prices_of_bars[came] for prices_of_bars in prices.values())) >= MIXED]]] = True
-        for symbol in np.flatnonzero([name in actions for name in self.names]).tolist():
-            newest = actions[self.names[symbol]]["ex_session"].max().to_datetime64()
-            before = self.start[symbol] + self.kept[symbol] - 2  # with one on the newest bar before the move is another
-            events[symbol] |= self.kept[symbol] < 2 or newest > days[before]
+        newest = newest_actions.reindex(self.names).to_numpy(dtype="datetime64[ns]")
+        before = days[np.maximum(self.start + self.kept - 2, 0)]  # with one on the newest bar the move is another
+        events |= ~np.isnat(newest) & ((self.kept < 2) | (newest > before))
         return np.asarray(events & (self.size > self.kept))
