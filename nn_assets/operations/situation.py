@@ -177,7 +177,7 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     in_quarantine, absent = without_bar(facts, session, remainder)
     absent = [position for position in absent if position.sessions >= ALERT_SESSIONS]
     alone, late = unchecked(facts, session), silent(facts, session, recorded_symbols(remainder))
-    reported = {position.symbol for position in (*in_quarantine, *absent)}
+    reported = {bar.symbol for bar in in_quarantine} | {position.symbol for position in absent}
     why = f"nn-assets check --strategy {facts.strategy.name} tells why bars are missing"
     return (
         *(Fault(bar.cause, bar.remedy) for bar in in_quarantine),
