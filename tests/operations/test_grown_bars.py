@@ -649,6 +649,43 @@ def test_actions_known_long_ago_are_not_looked_at_one_by_one(tmp_path: Path, mon
     assert (counted["walked"], counted["worked out"]) == (0, 1), counted
 
 
+def with_one_dividend(tmp_path: Path, known_at: str) -> Home:
+    home = Home(tmp_path, market={"live_starts": str(AXIS[1].date())})
+    row = f"S5,{AXIS[20].date()},dividend,0.1,{known_at}"
+    (tmp_path / "actions.csv").write_text(f"symbol,ex_session,kind,value,known_at\n{row}\n")
+    home.write("history", small(40))
+    home.take_in(39)
+    return home
+
+
+def test_an_action_that_becomes_known_while_its_home_is_open_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def published(history: History) -> list[int]:
+        segments, counted = history.stores.lake.segments("grown", ACTIONS), []
+        for now in ("2199-12-31", "2200-01-02"):
+            monkeypatch.setattr(intake_actions, "now_utc", lambda now=now: pd.Timestamp(now, tz="UTC"))
+            actions = actions_to_publish(history, segments)
+            assert actions is not None
+            counted.append(len(actions))
+        return counted
+
+    assert with_one_dividend(tmp_path, "2200-01-01T00:00:00Z").at(39, published) == [0, 1]
+
+
+def test_an_action_stored_after_its_session_was_decided_is_late_whatever_moment_it_states(tmp_path: Path) -> None:
+    def late(history: History) -> list[list[str]]:
+        found = []
+        for moment in ("2017-12-01", "2200-01-01"):
+            vars(history)["decision_moments"] = pd.Series(pd.Timestamp(moment, tz="UTC"), AXIS[:40])
+            found.append([notice.line for notice in intake_actions.late_notices(history)])
+        return found
+
+    before, after = with_one_dividend(tmp_path, f"{AXIS[18].date()}T12:00:00Z").at(39, late)  # type: ignore[misc]
+    assert [line[: len("S5 2017-03-29: late_action")] for line in before] == [f"S5 {AXIS[20].date()}: late_action"]
+    assert after == []
+
+
 def test_what_was_published_is_asked_of_versions_stored_before_a_halt_alone(tmp_path: Path) -> None:
     """A gate that halted once does not have every publication read on each day that follows."""
     home, last = Home(tmp_path), 60
