@@ -40,16 +40,14 @@ class Market:
     series: KnownSeries
 
     def of(self, rows: slice, columns: slice = slice(None)) -> Market:
-        """Some rows and columns, in memory of their own."""
+        """Some rows and columns, as a view of memory of their own in which other bars follow."""
         panel = Panel(
             sessions=self.panel.sessions[rows],
             symbols=self.panel.symbols[columns],
-            **{name: np.array(getattr(self.panel, name)[rows, columns]) for name in FIELDS},  # type: ignore[arg-type]
+            **{name: _cut(getattr(self.panel, name)[rows, columns]) for name in FIELDS},  # type: ignore[arg-type]
         )
-        series = {
-            field.name: np.array(getattr(self.series, field.name)[rows, columns]) for field in fields(KnownSeries)
-        }
-        return Market(panel, np.array(self.log_return[rows]), KnownSeries(**series))
+        series = {field.name: _cut(getattr(self.series, field.name)[rows, columns]) for field in fields(KnownSeries)}
+        return Market(panel, _cut(self.log_return[rows]), KnownSeries(**series))
 
     def times(self, rows: slice, factor: FloatArray) -> Market:
         """What some rows say multiplied by factors (bars, symbols), or taken out, in memory of its own."""
@@ -64,6 +62,11 @@ class Market:
         """Arrays of shape (bars, symbols) by what they are."""
         of_series = {f"the series' {field.name}": getattr(self.series, field.name) for field in fields(KnownSeries)}
         return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
+
+
+def _cut(values: FloatArray) -> FloatArray:
+    """A copy cut from one twice as long, as a decision's bars are: who follows the view looks ahead, and is seen."""
+    return np.vstack([values, np.ones_like(values)])[: len(values)]
 
 
 def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _SYMBOLS) -> Market:

@@ -104,13 +104,14 @@ def whole_targets(
     control, scale
         As in :func:`controlled`.
     priced : ndarray, shape (symbols,)
-        Whether a name can be traded.
+        Whether a name can be traded; one whose price is not a positive number cannot.
     price, worth_keeping, stuck_usd
         As ``lot_value``, ``worth_keeping`` and ``fixed_usd`` of :func:`neutral`; the price is of one share.
     """
     current, lot = np.nan_to_num(held), settings.lot_size
     if control is Control.HALTED:
         return controlled(unscaled, scale, control, current)
+    priced = priced & np.isfinite(price) & (price > 0.0)
     allowance = {"equity_usd": equity_usd, "net_limit": settings.net_limit, "fixed_usd": stuck_usd}
 
     def left_by(act: Control, share: float, bound: FloatArray) -> FloatArray:
@@ -118,7 +119,7 @@ def whole_targets(
         whole = np.sign(whole) * np.minimum(np.abs(whole), bound)
         cut_before = (unscaled == before) & (np.sign(current) == np.sign(whole))
         missing = np.round((np.abs(whole) - np.abs(current)) / lot)
-        value = np.where((whole != 0.0) & np.isfinite(price), price, 0.0)
+        value = np.where(whole != 0.0, price, 0.0)
         cut_before &= missing >= 1.0
         most = value.max(initial=0.0) + value[cut_before].max(initial=0.0)  # a scale took more
         cut_before &= float((missing * value)[cut_before].sum()) <= most

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nn_assets.errors import SettingsError
-from nn_assets.features.catalogue import CATALOGUE, Feature, available_features, compute, compute_features
+from nn_assets.features.catalogue import CATALOGUE, Context, Feature, available_features, compute, compute_features
 from nn_assets.features.catalogue.prices import average_true_range, log_return, rolling_volatility
 from nn_assets.features.rolling import lagged
 from nn_assets.market.facts.series import KnownSeries
-from nn_assets.market.panel import Panel
+from nn_assets.market.panel import FIELDS, Panel
 from tests.contracts.features import FeatureContract
 from tests.features.panels import (
     OF_BARS,
@@ -86,6 +86,31 @@ def test_a_feature_that_looks_ahead_is_caught(kind, monkeypatch):
     entry = Feature("leaking", "return", 0, _leak(kind), "a leak")
     monkeypatch.setattr(compute, "CATALOGUE", {"leaking": entry})
     assert _looks_ahead("leaking", panel)
+
+
+@pytest.mark.parametrize("symbols", [1, 3])
+def test_no_array_that_a_feature_is_handed_leads_to_bars_that_were_cut_off(
+    symbols: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+
+    def follow(panel: Panel, context: Context) -> np.ndarray:
+        series = (context.known.values, context.known.age_sessions, context.known.interval_minutes)
+        for values in (panel.open, panel.high, panel.low, panel.close, panel.volume, context.market, *series):
+            while values.base is not None:
+                values = values.base
+            rows.append(max(values.shape))  # a part of the columns lies transposed
+        return panel.close * 1.0
+
+    entry = Feature("following", "return", 0, follow, "none", FIELDS, needs_market=True, role="mood")
+    monkeypatch.setattr(compute, "CATALOGUE", {"following": entry})
+    panel = changed(random_panel(80, symbols), lambda values: values.__setitem__((30, 0), np.nan))
+    cut = panel.until(panel.sessions[59])
+    mood = KnownSeries(*(np.ones(panel.close.shape)[:60] for _ in range(3)))
+    for bridge in (False, True):
+        more = {"max_missing_fraction": 0.05, "bridge": bridge}
+        compute_features(cut, ("following",), market_symbol=MARKET, series={"mood": mood}, **more)
+    assert set(rows) == {60}
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -559,6 +560,62 @@ def test_members_without_bars_are_counted_again_for_a_year_of_which_something_ch
     assert home.at(day, counted) == [2017]
 
 
+def test_members_without_bars_are_never_counted_by_pieces_of_an_earlier_publication(tmp_path: Path) -> None:
+    """A bar that waits to be known has all published at once: the pieces on record are those of before."""
+
+    def counted(history: History) -> tuple[object, object, object]:
+        publication = publish_bars(history, audit_bars(history), "run")
+        whole = history.stores.publications.bars(publication)
+        expected = unseen_members(history.strategy, history.membership_versions, whole, history.axis)
+        stored = read_carried(history.stores.lake.folder("grown", unseen.COUNTED))
+        got = unseen.unseen_of_published(history, publication)
+        assert got is not None or read_carried(history.stores.lake.folder("grown", unseen.COUNTED)) == stored
+        return got, expected, Carried.read(history)
+
+    universe, last = {"path": str(tmp_path / "members.csv"), "name": "some"}, 60
+    (tmp_path / "members.csv").write_text("symbol,member_from,member_to\nS5,2016-01-04,\nGONE,2017-04-03,\n")
+    home, bars = Home(tmp_path, universe=universe), small(last + 1)
+    home.at(last, lambda history: ingest_universe(history, tmp_path))
+    home.write("history", bars)
+    home.take_in(last)
+    got, expected, carried = home.at(last, counted)  # type: ignore[misc]
+    pd.testing.assert_frame_equal(got, expected, check_exact=True)
+    assert expected["without_bars"].tolist() == [1]
+    gone = bars[bars["symbol"] == "S5"].assign(symbol="GONE", known_at="2017-12-01T00:00:00Z", volume=7.0)
+    gone[PRICES] *= 1.37
+    gone.loc[gone.index[-1], "known_at"] = "2200-01-01T00:00:00Z"
+    home.write("gone", gone)
+    home.take_in(last)
+    got, expected, now = home.at(last, counted)  # type: ignore[misc]
+    assert now == carried
+    assert expected["without_bars"].tolist() == [0]
+    assert got is None
+
+    def of_before(history: History) -> None:
+        folder = history.stores.lake.folder("grown", pieces.CARRIED)
+        record = read_carried(folder)
+        assert record is not None
+        assert record.pop("bars_address")
+        switch_carried(folder, record, {piece.running for piece in carried.pieces})
+        assert Carried.read(history) == replace(carried, bars_address="")
+        assert unseen.unseen_of_published(history, history.stores.publications.history("grown")[0]) is None
+
+    home.at(last, of_before)
+
+
+def test_a_dividend_of_a_symbol_that_has_no_bar_before_explains_its_jump(tmp_path: Path) -> None:
+    """On the days of its first bars no other symbol has one: no row is looked back on."""
+    home, last = Home(tmp_path), 60
+    bars = small(last + 3)
+    (tmp_path / "actions.csv").write_text(f"symbol,ex_session,kind,value\nNEW,{AXIS[last + 2].date()},dividend,50\n")
+    begin(home, bars[bars["date"] <= AXIS[last]], last)
+    new = bars[(bars["symbol"] == "S5") & (bars["date"] > AXIS[last])].assign(symbol="NEW")
+    new[PRICES] = [[100.0, 101.0, 99.0, 100.0], [50.0, 51.0, 49.0, 50.0]]
+    home.write("new", new)
+    home.take_in(last + 2)
+    home.at(last + 2, publish)
+
+
 def test_actions_known_long_ago_are_not_looked_at_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Growth, counted: actions that cleaning is given, those walked for late ones, how often they are worked out."""
     counted = {"given to cleaning": 0, "walked": 0, "worked out": 0}
@@ -590,6 +647,43 @@ def test_actions_known_long_ago_are_not_looked_at_one_by_one(tmp_path: Path, mon
     home.at(last + 1, lambda history: publish_bars(history, audit_bars(history), "run"))
     assert 0 < counted["given to cleaning"] <= len(rows) // 2, counted
     assert (counted["walked"], counted["worked out"]) == (0, 1), counted
+
+
+def with_one_dividend(tmp_path: Path, known_at: str) -> Home:
+    home = Home(tmp_path, market={"live_starts": str(AXIS[1].date())})
+    row = f"S5,{AXIS[20].date()},dividend,0.1,{known_at}"
+    (tmp_path / "actions.csv").write_text(f"symbol,ex_session,kind,value,known_at\n{row}\n")
+    home.write("history", small(40))
+    home.take_in(39)
+    return home
+
+
+def test_an_action_that_becomes_known_while_its_home_is_open_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def published(history: History) -> list[int]:
+        segments, counted = history.stores.lake.segments("grown", ACTIONS), []
+        for now in ("2199-12-31", "2200-01-02"):
+            monkeypatch.setattr(intake_actions, "now_utc", lambda now=now: pd.Timestamp(now, tz="UTC"))
+            actions = actions_to_publish(history, segments)
+            assert actions is not None
+            counted.append(len(actions))
+        return counted
+
+    assert with_one_dividend(tmp_path, "2200-01-01T00:00:00Z").at(39, published) == [0, 1]
+
+
+def test_an_action_stored_after_its_session_was_decided_is_late_whatever_moment_it_states(tmp_path: Path) -> None:
+    def late(history: History) -> list[list[str]]:
+        found = []
+        for moment in ("2017-12-01", "2200-01-01"):
+            vars(history)["decision_moments"] = pd.Series(pd.Timestamp(moment, tz="UTC"), AXIS[:40])
+            found.append([notice.line for notice in intake_actions.late_notices(history)])
+        return found
+
+    before, after = with_one_dividend(tmp_path, f"{AXIS[18].date()}T12:00:00Z").at(39, late)  # type: ignore[misc]
+    assert [line[: len("S5 2017-03-29: late_action")] for line in before] == [f"S5 {AXIS[20].date()}: late_action"]
+    assert after == []
 
 
 def test_what_was_published_is_asked_of_versions_stored_before_a_halt_alone(tmp_path: Path) -> None:

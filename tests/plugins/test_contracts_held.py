@@ -77,6 +77,13 @@ FEATURE_FAULTS = {
         "it looks ahead",
         BAR,
     ),
+    "what lies behind a view": (
+        ("whole = panel.close if panel.close.base is None else panel.close.base\n"
+        "    ahead = np.vstack([whole[1:], whole[-1:]])[: len(panel.close)]\n"
+        "    return np.where(whole is panel.close, panel.close, ahead) + 0 * lagged(panel.close, 1)"),
+        "it looks ahead",
+        BAR,
+    ),
     "ahead where there are years of bars": (
         ("last = panel.close[-1] if len(panel.close) > 500 else 1.0\n"
         "    return panel.close / last + 0 * lagged(panel.close, 1)"),

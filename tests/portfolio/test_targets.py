@@ -123,6 +123,25 @@ def test_lots_that_the_net_limit_took_stay_away_until_they_fit_with_room(
     np.testing.assert_array_equal(targets, target)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("price", [np.nan, np.inf, -np.inf, 0.0, -5.0])
+@pytest.mark.parametrize("control", [Control.NORMAL, Control.REDUCED, Control.REDUCING, Control.FLAT])
+def test_a_name_whose_price_is_no_positive_number_stays_and_the_others_are_as_without_it(
+    control: Control, price: float
+) -> None:
+    u, held, settings = np.array([100.0, -100.0, 90.0]), np.array([90.0, -80.0, 60.0]), PortfolioSettings(net_limit=0.0)
+
+    def targets(names: slice, prices: list[float]) -> np.ndarray:
+        count = len(prices)
+        return whole_targets(
+            u[names], u[names], held[names], control, 0.5, settings, priced=np.ones(count, dtype=bool),
+            price=np.array(prices), worth_keeping=np.zeros(count), equity_usd=1e5, stuck_usd=500.0,
+        )  # fmt: skip
+
+    others = targets(slice(1, None), [100.0, 100.0])
+    np.testing.assert_array_equal(targets(slice(None), [price, 100.0, 100.0]), [90.0, *others])
+
+
 def test_a_book_comes_back_whole_at_once_when_its_halving_ends() -> None:
     """Small books, dear and cheap names: 3 in 4 stayed near one half for days where each name is judged alone."""
     chosen, shares = PortfolioSettings(net_limit=0.0), []

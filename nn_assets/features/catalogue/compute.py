@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nn_assets.arrays import BoolArray, Cube, FloatArray, canonical
+from nn_assets.arrays import BoolArray, Cube, FloatArray, canonical, read_only
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import log_change
@@ -201,7 +201,7 @@ def _market_close(panel: Panel, market_symbol: str | None) -> FloatArray | None:
             value=market_symbol,
         )
     column = panel.symbols.index(market_symbol)
-    return np.ascontiguousarray(panel.close[:, column : column + 1])
+    return _own(panel.close, slice(column, column + 1))
 
 
 def _there(panel: Panel, entry: Feature, market: FloatArray | None) -> BoolArray:
@@ -225,10 +225,14 @@ def _beside(entry: Feature, market: FloatArray | None, series: KnownSeries | Non
 
 
 def _of_columns(series: KnownSeries, columns: slice) -> KnownSeries:
-    return KnownSeries(**{field.name: getattr(series, field.name)[:, columns] for field in fields_of(series)})
+    return KnownSeries(**{field.name: _own(getattr(series, field.name), columns) for field in fields_of(series)})
 
 
 def _columns(panel: Panel, columns: slice) -> Panel:
-    """Copy the panel's symbols in ``columns`` into memory of their own."""
-    fields: dict[str, Any] = {name: np.ascontiguousarray(getattr(panel, name)[:, columns]) for name in FIELDS}
+    fields: dict[str, Any] = {name: _own(getattr(panel, name), columns) for name in FIELDS}
     return Panel(sessions=panel.sessions, symbols=panel.symbols[columns], **fields)
+
+
+def _own(values: FloatArray, columns: slice) -> FloatArray:
+    """Some columns in memory of their own, read-only: of a panel that was cut, a view leads to all that was cut off."""
+    return read_only(np.array(values[:, columns], order="C"))

@@ -381,6 +381,7 @@ def publish_bars(history: History, audited: Audited, run_id: str) -> Publication
         },
     )
     if carried is not None:
+        carried = replace(carried, bars_address=publication.bars_address)
         with_suspected(history, carried, suspected).write(history)
     # From the last recorded on: a run killed between the switch and this line left its own unrecorded.
     recorded = history.stores.ledger.latest("publications", name)["details"]

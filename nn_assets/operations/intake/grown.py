@@ -134,7 +134,7 @@ def _telling(actions: pd.DataFrame | None, past: Past, new_bars: pd.DataFrame) -
     """Actions that affect any of the bars: every split, and other actions after the first bar."""
     if actions is None:
         return None
-    first = min(past.rows["session"].min(), new_bars["session"].min())
+    first = pd.Series([past.rows["session"].min(), new_bars["session"].min()]).min()  # NaT of no rows is left out
     telling: pd.DataFrame = actions[(actions["kind"] == "split") | (actions["ex_session"] > first)]
     return telling
 

@@ -111,6 +111,8 @@ class Carried:
         last year: first day, last session, name.
     suspected : str
         The file of what suspicions follow from (``operations/intake/suspected.py``); empty where there is none.
+    bars_address : str
+        The bars of the publication that the pieces are; empty where an earlier version kept none.
     """
 
     made_by: str
@@ -124,6 +126,7 @@ class Carried:
     notices: tuple[Notice, ...]
     suspected: str = ""
     suspicions: tuple[Notice, ...] = ()
+    bars_address: str = ""
 
     @classmethod
     def read(cls, history: History) -> Self | None:

@@ -27,11 +27,13 @@ def unseen_of_published(history: History, publication: Publication) -> pd.DataFr
     """What :func:`~nn_assets.operations.asof.universe.unseen_members` says of the bars published last, to the bit.
 
     Only bars of years of which something changed are read. None where the strategy names no universe, or the bars were
-    not published in pieces.
+    not published in pieces: what is carried on may then be of an earlier publication.
     """
     strategy, lake, sessions = history.strategy, history.stores.lake, history.axis
     versions, carried = history.membership_versions, Carried.read(history)
-    if strategy.universe is None or versions is None or carried is None or carried.until != str(sessions[-1].date()):
+    if strategy.universe is None or versions is None or carried is None:
+        return None
+    if carried.bars_address != publication.bars_address:
         return None
     folder, renamed = lake.folder(strategy.name, COUNTED), strategy.universe.renamed
     spells = membership_as_of(versions, as_of_session(strategy.market, sessions[-1]))
