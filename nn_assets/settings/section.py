@@ -110,10 +110,9 @@ class Section(BaseModel):
     def _is_frozen_to_any_depth(self) -> Self:
         return _freeze(self)
 
-    @classmethod
-    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
-        """As of pydantic, frozen too."""
-        return _freeze(super().model_construct(_fields_set, **values))
+    def model_post_init(self, _context: Any, /) -> None:
+        """Freeze what was constructed without validation too."""
+        _freeze(self)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As of pydantic, frozen too."""
