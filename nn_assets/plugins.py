@@ -217,13 +217,17 @@ def _in_its_file(fault: PluginError, plugin: Plugin, line: int | None = None) ->
 
 
 def place_of(function: Callable[..., Any], error: BaseException | None = None) -> dict[str, object]:
-    """File and line of a member's function, or of the last line of its file that an error came through.
+    """File and line of a member's function or class, or of the last line of its file that an error came through.
 
     Returns
     -------
     dict
-        ``file`` and ``line``, as errors take them; empty for a callable that was not written as a function.
+        ``file`` and ``line``, as errors take them; of a class without an error its file alone. Empty for a callable
+        that was not written as a function or class.
     """
+    if isinstance(function, type):
+        file = getattr(sys.modules.get(function.__module__), "__file__", None)
+        return {"file": file, "line": file and error and _line_in(file, error)}
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
         return {}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
+from types import MappingProxyType
 from typing import Any, get_args, get_origin
 
+import numpy as np
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from nn_assets.operations.strategy_files import parse_strategy
 from nn_assets.settings import Strategy
@@ -103,10 +106,12 @@ def test_every_mapping_of_every_section_refuses_to_be_written_to(strategies: lis
     assert len(met) >= len(expected_fields) + 6
     for value in met:
         before = deepcopy(value)
+        assert type(before) is type(copy(value)) is type(value)
         for write in (
             lambda value: value.__setitem__(next(iter(value), 0) if isinstance(value, dict) else slice(0), []),
             lambda value: value.update(x=1) if isinstance(value, dict) else value.append(1),
             lambda value: value.clear(),
+            lambda value: value.__init__(c=9) if isinstance(value, dict) else value.__init__([9]),
             lambda value: value.pop(),
             lambda value: value.__ior__({"x": 1}) if isinstance(value, dict) else value.__iadd__([1]),
             lambda value: value.setdefault("x", 1) if isinstance(value, dict) else value.sort(),
@@ -125,6 +130,40 @@ def test_a_section_of_a_member_and_an_empty_default_are_frozen_too() -> None:
             own.sizes["b"] = []
     with pytest.raises(TypeError, match="settings are frozen"):
         own.sizes["a"].append(2)
+
+
+def test_a_set_is_frozen_and_whatever_else_can_be_written_to_is_refused_by_name() -> None:
+    class Own(Section):
+        names: set[str] = Field(default_factory=set)
+        value: Any = None
+
+    own = Own(names={"a"}, value=({"x": {1}}, OrderedDict(a=[1]), MappingProxyType({"b": [1]})))
+    assert own.model_dump() == {"names": {"a"}, "value": ({"x": {1}}, {"a": [1]}, {"b": [1]})}
+    for names in (own.names, own.value[0]["x"], deepcopy(own).names):
+        for write in (lambda names: names.add("b"), lambda names: names.__init__("b"), lambda names: names.clear()):
+            with pytest.raises(TypeError, match="settings are frozen"):
+                write(names)
+    for mapping in own.value[1:]:
+        for inner in mapping.values():
+            with pytest.raises(TypeError, match="settings are frozen"):
+                inner.append(2)
+    for value in (bytearray(b"x"), deque([1]), np.ones(1)):
+        with pytest.raises(ValidationError, match=f"a {type(value).__name__} can be written to"):
+            Own(value={"inside": [value]})
+
+
+def test_what_is_constructed_or_copied_with_a_change_is_frozen_too() -> None:
+    class Own(Section):
+        sizes: Mapping[str, list[int]] = Field(default_factory=dict)
+
+    sizes = {"a": [1]}
+    copied = Own().model_copy(update={"sizes": sizes})
+    for own in (Own.model_construct(), Own.model_construct(sizes=sizes), copied):
+        with pytest.raises(TypeError, match="settings are frozen"):
+            own.sizes["b"] = []
+    with pytest.raises(TypeError, match="settings are frozen"):
+        copied.sizes["a"].append(2)
+    assert (sizes, copied.model_fields_set) == ({"a": [1]}, {"sizes"})
 
 
 def test_what_is_frozen_is_dumped_hashed_copied_and_sent_as_before(strategies: list[Strategy]) -> None:

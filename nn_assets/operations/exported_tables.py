@@ -24,7 +24,7 @@ from nn_assets.contracts.frames import (
     SeriesVersions,
 )
 from nn_assets.contracts.tables import NOTICES
-from nn_assets.errors import PublicationError, SettingsError
+from nn_assets.errors import NnAssetsError, PluginError, PublicationError, SettingsError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import known_bars
@@ -47,6 +47,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
+from nn_assets.plugins import place_of
 from nn_assets.portfolio.records import FLOWS, session_flows
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -117,16 +118,41 @@ def read_of_plugin(
 ) -> pd.DataFrame:
     """Read a table that a plug-in's wing stores; parameters as of `read_exported`.
 
-    It is cut where it has a column ``session``, or ``known_at``.
+    It is cut where it has a column ``session``, or ``known_at``. One without sessions is refused while any are sealed.
 
     Raises
     ------
+    PluginError
+        ``read`` raises anything but an error of this package, or gives no frame.
+    SettingsError
+        The strategy has a vault, and the table no column ``session``.
     PublicationError
         Nothing is stored.
     SchemaError
         What is stored is not as its contract says.
     """
-    frame = read(history)
+    vault_starts = history.strategy.market.vault_starts
+    if vault_starts is not None and "session" not in contract.columns:
+        raise SettingsError(
+            expected=f"a column session in {contract.name}, by which what lies in the vault is left out",
+            found=f"none, and sessions from {vault_starts} on are sealed",
+            remedy="give the contract a column session, or export the table once the vault is opened",
+            key="table",
+        )
+    try:
+        frame = read(history)
+        if frame is not None and not isinstance(frame, pd.DataFrame):
+            raise TypeError(f"a {type(frame).__name__}, which is no frame")
+    except NnAssetsError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a person's function raises
+        raise PluginError(
+            expected=f"rows of {contract.name}, or None where nothing is stored",
+            found=f"{type(error).__name__}: {error}",
+            remedy="mend the function that tables names beside the contract",
+            **place_of(read, error),
+            key="plugins",
+        ) from error
     if frame is None:
         raise PublicationError(
             expected=f"rows of {contract.name}",

@@ -42,7 +42,8 @@ def stored_values() -> Table:
         raise ControlError(
             expected=f"critical values simulated on the terms {json.dumps(simulation_terms())}",
             found=terms,
-            remedy="make them anew: python -m tests.oversight.simulate_table",
+            remedy="reinstall nn_assets, whose file this is; in a checkout make them anew: "
+            "python -m tests.oversight.simulate_table",
         )
     table: Table = {}
     for row in rows:

@@ -6,6 +6,7 @@ constructions keep to all of them, and the trace names one where it binds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,6 +42,7 @@ class BookFacts:
     equity_usd: float
 
 
+_TAKEN = re.compile("gross|capacity|risk|net|beta|sector .*", re.DOTALL)
 Sum = tuple[FloatArray, float]
 Limit = Callable[..., Sum | Mapping[str, Sum]]
 _Limit = TypeVar("_Limit", bound=Limit)
@@ -155,7 +157,8 @@ def own_limits(
     SettingsError
         The settings of a constraint are not as it states them.
     PluginError
-        It gives no coefficients of the shape (symbols,), none that are finite, or a negative limit.
+        It gives no coefficients of the shape (symbols,), none that are finite, or a negative limit; no sum at all, or
+        one by a name that another limit has.
     """
     return _limits(settings.constraints, facts, settings)
 
@@ -163,8 +166,27 @@ def own_limits(
 def _limits(
     names: Iterable[str], facts: BookFacts, settings: PortfolioSettings
 ) -> tuple[tuple[SharedLimit, ...], tuple[SharedLimit, ...]]:
-    limits = [(CONSTRAINTS[name].net, limit) for name in names for limit in _limits_of(name, facts, settings)]
-    return tuple(limit for net, limit in limits if not net), tuple(limit for net, limit in limits if net)
+    limits = [(name, limit) for name in names for limit in _limits_of(name, facts, settings)]
+    first = {limit.name: name for name, limit in reversed(limits)}
+    for name, limit in limits:
+        if first[limit.name] != name:
+            raise _named_twice(name, limit.name, f"the constraint {first[limit.name]}")
+    nets = [CONSTRAINTS[name].net for name, _ in limits]
+    return (
+        tuple(limit for net, (_, limit) in zip(nets, limits, strict=True) if not net),
+        tuple(limit for net, (_, limit) in zip(nets, limits, strict=True) if net),
+    )
+
+
+def _named_twice(name: str, sum_name: str, other: str) -> PluginError:
+    return PluginError(
+        expected=f"of the constraint {name} sums by names that no other limit has",
+        found=f"{sum_name!r}, which is a name of {other}",
+        remedy="give the sum another name",
+        **place_of(CONSTRAINTS[name].limit),
+        key="plugins",
+        constraint=name,
+    )
 
 
 def _limits_of(name: str, facts: BookFacts, settings: PortfolioSettings) -> list[SharedLimit]:
@@ -175,6 +197,8 @@ def _limits_of(name: str, facts: BookFacts, settings: PortfolioSettings) -> list
     facts_copy = replace(facts, risk_distance=facts.risk_distance.copy(), market_beta=facts.market_beta.copy())
     try:
         limits = _sums(name, entry.limit(facts_copy) if own is None else entry.limit(facts_copy, own))
+        if not limits:
+            raise ValueError("an empty mapping, which bounds nothing")
     except (Exception, SystemExit) as error:  # whatever a person's function raises
         raise PluginError(
             expected=f"of the constraint {name} coefficients of {len(facts.symbols)} names and a limit",
@@ -185,6 +209,8 @@ def _limits_of(name: str, facts: BookFacts, settings: PortfolioSettings) -> list
             constraint=name,
         ) from error
     for limit in limits:
+        if _TAKEN.fullmatch(limit.name):
+            raise _named_twice(name, limit.name, "the package's own")
         _require_sound(limit, name, facts, -np.inf if entry.net else 0.0)
     return limits
 
@@ -233,6 +259,7 @@ def require_sound_constraint(name: str, settings: PortfolioSettings) -> None:
         market_beta=facts.market_beta[::-1],
     )
     for book in (facts, replace(facts, equity_usd=0.0)):
+        own_limits(book, settings)  # names, those of the others among them
         first, second, other = (
             {limit.name: (limit.coefficient[::way].tolist(), limit.limit) for limit in _limits_of(name, of, settings)}
             for of, way in ((book, 1), (book, 1), (replace(turned, equity_usd=book.equity_usd), -1))

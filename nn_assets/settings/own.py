@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from nn_assets.errors import PluginError, SettingsError, did_you_mean
+from nn_assets.errors import NnAssetsError, PluginError, SettingsError, did_you_mean
+from nn_assets.plugins import place_of
 from nn_assets.settings.section import Section
-from nn_assets.settings.wording import expectation
+from nn_assets.settings.wording import expectation, shown
 
 _Built = TypeVar("_Built")
 
@@ -69,6 +70,8 @@ def section_of(model: type[Section] | None, values: Mapping[str, Any], *, member
     ------
     SettingsError
         A key or value is not as the model says, or there is no model and something is stated.
+    PluginError
+        The model itself raises anything else.
     """
     if model is None and not values:
         return None
@@ -83,6 +86,16 @@ def section_of(model: type[Section] | None, values: Mapping[str, Any], *, member
         hints = [
             did_you_mean(str(problem["loc"][0]), fields) for problem in problems if problem["type"] == "extra_forbidden"
         ]
+    except NnAssetsError:
+        raise
+    except Exception as error:  # whatever a person's validator raises
+        raise PluginError(
+            expected=f"settings of {member} that accept or refuse what {key} says",
+            found=f"{type(error).__name__}: {error}",
+            remedy="let its validators raise ValueError where they refuse a value",
+            **({} if model is None else place_of(model, error)),
+            key="plugins",
+        ) from error
     raise SettingsError(
         expected=f"{key} as {member} states its settings: {', '.join(fields) or 'it has none'}",
         found=wrong,
@@ -94,4 +107,4 @@ def section_of(model: type[Section] | None, values: Mapping[str, Any], *, member
 def _named(problem: ErrorDetails) -> str:
     """The key to blame, and its value where it has one."""
     name = ".".join(map(str, problem["loc"])) or "all of it"
-    return name if problem["type"] == "missing" else f"{name} = {problem['input']!r}"
+    return name if problem["type"] == "missing" else f"{name} = {shown(name, problem['input'])}"

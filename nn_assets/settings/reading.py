@@ -22,10 +22,9 @@ from nn_assets.settings.plain_text import LONGEST, plain_text, refuse_too_long
 from nn_assets.settings.sections import OUT_OF_ORDER
 from nn_assets.settings.sources import PLUGINS, SOURCE_MODELS, SourceModels
 from nn_assets.settings.strategy import CLOSES_NEED, Strategy
-from nn_assets.settings.wording import expectation
+from nn_assets.settings.wording import expectation, shown
 
 _NO_SUCH_KIND = "union_tag_invalid"
-_SECRET = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
 
 _DEEPEST = 16
 _LARGEST = 2**63 - 1  # what a database and a random generator's seed can hold
@@ -290,10 +289,7 @@ def _value(problem: ErrorDetails) -> str:
     value = problem["input"]
     if problem["type"] == _NO_SUCH_KIND:
         return repr(value.get("kind"))
-    if isinstance(value, dict):
-        return "a mapping"
-    # A key or an address put where the name of its variable belongs must not reach a log.
-    return "(not shown)" if _SECRET.search(".".join(key_path_of(problem))) else repr(value)
+    return shown(".".join(key_path_of(problem)), value)
 
 
 def _expectation(problem: ErrorDetails, written: str | None) -> str:

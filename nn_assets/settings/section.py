@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copyreg
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
@@ -10,6 +11,7 @@ from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, model_validator
 
 _Type = TypeVar("_Type")
+_Section = TypeVar("_Section", bound="Section")
 _DEFAULT = object()
 
 
@@ -42,28 +44,57 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 class _FrozenDict(dict[Any, Any]):
     """A mapping that compares, prints and is stored as any other, and takes no value."""
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+    __init__ = __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
-    def __reduce__(self) -> tuple[type[Self], tuple[dict[Any, Any]]]:
-        return type(self), (dict(self),)
+    def __new__(cls, values: Mapping[Any, Any]) -> Self:
+        made = super().__new__(cls)
+        dict.update(made, values)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), dict(self))  # type: ignore[attr-defined]
 
 
 class _FrozenList(list[Any]):
     """A list, likewise."""
 
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = _refuse
+    __init__ = __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = _refuse
     pop = remove = reverse = sort = _refuse
 
-    def __reduce__(self) -> tuple[type[Self], tuple[list[Any]]]:
-        return type(self), (list(self),)
+    def __new__(cls, values: Iterable[Any]) -> Self:
+        made = super().__new__(cls)
+        list.extend(made, values)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), list(self))  # type: ignore[attr-defined]
+
+
+class _FrozenSet(set[Any]):
+    """A set, likewise."""
+
+    __init__ = __iand__ = __ior__ = __isub__ = __ixor__ = add = clear = discard = pop = remove = update = _refuse
+    difference_update = intersection_update = symmetric_difference_update = _refuse
+
+    def __new__(cls, values: Iterable[Any]) -> Self:
+        made = super().__new__(cls)
+        set.update(made, values)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), set(self))  # type: ignore[attr-defined]
 
 
 def _frozen(value: Any) -> Any:
-    """The same value, its mappings and lists frozen to any depth."""
-    if isinstance(value, dict):
-        return _FrozenDict({key: _frozen(item) for key, item in value.items()})
+    """The same value, its mappings, lists and sets frozen to any depth; any other that can be written to is refused."""
+    if isinstance(value, Mapping):
+        return _FrozenDict.__new__(_FrozenDict, {key: _frozen(item) for key, item in value.items()})
     if isinstance(value, list):
-        return _FrozenList(map(_frozen, value))
+        return _FrozenList.__new__(_FrozenList, map(_frozen, value))
+    if isinstance(value, set):
+        return _FrozenSet.__new__(_FrozenSet, value)
+    if not isinstance(value, Hashable):
+        raise ValueError(f"a {type(value).__name__} can be written to: state it as a tuple, a mapping or text")  # noqa: TRY004  pydantic lets a TypeError through
     return tuple(map(_frozen, value)) if type(value) is tuple else value
 
 
@@ -77,9 +108,15 @@ class Section(BaseModel):
 
     @model_validator(mode="after")
     def _is_frozen_to_any_depth(self) -> Self:
-        for values in (self.__dict__, self.__pydantic_extra__ or {}):
-            values.update({name: _frozen(value) for name, value in values.items()})
-        return self
+        return _freeze(self)
+
+    def model_post_init(self, _context: Any, /) -> None:
+        """Freeze what was constructed without validation too."""
+        _freeze(self)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As of pydantic, frozen too."""
+        return _freeze(super().model_copy(update=update, deep=deep))
 
     def counted(self, *, within: bool = False) -> dict[str, Any]:
         """What of the section can change a result, as plain JSON values.
@@ -102,6 +139,12 @@ class Section(BaseModel):
             elif isinstance(value := getattr(self, name), Section):
                 values[name] = value.counted(within=True)
         return values
+
+
+def _freeze(section: _Section) -> _Section:
+    for values in (section.__dict__, section.__pydantic_extra__ or {}):
+        values.update({name: _frozen(value) for name, value in values.items()})
+    return section
 
 
 def kind_of(default: str) -> Callable[[Any], str | None]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+
 from pydantic_core import ErrorDetails
 
 _NAME = "lower-case letters, digits and _ were expected, a letter first, at most"
@@ -35,6 +39,10 @@ _BY_FAMILY = {
     "date": "a day was expected, year first: 2018-01-31",
 }
 """By the first word of pydantic's type of an error."""
+_SECRET_KEY = re.compile(r"key|secret|password|token|url|_env$", re.IGNORECASE)
+_SECRET_WORDS = ("secret", "password", "passwd", "token", "credentials")
+_USER = re.compile(r"://.*@", re.DOTALL)
+_SECRET_TEXT = re.compile(r":.*@|(?:key|secret|password|passwd|pwd|token)\w*['\"]?\s*[=:]", re.IGNORECASE | re.DOTALL)
 
 
 def expectation(problem: ErrorDetails, written: str | None) -> str:
@@ -54,4 +62,16 @@ def expectation(problem: ErrorDetails, written: str | None) -> str:
         return "text was expected"
     if kind in _BY_TYPE:
         return _BY_TYPE[kind].format(**problem.get("ctx", {}))
-    return _BY_FAMILY.get(kind.partition("_")[0], problem["msg"].removeprefix("Value error, "))
+    message = problem["msg"].removeprefix("Value error, ")
+    return _BY_FAMILY.get(kind.partition("_")[0], _USER.sub("://(not shown)@", message))
+
+
+def shown(key: str, value: object) -> str:
+    """A value of a key, which may be mistyped, as it may be printed.
+
+    A key, password or address put where the name of its variable belongs must not reach a log.
+    """
+    if isinstance(value, Mapping):
+        return "a mapping"
+    near = any(get_close_matches(word, _SECRET_WORDS, cutoff=0.75) for word in re.split(r"[._]", key.lower()))
+    return "(not shown)" if near or _SECRET_KEY.search(key) or _SECRET_TEXT.search(repr(value)) else repr(value)

@@ -151,7 +151,7 @@ def test_the_script_writes_what_is_read():
 )
 def test_values_simulated_on_other_terms_are_refused(monkeypatch, term, value):
     monkeypatch.setattr(simulation, term, value)
-    with pytest.raises(ControlError, match=r"tests\.oversight\.simulate_table"):
+    with pytest.raises(ControlError, match=r"reinstall nn_assets.*tests\.oversight\.simulate_table"):
         stored_values.__wrapped__()
 
 

@@ -109,6 +109,9 @@ FAULTS = {
     "one number alone": ("return 0.05", r"0\.05, which is no pair of them. Remedy: let its function return"),
     "an end of the process": ("raise SystemExit(0)", "SystemExit: 0"),
     "a text for a limit": ("return np.ones(len(facts.symbols)), 'much'", "much"),
+    "no sum": ("return {}", "an empty mapping, which bounds nothing"),
+    "a name of the package": ("return {'gross': (np.ones(len(facts.symbols)), 9.0)}", "'gross', which is a name"),
+    "one that the package may use": ("return {'sector x': (np.ones(len(facts.symbols)), 9.0)}", "the package's own"),
     "without equity": ("return facts.market_beta**2, 1.0 if facts.equity_usd else np.inf", "limit inf"),
 }  # fmt: skip
 
@@ -121,6 +124,13 @@ def test_a_constraint_that_breaks_its_contract_is_refused(tmp_path: Path, case: 
     assert refused.value.where["constraint"] == "mine"
     assert refused.value.where["file"] == str(tmp_path / "mine.py")
     assert refused.value.where["line"] in {5, 7}  # its function, or the line that raised
+
+
+def test_two_constraints_that_name_a_sum_alike_are_refused(tmp_path: Path) -> None:
+    text = constraint_file("return {'all': (np.ones(len(facts.symbols)), 9.0)}")
+    other = text[text.index("@register") :].replace("mine", "other")
+    with pytest.raises(PluginError, match="'all', which is a name of the constraint mine"):
+        prepare(strategy_of(tmp_path, f"{text}\n\n{other}", "{constraints: {mine: {}, other: {}}}"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,18 @@ OUT_OF_REACH = {
         "fault.py",
         "at memory://there; found OSError: x",
     ),
+    "a store that tells its address": (
+        "memory://me:top%20secret@there?key=secret",
+        "telling.py",
+        r"telling\.py, line 12.* at memory://there; found ValueError, whose text not shown here",
+    ),
+    "an error of the package that tells it": (
+        "memory://me:secret@there",
+        "refusing.py",
+        "found SourceError, whose text not shown here",
+    ),
+    "the home of no user": ("~nosuch/x", "", "a user that there is; found .*determine home"),
+    "a plug-in of no user": ("memory://there", "~nosuch/x.py", r"NN_ASSETS_STORE_PLUGIN\] expected a path"),
     "no store": ("memory://there", "none.py", "None was given, which is no Key of a store"),
     "a file of another machine": ("file://there/blobs", "", "a whole path after file:// was expected"),
 }
@@ -120,15 +133,70 @@ def test_a_store_out_of_reach_is_named_without_its_secrets_and_does_not_keep_fro
     begin = MEMORY[: MEMORY.index("    return")]
     (home / "fault.py").write_text(begin + "    raise OSError('x')\n")
     (home / "none.py").write_text(begin + "    return None\n")
+    telling = "    from urllib.parse import unquote\n    raise ValueError(f'no answer of {unquote(address)}')\n"
+    (home / "telling.py").write_text(begin + telling)
+    refusing = "    from nn_assets.errors import SourceError as E\n    raise E(expected='', found=address, remedy='')\n"
+    (home / "refusing.py").write_text(begin + refusing)
     named(monkeypatch, address, plugin)
     with pytest.raises(InstallationError, match=message) as refused:
         blob_path(address)
     answer = CliRunner().invoke(app, ["status", "--json"])
     assert answer.exit_code == 1
     assert json.loads(answer.output)["error"] == "InstallationError"
-    assert "secret" not in answer.output + str(refused.value)
+    causes = "".join(traceback.format_exception(refused.value))
+    assert not re.search("secret(?![_s])", answer.output + causes)
     halt = ["control", "kill-switch", "HALTED", "--strategy", "mine", "--who", "me", "--reason", "out of reach"]
     assert CliRunner().invoke(app, halt).exit_code == 0
+
+
+@pytest.mark.parametrize("path", ["y" * 300, "file:///" + "y" * 300, "s3//me:secret@there"])
+def test_a_path_that_cannot_be_a_folder_is_refused_by_name(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    named(monkeypatch, path)
+    with pytest.raises(InstallationError, match="a folder that is there, in NN_ASSETS_STORE; found") as refused:
+        lake_root()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("s3://me:pa#ss@host/x", "s3:(not shown)"),
+        ("s3://me:pa?ss@host/x", "s3:(not shown)"),
+        ("s3://host/x?key=a@b", "s3:(not shown)"),
+        ("s3:me:pass@host/x", "s3:(not shown)"),
+        ("s3:/me:pass@host", "s3:(not shown)"),
+        ("az:Default;AccountKey=pass==", "az:(not shown)"),
+        ("az://Default;AccountKey=pass==", "az:(not shown)"),
+        ("az://host/x;AccountKey=pass", "az://host"),
+        ("s3://me:pa@ss@host:9000/x/y", "s3://host:9000/x/y"),
+        ("s3://me:pa/ss@[::1]:9000/x", "s3://[::1]:9000/x"),
+        ("db+x://me:pass@host/x?password=pass", "db+x://host/x"),
+        ("s3:me:pa\nss", "s3:(not shown)"),
+        ("file:/srv/blobs", "file:/srv/blobs"),
+        ("/srv/a b/c?d#e", "/srv/a b/c?d#e"),
+        ("s3//me:pass@host/x", "s3//host/x"),
+    ],
+)
+def test_of_an_address_what_may_be_secret_is_never_shown(
+    address: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(monkeypatch, address)
+    assert store_in_force() == shown
+
+
+def test_a_record_with_a_secret_is_that_of_the_same_store_and_is_written_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(monkeypatch, "memory:me:secret@one", "my_memory.py")
+    (home / "store.txt").write_text("memory:me:secret@one\n")  # as it was kept before
+    with open_stores():
+        pass
+    assert (home / "store.txt").read_text() == "memory:(not shown)\n"
+    (home / "store.txt").write_text("memory:me:secret@one\n")
+    monkeypatch.delenv("NN_ASSETS_STORE")
+    with pytest.raises(InstallationError, match=r"this home uses, memory:\(not shown\); found") as refused:
+        lake_root()
+    assert "secret@" not in str(refused.value)
 
 
 def test_status_says_which_store_is_in_force(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,10 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from nn_assets.errors import InstallationError, NnAssetsError, PluginError, did_you_mean
-from nn_assets.plugins import GROUP, Registry, load
+from nn_assets.plugins import GROUP, Registry, load, place_of
 from nn_assets.store.home import home
 from nn_assets.store.lake.files import FILES
 from nn_assets.store.lake.port import BlobPath, Key
@@ -29,6 +29,9 @@ _OpenStore = TypeVar("_OpenStore", bound=OpenStore)
 _ADDRESS_VARIABLE = "NN_ASSETS_STORE"
 _PLUGIN_VARIABLE = "NN_ASSETS_STORE_PLUGIN"
 _OWN = "."
+_HOST = re.compile(r"[\w.-]*(?::\d+)?|\[[0-9a-fA-F:.]+\](?::\d+)?")
+_DOUBTFUL = re.compile(r"[;=&:?#@]")
+_HIDDEN = "(not shown)"
 
 
 def _files(address: str) -> Path:
@@ -74,7 +77,7 @@ def blob_path(address: str) -> BlobPath:
     """
     scheme, colon, _ = address.partition(":")
     if not colon or "/" in scheme:
-        return home() / Path(address).expanduser()
+        return home() / _expanded(address, _ADDRESS_VARIABLE)
     if scheme not in STORES:
         _load_plugin(scheme)
     if scheme not in STORES:
@@ -93,7 +96,7 @@ def _load_plugin(scheme: str) -> None:
     if not named and scheme not in entry_points(group=GROUP).names:
         return
     try:
-        load([str(home() / Path(named).expanduser()) if named.endswith(".py") else named or scheme])
+        load([str(home() / _expanded(named, _PLUGIN_VARIABLE)) if named.endswith(".py") else named or scheme])
     except PluginError as error:
         raise InstallationError(
             expected=error.expected,
@@ -103,22 +106,45 @@ def _load_plugin(scheme: str) -> None:
         ) from error
 
 
+def _expanded(path: str, variable: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # no such user
+        raise InstallationError(
+            expected=f"a path in {variable}, from / or from the home folder of a user that there is",
+            found=str(error),
+            remedy=f"correct {variable}",
+            key=variable,
+        ) from error
+
+
 @cache
 def _opened(open_store: OpenStore, address: str) -> BlobPath:
     try:
         root = open_store(address)
         if not isinstance(root, (Key, Path)):
             raise TypeError(f"{root!r} was given, which is no Key of a store")
-    except NnAssetsError:
-        raise
     except (Exception, SystemExit) as error:  # whatever a person's function raises
-        raise InstallationError(
+        hidden = _tells(str(error), address)
+        if isinstance(error, NnAssetsError) and not hidden:
+            raise
+        refused = InstallationError(
             expected=f"a store of blobs at {_safe(address)}",
-            found=f"{type(error).__name__}: {error}",
+            found=type(error).__name__ + (f", whose text {_HIDDEN[1:-1]} here" if hidden else f": {error}"),
             remedy=f"correct {_ADDRESS_VARIABLE}, or mend what registers its scheme",
             key=_ADDRESS_VARIABLE,
-        ) from error
-    return root
+            **place_of(open_store, error),
+        )
+    else:
+        return root
+    raise refused  # here, so that no cause quotes the address, password and all
+
+
+def _tells(text: str, address: str) -> bool:
+    """Whether a text has a word of an address that may not be printed."""
+    both = f"{address} {unquote(address)}", _safe(address)
+    words, shown = (set(re.findall(r"\w+", part.casefold())) for part in both)
+    return any(word in unquote(text).casefold() for word in words - shown)
 
 
 def _named() -> str:
@@ -128,21 +154,21 @@ def _named() -> str:
 def _root() -> BlobPath:
     address = _named()
     root = blob_path(address) if address else home()
-    if (
-        isinstance(root, Path) and address and not root.is_dir()
-    ):  # it may be mistyped, and would be made anew, and empty
+    if isinstance(root, Path) and address and (found := _no_folder(root)):
+        # It may be mistyped, and would be made anew, and empty.
         raise InstallationError(
             expected=f"a folder that is there, in {_ADDRESS_VARIABLE}",
-            found="none",
+            found=found,
             remedy=f"correct {_ADDRESS_VARIABLE}, or make the folder first",
-            file=str(root),
+            file=_safe(str(root)),
         )
     used, named = _used(), _written(root)
-    if used not in (None, named):  # the variable may be forgotten in a shell or scheduler: all would be taken in again
+    # The variable may be forgotten in a shell or scheduler: all would be taken in again.
+    if used is not None and named not in (used, _safe(used)):
         first = f"unset {_ADDRESS_VARIABLE}" if used == _OWN else f"set {_ADDRESS_VARIABLE} to the first"
         why = f"as {_ADDRESS_VARIABLE} {'says' if address else 'is unset'}"
         raise InstallationError(
-            expected=f"the store that this home uses, {_shown(str(used))}",
+            expected=f"the store that this home uses, {_shown(_safe(used))}",
             found=f"{_shown(named)}, {why}",
             remedy=f"{first}; or, where lake and models were copied to the second, "
             f"echo {shlex.quote(named)} > {shlex.quote(str(_record()))}",
@@ -151,11 +177,23 @@ def _root() -> BlobPath:
     return root
 
 
+def _no_folder(path: Path) -> str | None:
+    """Why a path is no folder; None for one that is."""
+    try:
+        return None if path.is_dir() else "none"
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        return str(error.strerror)
+
+
 def record_store() -> None:
-    """Keep on record in the home which store it uses, unless it is on record, or the home itself has the blobs."""
-    if (store := _written(_root())) == _OWN or _used() is not None:
+    """Keep on record in the home which store it uses, unless it is on record, or the home itself has the blobs.
+
+    A record that may not be printed as it is, which older versions wrote, is written anew.
+    """
+    store, used = _written(_root()), _used()
+    if store in (_OWN, used):
         return
-    with FILES.put(_record(), if_absent=True) as file:
+    with FILES.put(_record(), if_absent=used is None) as file:
         file.write_text(f"{store}\n", encoding="utf-8")
 
 
@@ -199,5 +237,18 @@ def store_in_force() -> str | None:
 
 
 def _safe(address: str) -> str:
-    """An address without its user, password and query."""
-    return re.sub(r"//.*@", "//", re.split(r"[?#]", address)[0])
+    """An address without its user, password and query; its scheme and host alone, or its scheme, where in doubt.
+
+    In doubt is a path with any of ``;=&:@``, and all of an address that has ``?`` or ``#`` before an ``@``, or no
+    ``/`` after its scheme.
+    """
+    scheme, colon, rest = address.partition(":")
+    if not colon or "/" in scheme:
+        return re.sub(r"[^/]*:.*@", "", address, flags=re.DOTALL)
+    slashes = "//" if rest.startswith("//") else ""
+    user, _, place = rest.removeprefix(slashes).rpartition("@")
+    host, slash, path = re.split(r"[?#]", place)[0].partition("/")
+    named = (slashes or (rest.startswith("/") and not user)) and _HOST.fullmatch(host)
+    if not named or re.search(r"[?#]", user):
+        return f"{scheme}:{_HIDDEN}"
+    return f"{scheme}:{slashes}{host}" + ("" if _DOUBTFUL.search(path) else slash + path)
