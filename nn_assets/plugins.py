@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from nn_assets.errors import PluginError, SettingsError, did_you_mean
@@ -79,7 +79,8 @@ class Registry(Mapping[str, _Member]):
     """
 
     def __init__(self, kind: str, own: Mapping[str, _Member]) -> None:
-        self.kind, self.own, self._added = kind, dict(own), dict[str, tuple[str, _Member]]()
+        self.kind, self.own = kind, MappingProxyType(dict(own))
+        self._added: dict[str, tuple[str, _Member]] = {}
         _REGISTRIES.append(self)
 
     def __getitem__(self, name: str) -> _Member:

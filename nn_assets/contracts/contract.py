@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nn_assets.errors import SchemaError
@@ -175,6 +176,9 @@ class Contract:
     indexes: tuple[tuple[str, ...], ...] = ()
     since: str = "0001"
     columns: Mapping[str, Column] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
 
     def of(self, **columns: Column) -> Contract:
         """The same table of these columns."""

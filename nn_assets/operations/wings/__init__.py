@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nn_assets.contracts.contract import Contract
@@ -151,6 +152,10 @@ class Wing:
     schedules: Mapping[str, Scheduled] = field(default_factory=dict)
     tables: Mapping[Contract, ReadTable] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("schedules", "tables"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
 
 def _own(module: str) -> Wing:
     wing: Wing = import_module(module).WING
@@ -192,7 +197,7 @@ def register_wing(
     PluginError
         The name is taken, or is not a name.
     """
-    wing = Wing(assets, tuple(checks), tuple(jobs), dict(schedules or {}), dict(tables or {}))
+    wing = Wing(assets, tuple(checks), tuple(jobs), schedules or {}, tables or {})
     WINGS.add(name, lambda: wing, getattr(assets, "__module__", __name__))
 
 
