@@ -223,9 +223,10 @@ def place_of(function: Callable[..., Any], error: BaseException | None = None) -
     Returns
     -------
     dict
-        ``file`` and ``line``, as errors take them; empty for a callable that was not written as a function.
+        ``file`` and ``line``, as errors take them; empty for what was written neither as a function nor as a class.
     """
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    written = inspect.unwrap(function)
+    code = getattr(written.__init__ if isinstance(written, type) else written, "__code__", None)
     if code is None:
         return {}
     line = None if error is None else _line_in(code.co_filename, error)

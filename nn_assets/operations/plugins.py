@@ -7,7 +7,7 @@ from functools import partial
 
 from nn_assets.errors import SettingsError
 from nn_assets.estimators import roots_of_members
-from nn_assets.execution.registry import BROKERS, broker_of
+from nn_assets.execution.registry import BROKERS, broker_of, require_sound_broker
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.features.labels import LABELS, label_kind, settings_of_its_own
@@ -51,7 +51,7 @@ def prepare(strategy: Strategy) -> None:
         if fault is not None:
             raise fault
     _require_compute(strategy.learning, tops)
-    broker_of(strategy.execution.broker, strategy.execution.broker_settings)
+    _require_broker(strategy)
     _require_label(strategy.label)
     for name in strategy.portfolio.constraints:
         require_sound_constraint(name, strategy.portfolio)
@@ -83,12 +83,24 @@ def _missing(kind: str, key: str, names: Iterable[str], offered: Collection[str]
 def _require_compute(learning: LearningSettings, tops: Collection[str]) -> None:
     if learning.compute in COMPUTES_OF_ITS_OWN and not learning.compute_settings:
         return
-    from nn_assets.learning.compute import COMPUTES, compute_of
+    from nn_assets.learning.compute import COMPUTES, compute_of, require_sound_compute
 
     fault = _missing("compute", "learning.compute", (learning.compute,), COMPUTES.offered(tops))
     if fault is not None:
         raise fault
     compute_of(learning.compute, learning.compute_settings)
+    if COMPUTES.top_of(learning.compute) is not None:
+        of = learning.compute, learning.compute_settings
+        _once((COMPUTES[learning.compute], learning.model_dump_json()), partial(require_sound_compute, *of))
+
+
+def _require_broker(strategy: Strategy) -> None:
+    execution = strategy.execution
+    broker_of(execution.broker, execution.broker_settings)
+    if BROKERS.top_of(execution.broker) is not None:
+        entry = BROKERS[execution.broker]
+        _once((entry, strategy.model_dump_json()), partial(require_sound_broker, strategy))
+        version_of(*entry.roots)
 
 
 def _once(what: Hashable, hold: Callable[[], None]) -> None:

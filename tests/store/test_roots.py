@@ -108,6 +108,7 @@ OUT_OF_REACH = {
         "at memory://there; found OSError: x",
     ),
     "no store": ("memory://there", "none.py", "None was given, which is no Key of a store"),
+    "a store without its port": ("memory://there", "number.py", "5 was given, a store without put, put_all, swap, get"),
     "a file of another machine": ("file://there/blobs", "", "a whole path after file:// was expected"),
 }
 
@@ -119,6 +120,7 @@ def test_a_store_out_of_reach_is_named_without_its_secrets_and_does_not_keep_fro
     address, plugin, message = case
     begin = MEMORY[: MEMORY.index("    return")]
     (home / "fault.py").write_text(begin + "    raise OSError('x')\n")
+    (home / "number.py").write_text(begin + "    from nn_assets.store.lake.port import Key\n    return Key(5)\n")
     (home / "none.py").write_text(begin + "    return None\n")
     named(monkeypatch, address, plugin)
     with pytest.raises(InstallationError, match=message) as refused:

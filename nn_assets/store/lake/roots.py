@@ -21,7 +21,7 @@ from nn_assets.errors import InstallationError, NnAssetsError, PluginError, did_
 from nn_assets.plugins import GROUP, Registry, load
 from nn_assets.store.home import home
 from nn_assets.store.lake.files import FILES
-from nn_assets.store.lake.port import BlobPath, Key
+from nn_assets.store.lake.port import BlobPath, BlobStore, Key
 
 OpenStore = Callable[[str], BlobPath]
 _OpenStore = TypeVar("_OpenStore", bound=OpenStore)
@@ -29,6 +29,7 @@ _OpenStore = TypeVar("_OpenStore", bound=OpenStore)
 _ADDRESS_VARIABLE = "NN_ASSETS_STORE"
 _PLUGIN_VARIABLE = "NN_ASSETS_STORE_PLUGIN"
 _OWN = "."
+_PORT = tuple(name for name in vars(BlobStore) if not name.startswith("_"))
 
 
 def _files(address: str) -> Path:
@@ -109,6 +110,9 @@ def _opened(open_store: OpenStore, address: str) -> BlobPath:
         root = open_store(address)
         if not isinstance(root, (Key, Path)):
             raise TypeError(f"{root!r} was given, which is no Key of a store")
+        lacking = [name for name in _PORT if isinstance(root, Key) and not callable(getattr(root.store, name, None))]
+        if lacking:
+            raise TypeError(f"{root.store!r} was given, a store without {', '.join(lacking)}")
     except NnAssetsError:
         raise
     except (Exception, SystemExit) as error:  # whatever a person's function raises
