@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 from nn_assets.cli.app import app
 from nn_assets.cli.status import report
 from nn_assets.contracts.dictionary import dictionary
-from nn_assets.errors import NnAssetsError
+from nn_assets.errors import NnAssetsError, PluginError
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.names import full_name
 from nn_assets.operations.outcomes import FAILED, record_tick
 from nn_assets.orchestration.build import all_definitions
+from nn_assets.plugins import load
 from nn_assets.store.ledger.ledger import Ledger
 from tests.contracts.wings import WingContract
 from tests.orchestration.conftest import living_in, nothing_mirrored
@@ -197,6 +198,40 @@ def test_a_table_of_a_wing_is_cut_by_session_and_moment_and_nothing_sealed_comes
             assert exported() == ["SIM01"]
         finally:
             (third / "strategies" / "my_third.yaml").write_text(strategy_text)
+
+
+CONTRACTS = {
+    "no key": ("'one', 'market', 'Mine.'", "text('who')", "keyed_by is empty"),
+    "a key of no column": ("'one', 'market', 'Mine.', 'who sesion'", "text('who')", "names sesion, of the columns who"),
+    "a column of the key twice": ("'one', 'market', 'Mine.', 'who who'", "text('who')", "twice: who who"),
+    "a key that may be missing": ("'one', 'market', 'Mine.', 'who'", "text('who', nullable=True)", "key and nullable"),
+    "a kind that is none": (
+        "'one', 'market', 'Mine.', 'who'",
+        "Column('txet', 'who')",
+        "'txet' of who is none",
+    ),
+    "a room that is none": ("'one', 'markte', 'Mine.', 'who'", "text('who')", "'markte' is none of .*market"),
+    "no sentence": ("'one', 'market', '', 'who'", "text('who')", "says is ''"),
+    "no sentence of a column": ("'one', 'market', 'Mine.', 'who'", "text('')", "who lacks a sentence"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRACTS.values(), ids=CONTRACTS)
+def test_a_contract_of_a_table_that_is_none_is_refused_with_the_file_and_line(
+    tmp_path: Path, case: tuple[str, str, str]
+) -> None:
+    contract, column, message = case
+    (tmp_path / "my_wing.py").write_text(
+        "from nn_assets.contracts.contract import Column, Contract, text\n"
+        "from nn_assets.operations.wings import register_wing\n"
+        f"ONE = Contract({contract}).of(who={column})\n"
+        "def mine(strategy):\n    return []\n"
+        "register_wing('mine', mine, tables={ONE: lambda _: None})\n"
+    )
+    with pytest.raises(PluginError, match=message) as refused:
+        load([str(tmp_path / "my_wing.py")])
+    where = refused.value.where
+    assert (where["table"], where["file"], where["line"]) == ("one", str(tmp_path / "my_wing.py"), 6)
 
 
 FAULTS_OF_TABLES = {

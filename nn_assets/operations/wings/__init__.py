@@ -195,8 +195,21 @@ def register_wing(
     Raises
     ------
     PluginError
-        The name is taken, or is not a name.
+        The name is taken, or is not a name; or a table's contract names no room, no key of its columns that are never
+        missing, no kind that there is, or lacks a sentence.
     """
+    for contract in tables or {}:
+        rooms = sorted(room.parent.name for room in _PACKAGE.glob("*/__init__.py"))
+        unknown = [] if contract.room in rooms else [f"the room {contract.room!r} is none of {', '.join(rooms)}"]
+        if faults := [*unknown, *contract.faults()]:
+            raise PluginError(
+                expected=f"the contract of the table {contract.name} with a room, a key, kinds and sentences",
+                found="; ".join(faults),
+                remedy="state it as Contract(name, room, 'What a row is.', 'its key columns').of(...) does in "
+                "docs/extending/table.md",
+                key="plugins",
+                table=contract.name,
+            )
     wing = Wing(assets, tuple(checks), tuple(jobs), schedules or {}, tables or {})
     WINGS.add(name, lambda: wing, getattr(assets, "__module__", __name__))
 
