@@ -83,7 +83,7 @@ LATER = {
             feature_file("return panel.close", reach_sessions=0)
             + "register_feature('other', reach_sessions=0)(lambda panel, context: panel.close)\n",
         ),
-        "write it with def",
+        r"one\.py, line 9, .*other.*found <lambda> of nn_plugin_one.*write it with def",
     ),
 }
 
