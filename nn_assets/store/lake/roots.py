@@ -110,9 +110,9 @@ def _opened(open_store: OpenStore, address: str) -> BlobPath:
         root = open_store(address)
         if not isinstance(root, (Key, Path)):
             raise TypeError(f"{root!r} was given, which is no Key of a store")
-        lacking = [name for name in _PORT if isinstance(root, Key) and not callable(getattr(root.store, name, None))]
-        if lacking:
-            raise TypeError(f"{root.store!r} was given, a store without {', '.join(lacking)}")
+        store = root.store if isinstance(root, Key) else FILES
+        if lacking := [name for name in _PORT if not callable(getattr(store, name, None))]:
+            raise TypeError(f"{store!r} was given, a store without {', '.join(lacking)}")
     except NnAssetsError:
         raise
     except (Exception, SystemExit) as error:  # whatever a person's function raises
