@@ -226,7 +226,7 @@ def place_of(function: Callable[..., Any], error: BaseException | None = None) -
         ``file`` and ``line``, as errors take them; empty for what was written neither as a function nor as a class.
     """
     written = inspect.unwrap(function)
-    code = getattr(written.__init__ if isinstance(written, type) else written, "__code__", None)
+    code = getattr(vars(written).get("__init__") if isinstance(written, type) else written, "__code__", None)
     if code is None:
         return {}
     line = None if error is None else _line_in(code.co_filename, error)
@@ -303,10 +303,13 @@ def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, di
             value=label,
         ) from error
     registrations = []
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    aliases = {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        called = aliases.get(called, called) if isinstance(node.func, ast.Name) else called
         if called.startswith(_REGISTERS):
             arguments = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
             first = arguments[0] if arguments else None

@@ -15,7 +15,7 @@ from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import feature_codes
-from nn_assets.operations.plugins import prepare
+from nn_assets.operations.plugins import fault_of_names, prepare
 from nn_assets.orchestration.outcomes import failure_of
 from nn_assets.settings import load_strategy
 from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
@@ -65,6 +65,21 @@ def test_what_is_wrong_by_the_text_alone_is_refused_when_the_strategy_is_read(
     of_its_text = text.startswith("def")  # in the line of the text, else in that of the strategy which names it
     assert refused.value.where["file"] == str(tmp_path / "my.py" if of_its_text else file)
     assert refused.value.where["line"] in ({1} if of_its_text else {3, 4})
+
+
+ALIASES = {
+    "an alias": ("from nn_assets.features.catalogue import register_feature as rf\n", "rf"),
+    "an alias of the module": ("import nn_assets.features.catalogue as it\n", "it.register_feature"),
+}
+
+
+@pytest.mark.parametrize("case", ALIASES.values(), ids=ALIASES)
+def test_a_name_that_is_registered_by_an_alias_is_read_off_the_text(tmp_path: Path, case: tuple[str, str]) -> None:
+    line, called = case
+    text = f"{line}@{called}('alias_gap', reach_sessions=0)\ndef alias_gap(panel, context):\n    return panel.close\n"
+    strategy = naming(written(tmp_path, mine=text), features="{names: [alias_gap]}")
+    assert fault_of_names(strategy) is None
+    prepare(strategy)
 
 
 LATER = {
