@@ -18,7 +18,6 @@ from nn_assets.cli.app import app
 from nn_assets.cli.status import report
 from nn_assets.contracts.dictionary import dictionary
 from nn_assets.errors import NnAssetsError, PluginError
-from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.names import full_name
 from nn_assets.operations.outcomes import FAILED, record_tick
 from nn_assets.orchestration.build import all_definitions
@@ -28,7 +27,6 @@ from tests.contracts.wings import WingContract
 from tests.orchestration.conftest import living_in, nothing_mirrored
 from tests.plugins.test_extending import blocks_of, follow
 from tests.plugins.texts import written
-from tests.runs import materialise
 from tests.shared_homes import nothing_drawn
 
 PAGE = "table.md"
@@ -45,13 +43,13 @@ def test_the_page_is_followed_to_a_table_and_a_schedule_and_status_tells_their_r
     checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")}
-    monkeypatch.chdir(home.parent)
+    monkeypatch.chdir(home)
     blocks = blocks_of(checkout / "docs" / "extending" / PAGE)
     assert [language for language, _ in blocks] == ["python", "yaml", "csv", "python", "console"]
     follow(blocks, home)
-    exported = pd.read_csv("earnings.csv")
+    exported = pd.read_csv("../earnings.csv")
     assert exported["surprise_fraction"].tolist() == [0.04, -0.01]
-    page = Path("tables.md").read_text(encoding="utf-8")
+    page = Path("../tables.md").read_text(encoding="utf-8")
     assert page.startswith(dictionary())
     assert page.count("| surprise_fraction | number | fraction |  | earned over expected, less 1 |") == 1
     state = report("my_third")["strategies"]["my_third"]
@@ -69,8 +67,11 @@ def third(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("third")
     (home / "strategies").mkdir()
     with living_in(home), nothing_mirrored():
-        follow(blocks_of(checkout / "docs" / "extending" / PAGE)[:3], home)
-        materialise(find_strategy("my_third").strategy, "earnings_intake")
+        page = checkout / "docs" / "extending" / PAGE
+        follow(blocks_of(page)[:3], home)
+        command = re.search(r'^    \$ python -c "(.*)"$', page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert command is not None
+        exec(command[1], {})
     return home
 
 
