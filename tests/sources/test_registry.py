@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -187,7 +188,7 @@ def test_the_name_of_a_kind_of_the_package_is_taken(kind: str) -> None:
 
 
 @pytest.mark.parametrize("delivers", [("barz",), ("bars", "action"), ()])
-def test_a_source_delivers_what_there_is(delivers: tuple[Literal["bars"], ...]) -> None:
+def test_a_source_delivers_what_there_is(delivers: tuple[Any, ...]) -> None:
     member = source_member("files")
     with pytest.raises(SettingsError, match="bars, actions, known_at, funding_rates") as caught:
         register_source("mine", member.settings, member.build, label="Mine", delivers=delivers)
