@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from nn_assets.errors import PluginError, SettingsError, did_you_mean
@@ -79,7 +79,8 @@ class Registry(Mapping[str, _Member]):
     """
 
     def __init__(self, kind: str, own: Mapping[str, _Member]) -> None:
-        self.kind, self.own, self._added = kind, dict(own), dict[str, tuple[str, _Member]]()
+        self.kind, self.own = kind, MappingProxyType(dict(own))
+        self._added: dict[str, tuple[str, _Member]] = {}
         _REGISTRIES.append(self)
 
     def __getitem__(self, name: str) -> _Member:
@@ -222,13 +223,14 @@ def place_of(function: Callable[..., Any], error: BaseException | None = None) -
     Returns
     -------
     dict
-        ``file`` and ``line``, as errors take them; of a class without an error its file alone. Empty for a callable
-        that was not written as a function or class.
+        ``file`` and ``line``, as errors take them; of a class that has no function of its own its file alone. Empty for
+        a callable that was not written as a function or class.
     """
-    if isinstance(function, type):
-        file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    written = inspect.unwrap(function)
+    code = getattr(vars(written).get("__init__") if isinstance(written, type) else written, "__code__", None)
+    if code is None and isinstance(written, type):
+        file = getattr(sys.modules.get(written.__module__), "__file__", None)
         return {"file": file, "line": file and error and _line_in(file, error)}
-    code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
         return {}
     line = None if error is None else _line_in(code.co_filename, error)
@@ -305,10 +307,13 @@ def _registrations(source: bytes, label: str) -> tuple[tuple[str, str | None, di
             value=label,
         ) from error
     registrations = []
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    aliases = {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        called = aliases.get(called, called) if isinstance(node.func, ast.Name) else called
         if called.startswith(_REGISTERS):
             arguments = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
             first = arguments[0] if arguments else None

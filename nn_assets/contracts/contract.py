@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nn_assets.errors import SchemaError
@@ -176,6 +177,9 @@ class Contract:
     since: str = "0001"
     columns: Mapping[str, Column] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
+
     def of(self, **columns: Column) -> Contract:
         """The same table of these columns."""
         return replace(self, columns=columns)
@@ -189,6 +193,25 @@ class Contract:
     def unique(self) -> tuple[str, ...]:
         """Columns whose values no two rows of a frame share; none where rows of a key repeat."""
         return () if self.repeats else (*self.key, *self.told_apart_by.split())
+
+    def faults(self) -> Iterator[str]:
+        """What keeps it from being a table of a plug-in, each in a few words; the frames of the package need no key."""
+        unlike = [name for name in self.unique if name not in self.columns]
+        if not self.key:
+            yield "keyed_by is empty: name the columns that identify a row"
+        if unlike:
+            yield f"keyed_by or told_apart_by names {', '.join(unlike)}, of the columns {', '.join(self.columns)}"
+        if len(set(self.key)) < len(self.key):
+            yield f"keyed_by names a column twice: {self.keyed_by}"
+        if not self.says.endswith("."):
+            yield f"says is {self.says!r}: a sentence with its full stop was expected"
+        for name, column in self.columns.items():
+            if column.kind not in _IN_FRAMES:
+                yield f"the kind {column.kind!r} of {name} is none of {', '.join(_IN_FRAMES)}"
+            if column.nullable and name in self.key:
+                yield f"{name} is of the key and nullable"
+            if not (column.says and column.unit) or "|" in column.says + column.unit:
+                yield f"{name} lacks a sentence or a unit, or has a | in one"
 
     @property
     def stored(self) -> dict[str, Column]:

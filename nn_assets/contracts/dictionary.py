@@ -15,8 +15,9 @@ UTC, a *number* float64 and a *whole* int64. *Missing* says whether a value may 
 """
 _OF_THE_LEDGER = """## In the ledger
 
-Rows are only ever appended. A row's primary key is its strategy, its key below and its version; where it has changed,
-exports and `read` give the newest version. Every table begins and ends with these columns:
+Rows are only ever appended. A row's primary key is `sequence`, its place in the ledger; its strategy, its key below and
+its version are unique together. Where a row has changed, exports and `read` give the newest version. Every table begins
+and ends with these columns:
 """
 
 

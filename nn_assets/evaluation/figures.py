@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ from nn_assets.measures import brier, expected_calibration_error
 __all__ = ["FIGURE_NAMES", "LEAK_ALARMS", "Figures", "StudyFigures", "study_figures"]
 
 
-LEAK_ALARMS = {"accuracy": 0.10, "rank_ic": 0.10, "sharpe_net": 4.0}
+LEAK_ALARMS = MappingProxyType({"accuracy": 0.10, "rank_ic": 0.10, "sharpe_net": 4.0})
 """Figures too good to be true: accuracy above its base, rank IC across symbols, net Sharpe ratio on few instruments.
 
 A correlation over time is no rank IC across symbols: at the accuracy of 0.57 that the field reports of one instrument

@@ -11,14 +11,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-from nn_assets.errors import WorkerError
+from nn_assets.errors import NnAssetsError, PluginError, WorkerError
 from nn_assets.learning.interrupts import interrupts_held
-from nn_assets.plugins import Plugin, Registry, load_sources, loaded
+from nn_assets.plugins import Plugin, Registry, load_sources, loaded, place_of
 from nn_assets.settings.own import WithSettings
 from nn_assets.settings.section import Section
 
@@ -140,8 +140,61 @@ def compute_of(
 def open_compute(
     name: str, at_once: int, settings: Mapping[str, Any] = MappingProxyType({})
 ) -> AbstractContextManager[Compute]:
-    """Open the member of a name for some tasks at once; it closes with its block. Errors of :func:`compute_of`."""
-    return compute_of(name, settings)(at_once)
+    """Open the member of a name for some tasks at once; it closes with its block.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`compute_of`.
+    PluginError
+        One of a plug-in cannot be opened, or has no ``map``.
+    """
+    opener = compute_of(name, settings)
+    return opener(at_once) if COMPUTES.top_of(name) is None else _held(name, opener, at_once)
+
+
+def require_sound_compute(name: str, settings: Mapping[str, Any]) -> None:
+    """Refuse what gives no context to be opened; none is entered, which may reach for a cluster. Errors as of opening.
+
+    What is entered is held to its port then: see :func:`open_compute`.
+    """
+    opener = compute_of(name, settings)
+    with _faults_of(name):
+        _require(opener(1), "a context manager, as @contextmanager makes one", "__enter__", "__exit__")
+
+
+@contextmanager
+def _held(name: str, opener: Callable[[int], AbstractContextManager[Compute]], at_once: int) -> Iterator[Compute]:
+    with ExitStack() as stack:
+        with _faults_of(name):
+            context = opener(at_once)
+            _require(context, "a context manager, as @contextmanager makes one", "__enter__", "__exit__")
+            compute = stack.enter_context(context)
+            _require(compute, "something with map", "map")
+        yield compute
+
+
+def _require(given: object, expected: str, *methods: str) -> None:
+    if not all(callable(getattr(given, method, None)) for method in methods):
+        raise TypeError(f"{given!r} was given, where {expected}, was due")
+
+
+@contextmanager
+def _faults_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except NnAssetsError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a person's code raises
+        raise PluginError(
+            expected=f"a compute {name} that opens as a context of something with map, as Compute in "
+            "nn_assets/learning/compute.py says it",
+            found=f"{type(error).__name__}: {error}",
+            remedy="mend what opens it",
+            **place_of(COMPUTES[name].build, error),
+            key="learning.compute",
+            compute=name,
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import partial
 
-from nn_assets.errors import SettingsError
+from nn_assets.errors import CodeError, PluginError, SettingsError
 from nn_assets.estimators import roots_of_members
-from nn_assets.execution.registry import BROKERS, broker_of
+from nn_assets.execution.registry import BROKERS, broker_of, require_sound_broker
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.features.labels import LABELS, label_kind, settings_of_its_own
 from nn_assets.features.labels.contract import require_sound_label
-from nn_assets.plugins import find, load, names_of, no_such_member
+from nn_assets.plugins import find, load, names_of, no_such_member, place_of
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_sound_constraint
 from nn_assets.settings import LabelSettings, LearningSettings, Strategy
 from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
@@ -37,7 +37,7 @@ def prepare(strategy: Strategy) -> None:
     tops = frozenset(plugin.top for plugin in load(strategy.plugins))
     for name in CATALOGUE.brought_by(tops):
         entry = CATALOGUE[name]
-        version_of(entry.compute)
+        _require_version("feature", name, entry.compute)
         _once((entry.compute, name), partial(require_sound_feature, entry))
     offered = CATALOGUE.offered(tops)
     faults = (
@@ -51,7 +51,7 @@ def prepare(strategy: Strategy) -> None:
         if fault is not None:
             raise fault
     _require_compute(strategy.learning, tops)
-    broker_of(strategy.execution.broker, strategy.execution.broker_settings)
+    _require_broker(strategy)
     _require_label(strategy.label)
     for name in strategy.portfolio.constraints:
         require_sound_constraint(name, strategy.portfolio)
@@ -83,12 +83,33 @@ def _missing(kind: str, key: str, names: Iterable[str], offered: Collection[str]
 def _require_compute(learning: LearningSettings, tops: Collection[str]) -> None:
     if learning.compute in COMPUTES_OF_ITS_OWN and not learning.compute_settings:
         return
-    from nn_assets.learning.compute import COMPUTES, compute_of
+    from nn_assets.learning.compute import COMPUTES, compute_of, require_sound_compute
 
     fault = _missing("compute", "learning.compute", (learning.compute,), COMPUTES.offered(tops))
     if fault is not None:
         raise fault
     compute_of(learning.compute, learning.compute_settings)
+    if COMPUTES.top_of(learning.compute) is not None:
+        of = learning.compute, learning.compute_settings
+        _once((COMPUTES[learning.compute], learning.model_dump_json()), partial(require_sound_compute, *of))
+
+
+def _require_broker(strategy: Strategy) -> None:
+    execution = strategy.execution
+    broker_of(execution.broker, execution.broker_settings)
+    if BROKERS.top_of(execution.broker) is not None:
+        entry = BROKERS[execution.broker]
+        _once((entry, strategy.model_dump_json()), partial(require_sound_broker, strategy))
+        _require_version("broker", execution.broker, *entry.roots)
+
+
+def _require_version(kind: str, name: str, *roots: Root) -> None:
+    try:
+        version_of(*roots)
+    except CodeError as fault:
+        of = {"key": "plugins", kind: name}
+        place = next((place for root in roots if callable(root) and (place := place_of(root))), {})
+        raise PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **place, **of) from fault
 
 
 def _once(what: Hashable, hold: Callable[[], None]) -> None:
@@ -101,7 +122,7 @@ def _require_label(label: LabelSettings) -> None:
     settings_of_its_own(label)
     if LABELS.top_of(label.kind) is not None:
         entry = label_kind(label)
-        version_of(*entry.roots)
+        _require_version("label", label.kind, *entry.roots)
         _once((entry, label.model_dump_json()), partial(require_sound_label, label))
 
 
@@ -115,7 +136,7 @@ def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
     builder_of(learning)
     if NETWORKS.top_of(learning.network) is not None:
         entry = network_of(learning.network)
-        version_of(*entry.roots)
+        _require_version("network", learning.network, *entry.roots)
         _once((entry.build, learning.model_dump_json()), partial(require_sound_network, learning))
 
 

@@ -28,12 +28,14 @@ MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a re
 OwnSettings = Mapping[str, JsonValue]  # of a member, which states their keys: see nn_assets.settings.own
 
 
-NETWORKS_OF_ITS_OWN = {
-    "lstm": "nn_assets.learning.networks.registry:_lstm",
-    "mlp": "nn_assets.learning.networks.registry:_perceptron",
-}
+NETWORKS_OF_ITS_OWN = MappingProxyType(
+    {
+        "lstm": "nn_assets.learning.networks.registry:_lstm",
+        "mlp": "nn_assets.learning.networks.registry:_perceptron",
+    }
+)
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
-LABELS_OF_ITS_OWN = {"direction": False, "direction_relative": True}
+LABELS_OF_ITS_OWN = MappingProxyType({"direction": False, "direction_relative": True})
 """Labels that need no plug-in, and whether each is relative to the other names of its session."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
 
 import pandas as pd
 
@@ -170,8 +170,16 @@ def register_source(
     Raises
     ------
     SettingsError
-        The kind belongs to another, or the settings model does not fit it.
+        The kind belongs to another, the settings model does not fit it, or it delivers what there is not.
     """
+    if not delivers or not set(delivers) <= set(get_args(Delivery)):
+        raise SettingsError(
+            expected=f"what a source may deliver: {', '.join(get_args(Delivery))}",
+            found=", ".join(delivers) or "nothing",
+            remedy=f"correct delivers of register_source({kind!r}, ...)",
+            key="source.kind",
+            value=kind,
+        )
     default = settings.model_fields["kind"].default if issubclass(settings, SourceSection) else None
     if default != kind:
         raise SettingsError(

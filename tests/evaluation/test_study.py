@@ -205,7 +205,9 @@ def test_a_released_alarm_is_read_and_a_standing_one_stops(
     studied: tuple[World, Study, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of, study, _ = studied
-    monkeypatch.setitem(figures_module.LEAK_ALARMS, "accuracy", -1.0)  # any figure is too good to be true
+    monkeypatch.setattr(
+        figures_module, "LEAK_ALARMS", figures_module.LEAK_ALARMS | {"accuracy": -1.0}
+    )  # any figure is too good to be true
     monkeypatch.setattr(figures_module, "_SURE", 1.1)
     stopped = judged(of, study)[-1].verdict
     assert stopped.kind == "leak alarm"

@@ -228,7 +228,9 @@ def test_rows_without_a_fingerprint_count_for_their_own_strategy_alone(studied: 
 def test_a_standing_alarm_is_released_by_who_and_why_and_repeated_and_void_for_other_data(
     studied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(figures.LEAK_ALARMS, "rank_ic", -1.0)  # any figure is too good to be true
+    monkeypatch.setattr(
+        figures, "LEAK_ALARMS", figures.LEAK_ALARMS | {"rank_ic": -1.0}
+    )  # any figure is too good to be true
     monkeypatch.setattr(figures, "_SURE", 1.1)
     study_again(FIRST_LOOK, "2017-06")
     looks = _rows("looks", NAME)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nn_assets.errors import PluginError
+from nn_assets.learning.compute import open_compute
 from nn_assets.operations.plugins import prepare
 from nn_assets.settings import load_strategy
 from tests.plugins.texts import FEATURES, NETWORK, feature_file, naming, network_file, written
@@ -206,3 +207,84 @@ def test_a_residual_network_without_a_head_is_refused(tmp_path: Path) -> None:
     text = network_file(LINEAR.replace("head", "last"), "self.last = torch.nn.Linear(features, 1)")
     with pytest.raises(PluginError, match="head"):
         prepare(naming(written(tmp_path, mine=text), learning="{network: mine, residual: true}"))
+
+
+BROKER = """
+import numpy as np
+from nn_assets.execution.orders import joined_orders
+from nn_assets.execution.registry import register_broker
+from nn_assets.portfolio.fills import no_fills
+
+
+@register_broker("mine")
+class Mine:
+    def __init__(self, account):
+        self.account, self.sent = account, []
+
+    def send(self, orders):
+        self.sent.append(orders)
+
+    def cancel(self, client_order_ids):
+        assert not list(client_order_ids)
+
+    def orders(self):
+        return joined_orders(self.sent)
+
+    def fills(self):
+        assert not any(map(len, self.sent)), "an order was sent"
+        return no_fills()
+
+    def positions(self):
+        return self.account.book.quantity
+
+    def cash(self):
+        return self.account.book.cash_usd
+"""
+OPENED = "from nn_assets.execution.registry import register_broker\n@register_broker('mine')\ndef mine(account):\n"
+BROKER_FAULTS = {
+    "a number": (OPENED + "    return 5\n", "TypeError: 5, without send, cancel, orders", 2),
+    "an error as it opens": (OPENED + "    return account.venue\n", "AttributeError: .*'venue'", 4),
+    "no method cash": (BROKER.replace("def cash", "def money"), "without cash", 10),
+    "an error as it is sent orders": (BROKER.replace("self.sent.append", "self.send.append"), "AttributeError", 14),
+    "no fills": (BROKER.replace("return no_fills()", "return None"), "fills as NoneType", 10),
+    "positions of another shape": (BROKER.replace(".quantity", ".quantity[:1]"), r"positions of shape \(1,\)", 10),
+    "cash that is no number": (BROKER.replace(".cash_usd", ".symbols"), "TypeError", 10),
+}
+
+
+@pytest.mark.parametrize("case", BROKER_FAULTS.values(), ids=BROKER_FAULTS)
+def test_a_broker_that_breaks_its_port_is_refused_before_it_trades(tmp_path: Path, case: tuple[str, str, int]) -> None:
+    text, message, line = case
+    strategy = naming(written(tmp_path, mine=text), execution="{broker: mine}")
+    with pytest.raises(PluginError, match=message) as refused:
+        prepare(strategy)
+    where = refused.value.where
+    assert (where["broker"], where["key"], where["file"]) == ("mine", "execution.broker", str(tmp_path / "mine.py"))
+    assert where["line"] == line
+
+
+def test_a_broker_that_keeps_its_port_is_taken_and_no_order_is_sent_for_it(tmp_path: Path) -> None:
+    prepare(naming(written(tmp_path, mine=BROKER), execution="{broker: mine}"))
+
+
+COMPUTE = (
+    "from contextlib import contextmanager\nfrom nn_assets.learning.compute import HERE, register_compute\n"
+    "@register_compute('mine')\n{}def mine(at_once):\n    {}\n"
+)
+
+
+def test_a_compute_that_is_no_context_is_refused_before_and_one_without_map_as_it_is_opened(tmp_path: Path) -> None:
+    strategy = naming(written(tmp_path, mine=COMPUTE.format("", "return 5")), learning="{compute: mine}")
+    with pytest.raises(PluginError, match="5 was given, where a context manager") as refused:
+        prepare(strategy)
+    assert refused.value.where["file"] == str(tmp_path / "mine.py")
+    for body, message in (("yield 5", "5 was given, where something with map"), ("yield HERE.pool", "AttributeError")):
+        (tmp_path / "mine.py").write_text(COMPUTE.format("@contextmanager\n", body))
+        prepare(strategy)
+        with pytest.raises(PluginError, match=message) as refused, open_compute("mine", 2):
+            pass
+        assert (refused.value.where["compute"], refused.value.where["file"]) == ("mine", str(tmp_path / "mine.py"))
+    (tmp_path / "mine.py").write_text(COMPUTE.format("@contextmanager\n", "yield HERE"))
+    prepare(strategy)
+    with open_compute("mine", 2) as compute:
+        assert list(compute.map(abs, [-1, 2])) == [1, 2]

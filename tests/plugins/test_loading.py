@@ -15,7 +15,7 @@ from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import feature_codes
-from nn_assets.operations.plugins import prepare
+from nn_assets.operations.plugins import fault_of_names, prepare
 from nn_assets.orchestration.outcomes import failure_of
 from nn_assets.settings import load_strategy
 from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
@@ -67,6 +67,21 @@ def test_what_is_wrong_by_the_text_alone_is_refused_when_the_strategy_is_read(
     assert refused.value.where["line"] in ({1} if of_its_text else {3, 4})
 
 
+ALIASES = {
+    "an alias": ("from nn_assets.features.catalogue import register_feature as rf\n", "rf"),
+    "an alias of the module": ("import nn_assets.features.catalogue as it\n", "it.register_feature"),
+}
+
+
+@pytest.mark.parametrize("case", ALIASES.values(), ids=ALIASES)
+def test_a_name_that_is_registered_by_an_alias_is_read_off_the_text(tmp_path: Path, case: tuple[str, str]) -> None:
+    line, called = case
+    text = f"{line}@{called}('alias_gap', reach_sessions=0)\ndef alias_gap(panel, context):\n    return panel.close\n"
+    strategy = naming(written(tmp_path, mine=text), features="{names: [alias_gap]}")
+    assert fault_of_names(strategy) is None
+    prepare(strategy)
+
+
 LATER = {
     "an import that fails": (("import no_such_library\n",), r"one\.py, line 1, .*ModuleNotFoundError"),
     "an error as it runs": (("\nx = 1 / 0\n",), r"one\.py, line 2, .*ZeroDivisionError: division by zero"),
@@ -83,7 +98,7 @@ LATER = {
             feature_file("return panel.close", reach_sessions=0)
             + "register_feature('other', reach_sessions=0)(lambda panel, context: panel.close)\n",
         ),
-        "write it with def",
+        r"one\.py, line 9, .*other.*found <lambda> of nn_plugin_one.*write it with def",
     ),
 }
 

@@ -17,17 +17,16 @@ from typer.testing import CliRunner
 from nn_assets.cli.app import app
 from nn_assets.cli.status import report
 from nn_assets.contracts.dictionary import dictionary
-from nn_assets.errors import NnAssetsError
-from nn_assets.operations.catalog import find_strategy
+from nn_assets.errors import NnAssetsError, PluginError
 from nn_assets.operations.names import full_name
 from nn_assets.operations.outcomes import FAILED, record_tick
 from nn_assets.orchestration.build import all_definitions
+from nn_assets.plugins import load
 from nn_assets.store.ledger.ledger import Ledger
 from tests.contracts.wings import WingContract
 from tests.orchestration.conftest import living_in, nothing_mirrored
 from tests.plugins.test_extending import blocks_of, follow
 from tests.plugins.texts import written
-from tests.runs import materialise
 from tests.shared_homes import nothing_drawn
 
 PAGE = "table.md"
@@ -44,13 +43,13 @@ def test_the_page_is_followed_to_a_table_and_a_schedule_and_status_tells_their_r
     checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")}
-    monkeypatch.chdir(home.parent)
+    monkeypatch.chdir(home)
     blocks = blocks_of(checkout / "docs" / "extending" / PAGE)
     assert [language for language, _ in blocks] == ["python", "yaml", "csv", "python", "console"]
     follow(blocks, home)
-    exported = pd.read_csv("earnings.csv")
+    exported = pd.read_csv("../earnings.csv")
     assert exported["surprise_fraction"].tolist() == [0.04, -0.01]
-    page = Path("tables.md").read_text(encoding="utf-8")
+    page = Path("../tables.md").read_text(encoding="utf-8")
     assert page.startswith(dictionary())
     assert page.count("| surprise_fraction | number | fraction |  | earned over expected, less 1 |") == 1
     state = report("my_third")["strategies"]["my_third"]
@@ -68,8 +67,11 @@ def third(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("third")
     (home / "strategies").mkdir()
     with living_in(home), nothing_mirrored():
-        follow(blocks_of(checkout / "docs" / "extending" / PAGE)[:3], home)
-        materialise(find_strategy("my_third").strategy, "earnings_intake")
+        page = checkout / "docs" / "extending" / PAGE
+        follow(blocks_of(page)[:3], home)
+        command = re.search(r'^    \$ python -c "(.*)"$', page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert command is not None
+        exec(command[1], {})
     return home
 
 
@@ -197,6 +199,40 @@ def test_a_table_of_a_wing_is_cut_by_session_and_moment_and_nothing_sealed_comes
             assert exported() == ["SIM01"]
         finally:
             (third / "strategies" / "my_third.yaml").write_text(strategy_text)
+
+
+CONTRACTS = {
+    "no key": ("'one', 'market', 'Mine.'", "text('who')", "keyed_by is empty"),
+    "a key of no column": ("'one', 'market', 'Mine.', 'who sesion'", "text('who')", "names sesion, of the columns who"),
+    "a column of the key twice": ("'one', 'market', 'Mine.', 'who who'", "text('who')", "twice: who who"),
+    "a key that may be missing": ("'one', 'market', 'Mine.', 'who'", "text('who', nullable=True)", "key and nullable"),
+    "a kind that is none": (
+        "'one', 'market', 'Mine.', 'who'",
+        "Column('txet', 'who')",
+        "'txet' of who is none",
+    ),
+    "a room that is none": ("'one', 'markte', 'Mine.', 'who'", "text('who')", "'markte' is none of .*market"),
+    "no sentence": ("'one', 'market', '', 'who'", "text('who')", "says is ''"),
+    "no sentence of a column": ("'one', 'market', 'Mine.', 'who'", "text('')", "who lacks a sentence"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRACTS.values(), ids=CONTRACTS)
+def test_a_contract_of_a_table_that_is_none_is_refused_with_the_file_and_line(
+    tmp_path: Path, case: tuple[str, str, str]
+) -> None:
+    contract, column, message = case
+    (tmp_path / "my_wing.py").write_text(
+        "from nn_assets.contracts.contract import Column, Contract, text\n"
+        "from nn_assets.operations.wings import register_wing\n"
+        f"ONE = Contract({contract}).of(who={column})\n"
+        "def mine(strategy):\n    return []\n"
+        "register_wing('mine', mine, tables={ONE: lambda _: None})\n"
+    )
+    with pytest.raises(PluginError, match=message) as refused:
+        load([str(tmp_path / "my_wing.py")])
+    where = refused.value.where
+    assert (where["table"], where["file"], where["line"]) == ("one", str(tmp_path / "my_wing.py"), 6)
 
 
 FAULTS_OF_TABLES = {

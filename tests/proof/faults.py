@@ -514,7 +514,8 @@ def _whole_frame() -> AbstractContextManager[object]:
         scaled: np.ndarray = (values - np.nanmean(values)) / np.nanstd(values)
         return scaled
 
-    return patch.dict(compute.CATALOGUE.own, {"log_return_1": replace(real, compute=normalised)})
+    own = compute.CATALOGUE.own | {"log_return_1": replace(real, compute=normalised)}
+    return patch.object(compute.CATALOGUE, "own", own)
 
 
 # 10: the purge

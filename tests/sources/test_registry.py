@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -184,6 +185,15 @@ def test_the_name_of_a_kind_of_the_package_is_taken(kind: str) -> None:
     assert f"{kind!r} in " in caught.value.found
     assert caught.value.found.endswith("a name that nn_assets itself has taken")
     assert source_member(kind) is member
+
+
+@pytest.mark.parametrize("delivers", [("barz",), ("bars", "action"), ()])
+def test_a_source_delivers_what_there_is(delivers: tuple[Any, ...]) -> None:
+    member = source_member("files")
+    with pytest.raises(SettingsError, match="bars, actions, known_at, funding_rates") as caught:
+        register_source("mine", member.settings, member.build, label="Mine", delivers=delivers)
+    assert caught.value.found == (", ".join(delivers) or "nothing")
+    assert "mine" not in SOURCES
 
 
 def test_a_name_that_another_file_registered_is_taken_and_a_file_read_again_replaces_its_own(tmp_path) -> None:

@@ -121,6 +121,7 @@ OUT_OF_REACH = {
     "the home of no user": ("~nosuch/x", "", "a user that there is; found .*determine home"),
     "a plug-in of no user": ("memory://there", "~nosuch/x.py", r"NN_ASSETS_STORE_PLUGIN\] expected a path"),
     "no store": ("memory://there", "none.py", "None was given, which is no Key of a store"),
+    "a store without its port": ("memory://there", "number.py", "5 was given, a store without put, put_all, swap, get"),
     "a file of another machine": ("file://there/blobs", "", "a whole path after file:// was expected"),
 }
 
@@ -132,6 +133,7 @@ def test_a_store_out_of_reach_is_named_without_its_secrets_and_does_not_keep_fro
     address, plugin, message = case
     begin = MEMORY[: MEMORY.index("    return")]
     (home / "fault.py").write_text(begin + "    raise OSError('x')\n")
+    (home / "number.py").write_text(begin + "    from nn_assets.store.lake.port import Key\n    return Key(5)\n")
     (home / "none.py").write_text(begin + "    return None\n")
     telling = "    from urllib.parse import unquote\n    raise ValueError(f'no answer of {unquote(address)}')\n"
     (home / "telling.py").write_text(begin + telling)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -32,17 +33,21 @@ class RoundCheck(NamedTuple):
     compares: str
 
 
-ROUND_CHECKS = {
-    "trace_ends_at_the_target": RoundCheck(
-        "target_positions", "The last step of every symbol is target quantity x reference price / equity.", "traces"
-    ),
-    "targets_keep_gross_and_net": RoundCheck(
-        "target_positions",
-        "Gross and net of the targets keep to the strategy's limits, but for rounding to lots.",
-        "sums",
-    ),
-    "no_order_without_reference": RoundCheck("orders", "Every accepted order has a finite reference price.", "orders"),
-}
+ROUND_CHECKS = MappingProxyType(
+    {
+        "trace_ends_at_the_target": RoundCheck(
+            "target_positions", "The last step of every symbol is target quantity x reference price / equity.", "traces"
+        ),
+        "targets_keep_gross_and_net": RoundCheck(
+            "target_positions",
+            "Gross and net of the targets keep to the strategy's limits, but for rounding to lots.",
+            "sums",
+        ),
+        "no_order_without_reference": RoundCheck(
+            "orders", "Every accepted order has a finite reference price.", "orders"
+        ),
+    }
+)
 """By name, in the order of :func:`check_sessions`."""
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nn_assets.contracts.contract import Contract
@@ -151,6 +152,10 @@ class Wing:
     schedules: Mapping[str, Scheduled] = field(default_factory=dict)
     tables: Mapping[Contract, ReadTable] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("schedules", "tables"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
 
 def _own(module: str) -> Wing:
     wing: Wing = import_module(module).WING
@@ -190,9 +195,22 @@ def register_wing(
     Raises
     ------
     PluginError
-        The name is taken, or is not a name.
+        The name is taken, or is not a name; or a table's contract names no room, no key of its columns that are never
+        missing, no kind that there is, or lacks a sentence.
     """
-    wing = Wing(assets, tuple(checks), tuple(jobs), dict(schedules or {}), dict(tables or {}))
+    for contract in tables or {}:
+        rooms = sorted(room.parent.name for room in _PACKAGE.glob("*/__init__.py"))
+        unknown = [] if contract.room in rooms else [f"the room {contract.room!r} is none of {', '.join(rooms)}"]
+        if faults := [*unknown, *contract.faults()]:
+            raise PluginError(
+                expected=f"the contract of the table {contract.name} with a room, a key, kinds and sentences",
+                found="; ".join(faults),
+                remedy="state it as Contract(name, room, 'What a row is.', 'its key columns').of(...) does in "
+                "docs/extending/table.md",
+                key="plugins",
+                table=contract.name,
+            )
+    wing = Wing(assets, tuple(checks), tuple(jobs), schedules or {}, tables or {})
     WINGS.add(name, lambda: wing, getattr(assets, "__module__", __name__))
 
 

@@ -21,7 +21,7 @@ from nn_assets.errors import InstallationError, NnAssetsError, PluginError, did_
 from nn_assets.plugins import GROUP, Registry, load, place_of
 from nn_assets.store.home import home
 from nn_assets.store.lake.files import FILES
-from nn_assets.store.lake.port import BlobPath, Key
+from nn_assets.store.lake.port import BlobPath, BlobStore, Key
 
 OpenStore = Callable[[str], BlobPath]
 _OpenStore = TypeVar("_OpenStore", bound=OpenStore)
@@ -32,6 +32,7 @@ _OWN = "."
 _HOST = re.compile(r"[\w.-]*(?::\d+)?|\[[0-9a-fA-F:.]+\](?::\d+)?")
 _DOUBTFUL = re.compile(r"[;=&:?#@]")
 _HIDDEN = "(not shown)"
+_PORT = tuple(name for name in vars(BlobStore) if not name.startswith("_"))
 
 
 def _files(address: str) -> Path:
@@ -124,6 +125,9 @@ def _opened(open_store: OpenStore, address: str) -> BlobPath:
         root = open_store(address)
         if not isinstance(root, (Key, Path)):
             raise TypeError(f"{root!r} was given, which is no Key of a store")
+        store = root.store if isinstance(root, Key) else FILES
+        if lacking := [name for name in _PORT if not callable(getattr(store, name, None))]:
+            raise TypeError(f"{store!r} was given, a store without {', '.join(lacking)}")
     except (Exception, SystemExit) as error:  # whatever a person's function raises
         hidden = _tells(str(error), address)
         if isinstance(error, NnAssetsError) and not hidden:

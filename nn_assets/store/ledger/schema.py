@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -97,7 +98,7 @@ def _record_table(contract: Contract) -> Table:
     )
 
 
-TABLES = {contract.name: _record_table(contract) for contract in LEDGER}
+TABLES = MappingProxyType({contract.name: _record_table(contract) for contract in LEDGER})
 
 
 @cache
