@@ -174,9 +174,9 @@ def _held(name: str, opener: Callable[[int], AbstractContextManager[Compute]], a
         yield compute
 
 
-def _require(given: object, expected: str, *methods: str) -> None:
-    if not all(callable(getattr(given, method, None)) for method in methods):
-        raise TypeError(f"{given!r} was given, where {expected}, was due")
+def _require(member: object, expected: str, *methods: str) -> None:
+    if not all(callable(getattr(member, method, None)) for method in methods):
+        raise TypeError(f"{member!r} was member, where {expected}, was due")
 
 
 @contextmanager

@@ -675,11 +675,11 @@ def test_an_action_that_becomes_known_while_its_home_is_open_is_published(
 
 def test_an_action_stored_after_its_session_was_decided_is_late_whatever_moment_it_states(tmp_path: Path) -> None:
     def late(history: History) -> list[list[str]]:
-        found = []
+        lines = []
         for moment in ("2017-12-01", "2200-01-01"):
             vars(history)["decision_moments"] = pd.Series(pd.Timestamp(moment, tz="UTC"), AXIS[:40])
-            found.append([notice.line for notice in intake_actions.late_notices(history)])
-        return found
+            lines.append([notice.line for notice in intake_actions.late_notices(history)])
+        return lines
 
     before, after = with_one_dividend(tmp_path, f"{AXIS[18].date()}T12:00:00Z").at(39, late)  # type: ignore[misc]
     assert [line[: len("S5 2017-03-29: late_action")] for line in before] == [f"S5 {AXIS[20].date()}: late_action"]
