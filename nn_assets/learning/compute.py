@@ -176,7 +176,7 @@ def _held(name: str, opener: Callable[[int], AbstractContextManager[Compute]], a
 
 def _require(member: object, expected: str, *methods: str) -> None:
     if not all(callable(getattr(member, method, None)) for method in methods):
-        raise TypeError(f"{member!r} was member, where {expected}, was due")
+        raise TypeError(f"{member!r} was given, where {expected}, was due")
 
 
 @contextmanager

@@ -108,8 +108,8 @@ def _require_version(kind: str, name: str, *roots: Root) -> None:
         version_of(*roots)
     except CodeError as fault:
         of = {"key": "plugins", kind: name}
-        place = next((place for root in roots if callable(root) and (place := place_of(root))), {})
-        raise PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **place, **of) from fault
+        lies_in = next((lies_in for root in roots if callable(root) and (lies_in := place_of(root))), {})
+        raise PluginError(expected=fault.expected, found=fault.found, remedy=fault.remedy, **lies_in, **of) from fault
 
 
 def _once(what: Hashable, hold: Callable[[], None]) -> None:

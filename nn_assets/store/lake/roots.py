@@ -250,8 +250,8 @@ def _safe(address: str) -> str:
     if not colon or "/" in scheme:
         return re.sub(r"[^/]*:.*@", "", address, flags=re.DOTALL)
     slashes = "//" if rest.startswith("//") else ""
-    user, _, place = rest.removeprefix(slashes).rpartition("@")
-    host, slash, path = re.split(r"[?#]", place)[0].partition("/")
+    user, _, behind = rest.removeprefix(slashes).rpartition("@")
+    host, slash, path = re.split(r"[?#]", behind)[0].partition("/")
     named = (slashes or (rest.startswith("/") and not user)) and _HOST.fullmatch(host)
     if not named or re.search(r"[?#]", user):
         return f"{scheme}:{_HIDDEN}"
