@@ -8,6 +8,7 @@ from typing import Any
 from nn_assets.cli.intake import row_counts_text
 from nn_assets.errors import MOST_NAMED, first_of
 from nn_assets.market.quality.notices import rule_counts_text
+from nn_assets.reports.expectations import TITLES
 
 _MOST_VIOLATIONS = 5
 _TOTALS = (("series", "series_rows"), ("universe", "universe"), ("intraday", "intraday"))
@@ -104,7 +105,12 @@ def _gate_lines(gate: dict[str, Any]) -> list[tuple[str, str]]:
     for check in failed:
         lines += [("", f"{check['name']}: {check['found']}. Remedy: {check['remedy']}")]
         lines += [("", f"  - {line}") for line in first_of(check["violations"], _MOST_VIOLATIONS)]
-    return [*lines, *(("", warning) for warning in warnings)]
+    return [*lines, *(("", _with_title(warning)) for warning in warnings)]
+
+
+def _with_title(warning: str) -> str:
+    name, colon, text = warning.partition(":")
+    return f"{TITLES.get(name, name)}{colon}{text}"
 
 
 def _compared_text(compared: dict[str, Any]) -> str:

@@ -30,6 +30,8 @@ SUITES = {
     "usual_distribution": "Of nearly all symbols, volumes and returns of the last month look like those of the year "
     "before.",
 }
+TITLES = {"usual_volume": "usual number of bars"}
+"""What users read in place of a suite's name, which is stored, where that name misleads."""
 _REMEDIES = {
     "usual_volume": "ask the source for the bars missing, or see which symbols came or went",
     "complete_symbols": "complete the symbols named at the source, or take them off market.symbols",
@@ -68,6 +70,11 @@ class SuiteResult:
     remedy: str
     sections: tuple[str, ...]
 
+    @property
+    def title(self) -> str:
+        """Its name, as users read it."""
+        return TITLES.get(self.name, self.name)
+
 
 def validate_overview(overview: Overview, settings: GateSettings) -> tuple[SuiteResult, ...]:
     """Hold the aggregates against the strategy's limits, suite by suite, in the order of ``SUITES``.
@@ -100,10 +107,21 @@ def validate_overview(overview: Overview, settings: GateSettings) -> tuple[Suite
         except Exception as error:
             raise _failed(name, f"{type(error).__name__}: {error}") from error
         result = _result(name, validated, key, table)
+        if name == "usual_volume" and result.violations:
+            result = _counted(result, overview.sessions)
         if name == "complete_symbols":
             result = replace(result, detail=result.detail + _not_there(overview.symbols))
         results.append(result)
     return tuple(results)
+
+
+def _counted(result: SuiteResult, sessions: pd.DataFrame) -> SuiteResult:
+    """Sessions of too few or too many bars, each with how many it has of how many are usual."""
+    counts = {row.session: f"{row.bars:,} of {row.usual_bars:,g} bars" for row in sessions.itertuples()}
+    named = [day for line in result.violations if (day := line.partition(":")[0]) in counts]
+    lines = tuple(f"{day}: {result.title}, {counts[day]}" for day in named)
+    detail = f"{result.detail}: {', '.join(first_of([f'{day} {counts[day]}' for day in named]))}"
+    return replace(result, detail=detail, violations=lines)
 
 
 def _not_there(symbols: pd.DataFrame) -> str:
