@@ -17,9 +17,9 @@ from nn_assets.cli.next_command import next_command
 from nn_assets.cli.unknown_symbols import unknown_symbols
 from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.costs.financing import financing_text
-from nn_assets.errors import RunFailed
+from nn_assets.errors import RunFailed, first_of
 from nn_assets.learning.first_month import WARM_UP_SESSIONS, first_model_month, first_month_from
-from nn_assets.market.quality.cleaning import Cleaned
+from nn_assets.market.quality.cleaning import RULES, Cleaned
 from nn_assets.market.quality.copied import possible_copies
 from nn_assets.market.quality.gate import GateReport, bars_due
 from nn_assets.operations.asof.actions import ACTIONS
@@ -47,7 +47,9 @@ from nn_assets.store.home import data_docs_file
 from nn_assets.store.lake.publication import Publication
 
 _VALIDATED = DAILY_GATE
-_MOST_ROWS, _MOST_NOTICES = 5, 10
+_MOST_ROWS, _MOST_NOTICES, _MOST_CONTENTS = 5, 10, 3
+_DUPLICATE = "duplicate"
+_REMEDY_OF_DUPLICATE = next(rule.remedy for rule in RULES if rule.name == _DUPLICATE)
 # Advisory checks: where all bars end on one day they say only, once more, that the newest are not there.
 _OF_THE_NEWEST = ("stale_feed", "usual_volume", "complete_symbols", "fresh_symbols", "usual_distribution")
 _FACTS = ("symbol", "session", "rule", "field", "value", "source")
@@ -235,8 +237,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
 
 def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str, Any]:
     strategy, bars, quarantine = history.strategy, judged.bars, judged.quarantine
-    first = quarantine[list(_FACTS)].head(_MOST_ROWS).astype("str")
-    first["session"] = first["session"].str.slice(0, 10)
+    first, rows_shown = _first_quarantined(quarantine)
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
@@ -275,11 +276,29 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
         "quarantine": {
             "rows": len(quarantine),
             "by_rule": {rule: int(rows) for rule, rows in quarantine["rule"].value_counts().items()},
-            "first": first.to_dict("records"),
+            "first": first,
+            "rows_shown": rows_shown,
             "all": judged.all_quarantined,
         },
         "members_without_bars": unseen.to_dict("records") if strategy.universe else None,
     }
+
+
+def _first_quarantined(quarantine: Quarantine) -> tuple[list[dict[str, str]], int]:
+    """The first bars in quarantine, and how many rows they are: a contradicted one once, with its contents."""
+    again = quarantine["rule"].eq(_DUPLICATE) & quarantine.duplicated(["symbol", "session", "rule"])
+    number = (~again).cumsum()
+    rows = quarantine.loc[number <= _MOST_ROWS, list(_FACTS)].astype("str")
+    rows["session"] = rows["session"].str.slice(0, 10)
+    bars = []
+    for _, contents in rows.groupby(number, sort=False):
+        bar = {str(name): str(value) for name, value in contents.iloc[0].items()}
+        if bar["rule"] == _DUPLICATE:
+            values, sources = list(dict.fromkeys(contents["value"])), dict.fromkeys(contents["source"])
+            bar |= {"value": " and ".join(first_of(values, _MOST_CONTENTS)), "source": ", ".join(sources)}
+            bar["remedy"] = _REMEDY_OF_DUPLICATE
+        bars.append(bar)
+    return bars, len(rows)
 
 
 def _known_ahead(history: History, symbols: Sequence[str], missing: BoolArray) -> BoolArray:

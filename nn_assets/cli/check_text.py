@@ -44,7 +44,7 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         ("actions", _actions_text(answer["actions"])),
         ("quarantine", _by_rule(quarantine["rows"], quarantine["by_rule"])),
         *(("", _quarantined_text(row)) for row in quarantine["first"]),
-        *_more(quarantine["rows"] - len(quarantine["first"]), quarantine["all"]),
+        *_more(quarantine["rows"] - quarantine["rows_shown"], quarantine["all"]),
         *(("series", _one_series(series)) for series in answer["series"][:MOST_NAMED]),
         *_more(len(answer["series"]) - MOST_NAMED, "nn-assets export series"),
         *((name, _counted(answer[key])) for name, key in _TOTALS if answer[key] is not None),
@@ -138,7 +138,8 @@ def _rows(count: int) -> str:
 
 def _quarantined_text(row: Mapping[str, Any]) -> str:
     early = ", before the bar ended" if row["rule"] == "unfinished_last_bar" else ""
-    return "{symbol} {session} {rule}, {field} {value}{early} ({source})".format(early=early, **row)
+    remedy = f": {row['remedy']}" if "remedy" in row else ""
+    return "{symbol} {session} {rule}, {field} {value}{early} ({source})".format(early=early, **row) + remedy
 
 
 def _known_ahead_text(days: Mapping[str, int], first: Mapping[str, str]) -> str:

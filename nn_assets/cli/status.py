@@ -183,8 +183,9 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
     models = ledger.read("models", strategy.name)
     runs = last_runs(ledger, strategy.name)
     failed = list(chain.from_iterable(open_failed_checks(ledger, strategy.name, runs).values()))
+    missing = missing_of(strategy, folder)
     return {
-        "headline": str(headline_now(facts)),
+        "headline": _with_missing(str(headline_now(facts)), missing),
         "last_session": str(facts.last_session.date()),
         "published_to": None if publication is None else str(publication.last_session.date()),
         "gate": _gate(ledger, strategy.name, publication),
@@ -207,8 +208,15 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "ticks": _ticks(ledger, strategy.name),
         "daemon": _daemon(ledger),
         "faults": [f"{fault.found}; expected {fault.expected}" for fault in faults_of_stages(facts)],
-        "missing": missing_of(strategy, folder),
+        "missing": missing,
     }
+
+
+def _with_missing(headline: str, missing: Sequence[str]) -> str:
+    """A headline; where the first thing to do is to take data in, files that are not there come before that."""
+    files = [line for line in missing if ": nothing at " in line]
+    head, person, remedy = headline.partition(": nn-assets check --strategy ")
+    return f"{head}: correct {'; '.join(files)}; then{person[1:]}{remedy}" if files and person else headline
 
 
 def _of_the_ledger(facts: StoredFacts, failed: Sequence[FailedCheck]) -> list[str]:

@@ -89,8 +89,11 @@ def test_symbols_without_a_bar_of_the_session_are_named_by_the_run_and_in_every_
     # NAN is held, which says more; of a symbol that is not, check tells.
     assert (fault.why, fault.remedy) == (expected, "nn-assets check --strategy mine tells why bars are missing")
     shown = give_own("check", "-s", "mine").out
-    (row, *_) = [line for line in shown.splitlines() if f"NAN {LIVE[2]} duplicate, row open -" in line]
-    assert row.endswith("(files:NAN_data.csv)")
+    # Once, with both of its contents, and with what a person can do.
+    (row,) = [line for line in shown.splitlines() if f"NAN {LIVE[2]} duplicate, row open " in line]
+    assert row.count("open ") == 2
+    assert "open -" in row
+    assert row.endswith("(files:NAN_data.csv): ask the source which row is right")
 
 
 def test_a_round_run_again_changes_nothing_that_was_decided(give_own, tmp_path) -> None:

@@ -57,6 +57,18 @@ def test_status_before_there_are_data_says_what_to_do_first(tmp_path) -> None:
     )
 
 
+def test_status_of_a_path_that_is_not_there_says_first_to_correct_it(tmp_path) -> None:
+    """It was "nn-assets check", which can only fail."""
+    home = tmp_path / "home"
+    (home / "strategies").mkdir(parents=True)
+    (home / "strategies" / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    first = call(home, "status", "-s", "mine").out.splitlines()[0]
+    assert first == (
+        "mine DOES NOT TRADE: no data were taken in yet; no session was decided yet. A person is needed: "
+        f"correct source.path: nothing at {home / 'strategies' / 'bars'}; then nn-assets check --strategy mine."
+    )
+
+
 def test_a_sessions_page_has_no_names_of_columns(finished_home) -> None:
     page = (finished_home / "reports" / f"mine-{LIVE[1]}.html").read_text(encoding="utf-8")
     for name in ("data_hash", "model_id", "code_version", "settings_hash", "content_hash", "next_open", "reason_code"):

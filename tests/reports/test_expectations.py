@@ -186,7 +186,13 @@ def test_the_page_needs_no_other_file_and_no_network_and_repeats_to_the_byte() -
     text = page(summary)
     assert re.findall(r"https?://|<script|<link rel=\"style|src=", text) == []
     assert text == page(summary)
-    for expected in ("Mine", *(TITLES.get(name, name) for name in SUITES), "S03", "schema: bars keep their contract", "sessions_behind"):
+    for expected in (
+        "Mine",
+        *(TITLES.get(name, name) for name in SUITES),
+        "S03",
+        "schema: bars keep their contract",
+        "sessions_behind",
+    ):
         assert expected in text
     links = set(re.findall(r'href="#([^"]+)"', text))
     assert links >= {name.replace("_", "-") for name in SUITES}
