@@ -43,9 +43,9 @@ class NnAssetsError(Exception):
         location = ", ".join(f"{name} {value}" for name, value in self.where.items())
         head = f"[{location}] " if location else ""
         message = f"{head}expected {self.expected}; found {self._found_in_full()}"
-        return (
-            message + ("\n" if "\n" in message else ". ") + f"Remedy: {self.remedy}"
-        )  # after a list, on a line of its own
+        # After a list, on a line of its own.
+        end = "\n" if "\n" in message else " " if message.endswith("?") else ". "
+        return f"{message}{end}Remedy: {self.remedy}"
 
     def _found_in_full(self) -> str:
         """What was found, in full."""

@@ -55,6 +55,14 @@ def no_such_member(kind: str, key: str, name: str, names: Collection[str]) -> Se
     names : collection of str
         Those that there are.
     """
+    if not names:
+        found, remedy = (
+            f"{key} {name}: no {kind} is registered, name its file under plugins",
+            "name its file under plugins",
+        )
+        return SettingsError(
+            expected=f"the name of a {kind} that there is", found=found, remedy=remedy, key=key, value=name
+        )
     return SettingsError(
         expected=f"the name of a {kind} that there is",
         found=f"{key} {name} is no {kind}: {did_you_mean(name, names)}there are {', '.join(names) or 'none'} and those "

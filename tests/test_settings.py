@@ -101,7 +101,7 @@ def test_a_strategy_that_brings_nothing_along_keeps_its_hash() -> None:
         ("name: [unclosed", "line"),
         ("- a\n- b\n", "list"),
         ("", "NoneType"),
-        (MINIMAL + "name: twice\n", "duplicate key"),
+        (MINIMAL + "name: twice\n", "name stands twice"),
         ("base: &x {a: 1}\nother: *x\n", "alias"),
         ("!!python/object/apply:os.system ['true']\n", "python/object"),
     ],

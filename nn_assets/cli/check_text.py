@@ -31,7 +31,7 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         ("sessions", f"{answer['first_session']} to {answer['last_session']}"),
         (
             "missing",
-            f"{sum(absent.values()):,} bars never delivered" + _named(gap_lines(absent, answer["first_missing"])),
+            f"{_bars(sum(absent.values()))} never delivered" + _named(gap_lines(absent, answer["first_missing"])),
         ),
         *([("known ahead", _known_ahead_text(ahead, answer["first_known_ahead"]))] if ahead else []),
         *([("known late", _known_late_text(answer["first_model"]))] if answer["first_model"]["late_by_symbol"] else []),
@@ -136,6 +136,10 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'s' * (count != 1)}"
 
 
+def _bars(count: int) -> str:
+    return f"{count:,} bar{'s' * (count != 1)}"
+
+
 def _quarantined_text(row: Mapping[str, Any]) -> str:
     early = ", before the bar ended" if row["rule"] == "unfinished_last_bar" else ""
     remedy = f": {row['remedy']}" if "remedy" in row else ""
@@ -145,7 +149,7 @@ def _quarantined_text(row: Mapping[str, Any]) -> str:
 def _known_ahead_text(days: Mapping[str, int], first: Mapping[str, str]) -> str:
     """Bars that came and wait for their known_at, by symbol."""
     return (
-        f"{sum(days.values()):,} bars came with a known_at in the future, and are missing until then"
+        f"{_bars(sum(days.values()))} came with a known_at in the future, missing until then"
         + _named(gap_lines(days, first))
         + "; where that is wrong, correct the column known_at at the source"
     )
@@ -154,8 +158,9 @@ def _known_ahead_text(days: Mapping[str, int], first: Mapping[str, str]) -> str:
 def _known_late_text(first_model: Mapping[str, Any]) -> str:
     """Bars that the decision of their own session lacks, by symbol."""
     lines = gap_lines(first_model["late_by_symbol"], first_model["first_late"])
+    be, them = ("is", "it") if first_model["late_bars"] == 1 else ("are", "them")
     return (
-        f"{first_model['late_bars']:,} bars are known only after their own session's decision, which lacks them"
+        f"{_bars(first_model['late_bars'])} {be} known only after the decision of the same session, which lacks {them}"
         + _named(lines)
         + "; their known_at, the source's own or the moment of a correction, is later"
     )

@@ -215,12 +215,13 @@ def find_strategy(name: str) -> StrategyFile:
 def _no_file_names(name: str, names: Collection[str], broken: Iterable[Path]) -> SettingsError:
     """What is wrong with a name that no file states: one of those that cannot be read may be its own."""
     left, files = _left_behind(name), ", ".join(dict.fromkeys(map(str, broken)))
+    near = did_you_mean(name, names)
     advice = put_back(name) if left else f"put a file into {home() / 'strategies'}"
     untold = f"; one of these files, which cannot be read, may be its own: {files}"
     return SettingsError(
         expected=f"one of {', '.join(names)}",
-        found=f"{name!r}{left}{untold if files else ''}",
-        remedy=f"{did_you_mean(name, names)}choose one of these, {'mend those files, ' if files else ''}or {advice}",
+        found=f"{name!r}{left}{f', {near.strip()}' if near and files else ''}{untold if files else ''}",
+        remedy=f"{'' if files else near}choose one of these, {'mend those files, ' if files else ''}or {advice}",
         key="strategy",
     )
 

@@ -71,15 +71,16 @@ class _PlainLoader(yaml.SafeLoader):
         return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  yaml's own signature
-        seen: set[object] = set()
+        seen: dict[object, int] = {}
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
                 what = "a merge key" if isinstance(key_node, yaml.ScalarNode) else "a list or mapping as a key"
                 raise ConstructorError(None, None, f"{what} is not allowed", key_node.start_mark)
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
-            seen.add(key)
+                lines = f"lines {seen[key]} and {key_node.start_mark.line + 1}"
+                raise ConstructorError(None, None, f"{key} stands twice, {lines}", key_node.start_mark)
+            seen[key] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep=deep)
 
 
@@ -113,13 +114,7 @@ def parse_strategy(text: str, *, file: str = "<text>", models: SourceModels | No
     try:
         node, raw = _composed(text)
     except yaml.YAMLError as error:
-        raise SettingsError(
-            expected="a readable YAML mapping",
-            found=" ".join(str(error).split()),
-            remedy="mend the file at the place named; `key: value` lines, two spaces a level",
-            file=file,
-            line=_line_of(error, text),
-        ) from error
+        raise _unreadable(error, text, file) from error
     if node is None or not isinstance(raw, dict):
         raise SettingsError(
             expected="a YAML mapping of settings",
@@ -154,6 +149,35 @@ def _texts_of(named: Any) -> tuple[str, ...]:
 
 def _in_full(named: Any, folder: Path) -> Any:
     return str((folder / named).resolve()) if isinstance(named, str) and named.endswith(".py") else named
+
+
+def _unreadable(error: yaml.YAMLError, text: str, file: str) -> SettingsError:
+    """What is wrong with a text that is no plain YAML, in plain words for what people do most."""
+    problem = getattr(error, "problem", None) or ""
+    expected, found = "a readable YAML mapping", " ".join(str(error).split())
+    remedy = "mend the file at the place named; `key: value` lines, two spaces a level"
+    if isinstance(error, ConstructorError):  # of the loader above: in words already
+        found = problem
+    if "stands twice" in problem:
+        remedy = "keep one"
+    elif "is no day" in problem:
+        key = _key_at(yaml.compose(text, Loader=yaml.SafeLoader), error)
+        expected, remedy = f"a day in {key}" if key else "a day", "correct the date"
+    elif "'\\t'" in problem:
+        found, remedy = "a tab", "replace the tab by spaces"
+    return SettingsError(expected=expected, found=found, remedy=remedy, file=file, line=_line_of(error, text))
+
+
+def _key_at(node: yaml.Node | None, error: yaml.YAMLError, key_path: _KeyPath = ()) -> str:
+    """The key whose value an error lies at; empty where it is none's."""
+    mark = getattr(error, "problem_mark", None)
+    if node is None or mark is None:
+        return ""
+    if isinstance(node, yaml.ScalarNode):
+        at = node.start_mark
+        return ".".join(key_path) if (at.line, at.column) == (mark.line, mark.column) else ""
+    inner = ((key if isinstance(key, str) else str(key.value), value) for key, value in _inside(node))
+    return next((name for key, value in inner if (name := _key_at(value, error, (*key_path, key)))), "")
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int | None:

@@ -8,6 +8,8 @@ from difflib import get_close_matches
 
 from pydantic_core import ErrorDetails
 
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
+_SHORT = re.compile(r"[A-Za-z0-9._^=-]{1,12}")  # a symbol or feature; a key or an address must not reach a log
 _NAME = "lower-case letters, digits and _ were expected, a letter first, at most"
 PATTERNS = {
     r"^[a-z][a-z0-9_]{0,47}$": f"{_NAME} 48 characters",
@@ -54,6 +56,10 @@ def expectation(problem: ErrorDetails, written: str | None) -> str:
         The value as written in the file, before YAML converted it.
     """
     kind = problem["type"]
+    if written and kind.startswith(("tuple", "list")) and _SHORT.fullmatch(written):
+        return f"a list was expected: [{written}]"
+    if written and kind.startswith("float") and (share := _PERCENT.fullmatch(written)):
+        return f"a number was expected: {float(share[1]) / 100.0:.6g}"
     if kind == "string_type" and written is not None:
         return f'text was expected; quote it: "{written}"'
     if kind == "string_pattern_mismatch":

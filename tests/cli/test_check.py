@@ -81,8 +81,11 @@ def test_what_came_in_is_told_and_the_next_command(first_check) -> None:
     assert document["quarantine"]["rows"] == 1
     assert document["quarantine"]["by_rule"] == {"non_positive_price": 1}
     assert document["quarantine"]["first"] == [
-        {"symbol": symbol, "session": session, "rule": "non_positive_price", "field": "close", "value": str(close)}
-    ]
+        {
+            "symbol": symbol, "session": session, "rule": "non_positive_price", "field": "close", "value": str(close),
+            "source": "files:CON_data.csv",
+        }
+    ]  # fmt: skip
     assert (document["series"], document["universe"], document["intraday"]) == ([], None, None)
     assert document["gate"]["passed"] is True
     assert (document["never_delivered"], document["late_starts"]) == ({}, {})
@@ -376,10 +379,10 @@ def test_bars_never_delivered_known_ahead_late_or_too_early_and_late_starts_are_
     assert answer.status == 0, answer.out
     outside = len(SYMBOLS) * sessions_after(fresh_home)
     for line in (
-        "missing     1 bars never delivered: CON 1 on 2015-03-16",
+        "missing     1 bar never delivered: CON 1 on 2015-03-16",
         "late starts 1: NAN 2015-01-07",
-        "known ahead 2 bars came with a known_at in the future, and are missing until then: TRUE 2 from 2015-09-01 on;",
-        "known late  1 bars are known only after their own session's decision, which lacks them: TRUE 1 on 2015-09-08;",
+        "known ahead 2 bars came with a known_at in the future, missing until then: TRUE 2 from 2015-09-01 on;",
+        "known late  1 bar is known only after the decision of the same session, which lacks it: TRUE 1 on 2015-09-08;",
         "TRUE 2015-09-04 unfinished_last_bar, known_at 2015-09-04 17:00:00+00:00, before the bar ended (files:",
         f"vault       {outside} rows held out, of sessions of the vault, which begins {VAULT} (market.vault_starts)",
         "unknown     portfolio.sectors names CONN, which is no symbol of these data, and has no effect: did you mean",

@@ -296,7 +296,10 @@ UNREADABLE: dict[str, tuple[bytes, list[str]]] = {
         b"name: mine\nmarket: {history_starts: 2015-01-02}\nlearning: {lookback: ten}\n",
         ["learning.lookback = 'ten'", "integer"],
     ),
-    "a key twice": (b"name: mine\nname: yours\nmarket: {history_starts: 2015-01-02}\n", ["duplicate key 'name'"]),
+    "a key twice": (
+        b"name: mine\nname: yours\nmarket: {history_starts: 2015-01-02}\n",
+        ["name stands twice, lines 1 and 2"],
+    ),
     "no path for files": (
         b"name: mine\nsource: {kind: files}\nmarket: {history_starts: 2015-01-02}\n",
         ["source.path", "a file or a folder"],

@@ -159,7 +159,7 @@ def test_dates_out_of_order_beside_another_fault_keep_both_remedies() -> None:
             "portfolio.drawdown_limit_fraction = 1: less than 1.0 was expected (line 4)",
         ),
         (MINIMAL + "portfolio: {allow_short: maybe}\n", "portfolio.allow_short = 'maybe': true or false was expected"),
-        (MINIMAL + "features: {names: rsi_14}\n", "features.names = 'rsi_14': a list was expected (line 4)"),
+        (MINIMAL + "features: {names: rsi_14}\n", "features.names = 'rsi_14': a list was expected: [rsi_14]"),
         (
             MINIMAL + "label: {execution: open}\n",
             "label.execution = 'open': 'next_open' or 'next_close' was expected (line 4)",

@@ -69,6 +69,16 @@ def test_status_of_a_path_that_is_not_there_says_first_to_correct_it(tmp_path) -
     )
 
 
+def test_the_name_that_was_meant_comes_before_the_files_that_cannot_be_read(tmp_path) -> None:
+    strategies = tmp_path / "home" / "strategies"
+    strategies.mkdir(parents=True)
+    (strategies / "mine.yaml").write_text(STRATEGY, encoding="utf-8")
+    (strategies / "broken.yaml").write_text("name: [\n", encoding="utf-8")
+    message = call(tmp_path / "home", "check", "-s", "mien", "--json").document["message"]
+    assert message.index("did you mean mine?") < message.index("broken.yaml")
+    assert message.count("did you mean") == 1
+
+
 def test_a_sessions_page_has_no_names_of_columns(finished_home) -> None:
     page = (finished_home / "reports" / f"mine-{LIVE[1]}.html").read_text(encoding="utf-8")
     for name in ("data_hash", "model_id", "code_version", "settings_hash", "content_hash", "next_open", "reason_code"):

@@ -310,7 +310,7 @@ def _line_numbers(
         else:
             raise SourceError(
                 expected=f"as many cells in each line as in the header, {width}",
-                found=f"{count} cells: {quoted(separator.join(cells))}",
+                found=f"{count} cell{'s' * (count != 1)}: {quoted(separator.join(cells))}",
                 remedy=UNEQUAL_REMEDY,
                 file=str(path),
                 row=begins,
