@@ -49,11 +49,9 @@ def _signal(decision: Decision, index: int) -> str:
         return f"no position: {forecast} says short, and the settings do not allow shorts"
     before = decision.weights[0, index]
     turned = " and closes what is held on the other side" if before * side < 0.0 else ""
-    # To as many digits as the edge of step 2 needs: p G - (1 - p) L is that edge, before confidence.
-    traded = f"traded probability of {_SIDES[side]} {_EVEN + abs(_traded(decision, index) - _EVEN):.5f}, " * bool(side)
     return (
-        f"{forecast} says {_SIDES[side]}{turned}; {traded}mean win {inputs.mean_win[index]:.4%}, "
-        f"mean loss {inputs.mean_loss[index]:.4%} over {inputs.outcomes[index]} independent outcomes"
+        f"{forecast} says {_SIDES[side]}{turned}; mean win {inputs.mean_win[index]:.3%}, "
+        f"mean loss {inputs.mean_loss[index]:.3%} over {inputs.outcomes[index]} independent outcomes"
     )
 
 
