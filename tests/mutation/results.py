@@ -24,6 +24,8 @@ FOLDER = Path(__file__).parent / "results"
 DRAWN = "drawn.jsonl"
 SEARCHED = ("portfolio", "costs", "execution", "evaluation", "session")
 """Folders of tests that are run against mutants; those of other rooms are slower and reach less."""
+PLUGINS = ("tests/plugins/test_constraints.py", "tests/plugins/test_contracts_held.py")
+"""And tests of what plug-ins bring to these rooms."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def arguments() -> dict[str, str]:
 def searched(more: Sequence[str] = ()) -> list[str]:
     """Test files that are run against mutants."""
     paths = [path for room in SEARCHED for path in (CHECKOUT / "tests" / room).glob("test_*.py")]
-    return sorted({str(path.relative_to(CHECKOUT)) for path in paths} | set(more))
+    return sorted({*(str(path.relative_to(CHECKOUT)) for path in paths), *PLUGINS, *more})
 
 
 def reach(more: Sequence[str] = ()) -> dict[str, Reached]:
@@ -162,15 +164,19 @@ def _lines(text: str) -> frozenset[int]:
 
 
 def tests_for(mutant: Mutant, reached: Mapping[str, Reached], budget: float) -> dict[str, float]:
-    """Tests that reach a mutant, quickest files first and in each the quickest tests, as many as the budget allows."""
+    """Tests that reach a mutant, as many as the budget allows: those of its module's own file first, then by time.
+
+    Files follow from the quickest to the slowest, and in each its tests do.
+    """
     files: dict[str, list[tuple[float, str]]] = {}
     for name, one in reached.items():
         lines = one.lines.get(mutant.file, frozenset())
         if lines and (mutant.at_import or lines & mutant.lines):
             files.setdefault(name.partition("::")[0], []).append((one.seconds, name))
+    own = f"/test_{Path(mutant.file).stem}."
     chosen: dict[str, float] = {}
-    for tests in sorted(files.values(), key=lambda timings: sum(seconds for seconds, _ in timings)):
-        for seconds, name in sorted(tests):
+    for file in sorted(files, key=lambda file: (own not in file, sum(seconds for seconds, _ in files[file]))):
+        for seconds, name in sorted(files[file]):
             if seconds <= budget:
                 budget -= seconds
                 chosen[name] = seconds

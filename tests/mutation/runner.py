@@ -73,6 +73,7 @@ _LIBRARIES = (
     "pyarrow.parquet",
     "yaml",
     "safetensors.torch",
+    "dagster",
 )
 _OPTIONS = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(CHECKOUT))
 
