@@ -31,3 +31,15 @@ def test_of_perpetuals_it_names_the_series_and_what_was_assumed() -> None:
     assert "AAA, which is held" in cause
     assert "last 5 sessions" in cause
     assert "series rates" in remedy
+
+
+def test_what_is_held_on_margin_takes_no_cash() -> None:
+    taken = "positions take no cash, all of the equity earns the cash rate"
+    paid = strategy(market={**MARKET, "asset_class": "perpetual"}, series=SERIES, costs={"funding": "rates"})
+    assert taken in financing_text(paid)
+    assert taken not in financing_text(strategy(market={**MARKET, "asset_class": "equity"}))
+
+
+def test_of_several_funding_series_the_first_is_named() -> None:
+    asked = [{"name": name, "kind": "ccxt_funding", "exchange": "kraken", "symbols": ["A"]} for name in ("f", "g")]
+    assert "no book pays the rates of series f:" in financing_text(strategy(series=asked))

@@ -147,3 +147,11 @@ def test_a_stop_is_hit_at_exactly_its_level_and_not_a_tick_before(side: float) -
         bar = Bar(np.array([50.0]), np.array([high]), np.array([low]), np.array([50.0]), np.array([1e9]))
         fills = stop_fills(book, bar, FREE, liquidity, ExecutionSettings(), strategy="s", session=DAYS[1])
         assert (len(fills) == 1) is hit
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_sale_on_the_right_side_of_its_stop_loses_nothing_beyond_it_nor_does_an_addition(side: float) -> None:
+    book = traded(flat(), side * 100.0, 50.0, 3.0)
+    beyond = {price: loss_beyond_stops(book, fill(-side * 40.0, price))[0] for price in (50.0, 50.0 - side * 4.0)}
+    assert list(beyond.values()) == [0.0, pytest.approx(40.0)]
+    assert loss_beyond_stops(book, fill(side * 40.0, 50.0 - side * 4.0))[0] == 0.0
