@@ -8,6 +8,7 @@ those put in by hand alone.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -78,7 +79,10 @@ def main(arguments: list[str]) -> int:
         selected = [mutant for mutant in drawn() if asked.only in mutant.file]
         run(selected, results.DRAWN, minutes=asked.minutes, budget=asked.budget, survivors=asked.survivors)
         results.rewrite(drawn(), results.DRAWN)
-    if not asked.drawn:
+    if not (asked.drawn or asked.named):  # a process that loaded the tests cannot import a changed constant any more
+        survivors = ["--survivors"] * asked.survivors
+        return subprocess.call([sys.executable, "-m", "tests.mutation", "--named", "--only", asked.only, *survivors])
+    if asked.named:
         put_in = [fault for fault in named.NAMED if asked.only in fault.file]
         run(put_in, named.FILE, budget=named.BUDGET, survivors=asked.survivors)
     results.rewrite(named.NAMED, named.FILE)
