@@ -14,7 +14,7 @@ from tests.mutation.runner import load_libraries, run_tests
 
 _FILE = "nn_assets/portfolio/kelly.py"
 _TESTS = "tests/portfolio/test_kelly.py"
-_RIGHT = "bet = np.maximum((p * payable - (1.0 - p)) / payable, 0.0)"
+_RIGHT = "bet = np.fmax((probability * odds - losing) / odds, 0.0)"
 
 
 def main(tests: list[str]) -> None:
@@ -23,9 +23,11 @@ def main(tests: list[str]) -> None:
         ("numpy", "scipy.stats", "pandas", "hypothesis.strategies", "pytest", "clarabel", "yaml", "pydantic")
     )
     source = (CHECKOUT / _FILE).read_text()
+    if _RIGHT not in source:
+        raise ValueError(f"{_FILE} no longer holds {_RIGHT!r}")
     changed = {
         "nothing": source + "\n\nUNUSED = 1\n",
-        "the sign of q": source.replace(_RIGHT, "bet = np.maximum((p * payable + (1.0 - p)) / payable, 0.0)"),
+        "the sign of q": source.replace(_RIGHT, "bet = np.fmax((probability * odds + losing) / odds, 0.0)"),
         "it never ends": source.replace(_RIGHT, "while True: pass"),
         "it cannot be imported": source + "\nno_such_name\n",
     }
