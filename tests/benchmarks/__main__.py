@@ -115,7 +115,7 @@ def _ratio(row: Row) -> str:
 
 
 def markdown(rows: Iterable[Row], machine: dict[str, str]) -> str:
-    """The table that the README quotes, under a line on the machine."""
+    """The table that ``docs/code.md`` quotes, under a line on the machine."""
     lines = [
         "# Benchmarks",
         "",

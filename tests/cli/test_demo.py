@@ -100,10 +100,20 @@ def test_the_summary_sets_accuracy_beside_its_base_rate_and_says_how_many_it_lea
     assert lines[shown[-1] + 1] == "    and 9 more"
 
 
-def test_the_readme_shows_a_summary_as_it_is_written_now() -> None:
+def printed(page: str) -> list[str]:
+    """The lines of the demo's output that a page shows."""
+    text = (Path(__file__).resolve().parents[2] / page).read_text(encoding="utf-8")
+    return text[text.index("index_daily\n  data") :].partition("\n```")[0].splitlines()
+
+
+def test_the_readme_shows_the_first_lines_of_the_demo_s_page() -> None:
+    assert printed("README.md") == printed("docs/demo.md")[:12]
+
+
+def test_the_demo_s_page_shows_a_summary_as_it_is_written_now() -> None:
     """Its figures are of a run; head, points and what is left out are as the demo writes them."""
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    block = readme[readme.index("index_daily\n  data") : readme.index("report  .nn_assets")]
+    lines = printed("docs/demo.md")
+    block = "\n".join(lines[: next(index for index, line in enumerate(lines) if line.startswith("report  .nn_assets"))])
     (head,) = {line for line in demo._summary_text("index_daily", SUMMARY).splitlines() if "AUC" in line}
     assert block.count(head + "\n") == 2
     assert "    and 9 more\n  earned" in block

@@ -1,4 +1,7 @@
-"""The published page, read as text, against the stored panels and the README; it shares no code with what writes it."""
+"""The published page, read as text, against the stored panels and what README and limits say of it.
+
+It shares no code with what writes the page.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).resolve().parent
-README = " ".join((FOLDER.parents[1] / "README.md").read_text("utf-8").split())
-PAGE = (FOLDER.parents[1] / "docs" / "proof.md").read_text("utf-8")
+CHECKOUT = FOLDER.parents[1]
+LIMITS = " ".join((CHECKOUT / "docs" / "limits.md").read_text("utf-8").split())
+PAGE = (CHECKOUT / "docs" / "proof.md").read_text("utf-8")
 
 
-def row(starts: str, *, after: str) -> str:
+def row(starts: str, *, after: str, page: str = "docs/proof.md") -> str:
     """The first line of the page that starts so, after a line with certain words."""
-    lines = PAGE[PAGE.index(after) :].splitlines()
+    text = (CHECKOUT / page).read_text("utf-8")
+    lines = text[text.index(after) :].splitlines()
     return next(line for line in lines if line.startswith(starts))
 
 
@@ -70,7 +75,7 @@ def test_no_edge_found_is_that_of_the_stored_panels() -> None:
         assert published.split(" | ")[-1].startswith(f"{words.count('N')} of {len(words)},")
 
 
-# What the README says; the section of the page, the row's start, and what that row says.
+# What docs/limits.md says; the section of the page, the row's start, and what that row says.
 STATEMENTS = (
     ("not in force already, 64 sessions after the change", "**the edge dies**", "| drawdown halving |", ("| 64 |",)),
     (
@@ -107,27 +112,91 @@ STATEMENTS = (
         "| met | Power |",
         ("small MLP", "57 of 60,", "no margin"),
     ),
-    ("falsely in 7 of 200", "nothing leaks here", "| noise |", ("| noise | 0 of 200,", "| 7 of 200,")),
+    ("One rings in 7 of 200", "nothing leaks here", "| noise |", ("| noise | 0 of 200,", "| 7 of 200,")),
     (
-        "(Brier score 0.24703 beside 0.24651)",
+        "(Brier score 0.24703 against 0.24651)",
         "bundled indexes, real",
         "| boosting |",
         ("| 0.24703 | 0.24651 |", "**no**"),
     ),
     ("of the linear model is not", "bundled indexes, real", "| small MLP |", ("| yes |",)),
     ("of the linear model is not", "bundled indexes, real", "| linear |", ("| yes |",)),
+    ("in none if the last year is sealed", "nothing leaks here", "| noise |", ("| noise | 0 of 200,",)),
+    ("planted, in 23 and 9 of 200", "nothing leaks here", "| planted |", ("| planted | 9 of 200,", "| 23 of 200,")),
+    ("0.61 (0.54 to 0.69) of the", "Capture by per_name", "| net return a year |", ("| 0.61 (0.54 to 0.69) |",)),
+    ("at 0.55 of its volatility", "Capture by per_name", "| volatility a year |", ("| 0.55 (",)),
+    ("net Sharpe of 1.34 against 1.18", "Capture by per_name", "| net Sharpe |", ("| 1.337 | 1.177 |",)),
+    (
+        "cost 9.8% of equity (2.9% to 17.6%)",
+        "rank IC 0.05**",
+        "| nothing is wrong, all",
+        ("-9.78% (-17.59% to -2.91%)",),
+    ),
+    ("equity -0.2%, -2.9% to +2.4%", "**the feed repeats**", "| stale data |", ("| -0.23% (-2.87% to +2.44%) |",)),
 )
 
 
 @pytest.mark.parametrize(("said", "after", "starts", "figures"), STATEMENTS)
-def test_the_readme_says_what_the_page_does(said: str, after: str, starts: str, figures: tuple[str, ...]) -> None:
-    assert said in README
+def test_the_limits_say_what_the_page_does(said: str, after: str, starts: str, figures: tuple[str, ...]) -> None:
+    assert said in LIMITS
     published = row(starts, after=after)
     assert all(figure in published for figure in figures), published
 
 
+# A row of the README's table of what was measured; the section of the page, the row's start, and what that row says.
+MEASURED = (
+    (
+        "small MLP, 200 markets of noise: edge found in 0, signal found in 1",
+        "At some look:",
+        "| noise | small MLP | **sealed year** |",
+        ("| 200 | 1 of 200,", "| 0 of 200,"),
+    ),
+    (
+        "20 months of 40 names, planted 0.03: signal found in 8 of 200 (a missed target)",
+        "## Targets",
+        "| **missed** | False edge | planted 0.03, small MLP",
+        ("| 8 of 200,",),
+    ),
+    (
+        "500 names, planted 0.02, judged once at the end: found in 57 of 60",
+        "## Power",
+        "| 0.02 | 0.95 | 10 |",
+        ("small MLP", "| 57 of 60,"),
+    ),
+    ("signal found for 18 of 20 seeds", "## Planted edge", "| signal found, edge found among them", ("| 18 of 20,",)),
+    ("edge found for 0", "## Planted edge", "| edge found |", ("| 0 of 20,",)),
+    (
+        "1.00 of a plain optimiser's net Sharpe, 0.78 with stops on",
+        "## Capture",
+        "| net Sharpe |",
+        ("| 1.00 (", "| 0.78 ("),
+    ),
+    ("5.76% of equity over two years", "**nothing is wrong**", "| all of them |", ("| -5.76% (", "costs equity")),
+    ("drawdown is 2.44 points less", "**nothing is wrong**", "| all of them |", ("| +2.44% (", "saves drawdown")),
+    ("24 of 24 faults switched on", "## Targets", "| met | Faults |", ("| 24 of 24 |",)),
+    ("45 of 54 targets are met and 9 missed", "## Targets", "45 of 54", ("45 of 54 targets are met, 9 missed.",)),
+)
+
+
+@pytest.mark.parametrize(("said", "after", "starts", "figures"), MEASURED)
+def test_the_readme_s_table_says_what_the_page_does(
+    said: str, after: str, starts: str, figures: tuple[str, ...]
+) -> None:
+    section = (CHECKOUT / "README.md").read_text("utf-8").partition("## What was measured\n")[2].partition("\n## ")[0]
+    assert said in " ".join(section.split())
+    published = row(starts, after=after)
+    assert all(figure in published for figure in figures), published
+
+
+def test_the_readme_s_figures_of_the_real_indexes_are_those_of_the_demo() -> None:
+    auc, accuracy, base = row("  network", after="index_daily\n  data", page="docs/demo.md").split()[1:4]
+    readme = (CHECKOUT / "README.md").read_text("utf-8")
+    assert f"| AUC {auc}, accuracy {accuracy} against a base rate of {base}: cannot tell |" in readme
+    assert "cannot tell" in row("  verdict", after="index_daily\n  data", page="docs/demo.md")
+
+
 def test_controls_that_save_nothing_do_so_in_every_market() -> None:
-    assert "save nothing that can be told from chance in any of the four markets measured" in README
+    assert "save nothing that can be told from chance in any of the four markets measured" in LIMITS
     for market in ("nothing is wrong", "the edge dies", "volatility doubles", "costs triple"):
         for control in ("PAUSE", "session loss", "weekly loss"):
             said = row(f"| {control} |", after=f"**{market}**").split(" | ")[-1]
