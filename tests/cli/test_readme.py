@@ -87,8 +87,8 @@ def test_every_other_example_is_a_section_or_an_overrides_file(tmp_path) -> None
 
 def test_every_command_that_a_page_gives_is_there() -> None:
     for name, page in PAGES.items():
-        for given in re.findall(r"(?:^|`)(?:\$ )?nn-assets ([a-z][a-z-]+)", page, re.MULTILINE):
-            assert given in COMMANDS or name == "docs/extending/command.md", (name, given)
+        for command in re.findall(r"(?:^|`)(?:\$ )?nn-assets ([a-z][a-z-]+)", page, re.MULTILINE):
+            assert command in COMMANDS or name == "docs/extending/command.md", (name, command)
 
 
 @pytest.mark.full

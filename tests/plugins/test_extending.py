@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from nn_assets.cli.app import app
@@ -52,7 +53,11 @@ def follow(blocks: list[tuple[str, str]], home: Path) -> list[str]:
                 assert result.exit_code == 0, (line, result.output)
                 answers.append(result.stdout)
             continue
-        file = home / text.partition("\n")[0].removeprefix("# ")
+        name, _, changed_from = text.partition("\n")[0].removeprefix("# ").partition(", changed from ")
+        file = home / name
+        if changed_from:
+            keys = yaml.safe_load((home / changed_from).read_text(encoding="utf-8")) | yaml.safe_load(text)
+            text = yaml.safe_dump(keys)
         file.write_text(text, encoding="utf-8")
         if file.name.startswith("test_"):
             names: dict[str, object] = {}
