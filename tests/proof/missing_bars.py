@@ -108,7 +108,7 @@ def measure(panel: Mapping[str, Any]) -> dict[str, Any]:
     first = first_model_month(strategy)
     months = [str(period) for period in pd.period_range(first, complete.sessions[-1].to_period("M") - 1, freq="M")]
     probabilities = {name: np.full(complete.close.shape, np.nan) for name in ("network", "linear")}
-    rows = np.zeros(complete.bars, dtype=bool)
+    rows = np.zeros(complete.session_count, dtype=bool)
     fitted: dict[str, Any] = {}
     for month in months:
         due = fitted_month(month, first, strategy.walk_forward.refit_every_months)
