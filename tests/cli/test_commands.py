@@ -321,10 +321,10 @@ def test_as_a_program_each_answer_is_one_document_and_the_folder_makes_no_differ
     good = started(finished_home, "status", "-s", "mine", "--json", folder=tmp_path)
     assert (good.returncode, good.stderr) == (0, "")
     assert json.loads(good.stdout)["strategies"]["mine"]["decided_to"] == LIVE[1]
+    wrong = started(finished_home, "export", "bars", "--json", folder=tmp_path)
+    assert wrong.returncode == 2
+    assert "--out" in json.loads(wrong.stdout)["message"]
     assert list(tmp_path.iterdir()) == []
-    wrong = call(finished_home, "export", "bars", "--json")
-    assert wrong.status == 2
-    assert "--out" in wrong.document["message"]
 
 
 @pytest.mark.parametrize(
