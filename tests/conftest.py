@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -90,6 +90,19 @@ def dagsters_migrations_read_once() -> Iterator[None]:
             return kept[key]
 
         patch.setattr(ScriptDirectory, "from_config", read_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_mirrored() -> Iterator[None]:
+    """Let what a step prints go into Dagster's log of it alone: to mirror it takes four processes a run.
+
+    Runs in processes of their own, as of an installed package, mirror it as the product does.
+    """
+    from dagster._core.execution import compute_logs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compute_logs, "tail_to_stream", lambda *_: nullcontext((None, None)))
         yield
 
 

@@ -20,8 +20,8 @@ from nn_assets.versions import version_of
 
 pytest.importorskip("setuptools", reason="setuptools is not installed")
 
-FOLDERS = ("nn_assets", "sql", "tests")
-FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "dagster.yaml", "workspace.yaml")
+FOLDERS = ("nn_assets", "sql", "tests/learning")  # some tests, which must not come along
+FILES = ("tests/__init__.py", "pyproject.toml", "setup.py", "README.md", "LICENSE", "dagster.yaml", "workspace.yaml")
 LEFT_BEHIND = ("strategies/gone.yaml", "sql/migrations/versions/9999_gone.py", "gone.py")
 
 # One process for all: the libraries take longer to import than the commands to answer. The script is the one that
@@ -102,7 +102,7 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FOLDERS:
         shutil.copytree(checkout / name, copy / name)  # with its __pycache__, which must not come along
     for name in FILES:
-        shutil.copy(checkout / name, copy)
+        shutil.copy(checkout / name, copy / name)
     for name in LEFT_BEHIND:
         file = copy / "build" / "lib" / "nn_assets" / name
         file.parent.mkdir(parents=True, exist_ok=True)

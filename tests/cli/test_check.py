@@ -409,22 +409,11 @@ def test_of_a_universe_a_symbol_is_late_by_its_membership_and_owes_nothing_outsi
     assert answer.document["never_delivered"] == {}
 
 
-def test_actions_of_other_symbols_and_days_are_told_as_bars_are(fresh_home) -> None:
+def test_actions_and_a_second_source_are_told_with_what_is_left_out_and_what_it_could_not_judge(fresh_home) -> None:
     rows = ["CON,2015-06-01,split,2", "CON,2014-06-02,split,2", "ABC,2015-06-01,dividend,0.1", f"CON,{LAST},split,2"]
     strategies = fresh_home / "strategies"
     (strategies / "actions.csv").write_text("\n".join(["symbol,ex_session,kind,value", *rows]) + "\n", encoding="utf-8")
-    named = STRATEGY.replace("source:\n", "source:\n  actions_path: actions.csv\n")
-    (strategies / "mine.yaml").write_text(named, encoding="utf-8")
-    answer = call(fresh_home, "check", "-s", "mine")
-    assert answer.status == 0, answer.out
-    line = "actions     1 splits and dividends, 1 added, 0 revised, 3 of other symbols or sessions left out"
-    assert line in answer.out
-    for named in ("CON 2014-06-02 (split, actions:actions.csv)", "ABC 2015-06-01 (dividend, actions:actions.csv)"):
-        assert named in answer.out
-
-
-def test_a_second_source_is_told_with_what_it_could_not_judge(fresh_home) -> None:
-    strategies, day = fresh_home / "strategies", "2015-09-01"
+    day = "2015-09-01"
     write_bars(strategies / "venue")
     (strategies / "venue" / "NAN_data.csv").unlink()
     file = strategies / "venue" / "TRUE_data.csv"
@@ -434,10 +423,15 @@ def test_a_second_source_is_told_with_what_it_could_not_judge(fresh_home) -> Non
     high = next(name for name in columns if name.lower() == "high")
     cells[high] = str(float(cells[high]) * 1.2)
     file.write_text("\n".join([*lines[:at], ",".join(cells.values()), *lines[at + 1 :]]) + "\n", encoding="utf-8")
-    named = STRATEGY.replace("market:\n", "market:\n  compare_with: {kind: files, path: venue}\n")
+    named = STRATEGY.replace("source:\n", "source:\n  actions_path: actions.csv\n")
+    named = named.replace("market:\n", "market:\n  compare_with: {kind: files, path: venue}\n")
     (strategies / "mine.yaml").write_text(named, encoding="utf-8")
     answer = call(fresh_home, "check", "-s", "mine")
     assert answer.status == 0, answer.out
+    line = "actions     1 splits and dividends, 1 added, 0 revised, 3 of other symbols or sessions left out"
+    assert line in answer.out
+    for left_out in ("CON 2014-06-02 (split, actions:actions.csv)", "ABC 2015-06-01 (dividend, actions:actions.csv)"):
+        assert left_out in answer.out
     judged, unjudged = 3 * sessions_of(fresh_home), sessions_of(fresh_home)
     assert f"compared    {judged:,} bars with those of files, {unjudged:,} without one that was known in" in answer.out
     assert f"TRUE {day}: odd_print_elsewhere" in answer.out

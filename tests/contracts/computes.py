@@ -73,10 +73,10 @@ class ComputeContract:
         plugins.forget()
 
     @pytest.mark.usefixtures("_a_plugin_runs")
-    def test_order_bits_types_of_errors_and_plug_ins_are_those_of_this_process(
+    def test_order_bits_types_of_errors_and_plug_ins_are_those_of_this_process_and_a_death_is_an_error_by_name(
         self, opened: AbstractContextManager[Compute]
     ) -> None:
-        # one test, since opening takes seconds
+        # one test, since opening takes seconds; what dies comes last
         with opened as compute:
             assert list(compute.map(late_if_first, range(4))) == [0, 10, 20, 30]
             assert list(compute.map(late_if_first, iter(()))) == []
@@ -94,6 +94,9 @@ class ComputeContract:
                 assert {name: value.tobytes() for name, value in one.state.items()} == {
                     name: value.tobytes() for name, value in other.state.items()
                 }
+            if self.dies:
+                with pytest.raises(WorkerError, match=r"processes that live.*learning\.processes"):
+                    list(compute.map(dying, [0, 1]))
 
     def test_an_interrupt_ends_what_is_under_way(self, opened: AbstractContextManager[Compute]) -> None:
         before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as some shells and services start a program
@@ -107,9 +110,3 @@ class ComputeContract:
             assert time.monotonic() - left < 10.0
         finally:
             signal.signal(signal.SIGTERM, before)
-
-    def test_a_worker_that_is_killed_is_an_error_by_name(self, opened: AbstractContextManager[Compute]) -> None:
-        if not self.dies:
-            return
-        with opened as compute, pytest.raises(WorkerError, match=r"processes that live.*learning\.processes"):
-            list(compute.map(dying, [0, 1]))

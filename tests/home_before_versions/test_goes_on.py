@@ -83,7 +83,9 @@ def test_it_is_opened_and_verifies_to_the_head_of_then(home: Path) -> None:
         assert {key: strategies[strategy].get(key, "absent") for key in expected} == expected
 
 
-@pytest.mark.parametrize(("strategy", "session"), [("house", NEXT), ("pair", "2016-06-28")])
+@pytest.mark.parametrize(
+    ("strategy", "session"), [pytest.param("house", NEXT, marks=pytest.mark.full), ("pair", "2016-06-28")]
+)
 def test_the_next_session_is_decided_by_the_model_of_before(home: Path, strategy: str, session: str) -> None:
     known = columns(home)
     before, fitted = rows(home, known), models(home)

@@ -38,6 +38,11 @@ def record(history: History) -> Forecasts:
     return forecasts_of_months(history, months_between(FIRST_MONTH, END[:7]))
 
 
+@pytest.fixture(scope="module")
+def calibrated(history: History, record: Forecasts) -> Forecasts:
+    return calibrate_forecasts(history, record)
+
+
 def starts(history: History, month: str) -> int:
     return int(history.axis.searchsorted(pd.Timestamp(month)))
 
@@ -61,15 +66,13 @@ def test_a_study_and_the_live_decisions_have_the_same_bits(history: History, rec
 
 @pytest.mark.parametrize(("moved", "agrees"), [(2e-9, True), (1e-5, False), (np.nan, False)])
 def test_a_study_of_another_processor_agrees_and_one_of_other_forecasts_does_not(
-    history: History, monkeypatch: pytest.MonkeyPatch, moved: float, agrees: bool
+    history: History, calibrated: Forecasts, monkeypatch: pytest.MonkeyPatch, moved: float, agrees: bool
 ) -> None:
-    calibrated = lookahead.calibrate_forecasts
-
-    def elsewhere(*args: object) -> Forecasts:
-        study = calibrated(*args)  # type: ignore[arg-type]
-        arrays = study["network"]
+    def elsewhere(_: History, record: Forecasts, estimators: list[str]) -> Forecasts:
+        assert (record.model_ids, estimators) == (calibrated.model_ids, ["network"])
+        arrays = calibrated["network"]
         moving = replace(arrays, probability=arrays.probability + moved)
-        return replace(study, estimators={**study.estimators, "network": moving})
+        return replace(calibrated, estimators={**calibrated.estimators, "network": moving})
 
     monkeypatch.setattr(lookahead, "calibrate_forecasts", elsewhere)
     compared, differing = signals_repeat_forecasts(history)
@@ -138,11 +141,10 @@ def test_nothing_of_the_month_itself_or_later_is_read(history: History, record: 
 
 
 def test_every_session_of_a_month_has_the_same_calibration_and_every_estimator_its_own(
-    history: History, record: Forecasts
+    history: History, record: Forecasts, calibrated: Forecasts
 ) -> None:
-    made = calibrate_forecasts(history, record)
     rates = {}
-    for name, arrays in made.estimators.items():
+    for name, arrays in calibrated.estimators.items():
         there = np.isfinite(arrays.probability)
         for values in (arrays.calibrated, arrays.base_rate, arrays.confidence):
             assert np.array_equal(np.isfinite(values), there)
@@ -151,12 +153,12 @@ def test_every_session_of_a_month_has_the_same_calibration_and_every_estimator_i
         rates[name] = by_month.groupby(level=0).first().to_list()
     assert len({tuple(monthly) for monthly in rates.values()}) == 3
     alone = calibrate_forecasts(history, record, ["linear"])
-    assert np.array_equal(alone["linear"].calibrated, made["linear"].calibrated, equal_nan=True)
+    assert np.array_equal(alone["linear"].calibrated, calibrated["linear"].calibrated, equal_nan=True)
     assert np.isnan(alone["network"].calibrated).all()
     assert isinstance(alone["network"], ForecastArrays)
 
 
-def test_out_of_sample_the_median_confidence_is_one(history: History, record: Forecasts) -> None:
-    confidence = calibrate_forecasts(history, record)["network"].confidence
+def test_out_of_sample_the_median_confidence_is_one(calibrated: Forecasts) -> None:
+    confidence = calibrated["network"].confidence
     assert np.nanmedian(confidence) > 0.9
     assert np.nanmax(confidence) == 1.0

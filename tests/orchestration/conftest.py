@@ -9,14 +9,13 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
 import yaml
-from dagster._core.execution import compute_logs
 
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import facts
@@ -97,17 +96,9 @@ def strategy_of(name: str = NAME) -> Strategy:
     return find_strategy(name).strategy
 
 
-@contextmanager
-def nothing_mirrored() -> Iterator[None]:
-    """Let what a step prints go into Dagster's log of it alone: to mirror it takes four processes a run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compute_logs, "tail_to_stream", lambda *_: nullcontext((None, None)))
-        yield
-
-
 @pytest.fixture(autouse=True)
-def _nothing_drawn_or_mirrored() -> Iterator[None]:
-    with nothing_drawn(), nothing_mirrored():
+def _nothing_drawn() -> Iterator[None]:
+    with nothing_drawn():
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +16,8 @@ from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.settings import Strategy
 from nn_assets.sources.tables.files import FilesSettings
 from nn_assets.store.lake.files import read_record, write_record
+from tests.matrices import often
+from tests.orchestration.conftest import living_in
 
 DAYS = ("2018-01-02", "2018-01-03", "2018-01-04", "2018-01-05")
 VALUES = ["symbol", "session", "open", "high", "low", "close", "volume", "known_at"]
@@ -51,21 +53,35 @@ def known(strategy: Strategy) -> tuple[pd.DataFrame, int]:
     return cleaned.bars[VALUES].sort_values(VALUES[:2], ignore_index=True), len(cleaned.quarantine)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose history was restated by a second file, and followed by two equal files of the day after."""
-    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path / "home"))
-    made = tmp_path / "mine"
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Where a folder and its home are to lie, and both as they were once its files were taken in."""
+    place = tmp_path_factory.mktemp("place")
+    made = place / "mine"
     (made / "bars").mkdir(parents=True)
-    put(made, "history.csv", {(symbol, day): 10.0 + day for symbol in "AB" for day in range(3)})
-    take_in(at(made), made)
-    put(made, "restated.csv", {("A", 1): 12.5})
-    assert take_in(at(made), made).counted.revised == 1
-    put(made, "day.csv", {("A", 3): 13.0})
-    assert take_in(at(made), made).counted.added == 1
-    put(made, "day_again.csv", {("A", 3): 13.0})
-    assert take_in(at(made), made).counted.revised == 0
-    return made
+    with living_in(place / "home"):
+        put(made, "history.csv", {(symbol, day): 10.0 + day for symbol in "AB" for day in range(3)})
+        take_in(at(made), made)
+        put(made, "restated.csv", {("A", 1): 12.5})
+        assert take_in(at(made), made).counted.revised == 1
+        put(made, "day.csv", {("A", 3): 13.0})
+        assert take_in(at(made), made).counted.added == 1
+        put(made, "day_again.csv", {("A", 3): 13.0})
+        assert take_in(at(made), made).counted.revised == 0
+    return place, Path(shutil.copytree(place, tmp_path_factory.mktemp("kept") / "place"))
+
+
+@pytest.fixture
+def folder(lived: tuple[Path, Path]) -> Iterator[Path]:
+    """A folder whose history was restated by a second file, and followed by two equal files of the day after.
+
+    Always at the same place, and with the moments at which its files were written: another place would be a change.
+    """
+    place, kept = lived
+    shutil.rmtree(place)
+    shutil.copytree(kept, place)
+    with living_in(place / "home"):
+        yield place / "mine"
 
 
 def touched(folder: Path) -> Strategy:
@@ -123,8 +139,11 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("decided", [False, True], ids=["nothing_decided", "decided"])
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+CASES = [(decided, change) for decided in (False, True) for change in CHANGES]
+OFTEN = [case for case in CASES if not case[0] or case[1] in (touched, grown_beside_the_restatement)]
+
+
+@pytest.mark.parametrize(("decided", "change"), often(CASES, *OFTEN))
 def test_contents_taken_in_before_change_nothing(
     folder: Path, change: Callable[[Path], Strategy], decided: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ from nn_assets.orchestration.running import execute
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.run_locks import let_go
 from tests.forks import exit_code, forked
+from tests.matrices import often
 from tests.orchestration.conftest import NAME, strategy_of, write_strategy
 from tests.runs import materialise
 
@@ -142,8 +143,13 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize("name", LEFT)
-@pytest.mark.parametrize("by", ["by a command", "by the daemon"])
+@pytest.mark.parametrize(
+    ("by", "name"),
+    [
+        *(("by a command", name) for name in LEFT),
+        *often([("by the daemon", name) for name in LEFT], ("by the daemon", "study"), ("by the daemon", "daily")),
+    ],
+)
 def test_a_killed_run_is_told_in_plain_words_with_what_is_kept_and_what_goes_on(
     empty_home: Path, name: str, by: str
 ) -> None:

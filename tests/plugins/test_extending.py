@@ -16,7 +16,7 @@ from nn_assets.errors import PluginError
 from nn_assets.operations.plugins import prepare
 from nn_assets.settings import load_strategy
 from nn_assets.store.ledger.ledger import Ledger
-from tests.orchestration.conftest import living_in, nothing_mirrored
+from tests.orchestration.conftest import living_in
 from tests.shared_homes import nothing_drawn
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -26,7 +26,7 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("extended")
     (folder / "strategies").mkdir()
-    with living_in(folder), nothing_drawn(), nothing_mirrored():
+    with living_in(folder), nothing_drawn():
         yield folder
 
 

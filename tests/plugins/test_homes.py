@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from nn_assets.errors import ModelError, PluginError, SettingsError
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.address import fit_code, model_address
 from nn_assets.learning.artifact import from_files, to_files
-from nn_assets.learning.compute import open_compute
+from nn_assets.learning.compute import HERE, open_compute
 from nn_assets.learning.model import FoldData, fit_models, forecast
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import member_roots
@@ -29,6 +27,7 @@ from nn_assets.orchestration.naming import described
 from nn_assets.settings import Strategy
 from nn_assets.store.lake.lake import Lake
 from nn_assets.versions import version_of
+from tests.cli.conftest import call
 from tests.learning.tiny import months_of_use, tiny_fold, tiny_market, tiny_strategy
 from tests.operations.homes import take_in
 from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
@@ -157,14 +156,14 @@ def plugged(folder: Path, text: str = NETWORK, **learning: object) -> Strategy:
 
 
 def test_a_study_through_spawned_processes_has_a_plugins_network_there_and_the_same_bits(tmp_path: Path) -> None:
-    strategy = plugged(tmp_path, maximum_epochs=1, processes=2)
+    strategy = plugged(tmp_path, maximum_epochs=1)
     prepare(strategy)
     cube, labels = tiny_market()
     data = [FoldData(cube, labels, tiny_fold(cube, strategy))]
     (tmp_path / "my_networks.py").write_text("what is edited meanwhile reaches no process")
-    with open_compute("processes", 2) as compute:
+    with open_compute("processes", 2) as compute:  # a process for the one fold there is
         (beside,) = fit_models(data, strategy, compute)
-    (alone,) = fit_models(data, strategy)
+    (alone,) = fit_models(data, strategy, HERE)
     assert to_files(beside) == to_files(alone)
 
 
@@ -249,9 +248,8 @@ def test_an_edit_of_what_a_strategy_uses_is_another_trial_and_one_of_words_is_no
 
 def test_status_tells_of_a_strategy_with_plugins_and_runs_none_of_them(home: Path) -> None:
     (home / "strategies" / "my_features.py").write_text(FEATURES + "\nraise SystemExit(3)\n")
-    words = ["-m", "nn_assets.cli", "status", "--strategy", NAME]
-    result = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
+    answer = call(home, "status", "--strategy", NAME)
+    assert answer.status == 0, answer.out + answer.err
     assert strategy_of().features.names == tuple(NAMES)
     edited(home, 'register_feature("overnight_gap"', 'register_feature("overnight"')
     with pytest.raises(SettingsError, match="overnight_gap is no feature: did you mean overnight") as refused:

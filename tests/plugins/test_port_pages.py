@@ -31,7 +31,7 @@ from nn_assets.portfolio.fills import FillArrays
 from nn_assets.settings import Strategy
 from nn_assets.versions import version_of
 from tests.learning.tiny import tiny_fold, tiny_market, tiny_strategy
-from tests.orchestration.conftest import living_in, nothing_mirrored
+from tests.orchestration.conftest import living_in
 from tests.plugins.test_extending import blocks_of, follow
 from tests.session.worlds import world, world_strategy
 from tests.shared_homes import nothing_drawn
@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for _, text in (block for blocks in BLOCKS.values() for block in blocks):
         if text.startswith("# strategies/"):
             (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text, encoding="utf-8")
-    with living_in(folder), nothing_drawn(), nothing_mirrored():
+    with living_in(folder), nothing_drawn():
         yield folder
 
 

@@ -24,7 +24,7 @@ from nn_assets.orchestration.build import all_definitions
 from nn_assets.plugins import load
 from nn_assets.store.ledger.ledger import Ledger
 from tests.contracts.wings import WingContract
-from tests.orchestration.conftest import living_in, nothing_mirrored
+from tests.orchestration.conftest import living_in
 from tests.plugins.test_extending import blocks_of, follow
 from tests.plugins.texts import written
 from tests.shared_homes import nothing_drawn
@@ -35,7 +35,7 @@ PAGE = "table.md"
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     (home := tmp_path / "home").joinpath("strategies").mkdir(parents=True)
-    with living_in(home), nothing_drawn(), nothing_mirrored():
+    with living_in(home), nothing_drawn():
         yield home
 
 
@@ -66,7 +66,7 @@ def third(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the page's table was taken in."""
     home = tmp_path_factory.mktemp("third")
     (home / "strategies").mkdir()
-    with living_in(home), nothing_mirrored():
+    with living_in(home):
         page = checkout / "docs" / "extending" / PAGE
         follow(blocks_of(page)[:3], home)
         command = re.search(r'^    \$ python -c "(.*)"$', page.read_text(encoding="utf-8"), re.MULTILINE)

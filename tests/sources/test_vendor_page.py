@@ -21,7 +21,7 @@ from nn_assets.operations.strategy_files import load_strategy
 from nn_assets.sources.registry import SOURCES
 from nn_assets.sources.simulated import SimulatedSource
 from tests.cli.conftest import call
-from tests.orchestration.conftest import living_in, nothing_mirrored
+from tests.orchestration.conftest import living_in
 from tests.shared_homes import nothing_drawn
 from tests.sources.secrets import SECRET
 from tests.sources.vendor import Answer, Request, running
@@ -66,7 +66,7 @@ def test_a_vendor_outside_the_package_comes_to_published_bars_by_check(
     monkeypatch.setenv("EXAMPLE_DATA_KEY", SECRET)
     file = folder / "strategies" / "own.yaml"
     text = file.read_text(encoding="utf-8")
-    with running(serve) as vendor, living_in(folder), nothing_drawn(), nothing_mirrored():
+    with running(serve) as vendor, living_in(folder), nothing_drawn():
         file.write_text(text.replace("market:", f"  base_url: {vendor.url}\nmarket:"), encoding="utf-8")
         answer = call(folder, "check", "--strategy", "own", "--json")
         assert answer.status == 0, answer.err

@@ -14,6 +14,11 @@ from tests.postgres import Server
 
 NOON = datetime(2018, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
 
+# Of what is said alike of either database, or before one is asked: a database on the server takes longer than the test.
+IN_A_FILE_FIRST = pytest.mark.parametrize(
+    "ledger_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.full)], indirect=True
+)
+
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: Server) -> str:

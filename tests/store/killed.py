@@ -27,6 +27,7 @@ from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import mended_clock
 from nn_assets.operations.asof import wrong_clock
 from nn_assets.operations.history import History
+from nn_assets.operations.intake import pieces
 from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_bars
 from nn_assets.operations.stores import Stores
 from nn_assets.operations.strategy_files import make_strategy
@@ -36,6 +37,7 @@ from nn_assets.store.lake.models import ModelStore
 from nn_assets.store.lake.publication import PublicationStore
 from nn_assets.store.ledger.engine import open_engine
 from nn_assets.store.ledger.ledger import Ledger
+from nn_assets.versions import version_of
 from tests.store.rounds import append_round, day_round
 
 NOON = datetime(2018, 1, 2, 12, tzinfo=UTC)
@@ -243,6 +245,7 @@ SLOW = (
     "alembic.command",
     "alembic.config",
     "alembic.context",
+    "nn_assets.sources.simulated",
     "pandas.core.methods.to_dict",
     "pandera.backends.pandas.builtin_checks",
     "pandera.pandas",
@@ -254,5 +257,6 @@ if __name__ == "__main__":
     for name in SLOW:
         importlib.import_module(name)
     sessions_between("XNYS", "2016-01-04", "2016-02-03")  # a calendar is long in the making: every child has this one
+    version_of(*pieces._MADE_BY)  # and so are the versions of the package's code
     for what, folder, step in (line.split() for line in sys.stdin):
         print(json.dumps(in_a_child(what, Path(folder), int(step))), flush=True)

@@ -18,6 +18,8 @@ from nn_assets.store.ledger.canonical import row_hash
 from nn_assets.store.ledger.chain import Seal
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.schema import CHAIN, TABLES
+from tests.matrices import often
+from tests.store.conftest import IN_A_FILE_FIRST
 from tests.store.rounds import append_round, day_round, fill_id
 
 ENTRY = "(SELECT MIN(sequence) FROM audit_chain WHERE table_name = 'signals')"  # of three rows
@@ -187,67 +189,76 @@ def test_no_value_of_any_row_or_entry_is_changed_unseen(filled: Ledger, tamper: 
     assert verify(filled).ok
 
 
+TAMPERED: list[tuple[list[str], str, str | None]] = [
+    (["UPDATE fills SET price = price + 1e-9 WHERE symbol = 'S01'"], "row changed", "fills"),
+    (["UPDATE orders SET reason_code = '' WHERE symbol = 'S01'"], "row changed", "orders"),
+    (["UPDATE signals SET recorded_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
+    (["UPDATE signals SET known_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
+    (["UPDATE signals SET base_rate = NULL WHERE symbol = 'S01'"], "row changed", "signals"),
+    (["UPDATE signals SET outcome_sessions = 76 WHERE symbol = 'S01'"], "row changed", "signals"),
+    (["UPDATE position_steps SET weight_after = NULL WHERE step = 8"], "row changed", "position_steps"),
+    (["UPDATE trading_states SET reasons = '{'"], "row unreadable", "trading_states"),
+    (["DELETE FROM holdings WHERE symbol = 'S02'"], "row deleted", "holdings"),
+    (["DELETE FROM drift WHERE sequence = (SELECT MAX(sequence) FROM drift)"], "row deleted", "drift"),
+    (
+        [
+            "CREATE TEMP TABLE copied AS SELECT * FROM fills LIMIT 1",
+            "UPDATE copied SET fill_id = 'forged', sequence = 100000",
+            "INSERT INTO fills SELECT * FROM copied",
+        ],
+        "row without an entry",
+        "fills",
+    ),
+    ([f"DELETE FROM audit_chain WHERE sequence = {ENTRY}"], "entry missing", None),
+    ([f"UPDATE audit_chain SET row_hash = hash WHERE sequence = {ENTRY}"], "entry changed", None),
+    ([f"UPDATE audit_chain SET table_name = 'nothing' WHERE sequence = {ENTRY}"], "entry changed", None),
+    *(
+        ([f"UPDATE audit_chain SET {change} WHERE sequence = {ENTRY}"], "entry changed", None)
+        for change in (
+            "rows = 2",
+            "rows = NULL",
+            "digests = NULL",
+            "digests = SUBSTR(digests, 17, 16) || SUBSTR(digests, 1, 16) || SUBSTR(digests, 33)",
+            "digests = SUBSTR(digests, 1, 40)",
+            "run_id = 'other'",
+            *(f"{name} = '2017-01-01 00:00:00.000000'" for name in ("recorded_at", "known_at", "reference_at")),
+            "model_id = 'other'",
+            "data_hash = NULL",
+            "row_key = REPLACE(row_key, 'S01', 'S09')",
+        )
+    ),
+    (["UPDATE audit_chain SET rows = 1 WHERE table_name = 'decisions'"], "entry changed", None),
+    (["UPDATE signals SET run_id = 'other' WHERE symbol = 'S01'"], "row changed", "signals"),
+    (["UPDATE decisions SET run_id = NULL"], "row changed", "decisions"),
+    (
+        [
+            f"UPDATE audit_chain SET sequence = -7 WHERE sequence = {ENTRY}",
+            "UPDATE audit_chain SET sequence = 7 WHERE sequence = 1",
+            "UPDATE audit_chain SET sequence = 1 WHERE sequence = -7",
+        ],
+        "entry moved",
+        None,
+    ),
+    (
+        [
+            "DELETE FROM audit_chain WHERE sequence = (SELECT MAX(sequence) FROM audit_chain)",
+            "DELETE FROM audit_chain WHERE sequence = (SELECT MAX(sequence) FROM audit_chain)",
+        ],
+        "row without an entry",
+        None,
+    ),
+]
+FIRST_OF_KIND = {case[1]: number for number, case in reversed([*enumerate(TAMPERED)])}
+ON_A_SERVER = [("postgresql", *case) for case in TAMPERED]
+
+
 @pytest.mark.parametrize(
-    ("statements", "kind", "table"),
+    ("ledger_url", "statements", "kind", "table"),
     [
-        (["UPDATE fills SET price = price + 1e-9 WHERE symbol = 'S01'"], "row changed", "fills"),
-        (["UPDATE orders SET reason_code = '' WHERE symbol = 'S01'"], "row changed", "orders"),
-        (["UPDATE signals SET recorded_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
-        (["UPDATE signals SET known_at = '2017-01-01 00:00:00.000000'"], "row changed", "signals"),
-        (["UPDATE signals SET base_rate = NULL WHERE symbol = 'S01'"], "row changed", "signals"),
-        (["UPDATE signals SET outcome_sessions = 76 WHERE symbol = 'S01'"], "row changed", "signals"),
-        (["UPDATE position_steps SET weight_after = NULL WHERE step = 8"], "row changed", "position_steps"),
-        (["UPDATE trading_states SET reasons = '{'"], "row unreadable", "trading_states"),
-        (["DELETE FROM holdings WHERE symbol = 'S02'"], "row deleted", "holdings"),
-        (["DELETE FROM drift WHERE sequence = (SELECT MAX(sequence) FROM drift)"], "row deleted", "drift"),
-        (
-            [
-                "CREATE TEMP TABLE copied AS SELECT * FROM fills LIMIT 1",
-                "UPDATE copied SET fill_id = 'forged', sequence = 100000",
-                "INSERT INTO fills SELECT * FROM copied",
-            ],
-            "row without an entry",
-            "fills",
-        ),
-        ([f"DELETE FROM audit_chain WHERE sequence = {ENTRY}"], "entry missing", None),
-        ([f"UPDATE audit_chain SET row_hash = hash WHERE sequence = {ENTRY}"], "entry changed", None),
-        ([f"UPDATE audit_chain SET table_name = 'nothing' WHERE sequence = {ENTRY}"], "entry changed", None),
-        *(
-            ([f"UPDATE audit_chain SET {change} WHERE sequence = {ENTRY}"], "entry changed", None)
-            for change in (
-                "rows = 2",
-                "rows = NULL",
-                "digests = NULL",
-                "digests = SUBSTR(digests, 17, 16) || SUBSTR(digests, 1, 16) || SUBSTR(digests, 33)",
-                "digests = SUBSTR(digests, 1, 40)",
-                "run_id = 'other'",
-                *(f"{name} = '2017-01-01 00:00:00.000000'" for name in ("recorded_at", "known_at", "reference_at")),
-                "model_id = 'other'",
-                "data_hash = NULL",
-                "row_key = REPLACE(row_key, 'S01', 'S09')",
-            )
-        ),
-        (["UPDATE audit_chain SET rows = 1 WHERE table_name = 'decisions'"], "entry changed", None),
-        (["UPDATE signals SET run_id = 'other' WHERE symbol = 'S01'"], "row changed", "signals"),
-        (["UPDATE decisions SET run_id = NULL"], "row changed", "decisions"),
-        (
-            [
-                f"UPDATE audit_chain SET sequence = -7 WHERE sequence = {ENTRY}",
-                "UPDATE audit_chain SET sequence = 7 WHERE sequence = 1",
-                "UPDATE audit_chain SET sequence = 1 WHERE sequence = -7",
-            ],
-            "entry moved",
-            None,
-        ),
-        (
-            [
-                "DELETE FROM audit_chain WHERE sequence = (SELECT MAX(sequence) FROM audit_chain)",
-                "DELETE FROM audit_chain WHERE sequence = (SELECT MAX(sequence) FROM audit_chain)",
-            ],
-            "row without an entry",
-            None,
-        ),
+        *(("sqlite", *case) for case in TAMPERED),
+        *often(ON_A_SERVER, *(ON_A_SERVER[number] for number in FIRST_OF_KIND.values())),
     ],
+    indirect=["ledger_url"],
 )
 def test_tampering_is_found(
     filled: Ledger, tamper: Callable[..., None], statements: list[str], kind: str, table: str | None
@@ -381,6 +392,7 @@ def test_a_guard_that_stands_elsewhere_or_sleeps_guards_nothing(filled: Ledger, 
     assert verify(filled).unguarded == ("signals",)
 
 
+@IN_A_FILE_FIRST
 @pytest.mark.parametrize("rows_a_fetch", [1, 4, 5])
 def test_a_chain_fetched_piece_by_piece_is_read_whole_and_once(
     filled: Ledger, monkeypatch: pytest.MonkeyPatch, rows_a_fetch: int

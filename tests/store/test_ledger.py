@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.ledger import Appended, Ledger
-from tests.store.conftest import NOON
+from tests.store.conftest import IN_A_FILE_FIRST, NOON
 from tests.store.rounds import append_round, day_round
 
 HOLDING = {"session": pd.Timestamp("2018-01-02"), "symbol": "A", "quantity": 10.0, "price": 99.5, "blocked_side": 0}
@@ -101,6 +101,7 @@ def test_a_stated_version_follows_the_newest_and_needs_a_reason(ledger: Ledger) 
         assert transaction.append("holdings", other, version=2, reason="corrected").inserted == 0
 
 
+@IN_A_FILE_FIRST
 @pytest.mark.parametrize(
     ("change", "names"),
     [
@@ -124,11 +125,13 @@ def test_a_row_that_does_not_fit_names_table_column_and_value(
     assert ledger.count("holdings") == 0
 
 
+@IN_A_FILE_FIRST
 def test_a_row_without_a_strategy_is_refused(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="strategy"):
         ledger.append("holdings", [HOLDING], run_id="run")
 
 
+@IN_A_FILE_FIRST
 def test_an_unknown_table_lists_those_there_are(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="position_steps"):
         ledger.read("positions")
@@ -160,6 +163,7 @@ def test_a_transaction_reads_what_it_wrote_and_others_do_not(ledger: Ledger) -> 
     assert len(ledger.read("holdings")) == 1
 
 
+@IN_A_FILE_FIRST
 def test_rows_are_stamped_with_the_clock_that_was_handed_in(ledger: Ledger) -> None:
     ledger.append("holdings", [HOLDING], run_id="run-7", strategy="demo")
     stored = ledger.read("holdings", bookkeeping=True).iloc[0]

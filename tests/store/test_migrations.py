@@ -23,6 +23,7 @@ from nn_assets.store.ledger.engine import open_engine, writing
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.migrations import alembic_config, revision_of, view_names
 from nn_assets.store.ledger.schema import CHAIN, TABLES
+from tests.matrices import often
 from tests.store.killed import in_a_child
 from tests.store.rounds import append_round, day_round
 
@@ -185,6 +186,7 @@ def test_a_ledger_without_its_version_is_named_and_left_alone(bare_url: str) -> 
     engine.dispose()
 
 
+@pytest.mark.parametrize("bare_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.full)], indirect=True)
 def test_a_version_ahead_of_its_tables_is_named_at_open_and_left_alone(bare_url: str) -> None:
     make_first_ledger(bare_url)
     engine = open_engine(bare_url)
@@ -196,21 +198,28 @@ def test_a_version_ahead_of_its_tables_is_named_at_open_and_left_alone(bare_url:
     engine.dispose()
 
 
+LOST = {
+    "looks": "DROP TABLE looks",
+    "signals.base_rate": "ALTER TABLE signals DROP COLUMN base_rate",
+    "signals": "DROP TABLE signals",
+}
+
+
 @pytest.mark.parametrize(
-    ("lost", "named"),
+    ("bare_url", "named"),
     [
-        ("DROP TABLE looks", "looks"),
-        ("ALTER TABLE signals DROP COLUMN base_rate", "signals.base_rate"),
-        ("DROP TABLE signals", "signals"),
+        *(("sqlite", named) for named in LOST),
+        *often([("postgresql", named) for named in LOST], ("postgresql", "signals.base_rate")),
     ],
+    indirect=["bare_url"],
 )
-def test_the_newest_version_without_all_of_its_tables_is_named_at_open(bare_url: str, lost: str, named: str) -> None:
+def test_the_newest_version_without_all_of_its_tables_is_named_at_open(bare_url: str, named: str) -> None:
     Ledger(bare_url).close()
     engine = open_engine(bare_url)
     with engine.begin() as connection:
         for view in view_names():
             connection.execute(text(f"DROP VIEW {view}"))
-        connection.execute(text(lost))
+        connection.execute(text(LOST[named]))
     before = inspect(engine).get_table_names()
     with pytest.raises(LedgerError, match=rf"version 0005 without {named}:.*restore the backup.*nothing was changed"):
         Ledger(bare_url)

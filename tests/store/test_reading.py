@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from nn_assets.errors import LedgerError
 from nn_assets.store.ledger.ledger import Ledger
-from tests.store.conftest import NOON
+from tests.store.conftest import IN_A_FILE_FIRST, NOON
 from tests.store.rounds import append_round, day_round
 
 HOLDING = {"session": pd.Timestamp("2018-01-02"), "symbol": "A", "quantity": 10.0, "price": 99.5, "blocked_side": 0}
@@ -55,6 +55,7 @@ def test_any_float_comes_back_as_it_was(ledger: Ledger, numbers: list[float]) ->
         assert struct.pack("<d", stored) == struct.pack("<d", expected)
 
 
+@IN_A_FILE_FIRST
 def test_an_answer_without_rows_is_the_askers_own(ledger: Ledger) -> None:
     first = ledger.read("holdings")
     first["quantity"] = "changed"
@@ -102,6 +103,7 @@ def _target(known_at: object) -> dict[str, object]:
     return {"session": "2018-07-02", "symbol": "A", "target_quantity": 1.0, "known_at": known_at}
 
 
+@IN_A_FILE_FIRST
 def test_a_moment_without_a_zone_is_refused(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="timezone"):
         ledger.append("target_positions", [_target(pd.Timestamp("2018-07-02 20:30"))], run_id="run", strategy="demo")

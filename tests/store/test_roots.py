@@ -18,6 +18,7 @@ from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.resources import StoresResource
 from nn_assets.store.lake.port import Key
 from nn_assets.store.lake.roots import blob_path, lake_root, models_root, store_in_force
+from tests.matrices import often
 
 MEMORY = """
 from pathlib import Path
@@ -124,13 +125,12 @@ OUT_OF_REACH = {
     "a store without its port": ("memory://there", "number.py", "5 was given, a store without put, put_all, swap, get"),
     "a file of another machine": ("file://there/blobs", "", "a whole path after file:// was expected"),
 }
+TOLD = ("a store that tells its address", "an error of the package that tells it", "the home of no user", "no store")
 
 
-@pytest.mark.parametrize("case", OUT_OF_REACH.values(), ids=OUT_OF_REACH)
-def test_a_store_out_of_reach_is_named_without_its_secrets_and_does_not_keep_from_halting(
-    home: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[str, str, str]
-) -> None:
-    address, plugin, message = case
+def out_of_reach(home: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> tuple[str, str]:
+    """Name a store that is out of reach; its address, and what is said of it."""
+    address, plugin, message = OUT_OF_REACH[case]
     begin = MEMORY[: MEMORY.index("    return")]
     (home / "fault.py").write_text(begin + "    raise OSError('x')\n")
     (home / "number.py").write_text(begin + "    from nn_assets.store.lake.port import Key\n    return Key(5)\n")
@@ -140,13 +140,28 @@ def test_a_store_out_of_reach_is_named_without_its_secrets_and_does_not_keep_fro
     refusing = "    from nn_assets.errors import SourceError as E\n    raise E(expected='', found=address, remedy='')\n"
     (home / "refusing.py").write_text(begin + refusing)
     named(monkeypatch, address, plugin)
+    return address, message
+
+
+@pytest.mark.parametrize("case", OUT_OF_REACH)
+def test_a_store_out_of_reach_is_named_without_its_secrets(
+    home: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    address, message = out_of_reach(home, monkeypatch, case)
     with pytest.raises(InstallationError, match=message) as refused:
         blob_path(address)
+    assert not re.search("secret(?![_s])", "".join(traceback.format_exception(refused.value)))
+
+
+@pytest.mark.parametrize("case", often(OUT_OF_REACH, *TOLD))
+def test_a_store_out_of_reach_is_told_without_its_secrets_and_does_not_keep_from_halting(
+    home: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    out_of_reach(home, monkeypatch, case)
     answer = CliRunner().invoke(app, ["status", "--json"])
     assert answer.exit_code == 1
     assert json.loads(answer.output)["error"] == "InstallationError"
-    causes = "".join(traceback.format_exception(refused.value))
-    assert not re.search("secret(?![_s])", answer.output + causes)
+    assert not re.search("secret(?![_s])", answer.output)
     halt = ["control", "kill-switch", "HALTED", "--strategy", "mine", "--who", "me", "--reason", "out of reach"]
     assert CliRunner().invoke(app, halt).exit_code == 0
 

@@ -16,6 +16,7 @@ from nn_assets.store.ledger.engine import open_engine, writing
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.migrations import alembic_config, upgrade, view_names
 from nn_assets.store.ledger.query_files import query_names, query_parameters
+from tests.store.conftest import IN_A_FILE_FIRST
 from tests.store.rounds import append_round, day_round
 
 VALUES = {"session": "2018-01-02", "first": "2018-01-01", "last": "2018-12-31", "symbol": "S03"}
@@ -178,11 +179,13 @@ def test_a_fill_is_shown_with_its_order_and_its_cost(ledger: Ledger) -> None:
         assert connection.execute(text("SELECT cost_bps FROM fills_with_orders")).scalar() == pytest.approx(7.0)
 
 
+@IN_A_FILE_FIRST
 def test_a_query_without_its_values_says_which_it_needs(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="strategy, session, symbol"):
         ledger.query("why_this_size", strategy="demo")
 
 
+@IN_A_FILE_FIRST
 def test_an_unknown_query_lists_those_there_are(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="trial_count"):
         ledger.query("../../etc/passwd")

@@ -9,6 +9,8 @@ import pytest
 from nn_assets.operations.edited import left_while_bound
 from nn_assets.store.ledger.audit import find_changed_state, verify_before_round
 from nn_assets.store.ledger.ledger import Ledger
+from tests.matrices import often
+from tests.store.conftest import IN_A_FILE_FIRST
 from tests.store.rounds import append_round, day_round
 from tests.store.test_acts_on_record import NOW
 from tests.store.test_audit import tamper
@@ -42,8 +44,13 @@ def newest_of(table: str) -> str:
     return f"SELECT sequence FROM (SELECT MAX(sequence) AS sequence FROM {table} WHERE strategy = 'demo') AS newest"
 
 
+@IN_A_FILE_FIRST
 @pytest.mark.parametrize(
-    "table", ["decisions", "portfolio_states", "trading_states", "target_positions", "orders", "holdings"]
+    "table",
+    often(
+        ["decisions", "portfolio_states", "trading_states", "target_positions", "orders", "holdings"],
+        *["decisions", "orders", "holdings"],
+    ),
 )
 def test_no_row_of_the_last_session_is_hidden_changed_or_removed_unseen(
     filled: Ledger, tamper: Tamper, table: str
@@ -53,6 +60,7 @@ def test_no_row_of_the_last_session_is_hidden_changed_or_removed_unseen(
     assert change_in(filled, "other") is None
 
 
+@IN_A_FILE_FIRST
 @pytest.mark.parametrize("table", ["orders", "trading_states"])
 def test_a_row_of_the_last_session_that_is_gone_is_seen(filled: Ledger, tamper: Tamper, table: str) -> None:
     tamper(f"DELETE FROM {table} WHERE sequence = ({newest_of(table)})")
@@ -64,6 +72,7 @@ def test_a_hidden_outcome_is_seen_as_far_back_as_some_days_bring(filled: Ledger,
     assert change_in(filled) == ("outcomes", "row changed")
 
 
+@IN_A_FILE_FIRST
 @pytest.mark.parametrize("table", ["holdings", "outcomes", "verifications"])
 def test_an_entry_that_was_changed_beside_its_row_is_seen(filled: Ledger, tamper: Tamper, table: str) -> None:
     filled.append("verifications", [{"verification_id": "1", "kind": "x", "details": {}}], run_id="r", strategy="demo")
