@@ -56,10 +56,10 @@ def known(strategy: Strategy) -> tuple[pd.DataFrame, int]:
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Where a folder and its home are to lie, and both as they were once its files were taken in."""
-    place = tmp_path_factory.mktemp("place")
-    made = place / "mine"
+    root = tmp_path_factory.mktemp("place")
+    made = root / "mine"
     (made / "bars").mkdir(parents=True)
-    with living_in(place / "home"):
+    with living_in(root / "home"):
         put(made, "history.csv", {(symbol, day): 10.0 + day for symbol in "AB" for day in range(3)})
         take_in(at(made), made)
         put(made, "restated.csv", {("A", 1): 12.5})
@@ -68,7 +68,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         assert take_in(at(made), made).counted.added == 1
         put(made, "day_again.csv", {("A", 3): 13.0})
         assert take_in(at(made), made).counted.revised == 0
-    return place, Path(shutil.copytree(place, tmp_path_factory.mktemp("kept") / "place"))
+    return root, Path(shutil.copytree(root, tmp_path_factory.mktemp("kept") / "place"))
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def folder(lived: tuple[Path, Path]) -> Iterator[Path]:
 
     Always at the same place, and with the moments at which its files were written: another place would be a change.
     """
-    place, kept = lived
-    shutil.rmtree(place)
-    shutil.copytree(kept, place)
-    with living_in(place / "home"):
-        yield place / "mine"
+    root, kept = lived
+    shutil.rmtree(root)
+    shutil.copytree(kept, root)
+    with living_in(root / "home"):
+        yield root / "mine"
 
 
 def touched(folder: Path) -> Strategy:
