@@ -17,7 +17,7 @@ from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
 from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
-from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.models import models_in_force, require_models
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.bar_faults import lacking
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
@@ -53,7 +53,7 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     SettingsError
         No live start is stated, a day is no session, or the options contradict each other.
     ModelError
-        No model decides the first session: nothing is loaded.
+        No model decides the first session, or one that would be decided: nothing is loaded.
     DecisionError
         A session is not closed yet, lies before the live start, or depends on one that is undecided; or a symbol was
         taken off that is held or on order.
@@ -112,8 +112,13 @@ def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
     if (fault := symbols_fault(history)) is not None:
         raise fault
     _refuse_a_gap_before(history, opening, day)
-    models_in_force(history.stores.ledger, strategy).on(opening)
-    return sessions_between(strategy.market.calendar, opening, day)
+    models = models_in_force(history.stores.ledger, strategy)
+    sessions = sessions_between(strategy.market.calendar, opening, day)
+    undecided = [session for session in sessions if history.decided_at(session) is None]
+    for session in (opening, *undecided[:1]):
+        models.on(session)
+    require_models(models, undecided)
+    return sessions
 
 
 def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
