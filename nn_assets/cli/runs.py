@@ -9,7 +9,6 @@ import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.intake import row_counts_text
-from nn_assets.cli.next_command import next_command
 from nn_assets.errors import MOST_NAMED, DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
@@ -26,7 +25,8 @@ from nn_assets.operations.edited import require_stages, symbols_fault
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
-from nn_assets.operations.situation import comes_after_a_study, headline_now
+from nn_assets.operations.next_command import comes_after_a_study, next_command
+from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
@@ -283,7 +283,7 @@ def run_study(
         study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))
     answer: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": str(result.run_id)}
     with open_history(strategy) as history:
-        following = next_command(history)["next"]
+        following = next_command(history)
     page = reports_root() / f"{strategy.name}-study.html"
     answer |= {"page": str(page) if page.is_file() else None, "next": following}
     ending = ([f"page  {page}"] if page.is_file() else []) + [f"next  {answer['next']}"]

@@ -22,13 +22,10 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import LeftOut, StrategyFile, find_strategy, left_out_as, read_strategies
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
+from nn_assets.operations.next_command import faults_of_stages, study_of_others_text
 from nn_assets.operations.outcomes import LEDGER_INTACT, STARTED, FailedCheck, last_heartbeat, last_runs, last_ticks
 from nn_assets.operations.run_faults import open_failed_checks, silence_of_daemon
-from nn_assets.operations.situation import (
-    faults_of_stages,
-    headline_now,
-    study_of_others_text,
-)
+from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.oversight.headline import TradingWord
 from nn_assets.store.home import address_to_read, data_docs_file
