@@ -106,8 +106,8 @@ def _without_store(name: str | None, fault: InstallationError) -> dict[str, Any]
     if not states:
         raise fault
     text = "\n".join(line for state in states.values() for line in (*_lines(state), "")).rstrip()
-    told = {"ok": False, "error": fault.kind, "message": str(fault), "read_only": read_only}
-    return {**told, "store": store_in_force(), "strategies": states, "text": text}
+    answer = {"ok": False, "error": fault.kind, "message": str(fault), "read_only": read_only}
+    return {**answer, "store": store_in_force(), "strategies": states, "text": text}
 
 
 def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:
