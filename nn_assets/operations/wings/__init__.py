@@ -7,7 +7,6 @@ Nothing here imports Dagster: a file that registers a wing may run where nothing
 
 from __future__ import annotations
 
-import json
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -265,21 +264,13 @@ def append_rows(history: History, contract: Contract, rows: pd.DataFrame) -> pd.
         days = pd.DatetimeIndex(offered["session"].unique()) if "session" in key else None
         both = pd.concat([conform(lake.read_segments(name, contract.name, sessions=days), contract), offered])
     both = both.reset_index(drop=True)
-    is_offered = both.index >= len(both) - len(offered)
-    compared = _comparable(both, contract)
-    is_new = is_offered & ~compared.duplicated()
-    if key and (again := both[is_new & compared.duplicated(key)]).shape[0]:
-        raise _of_another_row(contract, both, int(again.index[0]))
+    is_new = (both.index >= len(both) - len(offered)) & ~both.duplicated()
+    if key and (is_new & both.duplicated(key)).any():
+        raise _of_another_row(contract, both, int((is_new & both.duplicated(key)).argmax()))
     fresh = validate(both[is_new].reset_index(drop=True), contract)
     if len(fresh):
         lake.append_segment(name, contract.name, fresh)
     return fresh
-
-
-def _comparable(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """The frame with its JSON values as texts, by which rows are compared."""
-    records = [name for name, column in contract.columns.items() if column.kind == "json"]
-    return frame.assign(**{name: frame[name].map(lambda value: json.dumps(value, sort_keys=True)) for name in records})
 
 
 def _of_another_row(contract: Contract, rows: pd.DataFrame, index: int) -> SchemaError:
