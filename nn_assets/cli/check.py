@@ -13,7 +13,6 @@ import pandas as pd
 from nn_assets.arrays import BoolArray
 from nn_assets.cli.check_text import check_lines
 from nn_assets.cli.failed import with_failed_checks
-from nn_assets.cli.next_command import next_command
 from nn_assets.cli.unknown_symbols import unknown_symbols
 from nn_assets.contracts.frames import DailyBars, Quarantine
 from nn_assets.costs.financing import financing_text
@@ -37,6 +36,7 @@ from nn_assets.operations.intake.bars import Audited, audit_bars, notices_of
 from nn_assets.operations.intake.beside import other_tables
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, VALIDATED_INTRADAY, AuditedIntraday, audit_intraday
 from nn_assets.operations.names import TABLES
+from nn_assets.operations.next_command import history_too_short, next_command
 from nn_assets.operations.situation import headline_now
 from nn_assets.orchestration.naming import asset_key
 from nn_assets.orchestration.outcomes import failed_checks_of, failure_of
@@ -151,8 +151,10 @@ def _passed(
         **_facts(history, _Judged.published(history, now), metadata),
         "gate": {"passed": True, "warnings": warnings},
         "first_model": _first_model(history, history.published_bars),
-        **next_command(history),
+        "next": next_command(history),
     }
+    if (short := history_too_short(history)) is not None:
+        answer |= {"history_too_short": short.why}
     if history.clock_fault is not None:
         answer |= {"ok": False, "clock": f"ClockError: {history.clock_fault}"}
     lines = check_lines(answer)

@@ -156,12 +156,14 @@ def run_query(name: str, strategy: str, values: list[str]) -> dict[str, Any]:
         )
     rows = pd.concat(answers, ignore_index=True)
     nothing = _NOTHING.get(name, "nothing") if absent is None else nothing_yet(absent)
-    paragraphs = [lined_up(rows)] if len(rows) else [] if unknown else [nothing]
+    note = None if len(rows) or unknown else nothing
+    paragraphs = [lined_up(rows)] if len(rows) else [note] if note else []
     return {
         "ok": not unknown,
         "query": name,
         "rows": rows.to_dict("records"),
         "not_on_record": list(unknown),
+        "note": note,
         "text": "\n".join([*paragraphs, *unknown]),
     }
 

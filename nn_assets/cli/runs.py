@@ -9,7 +9,6 @@ import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.intake import row_counts_text
-from nn_assets.cli.next_command import next_command
 from nn_assets.errors import MOST_NAMED, DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
@@ -17,7 +16,7 @@ from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
 from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months
-from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.models import models_in_force, require_models
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.bar_faults import lacking
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
@@ -26,7 +25,8 @@ from nn_assets.operations.edited import require_stages, symbols_fault
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
-from nn_assets.operations.situation import comes_after_a_study, headline_now
+from nn_assets.operations.next_command import comes_after_a_study, next_command
+from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
@@ -53,7 +53,7 @@ def run_rounds(name: str, session: str | None, first: str | None = None, last: s
     SettingsError
         No live start is stated, a day is no session, or the options contradict each other.
     ModelError
-        No model decides the first session: nothing is loaded.
+        No model decides the first session, or one that would be decided: nothing is loaded.
     DecisionError
         A session is not closed yet, lies before the live start, or depends on one that is undecided; or a symbol was
         taken off that is held or on order.
@@ -112,8 +112,13 @@ def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
     if (fault := symbols_fault(history)) is not None:
         raise fault
     _refuse_a_gap_before(history, opening, day)
-    models_in_force(history.stores.ledger, strategy).on(opening)
-    return sessions_between(strategy.market.calendar, opening, day)
+    models = models_in_force(history.stores.ledger, strategy)
+    sessions = sessions_between(strategy.market.calendar, opening, day)
+    undecided = [session for session in sessions if history.decided_at(session) is None]
+    for session in (opening, *undecided[:1]):
+        models.on(session)
+    require_models(models, undecided)
+    return sessions
 
 
 def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
@@ -278,7 +283,7 @@ def run_study(
         study = latest_study(stores.ledger, effective_strategy(strategy, tags), str(pd.Period(high, "M") + 1))
     answer: dict[str, Any] = {"strategy": strategy.name, "from": low, "to": high, "run_id": str(result.run_id)}
     with open_history(strategy) as history:
-        following = next_command(history)["next"]
+        following = next_command(history)
     page = reports_root() / f"{strategy.name}-study.html"
     answer |= {"page": str(page) if page.is_file() else None, "next": following}
     ending = ([f"page  {page}"] if page.is_file() else []) + [f"next  {answer['next']}"]

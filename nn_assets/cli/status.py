@@ -14,7 +14,7 @@ from nn_assets.arrays import Moment
 from nn_assets.cli.left_books import left_book, names_left
 from nn_assets.cli.missing import missing_of
 from nn_assets.cli.named import named_error
-from nn_assets.errors import AuditError, NnAssetsError
+from nn_assets.errors import AuditError, InstallationError, NnAssetsError
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
@@ -22,13 +22,10 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.catalog import LeftOut, StrategyFile, find_strategy, left_out_as, read_strategies
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
+from nn_assets.operations.next_command import faults_of_stages, study_of_others_text
 from nn_assets.operations.outcomes import LEDGER_INTACT, STARTED, FailedCheck, last_heartbeat, last_runs, last_ticks
 from nn_assets.operations.run_faults import open_failed_checks, silence_of_daemon
-from nn_assets.operations.situation import (
-    faults_of_stages,
-    headline_now,
-    study_of_others_text,
-)
+from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import Stores, open_stores
 from nn_assets.oversight.headline import TradingWord
 from nn_assets.store.home import address_to_read, data_docs_file
@@ -53,6 +50,8 @@ _LOST = "its process is gone; the next run, check, study or tick of the daemon c
 def report(name: str | None) -> dict[str, Any]:
     """The state of one strategy, or of all, what each names that is not there, and books whose strategy is gone.
 
+    Where lake and models are out of reach, or are not those that the home uses, every strategy is HALTED for that.
+
     It is not ok where a strategy is HALTED, for as long as a check of severity ERROR that failed in a last run stands,
     or where a strategy's state cannot be read: the line of that one says why, and those of the others are what they
     are.
@@ -62,6 +61,13 @@ def report(name: str | None) -> dict[str, Any]:
     SettingsError
         The file of the one strategy asked for cannot be read, or none names it.
     """
+    try:
+        return _report(name)
+    except InstallationError as fault:
+        return _without_store(name, fault)
+
+
+def _report(name: str | None) -> dict[str, Any]:
     readable, left_out = read_strategies()
     names = {file.strategy.name for file in readable}
     if name not in names and name is not None and (refused := left_out_as(name, left_out)) is not None:
@@ -85,6 +91,23 @@ def report(name: str | None) -> dict[str, Any]:
     ok = not any(state.get("failed_checks") or "error" in state for state in states.values())
     ok &= not any(state["headline"].startswith(f"{name} {TradingWord.HALTED}: ") for name, state in states.items())
     return {"ok": ok, "read_only": read_only, "store": store, "strategies": states, "text": "\n".join(lines).rstrip()}
+
+
+def _without_store(name: str | None, fault: InstallationError) -> dict[str, Any]:
+    """The answer where no strategy can be read for want of the lake; those that come with the package only if used."""
+    readable, left_out = read_strategies()
+    with address_to_read() as address, Ledger(address) as ledger:
+        used = {*ledger.strategies("outcomes"), *ledger.strategies("decisions"), name}
+        chosen = [file.strategy.name for file in readable if name in (None, file.strategy.name)]
+        bundled = {file.strategy.name for file in readable if file.is_bundled}
+        states = {} if name is not None else _of_left_out(ledger, left_out, {file.strategy.name for file in readable})
+        read_only = ledger.read_only
+    states |= {strategy: _untold(strategy, fault) for strategy in chosen if strategy in used or strategy not in bundled}
+    if not states:
+        raise fault
+    text = "\n".join(line for state in states.values() for line in (*_lines(state), "")).rstrip()
+    answer = {"ok": False, "error": fault.kind, "message": str(fault), "read_only": read_only}
+    return {**answer, "store": store_in_force(), "strategies": states, "text": text}
 
 
 def _is_unused(file: StrategyFile, state: dict[str, Any]) -> bool:

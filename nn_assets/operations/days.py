@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.arrays import Symbol
+from nn_assets.operations.asof.models import models_in_force, require_models
 from nn_assets.operations.decisions.fired import alert_of_assumed_funding, alert_of_breakers, alert_of_unquoted
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
@@ -42,14 +43,21 @@ def play_days(
     ------
     AuditError
         A row of the ledger is not as it was appended: nothing is decided.
+    ModelError
+        A session that would be decided has no model: nothing is decided.
     DecisionError, SettingsError, ClockError, LedgerError
         As :func:`nn_assets.operations.decisions.rounds.decide_session`.
     """
     with on_intact_ledger(history, run_id):
+        closed = []
         for session in sessions:
             if session > history.last_session:
                 log.info("%s is not closed yet, and is left out", session.date())
-                continue
+            else:
+                closed.append(session)
+        undecided = [session for session in closed if history.decided_at(session) is None]
+        require_models(models_in_force(history.stores.ledger, history.strategy), undecided)
+        for session in closed:
             decided = decide_session(history, session, run_id)
             log.info(decided.sentence)
             if decided.differs:  # its alerts and its page are those of what is on record

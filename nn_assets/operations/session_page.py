@@ -14,8 +14,9 @@ from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.bar_faults import delisting_line, without_bar
 from nn_assets.operations.history import History
+from nn_assets.operations.next_command import study_of_others, study_of_others_text
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
-from nn_assets.operations.situation import of_bars, situation_of, study_of_others, study_of_others_text
+from nn_assets.operations.situation import of_bars, situation_of
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.records import book_remainder

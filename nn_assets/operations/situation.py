@@ -11,25 +11,22 @@ import pandas as pd
 from nn_assets.arrays import values_of
 from nn_assets.contracts.frames import HoldingRows, OrderRows, TargetPositionRows
 from nn_assets.errors import ClockError, NnAssetsError
-from nn_assets.learning.first_month import first_model_month, live_start_fault
 from nn_assets.market.calendar.sessions import calendar_end_warning, next_session
 from nn_assets.market.quality.unexplained_factors import UNEXPLAINED_FACTOR
 from nn_assets.operations.alerts import fault_of_alerts
 from nn_assets.operations.asof.controls import breaker_reset_for, kill_switch_now
 from nn_assets.operations.asof.decisions import undecided_sessions
-from nn_assets.operations.asof.forecasts import missing_months
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
-from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import late_verdict, latest_study, month_of_verdict
 from nn_assets.operations.asof.trials import alarms_just_released
 from nn_assets.operations.bar_faults import ALERT_SESSIONS, delisting_line, lacking, silent, unchecked, without_bar
 from nn_assets.operations.clock import has_clock, now_utc
-from nn_assets.operations.edited import stage_fault, symbols_fault
 from nn_assets.operations.facts import LOST_BARS, RAW_BARS, StoredFacts
 from nn_assets.operations.failures import (
     halt_text,
 )
+from nn_assets.operations.next_command import due_before, faults_of_stages, goes_on_with, study_of_others
 from nn_assets.operations.run_faults import faults_of_runs, faults_of_silence, faults_of_ticks
 from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
@@ -191,34 +188,15 @@ def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[
     )
 
 
-def study_of_others(facts: StoredFacts) -> str:
-    """The settings in which the newest study on record differs from those in force; empty if any study has these."""
-    newest = _newest_of_others(facts)
-    return "" if newest is None else settings_apart(facts.stores.ledger, facts.strategy, str(newest["settings_hash"]))
-
-
-def study_of_others_text(facts: StoredFacts) -> str | None:
-    """If no study has the settings in force: how far the newest one goes, and in which settings it differs."""
-    newest = _newest_of_others(facts)
-    return None if newest is None else f"to {newest['month']}, of other settings: {study_of_others(facts)}"
-
-
-def _newest_of_others(facts: StoredFacts) -> pd.Series | None:
-    ledger = facts.stores.ledger
-    newest = ledger.latest("studies", facts.strategy.name)
-    if newest.empty or latest_study(ledger, facts.strategy) is not None:
-        return None
-    return newest.iloc[-1]
-
-
 def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fault]:
     strategy, ledger = facts.strategy, facts.stores.ledger
     waiting = undecided_sessions(ledger, strategy, facts.live_sessions)
-    models = models_in_force(ledger, strategy)
+    models, due = models_in_force(ledger, strategy), due_before(facts, waiting)
+    goes_on = goes_on_with(strategy, waiting, models, due)
     halt = last_halt(ledger, strategy.name)
     if halt is not None:
         why = f"the gate halted on {halt[0]:%Y-%m-%d %H:%M} UTC: {halt_text(halt[1])}"
-        mended = f"mend the data at the source, then {_goes_on_with(facts, waiting, models)}"
+        mended = f"mend the data at the source, then {goes_on}"
         yield Fault(why, mended, TradingWord.HALTED)
     if (broken := broken_on_record(ledger)) is not None:
         why = f"audit verify found a changed ledger: {broken}"
@@ -245,7 +223,9 @@ def _faults(facts: StoredFacts, refused: Sequence[NnAssetsError]) -> Iterator[Fa
     lost = list(_of_lost_folders(facts))
     yield from lost
     if not refused and not lost and not without_data:  # else a round would not help
-        yield from _of_sessions(facts, waiting, models)
+        if due is not None and due.why and not study_of_others(facts):
+            yield Fault(due.why, due.command)
+        yield from _of_sessions(facts, waiting, models, goes_on)
     today = now_utc().tz_localize(None) if has_clock(strategy.market, now_utc()) else facts.last_session
     if (ends := calendar_end_warning(strategy.market.calendar, today)) is not None:
         end, _, remedy = ends.partition(": ")
@@ -274,17 +254,12 @@ def _of_lost_folders(facts: StoredFacts) -> Iterator[Fault]:
         )
 
 
-def faults_of_stages(facts: StoredFacts) -> list[NnAssetsError]:
-    """Faults of the strategy's dates and symbols, or of the clock, for which every round is refused."""
-    faults = live_start_fault(facts.strategy), stage_fault(facts), symbols_fault(facts)
-    return [fault for fault in faults if fault is not None]
-
-
-def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> Iterator[Fault]:
+def _of_sessions(
+    facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce, goes_on: str
+) -> Iterator[Fault]:
     """Sessions that wait, and whether the next one is refused for want of a model."""
     strategy, decided = facts.strategy, facts.decision_moments.index
     clocked = has_clock(strategy.market, now_utc())
-    goes_on = _goes_on_with(facts, waiting, models)
     refused = ""
     if len(decided) and (waiting or clocked):
         month = f"{waiting[0] if waiting else decided[-1]:%Y-%m}"
@@ -300,28 +275,3 @@ def _of_sessions(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: Mo
         yield Fault(
             refused, f"nn-assets study --strategy {strategy.name}" if not waiting else goes_on, TradingWord.HALTED
         )
-
-
-def _goes_on_with(facts: StoredFacts, waiting: Sequence[pd.Timestamp], models: ModelsInForce) -> str:
-    """The command that decides what waits, or takes data in: a study where a round would find no study or model."""
-    strategy = facts.strategy
-    study, month = f"nn-assets study --strategy {strategy.name}", f"{waiting[0]:%Y-%m}" if waiting else ""
-    if not models.by_month or strategy.market.live_starts is None or comes_after_a_study(facts, waiting):
-        return study
-    if month and month not in models.by_month:
-        return f"{study} --from {month} --to {month}"
-    return f"nn-assets run --strategy {strategy.name}" + (f" --from {waiting[0].date()}" if waiting else "")
-
-
-def comes_after_a_study(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> bool:
-    """Whether the first sessions ever must wait for a study: decided before it, they would be flat for good.
-
-    They would have no forecasts of earlier months to size by, or no verdict that lets them trade.
-    """
-    if not waiting or not facts.decision_moments.empty:
-        return False
-    strategy, month = facts.strategy, f"{waiting[0]:%Y-%m}"
-    if missing_months(facts.stores.lake, strategy, month):
-        return True
-    verdict_needed = not strategy.trade_without_verdict and first_model_month(strategy) < month
-    return verdict_needed and latest_study(facts.stores.ledger, strategy) is None

@@ -344,7 +344,7 @@ def test_data_that_end_are_one_cause_and_the_next_command_says_what_lets_them_pa
 
 def test_a_studied_strategy_is_sent_on_to_its_first_undecided_session(own_home) -> None:
     document = call(own_home, "check", "-s", "mine", "--json").document
-    assert document["next"] == f"nn-assets run --strategy mine --session {LIVE[2]}"
+    assert document["next"] == f"nn-assets run --strategy mine --from {LIVE[2]}"
     assert document["nothing_new"] is True
     assert call(own_home, *document["next"].split()[1:]).status == 0
     decided = call(own_home, "check", "-s", "mine", "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -13,8 +14,12 @@ import pandas as pd
 import pytest
 
 from nn_assets.cli.runs import run_rounds
+from nn_assets.errors import ModelError
+from nn_assets.operations.asof.decisions import decided_sessions
 from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.days import play_days
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.history import open_history
 from nn_assets.operations.situation import of_bars
 from nn_assets.operations.stores import open_stores
 from tests.cli.conftest import LIVE, STRATEGY, SYMBOLS, VAULT, call
@@ -341,3 +346,24 @@ def test_the_help_says_what_an_option_takes_and_what_a_command_does(tmp_path, wo
     text = " ".join(call(tmp_path, *words, "--help").out.split())
     for part in expected:
         assert part in text
+
+
+def test_sessions_of_which_one_month_has_no_model_are_refused_before_any_is_decided(own_home) -> None:
+    """It decided those before that month, and failed midway."""
+    file = own_home / "strategies" / "mine.yaml"
+    later = file.read_text(encoding="utf-8").replace("vault_starts: 2016-05-02", "vault_starts: 2016-05-20")
+    file.write_text(later, encoding="utf-8")
+    before = sorted(path.name for path in (own_home / "lake" / "mine" / "raw_bars" / "segments").iterdir())
+    answer = call(own_home, "run", "-s", "mine", "--from", LIVE[1], "--to", "2016-05-03", "--json")
+    assert (answer.status, answer.document["error"]) == (1, "ModelError")
+    assert answer.document["message"].endswith(
+        f"expected a model of every month from {LIVE[2]} to 2016-05-03, before a session of them is decided; found for "
+        "2016-05 none. Remedy: nn-assets study --strategy mine --from 2016-05 --to 2016-05, then the same sessions "
+        "again: none was decided"
+    )
+    assert before == sorted(path.name for path in (own_home / "lake" / "mine" / "raw_bars" / "segments").iterdir())
+    with living_in(own_home), open_history(find_strategy("mine").strategy) as history:
+        days = [pd.Timestamp(day) for day in (*LIVE, "2016-05-02", "2016-05-03")]
+        with pytest.raises(ModelError, match="for 2016-05 none"):  # a range that the UI asks for
+            next(play_days(history, days, "r", logging.getLogger("test")))
+        assert [str(day.date()) for day in decided_sessions(history.stores.ledger, "mine")] == list(LIVE[:2])

@@ -111,6 +111,9 @@ def test_a_table_is_lined_up_without_blanks_to_the_right() -> None:
 
 def test_restated_says_what_it_is_about_where_nothing_was(give) -> None:
     assert "export bars" in give("query", "restated", "-s", "mine").out
+    document = give("query", "restated", "-s", "mine", "--json").document  # it was a list of no rows, and no word
+    assert document["rows"] == []
+    assert "bars restated by a source are in nn-assets export bars" in document["note"]
 
 
 def test_what_is_missing_is_named_with_its_first_session() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
 
 from nn_assets.cli import runs
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.history import open_history
+from nn_assets.operations.next_command import next_command
 from tests.cli.conftest import LIVE, STRATEGY, call, write_bars
+from tests.orchestration.conftest import living_in
 
 
 @pytest.fixture
@@ -22,12 +27,53 @@ def nothing_run(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("nothing_run")
 def test_a_study_ends_with_its_page_and_the_next_command(finished_home) -> None:
     page = finished_home / "reports" / "mine-study.html"
-    following = f"nn-assets run --strategy mine --session {LIVE[2]}"
+    following = f"nn-assets run --strategy mine --from {LIVE[2]}"
     shown = call(finished_home, "study", "-s", "mine").out.splitlines()
     assert page.is_file()
     assert shown[-2:] == [f"page  {page}", f"next  {following}"]
     document = call(finished_home, "study", "-s", "mine", "--json").document
     assert (document["page"], document["next"]) == (str(page), following)
+
+
+STUDY = "nn-assets study --strategy mine"
+NEXT = {
+    "one session waits": ((), f"nn-assets run --strategy mine --from {LIVE[2]}"),
+    "the verdict counts now": (
+        (("without_verdict: true", "without_verdict: false"),),
+        f"nn-assets run --strategy mine --from {LIVE[2]}",
+    ),
+    "a study of other limits, as the setting does without a verdict": (
+        (("minimum_outcomes: 20", "minimum_outcomes: 21"),),
+        STUDY,
+    ),
+    "models of other settings": ((("momentum_1, ", ""),), STUDY),
+    "a month without a model": ((("vault_starts: 2016-05-02", "vault_starts: 2016-05-20"),), f"{STUDY} --from 2016-05"),
+    "nothing studied": ((), STUDY),
+    "nothing studied, and no live start": ((("  live_starts: 2016-04-27\n", ""),), STUDY),
+    "too short a history": (
+        (("  live_starts: 2016-04-27\n", ""), ("training_months: 6", "training_months: 36")),
+        "bring bars from 2012-10-01 or earlier on, set market.history_starts there, then nn-assets check",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NEXT)
+def test_check_names_next_what_status_asks_for_first(own_home, case) -> None:
+    """It was another command, or none, in six of these homes."""
+    changes, following = NEXT[case]
+    file = own_home / "strategies" / "mine.yaml"
+    for before, after in changes:
+        assert before in file.read_text(encoding="utf-8")
+        file.write_text(file.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
+    if "nothing" in case or "short" in case:
+        for of_ledger in own_home.glob("ledger.sqlite*"):
+            of_ledger.unlink()
+        shutil.rmtree(own_home / "lake" / "mine" / "forecasts")
+    with living_in(own_home), open_history(find_strategy("mine").strategy) as history:
+        named = next_command(history)
+    assert named.startswith(following)
+    first = call(own_home, "status", "-s", "mine").out.splitlines()[0]
+    assert first.partition("A person is needed: ")[2].startswith(named), first
 
 
 @pytest.mark.usefixtures("nothing_run")

@@ -17,9 +17,12 @@ from typer.testing import CliRunner
 from nn_assets.cli.app import app
 from nn_assets.cli.status import report
 from nn_assets.contracts.dictionary import dictionary
-from nn_assets.errors import NnAssetsError, PluginError
+from nn_assets.errors import NnAssetsError, PluginError, SchemaError
+from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.history import open_history
 from nn_assets.operations.names import full_name
 from nn_assets.operations.outcomes import FAILED, record_tick
+from nn_assets.operations.wings import WINGS, Making
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.plugins import load
 from nn_assets.store.ledger.ledger import Ledger
@@ -199,6 +202,40 @@ def test_a_table_of_a_wing_is_cut_by_session_and_moment_and_nothing_sealed_comes
             assert exported() == ["SIM01"]
         finally:
             (third / "strategies" / "my_third.yaml").write_text(strategy_text)
+
+
+def test_rows_of_a_wings_table_are_held_to_its_key_as_they_are_added(third: Path, tmp_path: Path) -> None:
+    """A second row of a key was stored, and refused at the export alone."""
+    home = Path(shutil.copytree(third, tmp_path / "home"))
+    file = home / "strategies" / "earnings.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    head = [line for line in lines if line.startswith(("#", "symbol"))]
+    (first,) = [line for line in lines if line.startswith("SIM01")]
+    other = first.replace("0.04", "0.05")
+    with living_in(home), open_history(find_strategy("my_third").strategy) as history:
+        (table,) = WINGS["earnings"]().assets(history.strategy)
+
+        def taken_in(*rows: str) -> int:
+            file.write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
+            return int(table.make(history, Making("my_third", "r", lambda _: None))["added"])
+
+        def stored() -> pd.DataFrame:
+            return history.stores.lake.read_segments("my_third", "earnings")
+
+        before = stored()
+        assert taken_in(first, first) == 0
+        new = first.replace("SIM01", "SIM03")
+        for rows in ((new, other), (new, new.replace("0.04", "0.05"))):  # stored before, and beside it in one file
+            with pytest.raises(SchemaError) as refused:
+                taken_in(*rows)
+            symbol = "SIM01" if other in rows else "SIM03"
+            assert str(refused.value).startswith(
+                f"[table earnings, key symbol {symbol}, session 2017-02-01, rule one_row_a_key] expected "
+                "surprise_fraction 0.04; found surprise_fraction 0.05. Remedy: nothing was stored"
+            )
+            pd.testing.assert_frame_equal(stored(), before)
+        assert taken_in(first, new, new) == 1
+        assert list(stored()["symbol"]) == ["SIM01", "SIM02", "SIM03"]
 
 
 CONTRACTS = {

@@ -244,6 +244,16 @@ def test_a_home_uses_the_store_that_it_used_first_until_its_record_says_another(
         lake_root()
     refused = CliRunner().invoke(app, ["status", "--json"])
     assert (refused.exit_code, json.loads(refused.output)["error"]) == (1, "InstallationError")
+    for words in (["status"], ["status", "--strategy", "mine"]):
+        shown = CliRunner().invoke(app, words)
+        assert shown.exit_code == 1
+        assert shown.output.startswith(
+            f"mine HALTED: {home}, as NN_ASSETS_STORE is unset (key NN_ASSETS_STORE); expected the store that this "
+            "home uses, memory:///one. A person is needed: set NN_ASSETS_STORE to the first; or, where lake and "
+        )
+        assert "index_daily" not in shown.output  # it comes with the package, and was never used
+    checked = CliRunner().invoke(app, ["check", "--strategy", "mine"])
+    assert checked.stderr.startswith("InstallationError: [key NN_ASSETS_STORE] expected the store that this home uses")
     halt = ["control", "kill-switch", "HALTED", "--strategy", "mine", "--who", "me", "--reason", "another store"]
     assert CliRunner().invoke(app, halt).exit_code == 0
     named(monkeypatch, f"file://{home}/two")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -64,6 +64,43 @@ class ModelsInForce:
             strategy=self.strategy,
             session=session.date(),
         )
+
+
+def require_models(models: ModelsInForce, sessions: Sequence[pd.Timestamp]) -> None:
+    """Refuse sessions of which one after the first has no model, before any of them is decided.
+
+    Where the first has none, its own round says so, and decides nothing.
+
+    Parameters
+    ----------
+    sessions : sequence of Timestamp
+        In order, none of them decided.
+
+    Raises
+    ------
+    ModelError
+        It names every month that lacks a model.
+    """
+    lacking: dict[str, ModelError] = {}
+    for session in sessions:
+        try:
+            models.on(session)
+        except ModelError as fault:
+            if session == sessions[0]:
+                return
+            lacking.setdefault(f"{session:%Y-%m}", fault)
+    if not lacking:
+        return
+    of_others = models.of_others() if any(map(models.describe_other_settings, lacking)) else ()
+    due = sorted({*lacking, *of_others})
+    raise ModelError(
+        expected=f"a model of every month from {sessions[0].date()} to {sessions[-1].date()}, before a session of them "
+        "is decided",
+        found="; ".join(f"for {month} {fault.found}" for month, fault in lacking.items()),
+        remedy=f"nn-assets study --strategy {models.strategy} --from {due[0]} --to {due[-1]}, then the same sessions "
+        "again: none was decided",
+        strategy=models.strategy,
+    )
 
 
 def recorded_models(ledger: Ledger, strategy: Strategy, recorded_by: pd.Timestamp | None = None) -> ModelRows:

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from nn_assets.contracts.contract import Contract
-from nn_assets.errors import PluginError
+import pandas as pd
+
+from nn_assets.contracts.contract import Contract, conform, validate
+from nn_assets.errors import PluginError, SchemaError
 from nn_assets.operations.catalog import folder_of
 from nn_assets.operations.decisions.stored_checks import StoredCheck
 from nn_assets.operations.due import Due, Scheduled
@@ -38,6 +40,7 @@ __all__ = [
     "StoredCheck",
     "Table",
     "Wing",
+    "append_rows",
     "register_wing",
     "tables_brought",
 ]
@@ -233,3 +236,59 @@ def tables_brought(strategy: Strategy) -> dict[Contract, ReadTable]:
             key="plugins",
         )
     return tables
+
+
+def append_rows(history: History, contract: Contract, rows: pd.DataFrame) -> pd.DataFrame:
+    """Add rows to a table of a plug-in, in the lake by the contract's name; to be called while its table is made.
+
+    Parameters
+    ----------
+    rows : DataFrame, shape (rows, columns)
+        The contract's columns at least; those that are stored already, or come twice, change nothing.
+
+    Returns
+    -------
+    DataFrame
+        The rows added, as the contract says; of no rows where all were there.
+
+    Raises
+    ------
+    SchemaError
+        A row is not as the contract says, or differs from another of its key, stored or among those given: table, key
+        and both values are named, and nothing is stored.
+    """
+    lake, name = history.stores.lake, history.strategy.name
+    offered, key = conform(rows, contract), list(contract.unique)
+    both = offered
+    if lake.additions(name, contract.name):
+        days = pd.DatetimeIndex(offered["session"].unique()) if "session" in key else None
+        both = pd.concat([conform(lake.read_segments(name, contract.name, sessions=days), contract), offered])
+    both = both.reset_index(drop=True)
+    is_new = (both.index >= len(both) - len(offered)) & ~both.duplicated()
+    if key and (is_new & both.duplicated(key)).any():
+        raise _of_another_row(contract, both, int((is_new & both.duplicated(key)).argmax()))
+    fresh = validate(both[is_new].reset_index(drop=True), contract)
+    if len(fresh):
+        lake.append_segment(name, contract.name, fresh)
+    return fresh
+
+
+def _of_another_row(contract: Contract, rows: pd.DataFrame, index: int) -> SchemaError:
+    """That a row differs from the first one of its key among some, in which columns."""
+    key, later = list(contract.unique), rows.iloc[index]
+    earlier = rows[(rows[key] == later[key]).all(axis=1)].iloc[0]
+    apart = [name for name in contract.columns if _shown(earlier, name) != _shown(later, name)]
+    return SchemaError(
+        expected="; ".join(_shown(earlier, name) for name in apart),
+        found="; ".join(_shown(later, name) for name in apart),
+        remedy="nothing was stored: correct the row, or let the key have known_at where a value may become another one",
+        table=contract.name,
+        key=", ".join(_shown(later, name) for name in key),
+        rule="one_row_a_key",
+    )
+
+
+def _shown(row: pd.Series, name: str) -> str:
+    """A column of a row with its value; a day as a date."""
+    value = row[name]
+    return f"{name} {value.date() if isinstance(value, pd.Timestamp) and value.tz is None else value}"
