@@ -50,7 +50,7 @@ def test_whatever_an_interpreter_loads_is_behind_a_table() -> None:
         [sys.executable, "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
     loaded = set(completed.stdout.split())
-    assert "nn_assets.learning.training" in loaded
+    assert "nn_assets.learning.model" in loaded
     assert loaded <= set(modules_behind("tests.proof.false_edge"))
 
 
