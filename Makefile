@@ -59,8 +59,9 @@ proof: $(VENV)/.installed-dev  ## what each defence and verdict does on markets 
 bench: $(VENV)/.installed-dev  ## benchmarks against the plain references; figures go to tests/benchmarks/RESULTS.md
 	@$(BIN)/python -m tests.benchmarks
 
-docs: $(VENV)/.installed  ## the data dictionary, docs/tables.md, from the contracts of the tables
+docs: $(VENV)/.installed  ## docs/tables.md from the contracts of the tables, docs/members.md from what is registered
 	@$(BIN)/python -m nn_assets.contracts.dictionary > docs/tables.md
+	@$(BIN)/python -m nn_assets.operations.members > docs/members.md
 
 ui: $(VENV)/.installed  ## Dagster's pages and daemon; prints the address to open
 	@$(BIN)/nn-assets ui

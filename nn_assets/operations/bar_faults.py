@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.arrays import Symbol, named_rows
 from nn_assets.contracts.frames import BarVersions
 from nn_assets.errors import first_of
-from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.catalogue import CATALOGUE, STANDARD
 from nn_assets.market.calendar.sessions import next_session, previous_session, sessions_between
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.compared import second_source_prices
@@ -289,7 +289,7 @@ def _among(bars: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
 def _bars_needed(strategy: Strategy) -> int:
     """How many bars on end a signal reads at least: for the features in the network's window, and for volatility."""
     # A plug-in does not run for this sentence: where none ran yet, its own features' reach is not known.
-    names = [name for name in strategy.features.names if name in CATALOGUE] or CATALOGUE.own
+    names = [name for name in strategy.features.names if name in CATALOGUE] or STANDARD
     return max(sessions_read(tuple(names), strategy.learning.lookback, 0.0), EWMA_SPAN_SESSIONS + 1)
 
 

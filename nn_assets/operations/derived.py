@@ -121,7 +121,10 @@ def member_roots(strategy: Strategy) -> tuple[Root, ...]:
     For all that is made of features and forecasts.
     """
     prepare(strategy)
-    names, catalogue = strategy.features.names or own_features(strategy), "nn_assets.features.catalogue:CATALOGUE"
+    names, catalogue = (
+        strategy.features.names or own_features(strategy),
+        "nn_assets.features.catalogue.registry:STANDARD",
+    )
     series_root = "nn_assets.operations.asof.series:known_by_role"
     every = () if strategy.features.names else (*_FACTS, series_root, f"{_HERE}:features_of", catalogue)
     return (*every, *(root for name in names for root in feature_roots(name)), *plugin_roots(strategy))

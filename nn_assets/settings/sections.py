@@ -30,8 +30,12 @@ OwnSettings = Mapping[str, JsonValue]  # of a member, which states their keys: s
 
 NETWORKS_OF_ITS_OWN = MappingProxyType(
     {
-        "lstm": "nn_assets.learning.networks.registry:_lstm",
-        "mlp": "nn_assets.learning.networks.registry:_perceptron",
+        "gru": "nn_assets.learning.networks.recurrent:build_gru",
+        "lstm": "nn_assets.learning.networks.recurrent:build_lstm",
+        "mlp": "nn_assets.learning.networks.mlp:build_mlp",
+        "rnn": "nn_assets.learning.networks.recurrent:build_rnn",
+        "tcn": "nn_assets.learning.networks.tcn:build_tcn",
+        "transformer": "nn_assets.learning.networks.transformer:build_transformer",
     }
 )
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
@@ -199,10 +203,10 @@ class LearningSettings(Section):
     hyper-parameters found by a search; ``knows_until`` is the last day of which they have seen anything, and must lie
     before the first day forecast. ``chosen_over_all_folds`` is one choice that has seen days forecast: a record is
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
-    linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``lstm``, ``mlp`` or one
-    that a file of ``plugins`` registers; ``network_settings`` are that one's own, as it states them. ``compute`` says
-    where models are trained: ``here``, in ``processes``, or on what a file of ``plugins`` registers, with
-    ``compute_settings`` of its own.
+    linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``rnn``, ``lstm``,
+    ``gru``, ``tcn``, ``transformer``, ``mlp`` or one that a file of ``plugins`` registers; ``network_settings`` are
+    that one's own, as it states them. ``compute`` says where models are trained: ``here``, in ``processes``, or on what
+    a file of ``plugins`` registers, with ``compute_settings`` of its own.
     """
 
     network: MemberName = "lstm"

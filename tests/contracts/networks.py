@@ -2,20 +2,72 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from nn_assets.learning.member import BLOCK_SIZE, Member
 from nn_assets.learning.networks import build_network
 from nn_assets.learning.networks.contract import require_sound_network
+from nn_assets.learning.windows import Windows
 from nn_assets.settings import LearningSettings
 
 
 class NetworkContract:
-    """A member gives ``settings``, of a lookback of four sessions."""
+    """A member gives ``settings``, of a lookback of four sessions, and how many weights it has of three features."""
 
     @pytest.fixture
     def settings(self) -> LearningSettings:
         raise NotImplementedError
+
+    @pytest.fixture
+    def most_weights(self) -> int:
+        raise NotImplementedError
+
+    def test_it_has_at_most_so_many_weights_as_it_says(self, settings: LearningSettings, most_weights: int) -> None:
+        network = build_network(settings, features=3)
+        assert sum(weight.numel() for weight in network.parameters()) <= most_weights
+
+    def test_every_weight_learns(self, settings: LearningSettings) -> None:
+        torch.manual_seed(0)
+        network = build_network(settings.model_copy(update={"dropout": 0.0, "hidden": 16}), features=3).train()
+        network(torch.randn(64, 4, 3)).square().sum().backward()
+        assert [name for name, weight in network.named_parameters() if not weight.grad.abs().sum() > 0.0] == []
+
+    def test_saved_and_loaded_weights_give_the_same_bits(self, settings: LearningSettings) -> None:
+        windows = torch.randn(7, 4, 3)
+        network = build_network(settings, features=3).eval()
+        kept = Member(0, {name: value.numpy() for name, value in network.state_dict().items()})
+        again = Member.from_arrays(kept.to_arrays(), 0).network(settings, 3)
+        with torch.no_grad():
+            assert torch.equal(network(windows), again(windows))
+
+    def test_what_follows_a_session_changes_no_bit_of_its_logit(self, settings: LearningSettings) -> None:
+        torch.manual_seed(2)
+        network = build_network(settings, features=3).eval()
+        kept = Member(0, {name: value.numpy() for name, value in network.state_dict().items()})
+        values = np.random.default_rng(0).normal(size=(40, 2, 3))
+        rows, columns = np.repeat(np.arange(10, 20), 2), np.tile([0, 1], 10)
+        answers = []
+        for future in (0.0, 1e6, np.nan):
+            changed = values.copy()
+            changed[20:] += future
+            answers.append(Member.probabilities([kept], settings, Windows(changed, 4), rows, columns))
+        assert BLOCK_SIZE > 20 * 2  # those that follow lie in the same block
+        assert answers[0].tobytes() == answers[1].tobytes() == answers[2].tobytes()
+
+    def test_it_learns_sixty_four_rows_by_heart(self, settings: LearningSettings) -> None:
+        windows, targets = torch.randn(64, 4, 3, generator=torch.Generator().manual_seed(1)), torch.arange(64) % 2
+        network = _learned(settings, windows, targets.float(), steps=120)
+        assert int(((network(windows) > 0) == targets.bool()).sum()) == 64
+
+    @pytest.mark.full
+    def test_it_learns_a_planted_rule_that_holds_on_rows_it_has_not_seen(self, settings: LearningSettings) -> None:
+        windows = torch.randn(1_500, 4, 3, generator=torch.Generator().manual_seed(2))
+        targets = (windows[:, -1, 0] - windows[:, 0, 1] > 0.0).float()  # of the newest session and of the oldest
+        network = _learned(settings, windows[:1_000], targets[:1_000], steps=150)
+        right = (network(windows[1_000:]) > 0) == targets[1_000:].bool()
+        assert float(right.float().mean()) > 0.9
 
     def test_it_keeps_the_contract_that_plugins_are_held_to(self, settings: LearningSettings) -> None:
         require_sound_network(settings)
@@ -47,3 +99,19 @@ class NetworkContract:
         network = build_network(settings.model_copy(update={"layers": 1}), features=3)
         network(torch.zeros(2, 4, 3)).sum().backward()
         assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def _learned(
+    settings: LearningSettings, windows: torch.Tensor, targets: torch.Tensor, *, steps: int
+) -> torch.nn.Module:
+    """A network of width 16 after so many steps down the loss of all rows, by a loop of its own."""
+    torch.manual_seed(3)
+    wide = settings.model_copy(update={"hidden": 16, "layers": 2, "dropout": 0.0})
+    network = build_network(wide, features=3).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        torch.nn.functional.binary_cross_entropy_with_logits(network(windows), targets).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+    return network.eval().requires_grad_(False)

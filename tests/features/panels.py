@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.catalogue import CATALOGUE, STANDARD
 from nn_assets.market.panel import FIELDS, Panel
 
-OF_BARS = {name: entry for name, entry in CATALOGUE.own.items() if not entry.role}
-"""The package's features that read no series, in order."""
-OF_SERIES = {name: entry for name, entry in CATALOGUE.own.items() if entry.role}
+OF_BARS = {name: entry for name, entry in STANDARD.items() if not entry.role}
+"""The standard features that read no series, in order."""
+OF_SERIES = {name: entry for name, entry in STANDARD.items() if entry.role}
+ON_REQUEST = {name: entry for name, entry in CATALOGUE.own.items() if name not in STANDARD}
 
 
 def random_panel(bars: int = 260, symbols: int = 3, seed: int = 5) -> Panel:

@@ -92,6 +92,48 @@ def _residual(bars: pd.DataFrame) -> pd.Series:
     return daily - beta.shift(1) * bars["market"]
 
 
+def _high_low_spread(bars: pd.DataFrame) -> pd.Series:
+    """Corwin and Schultz (2012), a pair of sessions at a time."""
+    pairs = np.full(len(bars), np.nan)
+    for row in range(1, len(bars)):
+        (high_1, low_1, close_1), (high_2, low_2) = (
+            bars.iloc[row - 1][["high", "low", "close"]],
+            bars.iloc[row][["high", "low"]],
+        )
+        factor = close_1 / low_2 if low_2 > close_1 else close_1 / high_2 if high_2 < close_1 else 1.0
+        high_2, low_2 = high_2 * factor, low_2 * factor
+        beta = np.log(high_1 / low_1) ** 2 + np.log(high_2 / low_2) ** 2
+        gamma = np.log(max(high_1, high_2) / min(low_1, low_2)) ** 2
+        k = 3 - 2 * 2**0.5
+        alpha = ((2 * beta) ** 0.5 - beta**0.5) / k - (gamma / k) ** 0.5
+        pairs[row] = max(0.0, 2 * (np.exp(alpha) - 1) / (1 + np.exp(alpha)))
+    return pd.Series(pairs).rolling(20).mean()
+
+
+def _traded_below(window: np.ndarray, price: float) -> float:
+    high, low, volume = window
+    return float((volume * np.clip((price - low) / (high - low), 0.0, 1.0)).sum())
+
+
+def _volume_above_close(bars: pd.DataFrame) -> pd.Series:
+    shares = np.full(len(bars), np.nan)
+    for row in range(59, len(bars)):
+        window = bars[["high", "low", "volume"]].to_numpy()[row - 59 : row + 1].T
+        shares[row] = 1.0 - _traded_below(window, bars["close"].iloc[row]) / window[2].sum()
+    return pd.Series(shares)
+
+
+def _point_of_control(bars: pd.DataFrame) -> pd.Series:
+    distances = np.full(len(bars), np.nan)
+    for row in range(59, len(bars)):
+        window = bars[["high", "low", "volume"]].to_numpy()[row - 59 : row + 1].T
+        edges = np.linspace(window[1].min(), window[0].max(), 25)
+        traded = np.diff([_traded_below(window, edge) for edge in edges])
+        fullest = int(np.argmax(traded))
+        distances[row] = np.log(bars["close"].iloc[row] / edges[fullest : fullest + 2].mean())
+    return pd.Series(distances)
+
+
 REFERENCE = {
     "log_return_1": lambda bars: _log_return(bars, 1),
     "log_return_5": lambda bars: _log_return(bars, 5),
@@ -114,7 +156,14 @@ REFERENCE = {
     "bollinger_b_20": _bollinger,
     "market_correlation_60": _correlation,
     "market_residual_return": _residual,
+    "high_low_spread_20": _high_low_spread,
+    "volume_above_close_60": _volume_above_close,
+    "point_of_control_distance_60": _point_of_control,
 }
+
+
+def _z(values: pd.DataFrame, window: int) -> pd.DataFrame:
+    return (values - values.rolling(window).mean()) / values.rolling(window).std()
 
 
 def reference_values(panel, name: str, market_symbol: str) -> np.ndarray:
@@ -139,4 +188,8 @@ def reference_series_values(panel: Panel, name: str, series: KnownSeries) -> np.
         "implied_over_realised": values / 100.0 / 252.0**0.5 / daily.rolling(20).std(),
         "funding_rate_per_day": per_day,
         "funding_rate_change": per_day.diff(),
+        "btc_dominance_change_5": values.diff(5),
+        **{f"{role}_z_60": _z(values, 60) for role in ("on_chain", "sentiment", "search_trend")},
+        "order_book_imbalance": values,
+        "factor_return_5": values.rolling(5).sum(),
     }[name].to_numpy()

@@ -14,6 +14,7 @@ from nn_assets.market.panel import FIELDS, Panel
 from tests.contracts.features import FeatureContract
 from tests.features.panels import (
     OF_BARS,
+    ON_REQUEST,
     changed,
     columns_of,
     constant_panel,
@@ -143,8 +144,8 @@ def test_a_missing_bar_blinds_exactly_the_sessions_within_reach_of_it(name, whol
 
 
 def test_every_entry_has_a_plain_reference_a_formula_and_a_source():
-    assert set(REFERENCE) == set(EVERY)
-    assert all(entry.formula and entry.source and entry.name == name for name, entry in OF_BARS.items())
+    assert set(REFERENCE) == {*EVERY, *(name for name, entry in ON_REQUEST.items() if not entry.role)}
+    assert all(entry.formula and entry.source and entry.name == name for name, entry in (OF_BARS | ON_REQUEST).items())
 
 
 def test_the_groups_of_the_contract_are_all_there():

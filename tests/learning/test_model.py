@@ -313,7 +313,7 @@ def test_the_version_of_a_fit_is_that_of_the_fit_and_of_the_network_used() -> No
     assert version != fit_code(tiny_strategy(network="mlp"))
     behind = definitions_behind("nn_assets.learning.model:fit_models", NETWORKS["mlp"].build)
     assert "nn_assets.learning.networks.mlp:Perceptron" in behind
-    assert "nn_assets.learning.networks.lstm:LongShortTermMemory" not in behind
+    assert "nn_assets.learning.networks.recurrent:Recurrent" not in behind
 
 
 @pytest.mark.full

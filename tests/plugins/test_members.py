@@ -112,9 +112,10 @@ def test_a_table_beside_that_is_another_one_is_read_again_in_the_same_process(tm
 def test_a_strategy_depends_on_its_own_network_and_no_other() -> None:
     bundled = find_strategy("index_daily").strategy
     for name, root in NETWORKS_OF_ITS_OWN.items():
-        assert root == f"nn_assets.learning.networks.registry:{NETWORKS[name].build.__name__}"
+        build = NETWORKS[name].build
+        assert root == f"{build.__module__}:{build.__name__}"
         learning = bundled.learning.model_copy(update={"network": name})
         roots = member_roots(bundled.model_copy(update={"learning": learning}))
-        modules = {definition.partition(":")[0].rpartition(".")[2] for definition in definitions_behind(*roots)}
-        assert modules & {"lstm", "mlp"} == {name}
+        behind = definitions_behind(*roots)
+        assert {other for other in NETWORKS_OF_ITS_OWN.values() if other in behind} == {root}
     assert set(NETWORKS_OF_ITS_OWN) == set(NETWORKS.own)

@@ -11,7 +11,7 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.evaluation import replay as replays
-from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.catalogue import STANDARD
 from nn_assets.market.facts.bars import known_bars
 from nn_assets.market.facts.series import KnownSeries
 from tests.proof import causality, whole_path
@@ -47,7 +47,7 @@ def test_nothing_differs_and_everything_is_compared(plain: Facts, whole: WholePa
     assert {f"feature {name}" for name in whole.cube.names} <= named
     for part in ("label", "market", "regime", "model 2016-01", "forecast network", "signal", "position", "order"):
         assert any(name.startswith(part) for name in named), part
-    assert set(whole.cube.names) == set(CATALOGUE.own)
+    assert set(whole.cube.names) == set(STANDARD)
 
 
 def test_what_is_compared_is_no_row_of_zeros(whole: WholePath) -> None:

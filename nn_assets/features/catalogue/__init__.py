@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from nn_assets.features.catalogue.compute import available_features, compute_features, refuse_features_beyond
 from nn_assets.features.catalogue.definition import Context, Feature
-from nn_assets.features.catalogue.registry import CATALOGUE, register_feature
+from nn_assets.features.catalogue.registry import CATALOGUE, STANDARD, register_feature
 
 __all__ = [
     "CATALOGUE",
+    "STANDARD",
     "Context",
     "Feature",
     "available_features",

@@ -13,7 +13,7 @@ from nn_assets.arrays import BoolArray, Cube, FloatArray, canonical, read_only
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import log_change
-from nn_assets.features.catalogue.registry import CATALOGUE
+from nn_assets.features.catalogue.registry import CATALOGUE, STANDARD
 from nn_assets.features.catalogue.stepping import Beside, Laid, Stepping, last_known
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
@@ -32,7 +32,7 @@ def available_features(
     roles: Iterable[str] = (),
     own: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """Names of every feature whose inputs exist, in the catalogue's order.
+    """Names of every standard feature whose inputs exist, in the catalogue's order.
 
     A field exists if it holds a positive value within the first 60 sessions from the first close of
     the panel; of ``candidates`` alone, where these are given and ever have a close. Only the beginning
@@ -58,7 +58,7 @@ def available_features(
     first = int(priced[0]) if len(priced) else 0
     window = slice(first, first + _OBSERVED_SESSIONS)
     present = {name for name in FIELDS if bool((judged[window] & (getattr(panel, name)[window] > 0.0)).any())}
-    entries = [*CATALOGUE.own.values(), *(CATALOGUE[name] for name in own)]
+    entries = [*STANDARD.values(), *(CATALOGUE[name] for name in own)]
     filled = {"", *roles}
     return tuple(
         entry.name

@@ -9,7 +9,10 @@ from nn_assets.errors import PluginError
 from nn_assets.features.catalogue.beside_bars import BESIDE_BARS
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, Formula
+from nn_assets.features.catalogue.profile import PROFILE
 from nn_assets.features.catalogue.returns import RETURNS
+from nn_assets.features.catalogue.series import SERIES
+from nn_assets.features.catalogue.spreads import SPREADS
 from nn_assets.features.catalogue.trend import TREND
 from nn_assets.features.catalogue.volatility import VOLATILITY
 from nn_assets.features.catalogue.volume import VOLUME
@@ -18,11 +21,15 @@ from nn_assets.plugins import Registry
 
 _Formula = TypeVar("_Formula", bound=Formula)
 
-CATALOGUE: Registry[Feature] = Registry(
-    "feature",
-    {entry.name: entry for entry in (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET, *BESIDE_BARS)},
-)
-"""Every feature by name, in the order of a full cube."""
+_STANDARD = (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET, *BESIDE_BARS)
+_ON_REQUEST = (*SPREADS, *PROFILE, *SERIES)
+
+STANDARD: Registry[Feature] = Registry("standard feature", {entry.name: entry for entry in _STANDARD})
+"""What a strategy that names no features has, in the order of its cube. What the catalogue gets later is not added
+here, so that an upgrade changes no strategy's inputs: a strategy names it."""
+
+CATALOGUE: Registry[Feature] = Registry("feature", {entry.name: entry for entry in (*_STANDARD, *_ON_REQUEST)})
+"""Every feature by name."""
 
 
 def register_feature(

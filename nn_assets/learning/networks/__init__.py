@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 
-from nn_assets.learning.networks.lstm import LongShortTermMemory
 from nn_assets.learning.networks.mlp import Perceptron
 from nn_assets.learning.networks.registry import (
     NETWORKS,
@@ -19,7 +18,6 @@ from nn_assets.settings import LearningSettings
 
 __all__ = [
     "NETWORKS",
-    "LongShortTermMemory",
     "Perceptron",
     "Residual",
     "build_network",

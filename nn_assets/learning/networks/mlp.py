@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import torch
 
+from nn_assets.settings import LearningSettings
+
 
 class Perceptron(torch.nn.Module):
     """Hidden layers with ReLU and dropout; the last layer gives one logit.
@@ -79,3 +81,14 @@ class Perceptron(torch.nn.Module):
 def _write_gradient(layer: torch.nn.Linear, slopes: torch.Tensor, entered: torch.Tensor) -> None:
     torch.mm(slopes.t(), entered, out=layer.weight.grad)
     torch.sum(slopes, 0, out=layer.bias.grad)
+
+
+def build_mlp(settings: LearningSettings, features: int) -> torch.nn.Module:
+    """Build a multilayer perceptron on the flattened window, with ReLU."""
+    return Perceptron(
+        lookback=settings.lookback,
+        features=features,
+        hidden=settings.hidden,
+        layers=settings.layers,
+        dropout=settings.dropout,
+    )

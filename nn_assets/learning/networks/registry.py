@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
-from nn_assets.learning.networks.lstm import LongShortTermMemory
-from nn_assets.learning.networks.mlp import Perceptron
+from nn_assets.learning.networks.mlp import build_mlp
+from nn_assets.learning.networks.recurrent import build_gru, build_lstm, build_rnn
+from nn_assets.learning.networks.tcn import ConvolutionSettings, build_tcn
+from nn_assets.learning.networks.transformer import AttentionSettings, build_transformer
 from nn_assets.plugins import Registry
 from nn_assets.settings import LearningSettings
 from nn_assets.settings.own import WithSettings
@@ -18,20 +20,16 @@ Build = Callable[..., torch.nn.Module]
 _Build = TypeVar("_Build", bound=Build)
 
 
-def _perceptron(settings: LearningSettings, features: int) -> torch.nn.Module:
-    return Perceptron(lookback=settings.lookback, features=features, **_sizes(settings))
-
-
-def _lstm(settings: LearningSettings, features: int) -> torch.nn.Module:
-    return LongShortTermMemory(features=features, **_sizes(settings))
-
-
-def _sizes(settings: LearningSettings) -> dict[str, Any]:
-    return {"hidden": settings.hidden, "layers": settings.layers, "dropout": settings.dropout}
-
-
 NETWORKS: Registry[WithSettings[torch.nn.Module]] = Registry(
-    "network", {"lstm": WithSettings(_lstm), "mlp": WithSettings(_perceptron)}
+    "network",
+    {
+        "gru": WithSettings(build_gru),
+        "lstm": WithSettings(build_lstm),
+        "mlp": WithSettings(build_mlp),
+        "rnn": WithSettings(build_rnn),
+        "tcn": WithSettings(build_tcn, ConvolutionSettings),
+        "transformer": WithSettings(build_transformer, AttentionSettings),
+    },
 )
 """Every kind of network, by the name that ``learning.network`` gives it."""
 
