@@ -36,6 +36,11 @@ class Scaler:
     scale: FloatArray
     kind: ScalingKind
 
+    @classmethod
+    def of_nothing(cls, features: int) -> Scaler:
+        """One that leaves values as they are."""
+        return cls(np.zeros(features), np.ones(features), "standard")
+
     def transform(self, values: FloatArray) -> FloatArray:
         """(values - center) / scale, cut at +-`CLIP`.
 

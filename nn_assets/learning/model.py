@@ -222,13 +222,21 @@ def _prepare(task: _Task) -> _Inputs:
     values = stationary.values  # noqa: PD011  no pandas object
     scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011
     missing = stationarity.max_missing_fraction
-    windows = Windows(scaler.transform(values), strategy.learning.lookback, task.first_row, missing)
+    names = tuple(_as_it_stands(name, stationarity) for name in stationary.names)
+    lookback = strategy.learning.lookback
+    windows = Windows(scaler.transform(values), lookback, task.first_row, missing, names, scaler)
     samples = {
         name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
         for name, rows in task.fold.parts().items()
     }
     require_rows(task.fold, samples["training"].count, strategy.walk_forward.minimum_training_rows)
     return _Inputs(stationarity, selection, scaler, windows, samples)
+
+
+def _as_it_stands(name: str, report: StationarityReport) -> str:
+    """A feature's name, and what was done to it to make it stationary."""
+    verdict = next(entry.verdict for entry in report.verdicts if entry.name == name)
+    return name if verdict == "level" else f"{name} ({verdict})"
 
 
 def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:

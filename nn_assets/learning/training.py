@@ -18,7 +18,7 @@ from nn_assets.arrays import Float32Array
 from nn_assets.errors import TrainingError
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.descent import AdamW, Plateau
-from nn_assets.learning.networks import Residual, build_network, forward_and_back
+from nn_assets.learning.networks import Residual, build_network, forward_and_back, set_inputs
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
@@ -123,6 +123,7 @@ def train(
     """
     with repeatable_torch(seed) as order:
         network = build_network(settings, features=windows.shape[2])
+        set_inputs(network, windows.names, windows.scaler)
         if isinstance(network, Residual) and start is not None:
             network.start_from(torch.from_numpy(start.coefficients), start.intercept)
         return train_network(network, windows, training, validation, settings, seed=seed, order=order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from nn_assets.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from nn_assets.errors import ShortFoldError
 from nn_assets.features.own_bars import OwnBars, with_gaps
+from nn_assets.features.scaling import Scaler
 
 
 class Windows:
@@ -27,6 +29,10 @@ class Windows:
     max_missing_fraction : float
         Share of missing rows, never the newest, that a window may step over, as the features' windows do: see
         :class:`nn_assets.features.own_bars.OwnBars`. 0: a window is ``lookback`` sessions, each with a value.
+    names : sequence of str
+        Of the features, for a network that treats some of them by name; none where none does.
+    scaler : Scaler, optional
+        What scaled the values, for such a network.
     """
 
     def __init__(
@@ -35,6 +41,8 @@ class Windows:
         lookback: int,
         first_row: int = 0,
         max_missing_fraction: float = 0.0,
+        names: Sequence[str] = (),
+        scaler: Scaler | None = None,
     ) -> None:
         if lookback < 1 or values.shape[0] < lookback:
             raise ShortFoldError(
@@ -44,6 +52,7 @@ class Windows:
             )
         self.lookback = lookback
         self.first_row = first_row
+        self.names, self.scaler = tuple(names), scaler
         self.stop_row = first_row + values.shape[0]
         bars, symbols, features = values.shape
         # symbol by symbol, so that a window is one run of memory, and a batch a copy of as many runs
@@ -66,7 +75,8 @@ class Windows:
 
     def __reduce__(self) -> tuple[object, ...]:
         # only the values go to another process: pickling would write the whole view out
-        return (Windows, (self._values, self.lookback, self.first_row, self._max_missing_fraction))
+        fields = (self._values, self.lookback, self.first_row, self._max_missing_fraction, self.names, self.scaler)
+        return Windows, fields
 
     @property
     def shape(self) -> tuple[int, int, int]:

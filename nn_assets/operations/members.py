@@ -9,6 +9,7 @@ from itertools import groupby
 from nn_assets.features.catalogue import CATALOGUE, STANDARD, Feature
 from nn_assets.features.labels import LABELS
 from nn_assets.learning.networks import NETWORKS, build_network
+from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.settings import LearningSettings
 from nn_assets.settings.section import Section
 
@@ -31,7 +32,7 @@ _OF_LABELS = """## Labels
 _OF_NETWORKS = f"""## Networks
 
 `learning.network`; its own settings go under `learning.network_settings`. *Weights* are those with all defaults, of
-{_FEATURES} features in windows of {LearningSettings().lookback} sessions.
+{_FEATURES} features (candles: {len(CANDLE_FEATURES)}) in windows of {LearningSettings().lookback} sessions.
 """
 
 
@@ -64,7 +65,8 @@ def _labels() -> Iterator[str]:
 def _networks() -> Iterator[str]:
     yield "| network | weights | own settings | |\n|---|---|---|---|\n"
     for name, entry in NETWORKS.own.items():
-        network = build_network(LearningSettings(network=name), _FEATURES)
+        features = len(CANDLE_FEATURES) if name == "candlestick" else _FEATURES
+        network = build_network(LearningSettings(network=name), features)
         weights = sum(weight.numel() for weight in network.parameters())
         what = _first_sentence(entry.build).removeprefix("Build ")
         yield f"| {name} | {weights:,} | {_own_settings(entry.settings)} | {what} |\n"

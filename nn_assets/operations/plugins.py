@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from functools import partial
 
 from nn_assets.errors import CodeError, PluginError, SettingsError
 from nn_assets.estimators import roots_of_members
 from nn_assets.execution.registry import BROKERS, broker_of, require_sound_broker
-from nn_assets.features.catalogue import CATALOGUE
+from nn_assets.features.catalogue import CATALOGUE, STANDARD
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.features.labels import LABELS, label_kind, settings_of_its_own
 from nn_assets.features.labels.contract import require_sound_label
+from nn_assets.features.scaling import Scaler
 from nn_assets.plugins import find, load, names_of, no_such_member, place_of
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_sound_constraint
 from nn_assets.settings import LabelSettings, LearningSettings, Strategy
 from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
 from nn_assets.versions import Root, version_of
 
+_WITHOUT_SETTINGS = frozenset({"gru", "lstm", "mlp", "rnn"})
+"""Networks that can be built whatever the learning settings: no torch is imported to look at one."""
 _HELD: set[Hashable] = set()
 """What was held to its contract in this process."""
 
@@ -55,8 +58,8 @@ def prepare(strategy: Strategy) -> None:
     _require_label(strategy.label)
     for name in strategy.portfolio.constraints:
         require_sound_constraint(name, strategy.portfolio)
-    if strategy.learning.network not in NETWORKS_OF_ITS_OWN or strategy.learning.network_settings:
-        _require_network(strategy.learning, tops)
+    if strategy.learning.network not in _WITHOUT_SETTINGS or strategy.learning.network_settings:
+        _require_network(strategy.learning, strategy.features.names or tuple(STANDARD), tops)
 
 
 def fault_of_names(strategy: Strategy) -> SettingsError | None:
@@ -126,14 +129,18 @@ def _require_label(label: LabelSettings) -> None:
         _once((entry, label.model_dump_json()), partial(require_sound_label, label))
 
 
-def _require_network(learning: LearningSettings, tops: Collection[str]) -> None:
-    from nn_assets.learning.networks import NETWORKS, builder_of, network_of
+def _require_network(learning: LearningSettings, features: Sequence[str], tops: Collection[str]) -> None:
+    from nn_assets.learning.networks import NETWORKS, builder_of, network_of, set_inputs
     from nn_assets.learning.networks.contract import require_sound_network
+    from nn_assets.learning.training import one_thread
 
     fault = _missing("network", "learning.network", (learning.network,), NETWORKS.offered(tops))
     if fault is not None:
         raise fault
-    builder_of(learning)
+    build = builder_of(learning)
+    if learning.network in NETWORKS_OF_ITS_OWN:
+        with one_thread():  # no width that it cannot have, nor features that it cannot read, found out by training
+            set_inputs(build(learning, len(features)), features, Scaler.of_nothing(len(features)))
     if NETWORKS.top_of(learning.network) is not None:
         entry = network_of(learning.network)
         _require_version("network", learning.network, *entry.roots)

@@ -30,6 +30,7 @@ OwnSettings = Mapping[str, JsonValue]  # of a member, which states their keys: s
 
 NETWORKS_OF_ITS_OWN = MappingProxyType(
     {
+        "candlestick": "nn_assets.learning.networks.candlestick:build_candlestick",
         "gru": "nn_assets.learning.networks.recurrent:build_gru",
         "lstm": "nn_assets.learning.networks.recurrent:build_lstm",
         "mlp": "nn_assets.learning.networks.mlp:build_mlp",
@@ -204,9 +205,9 @@ class LearningSettings(Section):
     before the first day forecast. ``chosen_over_all_folds`` is one choice that has seen days forecast: a record is
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
     linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``rnn``, ``lstm``,
-    ``gru``, ``tcn``, ``transformer``, ``mlp`` or one that a file of ``plugins`` registers; ``network_settings`` are
-    that one's own, as it states them. ``compute`` says where models are trained: ``here``, in ``processes``, or on what
-    a file of ``plugins`` registers, with ``compute_settings`` of its own.
+    ``gru``, ``tcn``, ``candlestick``, ``transformer``, ``mlp`` or one that a file of ``plugins`` registers;
+    ``network_settings`` are that one's own, as it states them. ``compute`` says where models are trained: ``here``, in
+    ``processes``, or on what a file of ``plugins`` registers, with ``compute_settings`` of its own.
     """
 
     network: MemberName = "lstm"

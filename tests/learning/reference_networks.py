@@ -17,7 +17,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 def made_up_weights(settings: LearningSettings, features: int, seed: int) -> Weights:
     """float32 weights, every array drawn by itself, under the names and in the shapes a model is stored in."""
-    shapes = _SHAPES[settings.network](settings, features) | {"head.weight": (1, settings.hidden), "head.bias": (1,)}
+    shapes = {"head.weight": (1, settings.hidden), "head.bias": (1,)} | _SHAPES[settings.network](settings, features)
     random = np.random.default_rng(seed)
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
@@ -53,6 +53,18 @@ def _of_convolutions(settings: LearningSettings, features: int) -> Shapes:
             shapes |= {f"body.{block}.shortcut.weight": (width, inputs, 1), f"body.{block}.shortcut.bias": (width,)}
         inputs = width
     return shapes
+
+
+def _of_image(settings: LearningSettings, features: int) -> Shapes:
+    shapes: Shapes = {"columns": (4,), "center": (4,), "scale": (4,)}
+    channels, height = 1, features
+    for layer in range(settings.layers):
+        shapes |= {
+            f"body.{2 * layer}.weight": (settings.hidden, channels, 5, 3),
+            f"body.{2 * layer}.bias": (settings.hidden,),
+        }
+        channels, height = settings.hidden, -(-height // 2)
+    return shapes | {"head.weight": (1, settings.hidden * height * settings.lookback)}
 
 
 def _of_transformer(settings: LearningSettings, features: int) -> Shapes:
@@ -147,6 +159,21 @@ def _last_attended(weights: Weights, window: np.ndarray, settings: LearningSetti
     return _normalised(steps, weights["body.norm.weight"], weights["body.norm.bias"])[-1]
 
 
+def _seen(weights: Weights, window: np.ndarray, settings: LearningSettings) -> np.ndarray:
+    image = window.T[None]  # (channels, levels, sessions)
+    for layer in range(settings.layers):
+        kernel, bias = weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"]
+        framed = np.pad(image, ((0, 0), (2, 2), (1, 1)))
+        levels, sessions = -(-image.shape[1] // 2), image.shape[2]
+        made = np.empty((len(bias), levels, sessions))
+        for level in range(levels):
+            for session in range(sessions):
+                patch = framed[:, 2 * level : 2 * level + 5, session : session + 3]
+                made[:, level, session] = np.tensordot(kernel, patch, 3) + bias
+        image = np.where(made > 0.0, made, 0.01 * made)
+    return image.reshape(-1)
+
+
 def _normalised(steps: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     centred = steps - steps.mean(axis=1, keepdims=True)
     return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5) * weight + bias
@@ -165,6 +192,7 @@ _SHAPES = {
     "lstm": _of_recurrent,
     "gru": _of_recurrent,
     "tcn": _of_convolutions,
+    "candlestick": _of_image,
     "transformer": _of_transformer,
 }
 _LAST_STATES = {
@@ -173,6 +201,7 @@ _LAST_STATES = {
     "lstm": _last_state,
     "gru": _last_state,
     "tcn": _last_convolved,
+    "candlestick": _seen,
     "transformer": _last_attended,
 }
 

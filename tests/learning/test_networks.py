@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from nn_assets.errors import SettingsError
+from nn_assets.features.scaling import Scaler
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.fold_model import Estimators
 from nn_assets.learning.inference import estimate
@@ -18,7 +20,9 @@ from tests.learning.reference_windows import plain_windows
 from tests.learning.tiny import tiny_market, tiny_samples, tiny_settings
 
 KINDS = tuple(NETWORKS.own)
+OWN_SETTINGS = {"candlestick": {"image": "table"}}  # of features at random; of candles see below
 WEIGHTS = {  # of 3 features in windows of 4 sessions, 4 wide, 2 layers, and a head of 5
+    "candlestick": (15 * 1 + 1) * 4 + (15 * 4 + 1) * 4 + 4 * 1 * 4 + 1,  # three levels, then two, then one
     "mlp": (12 + 1) * 4 + (4 + 1) * 4 + 5,
     "rnn": (3 + 4 + 2) * 4 + (4 + 4 + 2) * 4 + 5,
     "lstm": 4 * ((3 + 4 + 2) * 4 + (4 + 4 + 2) * 4) + 5,
@@ -31,17 +35,83 @@ WEIGHTS = {  # of 3 features in windows of 4 sessions, 4 wide, 2 layers, and a h
 class TestEveryNetwork(NetworkContract):
     @pytest.fixture(params=KINDS)
     def settings(self, request: pytest.FixtureRequest) -> LearningSettings:
-        return tiny_settings(network=request.param)
+        return tiny_settings(network=request.param, network_settings=OWN_SETTINGS.get(request.param, {}))
 
     @pytest.fixture
     def most_weights(self, settings: LearningSettings) -> int:
         return WEIGHTS[settings.network]
 
 
+class TestCandles(NetworkContract):
+    """Windows of candles: open, high, low and close beside the close before, and a rule of what they look like."""
+
+    features = 4
+
+    @pytest.fixture
+    def settings(self) -> LearningSettings:
+        return tiny_settings(network="candlestick", network_settings={"levels": 16})
+
+    @pytest.fixture
+    def most_weights(self) -> int:
+        return (15 * 3 + 1) * 4 + (15 * 4 + 1) * 4 + 4 * 4 * 4 + 1
+
+    def windows(self, rows: int, seed: int) -> torch.Tensor:
+        draw = torch.Generator().manual_seed(seed)
+        start, close, up, down = torch.randn(4, rows, 4, generator=draw).unbind()
+        high, low = torch.maximum(start, close) + up.abs(), torch.minimum(start, close) - down.abs()
+        return torch.stack([start, high, low, close], dim=-1)
+
+    def rule(self, windows: torch.Tensor) -> torch.Tensor:
+        return (windows[:, -1, 3] > windows[:, -1, 0]).float()  # the newest candle is a rising one
+
+
+def test_a_window_is_drawn_as_candles_of_one_height_level_by_level() -> None:
+    settings = tiny_settings(network="candlestick", network_settings={"levels": 8}, lookback=2)
+    network = build_network(settings, features=4)
+    # in levels of 1/8: a rising candle from 0 to 4, its body from 1 to 3; a falling one from 2 to 8, from 7 to 4
+    closes = torch.tensor([3.0, 1.0])  # each close less the one before, which is 0 and 3
+    window = torch.tensor([[[1.0, 4.0, 0.0, closes[0]], [4.0, 5.0, -1.0, closes[1]]]]) / 8.0
+    image = network.drawn(window).round()[0]
+    columns = {name: image[channel].T.tolist() for channel, name in enumerate(("range", "rising", "falling"))}
+    assert columns["range"] == [[1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1, 1]]
+    assert columns["rising"][0] == [0, 1, 1, 0, 0, 0, 0, 0]
+    assert columns["rising"][1] == columns["falling"][0] == [0] * 8
+    assert columns["falling"][1] == [0, 0, 0, 0, 1, 1, 1, 0]
+
+
+def test_candles_are_drawn_from_their_features_by_name_and_in_their_own_unit() -> None:
+    settings = tiny_settings(network="candlestick", network_settings={"levels": 8})
+    by_order, by_name = (build_network(settings, features=4) for _ in range(2))
+    scaler = Scaler(np.array([0.1, 0.2, 0.3, -0.4]), np.array([1.0, 2.0, 3.0, 4.0]), "standard")
+    names = ("log_return_1", "candle_low", "candle_high", "candle_open")
+    by_name.set_inputs(names, scaler)
+    raw = TestCandles().windows(3, 1)
+    mixed = raw[..., [3, 2, 1, 0]].double().numpy()  # in the order of the names
+    scaled = torch.from_numpy(((mixed - scaler.center) / scaler.scale).astype(np.float32))
+    torch.testing.assert_close(by_name.drawn(scaled), by_order.drawn(raw), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "names", [("candle_open", "candle_high", "log_return_1", "rsi_14"), ("candle_open (differenced)",)]
+)
+def test_candles_that_lack_a_price_are_refused_by_its_name(names: tuple[str, ...]) -> None:
+    network = build_network(tiny_settings(network="candlestick"), features=4)
+    with pytest.raises(SettingsError, match=r"candle_low.*Remedy.*image: table"):
+        network.set_inputs(names, Scaler(np.zeros(len(names)), np.ones(len(names)), "standard"))
+
+
+def test_candles_of_other_than_four_features_and_heads_that_cannot_share_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"candle_open, candle_high, candle_low, log_return_1.*found 5 features"):
+        build_network(tiny_settings(network="candlestick"), features=5)
+    with pytest.raises(SettingsError, match=r"multiple of the 4 heads.*found 6"):
+        build_network(tiny_settings(network="transformer", hidden=6), features=3)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_given_weights_equals_its_equations_written_out(kind: str, layers: int) -> None:
-    settings = tiny_settings(network=kind, layers=layers, hidden=8, dropout=0.5)
+    own = OWN_SETTINGS.get(kind, {})
+    settings = tiny_settings(network=kind, network_settings=own, layers=layers, hidden=8, dropout=0.5)
     network = build_network(settings, features=3).eval()
     # every array is drawn apart and loaded by name: layers that share one would lose the other's
     weights = made_up_weights(settings, features=3, seed=layers)

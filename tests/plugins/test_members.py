@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,12 @@ class TestNetworkOfAFile(NetworkContract):
         (tmp_path / "mine.py").write_text(NETWORK)
         load([str(tmp_path / "mine.py")])
         return tiny_settings(network="shallow", network_settings={"width": 3})
+
+    wide: ClassVar = {"network_settings": {"width": 64}}
+
+    @pytest.fixture
+    def most_weights(self) -> int:
+        return (4 * 3 + 1) * 3 + 3 + 1
 
 
 MADE = {
@@ -114,7 +121,8 @@ def test_a_strategy_depends_on_its_own_network_and_no_other() -> None:
     for name, root in NETWORKS_OF_ITS_OWN.items():
         build = NETWORKS[name].build
         assert root == f"{build.__module__}:{build.__name__}"
-        learning = bundled.learning.model_copy(update={"network": name})
+        own = {"image": "table"} if name == "candlestick" else {}  # of features that are no candles
+        learning = bundled.learning.model_copy(update={"network": name, "network_settings": own})
         roots = member_roots(bundled.model_copy(update={"learning": learning}))
         behind = definitions_behind(*roots)
         assert {other for other in NETWORKS_OF_ITS_OWN.values() if other in behind} == {root}

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from nn_assets.errors import PluginError
 from nn_assets.features.catalogue.beside_bars import BESIDE_BARS
+from nn_assets.features.catalogue.candles import CANDLES
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, Formula
 from nn_assets.features.catalogue.profile import PROFILE
@@ -22,7 +23,7 @@ from nn_assets.plugins import Registry
 _Formula = TypeVar("_Formula", bound=Formula)
 
 _STANDARD = (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET, *BESIDE_BARS)
-_ON_REQUEST = (*SPREADS, *PROFILE, *SERIES)
+_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES)
 
 STANDARD: Registry[Feature] = Registry("standard feature", {entry.name: entry for entry in _STANDARD})
 """What a strategy that names no features has, in the order of its cube. What the catalogue gets later is not added

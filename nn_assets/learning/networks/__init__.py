@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
+from nn_assets.features.scaling import Scaler
 from nn_assets.learning.networks.mlp import Perceptron
 from nn_assets.learning.networks.registry import (
     NETWORKS,
@@ -25,6 +26,7 @@ __all__ = [
     "forward_and_back",
     "network_of",
     "register_network",
+    "set_inputs",
 ]
 
 
@@ -38,6 +40,16 @@ def build_network(settings: LearningSettings, features: int) -> torch.nn.Module:
     """
     network = builder_of(settings)(settings, features)
     return Residual(network, features) if settings.residual else network
+
+
+def set_inputs(network: torch.nn.Module, names: Sequence[str], scaler: Scaler | None) -> None:
+    """Hand a network the names of its features and their scaler, where it has a ``set_inputs`` that takes them.
+
+    What it keeps of them in its buffers is stored with its weights.
+    """
+    alone = network.network if isinstance(network, Residual) else network
+    if scaler is not None and hasattr(alone, "set_inputs"):
+        alone.set_inputs(names, scaler)
 
 
 def forward_and_back(

@@ -17,28 +17,30 @@ _MANY_ROWS = 1_100  # as many as training or inference may ask of at once
 _TOLERANCE = 1e-4  # of logits computed in float32, whose sums go in another order beside other rows
 
 
-def require_sound_network(learning: LearningSettings) -> None:
+def require_sound_network(learning: LearningSettings, features: int = _FEATURES) -> None:
     """Refuse a network that is not what training and inference take it for, on windows that are made up.
 
     Parameters
     ----------
     learning : LearningSettings
         Its name, its own settings, and the lookback, width and depth that it is to have.
+    features : int
+        Of the windows that it is held to.
 
     Raises
     ------
     PluginError
         Names the network, what it gave and what was expected.
     """
-    held = _Held(learning)
+    held = _Held(learning, features)
     try:
         with repeatable_torch(learning.seed):
-            windows = torch.randn(_ROWS, learning.lookback, _FEATURES)
+            windows = torch.randn(_ROWS, learning.lookback, features)
             network, logits = held.trained(windows)
             again, repeated = held.trained(windows)
             _require_same_start(held, network, again, logits, repeated)
             _require_rows_apart(held, network.eval(), windows)
-            restored = build_network(learning, _FEATURES)
+            restored = build_network(learning, features)
             restored.load_state_dict(network.state_dict())
             held.require_near(network(windows), restored.eval()(windows), "logits that weights alone give again")
     except PluginError:
@@ -50,13 +52,13 @@ def require_sound_network(learning: LearningSettings) -> None:
 class _Held:
     """One kind of network."""
 
-    def __init__(self, learning: LearningSettings) -> None:
-        self._learning = learning
+    def __init__(self, learning: LearningSettings, features: int) -> None:
+        self._learning, self._features = learning, features
 
     def trained(self, windows: torch.Tensor) -> tuple[torch.nn.Module, torch.Tensor]:
         """A network built anew by the seed after one way forward and back, and the logits of it, (batch,)."""
         torch.manual_seed(self._learning.seed)
-        network = build_network(self._learning, _FEATURES).train()
+        network = build_network(self._learning, self._features).train()
         if not isinstance(network, torch.nn.Module) or not list(network.parameters()):
             self.refuse("a torch.nn.Module with weights", type(network).__name__)
         inputs = windows.clone()
@@ -106,7 +108,7 @@ class _Held:
             expected=expected,
             found=found,
             remedy=f"mend the network {self._learning.network}; it is held to windows of shape "
-            f"({_ROWS}, {self._learning.lookback}, {_FEATURES}) that were made up for it",
+            f"({_ROWS}, {self._learning.lookback}, {self._features}) that were made up for it",
             **place_of(network_of(self._learning.network).build, cause),
             key="plugins",
             network=self._learning.network,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from nn_assets.settings import LearningSettings
@@ -12,7 +14,7 @@ class Recurrent(torch.nn.Module):
 
     Parameters
     ----------
-    cell : type of RNNBase
+    cell : callable
         ``torch.nn.RNN`` (Elman 1990, tanh), ``torch.nn.LSTM`` (Hochreiter and Schmidhuber 1997, with the forget gate of
         Gers, Schmidhuber and Cummins 2000) or ``torch.nn.GRU`` (Cho et al. 2014).
     features : int
@@ -24,7 +26,7 @@ class Recurrent(torch.nn.Module):
     """
 
     def __init__(
-        self, cell: type[torch.nn.RNNBase], *, features: int, hidden: int, layers: int, dropout: float
+        self, cell: Callable[..., torch.nn.RNNBase], *, features: int, hidden: int, layers: int, dropout: float
     ) -> None:
         super().__init__()
         between = dropout if layers > 1 else 0.0
@@ -55,5 +57,5 @@ def build_gru(settings: LearningSettings, features: int) -> torch.nn.Module:
     return _built(torch.nn.GRU, settings, features)
 
 
-def _built(cell: type[torch.nn.RNNBase], settings: LearningSettings, features: int) -> torch.nn.Module:
+def _built(cell: Callable[..., torch.nn.RNNBase], settings: LearningSettings, features: int) -> torch.nn.Module:
     return Recurrent(cell, features=features, hidden=settings.hidden, layers=settings.layers, dropout=settings.dropout)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from nn_assets.learning.networks.candlestick import ImageSettings, build_candlestick
 from nn_assets.learning.networks.mlp import build_mlp
 from nn_assets.learning.networks.recurrent import build_gru, build_lstm, build_rnn
 from nn_assets.learning.networks.tcn import ConvolutionSettings, build_tcn
@@ -23,6 +24,7 @@ _Build = TypeVar("_Build", bound=Build)
 NETWORKS: Registry[WithSettings[torch.nn.Module]] = Registry(
     "network",
     {
+        "candlestick": WithSettings(build_candlestick, ImageSettings),
         "gru": WithSettings(build_gru),
         "lstm": WithSettings(build_lstm),
         "mlp": WithSettings(build_mlp),
@@ -38,7 +40,8 @@ def register_network(name: str, *, settings: type[Section] | None = None) -> Cal
     """Register a function as the one that builds a kind of network, by a name that no other has.
 
     It takes the learning settings and the number of features, and gives fresh layers, by torch's global generator: they
-    take (batch, lookback, features), float32, and give one logit a row, (batch,).
+    take (batch, lookback, features), float32, and give one logit a row, (batch,). Layers that have a method
+    ``set_inputs`` are handed the names of the features and their scaler before they are trained.
 
     Parameters
     ----------
