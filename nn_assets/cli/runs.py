@@ -98,8 +98,8 @@ def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
         )
     if history.clock_fault is not None:
         raise history.clock_fault
-    day = history.last_session if end[1] is None else _session(strategy, *end)
-    opening = day if begin[1] is None else _session(strategy, *begin)
+    day = history.last_session if end[1] is None else session_asked(strategy, *end)
+    opening = day if begin[1] is None else session_asked(strategy, *begin)
     if opening > day:
         raise SettingsError(
             expected="a first session that does not lie after the last",
@@ -215,7 +215,14 @@ def _refuse_a_gap_before(history: History, opening: pd.Timestamp, day: pd.Timest
         )
 
 
-def _session(strategy: Strategy, option: str, text: str | None) -> pd.Timestamp:
+def session_asked(strategy: Strategy, option: str, text: str | None) -> pd.Timestamp:
+    """A day that an option names, as a session of the strategy's calendar.
+
+    Raises
+    ------
+    SettingsError
+        It is no day, or none on which the market trades.
+    """
     day = pd.NaT if text is None else pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
     if pd.isna(day):
         raise SettingsError(
@@ -250,7 +257,7 @@ def run_study(
         require_stages(history)
         newest, models = history.last_session.strftime("%Y-%m"), history.stores.models
     earliest = first_model_month(strategy)
-    low, high = _month(strategy, first or earliest, earliest), _month(strategy, last or newest, newest)
+    low, high = month_asked(strategy, first or earliest), month_asked(strategy, last or newest)
     if low > high:
         raise SettingsError(
             expected="a first month that does not lie after the last",
@@ -313,9 +320,14 @@ def _months(count: int) -> str:
     return f"{count} month{'s' * (count != 1)}"
 
 
-def _month(strategy: Strategy, text: str | None, default: str) -> str:
-    if text is None:
-        return default
+def month_asked(strategy: Strategy, text: str) -> str:
+    """A month that an option names, as one that the strategy can have a model for, ``YYYY-MM``.
+
+    Raises
+    ------
+    SettingsError
+        It is none.
+    """
     keys = month_partitions(strategy).get_partition_keys()
     if not keys:
         raise SettingsError(

@@ -65,13 +65,18 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
         )
     if rows.stop <= rows.start:
         return no_forecasts(cube.sessions[:0], cube.symbols)
+    return _on_axis(model, cube, rows, estimate(model.estimators, model_windows(model, cube, rows), rows))
+
+
+def model_windows(model: FoldModel, cube: Cube, rows: slice) -> Windows:
+    """Windows of a cube's rows as a model reads them: its features, transformed and scaled as it was fitted.
+
+    On the model's own symbols: each sample keeps its place in its block, whichever symbols joined or left since.
+    """
     missing = model.stationarity.max_missing_fraction
     first = first_needed_row(rows.start, model.lookback, missing)
-    # On the model's own axis: each sample keeps its place in its block, whichever symbols joined or left since.
     prepared = apply_transforms(cut_cube(cube, first, rows.stop).of_symbols(model.symbols), model.stationarity)
-    scaled = model.scaler.transform(prepared.select(model.feature_names).values)
-    estimates = estimate(model.estimators, Windows(scaled, model.lookback, first, missing), rows)
-    return _on_axis(model, cube, rows, estimates)
+    return Windows(model.scaler.transform(prepared.select(model.feature_names).values), model.lookback, first, missing)
 
 
 def cut_cube(cube: Cube, first: int, stop: int) -> Cube:

@@ -1,0 +1,130 @@
+"""``nn-assets explain``: what moved the network's forecasts since the session before, or what each feature is worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nn_assets.cli.app import DEFAULT_STRATEGY, AsJson, FromMonth, StrategyName, ToMonth, answer, app
+
+if TYPE_CHECKING:
+    from nn_assets.operations.explanation import MovedForecasts
+
+_PARTS_SHOWN = 3
+
+
+@app.command("explain")
+def explain(
+    strategy: StrategyName = DEFAULT_STRATEGY,
+    session: Annotated[str | None, typer.Option("--session", help="YYYY-MM-DD; default: the last closed.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", help="All features of this one; default: all symbols.")
+    ] = None,
+    first: FromMonth = None,
+    last: ToMonth = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what moved each forecast since the session before; with --from and --to, what each feature was worth."""
+    if (first is None) != (last is None) or (first is not None and (session or symbol)):
+        raise typer.BadParameter("give --from and --to, months, or --session and --symbol")
+    if first is not None and last is not None:
+        answer(as_json, lambda _: _worth(strategy, str(first), str(last)))
+    else:
+        answer(as_json, lambda _: _moved(strategy, session, symbol))
+
+
+def _moved(name: str, session: str | None, symbol: str | None) -> dict[str, Any]:
+    from nn_assets.cli.runs import session_asked
+    from nn_assets.errors import SettingsError, did_you_mean
+    from nn_assets.operations.catalog import find_strategy
+    from nn_assets.operations.explanation import moved_forecasts
+    from nn_assets.operations.history import open_history
+
+    strategy = find_strategy(name).strategy
+    day = None if session is None else session_asked(strategy, "--session", session)
+    with open_history(strategy) as history:
+        moved = moved_forecasts(history, day)
+    if symbol is not None and symbol not in moved.move.symbols:
+        raise SettingsError(
+            expected=f"a symbol that {name} forecast on {moved.before.date()} and {moved.session.date()}",
+            found=symbol,
+            remedy=f"{did_you_mean(symbol, moved.move.symbols)}name one of {', '.join(moved.move.symbols) or 'none'}",
+            key="--symbol",
+        )
+    return {
+        "strategy": name,
+        "session": str(moved.session.date()),
+        "before": str(moved.before.date()),
+        "model_id": moved.model_id,
+        "refitted": moved.refitted,
+        "symbols": [_one(moved, index) for index in range(len(moved.move.symbols))],
+        "text": "\n".join(_text(name, moved, symbol)),
+    }
+
+
+def _one(moved: MovedForecasts, index: int) -> dict[str, Any]:
+    move = moved.move
+    return {
+        "symbol": move.symbols[index],
+        "logit_before": float(move.before[index]),
+        "logit": float(move.after[index]),
+        "parts": dict(zip(move.features, map(float, move.parts[index]), strict=True)),
+        "missed_fraction": float(move.missed[index]),
+    }
+
+
+def _text(name: str, moved: MovedForecasts, symbol: str | None) -> list[str]:
+    from nn_assets.learning.explanation import COMPLETE
+
+    move = moved.move
+    head = (
+        f"{name}, {moved.session.date()}: what moved the network's forecasts since {moved.before.date()}, in logits "
+        f"before calibration, by model {moved.model_id[:12]}"
+    )
+    lines = [head]
+    if moved.refitted:
+        lines.append("A new model is in force since then: both sessions are by it, and not as they were forecast.")
+    if not move.symbols:
+        lines.append("No symbol has all of its features on both sessions.")
+    shown = range(len(move.symbols)) if symbol is None else [move.symbols.index(symbol)]
+    for index in shown:
+        order = abs(move.parts[index]).argsort()[::-1]
+        order = order if symbol is not None else order[:_PARTS_SHOWN]
+        parts = ", ".join(f"{move.features[feature]} {move.parts[index, feature]:+.4f}" for feature in order)
+        badly = f" (the parts miss {move.missed[index]:.0%} of it)" if move.missed[index] > COMPLETE else ""
+        lines.append(f"{move.symbols[index]}: {move.before[index]:+.4f} to {move.after[index]:+.4f}{badly}: {parts}")
+    return lines
+
+
+def _worth(name: str, first: str, last: str) -> dict[str, Any]:
+    import pandas as pd
+
+    from nn_assets.cli.runs import month_asked
+    from nn_assets.operations.catalog import find_strategy
+    from nn_assets.operations.explanation import importance_by_month
+    from nn_assets.operations.history import open_history
+
+    strategy = find_strategy(name).strategy
+    with open_history(strategy) as history:
+        low, high = (month_asked(strategy, text) for text in (first, last))
+        found = importance_by_month(history, [str(month) for month in pd.period_range(low, high, freq="M")])
+    table = found.table()
+    sessions = sum(len(one.rise) for one in found.of_each)
+    head = (
+        f"{name}: how much the log loss rises, in 1e-4 nats, where a feature's windows are dealt out anew among the "
+        f"symbols of a session; {sessions} sessions of {len(found.months)} months, out of sample"
+    )
+    lines = [
+        head,
+        *(
+            f"{row.feature}: {1e4 * row.rise:+.2f} (standard error {1e4 * row.standard_error:.2f}, t {row.t:+.1f})"
+            for row in table.itertuples()
+        ),
+    ]
+    return {
+        "strategy": name,
+        "months": list(found.months),
+        "features": table.to_dict("records"),
+        "text": "\n".join(lines),
+    }

@@ -1,0 +1,192 @@
+"""What a network's forecasts rest on: what moved one since the session before, and what each feature is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients
+
+from nn_assets.arrays import Cube, FloatArray, IntArray, Symbol
+from nn_assets.estimators import TRADED
+from nn_assets.features.labels import Labels
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.inference import model_windows
+from nn_assets.learning.training import repeatable_torch
+
+COMPLETE = 0.01
+"""Share of a forecast's move that its parts may miss; see :class:`Move`."""
+
+_STEPS = (32, 128, 512, 2_048)  # along the path; of the symbols whose parts still miss some of their move, more
+_SMALLEST_MOVE = 0.01  # logits: of a smaller one the share that is missed says nothing
+_SAMPLES_AT_ONCE = 2_048
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """What moved the network's forecasts from one session to the next, by one model.
+
+    Attributes
+    ----------
+    symbols : tuple of str
+        Those whose windows are whole on both sessions.
+    features : tuple of str
+    before, after : array, shape (symbols,)
+        Logit of the mean probability of the members, before calibration.
+    parts : array, shape (symbols, features)
+        What each feature's move over the window adds to ``after - before``, in logits: integrated gradients
+        (Sundararajan, Taly and Yan 2017) from the window of the session before to the session's own.
+    missed : array, shape (symbols,)
+        Share of the move that the parts miss, of at least 0.01 logits: beyond ``COMPLETE`` they explain it badly.
+    """
+
+    symbols: tuple[Symbol, ...]
+    features: tuple[str, ...]
+    before: FloatArray
+    after: FloatArray
+    parts: FloatArray
+    missed: FloatArray
+
+
+def what_moved(model: FoldModel, cube: Cube, row: int) -> Move:
+    """Explain the moves of a session's forecasts since the session before, both by the model of the session.
+
+    Parameters
+    ----------
+    model : FoldModel
+    cube : Cube
+        Untransformed features, from the first session of the axis on; rows after ``row`` are not read.
+    row : int
+        The session, at least one after the model's windows can begin.
+    """
+    windows = model_windows(model, cube, slice(row - 1, row + 1))
+    whole = windows.whole()[[row - 1 - windows.first_row, row - windows.first_row]].all(axis=0)
+    columns = np.flatnonzero(whole).astype(np.int64)
+    rows = np.full(len(columns), row, dtype=np.int64)
+    inputs, baselines = (torch.from_numpy(windows.gather(moment, columns)).double() for moment in (rows, rows - 1))
+    names, features = tuple(model.symbols[column] for column in columns), model.feature_names
+    if not len(columns):
+        return Move(names, features, np.empty(0), np.empty(0), np.empty((0, len(features))), np.empty(0))
+    with repeatable_torch(0):
+        logit = _ensemble_logit(model, len(features))
+        with torch.no_grad():
+            before, after = logit(baselines), logit(inputs)
+        moved = after - before
+        parts, missed = torch.zeros(len(columns), len(features), dtype=torch.float64), torch.ones_like(moved)
+        for steps in _STEPS:
+            open_ones = torch.nonzero(missed > COMPLETE).flatten()
+            if not len(open_ones):
+                break
+            gradients = IntegratedGradients(logit).attribute(
+                inputs[open_ones], baselines[open_ones], n_steps=steps, internal_batch_size=_SAMPLES_AT_ONCE
+            )
+            parts[open_ones] = gradients.sum(dim=1).detach()  # over the window: (symbols, features)
+            missed = (parts.sum(dim=1) - moved).abs() / moved.abs().clamp(min=_SMALLEST_MOVE)
+    return Move(names, features, before.numpy(), after.numpy(), parts.numpy(), missed.numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class Importance:
+    """What each feature is worth to the network, on sessions that it was not fitted on.
+
+    Attributes
+    ----------
+    features : tuple of str
+    loss : float
+        Mean log loss of the members' mean probability, nats.
+    rise : array, shape (sessions, features)
+        By how much the session's mean loss rises where a feature's windows are dealt out anew among its symbols.
+    """
+
+    features: tuple[str, ...]
+    loss: float
+    rise: FloatArray
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean rise over sessions, (features,), nats; NaN without a session."""
+        return self.rise.mean(axis=0) if len(self.rise) else np.full(len(self.features), np.nan)
+
+    @property
+    def standard_error(self) -> FloatArray:
+        """Of the mean, sessions taken as independent, (features,); NaN below two sessions."""
+        count = len(self.rise)
+        return self.rise.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(len(self.features), np.nan)
+
+
+def importance(
+    model: FoldModel, cube: Cube, labels: Labels, rows: slice, *, repeats: int = 3, seed: int = 0
+) -> Importance:
+    """Permutation importance (Breiman 2001) within each session, on rows from the model's use on.
+
+    A feature's whole windows go to other symbols of their session, so that what is common to a session stays where it
+    is. With one symbol they go to other sessions of the rows.
+
+    Parameters
+    ----------
+    model : FoldModel
+    cube : Cube
+        Untransformed features, from the first session of the axis on.
+    labels : Labels
+        On the cube's axis; rows without a known target are left out.
+    rows : slice
+        Sessions, none before the model's first session of use.
+    repeats : int
+        How often each feature is dealt out anew.
+    seed : int
+        Of the dealing.
+    """
+    windows = model_windows(model, cube, rows)
+    places = [cube.symbols.index(name) if name in cube.symbols else -1 for name in model.symbols]
+    targets = np.where(np.array(places) >= 0, labels.targets[rows][:, places], np.nan)
+    usable = windows.whole()[rows.start - windows.first_row : rows.stop - windows.first_row] & np.isfinite(targets)
+    local, columns = np.nonzero(usable)
+    features = model.feature_names
+    if not len(local):
+        return Importance(features, float("nan"), np.empty((0, len(features))))
+    inputs = torch.from_numpy(windows.gather(local.astype(np.int64) + rows.start, columns.astype(np.int64))).double()
+    outcome = torch.from_numpy(targets[usable])
+    sessions, session = np.unique(local, return_inverse=True)
+    groups = session if len(model.symbols) > 1 else np.zeros(len(local), dtype=np.int64)
+    draw = np.random.default_rng(seed)
+    with repeatable_torch(0), torch.no_grad():
+        logit = _ensemble_logit(model, len(features))
+        losses = _loss(logit, inputs, outcome)
+        rise = np.zeros((len(sessions), len(features)))
+        for feature in range(len(features)):
+            for _ in range(repeats):
+                dealt = inputs.clone()
+                dealt[:, :, feature] = inputs[torch.from_numpy(_dealt(groups, draw)), :, feature]
+                risen = _loss(logit, dealt, outcome) - losses
+                rise[:, feature] += _mean_by(session, risen, len(sessions)) / repeats
+    return Importance(features, float(losses.mean()), rise)
+
+
+def _ensemble_logit(model: FoldModel, features: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Logit of the mean probability of the members, in float64: what calibration takes."""
+    settings = model.estimators.settings
+    networks = [member.network(settings, features).double() for member in model.estimators.members[TRADED]]
+
+    def logit(windows: torch.Tensor) -> torch.Tensor:
+        return torch.logit(torch.stack([torch.sigmoid(network(windows)) for network in networks]).mean(dim=0))
+
+    return logit
+
+
+def _loss(logit: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor, outcome: torch.Tensor) -> FloatArray:
+    """Log loss of each sample, nats."""
+    logits = torch.cat([logit(part) for part in windows.split(_SAMPLES_AT_ONCE)])
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, outcome, reduction="none")
+    return np.asarray(losses.numpy(), dtype=np.float64)
+
+
+def _dealt(groups: IntArray, draw: np.random.Generator) -> IntArray:
+    """A random order of the samples within their groups, which come in order."""
+    return np.lexsort((draw.random(len(groups)), groups))
+
+
+def _mean_by(groups: IntArray, values: FloatArray, count: int) -> FloatArray:
+    mean: FloatArray = np.bincount(groups, values, count) / np.bincount(groups, minlength=count)
+    return mean

@@ -1,0 +1,48 @@
+"""``nn-assets explain``, on a market whose edge lies in one feature."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests.cli.conftest import LIVE, SYMBOLS, Command
+
+
+def test_each_symbols_move_is_told_by_the_features_that_moved_it(give: Command) -> None:
+    document = json.loads(give("explain", "--strategy", "mine", "--session", LIVE[1], "--json").out)
+    assert (document["session"], document["refitted"]) == (LIVE[1], False)
+    assert {one["symbol"] for one in document["symbols"]} == set(SYMBOLS.values())
+    for one in document["symbols"]:
+        moved = one["logit"] - one["logit_before"]
+        assert sum(one["parts"].values()) == pytest.approx(moved, rel=0.01, abs=1e-4)
+    text = give("explain", "--strategy", "mine", "--session", LIVE[1]).out
+    assert text.startswith(f"mine, {LIVE[1]}: what moved the network's forecasts since ")
+    largest = max(document["symbols"][0]["parts"].items(), key=lambda part: abs(part[1]))
+    line = next(line for line in text.splitlines() if line.startswith(document["symbols"][0]["symbol"]))
+    assert f": {largest[0]} {largest[1]:+.4f}" in line
+
+
+def test_the_feature_that_holds_the_edge_is_worth_most_out_of_sample(give: Command) -> None:
+    document = json.loads(give("explain", "--strategy", "mine", "--from", "2015-11", "--to", LIVE[1][:7], "--json").out)
+    assert document["months"] == [str(month) for month in pd.period_range("2015-11", LIVE[1][:7], freq="M")]
+    assert document["features"][0]["feature"] == "close_location"
+    assert document["features"][0]["rise"] > 3.0 * document["features"][0]["standard_error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("--symbol", "CONN"), 1, "did you mean CON"),
+        (("--session", "2016-02-30"), 1, "YYYY-MM-DD"),
+        (("--from", "2016-03"), 2, "--from and --to"),
+        (("--from", "2016-03", "--to", "1990-01"), 1, "a month from"),
+    ],
+)
+def test_a_wrong_question_is_answered_by_what_can_be_asked(
+    give: Command, words: tuple[str, ...], status: int, message: str
+) -> None:
+    answer = give("explain", "--strategy", "mine", *words)
+    assert answer.status == status
+    assert message in answer.err

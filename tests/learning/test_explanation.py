@@ -1,0 +1,124 @@
+"""Explanations: parts that add up to the move, equal to a gradient path written out; importance of planted features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nn_assets.arrays import Cube
+from nn_assets.features.labels import Labels
+from nn_assets.learning.explanation import COMPLETE, importance, what_moved
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.member import Member
+from tests.learning.reference_networks import plain_logits
+from tests.learning.reference_windows import plain_windows
+from tests.learning.tiny import NAMES, SYMBOLS, fitted, forecast, restated, tiny_market
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    return np.log(probability / (1.0 - probability))
+
+
+def scaled(model: FoldModel, cube: Cube) -> np.ndarray:
+    """The features as the model reads them; those of this market are stationary as they are."""
+    assert all(entry.verdict == "level" for entry in model.stationarity.verdicts)
+    return np.clip((cube.values - model.scaler.center) / model.scaler.scale, -10.0, 10.0)
+
+
+def plain_ensemble_logit(model: FoldModel, windows: np.ndarray) -> np.ndarray:
+    settings = model.estimators.settings
+    logits = [plain_logits(dict(member.state), windows, settings) for member in model.estimators.members["network"]]
+    return logit(np.mean([1.0 / (1.0 + np.exp(-value)) for value in logits], axis=0))
+
+
+@pytest.mark.parametrize("network", ["lstm", "mlp"])
+def test_the_parts_of_a_move_add_up_to_it_and_are_those_of_a_path_walked_by_differences(network: str) -> None:
+    cube, _ = tiny_market()
+    model = fitted(network)
+    row = model.fold.used_from + 5
+    move = what_moved(model, cube, row)
+    assert (move.symbols, move.features) == (SYMBOLS, NAMES)
+    shown = forecast(model, cube, slice(row - 1, row + 1)).query("estimator == 'network'")
+    by_session = shown.pivot(index="session", columns="symbol", values="probability")[list(SYMBOLS)]
+    np.testing.assert_allclose(move.before, logit(by_session.iloc[0].to_numpy()), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(move.after, logit(by_session.iloc[1].to_numpy()), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(move.parts.sum(axis=1), move.after - move.before, rtol=0.01, atol=1e-4)
+    assert (move.missed <= COMPLETE).all()
+    windows = plain_windows(scaled(model, cube), np.full(3, row), np.arange(3), 4).astype(np.float64)
+    earlier = plain_windows(scaled(model, cube), np.full(3, row - 1), np.arange(3), 4).astype(np.float64)
+    expected = np.zeros((3, len(NAMES)))
+    for step in range(200):  # by midpoints, and a difference for each gradient
+        share, small = (step + 0.5) / 200, 1e-3
+        for feature in range(len(NAMES)):
+            across = np.zeros_like(windows)
+            across[:, :, feature] = (windows - earlier)[:, :, feature]
+            middle = earlier + share * (windows - earlier)
+            ahead, behind = (plain_ensemble_logit(model, middle + sign * small * across) for sign in (1, -1))
+            expected[:, feature] += (ahead - behind) / (2 * small) / 200
+    np.testing.assert_allclose(move.parts, expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_nothing_later_moves_an_explanation_and_a_symbol_without_a_window_has_none() -> None:
+    cube, labels = tiny_market()
+    model = fitted("mlp")
+    row = model.fold.used_from + 5
+    move = what_moved(model, cube, row)
+    later, _ = restated(cube, labels, row + 1)
+    assert what_moved(model, later, row).parts.tobytes() == move.parts.tobytes()
+    values = np.array(cube.values)
+    values[row, 1] = np.nan
+    assert what_moved(model, Cube(cube.sessions, cube.symbols, cube.names, values), row).symbols == ("AAA", "CCC")
+    values[row] = np.nan
+    assert what_moved(model, Cube(cube.sessions, cube.symbols, cube.names, values), row).parts.shape == (0, 4)
+
+
+def _reads(model: FoldModel, feature: int, weight: float) -> FoldModel:
+    """The model with networks that read one feature of the newest session alone, a hidden unit for each sign."""
+    state = {name: np.zeros_like(value) for name, value in model.estimators.members["network"][0].state.items()}
+    newest = 3 * len(NAMES) + feature
+    state["body.0.weight"][0, newest], state["body.0.weight"][1, newest] = 1.0, -1.0
+    state["body.3.weight"][0, 0] = state["body.3.weight"][1, 1] = 1.0
+    state["head.weight"][0, :2] = weight, -weight
+    members = {**model.estimators.members, "network": (Member(1, state),)}
+    return replace(model, estimators=replace(model.estimators, members=members))
+
+
+@pytest.mark.parametrize("feature", [0, 2])
+def test_the_feature_that_a_network_reads_is_all_that_is_worth_something(feature: int) -> None:
+    cube, labels = tiny_market()
+    model = _reads(fitted("mlp"), feature, 0.7)
+    read = scaled(model, cube)[..., feature]
+    outcome = np.where(np.random.default_rng(1).random(read.shape) < 1.0 / (1.0 + np.exp(-0.7 * read)), 1.0, 0.0)
+    labels = Labels(outcome, np.zeros_like(outcome), labels.realised_row)
+    rows = slice(model.fold.used_from, model.fold.used_from + 60)
+    worth = importance(model, cube, labels, rows, repeats=5)
+    others = [column for column in range(len(NAMES)) if column != feature]
+    assert (worth.rise[:, others] == 0.0).all()
+    assert worth.mean[feature] > 3.0 * worth.standard_error[feature] > 0.0
+    inside, seen = outcome[rows], read[rows]
+    chance = 1.0 / (1.0 + np.exp(-0.7 * seen))
+    assert worth.loss == pytest.approx(
+        -np.mean(np.where(inside == 1.0, np.log(chance), np.log(1.0 - chance))), rel=1e-5
+    )
+    # in expectation: each symbol of a session gets each one's value, a third of the time its own
+    every = [
+        np.log1p(np.exp(-np.where(inside == 1.0, 1.0, -1.0) * 0.7 * np.roll(seen, step, axis=1))) for step in range(3)
+    ]
+    expected = np.mean(np.mean(every, axis=0) - every[0])
+    assert worth.mean[feature] == pytest.approx(expected, abs=4.0 * worth.standard_error[feature] / 5**0.5)
+
+
+def test_unknown_outcomes_count_nowhere_and_none_at_all_gives_no_figure() -> None:
+    cube, labels = tiny_market()
+    model = fitted("mlp")
+    rows = slice(model.fold.used_from, model.fold.used_from + 20)
+    targets = np.array(labels.targets)
+    targets[rows.start + 10 :] = np.nan
+    worth = importance(model, cube, Labels(targets, labels.returns, labels.realised_row), rows)
+    assert worth.rise.shape == (10, 4)
+    targets[:] = np.nan
+    nothing = importance(model, cube, Labels(targets, labels.returns, labels.realised_row), rows)
+    assert nothing.rise.shape == (0, 4)
+    assert np.isnan(nothing.mean).all()
