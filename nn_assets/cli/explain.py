@@ -21,15 +21,16 @@ def explain(
     symbol: Annotated[
         str | None, typer.Option("--symbol", help="All features of this one; default: all symbols.")
     ] = None,
+    worth: Annotated[bool, typer.Option("--worth", help="What each feature was worth, over months.")] = False,
     first: FromMonth = None,
     last: ToMonth = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what moved each forecast since the session before; with --from and --to, what each feature was worth."""
-    if (first is None) != (last is None) or (first is not None and (session or symbol)):
-        raise typer.BadParameter("give --from and --to, months, or --session and --symbol")
-    if first is not None and last is not None:
-        answer(as_json, lambda _: _worth(strategy, str(first), str(last)))
+    """Say what moved each forecast since the session before; with --worth, what each feature was worth in months."""
+    if (session or symbol) if worth else (first or last):
+        raise typer.BadParameter("--from and --to go with --worth, --session and --symbol without it")
+    if worth:
+        answer(as_json, lambda _: _worth(strategy, first, last))
     else:
         answer(as_json, lambda _: _moved(strategy, session, symbol))
 
@@ -97,17 +98,20 @@ def _text(name: str, moved: MovedForecasts, symbol: str | None) -> list[str]:
     return lines
 
 
-def _worth(name: str, first: str, last: str) -> dict[str, Any]:
+def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
     import pandas as pd
 
     from nn_assets.cli.runs import month_asked
+    from nn_assets.learning.first_month import first_model_month
     from nn_assets.operations.catalog import find_strategy
     from nn_assets.operations.explanation import importance_by_month
     from nn_assets.operations.history import open_history
 
     strategy = find_strategy(name).strategy
     with open_history(strategy) as history:
-        low, high = (month_asked(strategy, text) for text in (first, last))
+        newest = history.last_session.strftime("%Y-%m")
+        low = month_asked(strategy, first or first_model_month(strategy))
+        high = month_asked(strategy, last or newest)
         found = importance_by_month(history, [str(month) for month in pd.period_range(low, high, freq="M")])
     table = found.table()
     sessions = sum(len(one.rise) for one in found.of_each)

@@ -1,4 +1,4 @@
-"""``nn-assets explain``, on a market whose edge lies in one feature."""
+"""``nn-assets explain``: its words, its numbers and its errors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,24 @@ def test_each_symbols_move_is_told_by_the_features_that_moved_it(give: Command) 
     assert f": {largest[0]} {largest[1]:+.4f}" in line
 
 
-def test_the_feature_that_holds_the_edge_is_worth_most_out_of_sample(give: Command) -> None:
-    document = json.loads(give("explain", "--strategy", "mine", "--from", "2015-11", "--to", LIVE[1][:7], "--json").out)
-    assert document["months"] == [str(month) for month in pd.period_range("2015-11", LIVE[1][:7], freq="M")]
-    assert document["features"][0]["feature"] == "close_location"
-    assert document["features"][0]["rise"] > 3.0 * document["features"][0]["standard_error"]
+def test_features_are_listed_by_what_they_were_worth(give: Command) -> None:
+    document = json.loads(give("explain", "--strategy", "mine", "--worth", "--json").out)
+    assert len(document["months"]) > 3
+    assert document["months"] == [str(month) for month in pd.period_range(document["months"][0], LIVE[1][:7], freq="M")]
+    rises = [row["rise"] for row in document["features"]]
+    assert rises == sorted(rises, reverse=True)
+    assert {row["feature"] for row in document["features"]} == {
+        "log_return_1",
+        "log_return_5",
+        "momentum_1",
+        "close_location",
+    }
+    for row in document["features"]:
+        assert row["months"] == len(document["months"])
+        assert row["t"] == pytest.approx(row["rise"] / row["standard_error"])
+    text = give("explain", "--strategy", "mine", "--worth").out
+    assert f"of {len(document['months'])} months, out of sample" in text
+    assert text.splitlines()[1].startswith(f"{document['features'][0]['feature']}: {1e4 * rises[0]:+.2f}")
 
 
 @pytest.mark.parametrize(
@@ -36,8 +49,8 @@ def test_the_feature_that_holds_the_edge_is_worth_most_out_of_sample(give: Comma
     [
         (("--symbol", "CONN"), 1, "did you mean CON"),
         (("--session", "2016-02-30"), 1, "YYYY-MM-DD"),
-        (("--from", "2016-03"), 2, "--from and --to"),
-        (("--from", "2016-03", "--to", "1990-01"), 1, "a month from"),
+        (("--from", "2016-03"), 2, "--worth"),
+        (("--worth", "--to", "1990-01"), 1, "a month from"),
     ],
 )
 def test_a_wrong_question_is_answered_by_what_can_be_asked(
