@@ -177,7 +177,7 @@ def _ensemble_logit(model: FoldModel, features: int) -> Callable[[torch.Tensor],
 
 def _loss(logit: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor, outcome: torch.Tensor) -> FloatArray:
     """Log loss of each sample, nats."""
-    logits = torch.cat([logit(part) for part in windows.split(_SAMPLES_AT_ONCE)])
+    logits = torch.cat([logit(part) for part in torch.split(windows, _SAMPLES_AT_ONCE)])
     losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, outcome, reduction="none")
     return np.asarray(losses.numpy(), dtype=np.float64)
 

@@ -49,7 +49,7 @@ def set_inputs(network: torch.nn.Module, names: Sequence[str], scaler: Scaler | 
     """
     alone = network.network if isinstance(network, Residual) else network
     if scaler is not None and hasattr(alone, "set_inputs"):
-        alone.set_inputs(names, scaler)
+        alone.set_inputs(names, scaler)  # type: ignore[operator]
 
 
 def forward_and_back(
