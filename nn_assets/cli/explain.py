@@ -112,12 +112,12 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
         newest = history.last_session.strftime("%Y-%m")
         low = month_asked(strategy, first or first_model_month(strategy))
         high = month_asked(strategy, last or newest)
-        found = importance_by_month(history, [str(month) for month in pd.period_range(low, high, freq="M")])
-    table = found.table()
-    sessions = sum(len(one.rise) for one in found.of_each)
+        monthly = importance_by_month(history, [str(month) for month in pd.period_range(low, high, freq="M")])
+    table = monthly.table()
+    sessions = sum(len(one.rise) for one in monthly.of_each)
     head = (
         f"{name}: how much the log loss rises, in 1e-4 nats, where a feature's windows are dealt out anew among the "
-        f"symbols of a session; {sessions} sessions of {len(found.months)} months, out of sample"
+        f"symbols of a session; {sessions} sessions of {len(monthly.months)} months, out of sample"
     )
     lines = [
         head,
@@ -128,7 +128,7 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
     ]
     return {
         "strategy": name,
-        "months": list(found.months),
+        "months": list(monthly.months),
         "features": table.to_dict("records"),
         "text": "\n".join(lines),
     }

@@ -235,8 +235,8 @@ def _prepare(task: _Task) -> _Inputs:
 
 def _as_it_stands(name: str, report: StationarityReport) -> str:
     """A feature's name, and what was done to it to make it stationary."""
-    verdict = next(entry.verdict for entry in report.verdicts if entry.name == name)
-    return name if verdict == "level" else f"{name} ({verdict})"
+    entry = next(entry for entry in report.verdicts if entry.name == name)
+    return name if entry.verdict == "level" else f"{name} ({entry.verdict})"
 
 
 def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:

@@ -33,24 +33,24 @@ def estimates(spread: float, *, overnight: float = 0.0, trades: int = 390, sessi
 
 @pytest.mark.parametrize("spread", [0.02, 0.04])
 def test_a_wide_spread_is_found_by_both(spread: float) -> None:
-    found = estimates(spread)
-    assert found["high_low_spread_20"] == pytest.approx(spread, rel=0.05)
-    assert found["spread_estimate_20"] == pytest.approx(spread, rel=0.05)
+    estimated = estimates(spread)
+    assert estimated["high_low_spread_20"] == pytest.approx(spread, rel=0.05)
+    assert estimated["spread_estimate_20"] == pytest.approx(spread, rel=0.05)
 
 
 def test_a_narrow_spread_is_overstated_more_by_high_and_low_alone() -> None:
-    found = estimates(0.005)
-    assert found["spread_estimate_20"] == pytest.approx(0.005, rel=0.1)
-    assert found["high_low_spread_20"] == pytest.approx(0.0089, rel=0.05)  # negative pairs as zero: Corwin and Schultz
+    estimated = estimates(0.005)
+    assert estimated["spread_estimate_20"] == pytest.approx(0.005, rel=0.1)
+    assert estimated["high_low_spread_20"] == pytest.approx(0.0089, rel=0.05)  # negative pairs as zero: Corwin and Schultz
 
 
 def test_moves_overnight_take_something_off_high_and_low_alone() -> None:
-    found = estimates(0.04, overnight=0.01)
-    assert found["spread_estimate_20"] == pytest.approx(0.04, rel=0.02)
-    assert found["high_low_spread_20"] == pytest.approx(0.0355, rel=0.05)
+    estimated = estimates(0.04, overnight=0.01)
+    assert estimated["spread_estimate_20"] == pytest.approx(0.04, rel=0.02)
+    assert estimated["high_low_spread_20"] == pytest.approx(0.0355, rel=0.05)
 
 
 def test_no_spread_is_negative_and_a_wider_one_is_estimated_wider() -> None:
-    found = [estimates(spread) for spread in (0.0, 0.01, 0.02)]
+    estimated = [estimates(spread) for spread in (0.0, 0.01, 0.02)]
     for name in ESTIMATORS:
-        assert 0.0 <= found[0][name] < found[1][name] < found[2][name]
+        assert 0.0 <= estimated[0][name] < estimated[1][name] < estimated[2][name]

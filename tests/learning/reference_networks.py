@@ -69,7 +69,7 @@ def _of_image(settings: LearningSettings, features: int) -> Shapes:
 
 def _of_transformer(settings: LearningSettings, features: int) -> Shapes:
     width = settings.hidden
-    shapes: Shapes = {"enter.weight": (width, features), "enter.bias": (width,), "place": (settings.lookback, width)}
+    shapes: Shapes = {"enter.weight": (width, features), "enter.bias": (width,), "position": (settings.lookback, width)}
     for layer in range(settings.layers):
         own = {
             "self_attn.in_proj_weight": (3 * width, width),
@@ -136,7 +136,7 @@ def _last_convolved(weights: Weights, window: np.ndarray, settings: LearningSett
 
 
 def _last_attended(weights: Weights, window: np.ndarray, settings: LearningSettings) -> np.ndarray:
-    steps = window @ weights["enter.weight"].T + weights["enter.bias"] + weights["place"]
+    steps = window @ weights["enter.weight"].T + weights["enter.bias"] + weights["position"]
     heads, width = 4, settings.hidden // 4
     for layer in range(settings.layers):
         own = {name.removeprefix(f"body.layers.{layer}."): value for name, value in weights.items()}

@@ -41,7 +41,7 @@ class TransformerEncoder(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.enter = torch.nn.Linear(features, hidden)
-        self.place = torch.nn.Parameter(0.02 * torch.randn(lookback, hidden))
+        self.position = torch.nn.Parameter(0.02 * torch.randn(lookback, hidden))
         layer = torch.nn.TransformerEncoderLayer(
             hidden, heads, widening * hidden, dropout, "gelu", batch_first=True, norm_first=True
         )
@@ -54,7 +54,7 @@ class TransformerEncoder(torch.nn.Module):
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(batch, lookback, features) to logits (batch,)."""
-        steps = self.body(self.enter(windows) + self.place, mask=self.mask)  # (batch, lookback, hidden)
+        steps = self.body(self.enter(windows) + self.position, mask=self.mask)  # (batch, lookback, hidden)
         # squeeze(-1), not squeeze(): a batch of one stays a batch
         logits: torch.Tensor = self.head(steps[:, -1]).squeeze(-1)
         return logits
