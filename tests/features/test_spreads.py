@@ -41,7 +41,9 @@ def test_a_wide_spread_is_found_by_both(spread: float) -> None:
 def test_a_narrow_spread_is_overstated_more_by_high_and_low_alone() -> None:
     estimated = estimates(0.005)
     assert estimated["spread_estimate_20"] == pytest.approx(0.005, rel=0.1)
-    assert estimated["high_low_spread_20"] == pytest.approx(0.0089, rel=0.05)  # negative pairs as zero: Corwin and Schultz
+    assert estimated["high_low_spread_20"] == pytest.approx(
+        0.0089, rel=0.05
+    )  # negative pairs as zero: Corwin and Schultz
 
 
 def test_moves_overnight_take_something_off_high_and_low_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import traceback
@@ -213,12 +214,45 @@ def test_a_record_with_a_secret_is_that_of_the_same_store_and_is_written_anew(
     (home / "store.txt").write_text("memory:me:secret@one\n")  # as it was kept before
     with open_stores():
         pass
-    assert (home / "store.txt").read_text() == "memory:(not shown)\n"
+    kept, hashed = (home / "store.txt").read_text().splitlines()
+    assert kept == "memory:(not shown)"
+    assert hashed == f"sha256 {hashlib.sha256(b'memory:me:secret@one').hexdigest()}"
     (home / "store.txt").write_text("memory:me:secret@one\n")
     monkeypatch.delenv("NN_ASSETS_STORE")
     with pytest.raises(InstallationError, match=r"this home uses, memory:\(not shown\); found") as refused:
         lake_root()
     assert "secret@" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "other"),
+    [
+        ("memory:Key=a;Container=one", "memory:Key=a;Container=two", True),
+        ("memory://host/one;Key=a", "memory://host/two;Key=a", True),
+        ("memory://me:old@host/one?key=old", "memory://me:new@host/one?key=new", False),  # a password that was renewed
+        ("memory://host/one?key=old", "memory://me:new@host/one?key=new", False),
+    ],
+)
+def test_two_addresses_of_one_text_are_told_apart_but_by_their_secrets(
+    home: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str, other: bool
+) -> None:
+    named(monkeypatch, first, "my_memory.py")
+    with open_stores():
+        pass
+    assert lake_root()
+    named(monkeypatch, second, "my_memory.py")
+    if not other:
+        assert lake_root()
+        return
+    with pytest.raises(InstallationError, match="another address in what is not shown, as NN_ASSETS_STORE says"):
+        lake_root()
+    store = (home / "store.txt").read_text().splitlines()[0]
+    (home / "store.txt").write_text(f"{store}\n")  # as the remedy says
+    with open_stores():
+        assert lake_root()
+    named(monkeypatch, first, "my_memory.py")
+    with pytest.raises(InstallationError, match="another address"):
+        lake_root()
 
 
 def test_status_says_which_store_is_in_force(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +272,7 @@ def test_a_home_uses_the_store_that_it_used_first_until_its_record_says_another(
     named(monkeypatch, "memory://me:secret@/one?key=secret", "my_memory.py")
     with open_stores():
         pass
-    assert (home / "store.txt").read_text() == "memory:///one\n"
+    assert (home / "store.txt").read_text().startswith("memory:///one\nsha256 ")
     monkeypatch.delenv("NN_ASSETS_STORE")  # forgotten in a scheduler's environment
     with pytest.raises(InstallationError, match=rf"uses, memory:///one; found {home}, .* unset.* echo \. > {home}/"):
         lake_root()

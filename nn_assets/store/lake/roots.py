@@ -2,11 +2,13 @@
 
 An address is a path, or ``scheme:`` and what follows; a plug-in brings a scheme by :func:`register_store`. The one in
 ``NN_ASSETS_STORE`` is that of all blobs of the home, for every command, the UI and every process that they start. The
-home keeps on record which one it uses, in ``store.txt``, and another one is refused.
+home keeps on record which one it uses, in ``store.txt``, and another one is refused: by its text, and where that hides
+a part by a hash of the address.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -15,7 +17,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from nn_assets.errors import InstallationError, NnAssetsError, PluginError, did_you_mean
 from nn_assets.plugins import GROUP, Registry, load, place_of
@@ -32,6 +34,7 @@ _OWN = "."
 _HOST = re.compile(r"[\w.-]*(?::\d+)?|\[[0-9a-fA-F:.]+\](?::\d+)?")
 _DOUBTFUL = re.compile(r"[;=&:?#@]")
 _HIDDEN = "(not shown)"
+_HASHED = "sha256 "
 _PORT = tuple(name for name in vars(BlobStore) if not name.startswith("_"))
 
 
@@ -166,14 +169,16 @@ def _root() -> BlobPath:
             remedy=f"correct {_ADDRESS_VARIABLE}, or make the folder first",
             file=_safe(str(root)),
         )
-    used, named = _used(), _written(root)
+    (used, hash_of_used), named = _used(), _written(root)
+    same = used is None or named in (used, _safe(used))
+    apart = same and None not in (hashes := (hash_of_used, _hash(root, address))) and len({*hashes}) > 1
     # The variable may be forgotten in a shell or scheduler: all would be taken in again.
-    if used is not None and named not in (used, _safe(used)):
+    if used is not None and (apart or not same):
         first = f"unset {_ADDRESS_VARIABLE}" if used == _OWN else f"set {_ADDRESS_VARIABLE} to the first"
         why = f"as {_ADDRESS_VARIABLE} {'says' if address else 'is unset'}"
         raise InstallationError(
             expected=f"the store that this home uses, {_shown(_safe(used))}",
-            found=f"{_shown(named)}, {why}",
+            found=f"{_shown(named)}{', another address in what is not shown' if apart else ''}, {why}",
             remedy=f"{first}; or, where lake and models were copied to the second, "
             f"echo {shlex.quote(named)} > {shlex.quote(str(_record()))}",
             key=_ADDRESS_VARIABLE,
@@ -192,26 +197,29 @@ def _no_folder(path: Path) -> str | None:
 def record_store() -> None:
     """Keep on record in the home which store it uses, unless it is on record, or the home itself has the blobs.
 
-    A record that may not be printed as it is, which older versions wrote, is written anew.
+    A record that may not be printed as it is, or lacks the hash of what it hides, is written anew.
     """
-    store, used = _written(_root()), _used()
-    if store in (_OWN, used):
+    root, used = _root(), _used()
+    store, kept = _written(root), (_written(root), _hash(root, _named()))
+    if store == _OWN or kept == used:
         return
-    with FILES.put(_record(), if_absent=used is None) as file:
-        file.write_text(f"{store}\n", encoding="utf-8")
+    lines = [store] if kept[1] is None else [store, f"{_HASHED}{kept[1]}"]
+    with FILES.put(_record(), if_absent=used[0] is None) as file:
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _record() -> Path:
     return home() / "store.txt"
 
 
-def _used() -> str | None:
-    """The store on record; without a record the home itself, once it has blobs."""
+def _used() -> tuple[str | None, str | None]:
+    """The store on record, and the hash of its address; without a record the home itself, once it has blobs."""
     try:
-        return _record().read_text(encoding="utf-8").strip()
+        store, _, more = _record().read_text(encoding="utf-8").strip().partition(f"\n{_HASHED}")
     except FileNotFoundError:
         blobs = (file for name in ("lake", "models") for file in (home() / name).rglob("*") if file.is_file())
-        return _OWN if any(blobs) else None
+        return (_OWN if any(blobs) else None), None
+    return store, more or None
 
 
 def _written(root: BlobPath) -> str:
@@ -256,3 +264,21 @@ def _safe(address: str) -> str:
     if not named or re.search(r"[?#]", user):
         return f"{scheme}:{_HIDDEN}"
     return f"{scheme}:{slashes}{host}" + ("" if _DOUBTFUL.search(path) else slash + path)
+
+
+def _hash(root: BlobPath, address: str) -> str | None:
+    """SHA-256 of an address that :func:`_safe` shows in part alone, 64 hex digits; None of one that is kept whole.
+
+    It is taken of the address without its user, password and the values of its query; of one in doubt of all of it, so
+    that two are told apart. It has no key: whoever reads it can try whether an address that they guess is the one. Of
+    an address in doubt they try the secret in it along with the rest: a long random key cannot be guessed, a short
+    password can.
+    """
+    shown = _safe(address)
+    if isinstance(root, Path) or shown == address:
+        return None
+    scheme, _, rest = address.partition(":")
+    target, _, query = rest.rpartition("@")[2].partition("?")
+    names = sorted(name for name, _ in parse_qsl(query, keep_blank_values=True))
+    hashed = address if shown.endswith(_HIDDEN) else repr((scheme, target.removeprefix("//"), names))
+    return hashlib.sha256(hashed.encode()).hexdigest()
