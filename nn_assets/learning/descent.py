@@ -47,10 +47,10 @@ class AdamW:
             parameter.grad = self._gradient[part].view_as(parameter)
             self._gradients.append(parameter.grad)
 
-    def descend(self, back: Callable[[], object], largest_norm: float) -> bool:
+    def descend(self, back: Callable[[], object], largest_norm: float) -> float:
         """Take one step down a gradient, cut to a norm; ``back`` adds it to the weights' ``grad``, zero until then.
 
-        False, and no step, where the gradient is not finite.
+        Returns the gradient's norm before it is cut; where that is not finite, no step is taken.
         """
         self._gradient.zero_()
         back()
@@ -58,13 +58,13 @@ class AdamW:
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(gradient) for gradient in self._gradients])
         )
-        if not math.isfinite(float(norm)):
-            return False
+        if not math.isfinite(length := float(norm)):
+            return length
         share = largest_norm / (norm + _CLIP_GUARD)
         if share < 1.0:
             self._gradient.mul_(share)
         self._step()
-        return True
+        return length
 
     def _step(self) -> None:
         self._steps += 1

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from nn_assets.errors import TrainingError
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.compute import HERE, Compute
 from nn_assets.learning.fitted import FitInputs, Fitted
 from nn_assets.learning.member import Member
-from nn_assets.learning.training import TrainingResult, train
+from nn_assets.learning.training import EpochFigures, TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
@@ -29,7 +29,7 @@ _Task = tuple[Windows, Samples, Samples, LearningSettings, int, LinearModel | No
 def fit_networks(inputs: FitInputs) -> Fitted:
     """Train the networks of a fold; with ``learning.residual`` each starts from the linear model of its seed.
 
-    The figures are ``members`` and ``failed_members``.
+    The figures are ``members``, each with its ``curve``, a list of figures an epoch, and ``failed_members``.
     """
     learning = inputs.learning
     starts = inputs.fitted["linear"] if learning.residual else ()
@@ -42,12 +42,19 @@ def fit_networks(inputs: FitInputs) -> Fitted:
                 "epochs": len(result.history),
                 "training_loss": result.history[result.best_epoch].training_loss,
                 "validation_loss": result.validation_loss,
+                "curve": _curve(result),
             }
             for result in ensemble.members
         ],
         "failed_members": [{"seed": seed, "error": error} for seed, error in ensemble.failures],
     }
     return Fitted(tuple(Member(result.seed, result.state) for result in ensemble.members), figures)
+
+
+def _curve(result: TrainingResult) -> dict[str, list[float]]:
+    """Every figure of every epoch, to six digits."""
+    names = [field.name for field in fields(EpochFigures)]
+    return {name: [float(f"{getattr(epoch, name):.6g}") for epoch in result.history] for name in names}
 
 
 def train_ensemble(

@@ -50,7 +50,7 @@ class FoldModel:
         Of ``feature_names``, in their order.
     estimators : Estimators
     figures : mapping
-        JSON values. ``samples`` by part; ``members`` and ``failed_members``; for each of
+        JSON values. ``samples`` by part; ``members``, with their training curves, and ``failed_members``; for each of
         ``estimators``: ``validation`` and ``calibration``, what its raw probabilities were worth on
         those rows: outcomes, base_rate, log_loss (nats), brier, expected_calibration_error, or None
         where the part has no outcome; ``libraries``.

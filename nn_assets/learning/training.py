@@ -32,11 +32,15 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @dataclass(frozen=True)
 class EpochFigures:
-    """What one epoch came to; losses are binary cross-entropy in nats, averaged over samples."""
+    """What one epoch came to; losses are binary cross-entropy in nats, averaged over samples.
+
+    ``gradient_norm`` is the mean over its steps, before the gradient is cut.
+    """
 
     training_loss: float
     validation_loss: float
     learning_rate: float
+    gradient_norm: float
 
 
 @dataclass(frozen=True)
@@ -168,10 +172,10 @@ def train_network(
     history: list[EpochFigures] = []
     best_epoch, best_state = 0, _real_copy(network)
     for epoch in range(settings.maximum_epochs):
-        learned = _one_epoch(network, optimizer, windows, training, settings, order)
+        learned, norm = _one_epoch(network, optimizer, windows, training, settings, order)
         judged = mean_loss(network, windows, validation)
         _refuse_divergence(learned, judged, seed, epoch)
-        history.append(EpochFigures(learned, judged, optimizer.rate))
+        history.append(EpochFigures(learned, judged, optimizer.rate, norm))
         if epoch == 0 or judged < history[best_epoch].validation_loss:
             best_epoch, best_state = epoch, _real_copy(network)
         elif epoch - best_epoch >= settings.patience:
@@ -205,11 +209,12 @@ def _one_epoch(
     samples: Samples,
     settings: LearningSettings,
     order: torch.Generator,
-) -> float:
+) -> tuple[float, float]:
+    """Mean loss over samples, and mean norm of the gradient over steps; NaN where a gradient is not finite."""
     network.train()
     own_way = forward_and_back(network)
     shuffled = torch.randperm(samples.count, generator=order).numpy()
-    total = 0.0
+    total, norms = 0.0, list[float]()
     for start in range(0, samples.count, settings.batch_size):
         indices = shuffled[start : start + settings.batch_size]
         inputs, targets = _batch(windows, samples, indices)
@@ -223,12 +228,13 @@ def _one_epoch(
                 losses = _losses(logits, targets)
                 slope = torch.sigmoid(logits).sub_(targets).mul_(1.0 / len(indices))  # of the mean loss, by the logits
             back = partial(back_from, slope)
-        if not optimizer.descend(back, settings.gradient_norm):
-            # stepping would spread the NaN into every weight; the caller names it
-            return math.nan
+        norms.append(optimizer.descend(back, settings.gradient_norm))
+        if not math.isfinite(norms[-1]):
+            # stepping would have spread the NaN into every weight; the caller names it
+            return math.nan, math.nan
         # a sum over samples: the last batch is smaller and must not weigh as much as a full one
         total += float(losses.detach().double().sum())
-    return total / samples.count
+    return total / samples.count, math.fsum(norms) / len(norms)
 
 
 def _batch(windows: Windows, samples: Samples, indices: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:

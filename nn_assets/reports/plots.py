@@ -7,6 +7,7 @@ come out on the day when something is wrong.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,39 @@ def equity_and_drawdown(sessions: pd.DatetimeIndex, net_returns: Mapping[str, Fl
     lower.set_ylabel("drawdown")
     percent_axis(lower)
     legend(upper)
+    return to_png(figure)
+
+
+def training_curves(members: Sequence[Mapping[str, Any]]) -> bytes:
+    """Plot losses, gradient norms and learning rates of the members of an ensemble, epoch by epoch.
+
+    Parameters
+    ----------
+    members : sequence of mapping
+        ``best_epoch``, counted from 0, and ``curve``: lists of ``training_loss`` and ``validation_loss`` in nats,
+        ``gradient_norm`` and ``learning_rate``. Those that keep no curve, of models of before, are left out.
+    """
+    figure, (losses, norms) = draw("Training of the ensemble's members", rows=(2.0, 1.0), height=4.0)
+    curves = [member for member in members if member.get("curve")]
+    if not curves:
+        empty_note(losses, "no training curve is kept with this model")
+        empty_note(norms, "")
+        return to_png(figure)
+    for index, member in enumerate(curves):
+        curve = {name: np.asarray(values, dtype=np.float64) for name, values in member["curve"].items()}
+        epochs, best = np.arange(1, len(curve["training_loss"]) + 1), int(member["best_epoch"])
+        called = ("training", "validation", "kept") if index == 0 else ("", "", "_")
+        line(losses, epochs, curve["training_loss"], color=MUTED, width=0.9, label=called[0])
+        line(losses, epochs, curve["validation_loss"], color=INK, width=1.1, label=called[1])
+        losses.plot(best + 1, curve["validation_loss"][best], "o", color=ALARM, markersize=4.0, label=called[2])
+        line(norms, epochs, curve["gradient_norm"], color=INK, width=0.9)
+    losses.axhline(float(np.log(2.0)), color=MUTED, linewidth=0.7)  # of a forecast of one half
+    losses.set_ylabel("log loss, nats")
+    norms.set_ylabel("gradient norm")
+    norms.set_xlabel(f"epoch ({len(curves)} members; the line across: a forecast of one half)")
+    for axis in (losses, norms):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(losses)
     return to_png(figure)
 
 

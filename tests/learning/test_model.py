@@ -276,6 +276,12 @@ def test_figures_tell_what_was_trained_and_how_it_was_judged() -> None:
     model = fitted()
     figures = model.figures
     assert [member["seed"] for member in figures["members"]] == [7, 8]
+    for member in figures["members"]:
+        curve = member["curve"]
+        assert {len(values) for values in curve.values()} == {member["epochs"]}
+        assert curve["validation_loss"][member["best_epoch"]] == pytest.approx(member["validation_loss"], rel=1e-5)
+        assert min(curve["validation_loss"]) == curve["validation_loss"][member["best_epoch"]]
+        assert min(curve["gradient_norm"]) > 0.0
     assert figures["samples"]["training"] > 500
     for name in ("network", "linear", "boosting"):
         judged = figures["estimators"][name]

@@ -34,7 +34,24 @@ def _all(sessions: pd.DatetimeIndex) -> dict[str, bytes]:
         "positions": plots.positions_over_time(sessions, weights, [f"SIM{n}" for n in range(20)]),
         "bars": plots.bar_counts({"AAA": 4779, "BBB": 12}, {"zero_volume": 2}),
         "drift": plots.drift_statistics(made_drift()),
+        "training": plots.training_curves(made_members()),
     }
+
+
+def made_members() -> list[dict[str, object]]:
+    """Five members, each of another length, as a model's figures keep them."""
+    members: list[dict[str, object]] = []
+    for seed in range(5):
+        epochs = np.arange(1, 20 + 7 * seed)
+        falling = np.log(2.0) - 0.01 * (1.0 - np.exp(-epochs / 10.0))
+        curve = {
+            "training_loss": falling.tolist(),
+            "validation_loss": (falling + 0.0002 * epochs).tolist(),
+            "gradient_norm": (1.0 / epochs).tolist(),
+            "learning_rate": [0.001] * len(epochs),
+        }
+        members.append({"seed": seed, "best_epoch": 8 + seed, "curve": curve})
+    return members
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +85,8 @@ def test_nothing_to_show_is_said_in_the_picture_and_is_no_error() -> None:
         plots.bar_counts({}, {}),
         plots.drift_statistics(made_drift().iloc[:0]),
         plots.drift_statistics(made_drift().assign(statistic=np.nan)),
+        plots.training_curves([]),
+        plots.training_curves([{"seed": 7, "best_epoch": 3}]),  # of a model that an older version fitted
     ]
     for png in drawn:
         assert Image.open(io.BytesIO(png)).format == "PNG"

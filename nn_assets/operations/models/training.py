@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,7 @@ from nn_assets.operations.models.preparation import (
 )
 from nn_assets.operations.models.refresh_requests import record_answer
 from nn_assets.operations.models.stored import load_model
+from nn_assets.reports.plots import training_curves
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
 
@@ -165,10 +167,18 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
             missing.append(data)
     if missing or count > 1:  # one that is there already is no news
         tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
+    began = time.monotonic()
     for number, model in enumerate(fit_models(missing, strategy), start=1):
         history.stores.models.put(model.model_id, to_files(model))
-        tell(f"model {number} of {len(missing)} fitted, used from {model.fold.month}")
+        left = (time.monotonic() - began) / number * (len(missing) - number)
+        tell(f"model {number} of {len(missing)} fitted, used from {model.fold.month}{_time_left(left)}")
     return addresses
+
+
+def _time_left(seconds: float) -> str:
+    """How long the rest takes at the pace so far, from a minute on."""
+    minutes = round(seconds / 60)
+    return f"; about {minutes} minute{'s' * (minutes != 1)} left" if minutes else ""
 
 
 def fit_lost_refreshes(history: History, first: str, last: str, tell: Progress) -> None:
@@ -345,8 +355,14 @@ def _checked_by_id(history: History, candidate: str, in_force: str, due: DueFold
     return _checked(fitted, incumbent, due, history.strategy)
 
 
-def model_metadata(history: History, named: MonthModel) -> dict[str, Any]:
-    """What an operator sees of a month's model, by name: how it came to be, its size, and its held-out figures."""
+def model_metadata(history: History, named: MonthModel, *, curves: bool = False) -> dict[str, Any]:
+    """What an operator sees of a month's model, by name: how it came to be, its size, and its held-out figures.
+
+    Parameters
+    ----------
+    curves : bool
+        With a plot of how its members were trained.
+    """
     model = load_model(history.stores, named.model_id)
     held_out = model.figures["estimators"][TRADED].get("calibration") or {}
     figures: dict[str, Any] = {
@@ -361,4 +377,8 @@ def model_metadata(history: History, named: MonthModel) -> dict[str, Any]:
     for name in ("log_loss", "brier", "expected_calibration_error", "base_rate"):
         if held_out.get(name) is not None:
             figures[f"held_out_{name}"] = float(held_out[name])
+    losses = [float(member["validation_loss"]) for member in model.figures["members"]]
+    figures["validation_loss_spread"] = max(losses) - min(losses)
+    if curves:
+        figures["training"] = training_curves(model.figures["members"])
     return figures

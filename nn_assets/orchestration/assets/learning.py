@@ -57,7 +57,8 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
             for model in named:
                 # A late refresh may take force in a month after the one asked for.
                 key = f"{model.month}-01" if f"{model.month}-01" in keys else keys[-1]
-                context.add_asset_metadata(shown(model_metadata(history, model)), partition_key=key)
+                figures = model_metadata(history, model, curves=model is named[-1])
+                context.add_asset_metadata(shown(figures), partition_key=key)
         return dg.MaterializeResult()
 
     @dg.asset(
