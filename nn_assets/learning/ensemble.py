@@ -23,6 +23,7 @@ class Ensemble:
     failures: tuple[tuple[int, str], ...]  # (seed, its error)
 
 
+_Start = tuple[int, LinearModel | None]  # a member's seed, and what it begins as
 _Task = tuple[Windows, Samples, Samples, LearningSettings, int, LinearModel | None]  # as `train` takes them
 
 
@@ -67,6 +68,8 @@ def train_ensemble(
 ) -> Ensemble:
     """Train ``settings.ensemble`` members, of seeds ``settings.seed`` and up.
 
+    One that fails is named, and one of the next seed not used yet takes its place; that one is not replaced again.
+
     Parameters
     ----------
     windows : Windows
@@ -75,27 +78,32 @@ def train_ensemble(
     compute : Compute, optional
         Where the members are trained: here, one after another, when left out. Either way gives the same bits.
     starts : sequence of LinearModel, optional
-        What each member begins as, where ``settings.residual`` says so.
+        What each member begins as, where ``settings.residual`` says so; who takes its place begins as it did.
 
     Raises
     ------
     TrainingError
         Fewer than half of the members trained; names each failed seed and why.
     """
-    tasks: list[_Task] = [
-        (windows, training, validation, settings, settings.seed + index, start)
-        for index, start in enumerate(starts or (None,) * settings.ensemble)
-    ]
+    count = settings.ensemble
+    waiting: list[_Start] = [(settings.seed + index, start) for index, start in enumerate(starts or (None,) * count)]
     members: list[TrainingResult] = []
     failures: list[tuple[int, str]] = []
-    for (*_, seed, _start), outcome in zip(tasks, compute.map(_attempt, tasks), strict=True):
-        if isinstance(outcome, TrainingResult):
-            members.append(outcome)
-        else:
-            failures.append((seed, str(outcome)))
-    if 2 * len(members) < settings.ensemble:
+    for following in (settings.seed + count, None):
+        tasks: list[_Task] = [(windows, training, validation, settings, *one) for one in waiting]
+        failed: list[_Start] = []
+        for one, outcome in zip(waiting, compute.map(_attempt, tasks), strict=True):
+            if isinstance(outcome, TrainingResult):
+                members.append(outcome)
+            else:
+                failed.append(one)
+                failures.append((one[0], str(outcome)))
+        if following is None or not failed:
+            break
+        waiting = [(following + index, start) for index, (_, start) in enumerate(failed)]
+    if 2 * len(members) < count:
         raise TrainingError(
-            expected=f"at least half of {settings.ensemble} members trained",
+            expected=f"at least half of {count} members trained",
             found=f"{len(members)}; " + "; ".join(f"seed {seed}: {why}" for seed, why in failures),
             remedy="lower learning.learning_rate, or look for extreme values among the features",
         )

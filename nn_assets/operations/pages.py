@@ -18,6 +18,10 @@ def market_label(strategy: Strategy) -> str:
     return source_member("files" if strategy.intraday is not None else strategy.source.kind).label
 
 
+LEAST_MEMBERS = 5
+"""Members of an ensemble below which every report warns."""
+
+
 def caveats_of(strategy: Strategy) -> tuple[str, ...]:
     """What a reader must know before believing a strategy's figures, a sentence each."""
     caveats = []
@@ -34,6 +38,11 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
     if strategy.trade_without_verdict:
         caveats.append(
             "The settings say trade_without_verdict: positions are taken although no edge may have been found."
+        )
+    if strategy.learning.ensemble < LEAST_MEMBERS:
+        caveats.append(
+            f"An ensemble has {strategy.learning.ensemble} members, fewer than {LEAST_MEMBERS}: how far they disagree, "
+            "which sizes follow, is known badly."
         )
     resets = strategy.portfolio.replay_reset_sessions
     if label_kind(strategy.label).relative:

@@ -29,26 +29,42 @@ def _failing_seeds(monkeypatch: pytest.MonkeyPatch, seeds: set[int]) -> None:
     monkeypatch.setattr(ensemble_module, "train", fail_some)
 
 
-def test_a_failed_member_is_dropped_by_name_and_the_others_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_member_is_named_and_one_of_the_next_seed_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     _failing_seeds(monkeypatch, {8})
     ensemble = train_ensemble(*tiny_samples(), tiny_settings(ensemble=3))
-    assert [member.seed for member in ensemble.members] == [7, 9]
+    assert [member.seed for member in ensemble.members] == [7, 9, 10]
     assert [seed for seed, _ in ensemble.failures] == [8]
     assert "seed 8, epoch 2" in ensemble.failures[0][1]
+
+
+def test_who_takes_a_residual_members_place_begins_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: dict[int, LinearModel | None] = {}
+
+    def fail_first(*task: object) -> TrainingResult:
+        seed, begun[seed] = task[-2], task[-1]  # type: ignore[index, assignment]
+        if seed == 7:
+            raise TrainingError(expected="a loss", found="nan", remedy="none", seed=7, epoch=0)
+        return train(*task)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ensemble_module, "train", fail_first)
+    starts = [LinearModel(np.full(4, float(number)), 0.0, 1.0) for number in range(2)]
+    train_ensemble(*tiny_samples(), tiny_settings(ensemble=2, residual=True), starts=starts)
+    assert begun == {7: starts[0], 8: starts[1], 9: starts[0]}
 
 
 def test_an_ensemble_with_fewer_than_half_of_its_members_left_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _failing_seeds(monkeypatch, {7, 9, 10})
-    with pytest.raises(TrainingError, match=r"half of 5 members trained; found 2.*seed 7.*seed 9.*seed 10"):
+    _failing_seeds(monkeypatch, {7, 9, 10, 12, 13, 14})
+    with pytest.raises(TrainingError, match=r"half of 5 members trained; found 2.*seed 7.*seed 9.*seed 10.*seed 14"):
         train_ensemble(*tiny_samples(), tiny_settings(ensemble=5))
 
 
 def test_exactly_half_of_the_members_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    _failing_seeds(monkeypatch, {7})
+    _failing_seeds(monkeypatch, {7, 9})
     ensemble = train_ensemble(*tiny_samples(), tiny_settings(ensemble=2))
-    assert len(ensemble.members) == 1
+    assert [member.seed for member in ensemble.members] == [8]
+    assert [seed for seed, _ in ensemble.failures] == [7, 9]
 
 
 def test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone() -> None:

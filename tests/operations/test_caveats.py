@@ -1,0 +1,14 @@
+"""What every report warns of."""
+
+from __future__ import annotations
+
+import pytest
+
+from nn_assets.operations.pages import caveats_of
+from tests.learning.tiny import tiny_strategy
+
+
+@pytest.mark.parametrize(("members", "warned"), [(1, True), (4, True), (5, False), (9, False)])
+def test_an_ensemble_of_fewer_than_five_members_is_warned_of(members: int, warned: bool) -> None:
+    caveats = " ".join(caveats_of(tiny_strategy(ensemble=members)))
+    assert (f"An ensemble has {members} members, fewer than 5" in caveats) == warned
