@@ -56,7 +56,10 @@ AUDIT_CHAIN = Contract(
 ).of(
     sequence=whole("none", "the place of the last row that it seals"),
     table_name=text("their table"),
-    row_key=Column("line", "canonical JSON of strategy, key and version; of several rows a list where they differ"),
+    row_key=Column(
+        "line",
+        "canonical JSON of strategy, key and version; of several rows a list where they differ; kept packed where long",
+    ),
     row_hash=Column("digest", "SHA-256 of the row's canonical JSON; of several rows, of their hashes in order"),
     previous_hash=Column("digest", "hash of the entry before"),
     hash=Column("digest", "SHA-256 of the hash before and this entry"),
@@ -215,7 +218,9 @@ PORTFOLIO_STATES = Contract(
     session_return=number("fraction", "of equity since the close before"),
     costs_usd=number("USD", "what the session's trading cost"),
     breaker=text("the breakers latched, strictest first", nullable=True),
-    book=record("what the book needs beyond these columns to go on exactly; exports name its cash flows instead"),
+    book=record(
+        "what the book needs beyond these columns to go on exactly, kept packed; exports name its cash flows instead"
+    ),
 )
 HOLDINGS = Contract("holdings", "portfolio", "A symbol in the book at a session's close, flat ones included.", _BAR).of(
     **_SESSION,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -114,6 +116,75 @@ class CanonicalJson(TypeDecorator[Any]):
         if not isinstance(value, str | None):
             raise TypeError(f"{value!r} is no text")
         return None if value is None else json.loads(value, object_pairs_hook=_unique_names)
+
+
+_PACKED, _LONG = "~", 200  # a letter with which no JSON begins; letters from which on packing is tried
+
+
+def packed(text: str) -> str:
+    """A long text compressed, in printable letters; one that would not get shorter, as it is."""
+    if len(text) < _LONG:
+        return text
+    shorter = _PACKED + base64.b85encode(zlib.compress(text.encode(), 9)).decode()
+    return min(text, shorter, key=len)
+
+
+def unpacked(text: str) -> str:
+    """The text that was packed, or one that was not.
+
+    Raises
+    ------
+    ValueError
+        It is not as :func:`packed` writes it.
+    """
+    if not text.startswith(_PACKED):
+        return text
+    compressed, inflating = base64.b85decode(text[1:]), zlib.decompressobj()
+    try:
+        plain = inflating.decompress(compressed).decode()
+    except zlib.error as error:
+        raise ValueError(f"a packed text that cannot be unpacked: {error}") from error
+    if not inflating.eof or inflating.unused_data or base64.b85encode(compressed).decode() != text[1:]:
+        raise ValueError("a packed text with letters too many or too few")
+    return plain
+
+
+class PackedJson(CanonicalJson):
+    """A JSON value whose canonical text is kept packed where it is long."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Write canonical text, packed."""
+        text = super().process_bind_param(value, dialect)
+        return None if text is None else packed(text)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Read the text back."""
+        return super().process_result_value(unpacked(value) if isinstance(value, str) else value, dialect)
+
+
+class PackedKeys(TypeDecorator[str]):
+    """The key of one row, or of several, as JSON; behind its strategy, by which it is looked for, packed where long."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Write the key, packed."""
+        return None if value is None else _behind_strategy(packed, value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Read the key; one that cannot be unpacked, which no entry seals, is given as it stands."""
+        try:
+            return _behind_strategy(unpacked, value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+
+
+def _behind_strategy(change: Callable[[str], str], key: str) -> str:
+    strategy, end, rest = key.partition('",')
+    return strategy + end + change(rest)
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.ledger import AUDIT_CHAIN, LEDGER, OF_THE_ENTRY, STRATEGY
 from nn_assets.contracts.ledger import BOOKKEEPING as KEPT_OF_ALL
 from nn_assets.errors import LedgerError
-from nn_assets.store.ledger.columns import KINDS
+from nn_assets.store.ledger.columns import KINDS, PackedJson, PackedKeys
 
 REVISIONS = (
     "0001",
@@ -74,7 +74,7 @@ def _columns(columns: Mapping[str, Stated], shared: Collection[str] = (), **type
 CHAIN = Table(
     AUDIT_CHAIN.name,
     metadata,
-    *_columns(AUDIT_CHAIN.columns),
+    *_columns(AUDIT_CHAIN.columns, row_key=PackedKeys),
     PrimaryKeyConstraint(*AUDIT_CHAIN.key),
     *(Index(None, *names) for names in AUDIT_CHAIN.indexes),
 )
@@ -90,7 +90,12 @@ def _record_table(contract: Contract) -> Table:
     return Table(
         contract.name,
         metadata,
-        *_columns(STRATEGY | contract.stored | kept, OF_THE_ENTRY.keys() - set(contract.key), sequence=_SEQUENCE),
+        *_columns(
+            STRATEGY | contract.stored | kept,
+            OF_THE_ENTRY.keys() - set(contract.key),
+            sequence=_SEQUENCE,
+            book=PackedJson,
+        ),
         PrimaryKeyConstraint("sequence"),
         UniqueConstraint("strategy", *contract.key, "version"),
         *(Index(None, *names) for names in (*by_session, *contract.indexes)),
