@@ -19,6 +19,7 @@ VALUES: tuple[tuple[str, Any], ...] = (  # of the first kind that a column's typ
     ("SessionDate", date(2018, 1, 2)),
     ("Moment", A_MOMENT),
     ("CanonicalJson", {"é": [1, None, 0.1]}),
+    ("PackedJson", {"é": [1, None, 0.1]}),
     ("Flag", True),
     ("Double", 0.1),
     ("BigInteger", 7),
