@@ -102,6 +102,7 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
     import pandas as pd
 
     from nn_assets.cli.runs import month_asked
+    from nn_assets.errors import SettingsError
     from nn_assets.learning.first_month import first_model_month
     from nn_assets.operations.catalog import find_strategy
     from nn_assets.operations.explanation import importance_by_month
@@ -112,6 +113,13 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
         newest = history.last_session.strftime("%Y-%m")
         low = month_asked(strategy, first or first_model_month(strategy))
         high = month_asked(strategy, last or newest)
+        if low > high:
+            raise SettingsError(
+                expected="a first month that does not lie after the last",
+                found=f"{low} to {high}",
+                remedy="swap the two",
+                key="--from / --to",
+            )
         monthly = importance_by_month(history, [str(month) for month in pd.period_range(low, high, freq="M")])
     table = monthly.table()
     sessions = sum(len(one.rise) for one in monthly.of_each)
@@ -119,16 +127,27 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
         f"{name}: how much the log loss rises, in 1e-4 nats, where a feature's windows are dealt out anew among the "
         f"symbols of a session; {sessions} sessions of {len(monthly.months)} months, out of sample"
     )
-    lines = [
-        head,
-        *(
-            f"{row.feature}: {1e4 * row.rise:+.2f} (standard error {1e4 * row.standard_error:.2f}, t {row.t:+.1f})"
-            for row in table.itertuples()
-        ),
+    features = [
+        {"feature": str(feature), "months": int(months), **_known(rise=rise, standard_error=error, t=statistic)}
+        for feature, months, rise, error, statistic in table.itertuples(index=False)
     ]
     return {
         "strategy": name,
         "months": list(monthly.months),
-        "features": table.to_dict("records"),
-        "text": "\n".join(lines),
+        "features": features,
+        "text": "\n".join([head, *map(_worth_text, features)]),
     }
+
+
+def _known(**figures: float) -> dict[str, float | None]:
+    """Figures as JSON has them: none for one that is not known."""
+    return {name: float(value) if value == value else None for name, value in figures.items()}
+
+
+def _worth_text(row: dict[str, Any]) -> str:
+    if row["rise"] is None:
+        return f"{row['feature']}: the same for all symbols of a session, so this says nothing of its worth"
+    rise = f"{row['feature']}: {1e4 * row['rise']:+.2f}"
+    if row["t"] is None:
+        return f"{rise} (too few sessions for an error)"
+    return f"{rise} (standard error {1e4 * row['standard_error']:.2f}, t {row['t']:+.1f})"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -97,6 +97,11 @@ class StationarityReport:
     adf_p_value: float
     panel_pass_share: float
     max_missing_fraction: float = 0.0
+
+    def keeping(self, names: Collection[str]) -> StationarityReport:
+        """The same report with some features left as they are; their attempts say what the tests found."""
+        verdicts = tuple(replace(entry, verdict="level") if entry.name in names else entry for entry in self.verdicts)
+        return replace(self, verdicts=verdicts)
 
     @property
     def kept(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ COMPLETE = 0.01
 
 _STEPS = (32, 128, 512, 2_048)  # along the path; of the symbols whose parts still miss some of their move, more
 _SMALLEST_MOVE = 0.01  # logits: of a smaller one the share that is missed says nothing
-_SAMPLES_AT_ONCE = 2_048
+_SAMPLES_AT_ONCE = 256  # an image of each takes a megabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,8 @@ class Importance:
     loss : float
         Mean log loss of the members' mean probability, nats.
     rise : array, shape (sessions, features)
-        By how much the session's mean loss rises where a feature's windows are dealt out anew among its symbols.
+        By how much the session's mean loss rises where a feature's windows are dealt out anew among its symbols. NaN
+        for a feature that all symbols of a session share: dealing it out says nothing of its worth.
     """
 
     features: tuple[str, ...]
@@ -109,12 +110,6 @@ class Importance:
         """Mean rise over sessions, (features,), nats; NaN without a session."""
         return self.rise.mean(axis=0) if len(self.rise) else np.full(len(self.features), np.nan)
 
-    @property
-    def standard_error(self) -> FloatArray:
-        """Of the mean, sessions taken as independent, (features,); NaN below two sessions."""
-        count = len(self.rise)
-        return self.rise.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(len(self.features), np.nan)
-
 
 def importance(
     model: FoldModel, cube: Cube, labels: Labels, rows: slice, *, repeats: int = 3, seed: int = 0
@@ -122,7 +117,8 @@ def importance(
     """Permutation importance (Breiman 2001) within each session, on rows from the model's use on.
 
     A feature's whole windows go to other symbols of their session, so that what is common to a session stays where it
-    is. With one symbol they go to other sessions of the rows.
+    is; a session of one symbol is left out. A model of one symbol has them go to other sessions of the rows. In a
+    universe its members of the session count alone.
 
     Parameters
     ----------
@@ -142,6 +138,10 @@ def importance(
     places = [cube.symbols.index(name) if name in cube.symbols else -1 for name in model.symbols]
     targets = np.where(np.array(places) >= 0, labels.targets[rows][:, places], np.nan)
     usable = windows.whole()[rows.start - windows.first_row : rows.stop - windows.first_row] & np.isfinite(targets)
+    if labels.candidates is not None:
+        usable &= labels.candidates[rows][:, places]
+    if len(model.symbols) > 1:  # a session of one has nobody to deal with
+        usable &= usable.sum(axis=1, keepdims=True) > 1
     local, columns = np.nonzero(usable)
     features = model.feature_names
     if not len(local):
@@ -156,6 +156,9 @@ def importance(
         losses = _loss(logit, inputs, outcome)
         rise = np.zeros((len(sessions), len(features)))
         for feature in range(len(features)):
+            if len(model.symbols) > 1 and _common(session, inputs[:, :, feature].numpy()):
+                rise[:, feature] = np.nan
+                continue
             for _ in range(repeats):
                 dealt = inputs.clone()
                 dealt[:, :, feature] = inputs[torch.from_numpy(_dealt(groups, draw)), :, feature]
@@ -180,6 +183,12 @@ def _loss(logit: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor, 
     logits = torch.cat([logit(part) for part in torch.split(windows, _SAMPLES_AT_ONCE)])
     losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, outcome, reduction="none")
     return np.asarray(losses.numpy(), dtype=np.float64)
+
+
+def _common(groups: IntArray, values: FloatArray) -> bool:
+    """Whether all samples of a group have the same windows, (samples, lookback)."""
+    firsts = np.searchsorted(groups, groups)  # place of the first sample of each one's group
+    return bool((values == values[firsts]).all())
 
 
 def _dealt(groups: IntArray, draw: np.random.Generator) -> IntArray:

@@ -27,6 +27,7 @@ from nn_assets.learning.fitted import FitInputs, Fitted
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
+from nn_assets.learning.networks import levels_read
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.plugins import imported
 from nn_assets.settings import Strategy
@@ -91,12 +92,15 @@ def judged_features(
 ) -> StationarityReport:
     """How each feature is made stationary, by some rows of a cube (bars, symbols, features) and those who may trade.
 
+    One that the strategy's network reads by name stays as it is, whatever the tests say.
+
     Parameters
     ----------
     candidates : array of bool, shape (bars, symbols), optional
         Everybody without one.
     """
-    return decide_transforms(cube.where(candidates), rows, strategy.features)
+    decided = decide_transforms(cube.where(candidates), rows, strategy.features)
+    return decided.keeping(levels_read(strategy.learning))
 
 
 def chosen_features(stationary: Cube, labels: Labels, rows: slice, strategy: Strategy) -> SelectionReport:
@@ -222,21 +226,14 @@ def _prepare(task: _Task) -> _Inputs:
     values = stationary.values  # noqa: PD011  no pandas object
     scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011
     missing = stationarity.max_missing_fraction
-    names = tuple(_as_it_stands(name, stationarity) for name in stationary.names)
     lookback = strategy.learning.lookback
-    windows = Windows(scaler.transform(values), lookback, task.first_row, missing, names, scaler)
+    windows = Windows(scaler.transform(values), lookback, task.first_row, missing, stationary.names, scaler)
     samples = {
         name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
         for name, rows in task.fold.parts().items()
     }
     require_rows(task.fold, samples["training"].count, strategy.walk_forward.minimum_training_rows)
     return _Inputs(stationarity, selection, scaler, windows, samples)
-
-
-def _as_it_stands(name: str, report: StationarityReport) -> str:
-    """A feature's name, and what was done to it to make it stationary."""
-    entry = next(entry for entry in report.verdicts if entry.name == name)
-    return name if entry.verdict == "level" else f"{name} ({entry.verdict})"
 
 
 def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:

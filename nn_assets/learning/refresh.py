@@ -13,6 +13,8 @@ from nn_assets.learning.calibration import fit_calibration, log_loss
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 
+NOTHING_TO_COMPARE = "nothing to compare"
+"""How the reason begins of a refit that is taken because no rows judge both it and the model in force."""
 _FEWEST_OUTCOMES = 40
 
 
@@ -59,13 +61,13 @@ def check_refresh(
     rows = candidate.fold.calibration
     rows = slice(max(rows.start, incumbent.fold.used_from), rows.stop)
     if rows.stop - rows.start < 1:
-        return RefreshCheck(accepted=True, reason="nothing to compare: no rows on which both could be judged")
+        return RefreshCheck(accepted=True, reason=f"{NOTHING_TO_COMPARE}: no rows on which both could be judged")
     targets = labels.targets[rows]
     new, old = (_scores(model, cube, rows) for model in (candidate, incumbent))
     finite = np.isfinite(targets) & np.isfinite(new) & np.isfinite(old)
     count = int(finite.sum())
     if count < _FEWEST_OUTCOMES:
-        return RefreshCheck(accepted=True, reason=f"nothing to compare: only {count} outcomes to judge both on")
+        return RefreshCheck(accepted=True, reason=f"{NOTHING_TO_COMPARE}: only {count} outcomes to judge both on")
     calibration = fit_calibration(
         np.where(finite, old, np.nan),
         np.zeros_like(old),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from nn_assets.evaluation.significance import robust_mean_test
 from nn_assets.learning.explanation import Importance, Move, importance, what_moved
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
@@ -54,12 +55,14 @@ class MonthlyImportance:
 
     months: tuple[str, ...]
     of_each: tuple[Importance, ...]
+    horizon: int  # sessions of the label
 
     def table(self) -> pd.DataFrame:
         """A row a feature, the most important first.
 
-        Columns: feature; months, in which a model used it; rise and standard_error, of the mean rise of the log loss
-        over all sessions, in nats; t.
+        Columns: feature; months, in which a model used it; rise, the mean rise of the log loss over all sessions, in
+        nats, its standard_error, robust to labels that overlap, and t. NaN where all symbols share the feature, and
+        below 20 sessions.
         """
         rises: dict[str, list[float]] = {}
         months: dict[str, int] = {}
@@ -69,15 +72,15 @@ class MonthlyImportance:
                 months[name] = months.get(name, 0) + 1
         rows = []
         for name, values in rises.items():
-            error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-            mean = float(np.mean(values)) if values else float("nan")
-            rows.append((name, months[name], mean, error, mean / error if error else float("nan")))
+            test = robust_mean_test(np.array(values), self.horizon)
+            rows.append((name, months[name], test.estimate, test.standard_error, test.t_statistic))
         frame = pd.DataFrame(rows, columns=["feature", "months", "rise", "standard_error", "t"])
+        frame = frame.astype({"rise": "float64", "standard_error": "float64", "t": "float64"})
         return frame.sort_values("rise", ascending=False, ignore_index=True)
 
 
 def importance_by_month(history: History, months: Sequence[str], repeats: int = 3) -> MonthlyImportance:
-    """What each feature was worth in some months of use, out of sample.
+    """What each feature was worth in some months of use, out of sample, each by the model in force at its start.
 
     Features and labels are those known at the last session that may be seen; a label that is not realised by then
     counts nowhere.
@@ -96,8 +99,10 @@ def importance_by_month(history: History, months: Sequence[str], repeats: int = 
             int(history.axis.searchsorted(period.end_time.floor("D"), side="right")),
         )
         rows = slice(rows.start, min(rows.stop, view.row + 1))
-        address = view.models.on(history.axis[rows.start]) if rows.start < rows.stop else None
-        if address is not None:
-            model = load_model(history.stores, address)
+        if rows.start < rows.stop and view.models.by_month.get(month):
+            model = load_model(history.stores, view.models.on(history.axis[rows.start]))
             done.append((month, importance(model, view.cube, view.labels, rows, repeats=repeats)))
-    return MonthlyImportance(tuple(month for month, _ in done), tuple(one for _, one in done))
+    if not done:
+        view.models.on(view.session)  # which says what to do where there is no model at all
+    horizon = history.strategy.label.horizon_sessions
+    return MonthlyImportance(tuple(month for month, _ in done), tuple(one for _, one in done), horizon)

@@ -60,10 +60,13 @@ def prepare(strategy: Strategy) -> None:
         require_sound_constraint(name, strategy.portfolio)
     if strategy.learning.network not in _WITHOUT_SETTINGS or strategy.learning.network_settings:
         _require_network(strategy.learning, strategy.features.names or tuple(STANDARD), tops)
+        _require_no_selection(strategy)
 
 
 def fault_of_names(strategy: Strategy) -> SettingsError | None:
     """A feature that neither the package nor a plug-in's text has, or without any a role; nothing is run for it."""
+    if (clash := _clash(strategy)) is not None:
+        return clash
     brought = names_of("feature", strategy.plugins)
     if brought is None:  # known only once they run
         return None
@@ -71,6 +74,20 @@ def fault_of_names(strategy: Strategy) -> SettingsError | None:
     if fault is not None or brought:
         return fault
     return _missing("role of a series", "features.series", strategy.features.series, _roles(CATALOGUE.own))
+
+
+def _clash(strategy: Strategy) -> SettingsError | None:
+    """A name that a plug-in registers and the package has itself, perhaps since an upgrade."""
+    own = {"feature": CATALOGUE.own, "label": LABELS.own, "network": NETWORKS_OF_ITS_OWN, "constraint": CONSTRAINTS.own}
+    for kind, names in own.items():
+        if taken := sorted((names_of(kind, strategy.plugins) or frozenset()) & names.keys()):
+            return SettingsError(
+                expected=f"a {kind} of a plug-in under a name that nn_assets does not have itself",
+                found=", ".join(taken),
+                remedy=f"rename it in {', '.join(strategy.plugins)} and wherever the strategy names it",
+                key="plugins",
+            )
+    return None
 
 
 def _roles(names: Iterable[str]) -> list[str]:
@@ -145,6 +162,18 @@ def _require_network(learning: LearningSettings, features: Sequence[str], tops: 
         entry = network_of(learning.network)
         _require_version("network", learning.network, *entry.roots)
         _once((entry.build, learning.model_dump_json()), partial(require_sound_network, learning))
+
+
+def _require_no_selection(strategy: Strategy) -> None:
+    from nn_assets.learning.networks import levels_read
+
+    if strategy.features.select and (needed := levels_read(strategy.learning)):
+        raise SettingsError(
+            expected=f"features.select off: the network {strategy.learning.network} needs all of {', '.join(needed)}",
+            found="features.select true, which may leave one out",
+            remedy="leave features.select off, or take another network",
+            key="features.select",
+        )
 
 
 def own_features(strategy: Strategy) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
+from nn_assets.learning.refresh import NOTHING_TO_COMPARE
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
@@ -129,7 +130,9 @@ def refreshes_text(result: StudyResult) -> str:
     refreshes = result.material.refreshes
     checks = [refresh.check for refresh in refreshes if refresh.check is not None]
     taken = sum(check.accepted for check in checks)
-    text = f"{len(refreshes)} asked for, {taken} put in force, {len(checks) - taken} refused"
+    unjudged = sum(check.accepted and check.reason.startswith(NOTHING_TO_COMPARE) for check in checks)
+    without = f" ({unjudged} of them with nothing to compare)" if unjudged else ""
+    text = f"{len(refreshes)} asked for, {taken} put in force{without}, {len(checks) - taken} refused"
     waits = len(refreshes) - len(checks)
     return f"{text}, {waits} asked for on the last session and still open" if waits else text
 

@@ -86,7 +86,7 @@ def date_axis(axis: Axes, sessions: pd.DatetimeIndex) -> npt.NDArray[np.datetime
 
 def line(
     axis: Axes,
-    days: npt.NDArray[np.datetime64],
+    days: npt.NDArray[np.datetime64] | npt.NDArray[np.float64],
     values: npt.NDArray[np.float64],
     *,
     color: str,

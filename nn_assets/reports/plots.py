@@ -93,7 +93,7 @@ def training_curves(members: Sequence[Mapping[str, Any]]) -> bytes:
         return to_png(figure)
     for index, member in enumerate(curves):
         curve = {name: np.asarray(values, dtype=np.float64) for name, values in member["curve"].items()}
-        epochs, best = np.arange(1, len(curve["training_loss"]) + 1), int(member["best_epoch"])
+        epochs, best = np.arange(1.0, len(curve["training_loss"]) + 1.0), int(member["best_epoch"])
         called = ("training", "validation", "kept") if index == 0 else ("", "", "_")
         line(losses, epochs, curve["training_loss"], color=MUTED, width=0.9, label=called[0])
         line(losses, epochs, curve["validation_loss"], color=INK, width=1.1, label=called[1])

@@ -39,6 +39,7 @@ def test_features_are_listed_by_what_they_were_worth(give: Command) -> None:
     for row in document["features"]:
         assert row["months"] == len(document["months"])
         assert row["t"] == pytest.approx(row["rise"] / row["standard_error"])
+    assert all(row["standard_error"] > 0.0 for row in document["features"])
     text = give("explain", "--strategy", "mine", "--worth").out
     assert f"of {len(document['months'])} months, out of sample" in text
     assert text.splitlines()[1].startswith(f"{document['features'][0]['feature']}: {1e4 * rises[0]:+.2f}")
@@ -51,6 +52,7 @@ def test_features_are_listed_by_what_they_were_worth(give: Command) -> None:
         (("--session", "2016-02-30"), 1, "YYYY-MM-DD"),
         (("--from", "2016-03"), 2, "--worth"),
         (("--worth", "--to", "1990-01"), 1, "a month from"),
+        (("--worth", "--from", LIVE[1][:7], "--to", "2016-03"), 1, "swap the two"),
     ],
 )
 def test_a_wrong_question_is_answered_by_what_can_be_asked(

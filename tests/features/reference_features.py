@@ -159,6 +159,7 @@ REFERENCE = {
     "candle_open": lambda bars: np.log(bars["open"] / bars["close"].shift(1)),
     "candle_high": lambda bars: np.log(bars["high"] / bars["close"].shift(1)),
     "candle_low": lambda bars: np.log(bars["low"] / bars["close"].shift(1)),
+    "candle_close": lambda bars: np.log(bars["close"] / bars["close"].shift(1)),
     "high_low_spread_20": _high_low_spread,
     "volume_above_close_60": _volume_above_close,
     "point_of_control_distance_60": _point_of_control,

@@ -70,6 +70,8 @@ def test_nothing_later_moves_an_explanation_and_a_symbol_without_a_window_has_no
     values = np.array(cube.values)
     values[row, 1] = np.nan
     assert what_moved(model, Cube(cube.sessions, cube.symbols, cube.names, values), row).symbols == ("AAA", "CCC")
+    values[row, 1], values[row - 1, 0] = cube.values[row, 1], np.nan  # of the session before alone
+    assert what_moved(model, Cube(cube.sessions, cube.symbols, cube.names, values), row).symbols == ("BBB", "CCC")
     values[row] = np.nan
     assert what_moved(model, Cube(cube.sessions, cube.symbols, cube.names, values), row).parts.shape == (0, 4)
 
@@ -96,7 +98,8 @@ def test_the_feature_that_a_network_reads_is_all_that_is_worth_something(feature
     worth = importance(model, cube, labels, rows, repeats=5)
     others = [column for column in range(len(NAMES)) if column != feature]
     assert (worth.rise[:, others] == 0.0).all()
-    assert worth.mean[feature] > 3.0 * worth.standard_error[feature] > 0.0
+    error = worth.rise[:, feature].std(ddof=1) / len(worth.rise) ** 0.5
+    assert worth.mean[feature] > 3.0 * error > 0.0
     inside, seen = outcome[rows], read[rows]
     chance = 1.0 / (1.0 + np.exp(-0.7 * seen))
     assert worth.loss == pytest.approx(
@@ -107,7 +110,64 @@ def test_the_feature_that_a_network_reads_is_all_that_is_worth_something(feature
         np.log1p(np.exp(-np.where(inside == 1.0, 1.0, -1.0) * 0.7 * np.roll(seen, step, axis=1))) for step in range(3)
     ]
     expected = np.mean(np.mean(every, axis=0) - every[0])
-    assert worth.mean[feature] == pytest.approx(expected, abs=4.0 * worth.standard_error[feature] / 5**0.5)
+    assert worth.mean[feature] == pytest.approx(expected, abs=4.0 * error / 5**0.5)
+
+
+def _planted(model: FoldModel, cube: Cube, feature: int) -> Labels:
+    chance = 1.0 / (1.0 + np.exp(-0.7 * scaled(model, cube)[..., feature]))
+    outcome = (np.random.default_rng(1).random(chance.shape) < chance).astype(float)
+    return Labels(outcome, np.zeros_like(outcome), tiny_market()[1].realised_row)
+
+
+def _with(cube: Cube, values: np.ndarray) -> Cube:
+    return Cube(cube.sessions, cube.symbols, cube.names, values)
+
+
+def test_windows_are_dealt_within_sessions_alone_and_what_a_session_shares_says_nothing() -> None:
+    cube, _ = tiny_market()
+    model = _reads(fitted("mlp"), 0, 0.7)
+    rows = slice(model.fold.used_from, model.fold.used_from + 60)
+    values = np.array(cube.values)
+    values[..., 0] = values[:, :1, 0] + 1e-9 * values[..., 0]  # all but the same in a session, another in the next
+    labels = _planted(model, _with(cube, values), 0)
+    assert abs(importance(model, _with(cube, values), labels, rows).mean[0]) < 1e-6
+    values[..., 0] = values[:, :1, 0]
+    worth = importance(model, _with(cube, values), labels, rows)
+    assert np.isnan(worth.rise[:, 0]).all()
+    assert np.isfinite(worth.rise[:, 1:]).all()
+
+
+def test_symbols_that_joined_since_change_nothing_and_those_alone_in_a_session_are_left_out() -> None:
+    cube, _ = tiny_market()
+    model = _reads(fitted("mlp"), 0, 0.7)
+    rows = slice(model.fold.used_from, model.fold.used_from + 40)
+    labels = _planted(model, cube, 0)
+    plain = importance(model, cube, labels, rows)
+    joined = Cube(
+        cube.sessions, ("ZZZ", *cube.symbols), cube.names, np.concatenate([cube.values[:, 2:], cube.values], axis=1)
+    )
+    wider = Labels(
+        *(np.concatenate([part[:, 2:], part], axis=1) for part in (labels.targets, labels.returns)), labels.realised_row
+    )
+    assert importance(model, joined, wider, rows).rise.tobytes() == plain.rise.tobytes()
+    targets = np.array(labels.targets)
+    targets[rows.start : rows.start + 10, 1:] = np.nan
+    fewer = importance(model, cube, Labels(targets, labels.returns, labels.realised_row), rows)
+    assert len(fewer.rise) == 30
+    members = np.ones(targets.shape, dtype=bool)
+    members[rows.start : rows.start + 10, 1:] = False
+    inside = importance(model, cube, Labels(labels.targets, labels.returns, labels.realised_row, members), rows)
+    assert len(inside.rise) == 30
+
+
+def test_a_model_of_one_symbol_deals_among_sessions() -> None:
+    cube, _ = tiny_market()
+    model = replace(_reads(fitted("mlp"), 0, 0.7), symbols=("AAA",))
+    rows = slice(model.fold.used_from, model.fold.used_from + 60)
+    worth = importance(model, cube, _planted(model, cube, 0), rows, repeats=10)
+    assert worth.rise.shape == (60, 4)
+    assert worth.mean[0] > 0.01
+    assert (worth.rise[:, 1:] == 0.0).all()
 
 
 def test_unknown_outcomes_count_nowhere_and_none_at_all_gives_no_figure() -> None:

@@ -13,6 +13,7 @@ from nn_assets.learning.fold_model import Estimators
 from nn_assets.learning.inference import estimate
 from nn_assets.learning.member import Member
 from nn_assets.learning.networks import NETWORKS, build_network
+from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.settings import LearningSettings
 from tests.contracts.networks import NetworkContract
 from tests.learning.reference_networks import made_up_weights, plain_logits
@@ -79,11 +80,45 @@ def test_a_window_is_drawn_as_candles_of_one_height_level_by_level() -> None:
     assert columns["falling"][1] == [0, 0, 0, 0, 1, 1, 1, 0]
 
 
+def test_half_of_each_body_is_drawn_of_a_session_that_closes_at_its_open_whatever_its_last_digit() -> None:
+    settings = tiny_settings(network="candlestick", network_settings={"levels": 16})
+    network = build_network(settings, features=4)
+    windows = TestCandles().windows(50, 3)
+    windows[..., 0] = windows[..., 3]
+    bodies = network.drawn(windows)[:, 1:]
+    torch.testing.assert_close(bodies[:, 0], bodies[:, 1], rtol=1e-4, atol=1e-4)
+    nudged = windows.clone()
+    nudged[..., 0] *= 1.0 + 1e-6
+    torch.testing.assert_close(network.drawn(nudged), network.drawn(windows), rtol=1e-3, atol=1e-3)
+
+
+def test_a_candle_beyond_what_the_scaler_lets_through_is_cut_as_one() -> None:
+    network = build_network(tiny_settings(network="candlestick", network_settings={"levels": 16}), features=4)
+    scaler = Scaler(np.array([0.0, 0.004, -0.004, 0.0]), np.array([0.005, 0.006, 0.004, 0.01]), "robust")
+    network.set_inputs(CANDLE_FEATURES, scaler)
+    candles = np.tile([0.001, 0.006, -0.006, 0.002], (1, 4, 1))
+    candles[0, 2] = [-0.160, -0.155, -0.170, -0.165]
+    window = torch.from_numpy(scaler.transform(candles).astype(np.float32))
+    image = network.drawn(window)[0]
+    covered = image[1] + image[2]  # bodies, (levels, sessions): none where the range is not
+    assert bool((covered <= image[0] + 0.5).all())
+    assert float(image[0, :, 2].max()) > 0.5
+    moved = (window[0, 2] * network.scale + network.center).clamp(-0.036, 0.036)
+    np.testing.assert_allclose(moved, np.full(4, -0.036), atol=1e-3)  # ten scales of candle_low less its centre
+
+
+def test_layers_of_a_transformer_begin_with_weights_of_their_own() -> None:
+    network = build_network(tiny_settings(network="transformer", layers=2), features=3)
+    first, second = (dict(layer.named_parameters()) for layer in network.body.layers)
+    assert not torch.equal(first["linear1.weight"], second["linear1.weight"])
+    assert not torch.equal(first["self_attn.in_proj_weight"], second["self_attn.in_proj_weight"])
+
+
 def test_candles_are_drawn_from_their_features_by_name_and_in_their_own_unit() -> None:
     settings = tiny_settings(network="candlestick", network_settings={"levels": 8})
     by_order, by_name = (build_network(settings, features=4) for _ in range(2))
     scaler = Scaler(np.array([0.1, 0.2, 0.3, -0.4]), np.array([1.0, 2.0, 3.0, 4.0]), "standard")
-    names = ("log_return_1", "candle_low", "candle_high", "candle_open")
+    names = ("candle_close", "candle_low", "candle_high", "candle_open")
     by_name.set_inputs(names, scaler)
     raw = TestCandles().windows(3, 1)
     mixed = raw[..., [3, 2, 1, 0]].double().numpy()  # in the order of the names
@@ -91,9 +126,7 @@ def test_candles_are_drawn_from_their_features_by_name_and_in_their_own_unit() -
     torch.testing.assert_close(by_name.drawn(scaled), by_order.drawn(raw), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "names", [("candle_open", "candle_high", "log_return_1", "rsi_14"), ("candle_open (differenced)",)]
-)
+@pytest.mark.parametrize("names", [("candle_open", "candle_high", "candle_close", "rsi_14"), ("candle_open",)])
 def test_candles_that_lack_a_price_are_refused_by_its_name(names: tuple[str, ...]) -> None:
     network = build_network(tiny_settings(network="candlestick"), features=4)
     with pytest.raises(SettingsError, match=r"candle_low.*Remedy.*image: table"):
@@ -101,7 +134,7 @@ def test_candles_that_lack_a_price_are_refused_by_its_name(names: tuple[str, ...
 
 
 def test_candles_of_other_than_four_features_and_heads_that_cannot_share_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"candle_open, candle_high, candle_low, log_return_1.*found 5 features"):
+    with pytest.raises(SettingsError, match=r"candle_open, candle_high, candle_low, candle_close.*found 5 features"):
         build_network(tiny_settings(network="candlestick"), features=5)
     with pytest.raises(SettingsError, match=r"multiple of the 4 heads.*found 6"):
         build_network(tiny_settings(network="transformer", hidden=6), features=3)

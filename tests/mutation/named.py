@@ -84,22 +84,22 @@ NAMED = (
     Named(
         "every member of an ensemble has the same seed",
         "nn_assets/learning/ensemble.py",
-        "settings, settings.seed + index, start)",
-        "settings, settings.seed, start)",
+        "(settings.seed + index, start) for index, start in enumerate(starts",
+        "(settings.seed, start) for index, start in enumerate(starts",
         "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(
         "the strategy's own seed is ignored",
         "nn_assets/learning/ensemble.py",
-        "settings, settings.seed + index, start)",
-        "settings, 7 + index, start)",
+        "(settings.seed + index, start) for index, start in enumerate(starts",
+        "(7 + index, start) for index, start in enumerate(starts",
         "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(
         "a member is trained by the strategy's seed, whatever its own",
         "nn_assets/learning/ensemble.py",
-        "settings, settings.seed + index, start)",
-        "settings, settings.seed, start)",
+        "(windows, training, validation, settings, *one)",
+        "(windows, training, validation, settings, settings.seed, one[1])",
         "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(

@@ -180,10 +180,11 @@ def _brier(results: Sequence[Result]) -> str:
         "means count these."
     )
     why = (
-        "Where nothing is planted a slope that is fitted costs what it errs by: its own variance, which a record of "
-        "this length leaves, times that of the scores. It is a few parts in ten thousand of the score itself (about "
-        "0.25), seldom told apart in one panel, and told apart over all of them. Only a prior that never yields would "
-        "save it, and then a planted edge would be forecast as the base rate too."
+        "Where nothing is planted, or a model learns little of what is (the small MLP of 40 names), a slope that is "
+        "fitted costs what it errs by: its own variance, which a record of this length leaves, times that of the "
+        "scores. It is a few parts in ten thousand of the score itself (about 0.25), seldom told apart in one panel, "
+        "and told apart over all of them. Only a prior that never yields would save it, and then a planted edge would "
+        "be forecast as the base rate too."
     )
     return "\n\n".join([about, "\n".join(lines), *[silent] * bool(untested), why])
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.proof import tables
+
 FOLDER = Path(__file__).resolve().parent
 CHECKOUT = FOLDER.parents[1]
 LIMITS = " ".join((CHECKOUT / "docs" / "limits.md").read_text("utf-8").split())
@@ -201,3 +203,8 @@ def test_controls_that_save_nothing_do_so_in_every_market() -> None:
         for control in ("PAUSE", "session loss", "weekly loss"):
             said = row(f"| {control} |", after=f"**{market}**").split(" | ")[-1]
             assert said.endswith(("saves nothing that can be told from chance |", "saves and costs nothing |")), market
+
+
+@pytest.mark.full
+def test_the_page_is_what_the_results_and_the_code_at_hand_give() -> None:
+    assert tables.text() == PAGE, "write it anew: make proof PROOF_FLAGS='--minutes 0'"

@@ -21,6 +21,10 @@ def _candle_low(panel: Panel, _: Context) -> FloatArray:
     return _over_close_before(panel.low, panel)
 
 
+def _candle_close(panel: Panel, _: Context) -> FloatArray:
+    return _over_close_before(panel.close, panel)
+
+
 def _over_close_before(price: FloatArray, panel: Panel) -> FloatArray:
     return log_positive(ratio(price, lagged(panel.close, 1)))
 
@@ -30,10 +34,15 @@ CANDLES = tuple(
         name=f"candle_{field}",
         group="price_location",
         reach_sessions=1,
-        fields=(field, "close"),
+        fields=("open", "high", "low", "close"),  # of all alike, so that one candle is of one bar and the one before
         compute=compute,
         formula=f"log({field[0].upper()}[t] / C[t-1])",
-        source="standard; log_return_1 is the close of the same candle",
+        source="standard",
     )
-    for field, compute in (("open", _candle_open), ("high", _candle_high), ("low", _candle_low))
+    for field, compute in (
+        ("open", _candle_open),
+        ("high", _candle_high),
+        ("low", _candle_low),
+        ("close", _candle_close),
+    )
 )

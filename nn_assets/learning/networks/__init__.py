@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from nn_assets.features.scaling import Scaler
+from nn_assets.learning.networks.candlestick import levels_read
 from nn_assets.learning.networks.mlp import Perceptron
 from nn_assets.learning.networks.registry import (
     NETWORKS,
@@ -24,6 +25,7 @@ __all__ = [
     "build_network",
     "builder_of",
     "forward_and_back",
+    "levels_read",
     "network_of",
     "register_network",
     "set_inputs",

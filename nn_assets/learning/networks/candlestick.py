@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 
 from nn_assets.errors import SettingsError
-from nn_assets.features.scaling import Scaler
+from nn_assets.features.scaling import CLIP, Scaler
 from nn_assets.settings import LearningSettings
 from nn_assets.settings.section import Section
 
-CANDLE_FEATURES = ("candle_open", "candle_high", "candle_low", "log_return_1")
+CANDLE_FEATURES = ("candle_open", "candle_high", "candle_low", "candle_close")
 """What candles are drawn from: log prices less the close of the session before."""
 
 _FLAT = 1e-6  # in logs: a window that moves less is drawn as a line
@@ -77,7 +77,7 @@ class ChartReader(torch.nn.Module):
         Raises
         ------
         SettingsError
-            One of them is missing, or was transformed to be stationary.
+            One of them is missing.
         """
         if not self.draws:
             return
@@ -110,10 +110,14 @@ class ChartReader(torch.nn.Module):
         -------
         Tensor, shape (batch, 3, levels, lookback)
             How far each level is covered, 0 to 1: by the range from low to high, by the body of a session that closed
-            above its open, and by that of one that closed below. Level 0 is the lowest. Edges are drawn half a level
-            soft.
+            above its open, and by that of one that closed below, half of each where the two are equal. Level 0 is the
+            lowest. Edges are drawn half a level soft. A move from the close before that is larger than what the scaler
+            lets through, about ten deviations, is drawn as one of that size.
         """
         moves = windows[:, :, self.columns.long()] * self.scale + self.center  # (batch, lookback, 4)
+        # the scaler cut each price by itself; a candle is cut as one, so that its close stays within its range
+        cut = (CLIP * self.scale - self.center.abs()).min().clamp(min=0.0)
+        moves = torch.maximum(torch.minimum(moves, cut), -cut)
         close = moves[..., 3].cumsum(dim=1)
         before = (close - moves[..., 3]).unsqueeze(-1)
         start, high, low = (before + moves[..., :3]).unbind(dim=-1)  # (batch, lookback)
@@ -121,9 +125,10 @@ class ChartReader(torch.nn.Module):
         bottom = low.amin(dim=1, keepdim=True)
         height = (top - bottom).clamp(min=_FLAT)
         start, high, low, close = ((price - bottom) / height for price in (start, high, low, close))
-        rising = (close >= start).unsqueeze(1)
+        # half of each where a session closes at its open: a step there would turn on the last digit
+        rising = torch.sigmoid(4.0 * self.levels * (close - start)).unsqueeze(1)
         body = self._covered(torch.minimum(start, close), torch.maximum(start, close))
-        return torch.stack([self._covered(low, high), body * rising, body * ~rising], dim=1)
+        return torch.stack([self._covered(low, high), body * rising, body * (1.0 - rising)], dim=1)
 
     def _covered(self, lower: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
         """(batch, lookback) of shares of the height to (batch, levels, lookback)."""
@@ -132,6 +137,13 @@ class ChartReader(torch.nn.Module):
         above = torch.sigmoid(sharpness * (middles - lower.unsqueeze(1)) + 2.0)
         below = torch.sigmoid(sharpness * (upper.unsqueeze(1) - middles) + 2.0)
         return above * below
+
+
+def levels_read(settings: LearningSettings) -> tuple[str, ...]:
+    """Features that a network reads by name as they are, which no transform may make stationary; none for most."""
+    if settings.network != "candlestick" or settings.network_settings.get("image", "candles") != "candles":
+        return ()
+    return CANDLE_FEATURES
 
 
 def build_candlestick(settings: LearningSettings, features: int, own: ImageSettings) -> torch.nn.Module:

@@ -42,12 +42,15 @@ class TransformerEncoder(torch.nn.Module):
         super().__init__()
         self.enter = torch.nn.Linear(features, hidden)
         self.position = torch.nn.Parameter(0.02 * torch.randn(lookback, hidden))
-        layer = torch.nn.TransformerEncoderLayer(
-            hidden, heads, widening * hidden, dropout, "gelu", batch_first=True, norm_first=True
-        )
-        self.body = torch.nn.TransformerEncoder(
-            layer, layers, norm=torch.nn.LayerNorm(hidden), enable_nested_tensor=False
-        )
+        stack = [
+            torch.nn.TransformerEncoderLayer(
+                hidden, heads, widening * hidden, dropout, "gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(layers)
+        ]
+        norm = torch.nn.LayerNorm(hidden)
+        self.body = torch.nn.TransformerEncoder(stack[0], layers, norm=norm, enable_nested_tensor=False)
+        self.body.layers = torch.nn.ModuleList(stack)  # torch copies one layer: all would begin with its weights
         self.head = torch.nn.Linear(hidden, 1)
         later = torch.triu(torch.ones(lookback, lookback, dtype=torch.bool), diagonal=1)
         self.register_buffer("mask", later, persistent=False)
