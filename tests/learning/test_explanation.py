@@ -12,9 +12,20 @@ from nn_assets.features.labels import Labels
 from nn_assets.learning.explanation import COMPLETE, importance, what_moved
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.member import Member
+from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from tests.learning.reference_networks import plain_logits
 from tests.learning.reference_windows import plain_windows
-from tests.learning.tiny import NAMES, SYMBOLS, fitted, forecast, restated, tiny_market
+from tests.learning.tiny import (
+    NAMES,
+    SYMBOLS,
+    fit_model,
+    fitted,
+    forecast,
+    restated,
+    tiny_fold,
+    tiny_market,
+    tiny_strategy,
+)
 
 
 def logit(probability: np.ndarray) -> np.ndarray:
@@ -182,3 +193,17 @@ def test_unknown_outcomes_count_nowhere_and_none_at_all_gives_no_figure() -> Non
     nothing = importance(model, cube, Labels(targets, labels.returns, labels.realised_row), rows)
     assert nothing.rise.shape == (0, 4)
     assert np.isnan(nothing.mean).all()
+
+
+def test_parts_are_complete_for_a_network_that_draws_candles() -> None:
+    cube, labels = tiny_market()
+    start, close, up, down = np.moveaxis(0.01 * cube.values, -1, 0)
+    high, low = np.maximum(start, close) + np.abs(up), np.minimum(start, close) - np.abs(down)
+    cube = Cube(cube.sessions, cube.symbols, CANDLE_FEATURES, np.stack([start, high, low, close], axis=-1))
+    own = {"network": "candlestick", "network_settings": {"levels": 8}, "hidden": 4, "maximum_epochs": 2}
+    strategy = tiny_strategy(**own)
+    model = fit_model(cube, labels, tiny_fold(cube, strategy), strategy)
+    first = model.fold.used_from
+    missed = np.concatenate([what_moved(model, cube, row).missed for row in range(first, first + 8)])
+    assert np.mean(missed <= COMPLETE) >= 0.9, np.sort(missed)[-5:]
+    assert missed.max() < 2.0 * COMPLETE

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
 from nn_assets import plugins
+from nn_assets.cli import app
 from nn_assets.errors import PluginError, SettingsError
 from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.learning.networks import NETWORKS
@@ -154,6 +156,28 @@ def test_a_feature_or_a_role_that_nobody_registers_is_refused_with_its_key(
     with pytest.raises(SettingsError, match="did you mean") as refused:
         prepare(naming(file, features=section, series=series))
     assert refused.value.where["key"] == key
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("feature", "candle_open"), ("network", "gru"), ("label", "direction"), ("constraint", "gross_limit")],
+)
+def test_a_name_that_the_package_has_itself_is_refused_as_its_file_is_read_and_status_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "mine.py").write_text(f"@register_{kind}({name!r})\ndef made():\n    pass\n")
+    (tmp_path / "strategies" / "mine.yaml").write_text(
+        "name: mine\nplugins: [mine.py]\nmarket: {history_starts: 2016-01-04}\n"
+    )
+    with pytest.raises(SettingsError, match=rf"found {name}.*Remedy: rename it in .*mine\.py") as refused:
+        find_strategy("mine")
+    assert (refused.value.where["key"], refused.value.where["line"]) == ("plugins", 2)
+    answer = CliRunner().invoke(app, ["status"])
+    assert answer.exit_code == 1
+    assert "HALTED" in answer.output.splitlines()[0]
+    assert name in answer.output
 
 
 @pytest.mark.parametrize("plugins", ["", "plugins: [my_features.py]\n"])
