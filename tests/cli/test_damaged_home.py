@@ -13,7 +13,7 @@ from tests.store.test_every_file_damaged import DAMAGE
 STUDY = ("study", "--strategy", "mine")
 NEXT = ("run", "--strategy", "mine", "--session", LIVE[2])
 FACTS = ("raw_bars", "publication")  # what arrived, and when it was published
-AS_NEEDED = ("drift_references", "forecast_lists")  # a round makes its own
+AS_NEEDED = ("decision_code", "drift_references", "forecast_lists")  # a round makes its own
 
 
 def files_of(home: Path) -> dict[str, bytes]:
@@ -24,7 +24,8 @@ def files_of(home: Path) -> dict[str, bytes]:
 
 
 def followed(home: Path) -> list[str]:
-    return [name for name in files_of(home) if not name.startswith(tuple(f"lake/mine/{table}/" for table in FACTS))]
+    facts = (*FACTS, "position_steps")  # the steps of a decided session are sealed by the ledger
+    return [name for name in files_of(home) if not name.startswith(tuple(f"lake/mine/{table}/" for table in facts))]
 
 
 def told_by(content: bytes, name: str) -> object:
@@ -79,7 +80,10 @@ def test_whatever_follows_from_the_facts_is_made_again_by_a_study(own_home: Path
         file.unlink() if content is None else file.write_bytes(content)
     export = ("export", "forecasts", "--strategy", "mine", "--out", own_home.parent / "forecasts.csv")
     answers = {words[0]: give_own(*words) for words in (("status",), export, NEXT)}
-    assert answers["status"].status == 0
+    first = answers["status"].out.splitlines()[0]
+    assert answers["status"].status == 1  # a person is needed, and the first line says for what
+    assert first.startswith("mine HALTED: ")
+    assert "nn-assets study" in first
     for command in ("export", "run"):
         assert answers[command].status == 1, command
         assert "nn-assets study" in answers[command].err, answers[command].err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -217,7 +218,17 @@ def test_a_study_runs_on_a_compute_and_a_venue_of_ones_own(home: Path) -> None:
 
 
 @pytest.fixture
-def stored(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def fresh(home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of the same files that has no lake of its own, whichever test came before."""
+    folder = tmp_path_factory.mktemp("fresh")
+    shutil.copytree(home / "strategies", folder / "strategies")
+    monkeypatch.chdir(folder)
+    with living_in(folder):
+        yield folder
+
+
+@pytest.fixture
+def stored(fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the page's store, which the environment names as the page says."""
     (text,) = (text for language, text in BLOCKS["store"] if language == "sh")
     variables = dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE))
@@ -228,15 +239,17 @@ def stored(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.full
-def test_a_home_lives_in_a_store_of_ones_own(home: Path, stored: Path, checkout: Path) -> None:
+def test_a_home_lives_in_a_store_of_ones_own(fresh: Path, stored: Path, checkout: Path) -> None:
     package = {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")}
-    answers = [json.loads(text) for text in follow([block for block in BLOCKS["store"] if block[0] == "console"], home)]
+    answers = [
+        json.loads(text) for text in follow([block for block in BLOCKS["store"] if block[0] == "console"], fresh)
+    ]
     assert [answer["ok"] for answer in answers] == [True] * 5
     assert answers[-1]["store"] == f"mounted://{stored}"
     assert answers[-1]["strategies"]["my_stored"]["decided_to"] == "2017-03-09"
     assert answers[-1]["strategies"]["my_stored"]["models"] == 1
     assert {path.name for path in stored.iterdir()} == {"lake", "locks", "models"}
-    assert not (home / "lake" / "my_stored").exists()
+    assert not (fresh / "lake" / "my_stored").exists()
     assert {path: path.stat().st_mtime_ns for path in (checkout / "nn_assets").rglob("*.py")} == package
     status = [sys.executable, "-m", "nn_assets.cli", "status", "--strategy", "my_stored"]
     elsewhere = subprocess.run(status, capture_output=True, text=True, check=False)  # another process, likewise

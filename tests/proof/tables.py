@@ -57,7 +57,11 @@ def text() -> str:
             (module.TITLE.partition(":")[0], module.targets(results) if results and hasattr(module, "targets") else [])
         )
         parts.append(f"## {module.TITLE}\n\n{measured}; {cost}.\n\n{body}\n")
-    head = "# What each defence and each verdict does\n\nWritten by `make proof`; nobody edits it.\n"
+    head = (
+        "# What each defence and each verdict does\n\nWritten by `make proof`; nobody edits it. *The code at hand* is "
+        "what a table refers to in the checkout that wrote the page. Panels of older code stay until they are measured "
+        "again: `make test` holds small ones to the code at hand, `make test-all` one of each table.\n"
+    )
     return "\n".join([head, f"## Targets\n\n{targets.table(asked_of)}\n", *parts])
 
 
