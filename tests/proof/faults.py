@@ -284,9 +284,9 @@ def _knows_the_edge() -> Finding:
 
 
 def _never_steps() -> AbstractContextManager[object]:
-    def idle(network: torch.nn.Module, *arguments: Any) -> float:
+    def idle(network: torch.nn.Module, *arguments: Any) -> tuple[float, float]:
         windows, samples = arguments[1], arguments[2]
-        return training.mean_loss(network, windows, samples)
+        return training.mean_loss(network, windows, samples), 0.0
 
     return patch.object(training, "_one_epoch", idle)
 
