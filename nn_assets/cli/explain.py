@@ -101,9 +101,7 @@ def _text(name: str, moved: MovedForecasts, symbol: str | None) -> list[str]:
 def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
     import pandas as pd
 
-    from nn_assets.cli.runs import month_asked
-    from nn_assets.errors import SettingsError
-    from nn_assets.learning.first_month import first_model_month
+    from nn_assets.cli.runs import months_asked
     from nn_assets.operations.catalog import find_strategy
     from nn_assets.operations.explanation import importance_by_month
     from nn_assets.operations.history import open_history
@@ -111,15 +109,7 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
     strategy = find_strategy(name).strategy
     with open_history(strategy) as history:
         newest = history.last_session.strftime("%Y-%m")
-        low = month_asked(strategy, first or first_model_month(strategy))
-        high = month_asked(strategy, last or newest)
-        if low > high:
-            raise SettingsError(
-                expected="a first month that does not lie after the last",
-                found=f"{low} to {high}",
-                remedy="swap the two",
-                key="--from / --to",
-            )
+        low, high = months_asked(strategy, first, last, newest)
         monthly = importance_by_month(history, [str(month) for month in pd.period_range(low, high, freq="M")])
     table = monthly.table()
     sessions = sum(len(one.rise) for one in monthly.of_each)

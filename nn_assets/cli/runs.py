@@ -256,15 +256,7 @@ def run_study(
     with open_history(strategy) as history:
         require_stages(history)
         newest, models = history.last_session.strftime("%Y-%m"), history.stores.models
-    earliest = first_model_month(strategy)
-    low, high = month_asked(strategy, first or earliest), month_asked(strategy, last or newest)
-    if low > high:
-        raise SettingsError(
-            expected="a first month that does not lie after the last",
-            found=f"{low} to {high}",
-            remedy="swap the two",
-            key="--from / --to",
-        )
+    low, high = months_asked(strategy, first, last, newest)
     tags = {} if refit_every is None else {REFIT_TAG: str(refit_every)}
     with open_history(strategy) as history:
         # A study needs the whole record before it: months that are missing or outdated are run too.
@@ -320,14 +312,27 @@ def _months(count: int) -> str:
     return f"{count} month{'s' * (count != 1)}"
 
 
-def month_asked(strategy: Strategy, text: str) -> str:
-    """A month that an option names, as one that the strategy can have a model for, ``YYYY-MM``.
+def months_asked(strategy: Strategy, first: str | None, last: str | None, newest: str) -> tuple[str, str]:
+    """The range of months that two options name; left out, the first that can have a model, and ``newest``.
 
     Raises
     ------
     SettingsError
-        It is none.
+        One is no month that can have a model, or the first lies after the last.
     """
+    low = first_model_month(strategy) if first is None else _month(strategy, first)
+    high = newest if last is None else _month(strategy, last)
+    if low > high:
+        raise SettingsError(
+            expected="a first month that does not lie after the last",
+            found=f"{low} to {high}",
+            remedy="swap the two",
+            key="--from / --to",
+        )
+    return low, high
+
+
+def _month(strategy: Strategy, text: str) -> str:
     keys = month_partitions(strategy).get_partition_keys()
     if not keys:
         raise SettingsError(

@@ -65,7 +65,7 @@ def what_moved(model: FoldModel, cube: Cube, row: int) -> Move:
     whole = windows.whole()[[row - 1 - windows.first_row, row - windows.first_row]].all(axis=0)
     columns = np.flatnonzero(whole).astype(np.int64)
     rows = np.full(len(columns), row, dtype=np.int64)
-    inputs, baselines = (torch.from_numpy(windows.gather(moment, columns)).double() for moment in (rows, rows - 1))
+    inputs, baselines = (torch.from_numpy(windows.gather(moment, columns)) for moment in (rows, rows - 1))
     names, features = tuple(model.symbols[column] for column in columns), model.feature_names
     if not len(columns):
         return Move(names, features, np.empty(0), np.empty(0), np.empty((0, len(features))), np.empty(0))
@@ -82,7 +82,7 @@ def what_moved(model: FoldModel, cube: Cube, row: int) -> Move:
             gradients = IntegratedGradients(logit).attribute(
                 inputs[open_ones], baselines[open_ones], n_steps=steps, internal_batch_size=_SAMPLES_AT_ONCE
             )
-            parts[open_ones] = gradients.sum(dim=1).detach()  # over the window: (symbols, features)
+            parts[open_ones] = gradients.double().sum(dim=1).detach()  # over the window: (symbols, features)
             missed = (parts.sum(dim=1) - moved).abs() / moved.abs().clamp(min=_SMALLEST_MOVE)
     return Move(names, features, before.numpy(), after.numpy(), parts.numpy(), missed.numpy())
 
@@ -146,7 +146,7 @@ def importance(
     features = model.feature_names
     if not len(local):
         return Importance(features, float("nan"), np.empty((0, len(features))))
-    inputs = torch.from_numpy(windows.gather(local.astype(np.int64) + rows.start, columns.astype(np.int64))).double()
+    inputs = torch.from_numpy(windows.gather(local.astype(np.int64) + rows.start, columns.astype(np.int64)))
     outcome = torch.from_numpy(targets[usable])
     sessions, session = np.unique(local, return_inverse=True)
     groups = session if len(model.symbols) > 1 else np.zeros(len(local), dtype=np.int64)
@@ -168,12 +168,15 @@ def importance(
 
 
 def _ensemble_logit(model: FoldModel, features: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Logit of the mean probability of the members, in float64: what calibration takes."""
+    """Logit of the mean probability of the members, (samples,), float64: what calibration takes.
+
+    The networks stay in float32, as they forecast: a plug-in's may hold constants that have no other type.
+    """
     settings = model.estimators.settings
-    networks = [member.network(settings, features).double() for member in model.estimators.members[TRADED]]
+    networks = [member.network(settings, features) for member in model.estimators.members[TRADED]]
 
     def logit(windows: torch.Tensor) -> torch.Tensor:
-        return torch.logit(torch.stack([torch.sigmoid(network(windows)) for network in networks]).mean(dim=0))
+        return torch.logit(torch.stack([torch.sigmoid(network(windows).double()) for network in networks]).mean(dim=0))
 
     return logit
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
@@ -207,3 +208,22 @@ def test_parts_are_complete_for_a_network_that_draws_candles() -> None:
     missed = np.concatenate([what_moved(model, cube, row).missed for row in range(first, first + 8)])
     assert np.mean(missed <= COMPLETE) >= 0.9, np.sort(missed)[-5:]
     assert missed.max() < 2.0 * COMPLETE
+
+
+def test_a_network_that_holds_constants_of_its_own_is_explained_as_it_forecasts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cube, labels = tiny_market()
+    model = _reads(fitted("mlp"), 0, 0.7)
+    real = Member.network
+
+    def with_constant(member: Member, *arguments: object) -> torch.nn.Module:
+        network = real(member, *arguments)  # type: ignore[arg-type]
+        network.register_forward_pre_hook(lambda _, inputs: (inputs[0] @ torch.eye(len(NAMES)),))
+        return network
+
+    plain = what_moved(model, cube, model.fold.used_from + 5)
+    monkeypatch.setattr(Member, "network", with_constant)
+    row, rows = model.fold.used_from + 5, slice(model.fold.used_from, model.fold.used_from + 20)
+    np.testing.assert_allclose(what_moved(model, cube, row).parts, plain.parts, rtol=1e-4, atol=1e-6)
+    assert importance(model, cube, labels, rows).rise.shape[1] == len(NAMES)
