@@ -172,6 +172,7 @@ def run_study(
         base_rates={name: arrays.base_rate[:stop] for name, arrays in material.forecasts.estimators.items()},
         targets=last.targets,
         returns=last.returns,
+        ranked_against=last.ranked_against,
         realised_row=last.realised_row,
         months=np.array(material.month_by_row[:stop], dtype=np.str_),
         tracks=tracks,
@@ -301,7 +302,8 @@ def judge_figures(
 def _figures_of(strategy: Strategy, sessions_per_year: int, study: Study, month: str, terms: Terms) -> StudyFigures:
     last_row = int(np.flatnonzero(study.track.months == month)[-1])
     labels = study.labels_known_at(last_row)
-    cut = replace(study.track.until(last_row).labelled(labels.targets, labels.returns), regimes=None)
+    known = study.track.until(last_row).labelled(labels.targets, labels.returns, labels.ranked_against)
+    cut = replace(known, regimes=None)
     return _figures(strategy, sessions_per_year, cut, terms, study.costs(last_row), by_fold=False)
 
 

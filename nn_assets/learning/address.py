@@ -59,6 +59,9 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, ma
     for part in fold.parts().values():
         digest.update(number_bytes(labels.targets[part]))
         digest.update(number_bytes(labels.returns[part]))
+        for values in (labels.values, labels.ranked_against):
+            if values is not None:
+                digest.update(number_bytes(values[part]))
         if labels.candidates is not None:
             digest.update(labels.candidates[part].tobytes())
     return digest.hexdigest()

@@ -23,11 +23,13 @@ from nn_assets.learning.address import made_with_plugin
 from nn_assets.learning.fitted import FittedMember
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold
+from nn_assets.learning.heads import HEADS, SIGN
 from nn_assets.plugins import imported
 from nn_assets.settings import LearningSettings
 
 FORMAT = 2
-_READABLE = (1, FORMAT)  # in the first a baseline was one model, and there were calibrations, which are a strategy's
+_OTHER_HEADS = 3  # of a model that learned no sign, so that older code refuses it
+_READABLE = (1, FORMAT, _OTHER_HEADS)  # in the first a baseline was one model, and there were calibrations
 DESCRIPTION = "model.json"
 _WEIGHTS = "weights.safetensors"
 _BASELINES = "baselines.safetensors"
@@ -77,8 +79,9 @@ def from_files(files: Mapping[str, bytes]) -> FoldModel:
 
 
 def _described(model: FoldModel) -> dict[str, Any]:
+    learns = model.estimators.head.name
     return {
-        "format": FORMAT,
+        **({"format": FORMAT} if model.estimators.head is SIGN else {"format": _OTHER_HEADS, "learns": learns}),
         "model_id": model.model_id,
         "fold": model.fold.to_dict(),
         "axis_start": str(model.axis_start.date()),
@@ -126,6 +129,7 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         estimators=Estimators(
             settings=learning,
             members={name: _members(name, tensors[_file_and_prefix(name)[0]]) for name in ESTIMATORS},
+            head=HEADS[stored.get("learns", SIGN.name)],
         ),
         figures=stored["figures"],
         validation_forecasts=_frame(tensors[_VALIDATION], symbols),

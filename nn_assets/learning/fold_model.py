@@ -18,15 +18,17 @@ from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.calibration import LogitScale
 from nn_assets.learning.fitted import Members
 from nn_assets.learning.folds import Fold
+from nn_assets.learning.heads import SIGN, Head
 from nn_assets.settings import LearningSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Estimators:
-    """The fitted ensemble of every estimator, by its name."""
+    """The fitted ensemble of every estimator, by its name, and what they learned."""
 
     settings: LearningSettings
     members: Members
+    head: Head = SIGN
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,10 @@ from nn_assets.plugins import imported
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """Probabilities of the samples with a whole window, in order of row, then symbol."""
+    """Forecasts of the samples with a whole window, in order of row, then symbol.
+
+    Probabilities; of a head that forecasts none, what it forecasts instead.
+    """
 
     rows: IntArray  # (samples,), on the full session axis
     columns: IntArray  # (samples,)
@@ -85,7 +88,7 @@ def cut_cube(cube: Cube, first: int, stop: int) -> Cube:
 
 
 def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates:
-    """Uncalibrated probabilities of every sample of some rows that has a whole window."""
+    """Uncalibrated forecasts of every sample of some rows that has a whole window."""
     inside = slice(rows.start - windows.first_row, rows.stop - windows.first_row)
     local_rows, columns = np.nonzero(windows.whole()[inside])
     sample_rows = local_rows.astype(np.int64) + rows.start
@@ -93,7 +96,9 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     moments = {}
     for name, members in estimators.members.items():
         member: type[FittedMember] = imported(ESTIMATORS[name].member)
-        moments[name] = _ensemble(member.probabilities(members, estimators.settings, windows, sample_rows, columns))
+        moments[name] = _ensemble(
+            estimators.head.forecast(member.outputs(members, estimators.settings, windows, sample_rows, columns))
+        )
     return Estimates(
         rows=sample_rows,
         columns=columns,
@@ -102,15 +107,15 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     )
 
 
-def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _ensemble(forecasts: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation (one degree of freedom less) over members, added in their order."""
-    members, samples = probabilities.shape
+    members, samples = forecasts.shape
     total = np.zeros(samples)
-    for line in probabilities:
+    for line in forecasts:
         total += line
     mean = total / members
     squares = np.zeros(samples)
-    for line in probabilities:
+    for line in forecasts:
         squares += (line - mean) ** 2
     return mean, np.sqrt(squares / max(members - 1, 1))
 

@@ -16,7 +16,7 @@ import pandas as pd
 from nn_assets.arrays import Cube, FloatArray
 from nn_assets.errors import TrainingError
 from nn_assets.estimators import ESTIMATORS, TRADED
-from nn_assets.features.labels import Labels
+from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
@@ -26,6 +26,7 @@ from nn_assets.learning.compute import HERE, Compute, open_compute
 from nn_assets.learning.fitted import FitInputs, Fitted
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
+from nn_assets.learning.heads import HEADS, Head
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
 from nn_assets.learning.networks import levels_read
 from nn_assets.learning.windows import Samples, Windows, find_samples
@@ -70,6 +71,7 @@ class _Task:
     model_id: str
     data_hash: str
     code: str
+    head: Head
     stationarity: StationarityReport | None = None
     selection: SelectionReport | None = None
 
@@ -152,12 +154,7 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
     first, stop = first_needed_row(fold.training.start, lookback, missing), fold.calibration.stop
     return _Task(
         cube=cut_cube(cube, first, stop),
-        labels=Labels(
-            targets=labels.targets[first:stop],
-            returns=labels.returns[first:stop],
-            realised_row=labels.realised_row[first:stop],
-            candidates=None if labels.candidates is None else labels.candidates[first:stop],
-        ),
+        labels=labels.rows(slice(first, stop)),
         first_row=first,
         axis_start=cube.sessions[0],
         fold=fold,
@@ -165,6 +162,7 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
         model_id=model_address(cube, labels, fold, strategy),
         data_hash=training_data_hash(cube, labels, fold, lookback, missing),
         code=fit_code(strategy),
+        head=HEADS[label_kind(strategy.label).learns],
         stationarity=data.stationarity,
         selection=data.selection,
     )
@@ -177,11 +175,11 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     members: dict[str, tuple[Any, ...]] = {}
     figures: Figures = {"samples": {name: samples.count for name, samples in inputs.samples.items()}}
     for name in sorted(ESTIMATORS, key=lambda name: name == TRADED):  # the one that is traded may start from another
-        fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members)
+        fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members, task.head)
         fitted: Fitted = imported(ESTIMATORS[name].fit)(fit_inputs)
         members[name] = fitted.members
         figures |= fitted.figures
-    estimators = Estimators(settings=learning, members=members)
+    estimators = Estimators(settings=learning, members=members, head=task.head)
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     held_out = estimate(estimators, inputs.windows, task.fold.calibration)
     return FoldModel(
@@ -229,7 +227,7 @@ def _prepare(task: _Task) -> _Inputs:
     lookback = strategy.learning.lookback
     windows = Windows(scaler.transform(values), lookback, task.first_row, missing, stationary.names, scaler)
     samples = {
-        name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
+        name: find_samples(windows, rows, task.labels.learned[task.local(rows)])
         for name, rows in task.fold.parts().items()
     }
     require_rows(task.fold, samples["training"].count, strategy.walk_forward.minimum_training_rows)
@@ -241,7 +239,7 @@ def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:
     outcomes_by_part = {part: _outcomes(task, estimates) for part, estimates in parts.items()}
     return {
         name: {
-            part: _judge(parts[part].probability[name][finite], outcome)
+            part: _judge(task.head, parts[part].probability[name][finite], outcome)
             for part, (finite, outcome) in outcomes_by_part.items()
         }
         for name in ESTIMATORS
@@ -249,13 +247,20 @@ def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:
 
 
 def _outcomes(task: _Task, estimates: Estimates) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    targets = task.labels.targets[estimates.rows - task.first_row, estimates.columns]
+    labels = task.labels
+    targets = (labels.targets if task.head.probabilities else labels.learned)[
+        estimates.rows - task.first_row, estimates.columns
+    ]
     finite = np.isfinite(targets)
     return finite, targets[finite]
 
 
-def _judge(probability: FloatArray, outcome: FloatArray) -> Figures | None:
-    return asdict(reliability(probability, outcome)) if len(outcome) else None
+def _judge(head: Head, forecast: FloatArray, outcome: FloatArray) -> Figures | None:
+    if not len(outcome):
+        return None
+    if head.probabilities:
+        return asdict(reliability(forecast, outcome))
+    return {"outcomes": len(outcome), head.loss_unit.lower(): head.mean_loss(2.0 * np.log(forecast), outcome)}
 
 
 def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:

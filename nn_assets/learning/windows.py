@@ -141,7 +141,7 @@ class Samples:
 
     rows: IntArray  # (samples,), on the full session axis
     columns: IntArray  # (samples,), symbol
-    targets: Float32Array  # (samples,), 0 or 1
+    targets: Float32Array  # (samples,), 0 or 1; a value where the label's head learns one
 
     @property
     def count(self) -> int:

@@ -68,7 +68,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
         "skill": rolling_rank_ic(
             tracks.sessions[rows],
             {name: tracks.ranked(name)[rows] for name in tracks.forecasts},
-            tracks.returns[rows],
+            tracks.outcomes[rows],
             folds=tracks.folds[rows],
         ),
         "calibration": calibration_curve(

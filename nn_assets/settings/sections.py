@@ -40,8 +40,22 @@ NETWORKS_OF_ITS_OWN = MappingProxyType(
     }
 )
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
-LABELS_OF_ITS_OWN = MappingProxyType({"direction": False, "direction_relative": True})
+LABELS_OF_ITS_OWN = MappingProxyType(
+    {
+        "direction": False,
+        "direction_relative": True,
+        "return_zscored": False,
+        "return_zscored_relative": True,
+        "threshold_move": False,
+        "volatility_move": False,
+        "log_realised_volatility": False,
+    }
+)
 """Labels that need no plug-in, and whether each is relative to the other names of its session."""
+LABELS_OF_NO_DIRECTION = frozenset({"log_realised_volatility", "volatility_move"})
+"""Those of them that no position can be taken by."""
+LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
+"""Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
@@ -184,10 +198,10 @@ def _kind_of_label(kind: Any) -> Any:
 
 
 class LabelSettings(Section):
-    """What is learned: the sign of the return from the fill to ``horizon_sessions`` after it, as ``kind`` says it.
+    """What is learned of the return from the fill to ``horizon_sessions`` after it, as ``kind`` says it.
 
-    ``kind`` is ``direction``, ``direction_relative`` or one that a file of ``plugins`` registers; ``settings`` are that
-    one's own, as it states them.
+    ``kind`` is ``direction``, ``direction_relative``, ``return_zscored``, ``return_zscored_relative``,
+    ``threshold_move`` or one that a file of ``plugins`` registers; ``settings`` are that one's own, as it states them.
     """
 
     kind: Annotated[MemberName, BeforeValidator(_kind_of_label)] = "direction"

@@ -17,6 +17,8 @@ from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
     COMPUTES_OF_ITS_OWN,
     LABELS_OF_ITS_OWN,
+    LABELS_OF_NO_DIRECTION,
+    LABELS_SIZED_PER_NAME,
     NETWORKS_OF_ITS_OWN,
     CleaningSettings,
     CostSettings,
@@ -109,6 +111,31 @@ class Strategy(Section):
             )
         return relative
 
+    def _label_states(self, key: str) -> object:
+        """What the member of a plug-in states by a keyword, in its text; None for the package's own."""
+        own = self.label.kind in LABELS_OF_ITS_OWN
+        return None if own else declared_by("label", self.label.kind, key, self.plugins)
+
+    @model_validator(mode="after")
+    def _label_says_what_a_position_earns(self) -> Strategy:
+        kind = self.label.kind
+        silent = self._label_states("learns") == "volatility" or self._label_states("traded") is False
+        if kind in LABELS_OF_NO_DIRECTION or silent:
+            traded = ", ".join(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
+            raise ValueError(
+                f"label.kind {kind} says how much a name moves and not whither, so that no position can be taken by "
+                f"it: state one of {traded}, or a label of your own that is traded"
+            )
+        return self
+
+    @property
+    def _sized_per_name(self) -> bool:
+        """Whether the label's probability is that of a gain."""
+        kind = self.label.kind
+        return kind in LABELS_SIZED_PER_NAME or (
+            kind not in LABELS_OF_ITS_OWN and self._label_states("learns") in {None, "sign"}
+        )
+
     @model_validator(mode="after")
     def _relative_labels_need_a_neutral_book(self) -> Strategy:
         if self._label_is_relative and self.portfolio.net_limit > 0.0:
@@ -121,9 +148,14 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _construction_by_the_label(self) -> Strategy:
         if self.portfolio.construction is None:
-            chosen = "programme" if self._label_is_relative else "per_name"
+            chosen = "programme" if self._label_is_relative or not self._sized_per_name else "per_name"
             portfolio = self.portfolio.model_copy(update={"construction": chosen})
             object.__setattr__(self, "portfolio", portfolio)  # frozen from here on
+        if self.portfolio.construction == "per_name" and not self._sized_per_name:
+            raise ValueError(
+                f"portfolio.construction per_name sizes by the probability of a gain, which that of label.kind "
+                f"{self.label.kind} is not: state portfolio.construction: programme, or leave it out"
+            )
         return self
 
     @model_validator(mode="after")
