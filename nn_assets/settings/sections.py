@@ -54,6 +54,8 @@ LABELS_OF_ITS_OWN = MappingProxyType(
 """Labels that need no plug-in, and whether each is relative to the other names of its session."""
 LABELS_OF_NO_DIRECTION = frozenset({"log_realised_volatility", "volatility_move"})
 """Those of them that no position can be taken by."""
+LABELS_TRADED = tuple(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
+"""The others: what ``label.kind`` of a strategy may be without a plug-in."""
 LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 """Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
@@ -190,7 +192,7 @@ class FeatureSettings(Section):
 
 def _kind_of_label(kind: Any) -> Any:
     if not isinstance(kind, str):
-        own = ", ".join(LABELS_OF_ITS_OWN)
+        own = ", ".join(LABELS_TRADED)
         raise ValueError(  # noqa: TRY004  for pydantic to name it beside the others
             f"one of {own}, or a label that a file named under plugins registers, was expected"
         )

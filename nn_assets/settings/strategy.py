@@ -19,6 +19,7 @@ from nn_assets.settings.sections import (
     LABELS_OF_ITS_OWN,
     LABELS_OF_NO_DIRECTION,
     LABELS_SIZED_PER_NAME,
+    LABELS_TRADED,
     NETWORKS_OF_ITS_OWN,
     CleaningSettings,
     CostSettings,
@@ -90,7 +91,7 @@ class Strategy(Section):
             if name not in own and brought is not None and name not in brought:
                 raise ValueError(no_such_member(kind, key, name, (*own, *sorted(brought))).found)
         if self.label.settings and "kind" not in self.label.model_fields_set:
-            kinds = (*LABELS_OF_ITS_OWN, *sorted(names_of("label", self.plugins) or ()))
+            kinds = (*LABELS_TRADED, *sorted(names_of("label", self.plugins) or ()))
             raise ValueError(
                 f"label.settings are those of one kind of label, and label.kind is left out: state label.kind, one of "
                 f"{', '.join(kinds)}"
@@ -121,10 +122,9 @@ class Strategy(Section):
         kind = self.label.kind
         silent = self._label_states("learns") == "volatility" or self._label_states("traded") is False
         if kind in LABELS_OF_NO_DIRECTION or silent:
-            traded = ", ".join(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
             raise ValueError(
                 f"label.kind {kind} says how much a name moves and not whither, so that no position can be taken by "
-                f"it: state one of {traded}, or a label of your own that is traded"
+                f"it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded"
             )
         return self
 
