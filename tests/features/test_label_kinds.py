@@ -65,7 +65,7 @@ def test_every_kind_of_the_package_says_what_is_learned_and_whether_it_is_traded
     }
 
 
-@pytest.mark.parametrize(("kind", "execution"), zip(OWN, ["next_open", "next_close"] * 3, strict=False))
+@pytest.mark.parametrize(("kind", "execution"), list(zip(OWN, ["next_open", "next_close"] * 3, strict=False)))
 def test_it_keeps_the_contract_of_labels(kind: str, execution: str) -> None:
     require_sound_label(label_of(kind, execution))
 
