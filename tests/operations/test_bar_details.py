@@ -11,6 +11,7 @@ import pytest
 
 from nn_assets.contracts import BAR_DETAILS, DETAILS, validate
 from nn_assets.errors import SettingsError
+from nn_assets.market.facts.bars import content_hash
 from nn_assets.market.panel import Panel
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
@@ -60,7 +61,7 @@ def cell(panel: Panel, name: str, symbol: str, day: str) -> float:
     return float(panel.arrays[name][panel.row(day), panel.symbols.index(symbol)])
 
 
-def test_details_reach_panel_features_and_export_and_no_bar_is_another_for_them(home: Path, tmp_path: Path) -> None:
+def test_details_reach_panel_features_and_export_and_no_bar_is_another_for_them(home: Path) -> None:
     delivered = bars()
     write(home, delivered)
     take_in(strategy_of())
@@ -75,14 +76,11 @@ def test_details_reach_panel_features_and_export_and_no_bar_is_another_for_them(
     assert np.isnan(panel.arrays["effective_spread"]).all()
     by_hand = (ordered["close"] / ordered["vwap"] - 1.0).to_numpy().reshape(2, -1).T
     np.testing.assert_allclose(cube.feature("vwap_deviation"), by_hand, rtol=1e-12)
-    with living_in(tmp_path / "plain"):
-        write(tmp_path / "plain", delivered.drop(columns=["vwap", "trades", "bid", "ask"]), NAMES[:1])
-        take_in(strategy_of())
-        with open_history(strategy_of()) as history:
-            assert history.covering(None).content_hash == hash_with
-            assert history.view().panel.vwap is None
+    plain = ordered.drop(columns=["vwap", "trades", "bid", "ask"])
+    assert content_hash(plain.assign(source="", known_at=pd.NaT)) == hash_with
 
 
+@pytest.mark.full
 def test_a_faulty_detail_is_left_out_with_its_rule_and_its_bar_stays(home: Path) -> None:
     delivered = bars()
     for day, name, value in (
@@ -134,10 +132,12 @@ def test_a_detail_restated_later_is_a_revision_and_no_earlier_session_sees_it(ho
         rows = len(history.stores.lake.read_segments(history.strategy.name, "bar_details"))
     take_in(strategy_of())
     with open_history(strategy_of()) as history:
-        assert len(history.stores.lake.read_segments(history.strategy.name, "bar_details")) == rows == len(delivered) + 1
+        assert (
+            len(history.stores.lake.read_segments(history.strategy.name, "bar_details")) == rows == len(delivered) + 1
+        )
 
 
-@pytest.mark.parametrize("column", ["vwap", "bid"])
+@pytest.mark.parametrize("column", ["vwap", pytest.param("bid", marks=pytest.mark.full)])
 def test_a_feature_of_a_column_that_no_bar_has_is_refused_by_both_names(home: Path, column: str) -> None:
     write(home, bars().drop(columns=column))
     feature = {"vwap": "vwap_deviation", "bid": "quoted_spread_20"}[column]
@@ -145,6 +145,7 @@ def test_a_feature_of_a_column_that_no_bar_has_is_refused_by_both_names(home: Pa
         take_in(strategy_of())
 
 
+@pytest.mark.full
 def test_a_home_that_never_asked_for_details_takes_those_of_its_old_files_in_once_a_feature_asks(home: Path) -> None:
     delivered = bars()
     write(home, delivered.drop(columns=["vwap", "trades", "bid", "ask"]), NAMES[:1])
@@ -160,6 +161,7 @@ def test_a_home_that_never_asked_for_details_takes_those_of_its_old_files_in_onc
         assert np.isfinite(history.view().cube.feature("vwap_deviation")).all()
 
 
+@pytest.mark.full
 def test_a_column_of_text_is_another_thing_of_that_name(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(home, bars().assign(trades="by appointment"))
     take_in(strategy_of())
@@ -168,6 +170,7 @@ def test_a_column_of_text_is_another_thing_of_that_name(home: Path, caplog: pyte
         assert np.isnan(history.view().panel.arrays["trades"]).all()
 
 
+@pytest.mark.full
 def test_two_rows_that_say_different_details_of_one_bar_say_none(home: Path) -> None:
     delivered = bars()
     other = delivered[at(delivered, "SIM01", "2016-03-01")].copy()
