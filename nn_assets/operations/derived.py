@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import BoolArray, Cube
+from nn_assets.contracts import DETAILS
 from nn_assets.features.catalogue import CATALOGUE, available_features, compute_features
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
+from nn_assets.operations.asof.details import DETAILS_OF_BARS, detail_features
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
@@ -49,6 +51,7 @@ def made_with(facts: StoredFacts) -> str:
     strategy, lake = facts.strategy, facts.stores.lake
     beside = [lake.segments(strategy.name, table) for table in (OTHER_SERIES, UNIVERSE)]
     settings = strategy.content_hash("features", "universe", "series")
+    beside += [lake.segments(strategy.name, DETAILS_OF_BARS)] * bool(detail_features(strategy))
     lag = [strategy.market.known_at_lag_minutes] if strategy.series else []  # until when a session's series are read
     return _hash((settings, _axes(facts), beside, *lag, *_mended(facts)))  # nothing more where no moment was mended
 
@@ -85,7 +88,18 @@ def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dic
     read_until = strategy.market.known_at_lag_minutes
     segments = facts.stores.lake.segments(strategy.name, OTHER_SERIES)
     of_series = of_bars, facts.sessions_per_year, series, segments, read_until
-    return {name: _hash(of_series if name in CATALOGUE and CATALOGUE[name].role else of_bars) for name in names}
+    of_bars_and_details = of_bars, facts.stores.lake.segments(strategy.name, DETAILS_OF_BARS)
+
+    def made_from(name: str) -> object:
+        if name in CATALOGUE and CATALOGUE[name].role:
+            return of_series
+        return of_bars_and_details if _reads_details(name) else of_bars
+
+    return {name: _hash(made_from(name)) for name in names}
+
+
+def _reads_details(name: str) -> bool:
+    return name in CATALOGUE and not set(CATALOGUE[name].fields).isdisjoint(DETAILS)
 
 
 def features_on_record(record: pd.Series) -> dict[str, dict[str, str]]:
@@ -112,7 +126,8 @@ def feature_roots(name: str) -> tuple[Root, ...]:
         return ()
     entry = CATALOGUE[name]
     series_roots = ("nn_assets.operations.asof.series:known_by_role",) if entry.role else ()
-    return (*_FACTS, *series_roots, f"{_HERE}:features_of", entry.compute)
+    detail_roots = ("nn_assets.operations.asof.details:details_as_of",) if _reads_details(name) else ()
+    return (*_FACTS, *series_roots, *detail_roots, f"{_HERE}:features_of", entry.compute)
 
 
 def member_roots(strategy: Strategy) -> tuple[Root, ...]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from nn_assets.features.catalogue.compute import available_features, compute_features, refuse_features_beyond
+from nn_assets.features.catalogue.compute import (
+    available_features,
+    compute_features,
+    refuse_features_beyond,
+    refuse_missing_details,
+)
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.registry import CATALOGUE, STANDARD, register_feature
 
@@ -14,5 +19,6 @@ __all__ = [
     "available_features",
     "compute_features",
     "refuse_features_beyond",
+    "refuse_missing_details",
     "register_feature",
 ]

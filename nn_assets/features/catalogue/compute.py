@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields as fields_of
 from types import MappingProxyType
 from typing import Any
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from nn_assets.arrays import BoolArray, Cube, FloatArray, canonical, read_only
+from nn_assets.contracts import DETAILS
 from nn_assets.errors import SettingsError
 from nn_assets.features.catalogue.definition import Context, Feature
 from nn_assets.features.catalogue.prices import log_change
 from nn_assets.features.catalogue.registry import CATALOGUE, STANDARD
 from nn_assets.features.catalogue.stepping import Beside, Laid, Stepping, last_known
 from nn_assets.market.facts.series import KnownSeries
-from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.market.panel import Panel
 from nn_assets.plugins import no_such_member
 
 _NO_SERIES: Mapping[str, KnownSeries] = MappingProxyType({})
@@ -57,7 +58,7 @@ def available_features(
     priced = np.flatnonzero((judged & (panel.close > 0.0)).any(axis=1))
     first = int(priced[0]) if len(priced) else 0
     window = slice(first, first + _OBSERVED_SESSIONS)
-    present = {name for name in FIELDS if bool((judged[window] & (getattr(panel, name)[window] > 0.0)).any())}
+    present = {name for name, values in panel.arrays.items() if bool((judged[window] & (values[window] > 0.0)).any())}
     entries = [*STANDARD.values(), *(CATALOGUE[name] for name in own)]
     filled = {"", *roles}
     return tuple(
@@ -91,6 +92,33 @@ def refuse_features_beyond(fields: Sequence[str], names: Sequence[str], *, marke
             remedy=f"take {', '.join(beyond)} out of features.names, or leave features.names empty",
             key="features.names",
         )
+
+
+def refuse_missing_details(entries: Iterable[Feature], present: Collection[str]) -> None:
+    """Refuse features that read a detail of a bar which no source ever gave: their values would all be missing.
+
+    Parameters
+    ----------
+    present : collection of str
+        Fields of a bar that there are.
+
+    Raises
+    ------
+    SettingsError
+        Names the first such feature and what it lacks.
+    """
+    for entry in entries:
+        absent = [name for name in entry.fields if name in DETAILS and name not in present]
+        if absent:
+            raise SettingsError(
+                expected=f"bars that carry {', '.join(absent)}, which the feature {entry.name} reads",
+                found="no bar that does: the source gives none",
+                remedy=f"give the source a column {absent[0]} (docs/data.md), or take {entry.name} out of "
+                "features.names",
+                key="features.names",
+                feature=entry.name,
+                column=absent[0],
+            )
 
 
 def compute_features(
@@ -136,12 +164,13 @@ def compute_features(
     ------
     SettingsError
         A name that the catalogue lacks, a feature that needs a market symbol or a series where none is given, or
-        a market symbol that the panel lacks.
+        a market symbol or a detail of bars that the panel lacks.
     """
     market = _market_close(panel, market_symbol)
     bridged = last_known(market) if bridge and market is not None else None
     wanted = tuple(names) or available_features(panel, market_symbol=market_symbol, candidates=candidates, roles=series)
     entries = [_entry(name, market_symbol, series) for name in wanted]
+    refuse_missing_details(entries, panel.arrays)
     shape = (panel.session_count, len(panel.symbols), len(entries))
     values = np.empty(shape)
     # Blocks of symbols keep every intermediate array in the processor's cache; symbols are
@@ -229,7 +258,7 @@ def _of_columns(series: KnownSeries, columns: slice) -> KnownSeries:
 
 
 def _columns(panel: Panel, columns: slice) -> Panel:
-    fields: dict[str, Any] = {name: _own(getattr(panel, name), columns) for name in FIELDS}
+    fields: dict[str, Any] = {name: _own(values, columns) for name, values in panel.arrays.items()}
     return Panel(sessions=panel.sessions, symbols=panel.symbols[columns], **fields)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nn_assets.arrays import FloatArray
+from nn_assets.contracts import DETAILS
 from nn_assets.errors import PluginError
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
@@ -52,7 +53,7 @@ class _StatedFields(Panel):
     fields: tuple[str, ...]
 
     def __getattr__(self, name: str) -> FloatArray:
-        if name not in FIELDS:
+        if name not in (*FIELDS, *DETAILS):
             raise AttributeError(name)
         raise PluginError(
             expected=f"of the feature {self.feature} that it reads what it states alone: {', '.join(self.fields)}",
@@ -81,7 +82,7 @@ class Feature:
         reach is missing or the formula has no value.
     formula : str
     fields : tuple of str
-        Fields of the panel that it reads; the others are not handed to it.
+        Fields of the panel that it reads, those of ``DETAILS`` among them; the others are not handed to it.
     source : str
         Where the formula is published.
     needs_market : bool
@@ -109,7 +110,7 @@ class Feature:
             It reads a field that it does not state.
         """
         fields_alone = object.__new__(_StatedFields)
-        unstated = set(FIELDS) - set(self.fields)
+        unstated = {*FIELDS, *DETAILS} - set(self.fields)
         its_own = {name: value for name, value in vars(panel).items() if name not in unstated}
         fields_alone.__dict__.update(its_own, feature=self.name, fields=self.fields)
         return self.compute(fields_alone, context)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from nn_assets.contracts import DETAILS
 from nn_assets.errors import PluginError
 from nn_assets.features.catalogue.beside_bars import BESIDE_BARS
 from nn_assets.features.catalogue.candles import CANDLES
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, Formula
+from nn_assets.features.catalogue.details import OF_DETAILS
 from nn_assets.features.catalogue.profile import PROFILE
 from nn_assets.features.catalogue.returns import RETURNS
 from nn_assets.features.catalogue.series import SERIES
@@ -23,7 +25,7 @@ from nn_assets.plugins import Registry
 _Formula = TypeVar("_Formula", bound=Formula)
 
 _STANDARD = (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET, *BESIDE_BARS)
-_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES)
+_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES, *OF_DETAILS)
 
 STANDARD: Registry[Feature] = Registry("standard feature", {entry.name: entry for entry in _STANDARD})
 """What a strategy that names no features has, in the order of its cube. What the catalogue gets later is not added
@@ -53,7 +55,7 @@ def register_feature(
     reach_sessions : int
         Bars before its own that a value needs: a mean of 20 closes has 19.
     fields : sequence of str
-        Of ``open``, ``high``, ``low``, ``close`` and ``volume``, those that it reads.
+        Of ``open``, ``high``, ``low``, ``close`` and ``volume``, and of ``DETAILS``, those that it reads.
     needs_market, role, group, formula, source
         As of :class:`Feature`.
 
@@ -68,10 +70,10 @@ def register_feature(
     ... def gap(panel, context):
     ...     return panel.open / lagged(panel.close, 1) - 1.0
     """
-    unknown = sorted(set(fields) - set(FIELDS))
+    unknown = sorted(set(fields) - {*FIELDS, *DETAILS})
     if unknown or not fields or reach_sessions < 0:
         raise PluginError(
-            expected=f"a reach of no or more sessions, and fields among {', '.join(FIELDS)}",
+            expected=f"a reach of no or more sessions, and fields among {', '.join((*FIELDS, *DETAILS))}",
             found=f"reach_sessions {reach_sessions}, fields {', '.join(fields) or 'none'}",
             remedy=f"correct what register_feature({name!r}, ...) states",
             key="plugins",
