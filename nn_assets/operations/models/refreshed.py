@@ -21,9 +21,9 @@ from nn_assets.arrays import records_of
 from nn_assets.errors import ShortFoldError, TrainingError
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.study import StudyRefresh
-from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import fitted_month, forecast_rows
+from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts
+from nn_assets.learning.refits import refits_of
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.decisions import first_undecided
@@ -32,7 +32,7 @@ from nn_assets.operations.asof.models import OF_STUDY, models_in_force, schedule
 from nn_assets.operations.history import History, Stretch
 from nn_assets.operations.models.forecasts import forecast_by, forecast_months, forecasts_of_months
 from nn_assets.operations.models.outdated import keep_facts
-from nn_assets.operations.models.preparation import due_folds, fold_after
+from nn_assets.operations.models.preparation import fold_after, folds_of
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.models.training import MonthModel, candidate_for, model_row
 from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch
@@ -81,12 +81,8 @@ class _Chain:
         )
         self._forecast_by = {row: recorded.on(history.axis[row]) for row in self.rows}
         self.scheduled = {row: scheduled.on(history.axis[row]) for row in self.rows}
-        anchor, every = first_model_month(history.strategy), history.strategy.walk_forward.refit_every_months
-        self._refits = {
-            forecast_rows(history.axis, month).start: month
-            for month in months
-            if fitted_month(month, anchor, every) == month
-        }
+        refits = refits_of(history.strategy).begin_in(months)
+        self._refits = {int(history.axis.searchsorted(pd.Timestamp(refit))): refit for refit in refits}
         self._in_force = ""
         self._taken_from = -1  # row from which the last refresh is in force
         self._asked = RefreshWatch()
@@ -113,7 +109,7 @@ class _Chain:
         """The model that decides a row: another than on the row before only where a model takes force on it."""
         before = self.scheduled.get(row - 1)
         if row in self._refits and self._in_force not in ("", before):
-            (due,) = due_folds(self._history, [self._refits[row]])
+            (due,) = folds_of(self._history, [self._refits[row]])
             refit, check = candidate_for(self._history, due, self._in_force, self._progress)
             self.checks[refit] = check
             return refit if check.accepted else self._in_force
