@@ -100,6 +100,13 @@ class SimulatedSource:
         bars = market.bars.assign(source=self.name)
         return checked_selection(bars, self.name, names, first, last)
 
+    def funding_rates(
+        self, symbols: tuple[str, ...] = (), first: pd.Timestamp | None = None, last: pd.Timestamp | None = None
+    ) -> DeliveredSeries:
+        """Funding rates of its symbols as perpetuals; see :meth:`SimulatedFunding.funding_rates`."""
+        scope = Scope(self.calendar, symbol_names(_DEFAULT_COUNT), self.history_starts)
+        return SimulatedFunding(scope).funding_rates(symbols, first, last)
+
     def _last(self, last: pd.Timestamp | None) -> Session:
         end = last if last is not None else self.history_ends
         if end is None:

@@ -13,6 +13,15 @@ FIRST_LIVE, LAST = "2021-08-26", "2021-08-31"
 FIRST_MONTH, LAST_MONTH = "2021-06", "2021-08"
 SYMBOLS = [f"SIM{number:02d}" for number in range(1, 7)]
 
+MARKET: dict[str, object] = {
+    "calendar": "24/7",
+    "asset_class": "perpetual",
+    "symbols": SYMBOLS,
+    "history_starts": "2021-01-01",
+    "history_ends": LAST,
+    "live_starts": FIRST_LIVE,
+}
+
 
 def write(home: Path, **sections: dict[str, object]) -> Path:
     """Write the strategy into a home."""
@@ -20,14 +29,9 @@ def write(home: Path, **sections: dict[str, object]) -> Path:
         home,
         NAME,
         **{
-            "market": {
-                "calendar": "24/7",
-                "asset_class": "perpetual",
-                "symbols": SYMBOLS,
-                "history_starts": "2021-01-01",
-                "history_ends": LAST,
-                "live_starts": FIRST_LIVE,
-            },
+            "source": {"planted_rank_ic": 0.5},
+            "learning": {"maximum_epochs": 12, "learning_rate": 0.01},
+            "market": MARKET,
             "features": {
                 "names": ["log_return_1", "close_location", "funding_rate_per_day"],
                 "series": {"funding_rate": "funding"},

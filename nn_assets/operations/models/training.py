@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from nn_assets.contracts.frames import RefreshRequestRows
+from nn_assets.arrays import records_of
+from nn_assets.contracts.frames import ModelRows, RefreshRequestRows
 from nn_assets.estimators import TRADED
 from nn_assets.learning.address import fit_code
 from nn_assets.learning.artifact import to_files
@@ -44,6 +46,7 @@ from nn_assets.operations.models.stored import load_model
 from nn_assets.reports.plots import training_curves
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
+from nn_assets.store.ledger.schema import BOOKKEEPING
 
 Progress = Callable[[str], None]
 
@@ -280,6 +283,8 @@ def _record(history: History, named: list[MonthModel], run_id: str) -> None:
         rows.append(row := model_row(history, month_model, effective))
         if several:
             row["figures"] |= {_REFITS: list(month_model.refits)}
+    if several and undecided is None:
+        rows += taken_back_rows(history, _no_longer_named(history, named))
     if undecided is not None:
         studied = studied_models(history.stores.ledger, history.strategy)
         kept = set(zip(studied["month"], studied["model_id"], strict=True))
@@ -287,6 +292,29 @@ def _record(history: History, named: list[MonthModel], run_id: str) -> None:
     history.stores.ledger.append(
         "models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again"
     )
+
+
+def _no_longer_named(history: History, named: list[MonthModel]) -> ModelRows:
+    """Rows of models that earlier runs put in force within months of these, and this one does not."""
+    rows = recorded_models(history.stores.ledger, history.strategy)
+    kept = {(month_model.month, month_model.model_id) for month_model in named}
+    months = {month_model.month for month_model in named}
+    in_force = rows["effective_session"].dt.strftime("%Y-%m") == rows["month"]
+    gone = [key not in kept for key in zip(rows["month"], rows["model_id"], strict=True)]
+    return rows[in_force & rows["month"].isin(months) & ~of_study(rows) & np.array(gone, dtype=np.bool_)]
+
+
+def taken_back_rows(history: History, rows: ModelRows) -> list[dict[str, Any]]:
+    """The rows that take models on record out of force: each is effective from the first session after its month."""
+    calendar = history.strategy.market.calendar
+    return [
+        {
+            **row,
+            "fitted": False,
+            "effective_session": next_session(calendar, pd.Period(str(row["month"]), "M").end_time.normalize()),
+        }
+        for row in records_of(rows.drop(columns=list(BOOKKEEPING)))
+    ]
 
 
 def model_row(history: History, named: MonthModel, effective: pd.Timestamp | None) -> dict[str, Any]:
