@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
+from nn_assets.features.unit_root import MINIMUM_OBSERVATIONS
 from nn_assets.learning.address import first_needed_row, fit_code, model_address, training_data_hash
 from nn_assets.learning.calibration import reliability
 from nn_assets.learning.compute import HERE, Compute, open_compute
@@ -202,6 +203,17 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     )
 
 
+def no_stationary_feature(names: Sequence[str], fold: Fold) -> TrainingError:
+    """That no feature of a fold is stationary on its training rows, or none has rows enough to be judged."""
+    rows = fold.training.stop - fold.training.start
+    return TrainingError(
+        expected="at least one stationary feature on the training rows",
+        found=f"none of {', '.join(names)} on {rows} rows, of which a test needs {MINIMUM_OBSERVATIONS}",
+        remedy="add features, lower features.panel_pass_share, or lengthen walk_forward.training_months (or _days)",
+        month=fold.month,
+    )
+
+
 def _prepare(task: _Task) -> _Inputs:
     strategy, training_rows = task.strategy, task.local(task.fold.training)
     candidates = task.labels.candidates
@@ -209,12 +221,7 @@ def _prepare(task: _Task) -> _Inputs:
     if stationarity is None:
         stationarity = judged_features(task.cube, candidates, training_rows, strategy)
     if not stationarity.kept:
-        raise TrainingError(
-            expected="at least one stationary feature on the training rows",
-            found=f"none of {', '.join(task.cube.names)}",
-            remedy="add features, or lower features.panel_pass_share",
-            month=task.fold.month,
-        )
+        raise no_stationary_feature(task.cube.names, task.fold)
     stationary = apply_transforms(task.cube, stationarity)
     selection = task.selection
     if strategy.features.select:

@@ -9,6 +9,7 @@ from nn_assets.settings.data_sections import (
     FundingSeriesSettings,
     IntradaySettings,
     SeriesSettings,
+    SimulatedFundingSettings,
     UniverseSettings,
 )
 from nn_assets.settings.reading import load_strategy, parse_strategy
@@ -43,6 +44,7 @@ __all__ = [
     "OversightSettings",
     "PortfolioSettings",
     "SeriesSettings",
+    "SimulatedFundingSettings",
     "SourceSection",
     "SourceSettings",
     "Strategy",

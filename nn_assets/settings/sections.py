@@ -265,15 +265,39 @@ class LearningSettings(Section):
 
 
 class WalkForwardSettings(Section):
-    """One step: training, validation, calibration, then the months the model is used in."""
+    """One step: training, validation, calibration, then the months the model is used in.
+
+    With ``refit_every_days`` a model is fitted every so many days, on a grid that begins with the history, and the
+    three parts are ``training_days``, ``validation_days`` and ``calibration_days``; the months then say nothing.
+    """
+
+    _IN_MONTHS: ClassVar = ("refit_every_months", "training_months", "validation_months", "calibration_months")
+    _IN_DAYS: ClassVar = ("training_days", "validation_days", "calibration_days")
 
     window: Literal["rolling", "expanding"] = "rolling"
     training_months: Count = 30
     validation_months: Count = 3
     calibration_months: Count = 3
     refit_every_months: Count = 1
+    refit_every_days: WhenSet[Count | None] = None
+    training_days: WhenSet[Count] = 90
+    validation_days: WhenSet[Count] = 30
+    calibration_days: WhenSet[Count] = 30
     minimum_training_rows: Count = 1000
     refresh_tolerance_fraction: NonNegative = 0.05
+
+    @model_validator(mode="after")
+    def _in_months_or_in_days(self) -> WalkForwardSettings:
+        of_the_other = self._IN_DAYS if self.refit_every_days is None else self._IN_MONTHS
+        fields = type(self).model_fields
+        stated = [name for name in of_the_other if getattr(self, name) != fields[name].default]
+        if stated:
+            need = "need walk_forward.refit_every_days" if self.refit_every_days is None else "are in months"
+            raise ValueError(
+                f"walk_forward.{', '.join(stated)} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
+                f"or one in days (refit_every_days, {', '.join(self._IN_DAYS)})"
+            )
+        return self
 
 
 class CostSettings(Section):
