@@ -80,12 +80,26 @@ def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dic
     settings = strategy.behaviour("features", "series")
     del settings["features"]["names"]
     series = settings.pop("series", None), settings["features"].pop("series", None)
+    factors = settings["features"].pop("factors", ())
     computed_by = libraries("numpy", "pandas", "scipy")
     of_bars = data_hash, settings, strategy.closes_only, _axes(facts), str(facts.axis[-1]), computed_by, *_mended(facts)
     read_until = strategy.market.known_at_lag_minutes
     segments = facts.stores.lake.segments(strategy.name, OTHER_SERIES)
     of_series = of_bars, facts.sessions_per_year, series, segments, read_until
-    return {name: _hash(of_series if name in CATALOGUE and CATALOGUE[name].role else of_bars) for name in names}
+    spells = facts.stores.lake.segments(strategy.name, UNIVERSE)
+    of_members = of_bars, strategy.behaviour("universe"), spells, read_until
+
+    def origin(name: str) -> object:
+        if name not in CATALOGUE:
+            return of_bars
+        entry = CATALOGUE[name]
+        if entry.ranked:
+            return of_members
+        if entry.factors:
+            return of_series, factors
+        return of_series if entry.role else of_bars
+
+    return {name: _hash(origin(name)) for name in names}
 
 
 def features_on_record(record: pd.Series) -> dict[str, dict[str, str]]:
@@ -111,8 +125,9 @@ def feature_roots(name: str) -> tuple[Root, ...]:
     if name not in CATALOGUE:
         return ()
     entry = CATALOGUE[name]
-    series_roots = ("nn_assets.operations.asof.series:known_by_role",) if entry.role else ()
-    return (*_FACTS, *series_roots, f"{_HERE}:features_of", entry.compute)
+    series_roots = ("nn_assets.operations.asof.series:known_by_role",) if entry.reads_series else ()
+    member_roots = ("nn_assets.operations.asof.universe:candidates_of",) if entry.ranked else ()
+    return (*_FACTS, *series_roots, *member_roots, f"{_HERE}:features_of", entry.compute)
 
 
 def member_roots(strategy: Strategy) -> tuple[Root, ...]:
@@ -168,8 +183,12 @@ def features_of(
     series: Mapping[str, KnownSeries],
     sessions_per_year: int,
     names: Sequence[str],
+    members: BoolArray | None = None,
 ) -> Cube:
-    """Some features in their order, (bars, symbols, features); ``series`` as known at each session, by role."""
+    """Some features in their order, (bars, symbols, features); ``series`` as known at each session, by role.
+
+    ``members`` are those of the universe on each session, among whom a feature that ranks does.
+    """
     settings = strategy.features
     if not names:
         return Cube(prices.sessions, prices.symbols, (), np.empty((*prices.close.shape, 0)))
@@ -178,7 +197,9 @@ def features_of(
         names,
         market_symbol=settings.market_symbol,
         series=series,
+        factors=settings.factors,
         sessions_per_year=sessions_per_year,
+        candidates=members,
         max_missing_fraction=settings.max_missing_bars_fraction,
         bridge=settings.missing_bars == "bridge",
     )
