@@ -293,6 +293,7 @@ class _HeldFeature(Held):
             context = Context(
                 log_return=market.log_return if entry.needs_market else None,
                 series=market.series if entry.role else None,
+                factors=(market.series,) if entry.factors else (),
             )
             return entry.computed(market.panel, context)
 
@@ -307,7 +308,7 @@ class _HeldFeature(Held):
 
     def require_nothing_made_up(self, values: FloatArray) -> None:
         """Refuse values of windows that lack a bar."""
-        if self.entry.role:
+        if self.entry.reads_series:
             return  # a series goes on where bars end: where there is no bar, its feature is taken out
         has_fields = np.logical_and.reduce(
             [np.isfinite(getattr(self.market.panel, name)) for name in self.entry.fields]

@@ -262,11 +262,11 @@ class Cut:
         strategy, prices = self.facts.strategy, self.feature_prices
         if until is not None:
             prices = prices_for_features(self.panel.until(until), strategy)
+        members = None if self.members is None else self.members[: prices.session_count]
         if names is None:
-            members = None if self.members is None else self.members[: prices.session_count]
             names = feature_names(prices, strategy, members)
         series = known_by_role(strategy, self.facts.series_versions, prices.sessions, prices.symbols)
-        return features_of(prices, strategy, series, self.facts.sessions_per_year, names)
+        return features_of(prices, strategy, series, self.facts.sessions_per_year, names, members)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
+from nn_assets.errors import did_you_mean
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
 
@@ -25,6 +26,8 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a registry
+Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]  # of a series among features
+MOST_FACTORS = 8  # a beta of 60 sessions on more of them is noise
 OwnSettings = Mapping[str, JsonValue]  # of a member, which states their keys: see nn_assets.settings.own
 
 
@@ -175,11 +178,13 @@ class FeatureSettings(Section):
     Windows of features, and the network's, may step over a share of missing bars, ``max_missing_bars_fraction`` of
     max(window, 20), never the newest; with 0 a missing bar takes the value of every window that it lies in.
     ``missing_bars`` says how: ``step_over`` reads the bars that there are, one session further back; ``bridge`` puts
-    the last close with zero volume in the gap, for features alone.
+    the last close with zero volume in the gap, for features alone. ``factors`` lists keys of ``series`` that are
+    returns of factors, for the features that read all of them.
     """
 
     names: tuple[str, ...] = ()
-    series: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], str] = Field(default_factory=dict)
+    series: Mapping[Role, str] = Field(default_factory=dict)
+    factors: WhenSet[tuple[Role, ...]] = Field(default=(), max_length=MOST_FACTORS, exclude_if=operator.not_)
     market_symbol: str | None = None
     missing_bars: WhenSet[Literal["step_over", "bridge"]] = "step_over"
     max_missing_bars_fraction: WhenSet[Annotated[float, Field(ge=0.0, le=0.25)]] = 0.05
@@ -188,6 +193,19 @@ class FeatureSettings(Section):
     scaling: Literal["robust", "standard", "unit"] = "robust"
     select: bool = False
     maximum_selected: Count = 12
+
+    @model_validator(mode="after")
+    def _factors_are_series_once_each(self) -> FeatureSettings:
+        for role in self.factors:
+            if role not in self.series:
+                named = ", ".join(self.series) or "nothing"
+                meant = did_you_mean(role, self.series)
+                raise ValueError(
+                    f"features.factors names {role}, which features.series does not: {meant}it has {named}"
+                )
+            if self.factors.count(role) > 1:
+                raise ValueError(f"features.factors names {role} twice")
+        return self
 
 
 def _kind_of_label(kind: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from nn_assets.arrays import FloatArray
 from nn_assets.contracts import DETAILS
@@ -24,11 +25,14 @@ class Context:
         The series of the feature's role as each session's decision knew it, on the panel's rows and columns.
     sessions_per_year : int
         Sessions that annualise a figure.
+    factors : tuple of KnownSeries
+        The series of ``features.factors``, of a feature that reads them; that of its role comes first.
     """
 
     log_return: FloatArray | None = field(default=None, repr=False)
     series: KnownSeries | None = field(default=None, repr=False)
     sessions_per_year: int = 252
+    factors: tuple[KnownSeries, ...] = field(default=(), repr=False)
 
     @property
     def market(self) -> FloatArray:
@@ -89,6 +93,10 @@ class Feature:
         Whether it reads the context's market return.
     role : str
         Key of ``features.series`` whose series it reads; empty for none.
+    factors : bool
+        Whether it reads the series of ``features.factors``, all of them.
+    ranked : bool
+        Whether its values are the places of what it computes among the members of each session.
     """
 
     name: str
@@ -100,6 +108,17 @@ class Feature:
     source: str = "standard"
     needs_market: bool = False
     role: str = ""
+    factors: bool = False
+    ranked: bool = False
+
+    @property
+    def reads_series(self) -> bool:
+        """Whether its values depend on a series beside the bars."""
+        return bool(self.role) or self.factors
+
+    def of_role(self, name: str, role: str) -> Self:
+        """The same feature of another series, by another name."""
+        return replace(self, name=name, role=role)
 
     def computed(self, panel: Panel, context: Context) -> FloatArray:
         """Its values, (bars, symbols), of the fields that it states: the one door by which bars come to a feature.
@@ -118,4 +137,5 @@ class Feature:
     @property
     def version_inputs(self) -> tuple[object, ...]:
         """The declared properties that its values depend on; group, formula and source are text only."""
-        return self.reach_sessions, self.fields, self.needs_market, self.role
+        later = ("factors",) * self.factors + ("ranked",) * self.ranked
+        return self.reach_sessions, self.fields, self.needs_market, self.role, *later

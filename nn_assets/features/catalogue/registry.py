@@ -12,7 +12,10 @@ from nn_assets.features.catalogue.candles import CANDLES
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, Formula
 from nn_assets.features.catalogue.details import OF_DETAILS
+from nn_assets.features.catalogue.factors import FACTORS
+from nn_assets.features.catalogue.own_series import feature_of_own_series
 from nn_assets.features.catalogue.profile import PROFILE
+from nn_assets.features.catalogue.ranks import RANKS
 from nn_assets.features.catalogue.returns import RETURNS
 from nn_assets.features.catalogue.series import SERIES
 from nn_assets.features.catalogue.spreads import SPREADS
@@ -25,14 +28,16 @@ from nn_assets.plugins import Registry
 _Formula = TypeVar("_Formula", bound=Formula)
 
 _STANDARD = (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET, *BESIDE_BARS)
-_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES, *OF_DETAILS)
+_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES, *OF_DETAILS, *RANKS, *FACTORS)
 
 STANDARD: Registry[Feature] = Registry("standard feature", {entry.name: entry for entry in _STANDARD})
 """What a strategy that names no features has, in the order of its cube. What the catalogue gets later is not added
 here, so that an upgrade changes no strategy's inputs: a strategy names it."""
 
-CATALOGUE: Registry[Feature] = Registry("feature", {entry.name: entry for entry in (*_STANDARD, *_ON_REQUEST)})
-"""Every feature by name."""
+CATALOGUE: Registry[Feature] = Registry(
+    "feature", {entry.name: entry for entry in (*_STANDARD, *_ON_REQUEST)}, by_pattern=feature_of_own_series
+)
+"""Every feature by name; those of a strategy's own series are had by their names, and not listed."""
 
 
 def register_feature(
