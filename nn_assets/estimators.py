@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nn_assets.plugins import Registry
+from nn_assets.settings import LearningSettings
+from nn_assets.settings.sections import BASELINES
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,26 @@ ESTIMATORS: Registry[Estimator] = Registry(
             "gradient boosting",
             "boosting",
         ),
+        "momentum": Estimator(
+            "nn_assets.learning.momentum:fit_momentum_rules",
+            "nn_assets.learning.momentum:MomentumRule",
+            "momentum rule",
+            "the momentum rule",
+        ),
     },
 )
-"""Every estimator by name, in the order in which a frame of forecasts lists them."""
+"""Every estimator by name, in the order in which a frame of forecasts lists them; new ones come last."""
 
 TRADED = "network"
 """Whose forecasts are traded; the others are what it is compared with."""
+
+USUAL = (TRADED, *BASELINES)
+"""Those of a strategy that names no baselines."""
+
+
+def estimators_of(learning: LearningSettings) -> tuple[str, ...]:
+    """Those that a strategy fits and judges side by side, in the registry's order: its network, and its baselines."""
+    return tuple(name for name in ESTIMATORS if name == TRADED or name in learning.baselines)
 
 
 def roots_of_fits() -> tuple[str, ...]:

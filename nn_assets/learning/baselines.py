@@ -1,4 +1,4 @@
-"""What a network has to beat: a linear model and gradient boosting, judged the same way.
+"""What a network has to beat: a linear model and gradient boosting, judged the same way; a plain rule is beside them.
 
 Both see the decision session's own features, scaled as the network's are. Each is an ensemble as the network is,
 of members fitted to training sessions drawn anew, so that it has a dispersion, and with it a confidence, of its own.
@@ -145,16 +145,17 @@ def drawn_sessions(samples: Samples, seed: int) -> Samples:
 
 def fit_linear_models(inputs: FitInputs) -> Fitted:
     """Fit an ensemble of linear models, each to sessions drawn anew: see :func:`fit_linear`."""
-    return Fitted(tuple(fit_linear(inputs.windows, drawn, inputs.validation) for drawn, _ in _drawn(inputs)))
+    return Fitted(tuple(fit_linear(inputs.windows, drawn, inputs.validation) for drawn, _ in draws_of(inputs)))
 
 
 def fit_boosted_trees(inputs: FitInputs) -> Fitted:
     """Fit an ensemble of boosted trees, each to sessions drawn anew: see :func:`fit_boosting`."""
     windows, validation = inputs.windows, inputs.validation
-    return Fitted(tuple(fit_boosting(windows, drawn, validation, seed) for drawn, seed in _drawn(inputs)))
+    return Fitted(tuple(fit_boosting(windows, drawn, validation, seed) for drawn, seed in draws_of(inputs)))
 
 
-def _drawn(inputs: FitInputs) -> Iterator[tuple[Samples, int]]:
+def draws_of(inputs: FitInputs) -> Iterator[tuple[Samples, int]]:
+    """The training samples of each member, its sessions drawn anew, and its seed."""
     return ((drawn_sessions(inputs.training, seed), seed) for seed in inputs.seeds)
 
 
@@ -166,12 +167,22 @@ def fit_linear(windows: Windows, training: Samples, validation: Samples) -> Line
     TrainingError
         The training rows hold one class only.
     """
+    require_both_classes(training, "the linear model")
+    return fit_ridge(_inputs(windows, training), training, _inputs(windows, validation), validation)
+
+
+def fit_ridge(inputs: FloatArray, training: Samples, judged: FloatArray, validation: Samples) -> LinearModel:
+    """Fit a ridge-penalised logistic regression of samples on inputs (samples, features); validation chooses how much.
+
+    Parameters
+    ----------
+    inputs, judged : arrays, shape (samples, features)
+        Of the training and of the validation samples.
+    """
     from sklearn.linear_model import LogisticRegression  # for fitting alone: a forecast need not wait for the import
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    inputs, outcomes = _inputs(windows, training), training.targets.astype(np.int64)
-    _require_both_classes(outcomes, "the linear model")
-    judged, known = _inputs(windows, validation), validation.targets.astype(np.float64)
+    outcomes, known = training.targets.astype(np.int64), validation.targets.astype(np.float64)
     candidates = []
     with threadpool_limits(limits=1):  # sums split over threads round differently
         for strength in _INVERSE_STRENGTHS:
@@ -192,8 +203,7 @@ def fit_boosting(windows: Windows, training: Samples, validation: Samples, seed:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
-    outcomes = training.targets.astype(np.int64)
-    _require_both_classes(outcomes, "gradient boosting")
+    require_both_classes(training, "gradient boosting")
     classifier = HistGradientBoostingClassifier(
         learning_rate=0.05,
         max_iter=_MAXIMUM_TREES,
@@ -207,7 +217,7 @@ def fit_boosting(windows: Windows, training: Samples, validation: Samples, seed:
     with threadpool_limits(limits=1):
         classifier.fit(
             _inputs(windows, training),
-            outcomes,
+            training.targets.astype(np.int64),
             X_val=_inputs(windows, validation),
             y_val=validation.targets.astype(np.int64),
         )
@@ -241,10 +251,11 @@ def _inputs(windows: Windows, samples: Samples) -> FloatArray:
     return windows.last_rows(samples.rows, samples.columns)
 
 
-def _require_both_classes(outcomes: IntArray, model: str) -> None:
-    if len(np.unique(outcomes)) < 2:
+def require_both_classes(training: Samples, model: str) -> None:
+    """Refuse training samples of one class for a model, by its name."""
+    if len(np.unique(training.targets)) < 2:
         raise TrainingError(
             expected=f"training rows of both classes for {model}",
-            found=f"{len(outcomes)} rows of one class",
+            found=f"{training.count} rows of one class",
             remedy="look at the labels of this fold; a longer training part may hold both",
         )
