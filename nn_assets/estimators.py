@@ -6,11 +6,10 @@ depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nn_assets.plugins import Registry
-from nn_assets.settings import LearningSettings
-from nn_assets.settings.sections import BASELINES
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,16 @@ ESTIMATORS: Registry[Estimator] = Registry(
 TRADED = "network"
 """Whose forecasts are traded; the others are what it is compared with."""
 
+BASELINES = ("linear", "boosting")
+"""What a network is judged beside where a strategy's ``learning.baselines`` does not say."""
+
 USUAL = (TRADED, *BASELINES)
 """Those of a strategy that names no baselines."""
 
 
-def estimators_of(learning: LearningSettings) -> tuple[str, ...]:
-    """Those that a strategy fits and judges side by side, in the registry's order: its network, and its baselines."""
-    return tuple(name for name in ESTIMATORS if name == TRADED or name in learning.baselines)
+def estimators_of(baselines: Collection[str]) -> tuple[str, ...]:
+    """The network and its baselines, in the registry's order: what a strategy fits and judges side by side."""
+    return tuple(name for name in ESTIMATORS if name == TRADED or name in baselines)
 
 
 def roots_of_fits() -> tuple[str, ...]:

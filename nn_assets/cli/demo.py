@@ -230,7 +230,7 @@ def _earned(history: History, study: pd.Series) -> dict[str, Any]:
 
 def _judged(strategy: Strategy) -> tuple[str, ...]:
     """The estimators that a strategy's study judges side by side, and the yardstick."""
-    return (*estimators_of(strategy.learning), YARDSTICK)
+    return (*estimators_of(strategy.learning.baselines), YARDSTICK)
 
 
 def _quiet_drift(drift: pd.DataFrame) -> str:

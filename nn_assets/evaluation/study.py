@@ -144,7 +144,7 @@ def run_study(
         Estimators whose books are replayed, all of the strategy's when left out; of the others the forecasts alone are
         measured.
     """
-    rows, played = material.rows, estimators_of(strategy.learning) if played is None else played
+    rows, played = material.rows, estimators_of(strategy.learning.baselines) if played is None else played
     players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in played}
     yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
     labels: dict[int, Labels] = {}

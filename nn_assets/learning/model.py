@@ -178,7 +178,7 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     members: dict[str, tuple[Any, ...]] = {}
     figures: Figures = {"samples": {name: samples.count for name, samples in inputs.samples.items()}}
     # the one that is traded comes last: it may start from another
-    for name in sorted(estimators_of(learning), key=lambda name: name == TRADED):
+    for name in sorted(estimators_of(learning.baselines), key=lambda name: name == TRADED):
         fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members)
         fitted: Fitted = imported(ESTIMATORS[name].fit)(fit_inputs)
         members[name] = fitted.members
@@ -265,7 +265,7 @@ def _judge(probability: FloatArray, outcome: FloatArray) -> Figures | None:
 def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:
     candidates, rows = task.labels.candidates, judged.rows - task.first_row
     kept = np.ones(len(rows), dtype=bool) if candidates is None else candidates[rows, judged.columns]
-    names = estimators_of(task.strategy.learning)
+    names = estimators_of(task.strategy.learning.baselines)
     count, kinds = int(kept.sum()), len(names)
     sessions = task.cube.sessions[rows[kept]]
     symbols = pd.Series(task.cube.symbols, dtype="str")

@@ -254,7 +254,7 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
     strategy = history.strategy
     ledger = history.stores.ledger
     known_trials = trials_made(ledger, ground)
-    own_trials = {trial_hash(strategy, estimator) for estimator in estimators_of(strategy.learning)}
+    own_trials = {trial_hash(strategy, estimator) for estimator in estimators_of(strategy.learning.baselines)}
     sharpes = [
         float(figures["sharpe_per_session"])
         for trial, figures in zip(known_trials["trial_id"], known_trials["figures"], strict=True)
@@ -309,7 +309,7 @@ def _record(history: History, result: StudyResult, ground: Ground, run_id: str) 
         for judged in result.months
     ]
     trials = []
-    for estimator in estimators_of(strategy.learning):
+    for estimator in estimators_of(strategy.learning.baselines):
         figures = result.study.figures.total[estimator]
         per_session = None
         if figures.sharpe_net is not None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
+from nn_assets.estimators import BASELINES
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
 
@@ -195,10 +196,6 @@ class LabelSettings(Section):
     horizon_sessions: Count = 5
     execution: Literal["next_open", "next_close"] = "next_close"
     execution_lag_sessions: Literal[1] = 1
-
-
-BASELINES: tuple[Literal["linear", "boosting"], ...] = ("linear", "boosting")
-"""What a network is judged beside where ``learning.baselines`` does not say."""
 
 
 class LearningSettings(Section):

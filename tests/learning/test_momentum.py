@@ -188,8 +188,8 @@ def test_a_study_says_of_how_many_sessions_an_estimator_has_no_forecast() -> Non
 
 
 def test_the_settings_refuse_a_baseline_twice_and_a_residual_network_without_its_linear_model() -> None:
-    assert estimators_of(LearningSettings()) == ("network", "linear", "boosting")
-    assert estimators_of(LearningSettings(baselines=("momentum", "linear"))) == ("network", "linear", "momentum")
+    assert estimators_of(LearningSettings().baselines) == ("network", "linear", "boosting")
+    assert estimators_of(("momentum", "linear")) == ("network", "linear", "momentum")
     with pytest.raises(ValueError, match="once"):
         LearningSettings(baselines=("linear", "linear"))
     with pytest.raises(ValueError, match="residual needs linear"):

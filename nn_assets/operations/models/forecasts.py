@@ -291,7 +291,8 @@ def _fill(
 
 def _recorded(history: History, month: str, address: str) -> Forecasts:
     """A month as recorded, on the month's own sessions."""
-    name, rows, names = history.strategy.name, _rows_of(history, month), estimators_of(history.strategy.learning)
+    name, rows = history.strategy.name, _rows_of(history, month)
+    names = estimators_of(history.strategy.learning.baselines)
     sessions = history.axis[rows.start : rows.stop]
 
     def read() -> Forecasts:
@@ -307,7 +308,7 @@ def _recorded(history: History, month: str, address: str) -> Forecasts:
 
 def _nothing(history: History, sessions: pd.DatetimeIndex) -> Forecasts:
     """A table for the forecasts of a strategy's estimators."""
-    return no_forecasts(sessions, history.symbols, estimators_of(history.strategy.learning))
+    return no_forecasts(sessions, history.symbols, estimators_of(history.strategy.learning.baselines))
 
 
 def _rows_of(history: History, month: str) -> range:

@@ -21,7 +21,8 @@ def record_tried(history: History, run_id: str) -> None:
     them gives the row its figures.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    own_trials = {trial_hash(strategy, estimator): estimator for estimator in estimators_of(strategy.learning)}
+    estimators = estimators_of(strategy.learning.baselines)
+    own_trials = {trial_hash(strategy, estimator): estimator for estimator in estimators}
     data_hash = history.covering(history.last_session).content_hash
     if own_trials.keys() <= set(ledger.read("trials", where={"data_hash": data_hash})["trial_id"]):
         return
