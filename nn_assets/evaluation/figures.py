@@ -263,6 +263,7 @@ def _remarks(track: StudyTrack, total: Mapping[str, Figures], horizon: int) -> t
         return ()
     rivals = [name for name in _RIVALS if name in track.forecasts]
     remarks = [_against(track, rival, horizon, len(rivals)) for rival in rivals] if TRADED in track.forecasts else []
+    remarks += [remark for rival in rivals if (remark := _partly_there(track, rival))]
     network_sharpe, hold_sharpe = (
         total[TRADED].sharpe_net,
         total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None,
@@ -272,6 +273,21 @@ def _remarks(track: StudyTrack, total: Mapping[str, Figures], horizon: int) -> t
             f"the network does not beat buy-and-hold: net Sharpe {network_sharpe:.3f} against {hold_sharpe:.3f}"
         )
     return tuple(remarks)
+
+
+def _partly_there(track: StudyTrack, rival: str) -> str | None:
+    """That an estimator has no forecast of some sessions; None where it has one wherever the network has."""
+    network, of_rival = (
+        np.isfinite(track.forecasts[name]).any(axis=1) if name in track.forecasts else np.zeros(len(track.sessions))
+        for name in (TRADED, rival)
+    )
+    without = int(np.sum((network > 0) & (of_rival == 0)))
+    if without == 0:
+        return None
+    return (
+        f"{_RIVALS[rival]} has no forecast of {without:,} of {int(np.sum(network)):,} sessions, whose models were "
+        "fitted without it: it is compared over the others"
+    )
 
 
 def _against(track: StudyTrack, rival: str, horizon: int, rivals: int) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
-from nn_assets.estimators import ESTIMATORS, TRADED
+from nn_assets.estimators import TRADED, estimators_of
 from nn_assets.evaluation.figures import StudyFigures, study_figures
 from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
@@ -127,7 +127,7 @@ def run_study(
     material: StudyMaterial,
     terms: Terms,
     tell: Progress = lambda _: None,
-    played: Sequence[str] = tuple(ESTIMATORS),
+    played: Sequence[str] | None = None,
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
 
@@ -140,10 +140,11 @@ def run_study(
     ----------
     tell : callable
         Hears what is being done.
-    played : sequence of str
-        Estimators whose books are replayed; of the others the forecasts alone are measured.
+    played : sequence of str, optional
+        Estimators whose books are replayed, all of the strategy's when left out; of the others the forecasts alone are
+        measured.
     """
-    rows = material.rows
+    rows, played = material.rows, estimators_of(strategy.learning.baselines) if played is None else played
     players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in played}
     yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
     labels: dict[int, Labels] = {}
@@ -203,7 +204,7 @@ class _Player:
             stretch.cube.where(stretch.labels.candidates),
             self._material.forecasts[self._estimator].probability[: stretch.cube.session_count],
             self._material.model_by_row[: stretch.cube.session_count],
-            stretch.references[self._estimator],
+            stretch.references.get(self._estimator, {}),
             self._strategy.oversight,
             shared_watch,
         )

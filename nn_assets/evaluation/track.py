@@ -35,7 +35,7 @@ class StudyTrack:
     """Out-of-sample forecasts of all folds on one session axis, beside their outcomes.
 
     Rows are decision sessions. ``forecasts`` and ``tracks`` are keyed by estimator ('network',
-    'linear', 'boosting'); ``tracks`` also by yardstick ('buy_and_hold').
+    'linear', 'boosting', ...); ``tracks`` also by yardstick ('buy_and_hold').
     """
 
     sessions: pd.DatetimeIndex  # (sessions,)

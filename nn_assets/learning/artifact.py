@@ -128,7 +128,7 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         scaler=Scaler.from_dict(stored["scaler"]),
         estimators=Estimators(
             settings=learning,
-            members={name: _members(name, tensors[_file_and_prefix(name)[0]]) for name in ESTIMATORS},
+            members={name: _members(name, tensors[_file_and_prefix(name)[0]]) for name in _held(tensors)},
             head=HEADS[stored.get("learns", SIGN.name)],
         ),
         figures=stored["figures"],
@@ -136,6 +136,12 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         data_hash=stored["data_hash"],
         code_version=stored["code_version"],
     )
+
+
+def _held(tensors: dict[str, dict[str, Array]]) -> list[str]:
+    """The estimators that a model's files hold: one that was fitted before another was known lacks it."""
+    baselines = {key.partition("/")[0] for key in tensors[_BASELINES]}
+    return [name for name in ESTIMATORS if name == TRADED or name in baselines]
 
 
 def _file_and_prefix(name: str) -> tuple[str, str]:

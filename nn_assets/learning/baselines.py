@@ -1,4 +1,4 @@
-"""What a network has to beat: a linear model and gradient boosting, judged the same way.
+"""What a network has to beat: a linear model and gradient boosting, judged the same way; a plain rule is beside them.
 
 Both see the decision session's own features, scaled as the network's are. Each is an ensemble as the network is,
 of members fitted to training sessions drawn anew, so that it has a dispersion, and with it a confidence, of its own.
@@ -155,17 +155,19 @@ def drawn_sessions(samples: Samples, seed: int) -> Samples:
 
 def fit_linear_models(inputs: FitInputs) -> Fitted:
     """Fit an ensemble of linear models, each to sessions drawn anew: see :func:`fit_linear`."""
-    windows, validation, head = inputs.windows, inputs.validation, inputs.head
-    return Fitted(tuple(fit_linear(windows, drawn, validation, head) for drawn, _ in _drawn(inputs)))
+    return Fitted(
+        tuple(fit_linear(inputs.windows, drawn, inputs.validation, inputs.head) for drawn, _ in draws_of(inputs))
+    )
 
 
 def fit_boosted_trees(inputs: FitInputs) -> Fitted:
     """Fit an ensemble of boosted trees, each to sessions drawn anew: see :func:`fit_boosting`."""
     windows, validation, head = inputs.windows, inputs.validation, inputs.head
-    return Fitted(tuple(fit_boosting(windows, drawn, validation, seed, head) for drawn, seed in _drawn(inputs)))
+    return Fitted(tuple(fit_boosting(windows, drawn, validation, seed, head) for drawn, seed in draws_of(inputs)))
 
 
-def _drawn(inputs: FitInputs) -> Iterator[tuple[Samples, int]]:
+def draws_of(inputs: FitInputs) -> Iterator[tuple[Samples, int]]:
+    """The training samples of each member, its sessions drawn anew, and its seed."""
     return ((drawn_sessions(inputs.training, seed), seed) for seed in inputs.seeds)
 
 
@@ -180,14 +182,32 @@ def fit_linear(windows: Windows, training: Samples, validation: Samples, head: H
     TrainingError
         The training rows hold one class only, or one value.
     """
-    return (_fit_logistic if head is SIGN else _fit_ridge)(windows, training, validation, head)
+    head.require_learnable(training.targets, "the linear model")
+    return fit_line(_inputs(windows, training), training, _inputs(windows, validation), validation, head)
 
 
-def _fit_ridge(windows: Windows, training: Samples, validation: Samples, head: Head) -> LinearModel:
+def fit_line(
+    inputs: FloatArray, training: Samples, judged: FloatArray, validation: Samples, head: Head = SIGN
+) -> LinearModel:
+    """Fit a ridge-penalised regression of samples on inputs; validation chooses how much. Logistic for a sign.
+
+    Parameters
+    ----------
+    inputs, judged : arrays, shape (samples, features)
+        Of the training and of the validation samples.
+    head : Head
+        What is learned.
+    """
+    known = validation.targets.astype(np.float64)
+    if head is SIGN:
+        return _fit_logistic(inputs, training.targets.astype(np.int64), judged, known)
+    return _fit_ridge(inputs, training.targets.astype(np.float64), judged, known, head)
+
+
+def _fit_ridge(
+    inputs: FloatArray, targets: FloatArray, judged: FloatArray, known: FloatArray, head: Head
+) -> LinearModel:
     """Hoerl and Kennard (1970), equation 2.1, the intercept free of the penalty."""
-    inputs, targets = _inputs(windows, training), training.targets.astype(np.float64)
-    head.require_learnable(targets, "the linear model")
-    judged, known = _inputs(windows, validation), validation.targets.astype(np.float64)
     away, excess = inputs - inputs.mean(axis=0), targets - targets.mean()
     squares, products = np.einsum("si,sj->ij", away, away), np.einsum("si,s->i", away, excess)  # no threads
     candidates = []
@@ -199,13 +219,10 @@ def _fit_ridge(windows: Windows, training: Samples, validation: Samples, head: H
     return min(candidates, key=lambda pair: pair[0])[1]
 
 
-def _fit_logistic(windows: Windows, training: Samples, validation: Samples, head: Head) -> LinearModel:
+def _fit_logistic(inputs: FloatArray, outcomes: IntArray, judged: FloatArray, known: FloatArray) -> LinearModel:
     from sklearn.linear_model import LogisticRegression  # for fitting alone: a forecast need not wait for the import
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    inputs, outcomes = _inputs(windows, training), training.targets.astype(np.int64)
-    head.require_learnable(outcomes, "the linear model")
-    judged, known = _inputs(windows, validation), validation.targets.astype(np.float64)
     candidates = []
     with threadpool_limits(limits=1):  # sums split over threads round differently
         for strength in _INVERSE_STRENGTHS:

@@ -24,11 +24,16 @@ from nn_assets.settings import LearningSettings
 
 @dataclass(frozen=True, eq=False)
 class Estimators:
-    """The fitted ensemble of every estimator, by its name, and what they learned."""
+    """The fitted ensemble of each estimator that the model holds, by its name, and what they learned."""
 
     settings: LearningSettings
     members: Members
     head: Head = SIGN
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that the model holds, in the registry's order."""
+        return tuple(name for name in ESTIMATORS if name in self.members)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +87,11 @@ class FoldModel:
 
     @cached_property
     def logit_scales(self) -> Mapping[str, LogitScale]:
-        """How the logits of each estimator lie on the validation rows."""
+        """How the logits of each estimator that the model holds lie on the validation rows."""
         kept = self.validation_forecasts
         return {
             name: LogitScale.of(kept.loc[kept["estimator"] == name, "probability"].to_numpy(dtype=np.float64))
-            for name in ESTIMATORS
+            for name in self.estimators.names
         }
 
     @property

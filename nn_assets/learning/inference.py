@@ -14,6 +14,7 @@ from nn_assets.learning.address import first_needed_row
 from nn_assets.learning.fitted import FittedMember
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
+from nn_assets.learning.momentum import past_returns
 from nn_assets.learning.windows import Windows
 from nn_assets.plugins import imported
 
@@ -67,7 +68,7 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
             month=model.fold.month,
         )
     if rows.stop <= rows.start:
-        return no_forecasts(cube.sessions[:0], cube.symbols)
+        return no_forecasts(cube.sessions[:0], cube.symbols, model.estimators.names)
     return _on_axis(model, cube, rows, estimate(model.estimators, model_windows(model, cube, rows), rows))
 
 
@@ -78,8 +79,10 @@ def model_windows(model: FoldModel, cube: Cube, rows: slice) -> Windows:
     """
     missing = model.stationarity.max_missing_fraction
     first = first_needed_row(rows.start, model.lookback, missing)
-    prepared = apply_transforms(cut_cube(cube, first, rows.stop).of_symbols(model.symbols), model.stationarity)
-    return Windows(model.scaler.transform(prepared.select(model.feature_names).values), model.lookback, first, missing)
+    own = cut_cube(cube, first, rows.stop).of_symbols(model.symbols)
+    values = apply_transforms(own, model.stationarity).select(model.feature_names).values
+    scaled = model.scaler.transform(values)
+    return Windows(scaled, model.lookback, first, missing, past_returns=past_returns(own))
 
 
 def cut_cube(cube: Cube, first: int, stop: int) -> Cube:
@@ -94,7 +97,8 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     sample_rows = local_rows.astype(np.int64) + rows.start
     columns = columns.astype(np.int64)
     moments = {}
-    for name, members in estimators.members.items():
+    for name in estimators.names:
+        members = estimators.members[name]
         member: type[FittedMember] = imported(ESTIMATORS[name].member)
         moments[name] = _ensemble(
             estimators.head.forecast(member.outputs(members, estimators.settings, windows, sample_rows, columns))
@@ -122,9 +126,9 @@ def _ensemble(forecasts: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) -> Forecasts:
     """Spread the samples over (rows, symbols), on the cube's axis."""
-    table = no_forecasts(cube.sessions[rows], model.symbols)
+    table = no_forecasts(cube.sessions[rows], model.symbols, model.estimators.names)
     cells = estimates.rows - rows.start, estimates.columns
-    for name in ESTIMATORS:
+    for name in model.estimators.names:
         table[name].probability[cells] = estimates.probability[name]
         table[name].dispersion[cells] = estimates.dispersion[name]
     has_forecast = np.isin(np.arange(len(table.sessions)), cells[0])

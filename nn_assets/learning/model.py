@@ -15,7 +15,7 @@ import pandas as pd
 
 from nn_assets.arrays import Cube, FloatArray
 from nn_assets.errors import TrainingError
-from nn_assets.estimators import ESTIMATORS, TRADED
+from nn_assets.estimators import ESTIMATORS, TRADED, estimators_of
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
@@ -29,6 +29,7 @@ from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
 from nn_assets.learning.heads import HEADS, Head
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
+from nn_assets.learning.momentum import past_returns
 from nn_assets.learning.networks import levels_read
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.plugins import imported
@@ -175,7 +176,8 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     training, validation = inputs.samples["training"], inputs.samples["validation"]
     members: dict[str, tuple[Any, ...]] = {}
     figures: Figures = {"samples": {name: samples.count for name, samples in inputs.samples.items()}}
-    for name in sorted(ESTIMATORS, key=lambda name: name == TRADED):  # the one that is traded may start from another
+    # the one that is traded comes last: it may start from another
+    for name in sorted(estimators_of(learning.baselines), key=lambda name: name == TRADED):
         fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members, task.head)
         fitted: Fitted = imported(ESTIMATORS[name].fit)(fit_inputs)
         members[name] = fitted.members
@@ -232,7 +234,9 @@ def _prepare(task: _Task) -> _Inputs:
     scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011
     missing = stationarity.max_missing_fraction
     lookback = strategy.learning.lookback
-    windows = Windows(scaler.transform(values), lookback, task.first_row, missing, stationary.names, scaler)
+    windows = Windows(
+        scaler.transform(values), lookback, task.first_row, missing, stationary.names, scaler, past_returns(task.cube)
+    )
     samples = {
         name: find_samples(windows, rows, task.labels.learned[task.local(rows)])
         for name, rows in task.fold.parts().items()
@@ -249,7 +253,7 @@ def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:
             part: _judge(task.head, parts[part].probability[name][finite], outcome)
             for part, (finite, outcome) in outcomes_by_part.items()
         }
-        for name in ESTIMATORS
+        for name in validation.probability
     }
 
 
@@ -273,14 +277,15 @@ def _judge(head: Head, forecast: FloatArray, outcome: FloatArray) -> Figures | N
 def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:
     candidates, rows = task.labels.candidates, judged.rows - task.first_row
     kept = np.ones(len(rows), dtype=bool) if candidates is None else candidates[rows, judged.columns]
-    count, kinds = int(kept.sum()), len(ESTIMATORS)
+    names = estimators_of(task.strategy.learning.baselines)
+    count, kinds = int(kept.sum()), len(names)
     sessions = task.cube.sessions[rows[kept]]
     symbols = pd.Series(task.cube.symbols, dtype="str")
     return pd.DataFrame(
         {
             "symbol": symbols.take(np.tile(judged.columns[kept], kinds)).array,
             "session": pd.DatetimeIndex(np.tile(sessions.to_numpy(), kinds)).as_unit("ns"),
-            "estimator": pd.Series([name for name in ESTIMATORS for _ in range(count)], dtype="str"),
-            "probability": np.concatenate([judged.probability[name][kept] for name in ESTIMATORS]),
+            "estimator": pd.Series([name for name in names for _ in range(count)], dtype="str"),
+            "probability": np.concatenate([judged.probability[name][kept] for name in names]),
         }
     )

@@ -33,6 +33,8 @@ class Windows:
         Of the features, for a network that treats some of them by name; none where none does.
     scaler : Scaler, optional
         What scaled the values, for such a network.
+    past_returns : float array, shape (bars, symbols), optional
+        Log return of each session, unscaled, for a rule that reads nothing else; NaN where there is none.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Windows:
         max_missing_fraction: float = 0.0,
         names: Sequence[str] = (),
         scaler: Scaler | None = None,
+        past_returns: FloatArray | None = None,
     ) -> None:
         if lookback < 1 or values.shape[0] < lookback:
             raise ShortFoldError(
@@ -52,7 +55,7 @@ class Windows:
             )
         self.lookback = lookback
         self.first_row = first_row
-        self.names, self.scaler = tuple(names), scaler
+        self.names, self.scaler, self.past_returns = tuple(names), scaler, past_returns
         self.stop_row = first_row + values.shape[0]
         bars, symbols, features = values.shape
         # symbol by symbol, so that a window is one run of memory, and a batch a copy of as many runs
@@ -75,8 +78,8 @@ class Windows:
 
     def __reduce__(self) -> tuple[object, ...]:
         # only the values go to another process: pickling would write the whole view out
-        fields = (self._values, self.lookback, self.first_row, self._max_missing_fraction, self.names, self.scaler)
-        return Windows, fields
+        shape = self._values, self.lookback, self.first_row, self._max_missing_fraction
+        return Windows, (*shape, self.names, self.scaler, self.past_returns)
 
     @property
     def shape(self) -> tuple[int, int, int]:

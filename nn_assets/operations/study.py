@@ -12,11 +12,10 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
-from nn_assets.estimators import ESTIMATORS, TRADED, roots_of_fits
+from nn_assets.estimators import TRADED, estimators_of, roots_of_fits
 from nn_assets.evaluation.figure_set import LeakAlarm
 from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.study import (
-    YARDSTICK,
     MonthVerdict,
     Study,
     StudyMaterial,
@@ -114,9 +113,9 @@ class StudyResult:
             "sessions": len(self.study.rows),
             "trials": self.trials,
         }
-        for name in (*ESTIMATORS, YARDSTICK):
+        for name, of_name in self.study.figures.total.items():
             for figure in ("auc", "accuracy", "sharpe_net"):
-                value = getattr(self.study.figures.total[name], figure)
+                value = getattr(of_name, figure)
                 if value is not None:
                     figures[f"{name}_{figure}"] = round(float(value), 4)
         return figures
@@ -255,7 +254,7 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
     strategy = history.strategy
     ledger = history.stores.ledger
     known_trials = trials_made(ledger, ground)
-    own_trials = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
+    own_trials = {trial_hash(strategy, estimator) for estimator in estimators_of(strategy.learning.baselines)}
     sharpes = [
         float(figures["sharpe_per_session"])
         for trial, figures in zip(known_trials["trial_id"], known_trials["figures"], strict=True)
@@ -310,7 +309,7 @@ def _record(history: History, result: StudyResult, ground: Ground, run_id: str) 
         for judged in result.months
     ]
     trials = []
-    for estimator in ESTIMATORS:
+    for estimator in estimators_of(strategy.learning.baselines):
         figures = result.study.figures.total[estimator]
         per_session = None
         if figures.sharpe_net is not None:

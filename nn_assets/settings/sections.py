@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from nn_assets.errors import did_you_mean
+from nn_assets.estimators import BASELINES
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
 
@@ -238,15 +239,20 @@ class LearningSettings(Section):
     hyper-parameters found by a search; ``knows_until`` is the last day of which they have seen anything, and must lie
     before the first day forecast. ``chosen_over_all_folds`` is one choice that has seen days forecast: a record is
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
-    linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``rnn``, ``lstm``,
-    ``gru``, ``tcn``, ``candlestick``, ``transformer``, ``mlp`` or one that a file of ``plugins`` registers;
-    ``network_settings`` are that one's own, as it states them. ``compute`` says where models are trained: ``here``, in
-    ``processes``, or on what a file of ``plugins`` registers, with ``compute_settings`` of its own.
+    linear model of its seed, which is held fast, and learns what that leaves. ``baselines`` are fitted and judged
+    beside the network: the linear model and boosting unless they say otherwise, and ``momentum``, a plain rule on past
+    returns over their volatility, where they name it. ``network`` is ``rnn``, ``lstm``, ``gru``, ``tcn``,
+    ``candlestick``, ``transformer``, ``mlp`` or one that a file of ``plugins`` registers; ``network_settings`` are that
+    one's own, as it states them. ``compute`` says where models are trained: ``here``, in ``processes``, or on what a
+    file of ``plugins`` registers, with ``compute_settings`` of its own.
     """
 
     network: MemberName = "lstm"
     network_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     residual: WhenSet[bool] = False
+    baselines: WhenSet[tuple[Literal["linear", "boosting", "momentum"], ...]] = Field(
+        default=BASELINES, exclude_if=lambda names: names == BASELINES
+    )
     lookback: Count = 20
     hidden: Count = 64
     layers: Count = 2
@@ -266,6 +272,14 @@ class LearningSettings(Section):
     compute_settings: NeverCounts[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     prior: WhenSet[Literal["none", "pretrained", "searched", "chosen_over_all_folds"]] = "none"
     knows_until: WhenSet[date | None] = None
+
+    @model_validator(mode="after")
+    def _each_baseline_is_named_once_and_a_residual_network_has_its_linear_model(self) -> LearningSettings:
+        if len(set(self.baselines)) != len(self.baselines):
+            raise ValueError(f"learning.baselines {', '.join(self.baselines)}: name each one once")
+        if self.residual and "linear" not in self.baselines:
+            raise ValueError("learning.residual needs linear among learning.baselines: each member begins as one")
+        return self
 
     @model_validator(mode="after")
     def _what_has_seen_data_says_until_when(self) -> LearningSettings:

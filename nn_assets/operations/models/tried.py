@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nn_assets.estimators import ESTIMATORS, roots_of_fits
+from nn_assets.estimators import estimators_of, roots_of_fits
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.operations.asof.trials import OTHER_BARS, ground_of, trials_made
 from nn_assets.operations.derived import trading_roots
@@ -21,7 +21,8 @@ def record_tried(history: History, run_id: str) -> None:
     them gives the row its figures.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    own_trials = {trial_hash(strategy, estimator): estimator for estimator in ESTIMATORS}
+    estimators = estimators_of(strategy.learning.baselines)
+    own_trials = {trial_hash(strategy, estimator): estimator for estimator in estimators}
     data_hash = history.covering(history.last_session).content_hash
     if own_trials.keys() <= set(ledger.read("trials", where={"data_hash": data_hash})["trial_id"]):
         return
