@@ -23,6 +23,7 @@ from nn_assets.settings.sections import (
     MarketSettings,
     OversightSettings,
     PortfolioSettings,
+    RegimeSettings,
     WalkForwardSettings,
 )
 from nn_assets.settings.sources import SourceSection, SourceSettings, UncheckedSource
@@ -42,6 +43,7 @@ __all__ = [
     "MarketSettings",
     "OversightSettings",
     "PortfolioSettings",
+    "RegimeSettings",
     "SeriesSettings",
     "SourceSection",
     "SourceSettings",
