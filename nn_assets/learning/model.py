@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube, FloatArray
-from nn_assets.errors import TrainingError
+from nn_assets.errors import ShortFoldError, TrainingError
 from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.labels import Labels
 from nn_assets.features.scaling import Scaler, fit_scaler
@@ -38,6 +38,7 @@ __all__ = [
     "FoldModel",
     "chosen_features",
     "fit_models",
+    "fit_without",
     "forecast",
     "judged_features",
     "model_address",
@@ -199,6 +200,59 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
             "estimators": _judged(task, judged, held_out),
         },
         validation_forecasts=_reference(task, judged),
+        data_hash=task.data_hash,
+        code_version=task.code,
+    )
+
+
+def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.bool_]) -> FoldModel:
+    """Fit the simple estimators of a fold without some sessions: those, and every row whose label reaches one.
+
+    Parameters
+    ----------
+    data : FoldData
+    strategy : Strategy
+    left_out : ndarray of bool, shape (bars,)
+        On the axis of ``data``. Neither for training nor for validation has one of them a label.
+
+    Returns
+    -------
+    FoldModel
+        Of the estimators beside the one that is traded, for :func:`~nn_assets.learning.inference.estimate` alone. It
+        is never stored, and no forecast of it enters a record.
+
+    Raises
+    ------
+    ShortFoldError
+        Too few usable rows are left for training, or none for validation.
+    FoldError, TrainingError
+        As :func:`fit_models`.
+    """
+    reach = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
+    ahead = np.concatenate([left_out, np.zeros(reach, dtype=np.bool_)])
+    kept = ~np.lib.stride_tricks.sliding_window_view(ahead, reach + 1).any(axis=1)
+    labels = data.labels.of_candidates(kept[:, None] & np.ones(data.labels.targets.shape, dtype=np.bool_))
+    labels = replace(labels, candidates=data.labels.candidates)  # who may be traded is as it was
+    task = _cut(replace(data, labels=labels), strategy)
+    inputs = _prepare(task)
+    if not inputs.samples["validation"].count:
+        raise ShortFoldError(
+            expected="a usable validation row", found="none without them", remedy="leave less out", month=task.fold.month
+        )
+    samples = inputs.samples["training"], inputs.samples["validation"]
+    fit_inputs = FitInputs(inputs.windows, *samples, strategy.learning, HERE)
+    members = {name: imported(kind.fit)(fit_inputs).members for name, kind in ESTIMATORS.items() if name != TRADED}
+    return FoldModel(
+        model_id=task.model_id,
+        fold=task.fold,
+        axis_start=task.axis_start,
+        symbols=task.cube.symbols,
+        stationarity=inputs.stationarity,
+        selection=inputs.selection,
+        scaler=inputs.scaler,
+        estimators=Estimators(settings=strategy.learning, members=members),
+        figures={"samples": {name: part.count for name, part in inputs.samples.items()}},
+        validation_forecasts=pd.DataFrame(),
         data_hash=task.data_hash,
         code_version=task.code,
     )

@@ -70,6 +70,14 @@ class Regimes:
         known = known[known != _UNKNOWN]
         return float((known == own).mean()) if own != _UNKNOWN and len(known) else np.nan
 
+    def names(self, row: int, rows: range) -> list[str]:
+        """Name some earlier sessions' regimes by what names a session's, as :meth:`share_of` does; 'unknown' beside."""
+        model = None if self.markov is None else self.markov.in_force(row)
+        if model is None:
+            return [self._by_rule(earlier) for earlier in rows]
+        called, states = STATE_NAMES[model.probability.shape[1]], model.state
+        return [called[states[back - model.start]] if back >= model.start else "unknown" for back in rows]
+
     @cached_property
     def _codes(self) -> IntArray:
         """A number for each regime by rule, (bars,); -1 unknown."""
@@ -82,6 +90,9 @@ class Regimes:
         if model is not None:
             chances = model.probability[row - model.start]
             return STATE_NAMES[len(chances)][int(chances.argmax())]
+        return self._by_rule(row)
+
+    def _by_rule(self, row: int) -> str:
         if min(self.rising[row], self.tercile[row], self.in_drawdown[row]) == _UNKNOWN:
             return "unknown"
         trend = "rising" if self.rising[row] else "falling"
