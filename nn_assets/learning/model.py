@@ -213,7 +213,8 @@ def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.boo
     data : FoldData
     strategy : Strategy
     left_out : ndarray of bool, shape (bars,)
-        On the axis of ``data``. Neither for training nor for validation has one of them a label.
+        On the axis of ``data``. Neither for training nor for validation has one of them a label, nor do its features
+        count for scaling and selection.
 
     Returns
     -------
@@ -230,14 +231,19 @@ def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.boo
     """
     reach = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
     ahead = np.concatenate([left_out, np.zeros(reach, dtype=np.bool_)])
-    kept = ~np.lib.stride_tricks.sliding_window_view(ahead, reach + 1).any(axis=1)
-    labels = data.labels.of_candidates(kept[:, None] & np.ones(data.labels.targets.shape, dtype=np.bool_))
-    labels = replace(labels, candidates=data.labels.candidates)  # who may be traded is as it was
+    kept = np.logical_not(np.lib.stride_tricks.sliding_window_view(ahead, reach + 1).any(axis=1)).reshape(-1, 1)
+    candidates = np.broadcast_to(kept, data.labels.targets.shape)
+    if data.labels.candidates is not None:
+        candidates = candidates & data.labels.candidates
+    labels = replace(data.labels.of_candidates(candidates), candidates=candidates)  # which scaling and selection follow
     task = _cut(replace(data, labels=labels), strategy)
     inputs = _prepare(task)
     if not inputs.samples["validation"].count:
         raise ShortFoldError(
-            expected="a usable validation row", found="none without them", remedy="leave less out", month=task.fold.month
+            expected="a usable validation row",
+            found="none without them",
+            remedy="leave less out",
+            month=task.fold.month,
         )
     samples = inputs.samples["training"], inputs.samples["validation"]
     fit_inputs = FitInputs(inputs.windows, *samples, strategy.learning, HERE)

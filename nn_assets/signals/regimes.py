@@ -16,6 +16,9 @@ from nn_assets.signals.filtered_states import MarkovStates
 from nn_assets.signals.markov import STATE_NAMES
 from nn_assets.signals.signals import ewma_volatility
 
+RARE_SHARE = 0.10
+"""Share of what a model was fitted on below which a regime counts as hardly seen by it."""
+
 _TERCILES = 3
 _SESSIONS_IN_STATE = 3
 _UNKNOWN = -1
@@ -53,7 +56,7 @@ class Regimes:
         """Why the rules name a session's regime though a Markov model was asked for; empty where they do not."""
         return "" if self.markov is None else self.markov.reason(row)
 
-    def share_of(self, row: int, rows: range) -> float:
+    def share_of(self, row: int, *parts: range) -> float:
         """Share of some earlier sessions that were in the regime of a session, 0 to 1.
 
         What names the session's regime names theirs: the rules, or the Markov model in force on it, whose parameters
@@ -61,12 +64,9 @@ class Regimes:
         session itself.
         """
         model = None if self.markov is None else self.markov.in_force(row)
-        if model is None:
-            own, first, codes = int(self._codes[row]), rows.start, self._codes
-        else:
-            own, first, codes = int(model.state[row - model.start]), max(0, rows.start - model.start), model.state
-            rows = range(rows.start - model.start, rows.stop - model.start)
-        known = codes[first : max(first, rows.stop)]
+        codes, start = (self._codes, 0) if model is None else (model.state, model.start)
+        own = int(codes[row - start])
+        known = np.concatenate([codes[max(0, rows.start - start) : max(0, rows.stop - start)] for rows in parts])
         known = known[known != _UNKNOWN]
         return float((known == own).mean()) if own != _UNKNOWN and len(known) else np.nan
 
