@@ -22,6 +22,7 @@ from nn_assets.evaluation.figure_set import (
     LeakAlarm,
     StudyFigures,
 )
+from nn_assets.evaluation.shift import shift_test
 from nn_assets.evaluation.significance import (
     CROSS_SECTION,
     MeanTest,
@@ -132,6 +133,7 @@ def study_figures(
         alarms=tuple(alarm for alarm, sure in too_good if sure),
         doubts=tuple(alarm for alarm, sure in too_good if not sure),
         remarks=_remarks(track, total, horizon_sessions),
+        shift=shift_test(track, over, horizon_sessions),
     )
 
 

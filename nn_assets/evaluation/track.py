@@ -51,6 +51,7 @@ class StudyTrack:
     scores: Mapping[str, FloatArray] | None = None  # (sessions, symbols) before calibration; ranked by
     base_rates: Mapping[str, FloatArray] | None = None  # (sessions, symbols) p0 of the calibration in force then
     ranked_against: FloatArray | None = None  # (sessions, symbols) likewise unknown; the returns where left out
+    training_share: FloatArray | None = None  # (sessions,) of the training rows in the session's regime; NaN unknown
     first_rows: IntArray | None = None  # (symbols,) row of each one's first bar; all count where left out
 
     def __post_init__(self) -> None:
@@ -153,6 +154,7 @@ class StudyTrack:
             tracks={name: track.map(lambda values: values[:stop]) for name, track in self.tracks.items()},
             regimes=None if self.regimes is None else self.regimes[:stop],
             models=None if self.models is None else self.models[:stop],
+            training_share=None if self.training_share is None else self.training_share[:stop],
         )
 
 

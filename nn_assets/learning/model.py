@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube, FloatArray
-from nn_assets.errors import TrainingError
+from nn_assets.errors import ShortFoldError, TrainingError
 from nn_assets.estimators import ESTIMATORS, TRADED, estimators_of
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.scaling import Scaler, fit_scaler
@@ -41,6 +41,7 @@ __all__ = [
     "FoldModel",
     "chosen_features",
     "fit_models",
+    "fit_without",
     "forecast",
     "judged_features",
     "model_address",
@@ -213,6 +214,66 @@ def no_stationary_feature(names: Sequence[str], fold: Fold) -> TrainingError:
         found=f"none of {', '.join(names)} on {rows} rows, of which a test needs {MINIMUM_OBSERVATIONS}",
         remedy="add features, lower features.panel_pass_share, or lengthen walk_forward.training_months (or _days)",
         month=fold.month,
+    )
+
+
+def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.bool_]) -> FoldModel:
+    """Fit the simple estimators of a fold without some sessions: those, and every row whose label reaches one.
+
+    Parameters
+    ----------
+    data : FoldData
+    strategy : Strategy
+    left_out : ndarray of bool, shape (bars,)
+        On the axis of ``data``. Neither for training nor for validation has one of them a label, nor do its features
+        count for scaling and selection.
+
+    Returns
+    -------
+    FoldModel
+        Of the estimators beside the one that is traded, for :func:`~nn_assets.learning.inference.estimate` alone. It
+        is never stored, and no forecast of it enters a record.
+
+    Raises
+    ------
+    ShortFoldError
+        Too few usable rows are left for training, or none for validation.
+    FoldError, TrainingError
+        As :func:`fit_models`.
+    """
+    reach = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
+    ahead = np.concatenate([left_out, np.zeros(reach, dtype=np.bool_)])
+    kept = np.logical_not(np.lib.stride_tricks.sliding_window_view(ahead, reach + 1).any(axis=1)).reshape(-1, 1)
+    candidates = np.broadcast_to(kept, data.labels.targets.shape)
+    if data.labels.candidates is not None:
+        candidates = candidates & data.labels.candidates
+    labels = replace(data.labels.of_candidates(candidates), candidates=candidates)  # which scaling and selection follow
+    task = _cut(replace(data, labels=labels), strategy)
+    inputs = _prepare(task)
+    if not inputs.samples["validation"].count:
+        raise ShortFoldError(
+            expected="a usable validation row",
+            found="none without them",
+            remedy="leave less out",
+            month=task.fold.month,
+        )
+    samples = inputs.samples["training"], inputs.samples["validation"]
+    fit_inputs = FitInputs(inputs.windows, *samples, strategy.learning, HERE, head=task.head)
+    simple = (name for name in estimators_of(strategy.learning.baselines) if name != TRADED)
+    members = {name: imported(ESTIMATORS[name].fit)(fit_inputs).members for name in simple}
+    return FoldModel(
+        model_id=task.model_id,
+        fold=task.fold,
+        axis_start=task.axis_start,
+        symbols=task.cube.symbols,
+        stationarity=inputs.stationarity,
+        selection=inputs.selection,
+        scaler=inputs.scaler,
+        estimators=Estimators(strategy.learning, members, task.head),
+        figures={"samples": {name: part.count for name, part in inputs.samples.items()}},
+        validation_forecasts=pd.DataFrame(),
+        data_hash=task.data_hash,
+        code_version=task.code,
     )
 
 

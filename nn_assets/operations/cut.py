@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,9 @@ from nn_assets.operations.derived import (
     record_of,
 )
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.markov_fits import fitted_once
 from nn_assets.session.market_view import MarketView, market_view
+from nn_assets.session.regime_rule import regime_rule
 
 _MOST_STALE = 8
 
@@ -176,7 +178,10 @@ class Cut:
         strategy = self.facts.strategy
         funding = funding_known(strategy, self.facts.series_versions, self.sessions, self.symbols)
         missing = strategy.features.max_missing_bars_fraction
-        return market_view(self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing)
+        rule = regime_rule(strategy, self.sessions, partial(fitted_once, self.facts))
+        return market_view(
+            self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing, regime_rule=rule
+        )
 
     @cached_property
     def labels(self) -> Labels:

@@ -31,6 +31,7 @@ from nn_assets.operations.run_faults import faults_of_runs, faults_of_silence, f
 from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
+from nn_assets.signals.regimes import RARE_SHARE
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
@@ -91,6 +92,20 @@ def situation_of(
     )
 
 
+def of_regime(details: Mapping[str, Any], session: pd.Timestamp) -> tuple[Fault, ...]:
+    """Whether a session's regime was rare among what its model was fitted on, by its decision's details."""
+    regime = details.get("regime", {})  # version 0.1 recorded none
+    share = regime.get("share")
+    if share is None or share >= RARE_SHARE:
+        return ()
+    return (Fault(f"the regime of {session.date()} ({regime['name']}) {share_text(share)}", ""),)
+
+
+def share_text(share: float) -> str:
+    """How much of what a model was fitted on was in a session's regime, in words."""
+    return f"had {share:.0%} of the training and validation rows of the model in force"
+
+
 def headline_now(facts: StoredFacts) -> Headline:
     """What is true of a strategy at this moment."""
     with facts.stores.ledger.answers_kept():
@@ -134,7 +149,11 @@ def _decided(facts: StoredFacts) -> Situation:
         late=late_verdict(ledger, strategy, session, decision["recorded_at"]),
         kill_switch=switch,
     )
-    faults = (*of_bars(facts, session, states.iloc[-1]["book"]), *_of_unknown_shares(ledger, strategy.name, session))
+    faults = (
+        *of_bars(facts, session, states.iloc[-1]["book"]),
+        *_of_unknown_shares(ledger, strategy.name, session),
+        *of_regime(decision["details"], session),
+    )
     releases = () if reset is None else reset.kinds
     situation = replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))
     return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ from nn_assets.operations.models.calibration import calibrate_forecasts
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_force_before_live, refreshed_forecasts
-from nn_assets.operations.models.stored import drift_references
+from nn_assets.operations.models.stored import drift_references, load_model
 from nn_assets.operations.models.tried import STUDIED_BY
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
@@ -245,8 +245,15 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
         known,
         costs_of,
         refreshed.refreshes,
+        training=_training_rows(history, forecasts.model_ids),
         first_rows=None if history.strategy.market.symbols else newest.cut.first_rows,
     )
+
+
+def _training_rows(history: History, model_ids: Iterable[str | None]) -> dict[str, range]:
+    """Rows that each model was trained on, by its id."""
+    folds = {model_id: load_model(history.stores, model_id).fold for model_id in dict.fromkeys(model_ids) if model_id}
+    return {model_id: range(fold.training.start, fold.training.stop) for model_id, fold in folds.items()}
 
 
 def _terms(history: History, ground: Ground, months: list[str]) -> Terms:

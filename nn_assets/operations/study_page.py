@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,29 @@ def _kept_study(history: History) -> Path:
     return reports_root() / f"{history.strategy.name}-study.json"
 
 
+def keep_left_out(history: History, lines: Sequence[str]) -> None:
+    """Keep what estimators fitted without a regime came to beside the study kept last; the next study drops it.
+
+    Raises
+    ------
+    PublicationError
+        No study was kept.
+    """
+    write_record(_kept_study(history), {**_kept(history), "left_out": list(lines)})
+
+
+def _kept(history: History) -> dict[str, Any]:
+    strategy, kept = history.strategy, read_record(_kept_study(history))
+    if kept is None:
+        raise PublicationError(
+            expected=f"a study of {strategy.name}",
+            found="none kept",
+            remedy=f"nn-assets study --strategy {strategy.name}",
+            strategy=strategy.name,
+        )
+    return kept
+
+
 def study_sheet(history: History) -> StudyPage:
     """The tear sheet of the study kept last, with the positions decided last where there are any.
 
@@ -209,14 +232,7 @@ def study_sheet(history: History) -> StudyPage:
         No study was kept, or nothing is published.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    kept = read_record(_kept_study(history))
-    if kept is None:
-        raise PublicationError(
-            expected=f"a study of {strategy.name}",
-            found="none kept",
-            remedy=f"nn-assets study --strategy {strategy.name}",
-            strategy=strategy.name,
-        )
+    kept = _kept(history)
     publication = history.covering(history.last_session)
     targets = ledger.latest("target_positions", strategy.name)
     decided = None if targets.empty else targets["session"].iloc[0]
@@ -240,6 +256,7 @@ def study_sheet(history: History) -> StudyPage:
             ("Rows in quarantine", str(len(quarantine))),
         ],
         was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
+        left_out=tuple(kept.get("left_out", ())),
         plots=[
             Plot(*caption, base64.b64decode(kept["plots"][name]))
             for name, caption in _CAPTIONS.items()

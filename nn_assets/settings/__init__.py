@@ -24,6 +24,7 @@ from nn_assets.settings.sections import (
     MarketSettings,
     OversightSettings,
     PortfolioSettings,
+    RegimeSettings,
     WalkForwardSettings,
 )
 from nn_assets.settings.sources import SourceSection, SourceSettings, UncheckedSource
@@ -43,6 +44,7 @@ __all__ = [
     "MarketSettings",
     "OversightSettings",
     "PortfolioSettings",
+    "RegimeSettings",
     "SeriesSettings",
     "SimulatedFundingSettings",
     "SourceSection",

@@ -65,6 +65,7 @@ LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
+_REGIME_SCALES = (1.0, 0.5, 0.25)
 OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
 _STAGES = {
@@ -329,6 +330,24 @@ class WalkForwardSettings(Section):
                 f"walk_forward.{', '.join(stated)} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
                 f"or one in days (refit_every_days, {', '.join(self._IN_DAYS)})"
             )
+        return self
+
+
+class RegimeSettings(Section):
+    """What names the regime of a session's market, and what a stressed one leaves of a size.
+
+    ``model``: ``rules`` (trend, volatility tercile, drawdown), or a Markov model of two or three states, fitted on the
+    training rows of each month's fold. Stressed: falling and volatile by rule; the state of the greatest variance.
+    Scales are products of halves: see ``portfolio/targets.py``.
+    """
+
+    model: Literal["rules", "markov_2", "markov_3"] = "rules"
+    scale: Annotated[float, Field(ge=0.25, le=1.0)] = 0.5
+
+    @model_validator(mode="after")
+    def _scale_is_a_half(self) -> RegimeSettings:
+        if self.scale not in _REGIME_SCALES:
+            raise ValueError(f"regimes.scale {self.scale} is none of {', '.join(map(str, _REGIME_SCALES))}")
         return self
 
 

@@ -46,7 +46,8 @@ def whole_record(rows: int) -> StudyTrack:
     base = made_record(rows)
     names = np.array([f"name {row}" for row in range(rows)])
     scores, rates = ({"network": base.forecasts["network"] * times} for times in (2.0, 0.5))
-    return replace(base, regimes=names, models=names, scores=scores, base_rates=rates)
+    share = np.linspace(0.0, 1.0, rows)
+    return replace(base, regimes=names, models=names, scores=scores, base_rates=rates, training_share=share)
 
 
 def test_a_cut_ends_every_array_after_the_same_session() -> None:
