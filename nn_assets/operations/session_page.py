@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.bar_faults import delisting_line, without_bar
 from nn_assets.operations.history import History
+from nn_assets.operations.models.unlike_days import novelty_notices
 from nn_assets.operations.next_command import study_of_others, study_of_others_text
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
-from nn_assets.operations.situation import of_bars, situation_of
+from nn_assets.operations.situation import of_bars, situation_of, unlike_day
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.records import book_remainder
@@ -89,12 +91,12 @@ def _unquoted_notices(history: History, session_round: Round) -> list[str]:
     ]
 
 
-def _allowed_by_verdict(history: History, session_round: Round) -> bool:
-    """Whether the verdict itself let positions be taken, as the session's decision has it on record."""
+def _decided(history: History, session_round: Round) -> Mapping[str, Any]:
+    """The details of the session's decision, as it is on record; empty where it is not."""
     decided = history.stores.ledger.read(
         "decisions", history.strategy.name, session_round.session, session_round.session
     )
-    return not decided.empty and bool(decided["details"].iloc[-1].get("verdict_allows", False))
+    return {} if decided.empty else decided["details"].iloc[-1]
 
 
 def _situation_after(
@@ -103,6 +105,7 @@ def _situation_after(
     """How the session left the strategy."""
     decided_at = history.view(session_round.session).decided_at
     ledger, verdict = history.stores.ledger, _verdict_or_none(provenance)
+    details = _decided(history, session_round)
     situation = situation_of(
         history.strategy,
         state=values_of(frames["portfolio_states"].iloc[0]),
@@ -111,12 +114,15 @@ def _situation_after(
         holdings=frames["holdings"],
         orders=frames["orders"],
         verdict=verdict,
-        verdict_allows=_allowed_by_verdict(history, session_round),
+        verdict_allows=bool(details.get("verdict_allows", False)),  # by the verdict itself
         verdict_of=month_of_verdict(ledger, history.strategy, session_round.session, decided_at, verdict),
         late=late_verdict(ledger, history.strategy, session_round.session, decided_at),
         kill_switch=str(session_round.decision.inputs.kill_switch),
     )
-    faults = of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0])
+    faults = (
+        *of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0]),
+        *unlike_day(details),
+    )
     return replace(situation, study_of_others=study_of_others(history), faults=faults)
 
 
@@ -178,6 +184,7 @@ def write_daily_page(
             *late_notices(strategy, session_round),
             *_missing_notices(history, session_round),
             *_alarm_notices(history, session_round),
+            *novelty_notices(history, session_round.session, provenance["model_id"]),
         ],
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),
