@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import ndtri
 from torch import nn
 
-from nn_assets.arrays import FloatArray, IntArray
+from nn_assets.arrays import FloatArray
 from nn_assets.errors import TrainingError
 from nn_assets.learning.novelty import (
     MINIMUM_ROWS,
@@ -18,9 +20,14 @@ from nn_assets.learning.novelty import (
     Novelty,
     NoveltyFit,
     Rank,
-    day_scores,
+    by_session,
+    day_departures,
+    departures_from_others,
     evenly,
+    normal_knots,
+    normal_scores,
     scorable,
+    whitened,
 )
 from nn_assets.learning.training import repeatable_torch, train_network
 from nn_assets.learning.windows import Samples, Windows
@@ -46,25 +53,21 @@ _TRAINING = {
 
 
 class Autoencoder(nn.Module):
-    """A perceptron through a bottleneck of half the features, on the decision session's own row.
+    """A perceptron through a bottleneck of half the features, on normal scores of one row.
 
     It answers with the logit whose cross-entropy against 0 *is* the error: softplus(logit) = mean square over
     features. So the training loop that every network has trains it, with targets of 0, and no loss of its own.
     """
 
-    def __init__(self, columns: IntArray, center: FloatArray, scale: FloatArray) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
-        features = len(columns)
         wide, narrow = min(2 * features, _WIDEST), max(1, features // 2)
         sizes = (features, wide, narrow, wide, features)
         self.layers = nn.ModuleList(nn.Linear(sizes[n], sizes[n + 1]) for n in range(len(sizes) - 1))
-        self._columns = torch.from_numpy(columns)
-        self._center = torch.from_numpy(center.astype(np.float32))
-        self._scale = torch.from_numpy(scale.astype(np.float32))
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """From windows (batch, lookback, features) to logits (batch,)."""
-        rows = (windows[:, -1].index_select(1, self._columns) - self._center) / self._scale
+        """From windows of one row, (batch, 1, features), to logits (batch,)."""
+        rows = windows[:, -1]
         given_back = rows
         for number, layer in enumerate(self.layers):
             given_back = layer(given_back)
@@ -117,12 +120,15 @@ def fit_novelty(
     figures: dict[str, Any] = {"rows": learned.count, "left_out": left_out}
     if not len(columns):
         return NoveltyFit(None, {**figures, "none": "no feature varies on the training rows"})
-    center, scale = rows[:, columns].mean(axis=0), rows[:, columns].std(axis=0)
-    whitening, shrinkage = _whitening((rows[:, columns] - center) / scale)
-    layers, told = _autoencoder(windows, learned, samples["validation"], learning, (columns, center, scale))
-    nothing = Rank(np.empty(0))
-    scores = Novelty(columns, center, scale, whitening, layers, nothing, nothing, nothing)
-    fitted = _ranked(scores, windows, list(samples.values()))
+    knots, normals = normal_knots(rows[:, columns], ndtri)
+    unit = normal_scores(rows[:, columns], knots, normals)
+    whitening, shrinkage = _whitening(unit)
+    own = normal_knots(departures_from_others(whitened(unit, whitening), whitening), ndtri)
+    stop = _part(samples["validation"], _STOPPED_BY)
+    stop_rows = windows.last_rows(stop.rows, stop.columns)[:, columns]
+    layers, told = _autoencoder(unit, normal_scores(stop_rows, knots, normals), learning)
+    unranked = Novelty(columns, knots, normals, whitening, own, layers, (), Rank(np.empty(0)))
+    fitted = _ranked(unranked, windows, samples)
     return NoveltyFit(fitted, {**figures, "shrinkage": shrinkage, "sessions": len(fitted.days.reference), **told})
 
 
@@ -138,32 +144,31 @@ def _whitening(unit: FloatArray) -> tuple[FloatArray, float]:
     return np.linalg.inv(np.linalg.cholesky(covariance)), float(shrinkage)
 
 
-def _autoencoder(
-    windows: Windows,
-    training: Samples,
-    validation: Samples,
-    learning: LearningSettings,
-    inputs: tuple[IntArray, FloatArray, FloatArray],
-) -> tuple[Layers, dict[str, Any]]:
-    settings = learning.model_copy(update=_TRAINING)
-    with repeatable_torch(learning.seed) as order:
-        network = Autoencoder(*inputs)
-        stop = _part(validation, _STOPPED_BY)
+def _autoencoder(training: FloatArray, stop: FloatArray, learning: LearningSettings) -> tuple[Layers, dict[str, Any]]:
+    """The layers trained on some rows and stopped by others, and figures of it; none where it did not train."""
+    windows = Windows(np.concatenate([training, stop])[:, None, :], lookback=1)
+    parts = _zeros(0, len(training)), _zeros(len(training), len(training) + len(stop))
+    settings, seed = learning.model_copy(update=_TRAINING), learning.seed
+    with repeatable_torch(seed) as order:
+        network = Autoencoder(training.shape[1])
         try:
-            result = train_network(network, windows, training, stop, settings, seed=learning.seed, order=order)
+            result = train_network(network, windows, *parts, settings, seed=seed, order=order)
         except TrainingError as error:  # the distance still tells
             return (), {"autoencoder": str(error)}
         told = {"epochs": len(result.history), "validation_error": float(f"{result.validation_loss:.6g}")}
         return network.fitted(), told
 
 
-def _ranked(scores: Novelty, windows: Windows, parts: list[Samples]) -> Novelty:
+def _zeros(start: int, stop: int) -> Samples:
+    rows = np.arange(start, stop, dtype=np.int64)
+    return Samples(rows, np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.float32))
+
+
+def _ranked(scores: Novelty, windows: Windows, samples: Mapping[str, Samples]) -> Novelty:
     """Scores with the fold's own rows to rank in; an even part of them, and every session."""
-    rows = np.concatenate([part.rows for part in parts])
-    columns = np.concatenate([part.columns for part in parts])
+    rows = np.concatenate([part.rows for part in samples.values()])
+    columns = np.concatenate([part.columns for part in samples.values()])
     some = evenly(len(rows), REFERENCE_ROWS)
-    reference = scores.score(windows.last_rows(rows[some], columns[some]))
-    errors = Rank.of(reference.error[np.isfinite(reference.error)])
-    ranked = scores.with_ranks(Rank.of(reference.distance), errors, scores.days)
-    p_values = ranked.score(windows.last_rows(rows, columns)).p_value
-    return ranked.with_ranks(ranked.distances, ranked.errors, Rank.of(day_scores(rows, p_values)))
+    ranked = scores.ranked(windows.last_rows(rows[some], columns[some]))
+    departures = day_departures(by_session(rows, ranked.score(windows.last_rows(rows, columns)).p_value))
+    return replace(ranked, days=Rank.of(departures[np.isfinite(departures)]))
