@@ -81,6 +81,8 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, co
         "label": strategy.label.model_dump(mode="json"),
         "learning": strategy.learning.model_dump(mode="json", exclude={"processes", "compute", "prior", "knows_until"}),
     }
+    if strategy.novelty is not None:
+        sections["novelty"] = {}  # its thresholds change no model
     parts = {
         "data": training_data_hash(
             cube, labels, fold, strategy.learning.lookback, strategy.features.max_missing_bars_fraction

@@ -22,6 +22,7 @@ from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
 from nn_assets.features.unit_root import MINIMUM_OBSERVATIONS
 from nn_assets.learning.address import first_needed_row, fit_code, model_address, training_data_hash
+from nn_assets.learning.autoencoder import fit_novelty
 from nn_assets.learning.calibration import reliability
 from nn_assets.learning.compute import HERE, Compute, open_compute
 from nn_assets.learning.fitted import FitInputs, Fitted
@@ -184,6 +185,10 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         members[name] = fitted.members
         figures |= fitted.figures
     estimators = Estimators(settings=learning, members=members, head=task.head)
+    novelty = None
+    if task.strategy.novelty is not None:
+        fit = fit_novelty(inputs.windows, inputs.samples, learning, inputs.windows.names)
+        novelty, figures = fit.novelty, {**figures, "novelty": dict(fit.figures)}
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     held_out = estimate(estimators, inputs.windows, task.fold.calibration)
     return FoldModel(
@@ -203,6 +208,7 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         validation_forecasts=_reference(task, judged),
         data_hash=task.data_hash,
         code_version=task.code,
+        novelty=novelty,
     )
 
 

@@ -15,9 +15,10 @@ from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.bar_faults import delisting_line, without_bar
 from nn_assets.operations.history import History
+from nn_assets.operations.models.unlike_days import novelty_notices
 from nn_assets.operations.next_command import study_of_others, study_of_others_text
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
-from nn_assets.operations.situation import of_bars, of_regime, share_text, situation_of
+from nn_assets.operations.situation import of_bars, of_regime, share_text, situation_of, unlike_day
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.records import book_remainder
@@ -125,13 +126,16 @@ def _situation_after(
         holdings=frames["holdings"],
         orders=frames["orders"],
         verdict=verdict,
-        verdict_allows=bool(details.get("verdict_allows", False)),
+        verdict_allows=bool(details.get("verdict_allows", False)),  # by the verdict itself
         verdict_of=month_of_verdict(ledger, history.strategy, session_round.session, decided_at, verdict),
         late=late_verdict(ledger, history.strategy, session_round.session, decided_at),
         kill_switch=str(session_round.decision.inputs.kill_switch),
     )
-    faults = of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0])
-    faults = (*faults, *of_regime(details, session_round.session))
+    faults = (
+        *of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0]),
+        *of_regime(details, session_round.session),
+        *unlike_day(details),
+    )
     return replace(situation, study_of_others=study_of_others(history), faults=faults)
 
 
@@ -194,6 +198,7 @@ def write_daily_page(
             *_missing_notices(history, session_round),
             *_regime_notices(history, session_round),
             *_alarm_notices(history, session_round),
+            *novelty_notices(history, session_round.session, provenance["model_id"]),
         ],
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),

@@ -32,10 +32,12 @@ from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situat
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
 from nn_assets.signals.regimes import RARE_SHARE
+from nn_assets.signals.novelty import DayNovelty
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
+_UNLIKE_DAY = "read the session's page: whether the data are right, and whether the sizes are still wanted"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -153,6 +155,7 @@ def _decided(facts: StoredFacts) -> Situation:
         *of_bars(facts, session, states.iloc[-1]["book"]),
         *_of_unknown_shares(ledger, strategy.name, session),
         *of_regime(decision["details"], session),
+        *unlike_day(decision["details"]),
     )
     releases = () if reset is None else reset.kinds
     situation = replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))
@@ -180,6 +183,14 @@ def _of_unknown_shares(ledger: Ledger, strategy: str, session: pd.Timestamp) -> 
             "factor in its prices",
             f"nn-assets check --strategy {strategy} names the factor: state the split, or have the bars restated",
         )
+
+
+def unlike_day(details: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """That a session was an unlike day, by its decision's details; nothing where it was none, or was not judged."""
+    if "novelty" not in details:
+        return ()
+    novelty = DayNovelty.from_record(details["novelty"])
+    return (Fault(novelty.sentence, _UNLIKE_DAY),) if novelty.unlike_day else ()
 
 
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:

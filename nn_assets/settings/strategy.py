@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError
 from nn_assets.plugins import declared_by, names_of, no_such_member
+from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
 from nn_assets.settings.section import NeverCounts, Section, WhenSet
@@ -73,6 +74,8 @@ class Strategy(Section):
     universe: UniverseSettings | None = None
     intraday: IntradaySettings | None = None
     regimes: WhenSet[RegimeSettings | None] = None
+    novelty: WhenSet[NoveltySettings | None] = None
+    ranges: NeverCounts[RangeSettings | None] = None
     trade_without_verdict: bool = False
 
     @model_validator(mode="after")
@@ -273,7 +276,7 @@ class Strategy(Section):
         settings = self.counted()
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, Section):
+            if isinstance(value, Section) and name in settings:
                 settings[name] = value.counted()
         settings["series"] = [series.counted() for series in self.series]
         return part_of_settings(settings, *sections)

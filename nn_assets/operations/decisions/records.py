@@ -21,6 +21,7 @@ from nn_assets.operations.decisions.code import changed_since, decision_code, ke
 from nn_assets.operations.decisions.regime_seen import regime_details
 from nn_assets.operations.history import History
 from nn_assets.operations.models.refresh_requests import request_row, watch_record
+from nn_assets.operations.models.unlike_days import novelty_details
 from nn_assets.operations.study import settings_version
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.portfolio.fills import fills_frame
@@ -61,7 +62,7 @@ def recorded_context(decision: pd.Series) -> DecisionContext:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     details = dict(decision["details"])
     reset = details.pop("breaker_reset")
-    for made in ("refresh", "no_answer", "symbols", _ENDED, _REGIME):  # of the decision, not given to it
+    for made in ("refresh", "no_answer", "symbols", "novelty", _ENDED, _REGIME):  # of the decision, not given to it
         details.pop(made, None)
     cost_model_id, forecast_list = details.pop("cost_model_id"), details.pop("forecast_list", None)
     calibration = details.pop("calibration", None)
@@ -301,6 +302,7 @@ def _head(
             **_watch_details(session_round, strategy),
             **_no_answer_details(session_round),
             **_symbol_details(history, session_round),
+            **novelty_details(history, session, context.model_id),
             **(
                 {_ENDED: {order.client_order_id: order.reason for order in session_round.ended}}
                 if context.tells_ended_orders
