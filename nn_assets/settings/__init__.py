@@ -12,6 +12,7 @@ from nn_assets.settings.data_sections import (
     UniverseSettings,
 )
 from nn_assets.settings.reading import load_strategy, parse_strategy
+from nn_assets.settings.search import SearchSettings
 from nn_assets.settings.sections import (
     CleaningSettings,
     CostSettings,
@@ -42,6 +43,7 @@ __all__ = [
     "MarketSettings",
     "OversightSettings",
     "PortfolioSettings",
+    "SearchSettings",
     "SeriesSettings",
     "SourceSection",
     "SourceSettings",

@@ -94,7 +94,7 @@ def train_months(
     addresses = _fit_missing(
         history,
         (
-            _data(due, strategy, verdicts[using[due.fold.month]], selections[using[due.fold.month]])
+            _data(due, verdicts[using[due.fold.month]], selections[using[due.fold.month]])
             for due in due_folds(history, refits)
         ),
         len(refits),
@@ -136,15 +136,16 @@ def _on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, 
     return chosen
 
 
-def _data(due: DueFold, strategy: Strategy, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
+def _data(due: DueFold, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
     """The address of the model due, and what it is fitted on."""
-    address = due.address(strategy)
+    address = due.address(due.strategy)
     return address, FoldData(
-        due.cut.cube,
+        due.cube,
         due.cut.labels,
         due.fold,
         stationarity_of(verdicts, address, due),
         selection_of(selection, address, due),
+        due.strategy,
     )
 
 
@@ -190,11 +191,10 @@ def fit_lost_refreshes(history: History, first: str, last: str, tell: Progress) 
     lost = _lost_refreshes(history, first, last)
     for model_id, rows in lost.sort_values("effective_session").groupby("model_id", sort=False):
         since = rows["effective_session"].iloc[0]
-        if fit_code(strategy) in set(rows["code_version"]):
-            due = fold_after(history, previous_session(strategy.market.calendar, since))
-            if due.address(strategy) == model_id:
-                _fit_missing(history, [(str(model_id), fold_data(due, strategy))], 1, tell)
-                continue
+        due = fold_after(history, previous_session(strategy.market.calendar, since))
+        if fit_code(due.strategy) in set(rows["code_version"]) and due.address(due.strategy) == model_id:
+            _fit_missing(history, [(str(model_id), fold_data(due))], 1, tell)
+            continue
         tell(
             f"model {model_id}, in force from {since.date()}, cannot be fitted again as it was: the code, or what is "
             f"known by now, is not what it was; restore {history.stores.models.folder(str(model_id))} from a backup"
@@ -265,7 +265,7 @@ def model_row(history: History, named: MonthModel, effective: pd.Timestamp | Non
     return {
         "month": named.month,
         "model_id": named.model_id,
-        "estimator": strategy.learning.network,
+        "estimator": model.estimators.settings.network,
         "fitted": named.fitted,
         "effective_session": effective,
         "artifact_sha256": history.stores.models.artifact_sha256(named.model_id),
@@ -307,7 +307,7 @@ def refresh_after(
     due = refresh_fold(history, session)
     decided_on = history.axis[due.fold.used_from - 1]
     effective = next_session(strategy.market.calendar, decided_on)
-    data = _data(due, strategy, *(next(iter(frames.values())) for frames in (verdicts, selections)))
+    data = _data(due, *(next(iter(frames.values())) for frames in (verdicts, selections)))
     model_id = _fit_missing(history, [data], 1, tell)[due.fold.month]
     in_force = models_in_force(history.stores.ledger, strategy).on(decided_on)
     check = _checked_by_id(history, model_id, in_force, due)
@@ -332,9 +332,8 @@ def candidate_for(history: History, due: DueFold, in_force: str, tell: Progress)
         Address of the model.
     RefreshCheck
     """
-    strategy = history.strategy
     address = _known_address(history, due)
-    missing = [] if history.stores.models.has(address) else [(address, fold_data(due, strategy))]
+    missing = [] if history.stores.models.has(address) else [(address, fold_data(due))]
     _fit_missing(history, missing, 1, tell)
     return address, _checked_by_id(history, address, in_force, due)
 
@@ -342,11 +341,11 @@ def candidate_for(history: History, due: DueFold, in_force: str, tell: Progress)
 def _known_address(history: History, due: DueFold) -> str:
     """Address of the model of a fold: by the code in force, or by one on record that fitted what the store has."""
     ledger, strategy, store = history.stores.ledger, history.strategy, history.stores.models
-    address = due.address(strategy)
+    address = due.address(due.strategy)
     if store.has(address) or first_undecided(ledger, strategy) is None:
         return address
     codes = dict.fromkeys(recorded_models(ledger, strategy).sort_values("sequence")["code_version"].iloc[::-1])
-    others = (due.address(strategy, code) for code in codes)
+    others = (due.address(due.strategy, code) for code in codes)
     return next((other for other in others if store.has(other)), address)
 
 
