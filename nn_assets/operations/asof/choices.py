@@ -142,9 +142,16 @@ def choice_text(choice: Choice) -> str:
     """What was chosen, and by what, in one line."""
     if choice.fault:
         return f"the strategy's own configuration stays: {choice.fault}"
-    own = "" if choice.own_value is None else f", {choice.own_value:.2f} as the file states it"
-    chosen = ", ".join(f"{key} {value}" for key, value in sorted(choice.parameters.items()))
-    return f"{chosen or 'as the file states it'} (net Sharpe {choice.value:.2f} on the slices judged{own})"
+    own = "" if choice.own_value is None or not choice.number else f", {choice.own_value:.2f} as the file states it"
+    chosen = ", ".join(f"{key} {_shown(value)}" for key, value in sorted(choice.parameters.items()))
+    taken = chosen if choice.number else "as the file states it"
+    return f"{taken} (net Sharpe {choice.value:.2f} on the slices judged{own})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(map(str, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def trials_of_search(ledger: Ledger, strategy: Strategy, month: str, seen: str, code: str) -> list[Any]:

@@ -52,16 +52,23 @@ class Evidence:
     def of(cls, history: History, month: str) -> Evidence:
         """What the search of a month sees; that over all folds sees all of the history that may be seen."""
         strategy, axis = history.strategy, history.axis
-        search, first = search_of(strategy), first_model_month(strategy)
+        search = search_of(strategy)
         newest = month if search.scope == "nested" else str(history.last_session.to_period("M") + 1)
         before = int(axis.searchsorted(pd.Timestamp(newest)))
         cut = history.cut_for(axis[before - 1])
-        apart, period = strategy.walk_forward.calibration_months, pd.Period(newest, "M")
-        months = [str(period - steps * apart) for steps in range((period - pd.Period(first, "M")).n // apart + 1)]
+        return cls.before(newest, cut.cube, cut.labels, strategy, history.sessions_per_year)
+
+    @classmethod
+    def before(cls, month: str, cube: Cube, labels: Labels, strategy: Strategy, sessions_per_year: float) -> Evidence:
+        """The same, of features and labels on an axis that ends before a month."""
+        search, steps = search_of(strategy), strategy.walk_forward
+        apart, period = steps.calibration_months, pd.Period(month, "M")
+        count = (period - pd.Period(first_model_month(strategy), "M")).n // apart + 1
+        months = [str(period - number * apart) for number in range(count)]
         if search.scope == "nested":
             months = months[: search.folds]
-        folds = tuple(make_fold(cut.sessions, named, strategy.walk_forward, strategy.label) for named in months)
-        return cls(strategy, cut.cube, cut.labels, folds, history.sessions_per_year)
+        folds = tuple(make_fold(cube.sessions, named, steps, strategy.label) for named in months)
+        return cls(strategy, cube, labels, folds, sessions_per_year)
 
     @property
     def saw_until(self) -> str:
@@ -120,7 +127,8 @@ class FoldJudge:
 
     def _fits(self, trials: Mapping[int, Mapping[str, Any]], fold: Fold) -> Iterator[FoldModel | str]:
         """The model of each trial; why there is none."""
-        base, due = self.evidence.strategy, []
+        base = self.evidence.strategy
+        due: list[FoldData | str] = []
         for parameters in trials.values():
             try:
                 due.append(self._data(trial_strategy(base, parameters), fold))

@@ -14,6 +14,8 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, Protocol
 
+import pandas as pd
+
 from nn_assets.errors import SearchError
 from nn_assets.estimators import roots_of_fits
 from nn_assets.learning.compute import open_compute
@@ -27,6 +29,7 @@ from nn_assets.operations.asof.choices import (
     choices_on_record,
     names_of,
     search_month,
+    search_text,
     searched_sections,
     trials_of_search,
 )
@@ -93,6 +96,21 @@ def _on_record(history: History, month: str) -> Choice | None:
     if search_of(history.strategy).scope == "all_folds":
         return choice  # it says until when it has seen; what came since counts
     return choice if choice.seen == Evidence.of(history, month).address else None
+
+
+def choices_metadata(history: History, choices: Sequence[Choice]) -> dict[str, Any]:
+    """What an operator sees of the choices in force in some months, by name."""
+    if not choices:
+        return {"searches": 0}
+    return {
+        "searches": len(choices),
+        "trials": sum(choice.finished for choice in choices),
+        "budget": str(search_text(history.stores.ledger, history.strategy)),
+        "choices": pd.DataFrame(
+            [(choice.month, choice_text(choice), choice.saw_until) for choice in choices],
+            columns=["month", "choice", "saw_until"],
+        ),
+    }
 
 
 @dataclass(eq=False)
