@@ -9,9 +9,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Protocol
 
 import pandas as pd
@@ -312,10 +312,23 @@ def spend(
         drawn = {number: dict(own) if number == 0 else sampler.draw(number) for number in missing}
         for number, parameters in drawn.items():
             keeper.begin(number, parameters)
-        for trial in _ended(search, drawn, sampler, judge):
+        repeated = {
+            number: earlier
+            for number, parameters in drawn.items()
+            if (earlier := _same_before(done, numbers[0], parameters)) is not None
+        }
+        fresh = {number: parameters for number, parameters in drawn.items() if number not in repeated}
+        again = (replace(earlier, number=number) for number, earlier in repeated.items())
+        for trial in chain(again, _ended(search, fresh, sampler, judge)):
             done[trial.number] = trial
             keeper.end(trial, [*done.values()])
     return [done[number] for number in sorted(done)]
+
+
+def _same_before(done: Mapping[int, FinishedTrial], until: int, parameters: Mapping[str, Any]) -> FinishedTrial | None:
+    """The first trial of the batches before with the same parameters: fitted again it would say the same."""
+    earlier = (done[number] for number in range(until))
+    return next((trial for trial in earlier if trial.parameters and trial.parameters == parameters), None)
 
 
 def _ended(
