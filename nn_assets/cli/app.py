@@ -212,6 +212,19 @@ def study(
     answer(as_json, work)
 
 
+@app.command("search")
+def search_command(
+    strategy: StrategyName = DEFAULT_STRATEGY,
+    first: FromMonth = None,
+    last: ToMonth = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search hyper-parameters within the budget that the strategy states, each choice by rows before its month."""
+    from nn_assets.cli import search
+
+    answer(as_json, lambda _: search.run_search(strategy, first, last))
+
+
 @app.command("export")
 def export_command(
     table: Annotated[str, typer.Argument(help=_EXPORTED)],

@@ -60,6 +60,7 @@ class FoldData:
     fold: Fold
     stationarity: StationarityReport | None = None  # decided before on the same rows; decided here when left out
     selection: SelectionReport | None = None  # likewise, where the settings select
+    strategy: Strategy | None = None  # with the choice of a search in force; that of the call when left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,8 @@ def fit_models(folds: Iterable[FoldData], strategy: Strategy, compute: Compute |
     ----------
     folds : iterable of FoldData
     strategy : Strategy
-        Its features, label and learning sections matter, and the minimum of training rows.
+        Its features, label and learning sections matter, and the minimum of training rows; those of a fold that brings
+        its own are its own.
     compute : Compute, optional
         Where folds are fitted at once, or the networks of one fold after another where ``learning.processes`` leave
         that in fewer rounds. Without one, what ``learning.compute`` names is opened for this call.
@@ -152,6 +154,7 @@ def fit_models(folds: Iterable[FoldData], strategy: Strategy, compute: Compute |
 
 
 def _cut(data: FoldData, strategy: Strategy) -> _Task:
+    strategy = strategy if data.strategy is None else data.strategy
     cube, labels, fold = data.cube, data.labels, data.fold
     check_realised(fold, labels.realised_row)
     lookback, missing = strategy.learning.lookback, strategy.features.max_missing_bars_fraction

@@ -31,8 +31,8 @@ from nn_assets.operations.run_faults import faults_of_runs, faults_of_silence, f
 from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
-from nn_assets.signals.regimes import RARE_SHARE
 from nn_assets.signals.novelty import DayNovelty
+from nn_assets.signals.regimes import RARE_SHARE
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY

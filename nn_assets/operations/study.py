@@ -29,6 +29,7 @@ from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
+from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.trials import (
@@ -274,14 +275,8 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
         first_look=looks[0].month if looks else _first_look(strategy, months),
         looks=looks,
         released=released_alarms(ledger, ground),
-        in_sample_until=_in_sample_until(strategy),
+        in_sample_until=in_sample_until(ledger, strategy),
     )
-
-
-def _in_sample_until(strategy: Strategy) -> pd.Timestamp | None:
-    """The last session that one choice over all folds has seen; None where every choice was made before its fold."""
-    prior, until = strategy.learning.prior, strategy.learning.knows_until
-    return None if until is None or prior != "chosen_over_all_folds" else pd.Timestamp(until)
 
 
 def _first_look(strategy: Strategy, months: list[str]) -> str:

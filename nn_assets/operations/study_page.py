@@ -20,6 +20,7 @@ from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.refresh import NOTHING_TO_COMPARE
 from nn_assets.market.quality.notices import rule_counts_text
+from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
@@ -96,6 +97,7 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
             ["Label", _label_text(strategy)],
             *([["Own code", ", ".join(strategy.plugins)]] if strategy.plugins else []),
             ["Trials counted", str(result.trials)],
+            *_searched(history),
             ["Verdict of", _verdict_of(result)],
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
@@ -135,6 +137,12 @@ def refreshes_text(result: StudyResult) -> str:
     text = f"{len(refreshes)} asked for, {taken} put in force{without}, {len(checks) - taken} refused"
     waits = len(refreshes) - len(checks)
     return f"{text}, {waits} asked for on the last session and still open" if waits else text
+
+
+def _searched(history: History) -> list[list[str]]:
+    """What was spent on searches, and the newest choice; nothing of a strategy that searches nothing."""
+    text = search_text(history.stores.ledger, history.strategy)
+    return [] if text is None else [["Hyper-parameters", f"searched: {text}"]]
 
 
 def _verdict_of(result: StudyResult) -> str:

@@ -13,6 +13,7 @@ from nn_assets.settings.data_sections import (
     UniverseSettings,
 )
 from nn_assets.settings.reading import load_strategy, parse_strategy
+from nn_assets.settings.search import SearchSettings
 from nn_assets.settings.sections import (
     CleaningSettings,
     CostSettings,
@@ -45,6 +46,7 @@ __all__ = [
     "OversightSettings",
     "PortfolioSettings",
     "RegimeSettings",
+    "SearchSettings",
     "SeriesSettings",
     "SimulatedFundingSettings",
     "SourceSection",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ from nn_assets.plugins import declared_by, names_of, no_such_member
 from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
+from nn_assets.settings.search import SearchSettings, search_faults, with_parameters
 from nn_assets.settings.section import NeverCounts, Section, WhenSet
 from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
@@ -66,6 +67,7 @@ class Strategy(Section):
     label: LabelSettings = LabelSettings()
     learning: LearningSettings = LearningSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
+    search: WhenSet[SearchSettings | None] = None
     costs: CostSettings = CostSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
     execution: ExecutionSettings = ExecutionSettings()
@@ -90,6 +92,10 @@ class Strategy(Section):
             ("learning.compute", "compute", self.learning.compute, COMPUTES_OF_ITS_OWN),
             ("execution.broker", "broker", self.execution.broker, BROKERS_OF_ITS_OWN),
             *(("portfolio.constraints", "constraint", name, ()) for name in self.portfolio.constraints),
+            *(
+                ("search.space.learning.network", "network", name, tuple(NETWORKS_OF_ITS_OWN))
+                for name in self._networks
+            ),
         )
         for key, kind, name, own in members:
             brought = names_of(kind, self.plugins)  # None: known only once they run
@@ -102,6 +108,27 @@ class Strategy(Section):
                 f"{', '.join(kinds)}"
             )
         return self
+
+    @property
+    def _networks(self) -> tuple[str, ...]:
+        """Networks that a search chooses among."""
+        space = {} if self.search is None else self.search.space
+        return tuple(map(str, space["learning.network"].choices)) if "learning.network" in space else ()
+
+    @model_validator(mode="after")
+    def _search_varies_what_can_be(self) -> Strategy:
+        if self.search is not None:
+            faults = list(search_faults(self.search, self.learning, self.features, self.walk_forward))
+            if faults:
+                raise ValueError("; ".join(faults))
+        return self
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """The strategy with other values for keys that its search may vary; ValueError where a section refuses one."""
+        if not parameters:
+            return self
+        learning, features = with_parameters(self.learning, self.features, parameters)
+        return self.model_copy(update={"learning": learning, "features": features})
 
     @property
     def _label_is_relative(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport, apply_transforms
@@ -21,6 +22,7 @@ from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.model import FoldData, chosen_features, judged_features
 from nn_assets.learning.refits import refits_of
 from nn_assets.market.calendar.sessions import next_session, previous_session
+from nn_assets.operations.asof.choices import with_choice
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.models import model_settings_apart
 from nn_assets.operations.cut import Cut
@@ -37,15 +39,22 @@ class DueFold:
 
     fold: Fold
     cut: Cut
+    strategy: Strategy  # with the choice in force where its hyper-parameters are searched
 
     @classmethod
-    def of(cls, history: History, fold: Fold) -> DueFold:
-        """What is known when a fold's model falls due."""
-        return cls(fold, history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1]))
+    def of(cls, history: History, fold: Fold, month: str | None = None) -> DueFold:
+        """What is known when a fold's model falls due, and the choice in force in a month, the fold's when left out."""
+        cut = history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1])
+        return cls(fold, cut, with_choice(history.stores.ledger, history.strategy, month or fold.month))
+
+    @property
+    def cube(self) -> Cube:
+        """The features that a fit sees: those of the cut, or of them what a search chose."""
+        return searched_features(self.cut.cube, self.strategy)
 
     def address(self, strategy: Strategy, code: str | None = None) -> str:
         """Address of the model that a fit gives, or gave by the code of a version."""
-        return model_address(self.cut.cube, self.cut.labels, self.fold, strategy, code)
+        return model_address(self.cube, self.cut.labels, self.fold, strategy, code)
 
 
 def due_refits(history: History, months: Iterable[str]) -> dict[str, list[str]]:
@@ -94,14 +103,21 @@ def fold_after(history: History, session: pd.Timestamp) -> DueFold:
     fold = make_fold(
         sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=len(sessions)
     )
-    return DueFold.of(history, fold)
+    # By the choice in force when it is fitted: that of the next month may not be made yet.
+    return DueFold.of(history, fold, f"{session:%Y-%m}")
 
 
-def fold_data(due: DueFold, strategy: Strategy) -> FoldData:
+def searched_features(cube: Cube, strategy: Strategy) -> Cube:
+    """The features of a cube that a strategy's search chose; all of them where it varies no names."""
+    varied = strategy.search is not None and "features.names" in strategy.search.space
+    return cube.select(strategy.features.names) if varied and strategy.features.names else cube
+
+
+def fold_data(due: DueFold) -> FoldData:
     """All that a model is fitted on, its features judged and chosen here and now."""
-    judged = _judged(due, strategy)
-    chosen = _chosen(due, strategy, judged) if strategy.features.select else None
-    return FoldData(due.cut.cube, due.cut.labels, due.fold, judged, chosen)
+    judged = _judged(due, due.strategy)
+    chosen = _chosen(due, due.strategy, judged) if due.strategy.features.select else None
+    return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy)
 
 
 def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:
@@ -131,9 +147,8 @@ def _by_month(
     judge: Callable[[DueFold, Strategy, str], pd.DataFrame],
 ) -> Frames:
     """One frame per month asked for, of its refits in order; a month between refits repeats the one that it reuses."""
-    strategy = history.strategy
     if refresh is not None:
-        frame = _named(judge(due := refresh_fold(history, refresh), strategy, months[0]), due, strategy)
+        frame = _named(judge(due := refresh_fold(history, refresh), due.strategy, months[0]), due)
         return {month: frame.assign(month=month) for month in months}
     using: dict[str, list[str]] = {}
     for month, refits in due_refits(history, months).items():
@@ -142,22 +157,22 @@ def _by_month(
     parts: dict[str, list[pd.DataFrame]] = {month: [] for month in months}
     for refit in sorted(using):
         (due,) = folds_of(history, [refit])
-        frame = _named(judge(due, strategy, using[refit][0]), due, strategy)
+        frame = _named(judge(due, due.strategy, using[refit][0]), due)
         for month in using[refit]:
             parts[month].append(frame.assign(month=month))
     return {month: pd.concat(frames, ignore_index=True) for month, frames in parts.items()}
 
 
-def _named(frame: pd.DataFrame, due: DueFold, strategy: Strategy) -> pd.DataFrame:
-    return frame.assign(model_id=due.address(strategy))
+def _named(frame: pd.DataFrame, due: DueFold) -> pd.DataFrame:
+    return frame.assign(model_id=due.address(due.strategy))
 
 
 def _judged(due: DueFold, strategy: Strategy) -> StationarityReport:
-    return judged_features(due.cut.cube, due.cut.members, due.fold.training, strategy)
+    return judged_features(due.cube, due.cut.members, due.fold.training, strategy)
 
 
 def _chosen(due: DueFold, strategy: Strategy, judged: StationarityReport) -> SelectionReport:
-    return chosen_features(apply_transforms(due.cut.cube, judged), due.cut.labels, due.fold.training, strategy)
+    return chosen_features(apply_transforms(due.cube, judged), due.cut.labels, due.fold.training, strategy)
 
 
 def _stationarity(due: DueFold, strategy: Strategy, _month: str) -> pd.DataFrame:

@@ -103,7 +103,7 @@ def train_months(
     addresses = _fit_missing(
         history,
         (
-            _data(due, strategy, verdicts[using[refit]], selections[using[refit]])
+            _data(due, verdicts[using[refit]], selections[using[refit]])
             for refit, due in zip(refits, folds_of(history, refits), strict=True)
         ),
         len(refits),
@@ -160,13 +160,14 @@ def _on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, 
     return chosen
 
 
-def _data(due: DueFold, strategy: Strategy, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
+def _data(due: DueFold, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
     """The address of the model due, and what it is fitted on."""
-    address = due.address(strategy)
+    address = due.address(due.strategy)
     judged = stationarity_of(verdicts, address, due)
     if not judged.kept:
         raise no_stationary_feature([feature.name for feature in judged.verdicts], due.fold)
-    return address, FoldData(due.cut.cube, due.cut.labels, due.fold, judged, selection_of(selection, address, due))
+    selection = selection_of(selection, address, due)
+    return address, FoldData(due.cube, due.cut.labels, due.fold, judged, selection, due.strategy)
 
 
 def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, strategy: Strategy) -> RefreshCheck:
@@ -219,11 +220,10 @@ def fit_lost_refreshes(history: History, first: str, last: str, tell: Progress) 
     lost = _lost_refreshes(history, first, last)
     for model_id, rows in lost.sort_values("effective_session").groupby("model_id", sort=False):
         since = rows["effective_session"].iloc[0]
-        if fit_code(strategy) in set(rows["code_version"]):
-            due = fold_after(history, previous_session(strategy.market.calendar, since))
-            if due.address(strategy) == model_id:
-                _fit_missing(history, [(str(model_id), fold_data(due, strategy))], 1, tell)
-                continue
+        due = fold_after(history, previous_session(strategy.market.calendar, since))
+        if fit_code(due.strategy) in set(rows["code_version"]) and due.address(due.strategy) == model_id:
+            _fit_missing(history, [(str(model_id), fold_data(due))], 1, tell)
+            continue
         tell(
             f"model {model_id}, in force from {since.date()}, cannot be fitted again as it was: the code, or what is "
             f"known by now, is not what it was; restore {history.stores.models.folder(str(model_id))} from a backup"
@@ -323,7 +323,7 @@ def model_row(history: History, named: MonthModel, effective: pd.Timestamp | Non
     return {
         "month": named.month,
         "model_id": named.model_id,
-        "estimator": strategy.learning.network,
+        "estimator": model.estimators.settings.network,
         "fitted": named.fitted,
         "effective_session": effective,
         "artifact_sha256": history.stores.models.artifact_sha256(named.model_id),
@@ -365,7 +365,7 @@ def refresh_after(
     due = refresh_fold(history, session)
     decided_on = history.axis[due.fold.used_from - 1]
     effective = next_session(strategy.market.calendar, decided_on)
-    data = _data(due, strategy, *(next(iter(frames.values())) for frames in (verdicts, selections)))
+    data = _data(due, *(next(iter(frames.values())) for frames in (verdicts, selections)))
     model_id = _fit_missing(history, [data], 1, tell)[due.fold.used_from]
     in_force = models_in_force(history.stores.ledger, strategy).on(decided_on)
     check = _checked_by_id(history, model_id, in_force, due)
@@ -390,9 +390,8 @@ def candidate_for(history: History, due: DueFold, in_force: str, tell: Progress)
         Address of the model.
     RefreshCheck
     """
-    strategy = history.strategy
     address = _known_address(history, due)
-    missing = [] if history.stores.models.has(address) else [(address, fold_data(due, strategy))]
+    missing = [] if history.stores.models.has(address) else [(address, fold_data(due))]
     _fit_missing(history, missing, 1, tell)
     return address, _checked_by_id(history, address, in_force, due)
 
@@ -400,11 +399,11 @@ def candidate_for(history: History, due: DueFold, in_force: str, tell: Progress)
 def _known_address(history: History, due: DueFold) -> str:
     """Address of the model of a fold: by the code in force, or by one on record that fitted what the store has."""
     ledger, strategy, store = history.stores.ledger, history.strategy, history.stores.models
-    address = due.address(strategy)
+    address = due.address(due.strategy)
     if store.has(address) or first_undecided(ledger, strategy) is None:
         return address
     codes = dict.fromkeys(recorded_models(ledger, strategy).sort_values("sequence")["code_version"].iloc[::-1])
-    others = (due.address(strategy, code) for code in codes)
+    others = (due.address(due.strategy, code) for code in codes)
     return next((other for other in others if store.has(other)), address)
 
 
