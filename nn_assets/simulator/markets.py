@@ -51,6 +51,17 @@ class MarketShape:
     rank_ic_to_loading: float = 1.0
 
 
+COINS = MarketShape(
+    market_volatility=0.025,
+    market_premium=0.0004,
+    sector_volatility=0.008,
+    symbol_volatility=0.030,
+    sectors=("exchanges", "games", "lending", "networks", "storage"),
+    overnight_share=0.0,
+)
+"""Ordinary figures for coins other than Bitcoin. Their market never closes: each session opens at the last close."""
+
+
 @dataclass(frozen=True)
 class Truth:
     """What only the simulator knows. Arrays are (bars, symbols) float64, never NaN, read-only.
