@@ -157,12 +157,16 @@ def answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
 @app.command("demo")
 def demo_command(
     short: Annotated[bool, typer.Option("--short", help="Few live sessions; the study is whole.")] = False,
+    crypto: Annotated[
+        bool, typer.Option("--crypto", help="Simulated perpetuals that trade on every day, in place of the two.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole path on the bundled data, through Dagster, and write a report."""
     from nn_assets.cli import demo
 
-    answer(as_json, lambda console: demo.run_demo(console, short=short))
+    names = demo.CRYPTO_STRATEGIES if crypto else demo.DEMO_STRATEGIES
+    answer(as_json, lambda console: demo.run_demo(console, short=short, names=names))
 
 
 @app.command("check")
