@@ -368,13 +368,14 @@ def test_actions_late_restated_and_taken_back_are_held_against_bars_as_the_whole
     """Splits and dividends of all ages, and bars of before, come on some of the days; on the others nothing is late."""
     days, random = 5, np.random.default_rng(seed)
     bars = market(seed + 100, HISTORY + days, 0.01)
+    large = 0.3 * bars["close"].min()  # below every close, half as much again and after a split too
     home, by_day = Home(tmp_path), dict(iter(bars.groupby("date")))
     known: dict[tuple[str, str, str], float] = {}
 
     def tell(last: int, age: int) -> None:
         day = AXIS[last - (int(random.integers(1, 100)) if age else 0)]
         kind = str(random.choice(["split", "dividend"]))
-        value = float(random.choice([2.0, 0.5]) if kind == "split" else random.choice([0.2, 0.2, 20.0]))
+        value = float(random.choice([2.0, 0.5]) if kind == "split" else random.choice([0.2, 0.2, large]))
         known[str(random.choice(SYMBOLS)), str(day.date()), kind] = value
 
     def write() -> None:
