@@ -11,8 +11,14 @@ from pydantic import Field, model_validator
 from nn_assets.errors import PluginError
 from nn_assets.plugins import declared_by, names_of, no_such_member
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
-from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
-from nn_assets.settings.section import NeverCounts, Section
+from nn_assets.settings.data_sections import (
+    FundingSeriesSettings,
+    HaltsSettings,
+    IntradaySettings,
+    SeriesSettings,
+    UniverseSettings,
+)
+from nn_assets.settings.section import NeverCounts, Section, WhenSet
 from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
     COMPUTES_OF_ITS_OWN,
@@ -68,6 +74,7 @@ class Strategy(Section):
     series: tuple[SeriesSettings, ...] = ()
     universe: UniverseSettings | None = None
     intraday: IntradaySettings | None = None
+    halts: WhenSet[HaltsSettings | None] = None
     trade_without_verdict: bool = False
 
     @model_validator(mode="after")

@@ -20,9 +20,8 @@ SESSIONS = pd.DatetimeIndex(BARS["session"])
 
 def with_details(**values: object) -> pd.DataFrame:
     middle = (BARS["low"] + BARS["high"]) / 2.0
-    return BARS.assign(
-        **{"vwap": middle, "trades": 9.0, "bid": BARS["close"] - 0.01, "ask": BARS["close"] + 0.01} | values
-    )
+    given = {"vwap": middle, "trades": 9.0, "bid": BARS["close"] - 0.01, "ask": BARS["close"] + 0.01}
+    return BARS.assign(**{**given, "effective_spread": np.nan, **values})
 
 
 @pytest.mark.parametrize(
