@@ -43,11 +43,11 @@ def write(home: Path, halts: str | None, gone: tuple[str, ...] = HALT, **market:
     )
     bars = source.bars(SYMBOLS).drop(columns="source")
     bars = bars[~((bars["symbol"] == "SIM02") & bars["session"].isin(pd.DatetimeIndex(gone)))]
-    stated = {"symbols": list(SYMBOLS), "history_starts": "2016-01-04", "history_ends": LAST, "live_starts": None}
+    spans = {"symbols": list(SYMBOLS), "history_starts": "2016-01-04", "history_ends": LAST, "live_starts": None}
     file = write_strategy(
         home,
         source={"kind": "files", "path": "bars.csv", "seed": None, "planted_rank_ic": None},
-        market={**stated, **market},
+        market={**spans, **market},
         features={"names": ["log_return_1", "log_return_5"]},
     )
     bars.to_csv(file.parent / "bars.csv", index=False, date_format="%Y-%m-%d")
