@@ -221,14 +221,16 @@ def test_a_session_bar_is_first_open_highest_lowest_last_close_and_all_volume() 
     frame = versions(with_values(with_values(bars(), 30, high=150.0), 31, low=50.0))
     made = session_bars(frame.sample(frac=1.0, random_state=1), "XNYS", FIVE)
     assert made.left_out.empty
-    validate(made.bars.drop(columns=["bid", "ask"]), DELIVERED_BARS)
-    row, whole = made.bars.iloc[0], bars()
-    assert (row["bid"], row["ask"]) == (whole["bid_close"].iloc[-1], whole["ask_close"].iloc[-1])
+    row, whole = validate(made.bars, DELIVERED_BARS).iloc[0], bars()
     assert row["open"] == whole["open"].iloc[0]
     assert row["close"] == whole["close"].iloc[-1]
     assert (row["high"], row["low"]) == (150.0, 50.0)
     assert row["volume"] == whole["volume"].sum()
     assert np.isnan(session_bars(frame.assign(volume=np.nan), "XNYS", FIVE).bars["volume"].iloc[0])
+    quoted = frame.assign(bid_close=frame["close"] - 0.01, ask_close=frame["close"] + 0.01)
+    quoted.loc[quoted["bar_at"].idxmax(), "bid_close"] = np.nan  # the last bar's, not the last there is
+    closing = session_bars(quoted, "XNYS", FIVE).bars.iloc[0]
+    assert (closing["ask"], np.isnan(closing["bid"])) == (whole["close"].iloc[-1] + 0.01, True)
 
 
 def test_a_half_finished_session_makes_no_bar_and_is_named() -> None:
