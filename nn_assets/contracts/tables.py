@@ -109,9 +109,7 @@ BAR_DETAILS = Contract(
     bid=positive(_SHARE, "the bid at the close; missing where none is given", nullable=True),
     ask=positive(_SHARE, "the ask at the close; missing where none is given", nullable=True),
     effective_spread=at_least_zero(
-        "fraction",
-        "2 |price - mid| / mid of the session's trades, weighed by size; missing without mids",
-        nullable=True,
+        "fraction", "twice the distance of the trades from the mid, over the mid, weighed by size", nullable=True
     ),
     **_VERSION,
 )

@@ -37,6 +37,7 @@ _FACTS = (
     "nn_assets.market.facts.actions:actions_as_of",
     "nn_assets.market.quality.unexplained_factors:with_unexplained_factors",
     "nn_assets.market.panel:panel_from_bars",
+    "nn_assets.operations.asof.trading_halts:halted_as_decided",
     f"{_HERE}:prices_for_features",
 )
 """What lays out the facts that every feature is computed from."""
