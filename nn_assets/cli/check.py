@@ -244,7 +244,7 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
-    members = history.members(history.axis, symbols)
+    members = history.bars_expected(history.axis, symbols)
     expected = np.ones_like(due) if members is None else members
     missing = absent & expected
     ahead = _known_ahead(history, symbols, missing)

@@ -109,9 +109,7 @@ BAR_DETAILS = Contract(
     bid=positive(_SHARE, "the bid at the close; missing where none is given", nullable=True),
     ask=positive(_SHARE, "the ask at the close; missing where none is given", nullable=True),
     effective_spread=at_least_zero(
-        "fraction",
-        "2 |price - mid| / mid of the session's trades, weighed by size; missing without mids",
-        nullable=True,
+        "fraction", "twice the distance of the trades from the mid, over the mid, weighed by size", nullable=True
     ),
     **_VERSION,
 )
@@ -249,6 +247,20 @@ MEMBERSHIP = Contract(
     **_VERSION,
 )
 
+HALTS = Contract(
+    "trading_halts",
+    "market",
+    "A version of a halt: a stretch of sessions on which an instrument did not trade.",
+    "symbol halted_from",
+    told_apart_by=_MOMENTS,
+    exported="halts",
+).of(
+    **_SYMBOL,
+    halted_from=day("the first session of it"),
+    resumes=day("the first day that trades again; missing: halted still", nullable=True),
+    **_VERSION,
+)
+
 _INTRADAY = _SYMBOL | {"bar_at": moment("the bar's start")} | _SESSION
 INTRADAY_VERSIONS = Contract(
     "intraday_versions",
@@ -282,6 +294,6 @@ CROSSING = (DELIVERED_BARS, DELIVERED_ACTIONS, DELIVERED_SERIES)
 """Frames that are handed over and not stored."""
 LAKE = (
     *(BARS, COMPARED, QUARANTINE, NOTICES, FEATURES, FORECASTS, INTRADAY_BARS, ACTION_VERSIONS, SERIES, MEMBERSHIP),
-    *(BAR_DETAILS, BAR_VERSIONS, INTRADAY_VERSIONS),
+    *(BAR_DETAILS, HALTS, BAR_VERSIONS, INTRADAY_VERSIONS),
 )
 """Tables of the lake; what is exported comes first, in the order in which it is listed."""

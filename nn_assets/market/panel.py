@@ -91,6 +91,7 @@ def panel_from_bars(
     actions: ActionVersions | None = None,
     convention: Convention = "previous_close",
     details: BarDetails | None = None,
+    halted: BoolArray | None = None,
 ) -> Panel:
     """Spread a long frame of bars over (bar, symbol) arrays.
 
@@ -111,6 +112,8 @@ def panel_from_bars(
     details : DataFrame, optional
         Columns symbol, session and those of ``DETAILS``, one row per symbol and session: what is known beyond prices
         and volume, of which only that of bars that are there is taken. None: no source ever said any of it.
+    halted : bool array, shape (bars, symbols), optional
+        Sessions on which an instrument was known not to trade: a bar that came all the same is left out. None: none.
     """
     row = sessions.get_indexer(pd.DatetimeIndex(bars["session"]))
     column = pd.Index(symbols).get_indexer(pd.Index(bars["symbol"]))
@@ -121,6 +124,11 @@ def panel_from_bars(
         values[row[inside], column[inside]] = bars[name].to_numpy(dtype=np.float64)[inside]
         values.setflags(write=False)
         fields[name] = values
+    if halted is not None:
+        for values in fields.values():
+            values.setflags(write=True)
+            values[halted] = np.nan
+            values.setflags(write=False)
     adjustment = None
     if actions is not None:
         adjustment = adjustment_of(actions, sessions, symbols, fields["close"], convention)

@@ -11,7 +11,7 @@ the bar becomes a number in the panel, and with others a feature, a label, a vol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -164,7 +164,9 @@ class Cut:
     def panel(self) -> Panel:
         """Bars and actions as arrays, (bars, symbols)."""
         convention = self.facts.strategy.market.adjustment_convention
-        return panel_from_bars(self.bars, self.sessions, self.symbols, self.actions, convention, self.details)
+        return panel_from_bars(
+            self.bars, self.sessions, self.symbols, self.actions, convention, self.details, self.halted
+        )
 
     @cached_property
     def members(self) -> BoolArray | None:
@@ -173,15 +175,22 @@ class Cut:
         return None if members is None else read_only(members)
 
     @cached_property
+    def halted(self) -> BoolArray | None:
+        """Symbols halted on each session, as it knew them, (bars, symbols); None where none ever was."""
+        halted = self.facts.halted(self.sessions, self.symbols)
+        return None if halted is None else read_only(halted)
+
+    @cached_property
     def market(self) -> MarketView:
         """The sizes that costs and limits are measured by, session by session."""
         strategy = self.facts.strategy
         funding = funding_known(strategy, self.facts.series_versions, self.sessions, self.symbols)
         missing = strategy.features.max_missing_bars_fraction
         rule = regime_rule(strategy, self.sessions, partial(fitted_once, self.facts))
-        return market_view(
+        view = market_view(
             self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing, regime_rule=rule
         )
+        return view if self.halted is None else replace(view, halted=self.halted)
 
     @cached_property
     def labels(self) -> Labels:

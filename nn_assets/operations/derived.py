@@ -21,6 +21,7 @@ from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from nn_assets.operations.asof.details import DETAILS_OF_BARS, detail_features
 from nn_assets.operations.asof.series import OTHER_SERIES
+from nn_assets.operations.asof.trading_halts import TRADING_HALTS
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import libraries
@@ -36,6 +37,7 @@ _FACTS = (
     "nn_assets.market.facts.actions:actions_as_of",
     "nn_assets.market.quality.unexplained_factors:with_unexplained_factors",
     "nn_assets.market.panel:panel_from_bars",
+    "nn_assets.operations.asof.trading_halts:halted_as_decided",
     f"{_HERE}:prices_for_features",
 )
 """What lays out the facts that every feature is computed from."""
@@ -52,6 +54,7 @@ def made_with(facts: StoredFacts) -> str:
     beside = [lake.segments(strategy.name, table) for table in (OTHER_SERIES, UNIVERSE)]
     settings = strategy.content_hash("features", "universe", "series")
     beside += [lake.segments(strategy.name, DETAILS_OF_BARS)] * bool(detail_features(strategy))
+    beside += _halts(facts)
     lag = [strategy.market.known_at_lag_minutes] if strategy.series else []  # until when a session's series are read
     return _hash((settings, _axes(facts), beside, *lag, *_mended(facts)))  # nothing more where no moment was mended
 
@@ -59,6 +62,13 @@ def made_with(facts: StoredFacts) -> str:
 def _axes(facts: StoredFacts) -> tuple[object, ...]:
     market = facts.strategy.market
     return facts.symbols, str(facts.axis[0]), market.calendar, market.adjustment_convention
+
+
+def _halts(facts: StoredFacts) -> list[tuple[str, ...]]:
+    """What is stored of halts, where the strategy names any: nothing more where it does not."""
+    if facts.strategy.halts is None:
+        return []
+    return [facts.stores.lake.segments(facts.strategy.name, TRADING_HALTS)]
 
 
 def _mended(facts: StoredFacts) -> list[tuple[Any, Any]]:
@@ -85,7 +95,8 @@ def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dic
     series = settings.pop("series", None), settings["features"].pop("series", None)
     factors = settings["features"].pop("factors", ())
     computed_by = libraries("numpy", "pandas", "scipy")
-    of_bars = data_hash, settings, strategy.closes_only, _axes(facts), str(facts.axis[-1]), computed_by, *_mended(facts)
+    beside = *_mended(facts), *_halts(facts)
+    of_bars = data_hash, settings, strategy.closes_only, _axes(facts), str(facts.axis[-1]), computed_by, *beside
     read_until = strategy.market.known_at_lag_minutes
     segments = facts.stores.lake.segments(strategy.name, OTHER_SERIES)
     of_series = of_bars, facts.sessions_per_year, series, segments, read_until

@@ -17,6 +17,7 @@ from nn_assets.contracts.frames import (
     DailyBars,
     FeatureRows,
     ForecastRows,
+    HaltVersions,
     IntradayBars,
     MembershipVersions,
     Notices,
@@ -33,6 +34,7 @@ from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of
 from nn_assets.market.facts.membership import membership_as_of
 from nn_assets.market.facts.series import series_as_of
+from nn_assets.market.facts.trading_halts import halts_as_of
 from nn_assets.market.panel import FIELDS, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
@@ -41,7 +43,7 @@ from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.details import details_as_of, read_detail_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
-from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of, with_contradictions
+from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, TRADING_HALTS, versions_of, with_contradictions
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
 from nn_assets.operations.exported_names import LEDGER_TABLES
@@ -191,7 +193,7 @@ def _month(day: pd.Timestamp | None) -> str | None:
 
 def _between(table: str, frame: pd.DataFrame, first: pd.Timestamp | None, last: pd.Timestamp) -> pd.Series:
     if table != "membership":
-        day = frame["ex_session" if table == "actions" else "session"]
+        day = frame[{"actions": "ex_session", "halts": "halted_from"}.get(table, "session")]
         return (day <= last) if first is None else (day <= last) & (day >= first)
     inside = frame["member_from"] <= last
     if first is not None:
@@ -340,6 +342,13 @@ def _bar_details(history: History, moment: pd.Timestamp | None) -> BarDetails:
     return details_as_of(versions, now_utc() if moment is None else moment)
 
 
+def _halts(history: History, moment: pd.Timestamp | None) -> HaltVersions:
+    """Every version of every halt, or each halt as it was known at a moment."""
+    _check_taken_in(history, TRADING_HALTS, "halts of instruments", "halts")
+    versions = versions_of(history.stores, history.strategy.name, TRADING_HALTS)
+    return versions if moment is None else halts_as_of(versions, moment)
+
+
 def _intraday(history: History, moment: pd.Timestamp | None) -> IntradayBars:
     """Clean bars within the session, as published or as they were known at a moment."""
     strategy = history.strategy
@@ -379,4 +388,5 @@ _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] 
     "series": _series,
     "membership": _membership,
     "bar_details": _bar_details,
+    "halts": _halts,
 }

@@ -13,6 +13,7 @@ import pandas as pd
 from nn_assets.arrays import values_of
 from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
+from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.bar_faults import delisting_line, without_bar
 from nn_assets.operations.history import History
 from nn_assets.operations.models.unlike_days import novelty_notices
@@ -52,7 +53,8 @@ def _missing_notices(history: History, session_round: Round) -> list[str]:
     view, strategy = history.view(session_round.session), history.strategy
     reached = sessions_read(view.cube.names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
     signalled = np.isfinite(session_round.signals.calibrated_probability)
-    missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached)
+    halted = view.halted
+    missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached, halted)
     within = f"within the {reached} sessions that features and lookback read"
 
     def named(columns: Sequence[int]) -> str:
@@ -65,6 +67,9 @@ def _missing_notices(history: History, session_round: Round) -> list[str]:
             f"(features.missing_bars {strategy.features.missing_bars}), at least one is missing {within}: "
             f"{named(missing.stepped_over)}."
         )
+    if halted is not None and halted.any():
+        on_halt = halts_in_words(history.halt_versions, view.session, view.moment)
+        notices.append(f"Halted, so that no bar is due and nothing of it trades: {', '.join(first_of(on_halt))}.")
     if missing.none_today:
         notices.append(f"No bar of this session, so no signal: {named(missing.none_today)}.")
     if missing.silenced:

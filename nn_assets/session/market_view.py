@@ -101,6 +101,7 @@ class SessionMarket:
     closing_volatility: FloatArray | None = None  # the last one known
     earlier: EarlierBars | None = None  # the sessions before
     funding: Funding | None = None  # of perpetuals, (symbols,); None where positions pay none
+    halted: BoolArray | None = None  # known not to trade on this session; None: none
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -109,13 +110,17 @@ class SessionMarket:
     def stale_share(self) -> float:
         """Share of the symbols lately quoted that have no close of this session, or repeat the bar before.
 
-        Lately: any return within the trailing window, and not delisted since. 1 where nothing was quoted, and
-        nothing is.
+        Lately: any return within the trailing window, and neither delisted since nor halted: a halt is known, and no
+        fault of the data. 1 where nothing was quoted, and nothing is, but for a halt of all.
         """
         missing = ~(np.isfinite(self.close) & (self.close > 0.0))
         seen = np.isfinite(self.trailing_returns).any(axis=0)
         if self.gone is not None:
             seen &= ~self.gone
+        if self.halted is not None:
+            seen &= ~self.halted
+            if not seen.any() and self.halted.any():
+                return 0.0
         if not seen.any():
             return float(missing.all())
         stale = missing if self.repeated is None else missing | self.repeated
@@ -137,6 +142,7 @@ class MarketView:
     correlation_sessions: int
     candidates: BoolArray | None = None  # (bars, symbols), members of the universe; None: everyone
     funding: Funding | None = None  # (bars, symbols), each session's as known at it; None where positions pay none
+    halted: BoolArray | None = None  # (bars, symbols), known at the session not to trade on it; None: never any
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -205,6 +211,7 @@ class MarketView:
             correlation_sessions=self.correlation_sessions,
             candidates=None if self.candidates is None else self.candidates[:stop],
             funding=None if self.funding is None else self.funding.at(slice(stop)),
+            halted=None if self.halted is None else self.halted[:stop],
             **{name: getattr(self, name)[:stop] for name in _BY_BAR},
         )
         for name in _MADE_ONCE:  # row t of each reads no later row: what was computed once need not be again
@@ -247,6 +254,7 @@ class MarketView:
             closing_adv_usd=self._closing_adv_usd[before],
             closing_volatility=self._closing_volatility[before],
             funding=None if self.funding is None else self.funding.at(row),
+            halted=None if self.halted is None else self.halted[row],
             earlier=EarlierBars(
                 panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},

@@ -136,6 +136,15 @@ class UniverseSettings(Section):
     max_retired_fraction: NeverCounts[Fraction] = 0.05
 
 
+class HaltsSettings(Section):
+    """A file of halts: which symbol did not trade, from which session to which.
+
+    A file with a header alone says that none is halted; it is best named before the first halt.
+    """
+
+    path: str
+
+
 class IntradaySettings(Section):
     """Bars within the session, from files; the strategy's daily bars are made of them.
 

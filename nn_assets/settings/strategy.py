@@ -12,7 +12,13 @@ from nn_assets.errors import PluginError
 from nn_assets.plugins import declared_by, names_of, no_such_member
 from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
-from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
+from nn_assets.settings.data_sections import (
+    FundingSeriesSettings,
+    HaltsSettings,
+    IntradaySettings,
+    SeriesSettings,
+    UniverseSettings,
+)
 from nn_assets.settings.search import SearchSettings, search_faults, with_parameters
 from nn_assets.settings.section import NeverCounts, Section, WhenSet
 from nn_assets.settings.sections import (
@@ -78,6 +84,7 @@ class Strategy(Section):
     regimes: WhenSet[RegimeSettings | None] = None
     novelty: WhenSet[NoveltySettings | None] = None
     ranges: NeverCounts[RangeSettings | None] = None
+    halts: WhenSet[HaltsSettings | None] = None
     trade_without_verdict: bool = False
 
     @model_validator(mode="after")

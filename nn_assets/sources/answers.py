@@ -232,9 +232,9 @@ def bar_table(
         wrong = written[int(np.argmax(moments.isna()))]
         raise _malformed("a moment that is none", {**context, "value": repr(wrong)[:120]})
     table: dict[str, Any] = {"symbol": symbol, "session": days, "source": source}
-    given = {name: key for name, key in details.items() if any(row.get(key) is not None for row in rows)}
-    for name in (*_FIELDS, *given):
-        values = [row[keys[name]] if name in keys else row.get(given[name]) for row in rows]
+    present = {name: key for name, key in details.items() if any(row.get(key) is not None for row in rows)}
+    for name in (*_FIELDS, *present):
+        values = [row[keys[name]] if name in keys else row.get(present[name]) for row in rows]
         row_index = next((number for number, value in enumerate(values) if not _is_number(value)), None)
         if row_index is not None:
             where = {
@@ -249,7 +249,7 @@ def bar_table(
     if len(late):
         raise partial_answer(source, symbol, "rows that come twice or out of order", session=late.iloc[0].date())
     bars = pd.DataFrame(table)
-    return conform(bars, DELIVERED_BARS).assign(**{name: bars[name] for name in given})
+    return conform(bars, DELIVERED_BARS).assign(**{name: bars[name] for name in present})
 
 
 def _moments_and_days(written: pd.Series, timezone: str) -> tuple[pd.Series, pd.Series]:

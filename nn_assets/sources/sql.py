@@ -18,8 +18,8 @@ from nn_assets.settings.sources import Query, SourceSection, Variable
 from nn_assets.sources.answers import Action, Scope, ScopedActions, nothing_of
 from nn_assets.sources.database import Database
 from nn_assets.sources.days import days_written, known_at_fault, without_a_time
-from nn_assets.sources.details import detail_columns
 from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.numbers import detail_columns
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.spellings import map_columns

@@ -20,9 +20,8 @@ SESSIONS = pd.DatetimeIndex(BARS["session"])
 
 def with_details(**values: object) -> pd.DataFrame:
     middle = (BARS["low"] + BARS["high"]) / 2.0
-    return BARS.assign(
-        **{"vwap": middle, "trades": 9.0, "bid": BARS["close"] - 0.01, "ask": BARS["close"] + 0.01} | values
-    )
+    usual = {"vwap": middle, "trades": 9.0, "bid": BARS["close"] - 0.01, "ask": BARS["close"] + 0.01}
+    return BARS.assign(**{**usual, "effective_spread": np.nan, **values})
 
 
 @pytest.mark.parametrize(
@@ -41,9 +40,9 @@ def with_details(**values: object) -> pd.DataFrame:
 def test_a_faulty_detail_is_left_out_by_its_rule_and_the_others_stay(
     name: str, value: float, rule: str, left_out: set[str]
 ) -> None:
-    given = with_details(effective_spread=0.001)
-    given.loc[3, name] = value
-    judged = judge_details(given)
+    bars = with_details(effective_spread=0.001)
+    bars.loc[3, name] = value
+    judged = judge_details(bars)
     assert judged is not None
     assert (set(judged.quarantine["rule"]), set(judged.quarantine["field"])) == ({rule}, left_out)
     assert set(judged.quarantine["row"]) == {3}

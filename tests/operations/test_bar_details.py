@@ -116,7 +116,7 @@ def test_a_detail_restated_later_is_a_revision_and_no_earlier_session_sees_it(ho
     take_in(strategy_of())
     with open_history(strategy_of()) as history:
         before = history.view("2016-04-15").cube
-        told = cell(history.view().panel, "vwap", "SIM02", "2016-04-12")
+        at_first = cell(history.view().panel, "vwap", "SIM02", "2016-04-12")
     restated = delivered[at(delivered, "SIM02", "2016-04-12")].assign(known_at="2016-04-20T12:00:00Z")
     restated["vwap"] += 0.3 * (restated["high"] - restated["low"])
     write(home, restated, file="b.csv")
@@ -124,7 +124,7 @@ def test_a_detail_restated_later_is_a_revision_and_no_earlier_session_sees_it(ho
     with open_history(strategy_of()) as history:
         early, late = history.view("2016-04-15"), history.view("2016-04-20")
         assert before.values.tobytes() == early.cube.values.tobytes()
-        assert cell(early.panel, "vwap", "SIM02", "2016-04-12") == told
+        assert cell(early.panel, "vwap", "SIM02", "2016-04-12") == at_first
         assert cell(late.panel, "vwap", "SIM02", "2016-04-12") == float(restated["vwap"].iloc[0])
         column = late.cube.names.index("vwap_deviation")
         row = late.panel.row("2016-04-12")

@@ -68,8 +68,8 @@ def new_versions_of_files(
     )
     if repeated.any():
         rest = delivered[~repeated]
-        stated = None if explicit is None else explicit[~repeated]
-        fresh, counted = new_versions(stored, rest, explicit=stated, kind=kind)
+        remaining = None if explicit is None else explicit[~repeated]
+        fresh, counted = new_versions(stored, rest, explicit=remaining, kind=kind)
         bars, of_rest = (frame[_KEY].drop_duplicates().shape[0] for frame in (delivered, rest))
         counted += RevisionCount(unchanged=bars - of_rest)
     repeats = _same_in_other_files(fresh, delivered[assumed & ~repeated], kind)

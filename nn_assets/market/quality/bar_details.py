@@ -27,7 +27,7 @@ class JudgedDetails:
     rows : bool array, shape (rows delivered,)
         Which rows carry any detail, faulty ones included.
     details : DataFrame
-        The rows that do, with every column of ``DETAILS``; NaN for what is not given, or faulty.
+        The rows that do, with every column of ``DETAILS``; NaN for what is missing, or faulty.
     quarantine : DataFrame
         Columns of ``QUARANTINE`` but ``known_at``, and ``row``, which of the details' rows it is: the faulty ones.
     """
@@ -49,32 +49,32 @@ def judge_details(delivered: DeliveredBars) -> JudgedDetails | None:
     if not present:
         return None
     rows = delivered[present].notna().any(axis=1).to_numpy()
-    given = delivered[rows].reset_index(drop=True)
-    given = given.assign(**dict.fromkeys(set(DETAILS) - set(present), np.nan))
-    values = {name: given[name].to_numpy(dtype=np.float64) for name in DETAILS}
-    taken_out = {name: np.zeros(len(given), dtype=bool) for name in DETAILS}
+    carrying = delivered[rows].reset_index(drop=True)
+    carrying = carrying.assign(**dict.fromkeys(set(DETAILS) - set(present), np.nan))
+    values = {name: carrying[name].to_numpy(dtype=np.float64) for name in DETAILS}
+    taken_out = {name: np.zeros(len(carrying), dtype=bool) for name in DETAILS}
     findings = []
-    for rule, name, faulty, demand in _faults(given, values):
+    for rule, name, faulty, demand in _faults(carrying, values):
         fresh = faulty & ~taken_out[name]
         taken_out[name] |= fresh
         if fresh.any():
-            findings.append(_finding(given[fresh], rule, name, demand))
+            findings.append(_finding(carrying[fresh], rule, name, demand))
     sound = {name: np.where(taken_out[name], np.nan, values[name]) for name in DETAILS}
     quarantine = pd.concat(findings, ignore_index=True) if findings else _nothing()
-    return JudgedDetails(rows, given.assign(**sound), quarantine)
+    return JudgedDetails(rows, carrying.assign(**sound), quarantine)
 
 
 def _nothing() -> pd.DataFrame:
     return empty(QUARANTINE).drop(columns="known_at").assign(row=np.empty(0, dtype=np.int64))
 
 
-def _faults(given: pd.DataFrame, values: dict[str, FloatArray]) -> Iterator[tuple[str, str, BoolArray, str]]:
+def _faults(carrying: pd.DataFrame, values: dict[str, FloatArray]) -> Iterator[tuple[str, str, BoolArray, str]]:
     """Rule, detail, where it is broken, and what it demands; what is missing breaks none."""
     for name in DETAILS:
         yield "details_finite", name, np.isinf(values[name]), "a finite number"
     for name in ("vwap", "bid", "ask"):
         yield "details_positive", name, values[name] <= 0.0, "a price above zero"
-    low, high = (given[name].to_numpy(dtype=np.float64) for name in ("low", "high"))
+    low, high = (carrying[name].to_numpy(dtype=np.float64) for name in ("low", "high"))
     vwap = values["vwap"]
     outside = (vwap < low * (1.0 - BRACKET_TOLERANCE)) | (vwap > high * (1.0 + BRACKET_TOLERANCE))
     yield "vwap_in_range", "vwap", outside, "low <= vwap <= high"

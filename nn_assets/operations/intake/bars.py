@@ -48,6 +48,7 @@ from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.pieces import Carried, Grown
 from nn_assets.operations.intake.sources import source_of
 from nn_assets.operations.intake.suspected import suspected_of, with_suspected
+from nn_assets.operations.intake.trading_halts import halted_by_symbol
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import first_outside, taken_outside
@@ -276,7 +277,8 @@ def audit_bars(history: History, *, whole: bool = False) -> Audited:
         history.strategy.gate,
         fills_at_open=history.strategy.label.execution == "next_open",
         delisted=delisted(history),
-        members=history.members(history.axis, due),
+        members=history.bars_expected(history.axis, due),
+        halted=halted_by_symbol(history, due),
     )
     grown = begun(history, cleaned, moment) if report.passed else None
     audited = Audited(report, cleaned, grown)

@@ -51,29 +51,29 @@ def append_details(
     judged = judge_details(delivered)
     if judged is None:
         return None
-    given = delivered[judged.rows]
+    carrying = delivered[judged.rows]
     details = judged.details
-    if (stated := stated_in(given)) is not None:
-        details = details.assign(known_at=given["known_at"].to_numpy())
+    if (explicit := stated_in(carrying)) is not None:
+        details = details.assign(known_at=carrying["known_at"].array)
     stamped = stamped_bars(history, details, arrived_at, decided_to, BAR_DETAILS)
     counted = RevisionCount()
     if len(stamped):
-        counted = append_new(history, DETAILS_OF_BARS, stamped, stated, taken_before, mend)
+        counted = append_new(history, DETAILS_OF_BARS, stamped, explicit, taken_before, mend)
     faulty = judged.quarantine
     known_at = stamped["known_at"].iloc[faulty["row"]].reset_index(drop=True)
-    found = [conform(faulty.assign(known_at=known_at), QUARANTINE)]
+    findings = [conform(faulty.assign(known_at=known_at), QUARANTINE)]
     if len(counted.contradicted):
-        found.append(contradicted_details(counted.contradicted))
-    left_out = pd.concat(found, ignore_index=True)
+        findings.append(contradicted_details(counted.contradicted))
+    left_out = pd.concat(findings, ignore_index=True)
     _append_quarantine(history.stores, history.strategy.name, left_out)
     by_rule = {str(rule): int(rows) for rule, rows in left_out["rule"].value_counts().items()}
     return TakenDetails(counted, by_rule)
 
 
-def _append_quarantine(stores: Stores, strategy: str, found: Quarantine) -> None:
+def _append_quarantine(stores: Stores, strategy: str, findings: Quarantine) -> None:
     """Keep what was left out, each finding once however often it is delivered."""
     on_record = details_quarantine(stores, strategy)
-    both = pd.concat([on_record, found], ignore_index=True)
+    both = pd.concat([on_record, findings], ignore_index=True)
     fresh = both[~both.duplicated(_SAME).to_numpy()].iloc[len(on_record) :]
     if len(fresh):
         stores.lake.append_segment(strategy, _QUARANTINE, fresh.reset_index(drop=True))

@@ -21,13 +21,13 @@ from nn_assets.errors import SourceError
 from nn_assets.settings.section import NeverCounts, WhenSet
 from nn_assets.settings.sources import Count, NamesFile, SourceSection
 from nn_assets.sources.days import NUMBER_REMEDY, known_at_fault
-from nn_assets.sources.details import detail_columns
+from nn_assets.sources.numbers import detail_columns, numbers_written
 from nn_assets.sources.protocol import checked_selection, validate_symbol
 from nn_assets.sources.registry import SourceContext, SourceMember
 from nn_assets.sources.spellings import day_of_name, map_columns, normalised, symbol_from_name
 from nn_assets.sources.tables.archives import ARCHIVES, read_archive
 from nn_assets.sources.tables.closes import read_closes
-from nn_assets.sources.tables.columns import FaultText, days_of, moments_of, numbers_written, refuse_first
+from nn_assets.sources.tables.columns import FaultText, days_of, moments_of, refuse_first
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.plain_tables import files_of, not_empty, read_columns
 from nn_assets.sources.tables.unchanged import unchanged
