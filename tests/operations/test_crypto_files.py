@@ -160,7 +160,7 @@ def test_a_perpetual_s_files_make_daily_bars_funding_and_features(crypto_data: P
     assert short is not None
     assert short.why.startswith("a first model can be used from 2022-07")
     assert "shorten walk_forward.training_days" in short.why
-    with pytest.raises(NnAssetsError, match="a model used from 2021-11") as refused:
+    with pytest.raises(NnAssetsError, match="a model used from 2021-11"):
         decide(strategy, [axis[-1]])
 
 
@@ -171,7 +171,7 @@ def test_check_and_a_decision_name_what_is_missing(made, crypto_data: Path, home
     taken_in(strategy)
     with open_history(strategy) as history:
         last = history.last_session
-    with pytest.raises(NnAssetsError) as refused:
+    with pytest.raises(NnAssetsError):
         decide(strategy, [last])
     assert refused.value.remedy
     answer = check_data(strategy.name)
