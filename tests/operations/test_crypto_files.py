@@ -171,7 +171,7 @@ def test_check_and_a_decision_name_what_is_missing(made, crypto_data: Path, home
     taken_in(strategy)
     with open_history(strategy) as history:
         last = history.last_session
-    with pytest.raises(NnAssetsError):
+    with pytest.raises(NnAssetsError) as refused:
         decide(strategy, [last])
     assert refused.value.remedy
     answer = check_data(strategy.name)
