@@ -116,7 +116,7 @@ def train_months(
         check = _checked(candidate, incumbent, due, strategy)
         incumbent = candidate if check.accepted or incumbent is None else incumbent
         chosen[refit] = (incumbent.model_id, check)
-    named = []
+    named: list[MonthModel] = []
     for month in months:
         of_month: dict[str, MonthModel] = {}
         for refit in in_force[month]:
@@ -148,9 +148,8 @@ def _on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, 
         month = pace.partition(refit)
         _, model_id = by_month.get(month, [(None, "")])[0]  # what was refreshed since is come to from there
         if isinstance(pace, DailyRefits):  # several may begin in a month
-            answers = rows[
-                (rows["month"] == month) & [refit in figures.get(_REFITS, ()) for figures in rows["figures"]]
-            ]
+            answered = np.array([refit in figures.get(_REFITS, ()) for figures in rows["figures"]], dtype=np.bool_)
+            answers = rows[(rows["month"] == month) & answered]
             model_id = str(answers["model_id"].iloc[-1]) if len(answers) else ""
         if model_id and history.stores.models.has(model_id):
             row = rows[(rows["month"] == month) & (rows["model_id"] == model_id)].iloc[-1]
@@ -301,7 +300,8 @@ def _no_longer_named(history: History, named: list[MonthModel]) -> ModelRows:
     months = {month_model.month for month_model in named}
     in_force = rows["effective_session"].dt.strftime("%Y-%m") == rows["month"]
     gone = [key not in kept for key in zip(rows["month"], rows["model_id"], strict=True)]
-    return rows[in_force & rows["month"].isin(months) & ~of_study(rows) & np.array(gone, dtype=np.bool_)]
+    taken: pd.DataFrame = rows[in_force & rows["month"].isin(months) & ~of_study(rows) & np.array(gone, dtype=np.bool_)]
+    return taken
 
 
 def taken_back_rows(history: History, rows: ModelRows) -> list[dict[str, Any]]:
