@@ -18,7 +18,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions
 from nn_assets.operations.asof.traces import read_steps
-from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.catalog import find_strategy, with_example
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.names import DAILY, DAILY_ROUND, STUDY
 from nn_assets.operations.outcomes import FailedCheck
@@ -74,9 +74,12 @@ def run_demo(console: Console, *, short: bool = False, names: tuple[str, ...] = 
     short : bool
         Play fewer sessions, for a quick check of an installation.
     names : tuple of str
-        Strategies that come with the package. Of one alone the summary begins with whether it trades, and why.
+        Strategies that come with the package, examples too. Of one alone, whether it trades and why comes first.
     """
     began = time.monotonic()
+    for name in CRYPTO_STRATEGIES:
+        if name in names:
+            with_example(name)
     spans: dict[str, _Span] = {}
     waiting: list[str] = []
     for name in names:

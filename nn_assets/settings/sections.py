@@ -323,11 +323,11 @@ class WalkForwardSettings(Section):
     def _in_months_or_in_days(self) -> WalkForwardSettings:
         of_the_other = self._IN_DAYS if self.refit_every_days is None else self._IN_MONTHS
         fields = type(self).model_fields
-        stated = [name for name in of_the_other if getattr(self, name) != fields[name].default]
-        if stated:
+        changed = [name for name in of_the_other if getattr(self, name) != fields[name].default]
+        if changed:
             need = "need walk_forward.refit_every_days" if self.refit_every_days is None else "are in months"
             raise ValueError(
-                f"walk_forward.{', '.join(stated)} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
+                f"walk_forward.{', '.join(changed)} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
                 f"or one in days (refit_every_days, {', '.join(self._IN_DAYS)})"
             )
         return self

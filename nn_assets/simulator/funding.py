@@ -38,18 +38,18 @@ def simulate_funding(ordinals: npt.NDArray[np.int64], days: pd.DatetimeIndex) ->
     rates : ndarray, shape (days * 3, symbols)
         Fractions of the notional, positive where longs pay; around 0.01% a payment. No NaN.
     """
-    numbers = days.to_numpy().astype("datetime64[D]").astype(np.int64)
-    drawn = {day: _drawn(int(day), int(ordinals.max())) for day in range(numbers[0] - _REMEMBERED + 1, numbers[-1] + 1)}
+    numbers: list[int] = days.to_numpy().astype("datetime64[D]").astype(np.int64).tolist()
+    drawn = {day: _drawn(day, int(ordinals.max())) for day in range(numbers[0] - _REMEMBERED + 1, numbers[-1] + 1)}
     moments, rates = [], []
     for day in numbers:
         span = [drawn[earlier] for earlier in range(day - _REMEMBERED + 1, day + 1)]
-        market = sum(draws[0] for draws in span) / np.sqrt(_REMEMBERED)  # (payments,)
-        own = sum(draws[1] for draws in span)[ordinals - 1] / np.sqrt(_REMEMBERED)  # (symbols, payments)
+        market = np.sum([draws[0] for draws in span], axis=0) / np.sqrt(_REMEMBERED)  # (payments,)
+        own = np.sum([draws[1] for draws in span], axis=0)[ordinals - 1] / np.sqrt(_REMEMBERED)  # (symbols, payments)
         paid = np.clip(_USUAL + _OF_MARKET * market + _OF_SYMBOL * own, -_FARTHEST, _FARTHEST)
         rates.append(np.round(paid.T, 8))
         late = drawn[day][2].astype("timedelta64[ms]").astype("timedelta64[ns]")
         hours = np.arange(PAYMENTS) * np.timedelta64(24 // PAYMENTS, "h")
-        moments.append(np.datetime64(int(day), "D").astype("datetime64[ns]") + hours + late)
+        moments.append(np.datetime64(day, "D").astype("datetime64[ns]") + hours + late)
     return pd.DatetimeIndex(np.concatenate(moments)).tz_localize("UTC"), np.concatenate(rates)
 
 

@@ -19,11 +19,12 @@ from nn_assets.errors import FoldError, SettingsError
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
-from nn_assets.operations.asof.models import models_in_force
-from nn_assets.operations.due import retraining_cron, retraining_due
+from nn_assets.operations.asof.models import models_in_force, refit_overdue
+from nn_assets.operations.due import retraining_due
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
 from nn_assets.operations.models.preparation import due_folds, due_refits
+from nn_assets.orchestration.assets import learning
 from nn_assets.settings import Strategy
 from tests.operations import around_the_clock as small
 from tests.operations import homes
@@ -167,7 +168,18 @@ def test_what_is_due_falls_on_the_grid_s_days_and_on_the_first_of_each_month(hom
     assert list(due) == ["2021-07-01", "2021-07-30", "2021-08-01", "2021-08-29"]
     assert due["2021-08-29"].partition == "2021-08-01"
     assert len({asked.run_key for asked in due.values()}) == 4
-    assert retraining_cron(endless) == "0 6 * * *"
+    (retraining,) = learning.WING.schedules.values()
+    assert retraining.cron_for(endless) == "0 6 * * *"
+
+
+def test_a_refit_that_nobody_made_is_the_next_command_asked_for(studied_home: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(studied_home, home)
+    with living_in(home), open_history(of_home()) as history:
+        ledger = history.stores.ledger
+        assert refit_overdue(ledger, of_home(), pd.Timestamp("2021-09-27")) is None, "that of August 29 was made"
+        assert refit_overdue(ledger, of_home(), pd.Timestamp("2021-09-28")) == "2021-09-28"
+        assert refit_overdue(ledger, of_home(), pd.Timestamp("2021-05-31")) is None, "no month has a model yet"
 
 
 def test_a_pace_in_months_is_refused_for_a_walk_in_days(home: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_perpetual_s_files_make_daily_bars_funding_and_features(crypto_data: P
     assert short is not None
     assert short.why.startswith("a first model can be used from 2022-07")
     assert "shorten walk_forward.training_days" in short.why
-    with pytest.raises(NnAssetsError, match="a model used from 2021-11") as refused:
+    with pytest.raises(NnAssetsError, match="a model used from 2021-11"):
         decide(strategy, [axis[-1]])
 
 

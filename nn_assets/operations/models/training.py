@@ -23,6 +23,7 @@ from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.models import (
+    ANSWERED,
     MODEL_SECTIONS,
     models_in_force,
     of_study,
@@ -49,9 +50,6 @@ from nn_assets.store.ledger.audit import verify_acts
 from nn_assets.store.ledger.schema import BOOKKEEPING
 
 Progress = Callable[[str], None]
-
-_REFITS = "refits"
-"""Figure of a model on record where several refits may begin in a month: those that it answers."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def train_months(
         check = _checked(candidate, incumbent, due, strategy)
         incumbent = candidate if check.accepted or incumbent is None else incumbent
         chosen[refit] = (incumbent.model_id, check)
-    named = []
+    named: list[MonthModel] = []
     for month in months:
         of_month: dict[str, MonthModel] = {}
         for refit in in_force[month]:
@@ -148,9 +146,8 @@ def _on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, 
         month = pace.partition(refit)
         _, model_id = by_month.get(month, [(None, "")])[0]  # what was refreshed since is come to from there
         if isinstance(pace, DailyRefits):  # several may begin in a month
-            answers = rows[
-                (rows["month"] == month) & [refit in figures.get(_REFITS, ()) for figures in rows["figures"]]
-            ]
+            answered = np.array([refit in figures.get(ANSWERED, ()) for figures in rows["figures"]], dtype=np.bool_)
+            answers = rows[(rows["month"] == month) & answered]
             model_id = str(answers["model_id"].iloc[-1]) if len(answers) else ""
         if model_id and history.stores.models.has(model_id):
             row = rows[(rows["month"] == month) & (rows["model_id"] == model_id)].iloc[-1]
@@ -282,7 +279,7 @@ def _record(history: History, named: list[MonthModel], run_id: str) -> None:
             effective = max(effective, undecided)  # another model for a month at work: from its next session on
         rows.append(row := model_row(history, month_model, effective))
         if several:
-            row["figures"] |= {_REFITS: list(month_model.refits)}
+            row["figures"] |= {ANSWERED: list(month_model.refits)}
     if several and undecided is None:
         rows += taken_back_rows(history, _no_longer_named(history, named))
     if undecided is not None:
@@ -301,7 +298,8 @@ def _no_longer_named(history: History, named: list[MonthModel]) -> ModelRows:
     months = {month_model.month for month_model in named}
     in_force = rows["effective_session"].dt.strftime("%Y-%m") == rows["month"]
     gone = [key not in kept for key in zip(rows["month"], rows["model_id"], strict=True)]
-    return rows[in_force & rows["month"].isin(months) & ~of_study(rows) & np.array(gone, dtype=np.bool_)]
+    taken: pd.DataFrame = rows[in_force & rows["month"].isin(months) & ~of_study(rows) & np.array(gone, dtype=np.bool_)]
+    return taken
 
 
 def taken_back_rows(history: History, rows: ModelRows) -> list[dict[str, Any]]:
