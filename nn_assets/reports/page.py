@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -55,6 +56,7 @@ class StudyPage:
     facts: Sequence[tuple[str, str]] = ()  # (what, value) shown on top: sessions, folds, span
     was_on: Sequence[str] = ()  # sentences, one an estimator
     plots: Sequence[Plot] = ()
+    importance: Mapping[str, Any] | None = None  # of features, as measured_importance gave it
     decided_session: str = ""  # of the positions below
     targets: TargetPositionRows | None = None
     steps: PositionStepRows | None = None
@@ -84,6 +86,7 @@ class DailyPage:
     orders: OrderRows
     fills: FillRows
     drift: DriftRows
+    moves: Mapping[str, Any] | None = None  # of forecasts since the session before, as they were kept
     # By symbol, with its step; else the rule of the deciding step.
     bound_by: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
     label: str = ""  # as on the study's page
