@@ -201,7 +201,7 @@ def _importance_of_month(history: History, parts: Sequence[ModelPart]) -> dict[s
         "parts": _addressed(parts),
         "whole": bool(view.labels.realised_row[parts[-1].rows.stop - 1] <= view.row),
         "sessions": sessions,
-        "rises": {name: _known(np.mean(values)) if values else None for name, values in rises.items()},
+        "rises": {name: _known(float(np.mean(values))) if values else None for name, values in rises.items()},
     }
 
 

@@ -117,26 +117,23 @@ def test_a_studys_page_says_what_each_feature_was_worth_and_a_month_is_measured_
     assert kept["absent"] == ""
     assert list(kept["months"]) == ["2017-01", "2017-02", "2017-03", "2017-04", "2017-05", "2017-06"]
     with open_history(strategy_of()) as history:
-        march = (
-            importance_by_month(history, ["2017-03"], repeats=explained_pages.REPEATS)
-            .table()
-            .set_index("feature")["rise"]
-        )
+        march = importance_by_month(history, ["2017-03"], explained_pages.REPEATS).table().set_index("feature")["rise"]
         rises = pd.Series(kept["months"]["2017-03"]["rises"])
         assert set(rises.index) <= {"log_return_1", "log_return_5", "close_location"}
         np.testing.assert_allclose(rises, march[rises.index], rtol=1e-12)  # so few rows that none is left out
         page = write_study_page(history).read_text()
-        told: list[str] = []
+        sentences: list[str] = []
         asked: list[str] = []
         measure = explained_pages._importance_of_month
         monkeypatch.setattr(
             explained_pages, "_importance_of_month", lambda *of: asked.append(of[1][0].month) or measure(*of)
         )
-        again = measured_importance(history, history.axis, _model_by_row(history), _rows(kept), kept, told.append)
+        study = history.axis, _model_by_row(history), _rows(kept)
+        again = measured_importance(history, *study, kept, sentences.append)
     assert "What each feature was worth" in page
     assert again == kept
     assert asked == ["2017-06"]  # its last labels lie beyond the history: measured anew
-    assert "5 as measured before" in told[0]
+    assert "5 as measured before" in sentences[0]
 
 
 def _model_by_row(history: History) -> list[str | None]:
