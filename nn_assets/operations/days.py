@@ -19,6 +19,7 @@ from nn_assets.operations.decisions.fired import (
 )
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
+from nn_assets.operations.explained_pages import keep_moves
 from nn_assets.operations.history import History
 from nn_assets.operations.session_page import bound_by, write_daily_page
 from nn_assets.reports.plots import drift_statistics
@@ -80,6 +81,8 @@ def _page(history: History, decided: DecidedSession, log: logging.Logger) -> tup
     drift = decided.frames["drift"]
     try:
         plot = drift_statistics(drift) if len(drift) else None
+        session, decision = decided.round.session, decided.provenance["content_hash"]
+        keep_moves(history, session, decided.frames, decision, log)
         return write_daily_page(history, decided.round, decided.frames, decided.provenance, plot), plot
     except Exception as error:  # whatever is wrong with a page, what it shows is decided
         day = decided.round.session.date()

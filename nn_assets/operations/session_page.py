@@ -15,6 +15,7 @@ from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.bar_faults import delisting_line, without_bar
+from nn_assets.operations.explained_pages import kept_moves
 from nn_assets.operations.history import History
 from nn_assets.operations.models.unlike_days import novelty_notices
 from nn_assets.operations.next_command import study_of_others, study_of_others_text
@@ -185,6 +186,7 @@ def write_daily_page(
         orders=frames["orders"],
         fills=frames["fills"],
         drift=frames["drift"],
+        moves=kept_moves(history, session_round.session),
         bound_by=bound_by(session_round, frames),
         label=market_label(strategy),
         verdict=_verdict_or_none(provenance) or _no_verdict(history),

@@ -23,6 +23,7 @@ from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
+from nn_assets.operations.explained_pages import measured_importance
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
@@ -36,6 +37,7 @@ from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.publication import Publication
 
 _MOST_NOTICES = 50
+_NOT_MEASURED = {"months": {}, "most_samples": 0, "absent": "by the study shown here; the next nn-assets study does"}
 _CAPTIONS = {
     "equity": (
         "Growth of one unit of capital",
@@ -79,7 +81,9 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
     }
 
 
-def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]) -> None:
+def keep_study(
+    history: History, result: StudyResult, plots: Mapping[str, bytes], importance: Mapping[str, Any] | None = None
+) -> None:
     """Keep what the tear sheet needs of a study, plots included, so that pages are made without running it again."""
     strategy = history.strategy
     track, rows = result.study.track, result.study.rows
@@ -109,8 +113,17 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
         "settings_hash": strategy.content_hash(),
         "newest_model": models[-1],
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
+        "importance": importance,
     }
     write_record(_kept_study(history), kept)
+
+
+def _importance(history: History, result: StudyResult, tell: Callable[[str], None]) -> dict[str, Any]:
+    """What each feature was worth to the models of a study, those months taken over that the study before measured."""
+    study, kept = result.study, read_record(_kept_study(history)) or {}
+    rows = range(study.rows[0], study.rows[-1] + 1)
+    of_before = kept.get("importance")
+    return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, tell)
 
 
 def _label_text(strategy: Strategy) -> str:
@@ -270,6 +283,7 @@ def study_sheet(history: History) -> StudyPage:
             for name, caption in _CAPTIONS.items()
             if name in kept["plots"]
         ],
+        importance=kept.get("importance") or _NOT_MEASURED,
         decided_session="" if decided is None else str(decided.date()),
         targets=None if targets.empty else targets,
         steps=steps,
@@ -327,7 +341,7 @@ def study_and_show(
     """
     result = study_until(history, months, run_id, tell)
     plots = study_plots(result)
-    keep_study(history, result, plots)
+    keep_study(history, result, plots, _importance(history, result, tell))
     metadata = {
         **result.metadata,
         "report": write_study_page(history),

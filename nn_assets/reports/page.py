@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -56,6 +57,7 @@ class StudyPage:
     was_on: Sequence[str] = ()  # sentences, one an estimator
     left_out: Sequence[str] = ()  # sentences on estimators fitted without a regime, where that was asked for
     plots: Sequence[Plot] = ()
+    importance: Mapping[str, Any] | None = None  # of features, as measured_importance gave it
     decided_session: str = ""  # of the positions below
     targets: TargetPositionRows | None = None
     steps: PositionStepRows | None = None
@@ -85,6 +87,7 @@ class DailyPage:
     orders: OrderRows
     fills: FillRows
     drift: DriftRows
+    moves: Mapping[str, Any] | None = None  # of forecasts since the session before, as they were kept
     # By symbol, with its step; else the rule of the deciding step.
     bound_by: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
     label: str = ""  # as on the study's page

@@ -15,6 +15,7 @@ import pandas as pd
 from nn_assets.contracts.frames import DriftRows, Quarantine
 from nn_assets.errors import PluginError, first_of
 from nn_assets.plugins import Registry
+from nn_assets.reports.explanations import feature_worths, move_lines, worst_missed
 from nn_assets.reports.tables import (
     SizedPosition,
     day_shown,
@@ -143,6 +144,38 @@ def _sized(positions: Sequence[SizedPosition], name: str, session: str) -> Conte
     }
 
 
+def _importance(page: StudyPage) -> Contents:
+    kept = page.importance
+    if kept is None:
+        return None
+    absent = str(kept["absent"]) or ("" if kept["months"] else "no month of the record has a model of its own")
+    months = len(kept["months"])
+    return {
+        "absent": absent,
+        "lines": feature_worths(kept),
+        "months": months,
+        "most_samples": kept["most_samples"],
+    }
+
+
+def _moves(page: DailyPage) -> Contents:
+    kept = page.moves
+    if kept is None:
+        return None
+    worst, complete = worst_missed(kept), kept.get("complete", 0.0)
+    return {
+        "absent": kept["absent"],
+        "lines": move_lines(kept),
+        "before": kept.get("before", ""),
+        "refitted": kept.get("refitted", False),
+        "complete": complete,
+        "worst": worst,
+        "held": worst is None or worst <= complete,
+        "without_window": kept.get("without_window", ()),
+        "left_out": kept.get("left_out", 0),
+    }
+
+
 def _oversight(page: StudyPage) -> Contents:
     if page.headline is None and page.drift is None:
         return None
@@ -175,12 +208,14 @@ SECTIONS: Registry[Section] = Registry(
         "study_folds": Section("study", _folds),
         "study_regimes": Section("study", _regimes),
         "study_shift": Section("study", _shift),
+        "study_importance": Section("study", _importance),
         "study_positions": Section("study", _positions_of_a_study),
         "study_oversight": Section("study", _oversight),
         "study_data": Section("study", _data),
         "study_caveats": Section("study", _where_there_are("caveats")),
         "study_provenance": Section("study", _where_there_are("provenance")),
         "session_positions": Section("session", _positions),
+        "session_moves": Section("session", _moves),
         "session_orders": Section("session", _orders),
         "session_fills": Section("session", _fills),
         "session_pictures": Section("session", _where_there_are("plots")),

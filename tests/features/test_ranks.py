@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from nn_assets.features.catalogue import CATALOGUE, Feature, compute_features
+from nn_assets.features.catalogue import CATALOGUE, Context, Feature, compute_features, register_feature
 from nn_assets.features.catalogue.ranks import SMALLEST_RANKED, place_among_members
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
 from nn_assets.market.facts.series import KnownSeries
@@ -90,6 +90,21 @@ def test_membership_as_of_the_session_decides_and_never_that_of_the_future() -> 
     assert not same_bits(plain[JOINED:], ranks_of(PANEL, later)[JOINED:])
     ended = changed(PANEL, lambda values: values.__setitem__((slice(JOINED, None), 0), np.nan))
     assert same_bits(plain[:JOINED], ranks_of(ended, belongs())[:JOINED])
+
+
+def test_a_feature_of_ones_own_is_ranked_where_it_says_so() -> None:
+    register_feature("own_range", reach_sessions=0, fields=("high", "low"), ranked=True)(_range)
+    try:
+        panel = random_panel(40, 6)
+        places = compute_features(panel, ("own_range",)).values[:, :, 0]
+        expected = (rankdata(panel.high - panel.low, axis=1) - 1.0) / 5.0 - 0.5
+        np.testing.assert_allclose(places, expected, atol=1e-15)
+    finally:
+        CATALOGUE.drop("tests")
+
+
+def _range(panel: Panel, _: Context) -> np.ndarray:
+    return panel.high - panel.low
 
 
 def test_a_missing_bar_takes_a_symbol_out_of_the_ranks_for_as_long_as_its_figure_lacks_it() -> None:

@@ -125,6 +125,38 @@ def test_the_feature_that_a_network_reads_is_all_that_is_worth_something(feature
     assert worth.mean[feature] == pytest.approx(expected, abs=4.0 * error / 5**0.5)
 
 
+def test_a_symbols_parts_are_the_same_whichever_others_are_explained() -> None:
+    cube, _ = tiny_market()
+    model = fitted("mlp")
+    row = model.fold.used_from + 5
+    every, one = what_moved(model, cube, row), what_moved(model, cube, row, {"BBB", "ZZZ"})
+    assert one.symbols == ("BBB",)
+    np.testing.assert_allclose(one.parts[0], every.parts[1], atol=1e-7)
+    np.testing.assert_allclose(one.after[0], every.after[1], atol=1e-7)
+
+
+@pytest.mark.parametrize(("most", "sessions"), [(60, 20), (7, 2), (2, 1)])
+def test_of_many_rows_whole_sessions_spread_evenly_are_measured_and_the_planted_feature_comes_first(
+    most: int, sessions: int
+) -> None:
+    cube, _ = tiny_market()
+    model = _reads(fitted("mlp"), 2, 0.7)
+    rows = slice(model.fold.used_from, model.fold.used_from + 40)
+    labels = _planted(model, cube, 2)
+    every = importance(model, cube, labels, rows, repeats=5)
+    fewer = importance(model, cube, labels, rows, repeats=5, most_samples=most)
+    assert len(every.rise) == 40
+    assert len(fewer.rise) == sessions
+    assert (fewer.rise[:, [0, 1, 3]] == 0.0).all()
+    if most == 60:
+        assert int(np.argmax(fewer.mean)) == 2
+        assert fewer.mean[2] == pytest.approx(every.mean[2], abs=0.05)
+    assert (
+        importance(model, cube, labels, rows, most_samples=1_000).rise.tobytes()
+        == importance(model, cube, labels, rows).rise.tobytes()
+    )
+
+
 def _planted(model: FoldModel, cube: Cube, feature: int) -> Labels:
     chance = 1.0 / (1.0 + np.exp(-0.7 * scaled(model, cube)[..., feature]))
     outcome = (np.random.default_rng(1).random(chance.shape) < chance).astype(float)

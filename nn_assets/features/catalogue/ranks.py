@@ -64,7 +64,7 @@ def _dollar_volume_20(panel: Panel, _: Context) -> FloatArray:
     return rolling_mean(panel.close * panel.volume, 20)
 
 
-_PLACE = "place among the session's members, in [-0.5, 0.5], of "
+_STANDS_BY = "place among the session's members, in [-0.5, 0.5], of "
 
 RANKS = tuple(
     Feature(
@@ -72,7 +72,7 @@ RANKS = tuple(
         group="cross_market",
         reach_sessions=reach,
         compute=compute,
-        formula=_PLACE + formula,
+        formula=_STANDS_BY + formula,
         fields=fields,
         source=source,
         ranked=True,

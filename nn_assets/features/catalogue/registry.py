@@ -47,6 +47,7 @@ def register_feature(
     fields: Sequence[str] = ("close",),
     needs_market: bool = False,
     role: str = "",
+    ranked: bool = False,
     group: str = "own",
     formula: str = "",
     source: str = "",
@@ -61,7 +62,7 @@ def register_feature(
         Bars before its own that a value needs: a mean of 20 closes has 19.
     fields : sequence of str
         Of ``open``, ``high``, ``low``, ``close`` and ``volume``, and of ``DETAILS``, those that it reads.
-    needs_market, role, group, formula, source
+    needs_market, role, ranked, group, formula, source
         As of :class:`Feature`.
 
     Raises
@@ -86,7 +87,9 @@ def register_feature(
         )
 
     def register(compute: _Formula) -> _Formula:
-        entry = Feature(name, group, reach_sessions, compute, formula, tuple(fields), source, needs_market, role)
+        entry = Feature(
+            name, group, reach_sessions, compute, formula, tuple(fields), source, needs_market, role, ranked=ranked
+        )
         CATALOGUE.add(name, entry, getattr(compute, "__module__", __name__))
         return compute
 
