@@ -137,7 +137,7 @@ def test_boosting_of_a_value_knows_what_is_not_linear() -> None:
 
 
 @pytest.mark.parametrize("head", OTHERS, ids=_named)
-@pytest.mark.parametrize("fit", [fit_linear, lambda *given: fit_boosting(*given[:3], 0, given[3])])
+@pytest.mark.parametrize("fit", [fit_linear, lambda *inputs: fit_boosting(*inputs[:3], 0, inputs[3])])
 def test_a_label_that_never_changes_is_refused_by_name(head: Head, fit) -> None:
     windows, training, validation = tiny_samples()
     constant = Samples(training.rows, training.columns, np.full_like(training.targets, 0.25))

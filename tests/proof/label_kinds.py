@@ -96,3 +96,25 @@ def measure(panel: Mapping[str, Any], called: str, *, books: bool = True) -> dic
         ),
     }
     return measured
+
+
+def qlike(variance: np.ndarray, forecast: np.ndarray) -> float:
+    """Patton (2011), equation 5, over what is finite in both: 0 where every forecast is right."""
+    ratio = variance / forecast
+    return float(np.nanmean(ratio - np.log(ratio) - 1.0))
+
+
+def measure_volatility(panel: Mapping[str, Any]) -> dict[str, float]:
+    """Out-of-sample QLIKE of volatility forecasts and of what they are to beat: sigma_20, and the EWMA of sizing."""
+    studied = Studied(panel)
+    label = studied.strategy.label.model_copy(update={"kind": "log_realised_volatility"})
+    studied.strategy = studied.strategy.model_copy(update={"label": label})  # no strategy may name it: none is traded
+    cut = studied.history.cut
+    labels, raw = cut.labels, studied.raw
+    assert labels.values is not None
+    assert labels.scale is not None
+    realised = np.exp(labels.values) * labels.scale**2
+    there = np.isfinite(raw["network"].probability) & np.isfinite(realised)
+    recent = {"sigma_20": labels.scale, "EWMA": cut.market.volatility}
+    forecasts = {name: raw[name].probability * labels.scale for name in JUDGED} | recent
+    return {name: qlike(realised[there], np.asarray(volatility[there]) ** 2) for name, volatility in forecasts.items()}
