@@ -89,7 +89,7 @@ class Labels:
         """Labels where a mask, (bars, symbols) or (bars, 1), says so."""
         unknown = ("targets", "returns", "values", "ranked_against")
         kept = {name: np.where(there, values, np.nan) for name, values in self._arrays.items() if name in unknown}
-        return replace(self, **kept)  # type: ignore[arg-type]  # all of them floats
+        return replace(self, **kept)
 
 
 def make_labels(
