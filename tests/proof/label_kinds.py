@@ -65,6 +65,12 @@ class StudiedKind(Studied):
         return made
 
 
+def _mean(values: np.ndarray) -> float:
+    """Mean of what is finite; NaN where nothing is, as where nothing is planted."""
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if len(there) else float("nan")
+
+
 def measure(panel: Mapping[str, Any], called: str, *, books: bool = True) -> dict[str, dict[str, float]]:
     """By estimator: rank ICs within sessions, the slope of the truth on what is promised, and the book."""
     studied = StudiedKind(panel, called)
@@ -78,8 +84,8 @@ def measure(panel: Mapping[str, Any], called: str, *, books: bool = True) -> dic
         known = np.isfinite(excess)
         total = study.figures.total[name]
         measured[name] = {
-            "rank IC of forecasts with the truth": float(np.nanmean(rank_ic(study.track.ranked(name)[rows], planted))),
-            "rank IC of promises with the truth": float(np.nanmean(rank_ic(promised, planted))),
+            "rank IC of forecasts with the truth": _mean(rank_ic(study.track.ranked(name)[rows], planted)),
+            "rank IC of promises with the truth": _mean(rank_ic(promised, planted)),
             "truth on promise": float((excess * planted)[known].sum() / (excess**2)[known].sum()),
             "mean promise, bps": 1e4 * float(np.nanmean(promised)),
             "rank IC": float(total.rank_ic or np.nan),
@@ -91,9 +97,7 @@ def measure(panel: Mapping[str, Any], called: str, *, books: bool = True) -> dic
     measured["market"] = {
         "alarms": float(len(study.figures.alarms)),
         "smallest effect": study.figures.smallest_effect.value,
-        "rank IC of the truth with the label": float(
-            np.nanmean(rank_ic(truth[rows], study.track.outcomes[rows][: len(rows)]))
-        ),
+        "rank IC of the truth with the label": _mean(rank_ic(truth[rows], study.track.outcomes[rows])),
     }
     return measured
 
