@@ -248,10 +248,10 @@ def fit_boosting(
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
-    kind, number = (
-        (HistGradientBoostingClassifier, np.int64) if head is SIGN else (HistGradientBoostingRegressor, np.float64)
-    )
-    inputs, outcomes = _inputs(windows, training), training.targets.astype(number)
+    kind = HistGradientBoostingClassifier if head is SIGN else HistGradientBoostingRegressor
+    number = np.int64 if head is SIGN else np.float64
+    inputs = _inputs(windows, training)
+    outcomes: npt.NDArray[Any] = training.targets.astype(number)
     head.require_learnable(outcomes, "gradient boosting")
     grown = kind(
         learning_rate=0.05,

@@ -204,7 +204,7 @@ def test_settings_that_make_no_sense_are_refused_by_name(kind: str, settings: di
 
 
 @pytest.mark.parametrize(
-    ("stated", "message"),
+    ("declared", "message"),
     [
         ({"learns": "gain"}, "one of sign, value, volatility"),
         ({"learns": "value"}, "learns value, no scale"),
@@ -212,9 +212,9 @@ def test_settings_that_make_no_sense_are_refused_by_name(kind: str, settings: di
         ({"learns": "volatility", "scale": DIRECTION.own_return}, "it has no direction"),
     ],
 )
-def test_a_kind_that_contradicts_itself_is_refused(stated: dict[str, object], message: str) -> None:
+def test_a_kind_that_contradicts_itself_is_refused(declared: dict[str, object], message: str) -> None:
     with pytest.raises(PluginError, match=message):
-        LabelKind(DIRECTION.own_return, False, **stated)  # type: ignore[arg-type]
+        LabelKind(DIRECTION.own_return, False, **declared)  # type: ignore[arg-type]
 
 
 def test_a_scale_that_looks_ahead_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,10 @@ import torch
 
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
+from nn_assets.learning import inference
 from nn_assets.learning.explanation import COMPLETE, importance, what_moved
 from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.heads import VALUE
 from nn_assets.learning.member import Member
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from tests.learning.reference_networks import plain_logits
@@ -259,3 +261,13 @@ def test_a_network_that_holds_constants_of_its_own_is_explained_as_it_forecasts(
     row, rows = model.fold.used_from + 5, slice(model.fold.used_from, model.fold.used_from + 20)
     np.testing.assert_allclose(what_moved(model, cube, row).parts, plain.parts, rtol=1e-4, atol=1e-6)
     assert importance(model, cube, labels, rows).rise.shape[1] == len(NAMES)
+
+
+def test_what_moved_a_forecast_of_a_value_is_told_in_the_logits_of_its_probability() -> None:
+    model, (cube, _) = fitted("mlp"), tiny_market()
+    model = replace(model, estimators=replace(model.estimators, head=VALUE))
+    row = model.fold.used_from + 5
+    move = what_moved(model, cube, row)
+    probability = inference.forecast(model, cube, slice(row - 1, row + 1))["network"].probability
+    np.testing.assert_allclose(move.before, logit(probability[0]), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(move.parts.sum(axis=1), move.after - move.before, atol=0.01)

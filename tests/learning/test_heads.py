@@ -9,19 +9,35 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 from sklearn.linear_model import Ridge
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import TrainingError
+from nn_assets.estimators import ESTIMATORS
+from nn_assets.features.labels import Labels
 from nn_assets.features.labels.definition import Learns
+from nn_assets.learning import inference
 from nn_assets.learning.artifact import from_files, to_files
 from nn_assets.learning.baselines import LinearModel, fit_boosting, fit_linear
 from nn_assets.learning.heads import HEADS, SIGN, VALUE, VOLATILITY, Head
 from nn_assets.learning.inference import estimate
 from nn_assets.learning.networks import build_network
+from nn_assets.learning.refresh import check_refresh
 from nn_assets.learning.training import mean_loss, repeatable_torch, train, train_network
 from nn_assets.learning.windows import Samples, Windows
-from tests.learning.tiny import fitted, tiny_samples, tiny_settings
+from nn_assets.settings import Strategy
+from tests.learning.tiny import (
+    fit_model,
+    fitted,
+    months_of_use,
+    restated,
+    tiny_fold,
+    tiny_market,
+    tiny_samples,
+    tiny_settings,
+    tiny_strategy,
+)
 
 OTHERS = [VALUE, VOLATILITY]
 
@@ -137,7 +153,7 @@ def test_boosting_of_a_value_knows_what_is_not_linear() -> None:
 
 
 @pytest.mark.parametrize("head", OTHERS, ids=_named)
-@pytest.mark.parametrize("fit", [fit_linear, lambda *given: fit_boosting(*given[:3], 0, given[3])])
+@pytest.mark.parametrize("fit", [fit_linear, lambda *inputs: fit_boosting(*inputs[:3], 0, inputs[3])])
 def test_a_label_that_never_changes_is_refused_by_name(head: Head, fit) -> None:
     windows, training, validation = tiny_samples()
     constant = Samples(training.rows, training.columns, np.full_like(training.targets, 0.25))
@@ -216,3 +232,49 @@ def test_an_ensemble_forecasts_the_mean_of_what_its_members_outputs_mean() -> No
     )
     np.testing.assert_allclose(value, norm.cdf(outputs).mean(axis=0), rtol=1e-12)
     assert not np.allclose(sign, value)
+
+
+def _learned(head: Head) -> tuple[Cube, Labels, Strategy]:
+    """The tiny market with its returns as values, or as the log of a variance."""
+    cube, labels = tiny_market()
+    kind = {"value": "return_zscored", "volatility": "log_realised_volatility"}[head.name]
+    strategy = tiny_strategy(network="mlp", ensemble=2, maximum_epochs=2)
+    strategy = strategy.model_copy(update={"label": strategy.label.model_copy(update={"kind": kind})})
+    return cube, replace(labels, values=labels.returns / 0.01), strategy
+
+
+@pytest.mark.parametrize("head", OTHERS, ids=_named)
+def test_a_model_learns_it_end_to_end_and_knows_nothing_of_what_comes_after(head: Head) -> None:
+    cube, labels, strategy = _learned(head)
+    fold = tiny_fold(cube, strategy)
+    model = fit_model(cube, labels, fold, strategy)
+    assert model.estimators.head is head
+    rows = months_of_use(model, cube)
+    made = inference.forecast(model, cube, rows)
+    for name in ESTIMATORS:
+        ranks = rankdata(made[name].probability), rankdata(cube.values[rows][:, :, 0])
+        assert np.corrcoef(*(rank.ravel() for rank in ranks))[0, 1] > 0.3, name
+        assert np.isfinite(made[name].dispersion).all()
+    figures = model.figures["estimators"]["network"]["calibration"]
+    assert set(figures) >= ({"brier", "log_loss"} if head is VALUE else {"outcomes", "qlike"})
+    again = inference.forecast(from_files(to_files(model)), cube, rows)
+    assert again["network"].probability.tobytes() == made["network"].probability.tobytes()
+    changed, later = restated(cube, labels, fold.used_from)
+    values = np.where(np.isfinite(later.targets), labels.values, np.nan)
+    other = fit_model(changed, replace(later, values=values), fold, strategy)
+    assert other.model_id == model.model_id
+    assert to_files(other)["weights.safetensors"] == to_files(model)["weights.safetensors"]
+    scaled = fit_model(cube, replace(labels, values=2.0 * labels.values), fold, strategy)
+    assert scaled.model_id != model.model_id  # the same signs and returns, in another unit
+
+
+def test_a_refit_of_a_volatility_is_judged_by_its_own_loss() -> None:
+    cube, labels, strategy = _learned(VOLATILITY)
+    early, late = (tiny_fold(cube, strategy, month) for month in ("2012-05", "2012-09"))
+    incumbent, candidate = (fit_model(cube, labels, fold, strategy) for fold in (early, late))
+    check = check_refresh(candidate, incumbent, cube, labels, 0.05, 3)
+    assert check.candidate_loss is not None
+    rows = slice(max(late.calibration.start, early.used_from), late.calibration.stop)
+    made = inference.forecast(candidate, cube, rows, before_use=True)["network"].probability
+    ratio = np.exp(labels.learned[rows]) / made**2
+    assert check.candidate_loss == pytest.approx(np.nanmean(ratio - np.log(ratio) - 1.0), rel=1e-9)

@@ -65,6 +65,12 @@ class StudiedKind(Studied):
         return made
 
 
+def _mean(values: np.ndarray) -> float:
+    """Mean of what is finite; NaN where nothing is, as where nothing is planted."""
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if len(there) else float("nan")
+
+
 def measure(panel: Mapping[str, Any], called: str, *, books: bool = True) -> dict[str, dict[str, float]]:
     """By estimator: rank ICs within sessions, the slope of the truth on what is promised, and the book."""
     studied = StudiedKind(panel, called)
@@ -78,8 +84,8 @@ def measure(panel: Mapping[str, Any], called: str, *, books: bool = True) -> dic
         known = np.isfinite(excess)
         total = study.figures.total[name]
         measured[name] = {
-            "rank IC of forecasts with the truth": float(np.nanmean(rank_ic(study.track.ranked(name)[rows], planted))),
-            "rank IC of promises with the truth": float(np.nanmean(rank_ic(promised, planted))),
+            "rank IC of forecasts with the truth": _mean(rank_ic(study.track.ranked(name)[rows], planted)),
+            "rank IC of promises with the truth": _mean(rank_ic(promised, planted)),
             "truth on promise": float((excess * planted)[known].sum() / (excess**2)[known].sum()),
             "mean promise, bps": 1e4 * float(np.nanmean(promised)),
             "rank IC": float(total.rank_ic or np.nan),
@@ -91,8 +97,28 @@ def measure(panel: Mapping[str, Any], called: str, *, books: bool = True) -> dic
     measured["market"] = {
         "alarms": float(len(study.figures.alarms)),
         "smallest effect": study.figures.smallest_effect.value,
-        "rank IC of the truth with the label": float(
-            np.nanmean(rank_ic(truth[rows], study.track.outcomes[rows][: len(rows)]))
-        ),
+        "rank IC of the truth with the label": _mean(rank_ic(truth[rows], study.track.outcomes[rows])),
     }
     return measured
+
+
+def qlike(variance: np.ndarray, forecast: np.ndarray) -> float:
+    """Patton (2011), equation 5, over what is finite in both: 0 where every forecast is right."""
+    ratio = variance / forecast
+    return float(np.nanmean(ratio - np.log(ratio) - 1.0))
+
+
+def measure_volatility(panel: Mapping[str, Any]) -> dict[str, float]:
+    """Out-of-sample QLIKE of volatility forecasts and of what they are to beat: sigma_20, and the EWMA of sizing."""
+    studied = Studied(panel)
+    label = studied.strategy.label.model_copy(update={"kind": "log_realised_volatility"})
+    studied.strategy = studied.strategy.model_copy(update={"label": label})  # no strategy may name it: none is traded
+    cut = studied.history.cut
+    labels, raw = cut.labels, studied.raw
+    assert labels.values is not None
+    assert labels.scale is not None
+    realised = np.exp(labels.values) * labels.scale**2
+    there = np.isfinite(raw["network"].probability) & np.isfinite(realised)
+    recent = {"sigma_20": labels.scale, "EWMA": cut.market.volatility}
+    forecasts = {name: raw[name].probability * labels.scale for name in JUDGED} | recent
+    return {name: qlike(realised[there], np.asarray(volatility[there]) ** 2) for name, volatility in forecasts.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,13 @@ class Labels:
 
     def rows(self, rows: slice) -> Labels:
         """Labels of some rows, as views."""
+        return replace(self, **{name: values[rows] for name, values in self._arrays.items()})
+
+    @property
+    def _arrays(self) -> dict[str, Any]:
+        """What there is, by name; all have rows first."""
         arrays = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Labels(**{name: None if values is None else values[rows] for name, values in arrays.items()})
+        return {name: values for name, values in arrays.items() if values is not None}
 
     def until(self, row: int) -> Labels:
         """Cut the labels after ``row``; those that are realised later are missing."""
@@ -81,8 +87,8 @@ class Labels:
 
     def _known(self, there: BoolArray) -> Labels:
         """Labels where a mask, (bars, symbols) or (bars, 1), says so."""
-        arrays = {name: getattr(self, name) for name in ("targets", "returns", "values", "ranked_against")}
-        kept = {name: None if values is None else np.where(there, values, np.nan) for name, values in arrays.items()}
+        unknown = ("targets", "returns", "values", "ranked_against")
+        kept = {name: np.where(there, values, np.nan) for name, values in self._arrays.items() if name in unknown}
         return replace(self, **kept)
 
 
@@ -133,7 +139,7 @@ def make_labels(
     ranked_against = None if kind.ranked_against is None else called(kind.ranked_against, panel, label, facts)
     values = None
     if kind.learns != "sign":
-        values = np.where(labelled, own / scale if kind.learns == "value" else own, np.nan)
+        values = np.where(labelled, own if scale is None or kind.learns != "value" else own / scale, np.nan)
         ranked_against = values if ranked_against is None else ranked_against
     adjusted = np.full(own.shape, np.nan)
     np.divide(own, sigma, out=adjusted, where=labelled)

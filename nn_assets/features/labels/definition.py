@@ -108,7 +108,8 @@ class LabelKind:
         learned = {} if self.learns == "sign" else {"learns": self.learns}
         # never called: what a root is given counts
         own = partial(self.own_return, relative=self.relative, **learned)
-        return (own, *filter(None, (self.settings, self.scale, self.ranked_against)))
+        others = (self.settings, self.scale, self.ranked_against)
+        return (own, *(other for other in others if other is not None))
 
 
 def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:

@@ -56,7 +56,7 @@ def _scale(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
 
 def _move(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: VolatilityMove) -> FloatArray:
     """Log of the volatility realised from fill to horizon over a multiple of sigma_20, the recent one."""
-    return _log_ratio(panel, label, facts) - np.log(settings.multiple)
+    return _log_ratio(panel, label, facts) - float(np.log(settings.multiple))
 
 
 LOG_REALISED_VOLATILITY = LabelKind(_log_variance, relative=False, learns="volatility", scale=_scale, traded=False)
