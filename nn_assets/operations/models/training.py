@@ -171,11 +171,11 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
     for number, model in enumerate(fit_models(missing, strategy), start=1):
         history.stores.models.put(model.model_id, to_files(model))
         left = (time.monotonic() - began) / number * (len(missing) - number)
-        tell(f"model {number} of {len(missing)} fitted, used from {model.fold.month}{_time_left(left)}")
+        tell(f"model {number} of {len(missing)} fitted, used from {model.fold.month}{time_left(left)}")
     return addresses
 
 
-def _time_left(seconds: float) -> str:
+def time_left(seconds: float) -> str:
     """How long the rest takes at the pace so far, from a minute on."""
     minutes = round(seconds / 60)
     return f"; about {minutes} minute{'s' * (minutes != 1)} left" if minutes else ""
