@@ -175,6 +175,10 @@ class TrainingError(NnAssetsError):
     """A network whose training failed: NaN, an exploding loss, no member left."""
 
 
+class SearchError(NnAssetsError):
+    """A search of hyper-parameters none of whose trials can be compared."""
+
+
 class WorkerError(NnAssetsError):
     """A training process that died: a matter of the machine, not of what was fitted."""
 

@@ -236,6 +236,19 @@ def compare_networks_command(
     answer(as_json, lambda console: network_comparison.run_comparison(console, strategy, chosen, small=small))
 
 
+@app.command("search")
+def search_command(
+    strategy: StrategyName = DEFAULT_STRATEGY,
+    first: FromMonth = None,
+    last: ToMonth = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search hyper-parameters within the budget that the strategy states, each choice by rows before its month."""
+    from nn_assets.cli import search
+
+    answer(as_json, lambda _: search.run_search(strategy, first, last))
+
+
 @app.command("export")
 def export_command(
     table: Annotated[str, typer.Argument(help=_EXPORTED)],

@@ -11,7 +11,7 @@ from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.intake import row_counts_text
 from nn_assets.errors import MOST_NAMED, DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
-from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.first_month import first_model_month, training_key
 from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
 from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
@@ -338,7 +338,7 @@ def _month(strategy: Strategy, text: str) -> str:
         raise SettingsError(
             expected=f"history beyond {first_model_month(strategy)}, the first month that a model can be trained for",
             found=f"history from {strategy.market.history_starts} to {strategy.market.history_ends or 'today'}",
-            remedy="bring a longer history, or shorten walk_forward.training_months",
+            remedy=f"bring a longer history, or shorten {training_key(strategy)}",
             key="market.history_starts",
         )
     try:

@@ -15,6 +15,7 @@ from nn_assets.cli.left_books import left_book, names_left
 from nn_assets.cli.missing import missing_of
 from nn_assets.cli.named import named_error
 from nn_assets.errors import AuditError, InstallationError, NnAssetsError
+from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
@@ -220,6 +221,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "study_of_other_settings": None if study is not None else study_of_others_text(facts),
         "released_alarms": None if study is None else study["figures"].get("released_alarms") or None,
         "models": int(models["model_id"].nunique()) if len(models) else 0,
+        **({} if (searched := search_text(ledger, strategy)) is None else {"search": searched}),
         "decided_to": str(decided[-1].date()) if decided else None,
         "undecided_sessions": len(undecided_sessions(ledger, strategy, facts.live_sessions)),
         "equity_usd": None if states.empty else float(states["equity_usd"].iloc[-1]),

@@ -21,12 +21,14 @@ from nn_assets.contracts.ledger import (
 )
 from nn_assets.contracts.tables import (
     ACTION_VERSIONS,
+    BAR_DETAILS,
     BAR_VERSIONS,
     BARS,
     BRACKET_TOLERANCE,
     DELIVERED_ACTIONS,
     DELIVERED_BARS,
     DELIVERED_SERIES,
+    DETAILS,
     FORECASTS,
     INTRADAY_BARS,
     INTRADAY_VERSIONS,
@@ -39,11 +41,13 @@ from nn_assets.contracts.tables import (
 __all__ = [
     "ACTION_VERSIONS",
     "BARS",
+    "BAR_DETAILS",
     "BAR_VERSIONS",
     "BRACKET_TOLERANCE",
     "DELIVERED_ACTIONS",
     "DELIVERED_BARS",
     "DELIVERED_SERIES",
+    "DETAILS",
     "DRIFT",
     "FILLS",
     "FORECASTS",

@@ -28,6 +28,7 @@ ActionVersions = Annotated[pd.DataFrame, "action_versions"]
 SeriesVersions = Annotated[pd.DataFrame, "series"]
 MembershipVersions = Annotated[pd.DataFrame, "membership"]
 BarVersions = Annotated[pd.DataFrame, "bar_versions"]
+BarDetails = Annotated[pd.DataFrame, "bar_details"]
 IntradayVersions = Annotated[pd.DataFrame, "intraday_versions"]
 
 # Tables of the ledger.

@@ -26,6 +26,9 @@ BRACKET_TOLERANCE = 1e-9
 QUOTES = tuple(f"{side}_{price}" for side in ("bid", "ask") for price in PRICES)
 """Columns of a bar's bid and ask, each with its own open, high, low and close."""
 
+DETAILS = ("vwap", "trades", "bid", "ask", "effective_spread")
+"""What a source may say of a daily bar beyond its prices and volume; most sources say none of it."""
+
 _SHARE = "USD/share"
 _SYMBOL = {"symbol": text("the instrument")}
 _SESSION = {"session": day("the session")}
@@ -89,6 +92,27 @@ BARS = Contract(
     **_AT,
     **_CLEAN,
     **_CLEAN_VOLUME,
+    **_VERSION,
+)
+
+BAR_DETAILS = Contract(
+    "bar_details",
+    "market",
+    "A version of what a source says of a daily bar beyond its prices and volume; rows are only ever appended.",
+    _BAR,
+    told_apart_by=f"{_MOMENTS} source",  # of files that say the same, each has its own words
+    exported="bar_details",
+).of(
+    **_AT,
+    vwap=positive(_SHARE, "the volume-weighted average price; missing where none is given", nullable=True),
+    trades=at_least_zero("trades", "how many there were; missing where that is not given", nullable=True),
+    bid=positive(_SHARE, "the bid at the close; missing where none is given", nullable=True),
+    ask=positive(_SHARE, "the ask at the close; missing where none is given", nullable=True),
+    effective_spread=at_least_zero(
+        "fraction",
+        "2 |price - mid| / mid of the session's trades, weighed by size; missing without mids",
+        nullable=True,
+    ),
     **_VERSION,
 )
 
@@ -258,6 +282,6 @@ CROSSING = (DELIVERED_BARS, DELIVERED_ACTIONS, DELIVERED_SERIES)
 """Frames that are handed over and not stored."""
 LAKE = (
     *(BARS, COMPARED, QUARANTINE, NOTICES, FEATURES, FORECASTS, INTRADAY_BARS, ACTION_VERSIONS, SERIES, MEMBERSHIP),
-    *(BAR_VERSIONS, INTRADAY_VERSIONS),
+    *(BAR_DETAILS, BAR_VERSIONS, INTRADAY_VERSIONS),
 )
 """Tables of the lake; what is exported comes first, in the order in which it is listed."""

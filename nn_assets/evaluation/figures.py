@@ -22,6 +22,7 @@ from nn_assets.evaluation.figure_set import (
     LeakAlarm,
     StudyFigures,
 )
+from nn_assets.evaluation.shift import shift_test
 from nn_assets.evaluation.significance import (
     CROSS_SECTION,
     MeanTest,
@@ -107,6 +108,8 @@ def study_figures(
     total = over(np.ones(len(track.sessions), dtype=np.bool_))
     wide = track.breadth >= CROSS_SECTION
     nothing = np.full(track.returns.shape, np.nan)
+    known = track.targets[np.isfinite(track.targets)]
+    asks_of_a_move = track.ranked_against is not None and 0.0 < known.sum() < len(known)
     effect = smallest_effect(
         track.ranked(TRADED) if TRADED in track.forecasts else nothing,
         track.returns,
@@ -115,6 +118,7 @@ def study_figures(
         horizon=horizon_sessions,
         sessions_per_year=sessions_per_year,
         configured_effect=configured_effect,
+        base_rate=float(known.mean()) if asks_of_a_move else 0.5,
     )
     too_good = list(_too_good(total, track.breadth))
     return StudyFigures(
@@ -129,6 +133,7 @@ def study_figures(
         alarms=tuple(alarm for alarm, sure in too_good if sure),
         doubts=tuple(alarm for alarm, sure in too_good if not sure),
         remarks=_remarks(track, total, horizon_sessions),
+        shift=shift_test(track, over, horizon_sessions),
     )
 
 
@@ -184,14 +189,14 @@ def _forecast_figures(
     name: str, track: StudyTrack, rows: BoolArray, horizon: int
 ) -> tuple[dict[str, Any], dict[str, MeanTest]]:
     """Figures of the forecasts alone, without any book."""
-    probabilities, targets, returns = track.forecasts[name][rows], track.targets[rows], track.returns[rows]
+    probabilities, targets, outcomes = track.forecasts[name][rows], track.targets[rows], track.outcomes[rows]
     folds = track.folds[rows]
     complete = np.isfinite(probabilities) & np.isfinite(targets)
     p, y = probabilities[complete], targets[complete]
     ranked = track.ranked(name)[rows]
     tests = {
         "auc": robust_mean_test(auc_contributions(ranked, targets, folds), horizon, null=0.5),
-        "rank_ic": robust_mean_test(rank_ic_contributions(ranked, returns, folds), horizon),
+        "rank_ic": robust_mean_test(rank_ic_contributions(ranked, outcomes, folds), horizon),
     }
     values: dict[str, Any] = {
         "forecast_sessions": int(complete.any(axis=1).sum()),
@@ -290,7 +295,7 @@ def _partly_there(track: StudyTrack, rival: str) -> str | None:
 def _against(track: StudyTrack, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
     wide = track.breadth >= CROSS_SECTION
-    contributions, outcomes = (rank_ic_contributions, track.returns) if wide else (auc_contributions, track.targets)
+    contributions, outcomes = (rank_ic_contributions, track.outcomes) if wide else (auc_contributions, track.targets)
     network_contributions, rival_contributions = (
         contributions(track.ranked(name), outcomes, track.folds) for name in (TRADED, rival)
     )

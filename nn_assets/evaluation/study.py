@@ -68,6 +68,7 @@ class StudyMaterial:
     ]  # the stretches of the sessions studied, in order; made anew at each call
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
     refreshes: Sequence[StudyRefresh] = ()  # asked for by the drift of the forecasts, ascending
+    training: Mapping[str, range] = field(default_factory=dict)  # rows that each model was trained on, by its id
     first_rows: npt.NDArray[np.int64] | None = None  # (symbols,), of each one's first bar; None for a stated axis
 
     @property
@@ -149,6 +150,7 @@ def run_study(
     yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
+    training_share = np.full(len(material.sessions), np.nan)
     for stretch in material.known():
         watch: DriftWatch | None = None
         refreshes: Callable[[int], RefreshWatch] | None = None
@@ -158,6 +160,9 @@ def run_study(
             refreshes = refreshes or player.refresh_after
         for row in stretch.rows:
             regimes[row] = stretch.market.regimes.label(row)
+            trained_on = material.training.get(material.model_by_row[row] or "")
+            if trained_on is not None:
+                training_share[row] = stretch.market.regimes.share_of(row, trained_on)
         labels[stretch.rows[-1]] = stretch.labels
         yardstick.hold(_scene(material, stretch, TRADED, None))
     replays = {estimator: player.replay for estimator, player in players.items()}
@@ -173,11 +178,13 @@ def run_study(
         base_rates={name: arrays.base_rate[:stop] for name, arrays in material.forecasts.estimators.items()},
         targets=last.targets,
         returns=last.returns,
+        ranked_against=last.ranked_against,
         realised_row=last.realised_row,
         months=np.array(material.month_by_row[:stop], dtype=np.str_),
         tracks=tracks,
         regimes=regimes[:stop],
         models=np.array([model or "" for model in material.model_by_row[:stop]], dtype=np.str_),
+        training_share=training_share[:stop] if material.training else None,
         first_rows=material.first_rows,
     )
     figures = _figures(strategy, sessions_per_year, track, terms, material.costs(rows[-1]), by_fold=True)
@@ -302,7 +309,8 @@ def judge_figures(
 def _figures_of(strategy: Strategy, sessions_per_year: int, study: Study, month: str, terms: Terms) -> StudyFigures:
     last_row = int(np.flatnonzero(study.track.months == month)[-1])
     labels = study.labels_known_at(last_row)
-    cut = replace(study.track.until(last_row).labelled(labels.targets, labels.returns), regimes=None)
+    known = study.track.until(last_row).labelled(labels.targets, labels.returns, labels.ranked_against)
+    cut = replace(known, regimes=None, training_share=None)
     return _figures(strategy, sessions_per_year, cut, terms, study.costs(last_row), by_fold=False)
 
 

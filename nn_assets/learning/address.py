@@ -59,6 +59,9 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, ma
     for part in fold.parts().values():
         digest.update(number_bytes(labels.targets[part]))
         digest.update(number_bytes(labels.returns[part]))
+        for values in (labels.values, labels.ranked_against):
+            if values is not None:
+                digest.update(number_bytes(values[part]))
         if labels.candidates is not None:
             digest.update(labels.candidates[part].tobytes())
     return digest.hexdigest()
@@ -78,6 +81,8 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, co
         "label": strategy.label.model_dump(mode="json"),
         "learning": strategy.learning.model_dump(mode="json", exclude={"processes", "compute", "prior", "knows_until"}),
     }
+    if strategy.novelty is not None:
+        sections["novelty"] = {}  # its thresholds change no model
     parts = {
         "data": training_data_hash(
             cube, labels, fold, strategy.learning.lookback, strategy.features.max_missing_bars_fraction

@@ -34,7 +34,7 @@ class Move:
         Those whose windows are whole on both sessions.
     features : tuple of str
     before, after : array, shape (symbols,)
-        Logit of the mean probability of the members, before calibration.
+        Logit of the mean probability of the members, before calibration, whatever head gave it.
     parts : array, shape (symbols, features)
         What each feature's move over the window adds to ``after - before``, in logits: integrated gradients
         (Sundararajan, Taly and Yan 2017) from the window of the session before to the session's own.
@@ -172,11 +172,13 @@ def _ensemble_logit(model: FoldModel, features: int) -> Callable[[torch.Tensor],
 
     The networks stay in float32, as they forecast: a plug-in's may hold constants that have no other type.
     """
-    settings = model.estimators.settings
+    settings, head = model.estimators.settings, model.estimators.head
     networks = [member.network(settings, features) for member in model.estimators.members[TRADED]]
 
     def logit(windows: torch.Tensor) -> torch.Tensor:
-        return torch.logit(torch.stack([torch.sigmoid(network(windows).double()) for network in networks]).mean(dim=0))
+        return torch.logit(
+            torch.stack([head.forecast_of(network(windows).double()) for network in networks]).mean(dim=0)
+        )
 
     return logit
 

@@ -18,15 +18,18 @@ from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.calibration import LogitScale
 from nn_assets.learning.fitted import Members
 from nn_assets.learning.folds import Fold
+from nn_assets.learning.heads import SIGN, Head
+from nn_assets.learning.novelty import Novelty
 from nn_assets.settings import LearningSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Estimators:
-    """The fitted ensemble of each estimator that the model holds, by its name."""
+    """The fitted ensemble of each estimator that the model holds, by its name, and what they learned."""
 
     settings: LearningSettings
     members: Members
+    head: Head = SIGN
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,6 +66,8 @@ class FoldModel:
         Columns symbol, session, estimator, probability (uncalibrated), over the validation rows:
         what later forecasts are ranked within, and their logits are measured by.
     data_hash, code_version : str
+    novelty : Novelty, optional
+        How unlike its rows a row is; None where the settings did not ask for it, or no score could be fitted.
     """
 
     model_id: str
@@ -77,6 +82,7 @@ class FoldModel:
     validation_forecasts: pd.DataFrame
     data_hash: str
     code_version: str
+    novelty: Novelty | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:

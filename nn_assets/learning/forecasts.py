@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -26,7 +26,7 @@ class ForecastArrays:
     dispersion: FloatArray  # standard deviation over the members; 0 for one member
     calibrated: FloatArray  # by the calibration in force on the session; NaN until that is known
     base_rate: FloatArray  # p0, that of the same calibration
-    confidence: FloatArray  # 0..1, usual dispersion over the forecast's own
+    confidence: FloatArray  # 0..1, usual dispersion over the forecast's own, times novelty where that is asked for
     score: FloatArray  # logits in units of their own model, of no calibration; NaN until its scale is known
 
     @classmethod
@@ -38,6 +38,10 @@ class ForecastArrays:
     def at(self, rows: int | slice) -> ForecastArrays:
         """Forecasts of one session, (symbols,), or of some, as views."""
         return ForecastArrays(*(values[rows] for values in _parts(self)))
+
+    def less_sure(self, share: FloatArray) -> ForecastArrays:
+        """The same with a share of the confidence, of the arrays' shape."""
+        return replace(self, confidence=self.confidence * share)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,10 @@ from nn_assets.plugins import imported
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """Probabilities of the samples with a whole window, in order of row, then symbol."""
+    """Forecasts of the samples with a whole window, in order of row, then symbol.
+
+    Probabilities; of a head that forecasts none, what it forecasts instead.
+    """
 
     rows: IntArray  # (samples,), on the full session axis
     columns: IntArray  # (samples,)
@@ -70,12 +73,12 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
 
 
 def forecast_members(model: FoldModel, cube: Cube, rows: slice) -> dict[str, FloatArray]:
-    """Uncalibrated probabilities of each member of each estimator, as :func:`forecast` takes its arguments.
+    """Uncalibrated forecasts of each member of each estimator, as :func:`forecast` takes its arguments.
 
     Returns
     -------
     dict of estimator to array, shape (members, rows, symbols)
-        NaN without a forecast. The mean over members is the probability of :func:`forecast`.
+        NaN without a forecast. Their mean over members is what :func:`forecast` gives.
     """
     _require_same_start_and_features(model, cube)
     windows = model_windows(model, cube, rows)
@@ -87,9 +90,8 @@ def forecast_members(model: FoldModel, cube: Cube, rows: slice) -> dict[str, Flo
         kind: type[FittedMember] = imported(ESTIMATORS[name].member)
         members = model.estimators.members[name]
         table = np.full((len(members), rows.stop - rows.start, len(cube.symbols)), np.nan)
-        table[:, local_rows, own[columns]] = kind.probabilities(
-            members, model.estimators.settings, windows, local_rows.astype(np.int64) + rows.start, columns
-        )
+        outputs = kind.outputs(members, model.estimators.settings, windows, local_rows + rows.start, columns)
+        table[:, local_rows, own[columns]] = model.estimators.head.forecast(outputs)
         made[name] = table
     return made
 
@@ -113,7 +115,7 @@ def cut_cube(cube: Cube, first: int, stop: int) -> Cube:
 
 
 def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates:
-    """Uncalibrated probabilities of every sample of some rows that has a whole window."""
+    """Uncalibrated forecasts of every sample of some rows that has a whole window."""
     inside = slice(rows.start - windows.first_row, rows.stop - windows.first_row)
     local_rows, columns = np.nonzero(windows.whole()[inside])
     sample_rows = local_rows.astype(np.int64) + rows.start
@@ -122,7 +124,9 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     for name in estimators.names:
         members = estimators.members[name]
         member: type[FittedMember] = imported(ESTIMATORS[name].member)
-        moments[name] = _ensemble(member.probabilities(members, estimators.settings, windows, sample_rows, columns))
+        moments[name] = _ensemble(
+            estimators.head.forecast(member.outputs(members, estimators.settings, windows, sample_rows, columns))
+        )
     return Estimates(
         rows=sample_rows,
         columns=columns,
@@ -131,15 +135,15 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     )
 
 
-def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _ensemble(forecasts: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation (one degree of freedom less) over members, added in their order."""
-    members, samples = probabilities.shape
+    members, samples = forecasts.shape
     total = np.zeros(samples)
-    for line in probabilities:
+    for line in forecasts:
         total += line
     mean = total / members
     squares = np.zeros(samples)
-    for line in probabilities:
+    for line in forecasts:
         squares += (line - mean) ** 2
     return mean, np.sqrt(squares / max(members - 1, 1))
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from nn_assets.arrays import Cube, FloatArray, IntArray
 from nn_assets.errors import TrainingError
-from nn_assets.learning.baselines import draws_of, fit_ridge, require_both_classes
+from nn_assets.learning.baselines import Baseline, draws_of, fit_line
 from nn_assets.learning.fitted import Arrays, FitInputs, Fitted
+from nn_assets.learning.heads import SIGN, Head
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.measures import rank_ic
 from nn_assets.settings import LearningSettings
@@ -99,21 +99,21 @@ def _required(windows: Windows) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class MomentumRule:
-    """``sigmoid(intercept + slope x sign x score over span sessions)``, slope never below 0."""
+class MomentumRule(Baseline):
+    """``intercept + slope x sign x score over span sessions``, slope never below 0; a logit where a sign is learned."""
 
     span: int  # sessions, one of `SPANS`
     sign: int  # 1: momentum, -1: reversal
-    slope: float  # logits per standard deviation of the past return
+    slope: float  # outputs per standard deviation of the past return
     intercept: float
     inverse_strength: float
 
-    def probability(self, score: FloatArray) -> FloatArray:
-        """Probability of 1 for scores over this rule's span, unsigned; (samples,)."""
-        return np.asarray(expit(self.intercept + self.slope * self.sign * score), dtype=np.float64)
+    def output(self, features: FloatArray) -> FloatArray:
+        """Output for scores over this rule's span, unsigned; (samples,)."""
+        return self.intercept + self.slope * self.sign * features
 
     @classmethod
-    def probabilities(
+    def outputs(
         cls,
         members: Sequence[MomentumRule],
         settings: LearningSettings,  # noqa: ARG003  as every estimator's
@@ -121,9 +121,9 @@ class MomentumRule:
         rows: IntArray,
         columns: IntArray,
     ) -> FloatArray:
-        """Probabilities of shape (members, samples)."""
+        """Outputs of shape (members, samples)."""
         scores = momentum_scores(windows, rows, columns)
-        return np.array([member.probability(scores[SPANS.index(member.span)]) for member in members])
+        return np.array([member.output(scores[SPANS.index(member.span)]) for member in members])
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Lay the rule out as named arrays."""
@@ -141,19 +141,21 @@ def fit_momentum_rules(inputs: FitInputs) -> Fitted:
 
     The figures are ``momentum``: the span and sign of each member.
     """
-    members = tuple(fit_momentum(inputs.windows, drawn, inputs.validation) for drawn, _ in draws_of(inputs))
+    members = tuple(
+        fit_momentum(inputs.windows, drawn, inputs.validation, inputs.head) for drawn, _ in draws_of(inputs)
+    )
     return Fitted(members, {"momentum": [{"span": rule.span, "sign": rule.sign} for rule in members]})
 
 
-def fit_momentum(windows: Windows, training: Samples, validation: Samples) -> MomentumRule:
+def fit_momentum(windows: Windows, training: Samples, validation: Samples, head: Head = SIGN) -> MomentumRule:
     """Choose span and sign by the training sessions, and fit slope and intercept as the linear model's are.
 
     Raises
     ------
     TrainingError
-        The training rows hold one class only, no feature is a return, or no past return varies.
+        The training rows hold one class only, or one value, no feature is a return, or no past return varies.
     """
-    require_both_classes(training, "the momentum rule")
+    head.require_learnable(training.targets, "the momentum rule")
     scores = momentum_scores(windows, training.rows, training.columns)
     ics = np.array([_mean_ic(line, training, windows.shape[1]) for line in scores])
     if not np.isfinite(ics).any():
@@ -165,7 +167,7 @@ def fit_momentum(windows: Windows, training: Samples, validation: Samples) -> Mo
     chosen = int(np.nanargmax(np.abs(ics)))  # of equals the shortest
     span, sign = SPANS[chosen], 1 if ics[chosen] >= 0.0 else -1
     judged = momentum_scores(windows, validation.rows, validation.columns)[chosen]
-    line = fit_ridge(sign * scores[chosen][:, np.newaxis], training, sign * judged[:, np.newaxis], validation)
+    line = fit_line(sign * scores[chosen][:, np.newaxis], training, sign * judged[:, np.newaxis], validation, head)
     # against its own sign the rule says nothing: the sign is that of the rank IC
     return MomentumRule(span, sign, max(float(line.coefficients[0]), 0.0), line.intercept, line.inverse_strength)
 

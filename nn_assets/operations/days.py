@@ -11,7 +11,12 @@ import pandas as pd
 
 from nn_assets.arrays import Symbol
 from nn_assets.operations.asof.models import models_in_force, require_models
-from nn_assets.operations.decisions.fired import alert_of_assumed_funding, alert_of_breakers, alert_of_unquoted
+from nn_assets.operations.decisions.fired import (
+    alert_of_assumed_funding,
+    alert_of_breakers,
+    alert_of_unlike_day,
+    alert_of_unquoted,
+)
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
 from nn_assets.operations.history import History
@@ -66,6 +71,7 @@ def play_days(
             alert_of_breakers(history, decided.round, run_id)
             alert_of_unquoted(history, decided.round, run_id)
             alert_of_assumed_funding(history, decided.round, run_id)
+            alert_of_unlike_day(history, decided.round, run_id)
             yield decided, session_metadata(decided, *_page(history, decided, log))
 
 

@@ -12,6 +12,7 @@ from nn_assets.contracts import INTRADAY_BARS, empty, framed, validate
 from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.frames import (
     ActionVersions,
+    BarDetails,
     BarVersions,
     DailyBars,
     FeatureRows,
@@ -37,6 +38,7 @@ from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
+from nn_assets.operations.asof.details import details_as_of, read_detail_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of, with_contradictions
@@ -46,6 +48,7 @@ from nn_assets.operations.exported_names import LEDGER_TABLES
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
+from nn_assets.operations.intake.details import details_quarantine
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
 from nn_assets.plugins import place_of
 from nn_assets.portfolio.records import FLOWS, session_flows
@@ -259,7 +262,10 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> Quarantine:
         history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, versions, history.stored_versions
     )
     judged_by = history.strategy.cleaning, actions, history.compared_until(as_of)
-    return clean(bars, market.calendar, *judged_by).quarantine
+    of_details = details_quarantine(history.stores, history.strategy.name)
+    of_bars = clean(bars, market.calendar, *judged_by).quarantine
+    left_out = of_details[of_details["known_at"] <= as_of]
+    return pd.concat([of_bars, left_out], ignore_index=True) if len(left_out) else of_bars
 
 
 def _notices(history: History, _moment: pd.Timestamp | None) -> Notices:
@@ -320,6 +326,20 @@ def _membership(history: History, moment: pd.Timestamp | None) -> MembershipVers
     return versions if moment is None else membership_as_of(versions, moment)
 
 
+def _bar_details(history: History, moment: pd.Timestamp | None) -> BarDetails:
+    """What sources say of bars beyond prices and volume, as known now or at a moment."""
+    versions = read_detail_versions(history.stores, history.strategy)
+    if versions is None:
+        raise PublicationError(
+            expected="details of bars: vwap, trades, bid, ask or effective_spread",
+            found="none ever taken in",
+            remedy="give the source such columns (docs/data.md), then nn-assets check --strategy "
+            f"{history.strategy.name}",
+            strategy=history.strategy.name,
+        )
+    return details_as_of(versions, now_utc() if moment is None else moment)
+
+
 def _intraday(history: History, moment: pd.Timestamp | None) -> IntradayBars:
     """Clean bars within the session, as published or as they were known at a moment."""
     strategy = history.strategy
@@ -358,4 +378,5 @@ _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] 
     "actions": _actions,
     "series": _series,
     "membership": _membership,
+    "bar_details": _bar_details,
 }

@@ -11,7 +11,14 @@ import pandas as pd
 
 from nn_assets.arrays import BoolArray, Session, Symbol
 from nn_assets.contracts import BAR_VERSIONS, empty
-from nn_assets.contracts.frames import ActionVersions, BarVersions, DailyBars, MembershipVersions, SeriesVersions
+from nn_assets.contracts.frames import (
+    ActionVersions,
+    BarDetails,
+    BarVersions,
+    DailyBars,
+    MembershipVersions,
+    SeriesVersions,
+)
 from nn_assets.errors import ClockError, DecisionError, PublicationError
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
@@ -19,6 +26,7 @@ from nn_assets.market.facts.compared import with_several_versions
 from nn_assets.market.facts.refused import never_passed, passed_at, refused
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
+from nn_assets.operations.asof.details import detail_features, read_detail_versions
 from nn_assets.operations.asof.halts import gate_halts, gate_passes
 from nn_assets.operations.asof.series import read_series_versions
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
@@ -277,6 +285,14 @@ class StoredFacts:
         """Every version of the actions that the publication in force was made with; None where there are none."""
         segments = self.covering(None).details.get(ACTIONS, ())
         return read_action_versions(self.stores, self.strategy.name, segments)
+
+    @cached_property
+    def detail_versions(self) -> BarDetails | None:
+        """Every version of what was said of bars beside prices and volume; None where no feature reads it, or none is.
+
+        To be read only.
+        """
+        return read_detail_versions(self.stores, self.strategy) if detail_features(self.strategy) else None
 
     @cached_property
     def series_versions(self) -> SeriesVersions:

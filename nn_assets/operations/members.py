@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 from itertools import groupby
 
-from nn_assets.features.catalogue import CATALOGUE, STANDARD, Feature
+from nn_assets.features.catalogue import CATALOGUE, PATTERNS, STANDARD, Feature
 from nn_assets.features.labels import LABELS
 from nn_assets.learning.networks import NETWORKS, build_network
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
@@ -23,7 +23,8 @@ _OF_FEATURES = """## Features
 
 `features.names` lists those that a strategy uses; left out, it has every *standard* one whose inputs are there, and
 more by name only, so that an upgrade changes no strategy's inputs. *Reach* is how many sessions a value looks back
-beyond its own.
+beyond its own. A feature whose name ends with NAME reads the series that the strategy names under
+`features.series.NAME`, whatever the name; one that reads *the factors* reads those listed in `features.factors`.
 """
 _OF_LABELS = """## Labels
 
@@ -38,7 +39,7 @@ _OF_NETWORKS = f"""## Networks
 
 def members_page() -> str:
     """The page: features by group, labels, networks."""
-    features = sorted(CATALOGUE.own.values(), key=lambda entry: entry.group)
+    features = sorted([*CATALOGUE.own.values(), *PATTERNS.values()], key=lambda entry: entry.group)
     groups = [_group(name, list(entries)) for name, entries in groupby(features, key=lambda entry: entry.group)]
     parts = [_OPENING, _OF_FEATURES, *groups, _OF_LABELS, "".join(_labels()), _OF_NETWORKS, "".join(_networks())]
     return "\n".join(parts)
@@ -50,6 +51,8 @@ def _group(name: str, entries: list[Feature]) -> str:
     for entry in entries:
         reads = [", ".join(entry.fields), *["the market"] * entry.needs_market]
         reads += [f"the series `{entry.role}`"] * bool(entry.role)
+        reads += ["the factors"] * entry.factors
+        reads += ["the session's members"] * entry.ranked
         cells = (entry.name, "; ".join(reads), str(entry.reach_sessions), "yes" if entry.name in STANDARD else "")
         formula = entry.formula.replace("|", "\\|")
         lines.append(f"| {' | '.join(cells)} | {formula} | {entry.source} |\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-TABLES, STUDY, DAILY, COSTS = ("tables", "study", "daily", "costs")
+TABLES, STUDY, DAILY, COSTS, SEARCH = ("tables", "study", "daily", "costs", "search")
 SOME_ASSETS = "assets"
 """A run of assets that a person chose."""
+SEARCHED = "hyperparameters"
+"""The asset of a strategy that searches them."""
 DAILY_ROUND, RETRAINING, COST_ESTIMATION, DRIFT_REFRESH = (
     "daily_round",
     "monthly_retraining",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import FloatArray
-from nn_assets.errors import ShortFoldError
+from nn_assets.errors import SettingsError, ShortFoldError
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.comparison import Comparison, compare
+from nn_assets.features.labels import label_kind
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import fitted_month, forecast_rows
+from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast_members
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.networks import NETWORKS, levels_read
@@ -55,6 +57,10 @@ QUICK: Mapping[str, Any] = {
 
 QUICK_REFITS = 12
 """Months between fits, at least, where sizes are quick."""
+
+
+Addresses = Mapping[str, Sequence[str]]
+"""Of every network's model of each fold, in their order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +102,8 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
             own = {"image": "table"}
         beside = SIMPLE if number == 0 else ("linear",) * learning.residual
         changes = {"network": name, "network_settings": own, "baselines": beside}
-        made[name] = strategy.model_copy(update={"learning": _changed(learning, changes)})
+        # what a search would choose of one network says nothing of the others
+        made[name] = strategy.model_copy(update={"learning": _changed(learning, changes), "search": None})
     return made
 
 
@@ -118,19 +125,25 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     ------
     ShortFoldError
         The history is too short for one fold.
+    SettingsError
+        A network is not registered, or the label is of a volatility.
     PublicationError
         No bars are published.
     """
+    _require_returns(history.strategy)
     strategies = contestants(history.strategy, networks)
     months = _months(history)
-    folds = list(due_folds(history, months))
+    folds = sorted(due_folds(history, months), key=lambda due: due.fold.used_from)
     before = len(history.stores.ledger.read("trials", history.strategy.name))
-    seconds = _fit(history, strategies, folds, tell)
+    addresses = {
+        name: [due.address(candidate) for due in _of(folds, candidate)] for name, candidate in strategies.items()
+    }
+    seconds = _fit(history, strategies, folds, addresses, tell)
     for candidate in strategies.values():
         record_tried(history, run_id, candidate)
     tell("forecasting every fold by every member")
-    forecasts, names = _forecasts(history, strategies, folds, months)
-    labels = _labels(history, months)
+    forecasts, names = _forecasts(history, folds, addresses)
+    labels = _labels(history)
     rows = _rows(history, months)
     comparison = compare(
         {name: values[:, rows] for name, values in forecasts.items()},
@@ -150,6 +163,16 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     )
 
 
+def _require_returns(strategy: Strategy) -> None:
+    if label_kind(strategy.label).learns == "volatility":
+        raise SettingsError(
+            expected="a label of returns, whose forecasts are compared by how they rank them",
+            found=f"label.kind {strategy.label.kind}, of a volatility",
+            remedy="read its study, which judges volatility forecasts by QLIKE beside HAR and EWMA",
+            key="label.kind",
+        )
+
+
 def _months(history: History) -> list[str]:
     first, last = first_model_month(history.strategy), f"{history.last_session:%Y-%m}"
     months = [str(month) for month in pd.period_range(first, last, freq="M")]
@@ -164,25 +187,28 @@ def _months(history: History) -> list[str]:
 
 
 def _fit(
-    history: History, strategies: Mapping[str, Strategy], folds: Sequence[DueFold], tell: Progress
+    history: History, strategies: Mapping[str, Strategy], folds: Sequence[DueFold], addresses: Addresses, tell: Progress
 ) -> dict[str, float]:
     """Fit the models that the store lacks, network by network, each at once in the store; seconds of each."""
-    store, judged = history.stores.models, {}
+    store = history.stores.models
+    judged: dict[tuple[int, tuple[str, ...]], FoldData] = {}
     seconds = dict.fromkeys(strategies, 0.0)
     lacking = {
-        name: [due for due in folds if not store.has(due.address(candidate))] for name, candidate in strategies.items()
+        name: [due for due, address in zip(folds, addresses[name], strict=True) if not store.has(address)]
+        for name in strategies
     }
     count, done, began = sum(map(len, lacking.values())), 0, time.monotonic()
     tell(f"{len(strategies) * len(folds)} models for {', '.join(strategies)}, {count} of them to be fitted")
     for name, candidate in strategies.items():
-        due_now, started = lacking[name], time.monotonic()
+        due_now, started = _of(lacking[name], candidate), time.monotonic()
         read = levels_read(candidate.learning)
         data: list[FoldData] = []
         for due in due_now:
             # networks that read no feature by name share what the training rows say of the features
-            key = due.fold.month, read
-            judged[key] = judged.get(key) or fold_data(due, candidate)
-            data.append(judged[key])
+            key = due.fold.used_from, read
+            if key not in judged:
+                judged[key] = fold_data(due)
+            data.append(replace(judged[key], strategy=candidate))
         for model in fit_models(data, candidate):
             store.put(model.model_id, to_files(model))
             done += 1
@@ -192,50 +218,47 @@ def _fit(
     return seconds
 
 
-def _forecasts(
-    history: History, strategies: Mapping[str, Strategy], folds: Sequence[DueFold], months: Sequence[str]
-) -> tuple[dict[str, FloatArray], Any]:
+def _of(folds: Sequence[DueFold], candidate: Strategy) -> list[DueFold]:
+    """The folds as a candidate sees them, whatever a search has chosen for the strategy."""
+    return [replace(due, strategy=candidate) for due in folds]
+
+
+def _forecasts(history: History, folds: Sequence[DueFold], addresses: Addresses) -> tuple[dict[str, FloatArray], Any]:
     """Of every ensemble (members, sessions, symbols) on the whole axis, and the fold of each session.
 
     Each session is forecast on what it knew, as a study forecasts it.
     """
     shape = len(history.axis), len(history.symbols)
     forecasts: dict[str, FloatArray] = {}
-    anchor, every = first_model_month(history.strategy), history.strategy.walk_forward.refit_every_months
-    by_fold = {due.fold.month: due for due in folds}
-    fold_of = np.full(len(history.axis), "", dtype="U7")
-    for month in months:
-        fold_of[forecast_rows(history.axis, month)] = fitted_month(month, anchor, every)
-    used = np.flatnonzero(fold_of != "")
-    for stretch in history.stretches(range(int(used[0]), int(used[-1]) + 1)):
-        for month in dict.fromkeys(fold_of[stretch.rows.start : stretch.rows.stop]):
-            own = [row for row in stretch.rows if fold_of[row] == month]
-            part = slice(own[0], own[-1] + 1)
-            members = stretch.cut.members
-            for network, candidate in strategies.items():
-                model = load_model(history.stores, by_fold[str(month)].address(candidate))
+    fold_of = np.full(len(history.axis), -1)
+    for number, due in enumerate(folds):
+        fold_of[due.fold.used_from :] = number
+    used = range(folds[0].fold.used_from, len(history.axis))
+    for stretch in history.stretches(used):
+        for number, run in groupby(stretch.rows, key=lambda row: int(fold_of[row])):
+            own = list(run)
+            part, members = slice(own[0], own[-1] + 1), stretch.cut.members
+            for network, of_folds in addresses.items():
+                model = load_model(history.stores, of_folds[number])
                 for name, values in forecast_members(model, stretch.cut.cube, part).items():
-                    if name in SIMPLE and network != next(iter(strategies)):
+                    if name in SIMPLE and network != next(iter(addresses)):
                         continue  # a residual network's own linear model: the same bits
                     called = network if name == TRADED else name
                     if called not in forecasts:
-                        forecasts[called] = np.full((candidate.learning.ensemble, *shape), np.nan)
+                        forecasts[called] = np.full((model.estimators.settings.ensemble, *shape), np.nan)
                     kept = values if members is None else np.where(members[part], values, np.nan)
                     forecasts[called][: len(kept), part] = kept
                     forecasts[called][len(kept) :, part] = kept.mean(axis=0)  # of fewer that trained
     simple_last = sorted(forecasts, key=lambda name: name in SIMPLE)
-    return {name: forecasts[name] for name in simple_last}, fold_of
+    return {name: forecasts[name] for name in simple_last}, fold_of.astype(np.str_)
 
 
-def _labels(history: History, months: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-    """Returns and targets as the last session knows them, (sessions, symbols) on the whole axis."""
-    last = forecast_rows(history.axis, months[-1]).stop - 1
+def _labels(history: History) -> tuple[FloatArray, FloatArray]:
+    """What is ranked against and targets, as the last session knows them, (sessions, symbols)."""
+    last = len(history.axis) - 1
     (stretch,) = history.stretches([last])
     labels = stretch.cut.labels.until(last)
-    missing = np.full((2, len(history.axis), len(history.symbols)), np.nan)
-    count = len(labels.targets)
-    missing[0, :count], missing[1, :count] = labels.returns, labels.targets
-    return missing[0], missing[1]
+    return labels.outcomes, labels.targets
 
 
 def _rows(history: History, months: Sequence[str]) -> Any:

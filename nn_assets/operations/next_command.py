@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import pandas as pd
 
 from nn_assets.errors import NnAssetsError
-from nn_assets.learning.first_month import first_model_month, live_start_fault
+from nn_assets.learning.first_month import first_model_month, live_start_fault, training_key
 from nn_assets.market.calendar.sessions import timezone_of
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months, recorded_months
@@ -91,7 +91,7 @@ def history_too_short(facts: StoredFacts) -> Due | None:
     needed = (started - (first - facts.last_session.to_period("M")).n).start_time.date()
     return Due(
         f"a first model can be used from {first}, later than any session there is: bring a longer history, or shorten "
-        "walk_forward.training_months",
+        f"{training_key(strategy)}",
         f"bring bars from {needed} or earlier on, set market.history_starts there, then nn-assets check --strategy "
         f"{strategy.name}",
     )

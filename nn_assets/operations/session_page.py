@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.bar_faults import delisting_line, without_bar
 from nn_assets.operations.history import History
+from nn_assets.operations.models.unlike_days import novelty_notices
 from nn_assets.operations.next_command import study_of_others, study_of_others_text
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
-from nn_assets.operations.situation import of_bars, situation_of
+from nn_assets.operations.situation import of_bars, of_regime, share_text, situation_of, unlike_day
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.records import book_remainder
@@ -34,6 +36,7 @@ from nn_assets.reports.round_notices import (
 )
 from nn_assets.session.daily_round import Round
 from nn_assets.session.missing_bars import missing_bars, sessions_read
+from nn_assets.signals.regimes import RARE_SHARE
 
 _PROVENANCE = {
     "data_hash": "Data",
@@ -89,19 +92,31 @@ def _unquoted_notices(history: History, session_round: Round) -> list[str]:
     ]
 
 
-def _allowed_by_verdict(history: History, session_round: Round) -> bool:
-    """Whether the verdict itself let positions be taken, as the session's decision has it on record."""
+def _details_on_record(history: History, session_round: Round) -> Mapping[str, Any]:
+    """The details of the session's decision; none where it is not on record."""
     decided = history.stores.ledger.read(
         "decisions", history.strategy.name, session_round.session, session_round.session
     )
-    return not decided.empty and bool(decided["details"].iloc[-1].get("verdict_allows", False))
+    return {} if decided.empty else dict(decided["details"].iloc[-1])
+
+
+def _regime_notices(history: History, session_round: Round) -> list[str]:
+    """Say which regime the session was in, and how much of what its model was fitted on was in it."""
+    regime = _details_on_record(history, session_round).get("regime", {})
+    notices = []
+    if (share := regime.get("share")) is not None:
+        rare = " Its models hardly learned what holds there." if share < RARE_SHARE else ""
+        notices.append(f"Regime: {regime['name']}; it {share_text(share)}.{rare}")
+    if "no_markov" in regime:
+        notices.append(f"No Markov regime this month because {regime['no_markov']}: the rules name it.")
+    return notices
 
 
 def _situation_after(
     history: History, session_round: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
 ) -> Situation:
     """How the session left the strategy."""
-    decided_at = history.view(session_round.session).decided_at
+    decided_at, details = history.view(session_round.session).decided_at, _details_on_record(history, session_round)
     ledger, verdict = history.stores.ledger, _verdict_or_none(provenance)
     situation = situation_of(
         history.strategy,
@@ -111,12 +126,16 @@ def _situation_after(
         holdings=frames["holdings"],
         orders=frames["orders"],
         verdict=verdict,
-        verdict_allows=_allowed_by_verdict(history, session_round),
+        verdict_allows=bool(details.get("verdict_allows", False)),  # by the verdict itself
         verdict_of=month_of_verdict(ledger, history.strategy, session_round.session, decided_at, verdict),
         late=late_verdict(ledger, history.strategy, session_round.session, decided_at),
         kill_switch=str(session_round.decision.inputs.kill_switch),
     )
-    faults = of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0])
+    faults = (
+        *of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0]),
+        *of_regime(details, session_round.session),
+        *unlike_day(details),
+    )
     return replace(situation, study_of_others=study_of_others(history), faults=faults)
 
 
@@ -177,7 +196,9 @@ def write_daily_page(
             *funding_notices(strategy, session_round),
             *late_notices(strategy, session_round),
             *_missing_notices(history, session_round),
+            *_regime_notices(history, session_round),
             *_alarm_notices(history, session_round),
+            *novelty_notices(history, session_round.session, provenance["model_id"]),
         ],
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.market.calendar.sessions import next_session
+from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.trials import (
@@ -47,7 +48,7 @@ from nn_assets.operations.models.calibration import calibrate_forecasts
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_force_before_live, refreshed_forecasts
-from nn_assets.operations.models.stored import drift_references
+from nn_assets.operations.models.stored import drift_references, load_model
 from nn_assets.operations.models.tried import STUDIED_BY
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
@@ -245,8 +246,15 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
         known,
         costs_of,
         refreshed.refreshes,
+        training=_training_rows(history, forecasts.model_ids),
         first_rows=None if history.strategy.market.symbols else newest.cut.first_rows,
     )
+
+
+def _training_rows(history: History, model_ids: Iterable[str | None]) -> dict[str, range]:
+    """Rows that each model was trained on, by its id."""
+    folds = {model_id: load_model(history.stores, model_id).fold for model_id in dict.fromkeys(model_ids) if model_id}
+    return {model_id: range(fold.training.start, fold.training.stop) for model_id, fold in folds.items()}
 
 
 def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
@@ -267,14 +275,8 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
         first_look=looks[0].month if looks else _first_look(strategy, months),
         looks=looks,
         released=released_alarms(ledger, ground),
-        in_sample_until=_in_sample_until(strategy),
+        in_sample_until=in_sample_until(ledger, strategy),
     )
-
-
-def _in_sample_until(strategy: Strategy) -> pd.Timestamp | None:
-    """The last session that one choice over all folds has seen; None where every choice was made before its fold."""
-    prior, until = strategy.learning.prior, strategy.learning.knows_until
-    return None if until is None or prior != "chosen_over_all_folds" else pd.Timestamp(until)
 
 
 def _first_look(strategy: Strategy, months: list[str]) -> str:

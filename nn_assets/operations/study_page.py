@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.refresh import NOTHING_TO_COMPARE
 from nn_assets.market.quality.notices import rule_counts_text
+from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.history import History
@@ -68,7 +69,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
         "skill": rolling_rank_ic(
             tracks.sessions[rows],
             {name: tracks.ranked(name)[rows] for name in tracks.forecasts},
-            tracks.returns[rows],
+            tracks.outcomes[rows],
             folds=tracks.folds[rows],
         ),
         "calibration": calibration_curve(
@@ -96,6 +97,7 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
             ["Label", _label_text(strategy)],
             *([["Own code", ", ".join(strategy.plugins)]] if strategy.plugins else []),
             ["Trials counted", str(result.trials)],
+            *_searched(history),
             ["Verdict of", _verdict_of(result)],
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
@@ -135,6 +137,12 @@ def refreshes_text(result: StudyResult) -> str:
     text = f"{len(refreshes)} asked for, {taken} put in force{without}, {len(checks) - taken} refused"
     waits = len(refreshes) - len(checks)
     return f"{text}, {waits} asked for on the last session and still open" if waits else text
+
+
+def _searched(history: History) -> list[list[str]]:
+    """What was spent on searches, and the newest choice; nothing of a strategy that searches nothing."""
+    text = search_text(history.stores.ledger, history.strategy)
+    return [] if text is None else [["Hyper-parameters", f"searched: {text}"]]
 
 
 def _verdict_of(result: StudyResult) -> str:
@@ -200,6 +208,29 @@ def _kept_study(history: History) -> Path:
     return reports_root() / f"{history.strategy.name}-study.json"
 
 
+def keep_left_out(history: History, lines: Sequence[str]) -> None:
+    """Keep what estimators fitted without a regime came to beside the study kept last; the next study drops it.
+
+    Raises
+    ------
+    PublicationError
+        No study was kept.
+    """
+    write_record(_kept_study(history), {**_kept(history), "left_out": list(lines)})
+
+
+def _kept(history: History) -> dict[str, Any]:
+    strategy, kept = history.strategy, read_record(_kept_study(history))
+    if kept is None:
+        raise PublicationError(
+            expected=f"a study of {strategy.name}",
+            found="none kept",
+            remedy=f"nn-assets study --strategy {strategy.name}",
+            strategy=strategy.name,
+        )
+    return kept
+
+
 def study_sheet(history: History) -> StudyPage:
     """The tear sheet of the study kept last, with the positions decided last where there are any.
 
@@ -209,14 +240,7 @@ def study_sheet(history: History) -> StudyPage:
         No study was kept, or nothing is published.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    kept = read_record(_kept_study(history))
-    if kept is None:
-        raise PublicationError(
-            expected=f"a study of {strategy.name}",
-            found="none kept",
-            remedy=f"nn-assets study --strategy {strategy.name}",
-            strategy=strategy.name,
-        )
+    kept = _kept(history)
     publication = history.covering(history.last_session)
     targets = ledger.latest("target_positions", strategy.name)
     decided = None if targets.empty else targets["session"].iloc[0]
@@ -240,6 +264,7 @@ def study_sheet(history: History) -> StudyPage:
             ("Rows in quarantine", str(len(quarantine))),
         ],
         was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
+        left_out=tuple(kept.get("left_out", ())),
         plots=[
             Plot(*caption, base64.b64decode(kept["plots"][name]))
             for name, caption in _CAPTIONS.items()

@@ -54,6 +54,7 @@ class StudyPage:
     label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market', 'Bars from files'
     facts: Sequence[tuple[str, str]] = ()  # (what, value) shown on top: sessions, folds, span
     was_on: Sequence[str] = ()  # sentences, one an estimator
+    left_out: Sequence[str] = ()  # sentences on estimators fitted without a regime, where that was asked for
     plots: Sequence[Plot] = ()
     decided_session: str = ""  # of the positions below
     targets: TargetPositionRows | None = None

@@ -15,7 +15,15 @@ import pandas as pd
 from nn_assets.contracts.frames import DriftRows, Quarantine
 from nn_assets.errors import PluginError, first_of
 from nn_assets.plugins import Registry
-from nn_assets.reports.tables import SizedPosition, day_shown, figure_table, fold_table, sized_positions
+from nn_assets.reports.tables import (
+    SizedPosition,
+    day_shown,
+    figure_table,
+    fold_table,
+    regime_table,
+    shift_table,
+    sized_positions,
+)
 
 if TYPE_CHECKING:
     from nn_assets.reports.page import DailyPage, StudyPage
@@ -106,6 +114,18 @@ def _folds(page: StudyPage) -> Contents:
     return {"fold_header": header, "folds": folds} if folds else None
 
 
+def _regimes(page: StudyPage) -> Contents:
+    header, regimes = regime_table(page.figures)
+    return {"regime_header": header, "regimes": regimes} if regimes else None
+
+
+def _shift(page: StudyPage) -> Contents:
+    if page.figures.shift is None and not page.left_out:
+        return None
+    header, kinds = shift_table(page.figures)
+    return {"shift_header": header, "kinds": kinds, "shift": page.figures.shift}
+
+
 def _positions_of_a_study(page: StudyPage) -> Contents:
     if page.targets is None or page.steps is None:
         return None
@@ -153,6 +173,8 @@ SECTIONS: Registry[Section] = Registry(
         "study_figures": Section("study", _figures),
         "study_pictures": Section("study", _where_there_are("plots")),
         "study_folds": Section("study", _folds),
+        "study_regimes": Section("study", _regimes),
+        "study_shift": Section("study", _shift),
         "study_positions": Section("study", _positions_of_a_study),
         "study_oversight": Section("study", _oversight),
         "study_data": Section("study", _data),

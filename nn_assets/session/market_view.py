@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -18,6 +18,7 @@ from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.measures import mean_over_symbols
+from nn_assets.session.regime_rule import RegimeRule
 from nn_assets.settings import PortfolioSettings
 from nn_assets.signals.regimes import Regimes, classify_regimes, regime_scales
 from nn_assets.signals.signals import ewma_volatility
@@ -198,10 +199,9 @@ class MarketView:
     def until(self, row: int) -> MarketView:
         """The sessions up to ``row`` alone: what is known at it, and nothing later."""
         stop = row + 1
-        states = {field.name: getattr(self.regimes, field.name)[:stop] for field in fields(self.regimes)}
         cut = MarketView(
             panel=self.panel.until(self.panel.sessions[row]),
-            regimes=Regimes(**states),
+            regimes=self.regimes.until(stop),
             correlation_sessions=self.correlation_sessions,
             candidates=None if self.candidates is None else self.candidates[:stop],
             funding=None if self.funding is None else self.funding.at(slice(stop)),
@@ -296,6 +296,7 @@ def market_view(
     funding: Funding | None = None,
     *,
     max_missing_fraction: float = 0.0,
+    regime_rule: RegimeRule | None = None,
 ) -> MarketView:
     """Compute the sizes of every session.
 
@@ -313,6 +314,8 @@ def market_view(
         What positions pay as perpetuals, each session's as known at its decision.
     max_missing_fraction : float
         Share of missing bars that average volume, range and beta may step over, as the features do; never bridged.
+    regime_rule : RegimeRule, optional
+        What names the regimes, and what a stressed one leaves of a size; the rules at their defaults when left out.
 
     Returns
     -------
@@ -340,12 +343,15 @@ def market_view(
     if candidates is not None:
         growth[~candidates.any(axis=1)] = np.nan
     regimes = classify_regimes(growth)
+    parameters = None if regime_rule is None else regime_rule.parameters
+    if regime_rule is not None and regime_rule.states is not None:
+        regimes = replace(regimes, markov=regime_rule.states(np.log1p(np.where(market > -1.0, market, np.nan))))
     return MarketView(
         panel=panel,
         returns=returns,
         beta=_beta(returns, market, settings.correlation_sessions, candidates, max_missing_fraction),
         regimes=regimes,
-        regime_scales=regime_scales(regimes),
+        regime_scales=regime_scales(regimes, parameters),
         average_true_range=true_range,
         volatility=ewma_volatility(log_return(chained)),
         adv_usd=adv,

@@ -9,9 +9,11 @@ from nn_assets.settings.data_sections import (
     FundingSeriesSettings,
     IntradaySettings,
     SeriesSettings,
+    SimulatedFundingSettings,
     UniverseSettings,
 )
 from nn_assets.settings.reading import load_strategy, parse_strategy
+from nn_assets.settings.search import SearchSettings
 from nn_assets.settings.sections import (
     CleaningSettings,
     CostSettings,
@@ -23,6 +25,7 @@ from nn_assets.settings.sections import (
     MarketSettings,
     OversightSettings,
     PortfolioSettings,
+    RegimeSettings,
     WalkForwardSettings,
 )
 from nn_assets.settings.sources import SourceSection, SourceSettings, UncheckedSource
@@ -42,7 +45,10 @@ __all__ = [
     "MarketSettings",
     "OversightSettings",
     "PortfolioSettings",
+    "RegimeSettings",
+    "SearchSettings",
     "SeriesSettings",
+    "SimulatedFundingSettings",
     "SourceSection",
     "SourceSettings",
     "Strategy",

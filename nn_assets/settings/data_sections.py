@@ -107,11 +107,20 @@ class FundingSeriesSettings(_SeriesSection):
         return {symbol: symbol for symbol in symbols}
 
 
+class SimulatedFundingSettings(FundingSeriesSettings):
+    """Funding rates of the simulator's perpetuals, three payments a day. They foretell nothing."""
+
+    kind: Literal["simulator_funding"]  # type: ignore[assignment]
+    exchange: Exchange | None = "simulator"
+
+
 SeriesSettings = Annotated[
-    Annotated[FileSeriesSettings, Tag("file")] | Annotated[FundingSeriesSettings, Tag("ccxt_funding")],
+    Annotated[FileSeriesSettings, Tag("file")]
+    | Annotated[FundingSeriesSettings, Tag("ccxt_funding")]
+    | Annotated[SimulatedFundingSettings, Tag("simulator_funding")],
     Discriminator(kind_of("file")),
 ]
-"""One of the two sections above, told apart by ``kind``; a file where none is stated."""
+"""One of the three sections above, told apart by ``kind``; a file where none is stated."""
 
 
 class UniverseSettings(Section):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError
 from nn_assets.plugins import declared_by, names_of, no_such_member
+from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
-from nn_assets.settings.section import NeverCounts, Section
+from nn_assets.settings.search import SearchSettings, search_faults, with_parameters
+from nn_assets.settings.section import NeverCounts, Section, WhenSet
 from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
     COMPUTES_OF_ITS_OWN,
     LABELS_OF_ITS_OWN,
+    LABELS_OF_NO_DIRECTION,
+    LABELS_SIZED_PER_NAME,
+    LABELS_TRADED,
     NETWORKS_OF_ITS_OWN,
     CleaningSettings,
     CostSettings,
@@ -28,6 +33,7 @@ from nn_assets.settings.sections import (
     MarketSettings,
     OversightSettings,
     PortfolioSettings,
+    RegimeSettings,
     WalkForwardSettings,
 )
 from nn_assets.settings.sources import TAKEN_SOURCE, SourceSection, SourceSettings, UncheckedSource
@@ -61,6 +67,7 @@ class Strategy(Section):
     label: LabelSettings = LabelSettings()
     learning: LearningSettings = LearningSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
+    search: WhenSet[SearchSettings | None] = None
     costs: CostSettings = CostSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
     execution: ExecutionSettings = ExecutionSettings()
@@ -68,6 +75,9 @@ class Strategy(Section):
     series: tuple[SeriesSettings, ...] = ()
     universe: UniverseSettings | None = None
     intraday: IntradaySettings | None = None
+    regimes: WhenSet[RegimeSettings | None] = None
+    novelty: WhenSet[NoveltySettings | None] = None
+    ranges: NeverCounts[RangeSettings | None] = None
     trade_without_verdict: bool = False
 
     @model_validator(mode="after")
@@ -82,18 +92,43 @@ class Strategy(Section):
             ("learning.compute", "compute", self.learning.compute, COMPUTES_OF_ITS_OWN),
             ("execution.broker", "broker", self.execution.broker, BROKERS_OF_ITS_OWN),
             *(("portfolio.constraints", "constraint", name, ()) for name in self.portfolio.constraints),
+            *(
+                ("search.space.learning.network", "network", name, tuple(NETWORKS_OF_ITS_OWN))
+                for name in self._networks
+            ),
         )
         for key, kind, name, own in members:
             brought = names_of(kind, self.plugins)  # None: known only once they run
             if name not in own and brought is not None and name not in brought:
                 raise ValueError(no_such_member(kind, key, name, (*own, *sorted(brought))).found)
         if self.label.settings and "kind" not in self.label.model_fields_set:
-            kinds = (*LABELS_OF_ITS_OWN, *sorted(names_of("label", self.plugins) or ()))
+            kinds = (*LABELS_TRADED, *sorted(names_of("label", self.plugins) or ()))
             raise ValueError(
                 f"label.settings are those of one kind of label, and label.kind is left out: state label.kind, one of "
                 f"{', '.join(kinds)}"
             )
         return self
+
+    @property
+    def _networks(self) -> tuple[str, ...]:
+        """Networks that a search chooses among."""
+        space = {} if self.search is None else self.search.space
+        return tuple(map(str, space["learning.network"].choices)) if "learning.network" in space else ()
+
+    @model_validator(mode="after")
+    def _search_varies_what_can_be(self) -> Strategy:
+        if self.search is not None:
+            faults = list(search_faults(self.search, self.learning, self.features, self.walk_forward))
+            if faults:
+                raise ValueError("; ".join(faults))
+        return self
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """The strategy with other values for keys that its search may vary; ValueError where a section refuses one."""
+        if not parameters:
+            return self
+        learning, features = with_parameters(self.learning, self.features, parameters)
+        return self.model_copy(update={"learning": learning, "features": features})
 
     @property
     def _label_is_relative(self) -> bool:
@@ -109,6 +144,30 @@ class Strategy(Section):
             )
         return relative
 
+    def _label_states(self, key: str) -> object:
+        """What the member of a plug-in states by a keyword, in its text; None for the package's own."""
+        own = self.label.kind in LABELS_OF_ITS_OWN
+        return None if own else declared_by("label", self.label.kind, key, self.plugins)
+
+    @model_validator(mode="after")
+    def _label_says_what_a_position_earns(self) -> Strategy:
+        kind = self.label.kind
+        silent = self._label_states("learns") == "volatility" or self._label_states("traded") is False
+        if kind in LABELS_OF_NO_DIRECTION or silent:
+            raise ValueError(
+                f"label.kind {kind} says how much a name moves and not whither, so that no position can be taken by "
+                f"it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded"
+            )
+        return self
+
+    @property
+    def _sized_per_name(self) -> bool:
+        """Whether the label's probability is that of a gain."""
+        kind = self.label.kind
+        return kind in LABELS_SIZED_PER_NAME or (
+            kind not in LABELS_OF_ITS_OWN and self._label_states("learns") in {None, "sign"}
+        )
+
     @model_validator(mode="after")
     def _relative_labels_need_a_neutral_book(self) -> Strategy:
         if self._label_is_relative and self.portfolio.net_limit > 0.0:
@@ -121,9 +180,14 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _construction_by_the_label(self) -> Strategy:
         if self.portfolio.construction is None:
-            chosen = "programme" if self._label_is_relative else "per_name"
+            chosen = "programme" if self._label_is_relative or not self._sized_per_name else "per_name"
             portfolio = self.portfolio.model_copy(update={"construction": chosen})
             object.__setattr__(self, "portfolio", portfolio)  # frozen from here on
+        if self.portfolio.construction == "per_name" and not self._sized_per_name:
+            raise ValueError(
+                f"portfolio.construction per_name sizes by the probability of a gain, which that of label.kind "
+                f"{self.label.kind} is not: state portfolio.construction: programme, or leave it out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -239,7 +303,7 @@ class Strategy(Section):
         settings = self.counted()
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, Section):
+            if isinstance(value, Section) and name in settings:
                 settings[name] = value.counted()
         settings["series"] = [series.counted() for series in self.series]
         return part_of_settings(settings, *sections)

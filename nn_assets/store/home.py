@@ -135,6 +135,11 @@ def reports_root() -> Path:
     return home() / "reports"
 
 
+def searches_root() -> Path:
+    """Folder of Optuna's own files, one a strategy: they follow the trials on the ledger, and decide nothing."""
+    return home() / "searches"
+
+
 def dagster_folder(name: str) -> str:
     """Folder in the home for something of Dagster's own; it is made where it is not there."""
     folder = home() / "dagster" / name

@@ -14,7 +14,11 @@ from nn_assets.operations.intake.appended import append_versions
 from nn_assets.operations.stores import open_stores
 from tests.contracts.samples import a_row
 
-VALUE = {**dict.fromkeys(FACTS, "value"), **dict.fromkeys([RAW_BARS, COMPARED, "raw_intraday_bars"], "close")}
+VALUE = {
+    **dict.fromkeys(FACTS, "value"),
+    **dict.fromkeys([RAW_BARS, COMPARED, "raw_intraday_bars"], "close"),
+    "bar_details": "vwap",
+}
 VALUE["universe_membership"] = "member_to"
 MINUTE = pd.Timedelta(minutes=1)
 

@@ -16,8 +16,8 @@ import pytest
 from nn_assets.errors import FoldError, ModelError, NnAssetsError, ShortFoldError, WorkerError
 from nn_assets.estimators import USUAL
 from nn_assets.evaluation.study import Study
-from nn_assets.learning import training as learning_training
 from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.heads import SIGN
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData
 from nn_assets.learning.refresh import RefreshCheck
@@ -234,7 +234,7 @@ def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
 def test_a_refresh_whose_training_diverges_is_refused(
     home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning_training, "EXPLODED_LOSS", 0.0)
+    monkeypatch.setattr(SIGN, "exploded", 0.0)
     result = studied()
     models = models_of(result.study)
     assert models.equals(models_on_record(models.index))

@@ -28,13 +28,16 @@ QUARANTINE = pd.DataFrame(
 ORDERS = made_daily_page().orders.assign(symbol=EVIL)
 FILLS = made_daily_page().fills.assign(symbol=EVIL)
 HEADLINE = Headline(TradingWord.TRADES, EVIL)
-
+FIGURES = made_study_page().figures
+REGIMES = replace(FIGURES, regimes={EVIL: FIGURES.total})
 
 # Name: title, what makes its data markup, what leaves it silent (None: it says that there is nothing).
 OWN: dict[str, tuple[str, dict[str, object], dict[str, object] | None]] = {
     "study_figures": ("Figures, out of sample", {"was_on": (EVIL,)}, None),
     "study_pictures": ("Pictures", {"plots": (PLOT,)}, {"plots": ()}),
     "study_folds": ("Month by month", {"notices": (EVIL,)}, None),
+    "study_regimes": ("By regime", {"figures": REGIMES}, {"figures": replace(FIGURES, regimes={})}),
+    "study_shift": ("Shift test", {"left_out": (EVIL,)}, {"figures": replace(FIGURES, shift=None)}),
     "study_positions": ("Positions for", {"targets": TARGETS, "steps": STEPS}, {"targets": None}),
     "study_oversight": ("Oversight", {"drift": DRIFT, "headline": HEADLINE}, {"drift": None, "headline": None}),
     "study_data": ("Data", {"quarantine": QUARANTINE}, {"quarantine": None, "notices": ()}),

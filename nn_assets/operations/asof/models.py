@@ -15,7 +15,7 @@ from nn_assets.operations.asof.settings_on_record import part_hashes_in_force, s
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series")
+MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "search", "universe", "series", "novelty")
 """Sections of the settings that decide which model a month uses; of the series, those that features read."""
 
 OF_STUDY = "instead_of"

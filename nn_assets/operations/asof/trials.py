@@ -15,6 +15,7 @@ from nn_assets.arrays import named_rows
 from nn_assets.contracts.frames import DailyBars, TrialRows
 from nn_assets.evaluation.shared_data import Fingerprint, contained, fingerprint, share_data
 from nn_assets.evaluation.trials import trial_of
+from nn_assets.operations.asof.choices import CHOICE, NESTED
 from nn_assets.operations.stores import Stores
 from nn_assets.store.ledger.ledger import Ledger
 
@@ -103,9 +104,11 @@ def earlier_grounds(stores: Stores) -> list[Ground]:
 def trials_made(ledger: Ledger, ground: Ground) -> TrialRows:
     """The newest row of every trial ever evaluated on the ground's data, or on data that share with them.
 
+    Those of a nested search are none: what they saw was realised before each month that their choice is in force in.
     Version 0.1 named a trial by where its file lies too: a row is named anew by its configuration, where it has one.
     """
     rows = ledger.read("trials", bookkeeping=True)
+    rows = rows[~rows["trial_id"].str.startswith((NESTED, CHOICE))]
     named = [
         trial_of(configuration) if isinstance(configuration, dict) and "source" in configuration else trial_id
         for trial_id, configuration in zip(rows["trial_id"], rows["configuration"], strict=True)

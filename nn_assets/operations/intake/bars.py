@@ -41,6 +41,7 @@ from nn_assets.operations.intake.actions import (
 )
 from nn_assets.operations.intake.appended import append_new, stamped_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
+from nn_assets.operations.intake.details import TakenDetails, append_details, require_details
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.grown import audit_grown, begun
 from nn_assets.operations.intake.intraday import intraday_notices
@@ -66,9 +67,10 @@ class Ingested:
     ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out,
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
     each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
-    dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
-    ``after_the_end`` is a sentence on rows that the stated end of history leaves out; ``held_out`` counts those of
-    ``outside`` that lie in the vault.
+    dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is
+    one; ``details`` is what it said of bars beyond prices and volume, None where nothing; ``after_the_end`` is a
+    sentence on rows that the stated end of history leaves out; ``held_out`` counts those of ``outside`` that lie in
+    the vault.
     """
 
     counted: RevisionCount
@@ -83,6 +85,7 @@ class Ingested:
     first_outside: tuple[str, ...] = ()
     held_out: int = 0
     first_actions_outside: tuple[str, ...] = ()
+    details: TakenDetails | None = None
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -96,7 +99,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     SourceError
         The source's answer about bars or actions is faulty; nothing of either is stored then.
     SettingsError
-        The strategy's stages contradict what it has published or decided.
+        The strategy's stages contradict what it has published or decided; or a feature reads what no bar carries.
     """
     require_stages(history)
     market = history.strategy.market
@@ -108,10 +111,11 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     outside, left = taken_outside(delivered), _outside_lines(market, first_outside(delivered))
     fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
     before = None if unread is None else unread.taken_before
-    counted = RevisionCount()
+    counted, details = RevisionCount(), None
     if len(delivered):
         history.require_bars()
         stamped = stamped_bars(history, delivered, arrived_at, decided_to)
+        details = append_details(history, delivered, arrived_at, decided_to, before, _replacing_refused)
         counted = append_new(history, RAW_BARS, stamped, stated_in(delivered), before, _replacing_refused)
     append_actions(history, fresh_actions)
     if unread is not None:
@@ -119,6 +123,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     files = () if unread is None else tuple(file.name for file in unread.files)
     without = () if unread is None else tuple(unread.without_bars)
     compared = ingest_compared(history, folder, arrived_at, decided_to)
+    require_details(history)
     after = "" if unread is None else _after_the_end(market, unread)
     return Ingested(
         counted,
@@ -133,6 +138,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         first_outside=left,
         held_out=0 if unread is None else int((unread.sessions_left_out >= _vault_starts(market)).sum()),
         first_actions_outside=_outside_lines(market, actions_left),
+        details=details,
     )
 
 

@@ -18,6 +18,7 @@ from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.learning.inference import forecast
 from nn_assets.operations.history import History, Stretch
+from nn_assets.operations.models.novelty import confidence_shares
 from nn_assets.operations.models.stored import load_model
 
 _MONTHS_A_YEAR = 12.0
@@ -30,6 +31,8 @@ def calibrate_forecasts(
     calibrations: Mapping[int, Calibration] | None = None,
 ) -> Forecasts:
     """Score every session of a record, and calibrate it by the calibration in force in its month.
+
+    Where the settings ask for novelty, a row unlike its model's own lowers its confidence.
 
     Parameters
     ----------
@@ -45,6 +48,9 @@ def calibrate_forecasts(
     months = [session.strftime("%Y-%m") for session in record.sessions]
     starts = [row for row, month in enumerate(months) if row == 0 or month != months[row - 1]]
     by_month = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(months)], strict=True)]
+    shares = None
+    if history.strategy.novelty is not None:
+        shares = confidence_shares(history, range(len(record.sessions)), record.model_ids, record.symbols)
     stretches = by_month if calibrations is None else [slice(row, row + 1) for row in range(len(months))]
     for name in record.estimators if estimators is None else estimators:
         marks, parts = _scaled(history, record, name), []
@@ -56,7 +62,8 @@ def calibrate_forecasts(
             if calibration is None:
                 parts.append(replace(part, score=scores.score))
             else:
-                parts.append(calibrated(part, scores, calibration))
+                part = calibrated(part, scores, calibration)
+                parts.append(part if shares is None else part.less_sure(shares[rows]))
         by_estimator[name] = ForecastArrays.joined(parts)
     return Forecasts(record.sessions, record.symbols, by_estimator, record.model_ids)
 
@@ -73,6 +80,9 @@ def calibrate_session(history: History, record: Forecasts, estimator: str, calib
     marks = _scaled(history, record, estimator)
     before = replace(record[estimator].at(slice(last.start)), score=marks.score[: last.start])
     part = calibrated(record[estimator].at(last), _rows(marks, last), calibration)
+    if history.strategy.novelty is not None:
+        rows = range(last.start, last.stop)
+        part = part.less_sure(confidence_shares(history, rows, record.model_ids[last], record.symbols))
     return ForecastArrays.joined([before, part])
 
 
@@ -109,6 +119,7 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
         half_life_sessions=strategy.portfolio.shrink_half_life_months / _MONTHS_A_YEAR * history.sessions_per_year,
         prior_outcomes=strategy.portfolio.shrink_prior_outcomes,
         relative=label_kind(strategy.label).relative,
+        values=labels.values,
     )
 
 

@@ -7,20 +7,22 @@ configuration. So a model is never fitted on what was decided on other data, or 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from nn_assets.arrays import Cube
 from nn_assets.errors import PublicationError
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import model_address
-from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import Fold, fitted_month, make_fold
+from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.model import FoldData, chosen_features, judged_features
+from nn_assets.learning.refits import refits_of
 from nn_assets.market.calendar.sessions import next_session, previous_session
+from nn_assets.operations.asof.choices import with_choice
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.models import model_settings_apart
 from nn_assets.operations.cut import Cut
@@ -37,23 +39,52 @@ class DueFold:
 
     fold: Fold
     cut: Cut
+    strategy: Strategy  # with the choice in force where its hyper-parameters are searched
 
     @classmethod
-    def of(cls, history: History, fold: Fold) -> DueFold:
-        """What is known when a fold's model falls due."""
-        return cls(fold, history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1]))
+    def of(cls, history: History, fold: Fold, month: str | None = None) -> DueFold:
+        """What is known when a fold's model falls due, and the choice in force in a month, the fold's when left out."""
+        cut = history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1])
+        return cls(fold, cut, with_choice(history.stores.ledger, history.strategy, month or fold.month))
+
+    @property
+    def cube(self) -> Cube:
+        """The features that a fit sees: those of the cut, or of them what a search chose."""
+        return searched_features(self.cut.cube, self.strategy)
 
     def address(self, strategy: Strategy, code: str | None = None) -> str:
         """Address of the model that a fit gives, or gave by the code of a version."""
-        return model_address(self.cut.cube, self.cut.labels, self.fold, strategy, code)
+        return model_address(self.cube, self.cut.labels, self.fold, strategy, code)
 
 
-def due_folds(history: History, months: list[str]) -> Iterator[DueFold]:
-    """The folds to fit for some months, in order of time: one for each month in which a refit falls due."""
+def due_refits(history: History, months: Iterable[str]) -> dict[str, list[str]]:
+    """The refits in force in each of some months that are due by now, in order; each month has one at least.
+
+    One that begins within a month is due once the session before its own is there.
+    """
+    refits, axis, calendar = refits_of(history.strategy), history.axis, history.strategy.market.calendar
+
+    def is_due(refit: str) -> bool:
+        day = pd.Timestamp(refit)
+        return len(axis) > 0 and (day <= axis[-1] or day <= next_session(calendar, axis[-1]))
+
+    due = {}
+    for month in months:
+        first, *later = refits.in_force(month)
+        due[month] = [first, *filter(is_due, later)]
+    return due
+
+
+def due_folds(history: History, months: Iterable[str]) -> Iterator[DueFold]:
+    """The folds to fit for some months, in order of time: one for each refit that is in force in them."""
+    yield from folds_of(history, {refit for refits in due_refits(history, months).values() for refit in refits})
+
+
+def folds_of(history: History, refits: Iterable[str]) -> Iterator[DueFold]:
+    """The folds of some refits, in order of time."""
     strategy = history.strategy
-    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
-    for month in sorted({fitted_month(month, anchor, every) for month in months}):
-        yield DueFold.of(history, make_fold(history.axis, month, strategy.walk_forward, strategy.label))
+    for refit in sorted(refits):
+        yield DueFold.of(history, make_fold(history.axis, refit, strategy.walk_forward, strategy.label))
 
 
 def refresh_fold(history: History, session: pd.Timestamp) -> DueFold:
@@ -72,14 +103,21 @@ def fold_after(history: History, session: pd.Timestamp) -> DueFold:
     fold = make_fold(
         sessions, effective.strftime("%Y-%m"), strategy.walk_forward, strategy.label, used_from=len(sessions)
     )
-    return DueFold.of(history, fold)
+    # By the choice in force when it is fitted: that of the next month may not be made yet.
+    return DueFold.of(history, fold, f"{session:%Y-%m}")
 
 
-def fold_data(due: DueFold, strategy: Strategy) -> FoldData:
+def searched_features(cube: Cube, strategy: Strategy) -> Cube:
+    """The features of a cube that a strategy's search chose; all of them where it varies no names."""
+    varied = strategy.search is not None and "features.names" in strategy.search.space
+    return cube.select(strategy.features.names) if varied and strategy.features.names else cube
+
+
+def fold_data(due: DueFold) -> FoldData:
     """All that a model is fitted on, its features judged and chosen here and now."""
-    judged = _judged(due, strategy)
-    chosen = _chosen(due, strategy, judged) if strategy.features.select else None
-    return FoldData(due.cut.cube, due.cut.labels, due.fold, judged, chosen)
+    judged = _judged(due, due.strategy)
+    chosen = _chosen(due, due.strategy, judged) if due.strategy.features.select else None
+    return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy)
 
 
 def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:
@@ -108,33 +146,33 @@ def _by_month(
     refresh: pd.Timestamp | None,
     judge: Callable[[DueFold, Strategy, str], pd.DataFrame],
 ) -> Frames:
-    """One frame per month asked for; a month between refits repeats the fold that it reuses."""
-    strategy = history.strategy
-    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
+    """One frame per month asked for, of its refits in order; a month between refits repeats the one that it reuses."""
     if refresh is not None:
-        frame = _named(judge(due := refresh_fold(history, refresh), strategy, months[0]), due, strategy)
+        frame = _named(judge(due := refresh_fold(history, refresh), due.strategy, months[0]), due)
         return {month: frame.assign(month=month) for month in months}
-    reused: dict[str, list[str]] = {}
-    for month in months:
-        reused.setdefault(fitted_month(month, anchor, every), []).append(month)
-    frames: Frames = {}
-    for due in due_folds(history, months):
-        using = reused[due.fold.month]
-        frame = _named(judge(due, strategy, using[0]), due, strategy)
-        frames |= {month: frame.assign(month=month) for month in using}
-    return frames
+    using: dict[str, list[str]] = {}
+    for month, refits in due_refits(history, months).items():
+        for refit in refits:
+            using.setdefault(refit, []).append(month)
+    parts: dict[str, list[pd.DataFrame]] = {month: [] for month in months}
+    for refit in sorted(using):
+        (due,) = folds_of(history, [refit])
+        frame = _named(judge(due, due.strategy, using[refit][0]), due)
+        for month in using[refit]:
+            parts[month].append(frame.assign(month=month))
+    return {month: pd.concat(frames, ignore_index=True) for month, frames in parts.items()}
 
 
-def _named(frame: pd.DataFrame, due: DueFold, strategy: Strategy) -> pd.DataFrame:
-    return frame.assign(model_id=due.address(strategy))
+def _named(frame: pd.DataFrame, due: DueFold) -> pd.DataFrame:
+    return frame.assign(model_id=due.address(due.strategy))
 
 
 def _judged(due: DueFold, strategy: Strategy) -> StationarityReport:
-    return judged_features(due.cut.cube, due.cut.members, due.fold.training, strategy)
+    return judged_features(due.cube, due.cut.members, due.fold.training, strategy)
 
 
 def _chosen(due: DueFold, strategy: Strategy, judged: StationarityReport) -> SelectionReport:
-    return chosen_features(apply_transforms(due.cut.cube, judged), due.cut.labels, due.fold.training, strategy)
+    return chosen_features(apply_transforms(due.cube, judged), due.cut.labels, due.fold.training, strategy)
 
 
 def _stationarity(due: DueFold, strategy: Strategy, _month: str) -> pd.DataFrame:
@@ -158,7 +196,7 @@ def _selection(due: DueFold, strategy: Strategy, verdicts: StationarityReport) -
 
 def stationarity_metadata(frames: Frames) -> dict[str, Any]:
     """What an operator sees of the verdicts of some months, by name."""
-    newest = frames[max(frames)]
+    newest = _newest(frames)
     return {
         "months": len(frames),
         "dropped_in_newest": int((newest["verdict"] == "dropped").sum()),
@@ -168,12 +206,18 @@ def stationarity_metadata(frames: Frames) -> dict[str, Any]:
 
 def selection_metadata(frames: Frames) -> dict[str, Any]:
     """What an operator sees of the features chosen for some months, by name."""
-    return {"months": len(frames), "newest": frames[max(frames)].drop(columns="report")}
+    return {"months": len(frames), "newest": _newest(frames).drop(columns="report")}
+
+
+def _newest(frames: Frames) -> pd.DataFrame:
+    """The rows of the newest month's last refit."""
+    frame = frames[max(frames)]
+    return frame[frame["model_id"] == frame["model_id"].iloc[-1]] if len(frame) else frame
 
 
 def confirmation(frames: Frames) -> Judged:
     """Whether KPSS confirms the features that the newest of some months keeps; it vetoes nothing."""
-    report = StationarityReport.from_dict(json.loads(str(frames[max(frames)]["report"].iloc[0])))
+    report = StationarityReport.from_dict(json.loads(str(_newest(frames)["report"].iloc[0])))
     doubted = report.doubted
     named = ", ".join(f"{name} on {share:.0%} of symbols" for name, share in doubted.items())
     text = f"KPSS confirms {len(report.kept) - len(doubted)} of {len(report.kept)} features kept"
@@ -207,8 +251,9 @@ def selection_of(frame: pd.DataFrame, model_id: str, due: DueFold) -> SelectionR
 
 
 def _report(frame: pd.DataFrame, model_id: str, due: DueFold, asset: str) -> str:
-    made_for = str(frame["model_id"].iloc[0]) if len(frame) else "none"
-    if made_for != model_id:
+    rows = frame[frame["model_id"] == model_id]
+    if rows.empty:
+        made_for = str(frame["model_id"].iloc[0]) if len(frame) else "none"
         facts = due.cut.facts
         apart = model_settings_apart(facts.stores.ledger, facts.strategy, {"model_id": made_for})
         raise PublicationError(
@@ -217,4 +262,4 @@ def _report(frame: pd.DataFrame, model_id: str, due: DueFold, asset: str) -> str
             remedy=f"nn-assets study --strategy {facts.strategy.name} --from {due.fold.month} --to {due.fold.month}",
             table=asset,
         )
-    return str(frame["report"].iloc[0])
+    return str(rows["report"].iloc[0])

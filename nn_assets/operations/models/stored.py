@@ -79,7 +79,7 @@ def drift_references(
 def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model_id: str) -> dict[str, DriftReference]:
     strategy, model = facts.strategy, load_model(facts.stores, model_id)
     # Bars of the rows it reads may be restated: what the cut knows of them decides.
-    read = slice(max(0, model.fold.training.start - strategy.learning.lookback), model.fold.calibration.stop)
+    read = slice(max(0, model.fold.training.start - model.lookback), model.fold.calibration.stop)
     input_hashes = (
         cube.content_hash(read),
         "" if members is None else hashlib.sha256(members[read].tobytes()).hexdigest(),

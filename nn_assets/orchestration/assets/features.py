@@ -12,7 +12,7 @@ from nn_assets.operations.features import features_metadata, store_features
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.beside import tables_beside_bars
 from nn_assets.operations.models import preparation
-from nn_assets.operations.names import STUDY, TABLES
+from nn_assets.operations.names import SEARCHED, STUDY, TABLES
 from nn_assets.operations.wings import Job, Making, Table, Wing
 from nn_assets.orchestration.metadata import check_result, shown
 from nn_assets.orchestration.naming import asset_key, described
@@ -42,7 +42,7 @@ def _assets(strategy: Strategy) -> list[Table | dg.AssetsDefinition]:
 
     @dg.asset(
         **described(strategy, "stationarity", "features", {"statsmodels"}, preparation.stationarity),
-        deps=[asset_key(strategy, "features")],
+        deps=[asset_key(strategy, name) for name in ("features", *([SEARCHED] if strategy.search else []))],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
         io_manager_key="months_io",

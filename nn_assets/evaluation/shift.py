@@ -1,0 +1,172 @@
+"""The shift test: whether what an estimator knows holds on sessions whose regime it was hardly trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nn_assets.arrays import BoolArray, FloatArray
+from nn_assets.estimators import ESTIMATORS
+from nn_assets.evaluation.figure_set import Figures, ShiftTest
+from nn_assets.evaluation.significance import (
+    CROSS_SECTION,
+    MeanTest,
+    auc_contributions,
+    difference_test,
+    rank_ic_contributions,
+    robust_mean_test,
+)
+from nn_assets.evaluation.spending import per_trial_level
+from nn_assets.evaluation.track import StudyTrack
+from nn_assets.signals.regimes import RARE_SHARE
+
+_ALARM = 0.05  # one-sided, over the estimators together
+
+
+def skill_contributions(track: StudyTrack, name: str) -> FloatArray:
+    """Each session's share in an estimator's rank IC, in narrow panels in its AUC, (sessions,); NaN without one."""
+    return _skill(track.ranked(name), track.targets, track.returns, track.folds, wide=track.breadth >= CROSS_SECTION)
+
+
+def _skill(
+    forecasts: FloatArray, targets: FloatArray, returns: FloatArray, folds: npt.NDArray[np.str_], *, wide: bool
+) -> FloatArray:
+    if wide:
+        return rank_ic_contributions(forecasts, returns, folds)
+    return auc_contributions(forecasts, targets, folds)
+
+
+def shift_test(track: StudyTrack, over: Callable[[BoolArray], Mapping[str, Figures]], horizon: int) -> ShiftTest | None:
+    """Compare the sessions of a rare regime with the others; None where the training rows are not known.
+
+    Parameters
+    ----------
+    track : StudyTrack
+    over : callable
+        From a mask of sessions to the figures of every estimator over them.
+    horizon : int
+        Sessions that a label looks ahead.
+    """
+    share = track.training_share
+    if share is None:
+        return None
+    studied = track.months != ""
+    rare, known = np.asarray(studied & (share < RARE_SHARE)), np.asarray(studied & np.isfinite(share))
+    wide = track.breadth >= CROSS_SECTION
+    tests = {
+        name: difference_test(np.where(known, skill_contributions(track, name), np.nan), rare, horizon)
+        for name in track.forecasts
+    }
+    return ShiftTest(
+        rare=over(rare),
+        usual=over(known & ~rare),
+        tests=tests,
+        sessions=int(rare.sum()),
+        unknown=int((studied & ~known).sum()),
+        alarms=alarms_of(tests, "on sessions of a regime that training hardly saw", wide=wide),
+    )
+
+
+def alarms_of(tests: Mapping[str, MeanTest], where: str, *, wide: bool) -> tuple[str, ...]:
+    """One sentence for each estimator that is surely worse somewhere than elsewhere, at 5% over all of them."""
+    level, statistic = per_trial_level(_ALARM, len(tests)), "rank IC" if wide else "AUC"
+    return tuple(
+        f"{_called(name)} is worse {where}: {statistic} lower by "
+        f"{test.estimate:.4f}, t = {test.t_statistic:.2f}, {test.sessions} sessions"
+        for name, test in tests.items()
+        if test.p_value is not None and test.p_value < level
+    )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """One estimator fitted without one regime, on the sessions of that regime, and the whole one on them and elsewhere.
+
+    Figures are rank ICs, in narrow panels AUCs; ``None`` where there is none. ``test`` compares the estimator without
+    the regime, on its sessions, with the whole one on the others: a small p-value says that what is learned elsewhere
+    does not hold there.
+    """
+
+    regime: str
+    estimator: str
+    sessions: int
+    without: MeanTest
+    whole: float | None
+    elsewhere: float | None
+    test: MeanTest
+
+    @property
+    def sentence(self) -> str:
+        """The figures in one sentence."""
+        t = "" if self.without.t_statistic is None else f" (t {self.without.t_statistic:.2f})"
+        return (
+            f"{self.regime}, {_called(self.estimator)}, {self.sessions} sessions: {_number(self.without.estimate)}{t} "
+            f"fitted without it, {_number(self.whole)} fitted with it; {_number(self.elsewhere)} on the other sessions"
+        )
+
+
+def left_out_of(
+    regime: str,
+    estimator: str,
+    without: FloatArray,
+    whole: FloatArray,
+    *,
+    targets: FloatArray,
+    returns: FloatArray,
+    folds: npt.NDArray[np.str_],
+    chosen: BoolArray,
+    horizon: int,
+    wide: bool,
+) -> LeftOut:
+    """Judge an estimator that was fitted without a regime, by what it forecasts of that regime's sessions.
+
+    Parameters
+    ----------
+    without, whole : ndarray, shape (sessions, symbols)
+        Forecasts of the estimator fitted without the regime, and of the one in force; NaN where there is none.
+    targets, returns : ndarray, shape (sessions, symbols)
+    folds : ndarray of str, shape (sessions,)
+        The model in force.
+    chosen : ndarray of bool, shape (sessions,)
+        Sessions of the regime.
+    horizon : int
+        Sessions that a label looks ahead.
+    wide : bool
+        Whether ranks are taken across symbols.
+    """
+    fitted = np.isfinite(without).any(axis=1)
+    there = np.where(chosen, _skill(without, targets, returns, folds, wide=wide), np.nan)
+    of_whole = _skill(whole, targets, returns, folds, wide=wide)
+    elsewhere = np.where(chosen, np.nan, of_whole)
+    return LeftOut(
+        regime=regime,
+        estimator=estimator,
+        sessions=int((chosen & fitted).sum()),
+        without=robust_mean_test(there, horizon),
+        whole=_mean(np.where(chosen & fitted, of_whole, np.nan)),
+        elsewhere=_mean(elsewhere),
+        test=difference_test(np.where(chosen, there, elsewhere), chosen, horizon),
+    )
+
+
+def left_out_lines(found: list[LeftOut], *, wide: bool) -> list[str]:
+    """What the fits without a regime came to, a sentence each; first, who is surely worse, at 5% over all."""
+    tests = {f"{_called(one.estimator)}, fitted without {one.regime} sessions,": one.test for one in found}
+    worse = alarms_of(tests, "on them than it is elsewhere", wide=wide)
+    return [*worse, *(one.sentence for one in found)]
+
+
+def _mean(values: FloatArray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _called(name: str) -> str:
+    return ESTIMATORS[name].called if name in ESTIMATORS else name

@@ -1,0 +1,187 @@
+"""The choices that searches of hyper-parameters put on record: which is in force in a month, and what was spent.
+
+A choice is a row of ``trials`` beside those of the trials that it was made of. Rows of a nested search bear names of
+their own (:data:`NESTED`), so that they are recorded and shown, and counted by no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nn_assets.arrays import named_rows
+from nn_assets.errors import ModelError
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.folds import fitted_month
+from nn_assets.settings import Strategy
+from nn_assets.settings.changes import hash_of_settings
+from nn_assets.settings.search import SearchSettings
+from nn_assets.store.ledger.ledger import Ledger
+
+NESTED, CHOICE = "nested-", "choice-"
+"""How the name of a trial begins that counts for no verdict, and that of a choice."""
+SEARCHED_BY = "searched_by"
+"""Key of the configuration of rows that a search wrote: the hash of its settings."""
+_SECTIONS = ("features", "label", "learning", "walk_forward", "universe", "series", "search")
+_PACE = ("refit_every_months", "refresh_tolerance_fraction")  # of refits: no trial depends on it
+_PRICED_BY = ("half_spread_bps", "commission_bps")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search chose: in force from a month on, until that of the next search."""
+
+    month: str  # 'YYYY-MM'
+    parameters: Mapping[str, Any]  # by key; empty where the strategy's own configuration stays
+    number: int | None  # of the trial chosen; None where none had a figure
+    value: float | None  # annual net Sharpe ratio of the trial chosen
+    own_value: float | None  # likewise of the strategy's own configuration
+    saw_until: str  # 'YYYY-MM-DD', the last day at which a label that it saw was realised
+    seen: str  # hash of the features and labels that it saw
+    finished: int  # trials
+    pruned: int
+    failed: int
+    fault: str = ""  # why the strategy's own configuration stays, where nothing could be compared
+
+    def to_row(self) -> dict[str, Any]:
+        """As JSON values, without the month."""
+        return {name: value for name, value in vars(self).items() if name != "month"}
+
+
+def searched_sections(strategy: Strategy) -> str:
+    """Hash of the settings that a search depends on, 16 hex digits: another one's choices are none of it."""
+    settings = strategy.behaviour(*_SECTIONS)
+    costs = strategy.behaviour("costs")["costs"]
+    steps = {name: value for name, value in settings["walk_forward"].items() if name not in _PACE}
+    priced = {name: costs[name] for name in _PRICED_BY}
+    return hash_of_settings({**settings, "walk_forward": steps, "costs": priced})
+
+
+def search_month(strategy: Strategy, month: str) -> str:
+    """The month whose search made the choice in force in a month; the first of all where one choice serves all."""
+    search, first = _search(strategy), first_model_month(strategy)
+    return first if search.scope == "all_folds" else fitted_month(month, first, search.every_months)
+
+
+def choices_on_record(ledger: Ledger, strategy: Strategy) -> dict[str, Choice]:
+    """The newest choice of each month in which one was made under the settings in force, in order of months."""
+    choices = {}
+    for row in _rows(ledger, strategy, choices=True):
+        choices[row.configuration["month"]] = Choice(row.configuration["month"], **row.figures)
+    return dict(sorted(choices.items()))
+
+
+def with_choice(ledger: Ledger, strategy: Strategy, month: str) -> Strategy:
+    """The strategy with the choice of its search in force in a month; as it is where it searches nothing.
+
+    Raises
+    ------
+    ModelError
+        No search was made for the month.
+    """
+    if strategy.search is None:
+        return strategy
+    made_in = search_month(strategy, month)
+    choice = choices_on_record(ledger, strategy).get(made_in)
+    if choice is None:
+        raise ModelError(
+            expected=f"the choice of a search, in force in {month}",
+            found=f"none of {made_in} under the settings in force",
+            remedy=f"nn-assets search --strategy {strategy.name} --from {made_in} --to {made_in}",
+            strategy=strategy.name,
+            month=month,
+        )
+    return strategy.with_parameters(choice.parameters)
+
+
+def in_sample_until(ledger: Ledger, strategy: Strategy) -> pd.Timestamp | None:
+    """The last session that one choice over all folds has seen; None where every choice was made before its fold."""
+    prior, until = strategy.learning.prior, strategy.learning.knows_until
+    days = [] if until is None or prior != "chosen_over_all_folds" else [pd.Timestamp(until)]
+    if strategy.search is not None and strategy.search.scope == "all_folds":
+        days += [pd.Timestamp(choice.saw_until) for choice in choices_on_record(ledger, strategy).values()]
+    return max(days, default=None)
+
+
+def search_text(ledger: Ledger, strategy: Strategy) -> str | None:
+    """The budget that was stated and what was spent of it, and the newest choice; None of a strategy without a search.
+
+    Returns
+    -------
+    str
+        Such as ``40 of 40 trials in each of 3 searches (2 pruned); from 2017-04: learning.lookback 5, net Sharpe 0.61
+        where the strategy's own has 0.42``.
+    """
+    if strategy.search is None:
+        return None
+    budget, choices = strategy.search.trials, choices_on_record(ledger, strategy)
+    if not choices:
+        begun = {row.trial_id for row in _rows(ledger, strategy, choices=False)}
+        return f"{len(begun)} of {budget} trials, no choice yet"
+    spent = sum(choice.finished for choice in choices.values())
+    counts = f"{spent} of {budget * len(choices)} trials in {len(choices)} search{'es' * (len(choices) > 1)}"
+    given_up = [
+        f"{count} {name}"
+        for name in ("pruned", "failed")
+        if (count := sum(getattr(choice, name) for choice in choices.values()))
+    ]
+    counts += f" ({', '.join(given_up)})" * bool(given_up)
+    newest = choices[max(choices)]
+    marked = (
+        f"; one choice over all folds: in-sample up to {newest.saw_until}"
+        if strategy.search.scope == "all_folds"
+        else f"; each saw nothing after its month began, the newest nothing after {newest.saw_until}"
+    )
+    return f"{counts}; from {newest.month}: {choice_text(newest)}{marked}"
+
+
+def choice_text(choice: Choice) -> str:
+    """What was chosen, and by what, in one line."""
+    if choice.fault:
+        return f"the strategy's own configuration stays: {choice.fault}"
+    own = "" if choice.own_value is None or not choice.number else f", {choice.own_value:.2f} as the file states it"
+    chosen = ", ".join(f"{key} {_shown(value)}" for key, value in sorted(choice.parameters.items()))
+    taken = chosen if choice.number else "as the file states it"
+    return f"{taken} (net Sharpe {choice.value:.2f} on the slices judged{own})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(map(str, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def trials_of_search(ledger: Ledger, strategy: Strategy, month: str, seen: str, code: str) -> list[Any]:
+    """Rows of the finished trials of a month's search that saw the same, by the same code, by their numbers."""
+    rows = [
+        row
+        for row in _rows(ledger, strategy, choices=False)
+        if row.configuration["month"] == month and row.figures["seen"] == seen and row.code_version == code
+    ]
+    return sorted(
+        {row.configuration["number"]: row for row in rows}.values(), key=lambda row: row.configuration["number"]
+    )
+
+
+def names_of(strategy: Strategy) -> str:
+    """How the names of the trials of a strategy's search begin: those over all folds count as any other."""
+    return NESTED if _search(strategy).scope == "nested" else ""
+
+
+def _search(strategy: Strategy) -> SearchSettings:
+    assert strategy.search is not None
+    return strategy.search
+
+
+def _rows(ledger: Ledger, strategy: Strategy, *, choices: bool) -> list[Any]:
+    """Rows that searches under the settings in force wrote, in the order of the ledger."""
+    rows = ledger.read("trials", strategy.name, bookkeeping=True).sort_values("sequence")
+    searched = searched_sections(strategy)
+    return [
+        row
+        for row in named_rows(rows)
+        if row.configuration.get(SEARCHED_BY) == searched and row.trial_id.startswith(CHOICE) == choices
+    ]

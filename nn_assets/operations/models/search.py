@@ -1,0 +1,377 @@
+"""Searches of hyper-parameters: the trials of each month in which one falls due, and the choice, on the ledger.
+
+Every trial is put on record as it ends, so that a search that was killed goes on with the one that was under way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, groupby
+from typing import Any, Protocol
+
+import pandas as pd
+
+from nn_assets.errors import SearchError
+from nn_assets.estimators import roots_of_fits
+from nn_assets.learning.compute import open_compute
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.folds import fitted_month
+from nn_assets.operations.asof.choices import (
+    CHOICE,
+    SEARCHED_BY,
+    Choice,
+    choice_text,
+    choices_on_record,
+    names_of,
+    search_month,
+    search_text,
+    searched_sections,
+    trials_of_search,
+)
+from nn_assets.operations.asof.decisions import first_undecided
+from nn_assets.operations.asof.trials import OTHER_BARS, Ground, ground_of
+from nn_assets.operations.history import History
+from nn_assets.operations.models.judging import Evidence, Figure, FoldJudge, search_of
+from nn_assets.operations.models.sampling import FinishedTrial, Sampler, TrialFile
+from nn_assets.settings import Strategy
+from nn_assets.settings.search import SearchSettings, own_value
+from nn_assets.store.home import searches_root
+from nn_assets.store.ledger.audit import verify_acts
+from nn_assets.store.values import canonical_json
+from nn_assets.versions import version_of
+
+Progress = Callable[[str], None]
+_MADE_BY = "nn_assets.operations.models.judging:FoldJudge"
+
+
+class Judge(Protocol):
+    """What trials are worth: see :class:`~nn_assets.operations.models.judging.FoldJudge`."""
+
+    @property
+    def steps(self) -> int:
+        """How many folds there are."""
+
+    def __call__(self, trials: Mapping[int, Mapping[str, Any]], step: int) -> dict[int, Figure | str]:
+        """By number, the figure over the folds up to a step; a sentence where a trial cannot be fitted."""
+
+
+def search_months(history: History, months: Sequence[str], run_id: str, tell: Progress) -> list[Choice]:
+    """Make the choices in force in some months that are not on record yet; all of them, in order.
+
+    A choice is kept once a session is decided, and as long as it saw what would be seen now; else its search is made
+    again. A search that finds nothing to compare leaves the strategy's own configuration in force, and says so.
+
+    Raises
+    ------
+    SettingsError
+        The strategy states no search.
+    AuditError
+        A record of what persons, studies and trainings did is not as it was appended: nothing is searched.
+    """
+    verify_acts(history.stores.ledger)
+    search_of(history.strategy)
+    return [
+        _on_record(history, month) or _Search(history, month, run_id, tell).choice()
+        for month in months_of_searches(history.strategy, months)
+    ]
+
+
+def months_of_searches(strategy: Strategy, months: Iterable[str]) -> list[str]:
+    """The months whose searches decide some months, and the fits that these use, in order."""
+    first, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
+    used = {month for asked in months for month in (asked, fitted_month(asked, first, every))}
+    return sorted({search_month(strategy, month) for month in used})
+
+
+def _on_record(history: History, month: str) -> Choice | None:
+    """The choice that a month's search made, where it stands."""
+    choice = choices_on_record(history.stores.ledger, history.strategy).get(month)
+    if choice is None or first_undecided(history.stores.ledger, history.strategy) is not None:
+        return choice
+    if search_of(history.strategy).scope == "all_folds":
+        return choice  # it says until when it has seen; what came since counts
+    return choice if choice.seen == Evidence.of(history, month).address else None
+
+
+def choices_metadata(history: History, choices: Sequence[Choice]) -> dict[str, Any]:
+    """What an operator sees of the choices in force in some months, by name."""
+    if not choices:
+        return {"searches": 0}
+    return {
+        "searches": len(choices),
+        "trials": sum(choice.finished for choice in choices),
+        "budget": str(search_text(history.stores.ledger, history.strategy)),
+        "choices": pd.DataFrame(
+            [(choice.month, choice_text(choice), choice.saw_until) for choice in choices],
+            columns=["month", "choice", "saw_until"],
+        ),
+    }
+
+
+@dataclass(eq=False)
+class _Search:
+    """One search: its evidence, its trials, and where they are kept."""
+
+    history: History
+    month: str
+    run_id: str
+    tell: Progress
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy as its file states it."""
+        return self.history.strategy
+
+    @property
+    def search(self) -> SearchSettings:
+        """What may vary, and how many trials there are."""
+        return search_of(self.strategy)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """All that the trials see."""
+        return Evidence.of(self.history, self.month)
+
+    @cached_property
+    def seen(self) -> str:
+        """Its hash."""
+        return self.evidence.address
+
+    @cached_property
+    def code(self) -> str:
+        """Version of the code that judges a trial."""
+        return version_of(_MADE_BY, *roots_of_fits())
+
+    @cached_property
+    def ground(self) -> Ground:
+        """The bars published now, by which trials over all folds are counted."""
+        data_hash = self.history.covering(self.history.last_session).content_hash
+        return ground_of(self.strategy.name, data_hash, self.history.view().bars)
+
+    def choice(self) -> Choice:
+        """Spend what is left of the budget, choose, and put the choice on record."""
+        learning, search = self.strategy.learning, self.search
+        finished = self._finished()
+        name = f"{self.strategy.name} {self.month} {searched_sections(self.strategy)} {self.seen}"
+        file = TrialFile(searches_root() / f"{self.strategy.name}.journal", name, search.space, finished)
+        self.tell(
+            f"search of {self.month}: {len(finished)} of {search.trials} trials on record, each judged on "
+            f"{len(self.evidence.folds)} folds; nothing is seen after {self.evidence.saw_until}"
+        )
+        at_once = min(learning.processes, search.at_once)
+        compute = open_compute(learning.compute if at_once > 1 else "here", at_once, learning.compute_settings)
+        if len(finished) < search.trials:
+            with compute as where:
+                judge = FoldJudge(self.evidence, where)
+                seed = f"{search.seed}:{self.month}"
+                finished = spend(search, self._own(), finished, seed, judge, _Kept(self, file))
+        choice = self._chosen(finished)
+        self._append([self._row({"choice": dict(choice.parameters)}, choice.to_row(), CHOICE)])
+        self.tell(f"search of {self.month}: {choice_text(choice)}")
+        return choice
+
+    def _own(self) -> dict[str, Any]:
+        """What the strategy itself states for the keys that vary, where the ranges hold it."""
+        learning, features = self.strategy.learning, self.strategy.features
+        own = {key: own_value(key, learning, features) for key in self.search.space}
+        return own if all(values.holds(own[key]) for key, values in self.search.space.items()) else {}
+
+    def _finished(self) -> list[FinishedTrial]:
+        """Trials on record that saw the same, by the same code."""
+        rows = trials_of_search(self.history.stores.ledger, self.strategy, self.month, self.seen, self.code)
+        return [
+            FinishedTrial(
+                row.configuration["number"],
+                row.configuration["parameters"],
+                row.figures["state"],
+                row.figures["net_sharpe"],
+                tuple(row.figures["by_fold"]),
+                row.figures["why"],
+            )
+            for row in rows[: self.search.trials]
+        ]
+
+    def keep(self, trial: FinishedTrial) -> None:
+        """Put a trial that ended on record."""
+        per_session = None if trial.value is None else trial.value / self.evidence.sessions_per_year**0.5
+        figures = {
+            "net_sharpe": trial.value,
+            "sharpe_per_session": per_session,
+            "by_fold": list(trial.by_fold),
+            "state": trial.state,
+            "why": trial.why,
+            "seen": self.seen,
+            "saw_until": self.evidence.saw_until,
+        }
+        learning = self.strategy.learning
+        seeds = list(range(learning.seed, learning.seed + self.search.ensemble))
+        configuration = {"number": trial.number, "parameters": dict(trial.parameters), "seeds": seeds}
+        self._append([self._row(configuration, figures, names_of(self.strategy))])
+
+    def _row(self, configuration: Mapping[str, Any], figures: Mapping[str, Any], kind: str) -> dict[str, Any]:
+        of_search = {SEARCHED_BY: searched_sections(self.strategy), "month": self.month, **configuration}
+        content = canonical_json([of_search, self.seen])
+        return {
+            "trial_id": kind + hashlib.sha256(content.encode()).hexdigest()[:16],
+            "data_hash": self.ground.data_hash,
+            "code_version": self.code,
+            "study_id": None,
+            "configuration": json.loads(json.dumps(of_search)),
+            "figures": json.loads(json.dumps(figures)),
+        }
+
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        with self.history.stores.ledger.transaction(self.run_id, strategy=self.strategy.name) as transaction:
+            transaction.append("data_fingerprints", [self.ground.to_row()], reason=OTHER_BARS)
+            transaction.append("trials", rows, reason="the search was made again")
+
+    def _chosen(self, finished: Sequence[FinishedTrial]) -> Choice:
+        best = chosen(finished)
+        values = {trial.number: trial.value for trial in finished}
+        return Choice(
+            month=self.month,
+            parameters={} if best is None else best.parameters,
+            number=None if best is None else best.number,
+            value=None if best is None else best.value,
+            own_value=values.get(0),
+            saw_until=self.evidence.saw_until,
+            seen=self.seen,
+            finished=len(finished),
+            pruned=sum(trial.state == "pruned" for trial in finished),
+            failed=sum(trial.state == "failed" for trial in finished),
+            fault="" if best is not None else str(nothing_found(self.strategy.name, self.month, finished)),
+        )
+
+
+class _Kept:
+    """Trials of a search as they begin and end: on the ledger, in Optuna's file, and told with what is left."""
+
+    def __init__(self, search: _Search, file: TrialFile) -> None:
+        self._search, self._file = search, file
+        self._rows: dict[int, int] = {}
+        self._began, self._ended = time.monotonic(), 0
+
+    def begin(self, number: int, parameters: Mapping[str, Any]) -> None:
+        """A trial is under way."""
+        self._rows[number] = self._file.begin(number, parameters)
+
+    def end(self, trial: FinishedTrial, finished: Sequence[FinishedTrial]) -> None:
+        """A trial ended; ``finished`` are all so far."""
+        self._search.keep(trial)
+        self._file.end(self._rows.pop(trial.number), trial)
+        self._ended += 1
+        left = (time.monotonic() - self._began) / self._ended * (self._search.search.trials - len(finished))
+        best = chosen(finished)
+        found = "none has a figure yet" if best is None else f"best net Sharpe {best.value:.2f}"
+        minutes = f"; about {round(left / 60)} min left" if left >= 30 else ""
+        self._search.tell(
+            f"search of {self._search.month}: {len(finished)} of {self._search.search.trials} trials, {found}{minutes}"
+        )
+
+
+class Keeper(Protocol):
+    """What is told of trials as they begin and end."""
+
+    def begin(self, number: int, parameters: Mapping[str, Any]) -> None:
+        """A trial is under way."""
+
+    def end(self, trial: FinishedTrial, finished: Sequence[FinishedTrial]) -> None:
+        """A trial ended."""
+
+
+def spend(
+    search: SearchSettings,
+    own: Mapping[str, Any],
+    finished: Sequence[FinishedTrial],
+    seed: str,
+    judge: Judge,
+    keeper: Keeper,
+) -> list[FinishedTrial]:
+    """Spend what is left of a search's budget, batch after batch; every trial of it, in order of their numbers.
+
+    Trial 0 is the strategy's own configuration, and is never given up. Whatever was finished before, and in whatever
+    order trials of a batch end, the same trials come out.
+
+    Parameters
+    ----------
+    own : mapping
+        Parameters of the strategy's own configuration; empty where a range does not hold one of them.
+    finished : sequence of FinishedTrial
+        Of the same search, from before it was interrupted.
+    """
+    done = {trial.number: trial for trial in finished}
+    for _, batch in groupby(range(search.trials), key=lambda number: number // search.at_once):
+        numbers = list(batch)
+        sampler = Sampler(search.space, [done[number] for number in range(numbers[0])], seed)
+        missing = [number for number in numbers if number not in done]
+        drawn = {number: dict(own) if number == 0 else sampler.draw(number) for number in missing}
+        for number, parameters in drawn.items():
+            keeper.begin(number, parameters)
+        repeated = {
+            number: earlier
+            for number, parameters in drawn.items()
+            if (earlier := _same_before(done, numbers[0], parameters)) is not None
+        }
+        fresh = {number: parameters for number, parameters in drawn.items() if number not in repeated}
+        again = (replace(earlier, number=number) for number, earlier in repeated.items())
+        for trial in chain(again, _ended(search, fresh, sampler, judge)):
+            done[trial.number] = trial
+            keeper.end(trial, [*done.values()])
+    return [done[number] for number in sorted(done)]
+
+
+def _same_before(done: Mapping[int, FinishedTrial], until: int, parameters: Mapping[str, Any]) -> FinishedTrial | None:
+    """The first trial of the batches before with the same parameters: fitted again it would say the same."""
+    earlier = (done[number] for number in range(until))
+    return next((trial for trial in earlier if trial.parameters and trial.parameters == parameters), None)
+
+
+def _ended(
+    search: SearchSettings, drawn: Mapping[int, Mapping[str, Any]], sampler: Sampler, judge: Judge
+) -> Iterable[FinishedTrial]:
+    """The trials of a batch as they end."""
+    figures: dict[int, list[Figure]] = {number: [] for number in drawn}
+    for step in range(judge.steps):
+        if not figures:
+            return
+        for number, figure in judge({number: drawn[number] for number in figures}, step).items():
+            so_far, last = figures[number], step == judge.steps - 1
+            if isinstance(figure, str):
+                ended = FinishedTrial(number, drawn[number], "failed", None, tuple(so_far), figure)
+            else:
+                so_far.append(figure)
+                if last and figure is None:
+                    why = "its book has no spread of returns: it forecasts nothing, or the same throughout"
+                    ended = FinishedTrial(number, drawn[number], "failed", None, tuple(so_far), why)
+                elif last:
+                    ended = FinishedTrial(number, drawn[number], "complete", figure, tuple(so_far))
+                elif search.pruning and number and figure is not None and sampler.gives_up(so_far):
+                    ended = FinishedTrial(number, drawn[number], "pruned", figure, tuple(so_far))
+                else:
+                    continue
+            del figures[number]
+            yield ended
+
+
+def chosen(finished: Iterable[FinishedTrial]) -> FinishedTrial | None:
+    """The trial with the highest figure over all folds, the first of equals; None where none has one."""
+    whole = [trial for trial in finished if trial.state == "complete" and trial.value is not None]
+    return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def nothing_found(strategy: str, month: str, finished: Sequence[FinishedTrial]) -> SearchError:
+    """The error of a search none of whose trials has a figure."""
+    reasons = sorted({trial.why for trial in finished if trial.why})
+    return SearchError(
+        expected="a trial with a finite net Sharpe ratio on the folds before the month",
+        found=f"none among {len(finished)} ({'; '.join(reasons[:3])})",
+        remedy="widen search.space, or lengthen the history or walk_forward.calibration_months; until then the "
+        "strategy's own configuration stays in force",
+        strategy=strategy,
+        month=month,
+    )

@@ -1,0 +1,190 @@
+"""A budget is spent as stated, to the same choice wherever it was interrupted; a choice saw nothing of its month."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nn_assets.arrays import Cube
+from nn_assets.features.labels import Labels
+from nn_assets.operations.models.judging import FoldJudge
+from nn_assets.operations.models.sampling import FinishedTrial, TrialFile
+from nn_assets.operations.models.search import chosen, nothing_found, spend
+from nn_assets.settings.search import SearchSettings
+from tests.operations.searched import Kept, market, seen_before, strategy_with
+
+SPACE = {"learning.lookback": {"low": 1, "high": 40}, "learning.network": {"choices": ["mlp", "lstm"]}}
+OWN = {"learning.lookback": 40, "learning.network": "lstm"}
+MONTH = "2012-10"
+
+
+def _search(**stated: Any) -> SearchSettings:
+    return SearchSettings.model_validate({"trials": 12, "space": SPACE, "at_once": 3, **stated})
+
+
+@dataclass
+class Known:
+    """A judge of a known truth: the shorter the lookback the better, an MLP better by two."""
+
+    steps: int = 3
+    dies_after: int | None = None
+    fitted: list[tuple[int, int]] = field(default_factory=list)
+
+    def worth(self, parameters: Mapping[str, Any]) -> float:
+        return -float(parameters["learning.lookback"]) + 2.0 * (parameters["learning.network"] == "mlp")
+
+    def __call__(self, trials: Mapping[int, Mapping[str, Any]], step: int) -> dict[int, float | str | None]:
+        for number in trials:
+            if self.dies_after is not None and len(self.fitted) >= self.dies_after:
+                raise KeyboardInterrupt
+            self.fitted.append((number, step))
+        return {number: self.worth(parameters) + step for number, parameters in trials.items()}
+
+
+def _spent(search: SearchSettings, judge: Any, finished: list[FinishedTrial] | None = None) -> list[FinishedTrial]:
+    return spend(search, OWN, finished or [], "7:2012-10", judge, Kept())
+
+
+def test_the_budget_is_spent_to_the_last_trial_and_the_own_configuration_is_one_of_them() -> None:
+    kept = Kept()
+    finished = spend(_search(), OWN, [], "7:2012-10", Known(), kept)
+    assert [trial.number for trial in finished] == list(range(12))
+    assert finished[0].parameters == OWN
+    assert sorted(kept.begun) == sorted(trial.number for trial in kept.ended) == list(range(12))
+    best = chosen(finished)
+    assert best is not None
+    assert best.value == max(trial.value for trial in finished if trial.state == "complete")
+    assert best.value is not None
+    assert best.value > -10.0  # the own one is worth -38
+
+
+def test_wherever_it_is_interrupted_the_same_trials_come_out_and_none_is_fitted_twice() -> None:
+    search = _search(trials=8)
+    judge = Known()
+    uninterrupted = _spent(search, judge)
+    for dies_after in range(1, len(judge.fitted)):
+        kept, dying, going_on = Kept(), Known(dies_after=dies_after), Known()
+        with pytest.raises(KeyboardInterrupt):
+            spend(search, OWN, [], "7:2012-10", dying, kept)
+        assert _spent(search, going_on, kept.ended) == uninterrupted
+        again = {number for number, _ in going_on.fitted} & {trial.number for trial in kept.ended}
+        assert not again
+
+
+def test_what_is_drawn_does_not_depend_on_the_order_in_which_trials_end() -> None:
+    class Backwards(Known):
+        def __call__(self, trials: Mapping[int, Mapping[str, Any]], step: int) -> dict[int, float | str | None]:
+            return dict(reversed(super().__call__(trials, step).items()))
+
+    assert _spent(_search(), Backwards()) == _spent(_search(), Known())
+
+
+def test_pruning_gives_up_the_worse_half_early_spares_the_own_one_and_chooses_the_same() -> None:
+    pruned, whole = Known(), Known()
+    given_up, every = _spent(_search(trials=24), pruned), _spent(_search(trials=24, pruning=False), whole)
+    assert {trial.state for trial in every} == {"complete"}
+    ended_early = [trial for trial in given_up if trial.state == "pruned"]
+    assert len(ended_early) >= 3
+    assert all(len(trial.by_fold) == 1 for trial in ended_early)
+    assert given_up[0].state == "complete"
+    assert len(pruned.fitted) < len(whole.fitted) - 4
+    best, best_of_all = chosen(given_up), chosen(every)
+    assert best is not None
+    assert best_of_all is not None
+    assert best.value is not None
+    assert best_of_all.value is not None
+    assert best.value >= best_of_all.value - 1.0
+
+
+def test_a_draw_that_came_before_is_not_fitted_again() -> None:
+    search = _search(trials=9, pruning=False, space={"learning.lookback": {"choices": [1, 2]}})
+
+    class Short(Known):
+        def worth(self, parameters: Mapping[str, Any]) -> float:
+            return -float(parameters["learning.lookback"])
+
+    judge = Short()
+    finished = spend(search, {"learning.lookback": 2}, [], "s", judge, Kept())
+    assert len(finished) == 9
+    assert {trial.value for trial in finished} == {1.0, 0.0}
+    assert {number for number, _ in judge.fitted} <= {0, 1, 2, 3, 4, 5}
+
+
+def test_a_search_that_finds_nothing_finite_is_a_named_error_with_its_reasons() -> None:
+    def judge_of(answer: float | str | None) -> Any:
+        class Barren(Known):
+            def __call__(self, trials: Mapping[int, Mapping[str, Any]], step: int) -> dict[int, float | str | None]:
+                return dict.fromkeys(trials, answer)
+
+        return Barren()
+
+    for answer, why in ((None, "forecasts nothing"), ("no rows", "no rows")):
+        finished = _spent(_search(), judge_of(answer))
+        assert chosen(finished) is None
+        assert {trial.state for trial in finished} == {"failed"}
+        error = nothing_found("tiny", MONTH, finished)
+        assert error.kind == "SearchError"
+        assert why in str(error)
+        assert "the strategy's own configuration stays in force" in str(error)
+
+
+def test_optunas_file_shows_what_is_under_way_fails_what_a_killed_process_left_and_keeps_what_ended(
+    tmp_path: Path,
+) -> None:
+    file, space = tmp_path / "searches" / "tiny.journal", _search().space
+    first = TrialFile(file, "tiny", space, [])
+    rows = [first.begin(number, parameters) for number, parameters in ((0, {}), (1, OWN))]
+    first.end(rows[0], FinishedTrial(0, {}, "complete", 0.5, (0.5,)))
+    assert first.states == ["COMPLETE", "RUNNING"]
+    with file.open("ab") as torn:
+        torn.write(b'{"op_code": 5, "wor')
+    on_record = [FinishedTrial(0, {}, "complete", 0.5, (0.5,)), FinishedTrial(2, OWN, "pruned", 0.1, (0.1,))]
+    second = TrialFile(file, "tiny", space, on_record)
+    assert second.states == ["COMPLETE", "FAIL", "PRUNED"]
+    file.write_bytes(b"no journal\n" * 3)
+    assert TrialFile(file, "tiny", space, on_record).states == ["COMPLETE", "PRUNED"]
+
+
+def _corrupted(cube: Cube, labels: Labels, row: int) -> tuple[Cube, Labels]:
+    """All bars from a row on are another market, and so are the labels that they realise."""
+    random, realised = np.random.default_rng(99), row - int(labels.realised_row[0])
+    values, targets, returns = (np.array(array) for array in (cube.values, labels.targets, labels.returns))
+    values[row:] = random.normal(size=values[row:].shape) * 50.0
+    returns[realised:] = random.normal(size=returns[realised:].shape)
+    targets[realised:] = (returns[realised:] > 0.0).astype(np.float64)
+    return Cube(cube.sessions, cube.symbols, cube.names, values), Labels(targets, returns, labels.realised_row)
+
+
+def test_a_choice_sees_no_label_that_is_realised_in_its_month_and_no_later_bar() -> None:
+    strategy = strategy_with({"learning.lookback": {"choices": [1, 4]}}, trials=3, folds=1)
+    cube, labels = market(3, 0.4, last="2012-12-31")
+    first = int(cube.sessions.searchsorted(np.datetime64(MONTH)))
+    spans = int(labels.realised_row[0])
+    healthy = seen_before(MONTH, cube, labels, strategy)
+    later = seen_before(MONTH, *_corrupted(cube, labels, first), strategy)
+    assert healthy.address == later.address
+    assert healthy.saw_until == str(cube.sessions[first - 1].date()) < MONTH
+    latest = healthy.folds[0].calibration.stop - 1
+    assert latest + spans == first - 1
+    answers = [
+        spend(strategy.search, {"learning.lookback": 1}, [], "2", FoldJudge(evidence), Kept())
+        for evidence in (healthy, later)
+        if strategy.search is not None
+    ]
+    assert answers[0] == answers[1]
+    best = chosen(answers[0])
+    assert best is not None
+    assert best.parameters == {"learning.lookback": 4}
+
+
+def test_one_day_earlier_already_changes_what_is_seen() -> None:
+    strategy = strategy_with({"learning.lookback": {"choices": [1, 4]}}, folds=1)
+    cube, labels = market(3, 0.4, last="2012-12-31")
+    first = int(cube.sessions.searchsorted(np.datetime64(MONTH)))
+    changed = _corrupted(cube, labels, first - 1)
+    assert seen_before(MONTH, *changed, strategy).address != seen_before(MONTH, cube, labels, strategy).address

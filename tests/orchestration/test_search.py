@@ -1,0 +1,156 @@
+"""A strategy that searches its hyper-parameters: what is on record, what is fitted by it, and what counts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nn_assets.cli.search import run_search
+from nn_assets.errors import ModelError, SettingsError
+from nn_assets.estimators import ESTIMATORS
+from nn_assets.operations.asof.choices import (
+    CHOICE,
+    NESTED,
+    choices_on_record,
+    in_sample_until,
+    search_text,
+    with_choice,
+)
+from nn_assets.operations.asof.models import models_in_force
+from nn_assets.operations.asof.trials import ground_of, trials_made
+from nn_assets.operations.history import History, open_history
+from nn_assets.operations.models import search
+from nn_assets.operations.models.preparation import due_folds
+from nn_assets.operations.models.search import search_months
+from nn_assets.operations.models.stored import load_model
+from nn_assets.orchestration.build import all_definitions
+from tests.operations import homes
+from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
+
+SEARCH: dict[str, object] = {
+    "trials": 3,
+    "every_months": 3,
+    "folds": 1,
+    "space": {"learning.lookback": {"choices": [2, 4]}, "learning.hidden": {"low": 4, "high": 6}},
+}
+MONTHS = ["2017-01", "2017-02"]
+
+
+@pytest.fixture(scope="module")
+def searched(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The studied home, whose strategy searches from now on, after its first search."""
+    home = Path(shutil.copytree(studied_home, tmp_path_factory.mktemp("searched") / "home"))
+    write_strategy(home, search=SEARCH)
+    with living_in(home), open_history(strategy_of()) as history:
+        search_months(history, MONTHS, "run", lambda _: None)
+    return home
+
+
+class _Known:
+    """A judge that fits nothing."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def __call__(self, trials: Mapping[int, object], step: int) -> dict[int, float]:
+        return dict.fromkeys(trials, step + 1.0)
+
+
+def _counted(history: History) -> set[str]:
+    data = history.covering(history.last_session).content_hash
+    ground = ground_of(NAME, data, history.view().bars)
+    return set(trials_made(history.stores.ledger, ground)["trial_id"])
+
+
+def test_a_strategy_that_searches_has_one_more_asset_and_job_and_others_have_not(
+    searched: Path, studied_home: Path
+) -> None:
+    graphs, jobs = [], []
+    for home in (studied_home, searched):
+        with living_in(home):
+            definitions = all_definitions(only=NAME)
+        nodes = definitions.resolve_asset_graph().asset_nodes
+        graphs.append({asset.key.path[-1]: asset.parent_keys for asset in nodes})
+        jobs.append({job.name for job in definitions.jobs or ()})
+    assert set(graphs[1]) - set(graphs[0]) == {"hyperparameters"}
+    changed = {name for name in graphs[0] if graphs[0][name] != graphs[1][name]}
+    assert changed == {"stationarity"}
+    assert {key.path[-1] for key in graphs[1]["stationarity"]} == {"features", "hyperparameters"}
+    assert jobs[1] - jobs[0] == {f"{NAME}__search"}
+
+
+def test_every_trial_and_the_choice_are_on_the_ledger_with_what_they_saw_and_none_counts(searched: Path) -> None:
+    with living_in(searched), open_history(strategy_of()) as history:
+        ledger = history.stores.ledger
+        rows = ledger.read("trials", NAME)
+        trials = rows[rows["trial_id"].str.startswith(NESTED)]
+        assert sorted(row["number"] for row in trials["configuration"]) == [0, 1, 2]
+        assert all(row["seeds"] == [7] and row["month"] == "2017-01" for row in trials["configuration"])
+        assert {figures["saw_until"] for figures in trials["figures"]} == {"2016-12-30"}
+        assert rows["trial_id"].str.startswith(CHOICE).sum() == 1
+        choice = choices_on_record(ledger, strategy_of())["2017-01"]
+        finite = [figures["net_sharpe"] for figures in trials["figures"] if figures["state"] == "complete"]
+        assert choice.value == max(finite)
+        assert (choice.finished, choice.saw_until) == (3, "2016-12-30")
+        assert len(_counted(history)) == len(ESTIMATORS)
+        text = search_text(ledger, strategy_of())
+        assert text is not None
+        assert text.startswith("3 of 3 trials in 1 search")
+        assert in_sample_until(ledger, strategy_of()) is None
+
+
+def test_a_choice_on_record_stays_as_long_as_it_saw_what_would_be_seen_now(searched: Path) -> None:
+    told: list[str] = []
+    with living_in(searched), open_history(strategy_of()) as history:
+        search_months(history, MONTHS, "again", told.append)
+    assert told == []
+
+
+def test_a_month_without_a_choice_names_the_command_that_makes_it(searched: Path) -> None:
+    remedy = "nn-assets search --strategy tiny --from 2017-04 --to 2017-04"
+    with living_in(searched), open_history(strategy_of()) as history, pytest.raises(ModelError, match=remedy):
+        list(due_folds(history, ["2017-05"]))
+
+
+def test_models_are_fitted_with_the_choice_in_force(searched: Path, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(searched, tmp_path / "home"))
+    with living_in(home):
+        homes.train(strategy_of(), ["2017-01"])
+        with open_history(strategy_of()) as history:
+            ledger = history.stores.ledger
+            chosen = with_choice(ledger, strategy_of(), "2017-01")
+            own_hash = strategy_of().content_hash()
+            (in_force,) = models_in_force(ledger, strategy_of()).by_month["2017-01"]
+            model = load_model(history.stores, in_force[1])
+    assert (model.lookback, model.estimators.settings.hidden) == (chosen.learning.lookback, chosen.learning.hidden)
+    assert model.lookback in (2, 4)  # the file states 5
+    assert model.estimators.settings.ensemble == 2
+    assert chosen.content_hash() != own_hash
+
+
+def test_one_choice_over_all_folds_marks_the_record_up_to_what_it_has_seen_and_its_trials_count(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds)))
+    home = Path(shutil.copytree(searched, tmp_path / "home"))
+    write_strategy(home, search={**SEARCH, "trials": 2, "scope": "all_folds"})
+    with living_in(home), open_history(strategy_of()) as history:
+        before = _counted(history)
+        (choice,) = search_months(history, ["2017-01", "2017-05"], "run", lambda _: None)
+        ledger = history.stores.ledger
+        assert (choice.month, choice.value) == ("2017-01", 7.0)  # its figure over all of seven folds
+        assert choice.saw_until == "2017-06-30"
+        assert in_sample_until(ledger, strategy_of()) == pd.Timestamp("2017-06-30")
+        assert len(_counted(history) - before) == 2
+        text = search_text(ledger, strategy_of())
+        assert text is not None
+        assert "one choice over all folds: in-sample up to 2017-06-30" in text
+
+
+def test_a_strategy_that_states_no_search_is_told_what_to_state(studied_home: Path) -> None:
+    with living_in(studied_home), pytest.raises(SettingsError, match=r"state search\.trials and search\.space"):
+        run_search(NAME, None, None)
