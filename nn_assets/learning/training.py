@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -104,8 +104,9 @@ def train(
     seed: int,
     start: LinearModel | None = None,
     head: Head = SIGN,
+    weights: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> TrainingResult:
-    """Train one member of the ensemble from fresh weights.
+    """Train one member of the ensemble, from fresh weights or from those of an earlier fit.
 
     Parameters
     ----------
@@ -120,6 +121,8 @@ def train(
         What a residual network begins as; nothing when left out.
     head : Head, optional
         What is learned: whether a label comes true, when left out.
+    weights : mapping of name to array, optional
+        Of a network of the same layers and features, fitted to earlier rows; fresh ones when left out.
 
     Raises
     ------
@@ -129,6 +132,8 @@ def train(
     """
     with repeatable_torch(seed) as order:
         network = build_network(settings, features=windows.shape[2])
+        if weights is not None:
+            network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         set_inputs(network, windows.names, windows.scaler)
         if isinstance(network, Residual) and start is not None:
             network.start_from(torch.from_numpy(start.coefficients), start.intercept)

@@ -92,6 +92,7 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
 
     A network has its own settings where the strategy names it, and their defaults where not. The chart reader draws
     candles where the strategy's features are those of candles, and else takes the table of features as its image.
+    All begin with fresh weights.
     """
     learning, chosen = strategy.learning, tuple(networks or NETWORKS)
     made = {}
@@ -101,7 +102,7 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
         if name == "candlestick" and not own and tuple(strategy.features.names) != CANDLE_FEATURES:
             own = {"image": "table"}
         beside = SIMPLE if number == 0 else ("linear",) * learning.residual
-        changes = {"network": name, "network_settings": own, "baselines": beside}
+        changes = {"network": name, "network_settings": own, "baselines": beside, "warm_start": False}
         # what a search would choose of one network says nothing of the others
         made[name] = strategy.model_copy(update={"learning": _changed(learning, changes), "search": None})
     return made
