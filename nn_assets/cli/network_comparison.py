@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -56,13 +57,13 @@ def run_demo_networks(console: Console) -> dict[str, Any]:
 
 
 def _compared(console: Console, name: str, networks: Sequence[str], *, small: bool) -> NetworksCompared:
-    """One comparison, its bars taken in first where none are published."""
+    """One comparison, of bars taken in first where none are published."""
     strategy = find_strategy(name).strategy
     with open_history(strategy) as history:
         published = history.stores.publications.current(strategy.name) is not None
-    if not published:
-        console.print(f"{name}: taking in the bars", markup=False)
-        execute(strategy, TABLES)
+    # of what is published the features alone are made, where other code made them; of nothing everything
+    console.print(f"{name}: {'features' if published else 'bars and features'}", markup=False)
+    execute(strategy, TABLES, assets=("features",) if published else ())
     judged = quick(strategy) if small else strategy
     with open_history(judged) as history, history.stores.alone(name):
         return compare_networks(
@@ -95,7 +96,7 @@ def _document(compared: NetworksCompared) -> dict[str, Any]:
                 "simple": one.simple,
                 "estimate": one.test.estimate,
                 "standard_error": one.test.standard_error,
-                "members": list(one.of_members),
+                "members": [value if math.isfinite(value) else None for value in one.of_members],
             }
             for one in comparison.contestants
         },

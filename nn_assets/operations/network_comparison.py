@@ -26,6 +26,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast_members
 from nn_assets.learning.model import FoldData, fit_models
+from nn_assets.learning.momentum import RETURN_FEATURES
 from nn_assets.learning.networks import NETWORKS, levels_read
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.operations.history import History
@@ -101,11 +102,18 @@ def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, S
         own = dict(learning.network_settings) if name == learning.network else {}
         if name == "candlestick" and not own and tuple(strategy.features.names) != CANDLE_FEATURES:
             own = {"image": "table"}
-        beside = SIMPLE if number == 0 else ("linear",) * learning.residual
+        beside = simple_of(strategy) if number == 0 else ("linear",) * learning.residual
         changes = {"network": name, "network_settings": own, "baselines": beside, "warm_start": False}
         # what a search would choose of one network says nothing of the others
         made[name] = strategy.model_copy(update={"learning": _changed(learning, changes), "search": None})
     return made
+
+
+def simple_of(strategy: Strategy) -> tuple[str, ...]:
+    """What a strategy's networks are compared with: without the momentum rule where no feature is a return."""
+    names = strategy.features.names
+    reads = not names or any(name in names for name in RETURN_FEATURES)
+    return SIMPLE if reads else tuple(name for name in SIMPLE if name != "momentum")
 
 
 def _changed(learning: LearningSettings, changes: Mapping[str, Any]) -> LearningSettings:
@@ -296,4 +304,9 @@ def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
         ("Sizes", f"lookback {learning.lookback}, hidden {learning.hidden}, layers {learning.layers}"),
         ("Epochs", f"at most {learning.maximum_epochs}"),
         ("Trials put on record", str(compared.trials)),
+        *(
+            (f"Left out: {name}", f"no feature is a session's return ({' or '.join(RETURN_FEATURES)})")
+            for name in SIMPLE
+            if name not in simple_of(compared.strategy)
+        ),
     ]

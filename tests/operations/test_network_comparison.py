@@ -14,7 +14,14 @@ from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history
-from nn_assets.operations.network_comparison import SIMPLE, compare_networks, contestants, quick, write_comparison_page
+from nn_assets.operations.network_comparison import (
+    SIMPLE,
+    compare_networks,
+    contestants,
+    quick,
+    simple_of,
+    write_comparison_page,
+)
 from tests.operations.test_as_known import strategy
 
 
@@ -30,6 +37,8 @@ def test_contestants_differ_by_their_network_alone_and_the_first_holds_the_simpl
     assert len({trial_hash(one) for one in made.values()}) == len(made)  # a trial each
     simple = {name: {trial_hash(one, name) for one in made.values()} for name in SIMPLE}
     assert all(len(trials) == 1 for trials in simple.values())  # and the simple ones one each, whatever is beside them
+    names = of.features.model_copy(update={"names": ("close_location", "rsi_14")})
+    assert simple_of(of.model_copy(update={"features": names})) == ("linear", "boosting")
     small = quick(of)
     assert (small.learning.ensemble, small.learning.residual, small.walk_forward.refit_every_months) == (3, False, 12)
     assert small.learning.batch_size == of.learning.batch_size
