@@ -160,6 +160,9 @@ def demo_command(
     networks: Annotated[
         bool, typer.Option("--networks", help="Instead: every network beside the simple ones, at quick sizes.")
     ] = False,
+    crypto: Annotated[
+        bool, typer.Option("--crypto", help="Simulated perpetuals that trade on every day, in place of the two.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole path on the bundled data, through Dagster, and write a report."""
@@ -170,7 +173,8 @@ def demo_command(
         return
     from nn_assets.cli import demo
 
-    answer(as_json, lambda console: demo.run_demo(console, short=short))
+    names = demo.CRYPTO_STRATEGIES if crypto else demo.DEMO_STRATEGIES
+    answer(as_json, lambda console: demo.run_demo(console, short=short, names=names))
 
 
 @app.command("check")

@@ -24,7 +24,7 @@ from nn_assets.operations.names import DAILY, DAILY_ROUND, STUDY
 from nn_assets.operations.outcomes import FailedCheck
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.study import study_identity
-from nn_assets.operations.study_page import study_sheet, write_demo_page
+from nn_assets.operations.study_page import study_sheet, write_demo_page, write_study_page
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
@@ -44,6 +44,7 @@ _FIGURES = {
 }
 _SHORT = 5  # sessions: enough for orders of the first one to be filled
 DEMO_STRATEGIES = ("index_daily", "planted_edge")
+CRYPTO_STRATEGIES = ("crypto_24_7",)
 
 # The parts whose times are shown, and the assets that belong to each.
 _PARTS = {
@@ -63,8 +64,8 @@ class _Span:
     sessions: list[pd.Timestamp]
 
 
-def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
-    """Study both strategies, play the last sessions as if live, summarise, and write the page.
+def run_demo(console: Console, *, short: bool = False, names: tuple[str, ...] = DEMO_STRATEGIES) -> dict[str, Any]:
+    """Study some strategies, play the last sessions as if live, summarise, and write the page.
 
     What is current is left alone. Strategies with something to do are run side by side, a process each.
 
@@ -72,11 +73,13 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
     ----------
     short : bool
         Play fewer sessions, for a quick check of an installation.
+    names : tuple of str
+        Strategies that come with the package. Of one alone the summary begins with whether it trades, and why.
     """
     began = time.monotonic()
     spans: dict[str, _Span] = {}
     waiting: list[str] = []
-    for name in DEMO_STRATEGIES:
+    for name in names:
         strategy = find_strategy(name).strategy
         console.print(f"[bold]{name}[/]  {strategy.description}")
         spans[name] = _span(strategy, short=short)
@@ -96,13 +99,18 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
     reported = time.monotonic()
     sheets: list[StudyPage] = []
     summaries: dict[str, Any] = {}
-    for name in DEMO_STRATEGIES:
+    for name in names:
         with open_history(find_strategy(name).strategy) as history:
             sheets.append(study_sheet(history))
             summaries[name] = _summary(history, spans[name], sheets[-1])
-    page = write_demo_page(sheets)
+            if len(names) == 1:
+                page = write_study_page(history)
+    if len(names) > 1:
+        page = write_demo_page(sheets)
     ended = time.monotonic()
-    text = "\n".join([*(_summary_text(name, summary) for name, summary in summaries.items()), f"report  {page}"])
+    first = [summaries[name]["headline"] for name in names] if len(names) == 1 else []
+    texts = (_summary_text(name, summary) for name, summary in summaries.items())
+    text = "\n".join([*first, *texts, f"report  {page}"])
     timed = _timed(ended - began, ended - reported, parts)
     answer = {
         "strategies": summaries,

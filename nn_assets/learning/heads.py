@@ -32,13 +32,15 @@ class Head(ABC):
         As a kind of label names it, ``learns``.
     exploded : float
         A mean loss above it is a diverged network, not a bad epoch.
-    loss_unit : str
+    loss, loss_unit : str
+        What a table calls it, and what it is measured in.
     probabilities : bool
         Whether forecasts are probabilities that the own return is above zero; else they are volatilities.
     """
 
     name: str
     exploded: float
+    loss: str
     loss_unit: str
     probabilities: bool = True
 
@@ -87,7 +89,7 @@ class Head(ABC):
 class _Sign(Head):
     """Binary cross-entropy on logits, in nats; targets are 1 and 0. Chance is 0.69."""
 
-    name, exploded, loss_unit = "sign", 20.0, "nats"
+    name, exploded, loss, loss_unit = "sign", 20.0, "cross-entropy", "nats"
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         from torch.nn.functional import binary_cross_entropy_with_logits  # who forecasts by plain arrays needs no torch
@@ -126,7 +128,7 @@ class _Value(Head):
     go through one calibration, and are read back as Phi^-1(p).
     """
 
-    name, exploded, loss_unit = "value", 1_000.0, "squared standard deviations"
+    name, exploded, loss, loss_unit = "value", 1_000.0, "squared error", "squared standard deviations"
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return (outputs - targets).square().mul(0.5)
@@ -155,7 +157,8 @@ class _Volatility(Head):
     and s by another. Its forecast is exp(s / 2), the volatility forecast in units of the recent one.
     """
 
-    name, exploded, loss_unit, probabilities = "volatility", 1_000.0, "QLIKE", False
+    name, exploded, loss, loss_unit = "volatility", 1_000.0, "QLIKE", "QLIKE"
+    probabilities = False
 
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         excess = targets - outputs

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from nn_assets.features.catalogue import CATALOGUE, PATTERNS, STANDARD, Feature
 from nn_assets.features.labels import LABELS
+from nn_assets.learning.heads import HEADS
 from nn_assets.learning.networks import NETWORKS, build_network
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.settings import LearningSettings
@@ -28,7 +29,10 @@ beyond its own. A feature whose name ends with NAME reads the series that the st
 """
 _OF_LABELS = """## Labels
 
-`label.kind`. A *relative* one compares a name with the others of its session: its books are dollar-neutral.
+`label.kind`; its own settings go under `label.settings`. A *relative* one compares a name with the others of its
+session: its books are dollar-neutral. *Learned* is a sign by cross-entropy on logits, a value by squared error in units
+of its own recent deviation, or a volatility by QLIKE on the log of its variance. One that is not *traded* says how much
+a name moves and not whither: no strategy can name it, and `make_labels` makes it.
 """
 _OF_NETWORKS = f"""## Networks
 
@@ -60,9 +64,11 @@ def _group(name: str, entries: list[Feature]) -> str:
 
 
 def _labels() -> Iterator[str]:
-    yield "| label | relative | |\n|---|---|---|\n"
+    yield "| label | relative | learned | loss | traded | own settings | own return |\n|---|---|---|---|---|---|---|\n"
     for name, kind in LABELS.own.items():
-        yield f"| {name} | {'yes' if kind.relative else ''} | {_first_sentence(kind.own_return)} |\n"
+        relative, traded = "yes" if kind.relative else "", "yes" if kind.traded else "no"
+        cells = (name, relative, kind.learns, HEADS[kind.learns].loss, traded, _own_settings(kind.settings))
+        yield f"| {' | '.join(cells)} | {_first_sentence(kind.own_return)} |\n"
 
 
 def _networks() -> Iterator[str]:

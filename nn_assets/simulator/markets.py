@@ -52,6 +52,17 @@ class MarketShape:
     turbulent_edge: float = 1.0  # of the planted edge, while the market is turbulent: -1 turns its sign
 
 
+COINS = MarketShape(
+    market_volatility=0.025,
+    market_premium=0.0004,
+    sector_volatility=0.008,
+    symbol_volatility=0.030,
+    sectors=("exchanges", "games", "lending", "networks", "storage"),
+    overnight_share=0.0,
+)
+"""Ordinary figures for coins other than Bitcoin. Their market never closes: each session opens at the last close."""
+
+
 @dataclass(frozen=True)
 class Truth:
     """What only the simulator knows. Arrays are (bars, symbols) float64, never NaN, read-only.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated, Literal
 
@@ -15,9 +15,10 @@ from nn_assets.arrays import Session
 from nn_assets.contracts.frames import DeliveredBars, DeliveredSeries
 from nn_assets.errors import SourceError
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.settings.section import WhenSet
 from nn_assets.settings.sources import SourceSection
 from nn_assets.simulator.funding import simulate_funding
-from nn_assets.simulator.markets import simulate_market, symbol_names
+from nn_assets.simulator.markets import COINS, MarketShape, simulate_market, symbol_names
 from nn_assets.sources.answers import Scope
 from nn_assets.sources.protocol import checked_selection
 from nn_assets.sources.registry import SourceContext, SourceMember
@@ -27,9 +28,10 @@ _DEFAULT_COUNT = 20
 
 
 class SimulatorSettings(SourceSection):
-    """A made-up market."""
+    """A made-up market, of ``stocks`` or of ``coins``: how much prices move, and whether they gap overnight."""
 
     kind: Literal["simulator"] = "simulator"
+    market: WhenSet[Literal["stocks", "coins"]] = "stocks"
     seed: int = 20_180_102
     planted_rank_ic: float = 0.05
     signal_persistence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
@@ -47,7 +49,7 @@ class SimulatedSource:
         Where the market starts. It belongs to the seed: another start is another market.
     history_ends : date, optional
         Last day served when a request names none.
-    seed, planted_rank_ic, signal_persistence
+    seed, planted_rank_ic, signal_persistence, shape
         As in `nn_assets.simulator.markets.simulate_market`.
     """
 
@@ -57,6 +59,7 @@ class SimulatedSource:
     seed: int = 20_180_102
     planted_rank_ic: float = 0.05
     signal_persistence: float = 0.95
+    shape: MarketShape = field(default_factory=MarketShape)
     name: str = "simulator"
 
     def bars(
@@ -96,7 +99,7 @@ class SimulatedSource:
                 remedy="ask for sessions from market.history_starts on",
                 source=self.name,
             )
-        market = simulate_market(count, sessions, self.seed, self.planted_rank_ic, self.signal_persistence)
+        market = simulate_market(count, sessions, self.seed, self.planted_rank_ic, self.signal_persistence, self.shape)
         bars = market.bars.assign(source=self.name)
         return checked_selection(bars, self.name, names, first, last)
 
@@ -190,6 +193,7 @@ def _build(settings: SimulatorSettings, context: SourceContext) -> SimulatedSour
         seed=settings.seed,
         planted_rank_ic=settings.planted_rank_ic,
         signal_persistence=settings.signal_persistence,
+        shape=COINS if settings.market == "coins" else MarketShape(),
     )
 
 

@@ -166,8 +166,8 @@ def _data(due: DueFold, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tupl
     judged = stationarity_of(verdicts, address, due)
     if not judged.kept:
         raise no_stationary_feature([feature.name for feature in judged.verdicts], due.fold)
-    selection = selection_of(selection, address, due)
-    return address, FoldData(due.cube, due.cut.labels, due.fold, judged, selection, due.strategy, due.parent)
+    chosen = selection_of(selection, address, due)
+    return address, FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, due.parent)
 
 
 def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, strategy: Strategy) -> RefreshCheck:
