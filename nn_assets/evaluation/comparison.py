@@ -82,13 +82,13 @@ class Comparison:
         """Which networks beat the simple ones, in one sentence."""
         networks = [one.name for one in self.contestants if not one.simple]
         rivals = _listed([one.name for one in self.contestants if one.simple])
-        told = f"{len(self.pairs)} paired comparisons on daily {self.statistic} over {self.sessions:,} sessions"
+        tested = f"{len(self.pairs)} paired comparisons on daily {self.statistic} over {self.sessions:,} sessions"
         if self.winners:
             verb = "beats" if len(self.winners) == 1 else "beat"
-            return f"{_listed(self.winners)} {verb} the simple ones ({rivals}) in {told}"
+            return f"{_listed(self.winners)} {verb} the simple ones ({rivals}) in {tested}"
         none = f"none of {len(networks)} networks beats" if len(networks) > 1 else f"{networks[0]} does not beat"
         lost = [f"{pair.network} is beaten by {pair.rival}" for pair in self.pairs if pair.finding == "is beaten by"]
-        return "; ".join([f"{none} the simple ones ({rivals}): not distinguishable in {told}", *lost])
+        return "; ".join([f"{none} the simple ones ({rivals}): not distinguishable in {tested}", *lost])
 
 
 def _listed(names: Sequence[str]) -> str:

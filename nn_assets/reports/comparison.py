@@ -28,12 +28,12 @@ def forest_plot(comparison: Comparison) -> bytes:
     if not shown:
         empty_note(axis, "no session has both a forecast and a realised label")
         return to_png(figure)
-    for place, one in enumerate(reversed(shown)):
+    for height, one in enumerate(reversed(shown)):
         colour = SEQUENCE[1] if one.simple else SEQUENCE[0]
         if np.isfinite(one.low):
-            axis.plot([one.low, one.high], [place, place], color=colour, linewidth=1.6)
-        axis.plot(one.estimate, place, "o", color=colour, markersize=6.0)
-        axis.plot(one.of_members, np.full(len(one.of_members), place - 0.22), "|", color=MUTED, markersize=6.0)
+            axis.plot([one.low, one.high], [height, height], color=colour, linewidth=1.6)
+        axis.plot(one.estimate, height, "o", color=colour, markersize=6.0)
+        axis.plot(one.of_members, np.full(len(one.of_members), height - 0.22), "|", color=MUTED, markersize=6.0)
     axis.axvline(comparison.chance, color=ALARM, linewidth=0.9)
     axis.set_yticks(range(len(shown)), [one.name for one in reversed(shown)], color=INK)
     axis.set_ylim(-0.6, len(shown) - 0.4)

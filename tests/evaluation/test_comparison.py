@@ -44,11 +44,11 @@ def test_one_that_beats_two_and_not_the_third_beats_none_of_them_together() -> N
 
 
 def test_where_nobody_knows_anything_somebody_is_found_better_in_one_of_twenty_at_most() -> None:
-    found = [
+    somebody_better = [
         any(pair.finding == "beats" for pair in _compared({}, seed, sessions=120, symbols=6).pairs)
         for seed in range(30)
     ]
-    assert sum(found) <= stats.binom.ppf(0.999, 30, LEVEL)
+    assert sum(somebody_better) <= stats.binom.ppf(0.999, 30, LEVEL)
 
 
 def test_the_figures_are_spearmans_correlation_of_ensemble_and_of_each_member_by_itself() -> None:

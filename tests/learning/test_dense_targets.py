@@ -59,7 +59,7 @@ def test_a_network_without_an_output_at_each_step_is_refused_by_name() -> None:
 @pytest.mark.parametrize("network", ["gru", "tcn"])
 def test_a_model_of_dense_targets_is_another_and_nothing_after_its_rows_changes_it(network: str) -> None:
     cube, labels = tiny_market()
-    dense, plain = (tiny_strategy(network=network, dense_targets=asked, maximum_epochs=2) for asked in (True, False))
+    dense, plain = (tiny_strategy(network=network, dense_targets=dense, maximum_epochs=2) for dense in (True, False))
     fold = tiny_fold(cube, dense)
     model = fit_model(cube, labels, fold, dense)
     files = to_files(model)
