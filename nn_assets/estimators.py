@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from nn_assets.plugins import Registry
 
@@ -65,7 +66,7 @@ ESTIMATORS: Registry[Estimator] = Registry(
 TRADED = "network"
 """Whose forecasts are traded; the others are what it is compared with."""
 
-BASELINES = ("linear", "boosting")
+BASELINES: tuple[Literal["linear", "boosting", "momentum"], ...] = ("linear", "boosting")
 """What a network is judged beside where a strategy's ``learning.baselines`` does not say."""
 
 USUAL = (TRADED, *BASELINES)

@@ -67,8 +67,12 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, ma
     return digest.hexdigest()
 
 
-def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, code: str | None = None) -> str:
+def model_address(
+    cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, code: str | None = None, parent: str = ""
+) -> str:
     """Address of the model that ``fit_model`` would give for the same arguments, 16 hex digits.
+
+    ``parent`` is the address of the model whose weights it begins with; nothing where it begins with fresh ones.
 
     With ``code``, that of the model which other code gave, of that version. Where versions were hashes of whole
     files, models of then have their addresses by the same rule.
@@ -90,4 +94,6 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, co
         "code": fit_code(strategy) if code is None else code,
         "configuration": sections,
     }
+    if parent:
+        parts["parent"] = parent
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_DIGITS]

@@ -42,6 +42,10 @@ Members = Mapping[str, tuple[Any, ...]]
 """The fitted members of each estimator, by its name."""
 
 
+Weights = Mapping[int, Mapping[str, npt.NDArray[np.float32]]]
+"""Weights of networks by name, by the seed of the member."""
+
+
 @dataclass(frozen=True, eq=False)
 class FitInputs:
     """What an ensemble is fitted to.
@@ -57,6 +61,8 @@ class FitInputs:
         The ensembles fitted before: all of the baselines, for the one that is traded.
     head : Head
         What is learned of the samples' targets.
+    weights : mapping of seed to weights
+        What networks begin with; fresh ones for a seed that is not there.
     """
 
     windows: Windows
@@ -66,6 +72,7 @@ class FitInputs:
     compute: Compute
     fitted: Members = field(default_factory=dict)
     head: Head = SIGN
+    weights: Weights = field(default_factory=dict)
 
     @property
     def seeds(self) -> range:

@@ -72,6 +72,30 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
     return _on_axis(model, cube, rows, estimate(model.estimators, model_windows(model, cube, rows), rows))
 
 
+def forecast_members(model: FoldModel, cube: Cube, rows: slice) -> dict[str, FloatArray]:
+    """Uncalibrated forecasts of each member of each estimator, as :func:`forecast` takes its arguments.
+
+    Returns
+    -------
+    dict of estimator to array, shape (members, rows, symbols)
+        NaN without a forecast. Their mean over members is what :func:`forecast` gives.
+    """
+    _require_same_start_and_features(model, cube)
+    windows = model_windows(model, cube, rows)
+    local_rows, columns = np.nonzero(windows.whole()[rows.start - windows.first_row : rows.stop - windows.first_row])
+    column = {symbol: number for number, symbol in enumerate(cube.symbols)}
+    own = np.array([column.get(symbol, -1) for symbol in model.symbols])  # one that is not there has no window
+    made = {}
+    for name in model.estimators.names:
+        kind: type[FittedMember] = imported(ESTIMATORS[name].member)
+        members = model.estimators.members[name]
+        table = np.full((len(members), rows.stop - rows.start, len(cube.symbols)), np.nan)
+        outputs = kind.outputs(members, model.estimators.settings, windows, local_rows + rows.start, columns)
+        table[:, local_rows, own[columns]] = model.estimators.head.forecast(outputs)
+        made[name] = table
+    return made
+
+
 def model_windows(model: FoldModel, cube: Cube, rows: slice) -> Windows:
     """Windows of a cube's rows as a model reads them: its features, transformed and scaled as it was fitted.
 

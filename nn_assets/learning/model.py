@@ -25,7 +25,7 @@ from nn_assets.learning.address import first_needed_row, fit_code, model_address
 from nn_assets.learning.autoencoder import fit_novelty
 from nn_assets.learning.calibration import reliability
 from nn_assets.learning.compute import HERE, Compute, open_compute
-from nn_assets.learning.fitted import FitInputs, Fitted
+from nn_assets.learning.fitted import FitInputs, Fitted, Weights
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
 from nn_assets.learning.heads import HEADS, Head
@@ -61,6 +61,8 @@ class FoldData:
     stationarity: StationarityReport | None = None  # decided before on the same rows; decided here when left out
     selection: SelectionReport | None = None  # likewise, where the settings select
     strategy: Strategy | None = None  # with the choice of a search in force; that of the call when left out
+    parent_id: str = ""  # address of the model that networks begin from, where they begin warm
+    parent: FoldModel | None = None  # it, as it was fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,7 @@ class _Task:
     head: Head
     stationarity: StationarityReport | None = None
     selection: SelectionReport | None = None
+    parent: FoldModel | None = None
 
     def local(self, rows: slice) -> slice:
         """Rows of the full axis as rows of the cut."""
@@ -166,12 +169,13 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
         axis_start=cube.sessions[0],
         fold=fold,
         strategy=strategy,
-        model_id=model_address(cube, labels, fold, strategy),
+        model_id=model_address(cube, labels, fold, strategy, parent=data.parent_id),
         data_hash=training_data_hash(cube, labels, fold, lookback, missing),
         code=fit_code(strategy),
         head=HEADS[label_kind(strategy.label).learns],
         stationarity=data.stationarity,
         selection=data.selection,
+        parent=data.parent,
     )
 
 
@@ -180,13 +184,15 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     learning = task.strategy.learning
     training, validation = inputs.samples["training"], inputs.samples["validation"]
     members: dict[str, tuple[Any, ...]] = {}
+    weights, beginning = _begins_with(task, inputs)
     figures: Figures = {"samples": {name: samples.count for name, samples in inputs.samples.items()}}
     # the one that is traded comes last: it may start from another
     for name in sorted(estimators_of(learning.baselines), key=lambda name: name == TRADED):
-        fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members, task.head)
+        fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members, task.head, weights)
         fitted: Fitted = imported(ESTIMATORS[name].fit)(fit_inputs)
         members[name] = fitted.members
         figures |= fitted.figures
+    figures |= beginning
     estimators = Estimators(settings=learning, members=members, head=task.head)
     novelty = None
     if task.strategy.novelty is not None:
@@ -213,6 +219,26 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         code_version=task.code,
         novelty=novelty,
     )
+
+
+def _begins_with(task: _Task, inputs: _Inputs) -> tuple[Weights, Figures]:
+    """The weights that networks begin with, by seed, and what is kept of that: none of another network or features."""
+    parent = task.parent
+    if parent is None:
+        return {}, {}
+    shape = {"network", "network_settings", "hidden", "layers", "lookback", "residual"}
+    before = parent.estimators.settings.model_dump(include=shape)
+    names = inputs.windows.names
+    then, now = (
+        [one.verdict for name in names for one in report.verdicts if one.name == name]
+        for report in (parent.stationarity, inputs.stationarity)
+    )
+    alike = parent.feature_names == names and then == now
+    if before != task.strategy.learning.model_dump(include=shape) or not alike:
+        why = "another network" if alike else "other features, or made stationary otherwise"
+        return {}, {"warm_start": {"parent": parent.model_id, "cold": why}}
+    weights = {member.seed: member.state for member in parent.estimators.members[TRADED]}
+    return weights, {"warm_start": {"parent": parent.model_id}}
 
 
 def no_stationary_feature(names: Sequence[str], fold: Fold) -> TrainingError:
@@ -308,7 +334,12 @@ def _prepare(task: _Task) -> _Inputs:
         scaler.transform(values), lookback, task.first_row, missing, stationary.names, scaler, past_returns(task.cube)
     )
     samples = {
-        name: find_samples(windows, rows, task.labels.learned[task.local(rows)])
+        name: find_samples(
+            windows,
+            rows,
+            task.labels.learned[task.local(rows)],
+            dense=strategy.learning.dense_targets and name == "training",
+        )
         for name, rows in task.fold.parts().items()
     }
     require_rows(task.fold, samples["training"].count, strategy.walk_forward.minimum_training_rows)

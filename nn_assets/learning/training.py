@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -104,8 +104,9 @@ def train(
     seed: int,
     start: LinearModel | None = None,
     head: Head = SIGN,
+    weights: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> TrainingResult:
-    """Train one member of the ensemble from fresh weights.
+    """Train one member of the ensemble, from fresh weights or from those of an earlier fit.
 
     Parameters
     ----------
@@ -120,6 +121,8 @@ def train(
         What a residual network begins as; nothing when left out.
     head : Head, optional
         What is learned: whether a label comes true, when left out.
+    weights : mapping of name to array, optional
+        Of a network of the same layers and features, fitted to earlier rows; fresh ones when left out.
 
     Raises
     ------
@@ -129,6 +132,8 @@ def train(
     """
     with repeatable_torch(seed) as order:
         network = build_network(settings, features=windows.shape[2])
+        if weights is not None:
+            network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         set_inputs(network, windows.names, windows.scaler)
         if isinstance(network, Residual) and start is not None:
             network.start_from(torch.from_numpy(start.coefficients), start.intercept)
@@ -220,14 +225,19 @@ def _one_epoch(
     network.train()
     own_way = forward_and_back(network)
     shuffled = torch.randperm(samples.count, generator=order).numpy()
-    total, norms = 0.0, list[float]()
+    total, learned, norms = 0.0, 0, list[float]()
     for start in range(0, samples.count, settings.batch_size):
         indices = shuffled[start : start + settings.batch_size]
         inputs, targets = _batch(windows, samples, indices)
-        if own_way is None:
+        if samples.steps is not None:
+            of_steps = torch.from_numpy(samples.steps[indices]).clone()
+            known = of_steps.isfinite()
+            losses = head.losses(network.steps(inputs)[known], of_steps[known])  # type: ignore[operator]
+            back: Callable[[], object] = losses.mean().backward
+        elif own_way is None:
             losses = head.losses(network(inputs), targets)
             # down one number: asked for any other gradient, torch imports a library of algebra, a second a process
-            back: Callable[[], object] = losses.mean().backward
+            back = losses.mean().backward
         else:
             with torch.no_grad():
                 outputs, back_from = own_way(inputs)
@@ -240,7 +250,8 @@ def _one_epoch(
             return math.nan, math.nan
         # a sum over samples: the last batch is smaller and must not weigh as much as a full one
         total += float(losses.detach().double().sum())
-    return total / samples.count, math.fsum(norms) / len(norms)
+        learned += len(losses)
+    return total / learned, math.fsum(norms) / len(norms)
 
 
 def _batch(windows: Windows, samples: Samples, indices: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -58,6 +58,8 @@ class History(StoredFacts):
     """Forecasts made so far, by model and number of the stretch, then by row."""
     whole_months: set[tuple[str, str]] = field(default_factory=set, repr=False)
     """Stored months of forecasts, by address, that are known to follow from these facts."""
+    refit_addresses: dict[int, str] = field(default_factory=dict, repr=False)
+    """Addresses of scheduled refits, by the first row of their use, where each begins with the weights before it."""
     _cuts: OrderedDict[int, Cut] = field(default_factory=OrderedDict, repr=False)
 
     def __post_init__(self) -> None:

@@ -242,7 +242,9 @@ class LearningSettings(Section):
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
     linear model of its seed, which is held fast, and learns what that leaves. ``baselines`` are fitted and judged
     beside the network: the linear model and boosting unless they say otherwise, and ``momentum``, a plain rule on past
-    returns over their volatility, where they name it. ``network`` is ``rnn``, ``lstm``, ``gru``, ``tcn``,
+    returns over their volatility, where they name it. With ``dense_targets`` a network that has an output at each step
+    learns from the labels of the last half of its window's sessions; with ``warm_start`` the networks of a refit begin
+    with the weights of the scheduled refit before it. ``network`` is ``rnn``, ``lstm``, ``gru``, ``tcn``,
     ``candlestick``, ``transformer``, ``mlp`` or one that a file of ``plugins`` registers; ``network_settings`` are that
     one's own, as it states them. ``compute`` says where models are trained: ``here``, in ``processes``, or on what a
     file of ``plugins`` registers, with ``compute_settings`` of its own.
@@ -254,6 +256,8 @@ class LearningSettings(Section):
     baselines: WhenSet[tuple[Literal["linear", "boosting", "momentum"], ...]] = Field(
         default=BASELINES, exclude_if=lambda names: names == BASELINES
     )
+    dense_targets: WhenSet[bool] = Field(default=False, exclude_if=operator.not_)
+    warm_start: WhenSet[bool] = Field(default=False, exclude_if=operator.not_)
     lookback: Count = 20
     hidden: Count = 64
     layers: Count = 2

@@ -23,10 +23,11 @@ def _failing_seeds(monkeypatch: pytest.MonkeyPatch, seeds: set[int]) -> None:
         seed: int,
         start: LinearModel | None,
         head: Head,
+        weights: object,
     ) -> TrainingResult:
         if seed in seeds:
             raise TrainingError(expected="a loss", found="nan", remedy="none", seed=seed, epoch=2)
-        return train(windows, training, validation, settings, seed, start, head)
+        return train(windows, training, validation, settings, seed, start, head, weights)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ensemble_module, "train", fail_some)
 

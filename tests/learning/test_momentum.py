@@ -20,7 +20,7 @@ from nn_assets.learning.compute import HERE
 from nn_assets.learning.fitted import FitInputs
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.forecasts import forecasts_from_rows, no_forecasts
-from nn_assets.learning.inference import forecast
+from nn_assets.learning.inference import forecast, forecast_members
 from nn_assets.learning.momentum import SPANS, MomentumRule, fit_momentum_rules, momentum_scores
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.settings import LearningSettings
@@ -148,6 +148,10 @@ def test_a_model_holds_those_that_its_strategy_names_and_no_forecast_reads_the_f
     for name, arrays in alone.estimators.items():
         assert arrays.probability.tobytes() == whole[name].probability[9:12].tobytes(), name
         assert np.isfinite(arrays.probability).all()
+    members = forecast_members(model, cube, slice(start, start + 30))
+    for name, values in members.items():  # what a comparison looks at are these very forecasts, member by member
+        np.testing.assert_allclose(values.mean(axis=0), whole[name].probability, rtol=1e-14)
+        assert len(values) == len(model.estimators.members[name])
     rows = whole.to_rows()
     assert list(rows["estimator"][:4]) == list(model.estimators.names)
     again = forecasts_from_rows(rows, whole.sessions, whole.symbols, model.estimators.names)

@@ -51,10 +51,12 @@ def test_months_of_before_lack_the_rule_and_the_study_says_so(tmp_path: Path) ->
         with open_history(strategy()) as history:
             in_force = models_in_force(history.stores.ledger, strategy()).by_month
             trials = set(history.stores.ledger.read("trials", "known")["trial_id"])
-            held = {month: load_model(history.stores, rows[-1][1]).estimators.names for month, rows in in_force.items()}
+            by_month = {
+                month: load_model(history.stores, rows[-1][1]).estimators.names for month, rows in in_force.items()
+            }
     assert len(trials) == 4
-    assert held[FIRST_MONTH] == ("network", "linear", "boosting")
-    assert held["2016-07"] == ("network", "linear", "boosting", "momentum")
+    assert by_month[FIRST_MONTH] == ("network", "linear", "boosting")
+    assert by_month["2016-07"] == ("network", "linear", "boosting", "momentum")
     track = done.study.track
     there = np.isfinite(track.forecasts["momentum"]).any(axis=1)
     assert set(track.months[there]) == {"2016-07", LAST_MONTH}

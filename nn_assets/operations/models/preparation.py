@@ -18,6 +18,7 @@ from nn_assets.errors import PublicationError
 from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import model_address
+from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.model import FoldData, chosen_features, judged_features
 from nn_assets.learning.refits import refits_of
@@ -40,12 +41,14 @@ class DueFold:
     fold: Fold
     cut: Cut
     strategy: Strategy  # with the choice in force where its hyper-parameters are searched
+    parent: str = ""  # address of the scheduled refit before it, where networks begin warm; nothing of the first
 
     @classmethod
     def of(cls, history: History, fold: Fold, month: str | None = None) -> DueFold:
         """What is known when a fold's model falls due, and the choice in force in a month, the fold's when left out."""
         cut = history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1])
-        return cls(fold, cut, with_choice(history.stores.ledger, history.strategy, month or fold.month))
+        choice = with_choice(history.stores.ledger, history.strategy, month or fold.month)
+        return cls(fold, cut, choice, refit_before(history, fold.used_from))
 
     @property
     def cube(self) -> Cube:
@@ -54,7 +57,31 @@ class DueFold:
 
     def address(self, strategy: Strategy, code: str | None = None) -> str:
         """Address of the model that a fit gives, or gave by the code of a version."""
-        return model_address(self.cube, self.cut.labels, self.fold, strategy, code)
+        parent = self.parent if strategy.learning.warm_start else ""
+        return model_address(self.cube, self.cut.labels, self.fold, strategy, code, parent)
+
+
+def refit_before(history: History, used_from: int) -> str:
+    """Address of the newest scheduled refit used before a row, each with that before it in its own; nothing without.
+
+    Nothing either where networks do not begin warm.
+    """
+    strategy = history.strategy
+    if not strategy.learning.warm_start:
+        return ""
+    last, parent = f"{history.axis[min(used_from, len(history.axis)) - 1]:%Y-%m}", ""
+    months = [str(month) for month in pd.period_range(first_model_month(strategy), last, freq="M")]
+    for refit in refits_of(strategy).of_months(months):
+        row = int(history.axis.searchsorted(pd.Timestamp(refit)))
+        if row >= used_from:
+            break
+        if row not in history.refit_addresses:
+            fold = make_fold(history.axis, refit, strategy.walk_forward, strategy.label)
+            cut = history.cut_for(history.axis[row - 1])
+            due = DueFold(fold, cut, with_choice(history.stores.ledger, strategy, fold.month), parent)
+            history.refit_addresses[row] = due.address(due.strategy)
+        parent = history.refit_addresses[row]
+    return parent
 
 
 def due_refits(history: History, months: Iterable[str]) -> dict[str, list[str]]:
@@ -117,7 +144,7 @@ def fold_data(due: DueFold) -> FoldData:
     """All that a model is fitted on, its features judged and chosen here and now."""
     judged = _judged(due, due.strategy)
     chosen = _chosen(due, due.strategy, judged) if due.strategy.features.select else None
-    return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy)
+    return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, due.parent)
 
 
 def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -164,7 +164,7 @@ def _data(due: DueFold, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tupl
     if not judged.kept:
         raise no_stationary_feature([feature.name for feature in judged.verdicts], due.fold)
     chosen = selection_of(selection, address, due)
-    return address, FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy)
+    return address, FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, due.parent)
 
 
 def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, strategy: Strategy) -> RefreshCheck:
@@ -177,7 +177,6 @@ def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, st
 
 def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: int, tell: Progress) -> dict[int, str]:
     """Fit the models that are not stored yet; address of each, by the first row of its use."""
-    strategy = history.strategy
     addresses: dict[int, str] = {}
     missing: list[FoldData] = []
     for address, data in due:
@@ -187,11 +186,28 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
     if missing or count > 1:  # one that is there already is no news
         tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
     began = time.monotonic()
-    for number, model in enumerate(fit_models(missing, strategy), start=1):
+    for number, model in enumerate(_fitted(history, missing), start=1):
         history.stores.models.put(model.model_id, to_files(model))
         left = (time.monotonic() - began) / number * (len(missing) - number)
-        tell(f"model {number} of {len(missing)} fitted, used from {_use_begins(history, model)}{_time_left(left)}")
+        tell(f"model {number} of {len(missing)} fitted, used from {_use_begins(history, model)}{time_left(left)}")
     return addresses
+
+
+def _fitted(history: History, missing: list[FoldData]) -> Iterator[FoldModel]:
+    """The models of some folds; one after another where networks begin with the weights of the refit before.
+
+    Raises
+    ------
+    ModelError
+        The refit before is not in the store.
+    """
+    strategy = history.strategy
+    if not strategy.learning.warm_start:
+        yield from fit_models(missing, strategy)
+        return
+    for data in sorted(missing, key=lambda data: data.fold.used_from):
+        parent = load_model(history.stores, data.parent_id) if data.parent_id else None
+        yield from fit_models([replace(data, parent=parent)], strategy)
 
 
 def _use_begins(history: History, model: FoldModel) -> str:
@@ -202,7 +218,7 @@ def _use_begins(history: History, model: FoldModel) -> str:
     return str(axis[begins].date())
 
 
-def _time_left(seconds: float) -> str:
+def time_left(seconds: float) -> str:
     """How long the rest takes at the pace so far, from a minute on."""
     minutes = round(seconds / 60)
     return f"; about {minutes} minute{'s' * (minutes != 1)} left" if minutes else ""
