@@ -17,7 +17,7 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows, make_fold
 from nn_assets.learning.model import FoldData, fit_without, judged_features
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations.shift import FoldFacts, LeftOutRegimes, fits_without
+from nn_assets.operations.shift import LeftOutRegimes, fits_without
 from nn_assets.settings import Strategy
 from nn_assets.signals.filtered_states import FilteredStates, MarkovStates
 from nn_assets.signals.regimes import Regimes
@@ -82,7 +82,7 @@ def shifted(*, flips: bool) -> LeftOutRegimes:
         return fits_without(
             strategy(),
             used,
-            lambda model: FoldFacts(data[model.fold.month], regimes()),
+            lambda model: data[model.fold.month],
             cube,
             labels.until(BARS - 1),
             regimes(),
