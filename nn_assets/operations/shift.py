@@ -108,9 +108,7 @@ def fits_without(
         there = {str(name) for rows in rows_of_model for name in names[rows]}
         learned_in = regimes.names(rows_of_model[0].start, _reach(model.fold))
         for regime in [regime for regime in judged if regime in there]:
-            fitted = _fitted_without(
-                strategy, data(model), regimes.names(rows_of_model[0].start, _reach(model.fold)), regime
-            )
+            fitted = _fitted_without(strategy, data(model), learned_in, regime)
             if isinstance(fitted, str):
                 refused.append(f"{regime}: the model of {model.fold.month} was not fitted without it: {fitted}")
                 continue

@@ -119,6 +119,7 @@ def test_fits_without_a_regime_stand_on_the_studys_page_until_the_next_study(
     result = homes.study_stored(strategy, MONTHS)
     with open_history(strategy) as history:
         keep_study(history, result, {})
+        assert ("Regimes", "markov_2 in 3 of 3 months") in study_sheet(history).facts
         lines: list[str] = []
         left_out = leave_regimes_out(history, MONTHS, lines.append)
         assert left_out.fits == len(lines) > 0
