@@ -132,7 +132,7 @@ def fits_without(
         for regime in judged
         for name in whole
     ]
-    return LeftOutRegimes(tuple(found), (*left_out_lines(found, wide=wide), *refused), fits)
+    return LeftOutRegimes(tuple(found), (*left_out_lines(found), *refused), fits)
 
 
 def _reach(fold: Fold) -> range:
