@@ -72,7 +72,8 @@ def shift_test(track: StudyTrack, over: Callable[[BoolArray], Mapping[str, Figur
 
 def alarms_of(tests: Mapping[str, MeanTest], where: str, *, wide: bool) -> tuple[str, ...]:
     """One sentence for each estimator that is surely worse somewhere than elsewhere, at 5% over all of them."""
-    level, statistic = per_trial_level(_ALARM, len(tests)), "rank IC" if wide else "AUC"
+    tested = sum(test.p_value is not None for test in tests.values())
+    level, statistic = per_trial_level(_ALARM, max(tested, 1)), "rank IC" if wide else "AUC"
     return tuple(
         f"{_called(name)} is worse {where}: {statistic} lower by "
         f"{test.estimate:.4f}, t = {test.t_statistic:.2f}, {test.sessions} sessions"
@@ -151,10 +152,10 @@ def left_out_of(
 def left_out_lines(fits: Sequence[LeftOut]) -> list[str]:
     """What the fits without a regime came to, a sentence each; first, whose forecasts of it are surely wrong.
 
-    Surely: below chance at 5% over all fits. Fewer rows to learn from make an estimator worse everywhere, so that being
-    worse than elsewhere is no alarm here.
+    Surely: below chance at 5% over all that can be tested. Fewer rows to learn from make an estimator worse
+    everywhere, so that being worse than elsewhere is no alarm here.
     """
-    level = per_trial_level(_ALARM, max(len(fits), 1))
+    level = per_trial_level(_ALARM, max(sum(fit.without.p_value is not None for fit in fits), 1))
     wrong = [
         f"what {_called(fit.estimator)} learns without {fit.regime} sessions is wrong on them: "
         f"t = {fit.without.t_statistic:.2f} against chance, {fit.sessions} sessions"

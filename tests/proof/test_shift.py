@@ -8,6 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from nn_assets.evaluation.figure_set import ShiftTest
 from nn_assets.evaluation.shift import shift_test
@@ -28,7 +29,8 @@ from nn_assets.session.regime_naming import regime_naming
 from nn_assets.simulator.markets import MarketShape, simulate_market
 from tests.proof.studied import _NO_TREES, sessions_of, settings_of
 
-NAMES, RANK_IC, HORIZON = 24, 0.06, 10
+NAMES, RANK_IC, HORIZON = 24, 0.08, 5
+SEEDS = (57, 115)
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,14 @@ def shifted(seed: int, edge: float) -> Tested:
     judged_rows = np.flatnonzero(months != "")
     names = np.array([regimes.label(row) == "turbulent" for row in judged_rows])
     return Tested(shift, left_out, float((names == made.truth.turbulent[judged_rows]).mean()))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_edge_that_flips_in_the_turbulent_regime_is_found_and_one_that_stays_is_not(seed: int) -> None:
+    flips, stays = shifted(seed, -1.0), shifted(seed, 1.0)
+    assert min(flips.agreement, stays.agreement) > 0.9
+    assert flips.shift.alarms
+    assert not stays.shift.alarms
+    assert any("is wrong on them" in line for line in flips.left_out.lines)
+    assert not any("is wrong on them" in line for line in stays.left_out.lines)
