@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from nn_assets.cli.app import DEFAULT_STRATEGY, AsJson, FromMonth, StrategyName, ToMonth, answer, app
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @app.command("shift-test")
@@ -55,7 +58,6 @@ def _tested(name: str, first: str | None, last: str | None, console: Console) ->
                 "t": one.without.t_statistic,
                 "whole": one.whole,
                 "elsewhere": one.elsewhere,
-                "p_value": one.test.p_value,
             }
             for one in result.found
         ],

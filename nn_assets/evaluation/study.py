@@ -88,6 +88,7 @@ class Study:
     figures: StudyFigures
     labels: Mapping[int, Labels]  # as known in each stretch of sessions, by the row of its last one
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
+    no_markov: Mapping[str, str] = field(default_factory=dict)  # month to why the rules name its regimes all the same
 
     def labels_known_at(self, row: int) -> Labels:
         """The labels realised by a row, as known at its session's close."""
@@ -151,6 +152,7 @@ def run_study(
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
     training_share = np.full(len(material.sessions), np.nan)
+    no_markov: dict[str, str] = {}
     for stretch in material.known():
         watch: DriftWatch | None = None
         refreshes: Callable[[int], RefreshWatch] | None = None
@@ -160,6 +162,8 @@ def run_study(
             refreshes = refreshes or player.refresh_after
         for row in stretch.rows:
             regimes[row] = stretch.market.regimes.label(row)
+            if why := stretch.market.regimes.no_markov(row):
+                no_markov.setdefault(material.month_by_row[row], why)
             trained_on = material.training.get(material.model_by_row[row] or "")
             if trained_on is not None:
                 training_share[row] = stretch.market.regimes.share_of(row, trained_on)
@@ -188,7 +192,7 @@ def run_study(
         first_rows=material.first_rows,
     )
     figures = _figures(strategy, sessions_per_year, track, terms, material.costs(rows[-1]), by_fold=True)
-    return Study(track, replays, rows, figures, labels, material.costs)
+    return Study(track, replays, rows, figures, labels, material.costs, no_markov)
 
 
 class _Player:

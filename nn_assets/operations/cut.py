@@ -46,7 +46,7 @@ from nn_assets.operations.derived import (
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.markov_fits import fitted_once
 from nn_assets.session.market_view import MarketView, market_view
-from nn_assets.session.regime_rule import regime_rule
+from nn_assets.session.regime_naming import regime_naming
 
 _MOST_STALE = 8
 
@@ -186,9 +186,9 @@ class Cut:
         strategy = self.facts.strategy
         funding = funding_known(strategy, self.facts.series_versions, self.sessions, self.symbols)
         missing = strategy.features.max_missing_bars_fraction
-        rule = regime_rule(strategy, self.sessions, partial(fitted_once, self.facts))
+        naming = regime_naming(strategy, self.sessions, partial(fitted_once, self.facts))
         view = market_view(
-            self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing, regime_rule=rule
+            self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing, regime_naming=naming
         )
         return view if self.halted is None else replace(view, halted=self.halted)
 

@@ -19,7 +19,7 @@ from nn_assets.evaluation.shift import LeftOut, left_out_lines, left_out_of
 from nn_assets.evaluation.significance import CROSS_SECTION
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import Estimators, FoldModel
-from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.folds import Fold, forecast_rows
 from nn_assets.learning.inference import estimate, model_windows
 from nn_assets.learning.model import FoldData, fit_without
 from nn_assets.operations.history import History
@@ -45,19 +45,10 @@ class LeftOutRegimes:
     fits: int
 
 
-@dataclass(frozen=True, eq=False)
-class FoldFacts:
-    """What a model was fitted on, and what named the regimes on the last session before its use."""
-
-    data: FoldData
-    regimes: Regimes
-
-
 def leave_regimes_out(history: History, months: Sequence[str], tell: Callable[[str], None]) -> LeftOutRegimes:
     """Fit the simple estimators of each model in force in some months without each regime, and test them on it.
 
-    Each is fitted as its model was: on the features and labels known when that fell due, purged by the one rule. The
-    regime of its rows is named by what named it on the last session before its use.
+    Each is fitted as its model was: on the features and labels known when that fell due, purged by the one rule.
 
     Parameters
     ----------
@@ -74,17 +65,17 @@ def leave_regimes_out(history: History, months: Sequence[str], tell: Callable[[s
     if not used:
         view.models.on(view.session)  # which says what to do where there is no model at all
 
-    def facts(model: FoldModel) -> FoldFacts:
+    def data(model: FoldModel) -> FoldData:
         due = DueFold.of(history, model.fold)
-        return FoldFacts(FoldData(due.cut.cube, due.cut.labels, model.fold, model.stationarity), due.cut.market.regimes)
+        return FoldData(due.cut.cube, due.cut.labels, model.fold, model.stationarity)
 
-    return fits_without(history.strategy, used, facts, view.cube, view.labels, view.market_history.regimes, tell)
+    return fits_without(history.strategy, used, data, view.cube, view.labels, view.market_history.regimes, tell)
 
 
 def fits_without(
     strategy: Strategy,
     used: Sequence[tuple[FoldModel, slice]],
-    facts: Callable[[FoldModel], FoldFacts],
+    data: Callable[[FoldModel], FoldData],
     cube: Cube,
     labels: Labels,
     regimes: Regimes,
@@ -96,10 +87,11 @@ def fits_without(
     ----------
     used : sequence of (FoldModel, slice)
         Models and the sessions that each was in force on, ascending.
-    facts : callable
+    data : callable
         From a model to what it was fitted on.
     cube, labels, regimes
-        Of the sessions that are judged, on the whole axis.
+        Of the sessions that are judged, on the whole axis. What names the regime of a model's first session of use
+        names those of its rows.
     """
     shape = labels.targets.shape
     names, folds = np.full(shape[0], "", dtype="U32"), np.full(shape[0], "", dtype="U32")
@@ -114,8 +106,9 @@ def fits_without(
     refused, fits = list[str](), 0
     for model, rows_of_model in _merged(used):
         there = {str(name) for rows in rows_of_model for name in names[rows]}
+        learned_in = regimes.names(rows_of_model[0].start, _reach(model.fold))
         for regime in [regime for regime in judged if regime in there]:
-            fitted = _fitted_without(strategy, model, facts(model), regime)
+            fitted = _fitted_without(strategy, data(model), learned_in, regime)
             if isinstance(fitted, str):
                 refused.append(f"{regime}: the model of {model.fold.month} was not fitted without it: {fitted}")
                 continue
@@ -139,17 +132,22 @@ def fits_without(
         for regime in judged
         for name in whole
     ]
-    return LeftOutRegimes(tuple(found), (*left_out_lines(found, wide=wide), *refused), fits)
+    return LeftOutRegimes(tuple(found), (*left_out_lines(found), *refused), fits)
 
 
-def _fitted_without(strategy: Strategy, model: FoldModel, facts: FoldFacts, regime: str) -> FoldModel | str:
-    """The simple estimators of a model's fold without a regime, or why there are none."""
-    fold, bars = model.fold, facts.data.cube.session_count
-    rows, left_out = range(fold.training.start, fold.validation.stop), np.zeros(bars, dtype=np.bool_)
-    before_use = min(fold.used_from, bars) - 1
-    left_out[rows.start : rows.stop] = np.array(facts.regimes.names(before_use, rows)) == regime
+def _reach(fold: Fold) -> range:
+    """Rows that a model learns from."""
+    return range(fold.training.start, fold.validation.stop)
+
+
+def _fitted_without(strategy: Strategy, data: FoldData, names: Sequence[str], regime: str) -> FoldModel | str:
+    """The simple estimators of a fold without a regime, or why there are none; ``names`` are those of its rows."""
+    rows, left_out = _reach(data.fold), np.zeros(data.cube.session_count, dtype=np.bool_)
+    left_out[rows.start : rows.stop] = np.array(names) == regime
+    if not left_out.any():
+        return "none of its rows is in that regime"
     try:
-        return fit_without(facts.data, strategy, left_out)
+        return fit_without(data, strategy, left_out)
     except (FoldError, TrainingError) as error:
         return error.found
 

@@ -106,6 +106,7 @@ def keep_study(
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
             *_financing(strategy, result),
+            *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
             *map(list, _survivorship(history).items()),
         ],
@@ -187,6 +188,19 @@ def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
         guessed = f"; on {assumed:,} of {len(books):,} sessions a rate was not known, and assumed" if assumed else ""
         facts.append(["Funding received less paid", f"{received:+,.0f} USD, {share}{guessed}"])
     return facts
+
+
+def _markov_regimes(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """In which months there is no Markov regime, and why; nothing where the settings ask for none."""
+    if strategy.regimes is None or strategy.regimes.model == "rules":
+        return []
+    by_reason: dict[str, list[str]] = {}
+    for month, why in result.study.no_markov.items():
+        by_reason.setdefault(why, []).append(month)
+    months = len(set(result.material.month_by_row) - {""})
+    named = [f"none in {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
+    fitted = f"{strategy.regimes.model} in {months - len(result.study.no_markov)} of {months} months"
+    return [["Regimes", "; ".join([fitted, *named])]]
 
 
 def _pooled(report: StationarityReport) -> list[list[str]]:

@@ -18,7 +18,7 @@ from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.measures import mean_over_symbols
-from nn_assets.session.regime_rule import RegimeRule
+from nn_assets.session.regime_naming import RegimeNaming
 from nn_assets.settings import PortfolioSettings
 from nn_assets.signals.regimes import Regimes, classify_regimes, regime_scales
 from nn_assets.signals.signals import ewma_volatility
@@ -304,7 +304,7 @@ def market_view(
     funding: Funding | None = None,
     *,
     max_missing_fraction: float = 0.0,
-    regime_rule: RegimeRule | None = None,
+    regime_naming: RegimeNaming | None = None,
 ) -> MarketView:
     """Compute the sizes of every session.
 
@@ -322,7 +322,7 @@ def market_view(
         What positions pay as perpetuals, each session's as known at its decision.
     max_missing_fraction : float
         Share of missing bars that average volume, range and beta may step over, as the features do; never bridged.
-    regime_rule : RegimeRule, optional
+    regime_naming : RegimeNaming, optional
         What names the regimes, and what a stressed one leaves of a size; the rules at their defaults when left out.
 
     Returns
@@ -351,9 +351,9 @@ def market_view(
     if candidates is not None:
         growth[~candidates.any(axis=1)] = np.nan
     regimes = classify_regimes(growth)
-    parameters = None if regime_rule is None else regime_rule.parameters
-    if regime_rule is not None and regime_rule.states is not None:
-        regimes = replace(regimes, markov=regime_rule.states(np.log1p(np.where(market > -1.0, market, np.nan))))
+    parameters = None if regime_naming is None else regime_naming.parameters
+    if regime_naming is not None and regime_naming.states is not None:
+        regimes = replace(regimes, markov=regime_naming.states(np.log1p(np.where(market > -1.0, market, np.nan))))
     return MarketView(
         panel=panel,
         returns=returns,

@@ -49,8 +49,8 @@ def test_an_edge_that_flips_in_the_regime_that_training_hardly_saw_is_an_alarm_o
 
 
 def test_where_it_does_not_flip_there_is_no_alarm() -> None:
-    found = sum(bool(figures_of(record(flips=False, seed=seed)).shift.alarms) for seed in range(4))
-    assert found == 0
+    alarms = sum(bool(figures_of(record(flips=False, seed=seed)).shift.alarms) for seed in range(4))
+    assert alarms == 0
 
 
 def test_where_nothing_differs_it_rings_in_no_more_than_the_share_that_it_says() -> None:

@@ -17,7 +17,7 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows, make_fold
 from nn_assets.learning.model import FoldData, fit_without, judged_features
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations.shift import FoldFacts, LeftOutRegimes, fits_without
+from nn_assets.operations.shift import LeftOutRegimes, fits_without
 from nn_assets.settings import Strategy
 from nn_assets.signals.filtered_states import FilteredStates, MarkovStates
 from nn_assets.signals.regimes import Regimes
@@ -82,7 +82,7 @@ def shifted(*, flips: bool) -> LeftOutRegimes:
         return fits_without(
             strategy(),
             used,
-            lambda model: FoldFacts(data[model.fold.month], regimes()),
+            lambda model: data[model.fold.month],
             cube,
             labels.until(BARS - 1),
             regimes(),
@@ -95,15 +95,16 @@ def test_an_edge_that_flips_in_a_regime_is_found_by_fits_without_it() -> None:
     assert result.fits == 6
     assert linear["turbulent"].without.estimate < -0.05
     assert linear["turbulent"].elsewhere > 0.05
-    assert linear["turbulent"].test.p_value < 0.001
-    assert result.lines[0].startswith(
-        "the linear model, fitted without calm sessions, is worse on them than it is elsewhere: rank IC lower by "
-    ) or result.lines[0].startswith("the linear model, fitted without turbulent sessions, is worse on them")
+    assert linear["turbulent"].without.t_statistic < -3.0
+    wrong = [line for line in result.lines if "is wrong on them" in line]
+    assert len(wrong) == 2, "calm sessions are as wrong for who knows the turbulent ones alone"
+    assert wrong == list(result.lines[:2])
+    assert wrong[1].startswith("what the linear model learns without turbulent sessions is wrong on them: t = -")
 
 
-def test_where_it_does_not_flip_nobody_is_said_to_be_worse() -> None:
+def test_where_it_does_not_flip_nobody_is_said_to_be_wrong() -> None:
     result = shifted(flips=False)
-    assert not any("is worse" in line for line in result.lines)
+    assert not any("is wrong" in line for line in result.lines)
     linear = {one.regime: one for one in result.found if one.estimator == "linear"}
     assert linear["turbulent"].without.estimate > 0.05
     assert linear["turbulent"].sentence.startswith("turbulent, the linear model, ")

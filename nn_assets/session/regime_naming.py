@@ -24,7 +24,7 @@ _STATES = {"markov_2": 2, "markov_3": 3}
 
 
 @dataclass(frozen=True)
-class RegimeRule:
+class RegimeNaming:
     """How the regimes of a market are named, and what they leave of a size.
 
     ``states`` takes the market's log returns, shape (bars,), on the session axis; None where the rules name them.
@@ -34,7 +34,7 @@ class RegimeRule:
     states: Callable[[FloatArray], MarkovStates] | None = None
 
 
-def regime_rule(strategy: Strategy, sessions: pd.DatetimeIndex, fit: Fit = fit_markov) -> RegimeRule | None:
+def regime_naming(strategy: Strategy, sessions: pd.DatetimeIndex, fit: Fit = fit_markov) -> RegimeNaming | None:
     """What a strategy's settings say of regimes; None where they say nothing.
 
     Parameters
@@ -50,7 +50,7 @@ def regime_rule(strategy: Strategy, sessions: pd.DatetimeIndex, fit: Fit = fit_m
         return None
     parameters = RegimeParameters(stressed_scale=settings.scale)
     count = _STATES.get(settings.model)
-    return RegimeRule(
+    return RegimeNaming(
         parameters, None if count is None else lambda returns: _states(strategy, sessions, returns, count, fit)
     )
 

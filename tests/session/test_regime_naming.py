@@ -14,7 +14,7 @@ from nn_assets.learning.folds import make_fold
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.session.market_view import MarketView, market_view
-from nn_assets.session.regime_rule import regime_rule
+from nn_assets.session.regime_naming import regime_naming
 from nn_assets.settings import Strategy
 from nn_assets.signals.markov import MarkovFit, fit_markov
 
@@ -64,7 +64,7 @@ def once(returns: FloatArray, states: int) -> MarkovFit:
 
 def seen(of: Panel, model: str = "markov_2", **more: object) -> MarketView:
     chosen = strategy(model=model, **more)
-    return market_view(of, chosen.portfolio, regime_rule=regime_rule(chosen, of.sessions, once))
+    return market_view(of, chosen.portfolio, regime_naming=regime_naming(chosen, of.sessions, once))
 
 
 def names(view: MarketView, stop: int) -> list[str]:
@@ -73,7 +73,7 @@ def names(view: MarketView, stop: int) -> list[str]:
 
 def test_without_the_section_nothing_changes_nor_does_the_hash() -> None:
     plain, by_rule = strategy(), strategy(model="rules")
-    assert regime_rule(plain, SESSIONS) is None
+    assert regime_naming(plain, SESSIONS) is None
     assert "regimes" not in plain.behaviour()
     assert plain.content_hash() != by_rule.content_hash() != strategy(model="markov_2").content_hash()
     sections = ("features", "label", "learning", "walk_forward")
@@ -120,7 +120,7 @@ def test_each_model_is_fitted_on_the_training_rows_of_its_fold_and_of_nothing_el
         asked.append(returns)
         return once(returns, states)
 
-    view = market_view(panel(), chosen.portfolio, regime_rule=regime_rule(chosen, SESSIONS, fit))
+    view = market_view(panel(), chosen.portfolio, regime_naming=regime_naming(chosen, SESSIONS, fit))
     simple = panel().close[1:] / panel().close[:-1] - 1.0
     market = np.concatenate([[np.nan], np.log1p(simple.mean(axis=1))])
     months = ["2012-05", "2012-11", "2013-05", "2013-11"]
