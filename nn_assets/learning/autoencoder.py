@@ -15,6 +15,7 @@ from nn_assets.arrays import FloatArray
 from nn_assets.errors import TrainingError
 from nn_assets.learning.novelty import (
     MINIMUM_ROWS,
+    NO_RANK,
     REFERENCE_ROWS,
     Layers,
     Novelty,
@@ -127,7 +128,7 @@ def fit_novelty(
     stop = _part(samples["validation"], _STOPPED_BY)
     stop_rows = windows.last_rows(stop.rows, stop.columns)[:, columns]
     layers, told = _autoencoder(unit, normal_scores(stop_rows, knots, normals), learning)
-    unranked = Novelty(columns, knots, normals, whitening, own, layers, (), Rank(np.empty(0)))
+    unranked = Novelty(columns, knots, normals, whitening, own, layers, (), NO_RANK)
     fitted = _ranked(unranked, windows, samples)
     return NoveltyFit(fitted, {**figures, "shrinkage": shrinkage, "sessions": len(fitted.days.reference), **told})
 
@@ -171,4 +172,4 @@ def _ranked(scores: Novelty, windows: Windows, samples: Mapping[str, Samples]) -
     some = evenly(len(rows), REFERENCE_ROWS)
     ranked = scores.ranked(windows.last_rows(rows[some], columns[some]))
     departures = day_departures(by_session(rows, ranked.score(windows.last_rows(rows, columns)).p_value))
-    return replace(ranked, days=Rank.of(departures[np.isfinite(departures)]))
+    return replace(ranked, days=Rank.of(departures))
