@@ -21,6 +21,7 @@ from nn_assets.contracts.frames import (
     Notices,
     PortfolioStateRows,
     Quarantine,
+    RangeRows,
     SeriesVersions,
 )
 from nn_assets.contracts.tables import NOTICES
@@ -47,6 +48,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
+from nn_assets.operations.ranges import ranges_on
 from nn_assets.plugins import place_of
 from nn_assets.portfolio.records import FLOWS, session_flows
 from nn_assets.store.ledger.ledger import Ledger
@@ -292,6 +294,12 @@ def _forecasts(history: History, moment: pd.Timestamp | None) -> ForecastRows:
     return frame if moment is None else frame[frame["session"] <= _last_known(history, moment)]
 
 
+def _ranges(history: History, moment: pd.Timestamp | None) -> RangeRows:
+    """Those of the last session, or of the last one that was known at a moment."""
+    session = history.last_session if moment is None else _last_known(history, moment)
+    return ranges_on(history, session).to_frame(session)
+
+
 def _last_known(history: History, moment: pd.Timestamp) -> pd.Timestamp:
     """The last session whose decision could be made by a moment."""
     sessions = history.axis
@@ -358,4 +366,5 @@ _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] 
     "actions": _actions,
     "series": _series,
     "membership": _membership,
+    "ranges": _ranges,
 }

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import values_of
+from nn_assets.contracts.frames import RangeRows
 from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.bar_faults import delisting_line, without_bar
@@ -18,6 +19,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.models.unlike_days import novelty_notices
 from nn_assets.operations.next_command import study_of_others, study_of_others_text
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
+from nn_assets.operations.ranges import ranges_on
 from nn_assets.operations.situation import of_bars, situation_of, unlike_day
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
@@ -143,6 +145,10 @@ def _no_verdict(history: History) -> str:
     return "" if text is None else f"none: the newest study goes {text}"
 
 
+def _ranges(history: History, session: pd.Timestamp) -> RangeRows | None:
+    return None if history.strategy.ranges is None else ranges_on(history, session).to_frame(session)
+
+
 def write_daily_page(
     history: History,
     session_round: Round,
@@ -171,6 +177,9 @@ def write_daily_page(
         label=market_label(strategy),
         verdict=_verdict_or_none(provenance) or _no_verdict(history),
         plots=plots,
+        ranges=None
+        if strategy.ranges is None
+        else ranges_on(history, session_round.session).to_frame(session_round.session),
         notices=[
             *answer_notices(session_round),
             *ended_notices(session_round),

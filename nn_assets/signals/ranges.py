@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray, Symbol
+from nn_assets.contracts import framed
+from nn_assets.contracts.tables import RANGES
 from nn_assets.features.unit_root import adf_test
 from nn_assets.settings.beside_signals import RangeSettings
 
@@ -51,10 +53,11 @@ class Ranges:
         return np.isfinite(self.level)
 
     def to_frame(self, session: pd.Timestamp) -> pd.DataFrame:
-        """One row a symbol, in their order."""
-        numbers = ("level", "lower", "upper", "spacing", "steps", "half_life", "p_value")
-        columns = {name: getattr(self, name) for name in numbers}
-        return pd.DataFrame({"symbol": list(self.symbols), "session": session, **columns, "said": list(self.said)})
+        """One row a symbol, in their order, as exported."""
+        columns = {name: getattr(self, name) for name in ("level", "spacing", "steps", "half_life", "p_value")}
+        bounds = {"lower_bound": self.lower, "upper_bound": self.upper}
+        symbols, said = list(self.symbols), list(self.said)
+        return framed(RANGES, len(symbols), symbol=symbols, session=session, said=said, **columns, **bounds)
 
 
 def suggest_ranges(
