@@ -162,8 +162,11 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
 
 def _plain(ranges: RangeRows) -> dict[str, dict[str, Any]]:
     """Rows of ranges as JSON values, by symbol; no value where there is none."""
-    rows = ranges.drop(columns="session").set_index("symbol").astype(object)
-    return {str(symbol): row for symbol, row in rows.where(rows.notna(), None).to_dict("index").items()}
+    rows = ranges.drop(columns="session").astype(object)
+    return {
+        str(row["symbol"]): {str(name): value for name, value in row.items() if name != "symbol"}
+        for row in rows.where(rows.notna(), None).to_dict("records")
+    }
 
 
 def _ended_order_lines(ended: Mapping[pd.Timestamp, Mapping[str, Sequence[str]]]) -> list[str]:

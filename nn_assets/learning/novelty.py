@@ -125,13 +125,16 @@ class Novelty:
 
     def _score(self, rows: FloatArray) -> RowNovelty:
         unit = normal_scores(rows[:, self.columns], self.knots, self.normals)
-        finite = np.isfinite(unit).all(axis=1)
+        finite = np.isfinite(unit).all(axis=1).reshape(-1)
         unit = np.where(finite[:, None], unit, 0.0)
         white = _times(unit, self.whitening)
-        scores = [_sum_of_squares(white), self._departure(white), self._error(unit)]
-        scores = [np.where(finite, score, np.nan) for score in scores]
-        p_values = np.stack([rank.p_value(score) for rank, score in zip(self.ranks, scores, strict=False)])
-        return RowNovelty(*scores, p_values, self.ranks[-1].p_value(-_least(p_values)))
+        distance, departure, error = (
+            np.where(finite, score, np.nan)
+            for score in (_sum_of_squares(white), self._departure(white), self._error(unit))
+        )
+        by_score = zip(self.ranks, (distance, departure, error), strict=False)
+        p_values = np.stack([rank.p_value(score) for rank, score in by_score])
+        return RowNovelty(distance, departure, error, p_values, self.ranks[-1].p_value(-_least(p_values)))
 
     def _departure(self, white: FloatArray) -> FloatArray:
         """The largest departure over features, each as a normal score among its own on the training rows.
@@ -216,8 +219,8 @@ def normal_knots(rows: FloatArray, quantile: Callable[[FloatArray], FloatArray])
     ends = quantile(levels)
     even = np.linspace(ends[0], ends[1], KNOTS)
     fine = (np.arange(len(rows)) + 0.5) / len(rows)
-    place = np.clip(np.round(np.interp(even, quantile(fine), np.arange(len(rows)))), 0, len(rows) - 1).astype(np.int64)
-    knots = np.sort(rows, axis=0)[place].T
+    ranks = np.clip(np.round(np.interp(even, quantile(fine), np.arange(len(rows)))), 0, len(rows) - 1).astype(np.int64)
+    knots = np.sort(rows, axis=0)[ranks].T
     normals = np.repeat(even[None, :], len(knots), axis=0)
     for own, scores in zip(knots, normals, strict=True):
         for value in np.unique(own[:-1][own[1:] == own[:-1]]):

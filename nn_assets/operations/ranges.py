@@ -25,7 +25,7 @@ def ranges_on(history: History, session: pd.Timestamp) -> Ranges:
     if strategy.ranges is None:
         raise SettingsError(
             expected="a section ranges, which says how they are made",
-            found="none",
+            reverting="none",
             remedy="state ranges: {} in the strategy file",
             key="ranges",
             strategy=strategy.name,
@@ -48,13 +48,13 @@ def ranges_on(history: History, session: pd.Timestamp) -> Ranges:
 
 def ranges_text(ranges: Ranges) -> str:
     """How many prices keep to a range, in one line, and the first of them."""
-    found = np.flatnonzero(ranges.found)
-    if not len(found):
+    reverting = np.flatnonzero(ranges.reverting)
+    if not len(reverting):
         return f"ranges: none of {len(ranges.symbols)} prices reverts to a level"
-    first = found[np.argsort(ranges.half_life[found], kind="stable")][:3]
+    first = reverting[np.argsort(ranges.half_life[reverting], kind="stable")][:3]
     named = "; ".join(
         f"{ranges.symbols[column]} {ranges.lower[column]:.6g} to {ranges.upper[column]:.6g} in "
         f"{ranges.steps[column]:.0f} steps of {ranges.spacing[column]:.2%}"
         for column in first
     )
-    return f"ranges: {len(found)} of {len(ranges.symbols)} prices revert to a level, fastest {named}"
+    return f"ranges: {len(reverting)} of {len(ranges.symbols)} prices revert to a level, fastest {named}"

@@ -126,11 +126,11 @@ def _novelty(strategy: Strategy, model: FoldModel) -> list[list[str]]:
     """What novelty the newest model scores, where the settings ask for it."""
     if strategy.novelty is None:
         return []
-    told = model.figures.get("novelty", {})
+    scored = model.figures.get("novelty", {})
     if model.novelty is None:
-        return [["Novelty", f"none: {told.get('none', 'the model was fitted without')}"]]
-    left_out = "".join(f"; {name} left out, {why}" for name, why in told.get("left_out", {}).items())
-    without = f"; no autoencoder: {told['autoencoder']}" if "autoencoder" in told else ""
+        return [["Novelty", f"none: {scored.get('none', 'the model was fitted without')}"]]
+    left_out = "".join(f"; {name} left out, {why}" for name, why in scored.get("left_out", {}).items())
+    without = f"; no autoencoder: {scored['autoencoder']}" if "autoencoder" in scored else ""
     return [["Novelty", f"{len(model.novelty.columns)} features scored{left_out}{without}"]]
 
 

@@ -80,8 +80,8 @@ def behaviour_groups(symbols: tuple[Symbol, ...], returns: FloatArray, members: 
     for group in np.unique(label):
         own = np.flatnonzero(label == group)
         central = own[int(distance[np.ix_(own, own)].sum(axis=1).argmin())]
-        for place in columns[own]:
-            names[place] = symbols[columns[central]]
+        for column in columns[own]:
+            names[column] = symbols[columns[central]]
     return Groups(symbols, tuple(names), silhouette)
 
 
@@ -133,10 +133,10 @@ def silhouettes(distance: FloatArray, label: IntArray) -> FloatArray:
     belongs = (label[:, None] == kinds).astype(np.float64)  # (names, groups)
     size, own = belongs.sum(axis=0), np.searchsorted(kinds, label)
     total = distance @ belongs
-    place = np.arange(len(label))
-    inside = total[place, own] / np.maximum(size[own] - 1.0, 1.0)
+    every = np.arange(len(label))
+    inside = total[every, own] / np.maximum(size[own] - 1.0, 1.0)
     others = total / size
-    others[place, own] = np.inf
+    others[every, own] = np.inf
     nearest = others.min(axis=1)
     width = (nearest - inside) / np.maximum(np.maximum(nearest, inside), np.finfo(np.float64).tiny)
     return np.where(size[own] > 1.0, width, 0.0)

@@ -151,9 +151,9 @@ def _ranges(page: DailyPage) -> Contents:
     """Those found, the fastest first, and how many prices have none, by reason."""
     if page.ranges is None:
         return None
-    found = page.ranges[page.ranges["level"].notna()].sort_values("half_life", kind="stable")
+    reverting = page.ranges[page.ranges["level"].notna()].sort_values("half_life", kind="stable")
     without = page.ranges.loc[page.ranges["level"].isna(), "said"].value_counts().to_dict()
-    return {"ranges": found.head(_LISTED).to_dict("records"), "found": len(found), "without": without}
+    return {"ranges": reverting.head(_LISTED).to_dict("records"), "reverting": len(reverting), "without": without}
 
 
 SECTIONS: Registry[Section] = Registry(

@@ -48,7 +48,7 @@ class Ranges:
     said: tuple[str, ...]
 
     @property
-    def found(self) -> BoolArray:
+    def reverting(self) -> BoolArray:
         """Which symbols have a range, (symbols,)."""
         return np.isfinite(self.level)
 
@@ -111,22 +111,22 @@ def suggest_ranges(
     with np.errstate(invalid="ignore"):
         affordable = width > round_trip_cost
         steps = np.clip(np.floor(width / np.maximum(round_trip_cost, 1e-12)), 1.0, settings.grid_levels)
-    found = reverts & known & affordable
+    suggested = reverts & known & affordable
     reasons = [
         (~whole, NO_CLOSES), (~reverts, TRENDING), (~known, NO_VOLATILITY), (~affordable, TOO_DEAR),
     ]  # fmt: skip
     said = [next((why for fails, why in reasons if fails[column]), WIDE) for column in range(len(symbols))]
     away = level - np.where(whole, window[-1], 0.0) if len(window) else level
-    centre = np.where(found, close * np.exp(away), np.nan)
-    reach = np.exp(settings.width_deviations * np.where(found, deviation, np.nan))
+    centre = np.where(suggested, close * np.exp(away), np.nan)
+    reach = np.exp(settings.width_deviations * np.where(suggested, deviation, np.nan))
     return Ranges(
         symbols=symbols,
         level=centre,
         lower=centre / reach,
         upper=centre * reach,
-        spacing=np.where(found, np.expm1(width / steps), np.nan),
-        steps=np.where(found, steps, np.nan),
-        half_life=np.where(found, np.log(0.5) / np.log(safe), np.nan),
+        spacing=np.where(suggested, np.expm1(width / steps), np.nan),
+        steps=np.where(suggested, steps, np.nan),
+        half_life=np.where(suggested, np.log(0.5) / np.log(safe), np.nan),
         p_value=p_value,
         said=tuple(said),
     )

@@ -65,9 +65,9 @@ def test_normal_scores_are_those_of_the_ranks_and_go_on_along_a_line_beyond_them
     values = np.random.default_rng(4).exponential(size=(2000, 1))
     knots, normals = normal_knots(values, norm.ppf)
     expected = norm.ppf((rankdata(values[:, 0]) - 0.5) / 2000)
-    found = normal_scores(values, knots, normals)[:, 0]
-    assert np.abs(found - expected).max() < 0.08
-    assert np.corrcoef(found, expected)[0, 1] > 0.9999
+    ours = normal_scores(values, knots, normals)[:, 0]
+    assert np.abs(ours - expected).max() < 0.08
+    assert np.corrcoef(ours, expected)[0, 1] > 0.9999
     largest, median = values.max(), np.median(values)
     (top, far) = normal_scores(np.array([[largest], [2.0 * largest - median]]), knots, normals)[:, 0]
     assert far == pytest.approx(2.0 * top, rel=0.02)

@@ -54,10 +54,10 @@ def test_a_group_has_the_name_of_its_most_central_member() -> None:
     made = market(0.008)
     excess = returns(made) - returns(made).mean(axis=1, keepdims=True)
     distance = np.sqrt((1.0 - np.corrcoef(excess.T)) / 2.0)
-    place = {name: index for index, name in enumerate(made.symbols)}
+    number_of = {name: index for index, name in enumerate(made.symbols)}
     for name, members in grouped(made).members.items():
-        own = [place[member] for member in members]
-        assert min(members, key=lambda member: distance[place[member], own].sum()) == name
+        own = [number_of[member] for member in members]
+        assert min(members, key=lambda member: distance[number_of[member], own].sum()) == name
 
 
 def test_names_that_move_on_their_own_are_in_no_group() -> None:
