@@ -201,6 +201,23 @@ FORECASTS = Contract(
     dispersion=at_least_zero("probability", "standard deviation of the ensemble's members"),
     model_id=text("the model that made it"),
 )
+RANGES = Contract(
+    "ranges",
+    "signals",
+    "The range that a symbol's price keeps to, suggested for a grid at a session's close; nothing trades by it.",
+    _BAR,
+    exported="ranges",
+).of(
+    **_AT,
+    level=positive(_SHARE, "what the price reverts to; missing: no range", nullable=True),
+    lower_bound=positive(_SHARE, "the lowest step of the grid", nullable=True),
+    upper_bound=positive(_SHARE, "the highest step of the grid", nullable=True),
+    spacing=at_least_zero("fraction", "from one step to the next, at least what a round trip costs", nullable=True),
+    steps=at_least_zero("steps", "from the lowest to the highest", nullable=True),
+    half_life=at_least_zero("sessions", "until half of a departure from the level is gone", nullable=True),
+    p_value=fraction("of the hypothesis that the price has no level; missing: not tested", nullable=True),
+    said=text("range, or why there is none"),
+)
 
 _OBSERVATION = {
     "name": text("the series, as the strategy names it"),
@@ -294,6 +311,6 @@ CROSSING = (DELIVERED_BARS, DELIVERED_ACTIONS, DELIVERED_SERIES)
 """Frames that are handed over and not stored."""
 LAKE = (
     *(BARS, COMPARED, QUARANTINE, NOTICES, FEATURES, FORECASTS, INTRADAY_BARS, ACTION_VERSIONS, SERIES, MEMBERSHIP),
-    *(BAR_DETAILS, HALTS, BAR_VERSIONS, INTRADAY_VERSIONS),
+    *(BAR_DETAILS, HALTS, RANGES, BAR_VERSIONS, INTRADAY_VERSIONS),
 )
 """Tables of the lake; what is exported comes first, in the order in which it is listed."""

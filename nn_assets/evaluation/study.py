@@ -13,7 +13,7 @@ from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.estimators import TRADED, estimators_of
 from nn_assets.evaluation.figures import StudyFigures, study_figures
-from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
+from nn_assets.evaluation.replay import BuyAndHold, GroupsOf, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
 from nn_assets.features.labels import Labels
@@ -43,6 +43,7 @@ class StudyStretch:
     labels: Labels
     # Of the models in force up to its end, by estimator and model id.
     references: Mapping[str, Mapping[str, DriftReference]]
+    groups: GroupsOf | None = None  # as of a scene
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ class _Player:
 def _scene(material: StudyMaterial, stretch: StudyStretch, estimator: str, watch: DriftWatch | None) -> Scene:
     bars = stretch.market.panel.session_count
     cut = material.forecasts[estimator].at(slice(bars))
-    return Scene(stretch.rows, stretch.market, stretch.labels, cut, watch, material.costs)
+    return Scene(stretch.rows, stretch.market, stretch.labels, cut, watch, material.costs, stretch.groups)
 
 
 def judge_months(

@@ -15,6 +15,7 @@ from nn_assets.arrays import FloatArray
 from nn_assets.errors import TrainingError
 from nn_assets.learning.novelty import (
     MINIMUM_ROWS,
+    NO_RANK,
     REFERENCE_ROWS,
     Layers,
     Novelty,
@@ -126,10 +127,12 @@ def fit_novelty(
     own = normal_knots(departures_from_others(whitened(unit, whitening), whitening), ndtri)
     stop = _part(samples["validation"], _STOPPED_BY)
     stop_rows = windows.last_rows(stop.rows, stop.columns)[:, columns]
-    layers, told = _autoencoder(unit, normal_scores(stop_rows, knots, normals), learning)
-    unranked = Novelty(columns, knots, normals, whitening, own, layers, (), Rank(np.empty(0)))
+    layers, fit_figures = _autoencoder(unit, normal_scores(stop_rows, knots, normals), learning)
+    unranked = Novelty(columns, knots, normals, whitening, own, layers, (), NO_RANK)
     fitted = _ranked(unranked, windows, samples)
-    return NoveltyFit(fitted, {**figures, "shrinkage": shrinkage, "sessions": len(fitted.days.reference), **told})
+    return NoveltyFit(
+        fitted, {**figures, "shrinkage": shrinkage, "sessions": len(fitted.days.reference), **fit_figures}
+    )
 
 
 def _part(samples: Samples, most: int) -> Samples:
@@ -155,8 +158,8 @@ def _autoencoder(training: FloatArray, stop: FloatArray, learning: LearningSetti
             result = train_network(network, windows, *parts, settings, seed=seed, order=order)
         except TrainingError as error:  # the distance still tells
             return (), {"autoencoder": str(error)}
-        told = {"epochs": len(result.history), "validation_error": float(f"{result.validation_loss:.6g}")}
-        return network.fitted(), told
+        fit_figures = {"epochs": len(result.history), "validation_error": float(f"{result.validation_loss:.6g}")}
+        return network.fitted(), fit_figures
 
 
 def _zeros(start: int, stop: int) -> Samples:
@@ -171,4 +174,4 @@ def _ranked(scores: Novelty, windows: Windows, samples: Mapping[str, Samples]) -
     some = evenly(len(rows), REFERENCE_ROWS)
     ranked = scores.ranked(windows.last_rows(rows[some], columns[some]))
     departures = day_departures(by_session(rows, ranked.score(windows.last_rows(rows, columns)).p_value))
-    return replace(ranked, days=Rank.of(departures[np.isfinite(departures)]))
+    return replace(ranked, days=Rank.of(departures))

@@ -52,18 +52,23 @@ class Rank:
 
     @classmethod
     def of(cls, scores: FloatArray) -> Self:
-        """The ranks of some scores."""
-        return cls(np.sort(scores))
+        """The ranks of some scores; NaN are left out."""
+        return cls(np.sort(scores[np.isfinite(scores)]))
 
     def p_value(self, score: FloatArray) -> FloatArray:
         """(1 + how many of the reference are at least as large) / (1 + all): Davison and Hinkley (1997), eq. 4.11.
 
-        NaN stays NaN, and is the answer where there is no reference.
+        NaN stays NaN, and is the answer where there is no reference. Of a fold with few rows, most of which the scores
+        were fitted on, a new row of the same kind is beyond them more often: at p 0.01 3 times in 100 with 1,200 rows.
         """
         count = len(self.reference)
         above = count - np.searchsorted(self.reference, score, side="left")
         known = np.isfinite(score) if count else np.zeros(len(score), dtype=np.bool_)
         return np.where(known, (1.0 + above) / (count + 1.0), np.nan)
+
+
+NO_RANK = Rank(np.empty(0))
+"""Of no rows at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,14 +125,16 @@ class Novelty:
 
     def _score(self, rows: FloatArray) -> RowNovelty:
         unit = normal_scores(rows[:, self.columns], self.knots, self.normals)
-        finite = np.isfinite(unit).all(axis=1)
+        finite = np.isfinite(unit).all(axis=1).reshape(-1)
         unit = np.where(finite[:, None], unit, 0.0)
         white = _times(unit, self.whitening)
-        scores = [_sum_of_squares(white), self._departure(white), self._error(unit)]
-        scores = [np.where(finite, score, np.nan) for score in scores]
-        p_values = np.stack([rank.p_value(score) for rank, score in zip(self.ranks, scores, strict=False)])
-        least = np.fmin.reduce(p_values)
-        return RowNovelty(*scores, p_values, self.ranks[-1].p_value(-least))
+        distance, departure, error = (
+            np.where(finite, score, np.nan)
+            for score in (_sum_of_squares(white), self._departure(white), self._error(unit))
+        )
+        by_score = zip(self.ranks, (distance, departure, error), strict=False)
+        p_values = np.stack([rank.p_value(score) for rank, score in by_score])
+        return RowNovelty(distance, departure, error, p_values, self.ranks[-1].p_value(-_least(p_values)))
 
     def _departure(self, white: FloatArray) -> FloatArray:
         """The largest departure over features, each as a normal score among its own on the training rows.
@@ -145,12 +152,10 @@ class Novelty:
 
     def ranked(self, rows: FloatArray) -> Novelty:
         """The same scores with some rows as the reference that makes p-values of them."""
-        unranked = replace(self, ranks=(Rank(np.empty(0)),) * 4)
-        scores = unranked.score(rows)
-        ranks = [Rank.of(values[np.isfinite(values)]) for values in (scores.distance, scores.departure, scores.error)]
-        by_score = replace(self, ranks=(*ranks, Rank(np.empty(0)))).score(rows)
-        least = np.fmin.reduce(by_score.p_values)
-        return replace(self, ranks=(*ranks, Rank.of(-least[np.isfinite(least)])))
+        every = replace(self, ranks=(NO_RANK,) * 4).score(rows)
+        ranks = [Rank.of(values) for values in (every.distance, every.departure, every.error)]
+        least = _least(replace(self, ranks=(*ranks, NO_RANK)).score(rows).p_values)
+        return replace(self, ranks=(*ranks, Rank.of(-least)))
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Lay everything out as named arrays."""
@@ -214,8 +219,8 @@ def normal_knots(rows: FloatArray, quantile: Callable[[FloatArray], FloatArray])
     ends = quantile(levels)
     even = np.linspace(ends[0], ends[1], KNOTS)
     fine = (np.arange(len(rows)) + 0.5) / len(rows)
-    place = np.clip(np.round(np.interp(even, quantile(fine), np.arange(len(rows)))), 0, len(rows) - 1).astype(np.int64)
-    knots = np.sort(rows, axis=0)[place].T
+    ranks = np.clip(np.round(np.interp(even, quantile(fine), np.arange(len(rows)))), 0, len(rows) - 1).astype(np.int64)
+    knots = np.sort(rows, axis=0)[ranks].T
     normals = np.repeat(even[None, :], len(knots), axis=0)
     for own, scores in zip(knots, normals, strict=True):
         for value in np.unique(own[:-1][own[1:] == own[:-1]]):
@@ -297,6 +302,12 @@ def departures_from_others(white: FloatArray, whitening: FloatArray) -> FloatArr
 def whitened(unit: FloatArray, whitening: FloatArray) -> FloatArray:
     """Rows of normal scores in units of their covariance."""
     return _times(unit, whitening)
+
+
+def _least(p_values: FloatArray) -> FloatArray:
+    """The smallest p-value of each row, (rows,), of those of its scores; NaN of none."""
+    least: FloatArray = np.fmin.reduce(p_values)
+    return least
 
 
 def _through(rows: FloatArray, layers: Layers) -> FloatArray:

@@ -23,6 +23,7 @@ from nn_assets.contracts.frames import (
     Notices,
     PortfolioStateRows,
     Quarantine,
+    RangeRows,
     SeriesVersions,
 )
 from nn_assets.contracts.tables import NOTICES
@@ -52,6 +53,7 @@ from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
 from nn_assets.operations.intake.details import details_quarantine
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
+from nn_assets.operations.ranges import ranges_on
 from nn_assets.plugins import place_of
 from nn_assets.portfolio.records import FLOWS, session_flows
 from nn_assets.store.ledger.ledger import Ledger
@@ -300,6 +302,12 @@ def _forecasts(history: History, moment: pd.Timestamp | None) -> ForecastRows:
     return frame if moment is None else frame[frame["session"] <= _last_known(history, moment)]
 
 
+def _ranges(history: History, moment: pd.Timestamp | None) -> RangeRows:
+    """Those of the last session, or of the last one that was known at a moment."""
+    session = history.last_session if moment is None else _last_known(history, moment)
+    return ranges_on(history, session).to_frame(session)
+
+
 def _last_known(history: History, moment: pd.Timestamp) -> pd.Timestamp:
     """The last session whose decision could be made by a moment."""
     sessions = history.axis
@@ -389,4 +397,5 @@ _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] 
     "membership": _membership,
     "bar_details": _bar_details,
     "halts": _halts,
+    "ranges": _ranges,
 }

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import values_of
+from nn_assets.contracts.frames import RangeRows
 from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.trading_halts import halts_in_words
@@ -20,6 +21,7 @@ from nn_assets.operations.history import History
 from nn_assets.operations.models.unlike_days import novelty_notices
 from nn_assets.operations.next_command import study_of_others, study_of_others_text
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
+from nn_assets.operations.ranges import ranges_on
 from nn_assets.operations.situation import of_bars, of_regime, share_text, situation_of, unlike_day
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
@@ -162,6 +164,10 @@ def _no_verdict(history: History) -> str:
     return "" if text is None else f"none: the newest study goes {text}"
 
 
+def _ranges(history: History, session: pd.Timestamp) -> RangeRows | None:
+    return None if history.strategy.ranges is None else ranges_on(history, session).to_frame(session)
+
+
 def write_daily_page(
     history: History,
     session_round: Round,
@@ -191,6 +197,9 @@ def write_daily_page(
         label=market_label(strategy),
         verdict=_verdict_or_none(provenance) or _no_verdict(history),
         plots=plots,
+        ranges=None
+        if strategy.ranges is None
+        else ranges_on(history, session_round.session).to_frame(session_round.session),
         notices=[
             *answer_notices(session_round),
             *ended_notices(session_round),

@@ -45,6 +45,7 @@ from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
 from nn_assets.operations.models.calibration import calibrate_forecasts
+from nn_assets.operations.models.groups import groups_by_row
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_force_before_live, refreshed_forecasts
@@ -234,7 +235,8 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
             in_force = [model_id for model_id in forecasts.model_ids[: stretch.cut.cube.session_count] if model_id]
             cut = stretch.cut
             references = drift_references(history, cut.cube, cut.members, in_force)
-            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references)
+            groups = groups_by_row(history, cut.market, forecasts.model_ids)
+            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references, groups)
 
     (newest,) = history.stretches([used[-1]])
     return StudyMaterial(

@@ -18,6 +18,7 @@ from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
+from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.refresh import NOTHING_TO_COMPARE
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
@@ -25,6 +26,7 @@ from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.explained_pages import measured_importance
 from nn_assets.operations.history import History
+from nn_assets.operations.models.groups import groups_of
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
 from nn_assets.operations.situation import headline_now
@@ -108,6 +110,8 @@ def keep_study(
             *_financing(strategy, result),
             *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
+            *_novelty(strategy, load_model(history.stores, models[-1])),
+            *_groups(history, models[-1]),
             *map(list, _survivorship(history).items()),
         ],
         "was_on": was_on_lines(strategy, result),
@@ -132,6 +136,27 @@ def _label_text(strategy: Strategy) -> str:
     return (
         f"{strategy.label.kind}{own}, {strategy.label.horizon_sessions} sessions, fills at {strategy.label.execution}"
     )
+
+
+def _novelty(strategy: Strategy, model: FoldModel) -> list[list[str]]:
+    """What novelty the newest model scores, where the settings ask for it."""
+    if strategy.novelty is None:
+        return []
+    scored = model.figures.get("novelty", {})
+    if model.novelty is None:
+        return [["Novelty", f"none: {scored.get('none', 'the model was fitted without')}"]]
+    left_out = "".join(f"; {name} left out, {why}" for name, why in scored.get("left_out", {}).items())
+    without = f"; no autoencoder: {scored['autoencoder']}" if "autoencoder" in scored else ""
+    return [["Novelty", f"{len(model.novelty.columns)} features scored{left_out}{without}"]]
+
+
+def _groups(history: History, model_id: str) -> list[list[str]]:
+    """The groups that limits hold names without a sector to, by the newest model's training rows."""
+    if history.strategy.portfolio.groups != "behaviour":
+        return []
+    groups = groups_of(history, history.view().market_history, model_id)
+    named = [f"like {name}: {', '.join(first_of(members))}" for name, members in groups.members.items()]
+    return [["Groups by behaviour", "; ".join(named) or "none: names do not move in groups"]]
 
 
 def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:

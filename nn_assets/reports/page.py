@@ -15,7 +15,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from nn_assets.contracts.frames import DriftRows, FillRows, OrderRows, PositionStepRows, Quarantine, TargetPositionRows
+from nn_assets.contracts.frames import (
+    DriftRows,
+    FillRows,
+    OrderRows,
+    PositionStepRows,
+    Quarantine,
+    RangeRows,
+    TargetPositionRows,
+)
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.oversight.headline import Headline
@@ -93,6 +101,7 @@ class DailyPage:
     label: str = ""  # as on the study's page
     verdict: str = ""  # of the study in force when the session was decided
     plots: Sequence[Plot] = ()
+    ranges: RangeRows | None = None  # where the settings ask for them
     notices: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()

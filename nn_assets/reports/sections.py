@@ -200,6 +200,15 @@ def _drift(page: DailyPage) -> Contents:
     return {"drift": _drift_rows(page.drift)}
 
 
+def _ranges(page: DailyPage) -> Contents:
+    """Those found, the fastest first, and how many prices have none, by reason."""
+    if page.ranges is None:
+        return None
+    reverting = page.ranges[page.ranges["level"].notna()].sort_values("half_life", kind="stable")
+    without = page.ranges.loc[page.ranges["level"].isna(), "said"].value_counts().to_dict()
+    return {"ranges": reverting.head(_LISTED).to_dict("records"), "reverting": len(reverting), "without": without}
+
+
 SECTIONS: Registry[Section] = Registry(
     "section",
     {
@@ -218,6 +227,7 @@ SECTIONS: Registry[Section] = Registry(
         "session_moves": Section("session", _moves),
         "session_orders": Section("session", _orders),
         "session_fills": Section("session", _fills),
+        "session_ranges": Section("session", _ranges),
         "session_pictures": Section("session", _where_there_are("plots")),
         "session_drift": Section("session", _drift),
         "session_caveats": Section("session", _where_there_are("caveats")),

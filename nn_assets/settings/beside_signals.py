@@ -13,7 +13,7 @@ class NoveltySettings(Section):
     """Rows unlike anything that their model was fitted on lower the signal's confidence; an unlike day is an alert.
 
     Confidence is multiplied by min(1, p / ``unlike_p_value``), p the row's p-value among those of the model's fold. A
-    day is unlike where its p-value among the fold's sessions is one that chance brings ``unlike_days_a_year``.
+    day is unlike where it departs from the 20 before it by more than chance brings ``unlike_days_a_year`` in the fold.
     """
 
     unlike_p_value: Annotated[float, Field(gt=0.0, le=0.10)] = 0.01

@@ -385,6 +385,8 @@ class PortfolioSettings(Section):
     ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 
+    ``groups: behaviour`` holds names that have no sector in ``sectors`` to ``sector_limit`` by how they move.
+
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
     beside a record that loses half its weight in ``shrink_half_life_months``.
     """
@@ -409,6 +411,7 @@ class PortfolioSettings(Section):
     sector_limit: Fraction = 0.30
     constraints: WhenSet[Mapping[str, OwnSettings]] = Field(default_factory=dict, exclude_if=operator.not_)
     sectors: Mapping[str, str] = Field(default_factory=dict)
+    groups: WhenSet[Literal["sectors", "behaviour"]] = "sectors"
     beta_limit: NonNegative = 1.0
     adv_limit_fraction: Fraction = 0.01
     proxy_adv_usd: Positive | None = None

@@ -29,7 +29,7 @@ class DayNovelty:
     ----------
     rows, unlike : how many rows were scored, and how many are unlike
     score : mean of -ln p over the rows; 1 on an ordinary session
-    p_value : of it among the sessions of the model's fold
+    p_value : of what sets it apart from the 20 sessions before it, among the sessions of the model's fold
     unlike_day : whether that is rarer than chance brings as often a year as the settings say
     symbols : the most unlike rows, by name
     """

@@ -8,13 +8,26 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm, rankdata
 
 from nn_assets.arrays import Cube
 from nn_assets.learning.artifact import from_files, to_files
 from nn_assets.learning.autoencoder import fit_novelty
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import model_windows
-from nn_assets.learning.novelty import Novelty, NoveltyFit, Rank, day_score, day_scores, scorable
+from nn_assets.learning.novelty import (
+    Novelty,
+    NoveltyFit,
+    Rank,
+    by_session,
+    day_departures,
+    day_score,
+    departures_from_others,
+    normal_knots,
+    normal_scores,
+    scorable,
+    whitened,
+)
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.operations.models.novelty import p_values_of
 from nn_assets.settings import Strategy
@@ -48,21 +61,46 @@ def scores() -> Novelty:
     return novelty
 
 
-def test_the_distance_is_mahalanobis_with_the_shrinkage_of_ledoit_and_wolf() -> None:
-    values = np.float64(np.float32(drawn(1800, 2)))
-    training = values[1:1200]
-    unit = (training - training.mean(axis=0)) / training.std(axis=0)
+def test_normal_scores_are_those_of_the_ranks_and_go_on_along_a_line_beyond_them() -> None:
+    values = np.random.default_rng(4).exponential(size=(2000, 1))
+    knots, normals = normal_knots(values, norm.ppf)
+    expected = norm.ppf((rankdata(values[:, 0]) - 0.5) / 2000)
+    ours = normal_scores(values, knots, normals)[:, 0]
+    assert np.abs(ours - expected).max() < 0.08
+    assert np.corrcoef(ours, expected)[0, 1] > 0.9999
+    largest, median = values.max(), np.median(values)
+    (top, far) = normal_scores(np.array([[largest], [2.0 * largest - median]]), knots, normals)[:, 0]
+    assert far == pytest.approx(2.0 * top, rel=0.02)
+    many = np.where(values < 0.5, 0.0, values)  # 39% of the rows are zero: one score for them, below the others'
+    zero = normal_scores(np.zeros((1, 1)), *normal_knots(many, norm.ppf))[0, 0]
+    assert norm.ppf(0.5 / 2000) < zero < norm.ppf(float((many == 0.0).mean()))
+    assert np.isnan(normal_scores(np.array([[np.nan]]), knots, normals)).all()
+
+
+def test_the_distance_is_mahalanobis_with_the_shrinkage_of_ledoit_and_wolf_and_departures_are_regressions() -> None:
+    training = np.float64(np.float32(drawn(1800, 2)))[1:1200]
+    unit = normal_scores(training, *normal_knots(training, norm.ppf))
     rows, features = unit.shape
-    sample = unit.T @ unit / rows
+    centred = unit - unit.mean(axis=0)
+    sample = centred.T @ centred / rows
     mean = np.trace(sample) / features
-    # Ledoit and Wolf (2004), lemmas 3.2 to 3.4, by loops over rows.
+    # Ledoit and Wolf (2004), lemmas 3.2 to 3.4, by a loop over rows.
     spread = ((sample - mean * np.eye(features)) ** 2).sum()
-    noise = sum(((np.outer(row, row) - sample) ** 2).sum() for row in unit) / rows**2
+    noise = sum(((np.outer(row, row) - sample) ** 2).sum() for row in centred) / rows**2
     share = min(noise, spread) / spread
-    inverse = np.linalg.inv((1.0 - share) * sample + share * mean * np.eye(features))
-    asked = (drawn(5, 9) - training.mean(axis=0)) / training.std(axis=0)
-    expected = [row @ inverse @ row for row in asked]
+    covariance = (1.0 - share) * sample + share * mean * np.eye(features)
+    asked = normal_scores(drawn(5, 9), *normal_knots(training, norm.ppf))
+    expected = [row @ np.linalg.inv(covariance) @ row for row in asked]
     np.testing.assert_allclose(scores().score(drawn(5, 9)).distance, expected, rtol=1e-9)
+    # What the others say of a feature is its regression on them.
+    left = departures_from_others(whitened(asked, scores().whitening), scores().whitening)
+    for own in range(features):
+        others = np.arange(features) != own
+        slope = np.linalg.solve(covariance[np.ix_(others, others)], covariance[others, own])
+        spread = covariance[own, own] - slope @ covariance[others, own]
+        np.testing.assert_allclose(
+            left[:, own], (asked[:, own] - asked[:, others] @ slope) / np.sqrt(spread), rtol=1e-7
+        )
 
 
 def test_a_p_value_counts_the_rows_that_are_at_least_as_unlike() -> None:
@@ -74,14 +112,24 @@ def test_a_p_value_counts_the_rows_that_are_at_least_as_unlike() -> None:
 
 def test_p_values_of_ordinary_rows_are_uniform_and_of_strange_ones_small() -> None:
     ordinary = scores().score(drawn(4000, 5))
-    for p_values in (ordinary.distance_p, ordinary.error_p):
-        assert np.mean(p_values < 0.01) == pytest.approx(0.01, abs=0.012)
-        assert np.mean(p_values < 0.2) == pytest.approx(0.2, abs=0.05)
-    assert np.mean(ordinary.p_value < 0.01) < 0.02
+    for p_values in (*ordinary.p_values, ordinary.p_value):
+        assert 0.002 < np.mean(p_values < 0.01) < 0.03  # most of 1,800 rows are ranked among those fitted on
+        assert np.mean(p_values < 0.2) == pytest.approx(0.2, abs=0.06)
     # Each feature within its range, but not together: no factor moves so.
     strange = scores().score(drawn(200, 6) * np.where(np.arange(8) % 2, 1.0, -1.0))
-    assert np.mean(strange.distance_p < 0.01) > 0.8
-    assert np.mean(strange.error_p < 0.01) > 0.8
+    assert (np.mean(strange.p_values < 0.01, axis=1) > 0.7).all()
+    assert np.mean(strange.p_value < 0.01) > 0.8
+
+
+def test_one_value_out_of_all_proportion_is_seen_among_many_features() -> None:
+    random = np.random.default_rng(1)
+    novelty = fitted(random.normal(size=(1800, 20))).novelty
+    assert novelty is not None
+    rows = random.normal(size=(200, 20))
+    rows[:, 7] = 4.5  # of 20 features, one at 4.5 deviations: the distance alone sees half of them
+    seen = novelty.score(rows)
+    assert np.mean(seen.p_values[1] < 0.01) > 0.9
+    assert np.mean(seen.p_value < 0.01) > 0.7
 
 
 def test_the_autoencoder_gives_back_what_the_factors_make() -> None:
@@ -94,7 +142,7 @@ def test_the_same_rows_give_the_same_bits_alone_or_together_fitted_once_or_twice
     rows, again = drawn(300, 7), fitted(drawn(1800, 2)).novelty
     assert again is not None
     together = scores().score(rows)
-    for name in ("distance", "error", "p_value"):
+    for name in ("distance", "departure", "error", "p_value"):
         whole = getattr(together, name)
         np.testing.assert_array_equal(getattr(again.score(rows), name), whole)
         np.testing.assert_array_equal(getattr(scores().score(rows[17:18]), name), whole[17:18])
@@ -135,7 +183,8 @@ def test_where_the_autoencoder_fails_the_distance_tells_alone() -> None:
     assert fit.novelty is not None
     alone = fit.novelty.score(drawn(10, 3))
     assert np.isnan(alone.error).all()
-    np.testing.assert_array_equal(alone.p_value, alone.distance_p)
+    assert np.isnan(alone.p_values[2]).all()
+    assert np.isfinite(alone.p_value).all()
 
 
 def test_a_row_with_a_missing_feature_has_no_score_and_keeps_its_confidence() -> None:
@@ -165,8 +214,14 @@ def test_a_day_is_judged_among_the_sessions_of_the_fold() -> None:
     assert np.isnan(day_score(np.array([np.nan])))
     rows = np.array([3, 3, 4, 7, 7, 7])
     np.testing.assert_allclose(
-        day_scores(rows, np.array([0.5, 0.5, 0.1, 1.0, 1.0, 1.0])), [np.log(2.0), np.log(10.0), 0.0]
+        by_session(rows, np.array([0.5, 0.5, 0.1, 1.0, 1.0, 1.0])), [np.log(2.0), np.log(10.0), 0.0]
     )
+    days = np.r_[np.full(30, 1.2), 6.0, np.full(30, 6.0)]  # another market from row 30 on
+    departures = day_departures(days)
+    assert np.isnan(departures[:20]).all()
+    assert departures[29:32].tolist() == [1.0, 5.0, 5.0]
+    assert departures[-1] == 1.0
+    assert day_departures(np.full(21, 0.1))[-1] == pytest.approx(0.2)  # quiet sessions count as 0.5
 
     def judged(day_p_value: float, sessions: int) -> DayNovelty:
         return judge_day(

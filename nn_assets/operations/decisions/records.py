@@ -62,7 +62,7 @@ def recorded_context(decision: pd.Series) -> DecisionContext:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     details = dict(decision["details"])
     reset = details.pop("breaker_reset")
-    for made in ("refresh", "no_answer", "symbols", "novelty", _ENDED, _REGIME):  # of the decision, not given to it
+    for made in ("refresh", "no_answer", "symbols", "novelty", "groups", _ENDED, _REGIME):  # of it, not given to it
         details.pop(made, None)
     cost_model_id, forecast_list = details.pop("cost_model_id"), details.pop("forecast_list", None)
     calibration = details.pop("calibration", None)
@@ -303,6 +303,7 @@ def _head(
             **_no_answer_details(session_round),
             **_symbol_details(history, session_round),
             **novelty_details(history, session, context.model_id),
+            **_group_details(session_round),
             **(
                 {_ENDED: {order.client_order_id: order.reason for order in session_round.ended}}
                 if context.tells_ended_orders
@@ -351,6 +352,12 @@ def _no_answer_details(session_round: Round) -> dict[str, str]:
     """Why the solver had no answer, so that nothing was opened or enlarged; nothing where it had one."""
     answer = session_round.decision.answer
     return {} if answer.no_answer is None else {"no_answer": answer.no_answer}
+
+
+def _group_details(session_round: Round) -> dict[str, str]:
+    """Hash of the groups by behaviour that the limits were of; nothing where the settings ask for none."""
+    inputs = session_round.decision.inputs
+    return {} if inputs.groups is None else {"groups": hash_of(dict(zip(inputs.symbols, inputs.groups, strict=True)))}
 
 
 def _symbol_details(history: History, session_round: Round) -> dict[str, dict[str, list[str]]]:

@@ -53,6 +53,6 @@ def p_values_of(model: FoldModel, cube: Cube, rows: slice, symbols: tuple[Symbol
     windows = model_windows(model, cube, rows)
     row, column = (index.ravel() for index in np.mgrid[rows.start : rows.stop, 0 : len(model.symbols)])
     scores = model.novelty.score(windows.last_rows(row, column)).p_value.reshape(len(values), -1)
-    place = pd.Index(symbols).get_indexer(pd.Index(model.symbols))
-    values[:, place[place >= 0]] = scores[:, place >= 0]
+    axis = pd.Index(symbols).get_indexer(pd.Index(model.symbols))
+    values[:, axis[axis >= 0]] = scores[:, axis >= 0]
     return values

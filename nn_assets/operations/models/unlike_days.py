@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.learning.novelty import day_score
+from nn_assets.learning.novelty import DAY_REACH, day_departures, day_score
 from nn_assets.operations.history import History
 from nn_assets.operations.models.novelty import p_values_of
 from nn_assets.operations.models.stored import load_model
@@ -23,17 +23,18 @@ def day_novelty(history: History, session: pd.Timestamp, model_id: str) -> DayNo
     if settings is None or model.novelty is None:
         return None
     view = history.view(session)
-    (p_values,) = p_values_of(model, view.cube, slice(view.row, view.row + 1), view.symbols)
+    p_values = p_values_of(model, view.cube, slice(max(0, view.row + 1 - DAY_REACH), view.row + 1), view.symbols)
     if view.members is not None:
-        p_values = np.where(view.members[view.row], p_values, np.nan)
-    score = day_score(p_values)
-    if not np.isfinite(score):
+        p_values = np.where(view.members[-len(p_values) :], p_values, np.nan)
+    scores = np.array([day_score(of_session) for of_session in p_values])
+    departure = day_departures(scores)[-1:]
+    if not np.isfinite(departure).all():
         return None
     return judge_day(
-        p_values,
+        p_values[-1],
         view.symbols,
-        score=score,
-        day_p_value=float(model.novelty.days.p_value(np.array([score]))[0]),
+        score=float(scores[-1]),
+        day_p_value=float(model.novelty.days.p_value(departure)[0]),
         sessions=len(model.novelty.days.reference),
         unlike_p_value=settings.unlike_p_value,
         days_a_year=settings.unlike_days_a_year,
