@@ -128,6 +128,11 @@ def test_models_are_fitted_with_the_choice_in_force(searched: Path, tmp_path: Pa
             model = load_model(history.stores, in_force[1])
     assert (model.lookback, model.estimators.settings.hidden) == (chosen.learning.lookback, chosen.learning.hidden)
     assert model.lookback in (2, 4)  # the file states 5
+    stated = {"lookback": model.lookback, "hidden": model.estimators.settings.hidden}
+    write_strategy(home, learning=stated)
+    with living_in(home), open_history(strategy_of()) as history:
+        (due,) = due_folds(history, ["2017-01"])
+        assert due.address(strategy_of()) == model.model_id  # what a file that states the choice would give
     assert model.estimators.settings.ensemble == 2
     assert chosen.content_hash() != own_hash
 

@@ -267,11 +267,10 @@ class _Kept:
         self._ended += 1
         left = (time.monotonic() - self._began) / self._ended * (self._search.search.trials - len(finished))
         best = chosen(finished)
-        found = "none has a figure yet" if best is None else f"best net Sharpe {best.value:.2f}"
+        compared = "none has a figure yet" if best is None else f"best net Sharpe {best.value:.2f}"
         minutes = f"; about {round(left / 60)} min left" if left >= 30 else ""
-        self._search.tell(
-            f"search of {self._search.month}: {len(finished)} of {self._search.search.trials} trials, {found}{minutes}"
-        )
+        spent = f"{len(finished)} of {self._search.search.trials} trials"
+        self._search.tell(f"search of {self._search.month}: {spent}, {compared}{minutes}")
 
 
 class Keeper(Protocol):
