@@ -92,7 +92,7 @@ def test_killed_in_mid_trial_and_given_again_it_ends_where_one_that_was_not_kill
     _killed_after(killed, f"{after} trials")
     with living_in(killed):
         kept = _on_record()
-        assert len(kept) == int(after[0])
+        assert int(after[0]) <= len(kept) < 6
         with open_history(strategy_of()) as history:
             assert choices_on_record(history.stores.ledger, strategy_of()) == {}
     _finish(killed)
