@@ -28,7 +28,7 @@ ONLY_IN = {
     "look": "contracts evaluation operations oversight",
     "notice": "cli contracts market operations reports",
     "programme": "operations portfolio session settings",
-    "trial": "contracts evaluation operations",
+    "trial": "contracts evaluation operations settings",
     "vault": "operations settings",
     "verdict": "cli contracts evaluation features operations oversight portfolio reports session settings",
     "wing": "operations orchestration",

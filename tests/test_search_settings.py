@@ -8,12 +8,12 @@ from nn_assets.errors import SettingsError
 from nn_assets.settings import Strategy, parse_strategy
 
 MINIMAL = "name: demo\nmarket: {history_starts: 2000-01-03}\n"
-STATED = MINIMAL + "search: {trials: 4, space: {%s}}\n"
+SEARCHING = MINIMAL + "search: {trials: 4, space: {%s}}\n"
 WHOLE = "learning.lookback: {low: 5, high: 30}"
 
 
 def test_a_strategy_without_a_search_keeps_its_hash_and_one_with_it_has_another() -> None:
-    plain, searched = parse_strategy(MINIMAL), parse_strategy(STATED % WHOLE)
+    plain, searched = parse_strategy(MINIMAL), parse_strategy(SEARCHING % WHOLE)
     assert plain.content_hash() == "da5af96b419e2483"  # as it was before there were searches
     assert "search" not in plain.behaviour()
     assert searched.content_hash() != plain.content_hash()
@@ -21,10 +21,10 @@ def test_a_strategy_without_a_search_keeps_its_hash_and_one_with_it_has_another(
 
 
 def test_a_budget_and_a_space_are_all_that_must_be_stated() -> None:
-    search = parse_strategy(STATED % WHOLE).search
+    search = parse_strategy(SEARCHING % WHOLE).search
     assert search is not None
     assert (search.trials, search.every_months, search.scope, search.folds) == (4, 12, "nested", 4)
-    assert Strategy.model_validate(parse_strategy(STATED % WHOLE).model_dump()).search == search
+    assert Strategy.model_validate(parse_strategy(SEARCHING % WHOLE).model_dump()).search == search
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_budget_and_a_space_are_all_that_must_be_stated() -> None:
 )
 def test_what_cannot_be_searched_is_refused_by_its_key(space: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        parse_strategy(STATED % space)
+        parse_strategy(SEARCHING % space)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_cannot_be_searched_is_refused_by_its_key(space: str, message: str)
 def test_a_search_must_fit_the_other_sections(other: str, message: str) -> None:
     space = "features.names: {choices: [[log_return_1], [log_return_9]]}"
     with pytest.raises(SettingsError, match=message):
-        parse_strategy(STATED % space + other + "\n")
+        parse_strategy(SEARCHING % space + other + "\n")
 
 
 def test_parameters_replace_what_they_name_and_nothing_else() -> None:

@@ -272,7 +272,7 @@ STUDIES = Contract("studies", "evaluation", "What a walk-forward study says at a
 TRIALS = Contract(
     "trials",
     "evaluation",
-    "A configuration that was tried; every one counts against the strategy.",
+    "A configuration that was tried; all count against the strategy but `nested-`. `choice-`: what a search chose.",
     "trial_id data_hash code_version",
     exported="trials",
 ).of(

@@ -44,6 +44,11 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
             f"An ensemble has {strategy.learning.ensemble} members, fewer than {LEAST_MEMBERS}: how far they disagree, "
             "which sizes follow, is known badly."
         )
+    if strategy.search is not None and strategy.search.scope == "all_folds":
+        caveats.append(
+            "Hyper-parameters are one choice over all folds (search.scope all_folds): it has seen the sessions that it "
+            "is judged by, and only what came after it counts."
+        )
     resets = strategy.portfolio.replay_reset_sessions
     label = label_kind(strategy.label)
     if label.learns == "value":

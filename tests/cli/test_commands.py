@@ -30,6 +30,7 @@ COMMANDS = (
     ("check",),
     ("run",),
     ("study",),
+    ("search",),
     ("export",),
     ("import-fills",),
     ("status",),

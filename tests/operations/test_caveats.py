@@ -6,9 +6,16 @@ import pytest
 
 from nn_assets.operations.pages import caveats_of
 from tests.learning.tiny import tiny_strategy
+from tests.operations.searched import strategy_with
 
 
 @pytest.mark.parametrize(("members", "warned"), [(1, True), (4, True), (5, False), (9, False)])
 def test_an_ensemble_of_fewer_than_five_members_is_warned_of(members: int, warned: bool) -> None:
     caveats = " ".join(caveats_of(tiny_strategy(ensemble=members)))
     assert (f"An ensemble has {members} members, fewer than 5" in caveats) == warned
+
+
+@pytest.mark.parametrize("scope", ["nested", "all_folds"])
+def test_one_choice_over_all_folds_is_warned_of_and_nested_ones_are_not(scope: str) -> None:
+    searched = strategy_with({"learning.lookback": {"choices": [1, 4]}}, scope=scope)
+    assert ("one choice over all folds" in " ".join(caveats_of(searched))) == (scope == "all_folds")

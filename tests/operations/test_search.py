@@ -23,8 +23,8 @@ OWN = {"learning.lookback": 40, "learning.network": "lstm"}
 MONTH = "2012-10"
 
 
-def _search(**stated: Any) -> SearchSettings:
-    return SearchSettings.model_validate({"trials": 12, "space": SPACE, "at_once": 3, **stated})
+def _search(**keys: Any) -> SearchSettings:
+    return SearchSettings.model_validate({"trials": 12, "space": SPACE, "at_once": 3, **keys})
 
 
 @dataclass
@@ -188,3 +188,31 @@ def test_one_day_earlier_already_changes_what_is_seen() -> None:
     first = int(cube.sessions.searchsorted(np.datetime64(MONTH)))
     changed = _corrupted(cube, labels, first - 1)
     assert seen_before(MONTH, *changed, strategy).address != seen_before(MONTH, cube, labels, strategy).address
+
+
+class Noise(Known):
+    """A judge of nothing: each quarter says another thing of each lookback."""
+
+    def __init__(self, quarters: np.ndarray) -> None:
+        super().__init__(steps=len(quarters))
+        self.quarters = quarters  # (quarters, lookbacks)
+
+    def __call__(self, trials: Mapping[int, Mapping[str, Any]], step: int) -> dict[int, float | str | None]:
+        means = self.quarters[: step + 1].mean(axis=0)
+        return {number: float(means[parameters["learning.lookback"]]) for number, parameters in trials.items()}
+
+
+def test_on_noise_what_a_choice_was_made_by_is_inflated_and_what_comes_after_a_nested_one_is_not() -> None:
+    search = _search(trials=10, at_once=10, pruning=False, space={"learning.lookback": {"low": 1, "high": 40}})
+    random, shown, after = np.random.default_rng(8), [], []
+    for seed in range(40):
+        quarters = random.normal(size=(5, 41))
+        over_all = chosen(spend(search, {"learning.lookback": 1}, [], f"{seed}", Noise(quarters), Kept()))
+        nested = chosen(spend(search, {"learning.lookback": 1}, [], f"{seed}", Noise(quarters[:4]), Kept()))
+        assert over_all is not None
+        assert nested is not None
+        shown.append(over_all.value)
+        after.append(quarters[4, nested.parameters["learning.lookback"]])
+    expected_maximum = 1.5388 / 5**0.5  # of ten standard normals, over the root of five quarters
+    assert np.mean(shown) == pytest.approx(expected_maximum, abs=0.2)
+    assert abs(np.mean(after)) < 2.5 / 40**0.5

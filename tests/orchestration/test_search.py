@@ -104,10 +104,10 @@ def test_every_trial_and_the_choice_are_on_the_ledger_with_what_they_saw_and_non
 
 
 def test_a_choice_on_record_stays_as_long_as_it_saw_what_would_be_seen_now(searched: Path) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     with living_in(searched), open_history(strategy_of()) as history:
-        search_months(history, MONTHS, "again", told.append)
-    assert told == []
+        search_months(history, MONTHS, "again", lines.append)
+    assert lines == []
 
 
 def test_a_month_without_a_choice_names_the_command_that_makes_it(searched: Path) -> None:
@@ -128,6 +128,11 @@ def test_models_are_fitted_with_the_choice_in_force(searched: Path, tmp_path: Pa
             model = load_model(history.stores, in_force[1])
     assert (model.lookback, model.estimators.settings.hidden) == (chosen.learning.lookback, chosen.learning.hidden)
     assert model.lookback in (2, 4)  # the file states 5
+    as_chosen = {"lookback": model.lookback, "hidden": model.estimators.settings.hidden}
+    write_strategy(home, learning=as_chosen)
+    with living_in(home), open_history(strategy_of()) as history:
+        (due,) = due_folds(history, ["2017-01"])
+        assert due.address(strategy_of()) == model.model_id  # what a file that states the choice would give
     assert model.estimators.settings.ensemble == 2
     assert chosen.content_hash() != own_hash
 

@@ -165,6 +165,8 @@ class FoldJudge:
         """Net returns of the model's book on its calibration rows, (sessions,)."""
         evidence, rows = self.evidence, model.fold.calibration
         probability = forecast(model, evidence.cube, rows, before_use=True)[TRADED].probability
+        if evidence.labels.candidates is not None:
+            probability = np.where(evidence.labels.candidates[rows], probability, np.nan)
         costs = evidence.strategy.costs
         return book_returns(
             model.logit_scales[TRADED].score(probability),

@@ -129,7 +129,7 @@ class TrialFile:
     def begin(self, number: int, parameters: Mapping[str, Any]) -> int:
         """Say that a trial is under way; its number in the file."""
         if parameters:
-            self._study.sampler = _Given(_spelled(parameters, self._distributions))
+            self._study.sampler = _Drawn(_spelled(parameters, self._distributions))
         trial = self._study.ask(self._distributions if parameters else None)
         trial.set_user_attr(_NUMBER, number)
         self._rows[trial.number] = trial
@@ -158,7 +158,7 @@ def _open(file: Path, name: str) -> optuna.Study:
     return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
 
 
-class _Given(optuna.samplers.BaseSampler):
+class _Drawn(optuna.samplers.BaseSampler):
     """Takes what was drawn already."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from nn_assets.errors import SearchError
-from nn_assets.estimators import roots_of_fits
+from nn_assets.learning.address import fit_code
 from nn_assets.learning.compute import open_compute
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month
@@ -144,8 +144,11 @@ class _Search:
 
     @cached_property
     def code(self) -> str:
-        """Version of the code that judges a trial."""
-        return version_of(_MADE_BY, *roots_of_fits())
+        """Version of the code that fits and judges trials, 16 hex digits: that of every network among them."""
+        networks = self.search.space.get("learning.network")
+        names = [self.strategy.learning.network] if networks is None else sorted(map(str, networks.choices))
+        fits = [fit_code(self.strategy.with_parameters({"learning.network": name})) for name in names]
+        return hashlib.sha256("".join([version_of(_MADE_BY), *fits]).encode()).hexdigest()[:16]
 
     @cached_property
     def ground(self) -> Ground:
@@ -267,11 +270,10 @@ class _Kept:
         self._ended += 1
         left = (time.monotonic() - self._began) / self._ended * (self._search.search.trials - len(finished))
         best = chosen(finished)
-        found = "none has a figure yet" if best is None else f"best net Sharpe {best.value:.2f}"
+        compared = "none has a figure yet" if best is None else f"best net Sharpe {best.value:.2f}"
         minutes = f"; about {round(left / 60)} min left" if left >= 30 else ""
-        self._search.tell(
-            f"search of {self._search.month}: {len(finished)} of {self._search.search.trials} trials, {found}{minutes}"
-        )
+        spent = f"{len(finished)} of {self._search.search.trials} trials"
+        self._search.tell(f"search of {self._search.month}: {spent}, {compared}{minutes}")
 
 
 class Keeper(Protocol):

@@ -1,0 +1,168 @@
+"""Searches on markets whose truth is known: what nested choices find, and what a choice over all folds pretends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from nn_assets.arrays import Cube, FloatArray
+from nn_assets.estimators import TRADED
+from nn_assets.features.labels import Labels
+from nn_assets.learning.inference import forecast
+from nn_assets.learning.model import FoldData, fit_models
+from nn_assets.learning.objective import book_returns, net_sharpe
+from nn_assets.operations.models.judging import FoldJudge, trial_strategy
+from nn_assets.operations.models.search import chosen, spend
+from nn_assets.settings import Strategy
+from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with
+
+pytestmark = [pytest.mark.full, pytest.mark.slow]
+
+MONTHS = ("2012-04", "2012-07", "2012-10", "2013-01", "2013-04")
+END = "2013-07"
+SEEDS = range(1, 9)
+LOOKBACK = {"learning.lookback": {"choices": [1, 4]}, "learning.hidden": {"low": 4, "high": 16}}
+WIDE = {
+    "learning.lookback": {"low": 1, "high": 12},
+    "learning.hidden": {"low": 2, "high": 32},
+    "learning.learning_rate": {"low": 1e-3, "high": 0.1, "log": True},
+    "learning.weight_decay": {"low": 1e-6, "high": 1.0, "log": True},
+    "learning.residual": {"choices": [False, True]},
+}
+
+
+def _choice(strategy: Strategy, cube: Cube, labels: Labels, month: str) -> tuple[Mapping[str, Any], float, float]:
+    """Parameters and figure of what the search of a month chooses, and the share of its trials with a long window."""
+    assert strategy.search is not None
+    evidence = seen_before(month, cube, labels, strategy)
+    finished = spend(strategy.search, {}, [], f"7:{month}", FoldJudge(evidence), Kept())
+    best = chosen(finished)
+    assert best is not None
+    assert best.value is not None
+    return best.parameters, best.value, float(np.mean([_is_long(trial.parameters) for trial in finished]))
+
+
+def _is_long(parameters: Mapping[str, Any]) -> bool:
+    return bool(parameters.get("learning.lookback", 1) == 4)
+
+
+def _scores(strategy: Strategy, cube: Cube, labels: Labels, month: str, rows: slice) -> FloatArray:
+    """Out-of-sample scores of some rows by the model that is fitted for a month."""
+    evidence = seen_before(month, cube, labels, strategy)
+    (model,) = fit_models([FoldData(evidence.cube, evidence.labels, evidence.folds[0])], strategy)
+    return model.logit_scales[TRADED].score(forecast(model, cube, rows)[TRADED].probability)
+
+
+def _rows(cube: Cube) -> list[tuple[str, slice]]:
+    """The rows in which each month's choice is in force."""
+    edges = [int(cube.sessions.searchsorted(pd.Timestamp(month))) for month in (*MONTHS, END)]
+    return [(month, slice(*edges[number : number + 2])) for number, month in enumerate(MONTHS)]
+
+
+def _record(strategy: Strategy, cube: Cube, labels: Labels) -> tuple[FloatArray, FloatArray, list[tuple[bool, float]]]:
+    """Scores and returns of the record that nested choices make; of each whether it is long, and what chance gives."""
+    parts, choices = [], []
+    for month, rows in _rows(cube):
+        parameters, _, chance = _choice(strategy, cube, labels, month)
+        choices.append((_is_long(parameters), chance))
+        parts.append(_scores(trial_strategy(strategy, parameters), cube, labels, month, rows))
+    start = _rows(cube)[0][1].start
+    return np.concatenate(parts), labels.returns[start : start + sum(map(len, parts))], choices
+
+
+def _rank_ic(score: FloatArray, returns: FloatArray) -> float:
+    """Mean over sessions of the rank correlation within each, of scipy's."""
+    values = [
+        stats.spearmanr(scores[held], earned[held]).statistic
+        for scores, earned in zip(score, returns, strict=True)
+        if (held := np.isfinite(scores) & np.isfinite(earned)).sum() > 3
+    ]
+    return float(np.nanmean(values))
+
+
+def _oracle_ic(cube: Cube, labels: Labels) -> tuple[float, list[int]]:
+    """The same nested choice by least squares: of lag 0 and lags 0 to 3 the one with the higher IC last quarter."""
+    signal, returns = cube.values[:, :, 0], labels.returns
+
+    def design(rows: range, lags: int) -> tuple[FloatArray, FloatArray]:
+        x = np.stack([signal[[row - lag for row in rows]] for lag in range(lags)], axis=-1)
+        return x, returns[list(rows)]
+
+    scores, kept, picked = [], [], []
+    for _, rows in _rows(cube):
+        until, quarter = rows.start - 2, 62
+        by_lags = {}
+        for lags in (1, 4):
+            x, y = design(range(until - 240, until - quarter - 2), lags)
+            slope = np.linalg.lstsq(x.reshape(-1, lags), y.ravel(), rcond=None)[0]
+            held_out, earned = design(range(until - quarter, until), lags)
+            by_lags[lags] = _rank_ic(held_out @ slope, earned), slope
+        best = max(by_lags, key=lambda lags: by_lags[lags][0])
+        picked.append(best)
+        x, y = design(range(rows.start, rows.stop), best)
+        scores.append(x @ by_lags[best][1])
+        kept.append(y)
+    return _rank_ic(np.concatenate(scores), np.concatenate(kept)), picked
+
+
+def test_a_nested_search_picks_what_matters_and_its_record_is_not_above_an_oracle_of_the_same_choice(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Returns follow the signal of three sessions before: a window of four sees it, a window of one does not."""
+    strategy = strategy_with(LOOKBACK, trials=6)
+    records, oracles, fixed = [], [], []
+    picked: list[tuple[bool, float]] = []
+    for seed in SEEDS:
+        cube, labels = market(seed, 0.12)
+        score, returns, choices = _record(strategy, cube, labels)
+        records.append(_rank_ic(score, returns))
+        oracles.append(_oracle_ic(cube, labels)[0])
+        blind = strategy_with({"learning.hidden": {"low": 4, "high": 5}})
+        parts = [_scores(blind, cube, labels, month, rows) for month, rows in _rows(cube)]
+        fixed.append(_rank_ic(np.concatenate(parts), returns))
+        picked += choices
+    difference = np.array(records) - np.array(oracles)
+    error = difference.std(ddof=1) / len(difference) ** 0.5
+    long_choices, chance = sum(is_long for is_long, _ in picked), float(np.mean([share for _, share in picked]))
+    with capsys.disabled():
+        print(
+            f"\nplanted: long window in {long_choices} of {len(picked)} searches, {chance:.0%} by chance; "
+            f"rank IC {np.mean(records):.4f}, oracle {np.mean(oracles):.4f} (difference {difference.mean():+.4f}, "
+            f"s.e. {error:.4f}), window of one {np.mean(fixed):+.4f}"
+        )
+    assert stats.binomtest(long_choices, len(picked), chance, alternative="greater").pvalue < 0.01
+    assert difference.mean() < 2.0 * error
+    assert np.mean(records) > np.mean(fixed) + 0.03
+
+
+def test_on_noise_the_nested_record_has_no_edge_and_one_choice_over_all_folds_pretends_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nested, inflated, honest = [], [], []
+    strategy = strategy_with(WIDE, trials=12, at_once=6, pruning=False)
+    over_all = strategy_with(WIDE, trials=12, at_once=6, pruning=False, scope="all_folds")
+    for seed in SEEDS:
+        cube, labels = market(100 + seed, 0.0)
+        score, returns, _ = _record(strategy, cube, labels)
+        nested.append(net_sharpe(book_returns(score, returns, 1, 0.0, neutral=False), 1, YEAR))
+        after = market(900 + seed, 0.0)
+        parameters, value, _ = _choice(over_all, cube, labels, END)
+        inflated.append(value)
+        parts = [_scores(trial_strategy(over_all, parameters), *after, month, rows) for month, rows in _rows(after[0])]
+        start = _rows(after[0])[0][1].start
+        earned = after[1].returns[start : start + sum(map(len, parts))]
+        honest.append(net_sharpe(book_returns(np.concatenate(parts), earned, 1, 0.0, neutral=False), 1, YEAR))
+    figures = {"nested record": nested, "over all folds": inflated, "the same choices on another market": honest}
+    statistics = {name: stats.ttest_1samp(values, 0.0) for name, values in figures.items()}
+    with capsys.disabled():
+        for name, values in figures.items():
+            print(f"\nnoise, {name}: net Sharpe {np.mean(values):+.2f}, t = {statistics[name].statistic:+.2f}", end="")
+    assert abs(statistics["nested record"].statistic) < 2.5
+    assert abs(statistics["the same choices on another market"].statistic) < 2.5
+    assert statistics["over all folds"].statistic > 3.0
+    assert np.mean(inflated) > np.mean(nested) + 0.5
