@@ -108,8 +108,6 @@ def study_figures(
     total = over(np.ones(len(track.sessions), dtype=np.bool_))
     wide = track.breadth >= CROSS_SECTION
     nothing = np.full(track.returns.shape, np.nan)
-    known = track.targets[np.isfinite(track.targets)]
-    asks_of_a_move = track.ranked_against is not None and 0.0 < known.sum() < len(known)
     effect = smallest_effect(
         track.ranked(TRADED) if TRADED in track.forecasts else nothing,
         track.returns,
@@ -118,7 +116,6 @@ def study_figures(
         horizon=horizon_sessions,
         sessions_per_year=sessions_per_year,
         configured_effect=configured_effect,
-        base_rate=float(known.mean()) if asks_of_a_move else 0.5,
     )
     too_good = list(_too_good(total, track.breadth))
     return StudyFigures(
@@ -195,7 +192,7 @@ def _forecast_figures(
     p, y = probabilities[complete], targets[complete]
     ranked = track.ranked(name)[rows]
     tests = {
-        "auc": robust_mean_test(auc_contributions(ranked, targets, folds), horizon, null=0.5),
+        "auc": robust_mean_test(auc_contributions(ranked, track.rises[rows], folds), horizon, null=0.5),
         "rank_ic": robust_mean_test(rank_ic_contributions(ranked, outcomes, folds), horizon),
     }
     values: dict[str, Any] = {
@@ -295,7 +292,7 @@ def _partly_there(track: StudyTrack, rival: str) -> str | None:
 def _against(track: StudyTrack, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
     wide = track.breadth >= CROSS_SECTION
-    contributions, outcomes = (rank_ic_contributions, track.outcomes) if wide else (auc_contributions, track.targets)
+    contributions, outcomes = (rank_ic_contributions, track.outcomes) if wide else (auc_contributions, track.rises)
     network_contributions, rival_contributions = (
         contributions(track.ranked(name), outcomes, track.folds) for name in (TRADED, rival)
     )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from nn_assets.arrays import FloatArray
 from nn_assets.units import fraction_to_bps
@@ -30,17 +30,13 @@ class SmallestEffect:
     breadth: float  # independent instruments of a session
 
 
-def auc_of_ic(ic: float, base_rate: float = 0.5) -> float:
+def auc_of_ic(ic: float) -> float:
     """AUC of a forecast whose correlation with a normal return is ``ic``, to the first order.
 
     The forecast's means on rises and falls lie 2 ic sqrt(2 / pi) of its deviations apart, so that it ranks a rise
-    above a fall with probability Phi(2 ic / sqrt(pi)). Of an event that the share p0 of returns lie above it is
-    Phi(ic phi(k) / (sqrt(2) p0 (1 - p0))), k the threshold of that share.
+    above a fall with probability Phi(2 ic / sqrt(pi)).
     """
-    if base_rate == 0.5:
-        return float(ndtr(2.0 * ic / math.sqrt(math.pi)))
-    density = math.exp(-0.5 * float(ndtri(base_rate)) ** 2) / math.sqrt(2.0 * math.pi)
-    return float(ndtr(ic * density / (math.sqrt(2.0) * base_rate * (1.0 - base_rate))))
+    return float(ndtr(2.0 * ic / math.sqrt(math.pi)))
 
 
 def forecast_persistence(forecasts: FloatArray, horizon: int) -> float:
@@ -73,7 +69,6 @@ def smallest_effect(
     horizon: int,
     sessions_per_year: int,
     configured_effect: float | None = None,
-    base_rate: float = 0.5,
 ) -> SmallestEffect:
     """The effect at which a book in proportion to the forecasts earns a net Sharpe ratio of 0.5.
 
@@ -91,8 +86,6 @@ def smallest_effect(
     sessions_per_year : int
     configured_effect : float, optional
         The settings' own, in place of the derived one.
-    base_rate : float
-        Share of the labels that are 1, where that is not about one half by what they ask.
 
     Notes
     -----
@@ -124,7 +117,7 @@ def smallest_effect(
         f"{fraction_to_bps(linear_cost):.1f} bps at {volatility} and a forecast that keeps {rho:.2f} over it"
     )
     if not across_symbols:
-        excess = auc_of_ic(ic, base_rate) - 0.5
+        excess = auc_of_ic(ic) - 0.5
         return SmallestEffect(excess, f"AUC {0.5 + excess:.4f}, {_EARNS}: {derived}", breadth)
     if ic > PANEL_RANK_IC:
         return SmallestEffect(ic, f"rank IC {ic:.4f}, {_EARNS}: {derived}", breadth)

@@ -107,6 +107,15 @@ class StudyTrack:
         """What forecasts are ranked against within a session, (sessions, symbols)."""
         return self.returns if self.ranked_against is None else self.ranked_against
 
+    @property
+    def rises(self) -> FloatArray:
+        """Whether what forecasts are ranked against is above zero, 1, 0 or NaN: the sign that an AUC is of.
+
+        Not the event that a label asks for: who knows volatilities alone knows which returns exceed a threshold.
+        """
+        against = self.ranked_against
+        return self.targets if against is None else np.where(np.isfinite(against), against > 0.0, np.nan)
+
     def labelled(
         self, targets: FloatArray, returns: FloatArray, ranked_against: FloatArray | None = None
     ) -> StudyTrack:

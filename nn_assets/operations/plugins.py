@@ -179,7 +179,14 @@ def _once(what: Hashable, hold: Callable[[], None]) -> None:
 
 
 def _require_label(label: LabelSettings) -> None:
-    settings_of_its_own(label)
+    settings = settings_of_its_own(label)
+    if (expected := getattr(settings, "not_traded", None)) is not None:
+        raise SettingsError(
+            expected=expected,
+            found=f"label.settings {dict(label.settings)} of label.kind {label.kind}",
+            remedy="state label.settings.unit: sigma, and the threshold in it",
+            key="label.settings",
+        )
     if LABELS.top_of(label.kind) is not None:
         entry = label_kind(label)
         _require_version("label", label.kind, *entry.roots)

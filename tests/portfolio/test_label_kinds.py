@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 from scipy.stats import norm
 
-from nn_assets.evaluation.smallest_effect import auc_of_ic
+from nn_assets.errors import SettingsError
+from nn_assets.evaluation.figures import study_figures
+from nn_assets.evaluation.track import StudyTrack
 from nn_assets.features.labels import make_labels
 from nn_assets.learning.calibration import Calibration, fit_calibration
-from nn_assets.measures import auc
+from nn_assets.operations.plugins import prepare
 from nn_assets.portfolio.expected import expected_own_return, outcome_slope
 from nn_assets.session.programme_facts import ProgrammeWatch, programme_watch
 from nn_assets.settings import LabelSettings, Strategy
@@ -136,10 +140,36 @@ def test_a_relative_value_needs_a_neutral_book() -> None:
         strategy_with({"kind": "return_zscored_relative"}, net_limit=0.5)
 
 
-@pytest.mark.parametrize("base_rate", [0.5, 0.2])
-def test_the_auc_of_a_correlation_is_that_of_forecasts_of_an_event_as_rare(base_rate: float) -> None:
-    draw, ic, outcomes = np.random.default_rng(3), 0.1, 100_000
-    forecast = draw.normal(size=outcomes)
-    returns = ic * forecast + math.sqrt(1.0 - ic**2) * draw.normal(size=outcomes)
-    event = (returns > norm.isf(base_rate)).astype(float)
-    assert auc_of_ic(ic, base_rate) == pytest.approx(auc(forecast, event), abs=0.006)
+def test_a_threshold_that_is_a_fraction_is_not_traded() -> None:
+    strategy = strategy_with({"kind": "threshold_move", "settings": {"unit": "fraction", "threshold": 0.02}})
+    with pytest.raises(SettingsError, match=r"threshold in sigma.*whatever they earn.*label\.settings\.unit: sigma"):
+        prepare(strategy)
+    prepare(strategy_with({"kind": "threshold_move", "settings": {"side": "down"}}))
+
+
+@pytest.mark.parametrize("symbols", [2, 8])
+def test_who_knows_volatilities_alone_is_found_to_know_nothing_of_a_threshold(symbols: int) -> None:
+    """Half of the names move twice as much; the forecast says so, and that they pass a threshold more often."""
+    draw, sessions = np.random.default_rng(6), 900
+    sigma = np.where(draw.random((sessions, symbols)) < 0.5, 0.02, 0.01)
+    returns = sigma * draw.normal(size=sigma.shape)
+    passed = (returns > 0.01).astype(float)
+    record = StudyTrack(
+        sessions=pd.bdate_range("2015-01-01", periods=sessions),
+        symbols=tuple(f"S{number}" for number in range(symbols)),
+        forecasts={"network": norm.sf(0.01 / sigma)},
+        targets=passed,
+        returns=returns - 0.01,
+        ranked_against=returns,
+        realised_row=np.arange(sessions),
+        months=np.full(sessions, "2015-01"),
+    )
+    figures, by_event = (
+        study_figures(each, horizon_sessions=1, sessions_per_year=252).total["network"]
+        for each in (record, replace(record, ranked_against=None))
+    )
+    assert figures.auc is not None
+    assert abs(figures.auc - 0.5) < 0.03
+    assert by_event.auc is not None
+    assert by_event.auc > 0.57
+    assert symbols < 5 or abs(figures.rank_ic_t or 9.0) < 3.0

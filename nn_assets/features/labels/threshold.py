@@ -21,13 +21,20 @@ class ThresholdMove(Section):
 
     The return of side ``up`` is to exceed +``threshold``, that of ``down`` to stay above -``threshold``: its
     probability is that there is no such fall, so that more of it is always better. ``unit`` ``sigma`` counts the
-    threshold in sigma_20 sqrt h, ``fraction`` as a return: names of more volatility then pass it more often whatever
-    they earn.
+    threshold in sigma_20 sqrt h, ``fraction`` as a return, which is not traded: names of more volatility pass it more
+    often whatever they earn, and a forecast that knows no more than that would be sized as if it knew their means.
     """
 
     side: Literal["up", "down"] = "up"
     threshold: Positive = 0.5
     unit: Literal["sigma", "fraction"] = "sigma"
+
+    @property
+    def not_traded(self) -> str | None:
+        """Why forecasts of such a move say nothing of what a position earns; None where they do."""
+        if self.unit == "sigma":
+            return None
+        return "a threshold in sigma: one that is a fraction is passed by names of more volatility, whatever they earn"
 
     @model_validator(mode="after")
     def _can_be_passed(self) -> ThresholdMove:
