@@ -19,7 +19,9 @@ from nn_assets.learning.training import repeatable_torch
 COMPLETE = 0.01
 """Share of a forecast's move that its parts may miss; see :class:`Move`."""
 
-_STEPS = (32, 128, 512, 2_048)  # along the path; of the symbols whose parts still miss some of their move, more
+_STEPS = {32: "gausslegendre", 128: "gausslegendre", 512: "riemann_middle", 2_048: "riemann_middle"}
+"""Steps along the path, more of the symbols whose parts still miss some of their move; equal ones where a gradient that
+jumps, as of rectified units, would need very many of the others."""
 _SMALLEST_MOVE = 0.01  # logits: of a smaller one the share that is missed says nothing
 _SAMPLES_AT_ONCE = 256  # an image of each takes a megabyte
 
@@ -78,12 +80,16 @@ def what_moved(model: FoldModel, cube: Cube, row: int, symbols: Collection[Symbo
             before, after = logit(baselines), logit(inputs)
         moved = after - before
         parts, missed = torch.zeros(len(columns), len(features), dtype=torch.float64), torch.ones_like(moved)
-        for steps in _STEPS:
+        for steps, rule in _STEPS.items():
             open_ones = torch.nonzero(missed > COMPLETE).flatten()
             if not len(open_ones):
                 break
             gradients = IntegratedGradients(logit).attribute(
-                inputs[open_ones], baselines[open_ones], n_steps=steps, internal_batch_size=_SAMPLES_AT_ONCE
+                inputs[open_ones],
+                baselines[open_ones],
+                n_steps=steps,
+                method=rule,
+                internal_batch_size=_SAMPLES_AT_ONCE,
             )
             parts[open_ones] = gradients.double().sum(dim=1).detach()  # over the window: (symbols, features)
             missed = (parts.sum(dim=1) - moved).abs() / moved.abs().clamp(min=_SMALLEST_MOVE)

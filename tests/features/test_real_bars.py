@@ -101,10 +101,12 @@ def test_a_volatility_index_is_read_under_a_name_of_ones_own_as_pandas_reads_it(
     days = pd.DatetimeIndex(arch.data.sp500.load().index).unique()[:1_500]
     panel = rows_of(indexes, slice(0, len(days)))  # the same sessions: the two indexes trade on the same days
     values = np.repeat(vix.reindex(days).to_numpy(float)[:, None], 2, axis=1)
-    series = {"fear": KnownSeries(values, np.zeros(values.shape), np.full(values.shape, 1440.0))}
-    made = compute_features(panel, ("level_of_fear", "change_of_fear", "zscore_of_fear"), series=series).values
+    known = KnownSeries(values, np.zeros(values.shape), np.full(values.shape, 1440.0))
+    names = ("level_of_fear", "change_of_fear", "zscore_of_fear", "implied_over_realised")
+    made = compute_features(panel, names, series={"fear": known, "implied_volatility": known}).values
     index = pd.Series(values[:, 0])
     z = (index - index.rolling(60).mean()) / index.rolling(60).std()
-    for column, expected in enumerate((index, index.diff(5), z)):
+    realised = pd.Series(np.log(panel.close[:, 1])).diff().rolling(20).std() * 252.0**0.5
+    for column, expected in enumerate((index, index.diff(5), z, index / 100.0 / realised)):
         np.testing.assert_allclose(made[:, 1, column], expected.to_numpy(), rtol=1e-8, atol=1e-10)
     assert np.isfinite(made[60:, 0]).mean() > 0.98  # the index lacks a day of these

@@ -137,6 +137,11 @@ def test_a_symbols_parts_are_the_same_whichever_others_are_explained() -> None:
     np.testing.assert_allclose(one.after[0], every.after[1], atol=1e-7)
 
 
+def test_parts_are_complete_where_gradients_jump_along_the_way_of_a_small_move() -> None:
+    cube, _ = tiny_market()
+    assert what_moved(fitted("tcn"), cube, 426, {"CCC"}).missed[0] <= COMPLETE  # 0.0143 by quadrature of any order
+
+
 @pytest.mark.parametrize(("most", "sessions"), [(60, 20), (7, 2), (2, 1)])
 def test_of_many_rows_whole_sessions_spread_evenly_are_measured_and_the_planted_feature_comes_first(
     most: int, sessions: int
