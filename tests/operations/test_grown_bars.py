@@ -26,6 +26,7 @@ from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, p
 from nn_assets.operations.intake.data_docs import overview_of_audited
 from nn_assets.operations.intake.grown import begun
 from nn_assets.operations.intake.pieces import Carried
+from nn_assets.operations.intake.trading_halts import ingest_halts
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.settings import Strategy
 from nn_assets.store.lake import blobs, parts
@@ -130,6 +131,8 @@ class Home:
             return work(history)
 
     def take_in(self, last: int) -> None:
+        if "halts" in self.settings:
+            self.at(last, lambda history: ingest_halts(history, self.folder))
         self.at(last, lambda history: ingest_bars(history, self.folder))
 
 
@@ -194,6 +197,30 @@ def test_day_by_day_the_result_is_that_of_the_whole_pass_to_the_bit(tmp_path: Pa
     alone = lived(tmp_path, seed=1, days=5)
     assert not alone[0]
     assert all(alone[1:])
+
+
+@pytest.mark.full
+def test_halted_sessions_are_counted_alike_day_by_day_and_a_new_halt_has_all_judged_again(tmp_path: Path) -> None:
+    """S2 lacks 136 sessions; S3 leaves after the eleventh day."""
+    home, bars = Home(tmp_path, halts={"path": "halts.csv"}), market(1, HISTORY + 14, 0.0)
+    by_day = dict(iter(bars.groupby("date")))
+    known = f"S2,{AXIS[20].date()},{AXIS[156].date()}\n"
+    (tmp_path / "halts.csv").write_text(f"symbol,halted_from,resumes\n{known}")
+    home.write("history", pd.concat([by_day[day] for day in AXIS[:HISTORY]]))
+    alone, missing = [], []
+    for last in range(HISTORY - 1, HISTORY + 14):
+        if last >= HISTORY:
+            home.write(str(AXIS[last].date()), by_day[AXIS[last]])
+        if last == HISTORY + 12:
+            known += f"S3,{AXIS[last].date()},\n"
+            (tmp_path / "halts.csv").write_text(f"symbol,halted_from,resumes\n{known}")
+        home.take_in(last)
+        alone.append(bool(home.at(last, publish)))
+        checks = home.at(last, lambda history: {check.name: check for check in audit_bars(history).report.checks})
+        assert isinstance(checks, dict)
+        missing.append(checks["missing_sessions"].detail.partition(" of ")[0])
+    assert alone == [False, *[True] * 12, False, True]
+    assert missing == [*["0"] * 12, *["1"] * 3]  # of S3, the day before its halt was stated
 
 
 def test_publishing_a_session_reads_and_writes_what_it_needs_however_long_the_history(
