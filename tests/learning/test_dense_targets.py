@@ -56,7 +56,7 @@ def test_a_network_without_an_output_at_each_step_is_refused_by_name() -> None:
         build_network(tiny_settings(network="mlp", dense_targets=True), 3)
 
 
-@pytest.mark.parametrize("network", ["gru", "tcn"])
+@pytest.mark.parametrize("network", ["gru", pytest.param("tcn", marks=pytest.mark.full)])
 def test_a_model_of_dense_targets_is_another_and_nothing_after_its_rows_changes_it(network: str) -> None:
     cube, labels = tiny_market()
     dense, plain = (tiny_strategy(network=network, dense_targets=dense, maximum_epochs=2) for dense in (True, False))

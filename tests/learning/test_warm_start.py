@@ -29,7 +29,7 @@ def _states(model: FoldModel) -> list[dict[str, np.ndarray]]:
     return [dict(member.state) for member in model.estimators.members["network"]]
 
 
-@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("residual", [pytest.param(False, marks=pytest.mark.full), True])
 def test_a_refit_begins_with_the_weights_before_it_seed_by_seed_and_names_its_parent(residual: bool) -> None:
     slow = {"network": "gru", "maximum_epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
     strategy = tiny_strategy(warm_start=True, residual=residual, **slow)
@@ -63,6 +63,7 @@ def test_of_other_features_or_another_network_it_begins_with_fresh_weights_and_s
     assert to_files(made)["weights.safetensors"] == cold
 
 
+@pytest.mark.full
 def test_a_warm_chain_is_to_the_bit_the_same_whatever_comes_after_its_use() -> None:
     strategy = tiny_strategy(network="mlp", warm_start=True, maximum_epochs=2)
     (cube, labels), files = tiny_market(), []
