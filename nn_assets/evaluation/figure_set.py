@@ -100,7 +100,7 @@ class ShiftTest:
     tests: Mapping[str, MeanTest]
     sessions: int  # rare ones
     unknown: int
-    alarms: tuple[str, ...] = ()  # estimators, in words
+    alarms: tuple[str, ...] = ()  # who is worse on the rare ones and no better than chance, in words
 
 
 @dataclass(frozen=True)

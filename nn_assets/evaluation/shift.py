@@ -55,30 +55,35 @@ def shift_test(track: StudyTrack, over: Callable[[BoolArray], Mapping[str, Figur
         return None
     studied = track.months != ""
     rare, known = np.asarray(studied & (share < RARE_SHARE)), np.asarray(studied & np.isfinite(share))
-    wide = track.breadth >= CROSS_SECTION
-    tests = {
-        name: difference_test(np.where(known, skill_contributions(track, name), np.nan), rare, horizon)
-        for name in track.forecasts
-    }
+    wide, tests, there = track.breadth >= CROSS_SECTION, dict[str, MeanTest](), dict[str, float]()
+    for name in track.forecasts:
+        contributions = np.where(known, skill_contributions(track, name), np.nan)
+        tests[name] = difference_test(contributions, rare, horizon)
+        there[name] = _mean(contributions[rare]) or 0.0
     return ShiftTest(
         rare=over(rare),
         usual=over(known & ~rare),
         tests=tests,
         sessions=int(rare.sum()),
         unknown=int((studied & ~known).sum()),
-        alarms=alarms_of(tests, "on sessions of a regime that training hardly saw", wide=wide),
+        alarms=_alarms(tests, there, wide=wide),
     )
 
 
-def alarms_of(tests: Mapping[str, MeanTest], where: str, *, wide: bool) -> tuple[str, ...]:
-    """One sentence for each estimator that is surely worse somewhere than elsewhere, at 5% over all of them."""
+def _alarms(tests: Mapping[str, MeanTest], there: Mapping[str, float], *, wide: bool) -> tuple[str, ...]:
+    """One sentence for each estimator that is surely worse than elsewhere, at 5% over all, and no better than chance.
+
+    Worse alone is no alarm: features that move with volatility make a forecast weaker in another regime, and not wrong.
+    """
     tested = sum(test.p_value is not None for test in tests.values())
-    level, statistic = per_trial_level(_ALARM, max(tested, 1)), "rank IC" if wide else "AUC"
+    level = per_trial_level(_ALARM, max(tested, 1))
+    statistic, chance = ("rank IC", 0.0) if wide else ("AUC", 0.5)
+    where = "on sessions of a regime that training hardly saw"
     return tuple(
-        f"{_called(name)} is worse {where}: {statistic} lower by "
-        f"{test.estimate:.4f}, t = {test.t_statistic:.2f}, {test.sessions} sessions"
+        f"{_called(name)} knows nothing, or what is wrong, {where}: {statistic} {there[name]:.4f}, lower by {test.estimate:.4f} than on the others, t = {test.t_statistic:.2f}, "
+        f"{test.sessions} sessions"
         for name, test in tests.items()
-        if test.p_value is not None and test.p_value < level
+        if test.p_value is not None and test.p_value < level and there[name] <= chance
     )
 
 

@@ -44,7 +44,9 @@ def test_an_edge_that_flips_in_the_regime_that_training_hardly_saw_is_an_alarm_o
     assert shift is not None
     assert (shift.sessions, shift.unknown) == (120, 30)
     assert len(shift.alarms) == len(ESTIMATORS)
-    assert shift.alarms[0].startswith("the network is worse on sessions of a regime that training hardly saw")
+    assert shift.alarms[0].startswith(
+        "the network knows nothing, or what is wrong, on sessions of a regime that training hardly saw: rank IC -0."
+    )
     assert shift.rare["network"].rank_ic < 0.0 < shift.usual["network"].rank_ic
 
 
@@ -65,7 +67,21 @@ def test_where_nothing_differs_it_rings_in_no_more_than_the_share_that_it_says()
 
 def test_a_narrow_panel_is_compared_by_its_auc() -> None:
     shift = figures_of(record(flips=True, columns=3)).shift
-    assert "AUC lower by" in shift.alarms[0]
+    assert "hardly saw: AUC 0.4" in shift.alarms[0]
+
+
+def test_who_is_worse_and_still_better_than_chance_is_no_alarm() -> None:
+    strong = record(flips=False)
+    turbulent = strong.regimes == "turbulent"
+    noise = np.random.default_rng(3).standard_normal(strong.returns.shape)
+    forecasts = {
+        name: np.where(turbulent[:, None], values + 0.03 * noise, values + 5.0 * np.nan_to_num(strong.returns))
+        for name, values in strong.forecasts.items()
+    }
+    shift = figures_of(replace(strong, forecasts=forecasts)).shift
+    assert shift.tests["network"].p_value < 0.001
+    assert shift.rare["network"].rank_ic > 0.0
+    assert shift.alarms == ()
 
 
 def test_without_what_models_were_trained_on_there_is_no_test_and_a_kept_study_has_it_back() -> None:
