@@ -27,6 +27,19 @@ QUARANTINE = pd.DataFrame(
 )
 ORDERS = made_daily_page().orders.assign(symbol=EVIL)
 FILLS = made_daily_page().fills.assign(symbol=EVIL)
+RANGES = pd.DataFrame(
+    {
+        "symbol": ["SIM01", "SIM02"],
+        "level": [50.0, None],
+        "lower_bound": [47.0, None],
+        "upper_bound": [53.0, None],
+        "spacing": [0.012, None],
+        "steps": [10.0, None],
+        "half_life": [4.0, None],
+        "p_value": [0.001, 0.4],
+        "said": ["range", "no range: trending"],
+    }
+)
 HEADLINE = Headline(TradingWord.TRADES, EVIL)
 
 
@@ -43,6 +56,7 @@ OWN: dict[str, tuple[str, dict[str, object], dict[str, object] | None]] = {
     "session_positions": ("Positions for", {"targets": TARGETS, "steps": STEPS}, None),
     "session_orders": ("Orders", {"orders": ORDERS}, None),
     "session_fills": ("Fills of this session", {"fills": FILLS}, None),
+    "session_ranges": ("Ranges", {"ranges": RANGES.assign(symbol=EVIL, said=EVIL)}, {"ranges": None}),
     "session_pictures": ("Pictures", {"plots": (PLOT,)}, {"plots": ()}),
     "session_drift": ("Drift", {"drift": DRIFT}, None),
     "session_caveats": ("What to bear in mind", {"caveats": (EVIL,)}, {"caveats": ()}),
@@ -53,7 +67,7 @@ FULL = {"plots": (PLOT,), "caveats": ("A caveat.",), "provenance": {"data hash":
 
 @cache
 def full_page(page: str) -> StudyPage | DailyPage:
-    return (made_study_page if page == "study" else made_daily_page)(**FULL)
+    return made_study_page(**FULL) if page == "study" else made_daily_page(**FULL, ranges=RANGES)
 
 
 def page_of(name: str, **changes: object) -> StudyPage | DailyPage:
