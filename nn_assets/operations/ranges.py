@@ -25,7 +25,7 @@ def ranges_on(history: History, session: pd.Timestamp) -> Ranges:
     if strategy.ranges is None:
         raise SettingsError(
             expected="a section ranges, which says how they are made",
-            reverting="none",
+            found="none",
             remedy="state ranges: {} in the strategy file",
             key="ranges",
             strategy=strategy.name,

@@ -30,6 +30,19 @@ QUARANTINE = pd.DataFrame(
 )
 ORDERS = made_daily_page().orders.assign(symbol=EVIL)
 FILLS = made_daily_page().fills.assign(symbol=EVIL)
+RANGES = pd.DataFrame(
+    {
+        "symbol": ["SIM01", "SIM02"],
+        "level": [50.0, None],
+        "lower_bound": [47.0, None],
+        "upper_bound": [53.0, None],
+        "spacing": [0.012, None],
+        "steps": [10.0, None],
+        "half_life": [4.0, None],
+        "p_value": [0.001, 0.4],
+        "said": ["range", "no range: trending"],
+    }
+)
 HEADLINE = Headline(TradingWord.TRADES, EVIL)
 FIGURES = made_study_page().figures
 REGIMES = replace(FIGURES, regimes={EVIL: FIGURES.total})
@@ -51,6 +64,7 @@ OWN: dict[str, tuple[str, dict[str, object], dict[str, object] | None]] = {
     "session_moves": ("What moved the forecasts", {"moves": MOVES}, {"moves": None}),
     "session_orders": ("Orders", {"orders": ORDERS}, None),
     "session_fills": ("Fills of this session", {"fills": FILLS}, None),
+    "session_ranges": ("Ranges", {"ranges": RANGES.assign(symbol=EVIL, said=EVIL)}, {"ranges": None}),
     "session_pictures": ("Pictures", {"plots": (PLOT,)}, {"plots": ()}),
     "session_drift": ("Drift", {"drift": DRIFT}, None),
     "session_caveats": ("What to bear in mind", {"caveats": (EVIL,)}, {"caveats": ()}),
@@ -63,7 +77,7 @@ FULL = {"plots": (PLOT,), "caveats": ("A caveat.",), "provenance": {"data hash":
 def full_page(page: str) -> StudyPage | DailyPage:
     if page == "study":
         return made_study_page(**FULL, importance=IMPORTANCE | {"months": {"2017-01": {"rises": {"rsi_14": 0.1}}}})
-    return made_daily_page(**FULL, moves={"absent": "none was needed", "rows": []})
+    return made_daily_page(**FULL, ranges=RANGES, moves={"absent": "none was needed", "rows": []})
 
 
 def page_of(name: str, **changes: object) -> StudyPage | DailyPage:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.errors import SettingsError
+from nn_assets.operations.ranges import ranges_on, ranges_text
+from nn_assets.settings import Strategy
 from nn_assets.settings.beside_signals import RangeSettings
 from nn_assets.signals.ranges import NO_CLOSES, NO_VOLATILITY, TOO_DEAR, TRENDING, WIDE, Ranges, suggest_ranges
 
@@ -108,3 +113,18 @@ def test_sessions_before_the_window_are_not_read() -> None:
     before = np.vstack([np.full((30, 5), np.nan), closes])
     for name in ("level", "spacing", "p_value"):
         np.testing.assert_array_equal(getattr(suggested(before, 0.02), name), getattr(suggested(closes, 0.02), name))
+
+
+def test_ranges_that_nobody_asked_for_are_refused_with_the_line_that_asks() -> None:
+    strategy = Strategy.model_validate({"name": "s", "market": {"history_starts": "2014-01-02"}})
+    with pytest.raises(SettingsError, match=r"found none.*ranges: \{\}"):
+        ranges_on(SimpleNamespace(strategy=strategy), pd.Timestamp("2016-01-04"))  # type: ignore[arg-type]
+    asking = Strategy.model_validate({**strategy.model_dump(mode="json"), "ranges": {}})
+    assert asking.content_hash() == strategy.content_hash()  # no result changes
+
+
+def test_the_terminal_names_the_fastest() -> None:
+    ranges = suggested(reverting_price(0.7, 4), volatility_of(0.7))
+    fastest = ranges.symbols[int(np.nanargmin(ranges.half_life))]
+    assert ranges_text(ranges).startswith(f"ranges: {int(ranges.reverting.sum())} of 4 prices revert to a level, ")
+    assert f"fastest {fastest} " in ranges_text(ranges)
