@@ -228,3 +228,35 @@ def test_a_refit_that_is_not_taken_leaves_the_model_before_it_in_force(
     assert after == before[:1]
     (figures,) = rows.loc[(rows["month"] == "2021-07") & (rows["model_id"] == after[0][1]), "figures"]
     assert figures["refits"] == ["2021-06-30", "2021-07-30"]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("late", [False, True])
+def test_a_refit_takes_force_on_its_day_and_if_late_after_the_sessions_decided_meanwhile(
+    studied_home: Path, tmp_path: Path, late: bool
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(studied_home, home)
+
+    def until(last: str) -> None:
+        small.write(home, market={**small.MARKET, "history_ends": last, "live_starts": "2021-09-25"})
+        homes.take_in(of_home())
+
+    with living_in(home), nothing_drawn():
+        until("2021-09-26")
+        homes.train(of_home(), ["2021-09"])
+        homes.decide(of_home(), list(pd.date_range("2021-09-25", "2021-09-26")))
+        until("2021-09-29" if late else "2021-09-27")
+        homes.decide(of_home(), list(pd.date_range("2021-09-27", "2021-09-29" if late else "2021-09-27")))
+        with open_history(of_home()) as history:
+            old = models_in_force(history.stores.ledger, of_home()).on(pd.Timestamp("2021-09-27"))
+        homes.train(of_home(), ["2021-09"])
+        with open_history(of_home()) as history:
+            after = models_in_force(history.stores.ledger, of_home())
+            (_, refit) = due_folds(history, ["2021-09"])
+            new = refit.address(of_home())
+        until("2021-09-30")
+        decided = homes.decide(of_home(), list(pd.date_range("2021-09-30" if late else "2021-09-28", "2021-09-30")))
+    since = pd.Timestamp("2021-09-30" if late else "2021-09-28")
+    assert [after.on(day) for day in pd.date_range("2021-09-01", since)] == [old] * (since.day - 1) + [new]
+    assert len(decided) == (1 if late else 3)

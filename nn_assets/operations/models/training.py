@@ -288,6 +288,14 @@ def _record(history: History, named: list[MonthModel], run_id: str) -> None:
         if month_model.refits:  # the newest begins with the month, or within it
             first = max(first, int(sessions.searchsorted(pd.Timestamp(month_model.refits[0]))))
         effective = sessions[first] if first < len(sessions) else None
+        if (
+            effective is None
+            and month_model.refits
+            and pd.Timestamp(month_model.refits[0]) > pd.Timestamp(month_model.month)
+        ):
+            effective = next_session(
+                strategy.market.calendar, sessions[-1]
+            )  # due within the month, on the next session
         before = [since for since, model_id in recorded.get(month_model.month, []) if model_id == month_model.model_id]
         if before:
             effective = before[-1]
