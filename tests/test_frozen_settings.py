@@ -34,6 +34,7 @@ portfolio: {sectors: {AAA: tech}, constraints: {pair: {names: [AAA, {deep: [1]}]
 label: {kind: mine, settings: {steps: [1, {deep: 2}]}}
 learning: {network: mine, network_settings: {sizes: [[1, 2], {deep: {}}]},
   compute: mine, compute_settings: {queue: [a]}}
+search: {trials: 2, space: {features.names: {choices: [[log_return_1], [log_return_5]]}}}
 execution: {broker: mine, broker_settings: {routes: {a: [1]}}}
 """
 INTRADAY = "name: within\nmarket: {history_starts: 2016-01-04}\nintraday: {path: bars, named: {a: AAA}}\n"

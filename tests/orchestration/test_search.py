@@ -53,11 +53,11 @@ def searched(studied_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 class _Known:
     """A judge that fits nothing."""
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
+    def __init__(self, steps: int, *, finite: bool = True) -> None:
+        self.steps, self.finite = steps, finite
 
-    def __call__(self, trials: Mapping[int, object], step: int) -> dict[int, float]:
-        return dict.fromkeys(trials, step + 1.0)
+    def __call__(self, trials: Mapping[int, object], step: int) -> dict[int, float | None]:
+        return dict.fromkeys(trials, step + 1.0 if self.finite else None)
 
 
 def _counted(history: History) -> set[str]:
@@ -154,6 +154,24 @@ def test_one_choice_over_all_folds_marks_the_record_up_to_what_it_has_seen_and_i
         text = search_text(ledger, strategy_of())
         assert text is not None
         assert "one choice over all folds: in-sample up to 2017-06-30" in text
+
+
+def test_where_no_trial_has_a_figure_the_own_configuration_stays_in_force_and_every_reader_is_told(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds), finite=False))
+    home = Path(shutil.copytree(searched, tmp_path / "home"))
+    write_strategy(home, search={**SEARCH, "seed": 8})
+    lines: list[str] = []
+    with living_in(home), open_history(strategy_of()) as history:
+        (choice,) = search_months(history, MONTHS, "run", lines.append)
+        assert (choice.value, dict(choice.parameters), choice.failed) == (None, {}, 3)
+        assert with_choice(history.stores.ledger, strategy_of(), "2017-02") == strategy_of()
+        text = search_text(history.stores.ledger, strategy_of())
+    assert text is not None
+    for line in (text, lines[-1]):
+        assert "the strategy's own configuration stays: " in line
+        assert "none among 3" in line
 
 
 def test_a_strategy_that_states_no_search_is_told_what_to_state(studied_home: Path) -> None:
