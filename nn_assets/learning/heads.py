@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, ndtr
 
-from nn_assets.arrays import FloatArray, IntArray
+from nn_assets.arrays import Float32Array, FloatArray, IntArray
 from nn_assets.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Head(ABC):
     def __reduce__(self) -> tuple[object, ...]:
         return _head, (self.name,)  # another process has its own one of each
 
-    def require_learnable(self, targets: FloatArray | IntArray, model: str) -> None:
+    def require_learnable(self, targets: FloatArray | Float32Array | IntArray, model: str) -> None:
         """Refuse targets that are all the same.
 
         Raises
@@ -111,7 +111,7 @@ class _Sign(Head):
     def constant(self, residuals: FloatArray) -> float:
         raise NotImplementedError("logits have no residuals: fit a logistic regression")
 
-    def require_learnable(self, targets: FloatArray | IntArray, model: str) -> None:
+    def require_learnable(self, targets: FloatArray | Float32Array | IntArray, model: str) -> None:
         if len(np.unique(targets)) < 2:
             raise TrainingError(
                 expected=f"training rows of both classes for {model}",
