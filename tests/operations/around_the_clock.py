@@ -9,7 +9,7 @@ import yaml
 from tests.orchestration.conftest import write_strategy
 
 NAME = "around_the_clock"
-FIRST_LIVE, LAST = "2021-08-26", "2021-08-31"
+FIRST_LIVE, LAST = "2021-08-28", "2021-08-31"
 FIRST_MONTH, LAST_MONTH = "2021-06", "2021-08"
 SYMBOLS = [f"SIM{number:02d}" for number in range(1, 7)]
 
