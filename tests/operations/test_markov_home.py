@@ -18,6 +18,7 @@ from nn_assets.operations.markov_fits import MARKOV_MODELS
 from nn_assets.operations.shift import leave_regimes_out
 from nn_assets.operations.situation import of_regime
 from nn_assets.operations.study_page import keep_left_out, keep_study, study_sheet
+from nn_assets.signals.regimes import Regimes
 from tests.cli.conftest import call
 from tests.operations import homes
 from tests.orchestration.conftest import FIRST_LIVE, LAST, living_in, strategy_of, write_strategy
@@ -116,15 +117,15 @@ def test_fits_without_a_regime_stand_on_the_studys_page_until_the_next_study(
 ) -> None:
     strategy = strategy_of()
     monkeypatch.setattr("nn_assets.operations.shift.FEWEST_SESSIONS", 5)
+    # as if a third of what each model learned from were calm: this market is so throughout its validation rows
+    monkeypatch.setattr(Regimes, "names", lambda _, __, rows: ["calm" if row // 30 % 3 == 0 else "x" for row in rows])
     result = homes.study_stored(strategy, MONTHS)
     with open_history(strategy) as history:
         keep_study(history, result, {})
         assert ("Regimes", "markov_2 in 3 of 3 months") in study_sheet(history).facts
         lines: list[str] = []
         left_out = leave_regimes_out(history, MONTHS, lines.append)
-        assert left_out.fits == len(lines)
-        refusals = [line for line in left_out.lines if "was not fitted without it" in line]
-        assert left_out.fits + len(refusals) > 0
+        assert left_out.fits == len(lines) > 0
         assert {one.estimator for one in left_out.found} == {"linear", "boosting"}
         keep_left_out(history, left_out.lines)
         assert study_sheet(history).left_out == left_out.lines
