@@ -80,8 +80,8 @@ def _alarms(tests: Mapping[str, MeanTest], there: Mapping[str, float], *, wide: 
     statistic, chance = ("rank IC", 0.0) if wide else ("AUC", 0.5)
     where = "on sessions of a regime that training hardly saw"
     return tuple(
-        f"{_called(name)} knows nothing, or what is wrong, {where}: {statistic} {there[name]:.4f}, lower by "
-        f"{test.estimate:.4f} than on the others, t = {test.t_statistic:.2f}, {test.sessions} sessions"
+        f"{_called(name)} knows nothing, or what is wrong, {where}: {statistic} {there[name]:.4f}, "
+        f"lower by {test.estimate:.4f} than on the others, t = {test.t_statistic:.2f}, {test.sessions} sessions"
         for name, test in tests.items()
         if test.p_value is not None and test.p_value < level and there[name] <= chance
     )

@@ -34,7 +34,7 @@ SEEDS = (115,)
 
 
 @dataclass(frozen=True)
-class Tested:
+class Shifted:
     """What both tests say of the linear model, and how the filtered states agree with the true ones."""
 
     shift: ShiftTest
@@ -43,7 +43,7 @@ class Tested:
 
 
 @cache
-def shifted(seed: int, edge: float) -> Tested:
+def shifted(seed: int, edge: float) -> Shifted:
     """Seven and a half years, a linear model fitted each year, Markov regimes of two states; no trees."""
     panel = {"names": NAMES, "sessions": 1890, "seed": seed, "rank_ic": RANK_IC, "persistence": 0.95}
     strategy = make_strategy(settings_of(panel | {"horizon": HORIZON}) | {"regimes": {"model": "markov_2"}})
@@ -89,7 +89,7 @@ def shifted(seed: int, edge: float) -> Tested:
     assert shift is not None
     judged_rows = np.flatnonzero(months != "")
     names = np.array([regimes.label(row) == "turbulent" for row in judged_rows])
-    return Tested(shift, left_out, float((names == made.truth.turbulent[judged_rows]).mean()))
+    return Shifted(shift, left_out, float((names == made.truth.turbulent[judged_rows]).mean()))
 
 
 @pytest.mark.full
