@@ -36,6 +36,7 @@ learning: {network: mine, network_settings: {sizes: [[1, 2], {deep: {}}]},
 execution: {broker: mine, broker_settings: {routes: {a: [1]}}}
 """
 INTRADAY = "name: within\nmarket: {history_starts: 2016-01-04}\nintraday: {path: bars, named: {a: AAA}}\n"
+TRADES = "name: ticks\nmarket: {history_starts: 2016-01-04}\nsource: {kind: trades, path: ticks, named: {a: AAA}}\n"
 PLUGIN = """
 register_label("mine", relative=False)
 register_network("mine")
@@ -82,7 +83,7 @@ def _sections(value: Any) -> Iterator[Section]:
 def strategies(tmp_path_factory: pytest.TempPathFactory) -> list[Strategy]:
     file = tmp_path_factory.mktemp("frozen") / "mine.py"
     file.write_text(PLUGIN)
-    return [parse_strategy(f"plugins: [{file}]\n{STRATEGY}"), parse_strategy(INTRADAY)]
+    return [parse_strategy(f"plugins: [{file}]\n{STRATEGY}"), parse_strategy(INTRADAY), parse_strategy(TRADES)]
 
 
 def test_every_mapping_of_every_section_refuses_to_be_written_to(strategies: list[Strategy]) -> None:
