@@ -38,6 +38,7 @@ search: {trials: 2, space: {features.names: {choices: [[log_return_1], [log_retu
 execution: {broker: mine, broker_settings: {routes: {a: [1]}}}
 """
 INTRADAY = "name: within\nmarket: {history_starts: 2016-01-04}\nintraday: {path: bars, named: {a: AAA}}\n"
+TRADES = "name: ticks\nmarket: {history_starts: 2016-01-04}\nsource: {kind: trades, path: ticks, named: {a: AAA}}\n"
 PLUGIN = """
 register_label("mine", relative=False)
 register_network("mine")
@@ -84,7 +85,7 @@ def _sections(value: Any) -> Iterator[Section]:
 def strategies(tmp_path_factory: pytest.TempPathFactory) -> list[Strategy]:
     file = tmp_path_factory.mktemp("frozen") / "mine.py"
     file.write_text(PLUGIN)
-    return [parse_strategy(f"plugins: [{file}]\n{STRATEGY}"), parse_strategy(INTRADAY)]
+    return [parse_strategy(f"plugins: [{file}]\n{STRATEGY}"), parse_strategy(INTRADAY), parse_strategy(TRADES)]
 
 
 def test_every_mapping_of_every_section_refuses_to_be_written_to(strategies: list[Strategy]) -> None:
