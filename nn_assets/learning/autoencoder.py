@@ -142,9 +142,11 @@ def _part(samples: Samples, most: int) -> Samples:
 
 def _whitening(unit: FloatArray) -> tuple[FloatArray, float]:
     from sklearn.covariance import ledoit_wolf
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    covariance, shrinkage = ledoit_wolf(unit)
-    return np.linalg.inv(np.linalg.cholesky(covariance)), float(shrinkage)
+    with threadpool_limits(limits=1):  # sums split over threads round differently
+        covariance, shrinkage = ledoit_wolf(unit)
+        return np.linalg.inv(np.linalg.cholesky(covariance)), float(shrinkage)
 
 
 def _autoencoder(training: FloatArray, stop: FloatArray, learning: LearningSettings) -> tuple[Layers, dict[str, Any]]:

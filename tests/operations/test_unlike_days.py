@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,6 +93,20 @@ def test_an_unlike_day_is_on_record_on_the_page_and_in_the_first_line() -> None:
     assert before is not None
     assert not before.unlike_day
     assert unlike_day({}) == ()
+
+
+def test_a_model_without_scores_changes_no_confidence_and_the_page_says_why() -> None:
+    of, day = history(strange()), tiny_market()[0].sessions[model().fold.used_from + STRANGE]
+    for figures, why in (
+        ({}, "it was fitted without"),
+        ({"novelty": {"none": "199 training rows, at least 250 are needed"}}, "199 training rows"),
+    ):
+        without = replace(model(), novelty=None, figures=figures)
+        of.stores = SimpleNamespace(once=lambda *_, without=without: without)
+        assert (shares(of) == 1.0).all()
+        assert novelty_details(of, day, model().model_id) == {}
+        (notice,) = novelty_notices(of, day, model().model_id)
+        assert why in notice
 
 
 @pytest.mark.parametrize("stretch", [0, 3])
