@@ -6,7 +6,9 @@ depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from nn_assets.plugins import Registry
 
@@ -51,12 +53,29 @@ ESTIMATORS: Registry[Estimator] = Registry(
             "gradient boosting",
             "boosting",
         ),
+        "momentum": Estimator(
+            "nn_assets.learning.momentum:fit_momentum_rules",
+            "nn_assets.learning.momentum:MomentumRule",
+            "momentum rule",
+            "the momentum rule",
+        ),
     },
 )
-"""Every estimator by name, in the order in which a frame of forecasts lists them."""
+"""Every estimator by name, in the order in which a frame of forecasts lists them; new ones come last."""
 
 TRADED = "network"
 """Whose forecasts are traded; the others are what it is compared with."""
+
+BASELINES: tuple[Literal["linear", "boosting", "momentum"], ...] = ("linear", "boosting")
+"""What a network is judged beside where a strategy's ``learning.baselines`` does not say."""
+
+USUAL = (TRADED, *BASELINES)
+"""Those of a strategy that names no baselines."""
+
+
+def estimators_of(baselines: Collection[str]) -> tuple[str, ...]:
+    """The network and its baselines, in the registry's order: what a strategy fits and judges side by side."""
+    return tuple(name for name in ESTIMATORS if name == TRADED or name in baselines)
 
 
 def roots_of_fits() -> tuple[str, ...]:

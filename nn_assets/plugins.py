@@ -84,15 +84,23 @@ class Registry(Mapping[str, _Member]):
         What a member is, as in ``register_<kind>``.
     own : mapping of name to member
         Those that the package has itself.
+    by_pattern : callable, optional
+        Gives the member that a name not listed stands for, or None: such members are had, and not listed.
     """
 
-    def __init__(self, kind: str, own: Mapping[str, _Member]) -> None:
-        self.kind, self.own = kind, MappingProxyType(dict(own))
+    def __init__(
+        self, kind: str, own: Mapping[str, _Member], by_pattern: Callable[[str], _Member | None] = lambda _: None
+    ) -> None:
+        self.kind, self.own, self._by_pattern = kind, MappingProxyType(dict(own)), by_pattern
         self._added: dict[str, tuple[str, _Member]] = {}
         _REGISTRIES.append(self)
 
     def __getitem__(self, name: str) -> _Member:
-        return self.own[name] if name in self.own else self._added[name][1]
+        if name in self.own:
+            return self.own[name]
+        if name not in self._added and (made := self._by_pattern(name)) is not None:
+            return made
+        return self._added[name][1]
 
     def __iter__(self) -> Iterator[str]:
         yield from (*self.own, *self._added)

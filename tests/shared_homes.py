@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from nn_assets.operations import days, study_page
 from nn_assets.reports import plots
 
 _DOT = base64.b64decode(
@@ -23,13 +24,15 @@ _DOT = base64.b64decode(
 
 @contextmanager
 def nothing_drawn() -> Iterator[None]:
-    """Give a dot for every plot: drawing takes a fifth of a small run, and is the subject of the tests of reports.
+    """Give a dot for every plot, and explain no forecast.
 
-    Shared homes are built outside of it, so that what a run of each kind draws is still drawn in every run of the
-    tests.
+    Drawing takes a fifth of a small run, and is the subject of the tests of reports. Shared homes are built outside of
+    it, so that what a run of each kind draws is still drawn in every run of the tests.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "to_png", lambda _: _DOT)
+        patch.setattr(days, "keep_moves", lambda *_: None)
+        patch.setattr(study_page, "measured_importance", lambda *_: None)
         yield
 
 

@@ -28,6 +28,7 @@ features: {series: {vix: fear}}
 series:
   - {name: fear, path: fear, symbol_from: file_name, named: {a: AAA}}
   - {kind: ccxt_funding, name: rates, exchange: binance, symbols: {AAA: "AAA:USDT"}}
+  - {kind: simulator_funding, name: made_up, symbols: {AAA: SIM01}}
 universe: {path: members.csv, renamed: {AAA: AAB}}
 portfolio: {sectors: {AAA: tech}, constraints: {pair: {names: [AAA, {deep: [1]}]}}}
 label: {kind: mine, settings: {steps: [1, {deep: 2}]}}

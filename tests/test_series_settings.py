@@ -68,7 +68,7 @@ def test_symbols_that_no_bar_has_are_refused_with_the_mapping_that_mends_it() ->
             "'bybit': no such key (line 5), series.1.kind is not stated and file is taken",
         ),
         ("kind: file, path: x.csv, symbols: [A]", "symbols", "no such key of kind 'file'"),
-        ("kind: nosuch, path: x.csv", "kind", "'nosuch': one of 'file', 'ccxt_funding'"),
+        ("kind: nosuch, path: x.csv", "kind", "'nosuch': one of 'file', 'ccxt_funding', 'simulator_funding'"),
         ("kind: ccxt_funding, exchange: ../x, symbols: [A]", "exchange", "an exchange's id was expected"),
         ("kind: ccxt_funding, exchange: bybit", "symbols", "is missing"),
         ("kind: ccxt_funding, exchange: bybit, symbols: []", "symbols", "at least 1 item"),

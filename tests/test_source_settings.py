@@ -69,7 +69,7 @@ def test_a_strategy_that_names_no_source_takes_the_bundled_sample() -> None:
 @pytest.mark.parametrize(
     ("source", "key", "message"),
     [
-        ("{kind: nosuch}", "source.kind", "'nosuch': one of 'bundled', 'files', 'simulator', 'sql'"),
+        ("{kind: nosuch}", "source.kind", "'nosuch': one of 'bundled', 'files', 'simulator', 'sql', 'trades'"),
         ("{kind: 3}", "source.kind", "3: one of 'bundled'"),
         ("{kind: bundled, seed: 3}", "source.seed", "3: no such key"),
         ("{kind: files, path: x, seed: 3}", "source.seed", "3: no such key"),

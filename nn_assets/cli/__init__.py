@@ -5,6 +5,7 @@ anything itself: it drives operations, and Dagster's jobs through orchestration.
 """
 
 from nn_assets.cli import explain as explain
+from nn_assets.cli import shift_test as shift_test
 from nn_assets.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -157,12 +157,24 @@ def answer(as_json: bool, work: Callable[[Console], dict[str, Any]]) -> None:
 @app.command("demo")
 def demo_command(
     short: Annotated[bool, typer.Option("--short", help="Few live sessions; the study is whole.")] = False,
+    networks: Annotated[
+        bool, typer.Option("--networks", help="Instead: every network beside the simple ones, at quick sizes.")
+    ] = False,
+    crypto: Annotated[
+        bool, typer.Option("--crypto", help="Simulated perpetuals that trade on every day, in place of the two.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole path on the bundled data, through Dagster, and write a report."""
+    if networks:
+        from nn_assets.cli import network_comparison
+
+        answer(as_json, network_comparison.run_demo_networks)
+        return
     from nn_assets.cli import demo
 
-    answer(as_json, lambda console: demo.run_demo(console, short=short))
+    names = demo.CRYPTO_STRATEGIES if crypto else demo.DEMO_STRATEGIES
+    answer(as_json, lambda console: demo.run_demo(console, short=short, names=names))
 
 
 @app.command("check")
@@ -210,6 +222,22 @@ def study(
         return runs.run_study(strategy, first, last, refit_every, lambda line: console.print(line, markup=False))
 
     answer(as_json, work)
+
+
+@app.command("compare-networks")
+def compare_networks_command(
+    strategy: StrategyName = DEFAULT_STRATEGY,
+    networks: Annotated[
+        list[str] | None, typer.Option("--network", help="Again for another one; default: all that are registered.")
+    ] = None,
+    small: Annotated[bool, typer.Option("--quick", help="Sizes that take minutes, not the strategy's own.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare networks with the linear model, boosting and a momentum rule on the strategy's own folds."""
+    from nn_assets.cli import network_comparison
+
+    chosen = tuple(networks or ())
+    answer(as_json, lambda console: network_comparison.run_comparison(console, strategy, chosen, small=small))
 
 
 @app.command("search")

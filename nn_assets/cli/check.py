@@ -228,6 +228,7 @@ def _facts(history: History, judged: _Judged, metadata: _Metadata) -> dict[str, 
             "first": judged.notices[:_MOST_NOTICES],
         },
         "possible_copies": dict(judged.possible_copies),
+        "details": _details(metadata),
         "compared": _compared(strategy, metadata),
         "prices": _CLOSES if strategy.closes_only else None,
         "unknown_symbols": unknown_symbols(strategy, _known_symbols(history, judged.bars)),
@@ -243,7 +244,7 @@ def _bars(history: History, judged: _Judged, taken: dict[str, Any]) -> dict[str,
     unseen = unseen_members(strategy, history.membership_versions, bars, history.axis)
     symbols = strategy.market.symbols or tuple(sorted(bars["symbol"].unique()))
     due, absent = bars_due(Cleaned(bars, quarantine, ()), symbols, history.axis, delisted(history))
-    members = history.members(history.axis, symbols)
+    members = history.bars_expected(history.axis, symbols)
     expected = np.ones_like(due) if members is None else members
     missing = absent & expected
     ahead = _known_ahead(history, symbols, missing)
@@ -361,6 +362,14 @@ def _compared(strategy: Strategy, metadata: _Metadata) -> dict[str, Any] | None:
         "not_judged": rows - judged["compared"],
         "failed": taken.get("compared_failed"),
     }
+
+
+def _details(metadata: _Metadata) -> dict[str, Any] | None:
+    """What came of bars beyond prices and volume; None where nothing did."""
+    taken = metadata[RAW_BARS]
+    if "details_added" not in taken:
+        return None
+    return {name: taken[f"details_{name}"] for name in ("added", "revised", "left_out")}
 
 
 def _late_starts(

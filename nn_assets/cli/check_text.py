@@ -26,6 +26,7 @@ def check_lines(answer: dict[str, Any]) -> list[str]:
         *_more(rows["revised"] - len(answer["restated"]), "all are stored, each with its moment"),
         *_outside_lines(rows["outside"], answer["vault"], answer["first_outside"]),
         *((key.replace("_", " "), answer[key]) for key in ("left_out", "prices", "calendar", "label") if answer[key]),
+        *([("details", _details_text(answer["details"]))] if answer["details"] else []),
         *([("compared", _compared_text(answer["compared"]))] if answer["compared"] else []),
         ("symbols", _counted_names(answer["symbols"])),
         ("sessions", f"{answer['first_session']} to {answer['last_session']}"),
@@ -111,6 +112,11 @@ def _gate_lines(gate: dict[str, Any]) -> list[tuple[str, str]]:
 def _with_title(warning: str) -> str:
     name, colon, text = warning.partition(":")
     return f"{TITLES.get(name, name)}{colon}{text}"
+
+
+def _details_text(details: dict[str, Any]) -> str:
+    left_out = _by_rule(sum(details["left_out"].values()), details["left_out"])
+    return f"of {details['added']:,} bars added, of {details['revised']:,} revised; in quarantine {left_out}"
 
 
 def _compared_text(compared: dict[str, Any]) -> str:

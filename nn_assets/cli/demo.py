@@ -11,20 +11,20 @@ from rich.console import Console
 
 from nn_assets.arrays import named_rows
 from nn_assets.cli.failed import with_failed_checks
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import estimators_of
 from nn_assets.evaluation.study import YARDSTICK
 from nn_assets.learning.compute import open_compute
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.market.cash import cash_rates
 from nn_assets.operations.asof.decisions import decided_sessions
 from nn_assets.operations.asof.traces import read_steps
-from nn_assets.operations.catalog import find_strategy
+from nn_assets.operations.catalog import find_strategy, with_example
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.names import DAILY, DAILY_ROUND, STUDY
 from nn_assets.operations.outcomes import FailedCheck
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.study import study_identity
-from nn_assets.operations.study_page import study_sheet, write_demo_page
+from nn_assets.operations.study_page import study_sheet, write_demo_page, write_study_page
 from nn_assets.orchestration.instance import open_instance
 from nn_assets.orchestration.outcomes import failed_checks_of
 from nn_assets.orchestration.partitions import month_partitions
@@ -44,6 +44,7 @@ _FIGURES = {
 }
 _SHORT = 5  # sessions: enough for orders of the first one to be filled
 DEMO_STRATEGIES = ("index_daily", "planted_edge")
+CRYPTO_STRATEGIES = ("crypto_24_7",)
 
 # The parts whose times are shown, and the assets that belong to each.
 _PARTS = {
@@ -63,8 +64,8 @@ class _Span:
     sessions: list[pd.Timestamp]
 
 
-def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
-    """Study both strategies, play the last sessions as if live, summarise, and write the page.
+def run_demo(console: Console, *, short: bool = False, names: tuple[str, ...] = DEMO_STRATEGIES) -> dict[str, Any]:
+    """Study some strategies, play the last sessions as if live, summarise, and write the page.
 
     What is current is left alone. Strategies with something to do are run side by side, a process each.
 
@@ -72,11 +73,16 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
     ----------
     short : bool
         Play fewer sessions, for a quick check of an installation.
+    names : tuple of str
+        Strategies that come with the package, examples too. Of one alone, whether it trades and why comes first.
     """
     began = time.monotonic()
+    for name in CRYPTO_STRATEGIES:
+        if name in names:
+            with_example(name)
     spans: dict[str, _Span] = {}
     waiting: list[str] = []
-    for name in DEMO_STRATEGIES:
+    for name in names:
         strategy = find_strategy(name).strategy
         console.print(f"[bold]{name}[/]  {strategy.description}")
         spans[name] = _span(strategy, short=short)
@@ -96,13 +102,18 @@ def run_demo(console: Console, *, short: bool = False) -> dict[str, Any]:
     reported = time.monotonic()
     sheets: list[StudyPage] = []
     summaries: dict[str, Any] = {}
-    for name in DEMO_STRATEGIES:
+    for name in names:
         with open_history(find_strategy(name).strategy) as history:
             sheets.append(study_sheet(history))
             summaries[name] = _summary(history, spans[name], sheets[-1])
-    page = write_demo_page(sheets)
+            if len(names) == 1:
+                page = write_study_page(history)
+    if len(names) > 1:
+        page = write_demo_page(sheets)
     ended = time.monotonic()
-    text = "\n".join([*(_summary_text(name, summary) for name, summary in summaries.items()), f"report  {page}"])
+    first = [summaries[name]["headline"] for name in names] if len(names) == 1 else []
+    texts = (_summary_text(name, summary) for name, summary in summaries.items())
+    text = "\n".join([*first, *texts, f"report  {page}"])
     timed = _timed(ended - began, ended - reported, parts)
     answer = {
         "strategies": summaries,
@@ -190,7 +201,7 @@ def _summary(history: History, span: _Span, sheet: StudyPage) -> dict[str, Any]:
         "rows_quarantined": publication.quarantined,
         "models": next(value for what, value in sheet.facts if what.startswith("Models")),
         "figures": {
-            name: {figure: figures.get(f"{name}_{figure}") for figure in _FIGURES} for name in (*ESTIMATORS, YARDSTICK)
+            name: {figure: figures.get(f"{name}_{figure}") for figure in _FIGURES} for name in _judged(strategy)
         },
         "earned": _earned(history, study),
         "verdict": str(study["verdict"]),
@@ -223,9 +234,14 @@ def _earned(history: History, study: pd.Series) -> dict[str, Any]:
         "cash": float(cash_rates(strategy.market, sessions).mean()),
         "books": {
             name: {figure: figures.get(f"{name}_{figure}") for figure in ("return_per_year", "sharpe_net")}
-            for name in (*ESTIMATORS, YARDSTICK)
+            for name in _judged(strategy)
         },
     }
+
+
+def _judged(strategy: Strategy) -> tuple[str, ...]:
+    """The estimators that a strategy's study judges side by side, and the yardstick."""
+    return (*estimators_of(strategy.learning.baselines), YARDSTICK)
 
 
 def _quiet_drift(drift: pd.DataFrame) -> str:
@@ -282,32 +298,39 @@ _SIZED = {
 }
 
 
+_COUNTS = {1: "the one", 2: "the two", 3: "the three", 4: "the four"}
+
+
 def _earnings_lines(earned: dict[str, Any]) -> list[str]:
     """One line for each estimator: what it would have earned beside the others, and what was on."""
     books = earned["books"]
+    estimators = [name for name in books if name != YARDSTICK]
+    among = _COUNTS[len(estimators)]
     lines = [
         f"  earned      a year after costs, in the study from {earned['first']} to {earned['last']}, interest included",
-        f"              (cash alone {earned['cash']:+.1%}; Sharpe is in excess of it). One rule for the three, all on:",
+        f"              (cash alone {earned['cash']:+.1%}; Sharpe is in excess of it). One rule for {among}, all on:",
         f"              sized {_SIZED[earned['construction']]}, the same costs, limits, watch for drift,",
         "              halving in a drawdown and breakers; the verdict was not asked.",
     ]
-    lines += [f"    {name:<14}{_book(books[name])}: {_beside(name, books)}" for name in ESTIMATORS]
+    lines += [f"    {name:<14}{_book(books[name])}: {_beside(name, books)}" for name in estimators]
     kept = "bought in equal parts on the first session and kept"
     return [*lines, f"    {'buy and hold':<14}{_book(books[YARDSTICK])}: {kept}"]
 
 
 def _beside(name: str, books: dict[str, dict[str, float | None]]) -> str:
-    """The rank of an estimator's return among the three, and its distance from each of the others, as shown."""
+    """The rank of an estimator's return among them all, and its distance from each of the others, as shown."""
     earned = {
-        estimator: float(f"{100.0 * (books[estimator]['return_per_year'] or 0.0):.1f}") for estimator in ESTIMATORS
+        estimator: float(f"{100.0 * (book['return_per_year'] or 0.0):.1f}")
+        for estimator, book in books.items()
+        if estimator != YARDSTICK
     }
-    others = [estimator for estimator in ESTIMATORS if estimator != name]
+    others = [estimator for estimator in earned if estimator != name]
     if all(earned[rival] == earned[name] for rival in others):
         return "as much as the others"
     more = sum(earned[rival] > earned[name] for rival in others)
     less = sum(earned[rival] < earned[name] for rival in others)
-    phrases, unit = ["the most" if more == 0 else "the least" if less == 0 else "the second most"], " points"
-    phrases[0] += " of the three"
+    rank = "the most" if more == 0 else "the least" if less == 0 else f"the {('second', 'third')[more - 1]} most"
+    phrases, unit = [f"{rank} of {_COUNTS[len(earned)]}"], " points"
     for rival in others:
         points = earned[name] - earned[rival]
         if points == 0.0:

@@ -27,6 +27,7 @@ def missing_of(strategy: Strategy, folder: Path) -> list[str]:
         **{f"{key}.{name}": path for key, source in _sources(strategy) for name, path in source.files_named().items()},
         **{f"series.{index}.path": getattr(series, "path", None) for index, series in enumerate(strategy.series)},
         "universe.path": strategy.universe.path if strategy.universe else None,
+        "halts.path": strategy.halts.path if strategy.halts else None,
         "intraday.path": strategy.intraday.path if strategy.intraday else None,
         "market.calendar_overrides": strategy.market.calendar_overrides,
     }

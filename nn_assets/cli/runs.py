@@ -9,9 +9,10 @@ import pandas as pd
 
 from nn_assets.cli.failed import with_failed_checks
 from nn_assets.cli.intake import row_counts_text
+from nn_assets.contracts.frames import RangeRows
 from nn_assets.errors import MOST_NAMED, DecisionError, SettingsError, first_of
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
-from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.first_month import first_model_month, training_key
 from nn_assets.market.calendar.sessions import is_session, sessions_between
 from nn_assets.operations.asked import REFIT_TAG, effective_strategy
 from nn_assets.operations.asof.decisions import ended_orders, undecided_sessions
@@ -26,6 +27,7 @@ from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.names import DAILY, STUDY
 from nn_assets.operations.next_command import comes_after_a_study, next_command
+from nn_assets.operations.ranges import ranges_on, ranges_text
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.stores import open_stores
 from nn_assets.orchestration.outcomes import failed_checks_of
@@ -138,6 +140,8 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
     notes = first_of([gap.cause for gap in without])
     ended = ended_orders(ledger, history.strategy, sessions)
     several = f"{len(sessions)} sessions from {sessions[0].date()} on; " if len(sessions) > 1 else ""
+    ranges = None if history.strategy.ranges is None else ranges_on(history, day)
+    suggested = "" if ranges is None else f"\n{ranges_text(ranges)}"
     return {
         "strategy": name,
         "session": str(day.date()),
@@ -151,7 +155,17 @@ def _answer(history: History, sessions: pd.DatetimeIndex) -> dict[str, Any]:
         "ended_orders": {str(session.date()): by_reason for session, by_reason in ended.items()},
         "text": "\n".join([headline, *notes, *first_of(_ended_order_lines(ended))])
         + f"\n{several}{name} {day.date()}: equity {state['equity_usd']:,.0f} USD, {held} positions to "
-        f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}",
+        f"hold next, breaker {breaker or 'none'}, drift says {trading['state']}{suggested}",
+        **({} if ranges is None else {"ranges": _plain(ranges.to_frame(day))}),
+    }
+
+
+def _plain(ranges: RangeRows) -> dict[str, dict[str, Any]]:
+    """Rows of ranges as JSON values, by symbol; no value where there is none."""
+    rows = ranges.drop(columns="session").astype(object)
+    return {
+        str(row["symbol"]): {str(name): value for name, value in row.items() if name != "symbol"}
+        for row in rows.where(rows.notna(), None).to_dict("records")
     }
 
 
@@ -338,7 +352,7 @@ def _month(strategy: Strategy, text: str) -> str:
         raise SettingsError(
             expected=f"history beyond {first_model_month(strategy)}, the first month that a model can be trained for",
             found=f"history from {strategy.market.history_starts} to {strategy.market.history_ends or 'today'}",
-            remedy="bring a longer history, or shorten walk_forward.training_months",
+            remedy=f"bring a longer history, or shorten {training_key(strategy)}",
             key="market.history_starts",
         )
     try:

@@ -20,7 +20,9 @@ from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
+from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.catalog import LeftOut, StrategyFile, find_strategy, left_out_as, read_strategies
+from nn_assets.operations.clock import now_utc, seen_until
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.failures import one_line
 from nn_assets.operations.next_command import faults_of_stages, study_of_others_text
@@ -215,6 +217,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "gate": _gate(ledger, strategy.name, publication),
         "quarantined": None if publication is None else publication.quarantined,
         "notices": None if publication is None else len(publication.details.get("notices", ())),
+        **({} if strategy.halts is None else {"halted": _halted_symbols(facts)}),
         "data_docs": str(docs) if (docs := data_docs_file(strategy.name)).is_file() else None,
         "study_to": None if study is None else str(study["month"]),
         "verdict": None if study is None else str(study["verdict"]),
@@ -235,6 +238,12 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "faults": [f"{fault.found}; expected {fault.expected}" for fault in faults_of_stages(facts)],
         "missing": missing,
     }
+
+
+def _halted_symbols(facts: StoredFacts) -> list[str]:
+    """The instruments halted on the last session, as known now."""
+    moment = seen_until(facts.strategy.market, facts.last_session, now_utc())
+    return halts_in_words(facts.halt_versions, facts.last_session, moment)
 
 
 def _with_missing(headline: str, missing: Sequence[str]) -> str:

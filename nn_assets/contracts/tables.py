@@ -26,6 +26,9 @@ BRACKET_TOLERANCE = 1e-9
 QUOTES = tuple(f"{side}_{price}" for side in ("bid", "ask") for price in PRICES)
 """Columns of a bar's bid and ask, each with its own open, high, low and close."""
 
+DETAILS = ("vwap", "trades", "bid", "ask", "effective_spread")
+"""What a source may say of a daily bar beyond its prices and volume; most sources say none of it."""
+
 _SHARE = "USD/share"
 _SYMBOL = {"symbol": text("the instrument")}
 _SESSION = {"session": day("the session")}
@@ -89,6 +92,25 @@ BARS = Contract(
     **_AT,
     **_CLEAN,
     **_CLEAN_VOLUME,
+    **_VERSION,
+)
+
+BAR_DETAILS = Contract(
+    "bar_details",
+    "market",
+    "A version of what a source says of a daily bar beyond its prices and volume; rows are only ever appended.",
+    _BAR,
+    told_apart_by=f"{_MOMENTS} source",  # of files that say the same, each has its own words
+    exported="bar_details",
+).of(
+    **_AT,
+    vwap=positive(_SHARE, "the volume-weighted average price; missing where none is given", nullable=True),
+    trades=at_least_zero("trades", "how many there were; missing where that is not given", nullable=True),
+    bid=positive(_SHARE, "the bid at the close; missing where none is given", nullable=True),
+    ask=positive(_SHARE, "the ask at the close; missing where none is given", nullable=True),
+    effective_spread=at_least_zero(
+        "fraction", "twice the distance of the trades from the mid, over the mid, weighed by size", nullable=True
+    ),
     **_VERSION,
 )
 
@@ -179,6 +201,23 @@ FORECASTS = Contract(
     dispersion=at_least_zero("probability", "standard deviation of the ensemble's members"),
     model_id=text("the model that made it"),
 )
+RANGES = Contract(
+    "ranges",
+    "signals",
+    "The range that a symbol's price keeps to, suggested for a grid at a session's close; nothing trades by it.",
+    _BAR,
+    exported="ranges",
+).of(
+    **_AT,
+    level=positive(_SHARE, "what the price reverts to; missing: no range", nullable=True),
+    lower_bound=positive(_SHARE, "the lowest step of the grid", nullable=True),
+    upper_bound=positive(_SHARE, "the highest step of the grid", nullable=True),
+    spacing=at_least_zero("fraction", "from one step to the next, at least what a round trip costs", nullable=True),
+    steps=at_least_zero("steps", "from the lowest to the highest", nullable=True),
+    half_life=at_least_zero("sessions", "until half of a departure from the level is gone", nullable=True),
+    p_value=fraction("of the hypothesis that the price has no level; missing: not tested", nullable=True),
+    said=text("range, or why there is none"),
+)
 
 _OBSERVATION = {
     "name": text("the series, as the strategy names it"),
@@ -225,6 +264,20 @@ MEMBERSHIP = Contract(
     **_VERSION,
 )
 
+HALTS = Contract(
+    "trading_halts",
+    "market",
+    "A version of a halt: a stretch of sessions on which an instrument did not trade.",
+    "symbol halted_from",
+    told_apart_by=_MOMENTS,
+    exported="halts",
+).of(
+    **_SYMBOL,
+    halted_from=day("the first session of it"),
+    resumes=day("the first day that trades again; missing: halted still", nullable=True),
+    **_VERSION,
+)
+
 _INTRADAY = _SYMBOL | {"bar_at": moment("the bar's start")} | _SESSION
 INTRADAY_VERSIONS = Contract(
     "intraday_versions",
@@ -258,6 +311,6 @@ CROSSING = (DELIVERED_BARS, DELIVERED_ACTIONS, DELIVERED_SERIES)
 """Frames that are handed over and not stored."""
 LAKE = (
     *(BARS, COMPARED, QUARANTINE, NOTICES, FEATURES, FORECASTS, INTRADAY_BARS, ACTION_VERSIONS, SERIES, MEMBERSHIP),
-    *(BAR_VERSIONS, INTRADAY_VERSIONS),
+    *(BAR_DETAILS, HALTS, RANGES, BAR_VERSIONS, INTRADAY_VERSIONS),
 )
 """Tables of the lake; what is exported comes first, in the order in which it is listed."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nn_assets.arrays import Symbol
 from nn_assets.errors import first_of
-from nn_assets.settings import Strategy
+from nn_assets.settings import FundingSeriesSettings, Strategy
 
 
 def financing_text(strategy: Strategy) -> str:
@@ -18,7 +18,7 @@ def financing_text(strategy: Strategy) -> str:
         notes.append("positions take no cash, all of the equity earns the cash rate")
     if costs.funding is not None:
         notes.append(f"longs pay and shorts receive the funding of series {costs.funding}")
-    funding_series = [series.name for series in strategy.series if series.kind == "ccxt_funding"]
+    funding_series = [series.name for series in strategy.series if isinstance(series, FundingSeriesSettings)]
     role = strategy.features.series.get("funding_rate", funding_series[0] if funding_series else None)
     if asset_class is None and role is not None:
         notes.append(

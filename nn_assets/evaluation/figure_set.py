@@ -87,12 +87,30 @@ BOOK_NAMES = FIGURE_NAMES[FIGURE_NAMES.index("sharpe_gross") :]
 
 
 @dataclass(frozen=True)
+class ShiftTest:
+    """Figures of sessions whose regime was rare among the training rows of the model in force, and of the others.
+
+    ``rare`` and ``usual`` are keyed by estimator. ``tests`` compare an estimator's rank IC (in narrow panels its AUC)
+    on the usual sessions with that on the rare ones: a small p-value says that it is lower on the rare ones.
+    ``unknown`` sessions have no known regime, or none of their training rows has.
+    """
+
+    rare: Mapping[str, Figures]
+    usual: Mapping[str, Figures]
+    tests: Mapping[str, MeanTest]
+    sessions: int  # rare ones
+    unknown: int
+    alarms: tuple[str, ...] = ()  # who is worse on the rare ones and no better than chance, in words
+
+
+@dataclass(frozen=True)
 class StudyFigures:
     """All figures of a study.
 
     ``total`` is keyed by estimator or yardstick; ``folds`` by the month of the model in force and then
     by estimator; ``regimes`` by regime and then by estimator. ``alarms`` are figures too good to be
     true, ``doubts`` those above the same levels that are not surely above chance: no signal is found on them;
+    ``shift`` compares sessions of a regime that training hardly saw with the others;
     ``remarks`` compare the network with the other estimators; ``smallest_effect`` is the network's excess over
     chance that is worth finding.
     """
@@ -108,6 +126,7 @@ class StudyFigures:
     alarms: tuple[LeakAlarm, ...] = ()
     doubts: tuple[LeakAlarm, ...] = ()
     remarks: tuple[str, ...] = ()
+    shift: ShiftTest | None = None  # None where the training rows are not known
 
     @property
     def cross_section(self) -> bool:
@@ -146,12 +165,26 @@ class StudyFigures:
         rest["smallest_effect"] = SmallestEffect(**stored["smallest_effect"])
         rest |= {key: tuple(LeakAlarm(**alarm) for alarm in stored.get(key, ())) for key in ("alarms", "doubts")}
         rest["remarks"] = tuple(stored["remarks"])
+        rest["shift"] = _shift(stored.get("shift"))  # version 0.1 kept none
         return cls(
             total=_figures_by_estimator(stored["total"]),
             folds={key: _figures_by_estimator(by_estimator) for key, by_estimator in stored["folds"].items()},
             regimes={key: _figures_by_estimator(by_estimator) for key, by_estimator in stored["regimes"].items()},
             **rest,
         )
+
+
+def _shift(stored: Mapping[str, Any] | None) -> ShiftTest | None:
+    if stored is None:
+        return None
+    return ShiftTest(
+        rare=_figures_by_estimator(stored["rare"]),
+        usual=_figures_by_estimator(stored["usual"]),
+        tests={name: MeanTest(**test) for name, test in stored["tests"].items()},
+        sessions=stored["sessions"],
+        unknown=stored["unknown"],
+        alarms=tuple(stored["alarms"]),
+    )
 
 
 def _figures_by_estimator(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Figures]:

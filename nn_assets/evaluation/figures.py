@@ -22,6 +22,7 @@ from nn_assets.evaluation.figure_set import (
     LeakAlarm,
     StudyFigures,
 )
+from nn_assets.evaluation.shift import shift_test
 from nn_assets.evaluation.significance import (
     CROSS_SECTION,
     MeanTest,
@@ -129,6 +130,7 @@ def study_figures(
         alarms=tuple(alarm for alarm, sure in too_good if sure),
         doubts=tuple(alarm for alarm, sure in too_good if not sure),
         remarks=_remarks(track, total, horizon_sessions),
+        shift=shift_test(track, over, horizon_sessions),
     )
 
 
@@ -184,14 +186,14 @@ def _forecast_figures(
     name: str, track: StudyTrack, rows: BoolArray, horizon: int
 ) -> tuple[dict[str, Any], dict[str, MeanTest]]:
     """Figures of the forecasts alone, without any book."""
-    probabilities, targets, returns = track.forecasts[name][rows], track.targets[rows], track.returns[rows]
+    probabilities, targets, outcomes = track.forecasts[name][rows], track.targets[rows], track.outcomes[rows]
     folds = track.folds[rows]
     complete = np.isfinite(probabilities) & np.isfinite(targets)
     p, y = probabilities[complete], targets[complete]
     ranked = track.ranked(name)[rows]
     tests = {
-        "auc": robust_mean_test(auc_contributions(ranked, targets, folds), horizon, null=0.5),
-        "rank_ic": robust_mean_test(rank_ic_contributions(ranked, returns, folds), horizon),
+        "auc": robust_mean_test(auc_contributions(ranked, track.rises[rows], folds), horizon, null=0.5),
+        "rank_ic": robust_mean_test(rank_ic_contributions(ranked, outcomes, folds), horizon),
     }
     values: dict[str, Any] = {
         "forecast_sessions": int(complete.any(axis=1).sum()),
@@ -260,6 +262,7 @@ def _remarks(track: StudyTrack, total: Mapping[str, Figures], horizon: int) -> t
         return ()
     rivals = [name for name in _RIVALS if name in track.forecasts]
     remarks = [_against(track, rival, horizon, len(rivals)) for rival in rivals] if TRADED in track.forecasts else []
+    remarks += [remark for rival in rivals if (remark := _partly_there(track, rival))]
     network_sharpe, hold_sharpe = (
         total[TRADED].sharpe_net,
         total["buy_and_hold"].sharpe_net if "buy_and_hold" in total else None,
@@ -271,10 +274,25 @@ def _remarks(track: StudyTrack, total: Mapping[str, Figures], horizon: int) -> t
     return tuple(remarks)
 
 
+def _partly_there(track: StudyTrack, rival: str) -> str | None:
+    """That an estimator has no forecast of some sessions; None where it has one wherever the network has."""
+    network, of_rival = (
+        np.isfinite(track.forecasts[name]).any(axis=1) if name in track.forecasts else np.zeros(len(track.sessions))
+        for name in (TRADED, rival)
+    )
+    without = int(np.sum((network > 0) & (of_rival == 0)))
+    if without == 0:
+        return None
+    return (
+        f"{_RIVALS[rival]} has no forecast of {without:,} of {int(np.sum(network)):,} sessions, whose models were "
+        "fitted without it: it is compared over the others"
+    )
+
+
 def _against(track: StudyTrack, rival: str, horizon: int, rivals: int) -> str:
     """The network against another estimator: paired daily rank IC, or AUC in narrow panels, adjusted for rivals."""
     wide = track.breadth >= CROSS_SECTION
-    contributions, outcomes = (rank_ic_contributions, track.returns) if wide else (auc_contributions, track.targets)
+    contributions, outcomes = (rank_ic_contributions, track.outcomes) if wide else (auc_contributions, track.rises)
     network_contributions, rival_contributions = (
         contributions(track.ranked(name), outcomes, track.folds) for name in (TRADED, rival)
     )

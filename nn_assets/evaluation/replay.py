@@ -33,6 +33,7 @@ from nn_assets.settings import Strategy
 from nn_assets.signals.signals import make_signals, outcome_statistics
 
 Monitor = Callable[[int], DriftReport | None]
+GroupsOf = Callable[[int], tuple[str, ...] | None]
 
 REPLAY_RESET = BreakerReset("replay policy", "nobody is there to reset a breaker in a replay")
 
@@ -76,6 +77,7 @@ class Scene:
     forecasts: ForecastArrays  # out of sample only
     monitor: Monitor | None = None  # row to drift report; without it nothing is watched
     costs: Callable[[int], CostModel] | None = None  # row to the cost model in force on it
+    groups: GroupsOf | None = None  # row to the groups of the symbols by behaviour; None where they are not asked for
 
 
 def replay(
@@ -148,6 +150,7 @@ def replay(
                 controls=_unattended(strategy, latched) if controls is None else controls(row),
                 late=None if late is None else late(row),
                 programme=None if watch is None else watch.at(row),
+                groups=None if scene.groups is None else scene.groups(row),
                 refresh=None if refreshes is None else refreshes(row),
             )
             model = costs if scene.costs is None else scene.costs(row)

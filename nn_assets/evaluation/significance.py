@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from nn_assets.arrays import FloatArray, IntArray, read_only
+from nn_assets.arrays import BoolArray, FloatArray, IntArray, read_only
 from nn_assets.measures import hac_mean, rank_ic
 
 Names = npt.NDArray[np.str_]
@@ -112,6 +112,11 @@ def robust_mean_test(values: FloatArray, horizon: int, *, null: float = 0.0, min
     mean = float(kept.mean())
     if count < minimum:
         return MeanTest(mean, None, None, None, None, count, f"{count} sessions; a test needs {minimum}")
+    return _tested(kept, mean, null, count, horizon)
+
+
+def _tested(kept: FloatArray, mean: float, null: float, count: int, horizon: int) -> MeanTest:
+    """Refer a mean to its error; ``count`` is how many sessions' worth it knows."""
     lag = truncation_lag(count, horizon)
     _, error, statistic, _ = hac_mean(kept - null, lag)
     if not math.isfinite(statistic) or error <= 1e-12:
@@ -138,6 +143,50 @@ def paired_test(first: FloatArray, second: FloatArray, horizon: int) -> MeanTest
     Diebold and Mariano (1995), "Comparing predictive accuracy", with the errors of `robust_mean_test`.
     """
     return robust_mean_test(first - second, horizon)
+
+
+def difference_test(values: FloatArray, chosen: BoolArray, horizon: int, *, minimum: int = 20) -> MeanTest:
+    """Test the mean over the other sessions less that over some chosen ones, of one series of contributions.
+
+    Parameters
+    ----------
+    values : ndarray, shape (sessions,)
+        NaN sessions are left out.
+    chosen : ndarray of bool, shape (sessions,)
+    horizon : int
+        As `robust_mean_test`.
+    minimum : int
+        Sessions of each kind below which no test is made.
+
+    Returns
+    -------
+    MeanTest
+        Its p-value is the chance of the chosen sessions' mean lying as far below the others' if there is no
+        difference; ``sessions`` are the chosen ones.
+
+    Notes
+    -----
+    The mean of each session's influence on the difference, (x - mean of its kind) over the share of its kind, has the
+    variance of the difference, with autocorrelation within and between the kinds: the regression of x on the kind with
+    the errors of Newey and West (1987), in the form of `robust_mean_test`. Lag, share of the variance kept and degrees
+    are those of 1 / (1 / n + 1 / m) sessions, n and m those of each kind: what is rare decides the error, and comes in
+    few spells. By those of n + m, a test at 5% rejected in 9%.
+    """
+    kept = np.isfinite(values)
+    kinds = [kept & ~chosen, kept & chosen]
+    counts = [int(kind.sum()) for kind in kinds]
+    if min(counts) == 0:
+        reason = "no session of the one kind" if counts[1] else "no session of the other kind"
+        return MeanTest(None, None, None, None, None, counts[1], reason)
+    other, own = (float(values[kind].mean()) for kind in kinds)
+    if min(counts) < minimum:
+        reason = f"{min(counts)} sessions of one kind; a test needs {minimum}"
+        return MeanTest(other - own, None, None, None, None, counts[1], reason)
+    influence = np.full(len(values), np.nan)
+    for kind, mean, sign in zip(kinds, (other, own), (1.0, -1.0), strict=True):
+        influence[kind] = sign * (values[kind] - mean) * sum(counts) / int(kind.sum()) + other - own
+    worth = round(1.0 / sum(1.0 / count for count in counts))
+    return replace(_tested(influence[kept], other - own, 0.0, worth, horizon), sessions=counts[1])
 
 
 def rank_ic_contributions(forecasts: FloatArray, returns: FloatArray, folds: Names | None = None) -> FloatArray:

@@ -11,9 +11,9 @@ import pandas as pd
 
 from nn_assets.arrays import Cube, Symbol
 from nn_assets.costs.model import CostModel
-from nn_assets.estimators import ESTIMATORS, TRADED
+from nn_assets.estimators import TRADED, estimators_of
 from nn_assets.evaluation.figures import StudyFigures, study_figures
-from nn_assets.evaluation.replay import BuyAndHold, Replay, Scene, replay
+from nn_assets.evaluation.replay import BuyAndHold, GroupsOf, Replay, Scene, replay
 from nn_assets.evaluation.track import BookTrack, StudyTrack
 from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, verdict
 from nn_assets.features.labels import Labels
@@ -43,6 +43,7 @@ class StudyStretch:
     labels: Labels
     # Of the models in force up to its end, by estimator and model id.
     references: Mapping[str, Mapping[str, DriftReference]]
+    groups: GroupsOf | None = None  # as of a scene
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class StudyMaterial:
     ]  # the stretches of the sessions studied, in order; made anew at each call
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
     refreshes: Sequence[StudyRefresh] = ()  # asked for by the drift of the forecasts, ascending
+    training: Mapping[str, range] = field(default_factory=dict)  # rows that each model was trained on, by its id
     first_rows: npt.NDArray[np.int64] | None = None  # (symbols,), of each one's first bar; None for a stated axis
 
     @property
@@ -87,6 +89,7 @@ class Study:
     figures: StudyFigures
     labels: Mapping[int, Labels]  # as known in each stretch of sessions, by the row of its last one
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
+    no_markov: Mapping[str, str] = field(default_factory=dict)  # month to why the rules name its regimes all the same
 
     def labels_known_at(self, row: int) -> Labels:
         """The labels realised by a row, as known at its session's close."""
@@ -127,7 +130,7 @@ def run_study(
     material: StudyMaterial,
     terms: Terms,
     tell: Progress = lambda _: None,
-    played: Sequence[str] = tuple(ESTIMATORS),
+    played: Sequence[str] | None = None,
 ) -> Study:
     """Replay every estimator through the one daily round, and measure.
 
@@ -140,14 +143,17 @@ def run_study(
     ----------
     tell : callable
         Hears what is being done.
-    played : sequence of str
-        Estimators whose books are replayed; of the others the forecasts alone are measured.
+    played : sequence of str, optional
+        Estimators whose books are replayed, all of the strategy's when left out; of the others the forecasts alone are
+        measured.
     """
-    rows = material.rows
+    rows, played = material.rows, estimators_of(strategy.learning.baselines) if played is None else played
     players = {estimator: _Player(strategy, sessions_per_year, material, estimator) for estimator in played}
     yardstick = BuyAndHold(strategy.portfolio.initial_capital_usd, material.costs(rows[0]))
     labels: dict[int, Labels] = {}
     regimes = np.full(len(material.sessions), "", dtype="U32")
+    training_share = np.full(len(material.sessions), np.nan)
+    no_markov: dict[str, str] = {}
     for stretch in material.known():
         watch: DriftWatch | None = None
         refreshes: Callable[[int], RefreshWatch] | None = None
@@ -157,6 +163,11 @@ def run_study(
             refreshes = refreshes or player.refresh_after
         for row in stretch.rows:
             regimes[row] = stretch.market.regimes.label(row)
+            if why := stretch.market.regimes.no_markov(row):
+                no_markov.setdefault(material.month_by_row[row], why)
+            trained_on = material.training.get(material.model_by_row[row] or "")
+            if trained_on is not None:
+                training_share[row] = stretch.market.regimes.share_of(row, trained_on)
         labels[stretch.rows[-1]] = stretch.labels
         yardstick.hold(_scene(material, stretch, TRADED, None))
     replays = {estimator: player.replay for estimator, player in players.items()}
@@ -172,15 +183,17 @@ def run_study(
         base_rates={name: arrays.base_rate[:stop] for name, arrays in material.forecasts.estimators.items()},
         targets=last.targets,
         returns=last.returns,
+        ranked_against=last.ranked_against,
         realised_row=last.realised_row,
         months=np.array(material.month_by_row[:stop], dtype=np.str_),
         tracks=tracks,
         regimes=regimes[:stop],
         models=np.array([model or "" for model in material.model_by_row[:stop]], dtype=np.str_),
+        training_share=training_share[:stop] if material.training else None,
         first_rows=material.first_rows,
     )
     figures = _figures(strategy, sessions_per_year, track, terms, material.costs(rows[-1]), by_fold=True)
-    return Study(track, replays, rows, figures, labels, material.costs)
+    return Study(track, replays, rows, figures, labels, material.costs, no_markov)
 
 
 class _Player:
@@ -202,7 +215,7 @@ class _Player:
             stretch.cube.where(stretch.labels.candidates),
             self._material.forecasts[self._estimator].probability[: stretch.cube.session_count],
             self._material.model_by_row[: stretch.cube.session_count],
-            stretch.references[self._estimator],
+            stretch.references.get(self._estimator, {}),
             self._strategy.oversight,
             shared_watch,
         )
@@ -252,7 +265,7 @@ class _Player:
 def _scene(material: StudyMaterial, stretch: StudyStretch, estimator: str, watch: DriftWatch | None) -> Scene:
     bars = stretch.market.panel.session_count
     cut = material.forecasts[estimator].at(slice(bars))
-    return Scene(stretch.rows, stretch.market, stretch.labels, cut, watch, material.costs)
+    return Scene(stretch.rows, stretch.market, stretch.labels, cut, watch, material.costs, stretch.groups)
 
 
 def judge_months(
@@ -301,7 +314,8 @@ def judge_figures(
 def _figures_of(strategy: Strategy, sessions_per_year: int, study: Study, month: str, terms: Terms) -> StudyFigures:
     last_row = int(np.flatnonzero(study.track.months == month)[-1])
     labels = study.labels_known_at(last_row)
-    cut = replace(study.track.until(last_row).labelled(labels.targets, labels.returns), regimes=None)
+    known = study.track.until(last_row).labelled(labels.targets, labels.returns, labels.ranked_against)
+    cut = replace(known, regimes=None, training_share=None)
     return _figures(strategy, sessions_per_year, cut, terms, study.costs(last_row), by_fold=False)
 
 

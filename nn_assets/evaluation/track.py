@@ -35,7 +35,7 @@ class StudyTrack:
     """Out-of-sample forecasts of all folds on one session axis, beside their outcomes.
 
     Rows are decision sessions. ``forecasts`` and ``tracks`` are keyed by estimator ('network',
-    'linear', 'boosting'); ``tracks`` also by yardstick ('buy_and_hold').
+    'linear', 'boosting', ...); ``tracks`` also by yardstick ('buy_and_hold').
     """
 
     sessions: pd.DatetimeIndex  # (sessions,)
@@ -50,12 +50,15 @@ class StudyTrack:
     models: npt.NDArray[np.str_] | None = None  # (sessions,) id in force; by month if left out
     scores: Mapping[str, FloatArray] | None = None  # (sessions, symbols) before calibration; ranked by
     base_rates: Mapping[str, FloatArray] | None = None  # (sessions, symbols) p0 of the calibration in force then
+    ranked_against: FloatArray | None = None  # (sessions, symbols) likewise unknown; the returns where left out
+    training_share: FloatArray | None = None  # (sessions,) of the training rows in the session's regime; NaN unknown
     first_rows: IntArray | None = None  # (symbols,) row of each one's first bar; all count where left out
 
     def __post_init__(self) -> None:
         rows, columns = len(self.sessions), len(self.symbols)
         wide = {"targets": self.targets, "returns": self.returns, **self.forecasts}
         wide |= {f"{name} score": values for name, values in (self.scores or {}).items()}
+        wide |= {} if self.ranked_against is None else {"ranked against": self.ranked_against}
         wide |= {f"{name} base rate": values for name, values in (self.base_rates or {}).items()}
         narrow: dict[str, npt.NDArray[np.generic]] = {
             "realised_row": self.realised_row,
@@ -99,9 +102,25 @@ class StudyTrack:
         """
         return self.forecasts[name] if self.scores is None else self.scores[name]
 
-    def labelled(self, targets: FloatArray, returns: FloatArray) -> StudyTrack:
+    @property
+    def outcomes(self) -> FloatArray:
+        """What forecasts are ranked against within a session, (sessions, symbols)."""
+        return self.returns if self.ranked_against is None else self.ranked_against
+
+    @property
+    def rises(self) -> FloatArray:
+        """Whether what forecasts are ranked against is above zero, 1, 0 or NaN: the sign that an AUC is of.
+
+        Not the event that a label asks for: who knows volatilities alone knows which returns exceed a threshold.
+        """
+        against = self.ranked_against
+        return self.targets if against is None else np.where(np.isfinite(against), against > 0.0, np.nan)
+
+    def labelled(
+        self, targets: FloatArray, returns: FloatArray, ranked_against: FloatArray | None = None
+    ) -> StudyTrack:
         """The same record with the labels as another moment knew them, shape (sessions, symbols)."""
-        return replace(self, targets=targets, returns=returns)
+        return replace(self, targets=targets, returns=returns, ranked_against=ranked_against)
 
     def counted_after(self, session: pd.Timestamp) -> StudyTrack:
         """Leave out what was forecast and earned up to a session: it was in-sample for some choice."""
@@ -127,6 +146,9 @@ class StudyTrack:
         unknown = self.realised_row[:stop] > row
         targets, returns = self.targets[:stop].copy(), self.returns[:stop].copy()
         targets[unknown], returns[unknown] = np.nan, np.nan
+        ranked_against = None if self.ranked_against is None else self.ranked_against[:stop].copy()
+        if ranked_against is not None:
+            ranked_against[unknown] = np.nan
         return replace(
             self,
             sessions=self.sessions[:stop],
@@ -135,11 +157,13 @@ class StudyTrack:
             base_rates=_map_arrays(self.base_rates, lambda values: values[:stop]),
             targets=targets,
             returns=returns,
+            ranked_against=ranked_against,
             realised_row=self.realised_row[:stop],
             months=self.months[:stop],
             tracks={name: track.map(lambda values: values[:stop]) for name, track in self.tracks.items()},
             regimes=None if self.regimes is None else self.regimes[:stop],
             models=None if self.models is None else self.models[:stop],
+            training_share=None if self.training_share is None else self.training_share[:stop],
         )
 
 

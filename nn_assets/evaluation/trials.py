@@ -35,7 +35,7 @@ def trial_configuration(strategy: Strategy, estimator: str = TRADED) -> dict[str
 
     Parameters
     ----------
-    estimator : {'network', 'linear', 'boosting'}
+    estimator : {'network', 'linear', 'boosting', 'momentum'}
         Which of the estimators judged side by side.
     """
     configuration = {name: value for name, value in strategy.behaviour().items() if name not in _WITHOUT_EFFECT}
@@ -44,6 +44,8 @@ def trial_configuration(strategy: Strategy, estimator: str = TRADED) -> dict[str
     oversight.pop("smallest_effect", None)  # what a verdict looks for changes no figure
     configuration["oversight"] = oversight
     configuration["market"] = market | {"symbols": sorted(market["symbols"])}
+    learning = {key: value for key, value in configuration["learning"].items() if key != "baselines"}
+    configuration["learning"] = learning  # what is judged beside a network changes none of its figures
     if estimator != TRADED:
         configuration["learning"] = {key: configuration["learning"][key] for key in _BASELINE_KEYS}
     own = _own_code(strategy, estimator)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray, Symbol
+from nn_assets.contracts import DETAILS
 from nn_assets.errors import PluginError
 from nn_assets.features.catalogue import Context, Feature
 from nn_assets.market.facts.series import KnownSeries
@@ -44,7 +45,7 @@ class Market:
         panel = Panel(
             sessions=self.panel.sessions[rows],
             symbols=self.panel.symbols[columns],
-            **{name: _cut(getattr(self.panel, name)[rows, columns]) for name in FIELDS},  # type: ignore[arg-type]
+            **{name: _cut(values[rows, columns]) for name, values in self.panel.arrays.items()},  # type: ignore[arg-type]
         )
         series = {field.name: _cut(getattr(self.series, field.name)[rows, columns]) for field in fields(KnownSeries)}
         return Market(panel, _cut(self.log_return[rows]), KnownSeries(**series))
@@ -61,7 +62,7 @@ class Market:
     def arrays(self) -> dict[str, FloatArray]:
         """Arrays of shape (bars, symbols) by what they are."""
         of_series = {f"the series' {field.name}": getattr(self.series, field.name) for field in fields(KnownSeries)}
-        return {**{name: getattr(self.panel, name) for name in FIELDS}, **of_series}
+        return {**self.panel.arrays, **of_series}
 
 
 def _cut(values: FloatArray) -> FloatArray:
@@ -69,8 +70,13 @@ def _cut(values: FloatArray) -> FloatArray:
     return np.vstack([values, np.ones_like(values)])[: len(values)]
 
 
-def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _SYMBOLS) -> Market:
-    """A simulated market of twice a member's reach and 80 sessions more, or ``fewest`` if that is more."""
+def made_up_market(
+    reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _SYMBOLS, *, details: bool = False
+) -> Market:
+    """A simulated market of twice a member's reach and 80 sessions more, or ``fewest`` if that is more.
+
+    With ``details`` its bars carry what few sources say of them, and one of them lacks it.
+    """
     bars = max(2 * reach + 80, fewest)
     draw = np.random.default_rng(_SEED)
     moved = draw.normal(0.0, 0.015, (bars, len(symbols)))
@@ -82,6 +88,8 @@ def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _S
     volume = np.exp(draw.normal(13.0, 0.5, close.shape)).round()
     volume[reach + 20, 1] = 0.0
     arrays = dict(zip(FIELDS, (opened, high, low, close, volume), strict=True))
+    if details:
+        arrays |= _made_up_details(low, high, close)
     for values in arrays.values():
         values[:5, 3] = np.nan  # listed later
         values[[reach + 30, reach + 34], 2] = np.nan
@@ -91,6 +99,21 @@ def made_up_market(reach: int, fewest: int = 0, symbols: tuple[Symbol, ...] = _S
         draw.uniform(10.0, 40.0, close.shape), np.zeros(close.shape), np.full(close.shape, 480.0)
     )
     return Market(Panel(sessions=sessions, symbols=symbols, **arrays), market, made_up_series)
+
+
+def _made_up_details(low: FloatArray, high: FloatArray, close: FloatArray) -> dict[str, FloatArray]:
+    draw = np.random.default_rng(_SEED + 3)
+    half_spread = close * np.exp(draw.normal(-8.0, 0.3, close.shape))
+    values = {
+        "vwap": low + (high - low) * draw.uniform(0.2, 0.8, close.shape),
+        "trades": np.exp(draw.normal(8.0, 0.4, close.shape)).round(),
+        "bid": close - half_spread,
+        "ask": close + half_spread,
+        "effective_spread": np.exp(draw.normal(-7.5, 0.3, close.shape)),
+    }
+    for detail in values.values():
+        detail[len(detail) // 2, 1] = np.nan
+    return values
 
 
 def require_sound_feature(entry: Feature) -> None:
@@ -103,7 +126,8 @@ def require_sound_feature(entry: Feature) -> None:
     PluginError
         Names the feature, the bar and the values.
     """
-    market = made_up_market(entry.reach_sessions)
+    details = not set(entry.fields).isdisjoint(DETAILS)
+    market = made_up_market(entry.reach_sessions, details=details)
     held = _HeldFeature("feature", entry.name, entry.compute, market, entry)
     whole = held.computed(market)
     kept = kept_by(entry.name, entry.compute)
@@ -126,7 +150,8 @@ def require_sound_feature(entry: Feature) -> None:
         expected = "a value of its own symbol's bars alone"
         held.require_same(whole[:, [column]], alone, expected, f"another symbol than {symbol} changes it", column)
     held.require_nothing_kept(kept, entry.compute)
-    long = _HeldFeature("feature", entry.name, entry.compute, made_up_market(reach, _LONG_BARS), entry)
+    long_market = made_up_market(reach, _LONG_BARS, details=details)
+    long = _HeldFeature("feature", entry.name, entry.compute, long_market, entry)
     bars = long.market.panel.session_count
     draw = np.random.default_rng(_SEED + 2).uniform(0.5, 2.0, (bars, len(_SYMBOLS)))
     long.require_nothing_ahead(long.computed(long.market), {bars * 2 // 3}, draw)
@@ -268,6 +293,7 @@ class _HeldFeature(Held):
             context = Context(
                 log_return=market.log_return if entry.needs_market else None,
                 series=market.series if entry.role else None,
+                factors=(market.series,) if entry.factors else (),
             )
             return entry.computed(market.panel, context)
 
@@ -282,7 +308,7 @@ class _HeldFeature(Held):
 
     def require_nothing_made_up(self, values: FloatArray) -> None:
         """Refuse values of windows that lack a bar."""
-        if self.entry.role:
+        if self.entry.reads_series:
             return  # a series goes on where bars end: where there is no bar, its feature is taken out
         has_fields = np.logical_and.reduce(
             [np.isfinite(getattr(self.market.panel, name)) for name in self.entry.fields]

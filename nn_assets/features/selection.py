@@ -160,7 +160,7 @@ def select_features(cube: Cube, labels: Labels, rows: slice, settings: FeatureSe
 
 def _of_candidates(cube: Cube, labels: Labels, rows: slice) -> tuple[FloatArray, FloatArray]:
     """Features and outcomes of some rows, of the symbols that belong on any of them, missing where they do not."""
-    values, outcome = np.asarray(cube.values[rows]), labels.returns[rows]
+    values, outcome = np.asarray(cube.values[rows]), labels.outcomes[rows]
     if labels.candidates is None:
         return values, outcome
     belongs = labels.candidates[rows]

@@ -59,13 +59,20 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, ma
     for part in fold.parts().values():
         digest.update(number_bytes(labels.targets[part]))
         digest.update(number_bytes(labels.returns[part]))
+        for values in (labels.values, labels.ranked_against):
+            if values is not None:
+                digest.update(number_bytes(values[part]))
         if labels.candidates is not None:
             digest.update(labels.candidates[part].tobytes())
     return digest.hexdigest()
 
 
-def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, code: str | None = None) -> str:
+def model_address(
+    cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, code: str | None = None, parent: str = ""
+) -> str:
     """Address of the model that ``fit_model`` would give for the same arguments, 16 hex digits.
+
+    ``parent`` is the address of the model whose weights it begins with; nothing where it begins with fresh ones.
 
     With ``code``, that of the model which other code gave, of that version. Where versions were hashes of whole
     files, models of then have their addresses by the same rule.
@@ -78,6 +85,8 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, co
         "label": strategy.label.model_dump(mode="json"),
         "learning": strategy.learning.model_dump(mode="json", exclude={"processes", "compute", "prior", "knows_until"}),
     }
+    if strategy.novelty is not None:
+        sections["novelty"] = {}  # its thresholds change no model
     parts = {
         "data": training_data_hash(
             cube, labels, fold, strategy.learning.lookback, strategy.features.max_missing_bars_fraction
@@ -85,4 +94,6 @@ def model_address(cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, co
         "code": fit_code(strategy) if code is None else code,
         "configuration": sections,
     }
+    if parent:
+        parts["parent"] = parent
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_DIGITS]

@@ -23,16 +23,20 @@ from nn_assets.learning.address import made_with_plugin
 from nn_assets.learning.fitted import FittedMember
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold
+from nn_assets.learning.heads import HEADS, SIGN
+from nn_assets.learning.novelty import Novelty
 from nn_assets.plugins import imported
 from nn_assets.settings import LearningSettings
 
 FORMAT = 2
-_READABLE = (1, FORMAT)  # in the first a baseline was one model, and there were calibrations, which are a strategy's
+_OTHER_HEADS = 3  # of a model that learned no sign, so that older code refuses it
+_READABLE = (1, FORMAT, _OTHER_HEADS)  # in the first a baseline was one model, and there were calibrations
 DESCRIPTION = "model.json"
 _WEIGHTS = "weights.safetensors"
 _BASELINES = "baselines.safetensors"
 _VALIDATION = "validation.safetensors"
 _PARTS = (_WEIGHTS, _BASELINES, _VALIDATION)
+_NOVELTY = "novelty.safetensors"  # where the model has scores
 
 Array = npt.NDArray[np.generic]
 
@@ -43,14 +47,16 @@ def to_files(model: FoldModel) -> dict[str, bytes]:
     Returns
     -------
     dict of file name to content
-        Three safetensors files, and ``model.json`` with their SHA-256 and its own. Equal models
-        give equal bytes.
+        Three safetensors files, a fourth where the model has novelty scores, and ``model.json`` with their SHA-256 and
+        its own. Equal models give equal bytes.
     """
     parts = {
         _WEIGHTS: save(_arrays(model.estimators, _WEIGHTS)),
         _BASELINES: save(_arrays(model.estimators, _BASELINES)),
         _VALIDATION: save(_validation(model)),
     }
+    if model.novelty is not None:
+        parts[_NOVELTY] = save(model.novelty.to_arrays())
     description = _described(model)
     description["sha256"] = {name: _sha256(content) for name, content in parts.items()}
     description["self_sha256"] = _sha256(_canonical(description))
@@ -67,7 +73,8 @@ def from_files(files: Mapping[str, bytes]) -> FoldModel:
         A file is missing or damaged, or of a format that this code does not know; names the file.
     """
     description = _read_description(files)
-    tensors = {name: _read_part(files, name, description) for name in _PARTS}
+    names = [*_PARTS, *([_NOVELTY] if _NOVELTY in description["sha256"] else [])]
+    tensors = {name: _read_part(files, name, description) for name in names}
     try:
         return _rebuilt(description, tensors)
     except NnAssetsError:
@@ -77,8 +84,9 @@ def from_files(files: Mapping[str, bytes]) -> FoldModel:
 
 
 def _described(model: FoldModel) -> dict[str, Any]:
+    learns = model.estimators.head.name
     return {
-        "format": FORMAT,
+        **({"format": FORMAT} if model.estimators.head is SIGN else {"format": _OTHER_HEADS, "learns": learns}),
         "model_id": model.model_id,
         "fold": model.fold.to_dict(),
         "axis_start": str(model.axis_start.date()),
@@ -125,13 +133,21 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         scaler=Scaler.from_dict(stored["scaler"]),
         estimators=Estimators(
             settings=learning,
-            members={name: _members(name, tensors[_file_and_prefix(name)[0]]) for name in ESTIMATORS},
+            members={name: _members(name, tensors[_file_and_prefix(name)[0]]) for name in _held(tensors)},
+            head=HEADS[stored.get("learns", SIGN.name)],
         ),
         figures=stored["figures"],
         validation_forecasts=_frame(tensors[_VALIDATION], symbols),
         data_hash=stored["data_hash"],
         code_version=stored["code_version"],
+        novelty=Novelty.from_arrays(tensors[_NOVELTY]) if _NOVELTY in tensors else None,
     )
+
+
+def _held(tensors: dict[str, dict[str, Array]]) -> list[str]:
+    """The estimators that a model's files hold: one that was fitted before another was known lacks it."""
+    baselines = {key.partition("/")[0] for key in tensors[_BASELINES]}
+    return [name for name in ESTIMATORS if name == TRADED or name in baselines]
 
 
 def _file_and_prefix(name: str) -> tuple[str, str]:

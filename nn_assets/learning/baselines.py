@@ -1,4 +1,4 @@
-"""What a network has to beat: a linear model and gradient boosting, judged the same way.
+"""What a network has to beat: a linear model and gradient boosting, judged the same way; a plain rule is beside them.
 
 Both see the decision session's own features, scaled as the network's are. Each is an ensemble as the network is,
 of members fitted to training sessions drawn anew, so that it has a dispersion, and with it a confidence, of its own.
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from nn_assets.arrays import FloatArray, IntArray
-from nn_assets.errors import TrainingError
 from nn_assets.learning.calibration import log_loss
 from nn_assets.learning.fitted import Arrays, FitInputs, Fitted
+from nn_assets.learning.heads import SIGN, Head
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
@@ -34,11 +33,22 @@ class Baseline(ABC):
     """One fitted member of a baseline's ensemble: it sees the decision session's features alone."""
 
     @abstractmethod
+    def output(self, features: FloatArray) -> FloatArray:
+        """Output for features of shape (samples, features); the same bits for a row alone, (samples,)."""
+
     def probability(self, features: FloatArray) -> FloatArray:
-        """Probability of 1 for features of shape (samples, features); the same bits for a row alone, (samples,)."""
+        """Probability of 1 by a member that learned a sign, (samples,)."""
+        return SIGN.forecast(self.output(features))
 
     @classmethod
     def probabilities(
+        cls, members: Sequence[Self], settings: LearningSettings, windows: Windows, rows: IntArray, columns: IntArray
+    ) -> FloatArray:
+        """Probabilities of shape (members, samples), of members that learned a sign."""
+        return SIGN.forecast(cls.outputs(members, settings, windows, rows, columns))
+
+    @classmethod
+    def outputs(
         cls,
         members: Sequence[Self],
         settings: LearningSettings,  # noqa: ARG003  as every estimator's
@@ -46,26 +56,26 @@ class Baseline(ABC):
         rows: IntArray,
         columns: IntArray,
     ) -> FloatArray:
-        """Probabilities of shape (members, samples)."""
+        """Outputs of shape (members, samples)."""
         features = windows.last_rows(rows, columns)
-        return np.array([member.probability(features) for member in members])
+        return np.array([member.output(features) for member in members])
 
 
 @dataclass(frozen=True)
 class LinearModel(Baseline):
-    """Logistic regression: ``sigmoid(intercept + sum of coefficient x feature)``."""
+    """A regression, ``intercept + sum of coefficient x feature``; logistic where a sign is learned."""
 
     coefficients: FloatArray  # (features,)
     intercept: float
     inverse_strength: float
 
-    def probability(self, features: FloatArray) -> FloatArray:
-        """Probability of 1 for features of shape (samples, features); shape (samples,)."""
+    def output(self, features: FloatArray) -> FloatArray:
+        """Output for features of shape (samples, features); shape (samples,)."""
         score = np.full(len(features), self.intercept)
         # feature by feature: a matrix product's last bits may change with the number of rows
         for column, coefficient in enumerate(self.coefficients):
             score += features[:, column] * coefficient
-        return np.asarray(expit(score), dtype=np.float64)
+        return score
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Lay the model out as named arrays."""
@@ -86,7 +96,7 @@ class BoostedTrees(Baseline):
     """Gradient-boosted trees (Friedman 2001, algorithm 5) as node arrays, all trees end to end.
 
     Tree k starts at node ``roots[k]``; a leaf is its own left and right child. ``base`` is the
-    log-odds before the first tree. No tree at all means that none improved validation.
+    output before the first tree. No tree at all means that none improved validation.
     """
 
     base: float
@@ -95,10 +105,10 @@ class BoostedTrees(Baseline):
     threshold: FloatArray  # (nodes,), a feature at most this goes left
     left: IntArray  # (nodes,)
     right: IntArray  # (nodes,)
-    value: FloatArray  # (nodes,), log-odds; the learning rate is in it
+    value: FloatArray  # (nodes,), of the output; the learning rate is in it
 
-    def probability(self, features: FloatArray) -> FloatArray:
-        """Probability of 1 for features of shape (samples, features); shape (samples,)."""
+    def output(self, features: FloatArray) -> FloatArray:
+        """Output for features of shape (samples, features); shape (samples,)."""
         samples = np.arange(len(features))[:, np.newaxis]
         node = np.broadcast_to(self.roots, (len(features), len(self.roots)))  # (samples, trees)
         for _ in range(_DEPTH):
@@ -109,7 +119,7 @@ class BoostedTrees(Baseline):
         # tree by tree, in the order in which they were grown: one order of rounding
         for tree in range(len(self.roots)):
             score += leaves[:, tree]
-        return np.asarray(expit(score), dtype=np.float64)
+        return score
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Lay the trees out as named arrays."""
@@ -145,33 +155,74 @@ def drawn_sessions(samples: Samples, seed: int) -> Samples:
 
 def fit_linear_models(inputs: FitInputs) -> Fitted:
     """Fit an ensemble of linear models, each to sessions drawn anew: see :func:`fit_linear`."""
-    return Fitted(tuple(fit_linear(inputs.windows, drawn, inputs.validation) for drawn, _ in _drawn(inputs)))
+    return Fitted(
+        tuple(fit_linear(inputs.windows, drawn, inputs.validation, inputs.head) for drawn, _ in draws_of(inputs))
+    )
 
 
 def fit_boosted_trees(inputs: FitInputs) -> Fitted:
     """Fit an ensemble of boosted trees, each to sessions drawn anew: see :func:`fit_boosting`."""
-    windows, validation = inputs.windows, inputs.validation
-    return Fitted(tuple(fit_boosting(windows, drawn, validation, seed) for drawn, seed in _drawn(inputs)))
+    windows, validation, head = inputs.windows, inputs.validation, inputs.head
+    return Fitted(tuple(fit_boosting(windows, drawn, validation, seed, head) for drawn, seed in draws_of(inputs)))
 
 
-def _drawn(inputs: FitInputs) -> Iterator[tuple[Samples, int]]:
+def draws_of(inputs: FitInputs) -> Iterator[tuple[Samples, int]]:
+    """The training samples of each member, its sessions drawn anew, and its seed."""
     return ((drawn_sessions(inputs.training, seed), seed) for seed in inputs.seeds)
 
 
-def fit_linear(windows: Windows, training: Samples, validation: Samples) -> LinearModel:
-    """Fit a ridge-penalised logistic regression; the penalty with the best validation loss is kept.
+def fit_linear(windows: Windows, training: Samples, validation: Samples, head: Head = SIGN) -> LinearModel:
+    """Fit a ridge-penalised regression; the penalty with the best validation loss is kept.
+
+    Logistic where a sign is learned, else of least squares, its intercept then the constant that the head's own loss is
+    least at.
 
     Raises
     ------
     TrainingError
-        The training rows hold one class only.
+        The training rows hold one class only, or one value.
     """
+    head.require_learnable(training.targets, "the linear model")
+    return fit_line(_inputs(windows, training), training, _inputs(windows, validation), validation, head)
+
+
+def fit_line(
+    inputs: FloatArray, training: Samples, judged: FloatArray, validation: Samples, head: Head = SIGN
+) -> LinearModel:
+    """Fit a ridge-penalised regression of samples on inputs; validation chooses how much. Logistic for a sign.
+
+    Parameters
+    ----------
+    inputs, judged : arrays, shape (samples, features)
+        Of the training and of the validation samples.
+    head : Head
+        What is learned.
+    """
+    known = validation.targets.astype(np.float64)
+    if head is SIGN:
+        return _fit_logistic(inputs, training.targets.astype(np.int64), judged, known)
+    return _fit_ridge(inputs, training.targets.astype(np.float64), judged, known, head)
+
+
+def _fit_ridge(
+    inputs: FloatArray, targets: FloatArray, judged: FloatArray, known: FloatArray, head: Head
+) -> LinearModel:
+    """Hoerl and Kennard (1970), equation 2.1, the intercept free of the penalty."""
+    away, excess = inputs - inputs.mean(axis=0), targets - targets.mean()
+    squares, products = np.einsum("si,sj->ij", away, away), np.einsum("si,s->i", away, excess)  # no threads
+    candidates = []
+    for strength in _INVERSE_STRENGTHS:
+        slopes = np.linalg.solve(squares + np.eye(len(squares)) / strength, products)
+        sloped = LinearModel(slopes, 0.0, strength)
+        candidate = LinearModel(slopes, head.constant(targets - sloped.output(inputs)), strength)
+        candidates.append((head.mean_loss(candidate.output(judged), known), candidate))
+    return min(candidates, key=lambda pair: pair[0])[1]
+
+
+def _fit_logistic(inputs: FloatArray, outcomes: IntArray, judged: FloatArray, known: FloatArray) -> LinearModel:
     from sklearn.linear_model import LogisticRegression  # for fitting alone: a forecast need not wait for the import
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    inputs, outcomes = _inputs(windows, training), training.targets.astype(np.int64)
-    _require_both_classes(outcomes, "the linear model")
-    judged, known = _inputs(windows, validation), validation.targets.astype(np.float64)
     candidates = []
     with threadpool_limits(limits=1):  # sums split over threads round differently
         for strength in _INVERSE_STRENGTHS:
@@ -181,20 +232,28 @@ def fit_linear(windows: Windows, training: Samples, validation: Samples) -> Line
     return min(candidates, key=lambda pair: pair[0])[1]
 
 
-def fit_boosting(windows: Windows, training: Samples, validation: Samples, seed: int) -> BoostedTrees:
+def fit_boosting(
+    windows: Windows, training: Samples, validation: Samples, seed: int, head: Head = SIGN
+) -> BoostedTrees:
     """Fit shallow boosted trees, stopped early on validation and cut back to the best number of trees.
+
+    By log loss where a sign is learned, else by squared error, their base then moved by the constant that the head's
+    own loss is least at.
 
     Raises
     ------
     TrainingError
-        The training rows hold one class only.
+        The training rows hold one class only, or one value.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
-    outcomes = training.targets.astype(np.int64)
-    _require_both_classes(outcomes, "gradient boosting")
-    classifier = HistGradientBoostingClassifier(
+    kind = HistGradientBoostingClassifier if head is SIGN else HistGradientBoostingRegressor
+    number = np.int64 if head is SIGN else np.float64
+    inputs = _inputs(windows, training)
+    outcomes: npt.NDArray[Any] = training.targets.astype(number)
+    head.require_learnable(outcomes, "gradient boosting")
+    grown = kind(
         learning_rate=0.05,
         max_iter=_MAXIMUM_TREES,
         max_depth=_DEPTH,
@@ -205,21 +264,17 @@ def fit_boosting(windows: Windows, training: Samples, validation: Samples, seed:
         random_state=seed % 2**32,
     )
     with threadpool_limits(limits=1):
-        classifier.fit(
-            _inputs(windows, training),
-            outcomes,
-            X_val=_inputs(windows, validation),
-            y_val=validation.targets.astype(np.int64),
-        )
-    return _exported(classifier)
+        grown.fit(inputs, outcomes, X_val=_inputs(windows, validation), y_val=validation.targets.astype(number))
+    trees = _exported(grown)
+    return trees if head is SIGN else replace(trees, base=trees.base + head.constant(outcomes - trees.output(inputs)))
 
 
-def _exported(classifier: Any) -> BoostedTrees:
+def _exported(boosting: Any) -> BoostedTrees:
     # scikit-learn has no public export of these trees; a test holds this against its own prediction
-    grown = [stage[0].nodes for stage in classifier._predictors]  # noqa: SLF001
-    base = float(classifier._baseline_prediction[0, 0])  # noqa: SLF001
+    grown = [stage[0].nodes for stage in boosting._predictors]  # noqa: SLF001
+    base = float(boosting._baseline_prediction.flat[0])  # noqa: SLF001
     # the first score is the base alone; stopping early leaves trees behind that did not help
-    kept = grown[: int(np.argmax(classifier.validation_score_))]
+    kept = grown[: int(np.argmax(boosting.validation_score_))]
     sizes = np.array([len(nodes) for nodes in kept], dtype=np.int64)
     roots = np.cumsum(sizes) - sizes
     nodes = np.concatenate(kept) if kept else grown[0][:0]
@@ -239,12 +294,3 @@ def _exported(classifier: Any) -> BoostedTrees:
 
 def _inputs(windows: Windows, samples: Samples) -> FloatArray:
     return windows.last_rows(samples.rows, samples.columns)
-
-
-def _require_both_classes(outcomes: IntArray, model: str) -> None:
-    if len(np.unique(outcomes)) < 2:
-        raise TrainingError(
-            expected=f"training rows of both classes for {model}",
-            found=f"{len(outcomes)} rows of one class",
-            remedy="look at the labels of this fold; a longer training part may hold both",
-        )

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtr
 
 from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.learning.evidence import effective_outcomes, less_the_median
@@ -59,7 +59,11 @@ class LogitScale:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a score was worth in the past: ``sigmoid(slope x score + intercept)``, and the base rate beside it."""
+    """What a score was worth in the past, and the base rate beside it.
+
+    ``sigmoid(slope x score + intercept)`` is the probability that a label is 1. Where values are learned, the line is
+    E[z | score] itself, and the probability Phi of it: see :class:`~nn_assets.learning.heads.Head`.
+    """
 
     slope: float  # never below 0: a forecast is not turned round
     intercept: float
@@ -67,10 +71,12 @@ class Calibration:
     usual_dispersion: float | None  # median of the members' dispersion on the record, in units of the score
     outcomes: int  # rows of symbol and session that it was fitted on
     effective_outcomes: float  # independent ones that they are worth
+    of_values: bool = False  # whether the line is of values
 
     def apply(self, score: FloatArray) -> FloatArray:
         """Calibrated probabilities, same shape; NaN stays NaN."""
-        return np.asarray(expit(self.slope * score + self.intercept), dtype=np.float64)
+        line = self.slope * score + self.intercept
+        return np.asarray(ndtr(line) if self.of_values else expit(line), dtype=np.float64)
 
     def confidence(self, dispersion: FloatArray) -> FloatArray:
         """Confidence of a forecast, min(1, usual / its own dispersion), same shape; its median on the record is 1.
@@ -85,8 +91,8 @@ class Calibration:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+        """As JSON values; of a calibration of probabilities as before there was another."""
+        return {name: value for name, value in asdict(self).items() if name != "of_values" or value}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Self:
@@ -114,6 +120,7 @@ def fit_calibration(
     half_life_sessions: float,
     prior_outcomes: float,
     relative: bool = False,
+    values: FloatArray | None = None,
 ) -> Calibration:
     """Fit slope and intercept on every outcome of a record, its prior at the base rate.
 
@@ -125,6 +132,10 @@ def fit_calibration(
     every forecast is q, and the slope is about n / (n + n0) of what the record alone says (data augmentation priors:
     Bedrick, Christensen and Johnson 1996, section 2).
     q is the share of ones among all labels there are, with a forecast or not, by Laplace's rule.
+
+    With ``values`` the line is that of least squares on z* = (n z + n0 q) / (n + n0) by the same weights, so that its
+    slope is n / (n + n0) of the record's own; q is then the mean of all values there are and two more of 0. Hits, and
+    so n, are still those of the targets.
 
     Parameters
     ----------
@@ -140,18 +151,24 @@ def fit_calibration(
         n0, effective outcomes that the prior is worth; less than 1 counts as 1.
     relative : bool
         Whether a label is one where the name did better than the cross-section's median.
+    values : float array, shape (bars, symbols), optional
+        Where those are learned: finite where the targets are.
 
     Returns
     -------
     Calibration
     """
     labelled = np.isfinite(targets)
-    long_run = (float(targets[labelled].sum()) + 1.0) / (float(labelled.sum()) + 2.0)
+    outcomes = targets if values is None else values
+    pseudo = 1.0 if values is None else 0.0
+    long_run = (float(outcomes[labelled].sum()) + pseudo) / (float(labelled.sum()) + 2.0)
     known_dispersion = dispersion[np.isfinite(dispersion)]
     usual = float(np.median(known_dispersion)) if len(known_dispersion) else None
     usable = labelled & np.isfinite(score)
     count = int(usable.sum())
     if count == 0:
+        if values is not None:
+            return Calibration(0.0, long_run, float(ndtr(long_run)), usual, 0, 0.0, of_values=True)
         return Calibration(0.0, float(logit(long_run)), long_run, usual, 0, 0.0)
     by_bar = 2.0 ** (np.arange(len(score)) / half_life_sessions - len(score) / half_life_sessions)
     side = less_the_median(np.where(usable, score, np.nan)) if relative else score
@@ -159,7 +176,11 @@ def fit_calibration(
     believed = effective / (effective + max(prior_outcomes, _LEAST_PRIOR_OUTCOMES))
     weight = np.broadcast_to(by_bar[:, None], score.shape)[usable]
     weight = weight / weight.sum()
-    aim = believed * targets[usable] + (1.0 - believed) * long_run
+    aim = believed * outcomes[usable] + (1.0 - believed) * long_run
+    if values is not None:
+        intercept, slope = _least_squares(score[usable], aim, weight)
+        base_rate = float(ndtr(np.sum(weight * aim)))
+        return Calibration(slope, intercept, base_rate, usual, count, effective, of_values=True)
     intercept, slope = _logistic(score[usable], aim, weight)
     return Calibration(slope, intercept, float(np.sum(weight * aim)), usual, count, effective)
 
@@ -171,6 +192,15 @@ def _evidence(side: FloatArray, targets: FloatArray, usable: BoolArray, by_bar: 
     if not there.any():
         return 0.0  # no session's forecasts differ
     return float(effective_outcomes(right.sum(axis=1)[there], names[there], horizon, by_bar[there])[-1])
+
+
+def _least_squares(score: FloatArray, aim: FloatArray, weight: FloatArray) -> tuple[float, float]:
+    """Intercept and slope, the slope at least 0, of a regression; weights sum to 1."""
+    mean, middle = float(np.sum(weight * aim)), float(np.sum(weight * score))
+    away = score - middle
+    spread = float(np.sum(weight * away**2))
+    slope = max(float(np.sum(weight * away * (aim - mean))) / spread, 0.0) if spread > _SAME**2 else 0.0
+    return mean - slope * middle, slope
 
 
 def _logistic(score: FloatArray, aim: FloatArray, weight: FloatArray) -> tuple[float, float]:

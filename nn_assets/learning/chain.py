@@ -33,11 +33,14 @@ def scaled(
     arrays : ForecastArrays, shape (sessions, symbols)
     model_ids : sequence of str or None, length sessions
     scales : mapping of model id to LogitScale
+        Of the models that hold the estimator.
     """
     score, dispersion = np.full_like(arrays.probability, np.nan), np.full_like(arrays.probability, np.nan)
     made_by = np.array(model_ids, dtype=object)
     for model_id in dict.fromkeys(model_id for model_id in model_ids if model_id):
-        rows, scale = made_by == model_id, scales[model_id]
+        if (scale := scales.get(model_id)) is None:
+            continue  # a model of before this estimator: it has no forecast of it
+        rows = made_by == model_id
         score[rows] = scale.score(arrays.probability[rows])
         dispersion[rows] = scale.dispersion(arrays.probability[rows], arrays.dispersion[rows])
     return ScaledForecasts(score, dispersion)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
 
 from nn_assets.errors import TrainingError
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.compute import HERE, Compute
-from nn_assets.learning.fitted import FitInputs, Fitted
+from nn_assets.learning.fitted import FitInputs, Fitted, Weights
+from nn_assets.learning.heads import SIGN, Head
 from nn_assets.learning.member import Member
 from nn_assets.learning.training import EpochFigures, TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
@@ -24,7 +27,7 @@ class Ensemble:
 
 
 _Start = tuple[int, LinearModel | None]  # a member's seed, and what it begins as
-_Task = tuple[Windows, Samples, Samples, LearningSettings, int, LinearModel | None]  # as `train` takes them
+_Task = tuple[Windows, Samples, Samples, LearningSettings, int, LinearModel | None, Head, Any]  # as `train` takes them
 
 
 def fit_networks(inputs: FitInputs) -> Fitted:
@@ -34,7 +37,16 @@ def fit_networks(inputs: FitInputs) -> Fitted:
     """
     learning = inputs.learning
     starts = inputs.fitted["linear"] if learning.residual else ()
-    ensemble = train_ensemble(inputs.windows, inputs.training, inputs.validation, learning, inputs.compute, starts)
+    ensemble = train_ensemble(
+        inputs.windows,
+        inputs.training,
+        inputs.validation,
+        learning,
+        inputs.compute,
+        starts,
+        inputs.head,
+        inputs.weights,
+    )
     figures = {
         "members": [
             {
@@ -65,6 +77,8 @@ def train_ensemble(
     settings: LearningSettings,
     compute: Compute = HERE,
     starts: Sequence[LinearModel] = (),
+    head: Head = SIGN,
+    weights: Weights = MappingProxyType({}),
 ) -> Ensemble:
     """Train ``settings.ensemble`` members, of seeds ``settings.seed`` and up.
 
@@ -79,6 +93,10 @@ def train_ensemble(
         Where the members are trained: here, one after another, when left out. Either way gives the same bits.
     starts : sequence of LinearModel, optional
         What each member begins as, where ``settings.residual`` says so; who takes its place begins as it did.
+    head : Head, optional
+        What is learned.
+    weights : mapping of seed to weights, optional
+        What the network of a seed begins with, fresh ones where it is not there.
 
     Raises
     ------
@@ -90,7 +108,9 @@ def train_ensemble(
     members: list[TrainingResult] = []
     failures: list[tuple[int, str]] = []
     for following in (settings.seed + count, None):
-        tasks: list[_Task] = [(windows, training, validation, settings, *one) for one in waiting]
+        tasks: list[_Task] = [
+            (windows, training, validation, settings, *one, head, weights.get(one[0])) for one in waiting
+        ]
         failed: list[_Start] = []
         for one, outcome in zip(waiting, compute.map(_attempt, tasks), strict=True):
             if isinstance(outcome, TrainingResult):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from captum.attr import IntegratedGradients
 
-from nn_assets.arrays import Cube, FloatArray, IntArray, Symbol
+from nn_assets.arrays import BoolArray, Cube, FloatArray, IntArray, Symbol
 from nn_assets.estimators import TRADED
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
@@ -19,7 +19,9 @@ from nn_assets.learning.training import repeatable_torch
 COMPLETE = 0.01
 """Share of a forecast's move that its parts may miss; see :class:`Move`."""
 
-_STEPS = (32, 128, 512, 2_048)  # along the path; of the symbols whose parts still miss some of their move, more
+_STEPS = {32: "gausslegendre", 128: "gausslegendre", 512: "riemann_middle", 2_048: "riemann_middle"}
+"""Steps along the path, more of the symbols whose parts still miss some of their move; equal ones where a gradient that
+jumps, as of rectified units, would need very many of the others."""
 _SMALLEST_MOVE = 0.01  # logits: of a smaller one the share that is missed says nothing
 _SAMPLES_AT_ONCE = 256  # an image of each takes a megabyte
 
@@ -34,7 +36,7 @@ class Move:
         Those whose windows are whole on both sessions.
     features : tuple of str
     before, after : array, shape (symbols,)
-        Logit of the mean probability of the members, before calibration.
+        Logit of the mean probability of the members, before calibration, whatever head gave it.
     parts : array, shape (symbols, features)
         What each feature's move over the window adds to ``after - before``, in logits: integrated gradients
         (Sundararajan, Taly and Yan 2017) from the window of the session before to the session's own.
@@ -50,7 +52,7 @@ class Move:
     missed: FloatArray
 
 
-def what_moved(model: FoldModel, cube: Cube, row: int) -> Move:
+def what_moved(model: FoldModel, cube: Cube, row: int, symbols: Collection[Symbol] | None = None) -> Move:
     """Explain the moves of a session's forecasts since the session before, both by the model of the session.
 
     Parameters
@@ -60,10 +62,13 @@ def what_moved(model: FoldModel, cube: Cube, row: int) -> Move:
         Untransformed features, from the first session of the axis on; rows after ``row`` are not read.
     row : int
         The session, at least one after the model's windows can begin.
+    symbols : collection of str, optional
+        Those to explain; all when left out. Each one's parts are the same whichever others are asked for.
     """
     windows = model_windows(model, cube, slice(row - 1, row + 1))
     whole = windows.whole()[[row - 1 - windows.first_row, row - windows.first_row]].all(axis=0)
-    columns = np.flatnonzero(whole).astype(np.int64)
+    asked = np.array([symbols is None or name in symbols for name in model.symbols], dtype=bool)
+    columns = np.flatnonzero(whole & asked).astype(np.int64)
     rows = np.full(len(columns), row, dtype=np.int64)
     inputs, baselines = (torch.from_numpy(windows.gather(moment, columns)) for moment in (rows, rows - 1))
     names, features = tuple(model.symbols[column] for column in columns), model.feature_names
@@ -75,12 +80,16 @@ def what_moved(model: FoldModel, cube: Cube, row: int) -> Move:
             before, after = logit(baselines), logit(inputs)
         moved = after - before
         parts, missed = torch.zeros(len(columns), len(features), dtype=torch.float64), torch.ones_like(moved)
-        for steps in _STEPS:
+        for steps, rule in _STEPS.items():
             open_ones = torch.nonzero(missed > COMPLETE).flatten()
             if not len(open_ones):
                 break
             gradients = IntegratedGradients(logit).attribute(
-                inputs[open_ones], baselines[open_ones], n_steps=steps, internal_batch_size=_SAMPLES_AT_ONCE
+                inputs[open_ones],
+                baselines[open_ones],
+                n_steps=steps,
+                method=rule,
+                internal_batch_size=_SAMPLES_AT_ONCE,
             )
             parts[open_ones] = gradients.double().sum(dim=1).detach()  # over the window: (symbols, features)
             missed = (parts.sum(dim=1) - moved).abs() / moved.abs().clamp(min=_SMALLEST_MOVE)
@@ -112,7 +121,14 @@ class Importance:
 
 
 def importance(
-    model: FoldModel, cube: Cube, labels: Labels, rows: slice, *, repeats: int = 3, seed: int = 0
+    model: FoldModel,
+    cube: Cube,
+    labels: Labels,
+    rows: slice,
+    *,
+    repeats: int = 3,
+    seed: int = 0,
+    most_samples: int | None = None,
 ) -> Importance:
     """Permutation importance (Breiman 2001) within each session, on rows from the model's use on.
 
@@ -133,6 +149,8 @@ def importance(
         How often each feature is dealt out anew.
     seed : int
         Of the dealing.
+    most_samples : int, optional
+        Of more rows and symbols, sessions spread evenly are taken, and of a session wider than that some symbols.
     """
     windows = model_windows(model, cube, rows)
     places = [cube.symbols.index(name) if name in cube.symbols else -1 for name in model.symbols]
@@ -142,6 +160,8 @@ def importance(
         usable &= labels.candidates[rows][:, places]
     if len(model.symbols) > 1:  # a session of one has nobody to deal with
         usable &= usable.sum(axis=1, keepdims=True) > 1
+    if most_samples is not None:
+        usable = _spread(usable, most_samples)
     local, columns = np.nonzero(usable)
     features = model.feature_names
     if not len(local):
@@ -167,16 +187,35 @@ def importance(
     return Importance(features, float(losses.mean()), rise)
 
 
+def _spread(usable: BoolArray, most: int) -> BoolArray:
+    """At most so many of the usable samples, (sessions, symbols): whole sessions spread evenly, of wide ones a part."""
+    widths = usable.sum(axis=1)
+    sessions = np.flatnonzero(widths)
+    if widths.sum() <= most:
+        return usable
+    count = max(1, int(most * len(sessions) / widths.sum()))
+    kept = np.zeros_like(usable)
+    for session in _evenly(sessions, count):
+        kept[session, _evenly(np.flatnonzero(usable[session]), max(2, most // count))] = True
+    return kept
+
+
+def _evenly(items: IntArray, count: int) -> IntArray:
+    return items if len(items) <= count else items[np.linspace(0, len(items) - 1, count).round().astype(np.int64)]
+
+
 def _ensemble_logit(model: FoldModel, features: int) -> Callable[[torch.Tensor], torch.Tensor]:
     """Logit of the mean probability of the members, (samples,), float64: what calibration takes.
 
     The networks stay in float32, as they forecast: a plug-in's may hold constants that have no other type.
     """
-    settings = model.estimators.settings
+    settings, head = model.estimators.settings, model.estimators.head
     networks = [member.network(settings, features) for member in model.estimators.members[TRADED]]
 
     def logit(windows: torch.Tensor) -> torch.Tensor:
-        return torch.logit(torch.stack([torch.sigmoid(network(windows).double()) for network in networks]).mean(dim=0))
+        return torch.logit(
+            torch.stack([head.forecast_of(network(windows).double()) for network in networks]).mean(dim=0)
+        )
 
     return logit
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
+from math import ceil
 
 import pandas as pd
 
 from nn_assets.errors import SettingsError
+from nn_assets.learning.folds import part_starts
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.settings import Strategy
 
 WARM_UP_SESSIONS = 60
@@ -21,10 +24,35 @@ def first_model_month(strategy: Strategy) -> str:
 
 
 def first_month_from(strategy: Strategy, day: date) -> str:
-    """The same month, had history started on some day."""
+    """The same month, had history started on some day.
+
+    Of refits every so many days, the first month that begins with a model in force.
+    """
     steps = strategy.walk_forward
-    span = _WARM_UP_MONTHS + steps.training_months + steps.validation_months + steps.calibration_months
-    return str(pd.Period(day, freq="M") + span)
+    if steps.refit_every_days is None:
+        span = _WARM_UP_MONTHS + steps.training_months + steps.validation_months + steps.calibration_months
+        return str(pd.Period(day, freq="M") + span)
+    refit = first_refit_day(strategy, day)
+    return str(pd.Period(refit, freq="M") + int(refit.day > 1))
+
+
+def first_refit_day(strategy: Strategy, day: date) -> date:
+    """The first day on the grid of refits, from ``market.history_starts`` on, that can have a model.
+
+    Warm-up, training, validation and calibration come before it, on data from some day on. Only where
+    ``walk_forward.refit_every_days`` is set.
+    """
+    every, starts = strategy.walk_forward.refit_every_days, strategy.market.history_starts
+    assert every is not None, "as where it is called"
+    warm = sessions_between(strategy.market.calendar, day, pd.Timestamp(day) + pd.DateOffset(months=_WARM_UP_MONTHS))
+    trains_from = warm[WARM_UP_SESSIONS] if len(warm) > WARM_UP_SESSIONS else pd.Timestamp(day)
+    earliest = trains_from + (pd.Timestamp(day) - part_starts(pd.Timestamp(day), strategy.walk_forward)[-1])
+    return starts + timedelta(days=ceil((earliest.date() - starts).days / every) * every)
+
+
+def training_key(strategy: Strategy) -> str:
+    """The setting that says how long a model's training is."""
+    return f"walk_forward.training_{'months' if strategy.walk_forward.refit_every_days is None else 'days'}"
 
 
 def live_start_fault(strategy: Strategy) -> SettingsError | None:
@@ -35,7 +63,7 @@ def live_start_fault(strategy: Strategy) -> SettingsError | None:
     return SettingsError(
         expected=f"market.live_starts in {first} or later, the first month that can have a model",
         found=f"market.live_starts {live}",
-        remedy="shorten walk_forward.training_months (or, before any session is decided, set market.live_starts later "
+        remedy=f"shorten {training_key(strategy)} (or, before any session is decided, set market.live_starts later "
         "or market.history_starts earlier)",
         key="market.live_starts",
         value=live,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.learning.compute import Compute
+from nn_assets.learning.heads import SIGN, Head
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
@@ -28,14 +29,21 @@ class FittedMember(Protocol):
         """Rebuild what ``to_arrays`` laid out; ``number`` is the member's in its file, a network's its seed."""
 
     @classmethod
-    def probabilities(
+    def outputs(
         cls, members: Sequence[Self], settings: LearningSettings, windows: Windows, rows: IntArray, columns: IntArray
     ) -> FloatArray:
-        """Probability of 1 by each member, (members, samples); a sample's bits are the same whichever are with it."""
+        """Output of each member, (members, samples), as the head of its fit means it: a logit where a sign is learned.
+
+        A sample's bits are the same whichever are with it.
+        """
 
 
 Members = Mapping[str, tuple[Any, ...]]
 """The fitted members of each estimator, by its name."""
+
+
+Weights = Mapping[int, Mapping[str, npt.NDArray[np.float32]]]
+"""Weights of networks by name, by the seed of the member."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +59,10 @@ class FitInputs:
         Where members may be trained; it changes no bit.
     fitted : mapping
         The ensembles fitted before: all of the baselines, for the one that is traded.
+    head : Head
+        What is learned of the samples' targets.
+    weights : mapping of seed to weights
+        What networks begin with; fresh ones for a seed that is not there.
     """
 
     windows: Windows
@@ -59,6 +71,8 @@ class FitInputs:
     learning: LearningSettings
     compute: Compute
     fitted: Members = field(default_factory=dict)
+    head: Head = SIGN
+    weights: Weights = field(default_factory=dict)
 
     @property
     def seeds(self) -> range:

@@ -18,15 +18,23 @@ from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.calibration import LogitScale
 from nn_assets.learning.fitted import Members
 from nn_assets.learning.folds import Fold
+from nn_assets.learning.heads import SIGN, Head
+from nn_assets.learning.novelty import Novelty
 from nn_assets.settings import LearningSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Estimators:
-    """The fitted ensemble of every estimator, by its name."""
+    """The fitted ensemble of each estimator that the model holds, by its name, and what they learned."""
 
     settings: LearningSettings
     members: Members
+    head: Head = SIGN
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that the model holds, in the registry's order."""
+        return tuple(name for name in ESTIMATORS if name in self.members)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +66,8 @@ class FoldModel:
         Columns symbol, session, estimator, probability (uncalibrated), over the validation rows:
         what later forecasts are ranked within, and their logits are measured by.
     data_hash, code_version : str
+    novelty : Novelty, optional
+        How unlike its rows a row is; None where the settings did not ask for it, or no score could be fitted.
     """
 
     model_id: str
@@ -72,6 +82,7 @@ class FoldModel:
     validation_forecasts: pd.DataFrame
     data_hash: str
     code_version: str
+    novelty: Novelty | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -80,11 +91,11 @@ class FoldModel:
 
     @cached_property
     def logit_scales(self) -> Mapping[str, LogitScale]:
-        """How the logits of each estimator lie on the validation rows."""
+        """How the logits of each estimator that the model holds lie on the validation rows."""
         kept = self.validation_forecasts
         return {
             name: LogitScale.of(kept.loc[kept["estimator"] == name, "probability"].to_numpy(dtype=np.float64))
-            for name in ESTIMATORS
+            for name in self.estimators.names
         }
 
     @property

@@ -12,6 +12,8 @@ import pandas as pd
 from nn_assets.errors import FoldError, ShortFoldError
 from nn_assets.settings import LabelSettings, WalkForwardSettings
 
+_MONTH_DIGITS = len("YYYY-MM")
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -22,7 +24,7 @@ class Fold:
     realised before the model's first session of use.
     """
 
-    month: str  # 'YYYY-MM', the first month in which the model may be used
+    month: str  # 'YYYY-MM', the month in which the model's use begins
     training: slice
     validation: slice
     calibration: slice
@@ -66,23 +68,24 @@ def purge_sessions(horizon: int, lag: int) -> int:
 
 def make_fold(
     sessions: pd.DatetimeIndex,
-    month: str,
+    start: str,
     settings: WalkForwardSettings,
     label: LabelSettings,
     *,
     used_from: int | None = None,
 ) -> Fold:
-    """Form the fold whose model is used from the first session of ``month``.
+    """Form the fold whose model is used from the first session of a month, or from a day on.
 
     Parameters
     ----------
     sessions : DatetimeIndex, shape (bars,)
         The session axis: every session of the calendar, ascending, tz-naive midnights. It must
-        hold every session before ``month``; sessions after it change nothing.
-    month : str
-        'YYYY-MM'.
+        hold every session before ``start``; sessions after it change nothing.
+    start : str
+        'YYYY-MM' or 'YYYY-MM-DD'.
     settings : WalkForwardSettings
-        Lengths of the parts in calendar months, counted back from the first day of use.
+        Lengths of the parts in calendar months, or in days where ``refit_every_days`` is set, counted back from the
+        first day of use.
     label : LabelSettings
         Horizon and execution lag, from which the purge follows.
     used_from : int, optional
@@ -93,11 +96,11 @@ def make_fold(
     ShortFoldError
         The history ends before the month begins, or starts too late for all three parts.
     """
-    first_row = _first_row(sessions, month) if used_from is None else used_from
-    anchor = _anchor(sessions, month, used_from)
-    months = (settings.calibration_months, settings.validation_months, settings.training_months)
+    month = start[:_MONTH_DIGITS]
+    first_row = _first_row(sessions, start) if used_from is None else used_from
+    anchor = _anchor(sessions, start, used_from)
     calibration_start, validation_start, training_start = (
-        int(sessions.searchsorted(anchor - pd.DateOffset(months=int(back)))) for back in np.cumsum(months)
+        int(sessions.searchsorted(begin)) for begin in part_starts(anchor, settings)
     )
     if settings.window == "expanding":
         training_start = 0
@@ -120,22 +123,31 @@ def make_fold(
     return fold
 
 
-def _first_row(sessions: pd.DatetimeIndex, month: str) -> int:
-    start = pd.Timestamp(month)
-    row = int(sessions.searchsorted(start))
-    if row == len(sessions) and (row == 0 or sessions[-1] < start - pd.DateOffset(months=1)):
+def part_starts(anchor: pd.Timestamp, settings: WalkForwardSettings) -> list[pd.Timestamp]:
+    """Days on which calibration, validation and training begin, of a model used from a day on."""
+    if settings.refit_every_days is None:
+        months = (settings.calibration_months, settings.validation_months, settings.training_months)
+        return [anchor - pd.DateOffset(months=int(back)) for back in np.cumsum(months)]
+    days = (settings.calibration_days, settings.validation_days, settings.training_days)
+    return [anchor - pd.Timedelta(days=int(back)) for back in np.cumsum(days)]
+
+
+def _first_row(sessions: pd.DatetimeIndex, start: str) -> int:
+    day = pd.Timestamp(start)
+    row = int(sessions.searchsorted(day))
+    if row == len(sessions) and (row == 0 or sessions[-1] < day - pd.DateOffset(months=1)):
         raise ShortFoldError(
-            expected=f"every session before {month}",
+            expected=f"every session before {start}",
             found=f"history to {sessions[-1].date()}" if row else "no session",
             remedy="ask for a month that the history reaches, or load newer bars",
-            month=month,
+            month=start[:_MONTH_DIGITS],
         )
     return row
 
 
-def _anchor(sessions: pd.DatetimeIndex, month: str, used_from: int | None) -> pd.Timestamp:
+def _anchor(sessions: pd.DatetimeIndex, start: str, used_from: int | None) -> pd.Timestamp:
     if used_from is None:
-        return pd.Timestamp(month)
+        return pd.Timestamp(start)
     if used_from < len(sessions):
         return sessions[used_from]
     return sessions[-1] + pd.Timedelta(days=1)
@@ -181,7 +193,7 @@ def require_rows(fold: Fold, usable: int, minimum: int) -> None:
         raise ShortFoldError(
             expected=f"at least {minimum} usable training rows",
             found=f"{usable}",
-            remedy="use more symbols, a longer walk_forward.training_months, or a later month",
+            remedy="use more symbols, a longer walk_forward.training_months (or training_days), or a later month",
             month=fold.month,
         )
 

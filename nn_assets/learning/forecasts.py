@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.arrays import FloatArray, Session, Symbol
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import SchemaError
-from nn_assets.estimators import ESTIMATORS, TRADED
+from nn_assets.estimators import TRADED, USUAL
 
 _STORED = ("probability", "dispersion")
 
@@ -26,7 +26,7 @@ class ForecastArrays:
     dispersion: FloatArray  # standard deviation over the members; 0 for one member
     calibrated: FloatArray  # by the calibration in force on the session; NaN until that is known
     base_rate: FloatArray  # p0, that of the same calibration
-    confidence: FloatArray  # 0..1, usual dispersion over the forecast's own
+    confidence: FloatArray  # 0..1, usual dispersion over the forecast's own, times novelty where that is asked for
     score: FloatArray  # logits in units of their own model, of no calibration; NaN until its scale is known
 
     @classmethod
@@ -38,6 +38,10 @@ class ForecastArrays:
     def at(self, rows: int | slice) -> ForecastArrays:
         """Forecasts of one session, (symbols,), or of some, as views."""
         return ForecastArrays(*(values[rows] for values in _parts(self)))
+
+    def less_sure(self, share: FloatArray) -> ForecastArrays:
+        """The same with a share of the confidence, of the arrays' shape."""
+        return replace(self, confidence=self.confidence * share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,19 +82,26 @@ class Forecasts:
         """Lay the forecasts on another symbol axis: symbols that are not here have none there."""
         if symbols == self.symbols:
             return self
-        table = no_forecasts(self.sessions, symbols)
+        table = no_forecasts(self.sessions, symbols, tuple(self.estimators))
         table.put(self)
         return table
 
     def put(self, part: Forecasts) -> None:
-        """Write the forecasts of a part of the sessions and symbols over what is here."""
+        """Write the forecasts of a part of the sessions and symbols over what is here.
+
+        An estimator that the part lacks has no forecast there; one that is not here is left out.
+        """
         row = self.sessions.get_indexer(part.sessions)
         same = self.symbols == part.symbols
         column = np.arange(len(self.symbols)) if same else pd.Index(self.symbols).get_indexer(pd.Index(part.symbols))
         rows, columns = row >= 0, column >= 0
         target_cells, source_cells = np.ix_(row[rows], column[columns]), np.ix_(rows, columns)
-        for name, arrays in part.estimators.items():
-            for target, source in zip(_parts(self.estimators[name]), _parts(arrays), strict=True):
+        for name, arrays in self.estimators.items():
+            if name not in part.estimators:
+                for target in _parts(arrays):
+                    target[target_cells] = np.nan
+                continue
+            for target, source in zip(_parts(arrays), _parts(part.estimators[name]), strict=True):
                 target[target_cells] = source[source_cells]
         assert isinstance(self.model_ids, list), "an empty table takes parts"
         for index, model_id in zip(row[rows], np.array(part.model_ids, dtype=object)[rows], strict=True):
@@ -105,45 +116,49 @@ class Forecasts:
             symbol, session, estimator, probability, dispersion, model_id. What is calibrated is derived again.
         """
         row, column = np.nonzero(np.isfinite(self.estimators[TRADED].probability))
-        kinds = len(ESTIMATORS)
+        kinds = len(self.estimators)
         numbers = {
-            name: np.stack([getattr(self.estimators[kind], name)[row, column] for kind in ESTIMATORS], axis=1).ravel()
+            name: np.stack([getattr(arrays, name)[row, column] for arrays in self.estimators.values()], axis=1).ravel()
             for name in _STORED
         }
         models = np.array(self.model_ids, dtype=object)[np.repeat(row, kinds)]
-        return pd.DataFrame(
+        rows = pd.DataFrame(
             {
                 "symbol": pd.Series(self.symbols, dtype="str").take(np.repeat(column, kinds)).array,
                 "session": self.sessions[np.repeat(row, kinds)].as_unit("ns"),
-                "estimator": pd.Series(list(ESTIMATORS) * len(row), dtype="str"),
+                "estimator": pd.Series(list(self.estimators) * len(row), dtype="str"),
                 **numbers,
                 "model_id": pd.Series(list(models), dtype="str"),
             }
         )
+        held = np.isfinite(numbers["probability"])  # a model of before holds fewer estimators
+        return rows if held.all() else rows[held].reset_index(drop=True)
 
 
 def _parts(arrays: ForecastArrays) -> tuple[FloatArray, ...]:
     return tuple(getattr(arrays, field.name) for field in fields(ForecastArrays))
 
 
-def no_forecasts(sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> Forecasts:
-    """A table without any forecast, to put some into."""
+def no_forecasts(
+    sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...], estimators: Sequence[str] = USUAL
+) -> Forecasts:
+    """A table without any forecast, to put some of these estimators into."""
     shape = (len(sessions), len(symbols))
-    estimators = {
-        name: ForecastArrays(*(np.full(shape, np.nan) for _ in fields(ForecastArrays))) for name in ESTIMATORS
-    }
-    return Forecasts(sessions, symbols, estimators, [None] * len(sessions))
+    arrays = {name: ForecastArrays(*(np.full(shape, np.nan) for _ in fields(ForecastArrays))) for name in estimators}
+    return Forecasts(sessions, symbols, arrays, [None] * len(sessions))
 
 
-def forecasts_from_rows(rows: ForecastRows, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> Forecasts:
-    """Spread stored rows over (sessions, symbols); rows outside the axis are left out.
+def forecasts_from_rows(
+    rows: ForecastRows, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...], estimators: Sequence[str] = USUAL
+) -> Forecasts:
+    """Spread stored rows of some estimators over (sessions, symbols); rows outside the axis are left out.
 
     Raises
     ------
     SchemaError
         Two forecasts of one estimator for the same symbol and session.
     """
-    table = no_forecasts(sessions, symbols)
+    table = no_forecasts(sessions, symbols, estimators)
     row = sessions.get_indexer(pd.DatetimeIndex(rows["session"]))
     column = pd.Index(symbols).get_indexer(pd.Index(rows["symbol"]))
     inside = (row >= 0) & (column >= 0)

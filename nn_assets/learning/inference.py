@@ -14,13 +14,17 @@ from nn_assets.learning.address import first_needed_row
 from nn_assets.learning.fitted import FittedMember
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.forecasts import Forecasts, no_forecasts
+from nn_assets.learning.momentum import past_returns
 from nn_assets.learning.windows import Windows
 from nn_assets.plugins import imported
 
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """Probabilities of the samples with a whole window, in order of row, then symbol."""
+    """Forecasts of the samples with a whole window, in order of row, then symbol.
+
+    Probabilities; of a head that forecasts none, what it forecasts instead.
+    """
 
     rows: IntArray  # (samples,), on the full session axis
     columns: IntArray  # (samples,)
@@ -64,8 +68,32 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
             month=model.fold.month,
         )
     if rows.stop <= rows.start:
-        return no_forecasts(cube.sessions[:0], cube.symbols)
+        return no_forecasts(cube.sessions[:0], cube.symbols, model.estimators.names)
     return _on_axis(model, cube, rows, estimate(model.estimators, model_windows(model, cube, rows), rows))
+
+
+def forecast_members(model: FoldModel, cube: Cube, rows: slice) -> dict[str, FloatArray]:
+    """Uncalibrated forecasts of each member of each estimator, as :func:`forecast` takes its arguments.
+
+    Returns
+    -------
+    dict of estimator to array, shape (members, rows, symbols)
+        NaN without a forecast. Their mean over members is what :func:`forecast` gives.
+    """
+    _require_same_start_and_features(model, cube)
+    windows = model_windows(model, cube, rows)
+    local_rows, columns = np.nonzero(windows.whole()[rows.start - windows.first_row : rows.stop - windows.first_row])
+    column = {symbol: number for number, symbol in enumerate(cube.symbols)}
+    own = np.array([column.get(symbol, -1) for symbol in model.symbols])  # one that is not there has no window
+    made = {}
+    for name in model.estimators.names:
+        kind: type[FittedMember] = imported(ESTIMATORS[name].member)
+        members = model.estimators.members[name]
+        table = np.full((len(members), rows.stop - rows.start, len(cube.symbols)), np.nan)
+        outputs = kind.outputs(members, model.estimators.settings, windows, local_rows + rows.start, columns)
+        table[:, local_rows, own[columns]] = model.estimators.head.forecast(outputs)
+        made[name] = table
+    return made
 
 
 def model_windows(model: FoldModel, cube: Cube, rows: slice) -> Windows:
@@ -75,8 +103,10 @@ def model_windows(model: FoldModel, cube: Cube, rows: slice) -> Windows:
     """
     missing = model.stationarity.max_missing_fraction
     first = first_needed_row(rows.start, model.lookback, missing)
-    prepared = apply_transforms(cut_cube(cube, first, rows.stop).of_symbols(model.symbols), model.stationarity)
-    return Windows(model.scaler.transform(prepared.select(model.feature_names).values), model.lookback, first, missing)
+    own = cut_cube(cube, first, rows.stop).of_symbols(model.symbols)
+    values = apply_transforms(own, model.stationarity).select(model.feature_names).values
+    scaled = model.scaler.transform(values)
+    return Windows(scaled, model.lookback, first, missing, past_returns=past_returns(own))
 
 
 def cut_cube(cube: Cube, first: int, stop: int) -> Cube:
@@ -85,15 +115,18 @@ def cut_cube(cube: Cube, first: int, stop: int) -> Cube:
 
 
 def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates:
-    """Uncalibrated probabilities of every sample of some rows that has a whole window."""
+    """Uncalibrated forecasts of every sample of some rows that has a whole window."""
     inside = slice(rows.start - windows.first_row, rows.stop - windows.first_row)
     local_rows, columns = np.nonzero(windows.whole()[inside])
     sample_rows = local_rows.astype(np.int64) + rows.start
     columns = columns.astype(np.int64)
     moments = {}
-    for name, members in estimators.members.items():
+    for name in estimators.names:
+        members = estimators.members[name]
         member: type[FittedMember] = imported(ESTIMATORS[name].member)
-        moments[name] = _ensemble(member.probabilities(members, estimators.settings, windows, sample_rows, columns))
+        moments[name] = _ensemble(
+            estimators.head.forecast(member.outputs(members, estimators.settings, windows, sample_rows, columns))
+        )
     return Estimates(
         rows=sample_rows,
         columns=columns,
@@ -102,24 +135,24 @@ def estimate(estimators: Estimators, windows: Windows, rows: slice) -> Estimates
     )
 
 
-def _ensemble(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _ensemble(forecasts: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation (one degree of freedom less) over members, added in their order."""
-    members, samples = probabilities.shape
+    members, samples = forecasts.shape
     total = np.zeros(samples)
-    for line in probabilities:
+    for line in forecasts:
         total += line
     mean = total / members
     squares = np.zeros(samples)
-    for line in probabilities:
+    for line in forecasts:
         squares += (line - mean) ** 2
     return mean, np.sqrt(squares / max(members - 1, 1))
 
 
 def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) -> Forecasts:
     """Spread the samples over (rows, symbols), on the cube's axis."""
-    table = no_forecasts(cube.sessions[rows], model.symbols)
+    table = no_forecasts(cube.sessions[rows], model.symbols, model.estimators.names)
     cells = estimates.rows - rows.start, estimates.columns
-    for name in ESTIMATORS:
+    for name in model.estimators.names:
         table[name].probability[cells] = estimates.probability[name]
         table[name].dispersion[cells] = estimates.dispersion[name]
     has_forecast = np.isin(np.arange(len(table.sessions)), cells[0])

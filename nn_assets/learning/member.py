@@ -1,4 +1,4 @@
-"""A fitted network: its seed and weights, and the probabilities of an ensemble of them."""
+"""A fitted network: its seed and weights, and the outputs of an ensemble of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import expit
 
 from nn_assets.arrays import FloatArray, IntArray
 from nn_assets.learning.fitted import Arrays
+from nn_assets.learning.heads import SIGN
 from nn_assets.learning.networks import build_network
 from nn_assets.learning.training import one_thread
 from nn_assets.learning.windows import Windows
@@ -41,7 +41,14 @@ class Member:
     def probabilities(
         cls, members: Sequence[Member], settings: LearningSettings, windows: Windows, rows: IntArray, columns: IntArray
     ) -> FloatArray:
-        """Probabilities of shape (members, samples).
+        """Probabilities of shape (members, samples), of networks that learned a sign."""
+        return SIGN.forecast(cls.outputs(members, settings, windows, rows, columns))
+
+    @classmethod
+    def outputs(
+        cls, members: Sequence[Member], settings: LearningSettings, windows: Windows, rows: IntArray, columns: IntArray
+    ) -> FloatArray:
+        """Outputs of shape (members, samples).
 
         A network's last bits may depend on how many samples it sees at once and on a sample's place
         among them. So each sample has one place for ever: number ``row x symbols + symbol``, in blocks
@@ -49,7 +56,7 @@ class Member:
         """
         _, symbols, features = windows.shape
         block, slot = np.divmod(rows * symbols + columns, BLOCK_SIZE)
-        logits = np.zeros((len(members), len(rows)))
+        outputs = np.zeros((len(members), len(rows)))
         with one_thread(), torch.no_grad():
             networks = [member.network(settings, features) for member in members]
             for number in np.unique(block):
@@ -57,8 +64,8 @@ class Member:
                 inputs = torch.zeros(BLOCK_SIZE, windows.lookback, features)
                 inputs[torch.from_numpy(slot[chosen])] = torch.from_numpy(windows.gather(rows[chosen], columns[chosen]))
                 for line, network in enumerate(networks):
-                    logits[line, chosen] = network(inputs).double().numpy()[slot[chosen]]
-        return np.asarray(expit(logits), dtype=np.float64)
+                    outputs[line, chosen] = network(inputs).double().numpy()[slot[chosen]]
+        return outputs
 
     def network(self, settings: LearningSettings, features: int) -> torch.nn.Module:
         """The layers with these weights, for inference."""

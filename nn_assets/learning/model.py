@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,19 +14,23 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Cube, FloatArray
-from nn_assets.errors import TrainingError
-from nn_assets.estimators import ESTIMATORS, TRADED
-from nn_assets.features.labels import Labels
+from nn_assets.errors import ShortFoldError, TrainingError
+from nn_assets.estimators import ESTIMATORS, TRADED, estimators_of
+from nn_assets.features.labels import Labels, label_kind
 from nn_assets.features.scaling import Scaler, fit_scaler
 from nn_assets.features.selection import SelectionReport, select_features
 from nn_assets.features.stationarity import StationarityReport, apply_transforms, decide_transforms
+from nn_assets.features.unit_root import MINIMUM_OBSERVATIONS
 from nn_assets.learning.address import first_needed_row, fit_code, model_address, training_data_hash
+from nn_assets.learning.autoencoder import fit_novelty
 from nn_assets.learning.calibration import reliability
 from nn_assets.learning.compute import HERE, Compute, open_compute
-from nn_assets.learning.fitted import FitInputs, Fitted
+from nn_assets.learning.fitted import FitInputs, Fitted, Weights
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
+from nn_assets.learning.heads import HEADS, Head
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
+from nn_assets.learning.momentum import past_returns
 from nn_assets.learning.networks import levels_read
 from nn_assets.learning.windows import Samples, Windows, find_samples
 from nn_assets.plugins import imported
@@ -38,6 +42,7 @@ __all__ = [
     "FoldModel",
     "chosen_features",
     "fit_models",
+    "fit_without",
     "forecast",
     "judged_features",
     "model_address",
@@ -56,6 +61,8 @@ class FoldData:
     stationarity: StationarityReport | None = None  # decided before on the same rows; decided here when left out
     selection: SelectionReport | None = None  # likewise, where the settings select
     strategy: Strategy | None = None  # with the choice of a search in force; that of the call when left out
+    parent_id: str = ""  # address of the model that networks begin from, where they begin warm
+    parent: FoldModel | None = None  # it, as it was fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +78,10 @@ class _Task:
     model_id: str
     data_hash: str
     code: str
+    head: Head
     stationarity: StationarityReport | None = None
     selection: SelectionReport | None = None
+    parent: FoldModel | None = None
 
     def local(self, rows: slice) -> slice:
         """Rows of the full axis as rows of the cut."""
@@ -155,21 +164,18 @@ def _cut(data: FoldData, strategy: Strategy) -> _Task:
     first, stop = first_needed_row(fold.training.start, lookback, missing), fold.calibration.stop
     return _Task(
         cube=cut_cube(cube, first, stop),
-        labels=Labels(
-            targets=labels.targets[first:stop],
-            returns=labels.returns[first:stop],
-            realised_row=labels.realised_row[first:stop],
-            candidates=None if labels.candidates is None else labels.candidates[first:stop],
-        ),
+        labels=labels.rows(slice(first, stop)),
         first_row=first,
         axis_start=cube.sessions[0],
         fold=fold,
         strategy=strategy,
-        model_id=model_address(cube, labels, fold, strategy),
+        model_id=model_address(cube, labels, fold, strategy, parent=data.parent_id),
         data_hash=training_data_hash(cube, labels, fold, lookback, missing),
         code=fit_code(strategy),
+        head=HEADS[label_kind(strategy.label).learns],
         stationarity=data.stationarity,
         selection=data.selection,
+        parent=data.parent,
     )
 
 
@@ -178,13 +184,20 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     learning = task.strategy.learning
     training, validation = inputs.samples["training"], inputs.samples["validation"]
     members: dict[str, tuple[Any, ...]] = {}
+    weights, beginning = _begins_with(task, inputs)
     figures: Figures = {"samples": {name: samples.count for name, samples in inputs.samples.items()}}
-    for name in sorted(ESTIMATORS, key=lambda name: name == TRADED):  # the one that is traded may start from another
-        fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members)
+    # the one that is traded comes last: it may start from another
+    for name in sorted(estimators_of(learning.baselines), key=lambda name: name == TRADED):
+        fit_inputs = FitInputs(inputs.windows, training, validation, learning, compute, members, task.head, weights)
         fitted: Fitted = imported(ESTIMATORS[name].fit)(fit_inputs)
         members[name] = fitted.members
         figures |= fitted.figures
-    estimators = Estimators(settings=learning, members=members)
+    figures |= beginning
+    estimators = Estimators(settings=learning, members=members, head=task.head)
+    novelty = None
+    if task.strategy.novelty is not None:
+        fit = fit_novelty(inputs.windows, inputs.samples, learning, inputs.windows.names)
+        novelty, figures = fit.novelty, {**figures, "novelty": dict(fit.figures)}
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     held_out = estimate(estimators, inputs.windows, task.fold.calibration)
     return FoldModel(
@@ -204,6 +217,98 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         validation_forecasts=_reference(task, judged),
         data_hash=task.data_hash,
         code_version=task.code,
+        novelty=novelty,
+    )
+
+
+def _begins_with(task: _Task, inputs: _Inputs) -> tuple[Weights, Figures]:
+    """The weights that networks begin with, by seed, and what is kept of that: none of another network or features."""
+    parent = task.parent
+    if parent is None:
+        return {}, {}
+    shape = {"network", "network_settings", "hidden", "layers", "lookback", "residual"}
+    before = parent.estimators.settings.model_dump(include=shape)
+    names = inputs.windows.names
+    then, now = (
+        [one.verdict for name in names for one in report.verdicts if one.name == name]
+        for report in (parent.stationarity, inputs.stationarity)
+    )
+    alike = parent.feature_names == names and then == now
+    if before != task.strategy.learning.model_dump(include=shape) or not alike:
+        why = "another network" if alike else "other features, or made stationary otherwise"
+        return {}, {"warm_start": {"parent": parent.model_id, "cold": why}}
+    weights = {member.seed: member.state for member in parent.estimators.members[TRADED]}
+    return weights, {"warm_start": {"parent": parent.model_id}}
+
+
+def no_stationary_feature(names: Sequence[str], fold: Fold) -> TrainingError:
+    """That no feature of a fold is stationary on its training rows, or none has rows enough to be judged."""
+    rows = fold.training.stop - fold.training.start
+    return TrainingError(
+        expected="at least one stationary feature on the training rows",
+        found=f"none of {', '.join(names)} on {rows} rows, of which a test needs {MINIMUM_OBSERVATIONS}",
+        remedy="add features, lower features.panel_pass_share, or lengthen walk_forward.training_months (or _days)",
+        month=fold.month,
+    )
+
+
+def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.bool_]) -> FoldModel:
+    """Fit the simple estimators of a fold without some sessions: those, and every row whose label reaches one.
+
+    Parameters
+    ----------
+    data : FoldData
+    strategy : Strategy
+    left_out : ndarray of bool, shape (bars,)
+        On the axis of ``data``. Neither for training nor for validation has one of them a label, nor do its features
+        count for scaling and selection.
+
+    Returns
+    -------
+    FoldModel
+        Of the estimators beside the one that is traded, for :func:`~nn_assets.learning.inference.estimate` alone. It
+        is never stored, and no forecast of it enters a record.
+
+    Raises
+    ------
+    ShortFoldError
+        Too few usable rows are left for training, or none for validation.
+    FoldError, TrainingError
+        As :func:`fit_models`.
+    """
+    reach = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
+    ahead = np.concatenate([left_out, np.zeros(reach, dtype=np.bool_)])
+    kept = np.logical_not(np.lib.stride_tricks.sliding_window_view(ahead, reach + 1).any(axis=1)).reshape(-1, 1)
+    candidates = np.broadcast_to(kept, data.labels.targets.shape)
+    if data.labels.candidates is not None:
+        candidates = candidates & data.labels.candidates
+    labels = replace(data.labels.of_candidates(candidates), candidates=candidates)  # which scaling and selection follow
+    task = _cut(replace(data, labels=labels), strategy)
+    inputs = _prepare(task)
+    if not inputs.samples["validation"].count:
+        raise ShortFoldError(
+            expected="a usable validation row",
+            found="none without them",
+            remedy="leave less out",
+            month=task.fold.month,
+        )
+    samples = inputs.samples["training"], inputs.samples["validation"]
+    fit_inputs = FitInputs(inputs.windows, *samples, strategy.learning, HERE, head=task.head)
+    simple = (name for name in estimators_of(strategy.learning.baselines) if name != TRADED)
+    members = {name: imported(ESTIMATORS[name].fit)(fit_inputs).members for name in simple}
+    return FoldModel(
+        model_id=task.model_id,
+        fold=task.fold,
+        axis_start=task.axis_start,
+        symbols=task.cube.symbols,
+        stationarity=inputs.stationarity,
+        selection=inputs.selection,
+        scaler=inputs.scaler,
+        estimators=Estimators(strategy.learning, members, task.head),
+        figures={"samples": {name: part.count for name, part in inputs.samples.items()}},
+        validation_forecasts=pd.DataFrame(),
+        data_hash=task.data_hash,
+        code_version=task.code,
     )
 
 
@@ -214,12 +319,7 @@ def _prepare(task: _Task) -> _Inputs:
     if stationarity is None:
         stationarity = judged_features(task.cube, candidates, training_rows, strategy)
     if not stationarity.kept:
-        raise TrainingError(
-            expected="at least one stationary feature on the training rows",
-            found=f"none of {', '.join(task.cube.names)}",
-            remedy="add features, or lower features.panel_pass_share",
-            month=task.fold.month,
-        )
+        raise no_stationary_feature(task.cube.names, task.fold)
     stationary = apply_transforms(task.cube, stationarity)
     selection = task.selection
     if strategy.features.select:
@@ -230,9 +330,16 @@ def _prepare(task: _Task) -> _Inputs:
     scaler = fit_scaler(stationary.where(candidates).values[training_rows], strategy.features.scaling)  # noqa: PD011
     missing = stationarity.max_missing_fraction
     lookback = strategy.learning.lookback
-    windows = Windows(scaler.transform(values), lookback, task.first_row, missing, stationary.names, scaler)
+    windows = Windows(
+        scaler.transform(values), lookback, task.first_row, missing, stationary.names, scaler, past_returns(task.cube)
+    )
     samples = {
-        name: find_samples(windows, rows, task.labels.targets[task.local(rows)])
+        name: find_samples(
+            windows,
+            rows,
+            task.labels.learned[task.local(rows)],
+            dense=strategy.learning.dense_targets and name == "training",
+        )
         for name, rows in task.fold.parts().items()
     }
     require_rows(task.fold, samples["training"].count, strategy.walk_forward.minimum_training_rows)
@@ -244,34 +351,42 @@ def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:
     outcomes_by_part = {part: _outcomes(task, estimates) for part, estimates in parts.items()}
     return {
         name: {
-            part: _judge(parts[part].probability[name][finite], outcome)
+            part: _judge(task.head, parts[part].probability[name][finite], outcome)
             for part, (finite, outcome) in outcomes_by_part.items()
         }
-        for name in ESTIMATORS
+        for name in validation.probability
     }
 
 
 def _outcomes(task: _Task, estimates: Estimates) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    targets = task.labels.targets[estimates.rows - task.first_row, estimates.columns]
+    labels = task.labels
+    targets = (labels.targets if task.head.probabilities else labels.learned)[
+        estimates.rows - task.first_row, estimates.columns
+    ]
     finite = np.isfinite(targets)
     return finite, targets[finite]
 
 
-def _judge(probability: FloatArray, outcome: FloatArray) -> Figures | None:
-    return asdict(reliability(probability, outcome)) if len(outcome) else None
+def _judge(head: Head, forecast: FloatArray, outcome: FloatArray) -> Figures | None:
+    if not len(outcome):
+        return None
+    if head.probabilities:
+        return asdict(reliability(forecast, outcome))
+    return {"outcomes": len(outcome), head.loss_unit.lower(): head.mean_loss(2.0 * np.log(forecast), outcome)}
 
 
 def _reference(task: _Task, judged: Estimates) -> pd.DataFrame:
     candidates, rows = task.labels.candidates, judged.rows - task.first_row
     kept = np.ones(len(rows), dtype=bool) if candidates is None else candidates[rows, judged.columns]
-    count, kinds = int(kept.sum()), len(ESTIMATORS)
+    names = estimators_of(task.strategy.learning.baselines)
+    count, kinds = int(kept.sum()), len(names)
     sessions = task.cube.sessions[rows[kept]]
     symbols = pd.Series(task.cube.symbols, dtype="str")
     return pd.DataFrame(
         {
             "symbol": symbols.take(np.tile(judged.columns[kept], kinds)).array,
             "session": pd.DatetimeIndex(np.tile(sessions.to_numpy(), kinds)).as_unit("ns"),
-            "estimator": pd.Series([name for name in ESTIMATORS for _ in range(count)], dtype="str"),
-            "probability": np.concatenate([judged.probability[name][kept] for name in ESTIMATORS]),
+            "estimator": pd.Series([name for name in names for _ in range(count)], dtype="str"),
+            "probability": np.concatenate([judged.probability[name][kept] for name in names]),
         }
     )

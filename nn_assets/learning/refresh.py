@@ -20,7 +20,7 @@ _FEWEST_OUTCOMES = 40
 
 @dataclass(frozen=True)
 class RefreshCheck:
-    """The answer, and the two losses (nats per outcome) that it rests on; None where not compared."""
+    """The answer, and the two losses that it rests on, nats per outcome or QLIKE; None where not compared."""
 
     accepted: bool
     reason: str
@@ -42,7 +42,8 @@ def check_refresh(
     model in force. It is fitted on the incumbent's forecasts of these rows, with no more prior than a slope needs,
     and applied to both models' logits, each measured by its own validation slice. A proper score (log loss of
     calibrated probabilities) then judges sharpness and calibration at once. The comparison leans to the incumbent
-    by the two parameters, which the tolerance is there for.
+    by the two parameters, which the tolerance is there for. Where values are learned, too, the probability judged is
+    that of a value above zero. Forecasts of a volatility share no calibration: they are judged by their QLIKE.
 
     Parameters
     ----------
@@ -62,21 +63,25 @@ def check_refresh(
     rows = slice(max(rows.start, incumbent.fold.used_from), rows.stop)
     if rows.stop - rows.start < 1:
         return RefreshCheck(accepted=True, reason=f"{NOTHING_TO_COMPARE}: no rows on which both could be judged")
-    targets = labels.targets[rows]
+    head = candidate.estimators.head
+    targets = (labels.targets if head.probabilities else labels.learned)[rows]
     new, old = (_scores(model, cube, rows) for model in (candidate, incumbent))
     finite = np.isfinite(targets) & np.isfinite(new) & np.isfinite(old)
     count = int(finite.sum())
     if count < _FEWEST_OUTCOMES:
         return RefreshCheck(accepted=True, reason=f"{NOTHING_TO_COMPARE}: only {count} outcomes to judge both on")
-    calibration = fit_calibration(
-        np.where(finite, old, np.nan),
-        np.zeros_like(old),
-        targets,
-        horizon_sessions=horizon_sessions,
-        half_life_sessions=np.inf,
-        prior_outcomes=0.0,
-    )
-    losses = [log_loss(calibration.apply(score[finite]), targets[finite]) for score in (new, old)]
+    if head.probabilities:
+        calibration = fit_calibration(
+            np.where(finite, old, np.nan),
+            np.zeros_like(old),
+            targets,
+            horizon_sessions=horizon_sessions,
+            half_life_sessions=np.inf,
+            prior_outcomes=0.0,
+        )
+        losses = [log_loss(calibration.apply(score[finite]), targets[finite]) for score in (new, old)]
+    else:
+        losses = [head.mean_loss(2.0 * np.log(ratio[finite]), targets[finite]) for ratio in (new, old)]
     accepted = losses[0] <= losses[1] * (1.0 + tolerance)
     relation = "not worse than" if accepted else "worse than"
     reason = f"loss {losses[0]:.4f} is {relation} {losses[1]:.4f} of the model in force (tolerance {tolerance:.0%})"
@@ -86,6 +91,8 @@ def check_refresh(
 def _scores(model: FoldModel, cube: Cube, rows: slice) -> FloatArray:
     # A candidate may be asked about its calibration rows, which lie before its first session of use.
     probability = forecast(model, cube, rows, before_use=True)[TRADED].probability
+    if not model.estimators.head.probabilities:
+        return probability
     scores = model.logit_scales[TRADED].score(probability)
     # A model that forecasts the same throughout says of every row what it says on average.
     return np.where(np.isfinite(probability) & np.isnan(scores), 0.0, scores)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +18,11 @@ from nn_assets.arrays import Float32Array
 from nn_assets.errors import TrainingError
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.descent import AdamW, Plateau
+from nn_assets.learning.heads import SIGN, Head
 from nn_assets.learning.networks import Residual, build_network, forward_and_back, set_inputs
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
 
-# Nats a sample; chance is 0.69. A loss this high is a diverged network, not a bad epoch.
-EXPLODED_LOSS = 20.0
 _JUDGED_AT_ONCE = 512
 
 # Torch's generator and thread count belong to the process; two threads training at once would mix them.
@@ -32,7 +31,7 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @dataclass(frozen=True)
 class EpochFigures:
-    """What one epoch came to; losses are binary cross-entropy in nats, averaged over samples.
+    """What one epoch came to; losses are those of the head that learns, averaged over samples.
 
     ``gradient_norm`` is the mean over its steps, before the gradient is cut.
     """
@@ -104,8 +103,10 @@ def train(
     settings: LearningSettings,
     seed: int,
     start: LinearModel | None = None,
+    head: Head = SIGN,
+    weights: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> TrainingResult:
-    """Train one member of the ensemble from fresh weights.
+    """Train one member of the ensemble, from fresh weights or from those of an earlier fit.
 
     Parameters
     ----------
@@ -118,6 +119,10 @@ def train(
         Fixes the first weights, the dropout and the order of batches.
     start : LinearModel, optional
         What a residual network begins as; nothing when left out.
+    head : Head, optional
+        What is learned: whether a label comes true, when left out.
+    weights : mapping of name to array, optional
+        Of a network of the same layers and features, fitted to earlier rows; fresh ones when left out.
 
     Raises
     ------
@@ -127,10 +132,12 @@ def train(
     """
     with repeatable_torch(seed) as order:
         network = build_network(settings, features=windows.shape[2])
+        if weights is not None:
+            network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         set_inputs(network, windows.names, windows.scaler)
         if isinstance(network, Residual) and start is not None:
             network.start_from(torch.from_numpy(start.coefficients), start.intercept)
-        return train_network(network, windows, training, validation, settings, seed=seed, order=order)
+        return train_network(network, windows, training, validation, settings, seed=seed, order=order, head=head)
 
 
 def train_network(
@@ -142,6 +149,7 @@ def train_network(
     *,
     seed: int,
     order: torch.Generator,
+    head: Head = SIGN,
 ) -> TrainingResult:
     """Train a given network in place: AdamW, clipped gradients, plateau schedule, early stopping.
 
@@ -150,7 +158,7 @@ def train_network(
     Parameters
     ----------
     network : Module
-        Takes (batch, lookback, features) float32, gives one logit a window.
+        Takes (batch, lookback, features) float32, gives one output a window.
     windows : Windows
         What ``training`` and ``validation`` point into.
     training, validation : Samples
@@ -160,6 +168,8 @@ def train_network(
         Named in an error; the network was made from it.
     order : Generator
         Shuffles the training samples, epoch by epoch.
+    head : Head, optional
+        As ``train``.
 
     Raises
     ------
@@ -172,9 +182,9 @@ def train_network(
     history: list[EpochFigures] = []
     best_epoch, best_state = 0, _real_copy(network)
     for epoch in range(settings.maximum_epochs):
-        learned, norm = _one_epoch(network, optimizer, windows, training, settings, order)
-        judged = mean_loss(network, windows, validation)
-        _refuse_divergence(learned, judged, seed, epoch)
+        learned, norm = _one_epoch(network, optimizer, windows, training, settings, order, head)
+        judged = mean_loss(network, windows, validation, head)
+        _refuse_divergence(learned, judged, head, seed, epoch)
         history.append(EpochFigures(learned, judged, optimizer.rate, norm))
         if epoch == 0 or judged < history[best_epoch].validation_loss:
             best_epoch, best_state = epoch, _real_copy(network)
@@ -190,15 +200,15 @@ def train_network(
     )
 
 
-def mean_loss(network: torch.nn.Module, windows: Windows, samples: Samples) -> float:
-    """Binary cross-entropy in nats, averaged over samples whatever the batches' sizes; dropout off."""
+def mean_loss(network: torch.nn.Module, windows: Windows, samples: Samples, head: Head = SIGN) -> float:
+    """The head's loss, averaged over samples whatever the batches' sizes; dropout off."""
     network.eval()
     total = 0.0
     with torch.no_grad():
         for start in range(0, samples.count, _JUDGED_AT_ONCE):
             indices = np.arange(start, min(start + _JUDGED_AT_ONCE, samples.count))
             inputs, targets = _batch(windows, samples, indices)
-            total += float(_losses(network(inputs), targets).double().sum())
+            total += float(head.losses(network(inputs), targets).double().sum())
     return total / samples.count
 
 
@@ -209,24 +219,30 @@ def _one_epoch(
     samples: Samples,
     settings: LearningSettings,
     order: torch.Generator,
+    head: Head,
 ) -> tuple[float, float]:
     """Mean loss over samples, and mean norm of the gradient over steps; NaN where a gradient is not finite."""
     network.train()
     own_way = forward_and_back(network)
     shuffled = torch.randperm(samples.count, generator=order).numpy()
-    total, norms = 0.0, list[float]()
+    total, learned, norms = 0.0, 0, list[float]()
     for start in range(0, samples.count, settings.batch_size):
         indices = shuffled[start : start + settings.batch_size]
         inputs, targets = _batch(windows, samples, indices)
-        if own_way is None:
-            losses = _losses(network(inputs), targets)
-            # down one number: asked for any other gradient, torch imports a library of algebra, a second a process
+        if samples.steps is not None:
+            of_steps = torch.from_numpy(samples.steps[indices]).clone()
+            known = of_steps.isfinite()
+            losses = head.losses(network.steps(inputs)[known], of_steps[known])  # type: ignore[operator]
             back: Callable[[], object] = losses.mean().backward
+        elif own_way is None:
+            losses = head.losses(network(inputs), targets)
+            # down one number: asked for any other gradient, torch imports a library of algebra, a second a process
+            back = losses.mean().backward
         else:
             with torch.no_grad():
-                logits, back_from = own_way(inputs)
-                losses = _losses(logits, targets)
-                slope = torch.sigmoid(logits).sub_(targets).mul_(1.0 / len(indices))  # of the mean loss, by the logits
+                outputs, back_from = own_way(inputs)
+                losses = head.losses(outputs, targets)
+                slope = head.slope(outputs, targets).mul_(1.0 / len(indices))  # of the mean loss, by the outputs
             back = partial(back_from, slope)
         norms.append(optimizer.descend(back, settings.gradient_norm))
         if not math.isfinite(norms[-1]):
@@ -234,17 +250,14 @@ def _one_epoch(
             return math.nan, math.nan
         # a sum over samples: the last batch is smaller and must not weigh as much as a full one
         total += float(losses.detach().double().sum())
-    return total / samples.count, math.fsum(norms) / len(norms)
+        learned += len(losses)
+    return total / learned, math.fsum(norms) / len(norms)
 
 
 def _batch(windows: Windows, samples: Samples, indices: npt.NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
     inputs = torch.from_numpy(windows.gather(samples.rows[indices], samples.columns[indices]))
     # clone(): torch's own memory is aligned, numpy's may not be, and sums may round by alignment
     return inputs, torch.from_numpy(samples.targets[indices]).clone()
-
-
-def _losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")  # (batch,)
 
 
 def _real_copy(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -262,11 +275,11 @@ def _require_samples(training: Samples, validation: Samples, seed: int) -> None:
         )
 
 
-def _refuse_divergence(learned: float, judged: float, seed: int, epoch: int) -> None:
+def _refuse_divergence(learned: float, judged: float, head: Head, seed: int, epoch: int) -> None:
     for part, loss in (("training", learned), ("validation", judged)):
-        if not loss <= EXPLODED_LOSS:  # NaN compares false
+        if not loss <= head.exploded:  # NaN compares false
             raise TrainingError(
-                expected=f"a {part} loss of at most {EXPLODED_LOSS} nats",
+                expected=f"a {part} loss of at most {head.exploded} {head.loss_unit}",
                 found=f"{loss}",
                 remedy="lower learning.learning_rate, or look for extreme values among the features",
                 seed=seed,

@@ -33,6 +33,8 @@ class Windows:
         Of the features, for a network that treats some of them by name; none where none does.
     scaler : Scaler, optional
         What scaled the values, for such a network.
+    past_returns : float array, shape (bars, symbols), optional
+        Log return of each session, unscaled, for a rule that reads nothing else; NaN where there is none.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Windows:
         max_missing_fraction: float = 0.0,
         names: Sequence[str] = (),
         scaler: Scaler | None = None,
+        past_returns: FloatArray | None = None,
     ) -> None:
         if lookback < 1 or values.shape[0] < lookback:
             raise ShortFoldError(
@@ -52,7 +55,7 @@ class Windows:
             )
         self.lookback = lookback
         self.first_row = first_row
-        self.names, self.scaler = tuple(names), scaler
+        self.names, self.scaler, self.past_returns = tuple(names), scaler, past_returns
         self.stop_row = first_row + values.shape[0]
         bars, symbols, features = values.shape
         # symbol by symbol, so that a window is one run of memory, and a batch a copy of as many runs
@@ -75,8 +78,8 @@ class Windows:
 
     def __reduce__(self) -> tuple[object, ...]:
         # only the values go to another process: pickling would write the whole view out
-        fields = (self._values, self.lookback, self.first_row, self._max_missing_fraction, self.names, self.scaler)
-        return Windows, fields
+        shape = self._values, self.lookback, self.first_row, self._max_missing_fraction
+        return Windows, (*shape, self.names, self.scaler, self.past_returns)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -87,6 +90,10 @@ class Windows:
     def whole(self) -> BoolArray:
         """Where the window that ends at (bar, symbol) has all of its rows, finite throughout; shape (bars, symbols)."""
         return self._whole
+
+    def steps_over(self) -> BoolArray:
+        """Where the window that ends at (bar, symbol) steps over a missing row; shape (bars, symbols)."""
+        return np.zeros_like(self._whole) if self._stepping is None else self._stepping
 
     def gather(self, rows: IntArray, columns: IntArray) -> Float32Array:
         """Copy the windows that end at the given rows.
@@ -141,7 +148,9 @@ class Samples:
 
     rows: IntArray  # (samples,), on the full session axis
     columns: IntArray  # (samples,), symbol
-    targets: Float32Array  # (samples,), 0 or 1
+    targets: Float32Array  # (samples,), 0 or 1; a value where the label's head learns one
+
+    steps: Float32Array | None = None  # (samples, lookback), labels of every session of a window; NaN where not learned
 
     @property
     def count(self) -> int:
@@ -149,7 +158,7 @@ class Samples:
         return len(self.rows)
 
 
-def find_samples(windows: Windows, rows: slice, targets: FloatArray) -> Samples:
+def find_samples(windows: Windows, rows: slice, targets: FloatArray, *, dense: bool = False) -> Samples:
     """Find the samples of a part of a fold.
 
     Parameters
@@ -160,6 +169,9 @@ def find_samples(windows: Windows, rows: slice, targets: FloatArray) -> Samples:
         The part, numbered on the full session axis, within the windows' rows.
     targets : float array, shape (rows of the part, symbols)
         NaN where the label is unknown: such a row is never a sample, and never counted as "down".
+    dense : bool
+        With the labels of the last half of each window's sessions, those of the part alone: what a part's purge
+        promises of its labels holds of each of them. A window that steps over missing rows has that of its end alone.
     """
     first = rows.start - windows.first_row
     usable = windows.whole()[first : rows.stop - windows.first_row] & np.isfinite(targets)
@@ -168,4 +180,17 @@ def find_samples(windows: Windows, rows: slice, targets: FloatArray) -> Samples:
         rows=window_rows.astype(np.int64) + rows.start,
         columns=columns.astype(np.int64),
         targets=targets[usable].astype(np.float32),
+        steps=_steps(windows, first, targets, usable) if dense else None,
     )
+
+
+def _steps(windows: Windows, first: int, targets: FloatArray, usable: BoolArray) -> Float32Array:
+    """Labels of the sessions of usable windows, (samples, lookback); NaN in their first half and before the part."""
+    lookback = windows.lookback
+    before = np.full((lookback - 1, targets.shape[1]), np.nan)
+    table = np.concatenate([before, targets]).astype(np.float32)
+    steps = np.array(np.lib.stride_tricks.sliding_window_view(table, lookback, axis=0)[usable])
+    steps[:, : lookback // 2] = np.nan
+    steps[windows.steps_over()[first : first + len(targets)][usable], :-1] = np.nan
+    steps[:, -1] = targets[usable]  # of a lookback of 1 too
+    return steps

@@ -9,7 +9,7 @@ from typing import Self
 
 import pandas as pd
 
-from nn_assets.errors import PublicationError
+from nn_assets.errors import PublicationError, SettingsError
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.settings import MarketSettings, Strategy
 
@@ -45,9 +45,22 @@ class AskedMonths:
 
 
 def effective_strategy(strategy: Strategy, tags: Mapping[str, str]) -> Strategy:
-    """The strategy with what a run's tags replace in it."""
+    """The strategy with what a run's tags replace in it.
+
+    Raises
+    ------
+    SettingsError
+        The pace of refits in months is replaced, where the strategy's walk is in days.
+    """
     if REFIT_TAG not in tags:
         return strategy
+    if strategy.walk_forward.refit_every_days is not None:
+        raise SettingsError(
+            expected="a strategy whose walk is in months",
+            found=f"walk_forward.refit_every_days {strategy.walk_forward.refit_every_days}",
+            remedy="leave --refit-every out, or change walk_forward.refit_every_days",
+            key="walk_forward.refit_every_days",
+        )
     steps = strategy.walk_forward.model_copy(update={"refit_every_months": int(tags[REFIT_TAG])})
     return strategy.model_copy(update={"walk_forward": steps})
 

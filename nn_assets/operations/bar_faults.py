@@ -86,7 +86,7 @@ def lacking(facts: StoredFacts, sessions: pd.DatetimeIndex, decided_with: Sequen
         actions = actions_as_of(facts.action_versions, now_utc())
         for gone in named_rows(actions[actions["kind"] == "delisting"]):
             due[np.ix_(days >= gone.ex_session, [name == gone.symbol for name in names])] = False
-    members = facts.members(days, names)
+    members = facts.bars_expected(days, names)
     due &= True if members is None else members
     gaps = []
     for index in range(len(days) - len(sessions), len(days)):
@@ -185,11 +185,35 @@ def delisting_line(strategy: Strategy, position: Unquoted) -> str:
 def without_bar(
     facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]
 ) -> tuple[list[Unused], list[Unquoted]]:
-    """Positions without a bar of a session: those whose bar is in quarantine, and those that had none."""
+    """Positions without a bar of a session: those whose bar is in quarantine, and those that had none.
+
+    None of what is halted: no bar is due. Sessions on which it was are not counted afterwards either.
+    """
     in_quarantine = unused(facts, session, remainder)
-    named = {bar.symbol for bar in in_quarantine}
     absent = unquoted(facts.strategy, session, remainder)
+    if facts.halt_versions is not None and (in_quarantine or absent):
+        due = [day for position in absent if (day := _since_the_halt(facts, position, session)) is not None]
+        on = _halted_on(facts, session, [bar.symbol for bar in in_quarantine])
+        in_quarantine, absent = [bar for bar in in_quarantine if bar.symbol not in on], due
+    named = {bar.symbol for bar in in_quarantine}
     return in_quarantine, [position for position in absent if position.symbol not in named]
+
+
+def _halted_on(facts: StoredFacts, session: pd.Timestamp, symbols: Sequence[Symbol]) -> set[Symbol]:
+    halted = facts.halted_as_now(pd.DatetimeIndex([session]), tuple(symbols))
+    return set() if halted is None else {name for name, on in zip(symbols, halted[0], strict=True) if on}
+
+
+def _since_the_halt(facts: StoredFacts, position: Unquoted, session: pd.Timestamp) -> Unquoted | None:
+    """A position without a bar, its halted sessions left out; None where it is halted on this one."""
+    days = sessions_between(facts.strategy.market.calendar, position.since, session)
+    halted = facts.halted_as_now(days, (position.symbol,))
+    if halted is None or not halted.any():
+        return position
+    if halted[-1, 0]:
+        return None
+    due = days[~halted[:, 0]]
+    return Unquoted(position.symbol, due[0], len(due))
 
 
 @dataclass(frozen=True)
@@ -268,7 +292,7 @@ def _without_signal(
     day = facts.stores.publications.bars(publication, sessions=pd.DatetimeIndex([session]), columns=["symbol"])
     names = strategy.market.symbols or tuple(sorted(day["symbol"].unique()))
     due = set(day["symbol"]).intersection(names, decided_with) - signalled
-    members = facts.members(pd.DatetimeIndex([session]), names) if due else None
+    members = facts.bars_expected(pd.DatetimeIndex([session]), names) if due else None
     if members is not None:
         due -= {name for name, inside in zip(names, members[0], strict=True) if not inside}
     return due

@@ -28,6 +28,19 @@ _log = logging.getLogger(__name__)
 _BUNDLED = Path(str(resources.files("nn_assets"))) / "strategies"
 
 
+def with_example(name: str) -> None:
+    """Put a strategy that comes with the package as an example into the home, unless the home has a file of its name.
+
+    From then on it is a strategy like any of the user's own.
+    """
+    file = home() / "strategies" / f"{name}.yaml"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_suffix(".new")
+        beside.write_bytes((_BUNDLED / "examples" / file.name).read_bytes())
+        beside.replace(file)
+
+
 @dataclass(frozen=True)
 class StrategyFile:
     """A strategy and the file it was read from; relative data paths are relative to that file."""

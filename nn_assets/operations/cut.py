@@ -11,23 +11,25 @@ the bar becomes a number in the panel, and with others a feature, a label, a vol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import BoolArray, Cube, read_only
-from nn_assets.contracts.frames import ActionVersions, BarVersions, DailyBars
+from nn_assets.contracts.frames import ActionVersions, BarDetails, BarVersions, DailyBars
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.features.labels import Labels, make_labels
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.actions import actions_as_of
-from nn_assets.market.facts.bars import known_bars, restated_since
+from nn_assets.market.facts.bars import known_bars, restated_since, saying_something_new
+from nn_assets.market.facts.bitemporal import DETAIL_FACTS
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
+from nn_assets.operations.asof.details import details_as_of
 from nn_assets.operations.asof.series import funding_known, known_by_role
 from nn_assets.operations.clock import as_of_session, now_utc, seen_until
 from nn_assets.operations.derived import (
@@ -42,7 +44,9 @@ from nn_assets.operations.derived import (
     record_of,
 )
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.markov_fits import fitted_once
 from nn_assets.session.market_view import MarketView, market_view
+from nn_assets.session.regime_naming import regime_naming
 
 _MOST_STALE = 8
 
@@ -135,6 +139,17 @@ class Cut:
         """The stated actions, and the factors between two bars that none of them explains, as splits."""
         return with_unexplained_factors(self.published_actions, self.bars)
 
+    @cached_property
+    def details(self) -> BarDetails | None:
+        """What is known of bars beside prices and volume at the decision; None where no feature reads any."""
+        versions = self._detail_versions
+        return None if versions is None else details_as_of(versions, self.moment, ingested_by=self.decided_at)
+
+    @cached_property
+    def _detail_versions(self) -> BarDetails | None:
+        versions = self.facts.detail_versions
+        return None if versions is None else versions[versions["session"] <= self.last]
+
     @property
     def sessions(self) -> pd.DatetimeIndex:
         """The session axis up to ``last``."""
@@ -149,7 +164,9 @@ class Cut:
     def panel(self) -> Panel:
         """Bars and actions as arrays, (bars, symbols)."""
         convention = self.facts.strategy.market.adjustment_convention
-        return panel_from_bars(self.bars, self.sessions, self.symbols, self.actions, convention)
+        return panel_from_bars(
+            self.bars, self.sessions, self.symbols, self.actions, convention, self.details, self.halted
+        )
 
     @cached_property
     def members(self) -> BoolArray | None:
@@ -158,12 +175,22 @@ class Cut:
         return None if members is None else read_only(members)
 
     @cached_property
+    def halted(self) -> BoolArray | None:
+        """Symbols halted on each session, as it knew them, (bars, symbols); None where none ever was."""
+        halted = self.facts.halted(self.sessions, self.symbols)
+        return None if halted is None else read_only(halted)
+
+    @cached_property
     def market(self) -> MarketView:
         """The sizes that costs and limits are measured by, session by session."""
         strategy = self.facts.strategy
         funding = funding_known(strategy, self.facts.series_versions, self.sessions, self.symbols)
         missing = strategy.features.max_missing_bars_fraction
-        return market_view(self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing)
+        naming = regime_naming(strategy, self.sessions, partial(fitted_once, self.facts))
+        view = market_view(
+            self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing, regime_naming=naming
+        )
+        return view if self.halted is None else replace(view, halted=self.halted)
 
     @cached_property
     def labels(self) -> Labels:
@@ -183,7 +210,7 @@ class Cut:
             There are no features of the published bars, or other code made them.
         """
         record = self._features_record()
-        if not (self.bars_are_published and self._actions_are_published):
+        if not (self.bars_are_published and self._actions_are_published and self._details_are_published):
             return self.compute_cube()
         if record.get("made_with") != made_with(self.facts):
             return self.compute_cube()  # other settings, or series or members that came since
@@ -204,6 +231,13 @@ class Cut:
         if versions is None:
             return True
         return not self._hidden(versions).any()
+
+    @property
+    def _details_are_published(self) -> bool:
+        versions = self._detail_versions
+        if versions is None:
+            return True
+        return saying_something_new(versions, self._hidden(versions).to_numpy(), DETAIL_FACTS).empty
 
     def _hidden(self, versions: BarVersions) -> pd.Series:
         """Versions that the decision of ``last`` could not know."""
@@ -242,11 +276,11 @@ class Cut:
         strategy, prices = self.facts.strategy, self.feature_prices
         if until is not None:
             prices = prices_for_features(self.panel.until(until), strategy)
+        members = None if self.members is None else self.members[: prices.session_count]
         if names is None:
-            members = None if self.members is None else self.members[: prices.session_count]
             names = feature_names(prices, strategy, members)
         series = known_by_role(strategy, self.facts.series_versions, prices.sessions, prices.symbols)
-        return features_of(prices, strategy, series, self.facts.sessions_per_year, names)
+        return features_of(prices, strategy, series, self.facts.sessions_per_year, names, members)
 
 
 @dataclass(frozen=True, eq=False)

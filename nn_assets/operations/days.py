@@ -11,9 +11,15 @@ import pandas as pd
 
 from nn_assets.arrays import Symbol
 from nn_assets.operations.asof.models import models_in_force, require_models
-from nn_assets.operations.decisions.fired import alert_of_assumed_funding, alert_of_breakers, alert_of_unquoted
+from nn_assets.operations.decisions.fired import (
+    alert_of_assumed_funding,
+    alert_of_breakers,
+    alert_of_unlike_day,
+    alert_of_unquoted,
+)
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
+from nn_assets.operations.explained_pages import keep_moves
 from nn_assets.operations.history import History
 from nn_assets.operations.session_page import bound_by, write_daily_page
 from nn_assets.reports.plots import drift_statistics
@@ -66,6 +72,7 @@ def play_days(
             alert_of_breakers(history, decided.round, run_id)
             alert_of_unquoted(history, decided.round, run_id)
             alert_of_assumed_funding(history, decided.round, run_id)
+            alert_of_unlike_day(history, decided.round, run_id)
             yield decided, session_metadata(decided, *_page(history, decided, log))
 
 
@@ -74,6 +81,8 @@ def _page(history: History, decided: DecidedSession, log: logging.Logger) -> tup
     drift = decided.frames["drift"]
     try:
         plot = drift_statistics(drift) if len(drift) else None
+        session, decision = decided.round.session, decided.provenance["content_hash"]
+        keep_moves(history, session, decided.frames, decision, log)
         return write_daily_page(history, decided.round, decided.frames, decided.provenance, plot), plot
     except Exception as error:  # whatever is wrong with a page, what it shows is decided
         day = decided.round.session.date()

@@ -15,10 +15,13 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import BoolArray, Cube
+from nn_assets.contracts import DETAILS
 from nn_assets.features.catalogue import CATALOGUE, available_features, compute_features
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
+from nn_assets.operations.asof.details import DETAILS_OF_BARS, detail_features
 from nn_assets.operations.asof.series import OTHER_SERIES
+from nn_assets.operations.asof.trading_halts import TRADING_HALTS
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.fingerprint import libraries
@@ -34,6 +37,7 @@ _FACTS = (
     "nn_assets.market.facts.actions:actions_as_of",
     "nn_assets.market.quality.unexplained_factors:with_unexplained_factors",
     "nn_assets.market.panel:panel_from_bars",
+    "nn_assets.operations.asof.trading_halts:halted_as_decided",
     f"{_HERE}:prices_for_features",
 )
 """What lays out the facts that every feature is computed from."""
@@ -49,6 +53,8 @@ def made_with(facts: StoredFacts) -> str:
     strategy, lake = facts.strategy, facts.stores.lake
     beside = [lake.segments(strategy.name, table) for table in (OTHER_SERIES, UNIVERSE)]
     settings = strategy.content_hash("features", "universe", "series")
+    beside += [lake.segments(strategy.name, DETAILS_OF_BARS)] * bool(detail_features(strategy))
+    beside += _halts(facts)
     lag = [strategy.market.known_at_lag_minutes] if strategy.series else []  # until when a session's series are read
     return _hash((settings, _axes(facts), beside, *lag, *_mended(facts)))  # nothing more where no moment was mended
 
@@ -56,6 +62,13 @@ def made_with(facts: StoredFacts) -> str:
 def _axes(facts: StoredFacts) -> tuple[object, ...]:
     market = facts.strategy.market
     return facts.symbols, str(facts.axis[0]), market.calendar, market.adjustment_convention
+
+
+def _halts(facts: StoredFacts) -> list[tuple[str, ...]]:
+    """What is stored of halts, where the strategy names any: nothing more where it does not."""
+    if facts.strategy.halts is None:
+        return []
+    return [facts.stores.lake.segments(facts.strategy.name, TRADING_HALTS)]
 
 
 def _mended(facts: StoredFacts) -> list[tuple[Any, Any]]:
@@ -80,12 +93,34 @@ def values_from(facts: StoredFacts, names: Sequence[str], data_hash: str) -> dic
     settings = strategy.behaviour("features", "series")
     del settings["features"]["names"]
     series = settings.pop("series", None), settings["features"].pop("series", None)
+    factors = settings["features"].pop("factors", ())
     computed_by = libraries("numpy", "pandas", "scipy")
-    of_bars = data_hash, settings, strategy.closes_only, _axes(facts), str(facts.axis[-1]), computed_by, *_mended(facts)
+    beside = *_mended(facts), *_halts(facts)
+    of_bars = data_hash, settings, strategy.closes_only, _axes(facts), str(facts.axis[-1]), computed_by, *beside
     read_until = strategy.market.known_at_lag_minutes
     segments = facts.stores.lake.segments(strategy.name, OTHER_SERIES)
     of_series = of_bars, facts.sessions_per_year, series, segments, read_until
-    return {name: _hash(of_series if name in CATALOGUE and CATALOGUE[name].role else of_bars) for name in names}
+    of_bars_and_details = of_bars, facts.stores.lake.segments(strategy.name, DETAILS_OF_BARS)
+    spells = facts.stores.lake.segments(strategy.name, UNIVERSE)
+    of_members = of_bars, strategy.behaviour("universe"), spells, read_until
+
+    def made_from(name: str) -> object:
+        if name not in CATALOGUE:
+            return of_bars
+        entry = CATALOGUE[name]
+        if entry.ranked:
+            return of_members
+        if entry.factors:
+            return of_series, factors
+        if entry.role:
+            return of_series
+        return of_bars_and_details if _reads_details(name) else of_bars
+
+    return {name: _hash(made_from(name)) for name in names}
+
+
+def _reads_details(name: str) -> bool:
+    return name in CATALOGUE and not set(CATALOGUE[name].fields).isdisjoint(DETAILS)
 
 
 def features_on_record(record: pd.Series) -> dict[str, dict[str, str]]:
@@ -111,8 +146,10 @@ def feature_roots(name: str) -> tuple[Root, ...]:
     if name not in CATALOGUE:
         return ()
     entry = CATALOGUE[name]
-    series_roots = ("nn_assets.operations.asof.series:known_by_role",) if entry.role else ()
-    return (*_FACTS, *series_roots, f"{_HERE}:features_of", entry.compute)
+    series_roots = ("nn_assets.operations.asof.series:known_by_role",) if entry.reads_series else ()
+    member_roots = ("nn_assets.operations.asof.universe:candidates_of",) if entry.ranked else ()
+    detail_roots = ("nn_assets.operations.asof.details:details_as_of",) if _reads_details(name) else ()
+    return (*_FACTS, *series_roots, *member_roots, *detail_roots, f"{_HERE}:features_of", entry.compute)
 
 
 def member_roots(strategy: Strategy) -> tuple[Root, ...]:
@@ -168,8 +205,12 @@ def features_of(
     series: Mapping[str, KnownSeries],
     sessions_per_year: int,
     names: Sequence[str],
+    members: BoolArray | None = None,
 ) -> Cube:
-    """Some features in their order, (bars, symbols, features); ``series`` as known at each session, by role."""
+    """Some features in their order, (bars, symbols, features); ``series`` as known at each session, by role.
+
+    ``members`` are those of the universe on each session, among whom a feature that ranks does.
+    """
     settings = strategy.features
     if not names:
         return Cube(prices.sessions, prices.symbols, (), np.empty((*prices.close.shape, 0)))
@@ -178,7 +219,9 @@ def features_of(
         names,
         market_symbol=settings.market_symbol,
         series=series,
+        factors=settings.factors,
         sessions_per_year=sessions_per_year,
+        candidates=members,
         max_missing_fraction=settings.max_missing_bars_fraction,
         bridge=settings.missing_bars == "bridge",
     )

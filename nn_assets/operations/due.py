@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.arrays import named_rows
 from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.refits import refits_of
 from nn_assets.market.calendar.sessions import is_session, next_session, previous_session, timezone_of
 from nn_assets.operations.asked import REFRESH_TAG
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS
@@ -49,10 +50,28 @@ def daily_round_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
 
 
 def retraining_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
-    """The study of the month that begins, for the models that come into force with it."""
+    """The study of the month that begins, for the models that come into force with it.
+
+    Where refits fall on days, of the month that begins or in which a refit begins with the day.
+    """
     month, first = _month(strategy, moment), first_model_month(strategy)
     early = f"the first model of {strategy.name} is due in {first}" if month < first else ""
-    return _frozen(strategy, moment) or early or Due(f"{strategy.name}:month:{month}", f"{month}-01")
+    if nothing := _frozen(strategy, moment) or early:
+        return nothing
+    due = Due(f"{strategy.name}:month:{month}", f"{month}-01")
+    if strategy.walk_forward.refit_every_days is None:
+        return due
+    day = f"{moment.tz_convert(timezone_of(strategy.market.calendar)):%Y-%m-%d}"
+    if day == due.partition:
+        return due
+    if day in refits_of(strategy).in_force(month):
+        return Due(f"{strategy.name}:refit:{day}", due.partition)
+    return f"no month and no refit of {strategy.name} begins on {day}"
+
+
+def retraining_cron(strategy: Strategy) -> str:
+    """When to look for what :func:`retraining_due` gives: on the first of a month, or every day, at six."""
+    return "0 6 1 * *" if strategy.walk_forward.refit_every_days is None else "0 6 * * *"
 
 
 def cost_estimation_due(strategy: Strategy, moment: pd.Timestamp) -> Due | str:
@@ -82,6 +101,11 @@ class Scheduled(NamedTuple):
     job: str
     cron: Callable[[MarketSettings], str]
     due: Callable[[Strategy, pd.Timestamp], Due | str]
+    cron_of: Callable[[Strategy], str] | None = None  # in place of cron, where it depends on more than the market
+
+    def cron_for(self, strategy: Strategy) -> str:
+        """When it looks, for a strategy."""
+        return self.cron(strategy.market) if self.cron_of is None else self.cron_of(strategy)
 
 
 def refresh_due(ledger: Ledger, strategy: Strategy, after: int) -> tuple[Due, int] | None:

@@ -12,15 +12,18 @@ from nn_assets.contracts import INTRADAY_BARS, empty, framed, validate
 from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.frames import (
     ActionVersions,
+    BarDetails,
     BarVersions,
     DailyBars,
     FeatureRows,
     ForecastRows,
+    HaltVersions,
     IntradayBars,
     MembershipVersions,
     Notices,
     PortfolioStateRows,
     Quarantine,
+    RangeRows,
     SeriesVersions,
 )
 from nn_assets.contracts.tables import NOTICES
@@ -32,21 +35,25 @@ from nn_assets.market.facts.bitemporal import BAR_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of
 from nn_assets.market.facts.membership import membership_as_of
 from nn_assets.market.facts.series import series_as_of
+from nn_assets.market.facts.trading_halts import halts_as_of
 from nn_assets.market.panel import FIELDS, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
+from nn_assets.operations.asof.details import details_as_of, read_detail_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
-from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of, with_contradictions
+from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, TRADING_HALTS, versions_of, with_contradictions
 from nn_assets.operations.asof.universe import UNIVERSE
 from nn_assets.operations.clock import as_of_sessions, now_utc
 from nn_assets.operations.exported_names import LEDGER_TABLES
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
+from nn_assets.operations.intake.details import details_quarantine
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
+from nn_assets.operations.ranges import ranges_on
 from nn_assets.plugins import place_of
 from nn_assets.portfolio.records import FLOWS, session_flows
 from nn_assets.store.ledger.ledger import Ledger
@@ -188,7 +195,7 @@ def _month(day: pd.Timestamp | None) -> str | None:
 
 def _between(table: str, frame: pd.DataFrame, first: pd.Timestamp | None, last: pd.Timestamp) -> pd.Series:
     if table != "membership":
-        day = frame["ex_session" if table == "actions" else "session"]
+        day = frame[{"actions": "ex_session", "halts": "halted_from"}.get(table, "session")]
         return (day <= last) if first is None else (day <= last) & (day >= first)
     inside = frame["member_from"] <= last
     if first is not None:
@@ -259,7 +266,10 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> Quarantine:
         history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, versions, history.stored_versions
     )
     judged_by = history.strategy.cleaning, actions, history.compared_until(as_of)
-    return clean(bars, market.calendar, *judged_by).quarantine
+    of_details = details_quarantine(history.stores, history.strategy.name)
+    of_bars = clean(bars, market.calendar, *judged_by).quarantine
+    left_out = of_details[of_details["known_at"] <= as_of]
+    return pd.concat([of_bars, left_out], ignore_index=True) if len(left_out) else of_bars
 
 
 def _notices(history: History, _moment: pd.Timestamp | None) -> Notices:
@@ -292,6 +302,12 @@ def _forecasts(history: History, moment: pd.Timestamp | None) -> ForecastRows:
     return frame if moment is None else frame[frame["session"] <= _last_known(history, moment)]
 
 
+def _ranges(history: History, moment: pd.Timestamp | None) -> RangeRows:
+    """Those of the last session, or of the last one that was known at a moment."""
+    session = history.last_session if moment is None else _last_known(history, moment)
+    return ranges_on(history, session).to_frame(session)
+
+
 def _last_known(history: History, moment: pd.Timestamp) -> pd.Timestamp:
     """The last session whose decision could be made by a moment."""
     sessions = history.axis
@@ -318,6 +334,27 @@ def _membership(history: History, moment: pd.Timestamp | None) -> MembershipVers
     _check_taken_in(history, UNIVERSE, "membership of a universe", "universe")
     versions = versions_of(history.stores, history.strategy.name, UNIVERSE)
     return versions if moment is None else membership_as_of(versions, moment)
+
+
+def _bar_details(history: History, moment: pd.Timestamp | None) -> BarDetails:
+    """What sources say of bars beyond prices and volume, as known now or at a moment."""
+    versions = read_detail_versions(history.stores, history.strategy)
+    if versions is None:
+        raise PublicationError(
+            expected="details of bars: vwap, trades, bid, ask or effective_spread",
+            found="none ever taken in",
+            remedy="give the source such columns (docs/data.md), then nn-assets check --strategy "
+            f"{history.strategy.name}",
+            strategy=history.strategy.name,
+        )
+    return details_as_of(versions, now_utc() if moment is None else moment)
+
+
+def _halts(history: History, moment: pd.Timestamp | None) -> HaltVersions:
+    """Every version of every halt, or each halt as it was known at a moment."""
+    _check_taken_in(history, TRADING_HALTS, "halts of instruments", "halts")
+    versions = versions_of(history.stores, history.strategy.name, TRADING_HALTS)
+    return versions if moment is None else halts_as_of(versions, moment)
 
 
 def _intraday(history: History, moment: pd.Timestamp | None) -> IntradayBars:
@@ -358,4 +395,7 @@ _LAKE_TABLES: dict[str, Callable[[History, pd.Timestamp | None], pd.DataFrame]] 
     "actions": _actions,
     "series": _series,
     "membership": _membership,
+    "bar_details": _bar_details,
+    "halts": _halts,
+    "ranges": _ranges,
 }

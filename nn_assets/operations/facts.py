@@ -11,7 +11,15 @@ import pandas as pd
 
 from nn_assets.arrays import BoolArray, Session, Symbol
 from nn_assets.contracts import BAR_VERSIONS, empty
-from nn_assets.contracts.frames import ActionVersions, BarVersions, DailyBars, MembershipVersions, SeriesVersions
+from nn_assets.contracts.frames import (
+    ActionVersions,
+    BarDetails,
+    BarVersions,
+    DailyBars,
+    HaltVersions,
+    MembershipVersions,
+    SeriesVersions,
+)
 from nn_assets.errors import ClockError, DecisionError, PublicationError
 from nn_assets.market.calendar.sessions import sessions_between, sessions_per_year
 from nn_assets.market.facts.bars import known_after
@@ -19,12 +27,14 @@ from nn_assets.market.facts.compared import with_several_versions
 from nn_assets.market.facts.refused import never_passed, passed_at, refused
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
+from nn_assets.operations.asof.details import detail_features, read_detail_versions
 from nn_assets.operations.asof.halts import gate_halts, gate_passes
 from nn_assets.operations.asof.series import read_series_versions
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
+from nn_assets.operations.asof.trading_halts import halted_as_decided, halted_by, read_halt_versions
 from nn_assets.operations.asof.universe import candidates_of, read_membership_versions
 from nn_assets.operations.asof.wrong_clock import clock_fault
-from nn_assets.operations.clock import last_open_session, now_utc
+from nn_assets.operations.clock import last_open_session, now_utc, seen_until
 from nn_assets.operations.publication_moments import require_moments
 from nn_assets.operations.stores import Stores
 from nn_assets.settings import Strategy
@@ -279,6 +289,14 @@ class StoredFacts:
         return read_action_versions(self.stores, self.strategy.name, segments)
 
     @cached_property
+    def detail_versions(self) -> BarDetails | None:
+        """Every version of what was said of bars beside prices and volume; None where no feature reads it, or none is.
+
+        To be read only.
+        """
+        return read_detail_versions(self.stores, self.strategy) if detail_features(self.strategy) else None
+
+    @cached_property
     def series_versions(self) -> SeriesVersions:
         """Every version of every observation of other series."""
         return read_series_versions(self.stores, self.strategy.name)
@@ -287,6 +305,27 @@ class StoredFacts:
     def membership_versions(self) -> MembershipVersions | None:
         """Every version of the universe's spells; None where the strategy names no universe."""
         return read_membership_versions(self.stores, self.strategy)
+
+    @cached_property
+    def halt_versions(self) -> HaltVersions | None:
+        """Every version of every halt of an instrument; None where the strategy names no file of them."""
+        return read_halt_versions(self.stores, self.strategy)
+
+    def halted(self, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> BoolArray | None:
+        """Which symbols each session's decision knew to be halted, (sessions, symbols); None where none ever was."""
+        return halted_as_decided(self.strategy, self.halt_versions, sessions, symbols)
+
+    def halted_as_now(self, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> BoolArray | None:
+        """The same as far as it is known now: what the gate and its reports go by."""
+        moment = seen_until(self.strategy.market, self.last_session, now_utc())
+        return halted_by(self.halt_versions, sessions, symbols, moment)
+
+    def bars_expected(self, sessions: pd.DatetimeIndex, symbols: tuple[Symbol, ...]) -> BoolArray | None:
+        """Of whom a bar is expected on each session: members that are not halted; None: of every symbol."""
+        members, halted = self.members(sessions, symbols), self.halted_as_now(sessions, symbols)
+        if halted is None:
+            return members
+        return ~halted if members is None else members & ~halted
 
     @cached_property
     def decision_moments(self) -> pd.Series:

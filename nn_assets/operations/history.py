@@ -23,9 +23,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.arrays import Session
+from nn_assets.contracts.frames import BarVersions
 from nn_assets.errors import DecisionError
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.market.facts.bars import saying_something_new
+from nn_assets.market.facts.bitemporal import BAR_FACTS, DETAIL_FACTS, Kind
 from nn_assets.operations.asof.stretches import stretch_numbers
 from nn_assets.operations.clock import as_of_sessions, how_to_see, now_utc
 from nn_assets.operations.cut import Cut
@@ -56,6 +58,8 @@ class History(StoredFacts):
     """Forecasts made so far, by model and number of the stretch, then by row."""
     whole_months: set[tuple[str, str]] = field(default_factory=set, repr=False)
     """Stored months of forecasts, by address, that are known to follow from these facts."""
+    refit_addresses: dict[int, str] = field(default_factory=dict, repr=False)
+    """Addresses of scheduled refits, by the first row of their use, where each begins with the weights before it."""
     _cuts: OrderedDict[int, Cut] = field(default_factory=OrderedDict, repr=False)
 
     def __post_init__(self) -> None:
@@ -137,22 +141,26 @@ class History(StoredFacts):
         """Versions of bars, actions and a second source's corrections that some decision could not see in time."""
         columns = ["session", "known_at", "ingested_at"]
         raw, actions = self.raw_versions, self.action_versions
-        own = np.minimum(self.axis.searchsorted(pd.DatetimeIndex(raw["session"])), len(self.axis) - 1)
-        late = raw["known_at"] > pd.Series(moments[own], index=raw.index)
-        if len(self.decision_moments):
-            late |= raw["ingested_at"] > self.decision_moments.min()
-        late &= raw["session"] <= self.last_session
-        changed = saying_something_new(raw, late.to_numpy())
-        late_rows = raw[late]
-        key = ["symbol", "session"]
-        # All late versions of what was changed: one that repeats another may have been stored before it.
-        of_changed = pd.MultiIndex.from_frame(late_rows[key]).isin(pd.MultiIndex.from_frame(changed[key]))
+        late = self._late(raw, moments)
         corrected = self.compared_corrections
-        facts = [late_rows[of_changed][columns], corrected[corrected["session"] <= self.last_session][columns]]
+        facts = [
+            _late_changes(raw, late, BAR_FACTS)[columns],
+            corrected[corrected["session"] <= self.last_session][columns],
+        ]
+        if (details := self.detail_versions) is not None:
+            facts.append(_late_changes(details, self._late(details, moments), DETAIL_FACTS)[columns])
         if actions is not None:
             past_actions = actions[actions["ex_session"] <= self.last_session]
             facts.append(past_actions.rename(columns={"ex_session": "session"})[columns])
         return pd.concat([frame for frame in facts if len(frame)] or facts[:1], ignore_index=True)
+
+    def _late(self, versions: BarVersions, moments: pd.DatetimeIndex) -> pd.Series:
+        """Versions of bars, or of what is said of them, that their session's decision could not see."""
+        own = np.minimum(self.axis.searchsorted(pd.DatetimeIndex(versions["session"])), len(self.axis) - 1)
+        late = versions["known_at"] > pd.Series(moments[own], index=versions.index)
+        if len(self.decision_moments):
+            late |= versions["ingested_at"] > self.decision_moments.min()
+        return late & (versions["session"] <= self.last_session)
 
     def _cut(self, number: int) -> Cut:
         if number not in self._cuts:
@@ -163,6 +171,13 @@ class History(StoredFacts):
                 self._cuts.popitem(last=False)
         self._cuts.move_to_end(number)
         return self._cuts[number]
+
+
+def _late_changes(versions: BarVersions, late: pd.Series, kind: Kind) -> BarVersions:
+    """All late versions of what late ones changed: one that repeats another may have been stored before it."""
+    changed = saying_something_new(versions, late.to_numpy(), kind)
+    late_rows, key = versions[late], ["symbol", "session"]
+    return late_rows[pd.MultiIndex.from_frame(late_rows[key]).isin(pd.MultiIndex.from_frame(changed[key]))]
 
 
 @contextmanager

@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Iterator
 from itertools import groupby
 
-from nn_assets.features.catalogue import CATALOGUE, STANDARD, Feature
+from nn_assets.features.catalogue import CATALOGUE, PATTERNS, STANDARD, Feature
 from nn_assets.features.labels import LABELS
+from nn_assets.learning.heads import HEADS
 from nn_assets.learning.networks import NETWORKS, build_network
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from nn_assets.settings import LearningSettings
@@ -23,11 +24,15 @@ _OF_FEATURES = """## Features
 
 `features.names` lists those that a strategy uses; left out, it has every *standard* one whose inputs are there, and
 more by name only, so that an upgrade changes no strategy's inputs. *Reach* is how many sessions a value looks back
-beyond its own.
+beyond its own. A feature whose name ends with NAME reads the series that the strategy names under
+`features.series.NAME`, whatever the name; one that reads *the factors* reads those listed in `features.factors`.
 """
 _OF_LABELS = """## Labels
 
-`label.kind`. A *relative* one compares a name with the others of its session: its books are dollar-neutral.
+`label.kind`; its own settings go under `label.settings`. A *relative* one compares a name with the others of its
+session: its books are dollar-neutral. *Learned* is a sign by cross-entropy on logits, a value by squared error in units
+of its own recent deviation, or a volatility by QLIKE on the log of its variance. One that is not *traded* says how much
+a name moves and not whither: no strategy can name it, and `make_labels` makes it.
 """
 _OF_NETWORKS = f"""## Networks
 
@@ -38,7 +43,7 @@ _OF_NETWORKS = f"""## Networks
 
 def members_page() -> str:
     """The page: features by group, labels, networks."""
-    features = sorted(CATALOGUE.own.values(), key=lambda entry: entry.group)
+    features = sorted([*CATALOGUE.own.values(), *PATTERNS.values()], key=lambda entry: entry.group)
     groups = [_group(name, list(entries)) for name, entries in groupby(features, key=lambda entry: entry.group)]
     parts = [_OPENING, _OF_FEATURES, *groups, _OF_LABELS, "".join(_labels()), _OF_NETWORKS, "".join(_networks())]
     return "\n".join(parts)
@@ -50,6 +55,8 @@ def _group(name: str, entries: list[Feature]) -> str:
     for entry in entries:
         reads = [", ".join(entry.fields), *["the market"] * entry.needs_market]
         reads += [f"the series `{entry.role}`"] * bool(entry.role)
+        reads += ["the factors"] * entry.factors
+        reads += ["the session's members"] * entry.ranked
         cells = (entry.name, "; ".join(reads), str(entry.reach_sessions), "yes" if entry.name in STANDARD else "")
         formula = entry.formula.replace("|", "\\|")
         lines.append(f"| {' | '.join(cells)} | {formula} | {entry.source} |\n")
@@ -57,9 +64,11 @@ def _group(name: str, entries: list[Feature]) -> str:
 
 
 def _labels() -> Iterator[str]:
-    yield "| label | relative | |\n|---|---|---|\n"
+    yield "| label | relative | learned | loss | traded | own settings | own return |\n|---|---|---|---|---|---|---|\n"
     for name, kind in LABELS.own.items():
-        yield f"| {name} | {'yes' if kind.relative else ''} | {_first_sentence(kind.own_return)} |\n"
+        relative, traded = "yes" if kind.relative else "", "yes" if kind.traded else "no"
+        cells = (name, relative, kind.learns, HEADS[kind.learns].loss, traded, _own_settings(kind.settings))
+        yield f"| {' | '.join(cells)} | {_first_sentence(kind.own_return)} |\n"
 
 
 def _networks() -> Iterator[str]:

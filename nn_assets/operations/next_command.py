@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import pandas as pd
 
 from nn_assets.errors import NnAssetsError
-from nn_assets.learning.first_month import first_model_month, live_start_fault
+from nn_assets.learning.first_month import first_model_month, live_start_fault, training_key
 from nn_assets.market.calendar.sessions import timezone_of
 from nn_assets.operations.asof.decisions import undecided_sessions
 from nn_assets.operations.asof.forecasts import missing_months, recorded_months
-from nn_assets.operations.asof.models import ModelsInForce, models_in_force
+from nn_assets.operations.asof.models import ModelsInForce, models_in_force, refit_overdue
 from nn_assets.operations.asof.settings_on_record import settings_apart
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.clock import last_configured_session, now_utc
@@ -44,6 +44,9 @@ def next_command(facts: StoredFacts) -> str:
     due = due_before(facts, waiting)
     if waiting:
         return goes_on_with(facts.strategy, waiting, models_in_force(facts.stores.ledger, facts.strategy), due)
+    if due is None and refit_overdue(facts.stores.ledger, facts.strategy, facts.last_session):
+        month = f"{facts.last_session:%Y-%m}"
+        return f"nn-assets study --strategy {name} --from {month} --to {month}"
     return f"nn-assets status --strategy {name}" if due is None else due.command
 
 
@@ -91,7 +94,7 @@ def history_too_short(facts: StoredFacts) -> Due | None:
     needed = (started - (first - facts.last_session.to_period("M")).n).start_time.date()
     return Due(
         f"a first model can be used from {first}, later than any session there is: bring a longer history, or shorten "
-        "walk_forward.training_months",
+        f"{training_key(strategy)}",
         f"bring bars from {needed} or earlier on, set market.history_starts there, then nn-assets check --strategy "
         f"{strategy.name}",
     )

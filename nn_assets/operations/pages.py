@@ -50,7 +50,17 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
             "is judged by, and only what came after it counts."
         )
     resets = strategy.portfolio.replay_reset_sessions
-    if label_kind(strategy.label).relative:
+    label = label_kind(strategy.label)
+    if label.learns == "value":
+        caveats.append(
+            "A probability is that of a return above the name's own recent mean, Phi of the z-score expected of it."
+        )
+    elif label.ranked_against is not None:
+        caveats.append(
+            "A probability is that of a return above the label's threshold, not of a gain: positions follow from what "
+            "it says beyond its base rate."
+        )
+    if label.relative:
         caveats.append(
             "'Up' means better than the other names of the day: the label is relative, and the book dollar-neutral."
         )

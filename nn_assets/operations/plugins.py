@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from functools import partial
 
-from nn_assets.errors import CodeError, PluginError, SettingsError
+from nn_assets.errors import CodeError, PluginError, SettingsError, did_you_mean
 from nn_assets.estimators import roots_of_members
 from nn_assets.execution.registry import BROKERS, broker_of, require_sound_broker
-from nn_assets.features.catalogue import CATALOGUE, STANDARD
+from nn_assets.features.catalogue import (
+    CATALOGUE,
+    PATTERNS,
+    STANDARD,
+    fault_of_series,
+    feature_of_own_series,
+    names_of_own_series,
+)
 from nn_assets.features.contract import require_sound_feature
 from nn_assets.features.labels import LABELS, label_kind, settings_of_its_own
 from nn_assets.features.labels.contract import require_sound_label
@@ -45,8 +52,9 @@ def prepare(strategy: Strategy) -> None:
     offered = CATALOGUE.offered(tops)
     faults = (
         _missing("broker", "execution.broker", (strategy.execution.broker,), BROKERS.offered(tops)),
-        _missing("feature", "features.names", strategy.features.names, offered),
-        _missing("role of a series", "features.series", strategy.features.series, _roles(offered)),
+        _unknown_feature(strategy, offered),
+        _without_series(strategy),
+        _unread_series(strategy, offered),
         _missing("label", "label.kind", (strategy.label.kind,), LABELS.offered(tops)),
         _missing("constraint", "portfolio.constraints", strategy.portfolio.constraints, CONSTRAINTS.brought_by(tops)),
     )
@@ -70,10 +78,10 @@ def fault_of_names(strategy: Strategy) -> SettingsError | None:
     brought = names_of("feature", strategy.plugins)
     if brought is None:  # known only once they run
         return None
-    fault = _missing("feature", "features.names", strategy.features.names, (*CATALOGUE.own, *sorted(brought)))
+    fault = _unknown_feature(strategy, (*CATALOGUE.own, *sorted(brought)))
     if fault is not None or brought:
         return fault
-    return _missing("role of a series", "features.series", strategy.features.series, _roles(CATALOGUE.own))
+    return _without_series(strategy) or _unread_series(strategy, CATALOGUE.own)
 
 
 def _clash(strategy: Strategy) -> SettingsError | None:
@@ -90,8 +98,40 @@ def _clash(strategy: Strategy) -> SettingsError | None:
     return None
 
 
-def _roles(names: Iterable[str]) -> list[str]:
-    return sorted({CATALOGUE[name].role for name in names} - {""})
+def _unknown_feature(strategy: Strategy, offered: Iterable[str]) -> SettingsError | None:
+    """The fault of a feature that is neither offered nor one of a series of the strategy's own."""
+    settings = strategy.features
+    listed = [name for name in settings.names if feature_of_own_series(name) is None]
+    known = (*offered, *names_of_own_series(settings.series, settings.factors))
+    return _missing("feature", "features.names", listed, known)
+
+
+def _unread_series(strategy: Strategy, offered: Iterable[str]) -> SettingsError | None:
+    """The fault of a series under a role that no feature offered, nor one that the strategy names, reads."""
+    settings = strategy.features
+    own = [entry for name in settings.names if (entry := feature_of_own_series(name)) is not None]
+    listed = {CATALOGUE[name].role for name in offered} - {""}
+    read = {*listed, *settings.factors, *(entry.role for entry in own)}
+    role = next((role for role in settings.series if role not in read), None)
+    if role is None:
+        return None
+    named = " or ".join(beginning + role for beginning, pattern in PATTERNS.items() if not pattern.factors)
+    return SettingsError(
+        expected=f"of features.series {role} that a feature reads it",
+        found=f"none does; the features listed read {', '.join(sorted(listed))}",
+        remedy=f"{did_you_mean(role, listed)}correct it, name {named} among features.names, list it under "
+        "features.factors, or take it out",
+        key="features.series",
+        value=role,
+    )
+
+
+def _without_series(strategy: Strategy) -> SettingsError | None:
+    """The fault of a feature that the strategy names without the series that it reads."""
+    settings = strategy.features
+    entries = [CATALOGUE[name] for name in settings.names if name in CATALOGUE]
+    faults = (fault_of_series(entry, settings.series, settings.factors) for entry in entries)
+    return next((fault for fault in faults if fault is not None), None)
 
 
 def _missing(kind: str, key: str, names: Iterable[str], offered: Collection[str]) -> SettingsError | None:
@@ -139,7 +179,14 @@ def _once(what: Hashable, hold: Callable[[], None]) -> None:
 
 
 def _require_label(label: LabelSettings) -> None:
-    settings_of_its_own(label)
+    settings = settings_of_its_own(label)
+    if (expected := getattr(settings, "not_traded", None)) is not None:
+        raise SettingsError(
+            expected=expected,
+            found=f"label.settings {dict(label.settings)} of label.kind {label.kind}",
+            remedy="state label.settings.unit: sigma, and the threshold in it",
+            key="label.settings",
+        )
     if LABELS.top_of(label.kind) is not None:
         entry = label_kind(label)
         _require_version("label", label.kind, *entry.roots)

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import values_of
+from nn_assets.contracts.frames import RangeRows
 from nn_assets.errors import first_of
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
+from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.bar_faults import delisting_line, without_bar
+from nn_assets.operations.explained_pages import kept_moves
 from nn_assets.operations.history import History
+from nn_assets.operations.models.unlike_days import novelty_notices
 from nn_assets.operations.next_command import study_of_others, study_of_others_text
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
-from nn_assets.operations.situation import of_bars, situation_of
+from nn_assets.operations.ranges import ranges_on
+from nn_assets.operations.situation import of_bars, of_regime, share_text, situation_of, unlike_day
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.records import book_remainder
@@ -34,6 +40,7 @@ from nn_assets.reports.round_notices import (
 )
 from nn_assets.session.daily_round import Round
 from nn_assets.session.missing_bars import missing_bars, sessions_read
+from nn_assets.signals.regimes import RARE_SHARE
 
 _PROVENANCE = {
     "data_hash": "Data",
@@ -49,7 +56,8 @@ def _missing_notices(history: History, session_round: Round) -> list[str]:
     view, strategy = history.view(session_round.session), history.strategy
     reached = sessions_read(view.cube.names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
     signalled = np.isfinite(session_round.signals.calibrated_probability)
-    missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached)
+    halted = view.halted
+    missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached, halted)
     within = f"within the {reached} sessions that features and lookback read"
 
     def named(columns: Sequence[int]) -> str:
@@ -62,6 +70,9 @@ def _missing_notices(history: History, session_round: Round) -> list[str]:
             f"(features.missing_bars {strategy.features.missing_bars}), at least one is missing {within}: "
             f"{named(missing.stepped_over)}."
         )
+    if halted is not None and halted.any():
+        on_halt = halts_in_words(history.halt_versions, view.session, view.moment)
+        notices.append(f"Halted, so that no bar is due and nothing of it trades: {', '.join(first_of(on_halt))}.")
     if missing.none_today:
         notices.append(f"No bar of this session, so no signal: {named(missing.none_today)}.")
     if missing.silenced:
@@ -89,19 +100,31 @@ def _unquoted_notices(history: History, session_round: Round) -> list[str]:
     ]
 
 
-def _allowed_by_verdict(history: History, session_round: Round) -> bool:
-    """Whether the verdict itself let positions be taken, as the session's decision has it on record."""
+def _details_on_record(history: History, session_round: Round) -> Mapping[str, Any]:
+    """The details of the session's decision; none where it is not on record."""
     decided = history.stores.ledger.read(
         "decisions", history.strategy.name, session_round.session, session_round.session
     )
-    return not decided.empty and bool(decided["details"].iloc[-1].get("verdict_allows", False))
+    return {} if decided.empty else dict(decided["details"].iloc[-1])
+
+
+def _regime_notices(history: History, session_round: Round) -> list[str]:
+    """Say which regime the session was in, and how much of what its model was fitted on was in it."""
+    regime = _details_on_record(history, session_round).get("regime", {})
+    notices = []
+    if (share := regime.get("share")) is not None:
+        rare = " Its models hardly learned what holds there." if share < RARE_SHARE else ""
+        notices.append(f"Regime: {regime['name']}; it {share_text(share)}.{rare}")
+    if "no_markov" in regime:
+        notices.append(f"No Markov regime this month because {regime['no_markov']}: the rules name it.")
+    return notices
 
 
 def _situation_after(
     history: History, session_round: Round, frames: Mapping[str, pd.DataFrame], provenance: Mapping[str, str]
 ) -> Situation:
     """How the session left the strategy."""
-    decided_at = history.view(session_round.session).decided_at
+    decided_at, details = history.view(session_round.session).decided_at, _details_on_record(history, session_round)
     ledger, verdict = history.stores.ledger, _verdict_or_none(provenance)
     situation = situation_of(
         history.strategy,
@@ -111,12 +134,16 @@ def _situation_after(
         holdings=frames["holdings"],
         orders=frames["orders"],
         verdict=verdict,
-        verdict_allows=_allowed_by_verdict(history, session_round),
+        verdict_allows=bool(details.get("verdict_allows", False)),  # by the verdict itself
         verdict_of=month_of_verdict(ledger, history.strategy, session_round.session, decided_at, verdict),
         late=late_verdict(ledger, history.strategy, session_round.session, decided_at),
         kill_switch=str(session_round.decision.inputs.kill_switch),
     )
-    faults = of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0])
+    faults = (
+        *of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0]),
+        *of_regime(details, session_round.session),
+        *unlike_day(details),
+    )
     return replace(situation, study_of_others=study_of_others(history), faults=faults)
 
 
@@ -135,6 +162,10 @@ def _no_verdict(history: History) -> str:
     """How far the newest study goes, if it was made under other settings; else empty."""
     text = study_of_others_text(history)
     return "" if text is None else f"none: the newest study goes {text}"
+
+
+def _ranges(history: History, session: pd.Timestamp) -> RangeRows | None:
+    return None if history.strategy.ranges is None else ranges_on(history, session).to_frame(session)
 
 
 def write_daily_page(
@@ -161,10 +192,14 @@ def write_daily_page(
         orders=frames["orders"],
         fills=frames["fills"],
         drift=frames["drift"],
+        moves=kept_moves(history, session_round.session),
         bound_by=bound_by(session_round, frames),
         label=market_label(strategy),
         verdict=_verdict_or_none(provenance) or _no_verdict(history),
         plots=plots,
+        ranges=None
+        if strategy.ranges is None
+        else ranges_on(history, session_round.session).to_frame(session_round.session),
         notices=[
             *answer_notices(session_round),
             *ended_notices(session_round),
@@ -177,7 +212,9 @@ def write_daily_page(
             *funding_notices(strategy, session_round),
             *late_notices(strategy, session_round),
             *_missing_notices(history, session_round),
+            *_regime_notices(history, session_round),
             *_alarm_notices(history, session_round),
+            *novelty_notices(history, session_round.session, provenance["model_id"]),
         ],
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),

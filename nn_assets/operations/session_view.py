@@ -97,6 +97,11 @@ class SessionView:
         """Members of the universe on each session, (bars, symbols); None without a universe."""
         return None if self._cut.members is None else self._cut.members[: self.row + 1]
 
+    @property
+    def halted(self) -> BoolArray | None:
+        """Symbols known at the decision to be halted on the session, (symbols,); None where none ever was."""
+        return None if self._cut.halted is None else self._cut.halted[self.row]
+
     def series(self, name: str) -> KnownSeries:
         """One of the other series, (bars, symbols).
 

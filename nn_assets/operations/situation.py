@@ -31,10 +31,13 @@ from nn_assets.operations.run_faults import faults_of_runs, faults_of_silence, f
 from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
+from nn_assets.signals.novelty import DayNovelty
+from nn_assets.signals.regimes import RARE_SHARE
 from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
+_UNLIKE_DAY = "read the session's page: whether the data are right, and whether the sizes are still wanted"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
 
@@ -91,6 +94,20 @@ def situation_of(
     )
 
 
+def of_regime(details: Mapping[str, Any], session: pd.Timestamp) -> tuple[Fault, ...]:
+    """Whether a session's regime was rare among what its model was fitted on, by its decision's details."""
+    regime = details.get("regime", {})  # version 0.1 recorded none
+    share = regime.get("share")
+    if share is None or share >= RARE_SHARE:
+        return ()
+    return (Fault(f"the regime of {session.date()} ({regime['name']}) {share_text(share)}", ""),)
+
+
+def share_text(share: float) -> str:
+    """How much of what a model was fitted on was in a session's regime, in words."""
+    return f"had {share:.0%} of the training and validation rows of the model in force"
+
+
 def headline_now(facts: StoredFacts) -> Headline:
     """What is true of a strategy at this moment."""
     with facts.stores.ledger.answers_kept():
@@ -134,7 +151,12 @@ def _decided(facts: StoredFacts) -> Situation:
         late=late_verdict(ledger, strategy, session, decision["recorded_at"]),
         kill_switch=switch,
     )
-    faults = (*of_bars(facts, session, states.iloc[-1]["book"]), *_of_unknown_shares(ledger, strategy.name, session))
+    faults = (
+        *of_bars(facts, session, states.iloc[-1]["book"]),
+        *_of_unknown_shares(ledger, strategy.name, session),
+        *of_regime(decision["details"], session),
+        *unlike_day(decision["details"]),
+    )
     releases = () if reset is None else reset.kinds
     situation = replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))
     return replace(
@@ -161,6 +183,14 @@ def _of_unknown_shares(ledger: Ledger, strategy: str, session: pd.Timestamp) -> 
             "factor in its prices",
             f"nn-assets check --strategy {strategy} names the factor: state the split, or have the bars restated",
         )
+
+
+def unlike_day(details: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """That a session was an unlike day, by its decision's details; nothing where it was none, or was not judged."""
+    if "novelty" not in details:
+        return ()
+    novelty = DayNovelty.from_record(details["novelty"])
+    return (Fault(novelty.sentence, _UNLIKE_DAY),) if novelty.unlike_day else ()
 
 
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,10 @@ import pandas as pd
 
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import PublicationError
-from nn_assets.estimators import ESTIMATORS, TRADED, roots_of_fits
+from nn_assets.estimators import TRADED, estimators_of, roots_of_fits
 from nn_assets.evaluation.figure_set import LeakAlarm
 from nn_assets.evaluation.figures import LEAK_ALARMS
 from nn_assets.evaluation.study import (
-    YARDSTICK,
     MonthVerdict,
     Study,
     StudyMaterial,
@@ -46,10 +45,11 @@ from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
 from nn_assets.operations.models.calibration import calibrate_forecasts
+from nn_assets.operations.models.groups import groups_by_row
 from nn_assets.operations.models.outdated import months_to_refit
 from nn_assets.operations.models.refresh_requests import leave_watch_for_live
 from nn_assets.operations.models.refreshed import RefreshedForecasts, put_in_force_before_live, refreshed_forecasts
-from nn_assets.operations.models.stored import drift_references
+from nn_assets.operations.models.stored import drift_references, load_model
 from nn_assets.operations.models.tried import STUDIED_BY
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
@@ -115,9 +115,9 @@ class StudyResult:
             "sessions": len(self.study.rows),
             "trials": self.trials,
         }
-        for name in (*ESTIMATORS, YARDSTICK):
+        for name, of_name in self.study.figures.total.items():
             for figure in ("auc", "accuracy", "sharpe_net"):
-                value = getattr(self.study.figures.total[name], figure)
+                value = getattr(of_name, figure)
                 if value is not None:
                     figures[f"{name}_{figure}"] = round(float(value), 4)
         return figures
@@ -235,7 +235,8 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
             in_force = [model_id for model_id in forecasts.model_ids[: stretch.cut.cube.session_count] if model_id]
             cut = stretch.cut
             references = drift_references(history, cut.cube, cut.members, in_force)
-            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references)
+            groups = groups_by_row(history, cut.market, forecasts.model_ids)
+            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references, groups)
 
     (newest,) = history.stretches([used[-1]])
     return StudyMaterial(
@@ -247,8 +248,15 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
         known,
         costs_of,
         refreshed.refreshes,
+        training=_training_rows(history, forecasts.model_ids),
         first_rows=None if history.strategy.market.symbols else newest.cut.first_rows,
     )
+
+
+def _training_rows(history: History, model_ids: Iterable[str | None]) -> dict[str, range]:
+    """Rows that each model was trained on, by its id."""
+    folds = {model_id: load_model(history.stores, model_id).fold for model_id in dict.fromkeys(model_ids) if model_id}
+    return {model_id: range(fold.training.start, fold.training.stop) for model_id, fold in folds.items()}
 
 
 def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
@@ -256,7 +264,7 @@ def _terms(history: History, ground: Ground, months: list[str]) -> Terms:
     strategy = history.strategy
     ledger = history.stores.ledger
     known_trials = trials_made(ledger, ground)
-    own_trials = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
+    own_trials = {trial_hash(strategy, estimator) for estimator in estimators_of(strategy.learning.baselines)}
     sharpes = [
         float(figures["sharpe_per_session"])
         for trial, figures in zip(known_trials["trial_id"], known_trials["figures"], strict=True)
@@ -305,7 +313,7 @@ def _record(history: History, result: StudyResult, ground: Ground, run_id: str) 
         for judged in result.months
     ]
     trials = []
-    for estimator in ESTIMATORS:
+    for estimator in estimators_of(strategy.learning.baselines):
         figures = result.study.figures.total[estimator]
         per_session = None
         if figures.sharpe_net is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
+from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.refresh import NOTHING_TO_COMPARE
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
+from nn_assets.operations.explained_pages import measured_importance
 from nn_assets.operations.history import History
+from nn_assets.operations.models.groups import groups_of
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
 from nn_assets.operations.situation import headline_now
@@ -36,6 +39,7 @@ from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.publication import Publication
 
 _MOST_NOTICES = 50
+_NOT_MEASURED = {"months": {}, "most_samples": 0, "absent": "by the study shown here; the next nn-assets study does"}
 _CAPTIONS = {
     "equity": (
         "Growth of one unit of capital",
@@ -69,7 +73,7 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
         "skill": rolling_rank_ic(
             tracks.sessions[rows],
             {name: tracks.ranked(name)[rows] for name in tracks.forecasts},
-            tracks.returns[rows],
+            tracks.outcomes[rows],
             folds=tracks.folds[rows],
         ),
         "calibration": calibration_curve(
@@ -79,7 +83,9 @@ def study_plots(result: StudyResult) -> dict[str, bytes]:
     }
 
 
-def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]) -> None:
+def keep_study(
+    history: History, result: StudyResult, plots: Mapping[str, bytes], importance: Mapping[str, Any] | None = None
+) -> None:
     """Keep what the tear sheet needs of a study, plots included, so that pages are made without running it again."""
     strategy = history.strategy
     track, rows = result.study.track, result.study.rows
@@ -102,15 +108,27 @@ def keep_study(history: History, result: StudyResult, plots: Mapping[str, bytes]
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
             *_financing(strategy, result),
+            *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
+            *_novelty(strategy, load_model(history.stores, models[-1])),
+            *_groups(history, models[-1]),
             *map(list, _survivorship(history).items()),
         ],
         "was_on": was_on_lines(strategy, result),
         "settings_hash": strategy.content_hash(),
         "newest_model": models[-1],
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
+        "importance": importance,
     }
     write_record(_kept_study(history), kept)
+
+
+def _importance(history: History, result: StudyResult, tell: Callable[[str], None]) -> dict[str, Any]:
+    """What each feature was worth to the models of a study, those months taken over that the study before measured."""
+    study, kept = result.study, read_record(_kept_study(history)) or {}
+    rows = range(study.rows[0], study.rows[-1] + 1)
+    of_before = kept.get("importance")
+    return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, tell)
 
 
 def _label_text(strategy: Strategy) -> str:
@@ -118,6 +136,27 @@ def _label_text(strategy: Strategy) -> str:
     return (
         f"{strategy.label.kind}{own}, {strategy.label.horizon_sessions} sessions, fills at {strategy.label.execution}"
     )
+
+
+def _novelty(strategy: Strategy, model: FoldModel) -> list[list[str]]:
+    """What novelty the newest model scores, where the settings ask for it."""
+    if strategy.novelty is None:
+        return []
+    scored = model.figures.get("novelty", {})
+    if model.novelty is None:
+        return [["Novelty", f"none: {scored.get('none', 'the model was fitted without')}"]]
+    left_out = "".join(f"; {name} left out, {why}" for name, why in scored.get("left_out", {}).items())
+    without = f"; no autoencoder: {scored['autoencoder']}" if "autoencoder" in scored else ""
+    return [["Novelty", f"{len(model.novelty.columns)} features scored{left_out}{without}"]]
+
+
+def _groups(history: History, model_id: str) -> list[list[str]]:
+    """The groups that limits hold names without a sector to, by the newest model's training rows."""
+    if history.strategy.portfolio.groups != "behaviour":
+        return []
+    groups = groups_of(history, history.view().market_history, model_id)
+    named = [f"like {name}: {', '.join(first_of(members))}" for name, members in groups.members.items()]
+    return [["Groups by behaviour", "; ".join(named) or "none: names do not move in groups"]]
 
 
 def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
@@ -176,6 +215,19 @@ def _financing(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     return facts
 
 
+def _markov_regimes(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """In which months there is no Markov regime, and why; nothing where the settings ask for none."""
+    if strategy.regimes is None or strategy.regimes.model == "rules":
+        return []
+    by_reason: dict[str, list[str]] = {}
+    for month, why in result.study.no_markov.items():
+        by_reason.setdefault(why, []).append(month)
+    months = len(set(result.material.month_by_row) - {""})
+    named = [f"none in {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
+    fitted = f"{strategy.regimes.model} in {months - len(result.study.no_markov)} of {months} months"
+    return [["Regimes", "; ".join([fitted, *named])]]
+
+
 def _pooled(report: StationarityReport) -> list[list[str]]:
     """How many features of the newest model passed by the test for short windows alone; nothing where none did."""
     if not report.pooled:
@@ -208,6 +260,29 @@ def _kept_study(history: History) -> Path:
     return reports_root() / f"{history.strategy.name}-study.json"
 
 
+def keep_left_out(history: History, lines: Sequence[str]) -> None:
+    """Keep what estimators fitted without a regime came to beside the study kept last; the next study drops it.
+
+    Raises
+    ------
+    PublicationError
+        No study was kept.
+    """
+    write_record(_kept_study(history), {**_kept(history), "left_out": list(lines)})
+
+
+def _kept(history: History) -> dict[str, Any]:
+    strategy, kept = history.strategy, read_record(_kept_study(history))
+    if kept is None:
+        raise PublicationError(
+            expected=f"a study of {strategy.name}",
+            found="none kept",
+            remedy=f"nn-assets study --strategy {strategy.name}",
+            strategy=strategy.name,
+        )
+    return kept
+
+
 def study_sheet(history: History) -> StudyPage:
     """The tear sheet of the study kept last, with the positions decided last where there are any.
 
@@ -217,14 +292,7 @@ def study_sheet(history: History) -> StudyPage:
         No study was kept, or nothing is published.
     """
     strategy, ledger = history.strategy, history.stores.ledger
-    kept = read_record(_kept_study(history))
-    if kept is None:
-        raise PublicationError(
-            expected=f"a study of {strategy.name}",
-            found="none kept",
-            remedy=f"nn-assets study --strategy {strategy.name}",
-            strategy=strategy.name,
-        )
+    kept = _kept(history)
     publication = history.covering(history.last_session)
     targets = ledger.latest("target_positions", strategy.name)
     decided = None if targets.empty else targets["session"].iloc[0]
@@ -248,11 +316,13 @@ def study_sheet(history: History) -> StudyPage:
             ("Rows in quarantine", str(len(quarantine))),
         ],
         was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
+        left_out=tuple(kept.get("left_out", ())),
         plots=[
             Plot(*caption, base64.b64decode(kept["plots"][name]))
             for name, caption in _CAPTIONS.items()
             if name in kept["plots"]
         ],
+        importance=kept.get("importance") or _NOT_MEASURED,
         decided_session="" if decided is None else str(decided.date()),
         targets=None if targets.empty else targets,
         steps=steps,
@@ -310,7 +380,7 @@ def study_and_show(
     """
     result = study_until(history, months, run_id, tell)
     plots = study_plots(result)
-    keep_study(history, result, plots)
+    keep_study(history, result, plots, _importance(history, result, tell))
     metadata = {
         **result.metadata,
         "report": write_study_page(history),

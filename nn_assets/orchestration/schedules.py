@@ -24,7 +24,7 @@ def schedule_of(strategy: Strategy, stores: StoresResource, name: str, scheduled
     return dg.ScheduleDefinition(
         name=full_name(strategy.name, name),
         job_name=full_name(strategy.name, scheduled.job),
-        cron_schedule=scheduled.cron(strategy.market),
+        cron_schedule=scheduled.cron_for(strategy),
         execution_timezone=timezone_of(strategy.market.calendar),
         execution_fn=recording_ticks(strategy, stores, name, evaluate),
         default_status=dg.DefaultScheduleStatus.STOPPED,

@@ -96,6 +96,7 @@ def _limits(decision: Decision, weights: FloatArray, index: int) -> list[str]:
         distance=decision.risk_distance,
         market_beta=inputs.beta,
         equity_usd=inputs.equity_usd,
+        groups=inputs.groups,
     )
     sums = [(shared_limit, float(shared_limit.coefficient @ np.abs(weights))) for shared_limit in shared.sizes]
     sums += [(shared_limit, abs(float(shared_limit.coefficient @ weights))) for shared_limit in shared.nets]

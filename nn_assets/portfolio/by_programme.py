@@ -67,6 +67,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         short_fee=facts.short_fee,
         margin_fee=facts.margin_fee,
         reach_usd=facts.reach_usd,
+        groups=inputs.groups,
     )
 
 

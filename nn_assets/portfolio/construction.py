@@ -59,6 +59,7 @@ class ConstructionInputs(Priced):
     short_fee: FloatArray | float = 0.0  # over the horizon, fraction of the short's value
     margin_fee: float = 0.0  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most that one session can trade of each name
+    groups: tuple[str, ...] | None = None  # by behaviour, of names without a sector
 
     @property
     def complete(self) -> BoolArray:
@@ -242,6 +243,7 @@ def programme_of(
         distance=distance,
         market_beta=inputs.market_beta,
         equity_usd=equity,
+        groups=inputs.groups,
     )
     programme = Programme(
         mean=np.where(usable, mean, np.nan),

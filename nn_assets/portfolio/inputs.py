@@ -87,6 +87,7 @@ class DecisionInputs(Priced):
     was_halved: bool = False  # by drawdown, at the session before
     stop_price: FloatArray | None = None  # of what is held; NaN, or left out, where nothing rests
     programme: ProgrammeFacts | None = None  # asked for by that construction alone
+    groups: tuple[Symbol, ...] | None = None  # by behaviour; None where the settings do not ask for them
 
     @property
     def start_quantity(self) -> FloatArray:

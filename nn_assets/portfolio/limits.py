@@ -66,6 +66,7 @@ def book_limits(
     distance: FloatArray,
     market_beta: FloatArray,
     equity_usd: float,
+    groups: tuple[str, ...] | None = None,
 ) -> Limits:
     """Write the limits down: gross or capacity, risk in total, sectors, net, beta, plug-ins', the names' own bounds.
 
@@ -76,11 +77,13 @@ def book_limits(
         Of :func:`risk_distance`; NaN counts as 0.
     market_beta : ndarray, shape (symbols,)
         NaN: taken as 1.
+    groups : tuple of str, length symbols, optional
+        By behaviour: a limit for names without a sector.
     """
     distance, market_beta = (
         np.where(np.isfinite(values), values, missing) for values, missing in ((distance, 0.0), (market_beta, 1.0))
     )
-    sizes, nets = shared_limits(BookFacts(symbols, distance, market_beta, equity_usd), settings)
+    sizes, nets = shared_limits(BookFacts(symbols, distance, market_beta, equity_usd, groups), settings)
     return Limits(lower=lower, upper=upper, reach=reach, sizes=sizes, nets=nets)
 
 

@@ -34,15 +34,17 @@ class BookFacts:
     risk_distance : fraction of the price that risk is measured by; 0 where it is not known
     market_beta : 1 where it is not known
     equity_usd : may be 0 or less
+    groups : by behaviour, a name's own or empty; None where the settings do not ask for them
     """
 
     symbols: tuple[Symbol, ...]
     risk_distance: FloatArray
     market_beta: FloatArray
     equity_usd: float
+    groups: tuple[str, ...] | None = None
 
 
-_TAKEN = re.compile("gross|capacity|risk|net|beta|sector .*", re.DOTALL)
+_TAKEN = re.compile("gross|capacity|risk|net|beta|(sector|group) .*", re.DOTALL)
 Sum = tuple[FloatArray, float]
 Limit = Callable[..., Sum | Mapping[str, Sum]]
 _Limit = TypeVar("_Limit", bound=Limit)
@@ -87,10 +89,14 @@ def _risk(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
 
 
 def _sectors(facts: BookFacts, settings: PortfolioSettings) -> Mapping[str, Sum]:
+    """Names of one sector together; those without one, of one group."""
     sectors = [settings.sectors.get(symbol, "") for symbol in facts.symbols]
+    kinds = [f"sector {sector}" if sector else "" for sector in sectors]
+    if facts.groups is not None:
+        kinds = [kind or (f"group {group}" if group else "") for kind, group in zip(kinds, facts.groups, strict=True)]
     return {
-        f"sector {sector}": (np.array([name == sector for name in sectors], dtype=np.float64), settings.sector_limit)
-        for sector in sorted(set(sectors) - {""})
+        kind: (np.array([name == kind for name in kinds], dtype=np.float64), settings.sector_limit)
+        for kind in sorted(set(kinds) - {""})
     }
 
 

@@ -161,4 +161,5 @@ def _limits(inputs: DecisionInputs, settings: PortfolioSettings, distance: Float
         distance=distance,
         market_beta=inputs.beta,
         equity_usd=inputs.equity_usd,
+        groups=inputs.groups,
     )

@@ -42,6 +42,7 @@ class SizingHistory:
     effective_outcomes : (bars,), independent outcomes that the record is worth at each row
     horizon_sessions : h
     relative : whether labels are relative to the cross-section, so that forecasts are too
+    stated_slope : beta where it follows from what is learned, so that nothing is measured; None: from the outcomes
 
     Raises
     ------
@@ -57,6 +58,7 @@ class SizingHistory:
     effective_outcomes: FloatArray
     horizon_sessions: int
     relative: bool = False
+    stated_slope: float | None = None
     _known: dict[int, SizingFacts] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +79,12 @@ class SizingHistory:
         return self._known[anchor]
 
     def _taken(self, anchor: int) -> SizingFacts:
+        rho = forecast_autocorrelation(self.score[:anchor], self.horizon_sessions, relative=self.relative)
+        return SizingFacts(self._slope(anchor), rho, change_share(rho))
+
+    def _slope(self, anchor: int) -> float:
+        if self.stated_slope is not None:
+            return self.stated_slope
         until = slice(anchor + 1)
         known = (self.realised_row[until] >= 0) & (self.realised_row[until] <= anchor)
         there = known[:, None] & np.isfinite(self.probability[until])
@@ -86,9 +94,7 @@ class SizingHistory:
                 self.volatility[until] * np.sqrt(self.horizon_sessions)
             )
         usable = outcomes[there & np.isfinite(outcomes)]
-        slope = outcome_slope(usable, float(self.effective_outcomes[anchor]))
-        rho = forecast_autocorrelation(self.score[:anchor], self.horizon_sessions, relative=self.relative)
-        return SizingFacts(slope, rho, change_share(rho))
+        return outcome_slope(usable, float(self.effective_outcomes[anchor]))
 
 
 def less_the_others(returns: FloatArray) -> FloatArray:

@@ -10,11 +10,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from nn_assets.contracts.frames import DriftRows, FillRows, OrderRows, PositionStepRows, Quarantine, TargetPositionRows
+from nn_assets.contracts.frames import (
+    DriftRows,
+    FillRows,
+    OrderRows,
+    PositionStepRows,
+    Quarantine,
+    RangeRows,
+    TargetPositionRows,
+)
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.verdict import Verdict
 from nn_assets.oversight.headline import Headline
@@ -54,7 +63,9 @@ class StudyPage:
     label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market', 'Bars from files'
     facts: Sequence[tuple[str, str]] = ()  # (what, value) shown on top: sessions, folds, span
     was_on: Sequence[str] = ()  # sentences, one an estimator
+    left_out: Sequence[str] = ()  # sentences on estimators fitted without a regime, where that was asked for
     plots: Sequence[Plot] = ()
+    importance: Mapping[str, Any] | None = None  # of features, as measured_importance gave it
     decided_session: str = ""  # of the positions below
     targets: TargetPositionRows | None = None
     steps: PositionStepRows | None = None
@@ -84,11 +95,13 @@ class DailyPage:
     orders: OrderRows
     fills: FillRows
     drift: DriftRows
+    moves: Mapping[str, Any] | None = None  # of forecasts since the session before, as they were kept
     # By symbol, with its step; else the rule of the deciding step.
     bound_by: Mapping[str, tuple[str, int | None]] = field(default_factory=dict)
     label: str = ""  # as on the study's page
     verdict: str = ""  # of the study in force when the session was decided
     plots: Sequence[Plot] = ()
+    ranges: RangeRows | None = None  # where the settings ask for them
     notices: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()

@@ -15,7 +15,16 @@ import pandas as pd
 from nn_assets.contracts.frames import DriftRows, Quarantine
 from nn_assets.errors import PluginError, first_of
 from nn_assets.plugins import Registry
-from nn_assets.reports.tables import SizedPosition, day_shown, figure_table, fold_table, sized_positions
+from nn_assets.reports.explanations import feature_worths, move_lines, worst_missed
+from nn_assets.reports.tables import (
+    SizedPosition,
+    day_shown,
+    figure_table,
+    fold_table,
+    regime_table,
+    shift_table,
+    sized_positions,
+)
 
 if TYPE_CHECKING:
     from nn_assets.reports.page import DailyPage, StudyPage
@@ -106,6 +115,18 @@ def _folds(page: StudyPage) -> Contents:
     return {"fold_header": header, "folds": folds} if folds else None
 
 
+def _regimes(page: StudyPage) -> Contents:
+    header, regimes = regime_table(page.figures)
+    return {"regime_header": header, "regimes": regimes} if regimes else None
+
+
+def _shift(page: StudyPage) -> Contents:
+    if page.figures.shift is None and not page.left_out:
+        return None
+    header, kinds = shift_table(page.figures)
+    return {"shift_header": header, "kinds": kinds, "shift": page.figures.shift}
+
+
 def _positions_of_a_study(page: StudyPage) -> Contents:
     if page.targets is None or page.steps is None:
         return None
@@ -120,6 +141,38 @@ def _sized(positions: Sequence[SizedPosition], name: str, session: str) -> Conte
     return {
         "positions": _explained(positions),
         "explained_elsewhere": _explained_elsewhere(positions, name, session),
+    }
+
+
+def _importance(page: StudyPage) -> Contents:
+    kept = page.importance
+    if kept is None:
+        return None
+    absent = str(kept["absent"]) or ("" if kept["months"] else "no month of the record has a model of its own")
+    months = len(kept["months"])
+    return {
+        "absent": absent,
+        "lines": feature_worths(kept),
+        "months": months,
+        "most_samples": kept["most_samples"],
+    }
+
+
+def _moves(page: DailyPage) -> Contents:
+    kept = page.moves
+    if kept is None:
+        return None
+    worst, complete = worst_missed(kept), kept.get("complete", 0.0)
+    return {
+        "absent": kept["absent"],
+        "lines": move_lines(kept),
+        "before": kept.get("before", ""),
+        "refitted": kept.get("refitted", False),
+        "complete": complete,
+        "worst": worst,
+        "held": worst is None or worst <= complete,
+        "without_window": kept.get("without_window", ()),
+        "left_out": kept.get("left_out", 0),
     }
 
 
@@ -147,20 +200,34 @@ def _drift(page: DailyPage) -> Contents:
     return {"drift": _drift_rows(page.drift)}
 
 
+def _ranges(page: DailyPage) -> Contents:
+    """Those found, the fastest first, and how many prices have none, by reason."""
+    if page.ranges is None:
+        return None
+    reverting = page.ranges[page.ranges["level"].notna()].sort_values("half_life", kind="stable")
+    without = page.ranges.loc[page.ranges["level"].isna(), "said"].value_counts().to_dict()
+    return {"ranges": reverting.head(_LISTED).to_dict("records"), "reverting": len(reverting), "without": without}
+
+
 SECTIONS: Registry[Section] = Registry(
     "section",
     {
         "study_figures": Section("study", _figures),
         "study_pictures": Section("study", _where_there_are("plots")),
         "study_folds": Section("study", _folds),
+        "study_regimes": Section("study", _regimes),
+        "study_shift": Section("study", _shift),
+        "study_importance": Section("study", _importance),
         "study_positions": Section("study", _positions_of_a_study),
         "study_oversight": Section("study", _oversight),
         "study_data": Section("study", _data),
         "study_caveats": Section("study", _where_there_are("caveats")),
         "study_provenance": Section("study", _where_there_are("provenance")),
         "session_positions": Section("session", _positions),
+        "session_moves": Section("session", _moves),
         "session_orders": Section("session", _orders),
         "session_fills": Section("session", _fills),
+        "session_ranges": Section("session", _ranges),
         "session_pictures": Section("session", _where_there_are("plots")),
         "session_drift": Section("session", _drift),
         "session_caveats": Section("session", _where_there_are("caveats")),

@@ -142,19 +142,43 @@ def _beats_thresholds(figures: Figures, key: str, better: int) -> bool:
 
 def fold_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Lay out one row per month: header and rows, everything already written."""
-    statistic, called = ("rank_ic", "rank IC") if figures.cross_section else ("auc", "AUC")
-    wanted = [(name, statistic, called, _decimals(3)) for name in _ORDER[:3]]
+    return _by_group("month", figures, figures.folds)
+
+
+def regime_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Lay out one row per regime, as :func:`fold_table` does months, and how each book fell in it at most."""
+    falls = [(name, "max_drawdown", "largest drawdown", _percent(1)) for name in (_ORDER[0], _ORDER[-1])]
+    return _by_group("regime", figures, figures.regimes, falls)
+
+
+def shift_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Lay out the sessions of a regime that training hardly saw and the others, as :func:`fold_table` does months."""
+    if figures.shift is None:
+        return (), ()
+    kinds = {"hardly trained on": figures.shift.rare, "the others": figures.shift.usual}
+    return _by_group("regime", figures, kinds)
+
+
+Column = tuple[str, str, str, Form]
+"""An estimator, the name of a figure, what it is called and how it is written."""
+
+
+def _by_group(
+    called: str, figures: StudyFigures, groups: Mapping[str, Mapping[str, Figures]], more: Sequence[Column] = ()
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    statistic, title = ("rank_ic", "rank IC") if figures.cross_section else ("auc", "AUC")
+    wanted: list[Column] = [(name, statistic, title, _decimals(3)) for name in _ORDER[:-1]]
     wanted += [(name, "sharpe_net", "net Sharpe", _decimals(2)) for name in _ORDER]
-    wanted = [column for column in wanted if column[0] in figures.total]
-    header = ("month", "sessions", *(f"{NAMES[name]}, {title}" for name, _, title, _ in wanted))
+    wanted = [column for column in [*wanted, *more] if column[0] in figures.total]
+    header = (called, "sessions", *(f"{NAMES[name]}, {column_title}" for name, _, column_title, _ in wanted))
     rows = []
-    for month, by_estimator in figures.folds.items():
+    for group, by_estimator in groups.items():
         sessions = max((f.return_sessions or f.forecast_sessions for f in by_estimator.values()), default=0)
         cells = [
             _written(getattr(by_estimator[name], key), form) if name in by_estimator else ABSENT
             for name, key, _, form in wanted
         ]
-        rows.append((month, f"{sessions}", *cells))
+        rows.append((group, f"{sessions}", *cells))
     return header, tuple(rows)
 
 

@@ -111,6 +111,7 @@ class SessionFacts:
     controls: Controls = Controls()
     late: LateActions | None = None  # actions of sessions gone by, where any became known only now
     programme: ProgrammeFacts | None = None  # what the construction of that name knows beside
+    groups: tuple[str, ...] | None = None  # by behaviour, of the symbols; None where the settings do not ask for them
     refresh: RefreshWatch | None = None  # after the session, where another estimator's drift asks for the refreshes
 
 
@@ -396,6 +397,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         was_halved=book.halved,
         stop_price=book.stop_price,
         programme=facts.programme,
+        groups=facts.groups,
     )
 
 

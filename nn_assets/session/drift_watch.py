@@ -10,7 +10,6 @@ import pandas as pd
 
 from nn_assets.arrays import BoolArray, Cube, FloatArray, Symbol
 from nn_assets.contracts.frames import ForecastRows
-from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport, DriftStatistic
@@ -26,7 +25,7 @@ def model_references(
     sessions_per_year: int,
     candidates: BoolArray | None = None,
 ) -> dict[str, DriftReference]:
-    """What each estimator knew when it was fitted: its forecasts of what it had seen, and its training features.
+    """What each estimator of a model knew when it was fitted: its forecasts of what it had seen, and the features.
 
     Later forecasts are expected to be distributed as those of the sessions that its weights were not
     fitted to, validation and calibration; how long they remember is measured from the first training
@@ -50,8 +49,8 @@ def model_references(
     if candidates is not None:
         columns &= candidates[read_rows].any(axis=0)
     references: dict[str, DriftReference] = {}
-    for estimator in ESTIMATORS:
-        history = forecasts[estimator].probability
+    for estimator, arrays in forecasts.estimators.items():
+        history = arrays.probability
         if candidates is not None:
             history = np.where(candidates[read_rows], history, np.nan)
         validation = _table(model.validation_forecasts, cube.symbols, cube.sessions[fold.validation], estimator)
@@ -120,13 +119,14 @@ def drift_watch(
     model_by_row : sequence of str or None, length bars
         Model id in force on each row.
     references : mapping of model id to DriftReference
+        Of the models that hold the estimator; no other session is watched.
     beside : DriftWatch, optional
         Over another estimator of the same models on the same cube: what it tests of the features is taken over.
     """
     ranks = np.full(probability.shape, np.nan)
     in_force: list[DriftReference | None] = []
     for row, model_id in enumerate(model_by_row):
-        reference = None if model_id is None else references[model_id]
+        reference = None if model_id is None else references.get(model_id)
         in_force.append(reference)
         if reference is not None:
             ranks[row] = reference.forecast_ranks(probability[row])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -18,6 +18,7 @@ from nn_assets.features.rolling import lagged, rolling_covariance, rolling_mean
 from nn_assets.market.facts.funding import Funding
 from nn_assets.market.panel import FIELDS, Panel
 from nn_assets.measures import mean_over_symbols
+from nn_assets.session.regime_naming import RegimeNaming
 from nn_assets.settings import PortfolioSettings
 from nn_assets.signals.regimes import Regimes, classify_regimes, regime_scales
 from nn_assets.signals.signals import ewma_volatility
@@ -100,6 +101,7 @@ class SessionMarket:
     closing_volatility: FloatArray | None = None  # the last one known
     earlier: EarlierBars | None = None  # the sessions before
     funding: Funding | None = None  # of perpetuals, (symbols,); None where positions pay none
+    halted: BoolArray | None = None  # known not to trade on this session; None: none
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -108,13 +110,17 @@ class SessionMarket:
     def stale_share(self) -> float:
         """Share of the symbols lately quoted that have no close of this session, or repeat the bar before.
 
-        Lately: any return within the trailing window, and not delisted since. 1 where nothing was quoted, and
-        nothing is.
+        Lately: any return within the trailing window, and neither delisted since nor halted: a halt is known, and no
+        fault of the data. 1 where nothing was quoted, and nothing is, but for a halt of all.
         """
         missing = ~(np.isfinite(self.close) & (self.close > 0.0))
         seen = np.isfinite(self.trailing_returns).any(axis=0)
         if self.gone is not None:
             seen &= ~self.gone
+        if self.halted is not None:
+            seen &= ~self.halted
+            if not seen.any() and self.halted.any():
+                return 0.0
         if not seen.any():
             return float(missing.all())
         stale = missing if self.repeated is None else missing | self.repeated
@@ -136,6 +142,7 @@ class MarketView:
     correlation_sessions: int
     candidates: BoolArray | None = None  # (bars, symbols), members of the universe; None: everyone
     funding: Funding | None = None  # (bars, symbols), each session's as known at it; None where positions pay none
+    halted: BoolArray | None = None  # (bars, symbols), known at the session not to trade on it; None: never any
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -198,13 +205,13 @@ class MarketView:
     def until(self, row: int) -> MarketView:
         """The sessions up to ``row`` alone: what is known at it, and nothing later."""
         stop = row + 1
-        states = {field.name: getattr(self.regimes, field.name)[:stop] for field in fields(self.regimes)}
         cut = MarketView(
             panel=self.panel.until(self.panel.sessions[row]),
-            regimes=Regimes(**states),
+            regimes=self.regimes.until(stop),
             correlation_sessions=self.correlation_sessions,
             candidates=None if self.candidates is None else self.candidates[:stop],
             funding=None if self.funding is None else self.funding.at(slice(stop)),
+            halted=None if self.halted is None else self.halted[:stop],
             **{name: getattr(self, name)[:stop] for name in _BY_BAR},
         )
         for name in _MADE_ONCE:  # row t of each reads no later row: what was computed once need not be again
@@ -247,6 +254,7 @@ class MarketView:
             closing_adv_usd=self._closing_adv_usd[before],
             closing_volatility=self._closing_volatility[before],
             funding=None if self.funding is None else self.funding.at(row),
+            halted=None if self.halted is None else self.halted[row],
             earlier=EarlierBars(
                 panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
@@ -296,6 +304,7 @@ def market_view(
     funding: Funding | None = None,
     *,
     max_missing_fraction: float = 0.0,
+    regime_naming: RegimeNaming | None = None,
 ) -> MarketView:
     """Compute the sizes of every session.
 
@@ -313,6 +322,8 @@ def market_view(
         What positions pay as perpetuals, each session's as known at its decision.
     max_missing_fraction : float
         Share of missing bars that average volume, range and beta may step over, as the features do; never bridged.
+    regime_naming : RegimeNaming, optional
+        What names the regimes, and what a stressed one leaves of a size; the rules at their defaults when left out.
 
     Returns
     -------
@@ -340,12 +351,15 @@ def market_view(
     if candidates is not None:
         growth[~candidates.any(axis=1)] = np.nan
     regimes = classify_regimes(growth)
+    parameters = None if regime_naming is None else regime_naming.parameters
+    if regime_naming is not None and regime_naming.states is not None:
+        regimes = replace(regimes, markov=regime_naming.states(np.log1p(np.where(market > -1.0, market, np.nan))))
     return MarketView(
         panel=panel,
         returns=returns,
         beta=_beta(returns, market, settings.correlation_sessions, candidates, max_missing_fraction),
         regimes=regimes,
-        regime_scales=regime_scales(regimes),
+        regime_scales=regime_scales(regimes, parameters),
         average_true_range=true_range,
         volatility=ewma_volatility(log_return(chained)),
         adv_usd=adv,

@@ -35,7 +35,13 @@ def sessions_read(names: Sequence[str], lookback: int, max_missing_fraction: flo
     return sessions_reached(longest, max_missing_fraction) + sessions_reached(lookback, max_missing_fraction) - 1
 
 
-def missing_bars(has_bar: BoolArray, signalled: BoolArray, members: BoolArray | None, sessions: int) -> MissingBars:
+def missing_bars(
+    has_bar: BoolArray,
+    signalled: BoolArray,
+    members: BoolArray | None,
+    sessions: int,
+    halted: BoolArray | None = None,
+) -> MissingBars:
     """Find the symbols that lack bars at the newest session. Sessions before a symbol's first bar lack none.
 
     Parameters
@@ -48,13 +54,16 @@ def missing_bars(has_bar: BoolArray, signalled: BoolArray, members: BoolArray | 
         Members of the universe: only their missing bars are reported. None: all symbols.
     sessions : int
         That a forecast reads, of :func:`sessions_read`.
+    halted : array of bool, shape (symbols,), optional
+        Which are known not to trade on the session: their bar is not missing.
     """
     missing = np.logical_or.accumulate(has_bar, axis=0) & ~has_bar
     lately = missing[-sessions:].any(axis=0)
     in_universe = np.ones(has_bar.shape[1], dtype=bool) if members is None else members[-1]
+    on_halt = np.zeros(has_bar.shape[1], dtype=bool) if halted is None else halted
     lists = (
         lately & signalled,
-        missing[-1] & has_bar[-JUDGED_SESSIONS:].any(axis=0) & in_universe,
+        missing[-1] & has_bar[-JUDGED_SESSIONS:].any(axis=0) & in_universe & ~on_halt,
         lately & has_bar[-1] & ~signalled & signalled.any() & in_universe,
     )
     return MissingBars(*(tuple(np.flatnonzero(mask).tolist()) for mask in lists))

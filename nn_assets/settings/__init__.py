@@ -9,6 +9,7 @@ from nn_assets.settings.data_sections import (
     FundingSeriesSettings,
     IntradaySettings,
     SeriesSettings,
+    SimulatedFundingSettings,
     UniverseSettings,
 )
 from nn_assets.settings.reading import load_strategy, parse_strategy
@@ -24,6 +25,7 @@ from nn_assets.settings.sections import (
     MarketSettings,
     OversightSettings,
     PortfolioSettings,
+    RegimeSettings,
     WalkForwardSettings,
 )
 from nn_assets.settings.sources import SourceSection, SourceSettings, UncheckedSource
@@ -43,8 +45,10 @@ __all__ = [
     "MarketSettings",
     "OversightSettings",
     "PortfolioSettings",
+    "RegimeSettings",
     "SearchSettings",
     "SeriesSettings",
+    "SimulatedFundingSettings",
     "SourceSection",
     "SourceSettings",
     "Strategy",

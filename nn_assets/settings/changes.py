@@ -23,7 +23,8 @@ def hash_of_settings(behaviour: Mapping[str, Any]) -> str:
 def part_of_settings(settings: Mapping[str, Any], *sections: str) -> dict[str, Any]:
     """Some sections of settings; without ``costs`` among them, only the series that features read.
 
-    Nothing of another series enters a feature or a model: it is read by costs alone, or not at all.
+    Nothing of another series enters a feature or a model: it is read by costs alone, or not at all. Which baselines
+    a network is judged beside counts in the whole alone: it changes nothing that the network forecasts or decides.
 
     Parameters
     ----------
@@ -38,6 +39,8 @@ def part_of_settings(settings: Mapping[str, Any], *sections: str) -> dict[str, A
     if "series" in part and "costs" not in sections:
         read = set(settings["features"].get("series", {}).values())
         part["series"] = [series for series in part["series"] if series["name"] in read]
+    if "learning" in part:
+        part["learning"] = {name: value for name, value in part["learning"].items() if name != "baselines"}
     return part
 
 

@@ -107,11 +107,20 @@ class FundingSeriesSettings(_SeriesSection):
         return {symbol: symbol for symbol in symbols}
 
 
+class SimulatedFundingSettings(FundingSeriesSettings):
+    """Funding rates of the simulator's perpetuals, three payments a day. They foretell nothing."""
+
+    kind: Literal["simulator_funding"]  # type: ignore[assignment]
+    exchange: Exchange | None = "simulator"
+
+
 SeriesSettings = Annotated[
-    Annotated[FileSeriesSettings, Tag("file")] | Annotated[FundingSeriesSettings, Tag("ccxt_funding")],
+    Annotated[FileSeriesSettings, Tag("file")]
+    | Annotated[FundingSeriesSettings, Tag("ccxt_funding")]
+    | Annotated[SimulatedFundingSettings, Tag("simulator_funding")],
     Discriminator(kind_of("file")),
 ]
-"""One of the two sections above, told apart by ``kind``; a file where none is stated."""
+"""One of the three sections above, told apart by ``kind``; a file where none is stated."""
 
 
 class UniverseSettings(Section):
@@ -125,6 +134,15 @@ class UniverseSettings(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "universe"
     renamed: Mapping[str, str] = Field(default_factory=dict)
     max_retired_fraction: NeverCounts[Fraction] = 0.05
+
+
+class HaltsSettings(Section):
+    """A file of halts: which symbol did not trade, from which session to which.
+
+    A file with a header alone says that none is halted; it is best named before the first halt.
+    """
+
+    path: str
 
 
 class IntradaySettings(Section):

@@ -15,6 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
+from nn_assets.errors import did_you_mean
+from nn_assets.estimators import BASELINES
 from nn_assets.settings.section import CountsUnless, NeverCounts, Section, WhenSet
 from nn_assets.settings.sources import SourceSettings
 
@@ -25,6 +27,8 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Rate = Annotated[float, Field(gt=-1.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 MemberName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]  # of a registry
+Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]  # of a series among features
+MOST_FACTORS = 8  # a beta of 60 sessions on more of them is noise
 OwnSettings = Mapping[str, JsonValue]  # of a member, which states their keys: see nn_assets.settings.own
 
 
@@ -40,11 +44,28 @@ NETWORKS_OF_ITS_OWN = MappingProxyType(
     }
 )
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
-LABELS_OF_ITS_OWN = MappingProxyType({"direction": False, "direction_relative": True})
+LABELS_OF_ITS_OWN = MappingProxyType(
+    {
+        "direction": False,
+        "direction_relative": True,
+        "return_zscored": False,
+        "return_zscored_relative": True,
+        "threshold_move": False,
+        "volatility_move": False,
+        "log_realised_volatility": False,
+    }
+)
 """Labels that need no plug-in, and whether each is relative to the other names of its session."""
+LABELS_OF_NO_DIRECTION = frozenset({"log_realised_volatility", "volatility_move"})
+"""Those of them that no position can be taken by."""
+LABELS_TRADED = tuple(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
+"""The others: what ``label.kind`` of a strategy may be without a plug-in."""
+LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
+"""Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
+_REGIME_SCALES = (1.0, 0.5, 0.25)
 OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
 _STAGES = {
@@ -159,11 +180,13 @@ class FeatureSettings(Section):
     Windows of features, and the network's, may step over a share of missing bars, ``max_missing_bars_fraction`` of
     max(window, 20), never the newest; with 0 a missing bar takes the value of every window that it lies in.
     ``missing_bars`` says how: ``step_over`` reads the bars that there are, one session further back; ``bridge`` puts
-    the last close with zero volume in the gap, for features alone.
+    the last close with zero volume in the gap, for features alone. ``factors`` lists keys of ``series`` that are
+    returns of factors, for the features that read all of them.
     """
 
     names: tuple[str, ...] = ()
-    series: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], str] = Field(default_factory=dict)
+    series: Mapping[Role, str] = Field(default_factory=dict)
+    factors: WhenSet[tuple[Role, ...]] = Field(default=(), max_length=MOST_FACTORS, exclude_if=operator.not_)
     market_symbol: str | None = None
     missing_bars: WhenSet[Literal["step_over", "bridge"]] = "step_over"
     max_missing_bars_fraction: WhenSet[Annotated[float, Field(ge=0.0, le=0.25)]] = 0.05
@@ -173,10 +196,23 @@ class FeatureSettings(Section):
     select: bool = False
     maximum_selected: Count = 12
 
+    @model_validator(mode="after")
+    def _factors_are_series_once_each(self) -> FeatureSettings:
+        for role in self.factors:
+            if role not in self.series:
+                named = ", ".join(self.series) or "nothing"
+                meant = did_you_mean(role, self.series)
+                raise ValueError(
+                    f"features.factors names {role}, which features.series does not: {meant}it has {named}"
+                )
+            if self.factors.count(role) > 1:
+                raise ValueError(f"features.factors names {role} twice")
+        return self
+
 
 def _kind_of_label(kind: Any) -> Any:
     if not isinstance(kind, str):
-        own = ", ".join(LABELS_OF_ITS_OWN)
+        own = ", ".join(LABELS_TRADED)
         raise ValueError(  # noqa: TRY004  for pydantic to name it beside the others
             f"one of {own}, or a label that a file named under plugins registers, was expected"
         )
@@ -184,10 +220,10 @@ def _kind_of_label(kind: Any) -> Any:
 
 
 class LabelSettings(Section):
-    """What is learned: the sign of the return from the fill to ``horizon_sessions`` after it, as ``kind`` says it.
+    """What is learned of the return from the fill to ``horizon_sessions`` after it, as ``kind`` says it.
 
-    ``kind`` is ``direction``, ``direction_relative`` or one that a file of ``plugins`` registers; ``settings`` are that
-    one's own, as it states them.
+    ``kind`` is ``direction``, ``direction_relative``, ``return_zscored``, ``return_zscored_relative``,
+    ``threshold_move`` or one that a file of ``plugins`` registers; ``settings`` are that one's own, as it states them.
     """
 
     kind: Annotated[MemberName, BeforeValidator(_kind_of_label)] = "direction"
@@ -204,15 +240,24 @@ class LearningSettings(Section):
     hyper-parameters found by a search; ``knows_until`` is the last day of which they have seen anything, and must lie
     before the first day forecast. ``chosen_over_all_folds`` is one choice that has seen days forecast: a record is
     in-sample up to ``knows_until``, and only what comes later counts. With ``residual`` each member begins as the
-    linear model of its seed, which is held fast, and learns what that leaves. ``network`` is ``rnn``, ``lstm``,
-    ``gru``, ``tcn``, ``candlestick``, ``transformer``, ``mlp`` or one that a file of ``plugins`` registers;
-    ``network_settings`` are that one's own, as it states them. ``compute`` says where models are trained: ``here``, in
-    ``processes``, or on what a file of ``plugins`` registers, with ``compute_settings`` of its own.
+    linear model of its seed, which is held fast, and learns what that leaves. ``baselines`` are fitted and judged
+    beside the network: the linear model and boosting unless they say otherwise, and ``momentum``, a plain rule on past
+    returns over their volatility, where they name it. With ``dense_targets`` a network that has an output at each step
+    learns from the labels of the last half of its window's sessions; with ``warm_start`` the networks of a refit begin
+    with the weights of the scheduled refit before it. ``network`` is ``rnn``, ``lstm``, ``gru``, ``tcn``,
+    ``candlestick``, ``transformer``, ``mlp`` or one that a file of ``plugins`` registers; ``network_settings`` are that
+    one's own, as it states them. ``compute`` says where models are trained: ``here``, in ``processes``, or on what a
+    file of ``plugins`` registers, with ``compute_settings`` of its own.
     """
 
     network: MemberName = "lstm"
     network_settings: WhenSet[OwnSettings] = Field(default_factory=dict, exclude_if=operator.not_)
     residual: WhenSet[bool] = False
+    baselines: WhenSet[tuple[Literal["linear", "boosting", "momentum"], ...]] = Field(
+        default=BASELINES, exclude_if=lambda names: names == BASELINES
+    )
+    dense_targets: WhenSet[bool] = Field(default=False, exclude_if=operator.not_)
+    warm_start: WhenSet[bool] = Field(default=False, exclude_if=operator.not_)
     lookback: Count = 20
     hidden: Count = 64
     layers: Count = 2
@@ -234,6 +279,14 @@ class LearningSettings(Section):
     knows_until: WhenSet[date | None] = None
 
     @model_validator(mode="after")
+    def _each_baseline_is_named_once_and_a_residual_network_has_its_linear_model(self) -> LearningSettings:
+        if len(set(self.baselines)) != len(self.baselines):
+            raise ValueError(f"learning.baselines {', '.join(self.baselines)}: name each one once")
+        if self.residual and "linear" not in self.baselines:
+            raise ValueError("learning.residual needs linear among learning.baselines: each member begins as one")
+        return self
+
+    @model_validator(mode="after")
     def _what_has_seen_data_says_until_when(self) -> LearningSettings:
         if self.prior != "none" and self.knows_until is None:
             raise ValueError(
@@ -249,15 +302,57 @@ class LearningSettings(Section):
 
 
 class WalkForwardSettings(Section):
-    """One step: training, validation, calibration, then the months the model is used in."""
+    """One step: training, validation, calibration, then the months the model is used in.
+
+    With ``refit_every_days`` a model is fitted every so many days, on a grid that begins with the history, and the
+    three parts are ``training_days``, ``validation_days`` and ``calibration_days``; the months then say nothing.
+    """
+
+    _IN_MONTHS: ClassVar = ("refit_every_months", "training_months", "validation_months", "calibration_months")
+    _IN_DAYS: ClassVar = ("training_days", "validation_days", "calibration_days")
 
     window: Literal["rolling", "expanding"] = "rolling"
     training_months: Count = 30
     validation_months: Count = 3
     calibration_months: Count = 3
     refit_every_months: Count = 1
+    refit_every_days: WhenSet[Count | None] = None
+    training_days: WhenSet[Count] = 90
+    validation_days: WhenSet[Count] = 30
+    calibration_days: WhenSet[Count] = 30
     minimum_training_rows: Count = 1000
     refresh_tolerance_fraction: NonNegative = 0.05
+
+    @model_validator(mode="after")
+    def _in_months_or_in_days(self) -> WalkForwardSettings:
+        of_the_other = self._IN_DAYS if self.refit_every_days is None else self._IN_MONTHS
+        fields = type(self).model_fields
+        changed = [name for name in of_the_other if getattr(self, name) != fields[name].default]
+        if changed:
+            need = "need walk_forward.refit_every_days" if self.refit_every_days is None else "are in months"
+            raise ValueError(
+                f"walk_forward.{', '.join(changed)} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
+                f"or one in days (refit_every_days, {', '.join(self._IN_DAYS)})"
+            )
+        return self
+
+
+class RegimeSettings(Section):
+    """What names the regime of a session's market, and what a stressed one leaves of a size.
+
+    ``model``: ``rules`` (trend, volatility tercile, drawdown), or a Markov model of two or three states, fitted on the
+    training rows of each month's fold. Stressed: falling and volatile by rule; the state of the greatest variance.
+    Scales are products of halves: see ``portfolio/targets.py``.
+    """
+
+    model: Literal["rules", "markov_2", "markov_3"] = "rules"
+    scale: Annotated[float, Field(ge=0.25, le=1.0)] = 0.5
+
+    @model_validator(mode="after")
+    def _scale_is_a_half(self) -> RegimeSettings:
+        if self.scale not in _REGIME_SCALES:
+            raise ValueError(f"regimes.scale {self.scale} is none of {', '.join(map(str, _REGIME_SCALES))}")
+        return self
 
 
 class CostSettings(Section):
@@ -290,6 +385,8 @@ class PortfolioSettings(Section):
     ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 
+    ``groups: behaviour`` holds names that have no sector in ``sectors`` to ``sector_limit`` by how they move.
+
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
     beside a record that loses half its weight in ``shrink_half_life_months``.
     """
@@ -314,6 +411,7 @@ class PortfolioSettings(Section):
     sector_limit: Fraction = 0.30
     constraints: WhenSet[Mapping[str, OwnSettings]] = Field(default_factory=dict, exclude_if=operator.not_)
     sectors: Mapping[str, str] = Field(default_factory=dict)
+    groups: WhenSet[Literal["sectors", "behaviour"]] = "sectors"
     beta_limit: NonNegative = 1.0
     adv_limit_fraction: Fraction = 0.01
     proxy_adv_usd: Positive | None = None

@@ -39,6 +39,7 @@ _OWN = {
     "files": f"{_SOURCES}.tables.files",
     "simulator": f"{_SOURCES}.simulated",
     "sql": f"{_SOURCES}.sql",
+    "trades": f"{_SOURCES}.tables.trades",
 }
 _named_elsewhere: set[str] = set()
 
@@ -54,7 +55,7 @@ PLUGINS = "plugins"
 
 @cache
 def source_modules() -> dict[str, str]:
-    """The package's own kinds and their modules: four, and every module of the folder of vendors. None is imported."""
+    """The package's own kinds and their modules: five, and every module of the folder of vendors. None is imported."""
     vendors = Path(__file__).parent.parent / "sources" / "vendors"
     names = [module.name for module in iter_modules([str(vendors)]) if not module.name.startswith("_")]
     return _OWN | {name: f"{_SOURCES}.vendors.{name}" for name in names}

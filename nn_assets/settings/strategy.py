@@ -10,14 +10,24 @@ from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError
 from nn_assets.plugins import declared_by, names_of, no_such_member
+from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
-from nn_assets.settings.data_sections import FundingSeriesSettings, IntradaySettings, SeriesSettings, UniverseSettings
+from nn_assets.settings.data_sections import (
+    FundingSeriesSettings,
+    HaltsSettings,
+    IntradaySettings,
+    SeriesSettings,
+    UniverseSettings,
+)
 from nn_assets.settings.search import SearchSettings, search_faults, with_parameters
 from nn_assets.settings.section import NeverCounts, Section, WhenSet
 from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
     COMPUTES_OF_ITS_OWN,
     LABELS_OF_ITS_OWN,
+    LABELS_OF_NO_DIRECTION,
+    LABELS_SIZED_PER_NAME,
+    LABELS_TRADED,
     NETWORKS_OF_ITS_OWN,
     CleaningSettings,
     CostSettings,
@@ -29,6 +39,7 @@ from nn_assets.settings.sections import (
     MarketSettings,
     OversightSettings,
     PortfolioSettings,
+    RegimeSettings,
     WalkForwardSettings,
 )
 from nn_assets.settings.sources import TAKEN_SOURCE, SourceSection, SourceSettings, UncheckedSource
@@ -70,6 +81,10 @@ class Strategy(Section):
     series: tuple[SeriesSettings, ...] = ()
     universe: UniverseSettings | None = None
     intraday: IntradaySettings | None = None
+    regimes: WhenSet[RegimeSettings | None] = None
+    novelty: WhenSet[NoveltySettings | None] = None
+    ranges: NeverCounts[RangeSettings | None] = None
+    halts: WhenSet[HaltsSettings | None] = None
     trade_without_verdict: bool = False
 
     @model_validator(mode="after")
@@ -94,7 +109,7 @@ class Strategy(Section):
             if name not in own and brought is not None and name not in brought:
                 raise ValueError(no_such_member(kind, key, name, (*own, *sorted(brought))).found)
         if self.label.settings and "kind" not in self.label.model_fields_set:
-            kinds = (*LABELS_OF_ITS_OWN, *sorted(names_of("label", self.plugins) or ()))
+            kinds = (*LABELS_TRADED, *sorted(names_of("label", self.plugins) or ()))
             raise ValueError(
                 f"label.settings are those of one kind of label, and label.kind is left out: state label.kind, one of "
                 f"{', '.join(kinds)}"
@@ -136,6 +151,30 @@ class Strategy(Section):
             )
         return relative
 
+    def _label_states(self, key: str) -> object:
+        """What the member of a plug-in states by a keyword, in its text; None for the package's own."""
+        own = self.label.kind in LABELS_OF_ITS_OWN
+        return None if own else declared_by("label", self.label.kind, key, self.plugins)
+
+    @model_validator(mode="after")
+    def _label_says_what_a_position_earns(self) -> Strategy:
+        kind = self.label.kind
+        silent = self._label_states("learns") == "volatility" or self._label_states("traded") is False
+        if kind in LABELS_OF_NO_DIRECTION or silent:
+            raise ValueError(
+                f"label.kind {kind} says how much a name moves and not whither, so that no position can be taken by "
+                f"it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded"
+            )
+        return self
+
+    @property
+    def _sized_per_name(self) -> bool:
+        """Whether the label's probability is that of a gain."""
+        kind = self.label.kind
+        return kind in LABELS_SIZED_PER_NAME or (
+            kind not in LABELS_OF_ITS_OWN and self._label_states("learns") in {None, "sign"}
+        )
+
     @model_validator(mode="after")
     def _relative_labels_need_a_neutral_book(self) -> Strategy:
         if self._label_is_relative and self.portfolio.net_limit > 0.0:
@@ -148,9 +187,14 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _construction_by_the_label(self) -> Strategy:
         if self.portfolio.construction is None:
-            chosen = "programme" if self._label_is_relative else "per_name"
+            chosen = "programme" if self._label_is_relative or not self._sized_per_name else "per_name"
             portfolio = self.portfolio.model_copy(update={"construction": chosen})
             object.__setattr__(self, "portfolio", portfolio)  # frozen from here on
+        if self.portfolio.construction == "per_name" and not self._sized_per_name:
+            raise ValueError(
+                f"portfolio.construction per_name sizes by the probability of a gain, which that of label.kind "
+                f"{self.label.kind} is not: state portfolio.construction: programme, or leave it out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -266,7 +310,7 @@ class Strategy(Section):
         settings = self.counted()
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, Section):
+            if isinstance(value, Section) and name in settings:
                 settings[name] = value.counted()
         settings["series"] = [series.counted() for series in self.series]
         return part_of_settings(settings, *sections)

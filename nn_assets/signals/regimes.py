@@ -1,17 +1,23 @@
-"""Rule-based regimes of a market: trend, volatility tercile, drawdown state. Trailing data only.
+"""Regimes of a market: trend, volatility tercile, drawdown state by rule, and the states of a Markov model. Past alone.
 
-Every figure comes from a fixed window that ends at its own session, so that neither the start nor
-the end of the history changes it.
+Every figure of a rule comes from a fixed window that ends at its own session, so that neither the start nor
+the end of the history changes it. The states are filtered: see :mod:`nn_assets.signals.markov`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from nn_assets.arrays import FloatArray, IntArray, read_only_fields
+from nn_assets.arrays import FloatArray, IntArray, read_only, read_only_fields
+from nn_assets.signals.filtered_states import MarkovStates
+from nn_assets.signals.markov import STATE_NAMES
 from nn_assets.signals.signals import ewma_volatility
+
+RARE_SHARE = 0.10
+"""Share of what a model was fitted on below which a regime counts as hardly seen by it."""
 
 _TERCILES = 3
 _SESSIONS_IN_STATE = 3
@@ -36,12 +42,57 @@ class Regimes:
     rising: IntArray  # 1: close above its mean
     tercile: IntArray  # 0 quiet, 1 ordinary, 2 volatile, within the trailing window
     in_drawdown: IntArray  # 1: that far below the window's highest close
+    markov: MarkovStates | None = None  # where the settings ask for it; where it has no state the rules name the regime
 
     def __post_init__(self) -> None:
         read_only_fields(self)
 
+    def until(self, stop: int) -> Regimes:
+        """The sessions before a row alone."""
+        markov = None if self.markov is None else self.markov.until(stop)
+        return Regimes(self.rising[:stop], self.tercile[:stop], self.in_drawdown[:stop], markov)
+
+    def no_markov(self, row: int) -> str:
+        """Why the rules name a session's regime though a Markov model was asked for; empty where they do not."""
+        return "" if self.markov is None else self.markov.reason(row)
+
+    def share_of(self, row: int, *parts: range) -> float:
+        """Share of some earlier sessions that were in the regime of a session, 0 to 1.
+
+        What names the session's regime names theirs: the rules, or the Markov model in force on it, whose parameters
+        stand for all of them. Sessions that it does not know are left out; NaN where it knows none, or not the
+        session itself.
+        """
+        model = None if self.markov is None else self.markov.in_force(row)
+        codes, start = (self._codes, 0) if model is None else (model.state, model.start)
+        own = int(codes[row - start])
+        known = np.concatenate([codes[max(0, rows.start - start) : max(0, rows.stop - start)] for rows in parts])
+        known = known[known != _UNKNOWN]
+        return float((known == own).mean()) if own != _UNKNOWN and len(known) else np.nan
+
+    def names(self, row: int, rows: range) -> list[str]:
+        """Name some earlier sessions' regimes by what names a session's, as :meth:`share_of` does; 'unknown' beside."""
+        model = None if self.markov is None else self.markov.in_force(row)
+        if model is None:
+            return [self._by_rule(earlier) for earlier in rows]
+        called, states = STATE_NAMES[model.probability.shape[1]], model.state
+        return [called[states[back - model.start]] if back >= model.start else "unknown" for back in rows]
+
+    @cached_property
+    def _codes(self) -> IntArray:
+        """A number for each regime by rule, (bars,); -1 unknown."""
+        known = np.minimum(np.minimum(self.rising, self.tercile), self.in_drawdown) != _UNKNOWN
+        return read_only(np.where(known, 2 * (_TERCILES * self.rising + self.tercile) + self.in_drawdown, _UNKNOWN))
+
     def label(self, row: int) -> str:
         """Return the session's regime in words, for reports by regime."""
+        model = None if self.markov is None else self.markov.in_force(row)
+        if model is not None:
+            chances = model.probability[row - model.start]
+            return STATE_NAMES[len(chances)][int(chances.argmax())]
+        return self._by_rule(row)
+
+    def _by_rule(self, row: int) -> str:
         if min(self.rising[row], self.tercile[row], self.in_drawdown[row]) == _UNKNOWN:
             return "unknown"
         trend = "rising" if self.rising[row] else "falling"
@@ -88,10 +139,15 @@ def classify_regimes(close: FloatArray, parameters: RegimeParameters | None = No
 def regime_scales(regimes: Regimes, parameters: RegimeParameters | None = None) -> FloatArray:
     """What the regime leaves of a size, (bars,): ``stressed_scale`` when falling and volatile, else 1.
 
+    Where a Markov model names the regime: ``stressed_scale`` in the state of its greatest variance, else 1.
+
     It changes after three sessions in the other state, so that a market on the border costs no turnover. An unknown
     regime, at the start of a history, scales nothing.
     """
     stressed = (regimes.rising == 0) & (regimes.tercile == _TERCILES - 1)
+    if regimes.markov is not None:
+        state = regimes.markov.state
+        stressed = np.where(state == _UNKNOWN, stressed, regimes.markov.is_highest)
     wanted = np.where(stressed, (parameters or RegimeParameters()).stressed_scale, 1.0)
     settled = np.arange(len(wanted)) >= _SESSIONS_IN_STATE - 1
     for back in range(1, _SESSIONS_IN_STATE):

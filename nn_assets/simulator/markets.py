@@ -49,6 +49,18 @@ class MarketShape:
     pressure: float = 1.0  # how strongly the signal moves the close within the day's range
     volume_spread: float = 0.25
     rank_ic_to_loading: float = 1.0
+    turbulent_edge: float = 1.0  # of the planted edge, while the market is turbulent: -1 turns its sign
+
+
+COINS = MarketShape(
+    market_volatility=0.025,
+    market_premium=0.0004,
+    sector_volatility=0.008,
+    symbol_volatility=0.030,
+    sectors=("exchanges", "games", "lending", "networks", "storage"),
+    overnight_share=0.0,
+)
+"""Ordinary figures for coins other than Bitcoin. Their market never closes: each session opens at the last close."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +223,8 @@ class _Process:
 
     def _expected(self, scale: float) -> FloatArray:
         """Foretell the planted part of the next log return, known now: the next regime is not."""
-        planted: FloatArray = self.loading * scale * self.volatility * np.sqrt(self.variance) * self.signal
+        edge = self.loading * (self.shape.turbulent_edge if self.turbulent else 1.0)
+        planted: FloatArray = edge * scale * self.volatility * np.sqrt(self.variance) * self.signal
         return planted
 
     def step(self, day: int) -> dict[str, FloatArray | bool]:

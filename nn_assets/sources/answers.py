@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ Action = tuple[str, object, str, object]
 """Symbol, ex-session, kind and value of a split or dividend, as a vendor gives them."""
 
 _FIELDS = ("open", "high", "low", "close", "volume")
+_NO_DETAILS: Mapping[str, str] = MappingProxyType({})
 _LONGEST_SILENCE_SESSIONS = 10
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _OFFSET = r"[0-9](?:Z|[+-][0-9]{2}:?[0-9]{2})$"
@@ -179,7 +181,14 @@ def days_of(moments: pd.Series, timezone: str) -> pd.Series:
     return days
 
 
-def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, str], timezone: str) -> DeliveredBars:
+def bar_table(
+    source: str,
+    symbol: str,
+    rows: Sequence[Any],
+    keys: Mapping[str, str],
+    timezone: str,
+    details: Mapping[str, str] = _NO_DETAILS,
+) -> DeliveredBars:
     """Bars of one symbol from a vendor's rows.
 
     Parameters
@@ -192,11 +201,13 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
         since 1970 UTC, a text with an offset, or the day itself, as 2018-01-31.
     timezone : str
         Whose day a moment belongs to.
+    details : mapping of str to str
+        Detail of ``DETAILS`` to the vendor's key, which rows may lack.
 
     Returns
     -------
     DataFrame
-        Keeps ``DELIVERED_BARS``. NaN where the vendor says null.
+        Keeps ``DELIVERED_BARS``, beside columns of the details that any row has. NaN where the vendor says null.
 
     Raises
     ------
@@ -221,8 +232,9 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
         wrong = written[int(np.argmax(moments.isna()))]
         raise _malformed("a moment that is none", {**context, "value": repr(wrong)[:120]})
     table: dict[str, Any] = {"symbol": symbol, "session": days, "source": source}
-    for name in _FIELDS:
-        values = [row[keys[name]] for row in rows]
+    present = {name: key for name, key in details.items() if any(row.get(key) is not None for row in rows)}
+    for name in (*_FIELDS, *present):
+        values = [row[keys[name]] if name in keys else row.get(present[name]) for row in rows]
         row_index = next((number for number, value in enumerate(values) if not _is_number(value)), None)
         if row_index is not None:
             where = {
@@ -236,7 +248,8 @@ def bar_table(source: str, symbol: str, rows: Sequence[Any], keys: Mapping[str, 
     late = moments[moments.diff() <= pd.Timedelta(0)]
     if len(late):
         raise partial_answer(source, symbol, "rows that come twice or out of order", session=late.iloc[0].date())
-    return conform(pd.DataFrame(table), DELIVERED_BARS)
+    bars = pd.DataFrame(table)
+    return conform(bars, DELIVERED_BARS).assign(**{name: bars[name] for name in present})
 
 
 def _moments_and_days(written: pd.Series, timezone: str) -> tuple[pd.Series, pd.Series]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx
+
+_NO_DETAILS: Mapping[str, str] = MappingProxyType({})
 
 
 @cache
@@ -215,6 +217,7 @@ class JsonVendor(ScopedSource):
         fields: Mapping[str, str],
         first: pd.Timestamp,
         last: pd.Timestamp | None,
+        details: Mapping[str, str] = _NO_DETAILS,
     ) -> DeliveredBars:
         """One symbol's bars of all pages, between which no session may be missing.
 
@@ -224,6 +227,8 @@ class JsonVendor(ScopedSource):
             Rows as the vendor gives them, the oldest first.
         fields : mapping
             The vendor's key of ``moment``, ``open``, ``high``, ``low``, ``close`` and ``volume``.
+        details : mapping
+            That of details of bars, as of :func:`~nn_assets.sources.answers.bar_table`.
         """
         rows: list[Any] = []
         for page in pages:
@@ -233,7 +238,7 @@ class JsonVendor(ScopedSource):
             rows += page
         if not rows:
             raise nothing_of(self.name, symbol, first, last)
-        return bar_table(self.name, symbol, rows, fields, self.scope.timezone)
+        return bar_table(self.name, symbol, rows, fields, self.scope.timezone, details)
 
     def not_as_asked(self, symbol: str, expected: str, found: str, **where: object) -> SourceError:
         """Make the error of an answer that is not as the vendor documents it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from nn_assets.contracts import DETAILS
 from nn_assets.errors import SourceError
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,11 @@ _SPELLINGS = {
     "low": ("low", "lowprice", "l"),
     "close": ("close", "closeprice", "c"),
     "volume": ("volume", "vol", "v"),
+    "vwap": ("vwap", "vw", "volumeweightedaverageprice"),
+    "trades": ("trades", "tradecount", "numberoftrades", "transactions"),
+    "bid": ("bid", "bidprice", "closebid", "bidclose"),
+    "ask": ("ask", "askprice", "closeask", "askclose"),
+    "effective_spread": ("effectivespread",),
     "known_at": ("knownat",),
 }
 _OF_A_FILE = "name {columns} in the header, the file's first line"
@@ -84,7 +90,7 @@ def map_columns(
     Returns
     -------
     dict of str to str
-        Field to header: session, open, high, low, close; symbol and volume where there are such.
+        Field to header: session, open, high, low, close; symbol, volume and those of ``DETAILS`` where there are such.
 
     Raises
     ------
@@ -95,6 +101,9 @@ def map_columns(
     for field, spellings in _SPELLINGS.items():
         for spelling in spellings:
             candidates = [header for header in headers if normalised(header) == spelling]
+            if len(candidates) > 1 and field in DETAILS:
+                _log.warning("%s: %d columns for %s: none is taken", file or "the answer", len(candidates), field)
+                break
             if len(candidates) > 1:
                 raise SourceError(
                     expected=f"one column for {field}",

@@ -19,6 +19,7 @@ from nn_assets.sources.answers import Action, Scope, ScopedActions, nothing_of
 from nn_assets.sources.database import Database
 from nn_assets.sources.days import days_written, known_at_fault, without_a_time
 from nn_assets.sources.keys import EnvironmentKey
+from nn_assets.sources.numbers import detail_columns
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.spellings import map_columns
@@ -59,7 +60,7 @@ class SqlSource(ScopedActions):
         Variable that holds the database's address. A bare ``postgresql://`` means psycopg 3.
     query : str
         Gives a row for each bar: symbol, session and prices in a common spelling; volume, if the
-        instruments have one; known_at (UTC), if the database knows it.
+        instruments have one; vwap, trades, bid, ask and known_at (UTC), if the database knows them.
     actions_query : str
         Gives a row for each split and dividend: symbol, ex_session, kind, value.
     maximum_rows : int
@@ -105,7 +106,9 @@ class SqlSource(ScopedActions):
         bars["session"] = self._days(bars, "session")
         for column in _NUMBERS:
             bars[column] = self._numbers(bars, column) if column in bars.columns else np.nan
+        details = detail_columns(bars, columns, self.name)
         delivered = conform(bars.assign(source=self.name), DELIVERED_BARS)
+        delivered = delivered.assign(**{name: values.reset_index(drop=True) for name, values in details.items()})
         if "known_at" in table.columns:
             delivered["known_at"] = self._moments(table["known_at"])
         return delivered

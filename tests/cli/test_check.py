@@ -222,7 +222,7 @@ def test_a_source_at_fault_is_the_usual_error(fresh_home) -> None:
     assert "no bar of CON" in answer.document["message"]
     first, last = answer.document["message"].splitlines()[0], answer.document["message"].splitlines()[-1]
     assert "Remedy: " in first
-    assert last.startswith(f"step mine__raw_bars failed in run {answer.document['run']} of ")
+    assert last.startswith(f"step mine__raw_bars failed in run {answer.document['run_id']} of ")
 
 
 @pytest.mark.full

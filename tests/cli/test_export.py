@@ -72,7 +72,7 @@ def days(frame: pd.DataFrame) -> list[str]:
 
 
 def test_the_tables_are_those_promised() -> None:
-    assert {*CONTRACT, "notices"} | BESIDE_BARS == set(TABLES)
+    assert {*CONTRACT, "notices", "ranges"} | BESIDE_BARS == set(TABLES)  # ranges: tests/operations/test_beside_signals
 
 
 def test_notices_are_a_table_also_where_there_are_none(give, tmp_path) -> None:

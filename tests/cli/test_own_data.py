@@ -294,7 +294,7 @@ UNREADABLE: dict[str, tuple[bytes, list[str]]] = {
     "an unknown key": (b"name: mine\nmarket: {history_starts: 2015-01-02, horizon: 3}\n", ["market.horizon = 3"]),
     "a word for a number": (
         b"name: mine\nmarket: {history_starts: 2015-01-02}\nlearning: {lookback: ten}\n",
-        ["learning.lookback = 'ten'", "integer"],
+        ["learning.lookback = 'ten'", "a whole number was expected"],
     ),
     "a key twice": (
         b"name: mine\nname: yours\nmarket: {history_starts: 2015-01-02}\n",

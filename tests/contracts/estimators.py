@@ -18,7 +18,7 @@ from nn_assets.learning.compute import HERE
 from nn_assets.learning.fitted import FitInputs, Fitted
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.plugins import imported
-from tests.learning.tiny import fitted, tiny_market, tiny_samples, tiny_settings
+from tests.learning.tiny import fitted, tiny_market, tiny_samples, tiny_settings, tiny_windows
 
 SEED, MEMBERS = 3, 2
 
@@ -70,7 +70,7 @@ class EstimatorContract:
         values = tiny_market()[0].values.copy()
         cut = int(np.median(judged.rows))
         values[cut + 1 :] = 7.0
-        known, changed = judged.rows <= cut, Windows(values, windows.lookback)
+        known, changed = judged.rows <= cut, tiny_windows(values, windows.lookback)
         before = forecast(self.name, members, windows, judged)
         assert forecast(self.name, members, changed, judged, known).tobytes() == before[:, known].tobytes()
         assert forecast(self.name, members, changed, judged).tobytes() != before.tobytes()
@@ -79,7 +79,7 @@ class EstimatorContract:
         windows, training, validation = tiny_samples()
         values = tiny_market()[0].values.copy()
         values[int(validation.rows.max()) + 1 :] = np.nan
-        changed = Windows(values, windows.lookback)
+        changed = tiny_windows(values, windows.lookback)
         before = [array.tobytes() for samples in (training, validation) for array in vars(samples).values()]
         again = fit(self.name, changed, training, validation)
         for one, other in zip(again.members, _ensemble(self.name).members, strict=True):

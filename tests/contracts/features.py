@@ -35,6 +35,8 @@ def values_of(entry: Feature, panel: Panel, series: KnownSeries) -> np.ndarray:
 class FeatureContract:
     """A member gives ``entry``, an entry that is registered, and ``expected``, from a panel and its series."""
 
+    symbols = 3
+
     @pytest.fixture
     def entry(self) -> Feature:
         raise NotImplementedError
@@ -47,7 +49,7 @@ class FeatureContract:
         require_sound_feature(entry)
 
     def test_it_equals_its_values_written_out(self, entry: Feature) -> None:
-        panel = random_panel(BARS)
+        panel = random_panel(BARS, self.symbols)
         series = series_of(panel)
         expected = self.expected(entry, panel, series)
         made = values_of(entry, panel, series)
@@ -55,7 +57,7 @@ class FeatureContract:
         np.testing.assert_allclose(made, expected, rtol=1e-7, atol=1e-10)
 
     def test_the_value_of_a_session_is_the_same_to_the_bit_whatever_comes_after_it(self, entry: Feature) -> None:
-        panel = random_panel(BARS)
+        panel = random_panel(BARS, self.symbols)
         series = series_of(panel)
         whole = values_of(entry, panel, series)
         for cut in (entry.reach_sessions + 1, 200):
@@ -65,7 +67,7 @@ class FeatureContract:
             assert same_bits(np.ascontiguousarray(values_of(entry, other, series)[:cut]), whole[:cut])
 
     def test_a_field_that_it_does_not_state_changes_nothing(self, entry: Feature) -> None:
-        panel = random_panel(BARS)
+        panel = random_panel(BARS, self.symbols)
         series = series_of(panel)
         others = {name: np.full(panel.close.shape, 7.0) for name in FIELDS if name not in entry.fields}
         assert same_bits(

@@ -10,7 +10,7 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import CostModel, cost_model_from
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.evaluation import figures as figures_module
 from nn_assets.evaluation import study as study_module
 from nn_assets.evaluation.figures import study_figures
@@ -34,14 +34,14 @@ def costs_on(row: int, of: World) -> CostModel:
 def material(of: World) -> StudyMaterial:
     """Two stretches, each with the history known at its end; the simple estimators say the opposite of the network."""
     opposite = replace(of.forecasts, calibrated=1.0 - of.forecasts.calibrated, score=-of.forecasts.score)
-    estimators = dict.fromkeys(ESTIMATORS, opposite) | {"network": of.forecasts}
+    estimators = dict.fromkeys(USUAL, opposite) | {"network": of.forecasts}
     sessions = of.panel.sessions
     months = [f"{day.year}-{day.month:02d}" if FIRST <= row < LAST else "" for row, day in enumerate(sessions)]
 
     def known() -> Iterator[StudyStretch]:
         for rows, seen in ((range(FIRST, MIDDLE), of.cut(MIDDLE)), (range(MIDDLE, LAST), of)):
             cube = Cube(seen.panel.sessions, SYMBOLS, ("close",), seen.panel.close[:, :, None])
-            yield StudyStretch(rows, seen.market, cube, seen.labels, {key: {} for key in ESTIMATORS})
+            yield StudyStretch(rows, seen.market, cube, seen.labels, {key: {} for key in USUAL})
 
     none = [None] * len(sessions)
     forecasts = Forecasts(sessions, SYMBOLS, estimators, none)
@@ -186,15 +186,15 @@ def test_every_estimator_is_watched_by_its_own_forecasts_and_references(monkeypa
         name: replace(arrays, probability=arrays.probability + 0.01 * index)
         for index, (name, arrays) in enumerate(made.forecasts.estimators.items())
     }
-    reference_models = {name: {"model": object()} for name in ESTIMATORS}
+    reference_models = {name: {"model": object()} for name in USUAL}
     known = [replace(item, references=reference_models) for item in made.known()]  # type: ignore[arg-type]
     forecasts = Forecasts(made.sessions, SYMBOLS, estimators, made.model_by_row)
     study = run_study(of.strategy, 252, replace(made, forecasts=forecasts, known=lambda: iter(known)), TERMS)
-    sums = [float(np.nansum(estimators[name].probability[FIRST:MIDDLE])) for name in ESTIMATORS]
+    sums = [float(np.nansum(estimators[name].probability[FIRST:MIDDLE])) for name in USUAL]
     assert asked[:3] == [
-        (pytest.approx(total), reference_models[name]) for total, name in zip(sums, ESTIMATORS, strict=True)
+        (pytest.approx(total), reference_models[name]) for total, name in zip(sums, USUAL, strict=True)
     ]
-    for name in ESTIMATORS:
+    for name in USUAL:
         rounds = study.replays[name].rounds
         assert all(done.drift is not None for done in rounds)
         states = [done.decision.inputs.trading_state for done in rounds]

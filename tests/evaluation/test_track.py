@@ -26,6 +26,9 @@ def test_a_cut_record_knows_no_label_realised_later() -> None:
     assert np.isfinite(cut.targets[:94]).all()
     assert np.isnan(cut.targets[94:]).all()
     assert np.isnan(cut.returns[94:]).all()
+    values = replace(record, ranked_against=record.returns / 0.01).until(99)
+    assert values.outcomes.tobytes() == (cut.returns / 0.01).tobytes()
+    assert cut.outcomes is cut.returns
 
 
 def test_figures_of_a_cut_do_not_change_when_history_grows() -> None:
@@ -43,7 +46,8 @@ def whole_record(rows: int) -> StudyTrack:
     base = made_record(rows)
     names = np.array([f"name {row}" for row in range(rows)])
     scores, rates = ({"network": base.forecasts["network"] * times} for times in (2.0, 0.5))
-    return replace(base, regimes=names, models=names, scores=scores, base_rates=rates)
+    share = np.linspace(0.0, 1.0, rows)
+    return replace(base, regimes=names, models=names, scores=scores, base_rates=rates, training_share=share)
 
 
 def test_a_cut_ends_every_array_after_the_same_session() -> None:
@@ -51,7 +55,7 @@ def test_a_cut_ends_every_array_after_the_same_session() -> None:
     cut = record.until(69)
     for field in fields(StudyTrack):
         ours, theirs = getattr(cut, field.name), getattr(record, field.name)
-        if field.name in ("symbols", "targets", "returns", "first_rows"):
+        if field.name in ("symbols", "targets", "returns", "ranked_against", "first_rows"):
             continue
         if field.name == "tracks":
             ours = {f"{name} {part}": getattr(one, part) for name, one in ours.items() for part in vars(one)}

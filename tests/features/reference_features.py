@@ -134,6 +134,11 @@ def _point_of_control(bars: pd.DataFrame) -> pd.Series:
     return pd.Series(distances)
 
 
+def _quoted(bars):
+    middle = (bars["bid"] + bars["ask"]) / 2.0
+    return (bars["ask"] - bars["bid"]) / middle
+
+
 REFERENCE = {
     "log_return_1": lambda bars: _log_return(bars, 1),
     "log_return_5": lambda bars: _log_return(bars, 5),
@@ -163,6 +168,9 @@ REFERENCE = {
     "high_low_spread_20": _high_low_spread,
     "volume_above_close_60": _volume_above_close,
     "point_of_control_distance_60": _point_of_control,
+    "vwap_deviation": lambda bars: (bars["close"] - bars["vwap"]) / bars["vwap"],
+    "quoted_spread_20": lambda bars: _quoted(bars) / _quoted(bars).shift(1).rolling(20).median(),
+    "effective_spread_20": lambda bars: bars["effective_spread"].rolling(20).mean(),
 }
 
 
@@ -176,8 +184,7 @@ def reference_values(panel, name: str, market_symbol: str) -> np.ndarray:
     market = np.log(close[market_symbol]).diff()
     columns = []
     for column in range(len(panel.symbols)):
-        fields = ("open", "high", "low", "close", "volume")
-        bars = pd.DataFrame({field: getattr(panel, field)[:, column] for field in fields})
+        bars = pd.DataFrame({field: values[:, column] for field, values in panel.arrays.items()})
         bars["market"] = market
         columns.append(REFERENCE[name](bars).to_numpy())
     return np.column_stack(columns)

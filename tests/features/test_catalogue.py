@@ -144,7 +144,8 @@ def test_a_missing_bar_blinds_exactly_the_sessions_within_reach_of_it(name, whol
 
 
 def test_every_entry_has_a_plain_reference_a_formula_and_a_source():
-    assert set(REFERENCE) == {*EVERY, *(name for name, entry in ON_REQUEST.items() if not entry.role)}
+    of_bars = (name for name, entry in ON_REQUEST.items() if not (entry.reads_series or entry.ranked))
+    assert set(REFERENCE) == {*EVERY, *of_bars}  # ranks and factors have theirs in tests of their own
     assert all(entry.formula and entry.source and entry.name == name for name, entry in (OF_BARS | ON_REQUEST).items())
 
 
@@ -276,7 +277,7 @@ def test_volatility_and_true_range_serve_other_rooms_by_their_textbook_values():
 
 
 class TestEveryFeature(FeatureContract):
-    @pytest.fixture(params=tuple(CATALOGUE.own))
+    @pytest.fixture(params=tuple(name for name, one in CATALOGUE.own.items() if not (one.factors or one.ranked)))
     def entry(self, request: pytest.FixtureRequest) -> Feature:
         return CATALOGUE[request.param]
 

@@ -13,6 +13,7 @@ import pytest
 from nn_assets.features.catalogue import compute_features
 from nn_assets.features.labels import make_labels
 from nn_assets.features.stationarity import apply_transforms, decide_transforms
+from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
 from nn_assets.settings import FeatureSettings, LabelSettings
 from tests.features.panels import OF_BARS, columns_of, panel_of, rows_of, same_bits
@@ -91,3 +92,21 @@ def test_flawed_stocks_give_missing_values_and_never_an_infinity(stocks):
     assert np.isfinite(cube.values[150:]).mean() > 0.95
     alone = compute_features(columns_of(stocks, [0, 5]), market_symbol=stocks.symbols[0])
     assert same_bits(alone.values, np.ascontiguousarray(cube.values[:, [0, 5]]))
+
+
+def test_a_volatility_index_is_read_under_a_name_of_ones_own_as_pandas_reads_it(
+    indexes: Panel, shared_data: Path
+) -> None:
+    vix = pd.read_csv(shared_data / "vix" / "vix-daily.csv", index_col=0, parse_dates=True)["CLOSE"]
+    days = pd.DatetimeIndex(arch.data.sp500.load().index).unique()[:1_500]
+    panel = rows_of(indexes, slice(0, len(days)))  # the same sessions: the two indexes trade on the same days
+    values = np.repeat(vix.reindex(days).to_numpy(float)[:, None], 2, axis=1)
+    known = KnownSeries(values, np.zeros(values.shape), np.full(values.shape, 1440.0))
+    names = ("level_of_fear", "change_of_fear", "zscore_of_fear", "implied_over_realised")
+    made = compute_features(panel, names, series={"fear": known, "implied_volatility": known}).values
+    index = pd.Series(values[:, 0])
+    z = (index - index.rolling(60).mean()) / index.rolling(60).std()
+    realised = pd.Series(np.log(panel.close[:, 1])).diff().rolling(20).std() * 252.0**0.5
+    for column, expected in enumerate((index, index.diff(5), z, index / 100.0 / realised)):
+        np.testing.assert_allclose(made[:, 1, column], expected.to_numpy(), rtol=1e-8, atol=1e-10)
+    assert np.isfinite(made[60:, 0]).mean() > 0.98  # the index lacks a day of these

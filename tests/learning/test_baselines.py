@@ -27,8 +27,17 @@ class TestBoosting(BaselineContract):
     name, called = "boosting", "gradient boosting"
 
 
+class TestMomentum(BaselineContract):
+    name, called = "momentum", "the momentum rule"
+
+
 def test_whoever_names_estimators_reads_them_from_the_registry_in_one_order() -> None:
-    assert tuple(ESTIMATORS) == ("network", "linear", "boosting")  # as they are stored: numbers of validation rows
+    assert tuple(ESTIMATORS) == (
+        "network",
+        "linear",
+        "boosting",
+        "momentum",
+    )  # as they are stored: numbers of validation rows
     assert next(iter(ESTIMATORS)) == TRADED
     (check,) = FORECASTS.columns["estimator"].checks
     assert tuple(check.arguments[0]) == tuple(ESTIMATORS)

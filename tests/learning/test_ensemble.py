@@ -7,6 +7,7 @@ from nn_assets.errors import TrainingError
 from nn_assets.learning import ensemble as ensemble_module
 from nn_assets.learning.baselines import LinearModel
 from nn_assets.learning.ensemble import train_ensemble
+from nn_assets.learning.heads import Head
 from nn_assets.learning.training import TrainingResult, train
 from nn_assets.learning.windows import Samples, Windows
 from nn_assets.settings import LearningSettings
@@ -21,10 +22,12 @@ def _failing_seeds(monkeypatch: pytest.MonkeyPatch, seeds: set[int]) -> None:
         settings: LearningSettings,
         seed: int,
         start: LinearModel | None,
+        head: Head,
+        weights: object,
     ) -> TrainingResult:
         if seed in seeds:
             raise TrainingError(expected="a loss", found="nan", remedy="none", seed=seed, epoch=2)
-        return train(windows, training, validation, settings, seed, start)
+        return train(windows, training, validation, settings, seed, start, head, weights)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ensemble_module, "train", fail_some)
 
@@ -41,7 +44,7 @@ def test_who_takes_a_residual_members_place_begins_as_it_did(monkeypatch: pytest
     begun: dict[int, LinearModel | None] = {}
 
     def fail_first(*task: object) -> TrainingResult:
-        seed, begun[seed] = task[-2], task[-1]  # type: ignore[index, assignment]
+        seed, begun[seed] = task[4], task[5]  # type: ignore[index, assignment]
         if seed == 7:
             raise TrainingError(expected="a loss", found="nan", remedy="none", seed=7, epoch=0)
         return train(*task)  # type: ignore[arg-type]

@@ -10,8 +10,10 @@ import torch
 
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
+from nn_assets.learning import inference
 from nn_assets.learning.explanation import COMPLETE, importance, what_moved
 from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.heads import VALUE
 from nn_assets.learning.member import Member
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from tests.learning.reference_networks import plain_logits
@@ -125,6 +127,43 @@ def test_the_feature_that_a_network_reads_is_all_that_is_worth_something(feature
     assert worth.mean[feature] == pytest.approx(expected, abs=4.0 * error / 5**0.5)
 
 
+def test_a_symbols_parts_are_the_same_whichever_others_are_explained() -> None:
+    cube, _ = tiny_market()
+    model = fitted("mlp")
+    row = model.fold.used_from + 5
+    every, one = what_moved(model, cube, row), what_moved(model, cube, row, {"BBB", "ZZZ"})
+    assert one.symbols == ("BBB",)
+    np.testing.assert_allclose(one.parts[0], every.parts[1], atol=1e-7)
+    np.testing.assert_allclose(one.after[0], every.after[1], atol=1e-7)
+
+
+def test_parts_are_complete_where_gradients_jump_along_the_way_of_a_small_move() -> None:
+    cube, _ = tiny_market()
+    assert what_moved(fitted("tcn"), cube, 426, {"CCC"}).missed[0] <= COMPLETE  # 0.0143 by quadrature of any order
+
+
+@pytest.mark.parametrize(("most", "sessions"), [(60, 20), (7, 2), (2, 1)])
+def test_of_many_rows_whole_sessions_spread_evenly_are_measured_and_the_planted_feature_comes_first(
+    most: int, sessions: int
+) -> None:
+    cube, _ = tiny_market()
+    model = _reads(fitted("mlp"), 2, 0.7)
+    rows = slice(model.fold.used_from, model.fold.used_from + 40)
+    labels = _planted(model, cube, 2)
+    every = importance(model, cube, labels, rows, repeats=5)
+    fewer = importance(model, cube, labels, rows, repeats=5, most_samples=most)
+    assert len(every.rise) == 40
+    assert len(fewer.rise) == sessions
+    assert (fewer.rise[:, [0, 1, 3]] == 0.0).all()
+    if most == 60:
+        assert int(np.argmax(fewer.mean)) == 2
+        assert fewer.mean[2] == pytest.approx(every.mean[2], abs=0.05)
+    assert (
+        importance(model, cube, labels, rows, most_samples=1_000).rise.tobytes()
+        == importance(model, cube, labels, rows).rise.tobytes()
+    )
+
+
 def _planted(model: FoldModel, cube: Cube, feature: int) -> Labels:
     chance = 1.0 / (1.0 + np.exp(-0.7 * scaled(model, cube)[..., feature]))
     outcome = (np.random.default_rng(1).random(chance.shape) < chance).astype(float)
@@ -227,3 +266,13 @@ def test_a_network_that_holds_constants_of_its_own_is_explained_as_it_forecasts(
     row, rows = model.fold.used_from + 5, slice(model.fold.used_from, model.fold.used_from + 20)
     np.testing.assert_allclose(what_moved(model, cube, row).parts, plain.parts, rtol=1e-4, atol=1e-6)
     assert importance(model, cube, labels, rows).rise.shape[1] == len(NAMES)
+
+
+def test_what_moved_a_forecast_of_a_value_is_told_in_the_logits_of_its_probability() -> None:
+    model, (cube, _) = fitted("mlp"), tiny_market()
+    model = replace(model, estimators=replace(model.estimators, head=VALUE))
+    row = model.fold.used_from + 5
+    move = what_moved(model, cube, row)
+    probability = inference.forecast(model, cube, slice(row - 1, row + 1))["network"].probability
+    np.testing.assert_allclose(move.before, logit(probability[0]), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(move.parts.sum(axis=1), move.after - move.before, atol=0.01)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import SchemaError
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.learning.forecasts import forecasts_from_rows, no_forecasts
 from nn_assets.market.calendar.sessions import sessions_between
 
@@ -28,7 +28,7 @@ def stored_rows() -> pd.DataFrame:
         }
         for session in SESSIONS[10:]
         for symbol in SYMBOLS
-        for estimator in ESTIMATORS
+        for estimator in USUAL
     ]
     return pd.DataFrame(rows)
 

@@ -168,7 +168,7 @@ def test_an_estimate_is_the_mean_of_the_members_written_out_with_nothing_silence
     settings = tiny_settings(network=kind, hidden=5, dropout=0.5)
     windows, _, _ = tiny_samples()
     members = tuple(Member(seed, made_up_weights(settings, features=4, seed=seed)) for seed in (1, 2, 3))
-    silent = SimpleNamespace(probability=lambda features: np.zeros(len(features)))
+    silent = SimpleNamespace(output=lambda features: np.zeros(len(features)))
     estimators = Estimators(settings, {"network": members, "linear": (silent,), "boosting": (silent,)})
     made = estimate(estimators, windows, slice(20, 40))
     values = tiny_market()[0].values
@@ -186,7 +186,7 @@ def test_a_baseline_is_the_mean_of_its_members_and_their_disagreement_its_disper
     member = Member(1, made_up_weights(settings, features=4, seed=1))
     random = np.random.default_rng(5)
     linear = [LinearModel(random.normal(size=4), float(random.normal()), 1.0) for _ in range(5)]
-    silent = SimpleNamespace(probability=lambda features: np.zeros(len(features)))
+    silent = SimpleNamespace(output=lambda features: np.zeros(len(features)))
     estimators = Estimators(settings, {"network": (member,), "linear": tuple(linear), "boosting": (silent,)})
     made = estimate(estimators, windows, slice(20, 40))
     features = tiny_market()[0].values[made.rows, made.columns]

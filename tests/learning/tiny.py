@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Cube
+from nn_assets.arrays import Cube, FloatArray
 from nn_assets.features.labels import Labels
 from nn_assets.learning import inference
 from nn_assets.learning.compute import Compute
@@ -83,10 +83,15 @@ def tiny_fold(cube: Cube, strategy: Strategy, month: str = MONTH) -> Fold:
     return make_fold(cube.sessions, month, strategy.walk_forward, strategy.label)
 
 
+def tiny_windows(values: FloatArray, lookback: int = 4) -> Windows:
+    """Windows over features of the tiny market, the first of which stands for the session's return."""
+    return Windows(values, lookback, past_returns=values[:, :, 0])
+
+
 def tiny_samples(lookback: int = 4) -> tuple[Windows, Samples, Samples]:
     """Windows over the tiny market, 261 samples to train on and 90 to validate on."""
     cube, labels = tiny_market()
-    windows = Windows(cube.values, lookback)
+    windows = tiny_windows(cube.values, lookback)
     parts = slice(20, 107), slice(111, 141)
     training, validation = (find_samples(windows, rows, labels.targets[rows]) for rows in parts)
     return windows, training, validation

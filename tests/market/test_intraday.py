@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nn_assets.contracts import DELIVERED_BARS, INTRADAY_BARS, INTRADAY_VERSIONS, QUARANTINE, QUOTES, empty, validate
+from nn_assets.contracts import (
+    DELIVERED_BARS,
+    HALTS,
+    INTRADAY_BARS,
+    INTRADAY_VERSIONS,
+    QUARANTINE,
+    QUOTES,
+    empty,
+    framed,
+    validate,
+)
 from nn_assets.errors import GateHalted
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS
 from nn_assets.market.facts.intraday import intraday_as_of, intraday_hash, new_intraday, session_bars, stamped_intraday
@@ -221,13 +231,16 @@ def test_a_session_bar_is_first_open_highest_lowest_last_close_and_all_volume() 
     frame = versions(with_values(with_values(bars(), 30, high=150.0), 31, low=50.0))
     made = session_bars(frame.sample(frac=1.0, random_state=1), "XNYS", FIVE)
     assert made.left_out.empty
-    row = validate(made.bars, DELIVERED_BARS).iloc[0]
-    whole = bars()
+    row, whole = validate(made.bars, DELIVERED_BARS).iloc[0], bars()
     assert row["open"] == whole["open"].iloc[0]
     assert row["close"] == whole["close"].iloc[-1]
     assert (row["high"], row["low"]) == (150.0, 50.0)
     assert row["volume"] == whole["volume"].sum()
     assert np.isnan(session_bars(frame.assign(volume=np.nan), "XNYS", FIVE).bars["volume"].iloc[0])
+    quoted = frame.assign(bid_close=frame["close"] - 0.01, ask_close=frame["close"] + 0.01)
+    quoted.loc[quoted["bar_at"].idxmax(), "bid_close"] = np.nan  # the last bar's, not the last there is
+    closing = session_bars(quoted, "XNYS", FIVE).bars.iloc[0]
+    assert (closing["ask"], np.isnan(closing["bid"])) == (whole["close"].iloc[-1] + 0.01, True)
 
 
 def test_a_half_finished_session_makes_no_bar_and_is_named() -> None:
@@ -343,3 +356,19 @@ def test_a_faulty_first_bar_leaves_the_session_without_its_open() -> None:
         ("2024-03-11", "missing_at_open")
     ]
     assert result.gaps.empty
+
+
+def test_no_bar_is_due_on_a_halted_session() -> None:
+    whole = bars(first="2018-01-02T14:30Z")
+    later = bars(first="2018-01-04T14:30Z")
+    frame = versions(pd.concat([whole, later], ignore_index=True))
+    plain = clean_intraday(frame, "XNYS", FIVE, CleaningSettings())
+    assert (plain.gaps["missing"].tolist(), plain.due) == ([78], 234)
+    day = pd.Timestamp("2018-01-03")
+    known = pd.Timestamp("2018-01-03T14:00Z")
+    spell = {"halted_from": day, "resumes": day + pd.Timedelta(days=1)}
+    halts = framed(HALTS, 1, symbol="AAA", source="halts", known_at=known, ingested_at=known, **spell)
+    halted = clean_intraday(frame, "XNYS", FIVE, CleaningSettings(), halts=halts)
+    assert (halted.gaps.empty, halted.due) == (True, 156)
+    late = halts.assign(known_at=pd.Timestamp("2033-01-03T14:00Z"))
+    assert clean_intraday(frame, "XNYS", FIVE, CleaningSettings(), halts=late).due == 234

@@ -16,6 +16,7 @@ from nn_assets.operations.intake.bars import audit_bars, ingest_bars, publish_ba
 from nn_assets.operations.intake.data_docs import review_bars
 from nn_assets.operations.intake.gate_record import recording_halts
 from nn_assets.operations.intake.series import ingest_series
+from nn_assets.operations.intake.trading_halts import ingest_halts
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.models import preparation
 from nn_assets.operations.models.forecasts import forecast_months
@@ -34,6 +35,8 @@ def take_in(strategy: Strategy, *, review: bool = False) -> None:
             ingest_series(history, folder)
         if strategy.universe is not None:
             ingest_universe(history, folder)
+        if strategy.halts is not None:
+            ingest_halts(history, folder)
         ingest_bars(history, folder)
     publish(strategy, review=review)
 

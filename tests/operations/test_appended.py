@@ -14,8 +14,12 @@ from nn_assets.operations.intake.appended import append_versions
 from nn_assets.operations.stores import open_stores
 from tests.contracts.samples import a_row
 
-VALUE = {**dict.fromkeys(FACTS, "value"), **dict.fromkeys([RAW_BARS, COMPARED, "raw_intraday_bars"], "close")}
-VALUE["universe_membership"] = "member_to"
+VALUE = {
+    **dict.fromkeys(FACTS, "value"),
+    **dict.fromkeys([RAW_BARS, COMPARED, "raw_intraday_bars"], "close"),
+    "bar_details": "vwap",
+}
+VALUE |= {"universe_membership": "member_to", "trading_halts": "resumes"}
 MINUTE = pd.Timedelta(minutes=1)
 
 
@@ -26,7 +30,7 @@ def test_two_rows_of_one_version_are_not_stored_at_once_and_not_one_after_the_ot
     monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
     contract, name = FACTS[table], VALUE[table]
     row = conform(pd.DataFrame([a_row(contract)]), contract)
-    other = row.assign(**{name: row[name] + (pd.Timedelta(days=1) if name == "member_to" else 1.0)})
+    other = row.assign(**{name: row[name] + (pd.Timedelta(days=1) if name in ("member_to", "resumes") else 1.0)})
     with open_stores() as stores:
         with pytest.raises(SchemaError, match=f"one row for each {contract.key[0]}, .* in {table}"):
             append_versions(stores, "torn", table, None, row, other)

@@ -26,7 +26,7 @@ import yaml
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
 from nn_assets.errors import DecisionError, PublicationError, SchemaError
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.evaluation.study import StudyStretch, Terms, run_study
 from nn_assets.market.calendar.sessions import assumed_known_at
 from nn_assets.operations import study as studies
@@ -414,13 +414,23 @@ NOT_COMPARED: dict[type, dict[str, str]] = {
         "require_bars": "no reader",
         "clock_fault": "what is wrong now",
         "covering": "what is published now",
+        "halted_as_now": "what is known now of halts, which the gate goes by",
+        "bars_expected": "as halted_as_now",
         "publication": "what is published now",
         "decision_moments": CLOCK,
         "published_at": CLOCK,
         **dict.fromkeys(
             [
                 *("action_versions", "axis", "gate_halts", "live_sessions", "membership_versions", "published_bars"),
-                *("raw_versions", "series_versions", "stored_versions", "symbols", "versions_of_some"),
+                *(
+                    "detail_versions",
+                    "halt_versions",
+                    "raw_versions",
+                    "series_versions",
+                    "stored_versions",
+                    "symbols",
+                    "versions_of_some",
+                ),
             ],
             STORED,
         ),
@@ -438,6 +448,7 @@ WITH_ARGUMENTS: dict[type, dict[str, Callable[[Any], object]]] = {
         "cut_for": of_cut,
         "decided_at": lambda history: history.decided_at(pd.Timestamp(CUT)) is not None,
         "members": lambda history: history.members(history.sessions(CUT), SYMBOLS),
+        "halted": lambda history: history.halted(history.sessions(CUT), SYMBOLS),
         "row": lambda history: history.row(pd.Timestamp(CUT)),
         "sessions": lambda history: history.sessions(CUT),
         "symbols_on": lambda history: history.symbols_on(pd.Timestamp(CUT)),
@@ -668,12 +679,12 @@ def test_estimators_that_forecast_alike_earn_alike(ends_before: Lived) -> None:
     """One rule for every estimator: nothing but its forecasts, and what they are watched against, makes it another."""
     with living_in(ends_before.home), open_history(strategy()) as history:
         material = studies._material(history, LAST_MONTH)
-        for leader in ESTIMATORS:
-            forecasts = replace(material.forecasts, estimators=dict.fromkeys(ESTIMATORS, material.forecasts[leader]))
+        for leader in USUAL:
+            forecasts = replace(material.forecasts, estimators=dict.fromkeys(USUAL, material.forecasts[leader]))
 
             def known(leader: str = leader) -> Iterator[StudyStretch]:
                 for known_month in material.known():
-                    yield replace(known_month, references=dict.fromkeys(ESTIMATORS, known_month.references[leader]))
+                    yield replace(known_month, references=dict.fromkeys(USUAL, known_month.references[leader]))
 
             done = run_study(
                 strategy(), 252, replace(material, forecasts=forecasts, known=known), Terms(trials=3)

@@ -251,7 +251,9 @@ READING = ("nn_assets.store.", "nn_assets.operations.facts:", "nn_assets.operati
 
 COUNTED_OTHERWISE = {
     "nn_assets.operations.asof.actions:read_action_versions": "gives back what was stored",
+    "nn_assets.operations.asof.details:detail_features": "follows from the fields that each feature states",
     "nn_assets.operations.asof.series:read_series_versions": "gives back what was stored",
+    "nn_assets.operations.asof.trading_halts:read_halt_versions": "gives back what was stored",
     "nn_assets.operations.asof.stored:versions_of": "gives back what was stored",
     "nn_assets.operations.asof.universe:read_membership_versions": "gives back what was stored",
     "nn_assets.market.facts.arrival:Mended": "the moments that it mends are part of what values are made from",

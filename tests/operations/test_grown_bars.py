@@ -26,6 +26,7 @@ from nn_assets.operations.intake.bars import Audited, audit_bars, ingest_bars, p
 from nn_assets.operations.intake.data_docs import overview_of_audited
 from nn_assets.operations.intake.grown import begun
 from nn_assets.operations.intake.pieces import Carried
+from nn_assets.operations.intake.trading_halts import ingest_halts
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.settings import Strategy
 from nn_assets.store.lake import blobs, parts
@@ -130,6 +131,8 @@ class Home:
             return work(history)
 
     def take_in(self, last: int) -> None:
+        if "halts" in self.settings:
+            self.at(last, lambda history: ingest_halts(history, self.folder))
         self.at(last, lambda history: ingest_bars(history, self.folder))
 
 
@@ -194,6 +197,30 @@ def test_day_by_day_the_result_is_that_of_the_whole_pass_to_the_bit(tmp_path: Pa
     alone = lived(tmp_path, seed=1, days=5)
     assert not alone[0]
     assert all(alone[1:])
+
+
+@pytest.mark.full
+def test_halted_sessions_are_counted_alike_day_by_day_and_a_new_halt_has_all_judged_again(tmp_path: Path) -> None:
+    """S2 lacks 136 sessions; S3 leaves after the eleventh day."""
+    home, bars = Home(tmp_path, halts={"path": "halts.csv"}), market(1, HISTORY + 14, 0.0)
+    by_day = dict(iter(bars.groupby("date")))
+    known = f"S2,{AXIS[20].date()},{AXIS[156].date()}\n"
+    (tmp_path / "halts.csv").write_text(f"symbol,halted_from,resumes\n{known}")
+    home.write("history", pd.concat([by_day[day] for day in AXIS[:HISTORY]]))
+    alone, missing = [], []
+    for last in range(HISTORY - 1, HISTORY + 14):
+        if last >= HISTORY:
+            home.write(str(AXIS[last].date()), by_day[AXIS[last]])
+        if last == HISTORY + 12:
+            known += f"S3,{AXIS[last].date()},\n"
+            (tmp_path / "halts.csv").write_text(f"symbol,halted_from,resumes\n{known}")
+        home.take_in(last)
+        alone.append(bool(home.at(last, publish)))
+        checks = home.at(last, lambda history: {check.name: check for check in audit_bars(history).report.checks})
+        assert isinstance(checks, dict)
+        missing.append(checks["missing_sessions"].detail.partition(" of ")[0])
+    assert alone == [False, *[True] * 12, False, True]
+    assert missing == [*["0"] * 12, *["1"] * 3]  # of S3, the day before its halt was stated
 
 
 def test_publishing_a_session_reads_and_writes_what_it_needs_however_long_the_history(
@@ -368,13 +395,14 @@ def test_actions_late_restated_and_taken_back_are_held_against_bars_as_the_whole
     """Splits and dividends of all ages, and bars of before, come on some of the days; on the others nothing is late."""
     days, random = 5, np.random.default_rng(seed)
     bars = market(seed + 100, HISTORY + days, 0.01)
+    large = 0.3 * bars["close"].min()  # below every close, half as much again and after a split too
     home, by_day = Home(tmp_path), dict(iter(bars.groupby("date")))
     known: dict[tuple[str, str, str], float] = {}
 
     def tell(last: int, age: int) -> None:
         day = AXIS[last - (int(random.integers(1, 100)) if age else 0)]
         kind = str(random.choice(["split", "dividend"]))
-        value = float(random.choice([2.0, 0.5]) if kind == "split" else random.choice([0.2, 0.2, 20.0]))
+        value = float(random.choice([2.0, 0.5]) if kind == "split" else random.choice([0.2, 0.2, large]))
         known[str(random.choice(SYMBOLS)), str(day.date()), kind] = value
 
     def write() -> None:

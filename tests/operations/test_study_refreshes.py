@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from nn_assets.errors import FoldError, ModelError, NnAssetsError, ShortFoldError, WorkerError
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.evaluation.study import Study
-from nn_assets.learning import training as learning_training
 from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.heads import SIGN
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData
 from nn_assets.learning.refresh import RefreshCheck
@@ -148,7 +148,7 @@ def states_of(study: Study, estimator: str = "network") -> pd.Series:
 def assert_same_record(one: Study, other: Study, stop: int) -> None:
     """Demand that two studies say the same of every row before one, to the bit."""
     assert models_of(one)[: one.track.sessions[stop - 1]].equals(models_of(other)[: other.track.sessions[stop - 1]])
-    for name in ESTIMATORS:
+    for name in USUAL:
         for part in ("forecasts", "scores", "base_rates"):
             ours, theirs = (getattr(study.track, part)[name][:stop] for study in (one, other))
             assert ours.tobytes() == theirs.tobytes(), (name, part)
@@ -171,7 +171,7 @@ def test_a_shift_of_the_market_puts_a_refreshed_model_in_force_from_the_next_ses
     assert (models[: asked[0]] == on_record[: asked[0]]).all()
     assert (models[effective:"2017-03-31"] == new).all()  # until the refit of April
     assert not (on_record == new).any()
-    for name in ESTIMATORS:  # one model holds them all, and one watch asks
+    for name in USUAL:  # one model holds them all, and one watch asks
         played = whole.study.replays[name].rounds
         assert [done.session for done in played if done.asks_refresh] == asked
         by_session = {done.session: done for done in played}
@@ -194,7 +194,7 @@ def test_what_the_refreshed_model_forecasts_is_what_it_says_of_these_rows(home: 
         for model_id in refreshed:
             rows = np.flatnonzero(record.models == model_id)
             made = forecast(load_model(history.stores, model_id), cube, slice(rows[0], rows[-1] + 1))
-            for name in ESTIMATORS:
+            for name in USUAL:
                 assert record.scores[name][rows].tobytes() == made[name].probability.tobytes()
 
 
@@ -223,7 +223,7 @@ def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
     assert models.equals(models_on_record(models.index))
     (refused,) = result.material.refreshes
     assert (refused.session, refused.check) == (asks_in_june, RefreshCheck(accepted=False, reason="worse"))
-    for name in ESTIMATORS:
+    for name in USUAL:
         states = states_of(result.study, name)
         assert set(states[:asks_in_june]) == {"CONTINUE"}
         assert set(states[states.index > asks_in_june]) == {"REDUCE_SIZE"}
@@ -234,7 +234,7 @@ def test_a_refused_refresh_leaves_the_model_and_the_reduced_size(
 def test_a_refresh_whose_training_diverges_is_refused(
     home: Path, asks_in_june: pd.Timestamp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning_training, "EXPLODED_LOSS", 0.0)
+    monkeypatch.setattr(SIGN, "exploded", 0.0)
     result = studied()
     models = models_of(result.study)
     assert models.equals(models_on_record(models.index))
@@ -243,7 +243,7 @@ def test_a_refresh_whose_training_diverges_is_refused(
     assert refused.check is not None
     assert not refused.check.accepted
     assert "could not be fitted: expected at least half of 2 members trained; found 0" in refused.check.reason
-    for name in ESTIMATORS:
+    for name in USUAL:
         states = states_of(result.study, name)
         assert set(states[states.index > asks_in_june]) == {"REDUCE_SIZE"}
     assert refreshes_text(result) == "1 asked for, 0 put in force, 1 refused"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.operations.asof.trials import earlier_grounds, ground_of, trials_made
 from nn_assets.operations.catalog import find_strategy
@@ -43,7 +43,7 @@ def _known(name: str, bars_of: str) -> set[str]:
 @pytest.mark.full
 def test_trials_on_record_are_those_of_today(home: Path) -> None:
     strategy = find_strategy("house").strategy
-    trials = {trial_hash(strategy, estimator) for estimator in ESTIMATORS}
+    trials = {trial_hash(strategy, estimator) for estimator in USUAL}
     assert len(trials) == 3
     assert _known("house", "house") == trials
 
@@ -52,10 +52,10 @@ def test_a_book_made_otherwise_is_another_trial_and_what_was_tried_before_still_
     """`pair` states no construction: version 0.1 sized it name by name, today the programme does."""
     file = home / "strategies" / "pair.yaml"
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    today = {trial_hash(find_strategy("pair").strategy, estimator) for estimator in ESTIMATORS}
+    today = {trial_hash(find_strategy("pair").strategy, estimator) for estimator in USUAL}
     settings["portfolio"] = {**settings.get("portfolio", {}), "construction": "per_name"}
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    before = {trial_hash(find_strategy("pair").strategy, estimator) for estimator in ESTIMATORS}
+    before = {trial_hash(find_strategy("pair").strategy, estimator) for estimator in USUAL}
     assert len(today | before) == 6
     assert _known("pair", "pair") == before
 
@@ -69,7 +69,7 @@ def test_a_copy_of_the_strategy_and_of_its_bars_under_other_names_has_the_same_t
     (strategies / "copied.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     copied, house = find_strategy("copied").strategy, find_strategy("house").strategy
     assert copied.source != house.source
-    trials = {trial_hash(copied, estimator) for estimator in ESTIMATORS}
+    trials = {trial_hash(copied, estimator) for estimator in USUAL}
     assert _known("copied", "house") == set()  # version 0.1 said nothing of the data but their hash at that time
     with open_stores() as stores:
         for ground in earlier_grounds(stores):

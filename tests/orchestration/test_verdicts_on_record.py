@@ -13,7 +13,7 @@ from nn_assets.cli.controls import release_leak_alarm
 from nn_assets.cli.runs import run_study
 from nn_assets.cli.status import report
 from nn_assets.errors import ControlError
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.evaluation import figures
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.first_month import first_model_month
@@ -171,7 +171,7 @@ def test_a_configuration_whose_forecasts_were_made_is_a_trial_though_nobody_stud
     assert on_record() == before
     homes.train(strategy_of("unstudied"), MONTHS[:1])
     after = on_record()
-    trials = {trial_hash(strategy_of("unstudied"), estimator) for estimator in ESTIMATORS}
+    trials = {trial_hash(strategy_of("unstudied"), estimator) for estimator in USUAL}
     assert {trial for name, trial in after if name == "unstudied"} == trials
     assert len(after) == 6
     assert all(not entry for entry in _rows("trials", "unstudied")["figures"])

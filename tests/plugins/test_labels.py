@@ -195,10 +195,10 @@ def test_what_a_label_says_of_the_market_decides_the_book_without_running_its_fi
         ("{kind: over_costs, settings: {hurdle_fraction: much}}", "hurdle_fraction", "label.settings"),
         (
             "{settings: {hurdle_fraction: 0.1}}",
-            "label.kind is left out: state label.kind, one of direction, direction_relative, over_costs",
+            "label.kind is left out: state label.kind, one of direction, .*, threshold_move, over_costs",
             "label.settings",
         ),
-        ("{kind: }", "label.kind = None: one of direction, direction_relative, or a label that a file", "label.kind"),
+        ("{kind: }", "label.kind = None: one of direction, .*, threshold_move, or a label that a file", "label.kind"),
         ("{kind: direction, settings: {hurdle_fraction: 0.1}}", "it has none", "label.settings"),
     ],
 )
@@ -266,3 +266,52 @@ def test_an_edited_label_is_another_model_trial_and_decision_and_leaves_features
         assert fit_code(small) == own
     apart = {version_of(*LabelKind(LABELS["over_costs"].own_return, each).roots) for each in (True, False)}
     assert len(apart) == 2
+
+
+VALUE = """
+import numpy as np
+
+from nn_assets.features.labels import forward_returns, register_label
+
+
+def unit(panel, label, facts):
+    return {unit}
+
+
+@register_label("mine", relative=False, learns={learns}, scale=unit{more})
+def mine(panel, label, facts):
+    return forward_returns(panel, label)
+"""
+SIGMA = "facts.recent_volatility * label.horizon_sessions ** 0.5"
+
+
+def value_file(learns: str = '"value"', unit: str = SIGMA, more: str = "") -> str:
+    return VALUE.format(learns=learns, unit=unit, more=more)
+
+
+def test_a_value_of_a_file_is_learned_in_its_own_unit_and_sized_by_the_programme(tmp_path: Path) -> None:
+    strategy = naming(written(tmp_path, mine=value_file()), label=MINE)
+    prepare(strategy)
+    assert LABELS["mine"].learns == "value"
+    assert strategy.portfolio.construction == "programme"
+    apart = {
+        version_of(*LabelKind(LABELS["mine"].own_return, relative=False, learns=learns, **more).roots)
+        for learns, more in (("value", {"scale": LABELS["mine"].scale}), ("sign", {}))
+    }
+    assert len(apart) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "message"),
+    [
+        (value_file(unit="np.abs(forward_returns(panel, label))"), PluginError, "scale that nothing after its session"),
+        (value_file(unit="-facts.recent_volatility"), PluginError, "a scale above 0"),
+        (value_file(more=", traded=True").replace(", scale=unit", ""), PluginError, "learns value, no scale"),
+        (value_file(learns='"volatility"', more=", traded=False"), SettingsError, "so that no position can be taken"),
+    ],
+)
+def test_a_value_of_a_file_whose_unit_is_none_or_that_nobody_can_trade_is_refused(
+    tmp_path: Path, text: str, fault: type[Exception], message: str
+) -> None:
+    with pytest.raises(fault, match=message):
+        prepare(naming(written(tmp_path, mine=text), label=MINE))

@@ -35,6 +35,7 @@ from nn_assets.learning import folds, inference, model, training
 from nn_assets.learning.calibration import Calibration, fit_calibration, reliability
 from nn_assets.learning.first_month import first_model_month, prior_fault
 from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.heads import SIGN, Head
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData
 from nn_assets.learning.networks.mlp import Perceptron
@@ -201,14 +202,14 @@ def _loss_over_batches() -> Finding:
 
 
 def _mean_of_means() -> AbstractContextManager[object]:
-    def mean_of_means(network: torch.nn.Module, windows: Windows, samples: Samples) -> float:
+    def mean_of_means(network: torch.nn.Module, windows: Windows, samples: Samples, head: Head = SIGN) -> float:
         network.eval()
         at_once, losses = training._JUDGED_AT_ONCE, []
         with torch.no_grad():
             for start in range(0, samples.count, at_once):
                 indices = np.arange(start, min(start + at_once, samples.count))
                 inputs, targets = training._batch(windows, samples, indices)
-                losses.append(float(training._losses(network(inputs), targets).double().mean()))
+                losses.append(float(head.losses(network(inputs), targets).double().mean()))
         return float(np.mean(losses))
 
     return patch.object(training, "mean_loss", mean_of_means)

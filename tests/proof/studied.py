@@ -19,7 +19,7 @@ import pandas as pd
 
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.significance import paired_test
 from nn_assets.evaluation.study import (
@@ -246,15 +246,13 @@ class Studied:
     def references(self) -> dict[str, Any]:
         """What each model knew when it was fitted, by estimator."""
         if not self.played:
-            return {name: {} for name in ESTIMATORS}
+            return {name: {} for name in USUAL}
         cut, settings = self.history.cut, self.strategy.oversight
         by_model = {
             model_id: model_references(model, cut.cube, settings, self.history.sessions_per_year)
             for model_id, model in self._kept.models.items()
         }
-        return {
-            name: {model_id: by_estimator[name] for model_id, by_estimator in by_model.items()} for name in ESTIMATORS
-        }
+        return {name: {model_id: by_estimator[name] for model_id, by_estimator in by_model.items()} for name in USUAL}
 
     def study(self, played: Sequence[str]) -> Study:
         """The study, with the books of some estimators."""
@@ -265,7 +263,7 @@ class Studied:
 
     def terms(self, first_look: str) -> Terms:
         """First verdict at a month's end; the package's own three estimators are trials, whoever is judged."""
-        return Terms(trials=len(ESTIMATORS), first_look=first_look)
+        return Terms(trials=len(USUAL), first_look=first_look)
 
     def figures(self, study: Study, months: Sequence[str]) -> dict[str, StudyFigures]:
         """The figures at months' ends."""

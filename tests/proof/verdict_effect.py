@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.evaluation.replay import BuyAndHold, Replay
 from nn_assets.evaluation.study import YARDSTICK, Study, Terms, judge_figures, month_figures
 from nn_assets.evaluation.track import BookTrack, StudyTrack
@@ -91,7 +91,7 @@ def verdicts_of(market: ChangingMarket, played: Replay) -> dict[str, tuple[str, 
     first = str(pd.Period(LIVE) - 1)
     months = [month for month in dict.fromkeys(study.track.months) if month >= first][:-1]
     # The package's own three estimators are trials of every study.
-    terms = Terms(trials=len(ESTIMATORS), first_look=first)
+    terms = Terms(trials=len(USUAL), first_look=first)
     figures = month_figures(market.strategy, YEAR, study, months, terms)
     return {
         entry.month: (_LETTERS[entry.verdict.kind], entry.verdict.allows_trading)

@@ -21,7 +21,7 @@ from safetensors.numpy import load
 from nn_assets import strategies
 from nn_assets.arrays import Cube
 from nn_assets.costs.model import cost_model_from
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import USUAL
 from nn_assets.evaluation.replay import Replay, Scene, replay
 from nn_assets.features.catalogue.compute import compute_features
 from nn_assets.features.labels import Labels, make_labels
@@ -278,7 +278,7 @@ def _forecasts(cube: Cube, labels: Labels, models: Mapping[str, FoldModel], stra
         ids[rows] = list(part.model_ids)
     scales = {model.model_id: model.logit_scales for model in models.values()}
     arrays: dict[str, ForecastArrays] = {}
-    for name in ESTIMATORS:
+    for name in USUAL:
         marks = scaled(made[name], ids, {model_id: by_estimator[name] for model_id, by_estimator in scales.items()})
         parts = [made[name].at(slice(0, starts[0]))]
         for rows in used:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -80,7 +82,12 @@ STEPS = made_steps(
 
 
 def made_study_page(**changes: object) -> StudyPage:
-    record = made_record(300, strength=0.2, drift=0.0005)
+    turbulent = np.arange(300) // 30 % 5 == 4
+    record = replace(
+        made_record(300, strength=0.2, drift=0.0005),
+        regimes=np.where(turbulent, "turbulent", "calm"),
+        training_share=np.where(turbulent, 0.05, 0.95),
+    )
     figures = study_figures(record, horizon_sessions=5, sessions_per_year=252, trials=3)
     contents: dict[str, object] = {
         "name": "planted_edge",

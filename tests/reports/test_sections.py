@@ -21,28 +21,50 @@ from tests.reports.pages import made_daily_page, made_drift, made_steps, made_st
 PLOT = Plot(EVIL, EVIL, b"\x89PNG")
 TARGETS = made_targets().assign(symbol=["SIM01", "SIM02", EVIL])
 STEPS = made_steps({EVIL: (0.0, 0.0, 0.05, 0.04, 0.0, 0.0, 0.0, 0.0)})
+MOVE = {"symbol": EVIL, "why": EVIL, "before": 0.0, "after": 0.1, "parts": {EVIL: 0.1}, "missed": 0.0}
+MOVES = {"absent": "", "before": EVIL, "complete": 0.01, "rows": [MOVE], "without_window": [EVIL]}
+IMPORTANCE = {"absent": "", "most_samples": 256, "months": {"2017-01": {"rises": {EVIL: 0.1}}}}
 DRIFT = made_drift().assign(name=EVIL)
 QUARANTINE = pd.DataFrame(
     {"symbol": [EVIL], "session": pd.to_datetime(["2016-01-04"]), "rule": [EVIL], "field": ["close"], "value": [EVIL]}
 )
 ORDERS = made_daily_page().orders.assign(symbol=EVIL)
 FILLS = made_daily_page().fills.assign(symbol=EVIL)
+RANGES = pd.DataFrame(
+    {
+        "symbol": ["SIM01", "SIM02"],
+        "level": [50.0, None],
+        "lower_bound": [47.0, None],
+        "upper_bound": [53.0, None],
+        "spacing": [0.012, None],
+        "steps": [10.0, None],
+        "half_life": [4.0, None],
+        "p_value": [0.001, 0.4],
+        "said": ["range", "no range: trending"],
+    }
+)
 HEADLINE = Headline(TradingWord.TRADES, EVIL)
-
+FIGURES = made_study_page().figures
+REGIMES = replace(FIGURES, regimes={EVIL: FIGURES.total})
 
 # Name: title, what makes its data markup, what leaves it silent (None: it says that there is nothing).
 OWN: dict[str, tuple[str, dict[str, object], dict[str, object] | None]] = {
     "study_figures": ("Figures, out of sample", {"was_on": (EVIL,)}, None),
     "study_pictures": ("Pictures", {"plots": (PLOT,)}, {"plots": ()}),
     "study_folds": ("Month by month", {"notices": (EVIL,)}, None),
+    "study_regimes": ("By regime", {"figures": REGIMES}, {"figures": replace(FIGURES, regimes={})}),
+    "study_shift": ("Shift test", {"left_out": (EVIL,)}, {"figures": replace(FIGURES, shift=None)}),
+    "study_importance": ("What each feature was worth", {"importance": IMPORTANCE}, {"importance": None}),
     "study_positions": ("Positions for", {"targets": TARGETS, "steps": STEPS}, {"targets": None}),
     "study_oversight": ("Oversight", {"drift": DRIFT, "headline": HEADLINE}, {"drift": None, "headline": None}),
     "study_data": ("Data", {"quarantine": QUARANTINE}, {"quarantine": None, "notices": ()}),
     "study_caveats": ("What these figures do not say", {"caveats": (EVIL,)}, {"caveats": ()}),
     "study_provenance": ("Where they come from", {"provenance": {EVIL: EVIL}}, {"provenance": {}}),
     "session_positions": ("Positions for", {"targets": TARGETS, "steps": STEPS}, None),
+    "session_moves": ("What moved the forecasts", {"moves": MOVES}, {"moves": None}),
     "session_orders": ("Orders", {"orders": ORDERS}, None),
     "session_fills": ("Fills of this session", {"fills": FILLS}, None),
+    "session_ranges": ("Ranges", {"ranges": RANGES.assign(symbol=EVIL, said=EVIL)}, {"ranges": None}),
     "session_pictures": ("Pictures", {"plots": (PLOT,)}, {"plots": ()}),
     "session_drift": ("Drift", {"drift": DRIFT}, None),
     "session_caveats": ("What to bear in mind", {"caveats": (EVIL,)}, {"caveats": ()}),
@@ -53,7 +75,9 @@ FULL = {"plots": (PLOT,), "caveats": ("A caveat.",), "provenance": {"data hash":
 
 @cache
 def full_page(page: str) -> StudyPage | DailyPage:
-    return (made_study_page if page == "study" else made_daily_page)(**FULL)
+    if page == "study":
+        return made_study_page(**FULL, importance=IMPORTANCE | {"months": {"2017-01": {"rises": {"rsi_14": 0.1}}}})
+    return made_daily_page(**FULL, ranges=RANGES, moves={"absent": "none was needed", "rows": []})
 
 
 def page_of(name: str, **changes: object) -> StudyPage | DailyPage:

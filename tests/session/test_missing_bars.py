@@ -46,6 +46,7 @@ def test_each_symbol_that_lacks_a_bar_is_told_once_and_by_its_case() -> None:
 def _said(there: np.ndarray, signalled: np.ndarray) -> list[str]:
     strategy = Strategy.model_validate({"name": "tiny", "market": {"history_starts": "2011-01-03"}})
     view = SimpleNamespace(
+        halted=None,
         cube=SimpleNamespace(names=tuple(CATALOGUE)[:4]),
         panel=SimpleNamespace(close=np.where(there, 1.0, np.nan)),
         members=None,

@@ -23,7 +23,7 @@ def _source(**changes: object) -> SimulatedSource:
 
 class TestSimulatedSource(SourceContract, MemberContract):
     kind = "simulator"
-    delivers = ("bars",)
+    delivers = ("bars", "funding_rates")
     market = {"history_starts": STARTS, "history_ends": ENDS}  # noqa: RUF012
     symbols = tuple(f"SIM{number:02d}" for number in range(1, 21))
     rows = 20 * 252

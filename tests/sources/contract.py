@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from nn_assets.contracts import DELIVERED_BARS, conform, validate
+from nn_assets.contracts import DELIVERED_BARS, DETAILS, conform, validate
 from nn_assets.errors import SourceError
 from nn_assets.sources.protocol import Source, validate_symbol
 
@@ -34,7 +34,7 @@ class SourceContract:
 
     def test_its_bars_keep_the_contract_of_delivered_bars(self, everything) -> None:
         extra = [name for name in everything.columns if name not in DELIVERED_BARS.columns]
-        assert extra in ([], ["known_at"])
+        assert {*extra} <= {"known_at", *DETAILS}
         validate(conform(everything, DELIVERED_BARS), DELIVERED_BARS)
         validate(everything.drop(columns=extra), DELIVERED_BARS)
 

@@ -135,6 +135,12 @@ def changed(vendor: Vendor, change: Callable[[dict[str, Any], Request], object])
     vendor.serve = serve
 
 
+def test_vwap_and_how_many_trades_there_were_come_with_the_bars(source) -> None:
+    bars = source.bars()
+    assert bars["vwap"].notna().all()
+    assert (bars["trades"] > 0.0).all()
+
+
 def test_a_page_missing_in_the_middle_is_refused_by_its_place(vendor, source, caplog, monkeypatch) -> None:
     monkeypatch.setattr("nn_assets.sources.answers._LONGEST_SILENCE_SESSIONS", 5)
 

@@ -53,6 +53,17 @@ def test_a_null_is_a_missing_value_for_cleaning_to_judge() -> None:
     assert bar_table("v", "A", [{**row, "close": None}], KEYS, "UTC")["close"].isna().all()
 
 
+def test_details_come_where_any_row_has_them_and_a_text_in_one_is_no_number() -> None:
+    first, second = rows("2021-01-05T00:00Z", "2021-01-06T00:00Z")
+    details = {"vwap": "vw", "trades": "n"}
+    bars = bar_table("v", "A", [{**first, "vw": 1.25}, second], KEYS, "UTC", details)
+    assert bars["vwap"].tolist()[0] == 1.25
+    assert bars["vwap"].isna().tolist() == [False, True]
+    assert "trades" not in bars.columns
+    with pytest.raises(SourceError, match="no number in vwap"):
+        bar_table("v", "A", [{**first, "vw": "dear"}], KEYS, "UTC", details)
+
+
 @pytest.mark.parametrize("value", [None, 0, -1.0, float("nan"), float("inf"), "2", True])
 def test_an_action_needs_a_size(value) -> None:
     with pytest.raises(SourceError, match="a split of no size") as caught:

@@ -141,6 +141,12 @@ def changed(vendor: Vendor, change: Callable[[dict[str, Any], Request], None]) -
     vendor.serve = serve
 
 
+def test_vwap_and_how_many_trades_there_were_come_with_the_bars(source) -> None:
+    bars = source.bars()
+    assert bars["vwap"].notna().all()
+    assert (bars["trades"] > 0.0).all()
+
+
 def test_a_vendor_that_answers_fewer_rows_than_it_announces_is_refused(vendor, source, caplog) -> None:
     changed(vendor, lambda body, _: body["results"].pop())
     error = refused(caplog, source.bars)

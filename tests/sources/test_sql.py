@@ -62,6 +62,17 @@ def sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+def test_a_query_may_give_details_and_a_column_of_text_is_none(sqlite: Path, caplog: pytest.LogCaptureFixture) -> None:
+    details = "(high + low) / 2 AS vwap, NULL AS bid, 'none stated' AS trades"
+    bars = asking(
+        f"SELECT ticker AS symbol, day AS session, open, high, low, close, volume, {details} FROM bars"
+    ).bars()
+    assert bars["vwap"].tolist() == ((bars["high"] + bars["low"]) / 2).tolist()
+    assert bars["bid"].isna().all()
+    assert "trades" not in bars.columns
+    assert "the column of trades holds 'none stated'" in caplog.text
+
+
 class TestSqlite(KeepsTheContract, MemberContract):
     kind = "sql"
     delivers = ("bars", "actions", "known_at")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from nn_assets.arrays import FloatArray
+from nn_assets.contracts import DETAILS
 from nn_assets.errors import PluginError
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import FIELDS, Panel
@@ -23,11 +25,14 @@ class Context:
         The series of the feature's role as each session's decision knew it, on the panel's rows and columns.
     sessions_per_year : int
         Sessions that annualise a figure.
+    factors : tuple of KnownSeries
+        The series of ``features.factors``, of a feature that reads them; that of its role comes first.
     """
 
     log_return: FloatArray | None = field(default=None, repr=False)
     series: KnownSeries | None = field(default=None, repr=False)
     sessions_per_year: int = 252
+    factors: tuple[KnownSeries, ...] = field(default=(), repr=False)
 
     @property
     def market(self) -> FloatArray:
@@ -52,7 +57,7 @@ class _StatedFields(Panel):
     fields: tuple[str, ...]
 
     def __getattr__(self, name: str) -> FloatArray:
-        if name not in FIELDS:
+        if name not in (*FIELDS, *DETAILS):
             raise AttributeError(name)
         raise PluginError(
             expected=f"of the feature {self.feature} that it reads what it states alone: {', '.join(self.fields)}",
@@ -81,13 +86,17 @@ class Feature:
         reach is missing or the formula has no value.
     formula : str
     fields : tuple of str
-        Fields of the panel that it reads; the others are not handed to it.
+        Fields of the panel that it reads, those of ``DETAILS`` among them; the others are not handed to it.
     source : str
         Where the formula is published.
     needs_market : bool
         Whether it reads the context's market return.
     role : str
         Key of ``features.series`` whose series it reads; empty for none.
+    factors : bool
+        Whether it reads the series of ``features.factors``, all of them.
+    ranked : bool
+        Whether its values are the places of what it computes among the members of each session.
     """
 
     name: str
@@ -99,6 +108,17 @@ class Feature:
     source: str = "standard"
     needs_market: bool = False
     role: str = ""
+    factors: bool = False
+    ranked: bool = False
+
+    @property
+    def reads_series(self) -> bool:
+        """Whether its values depend on a series beside the bars."""
+        return bool(self.role) or self.factors
+
+    def of_role(self, name: str, role: str) -> Self:
+        """The same feature of another series, by another name."""
+        return replace(self, name=name, role=role)
 
     def computed(self, panel: Panel, context: Context) -> FloatArray:
         """Its values, (bars, symbols), of the fields that it states: the one door by which bars come to a feature.
@@ -109,7 +129,7 @@ class Feature:
             It reads a field that it does not state.
         """
         fields_alone = object.__new__(_StatedFields)
-        unstated = set(FIELDS) - set(self.fields)
+        unstated = {*FIELDS, *DETAILS} - set(self.fields)
         its_own = {name: value for name, value in vars(panel).items() if name not in unstated}
         fields_alone.__dict__.update(its_own, feature=self.name, fields=self.fields)
         return self.compute(fields_alone, context)
@@ -117,4 +137,5 @@ class Feature:
     @property
     def version_inputs(self) -> tuple[object, ...]:
         """The declared properties that its values depend on; group, formula and source are text only."""
-        return self.reach_sessions, self.fields, self.needs_market, self.role
+        later = ("factors",) * self.factors + ("ranked",) * self.ranked
+        return self.reach_sessions, self.fields, self.needs_market, self.role, *later

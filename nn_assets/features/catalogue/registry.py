@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from nn_assets.contracts import DETAILS
 from nn_assets.errors import PluginError
 from nn_assets.features.catalogue.beside_bars import BESIDE_BARS
 from nn_assets.features.catalogue.candles import CANDLES
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, Formula
+from nn_assets.features.catalogue.details import OF_DETAILS
+from nn_assets.features.catalogue.factors import FACTORS
+from nn_assets.features.catalogue.own_series import feature_of_own_series
 from nn_assets.features.catalogue.profile import PROFILE
+from nn_assets.features.catalogue.ranks import RANKS
 from nn_assets.features.catalogue.returns import RETURNS
 from nn_assets.features.catalogue.series import SERIES
 from nn_assets.features.catalogue.spreads import SPREADS
@@ -23,14 +28,16 @@ from nn_assets.plugins import Registry
 _Formula = TypeVar("_Formula", bound=Formula)
 
 _STANDARD = (*RETURNS, *VOLATILITY, *VOLUME, *TREND, *CROSS_MARKET, *BESIDE_BARS)
-_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES)
+_ON_REQUEST = (*CANDLES, *SPREADS, *PROFILE, *SERIES, *OF_DETAILS, *RANKS, *FACTORS)
 
 STANDARD: Registry[Feature] = Registry("standard feature", {entry.name: entry for entry in _STANDARD})
 """What a strategy that names no features has, in the order of its cube. What the catalogue gets later is not added
 here, so that an upgrade changes no strategy's inputs: a strategy names it."""
 
-CATALOGUE: Registry[Feature] = Registry("feature", {entry.name: entry for entry in (*_STANDARD, *_ON_REQUEST)})
-"""Every feature by name."""
+CATALOGUE: Registry[Feature] = Registry(
+    "feature", {entry.name: entry for entry in (*_STANDARD, *_ON_REQUEST)}, by_pattern=feature_of_own_series
+)
+"""Every feature by name; those of a strategy's own series are had by their names, and not listed."""
 
 
 def register_feature(
@@ -40,6 +47,7 @@ def register_feature(
     fields: Sequence[str] = ("close",),
     needs_market: bool = False,
     role: str = "",
+    ranked: bool = False,
     group: str = "own",
     formula: str = "",
     source: str = "",
@@ -53,8 +61,8 @@ def register_feature(
     reach_sessions : int
         Bars before its own that a value needs: a mean of 20 closes has 19.
     fields : sequence of str
-        Of ``open``, ``high``, ``low``, ``close`` and ``volume``, those that it reads.
-    needs_market, role, group, formula, source
+        Of ``open``, ``high``, ``low``, ``close`` and ``volume``, and of ``DETAILS``, those that it reads.
+    needs_market, role, ranked, group, formula, source
         As of :class:`Feature`.
 
     Raises
@@ -68,10 +76,10 @@ def register_feature(
     ... def gap(panel, context):
     ...     return panel.open / lagged(panel.close, 1) - 1.0
     """
-    unknown = sorted(set(fields) - set(FIELDS))
+    unknown = sorted(set(fields) - {*FIELDS, *DETAILS})
     if unknown or not fields or reach_sessions < 0:
         raise PluginError(
-            expected=f"a reach of no or more sessions, and fields among {', '.join(FIELDS)}",
+            expected=f"a reach of no or more sessions, and fields among {', '.join((*FIELDS, *DETAILS))}",
             found=f"reach_sessions {reach_sessions}, fields {', '.join(fields) or 'none'}",
             remedy=f"correct what register_feature({name!r}, ...) states",
             key="plugins",
@@ -79,7 +87,9 @@ def register_feature(
         )
 
     def register(compute: _Formula) -> _Formula:
-        entry = Feature(name, group, reach_sessions, compute, formula, tuple(fields), source, needs_market, role)
+        entry = Feature(
+            name, group, reach_sessions, compute, formula, tuple(fields), source, needs_market, role, ranked=ranked
+        )
         CATALOGUE.add(name, entry, getattr(compute, "__module__", __name__))
         return compute
 

@@ -11,16 +11,19 @@ from nn_assets.market.panel import Panel
 _WINDOW = 60
 
 
-def _known_level(_panel: Panel, context: Context) -> FloatArray:
+def known_level(_panel: Panel, context: Context) -> FloatArray:
+    """The series as known at each session, (bars, symbols)."""
     return context.known.values
 
 
-def _known_z(_panel: Panel, context: Context) -> FloatArray:
+def known_z(_panel: Panel, context: Context) -> FloatArray:
+    """The series as known less its mean of 60 sessions, over their deviation; NaN where it did not move."""
     values = context.known.values
     return ratio(values - rolling_mean(values, _WINDOW), rolling_std(values, _WINDOW))
 
 
-def _known_change(_panel: Panel, context: Context) -> FloatArray:
+def known_change(_panel: Panel, context: Context) -> FloatArray:
+    """The series as known less what was known five sessions before, (bars, symbols)."""
     return context.known.values - lagged(context.known.values, 5)
 
 
@@ -34,7 +37,7 @@ def _z_of(role: str, group: str, source: str) -> Feature:
         group=group,
         role=role,
         reach_sessions=_WINDOW - 1,
-        compute=_known_z,
+        compute=known_z,
         formula="(x - mean_60(x)) / std_60(x), x as known at each session; no value where x did not move",
         source=source,
     )
@@ -46,7 +49,7 @@ SERIES = (
         group="crypto",
         role="btc_dominance",
         reach_sessions=5,
-        compute=_known_change,
+        compute=known_change,
         formula="x[t] - x[t-5], in the unit of the series: Bitcoin's share of all coins' market value",
     ),
     _z_of("on_chain", "crypto", "Liu and Tsyvinski (2021), network factors, here as a z-score"),
@@ -57,7 +60,7 @@ SERIES = (
         group="order_book",
         role="order_book_imbalance",
         reach_sessions=0,
-        compute=_known_level,
+        compute=known_level,
         formula="x as known: (bid size - ask size) / (bid size + ask size), which the series gives",
         source="Cont, Kukanov and Stoikov (2014)",
     ),

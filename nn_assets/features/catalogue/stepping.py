@@ -53,13 +53,15 @@ class Stepping:
 
     @cached_property
     def _packed(self) -> Panel:
-        return self._panel_of({name: self._own.pack(getattr(self.panel, name)[:, self._gapped]) for name in FIELDS})
+        fields = self.panel.arrays.items()
+        return self._panel_of({name: self._own.pack(values[:, self._gapped]) for name, values in fields})
 
     @cached_property
     def _bridged(self) -> Panel:
-        fields = {name: getattr(self.panel, name)[:, self._gapped] for name in FIELDS}
+        fields = {name: values[:, self._gapped] for name, values in self.panel.arrays.items()}
         missing, close = np.isnan(fields["close"]), last_known(fields["close"])
-        filled = {name: np.where(missing, close, values) for name, values in fields.items()}
+        # A detail of a session without a bar is nobody's: what reads one is stepped over instead.
+        filled = {name: np.where(missing, close, fields[name]) if name in FIELDS else fields[name] for name in fields}
         filled["volume"] = np.where(missing & np.isfinite(close), 0.0, fields["volume"])
         return self._panel_of(filled)
 

@@ -1,15 +1,16 @@
-"""Labels of every row: the sign of the own return of a kind, where that and the volatility are known."""
+"""Labels of every row: the own return of a kind, where that and the volatility are known, and what is learned of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from nn_assets.arrays import BoolArray, FloatArray, IntArray, read_only_fields
 from nn_assets.features.catalogue.prices import rolling_volatility
 from nn_assets.features.catalogue.stepping import Stepping
-from nn_assets.features.labels.definition import LabelFacts
+from nn_assets.features.labels.definition import LabelFacts, OwnReturn
 from nn_assets.features.labels.registry import label_kind, settings_of_its_own
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
@@ -24,39 +25,71 @@ class Labels:
     Parameters
     ----------
     targets : array, shape (bars, symbols)
-        1.0, 0.0, or NaN where there is no label (not realised yet, a bar missing, no volatility).
+        Whether the own return is above zero: 1.0, 0.0, or NaN where there is no label (not realised yet, a bar
+        missing, no volatility).
     returns : array, shape (bars, symbols), fraction over the horizon
         The label's own return, whose sign is the target: see :class:`~nn_assets.features.labels.LabelKind`. NaN
-        exactly where ``targets`` is.
+        exactly where ``targets`` is. Of a volatility the log of the realised variance over ``scale`` squared.
     realised_row : array of int, shape (bars,)
         Row at whose session the label becomes known: t + lag + horizon. May lie beyond the axis.
     candidates : array of bool, shape (bars, symbols), or None
         Who may be trained on: the universe's members of each session. None: everyone.
+    values : array, shape (bars, symbols), or None
+        What is learned where that is not the targets; NaN exactly where they are. None: the targets.
+    ranked_against : array, shape (bars, symbols), or None
+        What forecasts are ranked against where that is not the returns, likewise.
+    scale : array, shape (bars, symbols), or None
+        Unit of ``values``, known at the session itself: standard deviation of a return over the horizon, or volatility
+        per session. There before a label is realised; NaN where it is not known.
     """
 
     targets: FloatArray
     returns: FloatArray
     realised_row: IntArray
     candidates: BoolArray | None = None
+    values: FloatArray | None = None
+    ranked_against: FloatArray | None = None
+    scale: FloatArray | None = None
 
     def __post_init__(self) -> None:
         read_only_fields(self)
 
+    @property
+    def learned(self) -> FloatArray:
+        """What estimators learn, (bars, symbols)."""
+        return self.targets if self.values is None else self.values
+
+    @property
+    def outcomes(self) -> FloatArray:
+        """What forecasts and features are ranked against, (bars, symbols)."""
+        return self.returns if self.ranked_against is None else self.ranked_against
+
+    def rows(self, rows: slice) -> Labels:
+        """Labels of some rows, as views."""
+        return replace(self, **{name: values[rows] for name, values in self._arrays.items()})
+
+    @property
+    def _arrays(self) -> dict[str, Any]:
+        """What there is, by name; all have rows first."""
+        arrays = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: values for name, values in arrays.items() if values is not None}
+
     def until(self, row: int) -> Labels:
         """Cut the labels after ``row``; those that are realised later are missing."""
-        stop = row + 1
-        unknown = self.realised_row[:stop] > row
-        targets, returns = self.targets[:stop].copy(), self.returns[:stop].copy()
-        targets[unknown], returns[unknown] = np.nan, np.nan
-        candidates = None if self.candidates is None else self.candidates[:stop]
-        return Labels(targets, returns, self.realised_row[:stop], candidates)
+        cut = self.rows(slice(row + 1))
+        return cut._known((cut.realised_row <= row)[:, None])  # noqa: SLF001  its own
 
     def of_candidates(self, candidates: BoolArray | None) -> Labels:
         """Labels of the candidates alone, (bars, symbols); every other row has none."""
         if candidates is None:
             return self
-        targets, returns = (np.where(candidates, values, np.nan) for values in (self.targets, self.returns))
-        return Labels(targets, returns, self.realised_row, candidates)
+        return replace(self._known(candidates), candidates=candidates)
+
+    def _known(self, there: BoolArray) -> Labels:
+        """Labels where a mask, (bars, symbols) or (bars, 1), says so."""
+        unknown = ("targets", "returns", "values", "ranked_against")
+        kept = {name: np.where(there, values, np.nan) for name, values in self._arrays.items() if name in unknown}
+        return replace(self, **kept)
 
 
 def make_labels(
@@ -69,7 +102,8 @@ def make_labels(
     """Labels of every row: one if the risk-adjusted own return, as ``label.kind`` says it, is positive.
 
     The own return is divided by sigma_20 of the decision session before its sign is taken; that leaves the sign alone
-    but takes the label away where sigma_20 is missing or zero.
+    but takes the label away where sigma_20 is missing or zero. A kind that learns a value or a volatility has that as
+    well, and its unit; one that states it has what forecasts are ranked against.
 
     Parameters
     ----------
@@ -94,11 +128,19 @@ def make_labels(
         There is no such kind, its settings are not as it states them, or what the kind itself refuses.
     """
     cash = np.broadcast_to(np.asarray(cash_rate_per_session, dtype=np.float64), panel.session_count)
-    own = own_returns(panel, label, LabelFacts(cash, candidates))
-    sigma = Stepping(panel, np.isfinite(panel.close), max_missing_fraction).over(
-        _VOLATILITY_SESSIONS + 1, lambda bars, _: rolling_volatility(bars, _VOLATILITY_SESSIONS)
-    )
+    sigma = recent_volatility(panel, max_missing_fraction)
+    facts = LabelFacts(cash, candidates, sigma)
+    kind, own = label_kind(label), own_returns(panel, label, facts)
     labelled = np.isfinite(own) & (sigma > 0.0)
+    scale = None if kind.scale is None else called(kind.scale, panel, label, facts)
+    if scale is not None:
+        scale = np.where(np.isfinite(scale) & (scale > 0.0), scale, np.nan)
+        labelled &= np.isfinite(scale)
+    ranked_against = None if kind.ranked_against is None else called(kind.ranked_against, panel, label, facts)
+    values = None
+    if kind.learns != "sign":
+        values = np.where(labelled, own if scale is None or kind.learns != "value" else own / scale, np.nan)
+        ranked_against = values if ranked_against is None else ranked_against
     adjusted = np.full(own.shape, np.nan)
     np.divide(own, sigma, out=adjusted, where=labelled)
     span = label.execution_lag_sessions + label.horizon_sessions
@@ -106,11 +148,26 @@ def make_labels(
         targets=np.where(labelled, (adjusted > 0.0).astype(np.float64), np.nan),
         returns=np.where(labelled, own, np.nan),
         realised_row=np.arange(panel.session_count, dtype=np.int64) + span,
+        values=values,
+        ranked_against=None if ranked_against is None else np.where(labelled, ranked_against, np.nan),
+        scale=scale,
     )
     return labels.of_candidates(candidates)
 
 
 def own_returns(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
     """Own returns as the kind of label defines them, (bars, symbols), for all symbols; errors as above."""
+    return called(label_kind(label).own_return, panel, label, facts)
+
+
+def called(compute: OwnReturn, panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
+    """What a function of a kind of label says, with the kind's own settings where it has some; errors as above."""
     settings = settings_of_its_own(label)
-    return label_kind(label).own_return(panel, label, facts, *(() if settings is None else (settings,)))
+    return compute(panel, label, facts, *(() if settings is None else (settings,)))
+
+
+def recent_volatility(panel: Panel, max_missing_fraction: float = 0.0) -> FloatArray:
+    """sigma_20 of each session, (bars, symbols), fraction per session; may step over a share of missing bars."""
+    return Stepping(panel, np.isfinite(panel.close), max_missing_fraction).over(
+        _VOLATILITY_SESSIONS + 1, lambda bars, _: rolling_volatility(bars, _VOLATILITY_SESSIONS)
+    )

@@ -2,7 +2,7 @@
 
 The label of row t is made of bars up to t + lag + horizon and of nothing after; it depends on what comes after t, else
 it is a feature; it is NaN where the bar of the fill or of the horizon is missing. One that is relative says nothing of
-the market: what moves every name alike changes no sign.
+the market: what moves every name alike changes no sign. The unit that a value is learned in is known at t itself.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from nn_assets.arrays import BoolArray, FloatArray, read_only
 from nn_assets.features.contract import Held, Market, kept_by, made_up_market
-from nn_assets.features.labels.compute import own_returns
-from nn_assets.features.labels.definition import LabelFacts
+from nn_assets.features.labels.compute import called, recent_volatility
+from nn_assets.features.labels.definition import LabelFacts, OwnReturn
 from nn_assets.features.labels.registry import label_kind
 from nn_assets.settings import LabelSettings
 
@@ -41,9 +41,8 @@ def require_sound_label(label: LabelSettings) -> None:
         Names the label, the bar and the values.
     """
     entry, span = label_kind(label), label.execution_lag_sessions + label.horizon_sessions
-    held = _HeldLabel(
-        "label", label.kind, entry.own_return, made_up_market(span, _FEWEST_BARS + 2 * span, _SYMBOLS), label
-    )
+    short = made_up_market(span, _FEWEST_BARS + 2 * span, _SYMBOLS)
+    held = _HeldLabel("label", label.kind, entry.own_return, short, label, entry.own_return)
     kept = kept_by(label.kind, entry.own_return)
     whole = held.computed(held.market)
     held.require_same(
@@ -59,13 +58,17 @@ def require_sound_label(label: LabelSettings) -> None:
         held.require_nothing_of_the_market(whole)
     held.require_nothing_kept(kept, entry.own_return)
     market = made_up_market(span, _LONG_BARS + 2 * span, _SYMBOLS)
-    years = _HeldLabel("label", label.kind, entry.own_return, market, label)
+    years = _HeldLabel("label", label.kind, entry.own_return, market, label, entry.own_return)
     years.require_nothing_past_the_horizon(years.computed(years.market), [_LONG_BARS * 2 // 3])
+    if entry.scale is not None:
+        unit = _HeldLabel("label's scale", label.kind, entry.scale, short, label, entry.scale)
+        unit.require_known_at_once(unit.computed(unit.market), [bars // 3, bars * 2 // 3, bars - 2])
 
 
 @dataclass(frozen=True, eq=False)
 class _HeldLabel(Held):
     label: LabelSettings
+    compute: OwnReturn
 
     @property
     def span(self) -> int:
@@ -83,7 +86,8 @@ class _HeldLabel(Held):
         def own_return(market: Market) -> object:
             cash = read_only(market.series.values[:, 0] * _CASH)
             candidates = read_only(market.series.values > _CANDIDATES_ABOVE)
-            return own_returns(market.panel, self.label, LabelFacts(cash, candidates))
+            volatility = read_only(recent_volatility(market.panel))
+            return called(self.compute, market.panel, self.label, LabelFacts(cash, candidates, volatility))
 
         return self.called(own_return, original)
 
@@ -119,6 +123,16 @@ class _HeldLabel(Held):
             self.require_same(whole[labels], self.computed(self.market.of(rows))[labels], *texts)
             if others:
                 self.require_same(whole[labels], self.computed_with_others_after(last)[labels], *texts)
+
+    def require_known_at_once(self, whole: FloatArray, cuts: Iterable[int]) -> None:
+        """Refuse a scale that bars after a session change, cut off or others in their place, or that is not above 0."""
+        self.require_numbers(whole)
+        self.require_all(~(whole < 0.0), whole, None, "a scale above 0", "one below")
+        texts = "a scale that nothing after its session changes", "what comes after its session changes it"
+        for last in cuts:
+            rows = slice(0, last + 1)
+            self.require_same(whole[rows], self.computed(self.market.of(rows)), *texts)
+            self.require_same(whole[rows], self.computed_with_others_after(last)[rows], *texts)
 
     def require_what_comes_after(self, whole: FloatArray) -> None:
         """Refuse values that nothing after their session changes, though it is there: those are a feature's."""

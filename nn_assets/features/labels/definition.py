@@ -1,15 +1,16 @@
-"""What a kind of label is: the own return whose sign is learned, and what it says of the market."""
+"""What a kind of label is: the own return, what is learned of it, and what it says of the market."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from nn_assets.arrays import BoolArray, FloatArray
+from nn_assets.errors import PluginError
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 from nn_assets.settings.section import Section
@@ -25,11 +26,24 @@ class LabelFacts:
         Fraction, simple; that of the decision session holds over the horizon.
     candidates : array of bool, shape (bars, symbols), or None
         Who may be trained on; None: everyone.
+    volatility : array, shape (bars, symbols), or None
+        sigma_20 of each session, fraction per session; NaN where it is missing. None where nobody asks a kind that
+        needs it.
     """
 
     cash_rate_per_session: FloatArray
     candidates: BoolArray | None = None
+    volatility: FloatArray | None = None
 
+    @property
+    def recent_volatility(self) -> FloatArray:
+        """sigma_20, (bars, symbols), NaN where it is missing or 0."""
+        assert self.volatility is not None, "make_labels gives it"
+        return np.where(self.volatility > 0.0, self.volatility, np.nan)
+
+
+Learns = Literal["sign", "value", "volatility"]
+"""What may be learned of a label, by the name of its :class:`~nn_assets.learning.heads.Head`."""
 
 OwnReturn = Callable[..., FloatArray]
 """From a panel, the label settings and :class:`LabelFacts` to own returns; with ``settings``, their values follow."""
@@ -43,24 +57,59 @@ class LabelKind:
     ----------
     own_return : callable
         From prices on a total-return basis, the label settings and :class:`LabelFacts` to the return whose sign is the
-        target, (bars, symbols), a fraction over the horizon; NaN where it is not known. With ``settings``, their
-        values come as a fourth argument.
+        target, (bars, symbols), a fraction over the horizon, already less any threshold; NaN where it is not known.
+        With ``settings``, their values come as a fourth argument.
     relative : bool
         Whether it compares a name with the others of its session, so that it says nothing of the market's direction:
         books are then dollar-neutral, and hits and calibration are less what is common to a session.
     settings : type of Section, optional
         What ``label.settings`` must be for it.
+    learns : {"sign", "value", "volatility"}
+        Whether the own return is above zero; its value in units of ``scale``; or, where the own return is the log of
+        a realised variance in units of ``scale`` squared, that. A volatility has no direction and is not traded.
+    scale : callable, optional
+        As ``own_return``, to the unit that a value or a volatility is learned in, (bars, symbols), above 0, known at
+        the session itself; NaN where it is not known, and no label there. Needed unless a sign is learned.
+    ranked_against : callable, optional
+        As ``own_return``, to what forecasts are ranked against within a session, where that is not the own return (of
+        a value: the value), NaN where it is not known.
+    traded : bool
+        Whether its forecasts say what a position earns.
+
+    Raises
+    ------
+    PluginError
+        It learns what nothing learns, or a value without a scale.
     """
 
     own_return: OwnReturn
     relative: bool
     settings: type[Section] | None = None
+    learns: Learns = "sign"
+    scale: OwnReturn | None = None
+    ranked_against: OwnReturn | None = None
+    traded: bool = True
+
+    def __post_init__(self) -> None:
+        if self.learns not in get_args(Learns):
+            expected, found = f"a label that learns one of {', '.join(get_args(Learns))}", repr(self.learns)
+        elif (self.learns == "sign") != (self.scale is None):
+            expected = "a scale for a label that learns a value or a volatility, and none for one that learns a sign"
+            found = f"learns {self.learns}, {'no scale' if self.scale is None else 'and a scale'}"
+        elif self.learns == "volatility" and self.traded:
+            expected, found = "traded=False of a label that learns a volatility: it has no direction", "traded=True"
+        else:
+            return
+        raise PluginError(expected=expected, found=found, remedy="mend what registers the label", key="plugins")
 
     @property
     def roots(self) -> tuple[Callable[..., Any], ...]:
         """What the version of anything made with it covers: its code, its settings, and whether it is relative."""
-        own = partial(self.own_return, relative=self.relative)  # never called: what a root is given counts
-        return (own,) if self.settings is None else (own, self.settings)
+        learned = {} if self.learns == "sign" else {"learns": self.learns}
+        # never called: what a root is given counts
+        own = partial(self.own_return, relative=self.relative, **learned)
+        others = (self.settings, self.scale, self.ranked_against)
+        return (own, *(other for other in others if other is not None))
 
 
 def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:

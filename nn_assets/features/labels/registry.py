@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from nn_assets.features.labels.definition import LabelKind, OwnReturn
+from nn_assets.features.labels.definition import LabelKind, Learns, OwnReturn
 from nn_assets.features.labels.direction import DIRECTION
 from nn_assets.features.labels.relative import DIRECTION_RELATIVE
+from nn_assets.features.labels.threshold import THRESHOLD_MOVE
+from nn_assets.features.labels.volatility import LOG_REALISED_VOLATILITY, VOLATILITY_MOVE
+from nn_assets.features.labels.zscored import RETURN_ZSCORED, RETURN_ZSCORED_RELATIVE
 from nn_assets.plugins import Registry
 from nn_assets.settings import LabelSettings
 from nn_assets.settings.own import section_of
@@ -15,30 +18,51 @@ from nn_assets.settings.section import Section
 
 _OwnReturn = TypeVar("_OwnReturn", bound=OwnReturn)
 
-LABELS: Registry[LabelKind] = Registry("label", {"direction": DIRECTION, "direction_relative": DIRECTION_RELATIVE})
+LABELS: Registry[LabelKind] = Registry(
+    "label",
+    {
+        "direction": DIRECTION,
+        "direction_relative": DIRECTION_RELATIVE,
+        "return_zscored": RETURN_ZSCORED,
+        "return_zscored_relative": RETURN_ZSCORED_RELATIVE,
+        "threshold_move": THRESHOLD_MOVE,
+        "volatility_move": VOLATILITY_MOVE,
+        "log_realised_volatility": LOG_REALISED_VOLATILITY,
+    },
+)
 """Every kind of label, by the name that ``label.kind`` gives it."""
 
 
 def register_label(
-    name: str, *, relative: bool, settings: type[Section] | None = None
+    name: str,
+    *,
+    relative: bool,
+    settings: type[Section] | None = None,
+    learns: Learns = "sign",
+    scale: OwnReturn | None = None,
+    ranked_against: OwnReturn | None = None,
+    traded: bool = True,
 ) -> Callable[[_OwnReturn], _OwnReturn]:
     """Register a function as a kind of label, by a name that no other has; see :class:`LabelKind`.
 
     Parameters
     ----------
-    name, relative
+    name, relative, learns, traded
         As plain text, so that they can be read without running the file.
     settings : type of Section, optional
         Its own settings, with their defaults.
+    scale, ranked_against : callable, optional
+        See :class:`LabelKind`.
 
     Raises
     ------
     PluginError
-        The name is taken, or is not a name.
+        The name is taken, or is not a name; or what is learned does not fit the rest.
     """
 
     def register(own_return: _OwnReturn) -> _OwnReturn:
-        LABELS.add(name, LabelKind(own_return, relative, settings), getattr(own_return, "__module__", __name__))
+        kind = LabelKind(own_return, relative, settings, learns, scale, ranked_against, traded)
+        LABELS.add(name, kind, getattr(own_return, "__module__", __name__))
         return own_return
 
     return register

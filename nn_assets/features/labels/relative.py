@@ -26,18 +26,24 @@ def _own_return(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatA
     """
     forward = forward_returns(panel, label)
     judged = forward if facts.candidates is None else np.where(facts.candidates, forward, np.nan)
-    return forward - _median_over_symbols(judged, panel.symbols)
+    return forward - median_over_symbols(judged, panel.symbols, label.kind)
 
 
-def _median_over_symbols(forward: FloatArray, symbols: tuple[Symbol, ...]) -> FloatArray:
-    """Median of each session's realised returns, shape (bars, 1); NaN below the minimum count."""
+def median_over_symbols(forward: FloatArray, symbols: tuple[Symbol, ...], kind: str) -> FloatArray:
+    """Median of each session's realised returns, shape (bars, 1); NaN below the minimum count.
+
+    Raises
+    ------
+    SettingsError
+        There are fewer than 5 symbols for the label ``kind``.
+    """
     if len(symbols) < MINIMUM_CROSS_SECTION:
         raise SettingsError(
             expected=f"at least {MINIMUM_CROSS_SECTION} symbols for labels relative to the median",
             found=f"{len(symbols)}: {', '.join(symbols)}",
             remedy="set label.kind to 'direction', or add symbols",
             key="label.kind",
-            value="direction_relative",
+            value=kind,
         )
     median = np.full((len(forward), 1), np.nan)
     enough = np.isfinite(forward).sum(axis=1) >= MINIMUM_CROSS_SECTION

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from nn_assets.errors import SettingsError
 from nn_assets.features.scaling import Scaler
 from nn_assets.learning.networks.candlestick import levels_read
 from nn_assets.learning.networks.mlp import Perceptron
@@ -38,9 +39,18 @@ def build_network(settings: LearningSettings, features: int) -> torch.nn.Module:
     Raises
     ------
     SettingsError
-        There is no such kind, or its own settings are not as it states them.
+        There is no such kind, its own settings are not as it states them, or it has no output at each step where
+        ``dense_targets`` asks for one.
     """
     network = builder_of(settings)(settings, features)
+    if settings.dense_targets and not hasattr(network, "steps"):
+        raise SettingsError(
+            expected="a network with an output at each step, for learning.dense_targets: rnn, lstm, gru, tcn, or one "
+            "with a method `steps`",
+            found=settings.network,
+            remedy="leave learning.dense_targets out, or choose one of these",
+            key="learning.dense_targets",
+        )
     return Residual(network, features) if settings.residual else network
 
 

@@ -34,6 +34,12 @@ class Recurrent(torch.nn.Module):
         self.dropout = torch.nn.Dropout(dropout)
         self.head = torch.nn.Linear(hidden, 1)
 
+    def steps(self, windows: torch.Tensor) -> torch.Tensor:
+        """(batch, lookback, features) to a logit at each step, which sees it and those before it: (batch, lookback)."""
+        states, _ = self.body(windows.transpose(0, 1))
+        logits: torch.Tensor = self.head(self.dropout(states)).squeeze(-1).transpose(0, 1)
+        return logits
+
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(batch, lookback, features) to logits (batch,)."""
         states, _ = self.body(windows.transpose(0, 1))  # (lookback, batch, hidden)

@@ -47,5 +47,10 @@ class Residual(torch.nn.Module):
         logits, back = self.network.forward_and_back(windows)  # type: ignore[operator]
         return self._linear(windows) + logits, back
 
+    def steps(self, windows: torch.Tensor) -> torch.Tensor:
+        """As the network's own, where it has one, each step with the linear model's logit of its own features."""
+        logits: torch.Tensor = self.network.steps(windows)  # type: ignore[operator]
+        return (windows * self.coefficients).sum(dim=-1) + self.intercept + logits
+
     def _linear(self, windows: torch.Tensor) -> torch.Tensor:
         return (windows[:, -1] * self.coefficients).sum(dim=-1) + self.intercept

@@ -46,6 +46,12 @@ class TemporalConvolution(torch.nn.Module):
         self.body = torch.nn.Sequential(*blocks)
         self.head = torch.nn.Linear(hidden, 1)
 
+    def steps(self, windows: torch.Tensor) -> torch.Tensor:
+        """(batch, lookback, features) to a logit at each step, which sees it and those before it: (batch, lookback)."""
+        steps = self.body(windows.transpose(1, 2))
+        logits: torch.Tensor = self.head(steps.transpose(1, 2)).squeeze(-1)
+        return logits
+
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(batch, lookback, features) to logits (batch,)."""
         steps = self.body(windows.transpose(1, 2))  # (batch, hidden, lookback)

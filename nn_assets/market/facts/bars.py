@@ -14,9 +14,10 @@ import pandas as pd
 
 from nn_assets.arrays import BoolArray, Sessions, number_bytes
 from nn_assets.contracts import BAR_VERSIONS, conform
+from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.frames import BarVersions, DailyBars, DeliveredBars
 from nn_assets.market.calendar.sessions import assumed_known_at
-from nn_assets.market.facts.bitemporal import BAR_FACTS, RevisionCount, known_from
+from nn_assets.market.facts.bitemporal import BAR_FACTS, Kind, RevisionCount, known_from
 from nn_assets.market.facts.rows import ordered_by_symbol
 
 __all__ = [
@@ -53,6 +54,7 @@ def with_assumed_known_at(
     arrived_at: pd.Timestamp,
     *,
     decided_to: pd.Timestamp | None = None,
+    contract: Contract = BAR_VERSIONS,
 ) -> BarVersions:
     """Give each delivered bar its moments.
 
@@ -69,27 +71,30 @@ def with_assumed_known_at(
     decided_to : Timestamp, optional
         Last session that was decided. A bar of it, or of one before, comes too late for those
         decisions: nothing is assumed, and it counts as known when it arrived.
+    contract : Contract
+        Of what is delivered: bars, or what is said of them beside.
 
     Returns
     -------
     DataFrame
-        Columns of ``BAR_VERSIONS``. A day that is no session counts as known a lag after its end, UTC.
+        Columns of the contract. A day that is no session counts as known a lag after its end, UTC.
     """
     known_at = pd.Series(known_after(calendar, delivered["session"], lag_minutes), index=delivered.index)
     if decided_to is not None:
         known_at = known_at.mask(delivered["session"] <= decided_to, arrived_at)
     known_at = known_from(delivered, known_at)
-    return conform(delivered.assign(known_at=known_at, ingested_at=arrived_at), BAR_VERSIONS)
+    return conform(delivered.assign(known_at=known_at, ingested_at=arrived_at), contract)
 
 
 def new_versions(
-    stored: BarVersions, delivered: BarVersions, *, explicit: BoolArray | None = None
+    stored: BarVersions, delivered: BarVersions, *, explicit: BoolArray | None = None, kind: Kind = BAR_FACTS
 ) -> tuple[BarVersions, RevisionCount]:
     """Find what a delivery adds to the versions stored, columns of ``BAR_VERSIONS``; see :meth:`Kind.added`.
 
-    A bar taken in before its session's close stays unknown until then.
+    A bar taken in before its session's close stays unknown until then. ``kind`` may be that of what is said of bars
+    beside, with columns of its own.
     """
-    fresh, counted = BAR_FACTS.added(stored, delivered, explicit)
+    fresh, counted = kind.added(stored, delivered, explicit)
     return ordered_by_symbol(fresh), counted
 
 
@@ -109,7 +114,7 @@ def restated_since(versions: BarVersions, moment: pd.Timestamp, *, ingested_by: 
     return len(saying_something_new(versions, hidden.to_numpy())) > 0
 
 
-def restated_values(stored: BarVersions, fresh: BarVersions, most: int) -> list[str]:
+def restated_values(stored: BarVersions, fresh: BarVersions, most: int, kind: Kind = BAR_FACTS) -> list[str]:
     """What added versions say otherwise than the version before them.
 
     Parameters
@@ -118,6 +123,8 @@ def restated_values(stored: BarVersions, fresh: BarVersions, most: int) -> list[
         Columns of ``BAR_VERSIONS``: those stored before, and those added to them.
     most : int
         How many bars to name at most.
+    kind : Kind
+        Of the versions.
 
     Returns
     -------
@@ -125,11 +132,11 @@ def restated_values(stored: BarVersions, fresh: BarVersions, most: int) -> list[
         A line for each bar, by symbol and session: the old and the new value of each field that differs ("none" where
         it is missing), and the moment, UTC, since which the new ones are known.
     """
-    key, fields = list(BAR_FACTS.key), list(BAR_FACTS.values)
+    key, fields = list(kind.key), list(kind.values)
     near = stored[stored["session"].isin(fresh["session"].unique()) & stored["symbol"].isin(fresh["symbol"].unique())]
     versions = pd.concat([near.assign(added=False), fresh.assign(added=True)], ignore_index=True)
     versions = versions.sort_values([*key, "known_at", "ingested_at"], kind="stable", ignore_index=True)
-    values, follows = BAR_FACTS.numbers(versions), versions[key].eq(versions[key].shift()).all(axis=1)
+    values, follows = kind.numbers(versions), versions[key].eq(versions[key].shift()).all(axis=1)
     before = np.roll(values, 1, axis=0)  # (versions, fields)
     differs = (values != before) & ~(np.isnan(values) & np.isnan(before))
     rows = np.flatnonzero(versions["added"] & follows & differs.any(axis=1))[:most]
@@ -149,7 +156,7 @@ def _value_text(value: float) -> str:
     return "none" if np.isnan(value) else f"{value:.10g}"
 
 
-def saying_something_new(versions: BarVersions, chosen: npt.NDArray[np.bool_]) -> BarVersions:
+def saying_something_new(versions: BarVersions, chosen: npt.NDArray[np.bool_], kind: Kind = BAR_FACTS) -> BarVersions:
     """Those of some versions that say anything else than the one before them.
 
     Parameters
@@ -162,7 +169,7 @@ def saying_something_new(versions: BarVersions, chosen: npt.NDArray[np.bool_]) -
         return versions.iloc[:0]
     touched = versions["session"].isin(versions.loc[chosen, "session"].unique()).to_numpy()
     some = versions[touched]
-    return some[chosen[touched] & ~BAR_FACTS.repeats(some)]
+    return some[chosen[touched] & ~kind.repeats(some)]
 
 
 def content_hash(bars: DailyBars) -> str:

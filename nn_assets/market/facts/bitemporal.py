@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import BoolArray, FloatArray, IntArray, nanoseconds
-from nn_assets.contracts import QUOTES
+from nn_assets.contracts import DETAILS, QUOTES
 from nn_assets.contracts.contract import PRICES
 from nn_assets.market.facts.arrival import following
 
@@ -110,6 +110,11 @@ class Kind:
     values: tuple[str, ...]
     unjudged: bool = False
     called_off: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        """Those of the key, and of what a version says."""
+        return [*self.key, *self.values]
 
     # --- what is in force ------------------------------------------------------------------------------
 
@@ -463,6 +468,7 @@ def _codes(rows: pd.DataFrame, columns: Sequence[str]) -> IntArray:
 
 
 BAR_FACTS = Kind(("symbol", "session"), (*PRICES, "volume"), unjudged=True)
+DETAIL_FACTS = Kind(("symbol", "session"), DETAILS, unjudged=True)
 INTRADAY_FACTS = Kind(("symbol", "bar_at"), (*PRICES, "volume", *QUOTES), unjudged=True)
 ACTION_FACTS = Kind(("symbol", "ex_session", "kind"), ("value",), called_off=True)
 SERIES_FACTS = Kind(("name", "symbol", "observed_at"), ("value",))

@@ -94,7 +94,7 @@ class SessionBars:
     Attributes
     ----------
     bars : DataFrame
-        Columns of ``DELIVERED_BARS``.
+        Columns of ``DELIVERED_BARS``; and bid and ask, those of the last bar within each session, of quoted bars.
     left_out : DataFrame
         symbol, session, bars (there), due, rule, value, remedy: sessions that make no bar, and why.
     """
@@ -144,9 +144,18 @@ def session_bars(bars: IntradayBars, calendar: str, settings: IntradaySettings) 
     whole = judged["rule"] == ""
     source = f"intraday:{settings.bar_minutes}min"
     return SessionBars(
-        conform(aggregated[whole].assign(source=source), DELIVERED_BARS),
+        _with_closing_quotes(conform(aggregated[whole].assign(source=source), DELIVERED_BARS), ordered),
         judged.loc[~whole, _LEFT_OUT].reset_index(drop=True),
     )
+
+
+def _with_closing_quotes(bars: DeliveredBars, ordered: IntradayBars) -> DeliveredBars:
+    """Bars with the bid and ask at the end of their last bar within the session, where any bar is quoted."""
+    closing = {"bid_close": "bid", "ask_close": "ask"}
+    if ordered[list(closing)].isna().all(axis=None):
+        return bars
+    last = ordered.drop_duplicates(["symbol", "session"], keep="last")[["symbol", "session", *closing]]
+    return bars.merge(last.rename(columns=closing), on=["symbol", "session"], how="left", validate="1:1")
 
 
 _LEFT_OUT = ["symbol", "session", "bars", "due", "rule", "value", "remedy"]

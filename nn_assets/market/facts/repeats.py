@@ -18,10 +18,9 @@ from nn_assets.arrays import BoolArray
 from nn_assets.contracts.frames import BarVersions
 from nn_assets.market.facts.arrival import following
 from nn_assets.market.facts.bars import new_versions
-from nn_assets.market.facts.bitemporal import BAR_FACTS, RevisionCount
+from nn_assets.market.facts.bitemporal import BAR_FACTS, Kind, RevisionCount
 
 _KEY = list(BAR_FACTS.key)
-_SAYING = [*BAR_FACTS.key, *BAR_FACTS.values]
 _OF_FILE = [*_KEY, "source"]
 
 
@@ -32,6 +31,7 @@ def new_versions_of_files(
     *,
     explicit: BoolArray | None = None,
     contents: pd.DataFrame | None = None,
+    kind: Kind = BAR_FACTS,
 ) -> tuple[BarVersions, BarVersions, RevisionCount]:
     """Find what a delivery of files adds; as ``new_versions``, but rows that a file said before are left out first.
 
@@ -43,6 +43,8 @@ def new_versions_of_files(
         The ``source`` of files whose very contents were taken in before.
     contents : DataFrame, optional
         The values delivered for contradicted versions, as far as they are on record: columns of ``stored``.
+    kind : Kind
+        Of facts about a symbol and a session: bars, or what is said of them beside.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def new_versions_of_files(
         known. Bars of which every row was left out count as unchanged, and so do those repeated.
     """
     assumed = np.ones(len(delivered), dtype=bool) if explicit is None else ~explicit
-    fresh, counted = new_versions(stored, delivered, explicit=explicit)
+    fresh, counted = new_versions(stored, delivered, explicit=explicit, kind=kind)
     # Only what would be stored, or was restated before, is compared with what was said before: most rows of a file
     # that grew are in force, and the only ones of their bars.
     restated = stored.loc[stored.duplicated(_KEY), "session"]
@@ -60,33 +62,36 @@ def new_versions_of_files(
     candidates = assumed & delivered["session"].isin(days).to_numpy()
     repeated, otherwise = np.zeros((2, len(delivered)), dtype=bool)
     stored_rows = stored[stored["session"].isin(days)]
-    versions = stored_rows if contents is None else BAR_FACTS.with_contents(stored_rows, contents)
-    repeated[candidates], otherwise[candidates] = repeats_and_changes(versions, delivered[candidates], taken_before)
+    versions = stored_rows if contents is None else kind.with_contents(stored_rows, contents)
+    repeated[candidates], otherwise[candidates] = repeats_and_changes(
+        versions, delivered[candidates], taken_before, kind
+    )
     if repeated.any():
         rest = delivered[~repeated]
-        fresh, counted = new_versions(stored, rest, explicit=None if explicit is None else explicit[~repeated])
+        remaining = None if explicit is None else explicit[~repeated]
+        fresh, counted = new_versions(stored, rest, explicit=remaining, kind=kind)
         bars, of_rest = (frame[_KEY].drop_duplicates().shape[0] for frame in (delivered, rest))
         counted += RevisionCount(unchanged=bars - of_rest)
-    repeats = _same_in_other_files(fresh, delivered[assumed & ~repeated])
+    repeats = _same_in_other_files(fresh, delivered[assumed & ~repeated], kind)
     if otherwise.any():
         apart = pd.MultiIndex.from_frame(delivered.loc[~assumed, _KEY])
-        repeats = pd.concat([repeats, _own_words(stored_rows, delivered[otherwise], fresh, apart)])
+        repeats = pd.concat([repeats, _own_words(stored_rows, delivered[otherwise], fresh, apart, kind)])
     return fresh, repeats, counted
 
 
-def _same_in_other_files(fresh: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+def _same_in_other_files(fresh: pd.DataFrame, delivered: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     """Rows of other files that say what a version to append says: each file's words, of the same moments."""
     several = delivered[delivered.duplicated(_KEY, keep=False)]
     if several.empty:
         return several
     moments = ["known_at", "ingested_at"]
-    appended = fresh[[*_SAYING, "source", *moments]]
-    both = several.drop(columns=moments).merge(appended, on=_SAYING, suffixes=("", "_of_fresh"))
+    appended = fresh[[*kind.columns, "source", *moments]]
+    both = several.drop(columns=moments).merge(appended, on=kind.columns, suffixes=("", "_of_fresh"))
     return both[both["source"] != both["source_of_fresh"]].drop_duplicates(_OF_FILE)[delivered.columns]
 
 
 def _own_words(
-    stored: pd.DataFrame, otherwise: pd.DataFrame, fresh: pd.DataFrame, apart: pd.MultiIndex
+    stored: pd.DataFrame, otherwise: pd.DataFrame, fresh: pd.DataFrame, apart: pd.MultiIndex, kind: Kind
 ) -> pd.DataFrame:
     """Rows that repeat the version in force of bars about which their file said something else, stamped as arrived.
 
@@ -95,8 +100,8 @@ def _own_words(
     bars, new = (pd.MultiIndex.from_frame(frame[_KEY]) for frame in (otherwise, fresh))
     repeats = otherwise[~bars.isin(new) & ~bars.isin(apart)].drop_duplicates(_OF_FILE)
     latest = stored.groupby(_KEY)[["known_at", "ingested_at"]].max()
-    now = BAR_FACTS.newest(stored).set_index(_KEY)
-    latest["sound"] = now[list(BAR_FACTS.values)].notna().any(axis=1)
+    now = kind.newest(stored).set_index(_KEY)
+    latest["sound"] = now[list(kind.values)].notna().any(axis=1)
     before = latest.reindex(pd.MultiIndex.from_frame(repeats[_KEY])).set_axis(repeats.index)
     offset = pd.to_timedelta(repeats.groupby(_KEY).cumcount(), unit="ns")  # a version of each file's own
     arrived_at = following(repeats["ingested_at"], before["ingested_at"]) + offset
@@ -105,7 +110,7 @@ def _own_words(
 
 
 def repeats_and_changes(
-    stored: BarVersions, delivered: BarVersions, taken_before: Collection[str]
+    stored: BarVersions, delivered: BarVersions, taken_before: Collection[str], kind: Kind = BAR_FACTS
 ) -> tuple[BoolArray, BoolArray]:
     """Find the rows of files that repeat what the file last said of a bar, and those that change it.
 
@@ -129,14 +134,14 @@ def repeats_and_changes(
     if ripe.empty or delivered.empty:
         return np.zeros(len(delivered), dtype=bool), np.zeros(len(delivered), dtype=bool)
     last = ripe[ripe["ingested_at"] == ripe.groupby(_OF_FILE)["ingested_at"].transform("max")]
-    earlier, says = (frame[[*_OF_FILE, *BAR_FACTS.values]].drop_duplicates() for frame in (last, delivered))
-    met = says.merge(earlier, on=[*_OF_FILE, *BAR_FACTS.values]).groupby(_OF_FILE).size()
+    earlier, says = (frame[[*kind.columns, "source"]].drop_duplicates() for frame in (last, delivered))
+    met = says.merge(earlier, on=[*kind.columns, "source"]).groupby(_OF_FILE).size()
     sizes = pd.DataFrame({"said": earlier.groupby(_OF_FILE).size(), "says": says.groupby(_OF_FILE).size(), "met": met})
     sizes = sizes.fillna(0).reindex(pd.MultiIndex.from_frame(delivered[_OF_FILE]))
     repeated = ((sizes["said"] == sizes["met"]) & (sizes["says"] == sizes["met"])).to_numpy()
     otherwise = ~repeated & (sizes["said"] > 0).to_numpy()
     again = delivered["source"].isin(list(taken_before)).to_numpy()
-    anywhere = ripe[_SAYING].drop_duplicates()
-    stored_too = delivered[_SAYING].merge(anywhere, how="left", indicator=True)["_merge"] == "both"
+    anywhere = ripe[kind.columns].drop_duplicates()
+    stored_too = delivered[kind.columns].merge(anywhere, how="left", indicator=True)["_merge"] == "both"
     whole = stored_too.groupby([delivered[name].to_numpy() for name in _OF_FILE]).transform("all").to_numpy()
     return repeated | (again & whole & ~otherwise), otherwise

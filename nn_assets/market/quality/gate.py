@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from nn_assets.market.quality.cleaning import Cleaned
 from nn_assets.market.quality.gate_checks import ADVISORY_CHECKS, CHECK_TEXTS, blocking_checks
 from nn_assets.market.quality.notices import COPIED_SESSION, Notice
 from nn_assets.settings import GateSettings
+
+_NO_HALTS: Mapping[str, BoolArray] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def inspect(
     fills_at_open: bool = False,
     delisted: Mapping[str, pd.Timestamp] | None = None,
     members: BoolArray | None = None,
+    halted: Mapping[str, BoolArray] = _NO_HALTS,
 ) -> GateReport:
     """Judge clean bars against what was expected.
 
@@ -120,7 +124,9 @@ def inspect(
     delisted : mapping of str to Timestamp, optional
         First session without each symbol that was delisted: nothing is expected of it from then on.
     members : bool array, shape (sessions, symbols), optional
-        Members of the universe; no bar is expected of other symbols that day.
+        Members of the universe that are not halted; no bar is expected of other symbols that day.
+    halted : mapping of str to bool array, shape (sessions,)
+        Of symbols that ever were, the sessions on which they were known not to trade: those make nothing stale.
 
     Returns
     -------
@@ -144,14 +150,15 @@ def inspect(
     expected = tuple(symbols) or tuple(sorted(pd.unique(cleaned.bars["symbol"])))
     gone = {} if delisted is None else {name: day for name, day in delisted.items() if day <= sessions[-1]}
     listed = tuple(name for name in expected if name not in gone)
+    traded = tuple(name for name in listed if not _is_halted(halted, name))
     last_seen = cleaned.bars.groupby("symbol")["session"].max()
     checks = (
         _schema(cleaned.bars),
         quarantined_share(cleaned.quarantine, cleaned.quarantined_fraction, settings.max_quarantined_fraction),
-        _missing_symbols(last_seen, listed, sessions, settings, cleaned.quarantine),
+        _missing_symbols(last_seen, traded, sessions, settings, cleaned.quarantine, halted),
         _missing_sessions(cleaned, expected, sessions, settings, gone, members),
-        _freshness(last_seen, sessions, settings),
-        _stale_feed(cleaned.bars, sessions, settings),
+        _freshness(last_seen, _awaited(sessions, listed, halted), settings),
+        _stale_feed(cleaned.bars, sessions, settings, all_halted=bool(listed) and not traded),
         *_noticed(cleaned.notices, sessions[-1], fills_at_open=fills_at_open),
     )
     figures: dict[str, float | int | str] = {
@@ -194,6 +201,7 @@ def inspect_grown(
     settings: GateSettings,
     *,
     fills_at_open: bool = False,
+    halted: Mapping[str, BoolArray] = _NO_HALTS,
 ) -> GateReport | None:
     """Judge bars that grew, by what came since they passed; as :func:`inspect` does of all of them.
 
@@ -205,7 +213,9 @@ def inspect_grown(
         Rows in quarantine, at least those of the last session.
     grown : GrownCounts
     listed : sequence of str
-        Instruments of which a bar of the last session is expected.
+        Instruments of which a bar of the last session is expected, but for those halted on it.
+    halted : mapping of str to bool array
+        As of :func:`inspect`.
 
     Returns
     -------
@@ -215,6 +225,7 @@ def inspect_grown(
     rows = grown.bars + grown.quarantined
     share = grown.quarantined / rows if rows else 0.0
     few = share <= settings.max_quarantined_fraction
+    traded = tuple(name for name in listed if not _is_halted(halted, name))
     checks = (
         _schema(fresh.bars),
         GateCheck(
@@ -222,10 +233,10 @@ def inspect_grown(
             few,
             _quarantined_share_text(grown.quarantined, share, settings.max_quarantined_fraction),
         ),
-        _missing_symbols(grown.last_kept, listed, sessions, settings, quarantine),
+        _missing_symbols(grown.last_kept, traded, sessions, settings, quarantine, halted),
         _absent_check(grown.absent, grown.due, settings),
-        _freshness(grown.last_kept, sessions, settings),
-        _stale_feed(grown.recent, sessions, settings),
+        _freshness(grown.last_kept, _awaited(sessions, listed, halted), settings),
+        _stale_feed(grown.recent, sessions, settings, all_halted=bool(listed) and not traded),
         *_noticed(grown.notices, sessions[-1], fills_at_open=fills_at_open),
     )
     figures = _figures(grown.bars, grown.quarantined, grown.equal_rows, len(grown.last_kept), sessions[-1])
@@ -307,12 +318,17 @@ def _missing_symbols(
     sessions: pd.DatetimeIndex,
     settings: GateSettings,
     quarantine: pd.DataFrame,
+    halted: Mapping[str, BoolArray],
 ) -> GateCheck:
-    """Symbols without a clean bar within ``max_stale_sessions`` of the session expected."""
+    """Symbols without a clean bar within ``max_stale_sessions`` of the session expected, but for halted sessions."""
     oldest = sessions[max(len(sessions) - 1 - settings.max_stale_sessions, 0)]
     fresh = set(last_seen.index[last_seen >= oldest])
+    for symbol in set(expected).intersection(halted, last_seen.index):
+        traded = sessions[~halted[symbol]]
+        if len(traded) - int(traded.searchsorted(last_seen[symbol], side="right")) <= settings.max_stale_sessions:
+            fresh.add(symbol)
     missing = [symbol for symbol in expected if symbol not in fresh]
-    share = len(missing) / len(expected) if expected else 1.0
+    share = len(missing) / len(expected) if expected else float(not halted)
     faults = _faults_of(quarantine, sessions[-1])
     lines = tuple(
         f"{symbol} {sessions[-1].date()}: missing_symbols, last clean bar "
@@ -415,7 +431,22 @@ def _freshness(last_seen: pd.Series, sessions: pd.DatetimeIndex, settings: GateS
     return GateCheck("freshness", passed, detail, lines)
 
 
-def _stale_feed(bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSettings) -> GateCheck:
+def _is_halted(halted: Mapping[str, BoolArray], symbol: str) -> bool:
+    """Whether a symbol is halted on the last session."""
+    return symbol in halted and bool(halted[symbol][-1])
+
+
+def _awaited(sessions: pd.DatetimeIndex, listed: Sequence[str], halted: Mapping[str, BoolArray]) -> pd.DatetimeIndex:
+    """The sessions without those on which all that is listed was halted, unless that leaves none."""
+    if not listed or not set(listed) <= set(halted):
+        return sessions
+    awaited = sessions[~np.logical_and.reduce([halted[name] for name in listed])]
+    return awaited if len(awaited) else sessions
+
+
+def _stale_feed(
+    bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSettings, *, all_halted: bool = False
+) -> GateCheck:
     """Newest bars that repeat the bar before in every price and in volume: yesterday's, dated today."""
     names = ["open", "high", "low", "close", "volume"]
     recent = bars[bars["session"].isin(sessions[-2:])].drop_duplicates(["symbol", "session"]).astype({"symbol": object})
@@ -427,6 +458,8 @@ def _stale_feed(bars: pd.DataFrame, sessions: pd.DatetimeIndex, settings: GateSe
         before.loc[both].to_numpy(dtype=np.float64),
     )
     repeats = ((newest_values == previous_values) | (np.isnan(newest_values) & np.isnan(previous_values))).all(axis=1)
+    if all_halted:
+        return GateCheck("stale_feed", passed=True, detail="every symbol is halted: no newest bar is due")
     if len(both) == 0:
         reason = "nothing to compare: no symbol has a bar of the newest session and of the one before"
         return GateCheck("stale_feed", passed=False, detail=reason, violations=(), blocking=False)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import ObjectArray, Symbol, named_rows, nanoseconds
+from nn_assets.arrays import IntArray, ObjectArray, Symbol, named_rows, nanoseconds
 from nn_assets.contracts import INTRADAY_BARS, QUARANTINE, QUOTES, conform, violations
-from nn_assets.contracts.frames import IntradayBars, IntradayVersions, Quarantine
+from nn_assets.contracts.frames import HaltVersions, IntradayBars, IntradayVersions, Quarantine
 from nn_assets.market.calendar.hours import Placed, TradingHours, trading_hours
 from nn_assets.market.facts.intraday import KEY
 from nn_assets.market.facts.rows import Rows, equal_to_the_row_before
+from nn_assets.market.facts.trading_halts import halted_on
 from nn_assets.market.quality.gate import GateCheck, GateReport, quarantined_share
 from nn_assets.market.quality.history_rules import unit_error_100x
 from nn_assets.market.quality.row_rules import (
@@ -111,6 +113,7 @@ def clean_intraday(
     cleaning: CleaningSettings,
     *,
     seen_at: pd.Timestamp | None = None,
+    halts: HaltVersions | None = None,
 ) -> CleanedIntraday:
     """Judge raw intraday bars by the rules of daily ones, where these make sense within a session.
 
@@ -126,6 +129,8 @@ def clean_intraday(
     cleaning : CleaningSettings
     seen_at : Timestamp, UTC, optional
         Sessions whose last bar could be known by then are over; the last arrival when left out.
+    halts : DataFrame, optional
+        Columns of ``HALTS``, every version: on sessions known to be halted by the same moment no bar is due.
     """
     ordered = bars.sort_values([*KEY, *_SHOWN, *QUOTES, "known_at", "ingested_at", "source"], kind="stable")
     equal = equal_to_the_row_before(ordered, KEY, (*_SHOWN, *QUOTES))
@@ -151,7 +156,8 @@ def clean_intraday(
     rule[sound[unit_errors.at_fault]], field[sound[unit_errors.at_fault]] = _UNIT_RULE.name, unit_errors.field
     kept = rule == ""
     by = ordered["ingested_at"].max() if seen_at is None else seen_at
-    gaps, due = _gaps(ordered, hours, placed, by - pd.Timedelta(seconds=settings.known_at_lag_seconds))
+    halted = _halted_slots(ordered, hours, halts, by)
+    gaps, due = _gaps(ordered, hours, placed, by - pd.Timedelta(seconds=settings.known_at_lag_seconds), halted)
     return CleanedIntraday(
         bars=ordered[kept].reset_index(drop=True),
         quarantine=_quarantine(ordered[~kept], rule[~kept], field[~kept]),
@@ -189,8 +195,25 @@ def _crossed(bars: pd.DataFrame) -> Finding:
     return Finding(at_fault, fields[crossed[at_fault].argmax(axis=1)])
 
 
-def _gaps(ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Timestamp) -> tuple[pd.DataFrame, int]:
-    """Jumps in slots of each symbol, and how many bars were due, from its first one on."""
+def _halted_slots(
+    ordered: pd.DataFrame, hours: TradingHours, halts: HaltVersions | None, by: pd.Timestamp
+) -> dict[str, IntArray]:
+    """Of each symbol that ever was halted, how many slots before each one were of halted sessions, (slots + 1,)."""
+    if halts is None or halts.empty:
+        return {}
+    symbols = tuple(str(symbol) for symbol in ordered["symbol"].unique())
+    halted = halted_on(halts, symbols, hours.sessions, pd.DatetimeIndex([by] * len(hours.sessions)))
+    return {
+        symbol: np.concatenate([[0], np.cumsum(np.repeat(days, hours.bars_due))])
+        for symbol, days in zip(symbols, halted.T, strict=True)
+        if days.any()
+    }
+
+
+def _gaps(
+    ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Timestamp, halted: Mapping[str, IntArray]
+) -> tuple[pd.DataFrame, int]:
+    """Jumps in slots of each symbol, and how many bars were due, from its first one on; none while it was halted."""
     placed_bars = pd.DataFrame(
         {"symbol": ordered["symbol"], "after": ordered["bar_at"], "slot": placed.slot, "session": placed.session}
     )
@@ -202,8 +225,15 @@ def _gaps(ordered: pd.DataFrame, hours: TradingHours, placed: Placed, by: pd.Tim
     following = placed_bars.groupby("symbol")["slot"].shift(-1)
     following[last.index] = end
     gaps = placed_bars.assign(missing=(following - placed_bars["slot"] - 1).astype(np.int64))
+    due = int((end - first["slot"].to_numpy()).sum())
+    for symbol, before in halted.items():
+        rows = gaps.index[(gaps["symbol"] == symbol) & (gaps["missing"] > 0)]
+        slot = gaps.loc[rows, "slot"].to_numpy(dtype=np.int64)
+        without = before[slot + 1 + gaps.loc[rows, "missing"].to_numpy()] - before[slot + 1]
+        gaps.loc[rows, "missing"] -= without
+        due -= int(without.sum())
     missing = gaps.loc[gaps["missing"] > 0, ["symbol", "after", "missing"]].sort_values(["symbol", "after"])
-    return missing.reset_index(drop=True), int((end - first["slot"].to_numpy()).sum())
+    return missing.reset_index(drop=True), due
 
 
 def _quarantine(rows: pd.DataFrame, rules: ObjectArray, fields: ObjectArray) -> pd.DataFrame:

@@ -11,15 +11,19 @@ from nn_assets.arrays import named_rows
 from nn_assets.contracts.frames import ModelRows
 from nn_assets.errors import ModelError
 from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.refits import refits_of
 from nn_assets.operations.asof.settings_on_record import part_hashes_in_force, settings_apart
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.ledger import Ledger
 
-MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "search", "universe", "series")
+MODEL_SECTIONS = ("features", "label", "learning", "walk_forward", "search", "universe", "series", "novelty")
 """Sections of the settings that decide which model a month uses; of the series, those that features read."""
 
 OF_STUDY = "instead_of"
 """Figure of a model that a study put in force before the first live session: the model that it replaced."""
+
+ANSWERED = "refits"
+"""Figure of a model on record where several refits may begin in a month: those that it answers."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,18 @@ def studied_models(ledger: Ledger, strategy: Strategy) -> ModelRows:
     rows = recorded_models(ledger, strategy)
     in_force: pd.DataFrame = rows[of_study(rows) & (rows["effective_session"].dt.strftime("%Y-%m") == rows["month"])]
     return in_force
+
+
+def refit_overdue(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> str | None:
+    """The newest refit that falls due by a session, where the walk is in days and no model on record answers it."""
+    month = f"{session:%Y-%m}"
+    if strategy.walk_forward.refit_every_days is None or month < first_model_month(strategy):
+        return None
+    due = [refit for refit in refits_of(strategy).in_force(month) if pd.Timestamp(refit) <= session][-1]
+    answered = {
+        refit for figures in recorded_models(ledger, strategy)["figures"] for refit in figures.get(ANSWERED, ())
+    }
+    return None if due in answered else due
 
 
 def of_study(rows: ModelRows) -> pd.Series:

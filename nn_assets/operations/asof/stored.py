@@ -1,4 +1,4 @@
-"""Versions of facts as they lie in the lake, their moments as they are read: the one door to all six tables.
+"""Versions of facts as they lie in the lake, their moments as they are read: the one door to all of their tables.
 
 They are appended by ``operations/intake/appended.py``.
 
@@ -12,13 +12,14 @@ from typing import Unpack
 
 import pandas as pd
 
-from nn_assets.contracts import ACTION_VERSIONS, BAR_VERSIONS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES
+from nn_assets.contracts import ACTION_VERSIONS, BAR_DETAILS, BAR_VERSIONS, HALTS, INTRADAY_VERSIONS, MEMBERSHIP, SERIES
 from nn_assets.market.facts.bitemporal import Kind
 from nn_assets.operations.stores import Stores
 from nn_assets.store.lake.parts import Selection
 
 RAW_BARS, ACTIONS, OTHER_SERIES = "raw_bars", "actions", "other_series"
 RAW_INTRADAY, UNIVERSE, COMPARED = "raw_intraday_bars", "universe_membership", "compared_bars"
+DETAILS_OF_BARS, TRADING_HALTS = "bar_details", "trading_halts"
 _CONTRADICTED = "_contradicted"
 CONTRADICTED_BARS = f"{RAW_BARS}{_CONTRADICTED}"
 FACTS = {
@@ -28,8 +29,10 @@ FACTS = {
     RAW_INTRADAY: INTRADAY_VERSIONS,
     UNIVERSE: MEMBERSHIP,
     COMPARED: BAR_VERSIONS,
+    DETAILS_OF_BARS: BAR_DETAILS,
+    TRADING_HALTS: HALTS,
 }
-"""The six tables, and the contract of each."""
+"""The tables, and the contract of each."""
 
 
 def versions_of(stores: Stores, strategy: str, table: str, **selection: Unpack[Selection]) -> pd.DataFrame:

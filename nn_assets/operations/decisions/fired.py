@@ -1,4 +1,4 @@
-"""What a session asks a person to look at: breakers that fired, positions without bars, assumed funding rates."""
+"""What a session asks a person to look at: breakers that fired, positions without bars, assumed funding, odd days."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nn_assets.costs.financing import assumed_funding_warning
 from nn_assets.operations.alerts import append_alert
 from nn_assets.operations.bar_faults import ALERT_SESSIONS, delisting_line, without_bar
 from nn_assets.operations.history import History
-from nn_assets.operations.situation import headline_now
+from nn_assets.operations.situation import headline_now, unlike_day
 from nn_assets.oversight.headline import release_of
 from nn_assets.portfolio.breakers import Breaker, named_kinds
 from nn_assets.portfolio.records import book_remainder
@@ -54,6 +54,16 @@ def alert_of_assumed_funding(history: History, session_round: Round, run_id: str
     if symbols:
         cause, remedy = assumed_funding_warning(history.strategy, symbols)
         _alert(history, session_round, run_id, "funding", f"{session_round.session.date()}", cause, remedy)
+
+
+def alert_of_unlike_day(history: History, session_round: Round, run_id: str) -> None:
+    """Append an alert, once, where the session as a whole is unlike those that its model was fitted on."""
+    if history.strategy.novelty is None:
+        return
+    session = session_round.session
+    decided = history.stores.ledger.read("decisions", history.strategy.name, session, session)
+    for fault in unlike_day(decided["details"].iloc[-1]):
+        _alert(history, session_round, run_id, "unlike", str(session.date()), fault.why, fault.remedy)
 
 
 def _alert(history: History, session_round: Round, run_id: str, kind: str, about: str, cause: str, remedy: str) -> None:

@@ -28,6 +28,7 @@ from nn_assets.operations.decisions.session_state import recorded_fill_costs, se
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_forecasts
 from nn_assets.operations.models.forecasts import ROUNDING, forecasts_of_months, forecasts_until, read_forecast_list
+from nn_assets.operations.models.groups import groups_by_row
 from nn_assets.portfolio.late_actions import LateActions
 from nn_assets.session.daily_round import Round, SessionState
 from nn_assets.session.fill_costs import SLIPPAGE_SESSIONS
@@ -294,7 +295,9 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
                 group, key=lambda decision: (decision.context.cost_model_id, decision.fill_costs)
             ):
                 run = list(same_costs)
-                scene = Scene(range(run[0].row, run[-1].row + 1), cut.market, labels, network, watch)
+                groups = groups_by_row(history, cut.market, forecasts.model_ids)
+                rows = range(run[0].row, run[-1].row + 1)
+                scene = Scene(rows, cut.market, labels, network, watch, groups=groups)
                 rounds += replay(
                     history.strategy,
                     cost_model(history.stores.ledger, history.strategy, run[0].context.cost_model_id),

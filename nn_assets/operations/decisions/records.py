@@ -18,8 +18,10 @@ from nn_assets.market.calendar.sessions import previous_session
 from nn_assets.operations.asof.traces import STEPS, read_steps
 from nn_assets.operations.clock import as_of_session
 from nn_assets.operations.decisions.code import changed_since, decision_code, keep_code
+from nn_assets.operations.decisions.regime_seen import regime_details
 from nn_assets.operations.history import History
 from nn_assets.operations.models.refresh_requests import request_row, watch_record
+from nn_assets.operations.models.unlike_days import novelty_details
 from nn_assets.operations.study import settings_version
 from nn_assets.portfolio.breakers import BreakerReset
 from nn_assets.portfolio.fills import fills_frame
@@ -34,6 +36,7 @@ from nn_assets.store.values import hash_of
 
 _CONTRACTS = {contract.name: contract for contract in (FILLS, *ROUNDS)}
 _ENDED = "ended_orders"
+_REGIME = "regime"
 _PROVENANCE = ("data_hash", "model_id", "code_version", "settings_hash", "verdict", "content_hash")
 _OF_THE_CODE = ("code_version", "content_hash")  # the content is that of the signals too, which name the code
 _MOST_DIFFERENCES = 5
@@ -52,13 +55,14 @@ class DecisionContext:
     calibration: Calibration | None = None  # of the month's forecasts; None: not fitted yet, or not kept then
     recorded_at: pd.Timestamp | None = None  # None: decided now; models and fills of later are not this decision's
     tells_ended_orders: bool = True  # False: recorded by a version that did not yet
+    tells_regime: bool = True  # likewise
 
 
 def recorded_context(decision: pd.Series) -> DecisionContext:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     details = dict(decision["details"])
     reset = details.pop("breaker_reset")
-    for made in ("refresh", "no_answer", "symbols", _ENDED):  # of the decision, not given to it
+    for made in ("refresh", "no_answer", "symbols", "novelty", "groups", _ENDED, _REGIME):  # of it, not given to it
         details.pop(made, None)
     cost_model_id, forecast_list = details.pop("cost_model_id"), details.pop("forecast_list", None)
     calibration = details.pop("calibration", None)
@@ -73,6 +77,7 @@ def recorded_context(decision: pd.Series) -> DecisionContext:
         calibration=None if calibration is None else Calibration.from_dict(calibration),
         recorded_at=decision.get("recorded_at"),
         tells_ended_orders=_ENDED in decision["details"],
+        tells_regime=_REGIME in decision["details"],
     )
 
 
@@ -297,11 +302,14 @@ def _head(
             **_watch_details(session_round, strategy),
             **_no_answer_details(session_round),
             **_symbol_details(history, session_round),
+            **novelty_details(history, session, context.model_id),
+            **_group_details(session_round),
             **(
                 {_ENDED: {order.client_order_id: order.reason for order in session_round.ended}}
                 if context.tells_ended_orders
                 else {}
             ),
+            **({_REGIME: regime_details(history, session, context.model_id)} if context.tells_regime else {}),
             "cost_model_id": context.cost_model_id,
             "forecast_list": context.forecast_list,
             "calibration": None if context.calibration is None else context.calibration.to_dict(),
@@ -344,6 +352,12 @@ def _no_answer_details(session_round: Round) -> dict[str, str]:
     """Why the solver had no answer, so that nothing was opened or enlarged; nothing where it had one."""
     answer = session_round.decision.answer
     return {} if answer.no_answer is None else {"no_answer": answer.no_answer}
+
+
+def _group_details(session_round: Round) -> dict[str, str]:
+    """Hash of the groups by behaviour that the limits were of; nothing where the settings ask for none."""
+    inputs = session_round.decision.inputs
+    return {} if inputs.groups is None else {"groups": hash_of(dict(zip(inputs.symbols, inputs.groups, strict=True)))}
 
 
 def _symbol_details(history: History, session_round: Round) -> dict[str, dict[str, list[str]]]:

@@ -38,6 +38,7 @@ from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_session, calibration_of
 from nn_assets.operations.models.forecasts import forecasts_until, keep_forecast_list, read_forecast_list
+from nn_assets.operations.models.groups import groups_by_row
 from nn_assets.operations.models.stored import drift_references
 from nn_assets.operations.session_view import SessionView
 from nn_assets.session.daily_round import Round, SessionFacts, play_session
@@ -195,6 +196,7 @@ def _facts(
         horizon,
         relative=label_kind(label).relative,
     )
+    groups = groups_by_row(history, market, forecasts.model_ids)
     watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes)
     return SessionFacts(
         market=view.market,
@@ -203,6 +205,7 @@ def _facts(
         controls=context.controls,
         late=late_actions(history, view.session, market),
         programme=None if watch is None else watch.at(view.row),
+        groups=None if groups is None else groups(view.row),
     )
 
 

@@ -13,8 +13,9 @@ from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.frames import BarVersions, DeliveredBars
 from nn_assets.errors import SchemaError
 from nn_assets.market.facts.bars import RevisionCount, new_versions, restated_values, with_assumed_known_at
+from nn_assets.market.facts.bitemporal import BAR_FACTS, DETAIL_FACTS
 from nn_assets.market.facts.repeats import new_versions_of_files
-from nn_assets.operations.asof.stored import FACTS, contradicted, versions_of
+from nn_assets.operations.asof.stored import DETAILS_OF_BARS, FACTS, contradicted, versions_of
 from nn_assets.operations.history import History
 from nn_assets.operations.stores import Stores
 
@@ -25,13 +26,16 @@ Mend = Callable[[History, BarVersions, BarVersions, BarVersions], BarVersions]
 
 
 def stamped_bars(
-    history: History, delivered: DeliveredBars, arrived_at: pd.Timestamp, decided_to: pd.Timestamp | None
+    history: History,
+    delivered: DeliveredBars,
+    arrived_at: pd.Timestamp,
+    decided_to: pd.Timestamp | None,
+    contract: Contract = BAR_VERSIONS,
 ) -> BarVersions:
     """Give delivered bars their moments, as of :func:`with_assumed_known_at` for the strategy's market."""
     market = history.strategy.market
-    return with_assumed_known_at(
-        delivered, market.calendar, market.known_at_lag_minutes, arrived_at, decided_to=decided_to
-    )
+    lag = market.known_at_lag_minutes
+    return with_assumed_known_at(delivered, market.calendar, lag, arrived_at, decided_to=decided_to, contract=contract)
 
 
 def append_new(
@@ -49,7 +53,7 @@ def append_new(
     table : str
         Where in the lake the versions lie.
     stamped : DataFrame
-        The bars delivered, columns of ``BAR_VERSIONS``.
+        The bars delivered, or what is said of them beside: columns of the table's contract.
     explicit : array of bool, shape (rows delivered,), optional
         Rows whose ``known_at`` is the source's own; none when left out.
     taken_before : collection of str, optional
@@ -63,15 +67,16 @@ def append_new(
         Counts of bars.
     """
     stores, name = history.stores, history.strategy.name
-    stored, repeats = empty(BAR_VERSIONS), stamped.iloc[:0]
+    stored, repeats = empty(FACTS[table]), stamped.iloc[:0]
+    kind = DETAIL_FACTS if table == DETAILS_OF_BARS else BAR_FACTS
     if stores.lake.segments(name, table):
         stored = versions_of(stores, name, table, sessions=pd.DatetimeIndex(stamped["session"].unique()))
     if taken_before is None:
-        fresh, counted = new_versions(stored, stamped, explicit=explicit)
+        fresh, counted = new_versions(stored, stamped, explicit=explicit, kind=kind)
     else:
         on_record = contradicted(stores, name, table)
         fresh, repeats, counted = new_versions_of_files(
-            stored, stamped, taken_before, explicit=explicit, contents=on_record
+            stored, stamped, taken_before, explicit=explicit, contents=on_record, kind=kind
         )
     contents = counted.contradicted
     if mend is not None and len(fresh) and (explicit is None or not explicit.any()):
@@ -79,7 +84,7 @@ def append_new(
     append_contradicted(stores, name, table, contents)
     append_versions(stores, name, table, stored, fresh, repeats)
     if counted.revised:
-        return replace(counted, restated=tuple(restated_values(stored, fresh, _MOST_RESTATED)))
+        return replace(counted, restated=tuple(restated_values(stored, fresh, _MOST_RESTATED, kind)))
     return counted
 
 

@@ -41,12 +41,14 @@ from nn_assets.operations.intake.actions import (
 )
 from nn_assets.operations.intake.appended import append_new, stamped_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
+from nn_assets.operations.intake.details import TakenDetails, append_details, require_details
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.grown import audit_grown, begun
 from nn_assets.operations.intake.intraday import intraday_notices
 from nn_assets.operations.intake.pieces import Carried, Grown
 from nn_assets.operations.intake.sources import source_of
 from nn_assets.operations.intake.suspected import suspected_of, with_suspected
+from nn_assets.operations.intake.trading_halts import halted_by_symbol
 from nn_assets.operations.publication_moments import keep_moments
 from nn_assets.settings import MarketSettings
 from nn_assets.sources.protocol import first_outside, taken_outside
@@ -66,9 +68,10 @@ class Ingested:
     ``outside`` counts the rows delivered that are of other symbols or sessions than those asked for, and left out,
     ``actions_outside`` the actions; ``first_outside`` and ``first_actions_outside`` name the first of them, a line
     each, but for the vault's; ``files_without_bars`` are archives that held none; ``actions`` counts splits and
-    dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is one;
-    ``after_the_end`` is a sentence on rows that the stated end of history leaves out; ``held_out`` counts those of
-    ``outside`` that lie in the vault.
+    dividends, those withdrawn among the revised; ``compared`` is what the second source delivered, where there is
+    one; ``details`` is what it said of bars beyond prices and volume, None where nothing; ``after_the_end`` is a
+    sentence on rows that the stated end of history leaves out; ``held_out`` counts those of ``outside`` that lie in
+    the vault.
     """
 
     counted: RevisionCount
@@ -83,6 +86,7 @@ class Ingested:
     first_outside: tuple[str, ...] = ()
     held_out: int = 0
     first_actions_outside: tuple[str, ...] = ()
+    details: TakenDetails | None = None
 
 
 def ingest_bars(history: History, folder: Path) -> Ingested:
@@ -96,7 +100,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     SourceError
         The source's answer about bars or actions is faulty; nothing of either is stored then.
     SettingsError
-        The strategy's stages contradict what it has published or decided.
+        The strategy's stages contradict what it has published or decided; or a feature reads what no bar carries.
     """
     require_stages(history)
     market = history.strategy.market
@@ -108,10 +112,11 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     outside, left = taken_outside(delivered), _outside_lines(market, first_outside(delivered))
     fresh_actions, actions, (actions_outside, actions_left) = new_actions(history, folder, source, decided_to)
     before = None if unread is None else unread.taken_before
-    counted = RevisionCount()
+    counted, details = RevisionCount(), None
     if len(delivered):
         history.require_bars()
         stamped = stamped_bars(history, delivered, arrived_at, decided_to)
+        details = append_details(history, delivered, arrived_at, decided_to, before, _replacing_refused)
         counted = append_new(history, RAW_BARS, stamped, stated_in(delivered), before, _replacing_refused)
     append_actions(history, fresh_actions)
     if unread is not None:
@@ -119,6 +124,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
     files = () if unread is None else tuple(file.name for file in unread.files)
     without = () if unread is None else tuple(unread.without_bars)
     compared = ingest_compared(history, folder, arrived_at, decided_to)
+    require_details(history)
     after = "" if unread is None else _after_the_end(market, unread)
     return Ingested(
         counted,
@@ -133,6 +139,7 @@ def ingest_bars(history: History, folder: Path) -> Ingested:
         first_outside=left,
         held_out=0 if unread is None else int((unread.sessions_left_out >= _vault_starts(market)).sum()),
         first_actions_outside=_outside_lines(market, actions_left),
+        details=details,
     )
 
 
@@ -270,7 +277,8 @@ def audit_bars(history: History, *, whole: bool = False) -> Audited:
         history.strategy.gate,
         fills_at_open=history.strategy.label.execution == "next_open",
         delisted=delisted(history),
-        members=history.members(history.axis, due),
+        members=history.bars_expected(history.axis, due),
+        halted=halted_by_symbol(history, due),
     )
     grown = begun(history, cleaned, moment) if report.passed else None
     audited = Audited(report, cleaned, grown)

@@ -84,7 +84,7 @@ def overview_of_audited(history: History, audited: Audited, actions: ActionVersi
     """Aggregates of the audited bars: of a long history of those of the last year, and what the others come to."""
     sessions, grown = history.axis, audited.carried
     symbols = history.strategy.market.symbols or tuple(sorted(audited.kept_by_symbol))
-    expected = days_asked(sessions, symbols, history.members(sessions, symbols), delisted(history))
+    expected = days_asked(sessions, symbols, history.bars_expected(sessions, symbols), delisted(history))
     if grown is None:
         return overview(audited.cleaned, symbols, sessions, actions, expected)
     kept = Kept.of_running(grown.newest, audited.quarantine, symbols, sessions, expected)

@@ -21,6 +21,7 @@ from nn_assets.arrays import Symbol
 from nn_assets.contracts import DELIVERED_BARS, empty
 from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import PublicationError
+from nn_assets.operations.asof.details import detail_features
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.settings import SourceSection
@@ -174,6 +175,8 @@ class UnreadFiles:
             "first": str(market.history_starts),
             "calendar": market.calendar,
             "lag_minutes": market.known_at_lag_minutes,
+            # Files read by a version that took in no details are read again once a feature asks for some.
+            **({"details": True} if detail_features(self.history.strategy) else {}),
         }
 
 

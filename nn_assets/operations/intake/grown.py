@@ -35,6 +35,7 @@ from nn_assets.operations.intake.pieces import (
     repeats_an_earlier_bar,
     running_of,
 )
+from nn_assets.operations.intake.trading_halts import halted_by_symbol
 from nn_assets.store.lake.parts import is_long
 
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
@@ -367,4 +368,5 @@ def _report(history: History, grown: Grown, context: pd.DataFrame) -> GateReport
         sessions,
         strategy.gate,
         fills_at_open=strategy.label.execution == "next_open",
+        halted=halted_by_symbol(history, expected),
     )

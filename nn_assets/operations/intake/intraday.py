@@ -133,7 +133,8 @@ def audit_intraday(history: History) -> AuditedIntraday:
     known_versions = with_contradictions(
         history.stores, strategy.name, RAW_INTRADAY, INTRADAY_FACTS, known_versions, versions
     )
-    cleaned = clean_intraday(known_versions, market.calendar, settings, strategy.cleaning, seen_at=seen_at)
+    judged_by = market.calendar, settings, strategy.cleaning
+    cleaned = clean_intraday(known_versions, *judged_by, seen_at=seen_at, halts=history.halt_versions)
     report = inspect_intraday(cleaned, market.symbols, settings, strategy.gate)
     return AuditedIntraday(cleaned, report, session_bars(cleaned.bars, market.calendar, settings))
 

@@ -53,6 +53,7 @@ def intake_metadata(history: History, ingested: Ingested) -> dict[str, Any]:
         "files_read": len(ingested.files_read),
         "files_without_bars": list(ingested.files_without_bars),
         **_of_compared(ingested),
+        **_of_details(ingested),
         **({"left_out": ingested.after_the_end} if ingested.after_the_end else {}),
         "source": strategy.source.kind if strategy.intraday is None else "intraday",
         "first_session": str(sessions[0].date()),
@@ -68,6 +69,14 @@ def _of_compared(ingested: Ingested) -> dict[str, Any]:
     counted = {"delivered": taken.delivered, "added": taken.counted.added, "revised": taken.counted.revised}
     failed = {"compared_failed": taken.failed} if taken.failed else {}
     return {**{f"compared_{name}": count for name, count in counted.items()}, **failed}
+
+
+def _of_details(ingested: Ingested) -> dict[str, Any]:
+    """What came of bars beyond prices and volume; nothing where the source gives none."""
+    if (taken := ingested.details) is None:
+        return {}
+    counted = {"added": taken.counted.added, "revised": taken.counted.revised, "left_out": taken.left_out}
+    return {f"details_{name}": count for name, count in counted.items()}
 
 
 def publication_metadata(

@@ -26,7 +26,7 @@ from nn_assets.market.quality.displaced import DISPLACED_BAR
 from nn_assets.market.quality.gate import days_asked
 from nn_assets.market.quality.notices import COPIED_SESSION, Notice
 from nn_assets.market.quality.running import carried_on, nothing_yet, repeated_opens
-from nn_assets.operations.asof.stored import UNIVERSE
+from nn_assets.operations.asof.stored import TRADING_HALTS, UNIVERSE
 from nn_assets.operations.fingerprint import libraries
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import delisted
@@ -197,6 +197,7 @@ def made_by(history: History) -> str:
         # The lag decides which moments are assumed, and when membership was known.
         [market.calendar, str(market.history_starts), market.known_at_lag_minutes, universe],
         [] if universe is None else list(lake.segments(strategy.name, UNIVERSE)),
+        *([] if strategy.halts is None else [list(lake.segments(strategy.name, TRADING_HALTS))]),
         sorted(history.stores.ledger.mended().read_as.items()),
         libraries("pandas"),
     ]
@@ -433,7 +434,7 @@ def carried_from(history: History, base: Carried, running: pd.DataFrame, fresh: 
             symbols = pd.Index(sorted([*symbols, *new]), dtype=object, name="symbol")
         some = axis[of_axis == span]
         names = tuple(symbols)
-        expected = days_asked(some, names, history.members(some, names), gone)
+        expected = days_asked(some, names, history.bars_expected(some, names), gone)
         share = history.strategy.cleaning.repeated_open_share
         running = by_span[span] = carried_on(running, kept, out, some, expected, symbols, share)
     again = {(DISPLACED_BAR, day) for day in followed.unique()}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nn_assets.estimators import ESTIMATORS
+import numpy as np
+
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.calibration import Calibration, fit_calibration
 from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
@@ -17,6 +18,7 @@ from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.learning.inference import forecast
 from nn_assets.operations.history import History, Stretch
+from nn_assets.operations.models.novelty import confidence_shares
 from nn_assets.operations.models.stored import load_model
 
 _MONTHS_A_YEAR = 12.0
@@ -25,37 +27,43 @@ _MONTHS_A_YEAR = 12.0
 def calibrate_forecasts(
     history: History,
     record: Forecasts,
-    estimators: Sequence[str] = tuple(ESTIMATORS),
+    estimators: Sequence[str] | None = None,
     calibrations: Mapping[int, Calibration] | None = None,
 ) -> Forecasts:
     """Score every session of a record, and calibrate it by the calibration in force in its month.
+
+    Where the settings ask for novelty, a row unlike its model's own lowers its confidence.
 
     Parameters
     ----------
     record : Forecasts
         Uncalibrated, on the session axis or the part of it up to a session.
-    estimators : sequence of str
-        Those to calibrate; the others stay as they are.
+    estimators : sequence of str, optional
+        Those to calibrate, all of the record when left out; the others stay as they are.
     calibrations : mapping of row to Calibration, optional
         What decided sessions were given: they are calibrated by it, the others have their scores alone, and nothing
         is fitted.
     """
-    by_estimator = {name: record[name] for name in ESTIMATORS}
+    by_estimator = dict(record.estimators)
     months = [session.strftime("%Y-%m") for session in record.sessions]
     starts = [row for row, month in enumerate(months) if row == 0 or month != months[row - 1]]
     by_month = [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(months)], strict=True)]
+    shares = None
+    if history.strategy.novelty is not None:
+        shares = confidence_shares(history, range(len(record.sessions)), record.model_ids, record.symbols)
     stretches = by_month if calibrations is None else [slice(row, row + 1) for row in range(len(months))]
-    for name in estimators:
+    for name in record.estimators if estimators is None else estimators:
         marks, parts = _scaled(history, record, name), []
         for rows in stretches:
             calibration = None if calibrations is None else calibrations.get(rows.start)
-            if calibrations is None and any(record.model_ids[rows]):
+            if calibrations is None and np.isfinite(record[name].probability[rows]).any():
                 calibration = _fit(history, record, marks, name, rows.start)
             part, scores = record[name].at(rows), _rows(marks, rows)
             if calibration is None:
                 parts.append(replace(part, score=scores.score))
             else:
-                parts.append(calibrated(part, scores, calibration))
+                part = calibrated(part, scores, calibration)
+                parts.append(part if shares is None else part.less_sure(shares[rows]))
         by_estimator[name] = ForecastArrays.joined(parts)
     return Forecasts(record.sessions, record.symbols, by_estimator, record.model_ids)
 
@@ -72,6 +80,9 @@ def calibrate_session(history: History, record: Forecasts, estimator: str, calib
     marks = _scaled(history, record, estimator)
     before = replace(record[estimator].at(slice(last.start)), score=marks.score[: last.start])
     part = calibrated(record[estimator].at(last), _rows(marks, last), calibration)
+    if history.strategy.novelty is not None:
+        rows = range(last.start, last.stop)
+        part = part.less_sure(confidence_shares(history, rows, record.model_ids[last], record.symbols))
     return ForecastArrays.joined([before, part])
 
 
@@ -83,7 +94,9 @@ def _scaled(history: History, record: Forecasts, estimator: str) -> ScaledForeca
     models = {
         model_id: load_model(history.stores, model_id) for model_id in dict.fromkeys(record.model_ids) if model_id
     }
-    scales = {model_id: model.logit_scales[estimator] for model_id, model in models.items()}
+    scales = {
+        model_id: model.logit_scales[estimator] for model_id, model in models.items() if estimator in model.logit_scales
+    }
     return scaled(record[estimator], record.model_ids, scales)
 
 
@@ -93,7 +106,8 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
     (stretch,) = history.stretches([start - 1])
     labels = stretch.cut.labels.until(start - 1)
     score, dispersion = marks.score[:start].copy(), marks.dispersion[:start].copy()
-    first = next((model_id for model_id in record.model_ids if model_id), None)
+    used = dict.fromkeys(model_id for model_id in record.model_ids if model_id)
+    first = next((held for held in used if estimator in load_model(history.stores, held).logit_scales), None)
     if first is not None:
         rows, held_out = _held_out(history, first, stretch, estimator, start)
         score[rows], dispersion[rows] = held_out.score, held_out.dispersion
@@ -105,6 +119,7 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
         half_life_sessions=strategy.portfolio.shrink_half_life_months / _MONTHS_A_YEAR * history.sessions_per_year,
         prior_outcomes=strategy.portfolio.shrink_prior_outcomes,
         relative=label_kind(strategy.label).relative,
+        values=labels.values,
     )
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import PublicationError
+from nn_assets.estimators import estimators_of
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts, forecasts_from_rows, no_forecasts
@@ -61,7 +62,7 @@ def _made(history: History, months: list[str]) -> dict[str, ForecastRows]:
     frames = {}
     for month in months:
         rows = _rows_of(history, month)
-        table = no_forecasts(history.axis[rows.start : rows.stop], history.symbols)
+        table = _nothing(history, history.axis[rows.start : rows.stop])
         forecast_by(history, rows, in_force.on, table)
         frames[month] = table.to_rows()
     return frames
@@ -220,7 +221,7 @@ def forecasts_until(
     start = pd.Period(stored[-1], "M") + 1 if stored else pd.Period(month, "M")
     unrecorded = [str(period) for period in pd.period_range(start, month, freq="M")]
     models = models_in_force(history.stores.ledger, strategy) if in_force is None else in_force
-    table = no_forecasts(history.sessions(session), history.symbols)
+    table = _nothing(history, history.sessions(session))
     _fill(history, table, [*stored, *unrecorded], addresses, models)
     return table
 
@@ -236,7 +237,7 @@ def forecasts_of_months(history: History, months: list[str]) -> Forecasts:
     renew_forecasts(history, months)
     addresses = {month: lake.month_address(name, FORECASTS, month) for month in months}
     stored = {month: address for month, address in addresses.items() if address is not None}
-    table = no_forecasts(history.axis, history.symbols)
+    table = _nothing(history, history.axis)
     _fill(history, table, months, stored, models_in_force(history.stores.ledger, history.strategy))
     return table
 
@@ -291,6 +292,7 @@ def _fill(
 def _recorded(history: History, month: str, address: str) -> Forecasts:
     """A month as recorded, on the month's own sessions."""
     name, rows = history.strategy.name, _rows_of(history, month)
+    names = estimators_of(history.strategy.learning.baselines)
     sessions = history.axis[rows.start : rows.stop]
 
     def read() -> Forecasts:
@@ -299,9 +301,14 @@ def _recorded(history: History, month: str, address: str) -> Forecasts:
             rows = lake.read_table(name, FORECASTS, address)
         except PublicationError as error:
             raise lake.with_damaged_months(name, FORECASTS, error) from error
-        return forecasts_from_rows(rows, sessions, history.symbols)
+        return forecasts_from_rows(rows, sessions, history.symbols, names)
 
-    return history.stores.once((FORECASTS, name, address, len(sessions), history.symbols), read)
+    return history.stores.once((FORECASTS, name, address, len(sessions), history.symbols, names), read)
+
+
+def _nothing(history: History, sessions: pd.DatetimeIndex) -> Forecasts:
+    """A table for the forecasts of a strategy's estimators."""
+    return no_forecasts(sessions, history.symbols, estimators_of(history.strategy.learning.baselines))
 
 
 def _rows_of(history: History, month: str) -> range:

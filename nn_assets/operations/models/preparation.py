@@ -7,7 +7,7 @@ configuration. So a model is never fitted on what was decided on other data, or 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ from nn_assets.features.selection import SelectionReport
 from nn_assets.features.stationarity import StationarityReport, apply_transforms
 from nn_assets.learning.address import model_address
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import Fold, fitted_month, make_fold
+from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.model import FoldData, chosen_features, judged_features
+from nn_assets.learning.refits import refits_of
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.operations.asof.choices import with_choice
 from nn_assets.operations.asof.decisions import first_undecided
@@ -40,12 +41,14 @@ class DueFold:
     fold: Fold
     cut: Cut
     strategy: Strategy  # with the choice in force where its hyper-parameters are searched
+    parent: str = ""  # address of the scheduled refit before it, where networks begin warm; nothing of the first
 
     @classmethod
     def of(cls, history: History, fold: Fold, month: str | None = None) -> DueFold:
         """What is known when a fold's model falls due, and the choice in force in a month, the fold's when left out."""
         cut = history.cut_for(history.axis[min(fold.used_from, len(history.axis)) - 1])
-        return cls(fold, cut, with_choice(history.stores.ledger, history.strategy, month or fold.month))
+        choice = with_choice(history.stores.ledger, history.strategy, month or fold.month)
+        return cls(fold, cut, choice, refit_before(history, fold.used_from))
 
     @property
     def cube(self) -> Cube:
@@ -54,15 +57,61 @@ class DueFold:
 
     def address(self, strategy: Strategy, code: str | None = None) -> str:
         """Address of the model that a fit gives, or gave by the code of a version."""
-        return model_address(self.cube, self.cut.labels, self.fold, strategy, code)
+        parent = self.parent if strategy.learning.warm_start else ""
+        return model_address(self.cube, self.cut.labels, self.fold, strategy, code, parent)
 
 
-def due_folds(history: History, months: list[str]) -> Iterator[DueFold]:
-    """The folds to fit for some months, in order of time: one for each month in which a refit falls due."""
+def refit_before(history: History, used_from: int) -> str:
+    """Address of the newest scheduled refit used before a row, each with that before it in its own; nothing without.
+
+    Nothing either where networks do not begin warm.
+    """
     strategy = history.strategy
-    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
-    for month in sorted({fitted_month(month, anchor, every) for month in months}):
-        yield DueFold.of(history, make_fold(history.axis, month, strategy.walk_forward, strategy.label))
+    if not strategy.learning.warm_start:
+        return ""
+    last, parent = f"{history.axis[min(used_from, len(history.axis)) - 1]:%Y-%m}", ""
+    months = [str(month) for month in pd.period_range(first_model_month(strategy), last, freq="M")]
+    for refit in refits_of(strategy).of_months(months):
+        row = int(history.axis.searchsorted(pd.Timestamp(refit)))
+        if row >= used_from:
+            break
+        if row not in history.refit_addresses:
+            fold = make_fold(history.axis, refit, strategy.walk_forward, strategy.label)
+            cut = history.cut_for(history.axis[row - 1])
+            due = DueFold(fold, cut, with_choice(history.stores.ledger, strategy, fold.month), parent)
+            history.refit_addresses[row] = due.address(due.strategy)
+        parent = history.refit_addresses[row]
+    return parent
+
+
+def due_refits(history: History, months: Iterable[str]) -> dict[str, list[str]]:
+    """The refits in force in each of some months that are due by now, in order; each month has one at least.
+
+    One that begins within a month is due once the session before its own is there.
+    """
+    refits, axis, calendar = refits_of(history.strategy), history.axis, history.strategy.market.calendar
+
+    def is_due(refit: str) -> bool:
+        day = pd.Timestamp(refit)
+        return len(axis) > 0 and (day <= axis[-1] or day <= next_session(calendar, axis[-1]))
+
+    due = {}
+    for month in months:
+        first, *later = refits.in_force(month)
+        due[month] = [first, *filter(is_due, later)]
+    return due
+
+
+def due_folds(history: History, months: Iterable[str]) -> Iterator[DueFold]:
+    """The folds to fit for some months, in order of time: one for each refit that is in force in them."""
+    yield from folds_of(history, {refit for refits in due_refits(history, months).values() for refit in refits})
+
+
+def folds_of(history: History, refits: Iterable[str]) -> Iterator[DueFold]:
+    """The folds of some refits, in order of time."""
+    strategy = history.strategy
+    for refit in sorted(refits):
+        yield DueFold.of(history, make_fold(history.axis, refit, strategy.walk_forward, strategy.label))
 
 
 def refresh_fold(history: History, session: pd.Timestamp) -> DueFold:
@@ -95,7 +144,7 @@ def fold_data(due: DueFold) -> FoldData:
     """All that a model is fitted on, its features judged and chosen here and now."""
     judged = _judged(due, due.strategy)
     chosen = _chosen(due, due.strategy, judged) if due.strategy.features.select else None
-    return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy)
+    return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, due.parent)
 
 
 def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:
@@ -124,21 +173,21 @@ def _by_month(
     refresh: pd.Timestamp | None,
     judge: Callable[[DueFold, Strategy, str], pd.DataFrame],
 ) -> Frames:
-    """One frame per month asked for; a month between refits repeats the fold that it reuses."""
-    strategy = history.strategy
-    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
+    """One frame per month asked for, of its refits in order; a month between refits repeats the one that it reuses."""
     if refresh is not None:
         frame = _named(judge(due := refresh_fold(history, refresh), due.strategy, months[0]), due)
         return {month: frame.assign(month=month) for month in months}
-    reused: dict[str, list[str]] = {}
-    for month in months:
-        reused.setdefault(fitted_month(month, anchor, every), []).append(month)
-    frames: Frames = {}
-    for due in due_folds(history, months):
-        using = reused[due.fold.month]
-        frame = _named(judge(due, due.strategy, using[0]), due)
-        frames |= {month: frame.assign(month=month) for month in using}
-    return frames
+    using: dict[str, list[str]] = {}
+    for month, refits in due_refits(history, months).items():
+        for refit in refits:
+            using.setdefault(refit, []).append(month)
+    parts: dict[str, list[pd.DataFrame]] = {month: [] for month in months}
+    for refit in sorted(using):
+        (due,) = folds_of(history, [refit])
+        frame = _named(judge(due, due.strategy, using[refit][0]), due)
+        for month in using[refit]:
+            parts[month].append(frame.assign(month=month))
+    return {month: pd.concat(frames, ignore_index=True) for month, frames in parts.items()}
 
 
 def _named(frame: pd.DataFrame, due: DueFold) -> pd.DataFrame:
@@ -174,7 +223,7 @@ def _selection(due: DueFold, strategy: Strategy, verdicts: StationarityReport) -
 
 def stationarity_metadata(frames: Frames) -> dict[str, Any]:
     """What an operator sees of the verdicts of some months, by name."""
-    newest = frames[max(frames)]
+    newest = _newest(frames)
     return {
         "months": len(frames),
         "dropped_in_newest": int((newest["verdict"] == "dropped").sum()),
@@ -184,12 +233,18 @@ def stationarity_metadata(frames: Frames) -> dict[str, Any]:
 
 def selection_metadata(frames: Frames) -> dict[str, Any]:
     """What an operator sees of the features chosen for some months, by name."""
-    return {"months": len(frames), "newest": frames[max(frames)].drop(columns="report")}
+    return {"months": len(frames), "newest": _newest(frames).drop(columns="report")}
+
+
+def _newest(frames: Frames) -> pd.DataFrame:
+    """The rows of the newest month's last refit."""
+    frame = frames[max(frames)]
+    return frame[frame["model_id"] == frame["model_id"].iloc[-1]] if len(frame) else frame
 
 
 def confirmation(frames: Frames) -> Judged:
     """Whether KPSS confirms the features that the newest of some months keeps; it vetoes nothing."""
-    report = StationarityReport.from_dict(json.loads(str(frames[max(frames)]["report"].iloc[0])))
+    report = StationarityReport.from_dict(json.loads(str(_newest(frames)["report"].iloc[0])))
     doubted = report.doubted
     named = ", ".join(f"{name} on {share:.0%} of symbols" for name, share in doubted.items())
     text = f"KPSS confirms {len(report.kept) - len(doubted)} of {len(report.kept)} features kept"
@@ -223,8 +278,9 @@ def selection_of(frame: pd.DataFrame, model_id: str, due: DueFold) -> SelectionR
 
 
 def _report(frame: pd.DataFrame, model_id: str, due: DueFold, asset: str) -> str:
-    made_for = str(frame["model_id"].iloc[0]) if len(frame) else "none"
-    if made_for != model_id:
+    rows = frame[frame["model_id"] == model_id]
+    if rows.empty:
+        made_for = str(frame["model_id"].iloc[0]) if len(frame) else "none"
         facts = due.cut.facts
         apart = model_settings_apart(facts.stores.ledger, facts.strategy, {"model_id": made_for})
         raise PublicationError(
@@ -233,4 +289,4 @@ def _report(frame: pd.DataFrame, model_id: str, due: DueFold, asset: str) -> str
             remedy=f"nn-assets study --strategy {facts.strategy.name} --from {due.fold.month} --to {due.fold.month}",
             table=asset,
         )
-    return str(frame["report"].iloc[0])
+    return str(rows["report"].iloc[0])

@@ -17,27 +17,24 @@ from typing import Any
 
 import pandas as pd
 
-from nn_assets.arrays import records_of
 from nn_assets.errors import ShortFoldError, TrainingError
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.study import StudyRefresh
-from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import fitted_month, forecast_rows
+from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts
+from nn_assets.learning.refits import refits_of
 from nn_assets.learning.refresh import RefreshCheck
-from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import OF_STUDY, models_in_force, scheduled_models, studied_models
 from nn_assets.operations.history import History, Stretch
 from nn_assets.operations.models.forecasts import forecast_by, forecast_months, forecasts_of_months
 from nn_assets.operations.models.outdated import keep_facts
-from nn_assets.operations.models.preparation import due_folds, fold_after
+from nn_assets.operations.models.preparation import fold_after, folds_of
 from nn_assets.operations.models.stored import drift_references
-from nn_assets.operations.models.training import MonthModel, candidate_for, model_row
+from nn_assets.operations.models.training import MonthModel, candidate_for, model_row, taken_back_rows
 from nn_assets.oversight.refreshes import RefreshWatch, next_refresh_watch
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
-from nn_assets.store.ledger.schema import BOOKKEEPING
 
 Progress = Callable[[str], None]
 
@@ -81,12 +78,8 @@ class _Chain:
         )
         self._forecast_by = {row: recorded.on(history.axis[row]) for row in self.rows}
         self.scheduled = {row: scheduled.on(history.axis[row]) for row in self.rows}
-        anchor, every = first_model_month(history.strategy), history.strategy.walk_forward.refit_every_months
-        self._refits = {
-            forecast_rows(history.axis, month).start: month
-            for month in months
-            if fitted_month(month, anchor, every) == month
-        }
+        refits = refits_of(history.strategy).begin_in(months)
+        self._refits = {int(history.axis.searchsorted(pd.Timestamp(refit))): refit for refit in refits}
         self._in_force = ""
         self._taken_from = -1  # row from which the last refresh is in force
         self._asked = RefreshWatch()
@@ -113,7 +106,7 @@ class _Chain:
         """The model that decides a row: another than on the row before only where a model takes force on it."""
         before = self.scheduled.get(row - 1)
         if row in self._refits and self._in_force not in ("", before):
-            (due,) = due_folds(self._history, [self._refits[row]])
+            (due,) = folds_of(self._history, [self._refits[row]])
             refit, check = candidate_for(self._history, due, self._in_force, self._progress)
             self.checks[refit] = check
             return refit if check.accepted else self._in_force
@@ -192,10 +185,7 @@ def put_in_force_before_live(history: History, refreshed: RefreshedForecasts, ru
     gone = unwanted & earlier["effective_session"].between(first, last)
     withdrawn = set(earlier.loc[gone, "model_id"]) - {model_id for _, model_id in wanted}
     gone |= (earlier["effective_session"] > last) & earlier["model_id"].isin(withdrawn)
-    taken_back = [
-        {**row, "fitted": False, "effective_session": _after(history, str(row["month"]))}
-        for row in records_of(earlier[gone].drop(columns=list(BOOKKEEPING)))
-    ]
+    taken_back = taken_back_rows(history, earlier[gone])
     if not rows and not taken_back:
         return
     ledger.append(
@@ -230,8 +220,3 @@ def _rows_of_study(history: History, refreshed: RefreshedForecasts) -> list[dict
             record["figures"] |= {OF_STUDY: refreshed.scheduled[row], "asked": asked_on.get(model_id)}
             rows.append(record)
     return rows
-
-
-def _after(history: History, month: str) -> pd.Timestamp:
-    """The first session after a month."""
-    return next_session(history.strategy.market.calendar, pd.Period(month, "M").end_time.normalize())

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from nn_assets.arrays import BoolArray, Cube
 from nn_assets.errors import ModelError, PublicationError
-from nn_assets.estimators import ESTIMATORS
 from nn_assets.learning.artifact import from_files
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.operations.facts import StoredFacts
@@ -56,7 +55,7 @@ def _as_recorded(stores: Stores, model_id: str) -> dict[str, bytes]:
 def drift_references(
     facts: StoredFacts, cube: Cube, members: BoolArray | None, model_ids: Iterable[str]
 ) -> dict[str, dict[str, DriftReference]]:
-    """What each estimator of each model knew when it was fitted, by the features of a cut; made once for their rows.
+    """What each estimator that a model holds knew when it was fitted, by a cut's features; made once for their rows.
 
     Parameters
     ----------
@@ -70,7 +69,11 @@ def drift_references(
     dict of estimator to dict of model id to DriftReference
     """
     by_model = {model_id: _references(facts, cube, members, model_id) for model_id in dict.fromkeys(model_ids)}
-    return {name: {model_id: references[name] for model_id, references in by_model.items()} for name in ESTIMATORS}
+    by_estimator: dict[str, dict[str, DriftReference]] = {}
+    for model_id, references in by_model.items():
+        for name, reference in references.items():
+            by_estimator.setdefault(name, {})[model_id] = reference
+    return by_estimator
 
 
 def _references(facts: StoredFacts, cube: Cube, members: BoolArray | None, model_id: str) -> dict[str, DriftReference]:
@@ -99,7 +102,7 @@ def _kept(file: BlobPath) -> dict[str, DriftReference] | None:
         record = read_record(file)
         if record is None or record["hash"] != hash_of(record["references"]):
             return None
-        return {name: DriftReference.from_record(record["references"][name]) for name in ESTIMATORS}
+        return {name: DriftReference.from_record(kept) for name, kept in record["references"].items()}
     except (KeyError, TypeError, ValueError, PublicationError):
         return None
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from nn_assets.contracts.frames import RefreshRequestRows
+from nn_assets.arrays import records_of
+from nn_assets.contracts.frames import ModelRows, RefreshRequestRows
 from nn_assets.estimators import TRADED
 from nn_assets.learning.address import fit_code
 from nn_assets.learning.artifact import to_files
-from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.learning.folds import fitted_month, forecast_rows
-from nn_assets.learning.model import FoldData, fit_models
+from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.model import FoldData, fit_models, no_stationary_feature
+from nn_assets.learning.refits import DailyRefits, refits_of
 from nn_assets.learning.refresh import RefreshCheck, check_refresh
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.models import (
+    ANSWERED,
     MODEL_SECTIONS,
     models_in_force,
     of_study,
@@ -31,9 +34,10 @@ from nn_assets.operations.asof.models import (
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import (
     DueFold,
-    due_folds,
+    due_refits,
     fold_after,
     fold_data,
+    folds_of,
     refresh_fold,
     selection_of,
     stationarity_of,
@@ -43,18 +47,20 @@ from nn_assets.operations.models.stored import load_model
 from nn_assets.reports.plots import training_curves
 from nn_assets.settings import Strategy
 from nn_assets.store.ledger.audit import verify_acts
+from nn_assets.store.ledger.schema import BOOKKEEPING
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class MonthModel:
-    """Which model a month uses, and how it came to."""
+    """A model that a month uses, and how it came to."""
 
     month: str
     model_id: str
     fitted: bool  # false: fitted for an earlier month
     check: RefreshCheck
+    refits: tuple[str, ...] = ()  # those that it answers, in order; one that was not taken names the model it left
 
 
 def train_months(
@@ -85,34 +91,43 @@ def train_months(
     """
     verify_acts(history.stores.ledger)
     strategy = history.strategy
-    anchor, every = first_model_month(strategy), strategy.walk_forward.refit_every_months
-    using: dict[str, str] = {}  # month of the refit to a month that reuses it
+    pace, in_force = refits_of(strategy), due_refits(history, months)
+    using: dict[str, str] = {}  # refit to a month that uses it
     for month in months:
-        using.setdefault(fitted_month(month, anchor, every), month)
-    chosen = _on_record(history, set(using) - set(months))
-    refits = [month for month in using.values() if fitted_month(month, anchor, every) not in chosen]
+        for refit in in_force[month]:
+            using.setdefault(refit, month)
+    chosen = _on_record(history, {refit for refit in using if pace.partition(refit) not in in_force})
+    refits = sorted(refit for refit in using if refit not in chosen)
     addresses = _fit_missing(
         history,
         (
-            _data(due, verdicts[using[due.fold.month]], selections[using[due.fold.month]])
-            for due in due_folds(history, refits)
+            _data(due, verdicts[using[refit]], selections[using[refit]])
+            for refit, due in zip(refits, folds_of(history, refits), strict=True)
         ),
         len(refits),
         tell,
     )
-    fit_lost_refreshes(history, min(using), max(months), tell)
-    incumbent = _incumbent_before(history, min(addresses)) if addresses else None
-    for due in due_folds(history, refits):
-        candidate = load_model(history.stores, addresses[due.fold.month])
+    fit_lost_refreshes(history, pace.partition(min(using)), max(months), tell)
+    incumbent = _incumbent_before(history, refits[0]) if refits else None
+    for refit, due in zip(refits, folds_of(history, refits), strict=True):
+        candidate = load_model(history.stores, addresses[due.fold.used_from])
         check = _checked(candidate, incumbent, due, strategy)
         incumbent = candidate if check.accepted or incumbent is None else incumbent
-        chosen[due.fold.month] = (incumbent.model_id, check)
-    named = []
+        chosen[refit] = (incumbent.model_id, check)
+    named: list[MonthModel] = []
     for month in months:
-        fitted = fitted_month(month, anchor, every)
-        model_id, check = chosen[fitted]
-        model_id = _refreshed_since(history, fitted, month, model_id)
-        named.append(MonthModel(month, model_id, fitted == month and check.accepted, check))
+        of_month: dict[str, MonthModel] = {}
+        for refit in in_force[month]:
+            model_id, check = chosen[refit]
+            began_in = pace.partition(refit)
+            model_id = _refreshed_since(history, began_in, month, model_id)
+            begins = began_in == month and check.accepted
+            before = of_month.get(model_id)
+            if before is None:
+                of_month[model_id] = MonthModel(month, model_id, begins, check, (refit,))
+            else:  # the refit was not taken: the model goes on
+                of_month[model_id] = replace(before, refits=(*before.refits, refit))
+        named += of_month.values()
     _record(history, named, run_id)
     return named
 
@@ -126,27 +141,30 @@ def _on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, 
     if first_undecided(ledger, strategy) is None:
         return {}
     by_month, rows = scheduled_models(ledger, strategy).by_month, recorded_models(ledger, strategy)
-    for month in refits:
+    pace = refits_of(strategy)
+    for refit in refits:
+        month = pace.partition(refit)
         _, model_id = by_month.get(month, [(None, "")])[0]  # what was refreshed since is come to from there
+        if isinstance(pace, DailyRefits):  # several may begin in a month
+            answered = np.array([refit in figures.get(ANSWERED, ()) for figures in rows["figures"]], dtype=np.bool_)
+            answers = rows[(rows["month"] == month) & answered]
+            model_id = str(answers["model_id"].iloc[-1]) if len(answers) else ""
         if model_id and history.stores.models.has(model_id):
             row = rows[(rows["month"] == month) & (rows["model_id"] == model_id)].iloc[-1]
             figures = row["figures"]
             losses = figures.get("candidate_loss"), figures.get("incumbent_loss")
-            chosen[month] = model_id, RefreshCheck(bool(row["fitted"]), str(figures.get("check")), *losses)
+            chosen[refit] = model_id, RefreshCheck(bool(row["fitted"]), str(figures.get("check")), *losses)
     return chosen
 
 
 def _data(due: DueFold, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
     """The address of the model due, and what it is fitted on."""
     address = due.address(due.strategy)
-    return address, FoldData(
-        due.cube,
-        due.cut.labels,
-        due.fold,
-        stationarity_of(verdicts, address, due),
-        selection_of(selection, address, due),
-        due.strategy,
-    )
+    judged = stationarity_of(verdicts, address, due)
+    if not judged.kept:
+        raise no_stationary_feature([feature.name for feature in judged.verdicts], due.fold)
+    chosen = selection_of(selection, address, due)
+    return address, FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, due.parent)
 
 
 def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, strategy: Strategy) -> RefreshCheck:
@@ -157,26 +175,50 @@ def _checked(candidate: FoldModel, incumbent: FoldModel | None, due: DueFold, st
     return check_refresh(candidate, incumbent, due.cut.cube, due.cut.labels, tolerance, horizon)
 
 
-def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: int, tell: Progress) -> dict[str, str]:
-    """Fit the models that are not stored yet; address of each, by the month it is fitted for."""
-    strategy = history.strategy
-    addresses: dict[str, str] = {}
+def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: int, tell: Progress) -> dict[int, str]:
+    """Fit the models that are not stored yet; address of each, by the first row of its use."""
+    addresses: dict[int, str] = {}
     missing: list[FoldData] = []
     for address, data in due:
-        addresses[data.fold.month] = address
+        addresses[data.fold.used_from] = address
         if not history.stores.models.has(address):
             missing.append(data)
     if missing or count > 1:  # one that is there already is no news
         tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
     began = time.monotonic()
-    for number, model in enumerate(fit_models(missing, strategy), start=1):
+    for number, model in enumerate(_fitted(history, missing), start=1):
         history.stores.models.put(model.model_id, to_files(model))
         left = (time.monotonic() - began) / number * (len(missing) - number)
-        tell(f"model {number} of {len(missing)} fitted, used from {model.fold.month}{_time_left(left)}")
+        tell(f"model {number} of {len(missing)} fitted, used from {_use_begins(history, model)}{time_left(left)}")
     return addresses
 
 
-def _time_left(seconds: float) -> str:
+def _fitted(history: History, missing: list[FoldData]) -> Iterator[FoldModel]:
+    """The models of some folds; one after another where networks begin with the weights of the refit before.
+
+    Raises
+    ------
+    ModelError
+        The refit before is not in the store.
+    """
+    strategy = history.strategy
+    if not strategy.learning.warm_start:
+        yield from fit_models(missing, strategy)
+        return
+    for data in sorted(missing, key=lambda data: data.fold.used_from):
+        parent = load_model(history.stores, data.parent_id) if data.parent_id else None
+        yield from fit_models([replace(data, parent=parent)], strategy)
+
+
+def _use_begins(history: History, model: FoldModel) -> str:
+    """The month from which a model is used; the session, where several may begin in a month."""
+    begins, axis = model.fold.used_from, history.axis
+    if history.strategy.walk_forward.refit_every_days is None or begins >= len(axis):
+        return model.fold.month
+    return str(axis[begins].date())
+
+
+def time_left(seconds: float) -> str:
     """How long the rest takes at the pace so far, from a minute on."""
     minutes = round(seconds / 60)
     return f"; about {minutes} minute{'s' * (minutes != 1)} left" if minutes else ""
@@ -212,13 +254,13 @@ def _lost_refreshes(history: History, first: str, last: str) -> RefreshRequestRo
     return recorded[recorded["fitted"] & recorded["model_id"].isin(lost) & recorded["effective_session"].notna()]
 
 
-def _incumbent_before(history: History, month: str) -> FoldModel | None:
+def _incumbent_before(history: History, refit: str) -> FoldModel | None:
     ledger, strategy = history.stores.ledger, history.strategy
     # What a study put in force is history once a session is decided. Until then the next study may take it back.
     read = models_in_force if first_undecided(ledger, strategy) is not None else scheduled_models
-    by_month = read(ledger, strategy).by_month
-    earlier = max((key for key in by_month if key < month), default=None)
-    return None if earlier is None else load_model(history.stores, by_month[earlier][-1][1])
+    by_month, begins = read(ledger, strategy).by_month, pd.Timestamp(refit)
+    earlier = [model_id for month in sorted(by_month) for since, model_id in by_month[month] if since < begins]
+    return load_model(history.stores, earlier[-1]) if earlier else None
 
 
 def _refreshed_since(history: History, due: str, month: str, model_id: str) -> str:
@@ -240,16 +282,30 @@ def _record(history: History, named: list[MonthModel], run_id: str) -> None:
         models_in_force(history.stores.ledger, history.strategy).by_month,
         first_undecided(history.stores.ledger, history.strategy),
     )
-    rows = []
+    rows, several = [], isinstance(refits_of(strategy), DailyRefits)
     for month_model in named:
-        month_rows = forecast_rows(sessions, month_model.month)
-        effective = sessions[month_rows.start] if month_rows.start < len(sessions) else None
+        first = forecast_rows(sessions, month_model.month).start
+        if month_model.refits:  # the newest begins with the month, or within it
+            first = max(first, int(sessions.searchsorted(pd.Timestamp(month_model.refits[0]))))
+        effective = sessions[first] if first < len(sessions) else None
+        if (
+            effective is None
+            and month_model.refits
+            and pd.Timestamp(month_model.refits[0]) > pd.Timestamp(month_model.month)
+        ):
+            effective = next_session(
+                strategy.market.calendar, sessions[-1]
+            )  # due within the month, on the next session
         before = [since for since, model_id in recorded.get(month_model.month, []) if model_id == month_model.model_id]
         if before:
             effective = before[-1]
         elif recorded.get(month_model.month) and effective is not None and undecided is not None:
             effective = max(effective, undecided)  # another model for a month at work: from its next session on
-        rows.append(model_row(history, month_model, effective))
+        rows.append(row := model_row(history, month_model, effective))
+        if several:
+            row["figures"] |= {ANSWERED: list(month_model.refits)}
+    if several and undecided is None:
+        rows += taken_back_rows(history, _no_longer_named(history, named))
     if undecided is not None:
         studied = studied_models(history.stores.ledger, history.strategy)
         kept = set(zip(studied["month"], studied["model_id"], strict=True))
@@ -257,6 +313,30 @@ def _record(history: History, named: list[MonthModel], run_id: str) -> None:
     history.stores.ledger.append(
         "models", rows, run_id=run_id, strategy=strategy.name, reason="the month was fitted again"
     )
+
+
+def _no_longer_named(history: History, named: list[MonthModel]) -> ModelRows:
+    """Rows of models that earlier runs put in force within months of these, and this one does not."""
+    rows = recorded_models(history.stores.ledger, history.strategy)
+    kept = {(month_model.month, month_model.model_id) for month_model in named}
+    months = {month_model.month for month_model in named}
+    in_force = rows["effective_session"].dt.strftime("%Y-%m") == rows["month"]
+    gone = [key not in kept for key in zip(rows["month"], rows["model_id"], strict=True)]
+    taken: pd.DataFrame = rows[in_force & rows["month"].isin(months) & ~of_study(rows) & np.array(gone, dtype=np.bool_)]
+    return taken
+
+
+def taken_back_rows(history: History, rows: ModelRows) -> list[dict[str, Any]]:
+    """The rows that take models on record out of force: each is effective from the first session after its month."""
+    calendar = history.strategy.market.calendar
+    return [
+        {
+            **row,
+            "fitted": False,
+            "effective_session": next_session(calendar, pd.Period(str(row["month"]), "M").end_time.normalize()),
+        }
+        for row in records_of(rows.drop(columns=list(BOOKKEEPING)))
+    ]
 
 
 def model_row(history: History, named: MonthModel, effective: pd.Timestamp | None) -> dict[str, Any]:
@@ -308,7 +388,7 @@ def refresh_after(
     decided_on = history.axis[due.fold.used_from - 1]
     effective = next_session(strategy.market.calendar, decided_on)
     data = _data(due, *(next(iter(frames.values())) for frames in (verdicts, selections)))
-    model_id = _fit_missing(history, [data], 1, tell)[due.fold.month]
+    model_id = _fit_missing(history, [data], 1, tell)[due.fold.used_from]
     in_force = models_in_force(history.stores.ledger, strategy).on(decided_on)
     check = _checked_by_id(history, model_id, in_force, due)
     named = MonthModel(due.fold.month, model_id if check.accepted else in_force, check.accepted, check)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from nn_assets.operations.asof.stored import OTHER_SERIES, UNIVERSE
+from nn_assets.operations.asof.stored import OTHER_SERIES, TRADING_HALTS, UNIVERSE
 from nn_assets.operations.intake.beside import tables_beside_bars
 from nn_assets.operations.intake.metadata import series_metadata, universe_metadata
 from nn_assets.operations.intake.series import ingest_series
+from nn_assets.operations.intake.trading_halts import halts_metadata, ingest_halts
 from nn_assets.operations.intake.universe import ingest_universe
 from nn_assets.operations.names import TABLES
 from nn_assets.operations.wings import Job, Table, Wing
@@ -25,6 +26,13 @@ _TABLES = (
         "session only its members are trained on, forecast and held; one that leaves is closed.",
         lambda history, making: universe_metadata(history, ingest_universe(history, making.folder)),
         made_by=(ingest_universe,),
+    ),
+    Table(
+        TRADING_HALTS,
+        "Which instrument did not trade on which sessions, as facts with the moment each was known. On a halted "
+        "session no bar is due, none is used, and nothing of the instrument trades.",
+        lambda history, making: halts_metadata(history, ingest_halts(history, making.folder)),
+        made_by=(ingest_halts,),
     ),
 )
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from nn_assets.estimators import roots_of_fits, roots_of_members
 from nn_assets.operations.asked import AskedMonths
-from nn_assets.operations.due import retraining_due
+from nn_assets.operations.due import retraining_cron, retraining_due
 from nn_assets.operations.models.forecasts import forecast_months, forecasts_metadata
 from nn_assets.operations.models.training import model_metadata, refresh_after, train_months
 from nn_assets.operations.names import RETRAINING, STUDY
@@ -82,5 +82,5 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
 WING = Wing(
     _assets,
     jobs=(Job(STUDY),),
-    schedules={RETRAINING: Scheduled(STUDY, lambda _: "0 6 1 * *", retraining_due)},
+    schedules={RETRAINING: Scheduled(STUDY, lambda _: "0 6 1 * *", retraining_due, retraining_cron)},
 )

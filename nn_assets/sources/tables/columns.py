@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from nn_assets.errors import SourceError
@@ -18,10 +17,10 @@ from nn_assets.sources.days import (
     moments_written,
     without_a_time,
 )
+from nn_assets.sources.numbers import blank, numbers_written
 from nn_assets.sources.protocol import validate_symbol
 from nn_assets.sources.spellings import listed_columns, normalised, quoted
 
-_NONE = frozenset(["", "na", "n/a", "nan", "null", "none", "-"])
 _FAR = r"^(?:22[6-9]|2[3-9][0-9]|[3-9][0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}"  # a day after those that nanoseconds hold
 
 
@@ -76,7 +75,7 @@ def moments_of(
     aware = moments_written(written.reset_index(drop=True)).set_axis(
         table.index
     )  # lines may stand twice, of two members
-    wrong = aware.isna() & ~(_blank(written) if nullable else False)
+    wrong = aware.isna() & ~(blank(written) if nullable else False)
     refuse_first(
         table, wrong, column, path, wording or FaultText("a moment, such as 2018-01-31 21:15:00+00:00 in {column}")
     )
@@ -112,7 +111,7 @@ def days_of(
         far = beyond_nanoseconds(written) & (written.dt.year > 2000) & far_is_none
     else:
         far = written.astype("str").str.strip().str.match(_FAR) & far_is_none
-    wrong = days.isna() & ~far & ~(_blank(written) if nullable else False)
+    wrong = days.isna() & ~far & ~(blank(written) if nullable else False)
     refuse_first(table, wrong, column, path, wording or FaultText("a day, such as 2018-01-31 in {column}"))
     return days
 
@@ -124,14 +123,6 @@ def numbers_of(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
     return values
 
 
-def numbers_written(written: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Numbers of a column, and which cells are no number: neither a number, nor empty, nor a common word for none."""
-    if pd.api.types.is_numeric_dtype(written) and not pd.api.types.is_bool_dtype(written):
-        return written.astype(np.float64), pd.Series(data=False, index=written.index)
-    values = pd.to_numeric(written.astype("str").str.strip(), errors="coerce").astype(np.float64)
-    return values, values.isna() & ~_blank(written)
-
-
 def symbols_of(table: pd.DataFrame, path: Path) -> pd.Series | None:
     """Symbols of a column symbol or ticker; None where there is none."""
     column = column_named(table, ("symbol", "ticker"))
@@ -141,10 +132,6 @@ def symbols_of(table: pd.DataFrame, path: Path) -> pd.Series | None:
     for line, symbol in symbols.drop_duplicates().items():
         validate_symbol(symbol, file=str(path), row=int(str(line)))
     return symbols
-
-
-def _blank(written: pd.Series) -> pd.Series:
-    return written.isna() | written.astype("str").str.strip().str.lower().isin(_NONE)
 
 
 @dataclass(frozen=True)

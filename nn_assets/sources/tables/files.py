@@ -15,18 +15,19 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import model_validator
 
-from nn_assets.contracts import DELIVERED_BARS, conform
+from nn_assets.contracts import DELIVERED_BARS, DETAILS, conform
 from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import SourceError
 from nn_assets.settings.section import NeverCounts, WhenSet
 from nn_assets.settings.sources import Count, NamesFile, SourceSection
 from nn_assets.sources.days import NUMBER_REMEDY, known_at_fault
+from nn_assets.sources.numbers import detail_columns, numbers_written
 from nn_assets.sources.protocol import checked_selection, validate_symbol
 from nn_assets.sources.registry import SourceContext, SourceMember
 from nn_assets.sources.spellings import day_of_name, map_columns, normalised, symbol_from_name
 from nn_assets.sources.tables.archives import ARCHIVES, read_archive
 from nn_assets.sources.tables.closes import read_closes
-from nn_assets.sources.tables.columns import FaultText, days_of, moments_of, numbers_written, refuse_first
+from nn_assets.sources.tables.columns import FaultText, days_of, moments_of, refuse_first
 from nn_assets.sources.tables.limits import Limits
 from nn_assets.sources.tables.plain_tables import files_of, not_empty, read_columns
 from nn_assets.sources.tables.unchanged import unchanged
@@ -232,7 +233,8 @@ class FilesSource:
             table["volume"] = float("nan")
         parsed = table.assign(session=days_of(table, "session", file, wording=_DAY), source=self.source_of(file))
         known_at = self._known_at(table, file)
-        bars = conform(parsed, DELIVERED_BARS).reset_index(drop=True)
+        details = {name: parsed[name].reset_index(drop=True) for name in DETAILS if name in parsed.columns}
+        bars = conform(parsed, DELIVERED_BARS).reset_index(drop=True).assign(**details)
         if isinstance(known_at, pd.Series):
             known_at = known_at.reset_index(drop=True)
         return bars if known_at is None else bars.assign(known_at=known_at)
@@ -255,12 +257,14 @@ class FilesSource:
                 _refuse_types(schema, columns, file)
             return columns
 
-        table = read_columns(file, choose, self.limits, _NUMBERS)
+        table = read_columns(file, choose, self.limits, (*_NUMBERS, *DETAILS))
         if not is_parquet:
-            fields = [field for field in columns if field != "symbol"]
+            fields = [field for field in columns if field != "symbol" and field not in DETAILS]
             table = not_empty(table[~table[fields].isin(["", np.nan]).all(axis=1)], file)
         elif "symbol" in columns:
             table["symbol"] = table["symbol"].astype("str").fillna("")
+        details = detail_columns(table, columns, str(file))
+        table = table.drop(columns=[name for name in columns if name in DETAILS]).assign(**details)
         return _with_numbers(table, columns, file)
 
     def _known_at(self, table: pd.DataFrame, file: Path) -> pd.Series | pd.Timestamp | None:
@@ -295,7 +299,7 @@ def _refuse_types(schema: pa.Schema, columns: dict[str, str], path: Path) -> Non
     """Refuse columns of flags, bytes, lists or records; days but for the session, times but for it and known_at."""
     kinds = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null]
     kinds += [pa.types.is_string, pa.types.is_large_string]
-    for field, header in columns.items():
+    for field, header in ((field, header) for field, header in columns.items() if field not in DETAILS):
         type_ = schema.field(header).type
         plain = type_.value_type if pa.types.is_dictionary(type_) else type_
         days = field == "session" and pa.types.is_date(plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -10,10 +11,14 @@ import pandas as pd
 
 from nn_assets.contracts import QUOTES
 from nn_assets.errors import SourceError
+from nn_assets.market.facts.trades import bars_within_sessions
 from nn_assets.settings import IntradaySettings
 from nn_assets.sources.tables.columns import column_named, columns_named, moments_of, numbers_of, symbols_of
 from nn_assets.sources.tables.limits import USUAL_LIMITS, Limits
 from nn_assets.sources.tables.plain_tables import files_named, read_plain, symbol_of_file
+from nn_assets.sources.tables.trades import holds_trades, trades_of
+
+_log = logging.getLogger(__name__)
 
 _TIMES = ("bar_at", "date", "datetime", "timestamp", "time", "open_time")
 _PRICES = ("open", "high", "low", "close")
@@ -22,7 +27,7 @@ _KEY = ["symbol", "bar_at"]
 
 
 def read_intraday_files(folder: Path, settings: IntradaySettings, limits: Limits = USUAL_LIMITS) -> pd.DataFrame:
-    """Read every bar of the files that the settings name.
+    """Read every bar of the files that the settings name; a file of trades is rolled up to such bars.
 
     Parameters
     ----------
@@ -55,6 +60,8 @@ def read_intraday_files(folder: Path, settings: IntradaySettings, limits: Limits
 
 def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFrame:
     table = read_plain(file, limits)
+    if holds_trades(table):
+        return _of_trades(table, file, settings)
     times, *prices = columns_named(table, [_TIMES, *((name,) for name in _PRICES)], file)
     symbols = symbols_of(table, file)
     columns: dict[str, object] = {
@@ -71,6 +78,15 @@ def _read(file: Path, settings: IntradaySettings, limits: Limits) -> pd.DataFram
     _refuse_finer(bars, file, settings)
     side = next((side for side in _SIDES if side in re.split(r"[-_.]", file.name.lower())), None)
     return bars if side is None else bars.assign(side=side)
+
+
+def _of_trades(table: pd.DataFrame, file: Path, settings: IntradaySettings) -> pd.DataFrame:
+    """Bars of the trades of a file, without quotes: those at single trades have no range of a bar."""
+    rolled = bars_within_sessions(trades_of(table, file, settings.named), settings.bar_minutes)
+    if any(rolled.left_out.values()):
+        _log.warning("%s: trades left out: %s", file, rolled.left_out)
+    bars = rolled.bars[["symbol", "bar_at", *_PRICES, "volume"]]
+    return bars.assign(**dict.fromkeys(QUOTES, np.nan), source=f"intraday:{file.name}")
 
 
 def _refuse_finer(bars: pd.DataFrame, file: Path, settings: IntradaySettings) -> None:

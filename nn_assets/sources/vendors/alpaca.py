@@ -23,6 +23,7 @@ from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import DEFAULT_POLICY, RetryPolicy
 
 _BAR = {"moment": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
+_DETAILS = {"vwap": "vw", "trades": "n"}
 _BARS_A_PAGE, _ACTIONS_A_PAGE = "10000", "1000"
 _ACTIONS = {
     "forward_splits": "split",
@@ -91,7 +92,7 @@ class AlpacaSource(JsonVendorWithActions):
         }
         if last is not None:
             query["end"] = self._midnight(last)  # a daily bar bears its session's midnight; the end is included
-        return self.joined(symbol, self._bar_pages(client, symbol, query), _BAR, first, last)
+        return self.joined(symbol, self._bar_pages(client, symbol, query), _BAR, first, last, _DETAILS)
 
     def _bar_pages(self, client: JsonClient, symbol: str, query: Mapping[str, str]) -> Iterator[list[Any]]:
         for page in self._pages(client, f"/v2/stocks/{quote(symbol, safe='')}/bars", query, symbol):

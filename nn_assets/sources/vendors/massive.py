@@ -23,6 +23,7 @@ from nn_assets.sources.registry import Extra, SourceContext, SourceMember
 from nn_assets.sources.retry import DEFAULT_POLICY, RetryPolicy
 
 _BAR = {"moment": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
+_DETAILS = {"vwap": "vw", "trades": "n"}
 _GOOD = ("OK", "DELAYED")
 _BARS_A_PAGE, _ACTIONS_A_PAGE = "50000", "5000"
 _NO_END = "2099-12-31"
@@ -40,7 +41,7 @@ class MassiveSettings(SourceSection):
 class MassiveSource(JsonVendorWithActions):
     """Massive's daily bars, asked with ``adjusted=false``.
 
-    Volume is that of the consolidated tape; vwap and trade counts are left out. A subscription that
+    Volume is that of the consolidated tape; vwap and trade counts come where the vendor gives them. A subscription that
     covers less than the span asked for delivers what it covers: the gate judges what is missing.
 
     Parameters
@@ -69,7 +70,7 @@ class MassiveSource(JsonVendorWithActions):
 
     def bars_of(self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None) -> DeliveredBars:
         """Ask for one symbol's bars; fewer rows than announced, and adjusted prices, are refused."""
-        return self.joined(symbol, self._bar_pages(client, symbol, first, last), _BAR, first, last)
+        return self.joined(symbol, self._bar_pages(client, symbol, first, last), _BAR, first, last, _DETAILS)
 
     def _bar_pages(
         self, client: JsonClient, symbol: str, first: pd.Timestamp, last: pd.Timestamp | None

@@ -1,0 +1,63 @@
+"""``log_realised_volatility`` and ``volatility_move``: how much a name moves, whichever way. Neither can be traded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nn_assets.arrays import FloatArray
+from nn_assets.features.labels.definition import LabelFacts, LabelKind
+from nn_assets.market.panel import Panel
+from nn_assets.settings import LabelSettings
+from nn_assets.settings.section import Section
+from nn_assets.settings.sections import Positive
+
+
+class VolatilityMove(Section):
+    """Settings of a volatility move: ``multiple`` is that of the recent volatility which is to be exceeded."""
+
+    multiple: Positive = 1.0
+
+
+def realised_volatility(panel: Panel, label: LabelSettings) -> FloatArray:
+    """Root mean square of the log returns of each session from the fill to the horizon, (bars, symbols), fraction.
+
+    Opens with ``next_open``, closes with ``next_close``. NaN where one of the horizon + 1 prices is missing or not
+    positive, or lies beyond the axis.
+    """
+    price = panel.open if label.execution == "next_open" else panel.close
+    positive = np.where((price > 0.0) & np.isfinite(price), price, np.nan)
+    lag, horizon = label.execution_lag_sessions, label.horizon_sessions
+    squares = np.diff(np.log(positive), axis=0) ** 2  # row t: of the return from t to t + 1
+    result = np.full(price.shape, np.nan)
+    known = panel.session_count - lag - horizon
+    if known > 0:
+        # session by session, forwards: one order of addition
+        total = np.zeros((known, price.shape[1]))
+        for step in range(horizon):
+            total += squares[lag + step : lag + step + known]
+        result[:known] = np.sqrt(total / horizon)
+    return result
+
+
+def _log_ratio(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
+    """Log of realised over recent volatility, (bars, symbols); NaN where no price moved over the horizon."""
+    ratio = realised_volatility(panel, label) / facts.recent_volatility
+    return np.log(ratio, out=np.full(ratio.shape, np.nan), where=ratio > 0.0)
+
+
+def _log_variance(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
+    """Log of the variance realised from fill to horizon over sigma_20 squared, the recent one."""
+    return 2.0 * _log_ratio(panel, label, facts)
+
+
+def _scale(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:  # noqa: ARG001  as every kind's
+    return facts.recent_volatility
+
+
+def _move(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: VolatilityMove) -> FloatArray:
+    """Log of the volatility realised from fill to horizon over a multiple of sigma_20, the recent one."""
+    return _log_ratio(panel, label, facts) - float(np.log(settings.multiple))
+
+
+LOG_REALISED_VOLATILITY = LabelKind(_log_variance, relative=False, learns="volatility", scale=_scale, traded=False)
+VOLATILITY_MOVE = LabelKind(_move, relative=False, settings=VolatilityMove, traded=False)

@@ -1,0 +1,85 @@
+"""``return_zscored`` and ``return_zscored_relative``: how far a return lies from its own recent distribution."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from nn_assets.arrays import FloatArray
+from nn_assets.features.labels.definition import LabelFacts, LabelKind, forward_returns
+from nn_assets.features.labels.direction import DIRECTION
+from nn_assets.features.labels.relative import median_over_symbols
+from nn_assets.features.own_bars import over_own_rows
+from nn_assets.features.rolling import lagged, rolling_mean, rolling_std
+from nn_assets.market.panel import Panel
+from nn_assets.settings import LabelSettings
+from nn_assets.settings.section import Section
+
+_MISSING = 0.25
+"""Share of the window's sessions that may lack a value; the window then reaches further back."""
+
+
+class ZScored(Section):
+    """Settings of a z-scored return.
+
+    ``window_sessions`` is how many of the name's own returns, the newest that are realised, its mean and deviation are
+    taken over.
+    """
+
+    window_sessions: Annotated[int, Field(ge=20)] = 250
+
+
+def _moments(returns: FloatArray, label: LabelSettings, settings: ZScored) -> tuple[FloatArray, FloatArray]:
+    """Mean and sample deviation at each session of the newest ``window_sessions`` returns realised by it.
+
+    That of row u is realised at u + lag + horizon. NaN until the window is full, and where the session's own newest is
+    missing; a constant window has a deviation of 0.
+    """
+    realised = lagged(returns, label.execution_lag_sessions + label.horizon_sessions)
+    window = settings.window_sessions
+    return (
+        over_own_rows(realised, window, _MISSING, lambda rows: rolling_mean(rows, window)),
+        over_own_rows(realised, window, _MISSING, lambda rows: rolling_std(rows, window)),
+    )
+
+
+def _own_return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
+    """Forward return - cash rate x horizon, less its own recent mean; learned in units of its recent deviation."""
+    returns = DIRECTION.own_return(panel, label, facts)
+    return np.asarray(returns - _moments(returns, label, settings)[0], dtype=np.float64)
+
+
+def _scale(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
+    return _moments(DIRECTION.own_return(panel, label, facts), label, settings)[1]
+
+
+def _own_relative_return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
+    """Log growth less the median's, less its own recent mean; learned in units of its recent deviation.
+
+    Logarithms, so that what moves every name alike changes nothing.
+
+    Raises
+    ------
+    SettingsError
+        The panel has fewer than 5 symbols.
+    """
+    growth = _growth_over_median(panel, label, facts)
+    return growth - _moments(growth, label, settings)[0]
+
+
+def _relative_scale(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
+    return _moments(_growth_over_median(panel, label, facts), label, settings)[1]
+
+
+def _growth_over_median(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
+    growth = np.log1p(forward_returns(panel, label))
+    judged = growth if facts.candidates is None else np.where(facts.candidates, growth, np.nan)
+    return np.asarray(growth - median_over_symbols(judged, panel.symbols, label.kind), dtype=np.float64)
+
+
+RETURN_ZSCORED = LabelKind(_own_return, relative=False, settings=ZScored, learns="value", scale=_scale)
+RETURN_ZSCORED_RELATIVE = LabelKind(
+    _own_relative_return, relative=True, settings=ZScored, learns="value", scale=_relative_scale
+)

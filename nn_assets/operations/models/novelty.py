@@ -1,0 +1,58 @@
+"""How unlike the rows of some sessions are, each by the model in force on it and by what the session knew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.arrays import Cube, FloatArray, Symbol
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.inference import model_windows
+from nn_assets.operations.history import History
+from nn_assets.operations.models.stored import load_model
+from nn_assets.signals.novelty import confidence_share
+
+
+def confidence_shares(
+    history: History, rows: range, model_ids: Sequence[str | None], symbols: tuple[Symbol, ...]
+) -> FloatArray:
+    """What novelty leaves of each signal's confidence, 0 to 1, (len(rows), symbols); 1 where a model has no scores.
+
+    Parameters
+    ----------
+    rows : range
+        Consecutive rows of the session axis.
+    model_ids : sequence of str or None, length of ``rows``
+        The model in force on each; None: no forecast.
+    """
+    shares = np.ones((len(rows), len(symbols)))
+    settings = history.strategy.novelty
+    if settings is None:
+        return shares
+    first = rows.start
+    with_model = [row for row in rows if model_ids[row - first] is not None]
+    for stretch in history.stretches(with_model):
+        for model_id, run in groupby(stretch.rows, key=lambda row: model_ids[row - first]):
+            together = list(run)
+            assert model_id is not None, "left out above"
+            model = load_model(history.stores, model_id)
+            part = slice(together[0], together[-1] + 1)
+            p_values = p_values_of(model, stretch.cut.cube, part, symbols)
+            shares[part.start - first : part.stop - first] = confidence_share(p_values, settings.unlike_p_value)
+    return shares
+
+
+def p_values_of(model: FoldModel, cube: Cube, rows: slice, symbols: tuple[Symbol, ...]) -> FloatArray:
+    """P-values of some rows of a cube, (rows, symbols); NaN without features, for other symbols, and without scores."""
+    values = np.full((rows.stop - rows.start, len(symbols)), np.nan)
+    if model.novelty is None:
+        return values
+    windows = model_windows(model, cube, rows)
+    row, column = (index.ravel() for index in np.mgrid[rows.start : rows.stop, 0 : len(model.symbols)])
+    scores = model.novelty.score(windows.last_rows(row, column)).p_value.reshape(len(values), -1)
+    axis = pd.Index(symbols).get_indexer(pd.Index(model.symbols))
+    values[:, axis[axis >= 0]] = scores[:, axis >= 0]
+    return values

@@ -1,0 +1,312 @@
+"""Every network beside the simple ones on the same folds of a strategy: fitted, forecast, counted as trials, tested.
+
+Nothing here takes force: models are kept by their addresses, so that one killed goes on where it was, and every network
+is on record as a trial of the strategy's data before its figures are seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nn_assets.arrays import FloatArray
+from nn_assets.errors import SettingsError, ShortFoldError
+from nn_assets.estimators import TRADED
+from nn_assets.evaluation.comparison import Comparison, compare
+from nn_assets.features.labels import label_kind
+from nn_assets.learning.artifact import to_files
+from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.inference import forecast_members
+from nn_assets.learning.model import FoldData, fit_models
+from nn_assets.learning.momentum import RETURN_FEATURES
+from nn_assets.learning.networks import NETWORKS, levels_read
+from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
+from nn_assets.operations.history import History
+from nn_assets.operations.models.preparation import DueFold, due_folds, fold_data
+from nn_assets.operations.models.stored import load_model
+from nn_assets.operations.models.training import time_left
+from nn_assets.operations.models.tried import record_tried
+from nn_assets.operations.pages import caveats_of, market_label, write_page
+from nn_assets.reports.comparison import comparison_page
+from nn_assets.settings import LearningSettings, Strategy
+
+Progress = Callable[[str], None]
+
+SIMPLE = ("linear", "boosting", "momentum")
+"""What every network is compared with."""
+
+QUICK: Mapping[str, Any] = {
+    "residual": False,
+    "lookback": 10,
+    "hidden": 16,
+    "layers": 1,
+    "learning_rate": 3e-3,
+    "maximum_epochs": 12,
+    "patience": 3,
+    "plateau_patience": 2,
+    "ensemble": 3,
+}
+"""Sizes with which seven networks are compared in minutes; all of ``learning``."""
+
+QUICK_REFITS = 12
+"""Months between fits, at least, where sizes are quick."""
+
+
+Addresses = Mapping[str, Sequence[str]]
+"""Of every network's model of each fold, in their order."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworksCompared:
+    """A comparison and what it was made of."""
+
+    strategy: Strategy
+    comparison: Comparison
+    folds: int
+    months: tuple[str, str]
+    seconds: Mapping[str, float]  # that each one's fits took; 0 where its models were in the store
+    trials: int  # that this comparison put on record
+
+
+def quick(strategy: Strategy) -> Strategy:
+    """The strategy with sizes that are compared in minutes."""
+    walk = strategy.walk_forward
+    every = max(walk.refit_every_months, QUICK_REFITS)
+    return strategy.model_copy(
+        update={
+            "learning": _changed(strategy.learning, {**QUICK, "processes": strategy.learning.processes}),
+            "walk_forward": walk.model_copy(update={"refit_every_months": every}),
+        }
+    )
+
+
+def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, Strategy]:
+    """The strategy with each network in turn, all else the same; the first one's models hold the simple ones too.
+
+    A network has its own settings where the strategy names it, and their defaults where not. The chart reader draws
+    candles where the strategy's features are those of candles, and else takes the table of features as its image.
+    All begin with fresh weights.
+    """
+    learning, chosen = strategy.learning, tuple(networks or NETWORKS)
+    made = {}
+    for number, name in enumerate(chosen):
+        NETWORKS.require(name, "learning.network")
+        own = dict(learning.network_settings) if name == learning.network else {}
+        if name == "candlestick" and not own and tuple(strategy.features.names) != CANDLE_FEATURES:
+            own = {"image": "table"}
+        beside = simple_of(strategy) if number == 0 else ("linear",) * learning.residual
+        changes = {"network": name, "network_settings": own, "baselines": beside, "warm_start": False}
+        # what a search would choose of one network says nothing of the others
+        made[name] = strategy.model_copy(update={"learning": _changed(learning, changes), "search": None})
+    return made
+
+
+def simple_of(strategy: Strategy) -> tuple[str, ...]:
+    """What a strategy's networks are compared with: without the momentum rule where no feature is a return."""
+    names = strategy.features.names
+    reads = not names or any(name in names for name in RETURN_FEATURES)
+    return SIMPLE if reads else tuple(name for name in SIMPLE if name != "momentum")
+
+
+def _changed(learning: LearningSettings, changes: Mapping[str, Any]) -> LearningSettings:
+    return LearningSettings.model_validate(learning.model_dump() | dict(changes))
+
+
+def compare_networks(history: History, networks: Sequence[str], run_id: str, tell: Progress) -> NetworksCompared:
+    """Fit what is missing, record every trial, forecast all folds by every member, and test.
+
+    Parameters
+    ----------
+    history : History
+        Its strategy's learning section says what all networks have in common.
+    networks : sequence of str
+        Names of the registry; all of them when empty.
+
+    Raises
+    ------
+    ShortFoldError
+        The history is too short for one fold.
+    SettingsError
+        A network is not registered, or the label is of a volatility.
+    PublicationError
+        No bars are published.
+    """
+    _require_returns(history.strategy)
+    strategies = contestants(history.strategy, networks)
+    months = _months(history)
+    folds = sorted(due_folds(history, months), key=lambda due: due.fold.used_from)
+    before = len(history.stores.ledger.read("trials", history.strategy.name))
+    addresses = {
+        name: [due.address(candidate) for due in _of(folds, candidate)] for name, candidate in strategies.items()
+    }
+    seconds = _fit(history, strategies, folds, addresses, tell)
+    for candidate in strategies.values():
+        record_tried(history, run_id, candidate)
+    tell("forecasting every fold by every member")
+    forecasts, names = _forecasts(history, folds, addresses)
+    labels = _labels(history)
+    rows = _rows(history, months)
+    comparison = compare(
+        {name: values[:, rows] for name, values in forecasts.items()},
+        [name for name in SIMPLE if name in forecasts],
+        labels[0][rows],
+        labels[1][rows],
+        names[rows],
+        history.strategy.label.horizon_sessions,
+    )
+    return NetworksCompared(
+        history.strategy,
+        comparison,
+        len(folds),
+        (months[0], months[-1]),
+        seconds,
+        len(history.stores.ledger.read("trials", history.strategy.name)) - before,
+    )
+
+
+def _require_returns(strategy: Strategy) -> None:
+    if label_kind(strategy.label).learns == "volatility":
+        raise SettingsError(
+            expected="a label of returns, whose forecasts are compared by how they rank them",
+            found=f"label.kind {strategy.label.kind}, of a volatility",
+            remedy="read its study, which judges volatility forecasts by QLIKE beside HAR and EWMA",
+            key="label.kind",
+        )
+
+
+def _months(history: History) -> list[str]:
+    first, last = first_model_month(history.strategy), f"{history.last_session:%Y-%m}"
+    months = [str(month) for month in pd.period_range(first, last, freq="M")]
+    if not months:
+        raise ShortFoldError(
+            expected=f"history beyond {first}, the first month that a model can be fitted for",
+            found=f"history up to {last}",
+            remedy="bring a longer history, or shorten walk_forward.training_months",
+            strategy=history.strategy.name,
+        )
+    return months
+
+
+def _fit(
+    history: History, strategies: Mapping[str, Strategy], folds: Sequence[DueFold], addresses: Addresses, tell: Progress
+) -> dict[str, float]:
+    """Fit the models that the store lacks, network by network, each at once in the store; seconds of each."""
+    store = history.stores.models
+    judged: dict[tuple[int, tuple[str, ...]], FoldData] = {}
+    seconds = dict.fromkeys(strategies, 0.0)
+    lacking = {
+        name: [due for due, address in zip(folds, addresses[name], strict=True) if not store.has(address)]
+        for name in strategies
+    }
+    count, done, began = sum(map(len, lacking.values())), 0, time.monotonic()
+    tell(f"{len(strategies) * len(folds)} models for {', '.join(strategies)}, {count} of them to be fitted")
+    for name, candidate in strategies.items():
+        due_now, started = _of(lacking[name], candidate), time.monotonic()
+        read = levels_read(candidate.learning)
+        data: list[FoldData] = []
+        for due in due_now:
+            # networks that read no feature by name share what the training rows say of the features
+            key = due.fold.used_from, read
+            if key not in judged:
+                judged[key] = fold_data(due)
+            data.append(replace(judged[key], strategy=candidate))
+        for model in fit_models(data, candidate):
+            store.put(model.model_id, to_files(model))
+            done += 1
+            left = (time.monotonic() - began) / done * (count - done)
+            tell(f"{name}: {done} of {count} models fitted, used from {model.fold.month}{time_left(left)}")
+        seconds[name] = time.monotonic() - started if due_now else 0.0
+    return seconds
+
+
+def _of(folds: Sequence[DueFold], candidate: Strategy) -> list[DueFold]:
+    """The folds as a candidate sees them, whatever a search has chosen for the strategy."""
+    return [replace(due, strategy=candidate) for due in folds]
+
+
+def _forecasts(history: History, folds: Sequence[DueFold], addresses: Addresses) -> tuple[dict[str, FloatArray], Any]:
+    """Of every ensemble (members, sessions, symbols) on the whole axis, and the fold of each session.
+
+    Each session is forecast on what it knew, as a study forecasts it.
+    """
+    shape = len(history.axis), len(history.symbols)
+    forecasts: dict[str, FloatArray] = {}
+    fold_of = np.full(len(history.axis), -1)
+    for number, due in enumerate(folds):
+        fold_of[due.fold.used_from :] = number
+    used = range(folds[0].fold.used_from, len(history.axis))
+    for stretch in history.stretches(used):
+        for number, run in groupby(stretch.rows, key=lambda row: int(fold_of[row])):
+            own = list(run)
+            part, members = slice(own[0], own[-1] + 1), stretch.cut.members
+            for network, of_folds in addresses.items():
+                model = load_model(history.stores, of_folds[number])
+                for name, values in forecast_members(model, stretch.cut.cube, part).items():
+                    if name in SIMPLE and network != next(iter(addresses)):
+                        continue  # a residual network's own linear model: the same bits
+                    called = network if name == TRADED else name
+                    if called not in forecasts:
+                        forecasts[called] = np.full((model.estimators.settings.ensemble, *shape), np.nan)
+                    kept = values if members is None else np.where(members[part], values, np.nan)
+                    forecasts[called][: len(kept), part] = kept
+                    forecasts[called][len(kept) :, part] = kept.mean(axis=0)  # of fewer that trained
+    simple_last = sorted(forecasts, key=lambda name: name in SIMPLE)
+    return {name: forecasts[name] for name in simple_last}, fold_of.astype(np.str_)
+
+
+def _labels(history: History) -> tuple[FloatArray, FloatArray]:
+    """What is ranked against and targets, as the last session knows them, (sessions, symbols)."""
+    last = len(history.axis) - 1
+    (stretch,) = history.stretches([last])
+    labels = stretch.cut.labels.until(last)
+    return labels.outcomes, labels.targets
+
+
+def _rows(history: History, months: Sequence[str]) -> Any:
+    """Sessions that count: out of sample, and after what one choice over all folds has seen."""
+    rows = np.zeros(len(history.axis), dtype=bool)
+    rows[forecast_rows(history.axis, months[0]).start :] = True
+    until = history.strategy.learning.knows_until
+    return rows if until is None else rows & np.asarray(history.axis > pd.Timestamp(until))
+
+
+def write_comparison_page(compared: Sequence[NetworksCompared], name: str) -> Path:
+    """Write the page of one or several comparisons; returns its file."""
+    sheets = [
+        {
+            "name": one.strategy.name,
+            "label": market_label(one.strategy),
+            "comparison": one.comparison,
+            "facts": facts_of(one),
+            "caveats": caveats_of(one.strategy)[:1],
+        }
+        for one in compared
+    ]
+    return write_page(name, comparison_page(sheets))
+
+
+def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
+    """What a reader must know of how a comparison was made, by name."""
+    learning = compared.strategy.learning
+    seeds = f"seeds {learning.seed} to {learning.seed + learning.ensemble - 1}"
+    return [
+        ("Out of sample", f"{compared.months[0]} to {compared.months[1]}"),
+        ("Folds", str(compared.folds)),
+        ("Members", f"{learning.ensemble} an ensemble, {seeds}"),
+        ("Sizes", f"lookback {learning.lookback}, hidden {learning.hidden}, layers {learning.layers}"),
+        ("Epochs", f"at most {learning.maximum_epochs}"),
+        ("Trials put on record", str(compared.trials)),
+        *(
+            (f"Left out: {name}", f"no feature is a session's return ({' or '.join(RETURN_FEATURES)})")
+            for name in SIMPLE
+            if name not in simple_of(compared.strategy)
+        ),
+    ]

@@ -1,0 +1,69 @@
+"""The page of a comparison of networks with the simple ones: its verdict, a forest plot, every figure and pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nn_assets.evaluation.comparison import Comparison
+from nn_assets.reports.canvas import ALARM, INK, MUTED, SEQUENCE, draw, empty_note, to_png
+from nn_assets.reports.page import render
+
+
+def forest_plot(comparison: Comparison) -> bytes:
+    """Plot each ensemble's figure with its 95% interval, and beside it what each member comes to by itself.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The simple ones stand below, in another colour.
+    """
+    count = len(comparison.contestants)
+    figure, (axis,) = draw(
+        f"Out-of-sample {comparison.statistic}, 95% interval, and each member alone", height=1.0 + 0.34 * count
+    )
+    shown = [one for one in comparison.contestants if np.isfinite(one.estimate)]
+    if not shown:
+        empty_note(axis, "no session has both a forecast and a realised label")
+        return to_png(figure)
+    for height, one in enumerate(reversed(shown)):
+        colour = SEQUENCE[1] if one.simple else SEQUENCE[0]
+        if np.isfinite(one.low):
+            axis.plot([one.low, one.high], [height, height], color=colour, linewidth=1.6)
+        axis.plot(one.estimate, height, "o", color=colour, markersize=6.0)
+        axis.plot(one.of_members, np.full(len(one.of_members), height - 0.22), "|", color=MUTED, markersize=6.0)
+    axis.axvline(comparison.chance, color=ALARM, linewidth=0.9)
+    axis.set_yticks(range(len(shown)), [one.name for one in reversed(shown)], color=INK)
+    axis.set_ylim(-0.6, len(shown) - 0.4)
+    axis.set_xlabel(f"{comparison.statistic} a session (line: chance; small marks: members of one seed each)")
+    return to_png(figure)
+
+
+def comparison_page(sheets: Sequence[Mapping[str, Any]]) -> str:
+    """Write comparisons as one HTML text, each a mapping: name, label, comparison, facts and caveats."""
+    drawn = [{**sheet, "png": forest_plot(sheet["comparison"])} for sheet in sheets]
+    return render("comparison.html", title="Networks beside the simple ones", sheets=drawn)
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """The table of a comparison for a terminal: one line a contestant, networks first."""
+    rivals = [one.name for one in comparison.contestants if one.simple]
+    heads = "".join(f"{'t against ' + rival:>20}" for rival in rivals)
+    lines = [f"  {'':<13}{comparison.statistic:>9}{'95% interval':>20}{'seeds: sd':>12}{'min to max':>20}{heads}"]
+    for one in comparison.contestants:
+        members = [value for value in one.of_members if np.isfinite(value)]
+        spread = "-" if not np.isfinite(one.spread) else f"{one.spread:.4f}"
+        span = f"{min(members):+.4f} to {max(members):+.4f}" if members else "-"
+        interval = f"{one.low:+.4f} to {one.high:+.4f}" if np.isfinite(one.low) else "-"
+        cells = "".join(f"{_t(pair):>20}" for pair in comparison.of(one.name))
+        lines.append(f"  {one.name:<13}{one.estimate:>+9.4f}{interval:>20}{spread:>12}{span:>20}{cells}")
+    return lines
+
+
+def _t(pair: Any) -> str:
+    if pair.test.t_statistic is None:
+        return "-"
+    mark = {"beats": " beats", "is beaten by": " beaten"}.get(pair.finding, "")
+    return f"{pair.test.t_statistic:+.2f}{mark}"

@@ -1,0 +1,103 @@
+"""What novelty leaves of a confidence, and an unlike day in a strategy's first line; cheap, on one tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nn_assets.arrays import Cube
+from nn_assets.operations.history import Stretch
+from nn_assets.operations.models.novelty import confidence_shares
+from nn_assets.operations.models.unlike_days import day_novelty, novelty_details, novelty_notices
+from nn_assets.operations.situation import unlike_day
+from nn_assets.oversight.headline import Situation, TradingWord, headline
+from nn_assets.settings import PortfolioSettings
+from tests.learning.test_novelty import asking, model
+from tests.learning.tiny import NAMES, SYMBOLS, tiny_market, tiny_strategy
+
+STRANGE = 5  # rows after the model's first use
+
+
+def history(values: Any = None) -> Any:
+    """What the functions ask of a history: one cut, one model."""
+    cube, _ = tiny_market()
+    cut = SimpleNamespace(cube=cube if values is None else Cube(cube.sessions, SYMBOLS, NAMES, values))
+
+    def stretches(rows: list[int]) -> Iterator[Stretch]:
+        if rows:
+            yield Stretch(0, range(rows[0], rows[-1] + 1), cut)  # type: ignore[arg-type]
+
+    def view(session: Any) -> Any:
+        row = int(cube.sessions.get_loc(session))
+        return SimpleNamespace(row=row, cube=cut.cube.until(session), symbols=SYMBOLS, members=None)
+
+    return SimpleNamespace(
+        strategy=asking(tiny_strategy(maximum_epochs=1)),
+        stores=SimpleNamespace(once=lambda *_: model()),
+        stretches=stretches,
+        view=view,
+        sessions_per_year=252,
+    )
+
+
+def strange() -> np.ndarray:
+    """Every name far out on one session, and one name on the session after."""
+    values = tiny_market()[0].values.copy()
+    row = model().fold.used_from + STRANGE
+    values[row] += np.array([6.0, -6.0, 6.0, -6.0])
+    values[row + 1, 1, 2] = 7.0
+    return values
+
+
+def shares(of: Any, sessions: int = 20) -> np.ndarray:
+    first = model().fold.used_from
+    return confidence_shares(of, range(first, first + sessions), [model().model_id] * sessions, SYMBOLS)
+
+
+def test_strange_rows_keep_a_part_of_their_confidence_and_all_others_their_own() -> None:
+    before, after = shares(history()), shares(history(strange()))
+    assert (after[STRANGE] < 0.3).all()
+    assert after[STRANGE + 1, 1] < 0.3
+    ordinary = np.ones(after.shape, dtype=bool)
+    ordinary[STRANGE], ordinary[STRANGE + 1, 1] = False, False
+    np.testing.assert_array_equal(after[ordinary], before[ordinary])
+    assert np.mean(before == 1.0) > 0.9
+
+
+def test_a_session_alone_has_the_shares_that_it_has_among_others() -> None:
+    of, row = history(strange()), model().fold.used_from + STRANGE
+    (alone,) = confidence_shares(of, range(row, row + 1), [model().model_id], SYMBOLS)
+    np.testing.assert_array_equal(alone, shares(of)[STRANGE])
+    assert (confidence_shares(of, range(row, row + 2), [None, None], SYMBOLS) == 1.0).all()
+
+
+def test_an_unlike_day_is_on_record_on_the_page_and_in_the_first_line() -> None:
+    of = history(strange())
+    sessions = tiny_market()[0].sessions
+    day = sessions[model().fold.used_from + STRANGE]
+    details = novelty_details(of, day, model().model_id)
+    (fault,) = unlike_day(details)
+    assert fault.word is TradingWord.TRADES
+    assert fault.why.startswith("an unlike day, p 0.00")
+    assert "3 of 3 rows are unlike" in fault.why
+    situation = Situation("s", PortfolioSettings(), session=str(day.date()), verdict_allows=True, faults=(fault,))
+    assert "an unlike day" in str(headline(situation))
+    (notice,) = novelty_notices(of, day, model().model_id)
+    assert notice.startswith("An unlike day")
+    before = day_novelty(of, sessions[model().fold.used_from + STRANGE - 1], model().model_id)
+    assert before is not None
+    assert not before.unlike_day
+    assert unlike_day({}) == ()
+
+
+@pytest.mark.parametrize("stretch", [0, 3])
+def test_what_comes_later_changes_no_session(stretch: int) -> None:
+    row = model().fold.used_from + STRANGE + stretch
+    values = strange()
+    values[row + 1 :] = np.nan
+    day = tiny_market()[0].sessions[row]
+    assert day_novelty(history(values), day, model().model_id) == day_novelty(history(strange()), day, model().model_id)
