@@ -53,6 +53,10 @@ def test_what_cannot_be_searched_is_refused_by_its_key(space: str, message: str)
     ("other", "message"),
     [
         ("walk_forward: {refit_every_months: 5}", "a multiple of walk_forward.refit_every_months 5"),
+        (
+            "walk_forward: {refit_every_days: 30, training_days: 90, validation_days: 15, calibration_days: 15}",
+            "state walk_forward in months",
+        ),
         ("features: {names: [log_return_1]}", "log_return_9: a choice is some of features.names"),
     ],
 )

@@ -157,6 +157,11 @@ def search_faults(
         chosen = {str(name) for choice in search.space["features.names"].choices for name in _listed(choice)}
         if beyond := sorted(chosen - set(features.names)):
             yield f"search.space.features.names {', '.join(beyond)}: a choice is some of features.names, which lacks it"
+    if steps.refit_every_days is not None:
+        yield (
+            f"search and walk_forward.refit_every_days {steps.refit_every_days}: a search judges by slices of whole "
+            "months: state walk_forward in months, or leave search out"
+        )
     if search.every_months % steps.refit_every_months:
         yield (
             f"search.every_months {search.every_months} must be a multiple of walk_forward.refit_every_months "

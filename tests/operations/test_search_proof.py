@@ -13,6 +13,7 @@ from scipy import stats
 from nn_assets.arrays import Cube, FloatArray
 from nn_assets.estimators import TRADED
 from nn_assets.features.labels import Labels
+from nn_assets.learning.compute import open_compute
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.objective import book_returns, net_sharpe
@@ -138,6 +139,16 @@ def test_a_nested_search_picks_what_matters_and_its_record_is_not_above_an_oracl
     assert stats.binomtest(long_choices, len(picked), chance, alternative="greater").pvalue < 0.01
     assert difference.mean() < 2.0 * error
     assert np.mean(records) > np.mean(fixed) + 0.03
+
+
+def test_trials_fitted_in_several_processes_are_the_same_to_the_bit() -> None:
+    strategy = strategy_with(LOOKBACK, {"processes": 2}, trials=4)
+    cube, labels = market(5, 0.3)
+    assert strategy.search is not None
+    evidence = seen_before("2012-10", cube, labels, strategy)
+    here = spend(strategy.search, {}, [], "p", FoldJudge(evidence), Kept())
+    with open_compute("processes", 2) as compute:
+        assert spend(strategy.search, {}, [], "p", FoldJudge(evidence, compute), Kept()) == here
 
 
 def test_on_noise_the_nested_record_has_no_edge_and_one_choice_over_all_folds_pretends_one(
