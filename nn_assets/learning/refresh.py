@@ -43,7 +43,7 @@ def check_refresh(
     and applied to both models' logits, each measured by its own validation slice. A proper score (log loss of
     calibrated probabilities) then judges sharpness and calibration at once. The comparison leans to the incumbent
     by the two parameters, which the tolerance is there for. Where values are learned, too, the probability judged is
-    that of a value above zero. Forecasts of a volatility share no calibration: they are judged by their QLIKE.
+    that of a return above zero. Forecasts of a volatility share no calibration: they are judged by their QLIKE.
 
     Parameters
     ----------

@@ -52,9 +52,7 @@ def caveats_of(strategy: Strategy) -> tuple[str, ...]:
     resets = strategy.portfolio.replay_reset_sessions
     label = label_kind(strategy.label)
     if label.learns == "value":
-        caveats.append(
-            "A probability is that of a return above the name's own recent mean, Phi of the z-score expected of it."
-        )
+        caveats.append("A probability is Phi of the return expected of a name in units of its own recent deviation.")
     elif label.ranked_against is not None:
         caveats.append(
             "A probability is that of a return above the label's threshold, not of a gain: positions follow from what "

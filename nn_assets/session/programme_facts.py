@@ -73,9 +73,9 @@ def programme_watch(
 
     Notes
     -----
-    A value z is learned in units of the return's own recent deviation s, and forecast as p = Phi(E[z]). Its expected
-    return s (E[z] - E0[z]) is beta (p - p0) s with beta = 1 / phi(0), to first order: 1% less where E[z] is 0.25, 4%
-    where it is 0.5. Its recent mean, which z is less, is premium, and is not expected again.
+    Where values are learned, the return in units of its recent deviation s, u, is forecast as p = Phi(E[u]). The
+    expected return s (E[u] - E0[u]) is beta (p - p0) s with beta = 1 / phi(0), to first order: 1% less where E[u] is
+    0.25, 4% where it is 0.5. The recent mean, which a z-score is less, is in no u: it is foretold by itself.
     """
     if strategy.portfolio.construction != "programme":
         return None

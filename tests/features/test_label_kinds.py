@@ -98,10 +98,12 @@ def test_a_value_is_the_return_in_deviations_of_those_realised_before(execution:
             excess, deviation = own(row, column) - known.mean(), known.std(ddof=1)
             assert labels.scale[row, column] == pytest.approx(deviation, rel=1e-9)
             assert labels.values[row, column] == pytest.approx(excess / deviation, rel=1e-8)
-            assert labels.returns[row, column] == pytest.approx(excess, rel=1e-8)
-            assert labels.targets[row, column] == float(excess > 0.0)
+            assert labels.returns[row, column] == pytest.approx(own(row, column), rel=1e-8)
+            assert labels.targets[row, column] == float(own(row, column) > 0.0)
+            assert labels.outcomes[row, column] == pytest.approx(own(row, column) / deviation, rel=1e-8)
     assert labels.learned is labels.values
-    assert labels.outcomes.tobytes() == labels.values.tobytes()
+    assert labels.standardised is not None
+    np.testing.assert_allclose(labels.standardised, labels.outcomes, rtol=1e-12)
 
 
 @pytest.mark.parametrize("side", ["up", "down"])

@@ -21,6 +21,7 @@ from nn_assets.portfolio.expected import expected_own_return, outcome_slope
 from nn_assets.session.programme_facts import ProgrammeWatch, programme_watch
 from nn_assets.settings import LabelSettings, Strategy
 from nn_assets.signals.signals import outcome_statistics
+from tests.features.panels import random_panel
 from tests.session.worlds import World, world, world_strategy
 
 HALF_LIFE, PRIOR = 252.0, 60.0
@@ -173,3 +174,16 @@ def test_who_knows_volatilities_alone_is_found_to_know_nothing_of_a_threshold(sy
     assert by_event.auc is not None
     assert by_event.auc > 0.57
     assert symbols < 5 or abs(figures.rank_ic_t or 9.0) < 3.0
+
+
+def test_a_recent_mean_foretells_what_is_less_it_and_is_worth_nothing() -> None:
+    """Prices without any drift: the z-score follows from its own centre, the return does not."""
+    panel = random_panel(bars=2_000, symbols=8)
+    label = LabelSettings(kind="return_zscored", horizon_sessions=5, settings={"window_sessions": 120})
+    labels = make_labels(panel, label)
+    assert labels.values is not None
+    assert labels.standardised is not None
+    score = labels.values - labels.standardised  # less the recent mean, in deviations
+    learned, worth = (calibrated(score, values) for values in (labels.values, labels.standardised))
+    assert learned.slope > 0.5
+    assert worth.slope < 0.25 * learned.slope

@@ -64,6 +64,11 @@ class Labels:
         """What forecasts and features are ranked against, (bars, symbols)."""
         return self.returns if self.ranked_against is None else self.ranked_against
 
+    @property
+    def standardised(self) -> FloatArray | None:
+        """Returns in units of ``scale``, (bars, symbols), where values are learned: what those are calibrated on."""
+        return None if self.values is None or self.scale is None else self.returns / self.scale
+
     def rows(self, rows: slice) -> Labels:
         """Labels of some rows, as views."""
         return replace(self, **{name: values[rows] for name, values in self._arrays.items()})
@@ -139,8 +144,12 @@ def make_labels(
     ranked_against = None if kind.ranked_against is None else called(kind.ranked_against, panel, label, facts)
     values = None
     if kind.learns != "sign":
-        values = np.where(labelled, own if scale is None or kind.learns != "value" else own / scale, np.nan)
-        ranked_against = values if ranked_against is None else ranked_against
+        in_units = own if scale is None or kind.learns != "value" else own / scale
+        ranked_against = in_units if ranked_against is None else ranked_against
+        if kind.centre is not None and scale is not None:
+            in_units = (own - called(kind.centre, panel, label, facts)) / scale
+            labelled &= np.isfinite(in_units)
+        values = np.where(labelled, in_units, np.nan)
     adjusted = np.full(own.shape, np.nan)
     np.divide(own, sigma, out=adjusted, where=labelled)
     span = label.execution_lag_sessions + label.horizon_sessions

@@ -60,9 +60,10 @@ def require_sound_label(label: LabelSettings) -> None:
     market = made_up_market(span, _LONG_BARS + 2 * span, _SYMBOLS)
     years = _HeldLabel("label", label.kind, entry.own_return, market, label, entry.own_return)
     years.require_nothing_past_the_horizon(years.computed(years.market), [_LONG_BARS * 2 // 3])
-    if entry.scale is not None:
-        unit = _HeldLabel("label's scale", label.kind, entry.scale, short, label, entry.scale)
-        unit.require_known_at_once(unit.computed(unit.market), [bars // 3, bars * 2 // 3, bars - 2])
+    for part, compute in (("scale", entry.scale), ("centre", entry.centre)):
+        if compute is not None:
+            unit = _HeldLabel(f"label's {part}", label.kind, compute, short, label, compute)
+            unit.require_known_at_once(unit.computed(unit.market), [bars // 3, bars * 2 // 3, bars - 2], part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +125,11 @@ class _HeldLabel(Held):
             if others:
                 self.require_same(whole[labels], self.computed_with_others_after(last)[labels], *texts)
 
-    def require_known_at_once(self, whole: FloatArray, cuts: Iterable[int]) -> None:
-        """Refuse a scale that bars after a session change, cut off or others in their place, or that is not above 0."""
+    def require_known_at_once(self, whole: FloatArray, cuts: Iterable[int], part: str) -> None:
+        """Refuse a scale or centre that bars after a session change, or a scale that is not above 0."""
         self.require_numbers(whole)
-        self.require_all(~(whole < 0.0), whole, None, "a scale above 0", "one below")
-        texts = "a scale that nothing after its session changes", "what comes after its session changes it"
+        self.require_all(~(whole < 0.0) | (part != "scale"), whole, None, "a scale above 0", "one below")
+        texts = f"a {part} that nothing after its session changes", "what comes after its session changes it"
         for last in cuts:
             rows = slice(0, last + 1)
             self.require_same(whole[rows], self.computed(self.market.of(rows)), *texts)

@@ -45,18 +45,21 @@ def _moments(returns: FloatArray, label: LabelSettings, settings: ZScored) -> tu
     )
 
 
-def _own_return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
-    """Forward return - cash rate x horizon, less its own recent mean; learned in units of its recent deviation."""
-    returns = DIRECTION.own_return(panel, label, facts)
-    return np.asarray(returns - _moments(returns, label, settings)[0], dtype=np.float64)
+def _own_return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:  # noqa: ARG001
+    """Forward return - cash rate x horizon; learned is its distance from its recent mean in recent deviations."""
+    return np.asarray(DIRECTION.own_return(panel, label, facts), dtype=np.float64)
+
+
+def _centre(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
+    return _moments(DIRECTION.own_return(panel, label, facts), label, settings)[0]
 
 
 def _scale(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
     return _moments(DIRECTION.own_return(panel, label, facts), label, settings)[1]
 
 
-def _own_relative_return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
-    """Log growth less the median's, less its own recent mean; learned in units of its recent deviation.
+def _own_relative_return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:  # noqa: ARG001
+    """Log growth less the median's; learned is its distance from its recent mean in recent deviations.
 
     Logarithms, so that what moves every name alike changes nothing.
 
@@ -65,8 +68,11 @@ def _own_relative_return(panel: Panel, label: LabelSettings, facts: LabelFacts, 
     SettingsError
         The panel has fewer than 5 symbols.
     """
-    growth = _growth_over_median(panel, label, facts)
-    return growth - _moments(growth, label, settings)[0]
+    return _growth_over_median(panel, label, facts)
+
+
+def _relative_centre(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
+    return _moments(_growth_over_median(panel, label, facts), label, settings)[0]
 
 
 def _relative_scale(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
@@ -79,7 +85,12 @@ def _growth_over_median(panel: Panel, label: LabelSettings, facts: LabelFacts) -
     return np.asarray(growth - median_over_symbols(judged, panel.symbols, label.kind), dtype=np.float64)
 
 
-RETURN_ZSCORED = LabelKind(_own_return, relative=False, settings=ZScored, learns="value", scale=_scale)
+RETURN_ZSCORED = LabelKind(_own_return, relative=False, settings=ZScored, learns="value", scale=_scale, centre=_centre)
 RETURN_ZSCORED_RELATIVE = LabelKind(
-    _own_relative_return, relative=True, settings=ZScored, learns="value", scale=_relative_scale
+    _own_relative_return,
+    relative=True,
+    settings=ZScored,
+    learns="value",
+    scale=_relative_scale,
+    centre=_relative_centre,
 )

@@ -119,7 +119,7 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
         half_life_sessions=strategy.portfolio.shrink_half_life_months / _MONTHS_A_YEAR * history.sessions_per_year,
         prior_outcomes=strategy.portfolio.shrink_prior_outcomes,
         relative=label_kind(strategy.label).relative,
-        values=labels.values,
+        values=labels.standardised,
     )
 
 
