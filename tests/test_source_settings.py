@@ -38,7 +38,7 @@ def read(source: str) -> Strategy:
         ),
         (
             "{kind: simulator, seed: 3}",
-            {"kind": "simulator", "seed": 3, "planted_rank_ic": 0.05, "signal_persistence": 0.95},
+            {"kind": "simulator", "market": "stocks", "seed": 3, "planted_rank_ic": 0.05, "signal_persistence": 0.95},
         ),
         (
             "{kind: sql, url_env: MARKET_URL, query: SELECT 1}",
