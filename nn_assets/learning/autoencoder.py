@@ -92,7 +92,7 @@ class Autoencoder(nn.Module):
 def fit_novelty(
     windows: Windows, samples: Mapping[str, Samples], learning: LearningSettings, names: tuple[str, ...]
 ) -> NoveltyFit:
-    """Fit both scores to the training rows of a fold, and rank them in its training, validation and calibration rows.
+    """Fit the scores to a fold's training rows, and rank them among its training, validation and calibration rows.
 
     Parameters
     ----------
@@ -109,8 +109,8 @@ def fit_novelty(
     Returns
     -------
     NoveltyFit
-        Without scores where there are fewer than `MINIMUM_ROWS` training rows, or no feature can be scored; with the
-        distance alone where the autoencoder did not train. The figures say why.
+        Without scores where there are fewer than `MINIMUM_ROWS` training rows, or no feature can be scored; without
+        the autoencoder's where it did not train. The figures say why.
     """
     training = samples["training"]
     if training.count < MINIMUM_ROWS:
@@ -158,7 +158,7 @@ def _autoencoder(training: FloatArray, stop: FloatArray, learning: LearningSetti
         network = Autoencoder(training.shape[1])
         try:
             result = train_network(network, windows, *parts, settings, seed=seed, order=order)
-        except TrainingError as error:  # the distance still tells
+        except TrainingError as error:  # the other two scores still tell
             return (), {"autoencoder": str(error)}
         fit_figures = {"epochs": len(result.history), "validation_error": float(f"{result.validation_loss:.6g}")}
         return network.fitted(), fit_figures

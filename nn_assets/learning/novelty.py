@@ -4,7 +4,7 @@ Two come of a distance (Mahalanobis 1936) with a shrunk covariance (Ledoit and W
 features do not go together; and the largest departure of a single feature from what the others say of it (Rousseeuw
 and Van den Bossche 2018, eq. 6, in its linear form), for a row with one value that is out of all proportion. The third
 is the error with which an autoencoder gives the row back. All read normal scores of the features (van der Waerden
-1952): of fat tails as they are, the wildest rows of a crash would be the measure of all others. None reads a label.
+1952): of fat tails as they are, the wildest rows of a crash would set the scale for all others. None reads a label.
 
 A p-value is the share of the fold's own rows that are as unlike, so that those of two models can be compared; the
 smallest of the three is ranked among the smallest of the fold's own rows, which allows for their dependence. Inference
@@ -33,7 +33,7 @@ KNOTS = 161
 
 _CHUNK = 8192
 _DAYS = 20  # before a session: what it is held against
-_QUIET = 0.5  # least mean of -ln p that counts as theirs
+_QUIET = 0.5  # the least that the mean of -ln p of those sessions is taken for
 
 Layers = tuple[tuple[FloatArray, FloatArray], ...]
 
@@ -84,7 +84,7 @@ class RowNovelty:
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """The two scores of a fold, as they travel with its model.
+    """The three scores of a fold, as they travel with its model.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Novelty:
         unit = normal_scores(rows[:, self.columns], self.knots, self.normals)
         finite = np.isfinite(unit).all(axis=1).reshape(-1)
         unit = np.where(finite[:, None], unit, 0.0)
-        white = _times(unit, self.whitening)
+        white = whitened(unit, self.whitening)
         distance, departure, error = (
             np.where(finite, score, np.nan)
             for score in (_sum_of_squares(white), self._departure(white), self._error(unit))

@@ -17,10 +17,9 @@ import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import FloatArray
-from nn_assets.errors import SettingsError, ShortFoldError
+from nn_assets.errors import ShortFoldError
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.comparison import Comparison, compare
-from nn_assets.features.labels import label_kind
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
@@ -58,7 +57,6 @@ QUICK: Mapping[str, Any] = {
 
 QUICK_REFITS = 12
 """Months between fits, at least, where sizes are quick."""
-
 
 Addresses = Mapping[str, Sequence[str]]
 """Of every network's model of each fold, in their order."""
@@ -135,11 +133,10 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     ShortFoldError
         The history is too short for one fold.
     SettingsError
-        A network is not registered, or the label is of a volatility.
+        A network is not registered.
     PublicationError
         No bars are published.
     """
-    _require_returns(history.strategy)
     strategies = contestants(history.strategy, networks)
     months = _months(history)
     folds = sorted(due_folds(history, months), key=lambda due: due.fold.used_from)
@@ -152,13 +149,13 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         record_tried(history, run_id, candidate)
     tell("forecasting every fold by every member")
     forecasts, names = _forecasts(history, folds, addresses)
-    labels = _labels(history)
+    outcomes, targets = _labels(history)
     rows = _rows(history, months)
     comparison = compare(
         {name: values[:, rows] for name, values in forecasts.items()},
         [name for name in SIMPLE if name in forecasts],
-        labels[0][rows],
-        labels[1][rows],
+        outcomes[rows],
+        targets[rows],
         names[rows],
         history.strategy.label.horizon_sessions,
     )
@@ -170,16 +167,6 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         seconds,
         len(history.stores.ledger.read("trials", history.strategy.name)) - before,
     )
-
-
-def _require_returns(strategy: Strategy) -> None:
-    if label_kind(strategy.label).learns == "volatility":
-        raise SettingsError(
-            expected="a label of returns, whose forecasts are compared by how they rank them",
-            found=f"label.kind {strategy.label.kind}, of a volatility",
-            remedy="read its study, which judges volatility forecasts by QLIKE beside HAR and EWMA",
-            key="label.kind",
-        )
 
 
 def _months(history: History) -> list[str]:

@@ -197,9 +197,7 @@ def write_daily_page(
         label=market_label(strategy),
         verdict=_verdict_or_none(provenance) or _no_verdict(history),
         plots=plots,
-        ranges=None
-        if strategy.ranges is None
-        else ranges_on(history, session_round.session).to_frame(session_round.session),
+        ranges=_ranges(history, session_round.session),
         notices=[
             *answer_notices(session_round),
             *ended_notices(session_round),

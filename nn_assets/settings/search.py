@@ -25,7 +25,7 @@ KEYS = tuple(f"{section}.{name}" for section, names in _VARIED.items() for name 
 """The keys that a search may vary, beside those that begin with :data:`OF_NETWORK`."""
 
 
-class RangeSettings(Section):
+class ParameterValues(Section):
     """The values that a search may take for one key: from ``low`` to ``high``, both included, or one of ``choices``.
 
     Whole where both ends are; ``log`` draws the logarithm evenly, ``step`` keeps to multiples of it above ``low``.
@@ -38,7 +38,7 @@ class RangeSettings(Section):
     choices: tuple[JsonValue, ...] = ()
 
     @model_validator(mode="after")
-    def _is_one_of_the_two(self) -> RangeSettings:
+    def _is_one_of_the_two(self) -> ParameterValues:
         if self.choices:
             if (self.low, self.high, self.log, self.step) != (None, None, False, None):
                 raise ValueError("state choices, or low and high, not both")
@@ -87,7 +87,7 @@ class SearchSettings(Section):
     """
 
     trials: Annotated[int, Field(ge=2, le=10_000)]
-    space: Annotated[Mapping[str, RangeSettings], Field(min_length=1)]
+    space: Annotated[Mapping[str, ParameterValues], Field(min_length=1)]
     every_months: Count = 12
     scope: Literal["nested", "all_folds"] = "nested"
     folds: Count = 4

@@ -8,7 +8,8 @@ import numpy as np
 
 from nn_assets.arrays import BoolArray, FloatArray, IntArray, read_only_fields
 
-_UNKNOWN = -1
+UNKNOWN = -1
+"""Of a session without a state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class MarkovStates:
     @property
     def state(self) -> IntArray:
         """The likeliest state of each session by the model in force on it, (bars,); -1 without one."""
-        states = np.full(len(self.number), _UNKNOWN, dtype=np.int64)
+        states = np.full(len(self.number), UNKNOWN, dtype=np.int64)
         for number, model in enumerate(self.models):
             rows = np.flatnonzero(self.number == number)
             if not model.reason:
@@ -77,4 +78,4 @@ class MarkovStates:
     def is_highest(self) -> BoolArray:
         """Whether the likeliest state is that of the greatest variance, (bars,); False without one."""
         count = np.array([*(0 if model.reason else model.probability.shape[1] for model in self.models), 0])
-        return np.asarray((self.state != _UNKNOWN) & (self.state == count[self.number] - 1))
+        return np.asarray((self.state != UNKNOWN) & (self.state == count[self.number] - 1))

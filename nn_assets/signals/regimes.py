@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from nn_assets.arrays import FloatArray, IntArray, read_only, read_only_fields
-from nn_assets.signals.filtered_states import MarkovStates
+from nn_assets.signals.filtered_states import UNKNOWN, MarkovStates
 from nn_assets.signals.markov import STATE_NAMES
 from nn_assets.signals.signals import ewma_volatility
 
@@ -21,7 +21,6 @@ RARE_SHARE = 0.10
 
 _TERCILES = 3
 _SESSIONS_IN_STATE = 3
-_UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,11 @@ class Regimes:
         codes, start = (self._codes, 0) if model is None else (model.state, model.start)
         own = int(codes[row - start])
         known = np.concatenate([codes[max(0, rows.start - start) : max(0, rows.stop - start)] for rows in parts])
-        known = known[known != _UNKNOWN]
-        return float((known == own).mean()) if own != _UNKNOWN and len(known) else np.nan
+        known = known[known != UNKNOWN]
+        return float((known == own).mean()) if own != UNKNOWN and len(known) else np.nan
 
     def names(self, row: int, rows: range) -> list[str]:
-        """Name some earlier sessions' regimes by what names a session's, as :meth:`share_of` does; 'unknown' beside."""
+        """Name some earlier sessions' regimes by what names a session's, as :meth:`share_of` does; else 'unknown'."""
         model = None if self.markov is None else self.markov.in_force(row)
         if model is None:
             return [self._by_rule(earlier) for earlier in rows]
@@ -81,8 +80,8 @@ class Regimes:
     @cached_property
     def _codes(self) -> IntArray:
         """A number for each regime by rule, (bars,); -1 unknown."""
-        known = np.minimum(np.minimum(self.rising, self.tercile), self.in_drawdown) != _UNKNOWN
-        return read_only(np.where(known, 2 * (_TERCILES * self.rising + self.tercile) + self.in_drawdown, _UNKNOWN))
+        known = np.minimum(np.minimum(self.rising, self.tercile), self.in_drawdown) != UNKNOWN
+        return read_only(np.where(known, 2 * (_TERCILES * self.rising + self.tercile) + self.in_drawdown, UNKNOWN))
 
     def label(self, row: int) -> str:
         """Return the session's regime in words, for reports by regime."""
@@ -93,7 +92,7 @@ class Regimes:
         return self._by_rule(row)
 
     def _by_rule(self, row: int) -> str:
-        if min(self.rising[row], self.tercile[row], self.in_drawdown[row]) == _UNKNOWN:
+        if min(self.rising[row], self.tercile[row], self.in_drawdown[row]) == UNKNOWN:
             return "unknown"
         trend = "rising" if self.rising[row] else "falling"
         pace = ("quiet", "ordinary", "volatile")[self.tercile[row]]
@@ -130,9 +129,9 @@ def classify_regimes(close: FloatArray, parameters: RegimeParameters | None = No
     highest = _windows(prices, chosen.drawdown_sessions).max(axis=1)
     fallen = prices <= highest * (1.0 - chosen.drawdown_fraction)
     return Regimes(
-        rising=np.where(np.isfinite(mean), prices > mean, _UNKNOWN).astype(np.int64),
-        tercile=np.where(full, tercile, _UNKNOWN).astype(np.int64),
-        in_drawdown=np.where(np.isfinite(highest), fallen, _UNKNOWN).astype(np.int64),
+        rising=np.where(np.isfinite(mean), prices > mean, UNKNOWN).astype(np.int64),
+        tercile=np.where(full, tercile, UNKNOWN).astype(np.int64),
+        in_drawdown=np.where(np.isfinite(highest), fallen, UNKNOWN).astype(np.int64),
     )
 
 
@@ -147,7 +146,7 @@ def regime_scales(regimes: Regimes, parameters: RegimeParameters | None = None) 
     stressed = (regimes.rising == 0) & (regimes.tercile == _TERCILES - 1)
     if regimes.markov is not None:
         state = regimes.markov.state
-        stressed = np.where(state == _UNKNOWN, stressed, regimes.markov.is_highest)
+        stressed = np.where(state == UNKNOWN, stressed, regimes.markov.is_highest)
     wanted = np.where(stressed, (parameters or RegimeParameters()).stressed_scale, 1.0)
     settled = np.arange(len(wanted)) >= _SESSIONS_IN_STATE - 1
     for back in range(1, _SESSIONS_IN_STATE):

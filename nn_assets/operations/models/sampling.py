@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from nn_assets.settings.search import RangeSettings
+from nn_assets.settings.search import ParameterValues
 
 TrialEnd = Literal["complete", "pruned", "failed"]
 _STATES: Mapping[str, TrialState] = {
@@ -51,14 +51,14 @@ class Sampler:
 
     Parameters
     ----------
-    space : mapping of key to RangeSettings
+    space : mapping of key to ParameterValues
     before : sequence of FinishedTrial
         Those of the batches before, in order of their numbers.
     seed : int
         Of the search and its month.
     """
 
-    def __init__(self, space: Mapping[str, RangeSettings], before: Sequence[FinishedTrial], seed: str) -> None:
+    def __init__(self, space: Mapping[str, ParameterValues], before: Sequence[FinishedTrial], seed: str) -> None:
         self._space, self._seed = dict(sorted(space.items())), seed
         self._distributions = {key: _distribution(values) for key, values in self._space.items()}
         self._before = [_frozen(trial, self._distributions) for trial in before if trial.parameters]
@@ -98,13 +98,13 @@ class TrialFile:
         Made where it is not there.
     name : str
         Of the search.
-    space : mapping of key to RangeSettings
+    space : mapping of key to ParameterValues
     on_record : sequence of FinishedTrial
         The trials on the ledger: those that the file lacks are added.
     """
 
     def __init__(
-        self, file: Path, name: str, space: Mapping[str, RangeSettings], on_record: Sequence[FinishedTrial]
+        self, file: Path, name: str, space: Mapping[str, ParameterValues], on_record: Sequence[FinishedTrial]
     ) -> None:
         self._distributions = {key: _distribution(values) for key, values in sorted(space.items())}
         self._rows: dict[int, optuna.Trial] = {}
@@ -184,7 +184,7 @@ class _Drawn(optuna.samplers.BaseSampler):
         return self._values[param_name]
 
 
-def _distribution(values: RangeSettings) -> BaseDistribution:
+def _distribution(values: ParameterValues) -> BaseDistribution:
     if values.choices:
         return CategoricalDistribution([_text(choice) for choice in values.choices])
     low, high, step = values.low, values.high, values.step
