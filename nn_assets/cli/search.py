@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from nn_assets.cli.runs import months_asked
-from nn_assets.operations.asof.choices import choice_text, choices_on_record, search_text
+from nn_assets.operations.asof.choices import choice_text, choices_on_record, search_of, search_text
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.edited import require_stages
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models.judging import search_of
 from nn_assets.operations.models.search import months_of_searches
 from nn_assets.operations.names import SEARCH
 from nn_assets.orchestration.running import execute

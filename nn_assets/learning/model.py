@@ -288,8 +288,8 @@ def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.boo
     if not inputs.samples["validation"].count:
         raise ShortFoldError(
             expected="a usable validation row",
-            found="none without them",
-            remedy="leave less out",
+            found="none outside the sessions left out",
+            remedy="leave fewer sessions out",
             month=task.fold.month,
         )
     samples = inputs.samples["training"], inputs.samples["validation"]

@@ -21,7 +21,7 @@ from nn_assets.errors import ShortFoldError
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.comparison import Comparison, compare
 from nn_assets.learning.artifact import to_files
-from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.first_month import first_model_month, training_key
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast_members
 from nn_assets.learning.model import FoldData, fit_models
@@ -176,7 +176,7 @@ def _months(history: History) -> list[str]:
         raise ShortFoldError(
             expected=f"history beyond {first}, the first month that a model can be fitted for",
             found=f"history up to {last}",
-            remedy="bring a longer history, or shorten walk_forward.training_months",
+            remedy=f"bring a longer history, or shorten {training_key(history.strategy)}",
             strategy=history.strategy.name,
         )
     return months

@@ -117,7 +117,7 @@ def _unread_series(strategy: Strategy, offered: Iterable[str]) -> SettingsError 
         return None
     named = " or ".join(beginning + role for beginning, pattern in PATTERNS.items() if not pattern.factors)
     return SettingsError(
-        expected=f"of features.series {role} that a feature reads it",
+        expected=f"a feature that reads features.series {role}",
         found=f"none does; the features listed read {', '.join(sorted(listed))}",
         remedy=f"{did_you_mean(role, listed)}correct it, name {named} among features.names, list it under "
         "features.factors, or take it out",

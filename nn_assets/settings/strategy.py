@@ -162,8 +162,8 @@ class Strategy(Section):
         silent = self._label_states("learns") == "volatility" or self._label_states("traded") is False
         if kind in LABELS_OF_NO_DIRECTION or silent:
             raise ValueError(
-                f"label.kind {kind} says how much a name moves and not whither, so that no position can be taken by "
-                f"it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded"
+                f"label.kind {kind} says how much a name moves and not in which direction, so that no position can be "
+                f"taken by it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded"
             )
         return self
 

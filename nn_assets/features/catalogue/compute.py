@@ -114,7 +114,7 @@ def refuse_missing_details(entries: Iterable[Feature], present: Collection[str])
         if absent:
             raise SettingsError(
                 expected=f"bars that carry {', '.join(absent)}, which the feature {entry.name} reads",
-                found="no bar that does: the source gives none",
+                found="no such bar: the source gives none",
                 remedy=f"give the source a column {absent[0]} (docs/data.md), or take {entry.name} out of "
                 "features.names",
                 key="features.names",

@@ -79,7 +79,7 @@ def register_feature(
     unknown = sorted(set(fields) - {*FIELDS, *DETAILS})
     if unknown or not fields or reach_sessions < 0:
         raise PluginError(
-            expected=f"a reach of no or more sessions, and fields among {', '.join((*FIELDS, *DETAILS))}",
+            expected=f"a reach of zero or more sessions, and fields among {', '.join((*FIELDS, *DETAILS))}",
             found=f"reach_sessions {reach_sessions}, fields {', '.join(fields) or 'none'}",
             remedy=f"correct what register_feature({name!r}, ...) states",
             key="plugins",

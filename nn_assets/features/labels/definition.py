@@ -104,7 +104,9 @@ class LabelKind:
             expected, found = "traded=False of a label that learns a volatility: it has no direction", "traded=True"
         else:
             return
-        raise PluginError(expected=expected, found=found, remedy="mend what registers the label", key="plugins")
+        raise PluginError(
+            expected=expected, found=found, remedy="correct the file that registers the label", key="plugins"
+        )
 
     @property
     def roots(self) -> tuple[Callable[..., Any], ...]:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.arrays import named_rows
-from nn_assets.errors import ModelError
+from nn_assets.errors import ModelError, SettingsError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month
 from nn_assets.settings import Strategy
@@ -51,6 +51,24 @@ class Choice:
         return {name: value for name, value in vars(self).items() if name != "month"}
 
 
+def search_of(strategy: Strategy) -> SearchSettings:
+    """The search that a strategy states.
+
+    Raises
+    ------
+    SettingsError
+        It states none.
+    """
+    if strategy.search is None:
+        raise SettingsError(
+            expected="a section search: what may vary, and how many trials there are",
+            found="none stated",
+            remedy="state search.trials and search.space; docs/study.md shows one",
+            key="search",
+        )
+    return strategy.search
+
+
 def searched_sections(strategy: Strategy) -> str:
     """Hash of the settings that a search depends on, 16 hex digits: another one's choices are none of it."""
     settings = strategy.behaviour(*_SECTIONS)
@@ -62,7 +80,7 @@ def searched_sections(strategy: Strategy) -> str:
 
 def search_month(strategy: Strategy, month: str) -> str:
     """The month whose search made the choice in force in a month; the first of all where one choice serves all."""
-    search, first = _search(strategy), first_model_month(strategy)
+    search, first = search_of(strategy), first_model_month(strategy)
     return first if search.scope == "all_folds" else fitted_month(month, first, search.every_months)
 
 
@@ -168,12 +186,7 @@ def trials_of_search(ledger: Ledger, strategy: Strategy, month: str, seen: str, 
 
 def names_of(strategy: Strategy) -> str:
     """How the names of the trials of a strategy's search begin: those over all folds count as any other."""
-    return NESTED if _search(strategy).scope == "nested" else ""
-
-
-def _search(strategy: Strategy) -> SearchSettings:
-    assert strategy.search is not None
-    return strategy.search
+    return NESTED if search_of(strategy).scope == "nested" else ""
 
 
 def _rows(ledger: Ledger, strategy: Strategy, *, choices: bool) -> list[Any]:

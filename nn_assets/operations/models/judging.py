@@ -24,10 +24,10 @@ from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData, fit_models, judged_features
 from nn_assets.learning.objective import book_returns, net_sharpe
+from nn_assets.operations.asof.choices import search_of
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import searched_features
 from nn_assets.settings import Strategy
-from nn_assets.settings.search import SearchSettings
 from nn_assets.units import bps_to_fraction
 
 Figure = float | None
@@ -175,24 +175,6 @@ class FoldJudge:
             bps_to_fraction(costs.half_spread_bps + costs.commission_bps),
             neutral=label_kind(evidence.strategy.label).relative,
         )
-
-
-def search_of(strategy: Strategy) -> SearchSettings:
-    """The search that a strategy states.
-
-    Raises
-    ------
-    SettingsError
-        It states none.
-    """
-    if strategy.search is None:
-        raise SettingsError(
-            expected="a section search: what may vary, and how many trials there are",
-            found="none stated",
-            remedy="state search.trials and search.space; docs/study.md shows one",
-            key="search",
-        )
-    return strategy.search
 
 
 def trial_strategy(strategy: Strategy, parameters: Mapping[str, Any]) -> Strategy:

@@ -29,6 +29,7 @@ from nn_assets.operations.asof.choices import (
     choices_on_record,
     names_of,
     search_month,
+    search_of,
     search_text,
     searched_sections,
     trials_of_search,
@@ -36,7 +37,7 @@ from nn_assets.operations.asof.choices import (
 from nn_assets.operations.asof.decisions import first_undecided
 from nn_assets.operations.asof.trials import OTHER_BARS, Ground, ground_of
 from nn_assets.operations.history import History
-from nn_assets.operations.models.judging import Evidence, Figure, FoldJudge, search_of
+from nn_assets.operations.models.judging import Evidence, Figure, FoldJudge
 from nn_assets.operations.models.sampling import FinishedTrial, Sampler, TrialFile
 from nn_assets.settings import Strategy
 from nn_assets.settings.search import SearchSettings, own_value
