@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,13 +83,18 @@ class Comparison:
         """Which networks beat the simple ones, in one sentence."""
         networks = [one.name for one in self.contestants if not one.simple]
         rivals = _listed([one.name for one in self.contestants if one.simple])
-        tested = f"{len(self.pairs)} paired comparisons on daily {self.statistic} over {self.sessions:,} sessions"
+        pairs = self.pairs
+        tested = f"{len(pairs)} paired comparisons on daily {self.statistic} over {self.sessions:,} sessions"
         if self.winners:
             verb = "beats" if len(self.winners) == 1 else "beat"
             return f"{_listed(self.winners)} {verb} the simple ones ({rivals}) in {tested}"
         none = f"none of {len(networks)} networks beats" if len(networks) > 1 else f"{networks[0]} does not beat"
-        lost = [f"{pair.network} is beaten by {pair.rival}" for pair in self.pairs if pair.finding == "is beaten by"]
-        return "; ".join([f"{none} the simple ones ({rivals}): not distinguishable in {tested}", *lost])
+        won = Counter(pair.rival for pair in pairs if pair.finding == "beats")
+        lost = [f"{pair.network} is beaten by {pair.rival}" for pair in pairs if pair.finding == "is beaten by"]
+        undecided = len(pairs) - won.total() - len(lost)
+        share = tested if undecided == len(pairs) else f"{undecided} of {tested}"
+        beaten = [f"{rival} is beaten by {count} of {len(networks)}" for rival, count in won.items()]
+        return "; ".join([f"{none} the simple ones ({rivals}): not distinguishable in {share}", *beaten, *lost])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -40,6 +40,8 @@ def test_one_that_beats_two_and_not_the_third_beats_none_of_them_together() -> N
     assert findings == {"linear": "not distinguishable from", "boosting": "beats", "momentum": "beats"}
     assert not made.winners
     assert made.verdict.startswith("none of 2 networks beats the simple ones")
+    assert "not distinguishable in 3 of 6 paired" in made.verdict
+    assert "boosting is beaten by 1 of 2; momentum is beaten by 1 of 2" in made.verdict
     assert made.verdict.endswith("mlp is beaten by linear")
 
 
