@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nn_assets.arrays import Cube, FloatArray, IntArray
 from nn_assets.errors import TrainingError
+from nn_assets.features.labels import MINIMUM_CROSS_SECTION
 from nn_assets.learning.baselines import Baseline, draws_of, fit_line
 from nn_assets.learning.fitted import Arrays, FitInputs, Fitted
 from nn_assets.learning.heads import SIGN, Head
@@ -30,7 +31,6 @@ RETURN_FEATURES = ("log_return_1", "candle_close")
 
 _VOLATILITY_SESSIONS = 20
 _FEWEST_RETURNS = 10  # of those, below which there is no volatility
-_PANEL = 5  # symbols of a session from which it is ranked; fewer are correlated over time
 _CLIP = 10.0  # as scaled features are: how far beyond says nothing
 
 
@@ -174,7 +174,7 @@ def fit_momentum(windows: Windows, training: Samples, validation: Samples, head:
 
 def _mean_ic(score: FloatArray, samples: Samples, symbols: int) -> float:
     """Mean over drawn sessions of the rank IC with the outcome; of fewer than 5 symbols the correlation over time."""
-    if symbols < _PANEL:
+    if symbols < MINIMUM_CROSS_SECTION:
         varies = score.std() > 0.0 and samples.targets.std() > 0.0
         return float(np.corrcoef(score, samples.targets)[0, 1]) if varies else float("nan")
     _, row = np.unique(samples.rows, return_inverse=True)
@@ -182,6 +182,6 @@ def _mean_ic(score: FloatArray, samples: Samples, symbols: int) -> float:
     times = np.zeros(forecast.shape)
     np.add.at(times, (row, samples.columns), 1.0)  # a session drawn twice counts twice
     forecast[row, samples.columns], outcome[row, samples.columns] = score, samples.targets
-    ic = rank_ic(forecast, outcome, _PANEL)
+    ic = rank_ic(forecast, outcome, MINIMUM_CROSS_SECTION)
     ranked = np.isfinite(ic)
     return float(np.average(ic[ranked], weights=times.max(axis=1)[ranked])) if ranked.any() else float("nan")
