@@ -152,19 +152,25 @@ class VolatilityChoice:
     reason: str
     comparisons: tuple[tuple[str, str, float, float, int], ...]  # candidate, simpler, mean, p-value, sessions
 
+    @property
+    def sentence(self) -> str:
+        """Which one, and why, for a page."""
+        return f"Volatility by {_TITLES.get(self.used, self.used)}: {self.reason}."
+
     def to_record(self) -> dict[str, Any]:
         """As JSON values; what is not known is None."""
         names = ("candidate", "simpler", "qlike_difference", "p_value", "sessions")
-        rows = [dict(zip(names, row, strict=True)) for row in self.comparisons]
-        kept = [{name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()} for row in rows]
-        return {"used": self.used, "reason": self.reason, "comparisons": kept}
+        rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in self.comparisons]
+        for row in rows:
+            row |= {name: None for name, value in row.items() if isinstance(value, float) and math.isnan(value)}
+        return {"used": self.used, "reason": self.reason, "comparisons": rows}
 
 
 @dataclass(frozen=True, eq=False)
 class ForecastVolatility:
     """The volatility that each session uses."""
 
-    values: FloatArray  # fraction per session, (bars, symbols)
+    sigma: FloatArray  # fraction per session, (bars, symbols)
     used: IntArray  # (bars,), place in ``names``
     names: tuple[str, ...]  # from the simplest on
     comparisons: tuple[Comparison, ...]

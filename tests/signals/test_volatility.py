@@ -112,8 +112,8 @@ def test_a_better_forecast_is_taken_once_it_is_proved_and_a_name_without_it_keep
     first = int(np.flatnonzero(chosen.used)[0])
     assert chosen.comparisons[0].sessions[first] >= FEWEST_JUDGED
     assert (chosen.used[first + 60 :] == 1).all()
-    np.testing.assert_array_equal(chosen.values[-1], [0.01, 0.01, 0.01, ewma[-1, 3], 0.01])
-    np.testing.assert_array_equal(chosen.values[: first - 1], ewma[: first - 1])
+    np.testing.assert_array_equal(chosen.sigma[-1], [0.01, 0.01, 0.01, ewma[-1, 3], 0.01])
+    np.testing.assert_array_equal(chosen.sigma[: first - 1], ewma[: first - 1])
     last = chosen.at(BARS - 1)
     assert last.used == "har"
     assert last.reason.startswith("proved better at 5.0%: QLIKE of HAR less that of the EWMA -0.")
@@ -172,7 +172,7 @@ def test_nothing_of_a_session_changes_when_the_future_is_cut_or_corrupted() -> N
         har = har_volatility(bars, realised, realised_row)
         forecasts = {"ewma": ewma_volatility(bars), "har": har, "network": forecast}
         chosen = choose_volatility(forecasts, realised, realised_row, HORIZON)
-        return chosen.values, np.stack([one.p_value for one in chosen.comparisons]), chosen.used
+        return chosen.sigma, np.stack([one.p_value for one in chosen.comparisons]), chosen.used
 
     values, p_values, used = made(returns, network)
     for last in (400, 469):
