@@ -6,7 +6,6 @@ variation, one class only) is NaN, never an invented zero.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -186,36 +185,6 @@ def hac_mean(values: FloatArray, lag: int) -> HacMean:
         return HacMean(mean, 0.0, _NAN, count)
     error = float(np.sqrt(variance / count))
     return HacMean(mean, error, mean / error, count)
-
-
-def truncation_lag(sessions: int, horizon: int) -> int:
-    """Lags of the autocovariance that enter the standard error, in sessions.
-
-    Never below 3 x horizon: labels overlap for horizon - 1 sessions, and Bartlett's weights at that
-    very lag would see only two thirds of the variance. For long records 1.3 sqrt(n), the rule of
-    Lazarus, Lewis, Stock and Watson (2018), section 3. At most half of the record.
-    """
-    wanted = max(3 * horizon, math.ceil(1.3 * math.sqrt(sessions)))
-    return max(0, min(wanted, sessions // 2 - 1))
-
-
-def degrees_of_freedom(sessions: int, horizon: int) -> float:
-    """Degrees of the Student-t that a mean of so many sessions is referred to; see ``robust_mean_test``."""
-    return 1.5 * sessions / (truncation_lag(sessions, horizon) + 1.0)
-
-
-def kept_variance(sessions: int, horizon: int) -> float:
-    """Share of the long-run variance that Bartlett's weights keep on average: below 1, more so in short records.
-
-    Two factors. With b = lag / sessions, 1 - b + b^2 / 3: the mean is estimated from the same sessions; Kiefer and
-    Vogelsang (2005), Econometric Theory 21, theorem 1, in expectation. And 1 - (h^2 - 1) / (3 h (lag + 1)): what the
-    weights 1 - j / (lag + 1) take from the autocorrelations 1 - j / h of labels that overlap for h - 1 sessions.
-    Without them a test at 3% rejects in 4 to 7%.
-    """
-    lag = truncation_lag(sessions, horizon)
-    share = lag / sessions
-    overlap = (horizon * horizon - 1.0) / (3.0 * horizon * (lag + 1.0))
-    return (1.0 - share + share * share / 3.0) * max(1.0 - overlap, 0.5)
 
 
 def mean_over_symbols(values: FloatArray, counted: npt.NDArray[np.bool_] | None = None) -> FloatArray:

@@ -16,9 +16,8 @@ from scipy.special import stdtr, stdtrit
 
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.figure_set import Figures, StudyFigures
-from nn_assets.evaluation.significance import MeanTest
+from nn_assets.evaluation.significance import MeanTest, degrees_of_freedom
 from nn_assets.evaluation.spending import PLANNED, look_levels, per_trial_level
-from nn_assets.measures import degrees_of_freedom
 
 Kind = Literal["leak alarm", "no edge found", "edge found", "signal found", "cannot tell"]
 Statistic = Literal["rank IC", "AUC"]

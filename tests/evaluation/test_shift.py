@@ -12,9 +12,8 @@ from statsmodels.regression.linear_model import OLS
 from nn_assets.estimators import ESTIMATORS
 from nn_assets.evaluation.figure_set import StudyFigures
 from nn_assets.evaluation.figures import study_figures
-from nn_assets.evaluation.significance import difference_test
+from nn_assets.evaluation.significance import difference_test, kept_variance, truncation_lag
 from nn_assets.evaluation.track import StudyTrack
-from nn_assets.measures import kept_variance, truncation_lag
 from nn_assets.reports.tables import regime_table, shift_table
 from tests.evaluation.tracks import made_record
 

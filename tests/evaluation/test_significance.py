@@ -14,8 +14,8 @@ from nn_assets.evaluation.significance import (
     paired_test,
     rank_ic_contributions,
     robust_mean_test,
+    truncation_lag,
 )
-from nn_assets.measures import kept_variance, truncation_lag
 
 
 def _ar(generator: np.random.Generator, rows: int, columns: int, coefficient: float) -> np.ndarray:
@@ -230,7 +230,7 @@ def test_a_longer_record_ranks_no_fold_again_that_is_over() -> None:
 
 def test_what_bartletts_weights_keep_is_half_at_least_of_overlapping_labels() -> None:
     """20 sessions, labels of 20: lag 9, so b is 0.45; 1 - 0.45 + 0.45^2 / 3 = 0.6175, of which 0.5 and not 0.335."""
-    assert kept_variance(20, 20) == pytest.approx(0.6175 * 0.5)
+    assert significance.kept_variance(20, 20) == pytest.approx(0.6175 * 0.5)
 
 
 def test_a_series_that_varies_by_its_last_bit_does_not_vary() -> None:
