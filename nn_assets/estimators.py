@@ -66,6 +66,9 @@ ESTIMATORS: Registry[Estimator] = Registry(
 TRADED = "network"
 """Whose forecasts are traded; the others are what it is compared with."""
 
+VOLATILITY = "volatility"
+"""The ensemble beside them whose forecasts are of volatility: it is judged by QLIKE alone, and never traded."""
+
 BASELINES: tuple[Literal["linear", "boosting", "momentum"], ...] = ("linear", "boosting")
 """What a network is judged beside where a strategy's ``learning.baselines`` does not say."""
 
@@ -76,6 +79,11 @@ USUAL = (TRADED, *BASELINES)
 def estimators_of(baselines: Collection[str]) -> tuple[str, ...]:
     """The network and its baselines, in the registry's order: what a strategy fits and judges side by side."""
     return tuple(name for name in ESTIMATORS if name == TRADED or name in baselines)
+
+
+def forecast_names(baselines: Collection[str], volatility: str) -> tuple[str, ...]:
+    """What a strategy's forecasts are of: those, and the ensemble of volatility where ``network`` is asked for."""
+    return (*estimators_of(baselines), *((VOLATILITY,) if volatility == "network" else ()))
 
 
 def roots_of_fits() -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from nn_assets.contracts.contract import (
     text,
     unjudged,
 )
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import ESTIMATORS, VOLATILITY
 
 BRACKET_TOLERANCE = 1e-9
 """Relative slack of high and low around open and close: what adjusting by a factor rounds off."""
@@ -196,8 +196,11 @@ FORECASTS = Contract(
     exported="forecasts",
 ).of(
     **_AT,
-    estimator=text("which one", *ESTIMATORS),
-    probability=fraction("that the label comes true, not calibrated"),
+    estimator=text("which one", *ESTIMATORS, VOLATILITY),
+    probability=fraction(
+        "that the label comes true, not calibrated; of `volatility` v / (1 + v), v the variance over the horizon in "
+        "units of the name's recent one"
+    ),
     dispersion=at_least_zero("probability", "standard deviation of the ensemble's members"),
     model_id=text("the model that made it"),
 )

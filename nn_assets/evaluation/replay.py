@@ -29,6 +29,7 @@ from nn_assets.session.daily_round import (
 )
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
+from nn_assets.session.volatility_used import volatility_used
 from nn_assets.settings import Strategy
 from nn_assets.signals.signals import make_signals, outcome_statistics
 
@@ -78,6 +79,7 @@ class Scene:
     monitor: Monitor | None = None  # row to drift report; without it nothing is watched
     costs: Callable[[int], CostModel] | None = None  # row to the cost model in force on it
     groups: GroupsOf | None = None  # row to the groups of the symbols by behaviour; None where they are not asked for
+    network_volatility: ForecastArrays | None = None  # of the ensemble that forecasts it; None where none is asked for
 
 
 def replay(
@@ -127,15 +129,18 @@ def replay(
     for scene in scenes:
         symbols, sessions = scene.market.panel.symbols, scene.market.panel.sessions
         bars = len(sessions)
+        volatility = volatility_used(strategy, scene.market, scene.labels, scene.network_volatility)
         outcomes = outcome_statistics(
             scene.forecasts.probability,
             scene.labels.returns,
             scene.labels.realised_row,
-            scene.market.volatility[: len(scene.labels.returns)],
+            volatility.sigma,
             horizon,
             label_kind(strategy.label).relative,
         )
-        watch = programme_watch(strategy, sessions_per_year, scene.market, scene.forecasts, scene.labels, outcomes)
+        watch = programme_watch(
+            strategy, sessions_per_year, scene.market, scene.forecasts, scene.labels, outcomes, volatility.sigma
+        )
         if state is None:
             state = first_session_state(strategy, symbols, sessions[scene.rows[0]])
         for row in scene.rows:
@@ -144,7 +149,7 @@ def replay(
             facts = SessionFacts(
                 market=scene.market.at(row),
                 signals=make_signals(
-                    symbols, scene.forecasts.at(row), outcomes.at(row), scene.market.volatility[row], horizon
+                    symbols, scene.forecasts.at(row), outcomes.at(row), volatility.sigma[row], horizon
                 ),
                 drift=None if scene.monitor is None else scene.monitor(row),
                 controls=_unattended(strategy, latched) if controls is None else controls(row),
@@ -152,6 +157,7 @@ def replay(
                 programme=None if watch is None else watch.at(row),
                 groups=None if scene.groups is None else scene.groups(row),
                 refresh=None if refreshes is None else refreshes(row),
+                volatility=None if len(volatility.names) == 1 else volatility.at(row),
             )
             model = costs if scene.costs is None else scene.costs(row)
             session_round = play_session(strategy, model, sessions_per_year, state, facts, open_broker)

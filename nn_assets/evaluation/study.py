@@ -178,9 +178,9 @@ def run_study(
     track = StudyTrack(
         sessions=material.sessions[:stop],
         symbols=material.symbols,
-        forecasts={name: arrays.calibrated[:stop] for name, arrays in material.forecasts.estimators.items()},
-        scores={name: arrays.probability[:stop] for name, arrays in material.forecasts.estimators.items()},
-        base_rates={name: arrays.base_rate[:stop] for name, arrays in material.forecasts.estimators.items()},
+        forecasts={name: arrays.calibrated[:stop] for name, arrays in material.forecasts.judged.items()},
+        scores={name: arrays.probability[:stop] for name, arrays in material.forecasts.judged.items()},
+        base_rates={name: arrays.base_rate[:stop] for name, arrays in material.forecasts.judged.items()},
         targets=last.targets,
         returns=last.returns,
         ranked_against=last.ranked_against,
@@ -265,7 +265,11 @@ class _Player:
 def _scene(material: StudyMaterial, stretch: StudyStretch, estimator: str, watch: DriftWatch | None) -> Scene:
     bars = stretch.market.panel.session_count
     cut = material.forecasts[estimator].at(slice(bars))
-    return Scene(stretch.rows, stretch.market, stretch.labels, cut, watch, material.costs, stretch.groups)
+    volatility = material.forecasts.volatility
+    of_volatility = None if volatility is None else volatility.at(slice(bars))
+    return Scene(
+        stretch.rows, stretch.market, stretch.labels, cut, watch, material.costs, stretch.groups, of_volatility
+    )
 
 
 def judge_months(

@@ -67,6 +67,14 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, ma
     return digest.hexdigest()
 
 
+def _variance_hash(labels: Labels, fold: Fold) -> str:
+    """Hash of what the ensemble of volatility may learn on a fold."""
+    digest, learned = hashlib.sha256(), labels.learned_variance
+    for part in fold.parts().values():
+        digest.update(number_bytes(learned[part]))
+    return digest.hexdigest()
+
+
 def model_address(
     cube: Cube, labels: Labels, fold: Fold, strategy: Strategy, code: str | None = None, parent: str = ""
 ) -> str:
@@ -94,6 +102,8 @@ def model_address(
         "code": fit_code(strategy) if code is None else code,
         "configuration": sections,
     }
+    if strategy.portfolio.volatility == "network":
+        parts["volatility"] = _variance_hash(labels, fold)
     if parent:
         parts["parent"] = parent
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_DIGITS]

@@ -23,7 +23,7 @@ from nn_assets.learning.address import made_with_plugin
 from nn_assets.learning.fitted import FittedMember
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold
-from nn_assets.learning.heads import HEADS, SIGN
+from nn_assets.learning.heads import HEADS, SIGN, VOLATILITY
 from nn_assets.learning.novelty import Novelty
 from nn_assets.plugins import imported
 from nn_assets.settings import LearningSettings
@@ -37,6 +37,7 @@ _BASELINES = "baselines.safetensors"
 _VALIDATION = "validation.safetensors"
 _PARTS = (_WEIGHTS, _BASELINES, _VALIDATION)
 _NOVELTY = "novelty.safetensors"  # where the model has scores
+_VOLATILITY = "volatility.safetensors"  # where it forecasts volatility
 
 Array = npt.NDArray[np.generic]
 
@@ -47,8 +48,8 @@ def to_files(model: FoldModel) -> dict[str, bytes]:
     Returns
     -------
     dict of file name to content
-        Three safetensors files, a fourth where the model has novelty scores, and ``model.json`` with their SHA-256 and
-        its own. Equal models give equal bytes.
+        Three safetensors files, one more where the model has novelty scores and one where it forecasts volatility, and
+        ``model.json`` with their SHA-256 and its own. Equal models give equal bytes.
     """
     parts = {
         _WEIGHTS: save(_arrays(model.estimators, _WEIGHTS)),
@@ -57,6 +58,8 @@ def to_files(model: FoldModel) -> dict[str, bytes]:
     }
     if model.novelty is not None:
         parts[_NOVELTY] = save(model.novelty.to_arrays())
+    if model.volatility is not None:
+        parts[_VOLATILITY] = save(_arrays(model.volatility, _WEIGHTS))
     description = _described(model)
     description["sha256"] = {name: _sha256(content) for name, content in parts.items()}
     description["self_sha256"] = _sha256(_canonical(description))
@@ -73,7 +76,7 @@ def from_files(files: Mapping[str, bytes]) -> FoldModel:
         A file is missing or damaged, or of a format that this code does not know; names the file.
     """
     description = _read_description(files)
-    names = [*_PARTS, *([_NOVELTY] if _NOVELTY in description["sha256"] else [])]
+    names = [*_PARTS, *(name for name in (_NOVELTY, _VOLATILITY) if name in description["sha256"])]
     tensors = {name: _read_part(files, name, description) for name in names}
     try:
         return _rebuilt(description, tensors)
@@ -141,6 +144,9 @@ def _rebuilt(stored: dict[str, Any], tensors: dict[str, dict[str, Array]]) -> Fo
         data_hash=stored["data_hash"],
         code_version=stored["code_version"],
         novelty=Novelty.from_arrays(tensors[_NOVELTY]) if _NOVELTY in tensors else None,
+        volatility=Estimators(learning, {TRADED: _members(TRADED, tensors[_VOLATILITY])}, VOLATILITY)
+        if _VOLATILITY in tensors
+        else None,
     )
 
 

@@ -68,6 +68,8 @@ class FoldModel:
     data_hash, code_version : str
     novelty : Novelty, optional
         How unlike its rows a row is; None where the settings did not ask for it, or no score could be fitted.
+    volatility : Estimators, optional
+        The ensemble of the same network that learned realised volatility; None where the settings did not ask for it.
     """
 
     model_id: str
@@ -83,6 +85,7 @@ class FoldModel:
     data_hash: str
     code_version: str
     novelty: Novelty | None = None
+    volatility: Estimators | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:

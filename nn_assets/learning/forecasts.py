@@ -13,7 +13,7 @@ import pandas as pd
 from nn_assets.arrays import FloatArray, Session, Symbol
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import SchemaError
-from nn_assets.estimators import TRADED, USUAL
+from nn_assets.estimators import TRADED, USUAL, VOLATILITY
 
 _STORED = ("probability", "dispersion")
 
@@ -52,6 +52,16 @@ class Forecasts:
     symbols: tuple[Symbol, ...]
     estimators: Mapping[str, ForecastArrays]
     model_ids: Sequence[str | None]  # (sessions,); None where there is no forecast
+
+    @property
+    def judged(self) -> Mapping[str, ForecastArrays]:
+        """Those that forecast the label: all but that of volatility."""
+        return {name: arrays for name, arrays in self.estimators.items() if name != VOLATILITY}
+
+    @property
+    def volatility(self) -> ForecastArrays | None:
+        """Forecasts of volatility, v / (1 + v) of the variance v in units of the recent one; None without any."""
+        return self.estimators.get(VOLATILITY)
 
     def __getitem__(self, estimator: str) -> ForecastArrays:
         return self.estimators[estimator]

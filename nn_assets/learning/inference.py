@@ -8,7 +8,7 @@ import numpy as np
 
 from nn_assets.arrays import Cube, FloatArray, IntArray
 from nn_assets.errors import ModelError
-from nn_assets.estimators import ESTIMATORS
+from nn_assets.estimators import ESTIMATORS, TRADED, VOLATILITY
 from nn_assets.features.stationarity import apply_transforms
 from nn_assets.learning.address import first_needed_row
 from nn_assets.learning.fitted import FittedMember
@@ -50,7 +50,8 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
     -------
     Forecasts
         On the rows asked for, uncalibrated. A symbol without features on a row has no forecast on it, nor has one
-        whose window lacks more rows than the model may step over. Bit for bit the same whether a session is asked for
+        whose window lacks more rows than the model may step over. A model that learned volatility forecasts it beside,
+        as v / (1 + v) of the variance v in units of the recent one. Bit for bit the same whether a session is asked for
         alone or with others.
 
     Raises
@@ -68,8 +69,15 @@ def forecast(model: FoldModel, cube: Cube, rows: slice, *, before_use: bool = Fa
             month=model.fold.month,
         )
     if rows.stop <= rows.start:
-        return no_forecasts(cube.sessions[:0], cube.symbols, model.estimators.names)
-    return _on_axis(model, cube, rows, estimate(model.estimators, model_windows(model, cube, rows), rows))
+        return no_forecasts(cube.sessions[:0], cube.symbols, _names(model))
+    windows = model_windows(model, cube, rows)
+    estimates = estimate(model.estimators, windows, rows)
+    if model.volatility is not None:
+        of_volatility = estimate(model.volatility, windows, rows)
+        variance = of_volatility.probability[TRADED] ** 2
+        estimates.probability[VOLATILITY] = variance / (1.0 + variance)
+        estimates.dispersion[VOLATILITY] = of_volatility.dispersion[TRADED]
+    return _on_axis(model, cube, rows, estimates)
 
 
 def forecast_members(model: FoldModel, cube: Cube, rows: slice) -> dict[str, FloatArray]:
@@ -150,14 +158,18 @@ def _ensemble(forecasts: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _on_axis(model: FoldModel, cube: Cube, rows: slice, estimates: Estimates) -> Forecasts:
     """Spread the samples over (rows, symbols), on the cube's axis."""
-    table = no_forecasts(cube.sessions[rows], model.symbols, model.estimators.names)
+    table = no_forecasts(cube.sessions[rows], model.symbols, _names(model))
     cells = estimates.rows - rows.start, estimates.columns
-    for name in model.estimators.names:
+    for name in _names(model):
         table[name].probability[cells] = estimates.probability[name]
         table[name].dispersion[cells] = estimates.dispersion[name]
     has_forecast = np.isin(np.arange(len(table.sessions)), cells[0])
     model_ids = [model.model_id if present else None for present in has_forecast]
     return Forecasts(table.sessions, table.symbols, table.estimators, model_ids).of_symbols(cube.symbols)
+
+
+def _names(model: FoldModel) -> tuple[str, ...]:
+    return (*model.estimators.names, *(() if model.volatility is None else (VOLATILITY,)))
 
 
 def _require_same_start_and_features(model: FoldModel, cube: Cube) -> None:

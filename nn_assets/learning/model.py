@@ -28,7 +28,7 @@ from nn_assets.learning.compute import HERE, Compute, open_compute
 from nn_assets.learning.fitted import FitInputs, Fitted, Weights
 from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, check_realised, purge_sessions, require_rows
-from nn_assets.learning.heads import HEADS, Head
+from nn_assets.learning.heads import HEADS, VOLATILITY, Head
 from nn_assets.learning.inference import Estimates, cut_cube, estimate, forecast
 from nn_assets.learning.momentum import past_returns
 from nn_assets.learning.networks import levels_read
@@ -198,6 +198,9 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
     if task.strategy.novelty is not None:
         fit = fit_novelty(inputs.windows, inputs.samples, learning, inputs.windows.names)
         novelty, figures = fit.novelty, {**figures, "novelty": dict(fit.figures)}
+    volatility = None
+    if task.strategy.portfolio.volatility == "network":
+        volatility, figures["volatility"] = _fit_volatility(task, inputs, compute)
     judged = estimate(estimators, inputs.windows, task.fold.validation)
     held_out = estimate(estimators, inputs.windows, task.fold.calibration)
     return FoldModel(
@@ -218,7 +221,29 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
         data_hash=task.data_hash,
         code_version=task.code,
         novelty=novelty,
+        volatility=volatility,
     )
+
+
+def _fit_volatility(task: _Task, inputs: _Inputs, compute: Compute) -> tuple[Estimators, Figures]:
+    """The ensemble of the strategy's network on realised variances, by the same loop on the same windows."""
+    learning, fold, learned = task.strategy.learning, task.fold, task.labels.learned_variance
+    samples = _samples(task, inputs.windows, learned)
+    members: dict[str, tuple[Any, ...]] = {}
+    for name in (*(("linear",) if learning.residual else ()), TRADED):  # which each member then begins as
+        parts = samples["training"], samples["validation"]
+        fitted: Fitted = imported(ESTIMATORS[name].fit)(
+            FitInputs(inputs.windows, *parts, learning, compute, members, VOLATILITY)
+        )
+        members[name] = fitted.members
+    estimators = Estimators(settings=learning, members={TRADED: members[TRADED]}, head=VOLATILITY)
+    figures = dict(fitted.figures) | {"samples": {name: part.count for name, part in samples.items()}}
+    for part in ("validation", "calibration"):
+        made = estimate(estimators, inputs.windows, fold.parts()[part])
+        outcome = learned[made.rows - task.first_row, made.columns]
+        finite = np.isfinite(outcome)
+        figures[part] = _judge(VOLATILITY, made.probability[TRADED][finite], outcome[finite])
+    return estimators, figures
 
 
 def _begins_with(task: _Task, inputs: _Inputs) -> tuple[Weights, Figures]:
@@ -333,17 +358,18 @@ def _prepare(task: _Task) -> _Inputs:
     windows = Windows(
         scaler.transform(values), lookback, task.first_row, missing, stationary.names, scaler, past_returns(task.cube)
     )
-    samples = {
-        name: find_samples(
-            windows,
-            rows,
-            task.labels.learned[task.local(rows)],
-            dense=strategy.learning.dense_targets and name == "training",
-        )
-        for name, rows in task.fold.parts().items()
-    }
+    samples = _samples(task, windows, task.labels.learned)
     require_rows(task.fold, samples["training"].count, strategy.walk_forward.minimum_training_rows)
     return _Inputs(stationarity, selection, scaler, windows, samples)
+
+
+def _samples(task: _Task, windows: Windows, learned: FloatArray) -> dict[str, Samples]:
+    """The samples of each part of a fold whose target, (bars, symbols), is there."""
+    dense = task.strategy.learning.dense_targets
+    return {
+        name: find_samples(windows, rows, learned[task.local(rows)], dense=dense and name == "training")
+        for name, rows in task.fold.parts().items()
+    }
 
 
 def _judged(task: _Task, validation: Estimates, held_out: Estimates) -> Figures:

@@ -198,7 +198,8 @@ class Cut:
         strategy = self.facts.strategy
         rate = cash_rates(strategy.market, self.sessions) / self.facts.sessions_per_year
         missing = strategy.features.max_missing_bars_fraction
-        return make_labels(self.panel.total_return(), strategy.label, rate, self.members, missing)
+        variance = strategy.portfolio.volatility != "ewma"
+        return make_labels(self.panel.total_return(), strategy.label, rate, self.members, missing, variance=variance)
 
     @cached_property
     def cube(self) -> Cube:

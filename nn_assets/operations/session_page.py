@@ -37,6 +37,7 @@ from nn_assets.reports.round_notices import (
     net_notices,
     premium_notices,
     stop_notices,
+    volatility_notices,
 )
 from nn_assets.session.daily_round import Round
 from nn_assets.session.missing_bars import missing_bars, sessions_read
@@ -203,6 +204,7 @@ def write_daily_page(
             *ended_notices(session_round),
             *stop_notices(session_round),
             *premium_notices(session_round),
+            *volatility_notices(session_round),
             *net_notices(strategy, values_of(frames["portfolio_states"].iloc[0])),
             *calendar_notices(strategy, session_round),
             *_unquoted_notices(history, session_round),

@@ -48,7 +48,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         calibrated_probability=inputs.calibrated_probability,
         confidence=inputs.confidence,
         volatility=facts.label_volatility,
-        daily_volatility=inputs.daily_volatility,
+        daily_volatility=inputs.priced_volatility,
         atr=inputs.atr,
         stop_price=inputs.resting_stop,
         adv_usd=inputs.adv_usd,

@@ -88,6 +88,12 @@ class DecisionInputs(Priced):
     stop_price: FloatArray | None = None  # of what is held; NaN, or left out, where nothing rests
     programme: ProgrammeFacts | None = None  # asked for by that construction alone
     groups: tuple[Symbol, ...] | None = None  # by behaviour; None where the settings do not ask for them
+    cost_volatility: FloatArray | None = None  # that costs are priced by, per session; as sizes are where left out
+
+    @property
+    def priced_volatility(self) -> FloatArray:
+        """The volatility that costs are a multiple of, fraction per session, (symbols,)."""
+        return self.daily_volatility if self.cost_volatility is None else self.cost_volatility
 
     @property
     def start_quantity(self) -> FloatArray:

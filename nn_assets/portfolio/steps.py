@@ -144,7 +144,7 @@ def _not_worth(gross_edge: FloatArray, costs: CostModel) -> BoolArray:
 def round_trip(inputs: DecisionInputs, costs: CostModel) -> Callable[[FloatArray], FloatArray]:
     """Return what buying and selling a size costs, fraction of it, by size (fraction of capital), (symbols,)."""
     whole = costs.parts(
-        np.full(len(inputs.symbols), max(inputs.equity_usd, 0.0)), inputs.adv_usd, inputs.daily_volatility
+        np.full(len(inputs.symbols), max(inputs.equity_usd, 0.0)), inputs.adv_usd, inputs.priced_volatility
     )
     linear = whole.half_spread + whole.commission
     return lambda size: 2.0 * (linear + whole.temporary * np.sqrt(size) + whole.permanent * size)

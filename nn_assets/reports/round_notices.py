@@ -51,6 +51,11 @@ def ended_notices(session_round: Round) -> list[str]:
     ]
 
 
+def volatility_notices(session_round: Round) -> list[str]:
+    """Say which forecast of volatility sizes are made of, and why, where the settings ask for more than the EWMA."""
+    return [] if session_round.volatility is None else [session_round.volatility.sentence]
+
+
 def stop_notices(session_round: Round) -> list[str]:
     """Say what the session's fills lost beyond the stops of the positions they closed."""
     lost = session_round.loss_beyond_stops_usd

@@ -60,6 +60,7 @@ from nn_assets.session.filling import blocked_until, fill_session, hit_by_late_c
 from nn_assets.session.market_view import SessionMarket
 from nn_assets.settings import PortfolioSettings, Strategy
 from nn_assets.signals.signals import SessionSignals
+from nn_assets.signals.volatility import VolatilityChoice
 
 _EVEN = 0.5
 
@@ -113,6 +114,7 @@ class SessionFacts:
     programme: ProgrammeFacts | None = None  # what the construction of that name knows beside
     groups: tuple[str, ...] | None = None  # by behaviour, of the symbols; None where the settings do not ask for them
     refresh: RefreshWatch | None = None  # after the session, where another estimator's drift asks for the refreshes
+    volatility: VolatilityChoice | None = None  # the forecast that sizes are made of; None where only one is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,7 @@ class Round:
     released: tuple[str, ...] = ()  # kinds of the breakers that a person released as the session began
     cancelled: int = 0  # orders under way that were sized on the book before it was mended
     ended: tuple[EndedOrder, ...] = ()  # orders under way without a whole fill
+    volatility: VolatilityChoice | None = None  # the forecast that sizes are made of; None where only one is asked for
 
     @property
     def signals_on_record(self) -> SessionSignals:
@@ -266,6 +269,7 @@ def play_session(
         released=released,
         cancelled=session_state.orders.reason_code.count("late_action"),
         ended=filled.ended,
+        volatility=facts.volatility,
     )
 
 
@@ -371,6 +375,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         outcome_sessions=signals.outcome_sessions,
         atr=market.average_true_range,
         daily_volatility=signals.forecast_volatility,
+        cost_volatility=market.volatility,
         adv_usd=market.adv_usd,
         trailing_returns=market.trailing_returns,
         beta=market.beta,

@@ -49,8 +49,8 @@ def model_references(
     if candidates is not None:
         columns &= candidates[read_rows].any(axis=0)
     references: dict[str, DriftReference] = {}
-    for estimator, arrays in forecasts.estimators.items():
-        history = arrays.probability
+    for estimator in model.estimators.names:
+        history = forecasts[estimator].probability
         if candidates is not None:
             history = np.where(candidates[read_rows], history, np.nan)
         validation = _table(model.validation_forecasts, cube.symbols, cube.sessions[fold.validation], estimator)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nn_assets.arrays import FloatArray
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.learning.forecasts import ForecastArrays
 from nn_assets.portfolio.expected import NORMAL_SLOPE
@@ -52,6 +53,7 @@ def programme_watch(
     forecasts: ForecastArrays,
     labels: Labels,
     outcomes: OutcomeStatistics,
+    volatility_forecast: FloatArray | None = None,
 ) -> ProgrammeWatch | None:
     """The watch over a cut of the facts; None where each name is sized by itself.
 
@@ -63,6 +65,8 @@ def programme_watch(
         On the session axis, at least as long as the labels.
     forecasts, labels, outcomes
         Of one estimator, on the session axis; row t uses labels realised at or before t.
+    volatility_forecast : ndarray, shape (bars, symbols), optional
+        Of the name's own return, fraction per session, on the axis of the labels; the market's when left out.
 
     Returns
     -------
@@ -83,7 +87,8 @@ def programme_watch(
     if labels.scale is not None:
         volatility, stated_slope = labels.scale / np.sqrt(horizon), NORMAL_SLOPE
     else:
-        volatility, stated_slope = market.relative_volatility if relative else market.volatility, None
+        own = market.volatility if volatility_forecast is None else volatility_forecast
+        volatility, stated_slope = market.relative_volatility if relative else own, None
     record = SizingHistory(
         probability=forecasts.probability,
         score=forecasts.score,

@@ -385,6 +385,9 @@ class PortfolioSettings(Section):
     ``constraints`` are limits that plug-ins register, each by its name with its own settings, ``{}`` for none.
     ``hold_premium`` holds what the base rate itself promises, beside what a forecast adds to it.
 
+    ``volatility`` is the best forecast of a name's volatility that sizes may be made of: ``ewma``; ``har``, or
+    ``network`` (the strategy's own, trained on realised variances) beside it, each only once it is proved better.
+
     ``groups: behaviour`` holds names that have no sector in ``sectors`` to ``sector_limit`` by how they move.
 
     What shrinks an edge, once, in the calibration: ``shrink_prior_outcomes`` effective outcomes at the base rate,
@@ -396,6 +399,7 @@ class PortfolioSettings(Section):
     initial_capital_usd: Positive = 1_000_000.0
     construction: Annotated[Literal["per_name", "programme"] | None, CountsUnless("per_name")] = None
     hold_premium: WhenSet[bool] = False
+    volatility: WhenSet[Literal["ewma", "har", "network"]] = "ewma"
     covariance_sessions: WhenSet[Annotated[int, Field(ge=60, le=250)]] = 120
     kelly_fraction: Fraction = 0.5
     minimum_outcomes: Count = 60

@@ -12,6 +12,7 @@ from nn_assets.features.catalogue.prices import rolling_volatility
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels.definition import LabelFacts, OwnReturn
 from nn_assets.features.labels.registry import label_kind, settings_of_its_own
+from nn_assets.features.labels.volatility import realised_volatility
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 
@@ -41,6 +42,11 @@ class Labels:
     scale : array, shape (bars, symbols), or None
         Unit of ``values``, known at the session itself: standard deviation of a return over the horizon, or volatility
         per session. There before a label is realised; NaN where it is not known.
+    variance : array, shape (bars, symbols), or None
+        Mean squared log return per session from the fill to the horizon, whatever the label; NaN until it is realised.
+        None where no forecast of volatility is asked for.
+    recent_volatility : array, shape (bars, symbols), or None
+        sigma_20 of each session, fraction per session, which such a forecast of a network is in units of; likewise.
     """
 
     targets: FloatArray
@@ -50,6 +56,8 @@ class Labels:
     values: FloatArray | None = None
     ranked_against: FloatArray | None = None
     scale: FloatArray | None = None
+    variance: FloatArray | None = None
+    recent_volatility: FloatArray | None = None
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -58,6 +66,15 @@ class Labels:
     def learned(self) -> FloatArray:
         """What estimators learn, (bars, symbols)."""
         return self.targets if self.values is None else self.values
+
+    @property
+    def learned_variance(self) -> FloatArray:
+        """Log of the realised over the recent variance, (bars, symbols): what a forecast of volatility learns."""
+        assert self.variance is not None, "asked for"
+        assert self.recent_volatility is not None, "asked for"
+        with np.errstate(divide="ignore", invalid="ignore"):
+            learned = np.log(self.variance / self.recent_volatility**2)
+        return np.where(np.isfinite(learned), learned, np.nan)
 
     @property
     def outcomes(self) -> FloatArray:
@@ -92,7 +109,7 @@ class Labels:
 
     def _known(self, there: BoolArray) -> Labels:
         """Labels where a mask, (bars, symbols) or (bars, 1), says so."""
-        unknown = ("targets", "returns", "values", "ranked_against")
+        unknown = ("targets", "returns", "values", "ranked_against", "variance")
         kept = {name: np.where(there, values, np.nan) for name, values in self._arrays.items() if name in unknown}
         return replace(self, **kept)
 
@@ -103,6 +120,8 @@ def make_labels(
     cash_rate_per_session: float | FloatArray = 0.0,
     candidates: BoolArray | None = None,
     max_missing_fraction: float = 0.0,
+    *,
+    variance: bool = False,
 ) -> Labels:
     """Labels of every row: one if the risk-adjusted own return, as ``label.kind`` says it, is positive.
 
@@ -122,6 +141,8 @@ def make_labels(
     max_missing_fraction : float
         Share of missing bars that sigma_20 may step over, as the features do; never bridged. Fill and leave need
         their own bars whatever it is.
+    variance : bool
+        Whether realised variances are asked for beside.
 
     Returns
     -------
@@ -160,6 +181,8 @@ def make_labels(
         values=values,
         ranked_against=None if ranked_against is None else np.where(labelled, ranked_against, np.nan),
         scale=scale,
+        variance=realised_volatility(panel, label) ** 2 if variance else None,
+        recent_volatility=sigma if variance else None,
     )
     return labels.of_candidates(candidates)
 

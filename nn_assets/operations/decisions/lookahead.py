@@ -23,7 +23,7 @@ from nn_assets.operations.asof.settings_on_record import hashes_in_force, settin
 from nn_assets.operations.cut import PublishedCut
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import DecisionContext, recorded_context, symbols_on_record
-from nn_assets.operations.decisions.rounds import of_symbols, play_live, watch_of
+from nn_assets.operations.decisions.rounds import of_symbols, play_live, volatility_of, watch_of
 from nn_assets.operations.decisions.session_state import recorded_fill_costs, session_state_before
 from nn_assets.operations.history import History
 from nn_assets.operations.models.calibration import calibrate_forecasts
@@ -297,7 +297,8 @@ def _played(history: History, decided: list[_Decided], used: dict[pd.Timestamp, 
                 run = list(same_costs)
                 groups = groups_by_row(history, cut.market, forecasts.model_ids)
                 rows = range(run[0].row, run[-1].row + 1)
-                scene = Scene(rows, cut.market, labels, network, watch, groups=groups)
+                volatility = volatility_of(history, forecasts, symbols)
+                scene = Scene(rows, cut.market, labels, network, watch, groups=groups, network_volatility=volatility)
                 rounds += replay(
                     history.strategy,
                     cost_model(history.stores.ledger, history.strategy, run[0].context.cost_model_id),

@@ -62,7 +62,8 @@ def recorded_context(decision: pd.Series) -> DecisionContext:
     """What a decision on record was given; ``decision`` is its row of the ledger's ``decisions``."""
     details = dict(decision["details"])
     reset = details.pop("breaker_reset")
-    for made in ("refresh", "no_answer", "symbols", "novelty", "groups", _ENDED, _REGIME):  # of it, not given to it
+    # of it, not given to it
+    for made in ("refresh", "no_answer", "symbols", "novelty", "groups", "volatility", _ENDED, _REGIME):
         details.pop(made, None)
     cost_model_id, forecast_list = details.pop("cost_model_id"), details.pop("forecast_list", None)
     calibration = details.pop("calibration", None)
@@ -304,6 +305,7 @@ def _head(
             **_symbol_details(history, session_round),
             **novelty_details(history, session, context.model_id),
             **_group_details(session_round),
+            **({} if session_round.volatility is None else {"volatility": session_round.volatility.to_record()}),
             **(
                 {_ENDED: {order.client_order_id: order.reason for order in session_round.ended}}
                 if context.tells_ended_orders

@@ -45,6 +45,7 @@ from nn_assets.session.daily_round import Round, SessionFacts, play_session
 from nn_assets.session.drift_watch import DriftWatch, drift_watch
 from nn_assets.session.market_view import MarketView
 from nn_assets.session.programme_facts import programme_watch
+from nn_assets.session.volatility_used import volatility_used
 from nn_assets.signals.signals import make_signals, outcome_statistics
 
 
@@ -187,7 +188,8 @@ def _facts(
     network = of_symbols(history, calibrate_session(history, forecasts, TRADED, context.calibration), view.symbols)
     labels, label = view.labels, history.strategy.label
     horizon = label.horizon_sessions
-    volatility = market.volatility[: view.row + 1]
+    used = volatility_used(history.strategy, market, labels, volatility_of(history, forecasts, view.symbols))
+    volatility = used.sigma
     outcomes = outcome_statistics(
         network.probability,
         labels.returns,
@@ -197,7 +199,7 @@ def _facts(
         relative=label_kind(label).relative,
     )
     groups = groups_by_row(history, market, forecasts.model_ids)
-    watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes)
+    watch = programme_watch(history.strategy, history.sessions_per_year, market, network, labels, outcomes, volatility)
     return SessionFacts(
         market=view.market,
         signals=make_signals(view.symbols, network.at(view.row), outcomes.at(view.row), volatility[view.row], horizon),
@@ -206,7 +208,13 @@ def _facts(
         late=late_actions(history, view.session, market),
         programme=None if watch is None else watch.at(view.row),
         groups=None if groups is None else groups(view.row),
+        volatility=None if len(used.names) == 1 else used.at(view.row),
     )
+
+
+def volatility_of(history: History, forecasts: Forecasts, symbols: tuple[Symbol, ...]) -> ForecastArrays | None:
+    """Forecasts of volatility on a session's own symbols; None where none are asked for."""
+    return None if forecasts.volatility is None else of_symbols(history, forecasts.volatility, symbols)
 
 
 def of_symbols(history: History, arrays: ForecastArrays, symbols: tuple[Symbol, ...]) -> ForecastArrays:

@@ -39,7 +39,7 @@ def calibrate_forecasts(
     record : Forecasts
         Uncalibrated, on the session axis or the part of it up to a session.
     estimators : sequence of str, optional
-        Those to calibrate, all of the record when left out; the others stay as they are.
+        Those to calibrate, all that forecast a label when left out; the others stay as they are.
     calibrations : mapping of row to Calibration, optional
         What decided sessions were given: they are calibrated by it, the others have their scores alone, and nothing
         is fitted.
@@ -52,7 +52,7 @@ def calibrate_forecasts(
     if history.strategy.novelty is not None:
         shares = confidence_shares(history, range(len(record.sessions)), record.model_ids, record.symbols)
     stretches = by_month if calibrations is None else [slice(row, row + 1) for row in range(len(months))]
-    for name in record.estimators if estimators is None else estimators:
+    for name in record.judged if estimators is None else estimators:
         marks, parts = _scaled(history, record, name), []
         for rows in stretches:
             calibration = None if calibrations is None else calibrations.get(rows.start)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import PublicationError
-from nn_assets.estimators import estimators_of
+from nn_assets.estimators import forecast_names
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import Forecasts, forecasts_from_rows, no_forecasts
@@ -292,7 +292,7 @@ def _fill(
 def _recorded(history: History, month: str, address: str) -> Forecasts:
     """A month as recorded, on the month's own sessions."""
     name, rows = history.strategy.name, _rows_of(history, month)
-    names = estimators_of(history.strategy.learning.baselines)
+    names = _names(history)
     sessions = history.axis[rows.start : rows.stop]
 
     def read() -> Forecasts:
@@ -308,7 +308,11 @@ def _recorded(history: History, month: str, address: str) -> Forecasts:
 
 def _nothing(history: History, sessions: pd.DatetimeIndex) -> Forecasts:
     """A table for the forecasts of a strategy's estimators."""
-    return no_forecasts(sessions, history.symbols, estimators_of(history.strategy.learning.baselines))
+    return no_forecasts(sessions, history.symbols, _names(history))
+
+
+def _names(history: History) -> tuple[str, ...]:
+    return forecast_names(history.strategy.learning.baselines, history.strategy.portfolio.volatility)
 
 
 def _rows_of(history: History, month: str) -> range:

@@ -181,4 +181,5 @@ def trial_strategy(strategy: Strategy, parameters: Mapping[str, Any]) -> Strateg
     """The strategy as a trial fits it: with the trial's parameters, and the networks that a trial has."""
     varied = strategy.with_parameters(parameters)
     learning = varied.learning.model_copy(update={"ensemble": search_of(strategy).ensemble})
-    return varied.model_copy(update={"learning": learning})
+    portfolio = varied.portfolio.model_copy(update={"volatility": "ewma"})  # which a trial is not judged by
+    return varied.model_copy(update={"learning": learning, "portfolio": portfolio})
