@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -107,6 +108,7 @@ def keep_study(
             ["Verdict of", _verdict_of(result)],
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
+            *_volatility(result),
             *_financing(strategy, result),
             *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
@@ -136,6 +138,16 @@ def _label_text(strategy: Strategy) -> str:
     return (
         f"{strategy.label.kind}{own}, {strategy.label.horizon_sessions} sessions, fills at {strategy.label.execution}"
     )
+
+
+def _volatility(result: StudyResult) -> list[list[str]]:
+    """How often each forecast of volatility was used, and why the last one is; nothing where only one is asked for."""
+    choices = [played.volatility for played in result.study.replays[TRADED].rounds if played.volatility is not None]
+    if not choices:
+        return []
+    used = Counter(choice.used for choice in choices)
+    counts = ", ".join(f"{name} on {count:,}" for name, count in sorted(used.items()))
+    return [["Volatility", f"{counts} of {len(choices):,} sessions. On the last: {choices[-1].sentence}"]]
 
 
 def _novelty(strategy: Strategy, model: FoldModel) -> list[list[str]]:

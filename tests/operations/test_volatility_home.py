@@ -6,15 +6,21 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.signal import lfilter
 
 from nn_assets.estimators import VOLATILITY
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.days import play_days
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.history import open_history
+from nn_assets.operations.models.forecasts import forecasts_of_months
+from nn_assets.operations.study_page import _volatility
 from nn_assets.session.volatility_used import volatility_used
 from nn_assets.signals import volatility
+from nn_assets.signals.volatility import qlike
 from tests.operations import homes
 from tests.orchestration.conftest import FIRST_MONTH, LAST_MONTH, living_in, strategy_of, write_strategy
 from tests.shared_homes import nothing_drawn
@@ -41,6 +47,9 @@ def test_it_is_forecast_stored_chosen_recorded_said_and_repeated(
         assert len(of_volatility) == (stored["estimator"] == "network").sum() > 500
         assert of_volatility["probability"].between(0.0, 1.0, inclusive="neither").all()
         assert VOLATILITY not in result.study.replays
+        ((name, said),) = _volatility(result)
+        assert name == "Volatility"
+        assert "of 125 sessions. On the last: Volatility by " in said
         assert VOLATILITY not in result.study.track.forecasts
         with open_history(strategy) as history:
             records = history.stores.ledger.read("decisions", strategy.name)["details"]
@@ -63,3 +72,55 @@ def test_it_is_forecast_stored_chosen_recorded_said_and_repeated(
             assert volatility_used(strategy, view.market_history, view.labels).names == ("ewma", "har", "network")
         page = max((tmp_path / "reports").rglob(f"*{days[-1].date()}.html")).read_text(encoding="utf-8")
         assert "Volatility by " in page
+
+
+def write_told_by_volume(home: Path) -> None:
+    """Four years of 16 names whose volatility of tomorrow today's volume tells, and no earlier return does."""
+    sessions, names = sessions_between("XNYS", "2013-01-02", "2017-06-30"), [f"SIM{number:02d}" for number in range(16)]
+    random = np.random.default_rng(11)
+    shape = len(sessions), len(names)
+    shocks = 0.5 * np.sqrt(1.0 - 0.9**2) * random.standard_normal((shape[0] + 1, shape[1]))
+    level = np.exp(lfilter([1.0], [1.0, -0.9], shocks, axis=0))
+    close = 50.0 * np.exp(0.01 * (level[:-1] * random.standard_normal(shape)).cumsum(axis=0))
+    start = np.vstack([close[:1], close[:-1]]) * np.exp(0.001 * random.standard_normal(shape))
+    high = np.maximum(start, close) * np.exp(np.abs(0.002 * random.standard_normal(shape)))
+    low = np.minimum(start, close) * np.exp(-np.abs(0.002 * random.standard_normal(shape)))
+    volume = np.round(5e6 * level[1:] ** 1.5 * np.exp(0.1 * random.standard_normal(shape)))
+    fields = {"open": start, "high": high, "low": low, "close": close, "volume": volume}
+    bars = [
+        pd.DataFrame({"symbol": name, "session": sessions, **{key: of[:, number] for key, of in fields.items()}})
+        for number, name in enumerate(names)
+    ]
+    folder = home / "strategies" / "bars"
+    folder.mkdir(parents=True)
+    pd.concat(bars).to_csv(folder / "bars.csv", index=False, date_format="%Y-%m-%d")
+    write_strategy(
+        home,
+        source={"kind": "files", "path": "bars", "seed": None, "planted_rank_ic": None},
+        market={"symbols": names, "history_starts": "2013-01-02", "live_starts": None},
+        features={"names": ["log_return_1", "volume_z_20", "sigma_5_over_sigma_20"]},
+        label={"execution": "next_close", "horizon_sessions": 5},
+        learning={"hidden": 16, "maximum_epochs": 40, "learning_rate": 0.005},
+        walk_forward={"training_months": 12, "refit_every_months": 6},
+        portfolio={"volatility": "network"},
+    )
+
+
+@pytest.mark.full
+def test_the_network_is_taken_where_it_sees_what_no_simpler_forecast_does(tmp_path: Path) -> None:
+    write_told_by_volume(tmp_path)
+    months = homes.months_between("2014-09", "2017-06")
+    with living_in(tmp_path), nothing_drawn():
+        strategy = strategy_of()
+        homes.take_in(strategy)
+        homes.train(strategy, months)
+        with open_history(strategy) as history:
+            forecasts, cut = forecasts_of_months(history, months), history.cut_for(history.last_session)
+            market, labels = cut.market, cut.labels
+            used = volatility_used(strategy, market, labels, forecasts.volatility)
+    last = slice(-400, None)
+    assert labels.variance is not None
+    assert used.names == ("ewma", "har", "network")
+    assert (used.used[last] == 2).mean() > 0.95
+    loss = [qlike(sigma**2, labels.variance)[last] for sigma in (used.sigma, market.volatility)]
+    assert np.nanmean(loss[0] - loss[1]) < -0.15
