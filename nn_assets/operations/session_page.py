@@ -117,7 +117,7 @@ def _regime_notices(history: History, session_round: Round) -> list[str]:
         rare = " Its models hardly learned what holds there." if share < RARE_SHARE else ""
         notices.append(f"Regime: {regime['name']}; it {share_text(share)}.{rare}")
     if "no_markov" in regime:
-        notices.append(f"No Markov regime this month because {regime['no_markov']}: the rules name it.")
+        notices.append(f"No Markov regime because {regime['no_markov']}: the rules name it.")
     return notices
 
 
