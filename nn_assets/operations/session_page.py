@@ -214,7 +214,7 @@ def write_daily_page(
             *_missing_notices(history, session_round),
             *_regime_notices(history, session_round),
             *_alarm_notices(history, session_round),
-            *novelty_notices(history, session_round.session, provenance["model_id"]),
+            *novelty_notices(history, _details_on_record(history, session_round), provenance["model_id"]),
         ],
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),

@@ -19,9 +19,10 @@ from nn_assets.evaluation.shift import LeftOut, left_out_lines, left_out_of
 from nn_assets.evaluation.significance import CROSS_SECTION
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import Estimators, FoldModel
-from nn_assets.learning.folds import Fold, forecast_rows
+from nn_assets.learning.folds import Fold
 from nn_assets.learning.inference import estimate, model_windows
 from nn_assets.learning.model import FoldData, fit_without
+from nn_assets.operations.explanation import parts_in_force
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import DueFold
 from nn_assets.operations.models.stored import load_model
@@ -53,7 +54,7 @@ def leave_regimes_out(history: History, months: Sequence[str], tell: Callable[[s
     Parameters
     ----------
     months : sequence of str
-        'YYYY-MM'. Each by the model in force at its start.
+        'YYYY-MM'. Each session by the model in force on it.
 
     Raises
     ------
@@ -153,16 +154,13 @@ def _fitted_without(strategy: Strategy, data: FoldData, names: Sequence[str], re
 
 
 def _used(history: History, view: SessionView, months: Sequence[str]) -> Iterator[tuple[FoldModel, slice]]:
-    """The model in force at each month's start, and the month's sessions."""
-    for month in months:
-        rows = forecast_rows(history.axis, month)
-        rows = slice(rows.start, min(rows.stop, view.row + 1))
-        if rows.start < rows.stop and view.models.by_month.get(month):
-            yield load_model(history.stores, view.models.on(history.axis[rows.start])), rows
+    """The models in force in some months, and the sessions of each."""
+    for part in parts_in_force(view.models, view.sessions, months):
+        yield load_model(history.stores, part.model_id), part.rows
 
 
 def _merged(used: Sequence[tuple[FoldModel, slice]]) -> list[tuple[FoldModel, list[slice]]]:
-    """Each model once, with all the months that it is used in."""
+    """Each model once, with all the stretches that it is used on."""
     merged: dict[str, tuple[FoldModel, list[slice]]] = {}
     for model, rows in used:
         merged.setdefault(model.model_id, (model, []))[1].append(rows)
