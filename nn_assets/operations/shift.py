@@ -19,7 +19,7 @@ from nn_assets.evaluation.shift import LeftOut, left_out_lines, left_out_of
 from nn_assets.evaluation.significance import CROSS_SECTION
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import Estimators, FoldModel
-from nn_assets.learning.folds import Fold
+from nn_assets.learning.folds import Fold, forecast_rows
 from nn_assets.learning.inference import estimate, model_windows
 from nn_assets.learning.model import FoldData, fit_without
 from nn_assets.operations.explanation import parts_in_force
@@ -107,14 +107,15 @@ def fits_without(
     refused, fits = list[str](), 0
     for model, rows_of_model in _merged(used):
         there = {str(name) for rows in rows_of_model for name in names[rows]}
+        called = _called(model.fold, cube.sessions)
         learned_in = regimes.names(rows_of_model[0].start, _reach(model.fold))
         for regime in [regime for regime in judged if regime in there]:
             fitted = _fitted_without(strategy, data(model), learned_in, regime)
             if isinstance(fitted, str):
-                refused.append(f"{regime}: the model of {model.fold.month} was not fitted without it: {fitted}")
+                refused.append(f"{regime}: the model of {called} was not fitted without it: {fitted}")
                 continue
             fits += 1
-            tell(f"model of {model.fold.month} fitted without {regime} sessions")
+            tell(f"model of {called} fitted without {regime} sessions")
             for rows in rows_of_model:
                 _forecast(fitted, cube, rows, without[regime])
     wide, horizon = shape[1] >= CROSS_SECTION, strategy.label.horizon_sessions
@@ -134,6 +135,12 @@ def fits_without(
         for name in whole
     ]
     return LeftOutRegimes(tuple(found), (*left_out_lines(found), *refused), fits)
+
+
+def _called(fold: Fold, sessions: pd.DatetimeIndex) -> str:
+    """The month that a model is used from, or the session where that is not the month's first."""
+    first = fold.used_from == forecast_rows(sessions, fold.month).start
+    return fold.month if first else str(sessions[fold.used_from].date())
 
 
 def _reach(fold: Fold) -> range:

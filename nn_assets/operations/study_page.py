@@ -224,7 +224,8 @@ def _markov_regimes(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     for month, why in result.study.no_markov.items():
         by_reason.setdefault(why, []).append(month)
     months = len(set(result.material.month_by_row) - {""})
-    named = [f"none in {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
+    where = "none in" if strategy.walk_forward.refit_every_days is None else "none in all or part of"
+    named = [f"{where} {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
     fitted = f"{strategy.regimes.model} in {months - len(result.study.no_markov)} of {months} months"
     return [["Regimes", "; ".join([fitted, *named])]]
 

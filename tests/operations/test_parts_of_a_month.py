@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from nn_assets.learning.first_month import first_model_month
+from nn_assets.learning.folds import Fold
 from nn_assets.learning.refits import refits_of
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import explained_pages, shift
 from nn_assets.operations.asof.models import ModelsInForce
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.network_comparison import contestants, quick
-from nn_assets.operations.shift import leave_regimes_out
+from nn_assets.operations.shift import _called, leave_regimes_out
 from nn_assets.settings import Strategy, WalkForwardSettings
 
 SESSIONS = sessions_between("24/7", "2021-01-01", "2021-08-20")
@@ -110,3 +111,12 @@ def test_an_importance_that_cannot_be_measured_leaves_its_traceback_in_the_log(
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_models_that_begin_in_one_month_are_told_apart_by_their_days() -> None:
+    def of(day: str) -> Fold:
+        row = int(SESSIONS.searchsorted(pd.Timestamp(day)))
+        return Fold(day[:7], slice(0, 1), slice(1, 2), slice(2, 3), row)
+
+    named = [_called(of(day), SESSIONS) for day in ("2021-07-01", "2021-07-11", "2021-07-30")]
+    assert named == ["2021-07", "2021-07-11", "2021-07-30"]
