@@ -89,7 +89,7 @@ class Study:
     figures: StudyFigures
     labels: Mapping[int, Labels]  # as known in each stretch of sessions, by the row of its last one
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
-    no_markov: Mapping[str, str] = field(default_factory=dict)  # month to why the rules name its regimes all the same
+    no_markov: Mapping[str, str] = field(default_factory=dict)  # month to why the rules name regimes of it all the same
 
     def labels_known_at(self, row: int) -> Labels:
         """The labels realised by a row, as known at its session's close."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +130,7 @@ def measured_importance(
     model_by_row: Sequence[str | None],
     rows: range,
     kept: Mapping[str, Any] | None,
-    tell: Callable[[str], None],
+    log: logging.Logger,
 ) -> dict[str, Any]:
     """What each feature was worth to the models of a study, month by month, on rows that they were not fitted on.
 
@@ -146,8 +146,8 @@ def measured_importance(
         Those that the study judges.
     kept : mapping, optional
         What this gave for the study before.
-    tell : callable
-        Told how long it took.
+    log : Logger
+        Told how long it took, or why it was not measured.
     """
     begun, months = time.monotonic(), dict[str, Any]()
     before = {} if kept is None else kept["months"]
@@ -159,14 +159,13 @@ def measured_importance(
                 months[month], taken_over = entry, taken_over + 1
             else:
                 months[month] = _importance_of_month(history, parts)
-    except Exception as error:  # noqa: BLE001  a study stands without it, and its page says why
+    except Exception as error:  # a study stands without it, and its page says why
+        log.exception("the importance of features is not measured")
         absent = f"{type(error).__name__}: {error}"
-    tell(
-        f"importance of features: not measured, {absent}"
-        if absent
-        else f"importance of features: {len(months) - taken_over} months in {time.monotonic() - begun:.0f} s, "
-        f"{taken_over} as measured before"
-    )
+    else:
+        seconds, measured = time.monotonic() - begun, len(months) - taken_over
+        words = "importance of features: %d months in %.0f s, %d as measured before"
+        log.info(words, measured, seconds, taken_over)
     return {"months": months, "most_samples": MOST_SAMPLES, "absent": absent}
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nn_assets.errors import ShortFoldError
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.comparison import Comparison, compare
 from nn_assets.learning.artifact import to_files
-from nn_assets.learning.first_month import first_model_month, training_key
+from nn_assets.learning.first_month import first_model_month, first_refit_day, training_key
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast_members
 from nn_assets.learning.model import FoldData, fit_models
@@ -34,8 +35,9 @@ from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.models.training import time_left
 from nn_assets.operations.models.tried import record_tried
 from nn_assets.operations.pages import caveats_of, market_label, write_page
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.reports.comparison import comparison_page
-from nn_assets.settings import LearningSettings, Strategy
+from nn_assets.settings import LearningSettings, Strategy, WalkForwardSettings
 
 Progress = Callable[[str], None]
 
@@ -55,8 +57,8 @@ QUICK: Mapping[str, Any] = {
 }
 """Sizes with which seven networks are compared in minutes; all of ``learning``."""
 
-QUICK_REFITS = 12
-"""Months between fits, at least, where sizes are quick."""
+QUICK_REFITS, _QUICK_DAYS = 12, 365
+"""Months, or about so many days, between fits, at least, where sizes are quick."""
 
 Addresses = Mapping[str, Sequence[str]]
 """Of every network's model of each fold, in their order."""
@@ -75,15 +77,25 @@ class NetworksCompared:
 
 
 def quick(strategy: Strategy) -> Strategy:
-    """The strategy with sizes that are compared in minutes."""
+    """The strategy with sizes that are compared in minutes, refitted once a year or so; nothing is searched."""
     walk = strategy.walk_forward
-    every = max(walk.refit_every_months, QUICK_REFITS)
-    return strategy.model_copy(
-        update={
-            "learning": _changed(strategy.learning, {**QUICK, "processes": strategy.learning.processes}),
-            "walk_forward": walk.model_copy(update={"refit_every_months": every}),
-        }
-    )
+    paced = walk.model_dump(exclude_unset=True) | _quick_pace(strategy)
+    changes = {
+        "learning": _changed(strategy.learning, {**QUICK, "processes": strategy.learning.processes}),
+        "walk_forward": WalkForwardSettings.model_validate(paced),
+        "search": None,
+    }
+    return make_strategy({name: getattr(strategy, name) for name in strategy.model_fields_set} | changes)
+
+
+def _quick_pace(strategy: Strategy) -> dict[str, int]:
+    """The pace of refits; a grid of days still meets the first day that can have a model, to a day or so."""
+    walk = strategy.walk_forward
+    if walk.refit_every_days is None:
+        return {"refit_every_months": max(walk.refit_every_months, QUICK_REFITS)}
+    starts = strategy.market.history_starts
+    before = (first_refit_day(strategy, starts) - starts).days
+    return {"refit_every_days": max(walk.refit_every_days, ceil(before / max(1, before // _QUICK_DAYS)))}
 
 
 def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, Strategy]:

@@ -117,7 +117,7 @@ def _regime_notices(history: History, session_round: Round) -> list[str]:
         rare = " Its models hardly learned what holds there." if share < RARE_SHARE else ""
         notices.append(f"Regime: {regime['name']}; it {share_text(share)}.{rare}")
     if "no_markov" in regime:
-        notices.append(f"No Markov regime this month because {regime['no_markov']}: the rules name it.")
+        notices.append(f"No Markov regime because {regime['no_markov']}: the rules name it.")
     return notices
 
 
@@ -214,7 +214,7 @@ def write_daily_page(
             *_missing_notices(history, session_round),
             *_regime_notices(history, session_round),
             *_alarm_notices(history, session_round),
-            *novelty_notices(history, session_round.session, provenance["model_id"]),
+            *novelty_notices(history, _details_on_record(history, session_round), provenance["model_id"]),
         ],
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),

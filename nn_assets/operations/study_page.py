@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -125,12 +126,12 @@ def keep_study(
     write_record(_kept_study(history), kept)
 
 
-def _importance(history: History, result: StudyResult, tell: Callable[[str], None]) -> dict[str, Any]:
+def _importance(history: History, result: StudyResult, log: logging.Logger) -> dict[str, Any]:
     """What each feature was worth to the models of a study, those months taken over that the study before measured."""
     study, kept = result.study, read_record(_kept_study(history)) or {}
     rows = range(study.rows[0], study.rows[-1] + 1)
     of_before = kept.get("importance")
-    return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, tell)
+    return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, log)
 
 
 def _label_text(strategy: Strategy) -> str:
@@ -235,7 +236,8 @@ def _markov_regimes(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     for month, why in result.study.no_markov.items():
         by_reason.setdefault(why, []).append(month)
     months = len(set(result.material.month_by_row) - {""})
-    named = [f"none in {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
+    where = "none in" if strategy.walk_forward.refit_every_days is None else "none in all or part of"
+    named = [f"{where} {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
     fitted = f"{strategy.regimes.model} in {months - len(result.study.no_markov)} of {months} months"
     return [["Regimes", "; ".join([fitted, *named])]]
 
@@ -378,7 +380,7 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
 
 
 def study_and_show(
-    history: History, months: list[str], run_id: str, tell: Callable[[str], None]
+    history: History, months: list[str], run_id: str, log: logging.Logger
 ) -> tuple[StudyResult, dict[str, Any]]:
     """Study some months, keep what the tear sheet needs, and write it; to be called while the strategy is held alone.
 
@@ -390,9 +392,9 @@ def study_and_show(
     dict of str to object
         What an operator sees of it, by name.
     """
-    result = study_until(history, months, run_id, tell)
+    result = study_until(history, months, run_id, log.info)
     plots = study_plots(result)
-    keep_study(history, result, plots, _importance(history, result, tell))
+    keep_study(history, result, plots, _importance(history, result, log))
     metadata = {
         **result.metadata,
         "report": write_study_page(history),
@@ -402,5 +404,5 @@ def study_and_show(
         **plots,
     }
     if swept := history.stores.sweep(history.strategy.name):
-        tell(f"removed {swept} staged files that killed writers left more than a day ago")
+        log.info("removed %s staged files that killed writers left more than a day ago", swept)
     return result, metadata

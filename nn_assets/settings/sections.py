@@ -341,7 +341,7 @@ class RegimeSettings(Section):
     """What names the regime of a session's market, and what a stressed one leaves of a size.
 
     ``model``: ``rules`` (trend, volatility tercile, drawdown), or a Markov model of two or three states, fitted on the
-    training rows of each month's fold. Stressed: falling and volatile by rule; the state of the greatest variance.
+    training rows of each refit's fold. Stressed: falling and volatile by rule; the state of the greatest variance.
     Scales are products of halves: see ``portfolio/targets.py``.
     """
 

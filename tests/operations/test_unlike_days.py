@@ -87,8 +87,15 @@ def test_an_unlike_day_is_on_record_on_the_page_and_in_the_first_line() -> None:
     assert "3 of 3 rows are unlike" in fault.why
     situation = Situation("s", PortfolioSettings(), session=str(day.date()), verdict_allows=True, faults=(fault,))
     assert "an unlike day" in str(headline(situation))
-    (notice,) = novelty_notices(of, day, model().model_id)
+    (notice,) = novelty_notices(of, details, model().model_id)
     assert notice.startswith("An unlike day")
+    # the page says what is on record, whatever would be computed by now
+    on_record = {"novelty": {**details["novelty"], "unlike": 2, "unlike_day": False, "symbols": ["SIM01"]}}
+    (notice,) = novelty_notices(of, on_record, model().model_id)
+    assert notice.startswith("2 of 3 rows are unlike any that the model was fitted on, first of all SIM01.")
+    assert novelty_notices(of, {"novelty": {**details["novelty"], "unlike": 0}}, model().model_id) == []
+    (notice,) = novelty_notices(of, {}, model().model_id)
+    assert notice == "No row is judged unlike: no features of the session, or of those before it, could be scored."
     before = day_novelty(of, sessions[model().fold.used_from + STRANGE - 1], model().model_id)
     assert before is not None
     assert not before.unlike_day
@@ -105,7 +112,7 @@ def test_a_model_without_scores_changes_no_confidence_and_the_page_says_why() ->
         of.stores = SimpleNamespace(once=lambda *_, without=without: without)
         assert (shares(of) == 1.0).all()
         assert novelty_details(of, day, model().model_id) == {}
-        (notice,) = novelty_notices(of, day, model().model_id)
+        (notice,) = novelty_notices(of, {}, model().model_id)
         assert why in notice
 
 

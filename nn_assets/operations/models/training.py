@@ -447,7 +447,7 @@ def model_metadata(history: History, named: MonthModel, *, curves: bool = False)
     figures: dict[str, Any] = {
         "model_id": named.model_id,
         "fitted": named.fitted,
-        "fitted_for": model.fold.month,
+        "fitted_for": _use_begins(history, model),
         "check": named.check.reason,
         "features": len(model.feature_names),
         "training_samples": int(model.figures["samples"]["training"]),

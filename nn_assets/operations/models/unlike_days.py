@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -50,15 +51,24 @@ def novelty_details(history: History, session: pd.Timestamp, model_id: str) -> d
     return {} if novelty is None else {"novelty": novelty.to_record()}
 
 
-def novelty_notices(history: History, session: pd.Timestamp, model_id: str) -> list[str]:
-    """Say on a session's page which rows are unlike, or that the model has no scores."""
+def novelty_notices(history: History, details: Mapping[str, Any], model_id: str) -> list[str]:
+    """Say on a session's page which rows are unlike, or why none is judged.
+
+    Parameters
+    ----------
+    details : mapping
+        Of the session's decision, as :func:`novelty_details` gave them.
+    """
     settings = history.strategy.novelty
     if settings is None:
         return []
-    novelty = day_novelty(history, session, model_id)
-    if novelty is None:
-        why = load_model(history.stores, model_id).figures.get("novelty", {}).get("none", "it was fitted without")
+    if "novelty" not in details:
+        model = load_model(history.stores, model_id)
+        if model.novelty is not None:
+            return ["No row is judged unlike: no features of the session, or of those before it, could be scored."]
+        why = model.figures.get("novelty", {}).get("none", "it was fitted without")
         return [f"No row is judged unlike: the model has no novelty scores ({why})."]
+    novelty = DayNovelty.from_record(details["novelty"])
     if not novelty.unlike:
         return []
     sentence = f"{novelty.sentence[0].upper()}{novelty.sentence[1:]}"
