@@ -92,8 +92,8 @@ class MonthlyImportance:
         """A row a feature, the most important first.
 
         Columns: feature; months, in which a model used it; rise, the mean rise of the loss over all sessions, in the
-        unit of :func:`loss_of`, its standard_error, robust to labels that overlap, and t. NaN where all symbols share the feature, and
-        below 20 sessions.
+        unit of :func:`loss_of`, its standard_error, robust to labels that overlap, and t. NaN where all symbols share
+        the feature, and below 20 sessions.
         """
         rises: dict[str, list[float]] = {}
         months: dict[str, set[str]] = {}
