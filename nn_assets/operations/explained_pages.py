@@ -134,7 +134,8 @@ def measured_importance(
 ) -> dict[str, Any]:
     """What each feature was worth to the models of a study, month by month, on rows that they were not fitted on.
 
-    A month measured before, whose models are the same and whose labels were all realised, is taken over.
+    A month measured before, by the same loss, whose models are the same and whose labels were all realised, is taken
+    over.
 
     Parameters
     ----------
@@ -149,8 +150,11 @@ def measured_importance(
     log : Logger
         Told how long it took, or why it was not measured.
     """
+    from nn_assets.operations.explanation import loss_of
+
     begun, months = time.monotonic(), dict[str, Any]()
-    before = {} if kept is None else kept["months"]
+    loss, unit = loss_of(history.strategy)
+    before = {} if kept is None or kept.get("loss", "log loss") != loss else kept["months"]
     absent, taken_over = "", 0
     try:
         for month, parts in _parts_of_study(sessions, model_by_row, rows).items():
@@ -166,7 +170,7 @@ def measured_importance(
         seconds, measured = time.monotonic() - begun, len(months) - taken_over
         words = "importance of features: %d months in %.0f s, %d as measured before"
         log.info(words, measured, seconds, taken_over)
-    return {"months": months, "most_samples": MOST_SAMPLES, "absent": absent}
+    return {"months": months, "most_samples": MOST_SAMPLES, "absent": absent, "loss": loss, "unit": unit}
 
 
 def _parts_of_study(

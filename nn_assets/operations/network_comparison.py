@@ -285,7 +285,7 @@ def write_comparison_page(compared: Sequence[NetworksCompared], name: str) -> Pa
             "label": market_label(one.strategy),
             "comparison": one.comparison,
             "facts": facts_of(one),
-            "caveats": caveats_of(one.strategy)[:1],
+            "caveats": caveats_of(one.strategy),
         }
         for one in compared
     ]

@@ -13,6 +13,7 @@ import pandas as pd
 from nn_assets.arrays import values_of
 from nn_assets.contracts.frames import RangeRows
 from nn_assets.errors import first_of
+from nn_assets.operations.asof.choices import as_fitted
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.bar_faults import delisting_line, without_bar
@@ -54,8 +55,11 @@ _PROVENANCE = {
 
 def _missing_notices(history: History, session_round: Round) -> list[str]:
     """Say which symbols of the decision lack a bar: stepped over, of the session itself, or too many of them."""
-    view, strategy = history.view(session_round.session), history.strategy
-    reached = sessions_read(view.cube.names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
+    view = history.view(session_round.session)
+    strategy = as_fitted(history.stores.ledger, history.strategy, session_round.session)
+    chosen = strategy.search is not None and "features.names" in strategy.search.space
+    names = strategy.features.names if chosen and strategy.features.names else view.cube.names
+    reached = sessions_read(names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
     signalled = np.isfinite(session_round.signals.calibrated_probability)
     halted = view.halted
     missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached, halted)

@@ -68,7 +68,7 @@ def leave_regimes_out(history: History, months: Sequence[str], tell: Callable[[s
 
     def data(model: FoldModel) -> FoldData:
         due = DueFold.of(history, model.fold)
-        return FoldData(due.cut.cube, due.cut.labels, model.fold, model.stationarity)
+        return FoldData(due.cube, due.cut.labels, model.fold, model.stationarity, strategy=due.strategy)
 
     return fits_without(history.strategy, used, data, view.cube, view.labels, view.market_history.regimes, tell)
 

@@ -57,7 +57,7 @@ def worst_missed(kept: Mapping[str, Any]) -> float | None:
 
 @dataclass(frozen=True)
 class FeatureWorth:
-    """By how much the log loss rises without a feature, over months: nats; None where it cannot be had."""
+    """By how much the loss that is learned rises without a feature, over months, in its unit; None where not known."""
 
     feature: str
     months: int

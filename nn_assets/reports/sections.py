@@ -155,6 +155,8 @@ def _importance(page: StudyPage) -> Contents:
         "lines": feature_worths(kept),
         "months": months,
         "most_samples": kept["most_samples"],
+        "loss": kept.get("loss", "log loss"),  # which earlier versions measured, and did not name
+        "unit": kept.get("unit", "nats"),
     }
 
 

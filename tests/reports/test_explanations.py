@@ -68,6 +68,11 @@ def test_a_studys_page_shows_what_features_were_worth_or_why_not() -> None:
     shown = page[page.index("What each feature was worth") : page.index("Positions for the next")]
     for text in ("<td>4.00</td><td>2.00</td><td>1.15</td>", "the same for all symbols", "at most 256 rows", "3 months"):
         assert text in shown
+    assert "network's log loss rises, in 1e-4 nats," in shown  # as earlier versions measured it, and did not say
+    units = {"loss": "squared error", "unit": "squared standard deviations"}
+    assert "squared error rises, in 1e-4 squared standard" in study_page(
+        made_study_page(importance={**IMPORTANCE, **units})
+    )
     one_month = study_page(made_study_page(importance={**IMPORTANCE, "months": {"2017-01": MONTHS["2017-01"]}}))
     assert "1 month," in one_month
     absent = study_page(made_study_page(importance={"absent": "no torch", "most_samples": 0, "months": {}}))
