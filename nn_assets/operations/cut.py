@@ -11,7 +11,7 @@ the bar becomes a number in the panel, and with others a feature, a label, a vol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -46,6 +46,7 @@ from nn_assets.operations.derived import (
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.markov_fits import fitted_once
 from nn_assets.session.market_view import MarketView, market_view
+from nn_assets.session.missing_bars import sessions_read
 from nn_assets.session.regime_naming import regime_naming
 
 _MOST_STALE = 8
@@ -187,10 +188,24 @@ class Cut:
         funding = funding_known(strategy, self.facts.series_versions, self.sessions, self.symbols)
         missing = strategy.features.max_missing_bars_fraction
         naming = regime_naming(strategy, self.sessions, partial(fitted_once, self.facts))
-        view = market_view(
-            self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing, regime_naming=naming
+        return market_view(
+            self.panel,
+            strategy.portfolio,
+            self.members,
+            funding,
+            max_missing_fraction=missing,
+            regime_naming=naming,
+            halted=self.halted,
+            halt_reach=0 if self.halted is None else self._halt_reach,
         )
-        return view if self.halted is None else replace(view, halted=self.halted)
+
+    @property
+    def _halt_reach(self) -> int:
+        """Sessions, the newest included, in which a halt may leave a fact of a decision missing."""
+        strategy = self.facts.strategy
+        missing = strategy.features.max_missing_bars_fraction
+        of_forecast = sessions_read(self.feature_names, strategy.learning.lookback, missing)
+        return max(of_forecast, strategy.portfolio.correlation_sessions, strategy.portfolio.covariance_sessions)
 
     @cached_property
     def labels(self) -> Labels:

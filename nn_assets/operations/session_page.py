@@ -34,6 +34,7 @@ from nn_assets.reports.round_notices import (
     delisting_notices,
     ended_notices,
     funding_notices,
+    held_on_notices,
     late_notices,
     net_notices,
     premium_notices,
@@ -86,6 +87,11 @@ def _missing_notices(history: History, session_round: Round) -> list[str]:
             f"{strategy.features.max_missing_bars_fraction:.0%} at most (features.max_missing_bars_fraction)."
         )
     return notices
+
+
+def _halted_symbols(history: History, session_round: Round) -> list[str]:
+    view = history.view(session_round.session)
+    return [] if view.halted is None else [view.symbols[column] for column in np.flatnonzero(view.halted).tolist()]
 
 
 def _alarm_notices(history: History, session_round: Round) -> list[str]:
@@ -205,7 +211,8 @@ def write_daily_page(
         ranges=_ranges(history, session_round.session),
         notices=[
             *answer_notices(session_round),
-            *ended_notices(session_round),
+            *held_on_notices(session_round),
+            *ended_notices(session_round, _halted_symbols(history, session_round)),
             *stop_notices(session_round),
             *premium_notices(session_round),
             *volatility_notices(session_round),

@@ -42,7 +42,8 @@ def binding_constraints(decision: Decision, after: FloatArray) -> tuple[tuple[st
 def _of_name(decision: Decision, after: FloatArray, index: int) -> tuple[str, int | None]:
     if decision.control is Control.HALTED:
         return _controls(decision), _CONTROLS
-    if not decision.complete[index]:
+    held_on = decision.held_on is not None and bool(decision.held_on[index])
+    if not decision.complete[index] and not held_on:
         return "a missing fact", _SIGNAL
     if not decision.inputs.verdict_allows:
         return "verdict", _COST

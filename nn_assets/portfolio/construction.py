@@ -16,6 +16,7 @@ from nn_assets.arrays import BoolArray, FloatArray, IntArray, Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.constraints import Limits, no_new_risk
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.expected import expected_own_return
 from nn_assets.portfolio.inputs import STEP_NAMES, Priced
@@ -60,6 +61,7 @@ class ConstructionInputs(Priced):
     margin_fee: float = 0.0  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most that one session can trade of each name
     groups: tuple[str, ...] | None = None  # by behaviour, of names without a sector
+    held_on: BoolArray | None = None  # missing facts because of a halt: what is held stays; None: none
 
     @property
     def complete(self) -> BoolArray:
@@ -197,6 +199,7 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
         worth_keeping=construction.worth_keeping,
         equity_usd=inputs.equity_usd,
         stuck_usd=float(np.where(priced, 0.0, _finite(held * inputs.last_mark)).sum()),
+        held_on=inputs.held_on,
     )
     value = np.where(priced, inputs.reference_price, inputs.last_mark) * quantity
     weight = _finite(value / inputs.equity_usd) if inputs.equity_usd > 0.0 else np.zeros_like(value)
@@ -245,6 +248,11 @@ def programme_of(
         equity_usd=equity,
         groups=inputs.groups,
     )
+    kept = _kept(inputs, settings, _finite(start), limits, distance)
+    if kept is not None:
+        given = np.isfinite(kept)
+        lower, upper = np.minimum(kept, 0.0), np.maximum(kept, 0.0)
+        limits = replace(limits, lower=np.where(given, lower, limits.lower), upper=np.where(given, upper, limits.upper))
     programme = Programme(
         mean=np.where(usable, mean, np.nan),
         covariance=inputs.covariance,
@@ -254,8 +262,26 @@ def programme_of(
         financing=Financing(np.broadcast_to(np.asarray(inputs.short_fee, np.float64), (count,)), inputs.margin_fee),
         change_share=inputs.change_share,
         kelly_fraction=settings.kelly_fraction or 1.0,  # none of Kelly: nothing is usable
+        kept=kept,
     )
     return programme, distance
+
+
+def _kept(
+    inputs: ConstructionInputs, settings: PortfolioSettings, start: FloatArray, limits: Limits, distance: FloatArray
+) -> FloatArray | None:
+    """The weights before of names that are held on, less what limits on sizes take off; NaN for the others.
+
+    A net sum is kept by the names that the programme chooses, as nearly as they can.
+    """
+    if inputs.held_on is None or not inputs.held_on.any():
+        return None
+    cap = name_cap(inputs.adv_usd, inputs.equity_usd, distance, settings)
+    upper = np.where(inputs.blocked_side > 0, 0.0, cap)
+    lower = np.where(inputs.blocked_side < 0, 0.0, -cap if settings.allow_short else 0.0)
+    free = np.where(inputs.held_on, 0.0, np.inf)
+    book = no_new_risk(start, replace(limits, lower=lower - free, upper=upper + free, nets=()))
+    return np.where(inputs.held_on, book, np.nan)
 
 
 def _finite(values: FloatArray) -> FloatArray:
@@ -286,6 +312,8 @@ def _steps(programme: Programme, weights: FloatArray, risk_cap: FloatArray) -> F
     worth_it = (rows[1] != 0.0) | (np.abs(mean) > first_dollar)
     rows[2] = np.where(worth_it, rows[1], 0.0)
     rows[3] = np.where(allowed & worth_it, _finite(programme.kelly_fraction * mean / variance), 0.0)
+    if programme.kept is not None:
+        rows[1:4] = np.where(np.isfinite(programme.kept), start, rows[1:4])
     risk = replace(
         limits,
         lower=np.where(limits.lower < 0.0, -risk_cap, 0.0),

@@ -14,7 +14,7 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.construction import Construction, Targets, expected_returns
 from nn_assets.portfolio.inputs import STEP_NAMES
-from nn_assets.portfolio.sentences import forecast_text, last_step
+from nn_assets.portfolio.sentences import forecast_text, held_on_reasons, last_step
 
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
 _NEAR = 1e-6
@@ -75,6 +75,9 @@ def step_reasons(trace: TraceFacts, index: int) -> tuple[str, ...]:
     """Say why each of the eight steps did what it did to the instrument at ``index``."""
     weights = trace.weights[:, index]
     missing = _missing(trace, index)
+    held_on = trace.construction.inputs.held_on
+    if held_on is not None and held_on[index]:
+        return (*held_on_reasons(missing, weights), _cost(trace, index, weights), _controls(trace, index))
     if missing:
         stays = "nothing to decide" if weights[7] == 0.0 else f"{weights[7]:.2%} cannot be traded in this session"
         return (f"no position: {missing}", *[stays] * (len(STEP_NAMES) - 2), _controls(trace, index))

@@ -53,7 +53,7 @@ class DecisionInputs(Priced):
     """All that a decision may know. Arrays have shape (symbols,) unless said otherwise.
 
     NaN in any array but ``beta`` and ``stop_price`` (and in ``base_rate`` where it is not read) means that the fact is
-    missing, and the symbol gets no position.
+    missing, and the symbol gets no position, unless :func:`held_on` lets it keep the one it has.
     """
 
     symbols: tuple[Symbol, ...]
@@ -89,6 +89,7 @@ class DecisionInputs(Priced):
     programme: ProgrammeFacts | None = None  # asked for by that construction alone
     groups: tuple[Symbol, ...] | None = None  # by behaviour; None where the settings do not ask for them
     cost_volatility: FloatArray | None = None  # that costs are priced by, per session; as sizes are where left out
+    since_halt: BoolArray | None = None  # trades again after a stated halt that a forecast still reaches into
 
     @property
     def priced_volatility(self) -> FloatArray:
@@ -116,6 +117,30 @@ class DecisionInputs(Priced):
         if self.last_mark is None or self.priced.all() or self.equity_usd <= 0.0:
             return np.zeros(len(self.symbols))
         return np.where(self.priced, 0.0, np.nan_to_num(self.current_quantity * self.last_mark) / self.equity_usd)
+
+
+def held_on(inputs: DecisionInputs, complete: BoolArray, evidence: BoolArray) -> BoolArray:
+    """Names that lack a forecast, or returns, because of a stated halt: what is held stays, (symbols,).
+
+    Nobody decided to leave them, so the book before stands: nothing is added, and limits, stops and controls take off
+    what they do. Price, range, volatility and volume step over a halt, so none of them may be missing; and where no
+    other name has its facts either, the reason is another one.
+
+    Parameters
+    ----------
+    complete : array of bool, shape (symbols,)
+        Names with every fact.
+    evidence : array of bool, shape (symbols,)
+        Names whose record is long enough for a size.
+    """
+    if inputs.since_halt is None:
+        return np.zeros(len(inputs.symbols), dtype=np.bool_)
+    known = inputs.priced & evidence & np.isfinite(inputs.current_quantity) & np.isfinite(inputs.start_quantity)
+    for fact in (inputs.atr, inputs.priced_volatility, inputs.adv_usd):
+        known &= np.isfinite(fact) & (fact > 0.0)
+    others = complete[inputs.priced & ~inputs.since_halt]
+    explained = bool(others.any()) or not len(others)
+    return np.asarray(inputs.since_halt & ~complete & known & (inputs.current_quantity != 0.0) & explained)
 
 
 @dataclass(frozen=True)
@@ -160,6 +185,7 @@ class Decision:
     premium_share: FloatArray  # of the expected return that the base rate promises by itself, 0 to 1
     answer: Answer
     expected_return: FloatArray | None = None  # mu of the programme, over the horizon; NaN: none; None: per name
+    held_on: BoolArray | None = None  # of :func:`held_on`; None where no symbol ever was halted
 
     @property
     def premium_of_gross(self) -> float:

@@ -403,6 +403,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         stop_price=book.stop_price,
         programme=facts.programme,
         groups=facts.groups,
+        since_halt=market.since_halt,
     )
 
 
