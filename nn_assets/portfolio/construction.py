@@ -38,7 +38,7 @@ class ConstructionInputs(Priced):
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     last_mark: FloatArray  # last price known; values what is held without a price
     calibrated_probability: FloatArray
-    confidence: FloatArray  # min(1, usual / today's dispersion)
+    confidence: FloatArray  # min(1, usual / today's dispersion), times novelty
     volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
     daily_volatility: FloatArray  # of the instrument itself, fraction per session: impact is a multiple of it
     atr: FloatArray  # ATR_14, price
@@ -55,11 +55,12 @@ class ConstructionInputs(Priced):
     base_rate: FloatArray | float  # p0
     outcome_slope: float  # beta = 1 / f(0)
     change_share: float  # q
-    relative: bool = False  # label less the cross-section's median
+    relative: bool = False  # returns expected are less the names' mean
     short_fee: FloatArray | float = 0.0  # over the horizon, fraction of the short's value
     margin_fee: float = 0.0  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most that one session can trade of each name
     groups: tuple[str, ...] | None = None  # by behaviour, of names without a sector
+    novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is
 
     @property
     def complete(self) -> BoolArray:
@@ -71,6 +72,7 @@ class ConstructionInputs(Priced):
         for fact in (self.volatility, self.daily_volatility, self.atr, self.adv_usd):
             complete &= np.isfinite(fact) & (fact > 0.0)
         complete &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
+        complete &= np.isfinite(np.broadcast_to(self.novelty, p.shape))
         return complete & np.isfinite(self.unscaled_quantity) & np.isfinite(self.held_quantity)
 
 
@@ -218,6 +220,7 @@ def expected_returns(inputs: ConstructionInputs, *, relative: bool) -> FloatArra
         inputs.horizon_sessions,
         inputs.outcome_slope,
         confidence=inputs.confidence,
+        novelty=inputs.novelty,
         relative=relative,
     )
 

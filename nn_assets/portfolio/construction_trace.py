@@ -14,7 +14,7 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.construction import Construction, Targets, expected_returns
 from nn_assets.portfolio.inputs import STEP_NAMES
-from nn_assets.portfolio.sentences import forecast_text, last_step
+from nn_assets.portfolio.sentences import forecast_text, last_step, novelty_text
 
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
 _NEAR = 1e-6
@@ -92,6 +92,7 @@ def _missing(trace: TraceFacts, index: int) -> str:
     }
     numbers = {
         "confidence": inputs.confidence[index],
+        "novelty factor": np.broadcast_to(inputs.novelty, inputs.confidence.shape)[index],
         "quantity held": inputs.held_quantity[index],
         "unscaled quantity": inputs.unscaled_quantity[index],
         "fee of a short": np.broadcast_to(inputs.short_fee, inputs.confidence.shape)[index],
@@ -133,6 +134,7 @@ def _signal(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     if inputs.relative:
         own = float(trace.own_returns[index])
         text = f"{text}, its own {own:.3%} less the names' mean of {own - mean:.3%}"
+    text += novelty_text(float(np.broadcast_to(inputs.novelty, inputs.confidence.shape)[index]))
     if side != 0 and side == blocked:
         return f"{text}; a stop was hit on that side, and the signal has not left it"
     if side < 0 and not settings.allow_short:

@@ -25,6 +25,7 @@ from nn_assets.operations.ranges import ranges_text
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.study_page import keep_study
 from nn_assets.portfolio.decide import decide
+from nn_assets.portfolio.trace import steps_frame
 from nn_assets.signals.ranges import suggest_ranges
 from nn_assets.simulator.markets import MarketShape, SimulatedMarket, simulate_market
 from nn_assets.store.home import reports_root
@@ -130,14 +131,19 @@ def test_the_target_of_a_strange_row_is_smaller_for_it(home: Path) -> None:
         (shares,) = confidence_shares(history, range(row, row + 1), [model_id], history.symbols)
     assert shares[index] < 0.5
     assert np.median(shares) == 1.0
-    sure = replace(decision.inputs, confidence=decision.inputs.confidence / shares)
+    np.testing.assert_array_equal(decision.inputs.novelty, shares)
+    sure = replace(decision.inputs, confidence=decision.inputs.confidence / shares, novelty=1.0)
     without = decide(sure, decision.settings, decision.answer.costs)
     assert decision.expected_return is not None
     assert without.expected_return is not None
-    # The label is relative: what one name loses of its edge, the others' are centred by.
-    assert abs(decision.expected_return[index]) < abs(without.expected_return[index])
-    # What the row is held at does not grow for it; how much less depends on what the rest of the book leaves it.
+    left = decision.expected_return[index] / without.expected_return[index]
+    assert 0.0 < left <= 1.5 * shares[index]  # on its own side, though the label is relative to the other names
+    assert np.nansum(decision.expected_return) == pytest.approx(0.0, abs=1e-12)
     assert abs(decision.unscaled_quantity[index]) < abs(without.unscaled_quantity[index])
+    assert decision.target_weight[index] * without.target_weight[index] >= 0.0
+    assert abs(decision.target_weight[index]) < abs(without.target_weight[index])
+    reasons = steps_frame(decision).query("symbol == @symbol")["reason"]
+    assert reasons.str.contains(f"at a novelty factor of {shares[index]:.3f}", regex=False).any()
 
 
 def test_the_study_and_the_live_round_know_the_same(home: Path) -> None:
