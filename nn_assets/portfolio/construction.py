@@ -237,11 +237,12 @@ def programme_of(
     usable = complete & (equity > 0.0) & (settings.kelly_fraction > 0.0)
     cap = np.where(usable, name_cap(inputs.adv_usd, equity, distance, settings), 0.0)
     short = cap if settings.allow_short else np.zeros(count)
+    longest, shortest = _of_unlike(inputs, mean, _finite(start), cap), _of_unlike(inputs, -mean, -_finite(start), short)
     limits = book_limits(
         inputs.symbols,
         settings,
-        lower=np.where(inputs.blocked_side < 0, 0.0, -short),
-        upper=np.where(inputs.blocked_side > 0, 0.0, cap),
+        lower=np.where(inputs.blocked_side < 0, 0.0, -shortest),
+        upper=np.where(inputs.blocked_side > 0, 0.0, longest),
         reach=np.where(priced, inputs.reach_usd / equity if equity > 0.0 else np.inf, 0.0),
         distance=distance,
         market_beta=inputs.market_beta,
@@ -259,6 +260,17 @@ def programme_of(
         kelly_fraction=settings.kelly_fraction or 1.0,  # none of Kelly: nothing is usable
     )
     return programme, distance
+
+
+def _of_unlike(inputs: ConstructionInputs, mean: FloatArray, start: FloatArray, cap: FloatArray) -> FloatArray:
+    """Most of each name on a side, seen from it: a row unlike its model's own hedges nothing, and opens less.
+
+    Its factor's share of the cap where its own return is on this side, none where it is not; what is held there may
+    stay. Without this a name of which nothing is believed balances the others, on whichever side that takes.
+    """
+    factor = np.clip(np.broadcast_to(inputs.novelty, cap.shape), 0.0, 1.0)
+    opened = np.where(mean > 0.0, factor * cap, 0.0)
+    return np.where(factor < 1.0, np.minimum(cap, np.maximum(opened, start)), cap)
 
 
 def _finite(values: FloatArray) -> FloatArray:

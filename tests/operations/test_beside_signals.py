@@ -139,9 +139,25 @@ def test_the_target_of_a_strange_row_is_smaller_for_it(home: Path) -> None:
     left = decision.expected_return[index] / without.expected_return[index]
     assert 0.0 < left <= 1.5 * shares[index]  # on its own side, though the label is relative to the other names
     assert np.nansum(decision.expected_return) == pytest.approx(0.0, abs=1e-12)
-    assert abs(decision.unscaled_quantity[index]) < abs(without.unscaled_quantity[index])
-    assert decision.target_weight[index] * without.target_weight[index] >= 0.0
-    assert abs(decision.target_weight[index]) < abs(without.target_weight[index])
+    none = np.zeros(NAMES)  # from a flat book, for what is held may stay where it is
+    sizes = []
+    for factor in (1.0, 0.5, shares[index], 0.0):
+        novelty = np.where(np.arange(NAMES) == index, factor, shares)
+        flat = replace(
+            decision.inputs,
+            confidence=decision.inputs.confidence / shares * novelty,
+            novelty=novelty,
+            current_quantity=none,
+            unscaled_quantity=none,
+        )
+        sizes.append(float(decide(flat, decision.settings, decision.answer.costs).target_weight[index]))
+    assert abs(sizes[0]) > 0.05
+    assert (np.array(sizes) * sizes[0] >= 0.0).all()
+    assert (np.diff(np.abs(sizes)) <= 0.0).all()
+    assert abs(sizes[2]) <= 1.001 * shares[index] * decision.settings.single_name_limit
+    assert sizes[-1] == 0.0
+    carried = decision.inputs.current_quantity[index]
+    assert 0.0 <= decision.target_quantity[index] / carried <= 1.0
     reasons = steps_frame(decision).query("symbol == @symbol")["reason"]
     assert reasons.str.contains(f"at a novelty factor of {shares[index]:.3f}", regex=False).any()
 

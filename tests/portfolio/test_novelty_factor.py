@@ -100,6 +100,25 @@ def test_in_a_neutral_book_of_the_programme_an_unlike_name_is_held_less_and_not_
     assert largest > 0.05
 
 
+@pytest.mark.parametrize("relative", [True, False])
+def test_an_unlike_name_hedges_no_other_and_opens_its_factors_share_of_the_cap(relative: bool) -> None:
+    """Changes cost nothing, and the others are at their caps: without the bound it balances them, on either side."""
+    free = PortfolioSettings(construction="programme", net_limit=0.0 if relative else 0.2, beta_limit=0.1)
+    for seed in range(6):
+        like, _ = weight(of_book(seed, 1.0, relative=relative, change_share=0.0), free)
+        for factor in (0.3, 0.05, 0.0):
+            of = of_book(seed, factor, relative=relative, change_share=0.0)
+            unlike, decision = weight(of, free)
+            assert decision.expected_return is not None
+            assert abs(unlike) <= max(factor * free.single_name_limit, 0.0) + 1e-9, (seed, factor, like)
+            assert unlike * decision.expected_return[0] >= 0.0
+            held = np.zeros(NAMES)
+            held[0] = np.trunc(0.06 * of.equity_usd / of.reference_price[0])
+            for side in (1.0, -1.0):
+                kept, _ = weight(replace(of, current_quantity=side * held, unscaled_quantity=side * held), free)
+                assert -factor * free.single_name_limit - 1e-9 <= side * kept <= 0.06 + 1e-9
+
+
 def test_named_by_name_an_unlike_name_is_held_less_and_not_turned_round() -> None:
     for seed in range(8):
         of = facts(NAMES, seed, calibrated_probability=0.5 + 0.1 * np.random.default_rng(seed).normal(size=NAMES))
