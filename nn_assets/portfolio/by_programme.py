@@ -68,6 +68,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         margin_fee=facts.margin_fee,
         reach_usd=facts.reach_usd,
         groups=inputs.groups,
+        novelty=inputs.novelty,
     )
     if inputs.since_halt is None:
         return made

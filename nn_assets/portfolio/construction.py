@@ -39,7 +39,7 @@ class ConstructionInputs(Priced):
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     last_mark: FloatArray  # last price known; values what is held without a price
     calibrated_probability: FloatArray
-    confidence: FloatArray  # min(1, usual / today's dispersion)
+    confidence: FloatArray  # min(1, usual / today's dispersion), times novelty
     volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
     daily_volatility: FloatArray  # of the instrument itself, fraction per session: impact is a multiple of it
     atr: FloatArray  # ATR_14, price
@@ -56,12 +56,13 @@ class ConstructionInputs(Priced):
     base_rate: FloatArray | float  # p0
     outcome_slope: float  # beta = 1 / f(0)
     change_share: float  # q
-    relative: bool = False  # label less the cross-section's median
+    relative: bool = False  # returns expected are less the names' mean
     short_fee: FloatArray | float = 0.0  # over the horizon, fraction of the short's value
     margin_fee: float = 0.0  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most that one session can trade of each name
     groups: tuple[str, ...] | None = None  # by behaviour, of names without a sector
     held_on: BoolArray | None = None  # missing facts because of a halt: what is held stays; None: none
+    novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is
 
     @property
     def complete(self) -> BoolArray:
@@ -73,6 +74,7 @@ class ConstructionInputs(Priced):
         for fact in (self.volatility, self.daily_volatility, self.atr, self.adv_usd):
             complete &= np.isfinite(fact) & (fact > 0.0)
         complete &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
+        complete &= np.isfinite(np.broadcast_to(self.novelty, p.shape))
         return complete & np.isfinite(self.unscaled_quantity) & np.isfinite(self.held_quantity)
 
 
@@ -221,6 +223,7 @@ def expected_returns(inputs: ConstructionInputs, *, relative: bool) -> FloatArra
         inputs.horizon_sessions,
         inputs.outcome_slope,
         confidence=inputs.confidence,
+        novelty=inputs.novelty,
         relative=relative,
     )
 
@@ -237,11 +240,12 @@ def programme_of(
     usable = complete & (equity > 0.0) & (settings.kelly_fraction > 0.0)
     cap = np.where(usable, name_cap(inputs.adv_usd, equity, distance, settings), 0.0)
     short = cap if settings.allow_short else np.zeros(count)
+    longest, shortest = _of_unlike(inputs, mean, _finite(start), cap), _of_unlike(inputs, -mean, -_finite(start), short)
     limits = book_limits(
         inputs.symbols,
         settings,
-        lower=np.where(inputs.blocked_side < 0, 0.0, -short),
-        upper=np.where(inputs.blocked_side > 0, 0.0, cap),
+        lower=np.where(inputs.blocked_side < 0, 0.0, -shortest),
+        upper=np.where(inputs.blocked_side > 0, 0.0, longest),
         reach=np.where(priced, inputs.reach_usd / equity if equity > 0.0 else np.inf, 0.0),
         distance=distance,
         market_beta=inputs.market_beta,
@@ -282,6 +286,17 @@ def _kept(
     free = np.where(inputs.held_on, 0.0, np.inf)
     book = no_new_risk(start, replace(limits, lower=lower - free, upper=upper + free, nets=()))
     return np.where(inputs.held_on, book, np.nan)
+
+
+def _of_unlike(inputs: ConstructionInputs, mean: FloatArray, start: FloatArray, cap: FloatArray) -> FloatArray:
+    """Most of each name on a side, seen from it: a row unlike its model's own hedges nothing, and opens less.
+
+    Its factor's share of the cap where its own return is on this side, none where it is not; what is held there may
+    stay. Without this a name of which nothing is believed balances the others, on whichever side that takes.
+    """
+    factor = np.clip(np.broadcast_to(inputs.novelty, cap.shape), 0.0, 1.0)
+    opened = np.where(mean > 0.0, factor * cap, 0.0)
+    return np.where(factor < 1.0, np.minimum(cap, np.maximum(opened, start)), cap)
 
 
 def _finite(values: FloatArray) -> FloatArray:

@@ -30,7 +30,7 @@ class ProgrammeFacts:
     change_share: float  # q
     autocorrelation: float  # rho_h of the forecasts; NaN: too few
     returns: FloatArray  # (at most covariance sessions, symbols), session returns, fraction
-    relative: bool  # label less the cross-section's median
+    relative: bool  # returns expected are less the names' mean: the label is relative, or novelty in a neutral book
     short_fee: float  # over the horizon, fraction of the short's value
     margin_fee: float  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most of each name that one session can trade, dollars
@@ -61,7 +61,7 @@ class DecisionInputs(Priced):
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     calibrated_probability: FloatArray
     base_rate: FloatArray  # p0, of what was realised before; not read where the premium in it is held
-    confidence: FloatArray  # 0..1, from the signal: usual over today's dispersion of the ensemble
+    confidence: FloatArray  # 0..1, from the signal: usual over today's dispersion of the ensemble, times novelty
     mean_win: FloatArray  # G, positive fraction over the horizon, in the name's own volatility
     mean_loss: FloatArray  # L, likewise
     outcomes: IntArray  # whole independent out-of-sample outcomes behind G and L
@@ -88,6 +88,7 @@ class DecisionInputs(Priced):
     stop_price: FloatArray | None = None  # of what is held; NaN, or left out, where nothing rests
     programme: ProgrammeFacts | None = None  # asked for by that construction alone
     groups: tuple[Symbol, ...] | None = None  # by behaviour; None where the settings do not ask for them
+    novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is, 0..1
     cost_volatility: FloatArray | None = None  # that costs are priced by, per session; as sizes are where left out
     since_halt: BoolArray | None = None  # trades again after a stated halt that a forecast still reaches into
 

@@ -14,6 +14,11 @@ def forecast_text(probability: float, base_rate: float, premium_share: float, *,
     return f"{text}, whose premium is held ({premium_share:.0%} of what is expected)," if hold_premium else text
 
 
+def novelty_text(factor: float) -> str:
+    """Return what novelty leaves of a name's confidence; nothing where it leaves all."""
+    return f", at a novelty factor of {factor:.3f}" if factor < 1.0 else ""
+
+
 def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> str:
     """Return the controls of a decision: drift state, breaker, kill switch, drawdown, regime."""
     return (

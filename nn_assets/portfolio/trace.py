@@ -16,7 +16,7 @@ from nn_assets.portfolio.construction_trace import step_reasons
 from nn_assets.portfolio.fills import day_of
 from nn_assets.portfolio.inputs import STEP_NAMES, Decision
 from nn_assets.portfolio.premium import traded_probability
-from nn_assets.portfolio.sentences import controls_in_force, forecast_text, held_on_reasons, last_step
+from nn_assets.portfolio.sentences import controls_in_force, forecast_text, held_on_reasons, last_step, novelty_text
 from nn_assets.portfolio.stops import own_stop, stop_after_addition
 
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
@@ -88,8 +88,9 @@ def _edge(decision: Decision, index: int) -> str:
     kept, opened = decision.edge_kept[index] * horizon, decision.edge_opened[index] * horizon
     cost = decision.round_trip_cost[index]
     verb = "worth opening" if opened > 0.0 else "opens nothing"
+    factor = novelty_text(float(np.broadcast_to(decision.inputs.novelty, decision.direction.shape)[index]))
     return (
-        f"edge {kept:.4%} over {horizon} sessions at confidence {decision.inputs.confidence[index]:.3f}, "
+        f"edge {kept:.4%} over {horizon} sessions at confidence {decision.inputs.confidence[index]:.3f}{factor}, "
         f"{opened:.4%} after a round trip of {cost:.4%}, at the size considered: {verb}"
     )
 

@@ -369,6 +369,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         calibrated_probability=signals.calibrated_probability,
         base_rate=signals.base_rate,
         confidence=signals.confidence,
+        novelty=signals.novelty,
         mean_win=signals.mean_win,
         mean_loss=signals.mean_loss,
         outcomes=signals.outcomes,
@@ -422,6 +423,7 @@ def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
         strategy.label.horizon_sessions,
         programme.outcome_slope,
         confidence=signals.confidence,
+        novelty=signals.novelty,
         relative=programme.relative,
     )
     return _EVEN + mean

@@ -13,6 +13,7 @@ from nn_assets.session.daily_round import Controls, Round, SessionFacts, _leanin
 from nn_assets.session.market_view import market_view
 from nn_assets.session.programme_facts import ProgrammeWatch, programme_watch
 from nn_assets.settings import Strategy
+from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.signals.signals import outcome_statistics
 from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
@@ -57,6 +58,19 @@ def test_every_fact_is_of_its_own_source_and_fees_are_over_the_horizon(kind: str
     assert 1.5 < facts.outcome_slope < 3.5
     assert abs(facts.autocorrelation) < 0.15
     assert facts.change_share == 1.0  # forecasts drawn anew each session
+
+
+@pytest.mark.parametrize(("net_limit", "beside_the_others"), [(0.0, True), (0.5, False)])
+def test_with_novelty_a_neutral_book_expects_returns_beside_the_other_names(
+    net_limit: float, beside_the_others: bool
+) -> None:
+    made = strategy_of("direction")
+    portfolio = made.portfolio.model_copy(update={"net_limit": net_limit})
+    of = world(made.model_copy(update={"novelty": NoveltySettings(), "portfolio": portfolio}))
+    watch = watch_of(of)
+    assert watch is not None
+    assert watch.at(ROW).relative is beside_the_others
+    assert watch.at(ROW).label_volatility.tobytes() == of.market.volatility[ROW].tobytes()
 
 
 @pytest.mark.parametrize("kind", ["direction", "direction_relative"])

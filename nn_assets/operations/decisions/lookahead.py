@@ -42,6 +42,7 @@ _FACTS = (
     "calibrated_probability",
     "base_rate",
     "confidence",
+    "novelty",
     "mean_win",
     "mean_loss",
     "outcomes",

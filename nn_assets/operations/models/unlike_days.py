@@ -18,6 +18,8 @@ from nn_assets.signals.novelty import DayNovelty, judge_day
 def day_novelty(history: History, session: pd.Timestamp, model_id: str) -> DayNovelty | None:
     """How unlike a session is by the model that decides it; None where the settings, or the model, do not say.
 
+    Rows are judged on every session; the day as a whole only beside sessions before it that have scores.
+
     Only members of the universe count, as in forecasts.
     """
     settings, model = history.strategy.novelty, load_model(history.stores, model_id)
@@ -28,14 +30,11 @@ def day_novelty(history: History, session: pd.Timestamp, model_id: str) -> DayNo
     if view.members is not None:
         p_values = np.where(view.members[-len(p_values) :], p_values, np.nan)
     scores = np.array([day_score(of_session) for of_session in p_values])
-    departure = day_departures(scores)[-1:]
-    if not np.isfinite(departure).all():
-        return None
     return judge_day(
         p_values[-1],
         view.symbols,
         score=float(scores[-1]),
-        day_p_value=float(model.novelty.days.p_value(departure)[0]),
+        day_p_value=float(model.novelty.days.p_value(day_departures(scores)[-1:])[0]),
         sessions=len(model.novelty.days.reference),
         unlike_p_value=settings.unlike_p_value,
         days_a_year=settings.unlike_days_a_year,
