@@ -15,6 +15,7 @@ from nn_assets.evaluation.track import BookTrack
 from nn_assets.execution.registry import broker_of
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.learning.forecasts import ForecastArrays
+from nn_assets.market.calendar.decision_bars import DecisionTiming
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.portfolio.breakers import BreakerReset
@@ -78,6 +79,7 @@ class Scene:
     monitor: Monitor | None = None  # row to drift report; without it nothing is watched
     costs: Callable[[int], CostModel] | None = None  # row to the cost model in force on it
     groups: GroupsOf | None = None  # row to the groups of the symbols by behaviour; None where they are not asked for
+    timing: DecisionTiming | None = None  # of decisions within the session
 
 
 def replay(
@@ -152,6 +154,8 @@ def replay(
                 programme=None if watch is None else watch.at(row),
                 groups=None if scene.groups is None else scene.groups(row),
                 refresh=None if refreshes is None else refreshes(row),
+                closes_session=scene.timing is not None and bool(scene.timing.closing[row]),
+                sent_late=scene.timing is not None and bool(scene.timing.late[row]),
             )
             model = costs if scene.costs is None else scene.costs(row)
             session_round = play_session(strategy, model, sessions_per_year, state, facts, open_broker)

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import BoolArray, DayArray, FloatArray, read_only, read_only_fields
+from nn_assets.arrays import BoolArray, DayArray, FloatArray, read_only, read_only_fields, stamps_of
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
@@ -195,7 +195,7 @@ class MarketView:
         if actions is None or not actions.assumed.any():
             return None
         last = np.maximum.accumulate(np.where(actions.assumed, np.arange(len(actions.assumed))[:, None], -1), axis=0)
-        days = self.panel.sessions.to_numpy().astype("datetime64[D]")
+        days = stamps_of(self.panel.sessions)
         return read_only(np.where(last >= 0, days[np.maximum(last, 0)], np.datetime64("NaT", "D")))
 
     @cached_property
@@ -256,7 +256,7 @@ class MarketView:
             funding=None if self.funding is None else self.funding.at(row),
             halted=None if self.halted is None else self.halted[row],
             earlier=EarlierBars(
-                panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
+                stamps_of(panel.sessions[last:row]),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
                 growth=None if actions is None else actions.growth[last : row + 1],
                 funding=None if self.funding is None else self.funding.at(slice(last, row)),
