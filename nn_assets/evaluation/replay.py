@@ -58,6 +58,11 @@ class Replay:
         return math.fsum(session_round.loss_beyond_stops_usd for session_round in self.rounds)
 
     @property
+    def late_decisions(self) -> int:
+        """Decisions within the session whose orders would have been late, and were not sent."""
+        return sum(session_round.sent_late for session_round in self.rounds)
+
+    @property
     def premium_of_gross(self) -> float:
         """Share of what was held that is premium of base rates, 0 to 1: gross-weighted over the sessions."""
         gross = [float(np.abs(session_round.decision.target_weight).sum()) for session_round in self.rounds]

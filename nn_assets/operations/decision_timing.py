@@ -24,7 +24,7 @@ def decision_timing(facts: StoredFacts) -> DecisionTiming | None:
     calendar, sessions = strategy.market.calendar, facts.axis
     closing = np.zeros(len(sessions), dtype=np.bool_)
     if decisions.overnight == "flat":
-        closing = closing_decisions(calendar, sessions)
+        closing = closing_decisions(calendar, sessions, decisions.closing_bars)
     late = late_decisions(
         calendar,
         sessions,

@@ -116,6 +116,8 @@ class StudyResult:
             "sessions": len(self.study.rows),
             "trials": self.trials,
         }
+        if late := self.study.replays[TRADED].late_decisions:
+            figures["late_decisions"] = late
         for name, of_name in self.study.figures.total.items():
             for figure in ("auc", "accuracy", "sharpe_net"):
                 value = getattr(of_name, figure)

@@ -139,6 +139,7 @@ class Round:
     released: tuple[str, ...] = ()  # kinds of the breakers that a person released as the session began
     cancelled: int = 0  # orders under way that were sized on the book before it was mended
     ended: tuple[EndedOrder, ...] = ()  # orders under way without a whole fill
+    sent_late: bool = False  # within the session: its orders would have been late, and were not sent
 
     @property
     def signals_on_record(self) -> SessionSignals:
@@ -273,6 +274,7 @@ def play_session(
         released=released,
         cancelled=session_state.orders.reason_code.count("late_action"),
         ended=filled.ended,
+        sent_late=facts.sent_late,
     )
 
 

@@ -152,12 +152,15 @@ class DecisionBarsSettings(Section):
     volume and limits count decision bars, and a bar is named by its start, UTC. The last one of a session is shorter
     where the session is no whole number of them. ``overnight`` says what happens at the session's end: what is ``held``
     stays, through the gap; ``flat`` closes it at the session's last close, and opens nothing that could not be closed
-    by then. An order is late that would be sent more than ``latency_budget_seconds`` after its bar's close: the newest
-    datum that it rests on was known by then, and ``computing_seconds`` came on top. A late decision is not sent.
+    by then. It is closed over the last ``closing_bars`` closes, since no order takes more than its share of a bar's
+    volume; what is left all the same is held, and told. An order is late that would be sent more than
+    ``latency_budget_seconds`` after its bar's close: the newest datum that it rests on was known by then, and
+    ``computing_seconds`` came on top. A late decision is not sent.
     """
 
     every_bars: Count
     overnight: Literal["held", "flat"] = "held"
+    closing_bars: Count = 1
     latency_budget_seconds: Count
     computing_seconds: NotNegative = 0
 

@@ -300,6 +300,11 @@ class Strategy(Section):
             "no market.live_starts: live rounds within the session are not carried out": (
                 self.market.live_starts is not None
             ),
+            "series of stamps: moments, since a day's value is not known before the day has ended": any(
+                series.stamps == "days" for series in self.series
+            ),
+            "no universe, whose members change by the day": self.universe is not None,
+            "no halts, which are stated by the day": self.halts is not None,
             "no market.compare_with, which compares daily bars": self.market.compare_with is not None,
             "a strategy that is read from a file, which divides market.calendar": folded not in self.market.calendar,
         }

@@ -47,7 +47,7 @@ def test_no_decision_bar_spans_a_lunch_break() -> None:
 
 @pytest.mark.parametrize(
     ("calendar", "expected"),
-    [(HOURLY, 252 * 7), (CLOCK, 365 * 12), ("XNYS", 252), ("24/7", 365), ("24/7 every5min@2024-01-01", 365 * 288)],
+    [(HOURLY, 252 * 7), (CLOCK, 365 * 12), ("XNYS", 252), ("24/7", 365), ("24/7 every5min@2034-01-01", 365 * 288)],
 )
 def test_a_year_has_so_many_decisions(calendar, expected) -> None:
     assert sessions_per_year(calendar) == expected
@@ -67,6 +67,7 @@ def test_a_flat_book_is_closed_by_the_last_fill_of_a_session() -> None:
         following = next_session(HOURLY, bars[row])
         fills_last = session_close(HOURLY, following) == session_close("XNYS", following.normalize())
         assert closing[row] == (fills_last or following.normalize() != day[row])
+    assert list(np.flatnonzero(closing_decisions(HOURLY, bars, 2))) == [4, 5, 6, 8, 9, 10]
     # An axis that ends within a session is told by the calendar, not by where it ends.
     assert list(closing_decisions(HOURLY, bars[:5])) == list(closing[:5])
 

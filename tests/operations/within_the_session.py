@@ -99,8 +99,6 @@ def write(home: Path, bars: pd.DataFrame, *, starts: str, ends: str, **sections:
     settings["intraday"] = {
         "path": "bars",
         "bar_minutes": 5,
-        "max_minutes_missing_at_open": 5,
-        "max_minutes_missing_at_close": 5,
         **sections.get("intraday", {}),
         "decisions": decisions,
     }

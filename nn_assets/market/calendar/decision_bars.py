@@ -34,13 +34,20 @@ def _ends(calendar: str, sessions: pd.DatetimeIndex, ahead: int) -> BoolArray:
     return ends_of_sessions(calendar, sessions.append(pd.DatetimeIndex(following)))
 
 
-def closing_decisions(calendar: str, sessions: pd.DatetimeIndex) -> BoolArray:
-    """Decisions after which nothing may be held, (bars,), where a book is flat overnight.
+def closing_decisions(calendar: str, sessions: pd.DatetimeIndex, fills: int = 1) -> BoolArray:
+    """Decisions that close the book, (bars,), where it is flat overnight.
 
-    Those that fill at the last close of their session, and those made at it, whose fill lies in the next one.
+    Those that fill at one of the last closes of their session, and those made at the last, whose fill lies in the next
+    session.
+
+    Parameters
+    ----------
+    fills : int
+        Over how many of the last closes it is closed.
     """
-    ends = _ends(calendar, sessions, ahead=1)
-    return ends[:-1] | ends[1:]
+    ends = _ends(calendar, sessions, ahead=fills)
+    ahead = [ends[step : step + len(sessions)] for step in range(fills + 1)]
+    return np.asarray(np.any(ahead, axis=0), dtype=np.bool_)
 
 
 def earned_within(calendar: str, sessions: pd.DatetimeIndex, span: int) -> BoolArray:
