@@ -22,6 +22,7 @@ from nn_assets.arrays import BoolArray, Cube, read_only
 from nn_assets.contracts.frames import ActionVersions, BarDetails, BarVersions, DailyBars
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.features.labels import Labels, make_labels
+from nn_assets.market.calendar.decision_bars import earned_within
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import known_bars, restated_since, saying_something_new
@@ -214,7 +215,12 @@ class Cut:
         rate = cash_rates(strategy.market, self.sessions) / self.facts.sessions_per_year
         missing = strategy.features.max_missing_bars_fraction
         variance = strategy.portfolio.volatility != "ewma"
-        return make_labels(self.panel.total_return(), strategy.label, rate, self.members, missing, variance=variance)
+        total = self.panel.total_return()
+        made = make_labels(total, strategy.label, rate, self.members, missing, variance=variance)
+        if strategy.decisions is None or strategy.decisions.overnight == "held":
+            return made
+        span = strategy.label.horizon_sessions + strategy.label.execution_lag_sessions
+        return made.where(earned_within(strategy.market.calendar, self.sessions, span))
 
     @cached_property
     def cube(self) -> Cube:

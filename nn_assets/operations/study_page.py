@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import PublicationError, first_of
@@ -22,6 +23,7 @@ from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.refresh import NOTHING_TO_COMPARE
+from nn_assets.market.calendar.sessions import ends_of_sessions
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.traces import read_steps
@@ -110,6 +112,7 @@ def keep_study(
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
             *_volatility(result),
+            *_within_the_session(strategy, result),
             *_financing(strategy, result),
             *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
@@ -132,6 +135,29 @@ def _importance(history: History, result: StudyResult, log: logging.Logger) -> d
     rows = range(study.rows[0], study.rows[-1] + 1)
     of_before = kept.get("importance")
     return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, log)
+
+
+def _within_the_session(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """How a strategy decides within the session, which decisions were late, and what a flat book held all the same."""
+    decisions = strategy.decisions
+    if strategy.intraday is None or decisions is None:
+        return []
+    replayed = result.study.replays[TRADED]
+    late, count = replayed.late_decisions, len(replayed.rounds)
+    minutes, budget = strategy.intraday.decision_minutes, decisions.latency_budget_seconds
+    lines = [
+        [
+            "Decisions",
+            f"every {minutes} minutes, {decisions.overnight} overnight; each counts as a session; no drift watched",
+        ],
+        ["Not sent, late", f"{late:,} of {count:,} decisions, more than {budget} s after their bar's close"],
+    ]
+    if decisions.overnight == "flat":
+        sessions = pd.DatetimeIndex([session_round.session for session_round in replayed.rounds])
+        ends = np.flatnonzero(ends_of_sessions(strategy.market.calendar, sessions))
+        held = sum(bool(replayed.rounds[row].session_state.book.quantity.any()) for row in ends)
+        lines.append(["Held past a session's end", f"{held:,} of {len(ends):,} sessions, by what could not be closed"])
+    return lines
 
 
 def _label_text(strategy: Strategy) -> str:

@@ -115,6 +115,8 @@ def _controls(decision: Decision) -> str:
     named += [f"breaker {kind}" for kind in inputs.breakers if breaker_control([kind], settings)]
     if trading_state_control(inputs.trading_state, settings):
         named.append(f"drift {inputs.trading_state}")
+    if inputs.closes_session:
+        named.append("the session's end")
     if halved_by_drawdown(inputs.drawdown_fraction, settings, was_halved=inputs.was_halved):
         named.append("drawdown")
     if not inputs.regime_scale >= 1.0:

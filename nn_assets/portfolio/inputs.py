@@ -86,6 +86,7 @@ class DecisionInputs(Priced):
     unscaled_quantity: FloatArray | None = None  # u0: u of the session before, carried; what is held where left out
     was_halved: bool = False  # by drawdown, at the session before
     stop_price: FloatArray | None = None  # of what is held; NaN, or left out, where nothing rests
+    closes_session: bool = False  # within the session: what is decided fills at its end, and must be flat
     programme: ProgrammeFacts | None = None  # asked for by that construction alone
     groups: tuple[Symbol, ...] | None = None  # by behaviour; None where the settings do not ask for them
     novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is, 0..1

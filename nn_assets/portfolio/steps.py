@@ -207,7 +207,8 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
         scale *= _HALF
     if state is Control.REDUCED or Control.REDUCING in (state, breaker):
         scale *= _HALF
-    return strictest(state, breaker, kill_switch_control(inputs.kill_switch)), scale
+    at_the_end = Control.FLAT if inputs.closes_session else Control.NORMAL
+    return strictest(state, breaker, kill_switch_control(inputs.kill_switch), at_the_end), scale
 
 
 def without_answer(control: Control, no_answer: str | None) -> Control:

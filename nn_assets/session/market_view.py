@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import BoolArray, DayArray, FloatArray, IntArray, read_only, read_only_fields
+from nn_assets.arrays import BoolArray, DayArray, FloatArray, IntArray, read_only, read_only_fields, stamps_of
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
@@ -202,7 +202,7 @@ class MarketView:
         if actions is None or not actions.assumed.any():
             return None
         last = np.maximum.accumulate(np.where(actions.assumed, np.arange(len(actions.assumed))[:, None], -1), axis=0)
-        days = self.panel.sessions.to_numpy().astype("datetime64[D]")
+        days = stamps_of(self.panel.sessions)
         return read_only(np.where(last >= 0, days[np.maximum(last, 0)], np.datetime64("NaT", "D")))
 
     @cached_property
@@ -272,7 +272,7 @@ class MarketView:
             halted=None if self.halted is None else self.halted[row],
             since_halt=self._since_halt(row),
             earlier=EarlierBars(
-                panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
+                stamps_of(panel.sessions[last:row]),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
                 growth=None if actions is None else actions.growth[last : row + 1],
                 funding=None if self.funding is None else self.funding.at(slice(last, row)),

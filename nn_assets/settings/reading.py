@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from yaml.constructor import ConstructorError
 
 from nn_assets.errors import PluginError, SettingsError, did_you_mean
-from nn_assets.settings.calendar_file import with_overrides
+from nn_assets.settings.calendar_file import with_decision_bars, with_overrides
 from nn_assets.settings.close_keys import KeyPath as _KeyPath
 from nn_assets.settings.close_keys import chosen_kind, hint, key_path_of, without_consequences
 from nn_assets.settings.plain_text import LONGEST, plain_text, refuse_too_long
@@ -124,7 +124,8 @@ def parse_strategy(text: str, *, file: str = "<text>", models: SourceModels | No
             line=1,
         )
     try:
-        placed = _located(with_overrides(deepcopy(raw), Path(file).parent), Path(file).parent)
+        whole = with_decision_bars(with_overrides(deepcopy(raw), Path(file).parent))
+        placed = _located(whole, Path(file).parent)
         context = {SOURCE_MODELS: models, PLUGINS: _texts_of(placed.get(PLUGINS))}
         return Strategy.model_validate(placed, context=context)
     except ValidationError as error:

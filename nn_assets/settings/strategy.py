@@ -13,6 +13,7 @@ from nn_assets.plugins import declared_by, names_of, no_such_member
 from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import (
+    DecisionBarsSettings,
     FundingSeriesSettings,
     HaltsSettings,
     IntradaySettings,
@@ -276,6 +277,40 @@ class Strategy(Section):
             raise ValueError("; ".join(messages))
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
+        return self
+
+    @property
+    def decisions(self) -> DecisionBarsSettings | None:
+        """How it decides within the session; None where it decides once a session."""
+        return None if self.intraday is None else self.intraday.decisions
+
+    @model_validator(mode="after")
+    def _decisions_within_the_session(self) -> Strategy:
+        if self.intraday is None or self.decisions is None:
+            return self
+        folded = f" every{self.intraday.decision_minutes}min@"
+        asked = {
+            "label.execution: next_close, since the next bar opens as the one that is decided on closes": (
+                self.label.execution != "next_close"
+            ),
+            "market.known_at_lag_minutes: 0, since intraday.known_at_lag_seconds says when a bar is known": (
+                self.market.known_at_lag_minutes != 0
+            ),
+            "market.symbols, the names that it decides on": not self.market.symbols,
+            "no market.live_starts: live rounds within the session are not carried out": (
+                self.market.live_starts is not None
+            ),
+            "series of stamps: moments, since a day's value is not known before the day has ended": any(
+                series.stamps == "days" for series in self.series
+            ),
+            "no universe, whose members change by the day": self.universe is not None,
+            "no halts, which are stated by the day": self.halts is not None,
+            "no market.compare_with, which compares daily bars": self.market.compare_with is not None,
+            "a strategy that is read from a file, which divides market.calendar": folded not in self.market.calendar,
+        }
+        if any(asked.values()):
+            needed = "; ".join(requirement for requirement, missing in asked.items() if missing)
+            raise ValueError(f"intraday.decisions needs {needed}")
         return self
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ from nn_assets.operations.history import History
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.port import BlobPath
+from nn_assets.store.values import session_text
 from nn_assets.versions import version_of
 
 _MADE_BY = "nn_assets.learning.inference:forecast"
@@ -40,7 +41,7 @@ def keep_facts(history: History, frames: Mapping[str, ForecastRows]) -> None:
     """
     ends = {month: forecast_rows(history.axis, month).stop - 1 for month, frame in frames.items() if len(frame)}
     for month, facts in _facts(history, ends).items():
-        through, address = str(history.axis[ends[month]].date()), frame_hash(frames[month])
+        through, address = session_text(history.axis[ends[month]]), frame_hash(frames[month])
         record = {"forecasts": address, "through": through, "facts": facts, "code": _code(history)}
         write_record(_file(history, month), record)
         history.whole_months.add((month, address))

@@ -333,7 +333,7 @@ def taken_back_rows(history: History, rows: ModelRows) -> list[dict[str, Any]]:
         {
             **row,
             "fitted": False,
-            "effective_session": next_session(calendar, pd.Period(str(row["month"]), "M").end_time.normalize()),
+            "effective_session": next_session(calendar, pd.Period(str(row["month"]), "M").end_time),
         }
         for row in records_of(rows.drop(columns=list(BOOKKEEPING)))
     ]
