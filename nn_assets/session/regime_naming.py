@@ -96,11 +96,11 @@ def short_training_fault(strategy: Strategy) -> SettingsError | None:
     if not longest or longest - purge >= FEWEST_ROWS:
         return None
     key = training_key(strategy)
-    stated = getattr(steps, key.rpartition(".")[2])
-    enough = ceil(stated * (FEWEST_ROWS + purge) / max(1, min(held)))
+    length = getattr(steps, key.rpartition(".")[2])
+    enough = ceil(length * (FEWEST_ROWS + purge) / max(1, min(held)))
     return SettingsError(
         expected=f"{FEWEST_ROWS} sessions of training for regimes.model {settings.model}, which is fitted on them",
-        found=f"{longest - purge} at most, of {key} {stated} less the {purge} that are purged",
+        found=f"{longest - purge} at most, of {key} {length} less the {purge} that are purged",
         remedy=f"set {key} to about {enough} or more, or regimes.model to rules",
         key="regimes.model",
         value=settings.model,
