@@ -57,7 +57,7 @@ def test_contestants_differ_by_their_network_alone_and_the_first_holds_the_simpl
 
 def test_every_caveat_of_the_strategy_is_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     sheets: list[dict[str, Any]] = []
-    monkeypatch.setattr(network_comparison, "comparison_page", lambda given: sheets.extend(given) or "")
+    monkeypatch.setattr(network_comparison, "comparison_page", lambda drawn: sheets.extend(drawn) or "")
     monkeypatch.setattr(network_comparison, "write_page", lambda name, _: Path(name))
     small = quick(find_strategy("planted_edge").strategy)
     comparison: Any = None
