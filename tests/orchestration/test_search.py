@@ -179,18 +179,18 @@ def test_no_calibration_reads_a_row_that_the_choice_of_its_model_was_made_on(tra
 
 
 def test_a_shift_test_fits_what_the_search_chose(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[tuple[FoldModel, FoldData]] = []
+    fits: list[tuple[FoldModel, FoldData]] = []
 
     def taken(
         _: Strategy, used: list[tuple[FoldModel, slice]], data: Callable[[FoldModel], FoldData], *__: object
     ) -> None:
-        given.extend((model, data(model)) for model, _ in used)
+        fits.extend((model, data(model)) for model, _ in used)
 
     monkeypatch.setattr(shift, "fits_without", taken)
     with living_in(trained), open_history(strategy_of()) as history:
         strategy = history.strategy
         shift.leave_regimes_out(history, MONTHS[:1], lambda _: None)
-        ((model, data),) = given
+        ((model, data),) = fits
         again = fit_without(data, strategy, np.zeros(data.cube.session_count, dtype=np.bool_))
     assert model.lookback != strategy.learning.lookback
     assert again.lookback == model.lookback
@@ -209,7 +209,7 @@ def test_the_bars_that_a_page_says_a_signal_reads_are_those_of_the_choice(traine
         close = np.array(view.panel.close)
         close[-1, 0] = np.nan
         signals = SimpleNamespace(calibrated_probability=np.where(np.arange(len(view.symbols)) == 0, np.nan, 0.5))
-        for row, told in ((-chosen.learning.lookback - 2, True), (-1, True)):
+        for row, lacks in ((-chosen.learning.lookback - 2, True), (-1, True)):
             close[row, 0] = np.nan
             panel = SimpleNamespace(close=close)
             seen = SimpleNamespace(
@@ -217,7 +217,7 @@ def test_the_bars_that_a_page_says_a_signal_reads_are_those_of_the_choice(traine
             )
             asked: Any = SimpleNamespace(view=lambda _, seen=seen: seen, strategy=strategy_of(), stores=history.stores)
             done: Any = SimpleNamespace(session=view.session, signals=signals)
-            assert bool(_missing_notices(asked, done)) is told
+            assert bool(_missing_notices(asked, done)) is lacks
 
 
 def test_a_search_made_again_is_counted_beside_that_whose_choice_is_in_force(
