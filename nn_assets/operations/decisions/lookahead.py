@@ -55,6 +55,7 @@ _FACTS = (
     "horizon_sessions",
     "edge_scale",
     "regime_scale",
+    "since_halt",
 )
 
 
