@@ -194,8 +194,7 @@ def _groups(history: History, model_id: str) -> list[list[str]]:
     if history.strategy.portfolio.groups != "behaviour":
         return []
     groups = groups_of(history, history.view().market_history, model_id)
-    named = [f"like {name}: {', '.join(first_of(members))}" for name, members in groups.members.items()]
-    return [["Groups by behaviour", "; ".join(named) or "none: names do not move in groups"]]
+    return [["Groups by behaviour", groups.text]]
 
 
 def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:

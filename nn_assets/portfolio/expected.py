@@ -98,7 +98,8 @@ def expected_own_return(
     finite = np.isfinite(mean) & np.isfinite(share)
     total = float(share[finite].sum())
     # n m is what mean holds. Without novelty this is the plain mean, to the bit.
-    return mean - share * (mean[finite].sum() / total) if total > 0.0 else mean * share
+    middle = float(mean[finite].sum()) / total if total > 0.0 else 0.0
+    return np.asarray(mean - share * middle)
 
 
 def change_share(forecast_autocorrelation: float) -> float:

@@ -65,6 +65,7 @@ LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
+_LONGEST_MONTH = 31
 _REGIME_SCALES = (1.0, 0.5, 0.25)
 OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
@@ -301,6 +302,10 @@ class LearningSettings(Section):
         return self
 
 
+RETURNS_TO_GROUP = 120
+"""Returns of the training part that a name needs to be grouped by how it moves, ``portfolio.groups: behaviour``."""
+
+
 class WalkForwardSettings(Section):
     """One step: training, validation, calibration, then the months the model is used in.
 
@@ -335,6 +340,20 @@ class WalkForwardSettings(Section):
                 f"or one in days (refit_every_days, {', '.join(self._IN_DAYS)})"
             )
         return self
+
+    def most_training_sessions(self, *, every_day: bool) -> float:
+        """Most sessions that a training part holds before its purge; infinite where it grows with the history.
+
+        Parameters
+        ----------
+        every_day : bool
+            Whether each day is a session; on 5 of 7 else.
+        """
+        if self.window == "expanding":
+            return float("inf")
+        days = _LONGEST_MONTH * self.training_months if self.refit_every_days is None else self.training_days
+        weeks, left = divmod(days, 7)
+        return days if every_day else 5 * weeks + min(left, 5)
 
 
 class RegimeSettings(Section):

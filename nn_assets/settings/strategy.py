@@ -30,6 +30,7 @@ from nn_assets.settings.sections import (
     LABELS_SIZED_PER_NAME,
     LABELS_TRADED,
     NETWORKS_OF_ITS_OWN,
+    RETURNS_TO_GROUP,
     CleaningSettings,
     CostSettings,
     ExecutionSettings,
@@ -182,6 +183,22 @@ class Strategy(Section):
             raise ValueError(
                 f"label.kind {self.label.kind} says nothing of the market's direction: it needs a "
                 f"dollar-neutral book, portfolio.net_limit 0, not {self.portfolio.net_limit}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _groups_need_returns(self) -> Strategy:
+        walk, market = self.walk_forward, self.market
+        every_day = market.calendar == "24/7" or market.calendar_overrides is not None
+        purged = self.label.horizon_sessions + self.label.execution_lag_sessions
+        most = walk.most_training_sessions(every_day=every_day) - purged
+        if self.portfolio.groups == "behaviour" and most < RETURNS_TO_GROUP:
+            key = "training_months" if walk.refit_every_days is None else "training_days"
+            raise ValueError(
+                f"portfolio.groups behaviour groups a name by {RETURNS_TO_GROUP} returns or more, and a training part "
+                f"of walk_forward.{key} {getattr(walk, key)} never holds more than {most:g} ({purged} sessions are "
+                f"purged), so that all names would be one group under sector_limit: lengthen walk_forward.{key}, or "
+                "leave portfolio.groups out and name sectors in portfolio.sectors"
             )
         return self
 

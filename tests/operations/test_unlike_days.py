@@ -143,5 +143,7 @@ def test_what_comes_later_changes_no_session(stretch: int) -> None:
     row = model().fold.used_from + STRANGE + stretch
     values = strange()
     values[row + 1 :] = np.nan
+    known = STRANGE + stretch + 1  # the factor of each row, for it acts on the book
+    np.testing.assert_array_equal(shares(history(values))[:known], shares(history(strange()))[:known])
     day = tiny_market()[0].sessions[row]
     assert day_novelty(history(values), day, model().model_id) == day_novelty(history(strange()), day, model().model_id)
