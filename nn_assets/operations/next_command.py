@@ -19,6 +19,7 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.clock import last_configured_session, now_utc
 from nn_assets.operations.edited import stage_fault, symbols_fault
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.waiting_refresh import UI, waits_now
 from nn_assets.settings import Strategy
 
 if TYPE_CHECKING:
@@ -43,8 +44,21 @@ def next_command(facts: StoredFacts) -> str:
     waiting = undecided_sessions(facts.stores.ledger, facts.strategy, facts.live_sessions)
     due = due_before(facts, waiting)
     if waiting:
-        return goes_on_with(facts.strategy, waiting, models_in_force(facts.stores.ledger, facts.strategy), due)
+        goes_on = goes_on_with(facts.strategy, waiting, models_in_force(facts.stores.ledger, facts.strategy), due)
+        return UI if goes_on.startswith("nn-assets run ") and _refresh_needs_the_ui(facts) else goes_on
+    if due is None and _refresh_needs_the_ui(facts):
+        return UI
     return f"nn-assets status --strategy {name}" if due is None else due.command
+
+
+def _refresh_needs_the_ui(facts: StoredFacts) -> bool:
+    """Whether a refresh that drift asked for waits for want of a daemon."""
+    ledger, strategy = facts.stores.ledger, facts.strategy
+    decisions = ledger.latest("decisions", strategy.name)
+    if decisions.empty:
+        return False
+    waits = waits_now(ledger, strategy, decisions["session"].iloc[-1], decisions["details"].iloc[-1])
+    return waits is not None and waits[0].for_want_of_a_daemon
 
 
 def due_before(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> Due | None:

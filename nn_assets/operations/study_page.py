@@ -26,6 +26,7 @@ from nn_assets.learning.refresh import NOTHING_TO_COMPARE
 from nn_assets.market.calendar.sessions import ends_of_sessions
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
+from nn_assets.operations.asof.details import details_left_out, quarantine_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.explained_pages import measured_importance
@@ -101,8 +102,8 @@ def keep_study(
         "facts": [
             ["Out-of-sample sessions", f"{len(rows):,}"],
             ["Span", f"{first.date()} to {last.date()}"],
-            ["Models in use", str(len(set(models)))],
-            ["Refreshes", refreshes_text(result)],
+            ["Models in use", _models_text(history, set(models))],
+            ["Refreshes", refreshes_text(result, refreshes_never_live(history, result))],
             ["Symbols", str(len(track.symbols))],
             ["Label", _label_text(strategy)],
             *([["Own code", ", ".join(strategy.plugins)]] if strategy.plugins else []),
@@ -204,14 +205,44 @@ def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
     return [str(was_on(strategy, name, played, costs)) for name, played in study.replays.items()]
 
 
-def refreshes_text(result: StudyResult) -> str:
-    """How many refreshes drift asked for in a study, and their outcomes."""
+def refreshes_never_live(history: History, result: StudyResult) -> list[pd.Timestamp]:
+    """The sessions whose refresh a study put in force and the record of models has not: live sessions do without it."""
+    on_record = _models_on_record(history)
+    return [
+        refresh.session
+        for refresh in result.material.refreshes
+        if refresh.check is not None and refresh.check.accepted and refresh.model_id not in on_record
+    ]
+
+
+def _models_text(history: History, models: set[str]) -> str:
+    """How many models forecast a study, and how many of them no live session can have."""
+    never = len(models - _models_on_record(history))
+    return f"{len(models)}, {never} of them never live" if never else str(len(models))
+
+
+def _models_on_record(history: History) -> set[str]:
+    """The models that the ledger has in force on any session."""
+    return set(history.stores.ledger.read("models", history.strategy.name)["model_id"])
+
+
+def refreshes_text(result: StudyResult, never_live: Sequence[pd.Timestamp] = ()) -> str:
+    """How many refreshes drift asked for in a study, their outcomes, and those that the live record never had.
+
+    Parameters
+    ----------
+    never_live : sequence of Timestamp
+        As :func:`refreshes_never_live` gives them.
+    """
     refreshes = result.material.refreshes
     checks = [refresh.check for refresh in refreshes if refresh.check is not None]
     taken = sum(check.accepted for check in checks)
     unjudged = sum(check.accepted and check.reason.startswith(NOTHING_TO_COMPARE) for check in checks)
     without = f" ({unjudged} of them with nothing to compare)" if unjudged else ""
     text = f"{len(refreshes)} asked for, {taken} put in force{without}, {len(checks) - taken} refused"
+    if never_live:
+        days = ", ".join(first_of([str(session.date()) for session in never_live]))
+        text += f"; {len(never_live)} put in force here that the live record never had, asked for on {days}"
     waits = len(refreshes) - len(checks)
     return f"{text}, {waits} asked for on the last session and still open" if waits else text
 
@@ -344,6 +375,7 @@ def study_sheet(history: History) -> StudyPage:
         trading = ledger.latest("trading_states", strategy.name)
         state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
     quarantine = history.stores.publications.quarantine(publication)
+    of_details = details_left_out(history.stores, strategy.name, quarantine)
     return StudyPage(
         name=strategy.name,
         description=strategy.description,
@@ -352,7 +384,7 @@ def study_sheet(history: History) -> StudyPage:
         label=market_label(strategy),
         facts=[
             *((name, value) for name, value in kept["facts"]),
-            ("Rows in quarantine", str(len(quarantine))),
+            ("Rows in quarantine", quarantine_text(len(quarantine), len(of_details))),
         ],
         was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
         left_out=tuple(kept.get("left_out", ())),
@@ -369,7 +401,7 @@ def study_sheet(history: History) -> StudyPage:
         headline=stands,
         trading_state=state,
         trading_reasons=reasons,
-        quarantine=quarantine,
+        quarantine=pd.concat([quarantine, of_details], ignore_index=True) if len(of_details) else quarantine,
         notices=_data_notices(publication),
         provenance={
             "Data": publication.content_hash,
@@ -424,7 +456,7 @@ def study_and_show(
         **result.metadata,
         "report": write_study_page(history),
         "was_on": "; ".join(was_on_lines(history.strategy, result)),
-        "refreshes": refreshes_text(result),
+        "refreshes": refreshes_text(result, refreshes_never_live(history, result)),
         **_survivorship(history),
         **plots,
     }
