@@ -329,9 +329,11 @@ class WalkForwardSettings(Section):
         fields = type(self).model_fields
         changed = [name for name in of_the_other if getattr(self, name) != fields[name].default]
         if changed:
-            need = "need walk_forward.refit_every_days" if self.refit_every_days is None else "are in months"
+            without = self.refit_every_days is None
+            need = "need walk_forward.refit_every_days" if without else "beside walk_forward.refit_every_days"
+            keys = ", ".join(f"walk_forward.{name}" for name in changed)
             raise ValueError(
-                f"walk_forward.{', '.join(changed)} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
+                f"{keys} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
                 f"or one in days (refit_every_days, {', '.join(self._IN_DAYS)})"
             )
         return self
