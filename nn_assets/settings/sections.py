@@ -44,6 +44,10 @@ NETWORKS_OF_ITS_OWN = MappingProxyType(
     }
 )
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
+KEYS_OF_NETWORKS = MappingProxyType(
+    {"candlestick": ("image", "levels"), "tcn": ("kernel",), "transformer": ("heads", "widening")}
+)
+"""Keys of their ``learning.network_settings``; the others have none. Named here for the same reason."""
 LABELS_OF_ITS_OWN = MappingProxyType(
     {
         "direction": False,
