@@ -13,7 +13,7 @@ from typing import TypeVar
 from nn_assets.errors import NnAssetsError, SettingsError, did_you_mean
 from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
-from nn_assets.operations.plugins import fault_of_names, prepare
+from nn_assets.operations.plugins import fault_of_names, fault_of_own_settings, prepare
 from nn_assets.operations.strategy_files import load_strategy
 from nn_assets.session.regime_naming import short_training_fault
 from nn_assets.settings import Strategy
@@ -198,8 +198,8 @@ def _require_training_of_regimes(strategy: Strategy, file: Path) -> None:
 
 
 def _require_features(strategy: Strategy, file: Path) -> None:
-    """Refuse features and roles of series that nobody has, with the file and the line; no plug-in is run."""
-    fault = fault_of_names(strategy)
+    """Refuse features, roles of series and settings of members that nobody has, with file and line; nothing is run."""
+    fault = fault_of_names(strategy) or fault_of_own_settings(strategy)
     if fault is not None:
         raise _placed(fault, file, tuple(str(fault.where["key"]).split(".")))
 

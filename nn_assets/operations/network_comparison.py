@@ -74,6 +74,7 @@ class NetworksCompared:
     months: tuple[str, str]
     seconds: Mapping[str, float]  # that each one's fits took; 0 where its models were in the store
     trials: int  # that this comparison put on record
+    searched: bool = False  # whether the strategy has a search, which is left out here
 
 
 def quick(strategy: Strategy) -> Strategy:
@@ -136,7 +137,7 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     Parameters
     ----------
     history : History
-        Its strategy's learning section says what all networks have in common.
+        Its strategy's learning section says what all networks have in common, whatever a search would choose.
     networks : sequence of str
         Names of the registry; all of them when empty.
 
@@ -149,6 +150,9 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     PublicationError
         No bars are published.
     """
+    searched = history.strategy.search is not None
+    if searched:  # a fold would ask for a choice, which is made for the strategy's own network
+        history = History.of(history.stores, history.strategy.model_copy(update={"search": None}))
     strategies = contestants(history.strategy, networks)
     months = _months(history)
     folds = sorted(due_folds(history, months), key=lambda due: due.fold.used_from)
@@ -178,6 +182,7 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         (months[0], months[-1]),
         seconds,
         len(history.stores.ledger.read("trials", history.strategy.name)) - before,
+        searched,
     )
 
 
@@ -302,6 +307,7 @@ def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
         ("Members", f"{learning.ensemble} an ensemble, {seeds}"),
         ("Sizes", f"lookback {learning.lookback}, hidden {learning.hidden}, layers {learning.layers}"),
         ("Epochs", f"at most {learning.maximum_epochs}"),
+        *[("Search", "left out: every contestant has the configuration that the file states")] * compared.searched,
         ("Trials put on record", str(compared.trials)),
         *(
             (f"Left out: {name}", f"no feature is a session's return ({' or '.join(RETURN_FEATURES)})")

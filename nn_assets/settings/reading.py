@@ -33,7 +33,9 @@ _NAME_LINE = re.compile(
     rb"""^(?:\xef\xbb\xbf)?["']?name["']?[ \t]*:[ \t]*["']?([a-z][a-z0-9_]{0,47})["']?[ \t\r]*(?:[ \t]#.*)?$""",
     re.MULTILINE,
 )
-_DOTTED = re.compile(r"\b[a-z_]+(?:\.[a-z_]+)+\b")
+_DOTTED = re.compile(r"\b[a-z_]+(?:\.[a-z0-9_]+)+\b")
+_NAME_THE_KEY: tuple[_KeyPath, ...] = ((), ("search",), ("walk_forward",))  # sections whose rules name what is to blame
+_MEANT = re.compile(r"did you mean [^?]*\?")  # names what the file may lack, or has beside what is blamed
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -286,11 +288,11 @@ def _named(problem: ErrorDetails, lines: dict[_KeyPath, int]) -> list[tuple[str,
     """Keys of the file that a rule between several names in its message, and their lines; none for other rules."""
     if problem["type"] != "value_error":
         return []
-    keys = dict.fromkeys(_DOTTED.findall(problem["msg"]))
-    key_lines = [(key, lines[key_path]) for key in keys if (key_path := tuple(key.split("."))) in lines]
-    return (
-        key_lines if len(key_lines) > 1 or not key_path_of(problem) else []
-    )  # of the whole file each key named is news
+    keys = dict.fromkeys(_DOTTED.findall(_MEANT.sub("", problem["msg"])))
+    by_name = {".".join(key_path): line for key_path, line in lines.items()}  # a key of search.space has dots itself
+    key_lines = [(key, by_name[key]) for key in keys if key in by_name]
+    # of the whole file each key named is news
+    return key_lines if len(key_lines) > 1 or key_path_of(problem) in _NAME_THE_KEY else []
 
 
 def _line(problem: ErrorDetails, lines: dict[_KeyPath, int]) -> int:

@@ -44,6 +44,10 @@ NETWORKS_OF_ITS_OWN = MappingProxyType(
     }
 )
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
+KEYS_OF_NETWORKS = MappingProxyType(
+    {"candlestick": ("image", "levels"), "tcn": ("kernel",), "transformer": ("heads", "widening")}
+)
+"""Keys of their ``learning.network_settings``; the others have none. Named here for the same reason."""
 LABELS_OF_ITS_OWN = MappingProxyType(
     {
         "direction": False,
@@ -334,9 +338,11 @@ class WalkForwardSettings(Section):
         fields = type(self).model_fields
         changed = [name for name in of_the_other if getattr(self, name) != fields[name].default]
         if changed:
-            need = "need walk_forward.refit_every_days" if self.refit_every_days is None else "are in months"
+            without = self.refit_every_days is None
+            need = "need walk_forward.refit_every_days" if without else "beside walk_forward.refit_every_days"
+            keys = ", ".join(f"walk_forward.{name}" for name in changed)
             raise ValueError(
-                f"walk_forward.{', '.join(changed)} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
+                f"{keys} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
                 f"or one in days (refit_every_days, {', '.join(self._IN_DAYS)})"
             )
         return self

@@ -30,6 +30,7 @@ from nn_assets.operations.network_comparison import (
     write_comparison_page,
 )
 from nn_assets.operations.pages import caveats_of
+from nn_assets.settings.search import SearchSettings
 from tests.operations.homes import months_between
 from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, strategy
 
@@ -104,10 +105,16 @@ def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(
     assert made.comparison.sessions > 60
     assert all(np.isfinite(one.estimate) and len(one.of_members) == 2 for one in made.comparison.contestants)
     assert heard[0].endswith("8 of them to be fitted")
-    with open_history(strategy()) as history:
+    # of one that searches, the configuration that its file states is compared: no choice is asked for, nothing changes
+    space = {"learning.lookback": {"choices": [3, 5]}, "learning.network": {"choices": ["mlp", "gru"]}}
+    searching = strategy().model_copy(update={"search": SearchSettings.model_validate({"trials": 4, "space": space})})
+    with open_history(searching) as history:
         again = compare_networks(history, ["rnn", "mlp"], "test", heard.append)
     assert "8 models for rnn, mlp, 0 of them to be fitted" in heard
     assert again.trials == 0
     assert [one.test for one in again.comparison.contestants] == [one.test for one in made.comparison.contestants]
     page = write_comparison_page([again], "known-networks.html").read_text(encoding="utf-8")
     assert again.comparison.verdict[1:] in page
+    assert again.searched
+    assert not made.searched
+    assert "every contestant has the configuration that the file states" in page
