@@ -166,8 +166,8 @@ def test_a_payment_within_the_day_is_charged_once_in_the_bar_that_it_became_know
         return funding_by_decision(rows, "funding", ("BTC", "ETH"), sessions, opens, decided)
 
     charged = paid(versions)
-    found = {f"{sessions[row]:%d %H}": charged.rate[row, 0] for row in np.flatnonzero(charged.rate[:, 0])}
-    assert found == {"01 08": 0.001, "02 02": -0.002}
+    charged_by_bar = {f"{sessions[row]:%d %H}": charged.rate[row, 0] for row in np.flatnonzero(charged.rate[:, 0])}
+    assert charged_by_bar == {"01 08": 0.001, "02 02": -0.002}
     assert not charged.assumed.any()
     assert not charged.rate[:, 1].any()
     early = paid(versions[versions["known_at"] < pd.Timestamp("2024-02-01 12:00", tz="UTC")])
