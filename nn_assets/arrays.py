@@ -101,6 +101,12 @@ def values_of(row: pd.Series) -> dict[str, Any]:
     return values
 
 
+def session_text(session: pd.Timestamp) -> str:
+    """A session as ISO text: its day, and the minute of a bar within it."""
+    whole = session == session.normalize()
+    return session.date().isoformat() if whole else session.isoformat(timespec="minutes")
+
+
 def stamps_of(sessions: pd.DatetimeIndex) -> DayArray:
     """Sessions as ``datetime64[D]``, (n,); as ``datetime64[m]`` where they are bars within the session."""
     stamps = sessions.to_numpy()

@@ -13,7 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from nn_assets.arrays import Symbol, stamps_of
+from nn_assets.arrays import Symbol, session_text, stamps_of
 from nn_assets.errors import ModelError, NnAssetsError
 from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.scaling import Scaler
@@ -92,7 +92,7 @@ def _described(model: FoldModel) -> dict[str, Any]:
         **({"format": FORMAT} if model.estimators.head is SIGN else {"format": _OTHER_HEADS, "learns": learns}),
         "model_id": model.model_id,
         "fold": model.fold.to_dict(),
-        "axis_start": str(model.axis_start.date()),
+        "axis_start": session_text(model.axis_start),
         "symbols": list(model.symbols),
         "stationarity": model.stationarity.to_dict(),
         "selection": None if model.selection is None else model.selection.to_dict(),

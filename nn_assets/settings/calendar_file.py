@@ -71,7 +71,7 @@ def with_decision_bars(raw: dict[str, Any]) -> dict[str, Any]:
     market, intraday = raw.get("market"), raw.get("intraday")
     if not isinstance(market, dict) or not isinstance(intraday, dict):
         return raw
-    decisions, starts = intraday.get("decisions"), market.get("history_starts")
+    decisions, starts = intraday.get("decisions") or {}, market.get("history_starts")
     calendar = market.get("calendar", MarketSettings.model_fields["calendar"].default)
     try:
         minutes = int(intraday.get("bar_minutes", 5)) * int(decisions["every_bars"])

@@ -57,12 +57,6 @@ def as_bar_session(value: Session) -> pd.Timestamp:
     return stamp.as_unit("ns")
 
 
-def session_text(session: pd.Timestamp) -> str:
-    """A session as ISO text: its day, and the minute of a bar within it."""
-    whole = session == session.normalize()
-    return session.date().isoformat() if whole else session.isoformat(timespec="minutes")
-
-
 def as_moment(value: Moment) -> datetime:
     """Return a moment as an aware UTC datetime in microseconds.
 

@@ -127,10 +127,10 @@ def _corrupted(bars: pd.DataFrame, after: pd.Timestamp) -> pd.DataFrame:
 
 
 def _restated(bars: pd.DataFrame, after: pd.Timestamp) -> pd.DataFrame:
-    stated = bars.assign(known_at=bars["date"] + DUE + pd.Timedelta(seconds=5))
-    again = stated[(stated["date"] < after) & (stated["date"].dt.hour % 5 == 2)]
+    known_bars = bars.assign(known_at=bars["date"] + DUE + pd.Timedelta(seconds=5))
+    again = known_bars[(known_bars["date"] < after) & (known_bars["date"].dt.hour % 5 == 2)]
     restated = again.assign(close=again["low"], volume=again["volume"] * 5.0, known_at=after + DUE)
-    return pd.concat([stated, restated], ignore_index=True)
+    return pd.concat([known_bars, restated], ignore_index=True)
 
 
 FEW = BARS[BARS["date"] < pd.Timestamp("2024-01-19", tz="UTC")].reset_index(drop=True)
@@ -211,10 +211,10 @@ def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, ke
     file = intraday.write(tmp_path, BARS[:4], starts=STARTS, ends=ENDS, **HOURLY)
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
     *sections, last = key.split(".")
-    place = settings
+    section_settings = settings
     for name in sections:
-        place = place[name]
-    place[last] = value
+        section_settings = section_settings[name]
+    section_settings[last] = value
     with pytest.raises(SettingsError, match=words):
         parse_strategy(yaml.safe_dump(settings))
 
@@ -226,8 +226,8 @@ def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, ke
 def test_a_planted_edge_of_twelve_bars_is_found_and_no_other(tmp_path: Path, edge, overnight, lag) -> None:
     """Bars of five minutes, twelve names: with an edge, without one, and known later than a bar after."""
     bars = intraday.simulated_bars(STARTS, 24 * 288, edge=edge)
-    told = {"intraday": {"known_at_lag_seconds": lag}, "decisions": {"overnight": overnight, "closing_bars": 6}}
-    intraday.write(tmp_path, bars, starts=STARTS, ends=ENDS, **told)
+    overrides = {"intraday": {"known_at_lag_seconds": lag}, "decisions": {"overnight": overnight, "closing_bars": 6}}
+    intraday.write(tmp_path, bars, starts=STARTS, ends=ENDS, **overrides)
     with living_in(tmp_path):
         strategy = strategy_of(intraday.NAME)
         intraday.take_in_all(strategy)

@@ -64,7 +64,7 @@ def write(home: Path, bars: pd.DataFrame, *, starts: str, ends: str, **sections:
     """Write strategy and bars into a home."""
     decisions = {"every_bars": 1, "latency_budget_seconds": 60, "computing_seconds": 5, **sections.pop("decisions", {})}
     symbols = sorted(bars["symbol"].unique())
-    told = {
+    sections_of = {
         "market": {
             "calendar": "24/7",
             "asset_class": "future",
@@ -92,8 +92,8 @@ def write(home: Path, bars: pd.DataFrame, *, starts: str, ends: str, **sections:
         "portfolio": {"net_limit": 0.0},
     }
     for name, values in sections.items():
-        told[name] = {**told.get(name, {}), **values}
-    file = write_strategy(home, NAME, **told)
+        sections_of[name] = {**sections_of.get(name, {}), **values}
+    file = write_strategy(home, NAME, **sections_of)
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
     del settings["source"]
     settings["intraday"] = {

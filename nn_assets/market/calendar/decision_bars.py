@@ -28,10 +28,12 @@ class DecisionTiming:
 
 def _ends(calendar: str, sessions: pd.DatetimeIndex, ahead: int) -> BoolArray:
     """Last bars of their sessions, of an axis and of so many bars after it, by the calendar; (bars + ahead,)."""
-    following = []
+    following: list[pd.Timestamp] = []
     for _ in range(ahead):
         following.append(next_session(calendar, following[-1] if following else sessions[-1]))
-    return ends_of_sessions(calendar, sessions.append(pd.DatetimeIndex(following)))
+    return ends_of_sessions(
+        calendar, pd.DatetimeIndex(np.concatenate([sessions.to_numpy(), pd.DatetimeIndex(following).to_numpy()]))
+    )
 
 
 def closing_decisions(calendar: str, sessions: pd.DatetimeIndex, fills: int = 1) -> BoolArray:

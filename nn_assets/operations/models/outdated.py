@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import session_text
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import PublicationError
 from nn_assets.learning.folds import forecast_rows
@@ -26,7 +27,6 @@ from nn_assets.operations.history import History
 from nn_assets.store.lake.content import frame_hash
 from nn_assets.store.lake.files import read_record, write_record
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import session_text
 from nn_assets.versions import version_of
 
 _MADE_BY = "nn_assets.learning.inference:forecast"

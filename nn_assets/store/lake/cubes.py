@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Cube, FloatArray, Symbol, number_bytes
+from nn_assets.arrays import Cube, FloatArray, Symbol, number_bytes, session_text
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.blobs import Pointer, damaged, gone
 from nn_assets.store.lake.files import exists, no_access, read_record, replace_file, store_of, write_record
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import hash_of, session_text
+from nn_assets.store.values import hash_of
 
 T = TypeVar("T")
 

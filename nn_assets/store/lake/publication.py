@@ -20,7 +20,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from nn_assets.arrays import Moment, Session
+from nn_assets.arrays import Moment, Session, session_text
 from nn_assets.contracts.frames import DailyBars, IntradayBars, Quarantine
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import damaged
@@ -39,7 +39,7 @@ from nn_assets.store.lake.files import (
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.parts import Selection
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import as_bar_session, as_moment, hash_of, session_text
+from nn_assets.store.values import as_bar_session, as_moment, hash_of
 
 _FOLDER = "publication"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
