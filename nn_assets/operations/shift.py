@@ -119,7 +119,7 @@ def fits_without(
             for rows in rows_of_model:
                 _forecast(fitted, cube, rows, without[regime])
     wide, horizon = shape[1] >= CROSS_SECTION, strategy.label.horizon_sessions
-    outcomes = {"targets": labels.targets, "returns": labels.returns, "folds": folds}
+    outcomes = {"targets": labels.targets, "returns": labels.outcomes, "folds": folds}
     found = [
         left_out_of(
             regime,

@@ -210,6 +210,20 @@ def test_a_trial_is_judged_by_its_networks_alone_and_fits_nothing_beside_them() 
     assert figure == net_sharpe(judge._judged(model), 1, YEAR)
 
 
+def test_a_trial_is_judged_by_what_a_position_earns_whatever_threshold_its_label_has() -> None:
+    """Half a deviation, on pure noise: to be judged by the return less it is to be short alone."""
+    strategy, threshold = strategy_with({"learning.lookback": {"choices": [1, 2]}}, folds=1), 0.005
+    cube, plain = market(3, 0.0, last="2012-12-31")
+    passed = np.where(np.isfinite(plain.returns), (plain.returns > threshold).astype(np.float64), np.nan)
+    of_return = Labels(passed, plain.returns, plain.realised_row)
+    of_threshold = Labels(passed, plain.returns - threshold, plain.realised_row, earns=plain.returns)
+    figures = []
+    for labels in (of_return, of_threshold):
+        judge = FoldJudge(seen_before(MONTH, cube, labels, strategy))
+        figures.append([judge({0: {"learning.lookback": 1}}, step)[0] for step in range(judge.steps)])
+    assert figures[0] == figures[1]
+
+
 class Noise(Known):
     """A judge of nothing: each quarter says another thing of each lookback."""
 

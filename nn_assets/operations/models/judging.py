@@ -170,7 +170,7 @@ class FoldJudge:
         costs = evidence.strategy.costs
         return book_returns(
             model.logit_scales[TRADED].score(probability),
-            evidence.labels.returns[rows],
+            evidence.labels.earned[rows],
             evidence.strategy.label.horizon_sessions,
             bps_to_fraction(costs.half_spread_bps + costs.commission_bps),
             neutral=label_kind(evidence.strategy.label).relative,
