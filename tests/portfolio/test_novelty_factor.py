@@ -137,8 +137,8 @@ def test_named_by_name_an_unlike_name_is_held_less_and_not_turned_round() -> Non
 def test_the_trace_says_the_factor_of_an_unlike_row_and_of_no_other(construction: str) -> None:
     of = of_book(2, 0.05, relative=True)
     frame = steps_frame(decide(of, CHOSEN.model_copy(update={"construction": construction}), COSTS))
-    told = frame["reason"].str.contains("at a novelty factor of 0.050", regex=False)
-    assert set(frame.loc[told, "symbol"]) == {of.symbols[0]}
+    of_row = frame["reason"].str.contains("at a novelty factor of 0.050", regex=False)
+    assert set(frame.loc[of_row, "symbol"]) == {of.symbols[0]}
     assert not frame["reason"].str.contains("nan").any()
 
 
