@@ -105,7 +105,9 @@ def test_an_importance_that_cannot_be_measured_leaves_its_traceback_in_the_log(
 
     monkeypatch.setattr(explained_pages, "_importance_of_month", fail)
     rows, log = range(JULY, JULY + 5), logging.getLogger("tests.parts")
-    kept = explained_pages.measured_importance(None, SESSIONS, ["a"] * len(SESSIONS), rows, None, log)  # type: ignore[arg-type]
+    monkeypatch.setattr("nn_assets.operations.explanation.loss_of", lambda _: ("log loss", "nats"))
+    history = SimpleNamespace(strategy=None)
+    kept = explained_pages.measured_importance(history, SESSIONS, ["a"] * len(SESSIONS), rows, None, log)  # type: ignore[arg-type]
     assert kept["absent"] == "ZeroDivisionError: a model of nothing"
     (record,) = [record for record in caplog.records if record.name == "tests.parts"]
     assert record.levelno == logging.ERROR

@@ -84,7 +84,7 @@ def verdicts(values: np.ndarray) -> dict[str, pd.DataFrame]:
     sessions = pd.bdate_range("2015-01-01", periods=len(values))
     symbols = tuple(f"S{number}" for number in range(values.shape[1]))
     report = decide_transforms(Cube(sessions, symbols, ("f",), values[:, :, None]), slice(0, None), FeatureSettings())
-    return {"2017-01": pd.DataFrame({"report": [json.dumps(report.to_dict())]})}
+    return {"2017-01": pd.DataFrame({"model_id": ["m"], "report": [json.dumps(report.to_dict())]})}
 
 
 def test_kpss_confirms_noise_doubts_a_broken_mean_and_has_nothing_to_say_of_no_feature() -> None:
