@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -185,9 +186,7 @@ class IntradaySettings(Section):
     min_session_coverage_fraction: Fraction = 0.9
     max_minutes_missing_at_open: NotNegative = 3
     max_minutes_missing_at_close: NotNegative = 3
-    decisions: WhenSet[DecisionBarsSettings | None] = Field(
-        default=None, exclude_if=lambda decisions: decisions is None
-    )
+    decisions: WhenSet[DecisionBarsSettings | None] = Field(default=None, exclude_if=operator.not_)
 
     @model_validator(mode="after")
     def _decision_bars_can_be(self) -> IntradaySettings:
