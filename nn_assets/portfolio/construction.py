@@ -254,9 +254,11 @@ def programme_of(
     )
     kept = _kept(inputs, settings, _finite(start), limits, distance)
     if kept is not None:
-        given = np.isfinite(kept)
+        is_kept = np.isfinite(kept)
         lower, upper = np.minimum(kept, 0.0), np.maximum(kept, 0.0)
-        limits = replace(limits, lower=np.where(given, lower, limits.lower), upper=np.where(given, upper, limits.upper))
+        limits = replace(
+            limits, lower=np.where(is_kept, lower, limits.lower), upper=np.where(is_kept, upper, limits.upper)
+        )
     programme = Programme(
         mean=np.where(usable, mean, np.nan),
         covariance=inputs.covariance,

@@ -185,10 +185,10 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     upper = np.where(usable & (limits.upper > 0.0), np.minimum(limits.upper, _WIDEST), 0.0)
     reach = np.where(np.isfinite(limits.reach) | (limits.reach > 0.0), np.maximum(limits.reach, 0.0), 0.0)
     if programme.kept is not None:  # as what cannot be traded: it takes its part of every shared limit first
-        given = np.isfinite(programme.kept)
-        start, reach = np.where(given, programme.kept, start), np.where(given, 0.0, reach)
-        lower = np.where(given, np.minimum(programme.kept, 0.0), lower)
-        upper = np.where(given, np.maximum(programme.kept, 0.0), upper)
+        is_kept = np.isfinite(programme.kept)
+        start, reach = np.where(is_kept, programme.kept, start), np.where(is_kept, 0.0, reach)
+        lower = np.where(is_kept, np.minimum(programme.kept, 0.0), lower)
+        upper = np.where(is_kept, np.maximum(programme.kept, 0.0), upper)
     sane = replace(
         programme,
         start=start,

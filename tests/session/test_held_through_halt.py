@@ -23,7 +23,7 @@ QUANTITY = 300.0
 
 
 def halted_world(
-    strategy: Strategy, jump: float = 1.0, *, stated: bool = True, actions: pd.DataFrame | None = None
+    strategy: Strategy, jump: float = 1.0, *, known: bool = True, actions: pd.DataFrame | None = None
 ) -> World:
     """The world, the first symbol halted for ten sessions, and opening at a multiple of what it would have."""
     made = world(strategy, HEARD + 5)
@@ -41,8 +41,8 @@ def halted_world(
     silent[FROM:HEARD, 0] = True
     calm = np.where(silent, np.nan, 0.5)  # of the others: no edge, no order
     forecasts = replace(made.forecasts, calibrated=np.where(rows >= FROM, calm, made.forecasts.calibrated))
-    reach = 40 if stated else 0
-    market = market_view(panel, strategy.portfolio, halted=halted if stated else None, halt_reach=reach)
+    reach = 40 if known else 0
+    market = market_view(panel, strategy.portfolio, halted=halted if known else None, halt_reach=reach)
     return replace(made, panel=panel, market=market, forecasts=forecasts)
 
 
@@ -69,7 +69,7 @@ def test_what_is_held_stays_until_a_forecast_speaks_and_its_mark_moves_once(exec
         before = holding(made, FROM - 1, QUANTITY, 1.0).book if row == FROM else rounds[row - 1].session_state.book
         book = done.session_state.book
         assert book.equity_usd == pytest.approx(before.equity_usd + moved + book.session_financing_usd, abs=1e-6)
-    unstated = played(halted_world(wide(execution), jump=1.05, stated=False), stop=1.0, last=AGAIN)
+    unstated = played(halted_world(wide(execution), jump=1.05, known=False), stop=1.0, last=AGAIN)
     assert unstated[AGAIN].decision.target_quantity[0] == 0.0  # a gap that nobody stated is no reason to hold
 
 
