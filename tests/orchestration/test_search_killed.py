@@ -157,7 +157,7 @@ def test_a_study_through_dagster_searches_first_and_its_page_shows_the_budget(
         materialise(strategy_of(), "study", first="2017-01-01", last="2017-06-01")
         page = (home / "reports" / f"{NAME}-study.html").read_text(encoding="utf-8")
         with open_history(strategy_of()) as history:
-            rows = history.stores.ledger.read("studies", NAME)
+            rows = history.stores.ledger.read("studies", NAME, bookkeeping=True).sort_values("sequence")
             choices = choices_on_record(history.stores.ledger, strategy_of())
     assert "searched: 6 of 6 trials in 2 searches" in page
     assert sorted(choices) == ["2017-01", "2017-04"]

@@ -119,13 +119,14 @@ def test_what_closes_need_is_no_fault_of_a_key_or_its_type() -> None:
 def test_features_that_closes_can_have_are_named_and_no_other(market: str | None) -> None:
     """Each of them is had from closes alone, with the market symbol that the settings state."""
     draw = np.random.default_rng(5)
-    prices = 50.0 * np.exp(np.cumsum(draw.normal(0.0, 0.01, (200, 2)), axis=0))
+    prices = 50.0 * np.exp(np.cumsum(draw.normal(0.0, 0.01, (200, 6)), axis=0))
     with pytest.raises(SettingsError) as refused:
         refuse_features_beyond(("close",), ["rsi_14", "volume_z_20"], market_symbol=market)
     named = refused.value.expected.partition(": ")[2].split(", ")
     sessions = sessions_between("XNYS", "2016-01-04", "2018-12-31")[:200]
     nothing = np.full(prices.shape, np.nan)
-    panel = Panel(sessions, ("AAA", "SPY"), nothing, nothing, nothing, prices, nothing)
+    symbols = ("AAA", "BBB", "CCC", "DDD", "EEE", "SPY")  # enough to be ranked
+    panel = Panel(sessions, symbols, nothing, nothing, nothing, prices, nothing)
     cube = compute_features(panel, named, market_symbol=market)
     assert np.isfinite(cube.values[-1, 0]).all()
     assert ("market_correlation_60" in named) == (market is not None)
