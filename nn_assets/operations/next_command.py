@@ -46,9 +46,6 @@ def next_command(facts: StoredFacts) -> str:
     if waiting:
         goes_on = goes_on_with(facts.strategy, waiting, models_in_force(facts.stores.ledger, facts.strategy), due)
         return UI if goes_on.startswith("nn-assets run ") and _refresh_needs_the_ui(facts) else goes_on
-    if due is None and refit_overdue(facts.stores.ledger, facts.strategy, facts.last_session):
-        month = f"{facts.last_session:%Y-%m}"
-        return f"nn-assets study --strategy {name} --from {month} --to {month}"
     if due is None and _refresh_needs_the_ui(facts):
         return UI
     return f"nn-assets status --strategy {name}" if due is None else due.command
@@ -65,7 +62,10 @@ def _refresh_needs_the_ui(facts: StoredFacts) -> bool:
 
 
 def due_before(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> Due | None:
-    """What comes before any session that waits: a longer history, or a study of all months; None where nothing does."""
+    """What comes before any session that waits: a longer history, or a study of all months; None where nothing does.
+
+    Where none waits, also a refit of a walk in days that nobody made.
+    """
     if (short := history_too_short(facts)) is not None:
         return short
     strategy, study = facts.strategy, f"nn-assets study --strategy {facts.strategy.name}"
@@ -76,6 +76,11 @@ def due_before(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> Due | Non
         return Due("", study)
     if not waiting and missing_months(facts.stores.lake, strategy, newest):
         return Due("no study of every month was made yet", study)
+    if not waiting and (refit := refit_overdue(facts.stores.ledger, strategy, facts.last_session)):
+        month = f"{facts.last_session:%Y-%m}"
+        return Due(
+            f"the refit of {refit} was not made: the model before it decides", f"{study} --from {month} --to {month}"
+        )
     return None
 
 

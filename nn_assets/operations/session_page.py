@@ -13,6 +13,7 @@ import pandas as pd
 from nn_assets.arrays import values_of
 from nn_assets.contracts.frames import RangeRows
 from nn_assets.errors import first_of
+from nn_assets.operations.asof.choices import as_fitted
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.bar_faults import delisting_line, without_bar
@@ -35,6 +36,7 @@ from nn_assets.reports.round_notices import (
     ended_notices,
     funding_facts,
     funding_notices,
+    held_on_notices,
     late_notices,
     net_notices,
     premium_notices,
@@ -56,8 +58,11 @@ _PROVENANCE = {
 
 def _missing_notices(history: History, session_round: Round) -> list[str]:
     """Say which symbols of the decision lack a bar: stepped over, of the session itself, or too many of them."""
-    view, strategy = history.view(session_round.session), history.strategy
-    reached = sessions_read(view.cube.names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
+    view = history.view(session_round.session)
+    strategy = as_fitted(history.stores.ledger, history.strategy, session_round.session)
+    chosen = strategy.search is not None and "features.names" in strategy.search.space
+    names = strategy.features.names if chosen and strategy.features.names else view.cube.names
+    reached = sessions_read(names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
     signalled = np.isfinite(session_round.signals.calibrated_probability)
     halted = view.halted
     missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached, halted)
@@ -84,6 +89,11 @@ def _missing_notices(history: History, session_round: Round) -> list[str]:
             f"{strategy.features.max_missing_bars_fraction:.0%} at most (features.max_missing_bars_fraction)."
         )
     return notices
+
+
+def _halted_symbols(history: History, session_round: Round) -> list[str]:
+    view = history.view(session_round.session)
+    return [] if view.halted is None else [view.symbols[column] for column in np.flatnonzero(view.halted).tolist()]
 
 
 def _alarm_notices(history: History, session_round: Round) -> list[str]:
@@ -132,7 +142,7 @@ def regime_lines(regime: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         else:
             told.append(line)
     if "no_markov" in regime:
-        notices.append(f"No Markov regime this month because {regime['no_markov']}: the rules name it.")
+        notices.append(f"No Markov regime because {regime['no_markov']}: the rules name it.")
     return told, notices
 
 
@@ -218,7 +228,8 @@ def write_daily_page(
         ranges=_ranges(history, session_round.session),
         notices=[
             *answer_notices(session_round),
-            *ended_notices(session_round),
+            *held_on_notices(session_round),
+            *ended_notices(session_round, _halted_symbols(history, session_round)),
             *stop_notices(session_round),
             *net_notices(strategy, values_of(frames["portfolio_states"].iloc[0])),
             *calendar_notices(strategy, session_round),
@@ -229,7 +240,7 @@ def write_daily_page(
             *_missing_notices(history, session_round),
             *rare_regime,
             *_alarm_notices(history, session_round),
-            *novelty_notices(history, session_round.session, provenance["model_id"]),
+            *novelty_notices(history, _details_on_record(history, session_round), provenance["model_id"]),
         ],
         told=[
             *regime,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.refresh import NOTHING_TO_COMPARE
+from nn_assets.market.calendar.sessions import ends_of_sessions
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.details import details_left_out, quarantine_text
@@ -111,6 +113,7 @@ def keep_study(
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
             *_volatility(result),
+            *_within_the_session(strategy, result),
             *_financing(strategy, result),
             *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
@@ -127,12 +130,35 @@ def keep_study(
     write_record(_kept_study(history), kept)
 
 
-def _importance(history: History, result: StudyResult, tell: Callable[[str], None]) -> dict[str, Any]:
+def _importance(history: History, result: StudyResult, log: logging.Logger) -> dict[str, Any]:
     """What each feature was worth to the models of a study, those months taken over that the study before measured."""
     study, kept = result.study, read_record(_kept_study(history)) or {}
     rows = range(study.rows[0], study.rows[-1] + 1)
     of_before = kept.get("importance")
-    return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, tell)
+    return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, log)
+
+
+def _within_the_session(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """How a strategy decides within the session, which decisions were late, and what a flat book held all the same."""
+    decisions = strategy.decisions
+    if strategy.intraday is None or decisions is None:
+        return []
+    replayed = result.study.replays[TRADED]
+    late, count = replayed.late_decisions, len(replayed.rounds)
+    minutes, budget = strategy.intraday.decision_minutes, decisions.latency_budget_seconds
+    lines = [
+        [
+            "Decisions",
+            f"every {minutes} minutes, {decisions.overnight} overnight; each counts as a session; no drift watched",
+        ],
+        ["Not sent, late", f"{late:,} of {count:,} decisions, more than {budget} s after their bar's close"],
+    ]
+    if decisions.overnight == "flat":
+        sessions = pd.DatetimeIndex([session_round.session for session_round in replayed.rounds])
+        ends = np.flatnonzero(ends_of_sessions(strategy.market.calendar, sessions))
+        held = sum(bool(replayed.rounds[row].session_state.book.quantity.any()) for row in ends)
+        lines.append(["Held past a session's end", f"{held:,} of {len(ends):,} sessions, by what could not be closed"])
+    return lines
 
 
 def _label_text(strategy: Strategy) -> str:
@@ -169,8 +195,7 @@ def _groups(history: History, model_id: str) -> list[list[str]]:
     if history.strategy.portfolio.groups != "behaviour":
         return []
     groups = groups_of(history, history.view().market_history, model_id)
-    named = [f"like {name}: {', '.join(first_of(members))}" for name, members in groups.members.items()]
-    return [["Groups by behaviour", "; ".join(named) or "none: names do not move in groups"]]
+    return [["Groups by behaviour", groups.text]]
 
 
 def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
@@ -267,7 +292,8 @@ def _markov_regimes(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     for month, why in result.study.no_markov.items():
         by_reason.setdefault(why, []).append(month)
     months = len(set(result.material.month_by_row) - {""})
-    named = [f"none in {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
+    where = "none in" if strategy.walk_forward.refit_every_days is None else "none in all or part of"
+    named = [f"{where} {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
     fitted = f"{strategy.regimes.model} in {months - len(result.study.no_markov)} of {months} months"
     return [["Regimes", "; ".join([fitted, *named])]]
 
@@ -411,7 +437,7 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
 
 
 def study_and_show(
-    history: History, months: list[str], run_id: str, tell: Callable[[str], None]
+    history: History, months: list[str], run_id: str, log: logging.Logger
 ) -> tuple[StudyResult, dict[str, Any]]:
     """Study some months, keep what the tear sheet needs, and write it; to be called while the strategy is held alone.
 
@@ -423,9 +449,9 @@ def study_and_show(
     dict of str to object
         What an operator sees of it, by name.
     """
-    result = study_until(history, months, run_id, tell)
+    result = study_until(history, months, run_id, log.info)
     plots = study_plots(result)
-    keep_study(history, result, plots, _importance(history, result, tell))
+    keep_study(history, result, plots, _importance(history, result, log))
     metadata = {
         **result.metadata,
         "report": write_study_page(history),
@@ -435,5 +461,5 @@ def study_and_show(
         **plots,
     }
     if swept := history.stores.sweep(history.strategy.name):
-        tell(f"removed {swept} staged files that killed writers left more than a day ago")
+        log.info("removed %s staged files that killed writers left more than a day ago", swept)
     return result, metadata

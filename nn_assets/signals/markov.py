@@ -29,6 +29,7 @@ _CONSTANT = 1e-12  # variance of returns, below which nothing moves
 _LEAST_RATIO = 2.0  # of the largest variance to the smallest: below it the rows show one regime, split by chance
 _STAYS = 0.95
 _SHARES = {2: (0.75, 1.0), 3: (0.5, 0.85, 1.0)}  # of the rows that the search begins with in each state, added up
+_LEAST_CHANCE = 1e-300  # of a state before a row: a fit may find no move into it, and a shock needs it all the same
 _PACE_ROWS = 10  # over which the search looks at how large returns are
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -89,6 +90,8 @@ def filtered_probabilities(model: MarkovModel, returns: FloatArray) -> FloatArra
 
     Notes
     -----
+    Of a state that the parameters rule out 1e-300 is kept, for a return that no other state explains.
+
     Hamilton (1989), "A new approach to the economic analysis of nonstationary time series", Econometrica 57,
     equations 4.5 to 4.7; before the first return, the long-run probabilities.
     """
@@ -194,12 +197,16 @@ def _log_densities(model: MarkovModel, returns: FloatArray) -> FloatArray:
 def _forward(model: MarkovModel, initial: FloatArray, density: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Probabilities of the states with each row known, and before it, each (bars, states).
 
+    No state is ever ruled out: where moves into it have probability 0 it keeps `_LEAST_CHANCE`, so that a return which
+    only it explains puts the market there.
+
     In plain numbers, row by row: no sum's last bits depend on how many rows there are, and it is ten times as fast as
     arrays of two or three.
     """
     into = model.transition.T.tolist()
     before, filtered, predicted = initial.tolist(), [], []
     for likelihoods in density.tolist():
+        before = [max(chance, _LEAST_CHANCE) for chance in before]
         joint = [chance * likelihood for chance, likelihood in zip(before, likelihoods, strict=True)]
         total = sum(joint)
         now = [value / total for value in joint]

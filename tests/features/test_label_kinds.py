@@ -13,6 +13,8 @@ from nn_assets.errors import PluginError, SettingsError
 from nn_assets.features.labels import LABELS, LabelKind, Labels, label_kind, make_labels
 from nn_assets.features.labels.contract import require_sound_label
 from nn_assets.features.labels.direction import DIRECTION
+from nn_assets.learning.calibration import fit_calibration
+from nn_assets.learning.objective import book_returns
 from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 from tests.features.panels import changed, constant_panel, random_panel, rows_of, same_bits
@@ -123,6 +125,98 @@ def test_a_threshold_is_passed_by_more_than_so_much_or_kept_by_no_such_fall(side
     assert bool(np.nanmean(labels.targets) > 0.5) is (side == "down")
 
 
+@pytest.mark.parametrize("kind", LABELS.own)
+def test_what_is_earned_is_a_positions_return_and_holds_no_threshold(kind: str) -> None:
+    """By single prices; and whatever is stated of a threshold, the same scores are judged the same."""
+    panel, settings = random_panel(bars=BARS, symbols=SYMBOLS), label_of(kind)
+    labels, expected = labels_of(panel, settings), gained(panel, settings)
+    if kind == "direction_relative":
+        expected = expected.sub(expected.median(axis=1), axis=0)
+    elif kind == "return_zscored_relative":
+        growth = np.log1p(expected + HORIZON * CASH)
+        expected = growth.sub(growth.median(axis=1), axis=0)
+    elif "volatility" in kind:  # not traded: what is forecast
+        expected = np.log(realised(panel, settings) / recent(panel))
+        expected *= 2.0 if kind == "log_realised_volatility" else 1.0
+    there = np.isfinite(labels.targets)
+    assert there.any()
+    np.testing.assert_allclose(labels.earned[there], expected.to_numpy()[there], atol=1e-12)
+    np.testing.assert_array_equal(np.isfinite(labels.earned), there)
+    others: dict[str, list[dict[str, object]]] = {
+        "threshold_move": [{"threshold": 1.5}, {"side": "down"}, {"unit": "fraction", "threshold": 0.03}],
+        "volatility_move": [{"multiple": 3.0}],
+    }
+    score = np.random.default_rng(3).normal(0.5, 1.0, (BARS, SYMBOLS))
+    judged = book_returns(score, labels.earned, HORIZON, 3e-4, neutral=label_kind(settings).relative)
+    for other in others.get(kind, []):
+        of_other = labels_of(panel, label_of(kind, **other))
+        assert not np.array_equal(of_other.returns[there], labels.returns[there])
+        again = book_returns(score, of_other.earned, HORIZON, 3e-4, neutral=False)
+        np.testing.assert_array_equal(again, judged)
+
+
+def pinned(panel: Panel, *, first: int, stop: int, symbol: int = 1) -> Panel:
+    """A name whose price is held to a hundred-millionth from one session to another, and then let go."""
+    tremble = 1.0 + 1e-8 * np.random.default_rng(4).normal(size=stop - first)
+
+    def held(values: np.ndarray) -> None:
+        values[first:stop, symbol] = values[first, symbol] * tremble
+
+    return changed(panel, held)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_name_that_was_held_has_no_label_and_no_value_is_beyond_ten(relative: bool) -> None:
+    """Against a loop in pandas: windows of realised returns, the largest deviation so far, the session's, ten units."""
+    first, stop = 70, 70 + WINDOW + 2 * SPAN
+    panel = pinned(random_panel(bars=150, symbols=SYMBOLS), first=first, stop=stop)
+    if not relative:  # and one jump
+        panel = changed(panel, lambda values: values.__setitem__((slice(130, None), 2), values[130:, 2] * 2.0))
+    label = label_of(f"return_zscored{'_relative' * relative}")
+    labels, own = labels_of(panel, label), gained(panel, label)
+    if relative:
+        own = np.log1p(own + HORIZON * CASH)
+        own = own.sub(own.median(axis=1), axis=0)
+    windows = own.shift(SPAN).rolling(WINDOW)
+    deviation = pd.DataFrame({name: windows.apply(np.std, kwargs={"ddof": 1}, raw=True)[name] for name in own})
+    unit = deviation.where(deviation >= deviation.cummax() / 50.0)
+    unit = unit.where(unit.ge(deviation.median(axis=1) / 200.0, axis=0))
+    expected = ((own - windows.mean()) / unit).clip(-10.0, 10.0)
+    assert labels.values is not None
+    assert labels.standardised is not None
+    np.testing.assert_allclose(labels.values, expected, atol=1e-8)
+    np.testing.assert_allclose(labels.standardised, (own / unit).clip(-10.0, 10.0), atol=1e-8)
+    if not relative:
+        released = slice(first + WINDOW + SPAN, stop)  # all of the window held: a unit of 1e-8
+        assert (deviation[1][released] < 1e-7).any()
+        assert np.isnan(labels.values[released, 1]).all()
+        assert np.nanmax(labels.values[:, 2]) == 10.0
+
+
+def test_one_name_that_was_held_leaves_the_calibration_of_all_as_it_is() -> None:
+    """Scores that are worth a slope of 0.1 of a deviation, of 40 names: one is held for a year, and is let go."""
+    label = LabelSettings(kind="return_zscored", horizon_sessions=1, settings={"window_sessions": 60})
+    plain = random_panel(bars=500, symbols=40)
+    slopes = []
+    for panel in (plain, pinned(plain, first=200, stop=400), pinned(plain, first=1, stop=400)):
+        labels = labels_of(panel, label)
+        assert labels.standardised is not None
+        noise = np.random.default_rng(2).normal(size=labels.targets.shape)
+        score = np.nan_to_num(0.1 * labels_of(plain, label).standardised) + noise
+        made = fit_calibration(
+            score,
+            np.ones(score.shape),
+            labels.targets,
+            horizon_sessions=1,
+            half_life_sessions=1e6,
+            prior_outcomes=1.0,
+            values=labels.standardised,
+        )
+        slopes.append(made.slope)
+    assert slopes[0] == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_allclose(slopes[1:], slopes[0], atol=0.005)
+
+
 def realised(panel: Panel, label: LabelSettings) -> pd.DataFrame:
     moves = np.log(prices_of(panel, label)).diff()
     return (moves.pow(2).rolling(HORIZON).mean() ** 0.5).shift(-SPAN)
@@ -158,7 +252,7 @@ def test_what_is_known_at_a_session_is_the_same_to_the_bit_whatever_comes_after(
     if future != "cut":
         other = changed(panel, after(7.0 if future == "corrupted" else np.nan))
     early = labels_of(other, label).until(cut - 1)
-    for name in ("targets", "returns", "values", "ranked_against", "scale"):
+    for name in ("targets", "returns", "values", "ranked_against", "scale", "earned"):
         ours, theirs = getattr(early, name), getattr(whole, name)
         assert (ours is None) is (theirs is None)
         if ours is not None:

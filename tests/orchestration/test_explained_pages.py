@@ -147,7 +147,9 @@ def test_a_studys_page_says_what_each_feature_was_worth_and_a_month_is_measured_
             explained_pages, "_importance_of_month", lambda *of: asked.append(of[1][0].month) or measure(*of)
         )
         study = history.axis, _model_by_row(history), _rows(kept)
-        again = measured_importance(history, *study, kept, sentences.append)
+        log = logging.getLogger("tests.importance")
+        monkeypatch.setattr(log, "info", lambda words, *of: sentences.append(words % of))
+        again = measured_importance(history, *study, kept, log)
     assert "What each feature was worth" in page
     assert again == kept
     assert asked == ["2017-06"]  # its last labels lie beyond the history: measured anew

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nn_assets.signals import markov
 from nn_assets.signals.filtered_states import FilteredStates, MarkovStates
@@ -58,6 +60,45 @@ def test_filtered_probabilities_are_those_of_all_paths_that_lead_to_a_state(mode
     filtered = filtered_probabilities(model, returns)
     for row in range(rows):
         np.testing.assert_allclose(filtered[row], by_every_path(model, returns[: row + 1]), rtol=1e-9)
+
+
+def test_a_shock_after_turbulence_that_never_came_back_is_turbulent_again() -> None:
+    """Half of the rows wild, then none: a fit finds no way back, and its long run has no turbulence at all."""
+    draw = np.random.default_rng(0)
+    returns = np.concatenate([draw.normal(0.0, 0.15, 375), draw.normal(0.0, 0.01, 375)])
+    fitted = fit_markov(returns, 2).model
+    assert fitted is not None
+    assert fitted.transition[0, 1] < 1e-9  # exactly 0 after a few steps more
+    fitted = replace(fitted, transition=np.array([[1.0, 0.0], fitted.transition[1]]))
+    assert fitted.stationary()[1] < 1e-12
+    calm, shock = draw.normal(0.0, 0.01, 30), 0.5
+    filtered = filtered_probabilities(fitted, np.concatenate([returns, calm, [shock], calm]))
+    turbulent = filtered[:, 1]
+    assert np.isfinite(filtered).all()
+    assert (turbulent[200:370] > 0.5).mean() > 0.95
+    assert turbulent[760:780].max() < 1e-12
+    assert turbulent[780] == pytest.approx(1.0)
+    assert turbulent[-1] < 1e-6
+
+
+@given(
+    states=st.sampled_from([2, 3]), seed=st.integers(0, 2**32 - 1), size=st.sampled_from([1e-6, 1e-2, 0.3, 5.0, 700.0])
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_parameters_and_returns_rows_are_probabilities(states: int, seed: int, size: float) -> None:
+    """Transitions of exactly 0 among them, states that nothing leads to, and returns that no state explains."""
+    draw = np.random.default_rng(seed)
+    transition = draw.uniform(size=(states, states)) * (draw.uniform(size=(states, states)) < 0.5) + 1e-3 * np.eye(
+        states
+    )
+    variance = np.sort(10.0 ** draw.uniform(-10.0, 0.0, states))
+    model = MarkovModel(draw.normal(0.0, 0.01, states), variance, transition / transition.sum(axis=1, keepdims=True))
+    returns = draw.standard_t(2, 40) * np.where(draw.uniform(size=40) < 0.2, size, 1e-3)
+    returns[draw.uniform(size=40) < 0.1] = np.nan
+    filtered = filtered_probabilities(model, returns)
+    np.testing.assert_allclose(filtered.sum(axis=1), 1.0, rtol=1e-12)
+    assert (filtered >= 0.0).all()
+    np.testing.assert_array_equal(filtered_probabilities(model, returns[:25]), filtered[:25])
 
 
 def log_likelihood(model: MarkovModel, returns: np.ndarray, initial: np.ndarray) -> float:

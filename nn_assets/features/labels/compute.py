@@ -17,6 +17,7 @@ from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 
 _VOLATILITY_SESSIONS = 20
+_LARGEST_VALUE = 10.0  # units, as scaled features are cut: one name that had stood still would outweigh all others
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +37,12 @@ class Labels:
     candidates : array of bool, shape (bars, symbols), or None
         Who may be trained on: the universe's members of each session. None: everyone.
     values : array, shape (bars, symbols), or None
-        What is learned where that is not the targets; NaN exactly where they are. None: the targets.
+        What is learned where that is not the targets; NaN exactly where they are. None: the targets. A value in units
+        of ``scale`` is cut at +-10.
     ranked_against : array, shape (bars, symbols), or None
         What forecasts are ranked against where that is not the returns, likewise.
+    earns : array, shape (bars, symbols), or None
+        What a long position earns where that is not the returns, as a fraction over the horizon; likewise.
     scale : array, shape (bars, symbols), or None
         Unit of ``values``, known at the session itself: standard deviation of a return over the horizon, or volatility
         per session. There before a label is realised; NaN where it is not known.
@@ -58,6 +62,7 @@ class Labels:
     scale: FloatArray | None = None
     variance: FloatArray | None = None
     recent_volatility: FloatArray | None = None
+    earns: FloatArray | None = None
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -82,9 +87,20 @@ class Labels:
         return self.returns if self.ranked_against is None else self.ranked_against
 
     @property
+    def earned(self) -> FloatArray:
+        """What a long position earns from fill to horizon, (bars, symbols), fraction; no threshold is in it.
+
+        Of a relative label less the cross-section, as its return is.
+        """
+        return self.returns if self.earns is None else self.earns
+
+    @property
     def standardised(self) -> FloatArray | None:
-        """Returns in units of ``scale``, (bars, symbols), where values are learned: what those are calibrated on."""
-        return None if self.values is None or self.scale is None else self.returns / self.scale
+        """Returns in units of ``scale``, (bars, symbols), where values are learned: what those are calibrated on.
+
+        Cut at +-10, as what is learned.
+        """
+        return None if self.values is None or self.scale is None else _cut(self.returns / self.scale)
 
     def rows(self, rows: slice) -> Labels:
         """Labels of some rows, as views."""
@@ -107,9 +123,13 @@ class Labels:
             return self
         return replace(self._known(candidates), candidates=candidates)
 
+    def where(self, rows: BoolArray) -> Labels:
+        """Labels of some rows alone, a mask of shape (bars,); every other row has none."""
+        return self._known(rows[:, None])
+
     def _known(self, there: BoolArray) -> Labels:
         """Labels where a mask, (bars, symbols) or (bars, 1), says so."""
-        unknown = ("targets", "returns", "values", "ranked_against", "variance")
+        unknown = ("targets", "returns", "values", "ranked_against", "variance", "earns")
         kept = {name: np.where(there, values, np.nan) for name, values in self._arrays.items() if name in unknown}
         return replace(self, **kept)
 
@@ -163,6 +183,7 @@ def make_labels(
         scale = np.where(np.isfinite(scale) & (scale > 0.0), scale, np.nan)
         labelled &= np.isfinite(scale)
     ranked_against = None if kind.ranked_against is None else called(kind.ranked_against, panel, label, facts)
+    earns = None if kind.earned is None else called(kind.earned, panel, label, facts)
     values = None
     if kind.learns != "sign":
         in_units = own if scale is None or kind.learns != "value" else own / scale
@@ -170,7 +191,7 @@ def make_labels(
         if kind.centre is not None and scale is not None:
             in_units = (own - called(kind.centre, panel, label, facts)) / scale
             labelled &= np.isfinite(in_units)
-        values = np.where(labelled, in_units, np.nan)
+        values = np.where(labelled, _cut(in_units) if kind.learns == "value" else in_units, np.nan)
     adjusted = np.full(own.shape, np.nan)
     np.divide(own, sigma, out=adjusted, where=labelled)
     span = label.execution_lag_sessions + label.horizon_sessions
@@ -183,8 +204,13 @@ def make_labels(
         scale=scale,
         variance=realised_volatility(panel, label) ** 2 if variance else None,
         recent_volatility=sigma if variance else None,
+        earns=None if earns is None else np.where(labelled, earns, np.nan),
     )
     return labels.of_candidates(candidates)
+
+
+def _cut(values: FloatArray) -> FloatArray:
+    return np.asarray(np.clip(values, -_LARGEST_VALUE, _LARGEST_VALUE))
 
 
 def own_returns(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:

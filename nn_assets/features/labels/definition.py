@@ -78,6 +78,9 @@ class LabelKind:
         foretold by that mean, which earns nothing, so that calibration, ranks and sizes are of the return itself.
     traded : bool
         Whether its forecasts say what a position earns.
+    earned : callable, optional
+        As ``own_return``, to what a long position earns from fill to horizon, where that is not the own return because
+        of a threshold; of one that is not traded, what its forecasts are judged by. A search judges by it.
 
     Raises
     ------
@@ -93,6 +96,7 @@ class LabelKind:
     ranked_against: OwnReturn | None = None
     traded: bool = True
     centre: OwnReturn | None = None
+    earned: OwnReturn | None = None
 
     def __post_init__(self) -> None:
         if self.learns not in get_args(Learns):
@@ -114,8 +118,8 @@ class LabelKind:
         learned = {} if self.learns == "sign" else {"learns": self.learns}
         # never called: what a root is given counts
         own = partial(self.own_return, relative=self.relative, **learned)
-        others = (self.settings, self.scale, self.ranked_against, self.centre)
-        return (own, *(other for other in others if other is not None))
+        others = (self.settings, self.scale, self.ranked_against, self.centre, self.earned)
+        return (own, *dict.fromkeys(other for other in others if other is not None))
 
 
 def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:

@@ -59,5 +59,10 @@ def _move(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: Volat
     return _log_ratio(panel, label, facts) - float(np.log(settings.multiple))
 
 
+def _ratio(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: VolatilityMove) -> FloatArray:  # noqa: ARG001
+    """Log of realised over recent volatility, whatever the multiple."""
+    return _log_ratio(panel, label, facts)
+
+
 LOG_REALISED_VOLATILITY = LabelKind(_log_variance, relative=False, learns="volatility", scale=_scale, traded=False)
-VOLATILITY_MOVE = LabelKind(_move, relative=False, settings=VolatilityMove, traded=False)
+VOLATILITY_MOVE = LabelKind(_move, relative=False, settings=VolatilityMove, traded=False, earned=_ratio)

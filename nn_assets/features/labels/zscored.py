@@ -17,6 +17,12 @@ from nn_assets.market.panel import Panel
 from nn_assets.settings import LabelSettings
 from nn_assets.settings.section import Section
 
+_OF_ITS_OWN, _OF_THE_OTHERS = 1.0 / 50.0, 1.0 / 200.0
+"""Shares of its own largest deviation so far, and of the median of its session's, below which a name's deviation is no
+unit: its price is held, as by an offer for the company, so that the cash rate alone is many of them, and what follows
+when it is let go thousands. Between the wildest and the calmest year of a share or a coin lies a factor of about ten;
+funds of bills move about a fiftieth of what shares do."""
+
 _MISSING = 0.25
 """Share of the window's sessions that may lack a value; the window then reaches further back."""
 
@@ -45,6 +51,20 @@ def _moments(returns: FloatArray, label: LabelSettings, settings: ZScored) -> tu
     )
 
 
+def _unit(returns: FloatArray, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
+    """The deviation of :func:`_moments`; NaN where it is tiny beside what is known by the session.
+
+    That is below 1 / 50 of the largest that the name had until then, or 1 / 200 of the median over the session's
+    candidates.
+    """
+    deviation = _moments(returns, label, settings)[1]
+    compared = deviation if facts.candidates is None else np.where(facts.candidates, deviation, np.nan)
+    median, there = np.zeros((len(deviation), 1)), np.isfinite(compared).any(axis=1)
+    median[there, 0] = np.nanmedian(compared[there], axis=1)
+    least = np.fmax(_OF_ITS_OWN * np.fmax.accumulate(deviation, axis=0), _OF_THE_OTHERS * median)
+    return np.where(deviation >= least, deviation, np.nan)
+
+
 def _own_return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:  # noqa: ARG001
     """Forward return - cash rate x horizon; learned is its distance from its recent mean in recent deviations."""
     return np.asarray(DIRECTION.own_return(panel, label, facts), dtype=np.float64)
@@ -55,7 +75,7 @@ def _centre(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZSc
 
 
 def _scale(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
-    return _moments(DIRECTION.own_return(panel, label, facts), label, settings)[1]
+    return _unit(DIRECTION.own_return(panel, label, facts), label, facts, settings)
 
 
 def _own_relative_return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:  # noqa: ARG001
@@ -76,7 +96,7 @@ def _relative_centre(panel: Panel, label: LabelSettings, facts: LabelFacts, sett
 
 
 def _relative_scale(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: ZScored) -> FloatArray:
-    return _moments(_growth_over_median(panel, label, facts), label, settings)[1]
+    return _unit(_growth_over_median(panel, label, facts), label, facts, settings)
 
 
 def _growth_over_median(panel: Panel, label: LabelSettings, facts: LabelFacts) -> FloatArray:
