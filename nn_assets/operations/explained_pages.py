@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from nn_assets.operations.explanation import ModelPart
 
 LARGEST = 5
-"""Symbols of a session that are explained: those of the largest targets and, of equal ones, the strongest signals."""
+"""Symbols of a session that are explained: those of the largest targets and, of equal ones, the strongest signals.
+
+With nothing to be held, those whose forecasts before calibration moved most since the session before.
+"""
 MOST_MOVES = 10
 """Symbols explained on a session's page, those whose direction changed among them."""
 MOST_SAMPLES, REPEATS = 256, 3
@@ -106,14 +109,19 @@ def _chosen(
     targets = frames["target_positions"].set_index("symbol")["target_weight"]
     signals = frames["signals"].set_index("symbol")
     strength = (signals["calibrated_probability"] - _COIN).abs()
-    ranked = pd.DataFrame({"target": targets.abs(), "strength": strength.reindex(targets.index)})
-    largest = ranked.sort_values(["target", "strength"], ascending=False, kind="stable").index[:LARGEST]
-    reasons = {
-        str(symbol): f"target {weight:+.2%}" if weight else "no target" for symbol, weight in targets[largest].items()
-    }
     sessions = history.sessions(session)
     earlier = history.stores.ledger.read("signals", history.strategy.name, sessions[-2], sessions[-2])
-    were = earlier.set_index("symbol")["direction"].reindex(signals.index)
+    earlier = earlier.set_index("symbol").reindex(signals.index)
+    moved = (signals["probability"] - earlier["probability"]).abs()
+    nothing_held = not targets.any()
+    ranked = pd.DataFrame({"target": targets.abs(), "strength": (moved if nothing_held else strength)})
+    ranked = ranked.reindex(targets.index)
+    largest = ranked.sort_values(["target", "strength"], ascending=False, kind="stable").index[:LARGEST]
+    without = "no target, and moved most" if nothing_held and moved.notna().any() else "no target"
+    reasons = {
+        str(symbol): f"target {weight:+.2%}" if weight else without for symbol, weight in targets[largest].items()
+    }
+    were = earlier["direction"]
     turned = signals.index[(were * signals["direction"] < 0).to_numpy(dtype=bool)]
     order = strength[turned].sort_values(ascending=False, kind="stable").index.astype(str)
     others = [symbol for symbol in order if symbol not in reasons]

@@ -34,6 +34,7 @@ from nn_assets.reports.round_notices import (
     calendar_notices,
     delisting_notices,
     ended_notices,
+    funding_facts,
     funding_notices,
     held_on_notices,
     late_notices,
@@ -120,16 +121,29 @@ def _details_on_record(history: History, session_round: Round) -> Mapping[str, A
     return {} if decided.empty else dict(decided["details"].iloc[-1])
 
 
-def _regime_notices(history: History, session_round: Round) -> list[str]:
-    """Say which regime the session was in, and how much of what its model was fitted on was in it."""
-    regime = _details_on_record(history, session_round).get("regime", {})
-    notices = []
+def regime_lines(regime: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Which regime the session was in, and how much of what its model was fitted on was in it.
+
+    Parameters
+    ----------
+    regime : mapping
+        As the session's decision has it; empty where it has none.
+
+    Returns
+    -------
+    (list of str, list of str)
+        Ordinary facts; what a person should look at: a rare regime, or none where the settings ask for one.
+    """
+    told, notices = [], []
     if (share := regime.get("share")) is not None:
-        rare = " Its models hardly learned what holds there." if share < RARE_SHARE else ""
-        notices.append(f"Regime: {regime['name']}; it {share_text(share)}.{rare}")
+        line = f"Regime: {regime['name']}; it {share_text(share)}."
+        if share < RARE_SHARE:
+            notices.append(f"{line} Its models hardly learned what holds there.")
+        else:
+            told.append(line)
     if "no_markov" in regime:
         notices.append(f"No Markov regime because {regime['no_markov']}: the rules name it.")
-    return notices
+    return told, notices
 
 
 def _situation_after(
@@ -191,6 +205,7 @@ def write_daily_page(
     """Write the report of one session; returns its file."""
     strategy = history.strategy
     trading = frames["trading_states"].iloc[0]
+    regime, rare_regime = regime_lines(_details_on_record(history, session_round).get("regime", {}))
     caption = "Each monitored series against its calibrated critical value."
     plots = [] if drift_plot is None else [Plot("Drift", caption, drift_plot)]
     page = DailyPage(
@@ -216,8 +231,6 @@ def write_daily_page(
             *held_on_notices(session_round),
             *ended_notices(session_round, _halted_symbols(history, session_round)),
             *stop_notices(session_round),
-            *premium_notices(session_round),
-            *volatility_notices(session_round),
             *net_notices(strategy, values_of(frames["portfolio_states"].iloc[0])),
             *calendar_notices(strategy, session_round),
             *_unquoted_notices(history, session_round),
@@ -225,9 +238,15 @@ def write_daily_page(
             *funding_notices(strategy, session_round),
             *late_notices(strategy, session_round),
             *_missing_notices(history, session_round),
-            *_regime_notices(history, session_round),
+            *rare_regime,
             *_alarm_notices(history, session_round),
             *novelty_notices(history, _details_on_record(history, session_round), provenance["model_id"]),
+        ],
+        told=[
+            *regime,
+            *funding_facts(strategy, session_round),
+            *premium_notices(session_round),
+            *volatility_notices(session_round),
         ],
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),

@@ -50,7 +50,7 @@ _FIRST = {
     "is worth something",
 } | dict.fromkeys(LOSSES, "find the cause of the loss")
 _LEAK = "leak alarm"
-_NOTHING = "is to hold nothing after "
+_NOTHING = "nothing is to be held after "
 _ROUND = "nn-assets run "
 _GOES_ON = re.compile(r"nn-assets (run|study)\b")
 _STUDY_OF_MONTHS = re.compile(r"^(nn-assets study --strategy \S+) --from \S+ --to \S+$")

@@ -102,7 +102,8 @@ class DailyPage:
     verdict: str = ""  # of the study in force when the session was decided
     plots: Sequence[Plot] = ()
     ranges: RangeRows | None = None  # where the settings ask for them
-    notices: Sequence[str] = ()
+    notices: Sequence[str] = ()  # what a person should look at
+    told: Sequence[str] = ()  # ordinary facts of the session, in plain lines
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()
     own_sections: Sequence[str] = ()  # as on the study's page

@@ -123,16 +123,22 @@ def delisting_notices(session_round: Round) -> list[str]:
     return [f"Delistings were booked before this session's first fill: {paid:+,.2f} USD. Compare it with the account."]
 
 
-def funding_notices(strategy: Strategy, session_round: Round) -> list[str]:
-    """Say what funding a session paid, and where its rates were not known."""
+def funding_facts(strategy: Strategy, session_round: Round) -> list[str]:
+    """Say what funding a session paid."""
     if strategy.costs.funding is None:
         return []
-    book = session_round.session_state.book
-    notices = [f"Funding received less paid on this session: {book.session_funding_usd:+,.2f} USD."]
-    if book.funding_assumed:
-        cause, remedy = assumed_funding_warning(strategy, book.funding_assumed)
-        notices.append(f"{cause[0].upper()}{cause[1:]}: {remedy}.")
-    return notices
+    return [
+        f"Funding received less paid on this session: {session_round.session_state.book.session_funding_usd:+,.2f} USD."
+    ]
+
+
+def funding_notices(strategy: Strategy, session_round: Round) -> list[str]:
+    """Say where a session's funding rates were not known."""
+    assumed = session_round.session_state.book.funding_assumed
+    if strategy.costs.funding is None or not assumed:
+        return []
+    cause, remedy = assumed_funding_warning(strategy, assumed)
+    return [f"{cause[0].upper()}{cause[1:]}: {remedy}."]
 
 
 def late_notices(strategy: Strategy, session_round: Round) -> list[str]:

@@ -729,7 +729,7 @@ def test_what_is_to_be_flat_says_what_it_holds_until_that_is_closed(home: Path) 
     assert (recorded("target_positions", SECOND)["target_quantity"] == 0.0).all()
     assert held > 1
     clause = f"; {held} positions are still held: the closing orders fill at the open of 2017-06-23; "
-    assert f"is to hold nothing after 2017-06-22 (0 of 6 symbols){clause}" in report(NAME)["text"]
+    assert f"nothing is to be held after 2017-06-22 (0 of 6 symbols){clause}" in report(NAME)["text"]
     file = home / "strategies" / f"{NAME}.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("trade_without_verdict: true\n", ""), encoding="utf-8")
     first_line = report(NAME)["text"].splitlines()[0]

@@ -10,6 +10,7 @@ import pytest
 
 from nn_assets.evaluation.replay import Replay
 from nn_assets.evaluation.track import BookTrack
+from nn_assets.operations.session_page import regime_lines
 from nn_assets.operations.study_page import _data_notices, _stops_and_premium
 from nn_assets.reports.round_notices import premium_notices, stop_notices
 from tests.portfolio.test_bad_inputs import decided, inputs_of, settings
@@ -29,6 +30,17 @@ def test_the_notices_of_the_data_are_counted_by_rule_first_and_say_how_many_are_
     assert _data_notices(publication) == ["60 notices: many 50, few 10", *lines[:50], "and 10 more"]
     older: Any = SimpleNamespace(details={"notices": lines[:1]})
     assert _data_notices(older) == lines[:1]
+
+
+def test_a_usual_regime_is_told_in_a_plain_line_and_a_rare_one_is_pointed_out() -> None:
+    told, notices = regime_lines({"name": "calm", "share": 0.49})
+    assert told == ["Regime: calm; it had 49% of the training and validation rows of the model in force."]
+    assert notices == []
+    told, notices = regime_lines({"name": "turbulent", "share": 0.04})
+    assert told == []
+    (notice,) = notices
+    assert notice.startswith("Regime: turbulent; it had 4% of the training and validation rows of the model in force. ")
+    assert regime_lines({}) == ([], [])
 
 
 def test_a_session_says_what_was_lost_beyond_stops_and_nothing_where_nothing_was() -> None:

@@ -83,6 +83,24 @@ def test_what_is_kept_is_what_explain_says_and_the_page_shows_it(decided_home: P
     assert f"nn-assets explain --strategy {NAME} --session {session}" in shown
 
 
+def test_with_nothing_held_the_largest_moves_of_forecasts_are_explained(lived_in: Path) -> None:
+    """They were the first names by alphabet, all of them with equal calibrated forecasts."""
+    before, session = SESSIONS[-2:]
+    with open_history(strategy_of()) as history:
+        frames = {
+            table: history.stores.ledger.read(table, NAME, session, session)
+            for table in ("target_positions", "signals")
+        }
+        frames["target_positions"] = frames["target_positions"].assign(target_weight=0.0)
+        frames["signals"] = frames["signals"].assign(calibrated_probability=0.5, direction=0)
+        were = history.stores.ledger.read("signals", NAME, before, before).set_index("symbol")["probability"]
+        keep_moves(history, pd.Timestamp(session), frames, "another", LOG)
+    moved = (frames["signals"].set_index("symbol")["probability"] - were).abs()
+    rows = moves_of(lived_in, session)["rows"]
+    assert [row["symbol"] for row in rows] == moved.nlargest(LARGEST).index.tolist()
+    assert {row["why"] for row in rows} == {"no target, and moved most"}
+
+
 def test_a_session_run_again_explains_nothing_again_and_what_fails_is_said_and_asked_again(
     lived_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

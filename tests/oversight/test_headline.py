@@ -186,7 +186,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], str]] = {
     ),
     "allowed to trade, and nothing to hold": (
         {"to_hold": 0},
-        "mine TRADES: is to hold nothing after 2018-01-03 (0 of 4 symbols). No action needed.",
+        "mine TRADES: nothing is to be held after 2018-01-03 (0 of 4 symbols). No action needed.",
     ),
     "a setting that is refused, by which no study counts": (
         {
