@@ -179,7 +179,7 @@ def compare(
     for all names of every session, which ranks nothing, is compared with none, and takes no cell from the others.
     """
     names = tuple(forecasts)
-    there = {name: np.isfinite(values).all(axis=0) for name, values in forecasts.items()}
+    there: dict[str, BoolArray] = {name: np.asarray(np.isfinite(own).all(axis=0)) for name, own in forecasts.items()}
     everywhere = np.all([cells for cells in there.values() if cells.any()] or [*there.values()], axis=0)
     wide = returns.shape[1] >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, returns) if wide else (auc_contributions, targets)
