@@ -10,7 +10,7 @@ TABLES = (*LAKE_TABLES, *LEDGER_TABLES, AUDIT_CHAIN.exported)
 NAMES_OF_CONTRACTS = {
     contract.name: contract.exported for contract in (*LAKE, *LEDGER) if contract.exported not in {"", contract.name}
 }
-"""The name that docs/tables.md heads a table by to the one that it is exported as, where they differ; both are taken."""
+"""The name that heads a table in docs/tables.md to the one that it is exported as, where they differ."""
 DICTIONARY = "dictionary"
 """What is exported as a page in Markdown: the columns of all tables, those of a strategy's plug-ins among them."""
 ADJUSTED = ("backward", "forward")
