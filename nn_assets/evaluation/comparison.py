@@ -132,8 +132,8 @@ class Comparison:
         none = f"none of {len(all_networks)} networks beats" if several else f"{all_networks[0]} does not beat"
         won = Counter(pair.rival for pair in self.compared if pair.finding == "beats")
         lost = [f"{pair.network} is beaten by {pair.rival}" for pair in self.compared if pair.finding == "is beaten by"]
-        found = won.total() + len(lost)
-        share = f"{found} of {tested} find a difference" if found else f"not distinguishable in {tested}"
+        decided = won.total() + len(lost)
+        share = f"{decided} of {tested} find a difference" if decided else f"not distinguishable in {tested}"
         beaten = [f"{rival} is beaten by {number} of {len(networks)}" for rival, number in won.items()]
         return [f"{none} the simple ones ({rivals}): {share}", *beaten, *lost]
 
