@@ -14,7 +14,7 @@ from nn_assets.contracts.contract import Contract
 from nn_assets.contracts.dictionary import dictionary
 from nn_assets.errors import LedgerError, SettingsError
 from nn_assets.operations.catalog import find_strategy, require_named
-from nn_assets.operations.exported_names import ADJUSTED, DICTIONARY, LAKE_TABLES, TABLES
+from nn_assets.operations.exported_names import ADJUSTED, DICTIONARY, LAKE_TABLES, NAMES_OF_CONTRACTS, TABLES
 from nn_assets.operations.exported_tables import read_exported, read_of_ledger, read_of_plugin
 from nn_assets.operations.history import open_history
 from nn_assets.operations.stores import open_stores
@@ -53,8 +53,8 @@ def export_table(
     Parameters
     ----------
     table : str
-        One of :data:`TABLES`, one that a plug-in of the strategy stores, or ``dictionary``: what the columns of all of
-        them are.
+        One of :data:`TABLES`, by that name or its contract's, one that a plug-in of the strategy stores, or
+        ``dictionary``: what the columns of all of them are.
     out : Path
         Its suffix says the format: ``.csv``, ``.parquet`` or ``.json``; of the dictionary ``.md``.
     first, last : str, optional
@@ -74,6 +74,7 @@ def export_table(
     """
     if table == DICTIONARY:
         return _export_dictionary(out, strategy)
+    table = NAMES_OF_CONTRACTS.get(table, table)
     brought = None if table in TABLES else _of_plugin(table, strategy)
     _check_options(table, out, first, last, as_of, brought[0] if brought else None)
     _check_adjusted(table, adjusted)

@@ -132,8 +132,8 @@ class Comparison:
         none = f"none of {len(all_networks)} networks beats" if several else f"{all_networks[0]} does not beat"
         won = Counter(pair.rival for pair in self.compared if pair.finding == "beats")
         lost = [f"{pair.network} is beaten by {pair.rival}" for pair in self.compared if pair.finding == "is beaten by"]
-        found = won.total() + len(lost)
-        share = f"{found} of {tested} find a difference" if found else f"not distinguishable in {tested}"
+        decided = won.total() + len(lost)
+        share = f"{decided} of {tested} find a difference" if decided else f"not distinguishable in {tested}"
         beaten = [f"{rival} is beaten by {number} of {len(networks)}" for rival, number in won.items()]
         return [f"{none} the simple ones ({rivals}): {share}", *beaten, *lost]
 
@@ -179,7 +179,7 @@ def compare(
     for all names of every session, which ranks nothing, is compared with none, and takes no cell from the others.
     """
     names = tuple(forecasts)
-    there = {name: np.isfinite(values).all(axis=0) for name, values in forecasts.items()}
+    there: dict[str, BoolArray] = {name: np.asarray(np.isfinite(own).all(axis=0)) for name, own in forecasts.items()}
     everywhere = np.all([cells for cells in there.values() if cells.any()] or [*there.values()], axis=0)
     wide = returns.shape[1] >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, returns) if wide else (auc_contributions, targets)

@@ -107,8 +107,8 @@ def fault_of_own_settings(strategy: Strategy) -> SettingsError | None:
         if execution.broker in BROKERS_OF_ITS_OWN:
             broker_of(execution.broker, execution.broker_settings)
         if learning.network in NETWORKS_OF_ITS_OWN:
-            keys = KEYS_OF_NETWORKS.get(learning.network, ())
-            own = create_model("Own", __base__=Section, **dict.fromkeys(keys, (Any, None))) if keys else None
+            fields: dict[str, Any] = dict.fromkeys(KEYS_OF_NETWORKS.get(learning.network, ()), (Any, None))
+            own = create_model("Own", __base__=Section, **fields) if fields else None
             member = f"the network {learning.network}"
             section_of(own, learning.network_settings, member=member, key="learning.network_settings")
     except SettingsError as fault:

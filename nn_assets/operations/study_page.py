@@ -32,6 +32,7 @@ from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.explained_pages import measured_importance
 from nn_assets.operations.history import History
 from nn_assets.operations.models.groups import groups_of
+from nn_assets.operations.models.novelty import novelty_by_session
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
 from nn_assets.operations.situation import headline_now
@@ -117,7 +118,7 @@ def keep_study(
             *_financing(strategy, result),
             *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
-            *_novelty(strategy, load_model(history.stores, models[-1])),
+            *_novelty(history, result, load_model(history.stores, models[-1])),
             *_groups(history, models[-1]),
             *map(list, _survivorship(history).items()),
         ],
@@ -178,16 +179,28 @@ def _volatility(result: StudyResult) -> list[list[str]]:
     return [["Volatility", f"{counts} of {len(choices):,} sessions. On the last: {choices[-1].sentence}"]]
 
 
-def _novelty(strategy: Strategy, model: FoldModel) -> list[list[str]]:
-    """What novelty the newest model scores, where the settings ask for it."""
-    if strategy.novelty is None:
+def _novelty(history: History, result: StudyResult, model: FoldModel) -> list[list[str]]:
+    """What novelty the newest model scores and how much was unlike in the study, where the settings ask for it."""
+    if history.strategy.novelty is None:
         return []
     scored = model.figures.get("novelty", {})
     if model.novelty is None:
         return [["Novelty", f"none: {scored.get('none', 'the model was fitted without')}"]]
     left_out = "".join(f"; {name} left out, {why}" for name, why in scored.get("left_out", {}).items())
     without = f"; no autoencoder: {scored['autoencoder']}" if "autoencoder" in scored else ""
-    return [["Novelty", f"{len(model.novelty.columns)} features scored{left_out}{without}"]]
+    return [
+        ["Novelty", f"{len(model.novelty.columns)} features scored{left_out}{without}"],
+        ["Unlike", _unlike_text(history, result)],
+    ]
+
+
+def _unlike_text(history: History, result: StudyResult) -> str:
+    """How many rows of a study, and how many sessions as a whole, were unlike what their models were fitted on."""
+    rows = range(result.study.rows[0], result.study.rows[-1] + 1)
+    days = novelty_by_session(history, rows, result.material.model_by_row[rows.start : rows.stop])
+    unlike, scored = sum(day.unlike for day in days), sum(day.rows for day in days)
+    whole = sum(day.unlike_day for day in days)
+    return f"{unlike:,} of {scored:,} rows, and {whole:,} of {len(days):,} days as a whole"
 
 
 def _groups(history: History, model_id: str) -> list[list[str]]:

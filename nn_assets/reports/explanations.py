@@ -72,8 +72,9 @@ class FeatureWorth:
     @property
     def t(self) -> float | None:
         """The rise over its error; None of fewer months than :data:`LEAST_MONTHS`."""
-        known = self.rise is not None and self.error and self.months >= LEAST_MONTHS
-        return self.rise / self.error if known else None
+        if self.rise is None or not self.error or self.months < LEAST_MONTHS:
+            return None
+        return self.rise / self.error
 
 
 def feature_worths(kept: Mapping[str, Any]) -> list[FeatureWorth]:

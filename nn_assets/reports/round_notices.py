@@ -19,6 +19,10 @@ from nn_assets.settings import Strategy
 
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
+_BY_THE_MARKET = frozenset({"no_bar", "no_volume", "volume_cap", "no_liquidity"})
+_AS_FILLED = "The book holds what was filled, as the account does; the orders below are sized from there."
+_MAY_DIFFER = "The orders below replace them; compare the positions with the account."
+
 
 def answer_notices(session_round: Round) -> list[str]:
     """Say that the session's solver had no answer, which limits its book exceeds, or that its horizon is short."""
@@ -40,7 +44,10 @@ def answer_notices(session_round: Round) -> list[str]:
 
 
 def ended_notices(session_round: Round, halted: Collection[Symbol] = ()) -> list[str]:
-    """Say which orders under way ended without a whole fill, and why: the account may hold what the book does not.
+    """Say which orders under way ended without a whole fill, and why.
+
+    The market's own reasons leave the book and the account alike, so that nobody has to act; after any other one the
+    account may hold what the book does not.
 
     Parameters
     ----------
@@ -54,8 +61,7 @@ def ended_notices(session_round: Round, halted: Collection[Symbol] = ()) -> list
         by_reason.setdefault(order.reason, []).append(f"{name}{halt}")
     return [
         f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
-        f"{', '.join(first_of(names))}. The orders below replace them; compare the positions with the "
-        "account."
+        f"{', '.join(first_of(names))}. {_AS_FILLED if reason in _BY_THE_MARKET else _MAY_DIFFER}"
         for reason, names in by_reason.items()
     ]
 

@@ -22,9 +22,11 @@ from nn_assets.reports.tables import (
     figure_table,
     fold_table,
     regime_table,
+    sessions_of,
     shift_table,
     sized_positions,
 )
+from nn_assets.signals.regimes import RegimeParameters
 
 if TYPE_CHECKING:
     from nn_assets.reports.page import DailyPage, StudyPage
@@ -117,7 +119,9 @@ def _folds(page: StudyPage) -> Contents:
 
 def _regimes(page: StudyPage) -> Contents:
     header, regimes = regime_table(page.figures)
-    return {"regime_header": header, "regimes": regimes} if regimes else None
+    unknown = sessions_of(page.figures.regimes.get("unknown", {}))
+    sessions = RegimeParameters().tercile_sessions
+    return {"regime_header": header, "regimes": regimes, "unknown": unknown, "needed": sessions} if regimes else None
 
 
 def _shift(page: StudyPage) -> Contents:

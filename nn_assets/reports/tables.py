@@ -151,6 +151,11 @@ def regime_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[st
     return _by_group("regime", figures, figures.regimes, falls)
 
 
+def sessions_of(by_estimator: Mapping[str, Figures]) -> int:
+    """Sessions of a group of figures, one of each estimator; 0 of none."""
+    return max((f.return_sessions or f.forecast_sessions for f in by_estimator.values()), default=0)
+
+
 def shift_table(figures: StudyFigures) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Lay out the sessions of a regime that training hardly saw and the others, as :func:`fold_table` does months."""
     if figures.shift is None:
@@ -173,7 +178,7 @@ def _by_group(
     header = (called, "sessions", *(f"{NAMES[name]}, {column_title}" for name, _, column_title, _ in wanted))
     rows = []
     for group, by_estimator in groups.items():
-        sessions = max((f.return_sessions or f.forecast_sessions for f in by_estimator.values()), default=0)
+        sessions = sessions_of(by_estimator)
         cells = [
             _written(getattr(by_estimator[name], key), form) if name in by_estimator else ABSENT
             for name, key, _, form in wanted

@@ -275,8 +275,8 @@ def _problem_text(
     named = _named(problem, lines)
     expected = _expectation(problem, _written(node, key_path_of(problem)))
     if named:  # a rule between keys says itself which, and their values
-        numbers = " and ".join(str(number) for _, number in named)
-        return f"{expected} (line{'s' * (len(named) > 1)} {numbers})"
+        numbers = list(dict.fromkeys(str(number) for _, number in named))
+        return f"{expected} (line{'s' * (len(numbers) > 1)} {' and '.join(numbers)})"
     kind = chosen_kind(problem) if problem["type"] == "extra_forbidden" else None
     if kind is not None and (*key_path_of(problem)[:-1], "kind") in lines:
         expected += f" of kind {kind!r}"  # one that was chosen, and not taken where none is stated

@@ -116,8 +116,8 @@ class SearchSettings(Section):
 
 def _cannot_vary(key: str) -> str:
     """That a key of the space may not vary, and which was meant; of one far from all, what may."""
-    stated, _, last = key.rpartition(".")
-    sections = {stated: _VARIED[stated]} if stated in _VARIED else _VARIED
+    section_named, _, last = key.rpartition(".")
+    sections = {section_named: _VARIED[section_named]} if section_named in _VARIED else _VARIED
     full = {name: f"{section}.{name}" for section, names in sections.items() for name in names}
     near = get_close_matches(last, full, n=1, cutoff=0.7)
     what = f"did you mean {full[near[0]]}?" if near else f"what may vary is {_KEYS_IN_WORDS}"

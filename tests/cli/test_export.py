@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from nn_assets.cli.export import TABLES
+from nn_assets.operations.exported_names import NAMES_OF_CONTRACTS
 from nn_assets.operations.stores import open_stores
 from tests.cli.conftest import FIRST, LIVE, NEGATIVE, STRATEGY, SYMBOLS, call, write_bars
 from tests.orchestration.conftest import living_in
@@ -73,6 +74,15 @@ def days(frame: pd.DataFrame) -> list[str]:
 
 def test_the_tables_are_those_promised() -> None:
     assert {*CONTRACT, "notices", "ranges"} | BESIDE_BARS == set(TABLES)  # ranges: tests/operations/test_beside_signals
+
+
+def test_a_table_is_exported_too_by_the_name_that_the_page_of_tables_heads_it_by(give, tmp_path) -> None:
+    assert NAMES_OF_CONTRACTS["trading_halts"] == "halts"
+    assert not set(NAMES_OF_CONTRACTS) & set(TABLES)
+    headings = (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
+    assert all(f"### {name}\n" in headings for name in NAMES_OF_CONTRACTS)
+    by_either = [exported(give, tmp_path, name) for name in ("portfolio_states", "portfolio")]
+    pd.testing.assert_frame_equal(*by_either)
 
 
 def test_notices_are_a_table_also_where_there_are_none(give, tmp_path) -> None:

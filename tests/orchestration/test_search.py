@@ -106,6 +106,8 @@ def test_every_trial_and_the_choice_are_on_the_ledger_with_what_they_saw_and_non
         choice = choices_on_record(ledger, strategy_of())["2017-01"]
         finite = [figures["net_sharpe"] for figures in trials["figures"] if figures["state"] == "complete"]
         assert choice.value == max(finite)
+        so_far = [figures["net_sharpe_so_far"] for figures in trials["figures"] if figures["state"] == "complete"]
+        assert [values[-1] for values in so_far] == finite  # over all folds, as each before is over those until then
         assert (choice.finished, choice.saw_until) == (3, "2016-12-30")
         assert len(_counted(history)) == 3  # the network, the linear model and boosting, as its study counted them
         text = search_text(ledger, strategy_of())

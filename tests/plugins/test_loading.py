@@ -210,8 +210,8 @@ def test_a_feature_that_nobody_has_is_refused_by_name_and_line_as_its_file_is_re
 
 def test_settings_know_the_networks_of_the_package_by_name() -> None:
     assert set(NETWORKS_OF_ITS_OWN) == set(NETWORKS.own)
-    stated = {name: entry.settings for name, entry in NETWORKS.own.items() if entry.settings is not None}
-    assert {name: tuple(model.model_fields) for name, model in stated.items()} == dict(KEYS_OF_NETWORKS)
+    with_settings = {name: entry.settings for name, entry in NETWORKS.own.items() if entry.settings is not None}
+    assert {name: tuple(model.model_fields) for name, model in with_settings.items()} == dict(KEYS_OF_NETWORKS)
 
 
 @pytest.mark.parametrize(

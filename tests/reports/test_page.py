@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from nn_assets.execution.broker import EndedOrder
 from nn_assets.oversight.headline import Headline, TradingWord
 from nn_assets.reports.page import Plot, daily_page, demo_page, study_page
+from nn_assets.reports.round_notices import ended_notices
 from tests.reports.pages import made_daily_page, made_steps, made_study_page
 
 _VOID = {"meta", "link", "img", "br"}
@@ -270,3 +275,27 @@ def test_the_study_page_says_what_was_on_and_that_other_costs_are_charged_afterw
     assert "each book as it was traded, its trading costs changed afterwards" in html
     for row in ("Brier, base rate", "Calibration error", "Sharpe, costs x 2", "Sharpe, 10 bps", "Return, 10 bps"):
         assert row in html
+
+
+def test_a_page_says_how_many_sessions_rules_cannot_name_and_how_many_they_need() -> None:
+    figures = made_study_page().figures
+    known = made_study_page(figures=replace(figures, regimes={"rising, quiet": figures.total}))
+    unknown = replace(figures, regimes={**known.figures.regimes, "unknown": figures.total})
+    assert "The rules need 504 sessions of closes" in (page := study_page(made_study_page(figures=unknown)))
+    assert "Unknown: 300 sessions." in page or "Unknown: 299 sessions." in page
+    assert "The rules need" not in study_page(known)
+
+
+@pytest.mark.parametrize(
+    ("reason", "compare"), [("volume_cap", False), ("no_bar", False), ("unfinished_run", True), ("of_a_venue", True)]
+)
+def test_only_an_order_that_the_market_did_not_end_asks_for_a_comparison_with_the_account(
+    reason: str, compare: bool
+) -> None:
+    session_round: Any = SimpleNamespace(
+        ended=(EndedOrder("1", 0, reason),),
+        session_state=SimpleNamespace(book=SimpleNamespace(symbols=("SIM12",))),
+    )
+    (notice,) = ended_notices(session_round)
+    assert notice.startswith(f"{reason}: 1 order under way ended without a whole fill: SIM12. ")
+    assert ("compare the positions" in notice) is compare

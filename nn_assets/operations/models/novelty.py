@@ -11,9 +11,10 @@ import pandas as pd
 from nn_assets.arrays import Cube, FloatArray, Symbol
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import model_windows
+from nn_assets.learning.novelty import DAY_REACH, day_departures, day_score
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
-from nn_assets.signals.novelty import confidence_share
+from nn_assets.signals.novelty import DayNovelty, confidence_share, judge_day
 
 
 def confidence_shares(
@@ -43,6 +44,50 @@ def confidence_shares(
             p_values = p_values_of(model, stretch.cut.cube, part, symbols)
             shares[part.start - first : part.stop - first] = confidence_share(p_values, settings.unlike_p_value)
     return shares
+
+
+def novelty_by_session(history: History, rows: range, model_ids: Sequence[str | None]) -> list[DayNovelty]:
+    """How unlike each of some sessions was, by the model in force on it and by what its stretch knew, as for a study.
+
+    Parameters
+    ----------
+    rows, model_ids
+        As of :func:`confidence_shares`.
+
+    Returns
+    -------
+    list of DayNovelty
+        In order of the sessions; those whose model has no scores are left out, and members of the universe alone count.
+    """
+    settings, first = history.strategy.novelty, rows.start
+    if settings is None:
+        return []
+    days: list[DayNovelty] = []
+    for stretch in history.stretches([row for row in rows if model_ids[row - first] is not None]):
+        for model_id, run in groupby(stretch.rows, key=lambda row: model_ids[row - first]):
+            model, together = load_model(history.stores, str(model_id)), list(run)
+            if model.novelty is None:
+                continue
+            cut, part = stretch.cut, slice(max(0, together[0] + 1 - DAY_REACH), together[-1] + 1)
+            p_values = p_values_of(model, cut.cube, part, cut.cube.symbols)
+            if cut.members is not None:
+                p_values = np.where(cut.members[part], p_values, np.nan)
+            scores = np.array([day_score(of_session) for of_session in p_values])
+            rarity = model.novelty.days.p_value(day_departures(scores))
+            days += [
+                judge_day(
+                    p_values[row - part.start],
+                    cut.cube.symbols,
+                    score=float(scores[row - part.start]),
+                    day_p_value=float(rarity[row - part.start]),
+                    sessions=len(model.novelty.days.reference),
+                    unlike_p_value=settings.unlike_p_value,
+                    days_a_year=settings.unlike_days_a_year,
+                    sessions_per_year=history.sessions_per_year,
+                )
+                for row in together
+            ]
+    return days
 
 
 def p_values_of(model: FoldModel, cube: Cube, rows: slice, symbols: tuple[Symbol, ...]) -> FloatArray:

@@ -48,6 +48,8 @@ from nn_assets.versions import version_of
 
 Progress = Callable[[str], None]
 _MADE_BY = "nn_assets.operations.models.judging:FoldJudge"
+_SO_FAR, _SO_FAR_BEFORE = "net_sharpe_so_far", "by_fold"
+"""Key of a trial's figures over the folds so far, fold after fold, the last over all, and before this name it."""
 
 
 class Judge(Protocol):
@@ -194,7 +196,7 @@ class _Search:
                 row.configuration["parameters"],
                 row.figures["state"],
                 row.figures["net_sharpe"],
-                tuple(row.figures["by_fold"]),
+                tuple(row.figures[_SO_FAR if _SO_FAR in row.figures else _SO_FAR_BEFORE]),
                 row.figures["why"],
             )
             for row in rows[: self.search.trials]
@@ -206,7 +208,7 @@ class _Search:
         figures = {
             "net_sharpe": trial.value,
             "sharpe_per_session": per_session,
-            "by_fold": list(trial.by_fold),
+            _SO_FAR: list(trial.by_fold),
             "state": trial.state,
             "why": trial.why,
             "seen": self.seen,
