@@ -150,6 +150,25 @@ def test_optunas_file_shows_what_is_under_way_fails_what_a_killed_process_left_a
     assert TrialFile(file, "tiny", space, on_record).states == ["COMPLETE", "PRUNED"]
 
 
+def test_a_process_killed_while_it_cuts_off_a_torn_line_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, space = tmp_path / "tiny.journal", _search().space
+    TrialFile(file, "tiny", space, [FinishedTrial(0, {}, "complete", 0.5, (0.5,))])
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"op_code": 5, "wor')
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: (path.open("wb").close(), killed(content)))
+    with pytest.raises(KeyboardInterrupt):
+        TrialFile(file, "tiny", space, [])
+    monkeypatch.undo()
+    assert file.read_bytes().startswith(whole)
+    assert TrialFile(file, "tiny", space, []).states == ["COMPLETE"]
+
+
 def _corrupted(cube: Cube, labels: Labels, row: int) -> tuple[Cube, Labels]:
     """All bars from a row on are another market, and so are the labels that they realise."""
     random, realised = np.random.default_rng(99), row - int(labels.realised_row[0])
