@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from nn_assets.errors import SettingsError
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning.networks import NETWORKS
+from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations import network_comparison
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.catalog import find_strategy
@@ -44,6 +47,15 @@ def test_contestants_differ_by_their_network_alone_and_the_first_holds_the_simpl
     assert small.learning.batch_size == of.learning.batch_size
     with pytest.raises(SettingsError, match=r"learning\.network"):
         contestants(of, ["perceptron_of_nobody"])
+
+
+@pytest.mark.parametrize(("until", "first"), [(None, "2016-05-02"), ("2016-06-15", "2016-06-16")])
+def test_no_session_that_a_choice_over_all_folds_has_seen_counts(until: str | None, first: str) -> None:
+    axis = sessions_between("XNYS", "2016-01-04", "2016-08-31")
+    learning = SimpleNamespace(knows_until=until)
+    history = SimpleNamespace(axis=axis, strategy=SimpleNamespace(learning=learning))
+    rows = network_comparison._rows(history, ["2016-05", "2016-06"])  # type: ignore[arg-type]
+    assert list(axis[rows]) == list(axis[axis >= first])
 
 
 @pytest.mark.full
