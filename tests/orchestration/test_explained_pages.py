@@ -166,11 +166,14 @@ def test_a_month_whose_bars_labels_code_or_model_are_others_is_measured_again(
         elif restated == "the code":
             monkeypatch.setattr(explained_pages, "version_of", lambda _: "another")
         else:
-            models[row] = models[row - 40]
+            models[row] = "another"
         seen = SimpleNamespace(cube=cube, labels=labels, row=view.row)
         other = SimpleNamespace(view=lambda: seen, strategy=history.strategy, stores=history.stores)
         measured_importance(other, history.axis, models, _rows(kept), kept, lambda _: None)  # type: ignore[arg-type]
-    assert asked == (["2017-03", "2017-06"] if restated != "the code" else list(kept["months"]))
+    months = list(kept["months"])
+    # a transform reads 60 sessions back; the last month's labels are not all realised
+    again = {"a bar": months[2:], "the code": months}.get(restated, ["2017-03", "2017-06"])
+    assert asked == again
 
 
 def _model_by_row(history: History) -> list[str | None]:
