@@ -101,6 +101,19 @@ def values_of(row: pd.Series) -> dict[str, Any]:
     return values
 
 
+def session_text(session: pd.Timestamp) -> str:
+    """A session as ISO text: its day, and the minute of a bar within it."""
+    whole = session == session.normalize()
+    return session.date().isoformat() if whole else session.isoformat(timespec="minutes")
+
+
+def stamps_of(sessions: pd.DatetimeIndex) -> DayArray:
+    """Sessions as ``datetime64[D]``, (n,); as ``datetime64[m]`` where they are bars within the session."""
+    stamps = sessions.to_numpy()
+    days = stamps.astype("datetime64[D]")
+    return days if bool((days == stamps).all()) else stamps.astype("datetime64[m]")
+
+
 def row_of(sessions: pd.DatetimeIndex, session: Session) -> int:
     """Row of a session on an axis of ascending sessions, (bars,).
 
@@ -235,7 +248,7 @@ class Cube(OnSessions):
         digest = hashlib.sha256()
         for part in (*self.symbols, "", *self.names, ""):
             digest.update(part.encode() + b"\0")
-        days = self.sessions[chosen].to_numpy().astype("datetime64[D]").astype("<i8")
+        days = stamps_of(self.sessions[chosen]).astype("<i8")
         digest.update(days.tobytes())
         for block in self.values[chosen]:
             digest.update(number_bytes(block))

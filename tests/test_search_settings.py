@@ -30,7 +30,7 @@ def test_a_budget_and_a_space_are_all_that_must_be_stated() -> None:
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ("learning.seed: {low: 1, high: 3}", "what may vary is learning.network"),
+        ("learning.seed: {low: 1, high: 3}", "what may vary is of learning network"),
         ("label.horizon_sessions: {low: 1, high: 3}", "what may vary"),
         ("learning.lookback: {low: 0, high: 3}", "search.space.learning.lookback 0: Input should be greater"),
         ("learning.dropout: {low: 0.0, high: 1.0}", "search.space.learning.dropout 1.0"),
@@ -57,7 +57,7 @@ def test_what_cannot_be_searched_is_refused_by_its_key(space: str, message: str)
             "walk_forward: {refit_every_days: 30, training_days: 90, validation_days: 15, calibration_days: 15}",
             "state walk_forward in months",
         ),
-        ("features: {names: [log_return_1]}", "log_return_9: a choice is some of features.names"),
+        ("features: {names: [log_return_1]}", "log_return_9: did you mean log_return_1"),
     ],
 )
 def test_a_search_must_fit_the_other_sections(other: str, message: str) -> None:
@@ -78,3 +78,66 @@ def test_parameters_replace_what_they_name_and_nothing_else() -> None:
     assert (chosen.features.names, chosen.learning.hidden) == (("log_return_1",), 9)
     assert chosen.learning.lookback == strategy.learning.lookback
     assert strategy.with_parameters({}) is strategy
+
+
+FILE = """name: demo
+market: {history_starts: 2000-01-03}
+learning: {lookback: 5, hidden: 8, network: mlp}
+features:
+  names: [log_return_1, log_return_5]
+walk_forward: {%s}
+search:
+  trials: 4
+  space:
+    learning.hidden: {low: 4, high: 8}
+    %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            "learning.lookbak: {low: 3, high: 9}",
+            "found search.space.learning.lookbak: no key that may vary, did you mean learning.lookback? (line 11)",
+        ),
+        (
+            "learning.network: {choices: [mlp, gruu]}",
+            "found search.space.learning.network gruu is no network: did you mean gru? there are ",
+        ),
+        (
+            "features.names: {choices: [[log_return_1], [log_retrun_5]]}",
+            "found search.space.features.names log_retrun_5: did you mean log_return_5 or log_return_1? a choice is ",
+        ),
+        (
+            "learning.lookback: {low: 0, high: 9}",
+            "found search.space.learning.lookback 0: Input should be greater than or equal to 1 (line 11). Rem",
+        ),
+    ],
+)
+def test_a_fault_of_the_space_names_its_own_entry_and_line_and_what_was_meant(entry: str, message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_strategy(FILE % ("", entry))
+    assert message in str(refused.value)
+    assert "(line 11)" in str(refused.value)
+    assert refused.value.where["line"] == 11
+    assert refused.value.where["key"] == f"search.space.{entry.partition(':')[0]}"
+
+
+@pytest.mark.parametrize(
+    ("walk", "begins"),
+    [
+        (
+            "refit_every_days: 30, training_months: 18",
+            "walk_forward.training_months beside walk_forward.refit_every_days",
+        ),
+        ("training_days: 80", "walk_forward.training_days need walk_forward.refit_every_days"),
+        ("refit_every_days: 30", "walk_forward.refit_every_days 30 beside search: "),
+    ],
+)
+def test_a_walk_in_days_and_months_or_searched_is_refused_by_its_keys(walk: str, begins: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse_strategy(FILE % (walk, "learning.lookback: {low: 3, high: 9}"))
+    assert f"found {begins}" in str(refused.value)
+    assert "a mapping" not in str(refused.value)
+    assert refused.value.where["line"] == 6

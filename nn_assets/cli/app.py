@@ -166,6 +166,8 @@ def demo_command(
     as_json: AsJson = False,
 ) -> None:
     """Run the whole path on the bundled data, through Dagster, and write a report."""
+    if networks and (short or crypto):
+        raise typer.BadParameter("--networks runs a comparison instead of the demo: --short and --crypto go without it")
     if networks:
         from nn_assets.cli import network_comparison
 

@@ -103,7 +103,7 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
 
     from nn_assets.cli.runs import months_asked
     from nn_assets.operations.catalog import find_strategy
-    from nn_assets.operations.explanation import importance_by_month
+    from nn_assets.operations.explanation import importance_by_month, loss_of
     from nn_assets.operations.history import open_history
 
     strategy = find_strategy(name).strategy
@@ -111,10 +111,10 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
         newest = history.last_session.strftime("%Y-%m")
         low, high = months_asked(strategy, first, last, newest)
         monthly = importance_by_month(history, [str(month) for month in pd.period_range(low, high, freq="M")])
-    table = monthly.table()
+    table, (loss, unit) = monthly.table(), loss_of(strategy)
     sessions = sum(len(one.rise) for one in monthly.of_each)
     head = (
-        f"{name}: how much the log loss rises, in 1e-4 nats, where a feature's windows are dealt out anew among the "
+        f"{name}: how much the {loss} rises, in 1e-4 {unit}, where a feature's windows are dealt out anew among the "
         f"symbols of a session; {sessions} sessions of {len(monthly.months)} months, out of sample"
     )
     features = [
@@ -124,6 +124,8 @@ def _worth(name: str, first: str | None, last: str | None) -> dict[str, Any]:
     return {
         "strategy": name,
         "months": list(monthly.months),
+        "loss": loss,
+        "unit": unit,
         "features": features,
         "text": "\n".join([head, *map(_worth_text, features)]),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -66,9 +67,10 @@ def _compared(console: Console, name: str, networks: Sequence[str], *, small: bo
     execute(strategy, TABLES, assets=("features",) if published else ())
     judged = quick(strategy) if small else strategy
     with open_history(judged) as history, history.stores.alone(name):
-        return compare_networks(
+        compared = compare_networks(
             history, networks, f"compare-networks:{name}", lambda line: console.print(f"{name}: {line}", markup=False)
         )
+    return replace(compared, searched=strategy.search is not None)  # also where quick sizes left it out before
 
 
 def _headline(compared: NetworksCompared) -> str:
@@ -91,6 +93,7 @@ def _document(compared: NetworksCompared) -> dict[str, Any]:
         "winners": list(comparison.winners),
         "statistic": comparison.statistic,
         "sessions": comparison.sessions,
+        "not_compared": list(comparison.left_out),
         "contestants": {
             one.name: {
                 "simple": one.simple,
@@ -104,6 +107,7 @@ def _document(compared: NetworksCompared) -> dict[str, Any]:
             {
                 "network": pair.network,
                 "rival": pair.rival,
+                "sessions": pair.test.sessions,
                 "difference": pair.test.estimate,
                 "t": pair.test.t_statistic,
                 "p": pair.test.p_value,

@@ -22,6 +22,7 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.bar_faults import lacking
 from nn_assets.operations.catalog import find_live_strategy, find_strategy
 from nn_assets.operations.days import COMPARED
+from nn_assets.operations.decision_timing import refuse_live
 from nn_assets.operations.edited import require_stages, symbols_fault
 from nn_assets.operations.history import History, open_history
 from nn_assets.operations.models.outdated import months_to_refit
@@ -91,6 +92,7 @@ def _asked(history: History, begin: _Option, end: _Option) -> pd.DatetimeIndex:
     """The sessions asked for, each of which may be decided."""
     require_stages(history)  # first: a live start that was removed after decisions has an error of its own
     strategy = history.strategy
+    refuse_live(strategy)
     if strategy.market.live_starts is None:
         raise SettingsError(
             expected="market.live_starts, the first session to be decided",

@@ -18,6 +18,7 @@ from nn_assets.errors import AuditError, InstallationError, NnAssetsError
 from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
+from nn_assets.operations.asof.details import DETAILS_QUARANTINE, details_left_out, quarantine_text
 from nn_assets.operations.asof.halts import last_halt
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.asof.trading_halts import halts_in_words
@@ -216,6 +217,7 @@ def _of(facts: StoredFacts, folder: Path) -> dict[str, Any]:
         "published_to": None if publication is None else str(publication.last_session.date()),
         "gate": _gate(ledger, strategy.name, publication),
         "quarantined": None if publication is None else publication.quarantined,
+        **_left_out_details(facts.stores, strategy.name, publication),
         "notices": None if publication is None else len(publication.details.get("notices", ())),
         **({} if strategy.halts is None else {"halted": _halted_symbols(facts)}),
         "data_docs": str(docs) if (docs := data_docs_file(strategy.name)).is_file() else None,
@@ -244,6 +246,14 @@ def _halted_symbols(facts: StoredFacts) -> list[str]:
     """The instruments halted on the last session, as known now."""
     moment = seen_until(facts.strategy.market, facts.last_session, now_utc())
     return halts_in_words(facts.halt_versions, facts.last_session, moment)
+
+
+def _left_out_details(stores: Stores, name: str, publication: Publication | None) -> dict[str, int]:
+    """How many details were left out of bars that are used; nothing where none was."""
+    if publication is None or not stores.lake.segments(name, DETAILS_QUARANTINE):
+        return {}
+    details = len(details_left_out(stores, name, stores.publications.quarantine(publication)))
+    return {"details_left_out": details} if details else {}
 
 
 def _with_missing(headline: str, missing: Sequence[str]) -> str:
@@ -317,6 +327,8 @@ def _lines(state: dict[str, Any]) -> list[str]:
     shown = {key: value for key, value in state.items() if key != "headline"}
     if shown.get("verdict") is not None:  # another than the headline's, where a later study counts anew
         shown["verdict"] = f"{shown['verdict']}, of {shown['study_to']}"
+    if details := shown.pop("details_left_out", 0):
+        shown["quarantined"] = quarantine_text(shown["quarantined"], details)
     labelled = {_NAMES.get(key, key.replace("_", " ")): value for key, value in shown.items()}
     width = max(map(len, labelled))
     return [state["headline"]] + [

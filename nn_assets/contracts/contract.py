@@ -184,6 +184,11 @@ class Contract:
         """The same table of these columns."""
         return replace(self, columns=columns)
 
+    def within_sessions(self) -> Contract:
+        """The same table of bars within the session, which begin at any time of the day."""
+        columns = {name: replace(it, checks=()) if it.kind == "day" else it for name, it in self.columns.items()}
+        return replace(self, columns=columns)
+
     @property
     def key(self) -> tuple[str, ...]:
         """Columns that say what a row is about."""

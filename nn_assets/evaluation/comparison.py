@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn_assets.arrays import FloatArray
+from nn_assets.arrays import BoolArray, FloatArray
 from nn_assets.evaluation.significance import (
     CROSS_SECTION,
     MeanTest,
@@ -19,6 +19,8 @@ from nn_assets.evaluation.significance import (
     robust_mean_test,
 )
 from nn_assets.evaluation.spending import per_trial_level
+
+_NOT_COMPARED = "not compared with"
 
 LEVEL = 0.05
 """One-sided error of all comparisons together, as of the remarks on a study's page."""
@@ -34,6 +36,7 @@ class Contestant:
     of_members: tuple[float, ...]  # NaN where a member's forecasts never vary
     low: float  # two-sided 95% interval of the figure
     high: float
+    why: str = ""  # it has no figure, and is compared with none
 
     @property
     def estimate(self) -> float:
@@ -54,47 +57,91 @@ class Pair:
     network: str
     rival: str
     test: MeanTest
-    finding: str  # 'beats', 'is beaten by' or 'not distinguishable from'
+    finding: str  # 'beats', 'is beaten by', 'not distinguishable from', or 'not compared with'
+
+    @property
+    def compared(self) -> bool:
+        """Whether a test could be made; its ``reason`` says why not."""
+        return self.finding != _NOT_COMPARED
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All contestants on the same sessions, and every network against every simple one."""
+    """All contestants on the same cells, and every network against every simple one."""
 
     contestants: tuple[Contestant, ...]
     pairs: tuple[Pair, ...]
     statistic: str  # 'rank IC' or 'AUC'
     chance: float
-    sessions: int
-    level: float  # of one comparison, so that all together keep to `LEVEL`
+    level: float  # of one comparison, so that all that were made together keep to `LEVEL`
 
     def of(self, network: str) -> tuple[Pair, ...]:
         """A network's pairs."""
         return tuple(pair for pair in self.pairs if pair.network == network)
 
     @property
+    def compared(self) -> tuple[Pair, ...]:
+        """The pairs of which a test could be made."""
+        return tuple(pair for pair in self.pairs if pair.compared)
+
+    @property
+    def sessions(self) -> int:
+        """The fewest sessions of any pair compared; 0 without one."""
+        return min((pair.test.sessions for pair in self.compared), default=0)
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """The simple ones with which any network could be compared; all of them where none could."""
+        simple = tuple(one.name for one in self.contestants if one.simple)
+        met = {pair.rival for pair in self.compared}
+        return tuple(name for name in simple if name in met) or simple
+
+    @property
     def winners(self) -> tuple[str, ...]:
-        """Networks that beat every simple one."""
-        names = dict.fromkeys(pair.network for pair in self.pairs)
-        return tuple(name for name in names if all(pair.finding == "beats" for pair in self.of(name)))
+        """Networks that beat every simple one with which any could be compared."""
+        names = dict.fromkeys(pair.network for pair in self.compared)
+        beaten = {name: {pair.rival for pair in self.of(name) if pair.finding == "beats"} for name in names}
+        return tuple(name for name in names if beaten[name] == set(self.rivals))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What was not compared and why, a few words each: whole contestants, and single pairs of the others."""
+        whole = {one.name: one.why for one in self.contestants if one.why}
+        single = [pair for pair in self.pairs if not pair.compared and not {pair.network, pair.rival} & set(whole)]
+        return (
+            *(f"{name}: {why}, not compared" for name, why in whole.items()),
+            *(f"{pair.network} against {pair.rival}: {pair.test.reason}, not compared" for pair in single),
+        )
 
     @property
     def verdict(self) -> str:
         """Which networks beat the simple ones, in one sentence."""
-        networks = [one.name for one in self.contestants if not one.simple]
-        rivals = _listed([one.name for one in self.contestants if one.simple])
-        pairs = self.pairs
-        tested = f"{len(pairs)} paired comparisons on daily {self.statistic} over {self.sessions:,} sessions"
+        return "; ".join([*self._findings(), *self.left_out])
+
+    def _findings(self) -> list[str]:
+        networks = dict.fromkeys(pair.network for pair in self.compared)
+        all_networks = [one.name for one in self.contestants if not one.simple]
+        rivals, count = _listed(self.rivals), len(self.compared)
+        if not count:
+            return [f"no network ({_listed(all_networks)}) can be compared with the simple ones ({rivals})"]
+        tested = f"{count} paired comparison{'s' * (count > 1)} on daily {self.statistic} over {self._sessions_text}"
         if self.winners:
             verb = "beats" if len(self.winners) == 1 else "beat"
-            return f"{_listed(self.winners)} {verb} the simple ones ({rivals}) in {tested}"
-        none = f"none of {len(networks)} networks beats" if len(networks) > 1 else f"{networks[0]} does not beat"
-        won = Counter(pair.rival for pair in pairs if pair.finding == "beats")
-        lost = [f"{pair.network} is beaten by {pair.rival}" for pair in pairs if pair.finding == "is beaten by"]
-        undecided = len(pairs) - won.total() - len(lost)
-        share = tested if undecided == len(pairs) else f"{undecided} of {tested}"
-        beaten = [f"{rival} is beaten by {count} of {len(networks)}" for rival, count in won.items()]
-        return "; ".join([f"{none} the simple ones ({rivals}): not distinguishable in {share}", *beaten, *lost])
+            return [f"{_listed(self.winners)} {verb} the simple ones ({rivals}) in {tested}"]
+        several = len(all_networks) > 1
+        none = f"none of {len(all_networks)} networks beats" if several else f"{all_networks[0]} does not beat"
+        won = Counter(pair.rival for pair in self.compared if pair.finding == "beats")
+        lost = [f"{pair.network} is beaten by {pair.rival}" for pair in self.compared if pair.finding == "is beaten by"]
+        found = won.total() + len(lost)
+        share = f"{found} of {tested} find a difference" if found else f"not distinguishable in {tested}"
+        beaten = [f"{rival} is beaten by {number} of {len(networks)}" for rival, number in won.items()]
+        return [f"{none} the simple ones ({rivals}): {share}", *beaten, *lost]
+
+    @property
+    def _sessions_text(self) -> str:
+        counts = [pair.test.sessions for pair in self.compared]
+        fewest, most = min(counts), max(counts)
+        return f"{fewest:,} sessions" if fewest == most else f"{fewest:,} to {most:,} sessions"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -127,11 +174,13 @@ def compare(
     Notes
     -----
     Daily rank IC across symbols; of fewer than 5 symbols AUC, as a study's remarks do. Diebold and Mariano (1995) with
-    robust errors, at the level of Šidák (1967) for as many comparisons as there are. A network beats the simple ones
-    where it beats each of them.
+    robust errors, on the sessions that both of a pair have, at the level of Šidák (1967) for as many comparisons as
+    could be made. A network beats the simple ones where it beats each of them. One that forecasts nothing, or one value
+    for all names of every session, which ranks nothing, is compared with none, and takes no cell from the others.
     """
     names = tuple(forecasts)
-    everywhere = np.all([np.isfinite(values).all(axis=0) for values in forecasts.values()], axis=0)
+    there = {name: np.isfinite(values).all(axis=0) for name, values in forecasts.items()}
+    everywhere = np.all([cells for cells in there.values() if cells.any()] or [*there.values()], axis=0)
     wide = returns.shape[1] >= CROSS_SECTION
     contributions, outcomes = (rank_ic_contributions, returns) if wide else (auc_contributions, targets)
     chance = 0.0 if wide else 0.5
@@ -146,14 +195,31 @@ def compare(
         half = float("nan") if test.standard_error is None else test.quantile(0.975) * test.standard_error
         middle = float("nan") if test.estimate is None else test.estimate
         alone = tuple(_mean(daily(member)) for member in forecasts[name])
-        contestants.append(Contestant(name, name in simple, test, alone, middle - half, middle + half))
-    matches = [(network, rival) for network in names if network not in simple for rival in simple]
-    level = per_trial_level(LEVEL, len(matches))
-    pairs = tuple(
-        _pair(network, rival, paired_test(series[network], series[rival], horizon), level) for network, rival in matches
-    )
-    sessions = int(np.sum(np.all([np.isfinite(values) for values in series.values()], axis=0)))
-    return Comparison(tuple(contestants), pairs, "rank IC" if wide else "AUC", chance, sessions, level)
+        why = "" if test.estimate is not None else _why_none(forecasts[name].mean(axis=0), there[name], test)
+        contestants.append(Contestant(name, name in simple, test, alone, middle - half, middle + half, why))
+    tests = {
+        (network, rival): paired_test(series[network], series[rival], horizon)
+        for network in names
+        if network not in simple
+        for rival in simple
+    }
+    level = per_trial_level(LEVEL, sum(map(_was_made, tests.values())))
+    pairs = tuple(_pair(network, rival, test, level) for (network, rival), test in tests.items())
+    return Comparison(tuple(contestants), pairs, "rank IC" if wide else "AUC", chance, level)
+
+
+def _why_none(values: FloatArray, there: BoolArray, test: MeanTest) -> str:
+    """Why an ensemble, (sessions, symbols), has no figure on any session."""
+    if not there.any():
+        return "no forecast"
+    highest = np.where(there, values, -np.inf).max(axis=1)
+    lowest = np.where(there, values, np.inf).min(axis=1)
+    return test.reason if (highest > lowest).any() else "one value for all names"
+
+
+def _was_made(test: MeanTest) -> bool:
+    """Whether a test of a pair says anything: of two that are the same in every session, that they are."""
+    return test.p_value is not None or test.never_varies
 
 
 def _mean(values: FloatArray) -> float:
@@ -162,7 +228,7 @@ def _mean(values: FloatArray) -> float:
 
 
 def _pair(network: str, rival: str, test: MeanTest, level: float) -> Pair:
-    finding = "not distinguishable from"
+    finding = "not distinguishable from" if _was_made(test) else _NOT_COMPARED
     if test.p_value is not None:
         finding = "beats" if test.p_value < level else "is beaten by" if 1.0 - test.p_value < level else finding
     return Pair(network, rival, test, finding)

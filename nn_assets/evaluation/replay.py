@@ -15,6 +15,7 @@ from nn_assets.evaluation.track import BookTrack
 from nn_assets.execution.registry import broker_of
 from nn_assets.features.labels import Labels, label_kind
 from nn_assets.learning.forecasts import ForecastArrays
+from nn_assets.market.calendar.decision_bars import DecisionTiming
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.refreshes import RefreshWatch
 from nn_assets.portfolio.breakers import BreakerReset
@@ -58,6 +59,11 @@ class Replay:
         return math.fsum(session_round.loss_beyond_stops_usd for session_round in self.rounds)
 
     @property
+    def late_decisions(self) -> int:
+        """Decisions within the session whose orders would have been late, and were not sent."""
+        return sum(session_round.sent_late for session_round in self.rounds)
+
+    @property
     def premium_of_gross(self) -> float:
         """Share of what was held that is premium of base rates, 0 to 1: gross-weighted over the sessions."""
         gross = [float(np.abs(session_round.decision.target_weight).sum()) for session_round in self.rounds]
@@ -80,6 +86,7 @@ class Scene:
     costs: Callable[[int], CostModel] | None = None  # row to the cost model in force on it
     groups: GroupsOf | None = None  # row to the groups of the symbols by behaviour; None where they are not asked for
     network_volatility: ForecastArrays | None = None  # of the ensemble that forecasts it; None where none is asked for
+    timing: DecisionTiming | None = None  # of decisions within the session
 
 
 def replay(
@@ -158,6 +165,8 @@ def replay(
                 groups=None if scene.groups is None else scene.groups(row),
                 refresh=None if refreshes is None else refreshes(row),
                 volatility=None if len(volatility.names) == 1 else volatility.at(row),
+                closes_session=scene.timing is not None and bool(scene.timing.closing[row]),
+                sent_late=scene.timing is not None and bool(scene.timing.late[row]),
             )
             model = costs if scene.costs is None else scene.costs(row)
             session_round = play_session(strategy, model, sessions_per_year, state, facts, open_broker)

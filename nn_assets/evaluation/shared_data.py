@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from nn_assets.arrays import stamps_of
 from nn_assets.errors import SchemaError
 
 SAMPLE = 16_384
@@ -95,7 +97,7 @@ def fingerprint(
     positive = np.isfinite(closes) & (closes > 0.0)
     names, inverse = np.unique(np.asarray(symbols[positive], dtype=np.str_), return_inverse=True)
     hashed = np.array([_text_hash(name) for name in names.tolist()], dtype=np.uint64)[inverse]
-    days = sessions[positive].astype("datetime64[D]").astype(np.int64).astype(np.uint64)
+    days = stamps_of(pd.DatetimeIndex(sessions[positive])).astype(np.int64).astype(np.uint64)
     keys = np.sort(_mixed(_mixed(hashed ^ _mixed(days)) ^ _close_code(closes[positive])))
     if len(keys) <= SAMPLE:
         return Fingerprint(len(keys), keys, _EVERYTHING)

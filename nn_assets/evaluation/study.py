@@ -19,6 +19,7 @@ from nn_assets.evaluation.verdict import NOT_A_LOOK, Look, Verdict, look_of, ver
 from nn_assets.features.labels import Labels
 from nn_assets.learning.forecasts import Forecasts
 from nn_assets.learning.refresh import RefreshCheck
+from nn_assets.market.calendar.decision_bars import DecisionTiming
 from nn_assets.market.cash import cash_rates
 from nn_assets.oversight.reference import DriftReference
 from nn_assets.oversight.refreshes import RefreshWatch
@@ -44,6 +45,7 @@ class StudyStretch:
     # Of the models in force up to its end, by estimator and model id.
     references: Mapping[str, Mapping[str, DriftReference]]
     groups: GroupsOf | None = None  # as of a scene
+    timing: DecisionTiming | None = None  # as of a scene
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Study:
     figures: StudyFigures
     labels: Mapping[int, Labels]  # as known in each stretch of sessions, by the row of its last one
     costs: Callable[[int], CostModel]  # row to the cost model in force on it
-    no_markov: Mapping[str, str] = field(default_factory=dict)  # month to why the rules name its regimes all the same
+    no_markov: Mapping[str, str] = field(default_factory=dict)  # month to why the rules name regimes of it all the same
 
     def labels_known_at(self, row: int) -> Labels:
         """The labels realised by a row, as known at its session's close."""
@@ -266,9 +268,16 @@ def _scene(material: StudyMaterial, stretch: StudyStretch, estimator: str, watch
     bars = stretch.market.panel.session_count
     cut = material.forecasts[estimator].at(slice(bars))
     volatility = material.forecasts.volatility
-    of_volatility = None if volatility is None else volatility.at(slice(bars))
     return Scene(
-        stretch.rows, stretch.market, stretch.labels, cut, watch, material.costs, stretch.groups, of_volatility
+        stretch.rows,
+        stretch.market,
+        stretch.labels,
+        cut,
+        watch,
+        material.costs,
+        stretch.groups,
+        None if volatility is None else volatility.at(slice(bars)),
+        stretch.timing,
     )
 
 

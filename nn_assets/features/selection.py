@@ -175,7 +175,7 @@ def _blocks(rows: int, purge: int) -> list[slice]:
         raise ShortFoldError(
             expected=f"at least {_BLOCKS * smallest} training sessions to select features on",
             found=str(rows),
-            remedy="lengthen walk_forward.training_months, or set features.select to false",
+            remedy="lengthen walk_forward.training_months (or training_days), or set features.select to false",
         )
     edges = [rows * block // _BLOCKS for block in range(_BLOCKS + 1)]
     return [slice(first, last) for first, last in pairwise(edges)]

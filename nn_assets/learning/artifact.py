@@ -13,7 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import Symbol, session_text, stamps_of
 from nn_assets.errors import ModelError, NnAssetsError
 from nn_assets.estimators import ESTIMATORS, TRADED
 from nn_assets.features.scaling import Scaler
@@ -92,7 +92,7 @@ def _described(model: FoldModel) -> dict[str, Any]:
         **({"format": FORMAT} if model.estimators.head is SIGN else {"format": _OTHER_HEADS, "learns": learns}),
         "model_id": model.model_id,
         "fold": model.fold.to_dict(),
-        "axis_start": str(model.axis_start.date()),
+        "axis_start": session_text(model.axis_start),
         "symbols": list(model.symbols),
         "stationarity": model.stationarity.to_dict(),
         "selection": None if model.selection is None else model.selection.to_dict(),
@@ -180,11 +180,15 @@ def _members(name: str, tensors: dict[str, Array]) -> tuple[FittedMember, ...]:
     return tuple(kind.from_arrays(_under(f"{number}/", stored), number) for number in numbers)
 
 
+_DAYS, _MINUTES = np.dtype("datetime64[D]"), np.dtype("datetime64[m]")
+
+
 def _validation(model: FoldModel) -> dict[str, Array]:
     frame = model.validation_forecasts
+    stamps = stamps_of(pd.DatetimeIndex(frame["session"]))
     return {
         "symbol": pd.Index(model.symbols).get_indexer(pd.Index(frame["symbol"])).astype(np.int64),
-        "session": frame["session"].to_numpy().astype("datetime64[D]").astype(np.int64),
+        ("session" if stamps.dtype == _DAYS else "minute"): stamps.astype(np.int64),
         "estimator": pd.Index(list(ESTIMATORS)).get_indexer(pd.Index(frame["estimator"])).astype(np.int64),
         "probability": frame["probability"].to_numpy(dtype=np.float64),
     }
@@ -192,7 +196,9 @@ def _validation(model: FoldModel) -> dict[str, Array]:
 
 def _frame(tensors: dict[str, Array], symbols: tuple[Symbol, ...]) -> pd.DataFrame:
     codes = {name: tensors[name].astype(np.int64, casting="safe") for name in ("symbol", "estimator")}
-    session = np.asarray(tensors["session"], dtype=np.int64).astype("datetime64[D]")
+    unit = _DAYS if "session" in tensors else _MINUTES
+    stored = tensors["session" if "session" in tensors else "minute"]
+    session = np.asarray(stored, dtype=np.int64).astype(unit)
     return pd.DataFrame(
         {
             "symbol": pd.Series(symbols, dtype="str").take(codes["symbol"]).array,

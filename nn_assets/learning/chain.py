@@ -60,5 +60,6 @@ def calibrated(arrays: ForecastArrays, forecasts: ScaledForecasts, calibration: 
         calibrated=np.where(forecast, probability, np.nan),
         base_rate=np.where(forecast, calibration.base_rate, np.nan),
         confidence=np.where(forecast, confidence, np.nan),
+        novelty=np.where(forecast, 1.0, np.nan),
         score=forecasts.score,
     )

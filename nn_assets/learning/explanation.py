@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from nn_assets.arrays import BoolArray, Cube, FloatArray, IntArray, Symbol
 from nn_assets.estimators import TRADED
 from nn_assets.features.labels import Labels
 from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.heads import Head
 from nn_assets.learning.inference import model_windows
 from nn_assets.learning.training import repeatable_torch
 
@@ -24,6 +25,12 @@ _STEPS = {32: "gausslegendre", 128: "gausslegendre", 512: "riemann_middle", 2_04
 jumps, as of rectified units, would need very many of the others."""
 _SMALLEST_MOVE = 0.01  # logits: of a smaller one the share that is missed says nothing
 _SAMPLES_AT_ONCE = 256  # an image of each takes a megabyte
+_OUTPUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "sign": torch.logit,
+    "value": torch.special.ndtri,
+    "volatility": lambda forecast: 2.0 * torch.log(forecast),
+}
+"""From a forecast back to the output that a head makes it of, by the head's name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +111,8 @@ class Importance:
     ----------
     features : tuple of str
     loss : float
-        Mean log loss of the members' mean probability, nats.
+        Mean of the loss that the model learned by, of the members' mean forecast: log loss in nats, half the squared
+        error in squared standard deviations, or QLIKE.
     rise : array, shape (sessions, features)
         By how much the session's mean loss rises where a feature's windows are dealt out anew among its symbols. NaN
         for a feature that all symbols of a session share: dealing it out says nothing of its worth.
@@ -116,7 +124,7 @@ class Importance:
 
     @property
     def mean(self) -> FloatArray:
-        """Mean rise over sessions, (features,), nats; NaN without a session."""
+        """Mean rise over sessions, (features,), in the unit of the loss; NaN without a session."""
         return self.rise.mean(axis=0) if len(self.rise) else np.full(len(self.features), np.nan)
 
 
@@ -142,7 +150,7 @@ def importance(
     cube : Cube
         Untransformed features, from the first session of the axis on.
     labels : Labels
-        On the cube's axis; rows without a known target are left out.
+        On the cube's axis; rows without a known label are left out.
     rows : slice
         Sessions, none before the model's first session of use.
     repeats : int
@@ -154,7 +162,7 @@ def importance(
     """
     windows = model_windows(model, cube, rows)
     places = [cube.symbols.index(name) if name in cube.symbols else -1 for name in model.symbols]
-    targets = np.where(np.array(places) >= 0, labels.targets[rows][:, places], np.nan)
+    targets = np.where(np.array(places) >= 0, labels.learned[rows][:, places], np.nan)
     usable = windows.whole()[rows.start - windows.first_row : rows.stop - windows.first_row] & np.isfinite(targets)
     if labels.candidates is not None:
         usable &= labels.candidates[rows][:, places]
@@ -172,8 +180,8 @@ def importance(
     groups = session if len(model.symbols) > 1 else np.zeros(len(local), dtype=np.int64)
     draw = np.random.default_rng(seed)
     with repeatable_torch(0), torch.no_grad():
-        logit = _ensemble_logit(model, len(features))
-        losses = _loss(logit, inputs, outcome)
+        head, forecast = model.estimators.head, _ensemble_forecast(model, len(features))
+        losses = _loss(head, forecast, inputs, outcome)
         rise = np.zeros((len(sessions), len(features)))
         for feature in range(len(features)):
             if len(model.symbols) > 1 and _common(session, inputs[:, :, feature].numpy()):
@@ -182,7 +190,7 @@ def importance(
             for _ in range(repeats):
                 dealt = inputs.clone()
                 dealt[:, :, feature] = inputs[torch.from_numpy(_dealt(groups, draw)), :, feature]
-                risen = _loss(logit, dealt, outcome) - losses
+                risen = _loss(head, forecast, dealt, outcome) - losses
                 rise[:, feature] += _mean_by(session, risen, len(sessions)) / repeats
     return Importance(features, float(losses.mean()), rise)
 
@@ -205,25 +213,31 @@ def _evenly(items: IntArray, count: int) -> IntArray:
 
 
 def _ensemble_logit(model: FoldModel, features: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Logit of the mean probability of the members, (samples,), float64: what calibration takes.
+    """Logit of the mean probability of the members, (samples,), float64: what calibration takes."""
+    forecast = _ensemble_forecast(model, features)
+    return lambda windows: torch.logit(forecast(windows))
+
+
+def _ensemble_forecast(model: FoldModel, features: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Mean forecast of the members, (samples,), float64.
 
     The networks stay in float32, as they forecast: a plug-in's may hold constants that have no other type.
     """
     settings, head = model.estimators.settings, model.estimators.head
     networks = [member.network(settings, features) for member in model.estimators.members[TRADED]]
 
-    def logit(windows: torch.Tensor) -> torch.Tensor:
-        return torch.logit(
-            torch.stack([head.forecast_of(network(windows).double()) for network in networks]).mean(dim=0)
-        )
+    def forecast(windows: torch.Tensor) -> torch.Tensor:
+        return torch.stack([head.forecast_of(network(windows).double()) for network in networks]).mean(dim=0)
 
-    return logit
+    return forecast
 
 
-def _loss(logit: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor, outcome: torch.Tensor) -> FloatArray:
-    """Log loss of each sample, nats."""
-    logits = torch.cat([logit(part) for part in torch.split(windows, _SAMPLES_AT_ONCE)])
-    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, outcome, reduction="none")
+def _loss(
+    head: Head, forecast: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor, outcome: torch.Tensor
+) -> FloatArray:
+    """Loss of each sample by its head, of the output that would give its forecast."""
+    forecasts = torch.cat([forecast(part) for part in torch.split(windows, _SAMPLES_AT_ONCE)])
+    losses = head.losses(_OUTPUTS[head.name](forecasts), outcome)
     return np.asarray(losses.numpy(), dtype=np.float64)
 
 

@@ -47,7 +47,7 @@ def first_refit_day(strategy: Strategy, day: date) -> date:
     warm = sessions_between(strategy.market.calendar, day, pd.Timestamp(day) + pd.DateOffset(months=_WARM_UP_MONTHS))
     trains_from = warm[WARM_UP_SESSIONS] if len(warm) > WARM_UP_SESSIONS else pd.Timestamp(day)
     earliest = trains_from + (pd.Timestamp(day) - part_starts(pd.Timestamp(day), strategy.walk_forward)[-1])
-    return starts + timedelta(days=ceil((earliest.date() - starts).days / every) * every)
+    return starts + timedelta(days=ceil((earliest.ceil("D").date() - starts).days / every) * every)
 
 
 def training_key(strategy: Strategy) -> str:

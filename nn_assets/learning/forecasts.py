@@ -28,6 +28,7 @@ class ForecastArrays:
     base_rate: FloatArray  # p0, that of the same calibration
     confidence: FloatArray  # 0..1, usual dispersion over the forecast's own, times novelty where that is asked for
     score: FloatArray  # logits in units of their own model, of no calibration; NaN until its scale is known
+    novelty: FloatArray  # the factor of the confidence that novelty is, 0..1; 1 where that is not asked for
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -40,8 +41,8 @@ class ForecastArrays:
         return ForecastArrays(*(values[rows] for values in _parts(self)))
 
     def less_sure(self, share: FloatArray) -> ForecastArrays:
-        """The same with a share of the confidence, of the arrays' shape."""
-        return replace(self, confidence=self.confidence * share)
+        """The same with a share of the confidence, of the arrays' shape: what novelty leaves of it."""
+        return replace(self, confidence=self.confidence * share, novelty=self.novelty * share)
 
 
 @dataclass(frozen=True, eq=False)

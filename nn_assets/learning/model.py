@@ -284,6 +284,7 @@ def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.boo
     ----------
     data : FoldData
     strategy : Strategy
+        As of :func:`fit_models`: that of the data, where they bring their own, is theirs.
     left_out : ndarray of bool, shape (bars,)
         On the axis of ``data``. Neither for training nor for validation has one of them a label, nor do its features
         count for scaling and selection.
@@ -301,6 +302,7 @@ def fit_without(data: FoldData, strategy: Strategy, left_out: npt.NDArray[np.boo
     FoldError, TrainingError
         As :func:`fit_models`.
     """
+    strategy = strategy if data.strategy is None else data.strategy
     reach = purge_sessions(strategy.label.horizon_sessions, strategy.label.execution_lag_sessions)
     ahead = np.concatenate([left_out, np.zeros(reach, dtype=np.bool_)])
     kept = np.logical_not(np.lib.stride_tricks.sliding_window_view(ahead, reach + 1).any(axis=1)).reshape(-1, 1)

@@ -13,16 +13,21 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import count, takewhile
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nn_assets.errors import FoldError
 from nn_assets.learning.first_month import first_model_month, first_refit_day
-from nn_assets.learning.folds import fitted_month
+from nn_assets.learning.folds import fitted_month, forecast_rows
 from nn_assets.settings import Strategy
 
 
 class Refits(ABC):
     """The refits of a strategy."""
+
+    first_month: str
+    """The first that can have a model, 'YYYY-MM'."""
 
     @abstractmethod
     def in_force(self, month: str) -> list[str]:
@@ -45,6 +50,17 @@ class Refits(ABC):
     def of_months(self, months: Iterable[str]) -> list[str]:
         """The refits whose models are in force in some months, in order."""
         return sorted({refit for month in months for refit in self.in_force(month)})
+
+    def by_session(self, sessions: pd.DatetimeIndex) -> npt.NDArray[np.str_]:
+        """The refit due for each session of an axis, (sessions,); '' before the first month that can have a model."""
+        due = np.full(len(sessions), "", dtype="U10")
+        for month in sessions.strftime("%Y-%m").unique():
+            if month < self.first_month:
+                continue
+            rows = forecast_rows(sessions, month)
+            for refit in self.in_force(month):
+                due[max(rows.start, int(sessions.searchsorted(pd.Timestamp(refit)))) : rows.stop] = refit
+        return due
 
 
 @dataclass(frozen=True)

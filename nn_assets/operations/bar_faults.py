@@ -19,6 +19,7 @@ from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.compared import second_source_prices
 from nn_assets.market.facts.rows import ordered_by_symbol
 from nn_assets.market.quality.cleaning import RULES
+from nn_assets.operations.asof.choices import as_fitted
 from nn_assets.operations.asof.decisions import decision_moments
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
 from nn_assets.operations.clock import as_of_session, has_clock, now_utc
@@ -260,7 +261,7 @@ def silent(facts: StoredFacts, session: pd.Timestamp, decided_with: Sequence[str
     mute = _without_signal(facts, publication, session, decided_with)
     if not mute:
         return None
-    needed, row = _bars_needed(strategy), int(facts.axis.searchsorted(session))
+    needed, row = _bars_needed(as_fitted(facts.stores.ledger, strategy, session)), int(facts.axis.searchsorted(session))
     days = facts.axis[max(0, row - needed + 1) : row + 1]
     bars = facts.stores.publications.bars(publication, sessions=days, columns=_BAR)
     bars = bars.loc[bars["symbol"].isin(mute), _BAR].drop_duplicates()

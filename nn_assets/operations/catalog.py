@@ -13,8 +13,9 @@ from typing import TypeVar
 from nn_assets.errors import NnAssetsError, SettingsError, did_you_mean
 from nn_assets.learning.first_month import live_start_fault, prior_fault
 from nn_assets.market.calendar.timetable import require_calendar
-from nn_assets.operations.plugins import fault_of_names, prepare
+from nn_assets.operations.plugins import fault_of_names, fault_of_own_settings, prepare
 from nn_assets.operations.strategy_files import load_strategy
+from nn_assets.session.regime_naming import short_training_fault
 from nn_assets.settings import Strategy
 from nn_assets.settings.reading import declared_names, line_of_key
 from nn_assets.store.home import absent_ledger, home
@@ -154,6 +155,7 @@ def _read(file: Path) -> dict[str, StrategyFile | LeftOut]:
         _require_calendars(strategy, file)
         _require_features(strategy, file)
         _require_unseen(strategy, file)
+        _require_training_of_regimes(strategy, file)
     except SettingsError as fault:
         return dict.fromkeys(names or declared_names(file) or [file.stem], LeftOut((file,), _naming(file, fault)))
     return {strategy.name: StrategyFile(strategy, file)}
@@ -188,9 +190,16 @@ def _require_unseen(strategy: Strategy, file: Path) -> None:
         raise _placed(fault, file, ("learning", "knows_until"))
 
 
+def _require_training_of_regimes(strategy: Strategy, file: Path) -> None:
+    """Refuse Markov regimes that no training part is long enough for, with the file and the line."""
+    fault = short_training_fault(strategy)
+    if fault is not None:
+        raise _placed(fault, file, ("regimes", "model"))
+
+
 def _require_features(strategy: Strategy, file: Path) -> None:
-    """Refuse features and roles of series that nobody has, with the file and the line; no plug-in is run."""
-    fault = fault_of_names(strategy)
+    """Refuse features, roles of series and settings of members that nobody has, with file and line; nothing is run."""
+    fault = fault_of_names(strategy) or fault_of_own_settings(strategy)
     if fault is not None:
         raise _placed(fault, file, tuple(str(fault.where["key"]).split(".")))
 

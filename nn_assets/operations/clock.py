@@ -19,6 +19,7 @@ from nn_assets.settings import MarketSettings
 
 # Minutes between the moment the day's bar is taken to be known and its round, so that the feed has settled.
 _SETTLING_MINUTES = 15
+_LAST_OF_A_DAY = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
 
 
 def now_utc() -> pd.Timestamp:
@@ -103,7 +104,8 @@ def last_open_session(market: MarketSettings, now: pd.Timestamp) -> pd.Timestamp
     """
     last = None
     if market.history_ends is not None:
-        sessions = sessions_between(market.calendar, market.history_starts, market.history_ends)
+        the_end = pd.Timestamp(market.history_ends) + _LAST_OF_A_DAY
+        sessions = sessions_between(market.calendar, market.history_starts, the_end)
         if len(sessions) == 0:
             raise SettingsError(
                 expected=f"a session of {market.calendar} from history_starts to history_ends",

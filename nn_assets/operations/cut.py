@@ -11,7 +11,7 @@ the bar becomes a number in the panel, and with others a feature, a label, a vol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -22,6 +22,7 @@ from nn_assets.arrays import BoolArray, Cube, read_only
 from nn_assets.contracts.frames import ActionVersions, BarDetails, BarVersions, DailyBars
 from nn_assets.errors import PublicationError, first_of
 from nn_assets.features.labels import Labels, make_labels
+from nn_assets.market.calendar.decision_bars import earned_within
 from nn_assets.market.cash import cash_rates
 from nn_assets.market.facts.actions import actions_as_of
 from nn_assets.market.facts.bars import known_bars, restated_since, saying_something_new
@@ -46,6 +47,7 @@ from nn_assets.operations.derived import (
 from nn_assets.operations.facts import StoredFacts
 from nn_assets.operations.markov_fits import fitted_once
 from nn_assets.session.market_view import MarketView, market_view
+from nn_assets.session.missing_bars import sessions_read
 from nn_assets.session.regime_naming import regime_naming
 
 _MOST_STALE = 8
@@ -187,10 +189,24 @@ class Cut:
         funding = funding_known(strategy, self.facts.series_versions, self.sessions, self.symbols)
         missing = strategy.features.max_missing_bars_fraction
         naming = regime_naming(strategy, self.sessions, partial(fitted_once, self.facts))
-        view = market_view(
-            self.panel, strategy.portfolio, self.members, funding, max_missing_fraction=missing, regime_naming=naming
+        return market_view(
+            self.panel,
+            strategy.portfolio,
+            self.members,
+            funding,
+            max_missing_fraction=missing,
+            regime_naming=naming,
+            halted=self.halted,
+            halt_reach=0 if self.halted is None else self._halt_reach,
         )
-        return view if self.halted is None else replace(view, halted=self.halted)
+
+    @property
+    def _halt_reach(self) -> int:
+        """Sessions, the newest included, in which a halt may leave a fact of a decision missing."""
+        strategy = self.facts.strategy
+        missing = strategy.features.max_missing_bars_fraction
+        of_forecast = sessions_read(self.feature_names, strategy.learning.lookback, missing)
+        return max(of_forecast, strategy.portfolio.correlation_sessions, strategy.portfolio.covariance_sessions)
 
     @cached_property
     def labels(self) -> Labels:
@@ -199,7 +215,12 @@ class Cut:
         rate = cash_rates(strategy.market, self.sessions) / self.facts.sessions_per_year
         missing = strategy.features.max_missing_bars_fraction
         variance = strategy.portfolio.volatility != "ewma"
-        return make_labels(self.panel.total_return(), strategy.label, rate, self.members, missing, variance=variance)
+        total = self.panel.total_return()
+        made = make_labels(total, strategy.label, rate, self.members, missing, variance=variance)
+        if strategy.decisions is None or strategy.decisions.overnight == "held":
+            return made
+        span = strategy.label.horizon_sessions + strategy.label.execution_lag_sessions
+        return made.where(earned_within(strategy.market.calendar, self.sessions, span))
 
     @cached_property
     def cube(self) -> Cube:

@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,12 +134,12 @@ def measured_importance(
     model_by_row: Sequence[str | None],
     rows: range,
     kept: Mapping[str, Any] | None,
-    tell: Callable[[str], None],
+    log: logging.Logger,
 ) -> dict[str, Any]:
     """What each feature was worth to the models of a study, month by month, on rows that they were not fitted on.
 
-    A month measured before, whose models are the same and whose labels were all realised, is taken over, as long as
-    its features, its labels and the code are the same.
+    A month measured before, by the same loss, whose models are the same and whose labels were all realised, is taken
+    over, as long as its features, its labels and the code are the same.
 
     Parameters
     ----------
@@ -151,11 +151,14 @@ def measured_importance(
         Those that the study judges.
     kept : mapping, optional
         What this gave for the study before.
-    tell : callable
-        Told how long it took.
+    log : Logger
+        Told how long it took, or why it was not measured.
     """
+    from nn_assets.operations.explanation import loss_of
+
     begun, months = time.monotonic(), dict[str, Any]()
-    before = {} if kept is None else kept["months"]
+    loss, unit = loss_of(history.strategy)
+    before = {} if kept is None or kept.get("loss", "log loss") != loss else kept["months"]
     absent, taken_over = "", 0
     try:
         for month, parts in _parts_of_study(sessions, model_by_row, rows).items():
@@ -166,15 +169,14 @@ def measured_importance(
                 months[month], taken_over = entry, taken_over + 1
             else:
                 months[month] = {**_importance_of_month(history, parts), "read": read}
-    except Exception as error:  # noqa: BLE001  a study stands without it, and its page says why
+    except Exception as error:  # a study stands without it, and its page says why
+        log.exception("the importance of features is not measured")
         absent = f"{type(error).__name__}: {error}"
-    tell(
-        f"importance of features: not measured, {absent}"
-        if absent
-        else f"importance of features: {len(months) - taken_over} months in {time.monotonic() - begun:.0f} s, "
-        f"{taken_over} as measured before"
-    )
-    return {"months": months, "most_samples": MOST_SAMPLES, "absent": absent}
+    else:
+        seconds, measured = time.monotonic() - begun, len(months) - taken_over
+        words = "importance of features: %d months in %.0f s, %d as measured before"
+        log.info(words, measured, seconds, taken_over)
+    return {"months": months, "most_samples": MOST_SAMPLES, "absent": absent, "loss": loss, "unit": unit}
 
 
 def _parts_of_study(

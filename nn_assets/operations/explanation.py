@@ -11,11 +11,14 @@ import pandas as pd
 
 from nn_assets.arrays import Symbol
 from nn_assets.evaluation.significance import robust_mean_test
+from nn_assets.features.labels import label_kind
 from nn_assets.learning.explanation import Importance, Move, importance, what_moved
 from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.heads import HEADS, SIGN
 from nn_assets.operations.asof.models import ModelsInForce
 from nn_assets.operations.history import History
 from nn_assets.operations.models.stored import load_model
+from nn_assets.settings import Strategy
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,12 @@ def moved_forecasts(
     return MovedForecasts(view.session, before, view.model_id, refitted, move)
 
 
+def loss_of(strategy: Strategy) -> tuple[str, str]:
+    """The loss that a strategy's networks learn by, in which features are worth something, and its unit."""
+    head = HEADS[label_kind(strategy.label).learns]
+    return ("log loss", "nats") if head is SIGN else (head.loss, head.loss_unit)
+
+
 @dataclass(frozen=True)
 class ModelPart:
     """The sessions of a month on which one model is in force, as rows of the axis."""
@@ -82,9 +91,9 @@ class MonthlyImportance:
     def table(self) -> pd.DataFrame:
         """A row a feature, the most important first.
 
-        Columns: feature; months, in which a model used it; rise, the mean rise of the log loss over all sessions, in
-        nats, its standard_error, robust to labels that overlap, and t. NaN where all symbols share the feature, and
-        below 20 sessions.
+        Columns: feature; months, in which a model used it; rise, the mean rise of the loss over all sessions, in the
+        unit of :func:`loss_of`, its standard_error, robust to labels that overlap, and t. NaN where all symbols share
+        the feature, and below 20 sessions.
         """
         rises: dict[str, list[float]] = {}
         months: dict[str, set[str]] = {}

@@ -41,7 +41,7 @@ from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
-from nn_assets.operations.asof.details import details_as_of, read_detail_versions
+from nn_assets.operations.asof.details import details_as_of, details_left_out, read_detail_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, TRADING_HALTS, versions_of, with_contradictions
@@ -51,7 +51,6 @@ from nn_assets.operations.exported_names import LEDGER_TABLES
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.actions import actions_to_publish
 from nn_assets.operations.intake.bars import audit_bars, notices_of
-from nn_assets.operations.intake.details import details_quarantine
 from nn_assets.operations.intake.intraday import RAW_INTRADAY, published_intraday
 from nn_assets.operations.ranges import ranges_on
 from nn_assets.plugins import place_of
@@ -266,8 +265,8 @@ def _quarantine(history: History, moment: pd.Timestamp | None) -> Quarantine:
         history.stores, history.strategy.name, RAW_BARS, BAR_FACTS, versions, history.stored_versions
     )
     judged_by = history.strategy.cleaning, actions, history.compared_until(as_of)
-    of_details = details_quarantine(history.stores, history.strategy.name)
     of_bars = clean(bars, market.calendar, *judged_by).quarantine
+    of_details = details_left_out(history.stores, history.strategy.name, of_bars)
     left_out = of_details[of_details["known_at"] <= as_of]
     return pd.concat([of_bars, left_out], ignore_index=True) if len(left_out) else of_bars
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nn_assets.errors import ShortFoldError
 from nn_assets.estimators import TRADED
 from nn_assets.evaluation.comparison import Comparison, compare
 from nn_assets.learning.artifact import to_files
-from nn_assets.learning.first_month import first_model_month, training_key
+from nn_assets.learning.first_month import first_model_month, first_refit_day, training_key
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast_members
 from nn_assets.learning.model import FoldData, fit_models
@@ -34,8 +35,9 @@ from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.models.training import time_left
 from nn_assets.operations.models.tried import record_tried
 from nn_assets.operations.pages import caveats_of, market_label, write_page
+from nn_assets.operations.strategy_files import make_strategy
 from nn_assets.reports.comparison import comparison_page
-from nn_assets.settings import LearningSettings, Strategy
+from nn_assets.settings import LearningSettings, Strategy, WalkForwardSettings
 
 Progress = Callable[[str], None]
 
@@ -55,8 +57,8 @@ QUICK: Mapping[str, Any] = {
 }
 """Sizes with which seven networks are compared in minutes; all of ``learning``."""
 
-QUICK_REFITS = 12
-"""Months between fits, at least, where sizes are quick."""
+QUICK_REFITS, _QUICK_DAYS = 12, 365
+"""Months, or about so many days, between fits, at least, where sizes are quick."""
 
 Addresses = Mapping[str, Sequence[str]]
 """Of every network's model of each fold, in their order."""
@@ -72,18 +74,29 @@ class NetworksCompared:
     months: tuple[str, str]
     seconds: Mapping[str, float]  # that each one's fits took; 0 where its models were in the store
     trials: int  # that this comparison put on record
+    searched: bool = False  # whether the strategy has a search, which is left out here
 
 
 def quick(strategy: Strategy) -> Strategy:
-    """The strategy with sizes that are compared in minutes."""
+    """The strategy with sizes that are compared in minutes, refitted once a year or so; nothing is searched."""
     walk = strategy.walk_forward
-    every = max(walk.refit_every_months, QUICK_REFITS)
-    return strategy.model_copy(
-        update={
-            "learning": _changed(strategy.learning, {**QUICK, "processes": strategy.learning.processes}),
-            "walk_forward": walk.model_copy(update={"refit_every_months": every}),
-        }
-    )
+    paced = walk.model_dump(exclude_unset=True) | _quick_pace(strategy)
+    changes = {
+        "learning": _changed(strategy.learning, {**QUICK, "processes": strategy.learning.processes}),
+        "walk_forward": WalkForwardSettings.model_validate(paced),
+        "search": None,
+    }
+    return make_strategy({name: getattr(strategy, name) for name in strategy.model_fields_set} | changes)
+
+
+def _quick_pace(strategy: Strategy) -> dict[str, int]:
+    """The pace of refits; a grid of days still meets the first day that can have a model, to a day or so."""
+    walk = strategy.walk_forward
+    if walk.refit_every_days is None:
+        return {"refit_every_months": max(walk.refit_every_months, QUICK_REFITS)}
+    starts = strategy.market.history_starts
+    before = (first_refit_day(strategy, starts) - starts).days
+    return {"refit_every_days": max(walk.refit_every_days, ceil(before / max(1, before // _QUICK_DAYS)))}
 
 
 def contestants(strategy: Strategy, networks: Sequence[str] = ()) -> dict[str, Strategy]:
@@ -124,7 +137,7 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     Parameters
     ----------
     history : History
-        Its strategy's learning section says what all networks have in common.
+        Its strategy's learning section says what all networks have in common, whatever a search would choose.
     networks : sequence of str
         Names of the registry; all of them when empty.
 
@@ -137,6 +150,9 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
     PublicationError
         No bars are published.
     """
+    searched = history.strategy.search is not None
+    if searched:  # a fold would ask for a choice, which is made for the strategy's own network
+        history = History.of(history.stores, history.strategy.model_copy(update={"search": None}))
     strategies = contestants(history.strategy, networks)
     months = _months(history)
     folds = sorted(due_folds(history, months), key=lambda due: due.fold.used_from)
@@ -166,6 +182,7 @@ def compare_networks(history: History, networks: Sequence[str], run_id: str, tel
         (months[0], months[-1]),
         seconds,
         len(history.stores.ledger.read("trials", history.strategy.name)) - before,
+        searched,
     )
 
 
@@ -273,7 +290,7 @@ def write_comparison_page(compared: Sequence[NetworksCompared], name: str) -> Pa
             "label": market_label(one.strategy),
             "comparison": one.comparison,
             "facts": facts_of(one),
-            "caveats": caveats_of(one.strategy)[:1],
+            "caveats": caveats_of(one.strategy),
         }
         for one in compared
     ]
@@ -290,6 +307,7 @@ def facts_of(compared: NetworksCompared) -> list[tuple[str, str]]:
         ("Members", f"{learning.ensemble} an ensemble, {seeds}"),
         ("Sizes", f"lookback {learning.lookback}, hidden {learning.hidden}, layers {learning.layers}"),
         ("Epochs", f"at most {learning.maximum_epochs}"),
+        *[("Search", "left out: every contestant has the configuration that the file states")] * compared.searched,
         ("Trials put on record", str(compared.trials)),
         *(
             (f"Left out: {name}", f"no feature is a session's return ({' or '.join(RETURN_FEATURES)})")

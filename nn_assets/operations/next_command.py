@@ -19,6 +19,7 @@ from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.clock import last_configured_session, now_utc
 from nn_assets.operations.edited import stage_fault, symbols_fault
 from nn_assets.operations.facts import StoredFacts
+from nn_assets.operations.waiting_refresh import UI, waits_now
 from nn_assets.settings import Strategy
 
 if TYPE_CHECKING:
@@ -43,15 +44,28 @@ def next_command(facts: StoredFacts) -> str:
     waiting = undecided_sessions(facts.stores.ledger, facts.strategy, facts.live_sessions)
     due = due_before(facts, waiting)
     if waiting:
-        return goes_on_with(facts.strategy, waiting, models_in_force(facts.stores.ledger, facts.strategy), due)
-    if due is None and refit_overdue(facts.stores.ledger, facts.strategy, facts.last_session):
-        month = f"{facts.last_session:%Y-%m}"
-        return f"nn-assets study --strategy {name} --from {month} --to {month}"
+        goes_on = goes_on_with(facts.strategy, waiting, models_in_force(facts.stores.ledger, facts.strategy), due)
+        return UI if goes_on.startswith("nn-assets run ") and _refresh_needs_the_ui(facts) else goes_on
+    if due is None and _refresh_needs_the_ui(facts):
+        return UI
     return f"nn-assets status --strategy {name}" if due is None else due.command
 
 
+def _refresh_needs_the_ui(facts: StoredFacts) -> bool:
+    """Whether a refresh that drift asked for waits for want of a daemon."""
+    ledger, strategy = facts.stores.ledger, facts.strategy
+    decisions = ledger.latest("decisions", strategy.name)
+    if decisions.empty:
+        return False
+    waits = waits_now(ledger, strategy, decisions["session"].iloc[-1], decisions["details"].iloc[-1])
+    return waits is not None and waits[0].for_want_of_a_daemon
+
+
 def due_before(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> Due | None:
-    """What comes before any session that waits: a longer history, or a study of all months; None where nothing does."""
+    """What comes before any session that waits: a longer history, or a study of all months; None where nothing does.
+
+    Where none waits, also a refit of a walk in days that nobody made.
+    """
     if (short := history_too_short(facts)) is not None:
         return short
     strategy, study = facts.strategy, f"nn-assets study --strategy {facts.strategy.name}"
@@ -62,6 +76,11 @@ def due_before(facts: StoredFacts, waiting: Sequence[pd.Timestamp]) -> Due | Non
         return Due("", study)
     if not waiting and missing_months(facts.stores.lake, strategy, newest):
         return Due("no study of every month was made yet", study)
+    if not waiting and (refit := refit_overdue(facts.stores.ledger, strategy, facts.last_session)):
+        month = f"{facts.last_session:%Y-%m}"
+        return Due(
+            f"the refit of {refit} was not made: the model before it decides", f"{study} --from {month} --to {month}"
+        )
     return None
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from functools import partial
+from typing import Any
+
+from pydantic import create_model
 
 from nn_assets.errors import CodeError, PluginError, SettingsError, did_you_mean
 from nn_assets.estimators import roots_of_members
@@ -23,7 +26,14 @@ from nn_assets.features.scaling import Scaler
 from nn_assets.plugins import find, load, names_of, no_such_member, place_of
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_sound_constraint
 from nn_assets.settings import LabelSettings, LearningSettings, Strategy
-from nn_assets.settings.sections import BROKERS_OF_ITS_OWN, COMPUTES_OF_ITS_OWN, NETWORKS_OF_ITS_OWN
+from nn_assets.settings.own import section_of
+from nn_assets.settings.section import Section
+from nn_assets.settings.sections import (
+    BROKERS_OF_ITS_OWN,
+    COMPUTES_OF_ITS_OWN,
+    KEYS_OF_NETWORKS,
+    NETWORKS_OF_ITS_OWN,
+)
 from nn_assets.versions import Root, version_of
 
 _WITHOUT_SETTINGS = frozenset({"gru", "lstm", "mlp", "rnn"})
@@ -82,6 +92,28 @@ def fault_of_names(strategy: Strategy) -> SettingsError | None:
     if fault is not None or brought:
         return fault
     return _without_series(strategy) or _unread_series(strategy, CATALOGUE.own)
+
+
+def fault_of_own_settings(strategy: Strategy) -> SettingsError | None:
+    """Settings that a member of the package's own does not have; neither a plug-in nor torch is asked.
+
+    Of the label all that is stated is held to what the member says; of the network the keys alone, since its member
+    comes with torch.
+    """
+    learning, execution = strategy.learning, strategy.execution
+    try:
+        if strategy.label.kind in LABELS.own:
+            _require_settings_of_label(strategy.label)
+        if execution.broker in BROKERS_OF_ITS_OWN:
+            broker_of(execution.broker, execution.broker_settings)
+        if learning.network in NETWORKS_OF_ITS_OWN:
+            keys = KEYS_OF_NETWORKS.get(learning.network, ())
+            own = create_model("Own", __base__=Section, **dict.fromkeys(keys, (Any, None))) if keys else None
+            member = f"the network {learning.network}"
+            section_of(own, learning.network_settings, member=member, key="learning.network_settings")
+    except SettingsError as fault:
+        return fault
+    return None
 
 
 def _clash(strategy: Strategy) -> SettingsError | None:
@@ -178,7 +210,7 @@ def _once(what: Hashable, hold: Callable[[], None]) -> None:
         _HELD.add(what)
 
 
-def _require_label(label: LabelSettings) -> None:
+def _require_settings_of_label(label: LabelSettings) -> None:
     settings = settings_of_its_own(label)
     if (expected := getattr(settings, "not_traded", None)) is not None:
         raise SettingsError(
@@ -187,6 +219,10 @@ def _require_label(label: LabelSettings) -> None:
             remedy="state label.settings.unit: sigma, and the threshold in it",
             key="label.settings",
         )
+
+
+def _require_label(label: LabelSettings) -> None:
+    _require_settings_of_label(label)
     if LABELS.top_of(label.kind) is not None:
         entry = label_kind(label)
         _require_version("label", label.kind, *entry.roots)

@@ -1,4 +1,4 @@
-"""The page that lists all others: strategies, and the studies, data docs and sessions written of each."""
+"""The page that lists all others: strategies, and the studies, comparisons, data docs and sessions of each."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nn_assets.store.lake.files import read_record
 from nn_assets.store.ledger.ledger import Ledger
 
 _NEWEST_SESSIONS = 3  # shown unfolded, so that every strategy's state stays in sight; earlier ones are folded
-_PAGE = re.compile(r"(?P<strategy>[a-z][a-z0-9_]*)-(?P<kind>study|data-docs|\d{4}-\d{2}-\d{2})\.html")
-_DEMO = "demo.html"
+_PAGE = re.compile(r"(?P<strategy>[a-z][a-z0-9_]*)-(?P<kind>study|data-docs|networks|\d{4}-\d{2}-\d{2})\.html")
+_DEMO, _DEMO_NETWORKS = "demo.html", "demo-networks.html"
 
 
 @dataclass
@@ -31,6 +31,7 @@ class _Strategy:
     study: str = ""
     verdict: str = ""
     data_docs: str = ""
+    networks: str = ""  # where they were compared
     sessions: list[tuple[str, str]] = field(default_factory=list)  # (session, address), the newest first
     summaries: Mapping[str, str] = field(default_factory=dict)  # how a session ended, where it is on record
 
@@ -69,7 +70,7 @@ def index_page(
     readable, _ = read_strategies()
     strategies = {entry.strategy.name: _Strategy(entry.strategy.name, entry.strategy.description) for entry in readable}
     for file in sorted(reports_root().glob("*.html"), reverse=True):
-        if named := _PAGE.fullmatch(file.name):
+        if file.name != _DEMO_NETWORKS and (named := _PAGE.fullmatch(file.name)):
             _add(strategies.setdefault(named["strategy"], _Strategy(named["strategy"])), named["kind"], file)
     for name, state in states.items():
         strategy = strategies.setdefault(name, _Strategy(name))
@@ -77,12 +78,13 @@ def index_page(
         strategy.newest_session = str(state.get("decided_to") or "")
     for name, lines in (summaries or {}).items():
         strategies.setdefault(name, _Strategy(name)).summaries = lines
-    demo = page_file(_DEMO)
+    demo, demo_networks = page_file(_DEMO), page_file(_DEMO_NETWORKS)
     return render(
         "index.html",
         title="nn_assets reports",
         strategies=list(strategies.values()),
         demo=page_address(demo) if demo else "",
+        demo_networks=page_address(demo_networks) if demo_networks else "",
         newest=_NEWEST_SESSIONS,
         fault=fault,
     )
@@ -102,6 +104,8 @@ def _add(strategy: _Strategy, kind: str, file: Path) -> None:
         strategy.study, strategy.verdict = page_address(file), _verdict(file)
     elif kind == "data-docs":
         strategy.data_docs = page_address(file)
+    elif kind == "networks":
+        strategy.networks = page_address(file)
     else:
         strategy.sessions.append((kind, page_address(file)))
 

@@ -227,9 +227,8 @@ def faults_of_silence(ledger: Ledger, strategy: Strategy, *, in_time: bool) -> I
         yield fault
         return
     ticks = last_ticks(ledger, strategy.name)
-    for name, longest in _LONGEST_SILENCE.items():
-        tick = ticks.get(name)
-        if (silent := _quiet(None if tick is None else tick["ended_at"], longest)) is not None:
+    for name in _LONGEST_SILENCE:
+        if (silent := silence_of_sensor(ticks.get(name), name)) is not None:
             yield Fault(
                 f"{name} is off, {silent}", f"switch {full_name(strategy.name, name)} on in the UI, under Automation"
             )
@@ -242,6 +241,11 @@ def faults_of_ticks(ledger: Ledger, strategy: str) -> Iterator[Fault]:
         if tick["outcome"] == FAILED and _quiet(tick["ended_at"], longest) is None:
             why, remedy = failed_tick_message(name, str(tick["message"]))
             yield Fault(why, remedy, cause=_cause_on_record(why, remedy))
+
+
+def silence_of_sensor(tick: Mapping[str, Any] | None, name: str) -> str | None:
+    """When a schedule or sensor was last heard from, by its last tick, where that is too long ago; None where not."""
+    return _quiet(None if tick is None else tick["ended_at"], _LONGEST_SILENCE[name])
 
 
 def silence_of_daemon(beat: pd.Timestamp | None) -> Fault | None:

@@ -13,6 +13,7 @@ import pandas as pd
 from nn_assets.arrays import values_of
 from nn_assets.contracts.frames import RangeRows
 from nn_assets.errors import first_of
+from nn_assets.operations.asof.choices import as_fitted
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.bar_faults import delisting_line, without_bar
@@ -23,6 +24,7 @@ from nn_assets.operations.next_command import study_of_others, study_of_others_t
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
 from nn_assets.operations.ranges import ranges_on
 from nn_assets.operations.situation import of_bars, of_regime, share_text, situation_of, unlike_day
+from nn_assets.operations.waiting_refresh import waits_on_page
 from nn_assets.oversight.headline import Situation, headline
 from nn_assets.portfolio.binding import binding_constraints
 from nn_assets.portfolio.records import book_remainder
@@ -33,6 +35,7 @@ from nn_assets.reports.round_notices import (
     delisting_notices,
     ended_notices,
     funding_notices,
+    held_on_notices,
     late_notices,
     net_notices,
     premium_notices,
@@ -54,8 +57,11 @@ _PROVENANCE = {
 
 def _missing_notices(history: History, session_round: Round) -> list[str]:
     """Say which symbols of the decision lack a bar: stepped over, of the session itself, or too many of them."""
-    view, strategy = history.view(session_round.session), history.strategy
-    reached = sessions_read(view.cube.names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
+    view = history.view(session_round.session)
+    strategy = as_fitted(history.stores.ledger, history.strategy, session_round.session)
+    chosen = strategy.search is not None and "features.names" in strategy.search.space
+    names = strategy.features.names if chosen and strategy.features.names else view.cube.names
+    reached = sessions_read(names, strategy.learning.lookback, strategy.features.max_missing_bars_fraction)
     signalled = np.isfinite(session_round.signals.calibrated_probability)
     halted = view.halted
     missing = missing_bars(np.isfinite(view.panel.close), signalled, view.members, reached, halted)
@@ -82,6 +88,11 @@ def _missing_notices(history: History, session_round: Round) -> list[str]:
             f"{strategy.features.max_missing_bars_fraction:.0%} at most (features.max_missing_bars_fraction)."
         )
     return notices
+
+
+def _halted_symbols(history: History, session_round: Round) -> list[str]:
+    view = history.view(session_round.session)
+    return [] if view.halted is None else [view.symbols[column] for column in np.flatnonzero(view.halted).tolist()]
 
 
 def _alarm_notices(history: History, session_round: Round) -> list[str]:
@@ -117,7 +128,7 @@ def _regime_notices(history: History, session_round: Round) -> list[str]:
         rare = " Its models hardly learned what holds there." if share < RARE_SHARE else ""
         notices.append(f"Regime: {regime['name']}; it {share_text(share)}.{rare}")
     if "no_markov" in regime:
-        notices.append(f"No Markov regime this month because {regime['no_markov']}: the rules name it.")
+        notices.append(f"No Markov regime because {regime['no_markov']}: the rules name it.")
     return notices
 
 
@@ -144,6 +155,7 @@ def _situation_after(
         *of_bars(history, session_round.session, frames["portfolio_states"]["book"].iloc[0]),
         *of_regime(details, session_round.session),
         *unlike_day(details),
+        *waits_on_page(ledger, history.strategy, session_round.session, details, decided_at),
     )
     return replace(situation, study_of_others=study_of_others(history), faults=faults)
 
@@ -201,7 +213,8 @@ def write_daily_page(
         ranges=_ranges(history, session_round.session),
         notices=[
             *answer_notices(session_round),
-            *ended_notices(session_round),
+            *held_on_notices(session_round),
+            *ended_notices(session_round, _halted_symbols(history, session_round)),
             *stop_notices(session_round),
             *premium_notices(session_round),
             *volatility_notices(session_round),
@@ -214,7 +227,7 @@ def write_daily_page(
             *_missing_notices(history, session_round),
             *_regime_notices(history, session_round),
             *_alarm_notices(history, session_round),
-            *novelty_notices(history, session_round.session, provenance["model_id"]),
+            *novelty_notices(history, _details_on_record(history, session_round), provenance["model_id"]),
         ],
         provenance={label: provenance[key] for key, label in _PROVENANCE.items()},
         caveats=caveats_of(strategy),

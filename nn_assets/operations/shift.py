@@ -22,6 +22,7 @@ from nn_assets.learning.fold_model import Estimators, FoldModel
 from nn_assets.learning.folds import Fold, forecast_rows
 from nn_assets.learning.inference import estimate, model_windows
 from nn_assets.learning.model import FoldData, fit_without
+from nn_assets.operations.explanation import parts_in_force
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import DueFold
 from nn_assets.operations.models.stored import load_model
@@ -53,7 +54,7 @@ def leave_regimes_out(history: History, months: Sequence[str], tell: Callable[[s
     Parameters
     ----------
     months : sequence of str
-        'YYYY-MM'. Each by the model in force at its start.
+        'YYYY-MM'. Each session by the model in force on it.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def leave_regimes_out(history: History, months: Sequence[str], tell: Callable[[s
 
     def data(model: FoldModel) -> FoldData:
         due = DueFold.of(history, model.fold)
-        return FoldData(due.cut.cube, due.cut.labels, model.fold, model.stationarity)
+        return FoldData(due.cube, due.cut.labels, model.fold, model.stationarity, strategy=due.strategy)
 
     return fits_without(history.strategy, used, data, view.cube, view.labels, view.market_history.regimes, tell)
 
@@ -106,14 +107,15 @@ def fits_without(
     refused, fits = list[str](), 0
     for model, rows_of_model in _merged(used):
         there = {str(name) for rows in rows_of_model for name in names[rows]}
+        called = _called(model.fold, cube.sessions)
         learned_in = regimes.names(rows_of_model[0].start, _reach(model.fold))
         for regime in [regime for regime in judged if regime in there]:
             fitted = _fitted_without(strategy, data(model), learned_in, regime)
             if isinstance(fitted, str):
-                refused.append(f"{regime}: the model of {model.fold.month} was not fitted without it: {fitted}")
+                refused.append(f"{regime}: the model of {called} was not fitted without it: {fitted}")
                 continue
             fits += 1
-            tell(f"model of {model.fold.month} fitted without {regime} sessions")
+            tell(f"model of {called} fitted without {regime} sessions")
             for rows in rows_of_model:
                 _forecast(fitted, cube, rows, without[regime])
     wide, horizon = shape[1] >= CROSS_SECTION, strategy.label.horizon_sessions
@@ -135,6 +137,12 @@ def fits_without(
     return LeftOutRegimes(tuple(found), (*left_out_lines(found), *refused), fits)
 
 
+def _called(fold: Fold, sessions: pd.DatetimeIndex) -> str:
+    """The month that a model is used from, or the session where that is not the month's first."""
+    first = fold.used_from == forecast_rows(sessions, fold.month).start
+    return fold.month if first else str(sessions[fold.used_from].date())
+
+
 def _reach(fold: Fold) -> range:
     """Rows that a model learns from."""
     return range(fold.training.start, fold.validation.stop)
@@ -153,16 +161,13 @@ def _fitted_without(strategy: Strategy, data: FoldData, names: Sequence[str], re
 
 
 def _used(history: History, view: SessionView, months: Sequence[str]) -> Iterator[tuple[FoldModel, slice]]:
-    """The model in force at each month's start, and the month's sessions."""
-    for month in months:
-        rows = forecast_rows(history.axis, month)
-        rows = slice(rows.start, min(rows.stop, view.row + 1))
-        if rows.start < rows.stop and view.models.by_month.get(month):
-            yield load_model(history.stores, view.models.on(history.axis[rows.start])), rows
+    """The models in force in some months, and the sessions of each."""
+    for part in parts_in_force(view.models, view.sessions, months):
+        yield load_model(history.stores, part.model_id), part.rows
 
 
 def _merged(used: Sequence[tuple[FoldModel, slice]]) -> list[tuple[FoldModel, list[slice]]]:
-    """Each model once, with all the months that it is used in."""
+    """Each model once, with all the stretches that it is used on."""
     merged: dict[str, tuple[FoldModel, list[slice]]] = {}
     for model, rows in used:
         merged.setdefault(model.model_id, (model, []))[1].append(rows)

@@ -28,6 +28,7 @@ from nn_assets.operations.failures import (
 )
 from nn_assets.operations.next_command import due_before, faults_of_stages, goes_on_with, study_of_others
 from nn_assets.operations.run_faults import faults_of_runs, faults_of_silence, faults_of_ticks
+from nn_assets.operations.waiting_refresh import waits_now
 from nn_assets.oversight.headline import CHANGED_LEDGER, Fault, Headline, Situation, TradingWord, headline
 from nn_assets.portfolio.records import breakers_of, is_halved, recorded_symbols
 from nn_assets.settings import Strategy
@@ -156,6 +157,7 @@ def _decided(facts: StoredFacts) -> Situation:
         *_of_unknown_shares(ledger, strategy.name, session),
         *of_regime(decision["details"], session),
         *unlike_day(decision["details"]),
+        *(() if (waits := waits_now(ledger, strategy, session, decision["details"])) is None else waits[1:]),
     )
     releases = () if reset is None else reset.kinds
     situation = replace(left, releases=releases, faults=faults, study_of_others=study_of_others(facts))

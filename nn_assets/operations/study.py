@@ -41,6 +41,7 @@ from nn_assets.operations.asof.trials import (
     released_alarms,
     trials_made,
 )
+from nn_assets.operations.decision_timing import decision_timing
 from nn_assets.operations.derived import trading_roots
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
@@ -115,6 +116,8 @@ class StudyResult:
             "sessions": len(self.study.rows),
             "trials": self.trials,
         }
+        if late := self.study.replays[TRADED].late_decisions:
+            figures["late_decisions"] = late
         for name, of_name in self.study.figures.total.items():
             for figure in ("auc", "accuracy", "sharpe_net"):
                 value = getattr(of_name, figure)
@@ -229,6 +232,7 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
         return models[cost_model_id]
 
     used = [row for row, month in enumerate(month_by_row) if month]
+    timing = decision_timing(history)
 
     def known() -> Iterator[StudyStretch]:
         for stretch in history.stretches(range(used[0], used[-1] + 1)):
@@ -236,7 +240,7 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
             cut = stretch.cut
             references = drift_references(history, cut.cube, cut.members, in_force)
             groups = groups_by_row(history, cut.market, forecasts.model_ids)
-            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references, groups)
+            yield StudyStretch(stretch.rows, cut.market, cut.cube, cut.labels, references, groups, timing)
 
     (newest,) = history.stretches([used[-1]])
     return StudyMaterial(
@@ -307,8 +311,8 @@ def _record(history: History, result: StudyResult, ground: Ground, run_id: str) 
             "data_hash": ground.data_hash,
             "code_version": code,
             "settings_hash": strategy.content_hash(),
-            "first_session": sessions[result.study.rows[0]],
-            "last_session": sessions[max(_rows_of(result.study, judged.month))],
+            "first_session": sessions[result.study.rows[0]].normalize(),
+            "last_session": sessions[max(_rows_of(result.study, judged.month))].normalize(),
         }
         for judged in result.months
     ]

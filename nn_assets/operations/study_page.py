@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from nn_assets.costs.financing import financing_text
 from nn_assets.errors import PublicationError, first_of
@@ -21,8 +23,10 @@ from nn_assets.evaluation.was_on import was_on
 from nn_assets.features.stationarity import StationarityReport
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.refresh import NOTHING_TO_COMPARE
+from nn_assets.market.calendar.sessions import ends_of_sessions
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
+from nn_assets.operations.asof.details import details_left_out, quarantine_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.explained_pages import measured_importance
@@ -98,8 +102,8 @@ def keep_study(
         "facts": [
             ["Out-of-sample sessions", f"{len(rows):,}"],
             ["Span", f"{first.date()} to {last.date()}"],
-            ["Models in use", str(len(set(models)))],
-            ["Refreshes", refreshes_text(result)],
+            ["Models in use", _models_text(history, set(models))],
+            ["Refreshes", refreshes_text(result, refreshes_never_live(history, result))],
             ["Symbols", str(len(track.symbols))],
             ["Label", _label_text(strategy)],
             *([["Own code", ", ".join(strategy.plugins)]] if strategy.plugins else []),
@@ -109,6 +113,7 @@ def keep_study(
             *_bar_and_bounds(result.last.verdict),
             *_stops_and_premium(strategy, result),
             *_volatility(result),
+            *_within_the_session(strategy, result),
             *_financing(strategy, result),
             *_markov_regimes(strategy, result),
             *_pooled(load_model(history.stores, models[-1]).stationarity),
@@ -125,12 +130,35 @@ def keep_study(
     write_record(_kept_study(history), kept)
 
 
-def _importance(history: History, result: StudyResult, tell: Callable[[str], None]) -> dict[str, Any]:
+def _importance(history: History, result: StudyResult, log: logging.Logger) -> dict[str, Any]:
     """What each feature was worth to the models of a study, those months taken over that the study before measured."""
     study, kept = result.study, read_record(_kept_study(history)) or {}
     rows = range(study.rows[0], study.rows[-1] + 1)
     of_before = kept.get("importance")
-    return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, tell)
+    return measured_importance(history, study.track.sessions, result.material.model_by_row, rows, of_before, log)
+
+
+def _within_the_session(strategy: Strategy, result: StudyResult) -> list[list[str]]:
+    """How a strategy decides within the session, which decisions were late, and what a flat book held all the same."""
+    decisions = strategy.decisions
+    if strategy.intraday is None or decisions is None:
+        return []
+    replayed = result.study.replays[TRADED]
+    late, count = replayed.late_decisions, len(replayed.rounds)
+    minutes, budget = strategy.intraday.decision_minutes, decisions.latency_budget_seconds
+    lines = [
+        [
+            "Decisions",
+            f"every {minutes} minutes, {decisions.overnight} overnight; each counts as a session; no drift watched",
+        ],
+        ["Not sent, late", f"{late:,} of {count:,} decisions, more than {budget} s after their bar's close"],
+    ]
+    if decisions.overnight == "flat":
+        sessions = pd.DatetimeIndex([session_round.session for session_round in replayed.rounds])
+        ends = np.flatnonzero(ends_of_sessions(strategy.market.calendar, sessions))
+        held = sum(bool(replayed.rounds[row].session_state.book.quantity.any()) for row in ends)
+        lines.append(["Held past a session's end", f"{held:,} of {len(ends):,} sessions, by what could not be closed"])
+    return lines
 
 
 def _label_text(strategy: Strategy) -> str:
@@ -167,8 +195,7 @@ def _groups(history: History, model_id: str) -> list[list[str]]:
     if history.strategy.portfolio.groups != "behaviour":
         return []
     groups = groups_of(history, history.view().market_history, model_id)
-    named = [f"like {name}: {', '.join(first_of(members))}" for name, members in groups.members.items()]
-    return [["Groups by behaviour", "; ".join(named) or "none: names do not move in groups"]]
+    return [["Groups by behaviour", groups.text]]
 
 
 def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
@@ -178,14 +205,44 @@ def was_on_lines(strategy: Strategy, result: StudyResult) -> list[str]:
     return [str(was_on(strategy, name, played, costs)) for name, played in study.replays.items()]
 
 
-def refreshes_text(result: StudyResult) -> str:
-    """How many refreshes drift asked for in a study, and their outcomes."""
+def refreshes_never_live(history: History, result: StudyResult) -> list[pd.Timestamp]:
+    """The sessions whose refresh a study put in force and the record of models has not: live sessions do without it."""
+    on_record = _models_on_record(history)
+    return [
+        refresh.session
+        for refresh in result.material.refreshes
+        if refresh.check is not None and refresh.check.accepted and refresh.model_id not in on_record
+    ]
+
+
+def _models_text(history: History, models: set[str]) -> str:
+    """How many models forecast a study, and how many of them no live session can have."""
+    never = len(models - _models_on_record(history))
+    return f"{len(models)}, {never} of them never live" if never else str(len(models))
+
+
+def _models_on_record(history: History) -> set[str]:
+    """The models that the ledger has in force on any session."""
+    return set(history.stores.ledger.read("models", history.strategy.name)["model_id"])
+
+
+def refreshes_text(result: StudyResult, never_live: Sequence[pd.Timestamp] = ()) -> str:
+    """How many refreshes drift asked for in a study, their outcomes, and those that the live record never had.
+
+    Parameters
+    ----------
+    never_live : sequence of Timestamp
+        As :func:`refreshes_never_live` gives them.
+    """
     refreshes = result.material.refreshes
     checks = [refresh.check for refresh in refreshes if refresh.check is not None]
     taken = sum(check.accepted for check in checks)
     unjudged = sum(check.accepted and check.reason.startswith(NOTHING_TO_COMPARE) for check in checks)
     without = f" ({unjudged} of them with nothing to compare)" if unjudged else ""
     text = f"{len(refreshes)} asked for, {taken} put in force{without}, {len(checks) - taken} refused"
+    if never_live:
+        days = ", ".join(first_of([str(session.date()) for session in never_live]))
+        text += f"; {len(never_live)} put in force here that the live record never had, asked for on {days}"
     waits = len(refreshes) - len(checks)
     return f"{text}, {waits} asked for on the last session and still open" if waits else text
 
@@ -235,7 +292,8 @@ def _markov_regimes(strategy: Strategy, result: StudyResult) -> list[list[str]]:
     for month, why in result.study.no_markov.items():
         by_reason.setdefault(why, []).append(month)
     months = len(set(result.material.month_by_row) - {""})
-    named = [f"none in {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
+    where = "none in" if strategy.walk_forward.refit_every_days is None else "none in all or part of"
+    named = [f"{where} {', '.join(first_of(those))}, because {why}" for why, those in by_reason.items()]
     fitted = f"{strategy.regimes.model} in {months - len(result.study.no_markov)} of {months} months"
     return [["Regimes", "; ".join([fitted, *named])]]
 
@@ -317,6 +375,7 @@ def study_sheet(history: History) -> StudyPage:
         trading = ledger.latest("trading_states", strategy.name)
         state, reasons = str(trading["state"].iloc[-1]), "; ".join(trading["reasons"].iloc[-1])
     quarantine = history.stores.publications.quarantine(publication)
+    of_details = details_left_out(history.stores, strategy.name, quarantine)
     return StudyPage(
         name=strategy.name,
         description=strategy.description,
@@ -325,7 +384,7 @@ def study_sheet(history: History) -> StudyPage:
         label=market_label(strategy),
         facts=[
             *((name, value) for name, value in kept["facts"]),
-            ("Rows in quarantine", str(len(quarantine))),
+            ("Rows in quarantine", quarantine_text(len(quarantine), len(of_details))),
         ],
         was_on=tuple(kept.get("was_on", ())),  # version 0.1 kept none
         left_out=tuple(kept.get("left_out", ())),
@@ -342,7 +401,7 @@ def study_sheet(history: History) -> StudyPage:
         headline=stands,
         trading_state=state,
         trading_reasons=reasons,
-        quarantine=quarantine,
+        quarantine=pd.concat([quarantine, of_details], ignore_index=True) if len(of_details) else quarantine,
         notices=_data_notices(publication),
         provenance={
             "Data": publication.content_hash,
@@ -378,7 +437,7 @@ def write_demo_page(sheets: list[StudyPage]) -> Path:
 
 
 def study_and_show(
-    history: History, months: list[str], run_id: str, tell: Callable[[str], None]
+    history: History, months: list[str], run_id: str, log: logging.Logger
 ) -> tuple[StudyResult, dict[str, Any]]:
     """Study some months, keep what the tear sheet needs, and write it; to be called while the strategy is held alone.
 
@@ -390,17 +449,17 @@ def study_and_show(
     dict of str to object
         What an operator sees of it, by name.
     """
-    result = study_until(history, months, run_id, tell)
+    result = study_until(history, months, run_id, log.info)
     plots = study_plots(result)
-    keep_study(history, result, plots, _importance(history, result, tell))
+    keep_study(history, result, plots, _importance(history, result, log))
     metadata = {
         **result.metadata,
         "report": write_study_page(history),
         "was_on": "; ".join(was_on_lines(history.strategy, result)),
-        "refreshes": refreshes_text(result),
+        "refreshes": refreshes_text(result, refreshes_never_live(history, result)),
         **_survivorship(history),
         **plots,
     }
     if swept := history.stores.sweep(history.strategy.name):
-        tell(f"removed {swept} staged files that killed writers left more than a day ago")
+        log.info("removed %s staged files that killed writers left more than a day ago", swept)
     return result, metadata

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any, Self
@@ -181,6 +181,7 @@ def drift_reference(
     names: Sequence[str],
     settings: OversightSettings,
     *,
+    unmonitored: Collection[str] = (),
     held_out: FloatArray | None = None,
     history: FloatArray | None = None,
     model_id: str = "",
@@ -200,6 +201,9 @@ def drift_reference(
     names : sequence of str, length features
         A colon is not allowed: it separates a feature from what is measured of it.
     settings : OversightSettings
+    unmonitored : collection of str
+        Those whose mean and spread over symbols are fixed by how many symbols there are, as of places within a
+        session: a halt would be total drift to them.
     held_out : array, shape (held-out sessions, symbols), optional
         Its forecasts on every session that its weights were not fitted to: how later forecasts are
         expected to be distributed. The validation forecasts when left out.
@@ -251,6 +255,7 @@ def drift_reference(
     monitored = _only_long_enough(
         _monitored(label, i, rows, rows, settings, sessions_per_year, 1)
         for i, label in enumerate(monitored_names(names, features.shape[1]))
+        if label.split(":", maxsplit=1)[0] not in unmonitored
     )
     return DriftReference(
         model_id=model_id,

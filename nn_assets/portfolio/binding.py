@@ -42,7 +42,8 @@ def binding_constraints(decision: Decision, after: FloatArray) -> tuple[tuple[st
 def _of_name(decision: Decision, after: FloatArray, index: int) -> tuple[str, int | None]:
     if decision.control is Control.HALTED:
         return _controls(decision), _CONTROLS
-    if not decision.complete[index]:
+    held_on = decision.held_on is not None and bool(decision.held_on[index])
+    if not decision.complete[index] and not held_on:
         return "a missing fact", _SIGNAL
     if not decision.inputs.verdict_allows:
         return "verdict", _COST
@@ -114,6 +115,8 @@ def _controls(decision: Decision) -> str:
     named += [f"breaker {kind}" for kind in inputs.breakers if breaker_control([kind], settings)]
     if trading_state_control(inputs.trading_state, settings):
         named.append(f"drift {inputs.trading_state}")
+    if inputs.closes_session:
+        named.append("the session's end")
     if halved_by_drawdown(inputs.drawdown_fraction, settings, was_halved=inputs.was_halved):
         named.append("drawdown")
     if not inputs.regime_scale >= 1.0:

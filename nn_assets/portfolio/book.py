@@ -202,6 +202,8 @@ class Book:
         """
         day, until = day_of(session), day_of(blocked_until)
         state = {name: getattr(self, name).copy() for name in _MOVED_BY_FILLS}
+        for name, stamp in (("entered_session", day), ("blocked_until", until)):  # of bars within the session: finer
+            state[name] = state[name].astype(np.promote_types(state[name].dtype, stamp.dtype), copy=False)
         paid = []
         for row in range(len(fills)):
             index = int(fills.symbol[row])
@@ -369,7 +371,7 @@ class Book:
 
 
 def _week(day: np.datetime64) -> int:
-    return (int(day.astype(np.int64)) + _MONDAY) // 7
+    return (int(day.astype("datetime64[D]").astype(np.int64)) + _MONDAY) // 7
 
 
 def empty_book(symbols: tuple[Symbol, ...], capital_usd: float) -> Book:

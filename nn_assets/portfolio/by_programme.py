@@ -13,7 +13,7 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.construction import Construction, ConstructionInputs, Targets, construct, targets_of
 from nn_assets.portfolio.construction_trace import TraceFacts
 from nn_assets.portfolio.covariance import factor_covariance
-from nn_assets.portfolio.inputs import STEP_NAMES, Answer, Decision, DecisionInputs
+from nn_assets.portfolio.inputs import STEP_NAMES, Answer, Decision, DecisionInputs, held_on
 from nn_assets.portfolio.premium import premium_share
 from nn_assets.portfolio.sentences import controls_in_force
 from nn_assets.portfolio.steps import controls, enough_evidence, weight_of, without_answer
@@ -40,7 +40,7 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         )
     count = len(inputs.symbols)
     returns = facts.returns if facts.members is None else np.where(facts.members, facts.returns, np.nan)
-    return ConstructionInputs(
+    made = ConstructionInputs(
         symbols=inputs.symbols,
         session=inputs.session,
         reference_price=inputs.reference_price,
@@ -68,7 +68,11 @@ def construction_inputs(inputs: DecisionInputs, settings: PortfolioSettings) -> 
         margin_fee=facts.margin_fee,
         reach_usd=facts.reach_usd,
         groups=inputs.groups,
+        novelty=inputs.novelty,
     )
+    if inputs.since_halt is None:
+        return made
+    return replace(made, held_on=held_on(inputs, made.complete, made.evidence))
 
 
 def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel) -> Decision:
@@ -110,6 +114,7 @@ def decide_by_programme(inputs: DecisionInputs, settings: PortfolioSettings, cos
             exceeded=built.solution.exceeded,
         ),
         expected_return=programme.mean + 0.0,
+        held_on=built.inputs.held_on,
     )
 
 

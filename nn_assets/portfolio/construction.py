@@ -16,6 +16,7 @@ from nn_assets.arrays import BoolArray, FloatArray, IntArray, Session, Symbol
 from nn_assets.costs.model import CostModel
 from nn_assets.errors import DecisionError
 from nn_assets.portfolio.breakers import Control
+from nn_assets.portfolio.constraints import Limits, no_new_risk
 from nn_assets.portfolio.covariance import FactorCovariance
 from nn_assets.portfolio.expected import expected_own_return
 from nn_assets.portfolio.inputs import STEP_NAMES, Priced
@@ -38,7 +39,7 @@ class ConstructionInputs(Priced):
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     last_mark: FloatArray  # last price known; values what is held without a price
     calibrated_probability: FloatArray
-    confidence: FloatArray  # min(1, usual / today's dispersion)
+    confidence: FloatArray  # min(1, usual / today's dispersion), times novelty
     volatility: FloatArray  # forecast per session of the return that the label is made of, fraction
     daily_volatility: FloatArray  # of the instrument itself, fraction per session: impact is a multiple of it
     atr: FloatArray  # ATR_14, price
@@ -55,11 +56,13 @@ class ConstructionInputs(Priced):
     base_rate: FloatArray | float  # p0
     outcome_slope: float  # beta = 1 / f(0)
     change_share: float  # q
-    relative: bool = False  # label less the cross-section's median
+    relative: bool = False  # returns expected are less the names' mean
     short_fee: FloatArray | float = 0.0  # over the horizon, fraction of the short's value
     margin_fee: float = 0.0  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most that one session can trade of each name
     groups: tuple[str, ...] | None = None  # by behaviour, of names without a sector
+    held_on: BoolArray | None = None  # missing facts because of a halt: what is held stays; None: none
+    novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is
 
     @property
     def complete(self) -> BoolArray:
@@ -71,6 +74,7 @@ class ConstructionInputs(Priced):
         for fact in (self.volatility, self.daily_volatility, self.atr, self.adv_usd):
             complete &= np.isfinite(fact) & (fact > 0.0)
         complete &= np.isfinite(self.covariance.specific) & np.isfinite(np.broadcast_to(self.short_fee, p.shape))
+        complete &= np.isfinite(np.broadcast_to(self.novelty, p.shape))
         return complete & np.isfinite(self.unscaled_quantity) & np.isfinite(self.held_quantity)
 
 
@@ -197,6 +201,7 @@ def targets_of(construction: Construction, control: Control, scale: float) -> Ta
         worth_keeping=construction.worth_keeping,
         equity_usd=inputs.equity_usd,
         stuck_usd=float(np.where(priced, 0.0, _finite(held * inputs.last_mark)).sum()),
+        held_on=inputs.held_on,
     )
     value = np.where(priced, inputs.reference_price, inputs.last_mark) * quantity
     weight = _finite(value / inputs.equity_usd) if inputs.equity_usd > 0.0 else np.zeros_like(value)
@@ -218,6 +223,7 @@ def expected_returns(inputs: ConstructionInputs, *, relative: bool) -> FloatArra
         inputs.horizon_sessions,
         inputs.outcome_slope,
         confidence=inputs.confidence,
+        novelty=inputs.novelty,
         relative=relative,
     )
 
@@ -234,17 +240,23 @@ def programme_of(
     usable = complete & (equity > 0.0) & (settings.kelly_fraction > 0.0)
     cap = np.where(usable, name_cap(inputs.adv_usd, equity, distance, settings), 0.0)
     short = cap if settings.allow_short else np.zeros(count)
+    longest, shortest = _of_unlike(inputs, mean, _finite(start), cap), _of_unlike(inputs, -mean, -_finite(start), short)
     limits = book_limits(
         inputs.symbols,
         settings,
-        lower=np.where(inputs.blocked_side < 0, 0.0, -short),
-        upper=np.where(inputs.blocked_side > 0, 0.0, cap),
+        lower=np.where(inputs.blocked_side < 0, 0.0, -shortest),
+        upper=np.where(inputs.blocked_side > 0, 0.0, longest),
         reach=np.where(priced, inputs.reach_usd / equity if equity > 0.0 else np.inf, 0.0),
         distance=distance,
         market_beta=inputs.market_beta,
         equity_usd=equity,
         groups=inputs.groups,
     )
+    kept = _kept(inputs, settings, _finite(start), limits, distance)
+    if kept is not None:
+        given = np.isfinite(kept)
+        lower, upper = np.minimum(kept, 0.0), np.maximum(kept, 0.0)
+        limits = replace(limits, lower=np.where(given, lower, limits.lower), upper=np.where(given, upper, limits.upper))
     programme = Programme(
         mean=np.where(usable, mean, np.nan),
         covariance=inputs.covariance,
@@ -254,8 +266,37 @@ def programme_of(
         financing=Financing(np.broadcast_to(np.asarray(inputs.short_fee, np.float64), (count,)), inputs.margin_fee),
         change_share=inputs.change_share,
         kelly_fraction=settings.kelly_fraction or 1.0,  # none of Kelly: nothing is usable
+        kept=kept,
     )
     return programme, distance
+
+
+def _kept(
+    inputs: ConstructionInputs, settings: PortfolioSettings, start: FloatArray, limits: Limits, distance: FloatArray
+) -> FloatArray | None:
+    """The weights before of names that are held on, less what limits on sizes take off; NaN for the others.
+
+    A net sum is kept by the names that the programme chooses, as nearly as they can.
+    """
+    if inputs.held_on is None or not inputs.held_on.any():
+        return None
+    cap = name_cap(inputs.adv_usd, inputs.equity_usd, distance, settings)
+    upper = np.where(inputs.blocked_side > 0, 0.0, cap)
+    lower = np.where(inputs.blocked_side < 0, 0.0, -cap if settings.allow_short else 0.0)
+    free = np.where(inputs.held_on, 0.0, np.inf)
+    book = no_new_risk(start, replace(limits, lower=lower - free, upper=upper + free, nets=()))
+    return np.where(inputs.held_on, book, np.nan)
+
+
+def _of_unlike(inputs: ConstructionInputs, mean: FloatArray, start: FloatArray, cap: FloatArray) -> FloatArray:
+    """Most of each name on a side, seen from it: a row unlike its model's own hedges nothing, and opens less.
+
+    Its factor's share of the cap where its own return is on this side, none where it is not; what is held there may
+    stay. Without this a name of which nothing is believed balances the others, on whichever side that takes.
+    """
+    factor = np.clip(np.broadcast_to(inputs.novelty, cap.shape), 0.0, 1.0)
+    opened = np.where(mean > 0.0, factor * cap, 0.0)
+    return np.where(factor < 1.0, np.minimum(cap, np.maximum(opened, start)), cap)
 
 
 def _finite(values: FloatArray) -> FloatArray:
@@ -286,6 +327,8 @@ def _steps(programme: Programme, weights: FloatArray, risk_cap: FloatArray) -> F
     worth_it = (rows[1] != 0.0) | (np.abs(mean) > first_dollar)
     rows[2] = np.where(worth_it, rows[1], 0.0)
     rows[3] = np.where(allowed & worth_it, _finite(programme.kelly_fraction * mean / variance), 0.0)
+    if programme.kept is not None:
+        rows[1:4] = np.where(np.isfinite(programme.kept), start, rows[1:4])
     risk = replace(
         limits,
         lower=np.where(limits.lower < 0.0, -risk_cap, 0.0),

@@ -14,7 +14,7 @@ from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.constraints import SharedLimit
 from nn_assets.portfolio.construction import Construction, Targets, expected_returns
 from nn_assets.portfolio.inputs import STEP_NAMES
-from nn_assets.portfolio.sentences import forecast_text, last_step
+from nn_assets.portfolio.sentences import forecast_text, held_on_reasons, last_step, novelty_text
 
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
 _NEAR = 1e-6
@@ -75,6 +75,9 @@ def step_reasons(trace: TraceFacts, index: int) -> tuple[str, ...]:
     """Say why each of the eight steps did what it did to the instrument at ``index``."""
     weights = trace.weights[:, index]
     missing = _missing(trace, index)
+    held_on = trace.construction.inputs.held_on
+    if held_on is not None and held_on[index]:
+        return (*held_on_reasons(missing, weights), _cost(trace, index, weights), _controls(trace, index))
     if missing:
         stays = "nothing to decide" if weights[7] == 0.0 else f"{weights[7]:.2%} cannot be traded in this session"
         return (f"no position: {missing}", *[stays] * (len(STEP_NAMES) - 2), _controls(trace, index))
@@ -92,6 +95,7 @@ def _missing(trace: TraceFacts, index: int) -> str:
     }
     numbers = {
         "confidence": inputs.confidence[index],
+        "novelty factor": _novelty(trace, index),
         "quantity held": inputs.held_quantity[index],
         "unscaled quantity": inputs.unscaled_quantity[index],
         "fee of a short": np.broadcast_to(inputs.short_fee, inputs.confidence.shape)[index],
@@ -115,6 +119,11 @@ def _read_base_rate(trace: TraceFacts, index: int) -> float:
     return float(np.broadcast_to(inputs.base_rate, inputs.calibrated_probability.shape)[index])
 
 
+def _novelty(trace: TraceFacts, index: int) -> float:
+    inputs = trace.construction.inputs
+    return float(np.broadcast_to(inputs.novelty, inputs.confidence.shape)[index])
+
+
 def _mean(trace: TraceFacts, index: int) -> float:
     return float(trace.construction.programme.mean[index])
 
@@ -133,6 +142,7 @@ def _signal(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     if inputs.relative:
         own = float(trace.own_returns[index])
         text = f"{text}, its own {own:.3%} less the names' mean of {own - mean:.3%}"
+    text += novelty_text(_novelty(trace, index))
     if side != 0 and side == blocked:
         return f"{text}; a stop was hit on that side, and the signal has not left it"
     if side < 0 and not settings.allow_short:
@@ -185,9 +195,10 @@ def _correlation(trace: TraceFacts, index: int, weights: FloatArray) -> str:
 def _limits(trace: TraceFacts, index: int, weights: FloatArray) -> str:
     limits = trace.construction.programme.limits
     cap = float(max(limits.upper[index], -limits.lower[index]))
+    unlike = " and by what novelty leaves of it" if _novelty(trace, index) < 1.0 else ""
     used = [limit.name for limit in trace.used_up if limit.coefficient[index] != 0.0]
     shared = f"; used up: {', '.join(used)}" if used else "; no shared limit is used up"
-    return f"at most {cap:.2%} by name, ADV and stop{shared}; {weights[5]:.2%} to {weights[6]:.2%}"
+    return f"at most {cap:.2%} by name, ADV and stop{unlike}{shared}; {weights[5]:.2%} to {weights[6]:.2%}"
 
 
 def _cost(trace: TraceFacts, index: int, weights: FloatArray) -> str:

@@ -62,12 +62,15 @@ def expected_own_return(
     slope: float,
     *,
     confidence: FloatArray | float = 1.0,
+    novelty: FloatArray | float = 1.0,
     relative: bool = False,
 ) -> FloatArray:
     """Return mu = c beta (p - p0) sigma sqrt h: the mean return from fill to fill + h that p speaks of, fraction.
 
     A probability p of being above the threshold moves a density by (p - p0) / f(0), to first order; confidence c
-    multiplies it.
+    multiplies it. Where it is beside the other names, mu_i = n_i (m_i - k): n is the factor of c that
+    novelty is, m that return without it, k the mean of m weighted by n. So a name that is less like what its model was
+    fitted on has less of a mu of the same sign, whatever the others have, and none at n = 0.
 
     Parameters
     ----------
@@ -81,14 +84,22 @@ def expected_own_return(
     slope : float
         beta, from :func:`outcome_slope`.
     confidence : ndarray, shape (symbols,), or float
-        0 to 1, clipped to it. NaN gives NaN.
+        0 to 1, clipped to it; novelty is a factor of it already. NaN gives NaN.
+    novelty : ndarray, shape (symbols,), or float
+        n, 0 to 1, clipped to it. NaN gives NaN.
     relative : bool
-        Whether the label is relative to the cross-section: the names' mean is then taken off, last of all, so that
-        the returns expected of them sum to 0.
+        Whether what a name earns is beside the others: their mean is then taken off, of each name the share
+        that its n is of all, so that the returns expected of them sum to 0.
     """
     mean = np.clip(confidence, 0.0, 1.0) * slope * (probability - base_rate) * volatility * math.sqrt(horizon_sessions)
-    finite = np.isfinite(mean)
-    return mean - mean[finite].mean() if relative and finite.any() else mean
+    if not relative:
+        return mean
+    share = np.clip(np.broadcast_to(novelty, mean.shape), 0.0, 1.0)
+    finite = np.isfinite(mean) & np.isfinite(share)
+    total = float(share[finite].sum())
+    # n m is what mean holds. Without novelty this is the plain mean, to the bit.
+    middle = float(mean[finite].sum()) / total if total > 0.0 else 0.0
+    return np.asarray(mean - share * middle)
 
 
 def change_share(forecast_autocorrelation: float) -> float:

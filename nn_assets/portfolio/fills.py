@@ -18,12 +18,15 @@ NUMBERS = tuple(name for name, column in FILLS.columns.items() if column.kind ==
 
 
 def day_of(session: Session | None) -> np.datetime64:
-    """Return a session as ``datetime64[D]``, the book's own spelling of a day; NaT stays NaT, and None becomes one."""
-    if isinstance(session, np.datetime64):
-        day: np.datetime64 = session.astype("datetime64[D]")
-        return day
+    """Return a session as ``datetime64[D]``, the book's own spelling of a day; NaT stays NaT, and None becomes one.
+
+    A bar within the session that begins at no midnight is a ``datetime64[m]``.
+    """
     stamp = pd.NaT if session is None else pd.Timestamp(session)
-    return np.datetime64("NaT", "D") if pd.isna(stamp) else np.datetime64(stamp.date(), "D")
+    if pd.isna(stamp):
+        return np.datetime64("NaT", "D")
+    whole = stamp == stamp.normalize()
+    return np.datetime64(stamp.date(), "D") if whole else stamp.to_datetime64().astype("datetime64[m]")
 
 
 @dataclass(frozen=True)

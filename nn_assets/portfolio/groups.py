@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nn_assets.arrays import BoolArray, FloatArray, IntArray, Symbol
+from nn_assets.errors import first_of
+from nn_assets.settings.sections import RETURNS_TO_GROUP
 
 UNASSIGNED = "unassigned"
 """The group of names with too few returns, or none that vary."""
 
-MINIMUM_RETURNS = 120
+MINIMUM_RETURNS = RETURNS_TO_GROUP
 MINIMUM_SILHOUETTE = 0.02
 """Mean silhouette below which names do not move in groups: that of independent names lies below it."""
 
@@ -35,11 +37,13 @@ class Groups:
     symbols : in order
     names : the group of each: its most central member, `UNASSIGNED`, or empty where names do not move in groups
     silhouette : mean over the grouped names, -1 to 1; NaN without groups
+    returns : most that any of them has
     """
 
     symbols: tuple[Symbol, ...]
     names: tuple[str, ...]
     silhouette: float
+    returns: int
 
     @property
     def members(self) -> Mapping[str, Sequence[Symbol]]:
@@ -49,6 +53,25 @@ class Groups:
             if name:
                 by_name.setdefault(name, []).append(symbol)
         return dict(sorted(by_name.items(), key=lambda item: (-len(item[1]), item[0])))
+
+    @property
+    def text(self) -> str:
+        """What a person reads of them: each group's members, and why there are none, or why names are in none."""
+        members = dict(self.members)
+        unassigned = members.pop(UNASSIGNED, [])
+        said = [f"like {name}: {', '.join(first_of(of_group))}" for name, of_group in members.items()]
+        counted = len(self.symbols) - len(unassigned)
+        few = f"{self.returns}, {MINIMUM_RETURNS} needed"
+        if unassigned and self.returns < MINIMUM_RETURNS:
+            return f"none: too few returns ({few}); all names are one group, {UNASSIGNED}"
+        if not members and counted < _FEWEST:
+            said.append(f"none: {counted} names have {MINIMUM_RETURNS} returns that vary, {_FEWEST} needed")
+        elif not members:
+            said.append("none: names do not move in groups")
+        if unassigned:
+            why = f"fewer than {MINIMUM_RETURNS} returns, or none that vary"
+            said.append(f"{UNASSIGNED}, one group ({why}): {', '.join(first_of(unassigned))}")
+        return "; ".join(said)
 
 
 def behaviour_groups(symbols: tuple[Symbol, ...], returns: FloatArray, members: BoolArray | None = None) -> Groups:
@@ -74,15 +97,15 @@ def behaviour_groups(symbols: tuple[Symbol, ...], returns: FloatArray, members: 
     columns = np.flatnonzero(usable)
     distance = _distance(np.ascontiguousarray(counted[:, columns]))
     label, silhouette = _clustered(distance)
-    if label is None:
-        return Groups(symbols, ("",) * len(symbols), float("nan"))
     names = [UNASSIGNED] * len(symbols)
-    for group in np.unique(label):
+    for column in columns:
+        names[column] = ""
+    for group in () if label is None else np.unique(label):
         own = np.flatnonzero(label == group)
         central = own[int(distance[np.ix_(own, own)].sum(axis=1).argmin())]
         for column in columns[own]:
             names[column] = symbols[columns[central]]
-    return Groups(symbols, tuple(names), silhouette)
+    return Groups(symbols, tuple(names), silhouette, int(present.sum(axis=0).max(initial=0)))
 
 
 def _clustered(distance: FloatArray) -> tuple[IntArray | None, float]:

@@ -30,7 +30,7 @@ class ProgrammeFacts:
     change_share: float  # q
     autocorrelation: float  # rho_h of the forecasts; NaN: too few
     returns: FloatArray  # (at most covariance sessions, symbols), session returns, fraction
-    relative: bool  # label less the cross-section's median
+    relative: bool  # returns expected are less the names' mean: the label is relative, or novelty in a neutral book
     short_fee: float  # over the horizon, fraction of the short's value
     margin_fee: float  # over the horizon, fraction of what is borrowed
     reach_usd: FloatArray | float = math.inf  # most of each name that one session can trade, dollars
@@ -53,7 +53,7 @@ class DecisionInputs(Priced):
     """All that a decision may know. Arrays have shape (symbols,) unless said otherwise.
 
     NaN in any array but ``beta`` and ``stop_price`` (and in ``base_rate`` where it is not read) means that the fact is
-    missing, and the symbol gets no position.
+    missing, and the symbol gets no position, unless :func:`held_on` lets it keep the one it has.
     """
 
     symbols: tuple[Symbol, ...]
@@ -61,7 +61,7 @@ class DecisionInputs(Priced):
     reference_price: FloatArray  # close of the session; NaN or not positive: not tradable
     calibrated_probability: FloatArray
     base_rate: FloatArray  # p0, of what was realised before; not read where the premium in it is held
-    confidence: FloatArray  # 0..1, from the signal: usual over today's dispersion of the ensemble
+    confidence: FloatArray  # 0..1, from the signal: usual over today's dispersion of the ensemble, times novelty
     mean_win: FloatArray  # G, positive fraction over the horizon, in the name's own volatility
     mean_loss: FloatArray  # L, likewise
     outcomes: IntArray  # whole independent out-of-sample outcomes behind G and L
@@ -86,9 +86,12 @@ class DecisionInputs(Priced):
     unscaled_quantity: FloatArray | None = None  # u0: u of the session before, carried; what is held where left out
     was_halved: bool = False  # by drawdown, at the session before
     stop_price: FloatArray | None = None  # of what is held; NaN, or left out, where nothing rests
+    closes_session: bool = False  # within the session: what is decided fills at its end, and must be flat
     programme: ProgrammeFacts | None = None  # asked for by that construction alone
     groups: tuple[Symbol, ...] | None = None  # by behaviour; None where the settings do not ask for them
+    novelty: FloatArray | float = 1.0  # the factor of the confidence that novelty is, 0..1
     cost_volatility: FloatArray | None = None  # that costs are priced by, per session; as sizes are where left out
+    since_halt: BoolArray | None = None  # trades again after a stated halt that a forecast still reaches into
 
     @property
     def priced_volatility(self) -> FloatArray:
@@ -116,6 +119,30 @@ class DecisionInputs(Priced):
         if self.last_mark is None or self.priced.all() or self.equity_usd <= 0.0:
             return np.zeros(len(self.symbols))
         return np.where(self.priced, 0.0, np.nan_to_num(self.current_quantity * self.last_mark) / self.equity_usd)
+
+
+def held_on(inputs: DecisionInputs, complete: BoolArray, evidence: BoolArray) -> BoolArray:
+    """Names that lack a forecast, or returns, because of a stated halt: what is held stays, (symbols,).
+
+    Nobody decided to leave them, so the book before stands: nothing is added, and limits, stops and controls take off
+    what they do. Price, range, volatility and volume step over a halt, so none of them may be missing; and where no
+    other name has its facts either, the reason is another one.
+
+    Parameters
+    ----------
+    complete : array of bool, shape (symbols,)
+        Names with every fact.
+    evidence : array of bool, shape (symbols,)
+        Names whose record is long enough for a size.
+    """
+    if inputs.since_halt is None:
+        return np.zeros(len(inputs.symbols), dtype=np.bool_)
+    known = inputs.priced & evidence & np.isfinite(inputs.current_quantity) & np.isfinite(inputs.start_quantity)
+    for fact in (inputs.atr, inputs.priced_volatility, inputs.adv_usd):
+        known &= np.isfinite(fact) & (fact > 0.0)
+    others = complete[inputs.priced & ~inputs.since_halt]
+    explained = bool(others.any()) or not len(others)
+    return np.asarray(inputs.since_halt & ~complete & known & (inputs.current_quantity != 0.0) & explained)
 
 
 @dataclass(frozen=True)
@@ -160,6 +187,7 @@ class Decision:
     premium_share: FloatArray  # of the expected return that the base rate promises by itself, 0 to 1
     answer: Answer
     expected_return: FloatArray | None = None  # mu of the programme, over the horizon; NaN: none; None: per name
+    held_on: BoolArray | None = None  # of :func:`held_on`; None where no symbol ever was halted
 
     @property
     def premium_of_gross(self) -> float:

@@ -72,7 +72,7 @@ def decide_per_name(inputs: DecisionInputs, settings: PortfolioSettings, costs: 
         unscaled = unscaled_quantity(inputs, before, before)
     elif not inputs.verdict_allows:
         weights, not_worth, unscaled = np.zeros_like(before), np.zeros_like(not_worth), np.zeros_like(before)
-    quantity = targets(inputs, settings, unscaled, proposal.gross_edge, control, scale)
+    quantity = targets(inputs, settings, unscaled, proposal.gross_edge, control, scale, proposal.held_on)
     target_weight = weight_of(quantity, inputs)
     return Decision(
         inputs=inputs,
@@ -96,6 +96,7 @@ def decide_per_name(inputs: DecisionInputs, settings: PortfolioSettings, costs: 
             inputs.calibrated_probability, inputs.base_rate, hold_premium=settings.hold_premium
         ),
         answer=Answer(costs, no_answer, sized.solution.exceeded),
+        held_on=proposal.held_on,
     )
 
 
@@ -116,7 +117,8 @@ def _sized(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostModel
     weights = np.zeros((len(STEP_NAMES), len(inputs.symbols)))
     weights[0] = proposal.start
     weights[1] = side * kept
-    weights[2] = np.where(proposal.gross_edge > 0.0, weights[1], 0.0)
+    goes_on = proposal.gross_edge > 0.0 if proposal.held_on is None else proposal.held_on | (proposal.gross_edge > 0.0)
+    weights[2] = np.where(goes_on, weights[1], 0.0)
     weights[3] = side * zone.nearest_to(kept)
     of_risk = np.nan_to_num(settings.risk_per_signal_fraction / distance, nan=0.0, posinf=0.0)
     weights[4] = tradable(within(_of_risk_alone(limits), zone, of_risk, of_risk).weights)

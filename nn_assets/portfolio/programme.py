@@ -91,6 +91,7 @@ class Programme:
     cost, change_share : of the change, and q
     financing : of the holding
     kelly_fraction : k, positive
+    kept : weights that are given, whatever is known of the name; NaN where the programme chooses. None: it always does
     """
 
     mean: FloatArray
@@ -101,6 +102,7 @@ class Programme:
     financing: Financing
     change_share: float = 1.0
     kelly_fraction: float = 0.5
+    kept: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +184,11 @@ def _sane(programme: Programme) -> tuple[Programme, Limits]:
     lower = np.where(usable & (limits.lower < 0.0), np.maximum(limits.lower, -_WIDEST), 0.0)
     upper = np.where(usable & (limits.upper > 0.0), np.minimum(limits.upper, _WIDEST), 0.0)
     reach = np.where(np.isfinite(limits.reach) | (limits.reach > 0.0), np.maximum(limits.reach, 0.0), 0.0)
+    if programme.kept is not None:  # as what cannot be traded: it takes its part of every shared limit first
+        given = np.isfinite(programme.kept)
+        start, reach = np.where(given, programme.kept, start), np.where(given, 0.0, reach)
+        lower = np.where(given, np.minimum(programme.kept, 0.0), lower)
+        upper = np.where(given, np.maximum(programme.kept, 0.0), upper)
     sane = replace(
         programme,
         start=start,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nn_assets.arrays import FloatArray
 from nn_assets.portfolio.breakers import Control
 from nn_assets.portfolio.inputs import DecisionInputs
 from nn_assets.settings import PortfolioSettings
@@ -13,6 +14,11 @@ def forecast_text(probability: float, base_rate: float, premium_share: float, *,
     return f"{text}, whose premium is held ({premium_share:.0%} of what is expected)," if hold_premium else text
 
 
+def novelty_text(factor: float) -> str:
+    """Return what novelty leaves of a name's confidence; nothing where it leaves all."""
+    return f", at a novelty factor of {factor:.3f}" if factor < 1.0 else ""
+
+
 def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> str:
     """Return the controls of a decision: drift state, breaker, kill switch, drawdown, regime."""
     return (
@@ -21,6 +27,14 @@ def controls_in_force(inputs: DecisionInputs, settings: PortfolioSettings) -> st
         f"drawdown {inputs.drawdown_fraction:.2%} of {settings.drawdown_limit_fraction:.0%}, "
         f"regime {inputs.regime_scale:g}"
     )
+
+
+def held_on_reasons(missing: str, weights: FloatArray) -> tuple[str, ...]:
+    """Return the reasons of steps 1 to 6 for a name that is held on after a halt, given its weights after each."""
+    stays = f"{weights[0]:.2%} is held on: nothing is proposed"
+    cut = weights[6] != weights[0]
+    limits = f"{weights[0]:.2%} to {weights[6]:.2%} by limits" if cut else f"{weights[0]:.2%} stays"
+    return (f"held on: a stated halt lies within what is read, so {missing}", *[stays] * 4, limits)
 
 
 def last_step(

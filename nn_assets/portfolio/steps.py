@@ -18,7 +18,7 @@ from nn_assets.portfolio.breakers import (
     trading_state_control,
 )
 from nn_assets.portfolio.correlation import correlation_with_rest, equal_risk
-from nn_assets.portfolio.inputs import DecisionInputs
+from nn_assets.portfolio.inputs import DecisionInputs, held_on
 from nn_assets.portfolio.kelly import affordable_size, expected_return, kelly_sizes, shrunk_probability
 from nn_assets.portfolio.limits import name_cap
 from nn_assets.portfolio.premium import traded_probability
@@ -57,6 +57,7 @@ class Proposal:
     stays: Zone  # the same, with what is not worth selling: step 7
     cap: FloatArray  # step 4 and the name's part of 6: largest size by itself
     horizon_sessions: int
+    held_on: BoolArray | None = None  # missing facts because of a halt: what is held stays; None: no halt is known
 
     @property
     def edge_kept(self) -> FloatArray:
@@ -101,22 +102,25 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
     probability = np.where(complete, traded, _COIN_TOSS)
     side = np.sign(probability - _COIN_TOSS).astype(np.int64)
     side = np.where(side == inputs.blocked_side, 0, side)
+    start = weight_of(inputs.start_quantity, inputs)
+    proven = enough_evidence(inputs, settings)
+    stays_held = held_on(inputs, complete, proven)
+    side = np.where(stays_held & (np.sign(start) != inputs.blocked_side), np.sign(start).astype(np.int64), side)
     if not settings.allow_short:
         side = np.maximum(side, 0)
-    start = weight_of(inputs.start_quantity, inputs)
     kept = np.where(np.sign(start) == side, np.abs(start), 0.0)
     win, loss = inputs.mean_win, inputs.mean_loss
     of_side = np.maximum(probability, 1.0 - probability)
     believed = shrunk_probability(of_side, win, loss, np.clip(inputs.confidence, 0.0, 1.0))
     gross = expected_return(believed, win, loss)
-    proven = enough_evidence(inputs, settings)
-    usable = (side != 0) & np.isfinite(gross) & (win > 0.0) & (loss > 0.0)
+    usable = (side != 0) & ~stays_held & np.isfinite(gross) & (win > 0.0) & (loss > 0.0)
 
     fraction_of_kelly = kelly_sizes(believed, win, loss, settings.kelly_fraction, usable)
     trip = round_trip(inputs, costs)
     opened = np.where(proven, affordable_size(fraction_of_kelly, trip), 0.0)
     keepable = np.where(proven, fraction_of_kelly(np.zeros(1)), 0.0)
-    cap = np.where(complete, name_cap(inputs.adv_usd, max(inputs.equity_usd, 0.0), distance, settings), 0.0)
+    most = name_cap(inputs.adv_usd, max(inputs.equity_usd, 0.0), distance, settings)
+    cap = np.where(complete | stays_held, most, 0.0)
     return Proposal(
         direction=side,
         complete=complete,
@@ -124,10 +128,11 @@ def propose(inputs: DecisionInputs, settings: PortfolioSettings, costs: CostMode
         kept=kept,
         gross_edge=np.where(usable, gross, 0.0),
         cost=trip(np.minimum(opened, cap)),
-        zone=Zone(opened, keepable),
-        stays=Zone(opened, np.where(proven & usable & _not_worth(gross, costs), np.inf, keepable)),
+        zone=Zone(opened, np.where(stays_held, np.inf, keepable)),
+        stays=Zone(opened, np.where(stays_held | (proven & usable & _not_worth(gross, costs)), np.inf, keepable)),
         cap=cap,
         horizon_sessions=inputs.horizon_sessions,
+        held_on=None if inputs.since_halt is None else stays_held,
     )
 
 
@@ -168,13 +173,15 @@ def edge_zone(inputs: DecisionInputs, costs: CostModel, proposal: Proposal, over
     """
     scale = inputs.edge_scale * (1.0 - np.maximum(overlap, 0.0)) / inputs.daily_volatility
     edged = proposal.gross_edge > 0.0
+    unbound = np.zeros(len(edged), dtype=np.bool_) if proposal.held_on is None else proposal.held_on
 
     def bound(cost: FloatArray) -> FloatArray:
         edge = np.maximum(proposal.gross_edge - cost, 0.0) / inputs.horizon_sessions
         # As np.nan_to_num, in a tenth of its time: a size is asked for a hundred times a session.
         return np.where(edged, np.minimum(np.fmax(edge * scale, 0.0), _LARGEST), 0.0)
 
-    return Zone(affordable_size(bound, round_trip(inputs, costs)), bound(np.zeros(1)))
+    keepable = bound(np.zeros(1))
+    return Zone(affordable_size(bound, round_trip(inputs, costs)), np.where(unbound, np.inf, keepable))
 
 
 def overlap_with_rest(inputs: DecisionInputs, direction: IntArray, weights: FloatArray) -> FloatArray:
@@ -200,7 +207,8 @@ def controls(inputs: DecisionInputs, settings: PortfolioSettings) -> tuple[Contr
         scale *= _HALF
     if state is Control.REDUCED or Control.REDUCING in (state, breaker):
         scale *= _HALF
-    return strictest(state, breaker, kill_switch_control(inputs.kill_switch)), scale
+    at_the_end = Control.FLAT if inputs.closes_session else Control.NORMAL
+    return strictest(state, breaker, kill_switch_control(inputs.kill_switch), at_the_end), scale
 
 
 def without_answer(control: Control, no_answer: str | None) -> Control:
@@ -226,6 +234,7 @@ def targets(
     worth_keeping: FloatArray,
     control: Control,
     scale: float,
+    stays_held: BoolArray | None = None,
 ) -> FloatArray:
     """Step 8: what controls and whole lots leave of the unscaled book, shares, (symbols,).
 
@@ -237,6 +246,8 @@ def targets(
         As :func:`~nn_assets.portfolio.targets.whole_targets` takes it.
     scale : float
         The product of the scales in force, 0..1.
+    stays_held : ndarray of bool, shape (symbols,), optional
+        ``held_on`` as :func:`~nn_assets.portfolio.targets.whole_targets` takes it.
     """
     return whole_targets(
         unscaled,
@@ -250,4 +261,5 @@ def targets(
         worth_keeping=worth_keeping,
         equity_usd=inputs.equity_usd,
         stuck_usd=float(inputs.stuck_weight.sum()) * inputs.equity_usd,
+        held_on=stays_held,
     )

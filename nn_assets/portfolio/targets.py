@@ -90,6 +90,7 @@ def whole_targets(
     worth_keeping: FloatArray,
     equity_usd: float,
     stuck_usd: float,
+    held_on: BoolArray | None = None,
 ) -> FloatArray:
     """Step 8: what controls and whole lots leave of the unscaled book, in shares; what has no price stays.
 
@@ -107,6 +108,8 @@ def whole_targets(
         Whether a name can be traded; one whose price is not a positive number cannot.
     price, worth_keeping, stuck_usd
         As ``lot_value``, ``worth_keeping`` and ``fixed_usd`` of :func:`neutral`; the price is of one share.
+    held_on : ndarray of bool, shape (symbols,), optional
+        Names of which no more than is held may be held, whatever scale was lifted. None where left out.
     """
     current, lot = np.nan_to_num(held), settings.lot_size
     if control is Control.HALTED:
@@ -132,7 +135,8 @@ def whole_targets(
     # Where the other side shrinks more, less is over the allowance and less is cut: no smaller scale and no stricter
     # control may spare a name its cut, so that each is bound by those before it.
     shares = [*(larger for larger in _HALVES if larger > scale), scale]
-    bounds = [np.full(len(current), np.inf)] * len(shares)
+    most = np.full(len(current), np.inf) if held_on is None else np.where(held_on, np.abs(current), np.inf)
+    bounds = [most] * len(shares)
     whole = current
     for act in (Control.NORMAL, control) if control is Control.REDUCING else (control,):
         bound = bounds[0]

@@ -16,7 +16,7 @@ from nn_assets.portfolio.construction_trace import step_reasons
 from nn_assets.portfolio.fills import day_of
 from nn_assets.portfolio.inputs import STEP_NAMES, Decision
 from nn_assets.portfolio.premium import traded_probability
-from nn_assets.portfolio.sentences import controls_in_force, forecast_text, last_step
+from nn_assets.portfolio.sentences import controls_in_force, forecast_text, held_on_reasons, last_step, novelty_text
 from nn_assets.portfolio.stops import own_stop, stop_after_addition
 
 _SIDES = {-1: "short", 0: "no side", 1: "long"}
@@ -88,8 +88,9 @@ def _edge(decision: Decision, index: int) -> str:
     kept, opened = decision.edge_kept[index] * horizon, decision.edge_opened[index] * horizon
     cost = decision.round_trip_cost[index]
     verb = "worth opening" if opened > 0.0 else "opens nothing"
+    factor = novelty_text(float(np.broadcast_to(decision.inputs.novelty, decision.direction.shape)[index]))
     return (
-        f"edge {kept:.4%} over {horizon} sessions at confidence {decision.inputs.confidence[index]:.3f}, "
+        f"edge {kept:.4%} over {horizon} sessions at confidence {decision.inputs.confidence[index]:.3f}{factor}, "
         f"{opened:.4%} after a round trip of {cost:.4%}, at the size considered: {verb}"
     )
 
@@ -181,6 +182,8 @@ _REASONS: tuple[Callable[[Decision, int], str], ...] = (
 
 def reason(decision: Decision, step: int, index: int) -> str:
     """Return why a step (1 to 8) did what it did to the instrument at ``index``."""
+    if step < 7 and decision.held_on is not None and decision.held_on[index]:
+        return held_on_reasons(_missing(decision, index), decision.weights[:, index])[step - 1]
     idle = decision.weights[step - 1, index] == 0.0 == decision.weights[step, index]
     if idle and (step in (4, 5, 6) or (step in (2, 3) and decision.direction[index] == 0)):
         return "nothing proposed"

@@ -58,7 +58,8 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         span = f"{min(members):+.4f} to {max(members):+.4f}" if members else "-"
         interval = f"{one.low:+.4f} to {one.high:+.4f}" if np.isfinite(one.low) else "-"
         cells = "".join(f"{_t(pair):>20}" for pair in comparison.of(one.name))
-        lines.append(f"  {one.name:<13}{one.estimate:>+9.4f}{interval:>20}{spread:>12}{span:>20}{cells}")
+        estimate = f"{one.estimate:+.4f}" if np.isfinite(one.estimate) else "-"
+        lines.append(f"  {one.name:<13}{estimate:>9}{interval:>20}{spread:>12}{span:>20}{cells}")
     return lines
 
 

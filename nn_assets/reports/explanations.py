@@ -11,6 +11,9 @@ import numpy as np
 
 _PARTS_SHOWN = 5
 
+LEAST_MONTHS = 6
+"""Months with a figure from which a mean over them has a t: the error of fewer is hardly known."""
+
 
 @dataclass(frozen=True)
 class MoveLine:
@@ -57,10 +60,10 @@ def worst_missed(kept: Mapping[str, Any]) -> float | None:
 
 @dataclass(frozen=True)
 class FeatureWorth:
-    """By how much the log loss rises without a feature, over months: nats; None where it cannot be had."""
+    """By how much the loss that is learned rises without a feature, over months, in its unit; None where not known."""
 
     feature: str
-    months: int
+    months: int  # that have a figure
     rise: float | None
     spread: float | None  # standard deviation of the months' means
     error: float | None  # spread over the root of the months
@@ -68,8 +71,9 @@ class FeatureWorth:
 
     @property
     def t(self) -> float | None:
-        """The rise over its error."""
-        return self.rise / self.error if self.rise is not None and self.error else None
+        """The rise over its error; None of fewer months than :data:`LEAST_MONTHS`."""
+        known = self.rise is not None and self.error and self.months >= LEAST_MONTHS
+        return self.rise / self.error if known else None
 
 
 def feature_worths(kept: Mapping[str, Any]) -> list[FeatureWorth]:
@@ -89,7 +93,7 @@ def feature_worths(kept: Mapping[str, Any]) -> list[FeatureWorth]:
         spread = float(values.std(ddof=1)) if len(values) > 1 else None
         error = None if spread is None else spread / math.sqrt(len(values))
         share = 0.0 if rise is None else abs(rise) / scale
-        lines.append(FeatureWorth(name, len(by_feature[name]), rise, spread, error, share))
+        lines.append(FeatureWorth(name, len(values), rise, spread, error, share))
     return sorted(lines, key=lambda line: (line.rise is None, -(line.rise or 0.0), line.feature))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
+from nn_assets.arrays import Symbol
 from nn_assets.costs.financing import assumed_funding_warning
 from nn_assets.errors import first_of
 from nn_assets.market.calendar.sessions import calendar_end_warning
@@ -38,16 +39,36 @@ def answer_notices(session_round: Round) -> list[str]:
     return notices
 
 
-def ended_notices(session_round: Round) -> list[str]:
-    """Say which orders under way ended without a whole fill, and why: the account may hold what the book does not."""
+def ended_notices(session_round: Round, halted: Collection[Symbol] = ()) -> list[str]:
+    """Say which orders under way ended without a whole fill, and why: the account may hold what the book does not.
+
+    Parameters
+    ----------
+    halted : collection of str
+        Symbols known to be halted on the session: an order of one ended for that.
+    """
     by_reason: dict[str, list[str]] = {}
     for order in session_round.ended:
-        by_reason.setdefault(order.reason, []).append(session_round.session_state.book.symbols[order.symbol])
+        name = session_round.session_state.book.symbols[order.symbol]
+        halt = " (halted)" if name in halted else ""
+        by_reason.setdefault(order.reason, []).append(f"{name}{halt}")
     return [
         f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
         f"{', '.join(first_of(names))}. The orders below replace them; compare the positions with the "
         "account."
         for reason, names in by_reason.items()
+    ]
+
+
+def held_on_notices(session_round: Round) -> list[str]:
+    """Say what is held as it was since a halt, because a forecast still reaches into it."""
+    held_on, symbols = session_round.decision.held_on, session_round.decision.inputs.symbols
+    if held_on is None or not held_on.any():
+        return []
+    names = first_of([symbols[column] for column in np.flatnonzero(held_on).tolist()])
+    named = ", ".join(names)
+    return [
+        f"Held on after a halt that a forecast still reads: {named}. Limits, stops and controls act; nothing is added."
     ]
 
 

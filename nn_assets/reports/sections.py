@@ -15,7 +15,7 @@ import pandas as pd
 from nn_assets.contracts.frames import DriftRows, Quarantine
 from nn_assets.errors import PluginError, first_of
 from nn_assets.plugins import Registry
-from nn_assets.reports.explanations import feature_worths, move_lines, worst_missed
+from nn_assets.reports.explanations import LEAST_MONTHS, feature_worths, move_lines, worst_missed
 from nn_assets.reports.tables import (
     SizedPosition,
     day_shown,
@@ -153,8 +153,11 @@ def _importance(page: StudyPage) -> Contents:
     return {
         "absent": absent,
         "lines": feature_worths(kept),
+        "least_months": LEAST_MONTHS,
         "months": months,
         "most_samples": kept["most_samples"],
+        "loss": kept.get("loss", "log loss"),  # which earlier versions measured, and did not name
+        "unit": kept.get("unit", "nats"),
     }
 
 

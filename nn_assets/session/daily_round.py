@@ -50,7 +50,7 @@ from nn_assets.portfolio.breakers import (
 )
 from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.expected import expected_own_return
-from nn_assets.portfolio.fills import FillArrays
+from nn_assets.portfolio.fills import FillArrays, day_of
 from nn_assets.portfolio.inputs import Decision, DecisionInputs, ProgrammeFacts
 from nn_assets.portfolio.kelly import edge_scale
 from nn_assets.portfolio.late_actions import LateActions, book_after_late_actions, owed_by_late_actions
@@ -63,6 +63,9 @@ from nn_assets.signals.signals import SessionSignals
 from nn_assets.signals.volatility import VolatilityChoice
 
 _EVEN = 0.5
+
+SENT_LATE = "latency_budget"
+"""Why the orders of a decision within the session are not sent that would be late."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +116,8 @@ class SessionFacts:
     late: LateActions | None = None  # actions of sessions gone by, where any became known only now
     programme: ProgrammeFacts | None = None  # what the construction of that name knows beside
     groups: tuple[str, ...] | None = None  # by behaviour, of the symbols; None where the settings do not ask for them
+    closes_session: bool = False  # within the session: the book must be flat after the next fill
+    sent_late: bool = False  # within the session: its orders would be sent after the latency budget, and are not
     refresh: RefreshWatch | None = None  # after the session, where another estimator's drift asks for the refreshes
     volatility: VolatilityChoice | None = None  # the forecast that sizes are made of; None where only one is asked for
 
@@ -137,6 +142,7 @@ class Round:
     cancelled: int = 0  # orders under way that were sized on the book before it was mended
     ended: tuple[EndedOrder, ...] = ()  # orders under way without a whole fill
     volatility: VolatilityChoice | None = None  # the forecast that sizes are made of; None where only one is asked for
+    sent_late: bool = False  # within the session: its orders would have been late, and were not sent
 
     @property
     def signals_on_record(self) -> SessionSignals:
@@ -246,6 +252,8 @@ def play_session(
     decision = decide(_inputs(strategy, session_state, facts, book), strategy.portfolio, costs)
     book, state = _alarmed(decision, book, state)
     orders = _orders(strategy, facts.market, decision, book, session_state.orders)
+    if facts.sent_late:
+        orders = ended_where(orders, np.ones(len(orders), dtype=np.bool_), SENT_LATE)
     book = book.awaiting(
         _signed(orders, len(book.symbols)),
         decision.stop_distance,
@@ -270,6 +278,7 @@ def play_session(
         cancelled=session_state.orders.reason_code.count("late_action"),
         ended=filled.ended,
         volatility=facts.volatility,
+        sent_late=facts.sent_late,
     )
 
 
@@ -339,7 +348,7 @@ def _converted(session_state: SessionState, facts: SessionFacts, lot_size: float
     if split is None or dividend is None:
         return replace(session_state, book=book, orders=orders)
     market = facts.market
-    assumed = None if market.assumed_split is None else market.assumed_split == np.datetime64(market.session, "D")
+    assumed = None if market.assumed_split is None else market.assumed_split == day_of(market.session)
     book = book_after_actions(book, split, dividend, lot_size, assumed)
     orders = orders_after_actions(orders, split, dividend, lot_size)
     if facts.market.delisting is not None:
@@ -369,6 +378,7 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         calibrated_probability=signals.calibrated_probability,
         base_rate=signals.base_rate,
         confidence=signals.confidence,
+        novelty=signals.novelty,
         mean_win=signals.mean_win,
         mean_loss=signals.mean_loss,
         outcomes=signals.outcomes,
@@ -403,6 +413,8 @@ def _inputs(strategy: Strategy, session_state: SessionState, facts: SessionFacts
         stop_price=book.stop_price,
         programme=facts.programme,
         groups=facts.groups,
+        since_halt=market.since_halt,
+        closes_session=facts.closes_session,
     )
 
 
@@ -421,6 +433,7 @@ def _leaning(strategy: Strategy, facts: SessionFacts) -> FloatArray:
         strategy.label.horizon_sessions,
         programme.outcome_slope,
         confidence=signals.confidence,
+        novelty=signals.novelty,
         relative=programme.relative,
     )
     return _EVEN + mean

@@ -10,6 +10,7 @@ import pandas as pd
 
 from nn_assets.arrays import BoolArray, Cube, FloatArray, Symbol
 from nn_assets.contracts.frames import ForecastRows
+from nn_assets.features.catalogue import CATALOGUE
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.inference import forecast
 from nn_assets.oversight.drift import DriftMonitor, DriftReport, DriftStatistic
@@ -29,7 +30,8 @@ def model_references(
 
     Later forecasts are expected to be distributed as those of the sessions that its weights were not
     fitted to, validation and calibration; how long they remember is measured from the first training
-    session on.
+    session on. Features that rank the members of a session are not monitored: their mean is the same on every
+    session, and their spread tells how many members there are.
 
     Parameters
     ----------
@@ -59,6 +61,7 @@ def model_references(
             features[:, columns],
             cube.names,
             settings,
+            unmonitored=[name for name in cube.names if name in CATALOGUE and CATALOGUE[name].ranked],
             held_out=history[fold.validation.start - read_rows.start :, columns],
             history=history[:, columns],
             model_id=model.model_id,

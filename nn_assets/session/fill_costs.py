@@ -10,7 +10,7 @@ import numpy as np
 from nn_assets.arrays import FloatArray
 from nn_assets.costs.model import CostModel
 from nn_assets.oversight.slippage import SlippageTest, slippage_breach
-from nn_assets.portfolio.fills import FillArrays
+from nn_assets.portfolio.fills import FillArrays, day_of
 from nn_assets.session.market_view import SessionMarket
 
 SLIPPAGE_SESSIONS = 60
@@ -55,7 +55,7 @@ def fill_costs_of(fills: Sequence[FillArrays], market: SessionMarket, costs: Cos
     order = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
     none = np.zeros(0)
     return FillCosts(
-        market.session.to_datetime64().astype("datetime64[D]"),
+        day_of(market.session),
         np.concatenate([none, *realised])[order],
         np.concatenate([none, *modelled])[order],
     )

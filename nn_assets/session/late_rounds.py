@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import stamps_of
 from nn_assets.portfolio.late_actions import ActionRows, LateActions
 from nn_assets.session.daily_round import Round
 from nn_assets.session.market_view import MarketView
@@ -44,7 +45,7 @@ def late_actions_since(
         for batch in session_round.fills:
             np.add.at(traded[row], batch.symbol, batch.quantity)
     return LateActions(
-        sessions=sessions.to_numpy().astype("datetime64[D]"),
+        sessions=stamps_of(sessions),
         traded=traded,
         taken=taken,
         known=known_now,

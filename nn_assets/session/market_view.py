@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import BoolArray, DayArray, FloatArray, read_only, read_only_fields
+from nn_assets.arrays import BoolArray, DayArray, FloatArray, IntArray, read_only, read_only_fields, stamps_of
 from nn_assets.features.catalogue.prices import average_true_range, log_return, ratio
 from nn_assets.features.catalogue.stepping import Stepping
 from nn_assets.features.labels import MINIMUM_CROSS_SECTION
@@ -102,6 +103,7 @@ class SessionMarket:
     earlier: EarlierBars | None = None  # the sessions before
     funding: Funding | None = None  # of perpetuals, (symbols,); None where positions pay none
     halted: BoolArray | None = None  # known not to trade on this session; None: none
+    since_halt: BoolArray | None = None  # trades again, and a forecast's sessions reach into a halt; None: none
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -143,6 +145,7 @@ class MarketView:
     candidates: BoolArray | None = None  # (bars, symbols), members of the universe; None: everyone
     funding: Funding | None = None  # (bars, symbols), each session's as known at it; None where positions pay none
     halted: BoolArray | None = None  # (bars, symbols), known at the session not to trade on it; None: never any
+    halt_reach: int = 0  # sessions, the newest included, in which a halt may leave a fact of a decision missing
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -152,13 +155,17 @@ class MarketView:
         """Forecast volatility per session of the return less the session's median, fraction, (bars, symbols).
 
         The median is over the session's members; a session with fewer than 5 returns of theirs is left out. The
-        EWMA is that of :func:`nn_assets.signals.signals.ewma_volatility`.
+        EWMA is that of :func:`nn_assets.signals.signals.ewma_volatility`, over the sessions that were not halted.
         """
         judged = self.returns if self.candidates is None else np.where(self.candidates, self.returns, np.nan)
         median = np.full((len(judged), 1), np.nan)
         enough = np.isfinite(judged).sum(axis=1) >= MINIMUM_CROSS_SECTION
         median[enough, 0] = np.nanmedian(judged[enough], axis=1)
-        return read_only(ewma_volatility(self.returns - median))
+        apart = self.returns - median
+        volatility, halts = ewma_volatility(apart), _Halts.of(self.halted)
+        if halts is not None:
+            halts.lay(volatility, ewma_volatility(halts.pack(apart)), stays=True)
+        return read_only(volatility)
 
     @cached_property
     def usual_volatility(self) -> FloatArray:
@@ -195,12 +202,19 @@ class MarketView:
         if actions is None or not actions.assumed.any():
             return None
         last = np.maximum.accumulate(np.where(actions.assumed, np.arange(len(actions.assumed))[:, None], -1), axis=0)
-        days = self.panel.sessions.to_numpy().astype("datetime64[D]")
+        days = stamps_of(self.panel.sessions)
         return read_only(np.where(last >= 0, days[np.maximum(last, 0)], np.datetime64("NaT", "D")))
 
     @cached_property
     def _closing_volatility(self) -> FloatArray:
         return read_only(_last_known(self.volatility))
+
+    def _since_halt(self, row: int) -> BoolArray | None:
+        """Members that trade on a session and were halted within the reach before it, (symbols,); None: never any."""
+        if self.halted is None:
+            return None
+        lately = self.halted[max(0, row + 1 - self.halt_reach) : row + 1].any(axis=0) & ~self.halted[row]
+        return np.asarray(lately if self.candidates is None else lately & self.candidates[row])
 
     def until(self, row: int) -> MarketView:
         """The sessions up to ``row`` alone: what is known at it, and nothing later."""
@@ -212,6 +226,7 @@ class MarketView:
             candidates=None if self.candidates is None else self.candidates[:stop],
             funding=None if self.funding is None else self.funding.at(slice(stop)),
             halted=None if self.halted is None else self.halted[:stop],
+            halt_reach=self.halt_reach,
             **{name: getattr(self, name)[:stop] for name in _BY_BAR},
         )
         for name in _MADE_ONCE:  # row t of each reads no later row: what was computed once need not be again
@@ -255,8 +270,9 @@ class MarketView:
             closing_volatility=self._closing_volatility[before],
             funding=None if self.funding is None else self.funding.at(row),
             halted=None if self.halted is None else self.halted[row],
+            since_halt=self._since_halt(row),
             earlier=EarlierBars(
-                panel.sessions[last:row].to_numpy().astype("datetime64[D]"),
+                stamps_of(panel.sessions[last:row]),
                 **{name: getattr(panel, name)[last:row] for name in FIELDS},
                 growth=None if actions is None else actions.growth[last : row + 1],
                 funding=None if self.funding is None else self.funding.at(slice(last, row)),
@@ -266,6 +282,52 @@ class MarketView:
 
 _BY_BAR = ("returns", "average_true_range", "volatility", "adv_usd", "beta", "regime_scales")
 _MADE_ONCE = ("usual_volatility", "_chained_close", "_closing_adv_usd", "_assumed_splits", "_closing_volatility")
+
+
+@dataclass(frozen=True, eq=False)
+class _Halts:
+    """The columns that were ever halted, and their sessions without a halt moved together.
+
+    So a window steps over a halt whatever its length, over nothing else, and the return of the first session that
+    trades again is that of the whole halt.
+    """
+
+    columns: IntArray
+    halted: BoolArray  # (bars, columns)
+    own: OwnBars  # of these columns
+
+    @classmethod
+    def of(cls, halted: BoolArray | None) -> _Halts | None:
+        """The halts of (bars, symbols); None where there are none."""
+        columns = np.flatnonzero(np.zeros(0) if halted is None else halted.any(axis=0))
+        if halted is None or not len(columns):
+            return None
+        return cls(columns, halted[:, columns], OwnBars.of(~halted[:, columns]))
+
+    def pack(self, values: FloatArray) -> FloatArray:
+        """These columns of (bars, symbols), the halted sessions left out; NaN at the end instead."""
+        return self.own.pack(values[:, self.columns])
+
+    def panel(self, panel: Panel) -> Panel:
+        """A panel of total returns, likewise."""
+        fields: dict[str, Any] = {name: self.pack(values) for name, values in panel.arrays.items()}
+        return Panel(panel.sessions, tuple(panel.symbols[column] for column in self.columns.tolist()), **fields)
+
+    def lay(self, values: FloatArray, packed: FloatArray, *, stays: bool = False) -> None:
+        """Put what follows from packed columns in their place; on halted sessions NaN, or what ``stays`` from before.
+
+        A price that does not move says nothing of how far it will.
+        """
+        laid = self.own.spread(packed)
+        values[:, self.columns] = np.where(self.halted, _last_known(laid), laid) if stays else laid
+
+    def over_the_same_sessions(self, market: FloatArray) -> FloatArray:
+        """The market's returns, (bars,), from one session of each packed column to its next, (bars, columns)."""
+        level: FloatArray = np.cumprod(1.0 + np.nan_to_num(market)).astype(np.float64)
+        shape = len(market), len(self.columns)
+        wide, levels = (self.own.pack(np.broadcast_to(values[:, None], shape)) for values in (market, level))
+        across = np.diff(self.own.rows, axis=0, prepend=0) > 1
+        return np.where(across & np.isfinite(wide), ratio(levels, lagged(levels, 1)) - 1.0, wide)
 
 
 def _last_known(values: FloatArray) -> FloatArray:
@@ -305,6 +367,8 @@ def market_view(
     *,
     max_missing_fraction: float = 0.0,
     regime_naming: RegimeNaming | None = None,
+    halted: BoolArray | None = None,
+    halt_reach: int = 0,
 ) -> MarketView:
     """Compute the sizes of every session.
 
@@ -324,6 +388,12 @@ def market_view(
         Share of missing bars that average volume, range and beta may step over, as the features do; never bridged.
     regime_naming : RegimeNaming, optional
         What names the regimes, and what a stressed one leaves of a size; the rules at their defaults when left out.
+    halted : array of bool, shape (bars, symbols), optional
+        Known at each session's decision not to trade on it. Windows step over these sessions, however many: the
+        return of the first session that trades again is the one since the last close before the halt, actions in
+        between included, and counts once, on its session, in volatility, range, beta, covariance and the market.
+    halt_reach : int
+        Sessions in which a halt may leave a fact of a decision missing, for ``since_halt`` of a session's market.
 
     Returns
     -------
@@ -333,17 +403,21 @@ def market_view(
         weighted market of the session's members, NaN and unknown where it has too few or none. NaN
         where bars are missing.
     """
+    halts = _Halts.of(halted)
     if settings.proxy_adv_usd is None:
         traded = panel.close * panel.volume
-        adv = over_own_rows(traded, _ADV_SESSIONS, max_missing_fraction, partial(rolling_mean, window=_ADV_SESSIONS))
+        adv = _mean_traded(traded, max_missing_fraction)
+        if halts is not None:
+            halts.lay(adv, _mean_traded(halts.pack(traded), max_missing_fraction))
     else:
         adv = np.full(panel.close.shape, settings.proxy_adv_usd)
     chained = panel.total_return()
-    returns = ratio(chained.close, lagged(chained.close, 1)) - 1.0
-    has_bar = np.isfinite(chained.high) & np.isfinite(chained.low) & np.isfinite(chained.close)
-    true_range = Stepping(chained, has_bar, max_missing_fraction).over(
-        _ATR_SESSIONS + 1, lambda bars, _: average_true_range(bars, _ATR_SESSIONS)
-    )
+    returns, volatility, true_range = _by_bar(chained, max_missing_fraction)
+    if halts is not None:
+        by_traded_bar = _by_bar(halts.panel(chained), max_missing_fraction)
+        halts.lay(returns, by_traded_bar[0])
+        halts.lay(volatility, by_traded_bar[1], stays=True)
+        halts.lay(true_range, by_traded_bar[2])
     if panel.adjustment is not None:
         true_range = true_range / panel.adjustment.growth
     market = mean_over_symbols(returns, candidates)
@@ -357,30 +431,62 @@ def market_view(
     return MarketView(
         panel=panel,
         returns=returns,
-        beta=_beta(returns, market, settings.correlation_sessions, candidates, max_missing_fraction),
+        beta=_beta(returns, market, settings.correlation_sessions, candidates, max_missing_fraction, halts),
         regimes=regimes,
         regime_scales=regime_scales(regimes, parameters),
         average_true_range=true_range,
-        volatility=ewma_volatility(log_return(chained)),
+        volatility=volatility,
         adv_usd=adv,
         correlation_sessions=settings.correlation_sessions,
         candidates=candidates,
         funding=funding,
+        halted=halted,
+        halt_reach=halt_reach,
     )
 
 
+def _mean_traded(traded: FloatArray, max_missing_fraction: float) -> FloatArray:
+    mean = partial(rolling_mean, window=_ADV_SESSIONS)
+    return over_own_rows(traded, _ADV_SESSIONS, max_missing_fraction, mean)
+
+
+def _by_bar(chained: Panel, max_missing_fraction: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return, volatility and true range of total-return prices, (bars, symbols) each."""
+    returns = ratio(chained.close, lagged(chained.close, 1)) - 1.0
+    has_bar = np.isfinite(chained.high) & np.isfinite(chained.low) & np.isfinite(chained.close)
+    true_range = Stepping(chained, has_bar, max_missing_fraction).over(
+        _ATR_SESSIONS + 1, lambda bars, _: average_true_range(bars, _ATR_SESSIONS)
+    )
+    return returns, ewma_volatility(log_return(chained)), true_range
+
+
 def _beta(
-    returns: FloatArray, market: FloatArray, sessions: int, candidates: BoolArray | None, max_missing_fraction: float
+    returns: FloatArray,
+    market: FloatArray,
+    sessions: int,
+    candidates: BoolArray | None,
+    max_missing_fraction: float,
+    halts: _Halts | None,
 ) -> FloatArray:
     """Slope of each symbol's return on the market's over a trailing window; NaN where a small one is in it.
 
-    A lost bar leaves two returns out, and a session without a return has no slope.
+    A lost bar leaves two returns out, and a session without a return has no slope. The return across a halt meets the
+    market's over the same sessions (trade-to-trade returns; Dimson 1979, "Risk measurement when shares are subject to
+    infrequent trading", Journal of Financial Economics 7).
     """
     if candidates is not None:
         market = np.where(candidates.sum(axis=1) >= _SMALLEST_MARKET, market, np.nan)
     elif returns.shape[1] < _SMALLEST_MARKET:
         return np.full(returns.shape, np.nan)
-    wide = np.repeat(market[:, None], returns.shape[1], axis=1)
+    beta = _slopes(returns, np.repeat(market[:, None], returns.shape[1], axis=1), sessions, max_missing_fraction)
+    if halts is not None:
+        same = halts.over_the_same_sessions(market)
+        halts.lay(beta, _slopes(halts.pack(returns), same, sessions, max_missing_fraction))
+    return beta
+
+
+def _slopes(returns: FloatArray, wide: FloatArray, sessions: int, max_missing_fraction: float) -> FloatArray:
+    """Slope of each column of returns on that of the market beside it, (bars, columns)."""
     beta = _slope(returns, wide, sessions)
     finite = np.isfinite(returns) & np.isfinite(wide)
     gapped = with_gaps(finite)

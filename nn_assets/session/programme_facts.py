@@ -27,6 +27,7 @@ class ProgrammeWatch:
     short_fee: float
     margin_fee: float
     participation_cap: float  # share of a session's volume that can be traded
+    relative: bool  # whether the returns expected are less the names' mean
 
     def at(self, row: int) -> ProgrammeFacts:
         """What session ``row`` knows."""
@@ -39,7 +40,7 @@ class ProgrammeWatch:
             autocorrelation=facts.autocorrelation,
             returns=market.returns[max(0, row + 1 - self.covariance_sessions) : row + 1],
             members=None if market.candidates is None else market.candidates[row],
-            relative=self.history.relative,
+            relative=self.relative,
             short_fee=self.short_fee,
             margin_fee=self.margin_fee,
             reach_usd=np.where(np.isfinite(adv), self.participation_cap * adv, np.inf),
@@ -77,6 +78,9 @@ def programme_watch(
 
     Notes
     -----
+    The names' mean is taken off where the label is relative, and with ``novelty`` in any dollar-neutral book: of a name
+    that is believed less what is left is beside the others, not beside zero, which would be the other side of the book.
+
     Where values are learned, the return in units of its recent deviation s, u, is forecast as p = Phi(E[u]). The
     expected return s (E[u] - E0[u]) is beta (p - p0) s with beta = 1 / phi(0), to first order: 1% less where E[u] is
     0.25, 4% where it is 0.5. The recent mean, which a z-score is less, is in no u: it is foretold by itself.
@@ -108,4 +112,6 @@ def programme_watch(
         short_fee=strategy.costs.borrow_fee_annual_fraction * years,
         margin_fee=0.0 if strategy.market.margined else strategy.costs.margin_spread_annual_fraction * years,
         participation_cap=strategy.execution.participation_cap_fraction,
+        # In a neutral book what all names share earns nothing: what is believed of a name is beside the others.
+        relative=relative or (strategy.novelty is not None and strategy.portfolio.net_limit == 0.0),
     )

@@ -2,14 +2,15 @@
 
 An amended name such as ``XNYS -2018-12-05 +2018-12-08 2018-11-23@12:30`` says everything: the
 exchange's calendar, days taken out, days added, and closes at another time of the exchange's
-clock. Every question for a session or a close carries the name, so that no amendment can be missed.
+clock. ``XNYS every60min@2018-01-01`` divides each session from then on into bars of an hour, at whose closes a strategy
+decides. Every question for a session or a close carries the name, so that no amendment can be missed.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,8 +21,11 @@ from nn_assets.settings.plain_text import plain_text
 from nn_assets.settings.sections import EARLIEST, LATEST, MarketSettings
 
 _KEYS = ("extra_holidays", "extra_sessions", "early_closes")
+_BEFORE_HISTORY = timedelta(days=40)  # so that a session has one before it
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-_AMENDMENT = re.compile(r"-(?P<holiday>\S+)|\+(?P<session>\S+)|(?P<day>[^@\s]+)@(?P<close>\S+)")
+_AMENDMENT = re.compile(
+    r"every(?P<minutes>[1-9][0-9]*)min@(?P<since>\S+)|-(?P<holiday>\S+)|\+(?P<session>\S+)|(?P<day>[^@\s]+)@(?P<close>\S+)"
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Amendments:
     extra_holidays: frozenset[date] = frozenset()
     extra_sessions: frozenset[date] = frozenset()
     early_closes: dict[date, time] = field(default_factory=dict)
+    decision_minutes: int = 0  # that a session is divided into; 0 where it is not
+    decided_from: date | None = None  # the first day that is divided, and that there is
 
 
 def with_overrides(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -56,12 +62,35 @@ def with_overrides(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**raw, "market": {**market, "calendar": amended(name, overrides)}}
 
 
+def with_decision_bars(raw: dict[str, Any]) -> dict[str, Any]:
+    """A strategy's raw settings with the decision bars of ``intraday.decisions`` folded into ``market.calendar``.
+
+    As they are where there are none, where they are folded in already, and where a key that is needed is no such
+    thing, which the sections then say.
+    """
+    market, intraday = raw.get("market"), raw.get("intraday")
+    if not isinstance(market, dict) or not isinstance(intraday, dict):
+        return raw
+    decisions, starts = intraday.get("decisions") or {}, market.get("history_starts")
+    calendar = market.get("calendar", MarketSettings.model_fields["calendar"].default)
+    try:
+        minutes = int(intraday.get("bar_minutes", 5)) * int(decisions["every_bars"])
+        since = date.fromisoformat(str(starts)) - _BEFORE_HISTORY
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return raw
+    if minutes < 1 or not isinstance(calendar, str) or amendments_of(calendar)[1].decision_minutes:
+        return raw
+    folded = f"{calendar} every{minutes}min@{max(since, EARLIEST)}"
+    return {**raw, "market": {**market, "calendar": folded}}
+
+
 def amended(calendar: str, amendments: Amendments) -> str:
     """The calendar's name followed by its amendments, in the order of their days."""
     parts = [
         *(f"-{day}" for day in sorted(amendments.extra_holidays)),
         *(f"+{day}" for day in sorted(amendments.extra_sessions)),
         *(f"{day}@{close:%H:%M}" for day, close in sorted(amendments.early_closes.items())),
+        *([f"every{amendments.decision_minutes}min@{amendments.decided_from}"] if amendments.decision_minutes else []),
     ]
     return " ".join([calendar, *parts])
 
@@ -75,13 +104,15 @@ def amendments_of(calendar: str) -> tuple[str, Amendments]:
         A word after the name is no amendment.
     """
     name, *parts = calendar.split(" ") if calendar else [""]
-    holidays, sessions, closes = set(), set(), {}
+    holidays, sessions, closes, minutes, since = set(), set(), {}, 0, None
     for word in parts:
         match = _AMENDMENT.fullmatch(word)
         try:
             if match is None:
                 raise ValueError(word)
-            if match["holiday"]:
+            if match["minutes"]:
+                minutes, since = int(match["minutes"]), date.fromisoformat(match["since"])
+            elif match["holiday"]:
                 holidays.add(date.fromisoformat(match["holiday"]))
             elif match["session"]:
                 sessions.add(date.fromisoformat(match["session"]))
@@ -94,7 +125,7 @@ def amendments_of(calendar: str) -> tuple[str, Amendments]:
                 remedy="name the calendar alone and list its days in a file, market.calendar_overrides",
                 key="market.calendar",
             ) from error
-    return name, Amendments(frozenset(holidays), frozenset(sessions), closes)
+    return name, Amendments(frozenset(holidays), frozenset(sessions), closes, minutes, since)
 
 
 def read_overrides(file: Path) -> Amendments:

@@ -145,6 +145,26 @@ class HaltsSettings(Section):
     path: str
 
 
+class DecisionBarsSettings(Section):
+    """When a strategy decides within the session: at the close of every ``every_bars`` bars.
+
+    What holds of a session elsewhere holds of such a decision bar then: windows, horizons, the purge, averages of
+    volume and limits count decision bars, and a bar is named by its start, UTC. The last one of a session is shorter
+    where the session is no whole number of them. ``overnight`` says what happens at the session's end: what is ``held``
+    stays, through the gap; ``flat`` closes it at the session's last close, and opens nothing that could not be closed
+    by then. It is closed over the last ``closing_bars`` closes, since no order takes more than its share of a bar's
+    volume; what is left all the same is held, and told. An order is late that would be sent more than
+    ``latency_budget_seconds`` after its bar's close: the newest datum that it rests on was known by then, and
+    ``computing_seconds`` came on top. A late decision is not sent.
+    """
+
+    every_bars: Count
+    overnight: Literal["held", "flat"] = "held"
+    closing_bars: Count = 1
+    latency_budget_seconds: Count
+    computing_seconds: NotNegative = 0
+
+
 class IntradaySettings(Section):
     """Bars within the session, from files; the strategy's daily bars are made of them.
 
@@ -152,7 +172,7 @@ class IntradaySettings(Section):
     ``named`` that says it; one that holds ``bid`` or ``ask`` is one side of a quote. ``rolls_at`` (``17:00``) in
     ``timezone`` begins the next session earlier than midnight, as currency markets count theirs. A session
     that lacks more than ``max_minutes_missing_at_open`` of bars at its start, or ``..._at_close`` at its
-    end, makes no daily bar.
+    end, makes no daily bar. With ``decisions`` the strategy decides within the session; see there.
     """
 
     path: str
@@ -165,3 +185,33 @@ class IntradaySettings(Section):
     min_session_coverage_fraction: Fraction = 0.9
     max_minutes_missing_at_open: NotNegative = 3
     max_minutes_missing_at_close: NotNegative = 3
+    decisions: WhenSet[DecisionBarsSettings | None] = Field(
+        default=None, exclude_if=lambda decisions: decisions is None
+    )
+
+    @model_validator(mode="after")
+    def _decision_bars_can_be(self) -> IntradaySettings:
+        if self.decisions is None:
+            return self
+        seconds = 60 * self.bar_minutes * self.decisions.every_bars
+        if self.rolls_at is not None:
+            raise ValueError(
+                "intraday.decisions and intraday.rolls_at: a strategy that decides within the session "
+                "takes it as the calendar has it; leave one of the two out"
+            )
+        if seconds > 60 * 60 * 12:
+            raise ValueError(
+                f"intraday.decisions.every_bars {self.decisions.every_bars} makes {seconds // 60} minutes "
+                "a decision, beyond the 720 that a decision within the session may take"
+            )
+        if self.decisions.latency_budget_seconds >= seconds:
+            raise ValueError(
+                f"intraday.decisions.latency_budget_seconds {self.decisions.latency_budget_seconds} must "
+                f"lie below the {seconds} seconds of a decision bar: its order fills at the next close"
+            )
+        return self
+
+    @property
+    def decision_minutes(self) -> int:
+        """Minutes from one decision within the session to the next; 0 where it decides once a session."""
+        return 0 if self.decisions is None else self.bar_minutes * self.decisions.every_bars

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from yaml.constructor import ConstructorError
 
 from nn_assets.errors import PluginError, SettingsError, did_you_mean
-from nn_assets.settings.calendar_file import with_overrides
+from nn_assets.settings.calendar_file import with_decision_bars, with_overrides
 from nn_assets.settings.close_keys import KeyPath as _KeyPath
 from nn_assets.settings.close_keys import chosen_kind, hint, key_path_of, without_consequences
 from nn_assets.settings.plain_text import LONGEST, plain_text, refuse_too_long
@@ -33,7 +33,9 @@ _NAME_LINE = re.compile(
     rb"""^(?:\xef\xbb\xbf)?["']?name["']?[ \t]*:[ \t]*["']?([a-z][a-z0-9_]{0,47})["']?[ \t\r]*(?:[ \t]#.*)?$""",
     re.MULTILINE,
 )
-_DOTTED = re.compile(r"\b[a-z_]+(?:\.[a-z_]+)+\b")
+_DOTTED = re.compile(r"\b[a-z_]+(?:\.[a-z0-9_]+)+\b")
+_NAME_THE_KEY: tuple[_KeyPath, ...] = ((), ("search",), ("walk_forward",))  # sections whose rules name what is to blame
+_MEANT = re.compile(r"did you mean [^?]*\?")  # names what the file may lack, or has beside what is blamed
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -124,7 +126,8 @@ def parse_strategy(text: str, *, file: str = "<text>", models: SourceModels | No
             line=1,
         )
     try:
-        placed = _located(with_overrides(deepcopy(raw), Path(file).parent), Path(file).parent)
+        whole = with_decision_bars(with_overrides(deepcopy(raw), Path(file).parent))
+        placed = _located(whole, Path(file).parent)
         context = {SOURCE_MODELS: models, PLUGINS: _texts_of(placed.get(PLUGINS))}
         return Strategy.model_validate(placed, context=context)
     except ValidationError as error:
@@ -285,11 +288,11 @@ def _named(problem: ErrorDetails, lines: dict[_KeyPath, int]) -> list[tuple[str,
     """Keys of the file that a rule between several names in its message, and their lines; none for other rules."""
     if problem["type"] != "value_error":
         return []
-    keys = dict.fromkeys(_DOTTED.findall(problem["msg"]))
-    key_lines = [(key, lines[key_path]) for key in keys if (key_path := tuple(key.split("."))) in lines]
-    return (
-        key_lines if len(key_lines) > 1 or not key_path_of(problem) else []
-    )  # of the whole file each key named is news
+    keys = dict.fromkeys(_DOTTED.findall(_MEANT.sub("", problem["msg"])))
+    by_name = {".".join(key_path): line for key_path, line in lines.items()}  # a key of search.space has dots itself
+    key_lines = [(key, by_name[key]) for key in keys if key in by_name]
+    # of the whole file each key named is news
+    return key_lines if len(key_lines) > 1 or key_path_of(problem) in _NAME_THE_KEY else []
 
 
 def _line(problem: ErrorDetails, lines: dict[_KeyPath, int]) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from nn_assets.errors import did_you_mean
 from nn_assets.settings.section import Section
 from nn_assets.settings.sections import Count, FeatureSettings, LearningSettings, WalkForwardSettings
 
@@ -23,6 +25,10 @@ _VARIED = {
 }
 KEYS = tuple(f"{section}.{name}" for section, names in _VARIED.items() for name in names)
 """The keys that a search may vary, beside those that begin with :data:`OF_NETWORK`."""
+_KEYS_IN_WORDS = ", and ".join(
+    f"of {section} {', '.join((*names, 'network_settings.*') if section == 'learning' else names)}"
+    for section, names in _VARIED.items()
+)
 
 
 class ParameterValues(Section):
@@ -100,13 +106,22 @@ class SearchSettings(Section):
     def _keys_may_vary(self) -> SearchSettings:
         unknown = [key for key in self.space if key not in KEYS and not key.startswith(OF_NETWORK)]
         if unknown:
-            raise ValueError(f"search.space {', '.join(unknown)}: what may vary is {', '.join(KEYS)}, {OF_NETWORK}*")
-        if "learning.network" in self.space and any(key.startswith(OF_NETWORK) for key in self.space):
-            raise ValueError(
-                f"search.space learning.network and {OF_NETWORK}*: settings of one network are none of another: vary "
-                "one of the two"
-            )
+            raise ValueError("; ".join(map(_cannot_vary, unknown)))
+        of_network = [key for key in self.space if key.startswith(OF_NETWORK)]
+        if "learning.network" in self.space and of_network:
+            keys = " and ".join(f"search.space.{key}" for key in ("learning.network", *of_network))
+            raise ValueError(f"{keys}: settings of one network are none of another: vary one of the two")
         return self
+
+
+def _cannot_vary(key: str) -> str:
+    """That a key of the space may not vary, and which was meant; of one far from all, what may."""
+    stated, _, last = key.rpartition(".")
+    sections = {stated: _VARIED[stated]} if stated in _VARIED else _VARIED
+    full = {name: f"{section}.{name}" for section, names in sections.items() for name in names}
+    near = get_close_matches(last, full, n=1, cutoff=0.7)
+    what = f"did you mean {full[near[0]]}?" if near else f"what may vary is {_KEYS_IN_WORDS}"
+    return f"search.space.{key}: no key that may vary, {what}"
 
 
 def own_value(key: str, learning: LearningSettings, features: FeatureSettings) -> Any:
@@ -155,11 +170,12 @@ def search_faults(
         )
     if features.names and "features.names" in search.space:
         chosen = {str(name) for choice in search.space["features.names"].choices for name in _listed(choice)}
-        if beyond := sorted(chosen - set(features.names)):
-            yield f"search.space.features.names {', '.join(beyond)}: a choice is some of features.names, which lacks it"
+        for name in sorted(chosen - set(features.names)):
+            near = did_you_mean(name, features.names)
+            yield f"search.space.features.names {name}: {near}a choice is some of the names that features lists"
     if steps.refit_every_days is not None:
         yield (
-            f"search and walk_forward.refit_every_days {steps.refit_every_days}: a search judges by slices of whole "
+            f"walk_forward.refit_every_days {steps.refit_every_days} beside search: a search judges by slices of whole "
             "months: state walk_forward in months, or leave search out"
         )
     if search.every_months % steps.refit_every_months:

@@ -44,6 +44,10 @@ NETWORKS_OF_ITS_OWN = MappingProxyType(
     }
 )
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
+KEYS_OF_NETWORKS = MappingProxyType(
+    {"candlestick": ("image", "levels"), "tcn": ("kernel",), "transformer": ("heads", "widening")}
+)
+"""Keys of their ``learning.network_settings``; the others have none. Named here for the same reason."""
 LABELS_OF_ITS_OWN = MappingProxyType(
     {
         "direction": False,
@@ -65,6 +69,7 @@ LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 COMPUTES_OF_ITS_OWN = ("here", "processes")
 BROKERS_OF_ITS_OWN = ("paper",)
 HIGHEST_SCORE = 7  # of the severity: prediction drift 3, joint feature drift 2, slippage breach 2
+_LONGEST_MONTH = 31
 _REGIME_SCALES = (1.0, 0.5, 0.25)
 OUT_OF_ORDER = "must lie before"
 # In the order of their days, each with what must come before it.
@@ -301,6 +306,10 @@ class LearningSettings(Section):
         return self
 
 
+RETURNS_TO_GROUP = 120
+"""Returns of the training part that a name needs to be grouped by how it moves, ``portfolio.groups: behaviour``."""
+
+
 class WalkForwardSettings(Section):
     """One step: training, validation, calibration, then the months the model is used in.
 
@@ -329,19 +338,35 @@ class WalkForwardSettings(Section):
         fields = type(self).model_fields
         changed = [name for name in of_the_other if getattr(self, name) != fields[name].default]
         if changed:
-            need = "need walk_forward.refit_every_days" if self.refit_every_days is None else "are in months"
+            without = self.refit_every_days is None
+            need = "need walk_forward.refit_every_days" if without else "beside walk_forward.refit_every_days"
+            keys = ", ".join(f"walk_forward.{name}" for name in changed)
             raise ValueError(
-                f"walk_forward.{', '.join(changed)} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
+                f"{keys} {need}: state a walk in months ({', '.join(self._IN_MONTHS)}) "
                 f"or one in days (refit_every_days, {', '.join(self._IN_DAYS)})"
             )
         return self
+
+    def most_training_sessions(self, *, every_day: bool) -> float:
+        """Most sessions that a training part holds before its purge; infinite where it grows with the history.
+
+        Parameters
+        ----------
+        every_day : bool
+            Whether each day is a session; on 5 of 7 else.
+        """
+        if self.window == "expanding":
+            return float("inf")
+        days = _LONGEST_MONTH * self.training_months if self.refit_every_days is None else self.training_days
+        weeks, left = divmod(days, 7)
+        return days if every_day else 5 * weeks + min(left, 5)
 
 
 class RegimeSettings(Section):
     """What names the regime of a session's market, and what a stressed one leaves of a size.
 
     ``model``: ``rules`` (trend, volatility tercile, drawdown), or a Markov model of two or three states, fitted on the
-    training rows of each month's fold. Stressed: falling and volatile by rule; the state of the greatest variance.
+    training rows of each refit's fold. Stressed: falling and volatile by rule; the state of the greatest variance.
     Scales are products of halves: see ``portfolio/targets.py``.
     """
 

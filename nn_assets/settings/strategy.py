@@ -13,6 +13,7 @@ from nn_assets.plugins import declared_by, names_of, no_such_member
 from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import (
+    DecisionBarsSettings,
     FundingSeriesSettings,
     HaltsSettings,
     IntradaySettings,
@@ -29,6 +30,7 @@ from nn_assets.settings.sections import (
     LABELS_SIZED_PER_NAME,
     LABELS_TRADED,
     NETWORKS_OF_ITS_OWN,
+    RETURNS_TO_GROUP,
     CleaningSettings,
     CostSettings,
     ExecutionSettings,
@@ -185,6 +187,22 @@ class Strategy(Section):
         return self
 
     @model_validator(mode="after")
+    def _groups_need_returns(self) -> Strategy:
+        walk, market = self.walk_forward, self.market
+        every_day = market.calendar == "24/7" or market.calendar_overrides is not None
+        purged = self.label.horizon_sessions + self.label.execution_lag_sessions
+        most = walk.most_training_sessions(every_day=every_day) - purged
+        if self.portfolio.groups == "behaviour" and most < RETURNS_TO_GROUP:
+            key = "training_months" if walk.refit_every_days is None else "training_days"
+            raise ValueError(
+                f"portfolio.groups behaviour groups a name by {RETURNS_TO_GROUP} returns or more, and a training part "
+                f"of walk_forward.{key} {getattr(walk, key)} never holds more than {most:g} ({purged} sessions are "
+                f"purged), so that all names would be one group under sector_limit: lengthen walk_forward.{key}, or "
+                "leave portfolio.groups out and name sectors in portfolio.sectors"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _construction_by_the_label(self) -> Strategy:
         if self.portfolio.construction is None:
             chosen = "programme" if self._label_is_relative or not self._sized_per_name else "per_name"
@@ -276,6 +294,40 @@ class Strategy(Section):
             raise ValueError("; ".join(messages))
         if self.intraday is not None and "source" in self.model_fields_set:
             raise ValueError("daily bars are made of the intraday bars: leave source out beside intraday")
+        return self
+
+    @property
+    def decisions(self) -> DecisionBarsSettings | None:
+        """How it decides within the session; None where it decides once a session."""
+        return None if self.intraday is None else self.intraday.decisions
+
+    @model_validator(mode="after")
+    def _decisions_within_the_session(self) -> Strategy:
+        if self.intraday is None or self.decisions is None:
+            return self
+        folded = f" every{self.intraday.decision_minutes}min@"
+        asked = {
+            "label.execution: next_close, since the next bar opens as the one that is decided on closes": (
+                self.label.execution != "next_close"
+            ),
+            "market.known_at_lag_minutes: 0, since intraday.known_at_lag_seconds says when a bar is known": (
+                self.market.known_at_lag_minutes != 0
+            ),
+            "market.symbols, the names that it decides on": not self.market.symbols,
+            "no market.live_starts: live rounds within the session are not carried out": (
+                self.market.live_starts is not None
+            ),
+            "series of stamps: moments, since a day's value is not known before the day has ended": any(
+                series.stamps == "days" for series in self.series
+            ),
+            "no universe, whose members change by the day": self.universe is not None,
+            "no halts, which are stated by the day": self.halts is not None,
+            "no market.compare_with, which compares daily bars": self.market.compare_with is not None,
+            "a strategy that is read from a file, which divides market.calendar": folded not in self.market.calendar,
+        }
+        if any(asked.values()):
+            needed = "; ".join(requirement for requirement, missing in asked.items() if missing)
+            raise ValueError(f"intraday.decisions needs {needed}")
         return self
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from nn_assets.arrays import FloatArray, Symbol
 
 _NAMED = 5
+_DAY_NOT_JUDGED = "the day as a whole is not judged: the 20 sessions before it have no scores"
 
 
 def confidence_share(p_values: FloatArray, unlike_p_value: float) -> FloatArray:
@@ -28,16 +30,17 @@ class DayNovelty:
     Attributes
     ----------
     rows, unlike : how many rows were scored, and how many are unlike
-    score : mean of -ln p over the rows; 1 on an ordinary session
-    p_value : of what sets it apart from the 20 sessions before it, among the sessions of the model's fold
+    score : mean of -ln p over the rows; 1 on an ordinary session; None without a row that was scored
+    p_value : of what sets it apart from the 20 sessions before it, among the sessions of the model's fold; None where
+        those have no scores: the day as a whole is not judged
     unlike_day : whether that is rarer than chance brings as often a year as the settings say
     symbols : the most unlike rows, by name
     """
 
     rows: int
     unlike: int
-    score: float
-    p_value: float
+    score: float | None
+    p_value: float | None
     unlike_day: bool
     symbols: tuple[Symbol, ...] = ()
 
@@ -49,8 +52,12 @@ class DayNovelty:
     @property
     def sentence(self) -> str:
         """What a person reads of an unlike day, or of unlike rows."""
+        if self.score is None:
+            return "no row is judged: on this session each lacks a feature that its model scores"
         named = f", first of all {', '.join(self.symbols)}" if self.symbols else ""
         rows = f"{self.unlike} of {self.rows} rows are unlike any that the model was fitted on{named}"
+        if self.p_value is None:
+            return f"{rows}; {_DAY_NOT_JUDGED}"
         if not self.unlike_day:
             return rows
         return f"an unlike day, p {self.p_value:.2g} among the sessions that the model was fitted on: {rows}"
@@ -78,6 +85,8 @@ def judge_day(
 ) -> DayNovelty:
     """Judge a session by its rows' p-values, (symbols,), and its own.
 
+    NaN in ``score`` or ``day_p_value``, not known, is None in what it says.
+
     An unlike day has a p-value of at most ``days_a_year / sessions_per_year``; of a fold with too few ``sessions`` for
     so small a one, the smallest there is: a session more unlike than all of the fold's.
     """
@@ -88,8 +97,8 @@ def judge_day(
     return DayNovelty(
         rows=int(finite.sum()),
         unlike=int(unlike.sum()),
-        score=round(score, 6),
-        p_value=round(day_p_value, 6),
+        score=None if math.isnan(score) else round(score, 6),
+        p_value=None if math.isnan(day_p_value) else round(day_p_value, 6),
         unlike_day=bool(day_p_value <= level),
         symbols=tuple(symbols[index] for index in order[: min(_NAMED, int(unlike.sum()))]),
     )

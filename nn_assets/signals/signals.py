@@ -23,6 +23,7 @@ from nn_assets.learning.forecasts import ForecastArrays
 EWMA_SPAN_SESSIONS = 20
 EWMA_WINDOW_SESSIONS = 60
 _COIN_TOSS = 0.5
+_UNSTORED = frozenset({"symbols", "novelty"})  # no columns: the confidence that is stored has the factor in it
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class SessionSignals:
     outcomes: IntArray  # whole independent ones behind them
     outcome_sessions: IntArray  # sessions that had any
     forecast_volatility: FloatArray  # fraction per session
-    confidence: FloatArray  # 0..1
+    confidence: FloatArray  # 0..1, times novelty where that is asked for
+    novelty: FloatArray  # that factor of it, 0..1; 1 where it is not asked for
 
 
 def outcome_statistics(
@@ -238,6 +240,7 @@ def make_signals(
         outcome_sessions=np.full(len(symbols), outcomes.sessions, dtype=np.int64),
         forecast_volatility=volatility,
         confidence=forecasts.confidence,
+        novelty=forecasts.novelty,
     )
 
 
@@ -255,7 +258,7 @@ def signals_frame(
     One row per symbol with a forecast, in symbol order; a symbol without one has no signal.
     """
     forecast = np.isfinite(signals.calibrated_probability) & np.isfinite(signals.confidence)
-    arrays = {name: getattr(signals, name)[forecast] for name in signals.__dataclass_fields__ if name != "symbols"}
+    arrays = {name: getattr(signals, name)[forecast] for name in signals.__dataclass_fields__ if name not in _UNSTORED}
     made_of = {"model_id": model_id, "data_hash": data_hash, "code_version": code_version, "known_at": known_at}
     symbols = list(compress(signals.symbols, forecast))
     return framed(SIGNALS, len(symbols), symbol=symbols, session=session, **arrays, **made_of)

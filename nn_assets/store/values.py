@@ -43,6 +43,20 @@ def as_session(value: Session) -> date:
     return day
 
 
+def as_bar_session(value: Session) -> pd.Timestamp:
+    """Return a session as a tz-naive timestamp: a midnight, or the minute at which a bar within the session begins.
+
+    Raises
+    ------
+    ValueError
+        The value has a timezone, seconds, or is no day at all.
+    """
+    stamp = pd.Timestamp(value)
+    if pd.isna(stamp) or stamp.tzinfo is not None or stamp != stamp.floor("min"):
+        raise ValueError("a session is a midnight without a timezone, or a minute of a bar within it")
+    return stamp.as_unit("ns")
+
+
 def as_moment(value: Moment) -> datetime:
     """Return a moment as an aware UTC datetime in microseconds.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, call
 
 
 @pytest.mark.full
@@ -40,3 +40,14 @@ def test_a_network_that_is_not_there_is_refused_by_name(give_own: Command) -> No
     assert answer.status == 1
     assert "oracle" in answer.err
     assert "lstm" in answer.err
+
+
+@pytest.mark.parametrize("words", [("--crypto",), ("--short",), ("--short", "--crypto")])
+def test_a_demo_of_networks_drops_no_other_option_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("nn_assets.cli.network_comparison.run_demo_networks", lambda _: {"text": "compared"})
+    answer = call(tmp_path, "demo", "--networks", *words)
+    assert answer.status == 2
+    assert "--short and --crypto" in answer.err
+    assert "compared" not in answer.out

@@ -61,7 +61,8 @@ class _Links(HTMLParser):
 
 
 def test_the_index_lists_studies_data_docs_and_sessions_the_newest_first(reports: Path, get: Get) -> None:
-    names = ["index_daily-study", "index_daily-data-docs", "gone-2020-01-02", "demo"]
+    names = ["index_daily-study", "index_daily-data-docs", "index_daily-networks", "gone-2020-01-02", "demo"]
+    names += ["demo-networks"]
     names += [f"index_daily-2020-01-{day:02}" for day in range(1, 15)]
     for name in names:
         (reports / f"{name}.html").write_text(name, encoding="utf-8")
@@ -76,6 +77,7 @@ def test_the_index_lists_studies_data_docs_and_sessions_the_newest_first(reports
     assert sessions == sorted(sessions, reverse=True)
     assert "no edge found" in page
     assert "11 earlier sessions" in page
+    assert 'id="demo"' not in page  # which is no strategy
     assert {link: body(get(link)) for link in links} == {f"/reports/{name}.html": name for name in names}
 
 

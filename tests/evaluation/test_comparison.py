@@ -40,7 +40,8 @@ def test_one_that_beats_two_and_not_the_third_beats_none_of_them_together() -> N
     assert findings == {"linear": "not distinguishable from", "boosting": "beats", "momentum": "beats"}
     assert not made.winners
     assert made.verdict.startswith("none of 2 networks beats the simple ones")
-    assert "not distinguishable in 3 of 6 paired" in made.verdict
+    assert ": 3 of 6 paired comparisons on daily rank IC over 400 sessions find a difference; " in made.verdict
+    assert "not distinguishable" not in made.verdict
     assert "boosting is beaten by 1 of 2; momentum is beaten by 1 of 2" in made.verdict
     assert made.verdict.endswith("mlp is beaten by linear")
 
@@ -98,6 +99,57 @@ def test_table_and_page_show_every_contestant_and_pair_and_say_when_nothing_can_
     )
     assert not nothing.winners
     assert comparison_lines(nothing)[1].split()[0] == "mlp"
-    assert "not distinguishable" in comparison_page(
-        [{"name": "one", "label": "", "comparison": nothing, "facts": [], "caveats": []}]
+    assert nothing.verdict == (
+        "no network (mlp) can be compared with the simple ones (linear); mlp: no forecast, not compared; "
+        "linear: no forecast, not compared"
     )
+    text = comparison_page([{"name": "one", "label": "", "comparison": nothing, "facts": [], "caveats": []}])
+    assert "not distinguishable" not in text
+    assert "nan" not in " ".join(comparison_lines(nothing))
+
+
+def _with_a_simple_one_that(says: FloatArray, strength: float = 0.0, sessions: int = 120) -> Comparison:
+    """Two networks against linear, and boosting that says as given, (sessions, symbols)."""
+    random = np.random.default_rng(6)
+    returns = random.standard_normal((sessions, 8))
+    forecasts = {
+        name: stats.norm.cdf(own * returns + random.standard_normal((2, sessions, 8)))
+        for name, own in (("mlp", strength), ("tcn", strength), ("linear", 0.0))
+    }
+    forecasts["boosting"] = np.broadcast_to(says, (2, sessions, 8))
+    targets = (returns > 0.0).astype(np.float64)
+    return compare(forecasts, ("linear", "boosting"), returns, targets, np.repeat("a", sessions), horizon=1)
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [(np.full((120, 8), 0.5), "one value for all names"), (np.full((120, 8), np.nan), "no forecast")],
+)
+def test_a_contestant_that_ranks_nothing_is_said_to_and_takes_nothing_from_the_others(
+    says: FloatArray, why: str
+) -> None:
+    made = _with_a_simple_one_that(says)
+    assert made.verdict == (
+        "none of 2 networks beats the simple ones (linear): not distinguishable in 2 paired comparisons on daily "
+        f"rank IC over 120 sessions; boosting: {why}, not compared"
+    )
+    assert made.level == pytest.approx(1.0 - (1.0 - LEVEL) ** 0.5)  # of the two that were made
+    lines = comparison_lines(made)
+    assert "nan" not in " ".join(lines)
+    page = comparison_page([{"name": "one", "label": "", "comparison": made, "facts": [], "caveats": []}])
+    assert f"{why}, not compared" in page
+    assert "all 2 that were made together" in page
+    assert "\N{EN DASH} to \N{EN DASH}" not in page
+    assert _with_a_simple_one_that(says, strength=0.6).winners == ("mlp", "tcn")  # of what there is to be beaten
+
+
+def test_a_pair_counts_the_sessions_that_both_have_and_one_of_too_few_is_named() -> None:
+    says = np.full((120, 8), 0.5)
+    says[:15] = np.random.default_rng(8).uniform(size=(15, 8))  # a ranking in 15 sessions alone
+    made = _with_a_simple_one_that(says)
+    assert {pair.rival: pair.test.sessions for pair in made.of("mlp")} == {"linear": 120, "boosting": 15}
+    assert made.sessions == 120
+    assert "over 120 sessions" in made.verdict
+    assert made.verdict.endswith("tcn against boosting: 15 sessions; a test needs 20, not compared")
+    says[15:60] = np.random.default_rng(9).uniform(size=(45, 8))
+    assert "over 60 to 120 sessions" in _with_a_simple_one_that(says).verdict

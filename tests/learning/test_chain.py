@@ -15,7 +15,7 @@ SCALES = {"old": LogitScale(0.0, 0.1), "new": LogitScale(0.5, 0.4), "flat": Logi
 def arrays(probability: np.ndarray) -> ForecastArrays:
     missing = np.full(probability.shape, np.nan)
     spread = np.where(np.isnan(probability), np.nan, 0.02)
-    return ForecastArrays(probability, spread, missing, missing, missing, missing)
+    return ForecastArrays(probability, spread, missing, missing, missing, missing, missing)
 
 
 def test_each_row_is_measured_by_its_own_model_and_a_model_without_scale_gives_the_base_rate() -> None:

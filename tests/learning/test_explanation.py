@@ -13,7 +13,7 @@ from nn_assets.features.labels import Labels
 from nn_assets.learning import inference
 from nn_assets.learning.explanation import COMPLETE, importance, what_moved
 from nn_assets.learning.fold_model import FoldModel
-from nn_assets.learning.heads import VALUE
+from nn_assets.learning.heads import VALUE, VOLATILITY, Head
 from nn_assets.learning.member import Member
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
 from tests.learning.reference_networks import plain_logits
@@ -276,3 +276,29 @@ def test_what_moved_a_forecast_of_a_value_is_told_in_the_logits_of_its_probabili
     probability = inference.forecast(model, cube, slice(row - 1, row + 1))["network"].probability
     np.testing.assert_allclose(move.before, logit(probability[0]), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(move.parts.sum(axis=1), move.after - move.before, atol=0.01)
+
+
+@pytest.mark.parametrize("head", [VALUE, VOLATILITY], ids=lambda head: head.name)
+def test_a_feature_is_worth_what_the_loss_that_was_learned_rises_without_it(head: Head) -> None:
+    """By plain NumPy: the squared error of E[z], halved, and QLIKE, of the very outputs of the network."""
+    cube, known = tiny_market()
+    model = _reads(fitted("mlp"), 0, 0.7)
+    model = replace(model, estimators=replace(model.estimators, head=head))
+    rows = slice(model.fold.used_from, model.fold.used_from + 60)
+    output = 0.7 * scaled(model, cube)[..., 0]
+    learned = output + np.random.default_rng(2).standard_normal(output.shape)
+    nothing = np.full(output.shape, np.nan)
+    labels = Labels((learned > 0.0).astype(float), nothing, known.realised_row, values=learned)
+    worth = importance(model, cube, labels, rows, repeats=5)
+
+    def loss(step: int) -> np.ndarray:
+        error = learned[rows] - np.roll(output[rows], step, axis=1)
+        return 0.5 * error**2 if head is VALUE else np.exp(error) - error - 1.0
+
+    assert worth.loss == pytest.approx(loss(0).mean(), rel=1e-5)
+    each = worth.rise[:, 0]
+    # in expectation each symbol of a session gets each one's value, a third of the time its own
+    expected = np.mean([loss(step).mean() for step in range(3)]) - loss(0).mean()
+    assert worth.mean[0] == pytest.approx(expected, abs=4.0 * each.std(ddof=1) / (5 * len(each)) ** 0.5)
+    assert worth.mean[0] > 3.0 * each.std(ddof=1) / len(each) ** 0.5
+    assert (worth.rise[:, 1:] == 0.0).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from datetime import date, timedelta
 
 import pandas as pd
@@ -46,6 +47,22 @@ def test_a_month_holds_the_refits_that_begin_in_it_and_begins_with_the_newest_be
         assert refits.begin_in([month]) == [str(day) for day in grid if starts <= day <= ends]
         assert {refits.partition(refit) for refit in refits.begin_in([month])} <= {month}
     assert first_model_month(strategy(refit_every_days=every)) == str(first)
+
+
+def test_each_session_has_the_newest_refit_by_then_and_none_before_the_first_month() -> None:
+    exchange = sessions_between("XNYS", "2021-01-04", "2023-12-29")
+    for every in (30, 7, 45):
+        grid = counted(date(2021, 1, 1), every, date(2021, 1, 1) + timedelta(days=210), date(2023, 12, 31))
+        first = (pd.Period(grid[0], "M") + int(grid[0].day > 1)).start_time.date()
+        for sessions in (SESSIONS, exchange):
+            due = refits_of(strategy(refit_every_days=every)).by_session(sessions)
+            newest = [str(grid[bisect(grid, one.date()) - 1]) for one in sessions if one.date() >= first]
+            assert due.tolist() == [""] * (len(sessions) - len(newest)) + newest
+    walk = {"training_months": 6, "refit_every_months": 5}
+    due = refits_of(strategy("2021-01-04", "XNYS", **walk)).by_session(exchange)  # 4 + 6 + 3 + 3 months
+    named = ["2022-05"] * 5 + ["2022-10"] * 5 + ["2023-03"] * 5 + ["2023-08"] * 5
+    months = dict(zip(pd.period_range("2022-05", "2023-12", freq="M").astype(str), named, strict=True))
+    assert due.tolist() == [months.get(f"{one:%Y-%m}", "") for one in exchange]
 
 
 def test_of_thirty_days_a_month_holds_none_one_or_two() -> None:

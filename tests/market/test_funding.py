@@ -11,7 +11,7 @@ import pytest
 
 from nn_assets.contracts import SERIES, conform
 from nn_assets.market.calendar.sessions import assumed_known_at, session_hours, sessions_between, sessions_of_moments
-from nn_assets.market.facts.funding import Funding, funding_by_session
+from nn_assets.market.facts.funding import Funding, funding_by_decision, funding_by_session
 from nn_assets.market.facts.series_intake import judge_series
 from nn_assets.settings import FileSeriesSettings
 from nn_assets.sources.tables.series_files import read_series_file
@@ -145,3 +145,30 @@ def test_a_real_exchange_s_eight_hour_rates_make_three_a_day(shared_data: Path) 
     days = [dt.date(2021, 11, 18) + dt.timedelta(days=n) for n in range(30)]
     np.testing.assert_allclose(funding.rate[:, 0], [expected[day] for day in days], rtol=1e-12)
     assert not funding.assumed.any()
+
+
+def test_a_payment_within_the_day_is_charged_once_in_the_bar_that_it_became_known_in() -> None:
+    """Bars of two hours: 08:00 is the close of one bar, and what fell due then is known a minute into the next."""
+    calendar = "24/7 every120min@2024-01-01"
+    versions = payments(
+        [
+            ("BTC", "2024-02-01 08:00", 0.001, "2024-02-01 08:01"),
+            ("BTC", "2024-02-01 08:00", 0.009, "2024-02-01 20:00"),  # a correction is not charged
+            ("BTC", "2024-02-01 16:00", -0.002, "2024-02-02 03:00"),  # known in the night
+        ],
+        calendar,
+    )
+    sessions = sessions_between(calendar, "2024-02-01", "2024-02-02 23:59")
+    opens = pd.DatetimeIndex(session_hours(calendar, sessions[0], sessions[-1])["opens"])
+    decided = assumed_known_at(calendar, sessions, 0)
+
+    def paid(rows: pd.DataFrame) -> Funding:
+        return funding_by_decision(rows, "funding", ("BTC", "ETH"), sessions, opens, decided)
+
+    charged = paid(versions)
+    charged_by_bar = {f"{sessions[row]:%d %H}": charged.rate[row, 0] for row in np.flatnonzero(charged.rate[:, 0])}
+    assert charged_by_bar == {"01 08": 0.001, "02 02": -0.002}
+    assert not charged.assumed.any()
+    assert not charged.rate[:, 1].any()
+    early = paid(versions[versions["known_at"] < pd.Timestamp("2024-02-01 12:00", tz="UTC")])
+    np.testing.assert_array_equal(early.rate[:8], charged.rate[:8])

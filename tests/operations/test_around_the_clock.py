@@ -24,6 +24,8 @@ from nn_assets.operations.due import retraining_due
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
 from nn_assets.operations.models.preparation import due_folds, due_refits
+from nn_assets.operations.next_command import next_command
+from nn_assets.operations.situation import headline_now
 from nn_assets.orchestration.assets import learning
 from nn_assets.settings import Strategy
 from tests.operations import around_the_clock as small
@@ -180,6 +182,44 @@ def test_a_refit_that_nobody_made_is_the_next_command_asked_for(studied_home: Pa
         assert refit_overdue(ledger, of_home(), pd.Timestamp("2021-09-27")) is None, "that of August 29 was made"
         assert refit_overdue(ledger, of_home(), pd.Timestamp("2021-09-28")) == "2021-09-28"
         assert refit_overdue(ledger, of_home(), pd.Timestamp("2021-05-31")) is None, "no month has a model yet"
+
+
+def test_status_asks_for_a_refit_that_nobody_made_as_check_does(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_history(of_home()) as history:
+        assert next_command(history) == f"nn-assets status --strategy {small.NAME}"
+        assert "refit" not in str(headline_now(history))
+        monkeypatch.setattr("nn_assets.operations.next_command.refit_overdue", lambda *_: "2021-08-29")
+        study = f"nn-assets study --strategy {small.NAME} --from 2021-08 --to 2021-08"
+        assert next_command(history) == study
+        line = str(headline_now(history))
+    assert "the refit of 2021-08-29 was not made: the model before it decides" in line
+    assert study in line
+
+
+@pytest.mark.full
+def test_a_refit_left_out_is_named_until_a_study_makes_it(tmp_path: Path) -> None:
+    """Studied two days before the grid's 29th of August, then left to go on without a study."""
+    home = tmp_path / "home"
+
+    def until(last: str) -> None:
+        small.write(home, market={**small.MARKET, "history_ends": last, "live_starts": None})
+        homes.take_in(of_home())
+
+    def asked() -> tuple[str, bool]:
+        with open_history(of_home()) as history:
+            return next_command(history), "the refit of 2021-08-29 was not made" in str(headline_now(history))
+
+    small.write(home)
+    study = f"nn-assets study --strategy {small.NAME} --from 2021-08 --to 2021-08"
+    with living_in(home), nothing_drawn():
+        until("2021-08-27")
+        homes.study(of_home(), MONTHS)
+        until("2021-08-31")
+        assert asked() == (study, True)
+        homes.study(of_home(), ["2021-08"])
+        command, named = asked()
+    assert not named
+    assert command != study
 
 
 def test_a_pace_in_months_is_refused_for_a_walk_in_days(home: Path) -> None:

@@ -25,6 +25,7 @@ from nn_assets.operations.ranges import ranges_text
 from nn_assets.operations.situation import headline_now
 from nn_assets.operations.study_page import keep_study
 from nn_assets.portfolio.decide import decide
+from nn_assets.portfolio.trace import steps_frame
 from nn_assets.signals.ranges import suggest_ranges
 from nn_assets.simulator.markets import MarketShape, SimulatedMarket, simulate_market
 from nn_assets.store.home import reports_root
@@ -130,14 +131,35 @@ def test_the_target_of_a_strange_row_is_smaller_for_it(home: Path) -> None:
         (shares,) = confidence_shares(history, range(row, row + 1), [model_id], history.symbols)
     assert shares[index] < 0.5
     assert np.median(shares) == 1.0
-    sure = replace(decision.inputs, confidence=decision.inputs.confidence / shares)
+    np.testing.assert_array_equal(decision.inputs.novelty, shares)
+    sure = replace(decision.inputs, confidence=decision.inputs.confidence / shares, novelty=1.0)
     without = decide(sure, decision.settings, decision.answer.costs)
     assert decision.expected_return is not None
     assert without.expected_return is not None
-    # The label is relative: what one name loses of its edge, the others' are centred by.
-    assert abs(decision.expected_return[index]) < abs(without.expected_return[index])
-    # What the row is held at does not grow for it; how much less depends on what the rest of the book leaves it.
-    assert abs(decision.unscaled_quantity[index]) < abs(without.unscaled_quantity[index])
+    left = decision.expected_return[index] / without.expected_return[index]
+    assert 0.0 < left <= 1.5 * shares[index]  # on its own side, though the label is relative to the other names
+    assert np.nansum(decision.expected_return) == pytest.approx(0.0, abs=1e-12)
+    none = np.zeros(NAMES)  # from a flat book, for what is held may stay where it is
+    sizes = []
+    for factor in (1.0, 0.5, shares[index], 0.0):
+        novelty = np.where(np.arange(NAMES) == index, factor, shares)
+        flat = replace(
+            decision.inputs,
+            confidence=decision.inputs.confidence / shares * novelty,
+            novelty=novelty,
+            current_quantity=none,
+            unscaled_quantity=none,
+        )
+        sizes.append(float(decide(flat, decision.settings, decision.answer.costs).target_weight[index]))
+    assert abs(sizes[0]) > 0.05
+    assert (np.array(sizes) * sizes[0] >= 0.0).all()
+    assert (np.diff(np.abs(sizes)) <= 0.0).all()
+    assert abs(sizes[2]) <= 1.001 * shares[index] * decision.settings.single_name_limit
+    assert sizes[-1] == 0.0
+    carried = decision.inputs.current_quantity[index]
+    assert 0.0 <= decision.target_quantity[index] / carried <= 1.0
+    reasons = steps_frame(decision).query("symbol == @symbol")["reason"]
+    assert reasons.str.contains(f"at a novelty factor of {shares[index]:.3f}", regex=False).any()
 
 
 def test_the_study_and_the_live_round_know_the_same(home: Path) -> None:

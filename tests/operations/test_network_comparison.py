@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from nn_assets.errors import SettingsError
 from nn_assets.evaluation.trials import trial_hash
+from nn_assets.learning import model
 from nn_assets.learning.networks import NETWORKS
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import network_comparison
@@ -17,15 +21,20 @@ from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.history import open_history
+from nn_assets.operations.models.preparation import due_folds, fold_data
 from nn_assets.operations.network_comparison import (
     SIMPLE,
+    NetworksCompared,
     compare_networks,
     contestants,
     quick,
     simple_of,
     write_comparison_page,
 )
-from tests.operations.test_as_known import strategy
+from nn_assets.operations.pages import caveats_of
+from nn_assets.settings.search import SearchSettings
+from tests.operations.homes import months_between
+from tests.operations.test_as_known import FIRST_MONTH, LAST_MONTH, strategy
 
 
 def test_contestants_differ_by_their_network_alone_and_the_first_holds_the_simple_ones() -> None:
@@ -58,8 +67,41 @@ def test_no_session_that_a_choice_over_all_folds_has_seen_counts(until: str | No
     assert list(axis[rows]) == list(axis[axis >= first])
 
 
+def test_every_caveat_of_the_strategy_is_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    sheets: list[dict[str, Any]] = []
+    monkeypatch.setattr(network_comparison, "comparison_page", lambda drawn: sheets.extend(drawn) or "")
+    monkeypatch.setattr(network_comparison, "write_page", lambda name, _: Path(name))
+    small = quick(find_strategy("planted_edge").strategy)
+    comparison: Any = None
+    write_comparison_page([NetworksCompared(small, comparison, 1, ("2017-01", "2017-02"), {}, 0)], "any-networks.html")
+    assert sum("3 members, fewer than 5" in caveat for caveat in sheets[0]["caveats"]) == 1
+    assert sheets[0]["caveats"] == caveats_of(small)
+
+
+def _begins_warm(home: Path) -> None:
+    file = home / "strategies" / "known.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["learning"]["warm_start"] = True
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+
+def test_a_contestant_is_fitted_cold_under_the_address_that_is_looked_for(own_home: Path) -> None:
+    _begins_warm(own_home)
+    cold = contestants(strategy(), ["mlp"])["mlp"]
+    with open_history(strategy()) as history:
+        _, due, *_ = due_folds(history, months_between(FIRST_MONTH, LAST_MONTH))
+    assert due.parent
+    data = fold_data(replace(due, strategy=cold))
+    assert data.parent_id == ""
+    assert model._cut(data, cold).model_id == due.address(cold)
+    assert fold_data(due).parent_id == due.parent  # of the strategy itself
+
+
 @pytest.mark.full
-def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(own_home: Path) -> None:
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(own_home: Path, warm: bool) -> None:
+    if warm:
+        _begins_warm(own_home)
     with open_history(strategy()) as history:
         ledger = history.stores.ledger
         before = models_in_force(ledger, strategy()).by_month, history.stores.lake.months("known", FORECASTS)
@@ -74,10 +116,16 @@ def test_a_home_is_compared_twice_to_the_same_figures_and_only_trials_are_added(
     assert made.comparison.sessions > 60
     assert all(np.isfinite(one.estimate) and len(one.of_members) == 2 for one in made.comparison.contestants)
     assert heard[0].endswith("8 of them to be fitted")
-    with open_history(strategy()) as history:
+    # of one that searches, the configuration that its file states is compared: no choice is asked for, nothing changes
+    space = {"learning.lookback": {"choices": [3, 5]}, "learning.network": {"choices": ["mlp", "gru"]}}
+    searching = strategy().model_copy(update={"search": SearchSettings.model_validate({"trials": 4, "space": space})})
+    with open_history(searching) as history:
         again = compare_networks(history, ["rnn", "mlp"], "test", heard.append)
     assert "8 models for rnn, mlp, 0 of them to be fitted" in heard
     assert again.trials == 0
     assert [one.test for one in again.comparison.contestants] == [one.test for one in made.comparison.contestants]
     page = write_comparison_page([again], "known-networks.html").read_text(encoding="utf-8")
     assert again.comparison.verdict[1:] in page
+    assert again.searched
+    assert not made.searched
+    assert "every contestant has the configuration that the file states" in page

@@ -12,11 +12,14 @@ import pytest
 
 from nn_assets.arrays import Cube
 from nn_assets.features.labels import Labels
-from nn_assets.operations.models.judging import FoldJudge
+from nn_assets.learning.model import FoldData, fit_models
+from nn_assets.learning.objective import net_sharpe
+from nn_assets.operations.models.judging import FoldJudge, trial_strategy
 from nn_assets.operations.models.sampling import FinishedTrial, TrialFile
 from nn_assets.operations.models.search import chosen, nothing_found, spend
+from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.settings.search import SearchSettings
-from tests.operations.searched import Kept, market, seen_before, strategy_with
+from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with
 
 SPACE = {"learning.lookback": {"low": 1, "high": 40}, "learning.network": {"choices": ["mlp", "lstm"]}}
 OWN = {"learning.lookback": 40, "learning.network": "lstm"}
@@ -207,6 +210,23 @@ def test_one_day_earlier_already_changes_what_is_seen() -> None:
     first = int(cube.sessions.searchsorted(np.datetime64(MONTH)))
     changed = _corrupted(cube, labels, first - 1)
     assert seen_before(MONTH, *changed, strategy).address != seen_before(MONTH, cube, labels, strategy).address
+
+
+def test_a_trial_is_judged_by_its_networks_alone_and_fits_nothing_beside_them() -> None:
+    """What is fitted beside a network, and the model that it could begin from, change no bit of its figure."""
+    own = {"baselines": ["linear", "boosting"], "residual": True, "warm_start": True, "maximum_epochs": 2}
+    strategy = strategy_with({"learning.hidden": {"low": 4, "high": 6}}, own, trials=2, folds=1, ensemble=1)
+    strategy = strategy.model_copy(update={"novelty": NoveltySettings()})
+    evidence = seen_before(MONTH, *market(3, 0.4, last="2012-12-31"), strategy)
+    judge = FoldJudge(evidence)
+    figure = judge({0: {"learning.hidden": 4}}, 0)[0]
+    alone = trial_strategy(strategy, {"learning.hidden": 4})
+    assert (alone.learning.baselines, alone.novelty) == (("linear",), None)  # what a residual network begins as
+    whole = strategy.with_parameters({"learning.hidden": 4})
+    data = [FoldData(evidence.cube, evidence.labels, evidence.folds[0])]
+    (model,) = fit_models(data, whole)
+    assert {"boosting", "linear"} < set(model.estimators.members)
+    assert figure == net_sharpe(judge._judged(model), 1, YEAR)
 
 
 def test_a_trial_is_judged_by_what_a_position_earns_whatever_threshold_its_label_has() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from scipy import stats
 from nn_assets.arrays import Cube, FloatArray
 from nn_assets.estimators import TRADED
 from nn_assets.features.labels import Labels
+from nn_assets.learning.calibration import fit_calibration
 from nn_assets.learning.compute import open_compute
 from nn_assets.learning.inference import forecast
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.objective import book_returns, net_sharpe
+from nn_assets.operations.models import calibration
 from nn_assets.operations.models.judging import FoldJudge, trial_strategy
 from nn_assets.operations.models.search import chosen, spend
 from nn_assets.settings import Strategy
@@ -177,3 +180,59 @@ def test_on_noise_the_nested_record_has_no_edge_and_one_choice_over_all_folds_pr
     assert abs(statistics["the same choices on another market"].statistic) < 2.5
     assert statistics["over all folds"].statistic > 3.0
     assert np.mean(inflated) > np.mean(nested) + 0.5
+
+
+def _slopes(strategy: Strategy, cube: Cube, labels: Labels, month: str) -> tuple[float, float, float]:
+    """Slope on the slice that a search judges, of the month's calibration, and of that a quarter of use later."""
+    evidence = seen_before(month, cube, labels, strategy)
+    (model,) = fit_models([FoldData(evidence.cube, evidence.labels, evidence.folds[0])], strategy)
+    start, quarter = model.fold.used_from, 63
+    history: Any = SimpleNamespace(axis=cube.sessions, strategy=strategy)
+    held_out = calibration._held_out_rows(history, model, start)
+    judged = model.fold.calibration
+    raw = np.full((start + quarter, len(cube.symbols)), np.nan)
+    raw[judged] = forecast(model, cube, judged, before_use=True)[TRADED].probability
+    raw[start:] = forecast(model, cube, slice(start, start + quarter))[TRADED].probability
+    score = model.logit_scales[TRADED].score(raw)
+    kept = np.full_like(score, np.nan)
+    kept[held_out] = score[held_out]
+
+    def slope(rows: FloatArray) -> float:
+        known = labels.until(len(rows) - 1).targets[: len(rows)]
+        terms = {"horizon_sessions": 1, "half_life_sessions": YEAR, "prior_outcomes": 60.0}
+        return fit_calibration(rows, np.abs(rows), known, **terms).slope
+
+    return slope(score[:start]), slope(kept[:start]), slope(np.concatenate([kept[:start], score[start:]]))
+
+
+def test_on_noise_no_calibration_believes_a_choice_more_than_the_strategys_own_configuration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The slices that trials are judged on are those that a first model is held out on: they are no evidence of it."""
+    wide = {name: values for name, values in WIDE.items() if name != "learning.residual"}
+    strategy = strategy_with(wide, trials=12, folds=1, pruning=False)
+    assert strategy.search is not None
+    apart = []
+    for seed in range(1, 11):
+        cube, labels = market(seed, 0.0)
+        evidence = seen_before("2012-07", cube, labels, strategy)
+        best = chosen(spend(strategy.search, {}, [], f"7:{seed}", FoldJudge(evidence), Kept()))
+        assert best is not None
+        of_choice, own = (
+            _slopes(trial_strategy(strategy, parameters), cube, labels, "2012-07")
+            for parameters in (best.parameters, {})
+        )
+        apart.append([*of_choice, *own])
+    figures = np.array(apart)
+    difference = figures[:, :3] - figures[:, 3:]
+    error = difference.std(axis=0, ddof=1) / len(difference) ** 0.5
+    with capsys.disabled():
+        for number, name in enumerate(("on the slice judged", "of the first month", "a quarter later")):
+            chosen_mean, own_mean = figures[:, number].mean(), figures[:, number + 3].mean()
+            print(
+                f"\nnoise, slope {name}: chosen {chosen_mean:.3f}, own {own_mean:.3f} (s.e. {error[number]:.3f})",
+                end="",
+            )
+    assert difference[:, 0].mean() > 3.0 * error[0]  # what a calibration on that slice would believe
+    assert (figures[:, [1, 4]] == 0.0).all()  # so that every forecast is the base rate
+    assert difference[:, 2].mean() < 2.0 * error[2]

@@ -390,8 +390,19 @@ def test_a_shorter_study_that_asks_for_nothing_takes_back_the_whole_of_a_refresh
 def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> None:
     homes.decide(strategy_of(), LIVE[:2])
     ledger = kept_ledger()
-    assert studied().material.refreshes
+    result = studied()
+    taken = [refresh for refresh in result.material.refreshes if refresh.check is not None and refresh.check.accepted]
+    assert taken
     pd.testing.assert_frame_equal(kept_ledger(), ledger)
+    # What the live record never had is told, so that its models are not taken for those of the study.
+    days = ", ".join(str(refresh.session.date()) for refresh in taken)
+    with open_history(strategy_of()) as history:
+        keep_study(history, result, {})
+        facts = dict(study_sheet(history).facts)
+    assert facts["Refreshes"].endswith(
+        f"; {len(taken)} put in force here that the live record never had, asked for on {days}"
+    )
+    assert facts["Models in use"].endswith(f", {len({refresh.model_id for refresh in taken})} of them never live")
 
 
 @pytest.mark.parametrize("after", often([0, 6], 6))

@@ -16,10 +16,13 @@ from nn_assets.contracts import HALTS, validate
 from nn_assets.errors import GateHalted
 from nn_assets.market.calendar.sessions import assumed_known_at, sessions_between
 from nn_assets.operations.asof.trading_halts import halts_in_words
+from nn_assets.operations.decisions.rederivation import rederive_decisions
+from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.exported_tables import read_exported
 from nn_assets.operations.history import open_history
 from nn_assets.operations.intake.bars import audit_bars
-from nn_assets.operations.session_page import _missing_notices, _unquoted_notices
+from nn_assets.operations.session_page import _halted_symbols, _missing_notices, _unquoted_notices
+from nn_assets.reports.round_notices import held_on_notices
 from nn_assets.sources.simulated import SimulatedSource
 from tests.operations.homes import decide, take_in, train
 from tests.operations.test_as_known import CUT, bars_until, funding_until, strategy
@@ -153,3 +156,46 @@ def test_a_position_is_kept_through_a_halt_without_an_order_an_alarm_or_a_breake
         before = history.stores.ledger.read("holdings", "known", first, first).set_index("symbol")["quantity"]
     assert kept == [float(before[name])] * 3
     assert kept[0] != 0.0
+    _assert_it_is_held_on_after(rounds, sessions, name, kept[0])
+    with open_history(strategy()) as history:
+        assert rederive_decisions(history, "first").played == len(sessions)
+    with open_history(strategy()) as history:
+        assert rederive_decisions(history, "again").played == 0
+    # Stated anew, on other sessions and as if known before: the decisions are in doubt, and repeat as recorded.
+    (folder / "halts.csv").write_text(
+        f"symbol,halted_from,halted_to,known_at\n{name},{first.date()},{halt[1].date()},{known}\n"
+    )
+    take_in(strategy())
+    with open_history(strategy()) as history:
+        now = history.halted_as_now(sessions, (name,))
+        assert now[:, 0].tolist() == [True, True, True, False, False]
+        again = rederive_decisions(history, "restated")
+        assert (again.played, again.differing) == (len(sessions), ())
+
+
+def _assert_it_is_held_on_after(
+    rounds: list[DecidedSession], sessions: pd.DatetimeIndex, name: str, held: float
+) -> None:
+    """The session that trades again keeps to the book of the last decision before the halt, in its scale."""
+    before, reopened = rounds[0].round.decision, rounds[-1].round.decision
+    column = reopened.inputs.symbols.index(name)
+    assert reopened.held_on is not None
+    assert reopened.held_on[column]
+    assert reopened.inputs.current_quantity[column] == held
+    assert reopened.unscaled_quantity[column] == before.unscaled_quantity[column]
+    assert reopened.scale == before.scale
+    # What was decided on the eve of the halt, and could not trade in it.
+    assert reopened.target_quantity[column] == before.target_quantity[column]
+    assert 0.99 < reopened.target_quantity[column] / held <= 1.0
+    sizes = (reopened.inputs.atr, reopened.inputs.daily_volatility, reopened.inputs.adv_usd)
+    assert all(np.isfinite(size[column]) for size in sizes)
+    assert np.isnan(reopened.inputs.calibrated_probability[column])
+    steps = rounds[-1].frames["position_steps"]
+    reason = steps[steps["symbol"] == name].sort_values("step")["reason"].iloc[0]
+    assert reason.startswith("held on: a stated halt lies within what is read")
+    assert [text.split(". ")[0] for text in held_on_notices(rounds[-1].round)] == [
+        f"Held on after a halt that a forecast still reads: {name}"
+    ]
+    with open_history(strategy()) as history:
+        halted = [_halted_symbols(history, done.round) for done in rounds]
+    assert halted == [[], [name], [name], [name], []]

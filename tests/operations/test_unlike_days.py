@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from nn_assets.operations.models.unlike_days import day_novelty, novelty_details
 from nn_assets.operations.situation import unlike_day
 from nn_assets.oversight.headline import Situation, TradingWord, headline
 from nn_assets.settings import PortfolioSettings
+from nn_assets.signals.novelty import DayNovelty
 from tests.learning.test_novelty import asking, model
 from tests.learning.tiny import NAMES, SYMBOLS, tiny_market, tiny_strategy
 
@@ -87,8 +89,15 @@ def test_an_unlike_day_is_on_record_on_the_page_and_in_the_first_line() -> None:
     assert "3 of 3 rows are unlike" in fault.why
     situation = Situation("s", PortfolioSettings(), session=str(day.date()), verdict_allows=True, faults=(fault,))
     assert "an unlike day" in str(headline(situation))
-    (notice,) = novelty_notices(of, day, model().model_id)
+    (notice,) = novelty_notices(of, details, model().model_id)
     assert notice.startswith("An unlike day")
+    # the page says what is on record, whatever would be computed by now
+    on_record = {"novelty": {**details["novelty"], "unlike": 2, "unlike_day": False, "symbols": ["SIM01"]}}
+    (notice,) = novelty_notices(of, on_record, model().model_id)
+    assert notice.startswith("2 of 3 rows are unlike any that the model was fitted on, first of all SIM01.")
+    assert novelty_notices(of, {"novelty": {**details["novelty"], "unlike": 0}}, model().model_id) == []
+    (notice,) = novelty_notices(of, {}, model().model_id)
+    assert notice == "No row is judged unlike: no features of the session, or of those before it, could be scored."
     before = day_novelty(of, sessions[model().fold.used_from + STRANGE - 1], model().model_id)
     assert before is not None
     assert not before.unlike_day
@@ -105,8 +114,28 @@ def test_a_model_without_scores_changes_no_confidence_and_the_page_says_why() ->
         of.stores = SimpleNamespace(once=lambda *_, without=without: without)
         assert (shares(of) == 1.0).all()
         assert novelty_details(of, day, model().model_id) == {}
-        (notice,) = novelty_notices(of, day, model().model_id)
+        (notice,) = novelty_notices(of, {}, model().model_id)
         assert why in notice
+
+
+def test_where_the_sessions_before_have_no_scores_rows_are_judged_and_the_day_is_not() -> None:
+    row, values = model().fold.used_from + STRANGE, strange()
+    values[: row + 1][-21:-1] = np.nan
+    of, day = history(values), tiny_market()[0].sessions[row]
+    details = novelty_details(of, day, model().model_id)
+    assert details["novelty"]["p_value"] is None
+    assert (details["novelty"]["unlike"], details["novelty"]["unlike_day"]) == (3, False)
+    assert DayNovelty.from_record(json.loads(json.dumps(details["novelty"]))).to_record() == details["novelty"]
+    assert unlike_day(details) == ()
+    (notice,) = novelty_notices(of, day, model().model_id)
+    assert notice.startswith("3 of 3 rows are unlike")
+    assert "the day as a whole is not judged: the 20 sessions before it have no scores" in notice
+    assert "fitted without" not in notice
+    values[row] = np.nan
+    nothing = day_novelty(history(values), day, model().model_id)
+    assert nothing is not None
+    assert (nothing.rows, nothing.score, nothing.p_value) == (0, None, None)
+    assert nothing.sentence.startswith("no row is judged")
 
 
 @pytest.mark.parametrize("stretch", [0, 3])
@@ -114,5 +143,7 @@ def test_what_comes_later_changes_no_session(stretch: int) -> None:
     row = model().fold.used_from + STRANGE + stretch
     values = strange()
     values[row + 1 :] = np.nan
+    known = STRANGE + stretch + 1  # the factor of each row, for it acts on the book
+    np.testing.assert_array_equal(shares(history(values))[:known], shares(history(strange()))[:known])
     day = tiny_market()[0].sessions[row]
     assert day_novelty(history(values), day, model().model_id) == day_novelty(history(strange()), day, model().model_id)

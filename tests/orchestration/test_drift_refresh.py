@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +11,13 @@ import pytest
 from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations.asof.refreshes import DRIFT_ASKS, REFRESH_REFUSED, REFRESH_TAKEN
-from nn_assets.operations.days import session_metadata
+from nn_assets.operations.days import play_days, session_metadata
 from nn_assets.operations.decisions.lookahead import decisions_repeat_in_replay
 from nn_assets.operations.decisions.rounds import DecidedSession
 from nn_assets.operations.history import open_history
 from nn_assets.operations.models import training
+from nn_assets.operations.next_command import next_command
+from nn_assets.operations.situation import headline_now
 from nn_assets.oversight.drift import DriftReport
 from nn_assets.oversight.severity import Severity
 from nn_assets.session import daily_round
@@ -89,6 +92,17 @@ def test_half_the_size_is_taken_while_a_request_stands(drifting: Path) -> None:
     assert [done.round.decision.scale / done.round.decision.inputs.regime_scale for done in decided] == [1, 1, 1, 0.5]
     reasons = recorded(drifting, "trading_states")["reasons"].iloc[-1]
     assert "has not taken force" in str(reasons)
+    asked = SESSIONS[ASKS_FROM].date()
+    with open_history(strategy_of()) as history:
+        said, following = str(headline_now(history)), next_command(history)
+    assert f"nothing has carried out the refresh asked for on {asked}: the daemon was never heard from" in said
+    assert "A person is needed: nn-assets ui, then switch" in said
+    assert following == "nn-assets ui"
+    with open_history(strategy_of()) as history:
+        assert len(list(play_days(history, SESSIONS[2:4], "pages", logging.getLogger()))) == 2
+    pages = [drifting / "reports" / f"{strategy_of().name}-{session.date()}.html" for session in SESSIONS[2:4]]
+    told = ["nothing has carried out the refresh" in page.read_text(encoding="utf-8") for page in pages]
+    assert told == [False, True]
 
 
 @pytest.mark.full

@@ -132,7 +132,9 @@ def test_a_studys_page_says_what_each_feature_was_worth_and_a_month_is_measured_
             explained_pages, "_importance_of_month", lambda *of: asked.append(of[1][0].month) or measure(*of)
         )
         study = history.axis, _model_by_row(history), _rows(kept)
-        again = measured_importance(history, *study, kept, sentences.append)
+        log = logging.getLogger("tests.importance")
+        monkeypatch.setattr(log, "info", lambda words, *of: sentences.append(words % of))
+        again = measured_importance(history, *study, kept, log)
     assert "What each feature was worth" in page
     assert again == kept
     assert asked == ["2017-06"]  # its last labels lie beyond the history: measured anew
@@ -169,7 +171,7 @@ def test_a_month_whose_bars_labels_code_or_model_are_others_is_measured_again(
             models[row] = "another"
         seen = SimpleNamespace(cube=cube, labels=labels, row=view.row)
         other = SimpleNamespace(view=lambda: seen, strategy=history.strategy, stores=history.stores)
-        measured_importance(other, history.axis, models, _rows(kept), kept, lambda _: None)  # type: ignore[arg-type]
+        measured_importance(other, history.axis, models, _rows(kept), kept, LOG)  # type: ignore[arg-type]
     months = list(kept["months"])
     # a transform reads 60 sessions back; the last month's labels are not all realised
     again = {"a bar": months[2:], "the code": months}.get(restated, ["2017-03", "2017-06"])

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from nn_assets.cli.search import run_search
 from nn_assets.errors import ModelError, SettingsError
+from nn_assets.estimators import TRADED
+from nn_assets.learning.fold_model import FoldModel
+from nn_assets.learning.model import FoldData, fit_without
+from nn_assets.operations import shift
 from nn_assets.operations.asof.choices import (
     CHOICE,
     NESTED,
+    as_fitted,
     choices_on_record,
     in_sample_until,
     search_text,
@@ -22,11 +30,15 @@ from nn_assets.operations.asof.choices import (
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.asof.trials import ground_of, trials_made
 from nn_assets.operations.history import History, open_history
-from nn_assets.operations.models import search
+from nn_assets.operations.models import judging, search
+from nn_assets.operations.models.calibration import calibrate_forecasts, calibration_of
+from nn_assets.operations.models.forecasts import forecasts_of_months
 from nn_assets.operations.models.preparation import due_folds
 from nn_assets.operations.models.search import search_months
 from nn_assets.operations.models.stored import load_model
+from nn_assets.operations.session_page import _missing_notices
 from nn_assets.orchestration.build import all_definitions
+from nn_assets.settings import Strategy
 from tests.operations import homes
 from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
 
@@ -133,16 +145,23 @@ def test_a_month_without_a_choice_names_the_command_that_makes_it(searched: Path
         list(due_folds(history, ["2017-05"]))
 
 
-def test_models_are_fitted_with_the_choice_in_force(searched: Path, tmp_path: Path) -> None:
-    home = Path(shutil.copytree(searched, tmp_path / "home"))
+@pytest.fixture(scope="module")
+def trained(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The searched home, with the models and forecasts of its months."""
+    home = Path(shutil.copytree(searched, tmp_path_factory.mktemp("trained") / "home"))
     with living_in(home):
-        homes.train(strategy_of(), ["2017-01"])
-        with open_history(strategy_of()) as history:
-            ledger = history.stores.ledger
-            chosen = with_choice(ledger, strategy_of(), "2017-01")
-            own_hash = strategy_of().content_hash()
-            (in_force,) = models_in_force(ledger, strategy_of()).by_month["2017-01"]
-            model = load_model(history.stores, in_force[1])
+        homes.train(strategy_of(), MONTHS)
+    return home
+
+
+def test_models_are_fitted_with_the_choice_in_force(trained: Path, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(trained, tmp_path / "home"))
+    with living_in(home), open_history(strategy_of()) as history:
+        ledger = history.stores.ledger
+        chosen = with_choice(ledger, strategy_of(), "2017-01")
+        own_hash = strategy_of().content_hash()
+        (in_force,) = models_in_force(ledger, strategy_of()).by_month["2017-01"]
+        model = load_model(history.stores, in_force[1])
     assert (model.lookback, model.estimators.settings.hidden) == (chosen.learning.lookback, chosen.learning.hidden)
     assert model.lookback in (2, 4)  # the file states 5
     as_chosen = {"lookback": model.lookback, "hidden": model.estimators.settings.hidden}
@@ -152,6 +171,106 @@ def test_models_are_fitted_with_the_choice_in_force(searched: Path, tmp_path: Pa
         assert due.address(strategy_of()) == model.model_id  # what a file that states the choice would give
     assert model.estimators.settings.ensemble == 2
     assert chosen.content_hash() != own_hash
+
+
+def test_no_calibration_reads_a_row_that_the_choice_of_its_model_was_made_on(trained: Path, tmp_path: Path) -> None:
+    """The slices that a search judges end where its month begins: what is held out of its first model is among them."""
+    with living_in(trained), open_history(strategy_of()) as history:
+        first, second = (int(history.axis.searchsorted(pd.Timestamp(month))) for month in MONTHS)
+        made = calibrate_forecasts(history, forecasts_of_months(history, MONTHS), [TRADED])
+        before, after = (calibration_of(history, made.rows(slice(row + 1)), TRADED) for row in (first, second))
+        (choice,) = choices_on_record(history.stores.ledger, strategy_of()).values()
+        known = history.cut_for(history.axis[second - 1]).labels.until(second - 1).targets[first:second]
+    assert choice.saw_until >= str(history.axis[first - 1].date())
+    assert (before.outcomes, before.slope, before.usual_dispersion) == (0, 0.0, None)
+    calibrated = made[TRADED].calibrated[first:second]
+    np.testing.assert_array_equal(calibrated[np.isfinite(calibrated)], before.base_rate)
+    raw = made[TRADED].probability[first:second]
+    assert after.outcomes == (np.isfinite(raw) & np.isfinite(known)).sum() > 0  # by a choice that had not seen them
+    home = Path(shutil.copytree(trained, tmp_path / "home"))
+    write_strategy(home, learning={"lookback": 4})  # without a search, what its first model was held out on counts
+    with living_in(home):
+        homes.train(strategy_of(), MONTHS[:1])
+        with open_history(strategy_of()) as history:
+            record = forecasts_of_months(history, MONTHS[:1])
+            assert calibration_of(history, record.rows(slice(first + 1)), TRADED).outcomes > 0
+
+
+def test_a_shift_test_fits_what_the_search_chose(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[tuple[FoldModel, FoldData]] = []
+
+    def taken(
+        _: Strategy, used: list[tuple[FoldModel, slice]], data: Callable[[FoldModel], FoldData], *__: object
+    ) -> None:
+        fits.extend((model, data(model)) for model, _ in used)
+
+    monkeypatch.setattr(shift, "fits_without", taken)
+    with living_in(trained), open_history(strategy_of()) as history:
+        strategy = history.strategy
+        shift.leave_regimes_out(history, MONTHS[:1], lambda _: None)
+        ((model, data),) = fits
+        again = fit_without(data, strategy, np.zeros(data.cube.session_count, dtype=np.bool_))
+    assert model.lookback != strategy.learning.lookback
+    assert again.lookback == model.lookback
+    for ours, theirs in zip(again.estimators.members["linear"], model.estimators.members["linear"], strict=True):
+        np.testing.assert_array_equal(ours.coefficients, theirs.coefficients)  # nothing left out: the same model
+
+
+def test_the_bars_that_a_page_says_a_signal_reads_are_those_of_the_choice(trained: Path) -> None:
+    with living_in(trained), open_history(strategy_of()) as history:
+        ledger = history.stores.ledger
+        chosen = with_choice(ledger, strategy_of(), "2017-01")
+        for day in ("2017-01-10", "2017-02-21"):
+            assert as_fitted(ledger, strategy_of(), pd.Timestamp(day)) == chosen
+        assert as_fitted(ledger, strategy_of(), pd.Timestamp("2017-05-10")) == strategy_of()  # nothing is chosen yet
+        view = history.view(pd.Timestamp("2017-02-21"))
+        close = np.array(view.panel.close)
+        close[-1, 0] = np.nan
+        signals = SimpleNamespace(calibrated_probability=np.where(np.arange(len(view.symbols)) == 0, np.nan, 0.5))
+        for row, lacks in ((-chosen.learning.lookback - 2, True), (-1, True)):
+            close[row, 0] = np.nan
+            panel = SimpleNamespace(close=close)
+            seen = SimpleNamespace(
+                **{name: getattr(view, name) for name in ("cube", "members", "symbols", "halted")}, panel=panel
+            )
+            asked: Any = SimpleNamespace(view=lambda _, seen=seen: seen, strategy=strategy_of(), stores=history.stores)
+            done: Any = SimpleNamespace(session=view.session, signals=signals)
+            assert bool(_missing_notices(asked, done)) is lacks
+
+
+def test_a_search_made_again_is_counted_beside_that_whose_choice_is_in_force(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every trial on the ledger is in the sentence: those on other data, under other settings, and of one under way."""
+    home = Path(shutil.copytree(searched, tmp_path / "home"))
+    monkeypatch.setattr(search, "FoldJudge", lambda evidence, _: _Known(len(evidence.folds)))
+    texts = []
+    with living_in(home), open_history(strategy_of()) as history:
+        monkeypatch.setattr(judging.Evidence, "address", property(lambda _: "f" * 16))  # as after restated bars
+        search_months(history, MONTHS, "again", lambda _: None)
+        texts.append(search_text(history.stores.ledger, strategy_of()))
+    write_strategy(home, search={**SEARCH, "trials": 2})
+    with living_in(home), open_history(strategy_of()) as history:
+        texts.append(search_text(history.stores.ledger, strategy_of()))
+        search_months(history, MONTHS, "fewer", lambda _: None)
+        texts.append(search_text(history.stores.ledger, strategy_of()))
+        monkeypatch.setattr(search._Search, "_chosen", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            search_months(history, ["2017-04"], "killed", lambda _: None)
+        texts.append(search_text(history.stores.ledger, strategy_of()))
+        rows = history.stores.ledger.read("trials", NAME)
+    begun = [str(text).split(";")[0].split(", no")[0] for text in texts]
+    assert begun == [
+        "3 of 3 trials in 1 search and 3 in 1 search made before on other data or settings",
+        "0 of 2 trials and 6 in 2 searches made before on other data or settings",
+        "2 of 2 trials in 1 search and 6 in 2 searches made before on other data or settings",
+        "2 of 2 trials in 1 search, 2 in one under way and 6 in 2 searches made before on other data or settings",
+    ]
+    assert rows["trial_id"].str.startswith(NESTED).sum() == 10
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_one_choice_over_all_folds_marks_the_record_up_to_what_it_has_seen_and_its_trials_count(

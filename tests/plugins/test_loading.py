@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from nn_assets import plugins
@@ -19,8 +22,8 @@ from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.derived import feature_codes
 from nn_assets.operations.plugins import fault_of_names, prepare
 from nn_assets.orchestration.outcomes import failure_of
-from nn_assets.settings import load_strategy
-from nn_assets.settings.sections import NETWORKS_OF_ITS_OWN
+from nn_assets.settings import Strategy, load_strategy
+from nn_assets.settings.sections import KEYS_OF_NETWORKS, NETWORKS_OF_ITS_OWN
 from tests.plugins.texts import FEATURES, NETWORK, feature_file, naming, written
 
 
@@ -207,12 +210,45 @@ def test_a_feature_that_nobody_has_is_refused_by_name_and_line_as_its_file_is_re
 
 def test_settings_know_the_networks_of_the_package_by_name() -> None:
     assert set(NETWORKS_OF_ITS_OWN) == set(NETWORKS.own)
+    stated = {name: entry.settings for name, entry in NETWORKS.own.items() if entry.settings is not None}
+    assert {name: tuple(model.model_fields) for name, model in stated.items()} == dict(KEYS_OF_NETWORKS)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"learning": {"network": "mlp", "network_settings": {"kernel": 3}}},
+        {"learning": {"network": "tcn", "network_settings": {"kernl": 3}}},
+        {"label": {"kind": "return_zscored", "settings": {"window": 120}}},
+        {"label": {"kind": "return_zscored", "settings": {"window_sessions": 5}}},
+        {"label": {"kind": "direction", "settings": {"window": 120}}},
+        {"execution": {"broker": "paper", "broker_settings": {"fee": 1}}},
+    ],
+)
+def test_settings_that_a_member_of_the_package_does_not_have_are_refused_as_the_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sections: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("NN_ASSETS_HOME", str(tmp_path))
+    (tmp_path / "strategies").mkdir()
+    file = tmp_path / "strategies" / "mine.yaml"
+    settings = {"name": "mine", "market": {"history_starts": date(2016, 1, 4)}, **sections}
+    file.write_text(yaml.safe_dump(settings, sort_keys=False))
+    with pytest.raises(SettingsError) as refused:  # which status tells
+        find_strategy("mine")
+    ((section, values),) = sections.items()
+    key = next(name for name in values if name.endswith("settings"))
+    assert refused.value.where["key"] == f"{section}.{key}"
+    assert refused.value.where["line"] > 4
+    with pytest.raises(SettingsError) as of_the_member:  # as check asks it
+        prepare(Strategy.model_validate(settings))
+    assert (refused.value.expected, refused.value.remedy) == (of_the_member.value.expected, of_the_member.value.remedy)
+    assert of_the_member.value.found in refused.value.found
 
 
 def test_a_network_is_found_by_its_name_without_running_its_file(tmp_path: Path) -> None:
     naming(written(tmp_path, my_networks=NETWORK), learning="{network: shallow}")
     program = (
-        "import sys; from pathlib import Path; from nn_assets.settings import load_strategy\n"
+        "import sys; from pathlib import Path; from nn_assets.settings import Strategy, load_strategy\n"
         f"assert load_strategy(Path({str(tmp_path / 'mine.yaml')!r})).learning.network == 'shallow'\n"
         "assert 'torch' not in sys.modules and not any('my_networks' in name for name in sys.modules)\n"
     )

@@ -17,6 +17,7 @@ from nn_assets.operations.wings import Wing
 from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
     COMPUTES_OF_ITS_OWN,
+    KEYS_OF_NETWORKS,
     LABELS_OF_ITS_OWN,
     NETWORKS_OF_ITS_OWN,
 )
@@ -29,6 +30,7 @@ MAPPINGS: dict[str, Mapping[Any, Any]] = {
     "columns of a contract": BARS.columns,
     "alarms": LEAK_ALARMS,
     "networks": NETWORKS_OF_ITS_OWN,
+    "keys of networks": KEYS_OF_NETWORKS,
     "labels": LABELS_OF_ITS_OWN,
     "tables of the ledger": TABLES,
     "checks of a round": ROUND_CHECKS,

@@ -9,13 +9,16 @@ from math import comb
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.portfolio.constraints import exceeded
+from nn_assets.portfolio.decide import decide
 from nn_assets.portfolio.groups import UNASSIGNED, Groups, behaviour_groups, silhouettes
 from nn_assets.portfolio.limits import book_limits
-from nn_assets.settings import PortfolioSettings
+from nn_assets.settings import PortfolioSettings, Strategy
 from nn_assets.simulator.markets import MarketShape, SimulatedMarket, simulate_market
+from tests.portfolio.facts import COSTS, facts
 
 
 def adjusted_rand(one: list[str], other: list[str]) -> float:
@@ -84,6 +87,70 @@ def test_names_with_too_little_history_or_no_movement_are_unassigned_and_change_
 def test_a_handful_of_names_is_not_grouped(count: int) -> None:
     made = market(0.008)
     assert set(behaviour_groups(made.symbols[:count], returns(made)[:, :count]).names) <= {""}
+
+
+def test_names_of_a_short_training_part_are_one_group_which_says_why_it_is_none() -> None:
+    made = market(0.008)
+    short = behaviour_groups(made.symbols, returns(made)[:86])
+    assert set(short.names) == {UNASSIGNED}
+    assert short.text == "none: too few returns (86, 120 needed); all names are one group, unassigned"
+    alone = returns(market(0.0))
+    assert behaviour_groups(made.symbols, alone).text == "none: names do not move in groups"
+    young = behaviour_groups(
+        (*made.symbols, "YOUNG"), np.column_stack([alone, np.r_[np.full(600, np.nan), alone[-30:, 0]]])
+    )
+    assert young.names == (*[""] * 20, UNASSIGNED)
+    assert young.text == (
+        "none: names do not move in groups; unassigned, one group (fewer than 120 returns, or none that vary): YOUNG"
+    )
+    assert behaviour_groups(made.symbols[:3], alone[:, :3]).text == "none: 3 names have 120 returns that vary, 4 needed"
+    assert grouped(made).text.startswith("like SIM")
+
+
+def test_the_unassigned_are_held_together_by_the_limit() -> None:
+    """Twenty names that all lean one way, on 86 sessions: their gross is the limit's, of 120 or more it is more."""
+    made, gross = market(0.0), {}
+    for sessions in (86, 400):
+        of = replace(
+            facts(20, calibrated_probability=np.full(20, 0.6)),
+            groups=behaviour_groups(made.symbols, returns(made)[:sessions]).names,
+        )
+        chosen = PortfolioSettings(construction="per_name", sector_limit=0.3)
+        gross[sessions] = float(np.abs(decide(of, chosen, COSTS).target_weight).sum())
+    assert 0.25 < gross[86] <= 0.3 + 1e-9
+    assert gross[400] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("calendar", "walk", "most"),
+    [
+        ("24/7", {"refit_every_days": 30}, 84),
+        ("24/7", {"refit_every_days": 30, "training_days": 125}, 119),
+        ("24/7", {"refit_every_days": 30, "training_days": 126}, None),
+        ("24/7", {"refit_every_days": 30, "window": "expanding"}, None),
+        ("24/7", {"training_months": 3}, 87),
+        ("XNYS", {"refit_every_days": 30, "training_days": 174}, 119),
+        ("XNYS", {"refit_every_days": 30, "training_days": 180}, None),
+        ("XNYS", {}, None),
+    ],
+)
+def test_groups_of_a_walk_whose_training_part_never_holds_the_returns_are_refused(
+    calendar: str, walk: dict[str, object], most: int | None
+) -> None:
+    text = {
+        "name": "s",
+        "market": {"calendar": calendar, "history_starts": "2015-01-01", "live_starts": "2022-01-01"},
+        "walk_forward": walk,
+        "portfolio": {"groups": "behaviour"},
+        "label": {"horizon_sessions": 5},
+    }
+    if most is None:
+        assert Strategy.model_validate(text).portfolio.groups == "behaviour"
+        return
+    with pytest.raises(ValidationError, match=rf"never holds more than {most} \(6 sessions are purged\).*lengthen"):
+        Strategy.model_validate(text)
+    text["portfolio"] = {}
+    assert Strategy.model_validate(text).portfolio.groups == "sectors"
 
 
 def test_silhouettes_are_those_of_the_definition() -> None:

@@ -148,6 +148,7 @@ def changing_market(
         base_rate=constant["half"],
         confidence=np.ones(probability.shape),
         score=np.log(probability / (1.0 - probability)),
+        novelty=np.ones(probability.shape),
     )
     cube = compute_features(panel)
     seen = slice(fold.training.start, fold.calibration.stop)

@@ -60,7 +60,7 @@ class StudiedKind(Studied):
             facts, now = watch.at(row), forecasts.at(int(row))
             made[row] = expected_own_return(
                 now.calibrated, now.base_rate, facts.label_volatility, horizon, facts.outcome_slope,
-                confidence=now.confidence, relative=facts.relative,
+                confidence=now.confidence, novelty=now.novelty, relative=facts.relative,
             )  # fmt: skip
         return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from nn_assets.reports.explanations import feature_worths, move_lines, worst_missed
@@ -58,16 +59,39 @@ def test_worths_are_means_over_months_with_their_spread_and_error() -> None:
     first, second, third = feature_worths(IMPORTANCE)
     assert (first.feature, first.months) == ("a", 3)
     assert (first.rise, first.spread, first.error) == pytest.approx((4e-4, 2e-4, 2e-4 / 3**0.5))
-    assert first.t == pytest.approx(2.0 * 3**0.5)
+    assert first.t is None  # of three months an error is hardly known
     assert (second.feature, second.rise, second.share) == ("b", pytest.approx(-5e-5), pytest.approx(0.125))
-    assert (third.feature, third.rise, third.t) == ("c", None, None)
+    assert (third.feature, third.months, third.rise, third.t) == ("c", 0, None, None)
+
+
+def test_months_without_a_figure_count_for_nothing_and_a_t_needs_six_with_one() -> None:
+    rises = [1e-4, None, 2e-4, 3e-4, None, 4e-4, 5e-4]
+    months = {f"2017-{number:02d}": {"rises": {"sometimes_shared": rise}} for number, rise in enumerate(rises, 1)}
+    (line,) = feature_worths({**IMPORTANCE, "months": months})
+    assert (line.months, line.rise, line.t) == (5, pytest.approx(3e-4), None)
+    months["2017-08"] = {"rises": {"sometimes_shared": 6e-4}}
+    (line,) = feature_worths({**IMPORTANCE, "months": months})
+    by_hand = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    assert line.months == 6
+    assert line.t == pytest.approx(by_hand.mean() / (by_hand.std(ddof=1) / 6**0.5))
 
 
 def test_a_studys_page_shows_what_features_were_worth_or_why_not() -> None:
     page = study_page(made_study_page(importance=IMPORTANCE))
     shown = page[page.index("What each feature was worth") : page.index("Positions for the next")]
-    for text in ("<td>4.00</td><td>2.00</td><td>1.15</td>", "the same for all symbols", "at most 256 rows", "3 months"):
+    for text in (
+        "<td>4.00</td><td>2.00</td><td>1.15</td>",
+        "all symbols share it",
+        "t from 6 of them",
+        "at most 256 rows",
+        "3 months",
+    ):
         assert text in shown
+    assert "network's log loss rises, in 1e-4 nats," in shown  # as earlier versions measured it, and did not say
+    units = {"loss": "squared error", "unit": "squared standard deviations"}
+    assert "squared error rises, in 1e-4 squared standard" in study_page(
+        made_study_page(importance={**IMPORTANCE, **units})
+    )
     one_month = study_page(made_study_page(importance={**IMPORTANCE, "months": {"2017-01": MONTHS["2017-01"]}}))
     assert "1 month," in one_month
     absent = study_page(made_study_page(importance={"absent": "no torch", "most_samples": 0, "months": {}}))

@@ -52,7 +52,7 @@ def _said(there: np.ndarray, signalled: np.ndarray) -> list[str]:
         members=None,
         symbols=SYMBOLS,
     )
-    history: Any = SimpleNamespace(view=lambda _: view, strategy=strategy)
+    history: Any = SimpleNamespace(view=lambda _: view, strategy=strategy, stores=SimpleNamespace(ledger=None))
     signals = SimpleNamespace(calibrated_probability=np.where(signalled, 0.5, np.nan))
     done: Any = SimpleNamespace(session=None, signals=signals)
     return _missing_notices(history, done)

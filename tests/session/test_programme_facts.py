@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from nn_assets.session.daily_round import Controls, Round, SessionFacts, _leanin
 from nn_assets.session.market_view import market_view
 from nn_assets.session.programme_facts import ProgrammeWatch, programme_watch
 from nn_assets.settings import Strategy
+from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.signals.signals import outcome_statistics
 from tests.session.worlds import SYMBOLS, World, world, world_strategy
 
@@ -20,7 +22,7 @@ ROW = 190
 
 
 def strategy_of(kind: str, **portfolio: object) -> Strategy:
-    net = 0.0 if kind == "direction_relative" else 1.0
+    net = 0.0 if kind.endswith("_relative") else 1.0
     made = world_strategy("next_close", construction="programme", net_limit=net, **portfolio)
     costs = made.costs.model_copy(
         update={"borrow_fee_annual_fraction": 0.0252, "margin_spread_annual_fraction": 0.0504}
@@ -57,6 +59,19 @@ def test_every_fact_is_of_its_own_source_and_fees_are_over_the_horizon(kind: str
     assert 1.5 < facts.outcome_slope < 3.5
     assert abs(facts.autocorrelation) < 0.15
     assert facts.change_share == 1.0  # forecasts drawn anew each session
+
+
+@pytest.mark.parametrize(("net_limit", "beside_the_others"), [(0.0, True), (0.5, False)])
+def test_with_novelty_a_neutral_book_expects_returns_beside_the_other_names(
+    net_limit: float, beside_the_others: bool
+) -> None:
+    made = strategy_of("direction")
+    portfolio = made.portfolio.model_copy(update={"net_limit": net_limit})
+    of = world(made.model_copy(update={"novelty": NoveltySettings(), "portfolio": portfolio}))
+    watch = watch_of(of)
+    assert watch is not None
+    assert watch.at(ROW).relative is beside_the_others
+    assert watch.at(ROW).label_volatility.tobytes() == of.market.volatility[ROW].tobytes()
 
 
 @pytest.mark.parametrize("kind", ["direction", "direction_relative"])
@@ -113,10 +128,10 @@ def test_the_side_of_a_relative_label_is_beside_the_other_names() -> None:
     assert (leaning[1:] > 0.5).sum() >= 2
 
 
-def decided(of: World) -> Round:
+def decided(of: World, probability: Sequence[float] = (0.47, 0.485, 0.49, np.nan, 0.44)) -> Round:
     """The session of one row, by names that are all on the short side of one half; one has no forecast."""
     calibrated = of.forecasts.calibrated.copy()
-    calibrated[ROW] = [0.47, 0.485, 0.49, np.nan, 0.44]
+    calibrated[ROW] = probability
     of = replace(of, forecasts=replace(of.forecasts, calibrated=calibrated))
     watch, before = watch_of(of), first_session_state(of.strategy, SYMBOLS, of.panel.sessions[ROW])
     session_facts = SessionFacts(
@@ -141,6 +156,29 @@ def test_a_signal_on_record_has_the_side_and_the_return_that_its_position_was_de
     assert 1 in on_record.direction
     assert done.decision.target_quantity.any()
     assert on_record.calibrated_probability is done.signals.calibrated_probability
+
+
+@pytest.mark.parametrize("kind", ["direction_relative", "return_zscored_relative", "direction"])
+def test_a_round_expects_less_of_an_unlike_row_and_never_the_opposite(kind: str) -> None:
+    """All names lean one way; by signals, inputs, programme and record."""
+    made = strategy_of(kind)
+    neutral = made.portfolio.model_copy(update={"net_limit": 0.0})
+    of = world(made.model_copy(update={"novelty": NoveltySettings(), "portfolio": neutral}))
+    if of.labels.scale is not None:  # of a history longer than this one
+        labels = world(strategy_of("direction_relative")).labels
+        of = replace(of, labels=replace(labels, scale=np.full(of.panel.close.shape, 0.02)))
+    share, probability, most = np.ones(of.panel.close.shape), (0.6, 0.53, 0.56, 0.51, 0.55), []
+    for factor in (1.0, 0.4, 0.05, 0.0):
+        share[ROW, 0] = factor
+        done = decided(replace(of, forecasts=of.forecasts.less_sure(share)), probability)
+        assert done.signals_on_record.confidence[0] == pytest.approx(factor)
+        assert done.decision.inputs.novelty[0] == factor  # type: ignore[index]
+        assert np.nansum(done.signals_on_record.expected_return) == pytest.approx(0.0, abs=1e-15)
+        most.append((done.signals_on_record.expected_return[0], done.decision.target_weight[0]))
+    for values in np.array(most).T:
+        assert values[0] > 0.0
+        assert (np.diff(values) <= 0.0).all()
+        assert values[-1] == 0.0
 
 
 def test_a_signal_sized_by_itself_is_on_record_as_it_was_made() -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from nn_assets.arrays import FloatArray
+from nn_assets.errors import SettingsError
 from nn_assets.learning.folds import make_fold
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import FIELDS, Panel
+from nn_assets.operations.catalog import find_strategy
 from nn_assets.session.market_view import MarketView, market_view
-from nn_assets.session.regime_naming import regime_naming
-from nn_assets.settings import Strategy
-from nn_assets.signals.markov import MarkovFit, fit_markov
+from nn_assets.session.regime_naming import regime_naming, short_training_fault
+from nn_assets.settings import LabelSettings, Strategy, WalkForwardSettings
+from nn_assets.signals.markov import MarkovFit, MarkovModel, fit_markov
+from tests.orchestration.conftest import living_in
 
 SESSIONS = sessions_between("XNYS", "2010-01-04", "2014-03-31")
 BARS = len(SESSIONS)
@@ -152,3 +156,94 @@ def test_where_no_model_could_be_fitted_the_rules_stay_and_the_month_says_why() 
     assert view.regimes.no_markov(800) == "the market's return is constant"
     assert names(view, 900) == names(plain, 900)
     np.testing.assert_array_equal(view.regime_scales[:900], plain.regime_scales[:900])
+
+
+DAILY = sessions_between("24/7", "2021-01-01", "2022-06-10")
+WALK = {"refit_every_days": 30, "training_days": 300}
+
+
+def in_days(calendar: str = "24/7", **walk: object) -> Strategy:
+    market = {"calendar": calendar, "history_starts": "2021-01-01"}
+    settings = {"name": "days", "market": market, "walk_forward": walk, "regimes": {"model": "markov_2"}}
+    return Strategy.model_validate(settings)
+
+
+def test_of_a_walk_in_days_each_model_is_fitted_on_its_refit_s_days_and_in_force_from_its_day_on() -> None:
+    market, asked = np.random.default_rng(3).normal(0.0, 0.01, len(DAILY)), list[FloatArray]()
+    planted = MarkovModel(np.zeros(2), np.array([1e-4, 9e-4]), np.array([[0.95, 0.05], [0.1, 0.9]]))
+
+    def fit(returns: FloatArray, _: int) -> MarkovFit:
+        asked.append(returns)
+        return MarkovFit(planted)
+
+    naming = regime_naming(in_days(**WALK), DAILY, fit)
+    assert naming is not None
+    assert naming.states is not None
+    whole = naming.states(market)
+    # 60 sessions of warm-up, 300, 30 and 30 days: day 420 is on the grid, and the month after it the first with a model
+    days = [420, 450, 480, 510]
+    changes = [int(DAILY.searchsorted(np.datetime64("2022-03-01"))), *days[1:]]
+    number = np.searchsorted(changes, np.arange(len(DAILY)), side="right") - 1
+    np.testing.assert_array_equal(whole.number, number)
+    purge = LabelSettings().horizon_sessions + LabelSettings().execution_lag_sessions
+    for day, returns in zip(days, asked, strict=True):
+        np.testing.assert_array_equal(returns, market[day - 360 : day - 60 - purge])
+    for row in (449, 450, 465):
+        broken = np.where(np.arange(len(DAILY)) > row, np.nan, market)
+        cut = regime_naming(in_days(**WALK), DAILY[: row + 1], fit)
+        assert cut is not None
+        assert cut.states is not None
+        for other in (naming.states(broken), cut.states(market[: row + 1])):
+            np.testing.assert_array_equal(other.number[: row + 1], number[: row + 1])
+            ours, theirs = other.in_force(row), whole.in_force(row)
+            assert ours is not None
+            assert theirs is not None
+            np.testing.assert_array_equal(ours.until(row + 1).probability, theirs.until(row + 1).probability)
+
+
+def with_training(months: int, **more: object) -> Strategy:
+    walk = WalkForwardSettings.model_validate({"training_months": months, **more})
+    return strategy(model="markov_3").model_copy(update={"walk_forward": walk})
+
+
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        (in_days(refit_every_days=30), "training_days to about 256 or more"),
+        (in_days("XNYS", refit_every_days=30, training_days=300), "training_days to about 37"),
+        (with_training(6), "training_months to about 13"),
+    ],
+)
+def test_a_training_part_too_short_for_any_fit_is_refused_with_the_length_that_does(
+    asked: Strategy, remedy: str
+) -> None:
+    fault = short_training_fault(asked)
+    assert fault is not None
+    assert "250 sessions of training for regimes.model markov_" in fault.expected
+    assert remedy in fault.remedy
+    longer = fault.remedy.split(" to about ")[1].split(" ")[0]
+    key = fault.remedy.split()[1].rpartition(".")[2]
+    walk = asked.walk_forward.model_copy(update={key: int(longer)})
+    assert short_training_fault(asked.model_copy(update={"walk_forward": walk})) is None
+
+
+def test_what_some_fit_could_be_made_of_is_not_refused() -> None:
+    for asked in (
+        strategy(),
+        strategy(model="rules"),
+        strategy(model="markov_2"),
+        in_days(**WALK),
+        with_training(6, window="expanding"),
+    ):
+        assert short_training_fault(asked) is None
+
+
+def test_a_file_that_asks_for_such_regimes_is_left_out_by_the_line_that_does(tmp_path: Path) -> None:
+    (tmp_path / "strategies").mkdir()
+    text = (
+        "name: days\nmarket: {calendar: 24/7, history_starts: 2021-01-01}\nwalk_forward: {refit_every_days: 30}\n"
+        "regimes:\n  model: markov_2\n"
+    )
+    (tmp_path / "strategies" / "days.yaml").write_text(text, encoding="utf-8")
+    with living_in(tmp_path), pytest.raises(SettingsError, match=r"days\.yaml, line 5, key regimes\.model"):
+        find_strategy("days")

@@ -79,7 +79,7 @@ def world(strategy: Strategy, bars: int = 300, forecasts: ForecastArrays | None 
         calibrated = np.where(np.isfinite(side), np.where(side > 0.5, 0.6, 0.4), 0.55)
         spread, half, sure = (np.full(calibrated.shape, value) for value in (0.02, 0.5, 1.0))
         forecasts = ForecastArrays(
-            calibrated, spread, calibrated, base_rate=half, confidence=sure, score=calibrated - 0.5
+            calibrated, spread, calibrated, base_rate=half, confidence=sure, score=calibrated - 0.5, novelty=sure
         )
     return World(strategy, panel, market_view(panel, strategy.portfolio), labels, forecasts.at(slice(bars)))
 

@@ -146,7 +146,9 @@ def test_forecast_volatility_does_not_depend_on_where_history_ends_or_long_ago_s
 def forecasts_of(calibrated: np.ndarray, confidence: float = 1.0) -> ForecastArrays:
     """Forecasts of one session; the base rate is 0.52."""
     there = np.where(np.isnan(calibrated), np.nan, 1.0)
-    return ForecastArrays(calibrated + 0.02, 0.03 * there, calibrated, 0.52 * there, confidence * there, 0.0 * there)
+    return ForecastArrays(
+        calibrated + 0.02, 0.03 * there, calibrated, 0.52 * there, confidence * there, 0.0 * there, there
+    )
 
 
 def test_a_signal_states_direction_and_expected_return_and_holds_to_its_frame() -> None:

@@ -92,8 +92,9 @@ class Stepping:
             filled = (bridged or compute)(self._bridged, lambda values: np.broadcast_to(values, shape)[:, columns])
             there = np.isfinite(own.spread(np.where(usable, 0.0, np.nan)))
             result = np.where(there & np.isfinite(filled), filled, result)
-        plain[:, columns] = result
-        return plain
+        stepped_over = np.array(plain)  # a formula may hand back its series itself, which is read-only
+        stepped_over[:, columns] = result
+        return stepped_over
 
 
 def last_known(values: FloatArray) -> FloatArray:

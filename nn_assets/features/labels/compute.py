@@ -123,6 +123,10 @@ class Labels:
             return self
         return replace(self._known(candidates), candidates=candidates)
 
+    def where(self, rows: BoolArray) -> Labels:
+        """Labels of some rows alone, a mask of shape (bars,); every other row has none."""
+        return self._known(rows[:, None])
+
     def _known(self, there: BoolArray) -> Labels:
         """Labels where a mask, (bars, symbols) or (bars, 1), says so."""
         unknown = ("targets", "returns", "values", "ranked_against", "variance", "earns")

@@ -7,13 +7,16 @@ exchange_calendars names it, with its amendments where a strategy has any.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Session, Sessions, nanoseconds
+from nn_assets.arrays import BoolArray, Session, Sessions, nanoseconds
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.timetable import timetable
-from nn_assets.settings.calendar_file import amendments_of
+from nn_assets.settings.calendar_file import amended, amendments_of
 
 _ALWAYS_OPEN = "24/7"
 _NEVER_CLOSING = (_ALWAYS_OPEN, "24/5")
@@ -125,8 +128,40 @@ def timezone_of(calendar: str) -> str:
 
 
 def sessions_per_year(calendar: str) -> int:
-    """Sessions that annualise a figure: 252 for an exchange, 365 for a market that never closes."""
-    return 365 if amendments_of(calendar)[0] == _ALWAYS_OPEN else 252
+    """Sessions that annualise a figure: 252 for an exchange, 365 for a market that never closes.
+
+    Where they are divided into decision bars, that many times the bars of a usual session.
+    """
+    name, amendments = amendments_of(calendar)
+    per_year = 365 if name == _ALWAYS_OPEN else 252
+    return per_year * bars_of_session(calendar) if amendments.decision_minutes else per_year
+
+
+def decides_within(calendar: str) -> bool:
+    """Whether each session is divided into bars that are decided one by one."""
+    return amendments_of(calendar)[1].decision_minutes > 0
+
+
+@lru_cache(maxsize=16)
+def bars_of_session(calendar: str) -> int:
+    """Decision bars of a usual session: the median of all; 1 where sessions are not divided."""
+    if not decides_within(calendar):
+        return 1
+    ends = ends_of_sessions(calendar, timetable(calendar).sessions)
+    return int(np.median(np.diff(np.flatnonzero(ends))))
+
+
+def ends_of_sessions(calendar: str, sessions: pd.DatetimeIndex) -> BoolArray:
+    """Which bars of an axis are the last of their session, (bars,); all where sessions are not divided.
+
+    It is read off the calendar, which is known beforehand: not off the axis, which may end within a session.
+    """
+    name, amendments = amendments_of(calendar)
+    if not amendments.decision_minutes:
+        return np.ones(len(sessions), dtype=np.bool_)
+    whole = timetable(amended(name, replace(amendments, decision_minutes=0, decided_from=None)))
+    closes = assumed_known_at(calendar, sessions, 0)
+    return np.isin(closes.asi8, pd.DatetimeIndex(whole.closes).as_unit("ns").asi8)
 
 
 def never_closes(calendar: str) -> bool:

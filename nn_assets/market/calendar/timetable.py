@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import cached_property, lru_cache
 
 import exchange_calendars
+import numpy as np
 import pandas as pd
 from pandas.api.typing import NaTType
 
@@ -68,7 +69,37 @@ def timetable(calendar: str) -> Timetable:
     hours = hours.apply(lambda moments: moments.dt.as_unit("ns"))
     if amendments != Amendments():
         hours = _amended(hours, exchange, amendments, name)
+    if amendments.decided_from is not None:
+        hours = divided(hours[hours.index >= pd.Timestamp(amendments.decided_from)], amendments.decision_minutes)
     return Timetable(hours, str(exchange.tz))
+
+
+def divided(hours: pd.DataFrame, minutes: int) -> pd.DataFrame:
+    """The hours of sessions divided into bars of so many minutes, each a row like a session's.
+
+    A bar is named by its start, UTC and tz-naive. No bar spans a break: morning and afternoon are divided each by
+    itself, and the last bar of either is shorter where it is no whole number of them.
+
+    Parameters
+    ----------
+    hours : DataFrame, shape (sessions, 4)
+        As of :class:`Timetable`.
+    minutes : int
+    """
+    step = np.timedelta64(minutes, "m")
+    rests, resumes = hours["break_start"].fillna(hours["close"]), hours["break_end"].fillna(hours["close"])
+    parts = [(hours["open"], rests), (resumes, hours["close"])]
+    begins = [np.asarray(begin.dt.tz_localize(None), dtype="datetime64[ns]") for begin, _ in parts]
+    ends = [np.asarray(end.dt.tz_localize(None), dtype="datetime64[ns]") for _, end in parts]
+    first, last = np.stack(begins, axis=1).ravel(), np.stack(ends, axis=1).ravel()
+    count = -((first - last) // step)  # rounded up
+    offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    opens = np.repeat(first, count) + offset * step
+    closes = np.minimum(opens + step, np.repeat(last, count))
+    moments = {name: pd.DatetimeIndex(values, tz="UTC") for name, values in (("open", opens), ("close", closes))}
+    none = pd.DatetimeIndex([pd.NaT] * len(opens), tz="UTC").as_unit("ns")
+    rows = pd.DataFrame({"open": moments["open"], "break_start": none, "break_end": none, "close": moments["close"]})
+    return rows.set_axis(pd.DatetimeIndex(opens))
 
 
 def _known(name: str) -> exchange_calendars.ExchangeCalendar:

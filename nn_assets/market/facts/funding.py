@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -86,6 +86,31 @@ def funding_by_session(
             first[:, column], rest[:, column], assumed[:, column] = paid.until_open, paid.until_close, paid.assumed
             longs[:, column], shorts[:, column] = paid.owed_by_longs, paid.owed_by_shorts
     return Funding(first, rest, assumed, longs, shorts)
+
+
+def funding_by_decision(
+    versions: SeriesVersions,
+    name: str,
+    symbols: tuple[Symbol, ...],
+    sessions: pd.DatetimeIndex,
+    opens: pd.DatetimeIndex,
+    decided_at: pd.DatetimeIndex,
+) -> Funding:
+    """Sum the payments by the decision bars in which they became known; parameters as of :func:`funding_by_session`.
+
+    Most bars have no payment, and none is made up for them. A payment falls due at a moment and is known a little
+    later, mostly in the next bar: there it is charged, on what was held as it became known. As it was known first: a
+    correction is not charged.
+    """
+    ordered = versions.sort_values(["observed_at", "known_at", "ingested_at", "value"], kind="stable")
+    first = ordered.drop_duplicates(["name", "symbol", "observed_at"])
+    charged = np.maximum(nanoseconds(first["known_at"]), nanoseconds(first["observed_at"]))
+    row = np.searchsorted(nanoseconds(decided_at), charged, side="left")
+    inside = row < len(sessions)
+    placed = first[inside].assign(session=sessions[row[inside]])
+    before = nanoseconds(first["observed_at"])[inside] < nanoseconds(opens)[0]  # fell due before the axis begins
+    summed = funding_by_session(placed[~before], name, symbols, sessions, opens, decided_at, stale_after_sessions=0)
+    return replace(summed, assumed=np.zeros(summed.assumed.shape, dtype=np.bool_))
 
 
 def _of_symbol(

@@ -75,6 +75,12 @@ def intraday_as_of(
     return known.sort_values(KEY, kind="stable").reset_index(drop=True)
 
 
+def first_known(versions: IntradayVersions) -> IntradayVersions:
+    """Give each bar as it was known first, ordered by symbol and start: what a decision at its close could read."""
+    ordered = versions.sort_values([*KEY, "known_at", "ingested_at"], kind="stable")
+    return ordered.drop_duplicates(KEY).reset_index(drop=True)
+
+
 def intraday_hash(bars: IntradayBars) -> str:
     """SHA-256 of what bars say: symbol, start, prices, volume and quotes, whatever the rows' order."""
     ordered = bars.sort_values([*KEY, *_VALUES], kind="stable")

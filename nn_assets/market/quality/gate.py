@@ -153,7 +153,7 @@ def inspect(
     traded = tuple(name for name in listed if not _is_halted(halted, name))
     last_seen = cleaned.bars.groupby("symbol")["session"].max()
     checks = (
-        _schema(cleaned.bars),
+        _schema(cleaned.bars, sessions),
         quarantined_share(cleaned.quarantine, cleaned.quarantined_fraction, settings.max_quarantined_fraction),
         _missing_symbols(last_seen, traded, sessions, settings, cleaned.quarantine, halted),
         _missing_sessions(cleaned, expected, sessions, settings, gone, members),
@@ -227,7 +227,7 @@ def inspect_grown(
     few = share <= settings.max_quarantined_fraction
     traded = tuple(name for name in listed if not _is_halted(halted, name))
     checks = (
-        _schema(fresh.bars),
+        _schema(fresh.bars, sessions),
         GateCheck(
             "quarantined_share",
             few,
@@ -287,8 +287,9 @@ def _following(
     return frozenset({"missing_symbols", "stale_feed", *([to_the_end.name] if complete else [])})
 
 
-def _schema(bars: pd.DataFrame) -> GateCheck:
-    breaches = violations(bars, BARS)
+def _schema(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> GateCheck:
+    within = bool((sessions.normalize() != sessions).any())  # a strategy that decides within the session
+    breaches = violations(bars, BARS.within_sessions() if within else BARS)
     lines = tuple(
         f"{breach.symbol or 'all'} {breach.session or 'all'}: {breach.rule}, {breach.column} {breach.value}"
         for breach in breaches

@@ -264,7 +264,8 @@ def inspect_intraday(
     gate : GateSettings
         Freshness is judged on the session bars, by the daily gate.
     """
-    breaches = violations(cleaned.bars, INTRADAY_BARS)
+    contract = INTRADAY_BARS if settings.decisions is None else INTRADAY_BARS.within_sessions()
+    breaches = violations(cleaned.bars, contract)
     detail = f"{len(breaches)} violations of the intraday contract"
     schema = GateCheck("schema", not breaches, detail, tuple(map(str, breaches)))
     share, limit = cleaned.quarantined_fraction, gate.max_quarantined_fraction

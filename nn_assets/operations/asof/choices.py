@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from nn_assets.arrays import named_rows
-from nn_assets.errors import ModelError, SettingsError
+from nn_assets.errors import FoldError, ModelError, SettingsError
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month
+from nn_assets.learning.refits import refits_of
 from nn_assets.settings import Strategy
 from nn_assets.settings.changes import hash_of_settings
 from nn_assets.settings.search import SearchSettings
@@ -84,6 +85,24 @@ def search_month(strategy: Strategy, month: str) -> str:
     return first if search.scope == "all_folds" else fitted_month(month, first, search.every_months)
 
 
+def unseen_from(strategy: Strategy, month: str) -> pd.Timestamp:
+    """The first day that the choice in force in a month has not seen, whichever rows a model is then held out on.
+
+    Such rows are no evidence of what its forecasts are worth: of many trials the one that did best on them was taken.
+
+    Returns
+    -------
+    Timestamp
+        The beginning of the month in which a nested search was made; the first there can be without a search, and the
+        last there can be for one choice over all folds.
+    """
+    if strategy.search is None:
+        return pd.Timestamp.min
+    if strategy.search.scope == "all_folds":
+        return pd.Timestamp.max
+    return pd.Timestamp(search_month(strategy, max(month, first_model_month(strategy))))
+
+
 def choices_on_record(ledger: Ledger, strategy: Strategy) -> dict[str, Choice]:
     """The newest choice of each month in which one was made under the settings in force, in order of months."""
     choices = {}
@@ -115,6 +134,22 @@ def with_choice(ledger: Ledger, strategy: Strategy, month: str) -> Strategy:
     return strategy.with_parameters(choice.parameters)
 
 
+def as_fitted(ledger: Ledger, strategy: Strategy, session: pd.Timestamp) -> Strategy:
+    """The strategy with the choice that the scheduled model of a session was fitted by, for what is told of it.
+
+    As its file states it where no choice is on record for that model.
+    """
+    if strategy.search is None:
+        return strategy
+    pace = refits_of(strategy)
+    try:
+        refits = pace.in_force(f"{session:%Y-%m}")
+        refit = next((refit for refit in reversed(refits) if pd.Timestamp(refit) <= session), refits[0])
+        return with_choice(ledger, strategy, pace.partition(refit))
+    except (FoldError, ModelError):
+        return strategy
+
+
 def in_sample_until(ledger: Ledger, strategy: Strategy) -> pd.Timestamp | None:
     """The last session that one choice over all folds has seen; None where every choice was made before its fold."""
     prior, until = strategy.learning.prior, strategy.learning.knows_until
@@ -130,15 +165,16 @@ def search_text(ledger: Ledger, strategy: Strategy) -> str | None:
     Returns
     -------
     str
-        Such as ``40 of 40 trials in each of 3 searches (2 pruned); from 2017-04: learning.lookback 5, net Sharpe 0.61
-        where the strategy's own has 0.42``.
+        Such as ``120 of 120 trials in 3 searches (2 pruned) and 40 in 1 search made before on other data or settings;
+        from 2017-04: learning.lookback 5 (net Sharpe 0.61 on the slices judged, 0.42 as the file states it)``. Every
+        trial on the ledger is in one of the counts.
     """
     if strategy.search is None:
         return None
     budget, choices = strategy.search.trials, choices_on_record(ledger, strategy)
+    under_way, before = _other_trials(ledger, strategy, choices)
     if not choices:
-        begun = {row.trial_id for row in _rows(ledger, strategy, choices=False)}
-        return f"{len(begun)} of {budget} trials, no choice yet"
+        return f"{under_way} of {budget} trials{before}, no choice yet"
     spent = sum(choice.finished for choice in choices.values())
     counts = f"{spent} of {budget * len(choices)} trials in {len(choices)} search{'es' * (len(choices) > 1)}"
     given_up = [
@@ -146,7 +182,9 @@ def search_text(ledger: Ledger, strategy: Strategy) -> str | None:
         for name in ("pruned", "failed")
         if (count := sum(getattr(choice, name) for choice in choices.values()))
     ]
-    counts += f" ({', '.join(given_up)})" * bool(given_up)
+    counts += (
+        f" ({', '.join(given_up)})" * bool(given_up) + f", {under_way} in one under way" * bool(under_way) + before
+    )
     newest = choices[max(choices)]
     marked = (
         f"; one choice over all folds: in-sample up to {newest.saw_until}"
@@ -154,6 +192,26 @@ def search_text(ledger: Ledger, strategy: Strategy) -> str | None:
         else f"; each saw nothing after its month began, the newest nothing after {newest.saw_until}"
     )
     return f"{counts}; from {newest.month}: {choice_text(newest)}{marked}"
+
+
+def _other_trials(ledger: Ledger, strategy: Strategy, choices: Mapping[str, Choice]) -> tuple[int, str]:
+    """Trials that no choice in force was made of: of a search under way, and in words of those made before."""
+    searches: dict[tuple[str, str, str], set[int]] = {}
+    searched = searched_sections(strategy)
+    rows = ledger.read("trials", strategy.name, bookkeeping=True, every_version=True).sort_values("sequence")
+    for row in named_rows(rows):
+        of = row.configuration
+        if SEARCHED_BY in of and not row.trial_id.startswith(CHOICE):
+            searches.setdefault((of[SEARCHED_BY], of["month"], row.figures["seen"]), set()).add(of["number"])
+    for month, choice in choices.items():
+        searches.pop((searched, month, choice.seen), None)
+    newest = next(reversed(searches), None)
+    # the first search of a month that ends without a choice: it was killed, and goes on
+    begun = newest is not None and newest[0] == searched and newest[1] not in choices
+    under_way = len(searches.pop(newest)) if newest is not None and begun else 0
+    trials, count = sum(map(len, searches.values())), len(searches)
+    made = f" and {trials} in {count} search{'es' * (count > 1)} made before on other data or settings"
+    return under_way, made * bool(count)
 
 
 def choice_text(choice: Choice) -> str:

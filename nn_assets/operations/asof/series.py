@@ -9,7 +9,7 @@ from nn_assets.contracts import SERIES, empty
 from nn_assets.contracts.frames import SeriesVersions
 from nn_assets.errors import SettingsError
 from nn_assets.market.calendar.sessions import session_hours
-from nn_assets.market.facts.funding import Funding, funding_by_session
+from nn_assets.market.facts.funding import Funding, funding_by_decision, funding_by_session
 from nn_assets.market.facts.series import KnownSeries, known_series
 from nn_assets.operations.asof.stored import OTHER_SERIES, versions_of
 from nn_assets.operations.clock import as_of_sessions
@@ -84,12 +84,16 @@ def funding_known(
     if name is None:
         return None
     calendar = strategy.market.calendar
+    opens = pd.DatetimeIndex(session_hours(calendar, sessions[0], sessions[-1])["opens"])
+    decided_at = as_of_sessions(strategy.market, sessions)
+    if strategy.decisions is not None:
+        return funding_by_decision(versions, name, symbols, sessions, opens, decided_at)
     return funding_by_session(
         versions,
         name,
         symbols,
         sessions,
-        pd.DatetimeIndex(session_hours(calendar, sessions[0], sessions[-1])["opens"]),
-        as_of_sessions(strategy.market, sessions),
+        opens,
+        decided_at,
         stale_after_sessions=max(series.stale_after_sessions for series in strategy.series if series.name == name),
     )

@@ -48,8 +48,8 @@ class Ground:
             "keys": self.fingerprint.keys,
             "sample_limit": f"{self.fingerprint.limit:x}",
             "sample": self.fingerprint.to_text(),
-            "first_session": self.first_session,
-            "last_session": self.last_session,
+            "first_session": self.first_session.normalize(),
+            "last_session": self.last_session.normalize(),
         }
 
 

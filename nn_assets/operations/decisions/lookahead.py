@@ -42,6 +42,7 @@ _FACTS = (
     "calibrated_probability",
     "base_rate",
     "confidence",
+    "novelty",
     "mean_win",
     "mean_loss",
     "outcomes",
@@ -54,6 +55,7 @@ _FACTS = (
     "horizon_sessions",
     "edge_scale",
     "regime_scale",
+    "since_halt",
 )
 
 

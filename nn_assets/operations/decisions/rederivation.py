@@ -155,13 +155,14 @@ def _first_in_doubt(history: History, last: dict[str, Any]) -> pd.Timestamp:
 
 
 def _facts_for(history: History, until: pd.Timestamp, since: pd.Timestamp) -> list[pd.Timestamp]:
-    """Sessions up to the last verified that bars, actions, series or spells arrived for since a UTC moment."""
+    """Sessions up to the last verified that bars, actions, series, spells or halts arrived for since a UTC moment."""
     tables = (
         (history.raw_versions, "session"),
         (history.compared_corrections, "session"),
         (history.action_versions, "ex_session"),
         (history.series_versions, "session"),
         (history.membership_versions, "member_from"),
+        (history.halt_versions, "halted_from"),
     )
     sessions = []
     for versions, column in tables:

@@ -22,6 +22,7 @@ from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.operations.asof.costs import cost_model
 from nn_assets.operations.asof.models import ModelsInForce, models_in_force
 from nn_assets.operations.asof.settings_on_record import hashes_in_force, settings_apart
+from nn_assets.operations.decision_timing import refuse_live
 from nn_assets.operations.decisions.code import decision_code
 from nn_assets.operations.decisions.late_actions import late_actions
 from nn_assets.operations.decisions.records import (
@@ -88,7 +89,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     ------
     DecisionError
         The session before is undecided, the session lies before the live start, or was decided with other symbols or
-        under other settings.
+        under other settings; or the strategy decides within the session, which is studied and replayed alone.
     SettingsError
         The strategy's stages contradict what it has published or decided.
     ClockError
@@ -96,6 +97,7 @@ def decide_session(history: History, session: pd.Timestamp, run_id: str) -> Deci
     LedgerError
         The session was decided before by the code in force, and what is computed now differs.
     """
+    refuse_live(history.strategy)
     require_stages(history)
     if history.clock_fault is not None:
         raise history.clock_fault

@@ -7,18 +7,23 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from nn_assets.contracts import BAR_DETAILS, DETAILS, QUARANTINE, conform, empty
+from nn_assets.contracts import BAR_DETAILS, DETAILS, QUARANTINE, conform
 from nn_assets.contracts.frames import DeliveredBars, Quarantine
 from nn_assets.features.catalogue import refuse_missing_details
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.bitemporal import stated_in
 from nn_assets.market.quality.bar_details import contradicted_details, judge_details
-from nn_assets.operations.asof.details import DETAILS_OF_BARS, detail_features, read_detail_versions
+from nn_assets.operations.asof.details import (
+    DETAILS_OF_BARS,
+    DETAILS_QUARANTINE,
+    detail_features,
+    details_quarantine,
+    read_detail_versions,
+)
 from nn_assets.operations.history import History
 from nn_assets.operations.intake.appended import Mend, append_new, stamped_bars
 from nn_assets.operations.stores import Stores
 
-_QUARANTINE = f"{DETAILS_OF_BARS}_quarantine"
 _SAME = ["symbol", "session", "rule", "field", "value", "source"]
 
 
@@ -76,14 +81,7 @@ def _append_quarantine(stores: Stores, strategy: str, findings: Quarantine) -> N
     both = pd.concat([on_record, findings], ignore_index=True)
     fresh = both[~both.duplicated(_SAME).to_numpy()].iloc[len(on_record) :]
     if len(fresh):
-        stores.lake.append_segment(strategy, _QUARANTINE, fresh.reset_index(drop=True))
-
-
-def details_quarantine(stores: Stores, strategy: str) -> Quarantine:
-    """Every detail that was left out, and why: columns of ``QUARANTINE``."""
-    if not stores.lake.segments(strategy, _QUARANTINE):
-        return empty(QUARANTINE)
-    return stores.lake.read_segments(strategy, _QUARANTINE)
+        stores.lake.append_segment(strategy, DETAILS_QUARANTINE, fresh.reset_index(drop=True))
 
 
 def require_details(history: History) -> None:

@@ -14,6 +14,7 @@ from nn_assets.errors import PublicationError
 from nn_assets.market.facts.bitemporal import INTRADAY_FACTS, RevisionCount, stated_in
 from nn_assets.market.facts.intraday import (
     SessionBars,
+    first_known,
     intraday_as_of,
     intraday_hash,
     new_intraday,
@@ -122,7 +123,7 @@ def audit_intraday(history: History) -> AuditedIntraday:
     market = strategy.market
     seen_at = seen_until(market, history.last_session, now_utc())
     versions = _versions(history)
-    known_versions = intraday_as_of(versions, seen_at)
+    known_versions = intraday_as_of(first_known(versions) if settings.decisions else versions, seen_at)
     if known_versions.empty:
         raise PublicationError(
             expected=f"intraday bars from {market.history_starts} to {history.last_session.date()}",

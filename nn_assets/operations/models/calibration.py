@@ -14,9 +14,11 @@ import numpy as np
 from nn_assets.features.labels import label_kind
 from nn_assets.learning.calibration import Calibration, fit_calibration
 from nn_assets.learning.chain import ScaledForecasts, calibrated, scaled
+from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.forecasts import ForecastArrays, Forecasts
 from nn_assets.learning.inference import forecast
+from nn_assets.operations.asof.choices import unseen_from
 from nn_assets.operations.history import History, Stretch
 from nn_assets.operations.models.novelty import confidence_shares
 from nn_assets.operations.models.stored import load_model
@@ -109,8 +111,10 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
     used = dict.fromkeys(model_id for model_id in record.model_ids if model_id)
     first = next((held for held in used if estimator in load_model(history.stores, held).logit_scales), None)
     if first is not None:
-        rows, held_out = _held_out(history, first, stretch, estimator, start)
-        score[rows], dispersion[rows] = held_out.score, held_out.dispersion
+        rows = _held_out_rows(history, load_model(history.stores, first), start)
+        if rows.start < rows.stop:
+            held_out = _held_out(history, first, stretch, estimator, rows)
+            score[rows], dispersion[rows] = held_out.score, held_out.dispersion
     return fit_calibration(
         score,
         dispersion,
@@ -123,19 +127,26 @@ def _fit(history: History, record: Forecasts, marks: ScaledForecasts, estimator:
     )
 
 
-def _held_out(
-    history: History, model_id: str, stretch: Stretch, estimator: str, start: int
-) -> tuple[slice, ScaledForecasts]:
+def _held_out_rows(history: History, model: FoldModel, start: int) -> slice:
+    """Calibration rows of the first model that neither it nor a search's choice of its configuration has seen.
+
+    Its later rows are forecasts of months of use, each by a choice that was made before the month.
+    """
+    rows = model.fold.calibration
+    unseen = int(history.axis.searchsorted(unseen_from(history.strategy, model.fold.month)))
+    return slice(max(rows.start, unseen), min(rows.stop, start))
+
+
+def _held_out(history: History, model_id: str, stretch: Stretch, estimator: str, rows: slice) -> ScaledForecasts:
     """The first model's forecasts of its own calibration rows: its record before it was used."""
     model = load_model(history.stores, model_id)
-    rows = slice(model.fold.calibration.start, min(model.fold.calibration.stop, start))
     kept = history.made.setdefault((f"{model_id} held out", stretch.number), {})
     if rows.start not in kept:
         held_out_forecasts = forecast(model, stretch.cut.cube, rows, before_use=True)
         members = stretch.cut.members
         kept[rows.start] = held_out_forecasts.where(None if members is None else members[rows])
     held_out_forecasts = kept[rows.start]
-    return rows, scaled(
+    return scaled(
         held_out_forecasts[estimator],
         [model_id] * len(held_out_forecasts.sessions),
         {model_id: model.logit_scales[estimator]},

@@ -178,8 +178,12 @@ class FoldJudge:
 
 
 def trial_strategy(strategy: Strategy, parameters: Mapping[str, Any]) -> Strategy:
-    """The strategy as a trial fits it: with the trial's parameters, and the networks that a trial has."""
+    """The strategy as a trial fits it: with the trial's parameters, the networks that a trial has, and nothing beside.
+
+    A trial is judged by its networks alone: no baseline is fitted that these do not begin as, and no novelty.
+    """
     varied = strategy.with_parameters(parameters)
-    learning = varied.learning.model_copy(update={"ensemble": search_of(strategy).ensemble})
+    beside = ("linear",) * varied.learning.residual
+    learning = varied.learning.model_copy(update={"ensemble": search_of(strategy).ensemble, "baselines": beside})
     portfolio = varied.portfolio.model_copy(update={"volatility": "ewma"})  # which a trial is not judged by
-    return varied.model_copy(update={"learning": learning, "portfolio": portfolio})
+    return varied.model_copy(update={"learning": learning, "portfolio": portfolio, "novelty": None})

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nn_assets.arrays import session_text
 from nn_assets.contracts.frames import ForecastRows
 from nn_assets.errors import PublicationError
 from nn_assets.learning.folds import forecast_rows
@@ -40,7 +41,7 @@ def keep_facts(history: History, frames: Mapping[str, ForecastRows]) -> None:
     """
     ends = {month: forecast_rows(history.axis, month).stop - 1 for month, frame in frames.items() if len(frame)}
     for month, facts in _facts(history, ends).items():
-        through, address = str(history.axis[ends[month]].date()), frame_hash(frames[month])
+        through, address = session_text(history.axis[ends[month]]), frame_hash(frames[month])
         record = {"forecasts": address, "through": through, "facts": facts, "code": _code(history)}
         write_record(_file(history, month), record)
         history.whole_months.add((month, address))

@@ -203,7 +203,8 @@ def fold_data(due: DueFold) -> FoldData:
     """All that a model is fitted on, its features judged and chosen here and now."""
     judged = _judged(due, due.strategy)
     chosen = _chosen(due, due.strategy, judged) if due.strategy.features.select else None
-    return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, due.parent)
+    parent = due.parent if due.strategy.learning.warm_start else ""  # a cold candidate of a strategy that begins warm
+    return FoldData(due.cube, due.cut.labels, due.fold, judged, chosen, due.strategy, parent)
 
 
 def stationarity(history: History, months: list[str], refresh: pd.Timestamp | None) -> Frames:

@@ -133,9 +133,9 @@ class _Chain:
             cut.cube.where(cut.members) if beside is None else beside.cube,
             self.forecasts[TRADED].probability[: cut.cube.session_count],
             models,
-            drift_references(self._history, cut.cube, cut.members, [model_id for model_id in models if model_id])[
-                TRADED
-            ],
+            drift_references(self._history, cut.cube, cut.members, [model_id for model_id in models if model_id]).get(
+                TRADED, {}
+            ),
             strategy.oversight,
             beside,
         )

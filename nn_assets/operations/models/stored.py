@@ -67,7 +67,11 @@ def drift_references(
     Returns
     -------
     dict of estimator to dict of model id to DriftReference
+        None at all where decisions fall within the session: their drift is not watched. What a quiet series reaches
+        once a year was simulated for a year of sessions, not for one of bars.
     """
+    if facts.strategy.decisions is not None:
+        return {}
     by_model = {model_id: _references(facts, cube, members, model_id) for model_id in dict.fromkeys(model_ids)}
     by_estimator: dict[str, dict[str, DriftReference]] = {}
     for model_id, references in by_model.items():

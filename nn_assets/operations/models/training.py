@@ -323,7 +323,7 @@ def taken_back_rows(history: History, rows: ModelRows) -> list[dict[str, Any]]:
         {
             **row,
             "fitted": False,
-            "effective_session": next_session(calendar, pd.Period(str(row["month"]), "M").end_time.normalize()),
+            "effective_session": next_session(calendar, pd.Period(str(row["month"]), "M").end_time).normalize(),
         }
         for row in records_of(rows.drop(columns=list(BOOKKEEPING)))
     ]
@@ -337,7 +337,7 @@ def model_row(history: History, named: MonthModel, effective: pd.Timestamp | Non
         "model_id": named.model_id,
         "estimator": model.estimators.settings.network,
         "fitted": named.fitted,
-        "effective_session": effective,
+        "effective_session": None if effective is None else effective.normalize(),
         "artifact_sha256": history.stores.models.artifact_sha256(named.model_id),
         "figures": {
             "check": named.check.reason,
@@ -437,7 +437,7 @@ def model_metadata(history: History, named: MonthModel, *, curves: bool = False)
     figures: dict[str, Any] = {
         "model_id": named.model_id,
         "fitted": named.fitted,
-        "fitted_for": model.fold.month,
+        "fitted_for": _use_begins(history, model),
         "check": named.check.reason,
         "features": len(model.feature_names),
         "training_samples": int(model.figures["samples"]["training"]),

@@ -46,7 +46,9 @@ _OUTSIDE = ("features", "trained_model", "forecasts")
 
 
 def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
-    """The daily round as one multi-asset, partitioned by session."""
+    """The daily round as one multi-asset, partitioned by session; none where decisions fall within the session."""
+    if strategy.decisions is not None:
+        return []
     keys = {name: asset_key(strategy, name) for name in ROUND_ASSETS}
     outside = {asset_key(strategy, name) for name in _OUTSIDE}
     specs = []

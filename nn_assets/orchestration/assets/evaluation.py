@@ -52,7 +52,7 @@ def _assets(strategy: Strategy) -> list[dg.AssetsDefinition]:
     def walk_forward_study(context: dg.AssetExecutionContext, stores: StoresResource) -> Any:
         asked = AskedMonths.of(strategy, context.partition_keys, context.run.tags)
         with stores.history(asked.strategy) as history, history.stores.alone(strategy.name):
-            result, metadata = study_and_show(history, asked.months, context.run.run_id, context.log.info)
+            result, metadata = study_and_show(history, asked.months, context.run.run_id, context.log)
         yield check_result(result.leak_alarm)
         yield dg.Output(track_frames(result.study, asked.months), metadata=shown(metadata))
 

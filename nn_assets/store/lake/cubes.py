@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Cube, FloatArray, Symbol, number_bytes
+from nn_assets.arrays import Cube, FloatArray, Symbol, number_bytes, session_text
 from nn_assets.errors import PublicationError, SchemaError
 from nn_assets.store.lake.blobs import Pointer, damaged, gone
 from nn_assets.store.lake.files import exists, no_access, read_record, replace_file, store_of, write_record
@@ -30,7 +30,7 @@ def store_cube(folder: BlobPath, cube: Cube) -> Pointer:
     """Store a cube under the hash of its values and axes: what is not there already, or damaged."""
     planes = [np.ascontiguousarray(cube.feature(name)) for name in cube.names]
     axes: dict[str, Any] = {
-        "sessions": [day.date().isoformat() for day in cube.sessions],
+        "sessions": [session_text(session) for session in cube.sessions],
         "symbols": list(cube.symbols),
         "names": list(cube.names),
         "planes": [_plane_hash(plane) for plane in planes],
@@ -76,7 +76,7 @@ def load_cube(folder: BlobPath, address: str, names: Sequence[str] | None = None
     if axes is None:
         raise gone(axes_path, "the cube's content")
     try:
-        sessions = pd.DatetimeIndex(axes["sessions"]).as_unit("ns")
+        sessions = pd.DatetimeIndex(pd.to_datetime(axes["sessions"], format="ISO8601")).as_unit("ns")
         symbols, stored = tuple(axes["symbols"]), tuple(axes["names"])
         planes = axes.get("planes")
     except (ValueError, KeyError, TypeError) as error:

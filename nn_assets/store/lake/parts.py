@@ -58,6 +58,9 @@ class Parts:
             yield Part(frame, str(sessions.min().date()), str(sessions.max().date()))
 
 
+_LAST_OF_A_DAY = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
+
+
 def is_long(rows: int) -> bool:
     """Whether so many rows are kept in parts."""
     return rows > _WHOLE_ROWS
@@ -132,7 +135,7 @@ class Bounds:
 
     def meet(self, first: str, last: str) -> bool:
         """Whether a session asked for lies from ``first`` to ``last``."""
-        low, high = pd.Timestamp(first), pd.Timestamp(last)
+        low, high = pd.Timestamp(first), pd.Timestamp(last) + _LAST_OF_A_DAY  # days, of bars within them too
         if (self.first is not None and high < self.first) or (self.last is not None and low > self.last):
             return False
         if self.sessions is None:

@@ -20,7 +20,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from nn_assets.arrays import Moment, Session
+from nn_assets.arrays import Moment, Session, session_text
 from nn_assets.contracts.frames import DailyBars, IntradayBars, Quarantine
 from nn_assets.errors import PublicationError
 from nn_assets.store.lake.blobs import damaged
@@ -39,7 +39,7 @@ from nn_assets.store.lake.files import (
 from nn_assets.store.lake.lake import Lake
 from nn_assets.store.lake.parts import Selection
 from nn_assets.store.lake.port import BlobPath
-from nn_assets.store.values import as_moment, as_session, hash_of
+from nn_assets.store.values import as_bar_session, as_moment, hash_of
 
 _FOLDER = "publication"
 _BARS, _QUARANTINE = "validated_bars", "quarantine"
@@ -91,14 +91,14 @@ class Publication:
 
     def covers(self, session: Session) -> bool:
         """Whether a session lies among those published."""
-        return bool(self.first_session <= pd.Timestamp(as_session(session)) <= self.last_session)
+        return bool(self.first_session <= as_bar_session(session) <= self.last_session)
 
     def to_record(self) -> dict[str, Any]:
         """Return the publication as a JSON record, with a hash of all that it says, its moment too."""
         record = {
             **self._content(),
-            "first_session": self.first_session.date().isoformat(),
-            "last_session": self.last_session.date().isoformat(),
+            "first_session": session_text(self.first_session),
+            "last_session": session_text(self.last_session),
             "published_at": as_moment(self.published_at).isoformat(timespec="microseconds"),
         }
         return {**record, _HASH: hash_of(record)}
@@ -109,8 +109,8 @@ class Publication:
             "strategy": self.strategy,
             "publication_id": self.publication_id,
             "content_hash": self.content_hash,
-            "first_session": self.first_session,
-            "last_session": self.last_session,
+            "first_session": self.first_session.normalize(),
+            "last_session": self.last_session.normalize(),
             "rows": self.rows,
             "quarantined": self.quarantined,
             "details": {
@@ -284,7 +284,7 @@ class PublicationStore:
         PublicationError
             Nothing is published, the session is not covered, or the hash is another.
         """
-        day = as_session(session)
+        day = as_bar_session(session)
         publication = self.current(strategy, as_of)
         check = f"nn-assets check --strategy {strategy.partition('.')[0]}"  # intraday bars are published beside its own
         if publication is None:
@@ -299,11 +299,11 @@ class PublicationStore:
             return publication
         hashed = f" with content hash {content_hash}" if content_hash is not None else ""
         raise PublicationError(
-            expected=f"a publication that covers {day}{hashed}",
+            expected=f"a publication that covers {session_text(day)}{hashed}",
             found=found,
             remedy=remedy,
             strategy=strategy,
-            session=day,
+            session=session_text(day),
         )
 
     def bars(self, publication: Publication, **selection: Unpack[Selection]) -> DailyBars:
@@ -400,7 +400,7 @@ def _ordinal(name: str) -> int:
 
 
 def _day(value: Session) -> pd.Timestamp:
-    return pd.Timestamp(as_session(value)).as_unit("ns")
+    return as_bar_session(value)
 
 
 def _says_the_same(before: Publication, staged: Publication) -> bool:

@@ -1,0 +1,250 @@
+"""Decisions within the session, from files of bars to the replay: what they read, when they fill, what is not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from nn_assets.errors import DecisionError, SettingsError
+from nn_assets.evaluation.replay import Scene, replay
+from nn_assets.operations.decision_timing import decision_timing
+from nn_assets.operations.decisions.rounds import decide_session
+from nn_assets.operations.history import open_history
+from nn_assets.operations.study import StudyResult
+from nn_assets.session.daily_round import SENT_LATE
+from nn_assets.settings import Strategy
+from nn_assets.settings.reading import parse_strategy
+from tests.operations import within_the_session as intraday
+from tests.operations.homes import study
+from tests.orchestration.conftest import living_in, strategy_of
+from tests.shared_homes import nothing_drawn
+
+STARTS, ENDS, MONTH = "2024-01-15", "2024-02-06", "2024-02"
+HOURLY: dict[str, dict[str, object]] = {
+    "intraday": {"bar_minutes": 60},
+    "decisions": {"overnight": "flat", "closing_bars": 4},
+    "learning": {"maximum_epochs": 2, "ensemble": 1, "baselines": ["linear"]},
+    "label": {"horizon_sessions": 3},
+    "walk_forward": {"validation_days": 2, "calibration_days": 2},
+}
+BARS = intraday.simulated_bars(STARTS, 23 * 24, edge=0.5, symbols=5, minutes=60)
+DUE = pd.Timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hourly bars around the clock, of which ``studied`` makes a study; no other test writes to it."""
+    home = tmp_path_factory.mktemp("within_the_session")
+    intraday.write(home, BARS, starts=STARTS, ends=ENDS, **HOURLY)
+    with living_in(home):
+        intraday.take_in_all(strategy_of(intraday.NAME))
+    return home
+
+
+@pytest.fixture(scope="module")
+def studied(home: Path) -> StudyResult:
+    with living_in(home), nothing_drawn():
+        return study(strategy_of(intraday.NAME), [MONTH])
+
+
+@pytest.fixture
+def here(home: Path) -> Iterator[Strategy]:
+    with living_in(home):
+        yield strategy_of(intraday.NAME)
+
+
+def test_every_bar_is_decided_and_fills_at_the_next_close(studied: StudyResult) -> None:
+    replayed = studied.study.replays["network"]
+    sessions = [session_round.session for session_round in replayed.rounds]
+    assert sessions == list(pd.date_range("2024-02-01", periods=6 * 24, freq="h"))
+    closes = BARS.pivot(index="date", columns="symbol", values="close").tz_localize(None)
+    fills = 0
+    for before, now in zip(replayed.rounds, replayed.rounds[1:], strict=False):
+        ordered = {before.orders.client_order_id[row] for row in np.flatnonzero(before.orders.accepted)}
+        for batch in now.fills:
+            fills += len(batch.quantity)
+            assert set(batch.client_order_id) <= ordered
+            close = closes.loc[now.session].to_numpy()[batch.symbol]
+            assert batch.price == pytest.approx(close, rel=1e-3)
+            assert (np.sign(batch.price - close) == np.sign(batch.quantity)).all()  # spread and impact, either way
+            assert (batch.commission_usd > 0.0).all()
+    assert fills > 20
+
+
+def test_a_flat_book_holds_nothing_through_a_sessions_end(studied: StudyResult) -> None:
+    replayed = studied.study.replays["network"]
+    held = pd.Series(
+        {session_round.session: session_round.session_state.book.quantity.any() for session_round in replayed.rounds}
+    )
+    assert held.sum() > 12
+    assert not held[held.index.hour == 23].any()
+    assert not held[held.index.hour == 0].any()  # what is decided at the last close would fill in the next session
+
+
+def test_a_label_ends_within_its_session_where_the_book_is_flat(here: Strategy) -> None:
+    with open_history(here) as history:
+        cut = history.cut_for(history.last_session)
+        hours = cut.sessions.hour + 1 + here.label.horizon_sessions
+        labelled = np.isfinite(cut.labels.targets).any(axis=1)
+        settled = np.arange(len(hours)) >= 30  # sigma_20 is there
+        known = cut.labels.realised_row < len(hours)
+        assert list(labelled[settled & known]) == list((hours < 24)[settled & known])
+        assert history.sessions_per_year == 365 * 24
+
+
+def views(home: Path, bars: pd.DataFrame, ends: str) -> dict[str, np.ndarray]:
+    """All that decisions read, of a home with other bars, rows in order."""
+    intraday.write(home, bars, starts=STARTS, ends=ends, **HOURLY)
+    with living_in(home):
+        strategy = strategy_of(intraday.NAME)
+        intraday.take_in_all(strategy)
+        with open_history(strategy) as history:
+            cut, timing = history.cut_for(history.last_session), decision_timing(history)
+            assert timing is not None
+            read = {name: getattr(cut.market, name) for name in ("volatility", "adv_usd", "beta", "returns")}
+            known = cut.labels.until(len(cut.sessions) - 1)
+            made = {
+                "closes": cut.panel.close,
+                "features": cut.cube.values,
+                "closing": timing.closing,
+                "late": timing.late,
+            }
+            return {name: np.asarray(values) for name, values in (read | made | {"targets": known.targets}).items()}
+
+
+def _corrupted(bars: pd.DataFrame, after: pd.Timestamp) -> pd.DataFrame:
+    wrong = bars.copy()
+    prices = ["open", "high", "low", "close"]
+    wrong.loc[wrong["date"] >= after, prices] *= 1.07
+    wrong.loc[wrong["date"] >= after, "volume"] *= 3.0
+    return wrong
+
+
+def _restated(bars: pd.DataFrame, after: pd.Timestamp) -> pd.DataFrame:
+    known_bars = bars.assign(known_at=bars["date"] + DUE + pd.Timedelta(seconds=5))
+    again = known_bars[(known_bars["date"] < after) & (known_bars["date"].dt.hour % 5 == 2)]
+    restated = again.assign(close=again["low"], volume=again["volume"] * 5.0, known_at=after + DUE)
+    return pd.concat([known_bars, restated], ignore_index=True)
+
+
+FEW = BARS[BARS["date"] < pd.Timestamp("2024-01-19", tz="UTC")].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    return views(tmp_path_factory.mktemp("whole"), FEW, "2024-01-18")
+
+
+@pytest.mark.parametrize(
+    "changed", [_corrupted, _restated, pytest.param(lambda bars, _: bars[:0], marks=pytest.mark.full, id="cut")]
+)
+def test_no_decision_reads_a_bar_or_a_word_of_after_its_moment(tmp_path: Path, whole, changed) -> None:
+    """Rows up to the evening of the third day are the same to the bit, whatever the fourth brings."""
+    after = pd.Timestamp("2024-01-18", tz="UTC")
+    others = changed(FEW, after)
+    cut = others.empty
+    other = views(tmp_path, FEW[FEW["date"] < after] if cut else others, "2024-01-17" if cut else "2024-01-18")
+    for name, values in whole.items():
+        stop = 72 - (4 if name == "targets" else 0)  # realised by then
+        np.testing.assert_array_equal(values[:stop], other[name][:stop], err_msg=name)
+    assert np.isfinite(whole["features"][71]).all()
+
+
+def test_a_decision_that_would_be_late_is_not_sent_and_counted(here: Strategy, studied: StudyResult) -> None:
+    """Known five seconds after its bar, and 56 of computing: a second beyond the budget of 60."""
+    assert studied.study.replays["network"].late_decisions == 0
+    with open_history(_computing(here, 56)) as history:
+        timing = decision_timing(history)
+        (stretch,) = studied.material.known()
+    assert timing is not None
+    assert timing.late.all()
+    forecasts = studied.material.forecasts["network"].at(slice(None))
+    late = np.where(np.arange(len(timing.late)) % 2 == 0, timing.late, False)  # every second one
+    scene = Scene(stretch.rows, stretch.market, stretch.labels, forecasts, timing=replace(timing, late=late))
+    replayed = replay(here, studied.material.costs(stretch.rows[0]), 365 * 24, [scene])
+    assert replayed.late_decisions == len(replayed.rounds) // 2
+    reasons = {True: set(), False: set()}
+    for before, now in zip(replayed.rounds, replayed.rounds[1:], strict=False):
+        reasons[before.sent_late].update(before.orders.reason_code)
+        if before.sent_late:
+            assert not any(len(batch.quantity) for batch in now.fills)
+    assert reasons == {True: {SENT_LATE}, False: {None}}
+    with open_history(_computing(here, 55)) as history:
+        timing = decision_timing(history)
+    assert timing is not None
+    assert not timing.late.any()
+
+
+def _computing(strategy: Strategy, seconds: int) -> Strategy:
+    assert strategy.intraday is not None
+    assert strategy.intraday.decisions is not None
+    decisions = strategy.intraday.decisions.model_copy(update={"computing_seconds": seconds})
+    intraday_settings = strategy.intraday.model_copy(update={"decisions": decisions})
+    return strategy.model_copy(update={"intraday": intraday_settings})
+
+
+def test_live_rounds_within_the_session_are_refused_by_name(here: Strategy) -> None:
+    with open_history(here) as history, pytest.raises(DecisionError, match="studied and replayed, and never sent"):
+        decide_session(history, history.last_session, "test")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("label.execution", "next_open", "label.execution: next_close"),
+        ("market.known_at_lag_minutes", 30, "market.known_at_lag_minutes: 0"),
+        ("market.live_starts", "2024-02-03", "live rounds within the session are not carried out"),
+        ("market.symbols", [], "market.symbols"),
+        ("halts", {"path": "halts.csv"}, "stated by the day"),
+        ("intraday.rolls_at", "17:00", "intraday.rolls_at"),
+        ("intraday.decisions.latency_budget_seconds", 3600, "below the 3600 seconds"),
+        ("intraday.decisions.every_bars", 13, "beyond the 720"),
+    ],
+)
+def test_what_cannot_be_decided_within_the_session_is_refused(tmp_path: Path, key, value, words) -> None:
+    file = intraday.write(tmp_path, BARS[:4], starts=STARTS, ends=ENDS, **HOURLY)
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    *sections, last = key.split(".")
+    section_settings = settings
+    for name in sections:
+        section_settings = section_settings[name]
+    section_settings[last] = value
+    with pytest.raises(SettingsError, match=words):
+        parse_strategy(yaml.safe_dump(settings))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("edge", "overnight", "lag"), [(0.1, "held", 5), (0.1, "flat", 5), (0.0, "held", 5), (0.1, "held", 400)]
+)
+def test_a_planted_edge_of_twelve_bars_is_found_and_no_other(tmp_path: Path, edge, overnight, lag) -> None:
+    """Bars of five minutes, twelve names: with an edge, without one, and known later than a bar after."""
+    bars = intraday.simulated_bars(STARTS, 24 * 288, edge=edge)
+    overrides = {"intraday": {"known_at_lag_seconds": lag}, "decisions": {"overnight": overnight, "closing_bars": 6}}
+    intraday.write(tmp_path, bars, starts=STARTS, ends=ENDS, **overrides)
+    with living_in(tmp_path):
+        strategy = strategy_of(intraday.NAME)
+        intraday.take_in_all(strategy)
+        result = study(strategy, [MONTH])
+    figures, replayed = result.study.figures.total["network"], result.study.replays["network"]
+    earned = replayed.rounds[-1].state.equity_usd / 1e6 - 1.0
+    if edge:
+        assert figures.rank_ic > 0.05
+    else:
+        assert abs(figures.rank_ic) < 0.02
+    if overnight == "flat":
+        at_ends = [play for play in replayed.rounds if f"{play.session:%H:%M}" == "23:55"]
+        assert not any(play.session_state.book.quantity.any() for play in at_ends)
+    if not edge or lag > 300:
+        assert earned == 0.0
+    else:
+        assert earned > 0.01
+    late = len(replayed.rounds) if lag > 300 else 0
+    assert replayed.late_decisions == late
+    assert result.metadata.get("late_decisions", 0) == late
