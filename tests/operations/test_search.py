@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nn_assets.arrays import Cube
+from nn_assets.errors import SettingsError
 from nn_assets.features.labels import Labels
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.objective import net_sharpe
@@ -18,6 +19,7 @@ from nn_assets.operations.models.judging import FoldJudge, trial_strategy
 from nn_assets.operations.models.sampling import FinishedTrial, TrialFile
 from nn_assets.operations.models.search import chosen, nothing_found, spend
 from nn_assets.settings.beside_signals import NoveltySettings
+from nn_assets.operations.plugins import prepare
 from nn_assets.settings.search import SearchSettings
 from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with
 
@@ -170,6 +172,29 @@ def test_a_process_killed_while_it_cuts_off_a_torn_line_leaves_the_file_as_it_wa
     monkeypatch.undo()
     assert file.read_bytes().startswith(whole)
     assert TrialFile(file, "tiny", space, []).states == ["COMPLETE"]
+
+
+HEADS, HIDDEN = "learning.network_settings.heads", "learning.hidden"
+
+
+@pytest.mark.parametrize(
+    ("network", "space", "message"),
+    [
+        ("transformer", {"learning.network_settings.nonsense": {"low": 1, "high": 8}}, "nonsense"),
+        ("mlp", {"learning.network_settings.heads": {"choices": [1, 2]}}, "it has none.*network_settings.heads 1"),
+        ("mlp", {"learning.network": {"choices": ["mlp", "candlestick"]}}, "candles are drawn.*network candlestick"),
+        ("transformer", {HEADS: {"choices": [1, 5]}, HIDDEN: {"choices": [5, 4]}}, "5 heads.*heads 5.*hidden 4"),
+    ],
+)
+def test_a_search_that_takes_what_can_never_be_fitted_is_refused_by_name(
+    network: str, space: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"search\.space.*{message}"):
+        prepare(strategy_with(space, {"network": network}))
+
+
+def test_a_search_all_of_whose_corners_can_be_built_is_taken() -> None:
+    prepare(strategy_with({HEADS: {"choices": [1, 2]}, HIDDEN: {"low": 4, "high": 16}}, {"network": "transformer"}))
 
 
 def _corrupted(cube: Cube, labels: Labels, row: int) -> tuple[Cube, Labels]:
