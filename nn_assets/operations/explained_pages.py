@@ -5,6 +5,8 @@ Torch is imported where something is explained, and not to read what was.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import math
 import time
@@ -15,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nn_assets.arrays import Symbol
+from nn_assets.arrays import Symbol, number_bytes
+from nn_assets.learning.address import first_needed_row
 from nn_assets.operations.history import History
 from nn_assets.store.home import reports_root
 from nn_assets.store.lake.files import read_record, write_record
+from nn_assets.versions import version_of
 
 if TYPE_CHECKING:
     from nn_assets.operations.explanation import ModelPart
@@ -143,7 +147,7 @@ def measured_importance(
     """What each feature was worth to the models of a study, month by month, on rows that they were not fitted on.
 
     A month measured before, by the same loss, whose models are the same and whose labels were all realised, is taken
-    over.
+    over, as long as its features, its labels and the code are the same.
 
     Parameters
     ----------
@@ -167,10 +171,12 @@ def measured_importance(
     try:
         for month, parts in _parts_of_study(sessions, model_by_row, rows).items():
             entry = before.get(month)
-            if entry is not None and entry["whole"] and entry["parts"] == _addressed(parts):
+            read = _read_by(history, parts)
+            same = entry is not None and entry["parts"] == _addressed(parts) and entry.get("read") == read
+            if entry is not None and entry["whole"] and same:
                 months[month], taken_over = entry, taken_over + 1
             else:
-                months[month] = _importance_of_month(history, parts)
+                months[month] = {**_importance_of_month(history, parts), "read": read}
     except Exception as error:  # a study stands without it, and its page says why
         log.exception("the importance of features is not measured")
         absent = f"{type(error).__name__}: {error}"
@@ -196,6 +202,22 @@ def _parts_of_study(
 
 def _addressed(parts: Sequence[ModelPart]) -> list[list[object]]:
     return [[part.model_id, part.rows.start, part.rows.stop] for part in parts]
+
+
+def _read_by(history: History, parts: Sequence[ModelPart]) -> str:
+    """Hash of what a month's importance follows from, beside its models: features and labels as known now, and code."""
+    view, strategy = history.view(), history.strategy
+    lookbacks = {strategy.learning.lookback}
+    if strategy.search is not None and (varied := strategy.search.space.get("learning.lookback")) is not None:
+        lookbacks |= {int(lookback) for lookback in varied.ends}
+    measured_by = version_of("nn_assets.operations.explanation:importance_of_parts")
+    digest = hashlib.sha256(json.dumps([measured_by, MOST_SAMPLES, REPEATS]).encode())
+    for part in parts:
+        first = first_needed_row(part.rows.start, max(lookbacks), strategy.features.max_missing_bars_fraction)
+        digest.update(view.cube.content_hash(slice(first, part.rows.stop)).encode())
+        digest.update(number_bytes(view.labels.targets[part.rows]))
+        digest.update(number_bytes(view.labels.learned[part.rows]))
+    return digest.hexdigest()[:16]
 
 
 def _importance_of_month(history: History, parts: Sequence[ModelPart]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 from pydantic import create_model
@@ -27,6 +28,7 @@ from nn_assets.plugins import find, load, names_of, no_such_member, place_of
 from nn_assets.portfolio.own_limits import CONSTRAINTS, constraint_roots, require_sound_constraint
 from nn_assets.settings import LabelSettings, LearningSettings, Strategy
 from nn_assets.settings.own import section_of
+from nn_assets.settings.search import OF_NETWORK, SearchSettings
 from nn_assets.settings.section import Section
 from nn_assets.settings.sections import (
     BROKERS_OF_ITS_OWN,
@@ -38,6 +40,10 @@ from nn_assets.versions import Root, version_of
 
 _WITHOUT_SETTINGS = frozenset({"gru", "lstm", "mlp", "rnn"})
 """Networks that can be built whatever the learning settings: no torch is imported to look at one."""
+_SHAPE_A_NETWORK = frozenset(
+    {"learning.network", "learning.hidden", "learning.lookback", "features.names", "features.select"}
+)
+"""What a search may vary of which it depends whether a network can be built, beside the network's own settings."""
 _HELD: set[Hashable] = set()
 """What was held to its contract in this process."""
 
@@ -76,9 +82,11 @@ def prepare(strategy: Strategy) -> None:
     _require_label(strategy.label)
     for name in strategy.portfolio.constraints:
         require_sound_constraint(name, strategy.portfolio)
-    if strategy.learning.network not in _WITHOUT_SETTINGS or strategy.learning.network_settings:
-        _require_network(strategy.learning, strategy.features.names or tuple(STANDARD), tops)
-        _require_no_selection(strategy)
+    _require_own_network(strategy, tops)
+    if strategy.search is not None:
+        sections = strategy.learning, strategy.features, strategy.search
+        asked = ("search", *(section.model_dump_json() for section in sections), tops)
+        _once(asked, partial(_require_networks_searched, strategy, strategy.search, tops))
 
 
 def fault_of_names(strategy: Strategy) -> SettingsError | None:
@@ -227,6 +235,29 @@ def _require_label(label: LabelSettings) -> None:
         entry = label_kind(label)
         _require_version("label", label.kind, *entry.roots)
         _once((entry, label.model_dump_json()), partial(require_sound_label, label))
+
+
+def _require_own_network(strategy: Strategy, tops: Collection[str]) -> None:
+    if strategy.learning.network not in _WITHOUT_SETTINGS or strategy.learning.network_settings:
+        _require_network(strategy.learning, strategy.features.names or tuple(STANDARD), tops)
+        _require_no_selection(strategy)
+
+
+def _require_networks_searched(strategy: Strategy, search: SearchSettings, tops: Collection[str]) -> None:
+    """Refuse a search of which a choice, or a corner of its ranges, makes a network that cannot be built."""
+    keys = [key for key in search.space if key in _SHAPE_A_NETWORK or key.startswith(OF_NETWORK)]
+    for values in product(*(search.space[key].ends for key in keys)):
+        parameters = dict(zip(keys, values, strict=True))
+        try:
+            _require_own_network(strategy.with_parameters(parameters), tops)
+        except SettingsError as fault:
+            trial = ", ".join(f"{key} {value}" for key, value in parameters.items())
+            raise SettingsError(
+                expected=f"search.space without a trial that cannot be fitted: {fault.expected}",
+                found=f"{fault.found}, of {trial}",
+                remedy=f"narrow or take out search.space.{' or search.space.'.join(keys)}; or {fault.remedy}",
+                key="search.space",
+            ) from fault
 
 
 def _require_network(learning: LearningSettings, features: Sequence[str], tops: Collection[str]) -> None:

@@ -34,6 +34,28 @@ def test_the_labels_of_a_window_are_those_of_its_last_half_within_the_part_by_ha
             np.testing.assert_equal(made.steps[sample, step], np.float32(expected))
 
 
+def test_a_window_that_steps_over_a_missing_row_has_the_label_of_its_end_alone() -> None:
+    """Its rows are other sessions than those before its end, so that their labels would stand beside other rows."""
+    cube, labels = tiny_market()
+    values, rows, lost = np.array(cube.values), slice(40, 60), 50
+    values[lost, 0] = np.nan
+    windows = Windows(values, 5, max_missing_fraction=0.05)
+    made = find_samples(windows, rows, labels.targets[rows], dense=True)
+    assert made.steps is not None
+    seen = dict[bool, int]()
+    for sample in range(made.count):
+        row, column = int(made.rows[sample]), int(made.columns[sample])
+        steps = column == 0 and lost < row < lost + 5
+        seen[steps] = seen.get(steps, 0) + 1
+        for step in range(5):
+            there = row - (4 - step)
+            learned = step == 4 if steps else step >= 2 and there >= rows.start
+            expected = labels.targets[there, column] if learned else np.nan
+            np.testing.assert_equal(made.steps[sample, step], np.float32(expected))
+    assert seen[True] == 4
+    assert seen[False] > 20
+
+
 @pytest.mark.parametrize("network", DENSE)
 @pytest.mark.parametrize("residual", [False, True])
 def test_the_last_step_is_the_networks_output_and_no_step_sees_what_follows(network: str, residual: bool) -> None:

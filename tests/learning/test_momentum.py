@@ -70,6 +70,22 @@ def _ic(rules: tuple[MomentumRule, ...], windows: Windows, later: Samples, ahead
     return rank_ic_contributions(table, ahead)
 
 
+def test_a_line_against_the_rules_own_sign_says_nothing() -> None:
+    """Within every session what rose goes on, and sessions on which all rose are followed by falls of most."""
+    random, bars = np.random.default_rng(3), 300
+    returns = 0.05 * random.choice([-1.0, 1.0], bars)[:, None] + 0.005 * random.normal(size=(bars, SYMBOLS))
+    rank = returns.argsort(axis=1).argsort(axis=1) / SYMBOLS
+    targets = (rank >= np.where(returns.mean(axis=1, keepdims=True) > 0.0, 0.8, 0.2)).astype(np.float64)
+    windows = Windows(np.zeros((bars, SYMBOLS, 1)), 4, past_returns=returns)
+    training, validation = (find_samples(windows, rows, targets[rows]) for rows in (slice(70, 200), slice(200, 250)))
+    later = find_samples(windows, slice(250, 300), targets[250:])
+    for rule in _rules(windows, training, validation, ensemble=1):
+        assert (rule.span, rule.sign) == (1, 1)
+        assert rule.slope == 0.0
+        made = MomentumRule.outputs((rule,), tiny_settings(), windows, later.rows, later.columns)
+        assert (made == rule.intercept).all()
+
+
 def test_the_score_is_the_past_return_over_its_volatility_by_hand() -> None:
     returns = _market(5, 0.0, bars=120, symbols=2)
     returns[100, 0] = np.nan  # a missing bar: the next return holds its part

@@ -222,6 +222,8 @@ def test_a_day_is_judged_among_the_sessions_of_the_fold() -> None:
     assert departures[29:32].tolist() == [1.0, 5.0, 5.0]
     assert departures[-1] == 1.0
     assert day_departures(np.full(21, 0.1))[-1] == pytest.approx(0.2)  # quiet sessions count as 0.5
+    uneven = np.r_[np.full(10, 1.0), np.full(10, 3.0), 8.0]
+    assert day_departures(uneven)[-1] == 4.0  # the median of 20 before it, and not of its own
 
     def judged(day_p_value: float, sessions: int) -> DayNovelty:
         return judge_day(

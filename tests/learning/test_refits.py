@@ -84,6 +84,14 @@ def test_the_first_refit_waits_for_data_that_begin_later_and_stays_on_the_grid()
     assert first_month_from(asked, date(2021, 1, 2)) == "2021-09"  # 2021-08-29, day 240
 
 
+def test_the_very_first_refit_is_fitted_with_the_first_month_that_can_have_a_model() -> None:
+    refits = refits_of(strategy(refit_every_days=30))
+    first, *_ = refits.in_force("2021-08")
+    assert first == "2021-07-30"
+    assert refits.partition(first) == "2021-08"
+    assert {refits.partition(refit) for refit in refits.of_months(["2021-08", "2021-09"])} == {"2021-08", "2021-09"}
+
+
 def test_an_exchange_s_warm_up_counts_its_sessions() -> None:
     refits = refits_of(strategy("2021-01-04", "XNYS", refit_every_days=30))
     warm = sessions_between("XNYS", "2021-01-04", "2021-12-31")[60]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from nn_assets.errors import SettingsError
 from nn_assets.evaluation.trials import trial_hash
 from nn_assets.learning import model
 from nn_assets.learning.networks import NETWORKS
+from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.operations import network_comparison
 from nn_assets.operations.asof.forecasts import FORECASTS
 from nn_assets.operations.asof.models import models_in_force
@@ -54,6 +56,15 @@ def test_contestants_differ_by_their_network_alone_and_the_first_holds_the_simpl
     assert small.learning.batch_size == of.learning.batch_size
     with pytest.raises(SettingsError, match=r"learning\.network"):
         contestants(of, ["perceptron_of_nobody"])
+
+
+@pytest.mark.parametrize(("until", "first"), [(None, "2016-05-02"), ("2016-06-15", "2016-06-16")])
+def test_no_session_that_a_choice_over_all_folds_has_seen_counts(until: str | None, first: str) -> None:
+    axis = sessions_between("XNYS", "2016-01-04", "2016-08-31")
+    learning = SimpleNamespace(knows_until=until)
+    history = SimpleNamespace(axis=axis, strategy=SimpleNamespace(learning=learning))
+    rows = network_comparison._rows(history, ["2016-05", "2016-06"])  # type: ignore[arg-type]
+    assert list(axis[rows]) == list(axis[axis >= first])
 
 
 def test_every_caveat_of_the_strategy_is_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:

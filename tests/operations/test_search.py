@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nn_assets.arrays import Cube
+from nn_assets.errors import SettingsError
 from nn_assets.features.labels import Labels
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.objective import net_sharpe
@@ -18,6 +19,7 @@ from nn_assets.operations.models.judging import FoldJudge, trial_strategy
 from nn_assets.operations.models.sampling import FinishedTrial, TrialFile
 from nn_assets.operations.models.search import chosen, nothing_found, spend
 from nn_assets.settings.beside_signals import NoveltySettings
+from nn_assets.operations.plugins import prepare
 from nn_assets.settings.search import SearchSettings
 from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with
 
@@ -151,6 +153,48 @@ def test_optunas_file_shows_what_is_under_way_fails_what_a_killed_process_left_a
     assert second.states == ["COMPLETE", "FAIL", "PRUNED"]
     file.write_bytes(b"no journal\n" * 3)
     assert TrialFile(file, "tiny", space, on_record).states == ["COMPLETE", "PRUNED"]
+
+
+def test_a_process_killed_while_it_cuts_off_a_torn_line_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, space = tmp_path / "tiny.journal", _search().space
+    TrialFile(file, "tiny", space, [FinishedTrial(0, {}, "complete", 0.5, (0.5,))])
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"op_code": 5, "wor')
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: (path.open("wb").close(), killed(content)))
+    with pytest.raises(KeyboardInterrupt):
+        TrialFile(file, "tiny", space, [])
+    monkeypatch.undo()
+    assert file.read_bytes().startswith(whole)
+    assert TrialFile(file, "tiny", space, []).states == ["COMPLETE"]
+
+
+HEADS, HIDDEN = "learning.network_settings.heads", "learning.hidden"
+
+
+@pytest.mark.parametrize(
+    ("network", "space", "message"),
+    [
+        ("transformer", {"learning.network_settings.nonsense": {"low": 1, "high": 8}}, "nonsense"),
+        ("mlp", {"learning.network_settings.heads": {"choices": [1, 2]}}, "it has none.*network_settings.heads 1"),
+        ("mlp", {"learning.network": {"choices": ["mlp", "candlestick"]}}, "candles are drawn.*network candlestick"),
+        ("transformer", {HEADS: {"choices": [1, 5]}, HIDDEN: {"choices": [5, 4]}}, "5 heads.*heads 5.*hidden 4"),
+    ],
+)
+def test_a_search_that_takes_what_can_never_be_fitted_is_refused_by_name(
+    network: str, space: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"search\.space.*{message}"):
+        prepare(strategy_with(space, {"network": network}))
+
+
+def test_a_search_all_of_whose_corners_can_be_built_is_taken() -> None:
+    prepare(strategy_with({HEADS: {"choices": [1, 2]}, HIDDEN: {"low": 4, "high": 16}}, {"network": "transformer"}))
 
 
 def _corrupted(cube: Cube, labels: Labels, row: int) -> tuple[Cube, Labels]:

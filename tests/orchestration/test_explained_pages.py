@@ -6,7 +6,10 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -154,6 +157,43 @@ def test_a_studys_page_says_what_each_feature_was_worth_and_a_month_is_measured_
     assert again == kept
     assert asked == ["2017-06"]  # its last labels lie beyond the history: measured anew
     assert "5 as measured before" in sentences[0]
+
+
+@pytest.mark.parametrize("restated", ["a bar", "a label", "the code", "a model"])
+def test_a_month_whose_bars_labels_code_or_model_are_others_is_measured_again(
+    lived_in: Path, monkeypatch: pytest.MonkeyPatch, restated: str
+) -> None:
+    kept = json.loads((lived_in / "reports" / f"{NAME}-study.json").read_text())["importance"]
+    asked: list[str] = []
+
+    def measured(_: object, parts: list[explanation.ModelPart]) -> dict[str, Any]:
+        asked.append(parts[0].month)
+        return {"parts": [], "whole": True, "sessions": 0, "rises": {}}
+
+    monkeypatch.setattr(explained_pages, "_importance_of_month", measured)
+    with open_history(strategy_of()) as history:
+        view, models = history.view(), _model_by_row(history)
+        row = int(history.axis.searchsorted(pd.Timestamp("2017-03-15")))
+        cube, labels = view.cube, view.labels
+        if restated == "a bar":
+            values = np.array(cube.values)
+            values[row, 0] *= 1.01
+            cube = replace(cube, values=values)
+        elif restated == "a label":
+            targets = np.array(labels.targets)
+            targets[row, 0] = 1.0 - targets[row, 0]
+            labels = replace(labels, targets=targets)
+        elif restated == "the code":
+            monkeypatch.setattr(explained_pages, "version_of", lambda _: "another")
+        else:
+            models[row] = "another"
+        seen = SimpleNamespace(cube=cube, labels=labels, row=view.row)
+        other = SimpleNamespace(view=lambda: seen, strategy=history.strategy, stores=history.stores)
+        measured_importance(other, history.axis, models, _rows(kept), kept, LOG)  # type: ignore[arg-type]
+    months = list(kept["months"])
+    # a transform reads 60 sessions back; the last month's labels are not all realised
+    again = {"a bar": months[2:], "the code": months}.get(restated, ["2017-03", "2017-06"])
+    assert asked == again
 
 
 def _model_by_row(history: History) -> list[str | None]:

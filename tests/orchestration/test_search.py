@@ -77,6 +77,24 @@ def _counted(history: History) -> set[str]:
     return set(trials_made(history.stores.ledger, ground)["trial_id"])
 
 
+def test_trials_of_another_code_are_another_study_of_the_journal(
+    searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def told(_: Path, name: str, *__: object) -> None:
+        names.append(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "TrialFile", told)
+    with living_in(searched), open_history(strategy_of()) as history:
+        for code in ("one", "two"):
+            monkeypatch.setattr(search, "version_of", lambda _, code=code: code)
+            with pytest.raises(KeyboardInterrupt):
+                search._Search(history, MONTHS[0], "run", lambda _: None).choice()
+    assert len(set(names)) == 2
+
+
 def test_a_strategy_that_searches_has_one_more_asset_and_job_and_others_have_not(
     searched: Path, studied_home: Path
 ) -> None:

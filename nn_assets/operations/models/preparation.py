@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nn_assets.arrays import Cube
@@ -21,11 +22,12 @@ from nn_assets.learning.address import model_address
 from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import Fold, make_fold
 from nn_assets.learning.model import FoldData, chosen_features, judged_features
-from nn_assets.learning.refits import refits_of
+from nn_assets.learning.refits import DailyRefits, refits_of
+from nn_assets.learning.refresh import RefreshCheck
 from nn_assets.market.calendar.sessions import next_session, previous_session
 from nn_assets.operations.asof.choices import with_choice
 from nn_assets.operations.asof.decisions import first_undecided
-from nn_assets.operations.asof.models import model_settings_apart
+from nn_assets.operations.asof.models import ANSWERED, model_settings_apart, recorded_models, scheduled_models
 from nn_assets.operations.cut import Cut
 from nn_assets.operations.history import History
 from nn_assets.operations.judged import Judged
@@ -64,24 +66,81 @@ class DueFold:
 def refit_before(history: History, used_from: int) -> str:
     """Address of the newest scheduled refit used before a row, each with that before it in its own; nothing without.
 
-    Nothing either where networks do not begin warm.
+    Nothing either where networks do not begin warm. Once a session is decided, a refit is the model that it put on
+    record, whatever code fitted it, as long as the store has that.
     """
     strategy = history.strategy
     if not strategy.learning.warm_start:
         return ""
-    last, parent = f"{history.axis[min(used_from, len(history.axis)) - 1]:%Y-%m}", ""
-    months = [str(month) for month in pd.period_range(first_model_month(strategy), last, freq="M")]
-    for refit in refits_of(strategy).of_months(months):
-        row = int(history.axis.searchsorted(pd.Timestamp(refit)))
-        if row >= used_from:
-            break
+    before, parent = _refits_before(history, used_from), ""
+    recorded = {} if history.refit_addresses.keys() >= before.keys() else refits_on_record(history, before.values())
+    for row, refit in before.items():
         if row not in history.refit_addresses:
-            fold = make_fold(history.axis, refit, strategy.walk_forward, strategy.label)
-            cut = history.cut_for(history.axis[row - 1])
-            due = DueFold(fold, cut, with_choice(history.stores.ledger, strategy, fold.month), parent)
-            history.refit_addresses[row] = due.address(due.strategy)
+            history.refit_addresses[row] = _address_of_refit(history, refit, row, parent, recorded.get(refit))
         parent = history.refit_addresses[row]
     return parent
+
+
+def _refits_before(history: History, used_from: int) -> dict[int, str]:
+    """The scheduled refits used before a row, by their own rows, in order."""
+    last = f"{history.axis[min(used_from, len(history.axis)) - 1]:%Y-%m}"
+    months = [str(month) for month in pd.period_range(first_model_month(history.strategy), last, freq="M")]
+    refits = refits_of(history.strategy).of_months(months)
+    rows = ((int(history.axis.searchsorted(pd.Timestamp(refit))), refit) for refit in refits)
+    return {row: refit for row, refit in rows if row < used_from}
+
+
+def _address_of_refit(
+    history: History, refit: str, row: int, parent: str, recorded: tuple[str, RefreshCheck] | None
+) -> str:
+    if recorded is not None and recorded[1].accepted:
+        return recorded[0]
+    strategy, ledger = history.strategy, history.stores.ledger
+    fold = make_fold(history.axis, refit, strategy.walk_forward, strategy.label)
+    cut = history.cut_for(history.axis[row - 1])
+    due = DueFold(fold, cut, with_choice(ledger, strategy, fold.month), parent)
+    if recorded is None:
+        return due.address(due.strategy)
+    # One that was not taken: by the first code that fitted it, so that a later one's changes no fit after it.
+    codes = dict.fromkeys(recorded_models(ledger, strategy).sort_values("sequence")["code_version"])
+    fitted = (due.address(due.strategy, code) for code in (*codes, None))
+    return next((address for address in fitted if history.stores.models.has(address)), recorded[0])
+
+
+def lacking_before(history: History, used_from: int) -> list[DueFold]:
+    """Scheduled refits used before a row whose models the store lacks, after the newest that it has, in order."""
+    lacking = list[str]()
+    refit_before(history, used_from)  # which works out the address of each
+    for row, refit in reversed(_refits_before(history, used_from).items()):
+        if history.stores.models.has(history.refit_addresses[row]):
+            break
+        lacking.append(refit)
+    return list(folds_of(history, lacking))
+
+
+def refits_on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, RefreshCheck]]:
+    """The models that refits of some months put on record, and their checks; none as long as no session is decided.
+
+    One that is lost from the store is left out, to be fitted again.
+    """
+    ledger, strategy, chosen = history.stores.ledger, history.strategy, {}
+    if first_undecided(ledger, strategy) is None:
+        return {}
+    by_month, rows = scheduled_models(ledger, strategy).by_month, recorded_models(ledger, strategy)
+    pace = refits_of(strategy)
+    for refit in refits:
+        month = pace.partition(refit)
+        _, model_id = by_month.get(month, [(None, "")])[0]  # what was refreshed since is come to from there
+        if isinstance(pace, DailyRefits):  # several may begin in a month
+            answered = np.array([refit in figures.get(ANSWERED, ()) for figures in rows["figures"]], dtype=np.bool_)
+            answers = rows[(rows["month"] == month) & answered]
+            model_id = str(answers["model_id"].iloc[-1]) if len(answers) else ""
+        if model_id and history.stores.models.has(model_id):
+            row = rows[(rows["month"] == month) & (rows["model_id"] == model_id)].iloc[-1]
+            figures = row["figures"]
+            losses = figures.get("candidate_loss"), figures.get("incumbent_loss")
+            chosen[refit] = model_id, RefreshCheck(bool(row["fitted"]), str(figures.get("check")), *losses)
+    return chosen
 
 
 def due_refits(history: History, months: Iterable[str]) -> dict[str, list[str]]:

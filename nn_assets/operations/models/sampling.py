@@ -21,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from nn_assets.settings.search import ParameterValues
+from nn_assets.store.lake.files import write_bytes
 
 TrialEnd = Literal["complete", "pruned", "failed"]
 _STATES: Mapping[str, TrialState] = {
@@ -148,9 +149,9 @@ class TrialFile:
 
 
 def _without_torn_line(file: Path) -> None:
-    """Cut off what a writer that was killed left of its last line."""
+    """Cut off what a writer that was killed left of its last line; written beside and renamed, so never torn itself."""
     if file.exists() and not (content := file.read_bytes()).endswith(b"\n"):
-        file.write_bytes(content[: content.rfind(b"\n") + 1])
+        write_bytes(file, content[: content.rfind(b"\n") + 1])
 
 
 def _open(file: Path, name: str) -> optuna.Study:

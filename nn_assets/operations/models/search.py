@@ -163,7 +163,7 @@ class _Search:
         """Spend what is left of the budget, choose, and put the choice on record."""
         learning, search = self.strategy.learning, self.search
         finished = self._finished()
-        name = f"{self.strategy.name} {self.month} {searched_sections(self.strategy)} {self.seen}"
+        name = f"{self.strategy.name} {self.month} {searched_sections(self.strategy)} {self.seen} {self.code}"
         file = TrialFile(searches_root() / f"{self.strategy.name}.journal", name, search.space, finished)
         self.tell(
             f"search of {self.month}: {len(finished)} of {search.trials} trials on record, each judged on "

@@ -38,6 +38,8 @@ from nn_assets.operations.models.preparation import (
     fold_after,
     fold_data,
     folds_of,
+    lacking_before,
+    refits_on_record,
     refresh_fold,
     selection_of,
     stationarity_of,
@@ -96,7 +98,7 @@ def train_months(
     for month in months:
         for refit in in_force[month]:
             using.setdefault(refit, month)
-    chosen = _on_record(history, {refit for refit in using if pace.partition(refit) not in in_force})
+    chosen = refits_on_record(history, {refit for refit in using if pace.partition(refit) not in in_force})
     refits = sorted(refit for refit in using if refit not in chosen)
     addresses = _fit_missing(
         history,
@@ -132,31 +134,6 @@ def train_months(
     return named
 
 
-def _on_record(history: History, refits: Iterable[str]) -> dict[str, tuple[str, RefreshCheck]]:
-    """The models that refits of some months put on record, and their checks; none as long as no session is decided.
-
-    One that is lost from the store is left out, to be fitted again.
-    """
-    ledger, strategy, chosen = history.stores.ledger, history.strategy, {}
-    if first_undecided(ledger, strategy) is None:
-        return {}
-    by_month, rows = scheduled_models(ledger, strategy).by_month, recorded_models(ledger, strategy)
-    pace = refits_of(strategy)
-    for refit in refits:
-        month = pace.partition(refit)
-        _, model_id = by_month.get(month, [(None, "")])[0]  # what was refreshed since is come to from there
-        if isinstance(pace, DailyRefits):  # several may begin in a month
-            answered = np.array([refit in figures.get(ANSWERED, ()) for figures in rows["figures"]], dtype=np.bool_)
-            answers = rows[(rows["month"] == month) & answered]
-            model_id = str(answers["model_id"].iloc[-1]) if len(answers) else ""
-        if model_id and history.stores.models.has(model_id):
-            row = rows[(rows["month"] == month) & (rows["model_id"] == model_id)].iloc[-1]
-            figures = row["figures"]
-            losses = figures.get("candidate_loss"), figures.get("incumbent_loss")
-            chosen[refit] = model_id, RefreshCheck(bool(row["fitted"]), str(figures.get("check")), *losses)
-    return chosen
-
-
 def _data(due: DueFold, verdicts: pd.DataFrame, selection: pd.DataFrame) -> tuple[str, FoldData]:
     """The address of the model due, and what it is fitted on."""
     address = due.address(due.strategy)
@@ -183,6 +160,10 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
         addresses[data.fold.used_from] = address
         if not history.stores.models.has(address):
             missing.append(data)
+    missing += (before := _parents_lacking(history, missing))
+    count += len(before)
+    if before:
+        tell(f"{len(before)} refits before them are fitted first: networks begin with the weights of the one before")
     if missing or count > 1:  # one that is there already is no news
         tell(f"{count} model{'s' * (count != 1)} due, {count - len(missing)} already in the store")
     began = time.monotonic()
@@ -191,6 +172,15 @@ def _fit_missing(history: History, due: Iterable[tuple[str, FoldData]], count: i
         left = (time.monotonic() - began) / number * (len(missing) - number)
         tell(f"model {number} of {len(missing)} fitted, used from {_use_begins(history, model)}{time_left(left)}")
     return addresses
+
+
+def _parents_lacking(history: History, missing: Iterable[FoldData]) -> list[FoldData]:
+    """The scheduled refits that some fits begin with, one after another, and that the store lacks."""
+    if not history.strategy.learning.warm_start:
+        return []
+    due_now = {data.fold.used_from for data in missing}
+    lacking = {due.fold.used_from: due for row in sorted(due_now) for due in lacking_before(history, row)}
+    return [fold_data(due) for row, due in lacking.items() if row not in due_now]
 
 
 def _fitted(history: History, missing: list[FoldData]) -> Iterator[FoldModel]:
