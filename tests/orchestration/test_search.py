@@ -17,7 +17,7 @@ from nn_assets.errors import ModelError, SettingsError
 from nn_assets.estimators import TRADED
 from nn_assets.learning.fold_model import FoldModel
 from nn_assets.learning.model import FoldData, fit_without
-from nn_assets.operations import shift
+from nn_assets.operations import session_page, shift
 from nn_assets.operations.asof.choices import (
     CHOICE,
     NESTED,
@@ -38,6 +38,7 @@ from nn_assets.operations.models.search import search_months
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.session_page import _missing_notices
 from nn_assets.orchestration.build import all_definitions
+from nn_assets.session.missing_bars import sessions_read
 from nn_assets.settings import Strategy
 from tests.operations import homes
 from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
@@ -218,7 +219,9 @@ def test_a_shift_test_fits_what_the_search_chose(trained: Path, monkeypatch: pyt
         np.testing.assert_array_equal(ours.coefficients, theirs.coefficients)  # nothing left out: the same model
 
 
-def test_the_bars_that_a_page_says_a_signal_reads_are_those_of_the_choice(trained: Path) -> None:
+def test_the_bars_that_a_page_says_a_signal_reads_are_those_of_the_choice(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with living_in(trained), open_history(strategy_of()) as history:
         ledger = history.stores.ledger
         chosen = with_choice(ledger, strategy_of(), "2017-01")
@@ -226,18 +229,25 @@ def test_the_bars_that_a_page_says_a_signal_reads_are_those_of_the_choice(traine
             assert as_fitted(ledger, strategy_of(), pd.Timestamp(day)) == chosen
         assert as_fitted(ledger, strategy_of(), pd.Timestamp("2017-05-10")) == strategy_of()  # nothing is chosen yet
         view = history.view(pd.Timestamp("2017-02-21"))
+        # where windows step over missing bars, so short a lookback is lost in what they may step over
+        monkeypatch.setattr(
+            session_page, "sessions_read", lambda names, lookback, _: sessions_read(names, lookback, 0.0)
+        )
+        reach = sessions_read(view.cube.names, chosen.learning.lookback, 0.0)
+        assert sessions_read(view.cube.names, strategy_of().learning.lookback, 0.0) > reach
         close = np.array(view.panel.close)
-        close[-1, 0] = np.nan
         signals = SimpleNamespace(calibrated_probability=np.where(np.arange(len(view.symbols)) == 0, np.nan, 0.5))
-        for row, lacks in ((-chosen.learning.lookback - 2, True), (-1, True)):
-            close[row, 0] = np.nan
-            panel = SimpleNamespace(close=close)
-            seen = SimpleNamespace(
-                **{name: getattr(view, name) for name in ("cube", "members", "symbols", "halted")}, panel=panel
-            )
-            asked: Any = SimpleNamespace(view=lambda _, seen=seen: seen, strategy=strategy_of(), stores=history.stores)
-            done: Any = SimpleNamespace(session=view.session, signals=signals)
-            assert bool(_missing_notices(asked, done)) is lacks
+        seen = SimpleNamespace(
+            **{name: getattr(view, name) for name in ("cube", "members", "symbols", "halted")},
+            panel=SimpleNamespace(close=close),
+        )
+        asked: Any = SimpleNamespace(view=lambda _: seen, strategy=strategy_of(), stores=history.stores)
+        done: Any = SimpleNamespace(session=view.session, signals=signals)
+        close[-reach - 1, 0] = np.nan  # which the lookback of the file would reach
+        assert _missing_notices(asked, done) == []
+        close[-reach, 0] = np.nan
+        (notice,) = _missing_notices(asked, done)
+    assert f"within the {reach} sessions" in notice
 
 
 def test_a_search_made_again_is_counted_beside_that_whose_choice_is_in_force(
