@@ -134,16 +134,16 @@ def regime_lines(regime: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     (list of str, list of str)
         Ordinary facts; what a person should look at: a rare regime, or none where the settings ask for one.
     """
-    told, notices = [], []
+    plain, notices = list[str](), list[str]()
     if (share := regime.get("share")) is not None:
         line = f"Regime: {regime['name']}; it {share_text(share)}."
         if share < RARE_SHARE:
             notices.append(f"{line} Its models hardly learned what holds there.")
         else:
-            told.append(line)
+            plain.append(line)
     if "no_markov" in regime:
         notices.append(f"No Markov regime because {regime['no_markov']}: the rules name it.")
-    return told, notices
+    return plain, notices
 
 
 def _situation_after(
@@ -242,7 +242,7 @@ def write_daily_page(
             *_alarm_notices(history, session_round),
             *novelty_notices(history, _details_on_record(history, session_round), provenance["model_id"]),
         ],
-        told=[
+        plain_facts=[
             *regime,
             *funding_facts(strategy, session_round),
             *premium_notices(session_round),

@@ -103,7 +103,8 @@ def keep_study(
         "facts": [
             ["Out-of-sample sessions", f"{len(rows):,}"],
             ["Span", f"{first.date()} to {last.date()}"],
-            ["Models in use", _models_text(history, set(models))],
+            ["Models in use", str(len(set(models)))],
+            *_never_live(history, set(models)),
             ["Refreshes", refreshes_text(result, refreshes_never_live(history, result))],
             ["Symbols", str(len(track.symbols))],
             ["Label", _label_text(strategy)],
@@ -228,10 +229,13 @@ def refreshes_never_live(history: History, result: StudyResult) -> list[pd.Times
     ]
 
 
-def _models_text(history: History, models: set[str]) -> str:
-    """How many models forecast a study, and how many of them no live session can have."""
+def _never_live(history: History, models: set[str]) -> list[list[str]]:
+    """How many of a study's models no live session can have, since the record has them not; nothing where it has all.
+
+    ``status`` counts the models on record.
+    """
     never = len(models - _models_on_record(history))
-    return f"{len(models)}, {never} of them never live" if never else str(len(models))
+    return [["Models of the study alone", f"{never}, which the live record never had"]] if never else []
 
 
 def _models_on_record(history: History) -> set[str]:

@@ -83,7 +83,7 @@ def fault_of_waiting(strategy: str, asked_on: pd.Timestamp, cause: Unserved | No
 
 
 def waits_on_page(
-    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, details: Mapping[str, Any], decided_at: Moment
+    ledger: Ledger, strategy: Strategy, session: pd.Timestamp, details: Mapping[str, Any], decided_at: Moment | None
 ) -> tuple[Fault, ...]:
     """That an earlier session's refresh was still not carried out when a session was decided; nothing else."""
     asked_on = waiting_since(ledger, strategy, session, details, decided_at)

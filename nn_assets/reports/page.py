@@ -103,7 +103,7 @@ class DailyPage:
     plots: Sequence[Plot] = ()
     ranges: RangeRows | None = None  # where the settings ask for them
     notices: Sequence[str] = ()  # what a person should look at
-    told: Sequence[str] = ()  # ordinary facts of the session, in plain lines
+    plain_facts: Sequence[str] = ()  # ordinary ones of the session, a plain line each
     provenance: Mapping[str, str] = field(default_factory=dict)
     caveats: Sequence[str] = ()
     own_sections: Sequence[str] = ()  # as on the study's page

@@ -58,26 +58,26 @@ def test_every_feature_is_missing_on_sessions_without_a_bar_and_there_again_afte
     _lose(marked := np.ones(WHOLE.close.shape))
     lacking |= np.isnan(marked)
     for name in EVERY:
-        entry, plain, found = CATALOGUE[name], whole.feature(name), gapped.feature(name)
-        assert np.isnan(found[lacking]).all(), name
-        assert not np.isinf(found).any(), name
+        entry, plain, values = CATALOGUE[name], whole.feature(name), gapped.feature(name)
+        assert np.isnan(values[lacking]).all(), name
+        assert not np.isinf(values).any(), name
         usual = np.isfinite(plain)
         assert usual[entry.reach_sessions :].all(), name  # so that what follows judges every row
         # One lost bar costs the session itself; a listing, the bars that a first window needs; an end, what follows it.
         again = max(entry.reach_sessions, 19) + 1
-        assert np.isfinite(found[GAP + 1 :, 1]).all(), name
-        assert np.isfinite(found[LISTED + again :, 2]).all(), name
-        assert np.isfinite(found[again:ENDED, 3]).all(), name
+        assert np.isfinite(values[GAP + 1 :, 1]).all(), name
+        assert np.isfinite(values[LISTED + again :, 2]).all(), name
+        assert np.isfinite(values[again:ENDED, 3]).all(), name
         if entry.ranked:
             continue  # a place changes with who else is there
         for column, stop in ((1, GAP), (3, ENDED)):  # what comes later changes no bit of what was
             judged = slice(entry.reach_sessions, stop)
-            assert found[judged, column].tobytes() == plain[judged, column].tobytes(), name
+            assert values[judged, column].tobytes() == plain[judged, column].tobytes(), name
 
 
 def test_a_level_beside_a_gap_is_the_series_own() -> None:
     role = FACTORS[0]
-    found, known = _cube(gapped=True).feature(f"level_of_{role}"), _series()[role].values
-    expected = np.array(known)
+    levels, of_series = _cube(gapped=True).feature(f"level_of_{role}"), _series()[role].values
+    expected = np.array(of_series)
     _lose(expected)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(levels, expected)

@@ -95,10 +95,10 @@ def test_a_faulty_detail_is_left_out_with_its_rule_and_its_bar_stays(home: Path)
     delivered.loc[at(delivered, "SIM02", "2016-03-07"), "high"] *= 0.5
     write(home, delivered)
     take_in(strategy_of())
-    told = report(strategy_of().name)
-    counted = told["strategies"][strategy_of().name]
+    status = report(strategy_of().name)
+    counted = status["strategies"][strategy_of().name]
     assert (counted["quarantined"], counted["details_left_out"]) == (1, 5)
-    assert "1 row, and 5 details of bars\n" in told["text"]
+    assert "1 row, and 5 details of bars\n" in status["text"]
     with open_history(strategy_of()) as history:
         panel, left = history.view().panel, read_exported(history, "quarantine", None, None, None)
         take_in(strategy_of())

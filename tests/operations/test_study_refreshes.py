@@ -402,7 +402,8 @@ def test_once_a_session_is_decided_a_study_puts_nothing_in_force(home: Path) -> 
     assert facts["Refreshes"].endswith(
         f"; {len(taken)} put in force here that the live record never had, asked for on {days}"
     )
-    assert facts["Models in use"].endswith(f", {len({refresh.model_id for refresh in taken})} of them never live")
+    alone = len({refresh.model_id for refresh in taken})
+    assert facts["Models of the study alone"] == f"{alone}, which the live record never had"
 
 
 @pytest.mark.parametrize("after", often([0, 6], 6))

@@ -33,11 +33,11 @@ def test_the_notices_of_the_data_are_counted_by_rule_first_and_say_how_many_are_
 
 
 def test_a_usual_regime_is_told_in_a_plain_line_and_a_rare_one_is_pointed_out() -> None:
-    told, notices = regime_lines({"name": "calm", "share": 0.49})
-    assert told == ["Regime: calm; it had 49% of the training and validation rows of the model in force."]
+    plain, notices = regime_lines({"name": "calm", "share": 0.49})
+    assert plain == ["Regime: calm; it had 49% of the training and validation rows of the model in force."]
     assert notices == []
-    told, notices = regime_lines({"name": "turbulent", "share": 0.04})
-    assert told == []
+    plain, notices = regime_lines({"name": "turbulent", "share": 0.04})
+    assert plain == []
     (notice,) = notices
     assert notice.startswith("Regime: turbulent; it had 4% of the training and validation rows of the model in force. ")
     assert regime_lines({}) == ([], [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,11 +26,19 @@ STRATEGY = Strategy.model_validate(
 )
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with living_in(tmp_path), Ledger() as opened:
+@pytest.fixture(scope="module")
+def asked_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which drift asked for a refresh. Read it; never write to it."""
+    home = tmp_path_factory.mktemp("asked") / "home"
+    with living_in(home), Ledger() as opened:
         asks = {"event_id": "a", "session": ASKED, "cause": DRIFT_ASKS, "details": {"reasons": []}}
         opened.append("refresh_requests", [asks], run_id="test", strategy="mine")
+    return home
+
+
+@pytest.fixture
+def ledger(asked_home: Path, tmp_path: Path) -> Iterator[Ledger]:
+    with living_in(Path(shutil.copytree(asked_home, tmp_path / "home"))), Ledger() as opened:
         yield opened
 
 

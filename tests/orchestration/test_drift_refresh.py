@@ -101,8 +101,8 @@ def test_half_the_size_is_taken_while_a_request_stands(drifting: Path) -> None:
     with open_history(strategy_of()) as history:
         assert len(list(play_days(history, SESSIONS[2:4], "pages", logging.getLogger()))) == 2
     pages = [drifting / "reports" / f"{strategy_of().name}-{session.date()}.html" for session in SESSIONS[2:4]]
-    told = ["nothing has carried out the refresh" in page.read_text(encoding="utf-8") for page in pages]
-    assert told == [False, True]
+    waits = ["nothing has carried out the refresh" in page.read_text(encoding="utf-8") for page in pages]
+    assert waits == [False, True]
 
 
 @pytest.mark.full

@@ -100,6 +100,6 @@ def test_the_ledger_s_cash_pays_the_file_s_rates_and_tells_what_was_assumed(perp
     flows = states["financing_usd"] + states["funding_usd"] - spent.reindex(states.index, fill_value=0.0)
     assert states["cash_usd"].diff().iloc[1:].to_numpy() == pytest.approx(flows.iloc[1:].to_numpy(), abs=1e-6)
     assert "no funding rate of this session was known for" in page.lower()
-    assert '<p class="small told">Funding received less paid on this session' in page  # no notice: it is so every day
+    assert '<p class="small plain">Funding received less paid on this session' in page  # no notice: it is so every day
     alerts = [json.loads(line) for line in next(perpetuals.rglob("alerts.jsonl")).read_text("utf-8").splitlines()]
     assert [alert["session"] for alert in alerts if "no funding rate" in alert["cause"]] == [UNKNOWN]

@@ -151,10 +151,10 @@ def test_a_page_comes_out_when_parts_are_missing() -> None:
 
 
 def test_only_what_a_person_should_look_at_is_boxed_as_an_alarm_on_the_daily_page() -> None:
-    page = daily_page(made_daily_page(notices=("The solver had no answer.",), told=("Regime: calm.",)))
+    page = daily_page(made_daily_page(notices=("The solver had no answer.",), plain_facts=("Regime: calm.",)))
     assert page.count('class="alarm"') == 1
     assert '<div class="alarm">The solver had no answer.</div>' in page
-    assert '<p class="small told">Regime: calm.</p>' in page
+    assert '<p class="small plain">Regime: calm.</p>' in page
 
 
 def test_the_daily_page_shows_state_orders_and_why_each_size() -> None:

@@ -16,6 +16,7 @@ from nn_assets.learning.fold_model import FoldModel
 from nn_assets.market.calendar.sessions import sessions_between
 from nn_assets.market.panel import Panel
 from nn_assets.oversight.drift import DriftReport
+from nn_assets.oversight.reference import DriftReference
 from nn_assets.oversight.severity import severity
 from nn_assets.session.drift_watch import drift_watch, model_references
 from tests.features.panels import random_panel
@@ -56,10 +57,9 @@ def _market(names: tuple[str, ...]) -> tuple[Cube, Cube, FoldModel]:
     return cube, halted, model
 
 
-def _last_report(model: FoldModel, trained_on: Cube, cube: Cube) -> DriftReport:
-    references = {model.model_id: model_references(model, trained_on, STRATEGY.oversight, 252)["network"]}
+def _last_report(reference: DriftReference, cube: Cube) -> DriftReport:
     probability = np.random.default_rng(1).normal(0.5, 0.01, cube.values.shape[:2])
-    in_force = [model.model_id] * cube.session_count
+    in_force, references = ["m"] * cube.session_count, {"m": reference}
     report = drift_watch(cube, probability, in_force, references, STRATEGY.oversight)(cube.session_count - 1)
     assert report is not None
     return report
@@ -67,7 +67,8 @@ def _last_report(model: FoldModel, trained_on: Cube, cube: Cube) -> DriftReport:
 
 def test_a_name_halted_in_noise_raises_no_joint_drift_by_the_ranks_of_the_others(own_rank: str) -> None:
     cube, halted, model = _market((*RANKS, own_rank, *OTHERS))
-    usual, after = (_last_report(model, cube, watched) for watched in (cube, halted))
+    reference = model_references(model, cube, STRATEGY.oversight, 252)["network"]
+    usual, after = (_last_report(reference, watched) for watched in (cube, halted))
     assert not usual.features_drifted_jointly
     assert not after.features_drifted_jointly
     assert not any("features drifted jointly" in reason for reason in severity(after).reasons)
