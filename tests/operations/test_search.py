@@ -18,8 +18,8 @@ from nn_assets.learning.objective import net_sharpe
 from nn_assets.operations.models.judging import FoldJudge, trial_strategy
 from nn_assets.operations.models.sampling import FinishedTrial, TrialFile
 from nn_assets.operations.models.search import chosen, nothing_found, spend
-from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.operations.plugins import prepare
+from nn_assets.settings.beside_signals import NoveltySettings
 from nn_assets.settings.search import SearchSettings
 from tests.operations.searched import YEAR, Kept, market, seen_before, strategy_with
 
@@ -260,7 +260,7 @@ def test_a_trial_is_judged_by_what_a_position_earns_whatever_threshold_its_label
     cube, plain = market(3, 0.0, last="2012-12-31")
     passed = np.where(np.isfinite(plain.returns), (plain.returns > threshold).astype(np.float64), np.nan)
     of_return = Labels(passed, plain.returns, plain.realised_row)
-    of_threshold = Labels(passed, plain.returns - threshold, plain.realised_row, earns=plain.returns)
+    of_threshold = Labels(passed, plain.returns - threshold, plain.realised_row, ranked_against=plain.returns)
     figures = []
     for labels in (of_return, of_threshold):
         judge = FoldJudge(seen_before(MONTH, cube, labels, strategy))
