@@ -116,6 +116,6 @@ def test_a_month_asked_by_itself_has_the_refits_before_it_fitted_first(tmp_path:
 
 def stored(home: Path) -> list[str]:
     """Addresses of the models in a home's store."""
-    found = [manifest.parent.name for manifest in home.rglob("models/**/manifest.json")]
-    assert found
-    return found
+    addresses = [manifest.parent.name for manifest in home.rglob("models/**/manifest.json")]
+    assert addresses
+    return addresses
