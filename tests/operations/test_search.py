@@ -194,7 +194,8 @@ def test_a_search_that_takes_what_can_never_be_fitted_is_refused_by_name(
 
 
 def test_a_search_all_of_whose_corners_can_be_built_is_taken() -> None:
-    prepare(strategy_with({HEADS: {"choices": [1, 2]}, HIDDEN: {"low": 4, "high": 16}}, {"network": "transformer"}))
+    for hidden in ({"low": 4, "high": 16}, {"low": 4, "high": 15, "step": 4}):  # which draws no 15
+        prepare(strategy_with({HEADS: {"choices": [1, 4]}, HIDDEN: hidden}, {"network": "transformer"}))
 
 
 def _corrupted(cube: Cube, labels: Labels, row: int) -> tuple[Cube, Labels]:
