@@ -64,8 +64,10 @@ class ParameterValues(Section):
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values that tell whether all of them can be taken: the choices, or the two ends."""
-        return self.choices or (self.low, self.high)
+        """The values that tell whether all of them can be taken: the choices, or the first and the last in steps."""
+        if self.choices or self.step is None or self.low is None or self.high is None:
+            return self.choices or (self.low, self.high)
+        return (self.low, self.low + math.floor((self.high - self.low) / self.step + 1e-9) * self.step)
 
     def holds(self, value: Any) -> bool:
         """Whether a value is one of those that may be taken."""

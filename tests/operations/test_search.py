@@ -194,7 +194,8 @@ def test_a_search_that_takes_what_can_never_be_fitted_is_refused_by_name(
 
 
 def test_a_search_all_of_whose_corners_can_be_built_is_taken() -> None:
-    prepare(strategy_with({HEADS: {"choices": [1, 2]}, HIDDEN: {"low": 4, "high": 16}}, {"network": "transformer"}))
+    for hidden in ({"low": 4, "high": 16}, {"low": 4, "high": 15, "step": 4}):  # which draws no 15
+        prepare(strategy_with({HEADS: {"choices": [1, 4]}, HIDDEN: hidden}, {"network": "transformer"}))
 
 
 def _corrupted(cube: Cube, labels: Labels, row: int) -> tuple[Cube, Labels]:
@@ -260,7 +261,7 @@ def test_a_trial_is_judged_by_what_a_position_earns_whatever_threshold_its_label
     cube, plain = market(3, 0.0, last="2012-12-31")
     passed = np.where(np.isfinite(plain.returns), (plain.returns > threshold).astype(np.float64), np.nan)
     of_return = Labels(passed, plain.returns, plain.realised_row)
-    of_threshold = Labels(passed, plain.returns - threshold, plain.realised_row, earns=plain.returns)
+    of_threshold = Labels(passed, plain.returns - threshold, plain.realised_row, ranked_against=plain.returns)
     figures = []
     for labels in (of_return, of_threshold):
         judge = FoldJudge(seen_before(MONTH, cube, labels, strategy))

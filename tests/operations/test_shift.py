@@ -116,11 +116,13 @@ def test_estimators_are_ranked_against_what_forecasts_are_and_not_against_a_retu
     model = without(data[MONTHS[0]], np.zeros(BARS, dtype=np.bool_))
     used = [(model, slice(model.fold.used_from, BARS))]
     threshold = np.random.default_rng(1).normal(size=labels.returns.shape)  # of volatilities that differ
-    found = []
+    answers = []
     for judged in (labels, replace(labels, returns=labels.returns - threshold, ranked_against=labels.returns)):
         with mock.patch.object(baselines, "fit_boosting", return_value=_NO_TREES):
-            found.append(fits_without(strategy(), used, lambda model: data[model.fold.month], cube, judged, regimes()))
-    assert found[0].found == found[1].found
+            answers.append(
+                fits_without(strategy(), used, lambda model: data[model.fold.month], cube, judged, regimes())
+            )
+    assert answers[0].found == answers[1].found
 
 
 def test_neither_labels_that_reach_a_session_left_out_nor_its_features_change_a_fit() -> None:

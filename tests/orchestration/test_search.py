@@ -83,11 +83,11 @@ def test_trials_of_another_code_are_another_study_of_the_journal(
 ) -> None:
     names: list[str] = []
 
-    def told(_: Path, name: str, *__: object) -> None:
+    def opened(_: Path, name: str, *__: object) -> None:
         names.append(name)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(search, "TrialFile", told)
+    monkeypatch.setattr(search, "TrialFile", opened)
     with living_in(searched), open_history(strategy_of()) as history:
         for code in ("one", "two"):
             monkeypatch.setattr(search, "version_of", lambda _, code=code: code)

@@ -41,8 +41,6 @@ class Labels:
         of ``scale`` is cut at +-10.
     ranked_against : array, shape (bars, symbols), or None
         What forecasts are ranked against where that is not the returns, likewise.
-    earns : array, shape (bars, symbols), or None
-        What a long position earns where that is not the returns, as a fraction over the horizon; likewise.
     scale : array, shape (bars, symbols), or None
         Unit of ``values``, known at the session itself: standard deviation of a return over the horizon, or volatility
         per session. There before a label is realised; NaN where it is not known.
@@ -62,7 +60,6 @@ class Labels:
     scale: FloatArray | None = None
     variance: FloatArray | None = None
     recent_volatility: FloatArray | None = None
-    earns: FloatArray | None = None
 
     def __post_init__(self) -> None:
         read_only_fields(self)
@@ -90,9 +87,10 @@ class Labels:
     def earned(self) -> FloatArray:
         """What a long position earns from fill to horizon, (bars, symbols), fraction; no threshold is in it.
 
-        Of a relative label less the cross-section, as its return is.
+        Of a relative label less the cross-section, as its return is; of a z-score the return, in no deviations. Of one
+        that is not traded, what its forecasts are judged by.
         """
-        return self.returns if self.earns is None else self.earns
+        return self.outcomes if self.values is None else self.returns
 
     @property
     def standardised(self) -> FloatArray | None:
@@ -129,7 +127,7 @@ class Labels:
 
     def _known(self, there: BoolArray) -> Labels:
         """Labels where a mask, (bars, symbols) or (bars, 1), says so."""
-        unknown = ("targets", "returns", "values", "ranked_against", "variance", "earns")
+        unknown = ("targets", "returns", "values", "ranked_against", "variance")
         kept = {name: np.where(there, values, np.nan) for name, values in self._arrays.items() if name in unknown}
         return replace(self, **kept)
 
@@ -183,7 +181,6 @@ def make_labels(
         scale = np.where(np.isfinite(scale) & (scale > 0.0), scale, np.nan)
         labelled &= np.isfinite(scale)
     ranked_against = None if kind.ranked_against is None else called(kind.ranked_against, panel, label, facts)
-    earns = None if kind.earned is None else called(kind.earned, panel, label, facts)
     values = None
     if kind.learns != "sign":
         in_units = own if scale is None or kind.learns != "value" else own / scale
@@ -204,7 +201,6 @@ def make_labels(
         scale=scale,
         variance=realised_volatility(panel, label) ** 2 if variance else None,
         recent_volatility=sigma if variance else None,
-        earns=None if earns is None else np.where(labelled, earns, np.nan),
     )
     return labels.of_candidates(candidates)
 

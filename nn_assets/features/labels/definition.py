@@ -72,15 +72,13 @@ class LabelKind:
         the session itself; NaN where it is not known, and no label there. Needed unless a sign is learned.
     ranked_against : callable, optional
         As ``own_return``, to what forecasts are ranked against within a session, where that is not the own return (of
-        a value: in units of ``scale``), NaN where it is not known.
+        a value: in units of ``scale``), NaN where it is not known. Where a sign is learned it is what a position earns,
+        as a fraction: a search judges by it.
     centre : callable, optional
         As ``scale``, to what a value is less. Only what is learned is less it: a return less its own recent mean is
         foretold by that mean, which earns nothing, so that calibration, ranks and sizes are of the return itself.
     traded : bool
         Whether its forecasts say what a position earns.
-    earned : callable, optional
-        As ``own_return``, to what a long position earns from fill to horizon, where that is not the own return because
-        of a threshold; of one that is not traded, what its forecasts are judged by. A search judges by it.
 
     Raises
     ------
@@ -96,7 +94,6 @@ class LabelKind:
     ranked_against: OwnReturn | None = None
     traded: bool = True
     centre: OwnReturn | None = None
-    earned: OwnReturn | None = None
 
     def __post_init__(self) -> None:
         if self.learns not in get_args(Learns):
@@ -118,8 +115,8 @@ class LabelKind:
         learned = {} if self.learns == "sign" else {"learns": self.learns}
         # never called: what a root is given counts
         own = partial(self.own_return, relative=self.relative, **learned)
-        others = (self.settings, self.scale, self.ranked_against, self.centre, self.earned)
-        return (own, *dict.fromkeys(other for other in others if other is not None))
+        others = (self.settings, self.scale, self.ranked_against, self.centre)
+        return (own, *(other for other in others if other is not None))
 
 
 def forward_returns(panel: Panel, label: LabelSettings) -> FloatArray:

@@ -43,7 +43,6 @@ def register_label(
     ranked_against: OwnReturn | None = None,
     traded: bool = True,
     centre: OwnReturn | None = None,
-    earned: OwnReturn | None = None,
 ) -> Callable[[_OwnReturn], _OwnReturn]:
     """Register a function as a kind of label, by a name that no other has; see :class:`LabelKind`.
 
@@ -53,7 +52,7 @@ def register_label(
         As plain text, so that they can be read without running the file.
     settings : type of Section, optional
         Its own settings, with their defaults.
-    scale, ranked_against, centre, earned : callable, optional
+    scale, ranked_against, centre : callable, optional
         See :class:`LabelKind`.
 
     Raises
@@ -63,7 +62,7 @@ def register_label(
     """
 
     def register(own_return: _OwnReturn) -> _OwnReturn:
-        kind = LabelKind(own_return, relative, settings, learns, scale, ranked_against, traded, centre, earned)
+        kind = LabelKind(own_return, relative, settings, learns, scale, ranked_against, traded, centre)
         LABELS.add(name, kind, getattr(own_return, "__module__", __name__))
         return own_return
 

@@ -55,4 +55,4 @@ def _return(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: Thr
     return DIRECTION.own_return(panel, label, facts)
 
 
-THRESHOLD_MOVE = LabelKind(_own_return, relative=False, settings=ThresholdMove, ranked_against=_return, earned=_return)
+THRESHOLD_MOVE = LabelKind(_own_return, relative=False, settings=ThresholdMove, ranked_against=_return)

@@ -65,4 +65,4 @@ def _ratio(panel: Panel, label: LabelSettings, facts: LabelFacts, settings: Vola
 
 
 LOG_REALISED_VOLATILITY = LabelKind(_log_variance, relative=False, learns="volatility", scale=_scale, traded=False)
-VOLATILITY_MOVE = LabelKind(_move, relative=False, settings=VolatilityMove, traded=False, earned=_ratio)
+VOLATILITY_MOVE = LabelKind(_move, relative=False, settings=VolatilityMove, traded=False, ranked_against=_ratio)
