@@ -127,7 +127,7 @@ def test_where_the_sessions_before_have_no_scores_rows_are_judged_and_the_day_is
     assert (details["novelty"]["unlike"], details["novelty"]["unlike_day"]) == (3, False)
     assert DayNovelty.from_record(json.loads(json.dumps(details["novelty"]))).to_record() == details["novelty"]
     assert unlike_day(details) == ()
-    (notice,) = novelty_notices(of, day, model().model_id)
+    (notice,) = novelty_notices(of, details, model().model_id)
     assert notice.startswith("3 of 3 rows are unlike")
     assert "the day as a whole is not judged: the 20 sessions before it have no scores" in notice
     assert "fitted without" not in notice

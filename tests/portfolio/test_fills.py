@@ -22,15 +22,19 @@ def test_an_empty_batch_is_empty_in_every_part() -> None:
 @pytest.mark.parametrize(
     "session",
     [
-        np.datetime64("2017-06-01T16:00", "ns"),
+        np.datetime64("2017-06-01T00:00", "ns"),
         np.datetime64("2017-06-01"),
-        pd.Timestamp("2017-06-01 16:00"),
+        pd.Timestamp("2017-06-01"),
         "2017-06-01",
     ],
 )
 def test_a_session_is_its_day(session: object) -> None:
     assert day_of(session) == np.datetime64("2017-06-01", "D")
     assert day_of(session).dtype == np.dtype("datetime64[D]")
+
+
+def test_a_bar_within_the_session_is_its_minute() -> None:
+    assert day_of(pd.Timestamp("2017-06-01 16:05")) == np.datetime64("2017-06-01T16:05", "m")
 
 
 @pytest.mark.parametrize("session", [None, pd.NaT, np.datetime64("NaT")])
