@@ -69,7 +69,7 @@ def training_data_hash(cube: Cube, labels: Labels, fold: Fold, lookback: int, ma
 
 def _variance_hash(labels: Labels, fold: Fold) -> str:
     """Hash of what the ensemble of volatility may learn on a fold."""
-    digest, learned = hashlib.sha256(), labels.learned_variance
+    digest, learned = hashlib.sha256(), labels.learned_variance()
     for part in fold.parts().values():
         digest.update(number_bytes(learned[part]))
     return digest.hexdigest()

@@ -227,7 +227,7 @@ def _fit(task: _Task, compute: Compute = HERE) -> FoldModel:
 
 def _fit_volatility(task: _Task, inputs: _Inputs, compute: Compute) -> tuple[Estimators, Figures]:
     """The ensemble of the strategy's network on realised variances, by the same loop on the same windows."""
-    learning, fold, learned = task.strategy.learning, task.fold, task.labels.learned_variance
+    learning, fold, learned = task.strategy.learning, task.fold, task.labels.learned_variance()
     samples = _samples(task, inputs.windows, learned)
     members: dict[str, tuple[Any, ...]] = {}
     for name in (*(("linear",) if learning.residual else ()), TRADED):  # which each member then begins as

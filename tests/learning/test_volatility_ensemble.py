@@ -50,7 +50,7 @@ def test_it_is_what_the_one_loop_gives_of_the_same_windows_and_realised_variance
     windows = model_windows(model(), cube, slice(fold.training.start, fold.calibration.stop))
     for name in ("training", "validation"):
         rows = getattr(fold, name)
-        parts[name] = find_samples(windows, rows, labels.learned_variance[rows])
+        parts[name] = find_samples(windows, rows, labels.learned_variance()[rows])
     ensemble = train_ensemble(windows, parts["training"], parts["validation"], strategy().learning, head=HEAD)
     held = model().volatility
     assert held is not None
@@ -60,7 +60,7 @@ def test_it_is_what_the_one_loop_gives_of_the_same_windows_and_realised_variance
     figures = model().figures["volatility"]
     assert len(figures["members"]) == 2
     assert figures["samples"]["validation"] == parts["validation"].count
-    learned = labels.learned_variance[fold.validation]
+    learned = labels.learned_variance()[fold.validation]
     nothing = float(np.nanmean(np.expm1(learned) - learned))
     assert figures["validation"]["qlike"] < 0.9 * nothing
 

@@ -103,7 +103,7 @@ def test_an_importance_that_cannot_be_measured_leaves_its_traceback_in_the_log(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a model of nothing")
 
-    monkeypatch.setattr(explained_pages, "_importance_of_month", fail)
+    monkeypatch.setattr(explained_pages, "_read_by", fail)
     rows, log = range(JULY, JULY + 5), logging.getLogger("tests.parts")
     monkeypatch.setattr("nn_assets.operations.explanation.loss_of", lambda _: ("log loss", "nats"))
     history = SimpleNamespace(strategy=None)

@@ -69,7 +69,6 @@ class Labels:
         """What estimators learn, (bars, symbols)."""
         return self.targets if self.values is None else self.values
 
-    @property
     def learned_variance(self) -> FloatArray:
         """Log of the realised over the recent variance, (bars, symbols): what a forecast of volatility learns."""
         assert self.variance is not None, "asked for"
