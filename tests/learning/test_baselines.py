@@ -40,7 +40,7 @@ def test_whoever_names_estimators_reads_them_from_the_registry_in_one_order() ->
     )  # as they are stored: numbers of validation rows
     assert next(iter(ESTIMATORS)) == TRADED
     (check,) = FORECASTS.columns["estimator"].checks
-    assert tuple(check.arguments[0]) == tuple(ESTIMATORS)
+    assert tuple(check.arguments[0]) == (*ESTIMATORS, "volatility")  # which is no estimator of a return
     assert set(COLOURS) == set(NAMES) == {*ESTIMATORS, "buy_and_hold"}
 
 

@@ -136,8 +136,8 @@ def test_ninety_days_need_a_panel() -> None:
 @pytest.mark.parametrize(
     ("walk", "message"),
     [
-        ("{refit_every_days: 30, refit_every_months: 2}", "walk_forward.refit_every_months are in months"),
-        ("{refit_every_days: 30, training_months: 12}", "walk_forward.training_months are in months"),
+        ("{refit_every_days: 30, refit_every_months: 2}", "refit_every_months beside walk_forward.refit_every_days"),
+        ("{refit_every_days: 30, training_months: 12}", "training_months beside walk_forward.refit_every_days"),
         ("{training_days: 60}", "walk_forward.training_days need walk_forward.refit_every_days"),
         ("{refit_every_days: 0}", "walk_forward.refit_every_days"),
     ],

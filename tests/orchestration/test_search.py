@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,8 +40,9 @@ from nn_assets.operations.session_page import _missing_notices
 from nn_assets.orchestration.build import all_definitions
 from nn_assets.session.missing_bars import sessions_read
 from nn_assets.settings import Strategy
+from tests.contracts.wings import WingContract
 from tests.operations import homes
-from tests.orchestration.conftest import NAME, living_in, strategy_of, write_strategy
+from tests.orchestration.conftest import NAME, living_in, run_assets, strategy_of, write_strategy
 
 SEARCH: dict[str, object] = {
     "trials": 3,
@@ -325,3 +326,18 @@ def test_where_no_trial_has_a_figure_the_own_configuration_stays_in_force_and_ev
 def test_a_strategy_that_states_no_search_is_told_what_to_state(studied_home: Path) -> None:
     with living_in(studied_home), pytest.raises(SettingsError, match=r"state search\.trials and search\.space"):
         run_search(NAME, None, None)
+
+
+@pytest.mark.full
+class TestSearchWing(WingContract):
+    """The search was made as the home was; its asset takes it over."""
+
+    name = "search"
+
+    @pytest.fixture
+    def home(self, searched: Path) -> Iterator[Path]:
+        with living_in(searched):
+            assert run_assets(
+                strategy_of(), "search", ("hyperparameters",), f"{MONTHS[0]}-01", f"{MONTHS[-1]}-01"
+            ).success
+            yield searched

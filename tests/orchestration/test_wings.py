@@ -9,7 +9,7 @@ import pytest
 
 from nn_assets.operations.wings import WINGS
 from tests.contracts.wings import WingContract
-from tests.orchestration import test_intraday, test_universe
+from tests.orchestration import test_intraday, test_search, test_universe
 from tests.orchestration.conftest import living_in, run_assets, strategy_of
 from tests.runs import materialise
 
@@ -75,6 +75,7 @@ class TestOtherData(WingContract):
 
 
 def test_every_wing_of_the_package_is_held_to_it() -> None:
+    assert test_search.TestSearchWing.name == "search"  # beside what its home is made for
     held = {
         contract.name
         for contract in WingContract.__subclasses__() + InTheDecidedHome.__subclasses__()
