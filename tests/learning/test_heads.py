@@ -14,7 +14,6 @@ from sklearn.linear_model import Ridge
 
 from nn_assets.arrays import Cube
 from nn_assets.errors import TrainingError
-from nn_assets.estimators import ESTIMATORS
 from nn_assets.features.labels import Labels
 from nn_assets.features.labels.definition import Learns
 from nn_assets.learning import inference
@@ -251,7 +250,7 @@ def test_a_model_learns_it_end_to_end_and_knows_nothing_of_what_comes_after(head
     assert model.estimators.head is head
     rows = months_of_use(model, cube)
     made = inference.forecast(model, cube, rows)
-    for name in ESTIMATORS:
+    for name in model.estimators.names:
         ranks = rankdata(made[name].probability), rankdata(cube.values[rows][:, :, 0])
         assert np.corrcoef(*(rank.ravel() for rank in ranks))[0, 1] > 0.3, name
         assert np.isfinite(made[name].dispersion).all()
