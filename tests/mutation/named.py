@@ -98,8 +98,8 @@ NAMED = (
     Named(
         "a member is trained by the strategy's seed, whatever its own",
         "nn_assets/learning/ensemble.py",
-        "(windows, training, validation, settings, *one)",
-        "(windows, training, validation, settings, settings.seed, one[1])",
+        "(windows, training, validation, settings, *one, head",
+        "(windows, training, validation, settings, settings.seed, one[1], head",
         "tests/learning/test_ensemble.py::test_members_are_those_that_the_strategys_seed_and_the_next_ones_train_alone",
     ),
     Named(
