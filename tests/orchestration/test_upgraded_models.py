@@ -15,7 +15,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import fitted_month
 from nn_assets.operations.asof.models import models_in_force
 from nn_assets.operations.history import open_history
-from nn_assets.operations.models import training
+from nn_assets.operations.models import preparation, training
 from nn_assets.operations.models.preparation import due_folds
 from nn_assets.operations.models.stored import load_model
 from nn_assets.operations.stores import open_stores
@@ -121,7 +121,8 @@ def test_before_any_session_is_decided_a_study_fits_by_the_code_in_force(home_of
     home = tmp_path / "home"
     shutil.copytree(home_of_before, home)
     with living_in(home), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "first_undecided", lambda *_: None)
+        for module in (training, preparation):
+            patch.setattr(module, "first_undecided", lambda *_: None)
         ids = set(ModelStore().model_ids())
         homes.train(strategy_of(), [between_refits()])
         assert len(set(ModelStore().model_ids()) - ids) == 1
