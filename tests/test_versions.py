@@ -26,6 +26,7 @@ from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.settings import CleaningSettings
 from nn_assets.versions import Package, changed_definitions, definitions_behind, version_of
+from nn_assets.versions.moved import MOVED, counted_name
 from tests.features.panels import OF_BARS
 from tests.learning.tiny import fit_model, tiny_fold, tiny_market, tiny_strategy
 from tests.market.builders import sound_bars
@@ -231,6 +232,35 @@ def test_what_says_something_else_and_is_reached_changes_that_alone(toy: Path, e
     assert behind(toy, "toy.top:lonely") == untouched
 
 
+def test_a_module_that_was_moved_counts_under_the_name_that_it_had(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (toy / "top.py").write_text((toy / "top.py").read_text() + '\n\nADDRESS = "toy.helpers:apart"\n')
+    roots = "toy.top:made", "toy.top:lazily", "toy.top:handed", "toy.top:ADDRESS", "toy.helpers:apart"
+    before = [behind(toy, root) for root in roots]
+    (toy / "helpers.py").rename(toy / "aids.py")
+    for old, new in (
+        ("from toy import helpers, Shape", "from toy import Shape, aids"),
+        ("helpers.first", "aids.first"),
+        ("helpers.apart(", "aids.apart("),
+        ("from toy.helpers import", "from toy.aids import"),
+        ("vars(helpers)", "vars(aids)"),
+        ('"toy.helpers:apart"', '"toy.aids:apart"'),
+    ):
+        edited(toy, "top.py", old, new)
+    moved = *roots[:-1], "toy.aids:apart"
+    assert not any(then == behind(toy, root) for root, then in zip(moved, before, strict=True))
+    monkeypatch.setitem(MOVED, "toy.aids", "toy.helpers")
+    assert [behind(toy, root) for root in moved] == [behind(toy, root) for root in roots] == before
+    edited(toy, "aids.py", "return value", "return -value")
+    assert behind(toy, "toy.top:lazily") != before[1]
+
+
+def test_a_moved_module_is_there_and_no_other_has_its_name_of_then() -> None:
+    there = {".".join(file.relative_to(HOME.parent).with_suffix("").parts) for file in HOME.rglob("*.py")}
+    assert MOVED.keys() <= there
+    assert not there & set(MOVED.values())
+    assert len(set(MOVED.values())) == len(MOVED)
+
+
 def test_what_is_reached_is_what_is_referred_to(toy: Path) -> None:
     assert set(behind(toy)) == {
         "toy.top:made",
@@ -335,7 +365,7 @@ def ran(act: Callable[[], object]) -> set[str]:
         act()
     finally:
         sys.setprofile(None)
-    return {f"{module}:{name}" for module, name in seen if not name.startswith("<")}
+    return {counted_name(f"{module}:{name}") for module, name in seen if not name.startswith("<")}
 
 
 def followed(names: set[str]) -> set[str]:

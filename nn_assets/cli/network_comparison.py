@@ -22,7 +22,7 @@ from nn_assets.operations.network_comparison import (
     write_comparison_page,
 )
 from nn_assets.orchestration.running import execute
-from nn_assets.reports.comparison import comparison_lines
+from nn_assets.reports.comparison_page import comparison_lines
 
 _DEMO_STRATEGIES = ("planted_edge", "index_daily")
 _DEMO_PAGE = "demo-networks.html"

@@ -18,8 +18,8 @@ from nn_assets.errors import AuditError, InstallationError, NnAssetsError
 from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.controls import kill_switch_now
 from nn_assets.operations.asof.decisions import decided_sessions, undecided_sessions
-from nn_assets.operations.asof.details import DETAILS_QUARANTINE, details_left_out, quarantine_text
 from nn_assets.operations.asof.halts import last_halt
+from nn_assets.operations.asof.known_details import DETAILS_QUARANTINE, details_left_out, quarantine_text
 from nn_assets.operations.asof.studies import latest_study
 from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.catalog import LeftOut, StrategyFile, find_strategy, left_out_as, read_strategies

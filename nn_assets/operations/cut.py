@@ -30,7 +30,7 @@ from nn_assets.market.facts.bitemporal import DETAIL_FACTS
 from nn_assets.market.panel import Panel, panel_from_bars
 from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
-from nn_assets.operations.asof.details import details_as_of
+from nn_assets.operations.asof.known_details import details_as_of
 from nn_assets.operations.asof.series import funding_known, known_by_role
 from nn_assets.operations.clock import as_of_session, now_utc, seen_until
 from nn_assets.operations.derived import (

@@ -19,7 +19,7 @@ from nn_assets.contracts import DETAILS
 from nn_assets.features.catalogue import CATALOGUE, available_features, compute_features
 from nn_assets.market.facts.series import KnownSeries
 from nn_assets.market.panel import Panel
-from nn_assets.operations.asof.details import DETAILS_OF_BARS, detail_features
+from nn_assets.operations.asof.known_details import DETAILS_OF_BARS, detail_features
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.trading_halts import TRADING_HALTS
 from nn_assets.operations.asof.universe import UNIVERSE
@@ -148,7 +148,7 @@ def feature_roots(name: str) -> tuple[Root, ...]:
     entry = CATALOGUE[name]
     series_roots = ("nn_assets.operations.asof.series:known_by_role",) if entry.reads_series else ()
     member_roots = ("nn_assets.operations.asof.universe:candidates_of",) if entry.ranked else ()
-    detail_roots = ("nn_assets.operations.asof.details:details_as_of",) if _reads_details(name) else ()
+    detail_roots = ("nn_assets.operations.asof.known_details:details_as_of",) if _reads_details(name) else ()
     return (*_FACTS, *series_roots, *member_roots, *detail_roots, f"{_HERE}:features_of", entry.compute)
 
 

@@ -41,8 +41,8 @@ from nn_assets.market.quality.cleaning import clean
 from nn_assets.market.quality.intraday_cleaning import clean_intraday
 from nn_assets.market.quality.unexplained_factors import with_unexplained_factors
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
-from nn_assets.operations.asof.details import details_as_of, details_left_out, read_detail_versions
 from nn_assets.operations.asof.forecasts import FORECASTS
+from nn_assets.operations.asof.known_details import details_as_of, details_left_out, read_detail_versions
 from nn_assets.operations.asof.series import OTHER_SERIES
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, TRADING_HALTS, versions_of, with_contradictions
 from nn_assets.operations.asof.universe import UNIVERSE

@@ -27,8 +27,8 @@ from nn_assets.market.facts.compared import with_several_versions
 from nn_assets.market.facts.refused import never_passed, passed_at, refused
 from nn_assets.operations.asof.actions import ACTIONS, read_action_versions
 from nn_assets.operations.asof.decisions import decision_moments
-from nn_assets.operations.asof.details import detail_features, read_detail_versions
 from nn_assets.operations.asof.halts import gate_halts, gate_passes
+from nn_assets.operations.asof.known_details import detail_features, read_detail_versions
 from nn_assets.operations.asof.series import read_series_versions
 from nn_assets.operations.asof.stored import COMPARED, RAW_BARS, versions_of
 from nn_assets.operations.asof.trading_halts import halted_as_decided, halted_by, read_halt_versions

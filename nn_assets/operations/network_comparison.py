@@ -36,7 +36,7 @@ from nn_assets.operations.models.training import time_left
 from nn_assets.operations.models.tried import record_tried
 from nn_assets.operations.pages import caveats_of, market_label, write_page
 from nn_assets.operations.strategy_files import make_strategy
-from nn_assets.reports.comparison import comparison_page
+from nn_assets.reports.comparison_page import comparison_page
 from nn_assets.settings import LearningSettings, Strategy, WalkForwardSettings
 
 Progress = Callable[[str], None]

@@ -26,7 +26,7 @@ from nn_assets.learning.refresh import NOTHING_TO_COMPARE
 from nn_assets.market.calendar.sessions import ends_of_sessions
 from nn_assets.market.quality.notices import rule_counts_text
 from nn_assets.operations.asof.choices import search_text
-from nn_assets.operations.asof.details import details_left_out, quarantine_text
+from nn_assets.operations.asof.known_details import details_left_out, quarantine_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
 from nn_assets.operations.explained_pages import measured_importance

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from nn_assets.errors import CodeError, first_of
-from nn_assets.versions import source
+from nn_assets.versions import moved, source
+from nn_assets.versions.moved import counted_name
 from nn_assets.versions.source import BESIDE, Module, read_module
 
 Root = Callable[..., Any] | str
@@ -134,7 +135,7 @@ class Package:
         return self._targets[reference]
 
     def _followed(self, reference: str) -> Iterator[tuple[str, str]]:
-        module, _, dotted = reference.partition(":")
+        module, _, dotted = counted_name(reference).partition(":")
         seen: set[str] = set()
         while True:
             if self._is_cut(module) or f"{module}:{dotted}" in seen or module not in self._sources:
@@ -228,7 +229,7 @@ def _files_in(module: str, text: bytes) -> frozenset[str]:
 
 def _module_name(folder: Path, path: Path) -> str:
     parts = path.relative_to(folder.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return counted_name(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
 
 
 def _kept_before(kept: Path | None) -> dict[str, Any]:
@@ -243,7 +244,8 @@ def _kept_before(kept: Path | None) -> dict[str, Any]:
 @cache
 def _reader() -> str:
     """What read a source: what another one read of it may be something else."""
-    return f"{_digest(Path(source.__file__).read_bytes())} {sys.version_info[:2]}"
+    digests = (_digest(Path(part.__file__).read_bytes()) for part in (source, moved))
+    return f"{' '.join(digests)} {sys.version_info[:2]}"
 
 
 def _digest(content: bytes) -> str:

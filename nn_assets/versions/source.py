@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nn_assets.versions.moved import counted_name
+
 _Local = Mapping[str, str | None]
 
 BESIDE = "<beside>"
@@ -174,6 +176,8 @@ class _Reader:
     def _constant(self, value: object) -> None:
         if isinstance(value, str) and _FILE.fullmatch(value):
             self.files.add(value)
+        if isinstance(value, str):
+            value = counted_name(value)  # an address written as a text
         self._tokens.append(f"{type(value).__name__} {value!r}")
 
     def _reference(self, node: ast.AST, local: _Local) -> bool:
@@ -298,7 +302,7 @@ def _imported(statement: ast.Import | ast.ImportFrom, package: str) -> Iterator[
     if isinstance(statement, ast.Import):
         for alias in statement.names:
             if alias.asname:
-                yield alias.asname, alias.name
+                yield alias.asname, counted_name(alias.name)
             else:
                 top = alias.name.partition(".")[0]
                 yield top, top
@@ -308,7 +312,7 @@ def _imported(statement: ast.Import | ast.ImportFrom, package: str) -> Iterator[
         above = package.split(".")[: len(package.split(".")) - statement.level + 1]
         module = ".".join([*above, *([module] if module else [])])
     for alias in statement.names:
-        yield alias.asname or alias.name, f"{module}:{alias.name}"
+        yield alias.asname or alias.name, counted_name(f"{module}:{alias.name}")
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:

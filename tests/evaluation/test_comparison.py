@@ -8,7 +8,7 @@ from scipy import stats
 
 from nn_assets.arrays import FloatArray
 from nn_assets.evaluation.comparison import LEVEL, Comparison, compare
-from nn_assets.reports.comparison import comparison_lines, comparison_page
+from nn_assets.reports.comparison_page import comparison_lines, comparison_page
 
 SIMPLE = ("linear", "boosting", "momentum")
 NETWORKS = ("mlp", "lstm")

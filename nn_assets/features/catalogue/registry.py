@@ -11,7 +11,6 @@ from nn_assets.features.catalogue.beside_bars import BESIDE_BARS
 from nn_assets.features.catalogue.candles import CANDLES
 from nn_assets.features.catalogue.cross_market import CROSS_MARKET
 from nn_assets.features.catalogue.definition import Feature, Formula
-from nn_assets.features.catalogue.details import OF_DETAILS
 from nn_assets.features.catalogue.factors import FACTORS
 from nn_assets.features.catalogue.own_series import feature_of_own_series
 from nn_assets.features.catalogue.profile import PROFILE
@@ -22,6 +21,7 @@ from nn_assets.features.catalogue.spreads import SPREADS
 from nn_assets.features.catalogue.trend import TREND
 from nn_assets.features.catalogue.volatility import VOLATILITY
 from nn_assets.features.catalogue.volume import VOLUME
+from nn_assets.features.catalogue.vwap_and_spreads import OF_DETAILS
 from nn_assets.market.panel import FIELDS
 from nn_assets.plugins import Registry
 

@@ -41,7 +41,7 @@ from nn_assets.operations.intake.actions import (
 )
 from nn_assets.operations.intake.appended import append_new, stamped_bars
 from nn_assets.operations.intake.compared import TakenCompared, ingest_compared
-from nn_assets.operations.intake.details import TakenDetails, append_details, require_details
+from nn_assets.operations.intake.delivered_details import TakenDetails, append_details, require_details
 from nn_assets.operations.intake.files_read import UnreadFiles
 from nn_assets.operations.intake.grown import audit_grown, begun
 from nn_assets.operations.intake.intraday import intraday_notices

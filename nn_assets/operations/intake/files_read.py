@@ -21,7 +21,7 @@ from nn_assets.arrays import Symbol
 from nn_assets.contracts import DELIVERED_BARS, empty
 from nn_assets.contracts.frames import DeliveredBars
 from nn_assets.errors import PublicationError
-from nn_assets.operations.asof.details import detail_features
+from nn_assets.operations.asof.known_details import detail_features
 from nn_assets.operations.facts import RAW_BARS
 from nn_assets.operations.history import History
 from nn_assets.settings import SourceSection

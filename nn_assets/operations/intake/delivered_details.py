@@ -13,7 +13,7 @@ from nn_assets.features.catalogue import refuse_missing_details
 from nn_assets.market.facts.bars import RevisionCount
 from nn_assets.market.facts.bitemporal import stated_in
 from nn_assets.market.quality.bar_details import contradicted_details, judge_details
-from nn_assets.operations.asof.details import (
+from nn_assets.operations.asof.known_details import (
     DETAILS_OF_BARS,
     DETAILS_QUARANTINE,
     detail_features,
