@@ -19,8 +19,8 @@ from nn_assets.operations.decisions.fired import (
 )
 from nn_assets.operations.decisions.intact_ledger import on_intact_ledger
 from nn_assets.operations.decisions.rounds import DecidedSession, decide_session
-from nn_assets.operations.explained_pages import keep_moves
 from nn_assets.operations.history import History
+from nn_assets.operations.session_moves import keep_moves
 from nn_assets.operations.session_page import bound_by, write_daily_page
 from nn_assets.reports.plots import drift_statistics
 from nn_assets.reports.tables import sized_positions, why_frame

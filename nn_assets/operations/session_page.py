@@ -17,12 +17,12 @@ from nn_assets.operations.asof.choices import as_fitted
 from nn_assets.operations.asof.studies import late_verdict, month_of_verdict
 from nn_assets.operations.asof.trading_halts import halts_in_words
 from nn_assets.operations.bar_faults import delisting_line, without_bar
-from nn_assets.operations.explained_pages import kept_moves
 from nn_assets.operations.history import History
 from nn_assets.operations.models.unlike_days import novelty_notices
 from nn_assets.operations.next_command import study_of_others, study_of_others_text
 from nn_assets.operations.pages import caveats_of, market_label, own_sections, write_page
 from nn_assets.operations.ranges import ranges_on
+from nn_assets.operations.session_moves import kept_moves
 from nn_assets.operations.situation import of_bars, of_regime, share_text, situation_of, unlike_day
 from nn_assets.operations.waiting_refresh import waits_on_page
 from nn_assets.oversight.headline import Situation, headline

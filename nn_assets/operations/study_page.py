@@ -29,7 +29,7 @@ from nn_assets.operations.asof.choices import search_text
 from nn_assets.operations.asof.known_details import details_left_out, quarantine_text
 from nn_assets.operations.asof.traces import read_steps
 from nn_assets.operations.asof.universe import survivorship_facts
-from nn_assets.operations.explained_pages import measured_importance
+from nn_assets.operations.feature_worth import measured_importance
 from nn_assets.operations.history import History
 from nn_assets.operations.models.groups import groups_of
 from nn_assets.operations.models.novelty import novelty_by_session

@@ -13,7 +13,7 @@ from nn_assets.learning.first_month import first_model_month
 from nn_assets.learning.folds import Fold
 from nn_assets.learning.refits import refits_of
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations import explained_pages, shift
+from nn_assets.operations import feature_worth, shift
 from nn_assets.operations.asof.models import ModelsInForce
 from nn_assets.operations.catalog import find_strategy
 from nn_assets.operations.network_comparison import contestants, quick
@@ -103,11 +103,11 @@ def test_an_importance_that_cannot_be_measured_leaves_its_traceback_in_the_log(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a model of nothing")
 
-    monkeypatch.setattr(explained_pages, "_read_by", fail)
+    monkeypatch.setattr(feature_worth, "_read_by", fail)
     rows, log = range(JULY, JULY + 5), logging.getLogger("tests.parts")
     monkeypatch.setattr("nn_assets.operations.explanation.loss_of", lambda _: ("log loss", "nats"))
     history = SimpleNamespace(strategy=None)
-    kept = explained_pages.measured_importance(history, SESSIONS, ["a"] * len(SESSIONS), rows, None, log)  # type: ignore[arg-type]
+    kept = feature_worth.measured_importance(history, SESSIONS, ["a"] * len(SESSIONS), rows, None, log)  # type: ignore[arg-type]
     assert kept["absent"] == "ZeroDivisionError: a model of nothing"
     (record,) = [record for record in caplog.records if record.name == "tests.parts"]
     assert record.levelno == logging.ERROR

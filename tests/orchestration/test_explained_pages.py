@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 
 from nn_assets.market.calendar.sessions import sessions_between
-from nn_assets.operations import explained_pages, explanation
-from nn_assets.operations.explained_pages import LARGEST, MOST_MOVES, keep_moves, kept_moves, measured_importance
+from nn_assets.operations import explanation, feature_worth
 from nn_assets.operations.explanation import importance_by_month, moved_forecasts
+from nn_assets.operations.feature_worth import measured_importance
 from nn_assets.operations.history import History, open_history
+from nn_assets.operations.session_moves import LARGEST, MOST_MOVES, keep_moves, kept_moves
 from nn_assets.operations.study_page import study_sheet, write_study_page
 from nn_assets.store.ledger.ledger import Ledger
 from tests.orchestration.conftest import FIRST_LIVE, LAST, NAME, living_in, strategy_of
@@ -138,16 +139,16 @@ def test_a_studys_page_says_what_each_feature_was_worth_and_a_month_is_measured_
     assert kept["absent"] == ""
     assert list(kept["months"]) == ["2017-01", "2017-02", "2017-03", "2017-04", "2017-05", "2017-06"]
     with open_history(strategy_of()) as history:
-        march = importance_by_month(history, ["2017-03"], explained_pages.REPEATS).table().set_index("feature")["rise"]
+        march = importance_by_month(history, ["2017-03"], feature_worth.REPEATS).table().set_index("feature")["rise"]
         rises = pd.Series(kept["months"]["2017-03"]["rises"])
         assert set(rises.index) <= {"log_return_1", "log_return_5", "close_location"}
         np.testing.assert_allclose(rises, march[rises.index], rtol=1e-12)  # so few rows that none is left out
         page = write_study_page(history).read_text()
         sentences: list[str] = []
         asked: list[str] = []
-        measure = explained_pages._importance_of_month
+        measure = feature_worth._importance_of_month
         monkeypatch.setattr(
-            explained_pages, "_importance_of_month", lambda *of: asked.append(of[1][0].month) or measure(*of)
+            feature_worth, "_importance_of_month", lambda *of: asked.append(of[1][0].month) or measure(*of)
         )
         study = history.axis, _model_by_row(history), _rows(kept)
         log = logging.getLogger("tests.importance")
@@ -170,7 +171,7 @@ def test_a_month_whose_bars_labels_code_or_model_are_others_is_measured_again(
         asked.append(parts[0].month)
         return {"parts": [], "whole": True, "sessions": 0, "rises": {}}
 
-    monkeypatch.setattr(explained_pages, "_importance_of_month", measured)
+    monkeypatch.setattr(feature_worth, "_importance_of_month", measured)
     with open_history(strategy_of()) as history:
         view, models = history.view(), _model_by_row(history)
         row = int(history.axis.searchsorted(pd.Timestamp("2017-03-15")))
@@ -184,7 +185,7 @@ def test_a_month_whose_bars_labels_code_or_model_are_others_is_measured_again(
             targets[row, 0] = 1.0 - targets[row, 0]
             labels = replace(labels, targets=targets)
         elif restated == "the code":
-            monkeypatch.setattr(explained_pages, "version_of", lambda _: "another")
+            monkeypatch.setattr(feature_worth, "version_of", lambda _: "another")
         else:
             models[row] = "another"
         seen = SimpleNamespace(cube=cube, labels=labels, row=view.row)
