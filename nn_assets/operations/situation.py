@@ -38,6 +38,7 @@ from nn_assets.store.ledger.audit import broken_on_record
 from nn_assets.store.ledger.ledger import Ledger
 from nn_assets.store.ledger.reread import BROKEN_REMEDY
 
+_LATE_ACTION = "late_action"
 _UNLIKE_DAY = "read the session's page: whether the data are right, and whether the sizes are still wanted"
 _SECOND_SOURCE = "have the source of market.compare_with deliver in time, or drop it"
 
@@ -157,6 +158,7 @@ def _decided(facts: StoredFacts) -> Situation:
         *_of_unknown_shares(ledger, strategy.name, session),
         *of_regime(decision["details"], session),
         *unlike_day(decision["details"]),
+        *orders_cancelled(decision["details"]),
         *(() if (waits := waits_now(ledger, strategy, session, decision["details"])) is None else waits[1:]),
     )
     releases = () if reset is None else reset.kinds
@@ -193,6 +195,17 @@ def unlike_day(details: Mapping[str, Any]) -> tuple[Fault, ...]:
         return ()
     novelty = DayNovelty.from_record(details["novelty"])
     return (Fault(novelty.sentence, _UNLIKE_DAY),) if novelty.unlike_day else ()
+
+
+def orders_cancelled(details: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """That orders were cancelled for an action known late, by a decision's details: the broker may still hold them."""
+    reasons = (details.get("ended_orders") or {}).values()  # version 0.1 recorded none
+    if not (cancelled := sum(reason == _LATE_ACTION for reason in reasons)):
+        return ()
+    several = cancelled > 1
+    why = f"{cancelled} order{'s were' if several else ' was'} cancelled, sized before an action became known late"
+    still = "those that the account still holds" if several else "it if the account still holds it"
+    return (Fault(why, f"cancel {still}, and compare the positions with the account"),)
 
 
 def of_bars(facts: StoredFacts, session: pd.Timestamp, remainder: str | Mapping[str, Any]) -> tuple[Fault, ...]:

@@ -19,7 +19,9 @@ from nn_assets.settings import Strategy
 
 _NET_ROOM = 0.001  # fraction of capital: what rounding to lots and a day's moves explain
 
+_DELISTED = "delisted"
 _BY_THE_MARKET = frozenset({"no_bar", "no_volume", "volume_cap", "no_liquidity"})
+_SETTLED = "What was held was settled in cash; no order follows."
 _AS_FILLED = "The book holds what was filled, as the account does; the orders below are sized from there."
 _MAY_DIFFER = "The orders below replace them; compare the positions with the account."
 
@@ -46,8 +48,8 @@ def answer_notices(session_round: Round) -> list[str]:
 def ended_notices(session_round: Round, halted: Collection[Symbol] = ()) -> list[str]:
     """Say which orders under way ended without a whole fill, and why.
 
-    The market's own reasons leave the book and the account alike, so that nobody has to act; after any other one the
-    account may hold what the book does not.
+    The market's own reasons, a delisting among them, leave the book and the account alike, so that nobody has to act;
+    after any other one the account may hold what the book does not.
 
     Parameters
     ----------
@@ -61,9 +63,16 @@ def ended_notices(session_round: Round, halted: Collection[Symbol] = ()) -> list
         by_reason.setdefault(order.reason, []).append(f"{name}{halt}")
     return [
         f"{reason}: {len(names)} order{'s' * (len(names) > 1)} under way ended without a whole fill: "
-        f"{', '.join(first_of(names))}. {_AS_FILLED if reason in _BY_THE_MARKET else _MAY_DIFFER}"
+        f"{', '.join(first_of(names))}. {_what_is_left(reason)}"
         for reason, names in by_reason.items()
     ]
+
+
+def _what_is_left(reason: str) -> str:
+    """What follows from an order that ended, by why it did."""
+    if reason == _DELISTED:
+        return _SETTLED
+    return _AS_FILLED if reason in _BY_THE_MARKET else _MAY_DIFFER
 
 
 def held_on_notices(session_round: Round) -> list[str]:
@@ -122,11 +131,12 @@ def delisting_notices(session_round: Round) -> list[str]:
     gone = [
         session_round.session_state.book.symbols[order.symbol]
         for order in session_round.ended
-        if order.reason == "delisted"
+        if order.reason == _DELISTED
     ]
     if paid == 0.0 and not gone:
         return []
-    return [f"Delistings were booked before this session's first fill: {paid:+,.2f} USD. Compare it with the account."]
+    booked = "Delistings were booked before this session's first fill, at the cash per share that was stated"
+    return [f"{booked}: {paid:+,.2f} USD."]
 
 
 def funding_facts(strategy: Strategy, session_round: Round) -> list[str]:
@@ -166,7 +176,7 @@ def late_notices(strategy: Strategy, session_round: Round) -> list[str]:
             f"{symbols[column]}: {', '.join(changes)}, known only now. The book was converted before this session's "
             f"first fill: {owed.quantity[column]:+,.10g} shares, {owed.dividends_usd[column]:+,.2f} USD of dividends, "
             f"{owed.in_lieu_usd[column]:+,.2f} USD for fractions, "
-            f"{owed.delistings_usd[column]:+,.2f} USD of delistings. Compare it with the account."
+            f"{owed.delistings_usd[column]:+,.2f} USD of delistings. The account should show the same."
         )
     if session_round.cancelled:
         notices.append(

@@ -287,7 +287,8 @@ def test_a_page_says_how_many_sessions_rules_cannot_name_and_how_many_they_need(
 
 
 @pytest.mark.parametrize(
-    ("reason", "compare"), [("volume_cap", False), ("no_bar", False), ("unfinished_run", True), ("of_a_venue", True)]
+    ("reason", "compare"),
+    [("volume_cap", False), ("no_bar", False), ("delisted", False), ("unfinished_run", True), ("of_a_venue", True)],
 )
 def test_only_an_order_that_the_market_did_not_end_asks_for_a_comparison_with_the_account(
     reason: str, compare: bool

@@ -16,6 +16,7 @@ from nn_assets.portfolio.actions import book_after_delistings
 from nn_assets.portfolio.book import Book, empty_book
 from nn_assets.portfolio.late_actions import ActionRows, LateActions, book_after_late_actions
 from nn_assets.portfolio.records import book_from_records, book_remainder, holdings_frame, session_flows
+from nn_assets.reports.round_notices import delisting_notices, ended_notices
 from nn_assets.session.market_view import market_view
 from nn_assets.settings import LabelSettings
 from tests.session.test_late_bars import holding, one_order, play, wide
@@ -90,6 +91,9 @@ def test_a_round_books_it_before_the_first_fill_and_ends_the_order_under_way() -
     interest = done.session_state.book.session_financing_usd
     assert done.state.cash_usd == pytest.approx(before.state.cash_usd + 7_000.0 + interest, rel=1e-12)
     assert [order.reason for order in done.ended] == ["delisted"]
+    (ended,), (booked,) = ended_notices(done), delisting_notices(done)
+    assert ended.endswith("without a whole fill: AAA. What was held was settled in cash; no order follows.")
+    assert booked.endswith("at the cash per share that was stated: +7,000.00 USD.")  # and nobody is asked to act
     for later in range(ROW + 1, ROW + 5):
         done = play(delisted, done.session_state, later)
         assert done.session_state.book.quantity[0] == 0.0
