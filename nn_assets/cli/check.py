@@ -344,8 +344,8 @@ def _label_assumed(strategy: Strategy) -> str | None:
         "execution": f"orders at the {label.execution.replace('_', ' ')}",
     }
     assumed = [f"{phrase}, since label.{key} is left out" for key, phrase in defaults.items() if key not in explicit]
-    stated = [defaults["horizon_sessions"]] if strategy.horizon_in_bars and "horizon_sessions" in explicit else []
-    return "; ".join([*stated, *assumed]) or None
+    own_words = [defaults["horizon_sessions"]] if strategy.horizon_in_bars and "horizon_sessions" in explicit else []
+    return "; ".join([*own_words, *assumed]) or None
 
 
 def _day(session: pd.Timestamp) -> str:

@@ -56,7 +56,7 @@ def sessions_of_hours(hours: float, *, decision_minutes: int, calendar: str) -> 
     if not decision_minutes and calendar != _ROUND_THE_CLOCK:
         raise ValueError(
             f"label.horizon_hours {hours:g} on market.calendar {calendar}, whose sessions are decided once each and "
-            "are not 24 hours long: state label.horizon_sessions in sessions, or intraday.decisions to decide within them"
+            "are not 24 hours long: state label.horizon_sessions in sessions, or decide within them, intraday.decisions"
         )
     minutes = decision_minutes or MINUTES_OF_A_DAY
     bars = hours * _MINUTES_OF_AN_HOUR / minutes
