@@ -194,9 +194,9 @@ def test_a_month_may_begin_with_the_first_refit_where_that_is_asked_for() -> Non
 
 
 def test_parts_of_months_are_for_decisions_within_the_session_and_change_no_other_hash() -> None:
-    with pytest.raises(ValueError, match="walk_forward.partial_months needs intraday.decisions"):
+    with pytest.raises(ValueError, match=r"walk_forward\.partial_months needs intraday\.decisions"):
         strategy(refit_every_days=30, partial_months=True)
-    with pytest.raises(SettingsError, match=r"needs intraday.decisions and walk_forward.refit_every_days"):
+    with pytest.raises(SettingsError, match=r"needs intraday\.decisions and walk_forward\.refit_every_days"):
         parse_strategy("name: x\nmarket: {history_starts: 2018-01-11}\nwalk_forward: {partial_months: true}\n")
     left_out, said = (
         within_the_session(refit_every_days=3),
