@@ -23,12 +23,12 @@ from nn_assets.estimators import TRADED
 from nn_assets.evaluation.comparison import Comparison, compare
 from nn_assets.learning.artifact import to_files
 from nn_assets.learning.first_month import first_model_month, first_refit_day, training_key
-from nn_assets.learning.folds import forecast_rows
 from nn_assets.learning.inference import forecast_members
 from nn_assets.learning.model import FoldData, fit_models
 from nn_assets.learning.momentum import RETURN_FEATURES
 from nn_assets.learning.networks import NETWORKS, levels_read
 from nn_assets.learning.networks.candlestick import CANDLE_FEATURES
+from nn_assets.learning.refits import used_rows
 from nn_assets.operations.history import History
 from nn_assets.operations.models.preparation import DueFold, due_folds, fold_data
 from nn_assets.operations.models.stored import load_model
@@ -277,7 +277,7 @@ def _labels(history: History) -> tuple[FloatArray, FloatArray]:
 def _rows(history: History, months: Sequence[str]) -> Any:
     """Sessions that count: out of sample, and after what one choice over all folds has seen."""
     rows = np.zeros(len(history.axis), dtype=bool)
-    rows[forecast_rows(history.axis, months[0]).start :] = True
+    rows[used_rows(history.strategy, history.axis, months[0]).start :] = True
     until = history.strategy.learning.knows_until
     return rows if until is None else rows & np.asarray(history.axis > pd.Timestamp(until))
 

@@ -27,7 +27,7 @@ from nn_assets.evaluation.study import (
 from nn_assets.evaluation.trials import trial_configuration, trial_hash
 from nn_assets.evaluation.verdict import NO_MONTH_ENDED
 from nn_assets.learning.first_month import first_model_month
-from nn_assets.learning.folds import forecast_rows
+from nn_assets.learning.refits import used_rows
 from nn_assets.market.calendar.sessions import next_session
 from nn_assets.operations.asof.choices import in_sample_until
 from nn_assets.operations.asof.costs import cost_model, costs_in_force
@@ -69,6 +69,7 @@ class StudyResult:
     months: tuple[MonthVerdict, ...]
     material: StudyMaterial
     terms: Terms
+    horizon: str = ""  # of a label in hours or in decision bars, as it is told
 
     @property
     def trials(self) -> int:
@@ -116,6 +117,8 @@ class StudyResult:
             "sessions": len(self.study.rows),
             "trials": self.trials,
         }
+        if self.horizon:
+            figures["horizon"] = self.horizon
         if late := self.study.replays[TRADED].late_decisions:
             figures["late_decisions"] = late
         for name, of_name in self.study.figures.total.items():
@@ -162,7 +165,7 @@ def study_until(history: History, months: list[str], run_id: str, tell: Progress
     needed_months = _months_until(history, months[-1])
     refreshed = refreshed_forecasts(history, needed_months, tell)
     material = _material_of(history, needed_months, refreshed)
-    judgeable = _months_to_judge(strategy.market.calendar, material, months)
+    judgeable = _months_to_judge(strategy, material, months)
     ground = ground_of(strategy.name, history.covering(history.last_session).content_hash, history.view().bars)
     if earlier := earlier_grounds(history.stores):
         rows = [earlier_ground.to_row() for earlier_ground in earlier]
@@ -173,16 +176,22 @@ def study_until(history: History, months: list[str], run_id: str, tell: Progress
     leave_watch_for_live(history.stores.ledger, strategy, study.replays[TRADED].rounds, run_id)
     tell(f"judging {len(judgeable)} months")
     judged = judge_months(strategy, history.sessions_per_year, study, judgeable, terms)
-    result = StudyResult(study, judged, material, terms)
+    result = StudyResult(study, judged, material, terms, strategy.horizon_text if strategy.horizon_in_bars else "")
     _record(history, result, ground, run_id)
     return result
 
 
-def _months_to_judge(calendar: str, material: StudyMaterial, months: list[str]) -> list[str]:
-    """Those of the months asked for that have ended, and the last one that has, where one asked for has not."""
-    last = material.sessions[-1]
-    following = f"{next_session(calendar, last):%Y-%m}"
-    ended = sorted({month for month in material.month_by_row if month and month < following})
+def _months_to_judge(strategy: Strategy, material: StudyMaterial, months: list[str]) -> list[str]:
+    """Those of the months asked for that have ended, and the last one that has, where one asked for has not.
+
+    With ``walk_forward.partial_months`` the month that the history is stated to end in has ended with it. Where that
+    end moves on, the month is looked at again, which counts as a look of its own.
+    """
+    last, market = material.sessions[-1], strategy.market
+    following = next_session(market.calendar, last)
+    at_end = market.history_ends is not None and following.normalize() > pd.Timestamp(market.history_ends)
+    partly = strategy.walk_forward.partial_months and at_end
+    ended = sorted({month for month in material.month_by_row if month and (partly or month < f"{following:%Y-%m}")})
     return sorted(
         {max(before) for month in months if (before := [ended_month for ended_month in ended if ended_month <= month])}
     )
@@ -220,7 +229,7 @@ def _material_of(history: History, needed_months: list[str], refreshed: Refreshe
     forecasts = calibrate_forecasts(history, refreshed.forecasts)
     month_by_row = [""] * len(history.axis)
     for month in needed_months:
-        rows = forecast_rows(history.axis, month)
+        rows = used_rows(strategy, history.axis, month)
         month_by_row[rows] = [month] * (rows.stop - rows.start)
     costs = costs_in_force(history.stores.ledger, strategy.name)
     models: dict[str | None, CostModel] = {}

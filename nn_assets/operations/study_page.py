@@ -165,9 +165,7 @@ def _within_the_session(strategy: Strategy, result: StudyResult) -> list[list[st
 
 def _label_text(strategy: Strategy) -> str:
     own = "".join(f", {key} {value}" for key, value in strategy.label.settings.items())
-    return (
-        f"{strategy.label.kind}{own}, {strategy.label.horizon_sessions} sessions, fills at {strategy.label.execution}"
-    )
+    return f"{strategy.label.kind}{own}, {strategy.horizon_text}, fills at {strategy.label.execution}"
 
 
 def _volatility(result: StudyResult) -> list[list[str]]:
@@ -399,6 +397,7 @@ def study_sheet(history: History) -> StudyPage:
         verdict=Verdict(**kept["verdict"]),
         figures=StudyFigures.from_dict(kept["figures"]),
         label=market_label(strategy),
+        horizon=strategy.horizon_text,
         facts=[
             *((name, value) for name, value in kept["facts"]),
             ("Rows in quarantine", quarantine_text(len(quarantine), len(of_details))),

@@ -61,6 +61,7 @@ class StudyPage:
     verdict: Verdict
     figures: StudyFigures
     label: str = ""  # what kind of market this is: 'Real bars', 'Simulated market', 'Bars from files'
+    horizon: str = ""  # of the strategy's label, as it is told: '5 sessions', '4 hours: 48 bars'
     facts: Sequence[tuple[str, str]] = ()  # (what, value) shown on top: sessions, folds, span
     was_on: Sequence[str] = ()  # sentences, one an estimator
     left_out: Sequence[str] = ()  # sentences on estimators fitted without a regime, where that was asked for

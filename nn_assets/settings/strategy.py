@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from math import ceil
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -20,6 +21,7 @@ from nn_assets.settings.data_sections import (
     SeriesSettings,
     UniverseSettings,
 )
+from nn_assets.settings.horizon import MINUTES_OF_A_DAY, horizon_told, sessions_of_hours
 from nn_assets.settings.search import SearchSettings, search_faults, with_parameters
 from nn_assets.settings.section import NeverCounts, Section, WhenSet
 from nn_assets.settings.sections import (
@@ -118,6 +120,36 @@ class Strategy(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _horizon_counts_decisions(self) -> Strategy:
+        """Before the rules that read it."""
+        hours, market = self.label.horizon_hours, self.market
+        if hours is not None:
+            count = sessions_of_hours(hours, decision_minutes=self._decision_minutes, calendar=market.calendar)
+            label = self.label.model_copy(update={"horizon_sessions": count})
+            label.model_fields_set.discard("horizon_sessions")  # still stated in hours, and once
+            object.__setattr__(self, "label", label)  # frozen from here on
+        return self
+
+    @property
+    def _decision_minutes(self) -> int:
+        return 0 if self.intraday is None else self.intraday.decision_minutes
+
+    @property
+    def horizon_in_bars(self) -> bool:
+        """Whether :attr:`horizon_text` says hours and a count both."""
+        return bool(self._decision_minutes) or self.label.horizon_hours is not None
+
+    @property
+    def horizon_text(self) -> str:
+        """The label's horizon for people: in sessions, or within the session in hours and decision bars both."""
+        return horizon_told(
+            self.label.horizon_sessions,
+            decision_minutes=self._decision_minutes,
+            in_hours=self.label.horizon_hours is not None,
+            calendar=self.market.calendar,
+        )
+
     @property
     def _networks(self) -> tuple[str, ...]:
         """Networks that a search chooses among."""
@@ -189,9 +221,10 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _groups_need_returns(self) -> Strategy:
         walk, market = self.walk_forward, self.market
-        every_day = market.calendar == "24/7" or market.calendar_overrides is not None
+        every_day = market.calendar.split(" ")[0] == "24/7" or market.calendar_overrides is not None
+        per_day = ceil(MINUTES_OF_A_DAY / self._decision_minutes) if self._decision_minutes else 1
         purged = self.label.horizon_sessions + self.label.execution_lag_sessions
-        most = walk.most_training_sessions(every_day=every_day) - purged
+        most = walk.most_training_sessions(every_day=every_day, per_day=per_day) - purged
         if self.portfolio.groups == "behaviour" and most < RETURNS_TO_GROUP:
             key = "training_months" if walk.refit_every_days is None else "training_days"
             raise ValueError(
@@ -328,6 +361,16 @@ class Strategy(Section):
         if any(asked.values()):
             needed = "; ".join(requirement for requirement, missing in asked.items() if missing)
             raise ValueError(f"intraday.decisions needs {needed}")
+        return self
+
+    @model_validator(mode="after")
+    def _partial_months_are_of_decisions_within_the_session(self) -> Strategy:
+        walk = self.walk_forward
+        if walk.partial_months and (self.decisions is None or walk.refit_every_days is None):
+            raise ValueError(
+                "walk_forward.partial_months needs intraday.decisions and walk_forward.refit_every_days: a month of "
+                "daily sessions is too few to judge a part of it, and refits in months begin with one"
+            )
         return self
 
     @model_validator(mode="after")
