@@ -80,7 +80,7 @@ def loss_figures(
     """
     bars = len(labels.targets)
     outcome = track.outcome(labels)
-    every = {name: values[:bars] for name, values in (track.forecasts | track.simple).items()}
+    every = {name: values[:bars] for name, values in {**track.forecasts, **track.simple}.items()}
     losses = {name: track.losses(values, outcome) for name, values in every.items()}
     there = [np.isfinite(loss) for loss in losses.values()]
     cells: BoolArray = np.logical_and.reduce([one for one in there if one.any()] or there) & counted[:bars, None]

@@ -42,8 +42,8 @@ _PLAIN = {
     "no edge found": "Nothing here beats chance by enough to trade on.",
     "forecasts volatility better": "The network forecasts volatility better than each of the simple forecasts. It does "
     f"not trade: {NO_DIRECTION}.",
-    "does not forecast volatility better": "Nothing here forecasts volatility better than the simplest forecasts do. It "
-    f"does not trade: {NO_DIRECTION}.",
+    "does not forecast volatility better": "The network is not shown to forecast volatility better than each of the "
+    f"simple forecasts. It does not trade: {NO_DIRECTION}.",
     "cannot tell": "The record holds both chance and an edge worth having: it cannot say which.",
 }
 
