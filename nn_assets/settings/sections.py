@@ -63,8 +63,10 @@ LABELS_OF_ITS_OWN = MappingProxyType(
 """Labels that need no plug-in, and whether each is relative to the other names of its session."""
 LABELS_OF_NO_DIRECTION = frozenset({"log_realised_volatility", "volatility_move"})
 """Those of them that no position can be taken by."""
+NO_DIRECTION = "a volatility has no direction; use it for sizes with portfolio.volatility: network"
+"""Why a strategy with one of them does not trade, and what its forecasts are good for."""
 LABELS_TRADED = tuple(name for name in LABELS_OF_ITS_OWN if name not in LABELS_OF_NO_DIRECTION)
-"""The others: what ``label.kind`` of a strategy may be without a plug-in."""
+"""The others: what positions are taken by, without a plug-in."""
 LABELS_SIZED_PER_NAME = frozenset({"direction", "direction_relative"})
 """Those of them whose probability is that of a gain, as a size for each name by itself needs it."""
 COMPUTES_OF_ITS_OWN = ("here", "processes")
@@ -218,7 +220,7 @@ class FeatureSettings(Section):
 
 def _kind_of_label(kind: Any) -> Any:
     if not isinstance(kind, str):
-        own = ", ".join(LABELS_TRADED)
+        own = ", ".join(LABELS_OF_ITS_OWN)
         raise ValueError(  # noqa: TRY004  for pydantic to name it beside the others
             f"one of {own}, or a label that a file named under plugins registers, was expected"
         )
@@ -232,6 +234,7 @@ class LabelSettings(Section):
     ``threshold_move`` or one that a file of ``plugins`` registers; ``settings`` are that one's own, as it states them.
     ``horizon_hours`` states the horizon in hours of trading instead; the strategy makes ``horizon_sessions`` of them,
     and no record has them.
+    ``log_realised_volatility`` and ``volatility_move`` are studied and judged, and take no position.
     """
 
     kind: Annotated[MemberName, BeforeValidator(_kind_of_label)] = "direction"

@@ -113,7 +113,7 @@ class Strategy(Section):
             if name not in own and brought is not None and name not in brought:
                 raise ValueError(no_such_member(kind, key, name, (*own, *sorted(brought))).found)
         if self.label.settings and "kind" not in self.label.model_fields_set:
-            kinds = (*LABELS_TRADED, *sorted(names_of("label", self.plugins) or ()))
+            kinds = (*LABELS_OF_ITS_OWN, *sorted(names_of("label", self.plugins) or ()))
             raise ValueError(
                 f"label.settings are those of one kind of label, and label.kind is left out: state label.kind, one of "
                 f"{', '.join(kinds)}"
@@ -190,14 +190,42 @@ class Strategy(Section):
         own = self.label.kind in LABELS_OF_ITS_OWN
         return None if own else declared_by("label", self.label.kind, key, self.plugins)
 
+    @property
+    def of_no_direction(self) -> bool:
+        """Whether the label is one of a volatility: it is forecast and judged, and no position follows from it."""
+        return self.label.kind in LABELS_OF_NO_DIRECTION
+
     @model_validator(mode="after")
     def _label_says_what_a_position_earns(self) -> Strategy:
         kind = self.label.kind
-        silent = self._label_states("learns") == "volatility" or self._label_states("traded") is False
-        if kind in LABELS_OF_NO_DIRECTION or silent:
+        if self._label_states("learns") == "volatility" or self._label_states("traded") is False:
             raise ValueError(
                 f"label.kind {kind} says how much a name moves and not in which direction, so that no position can be "
-                f"taken by it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded"
+                f"taken by it: state one of {', '.join(LABELS_TRADED)}, or a label of your own that is traded; of a "
+                f"volatility {' and '.join(sorted(LABELS_OF_NO_DIRECTION))} are studied"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_volatility_is_studied_alone(self) -> Strategy:
+        if not self.of_no_direction:
+            return self
+        asked = {
+            "no market.live_starts: it is studied, and no session is decided by it": self.market.live_starts,
+            "portfolio.volatility left out: it sizes positions, and there are none": (
+                self.portfolio.volatility != "ewma"
+            ),
+            "trade_without_verdict: false, since there is nothing to trade": self.trade_without_verdict,
+            "no search, whose trials are judged by a book": self.search is not None,
+            "learning.baselines without momentum, a rule on the direction of past returns": (
+                "momentum" in self.learning.baselines
+            ),
+            "no intraday.decisions, whose bars the EWMA and HAR beside it do not count": self.decisions is not None,
+        }
+        if any(asked.values()):
+            needed = "; ".join(requirement for requirement, stated in asked.items() if stated)
+            raise ValueError(
+                f"label.kind {self.label.kind} forecasts a volatility, which has no direction, and needs {needed}"
             )
         return self
 
