@@ -354,3 +354,25 @@ def test_what_forecasts_are_judged_by_and_learned_in_is_held_to_the_contract(
 def test_a_return_that_forecasts_are_ranked_against_is_taken(tmp_path: Path) -> None:
     prepare(naming(written(tmp_path, mine=RANKED.format(ranked="return forward_returns(panel, label)")), label=MINE))
     assert LABELS["mine"].ranked_against is not None
+
+
+def test_a_label_less_a_threshold_is_sized_by_the_programme_as_the_packages_own_is(tmp_path: Path) -> None:
+    text = RANKED.format(ranked="return forward_returns(panel, label)")
+    assert naming(written(tmp_path / "a", mine=text), label=MINE).portfolio.construction == "programme"
+    plain = text.replace(", ranked_against=ranked", "")
+    assert naming(written(tmp_path / "b", mine=plain), label=MINE).portfolio.construction == "per_name"
+    with pytest.raises(
+        SettingsError, match=r"per_name sizes by the probability of a gain, which that of .* mine is not"
+    ):
+        naming(written(tmp_path / "c", mine=text), label=MINE, portfolio="{construction: per_name}")
+
+
+@pytest.mark.parametrize(("key", "value"), [("learns", '"volatility"'), ("traded", "False")])
+def test_what_a_label_learns_is_read_off_its_text_and_nothing_else_is_guessed(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    text = f"SAID = {value}\n" + label_file(
+        "return forward_returns(panel, label)", f"'mine', relative=False, {key}=SAID"
+    )
+    with pytest.raises(SettingsError, match=f"label.kind mine must say {key} in its file as plain text"):
+        naming(written(tmp_path, mine=text), label=MINE)
