@@ -45,6 +45,8 @@ NETWORKS_OF_ITS_OWN = MappingProxyType(
     }
 )
 """Networks that need no plug-in, and what builds each: named here, so that no one imports them to know their code."""
+NETWORKS_WITH_STEPS = frozenset({"gru", "lstm", "rnn", "tcn"})
+"""Those of them that have an output at each step of a window, as ``learning.dense_targets`` needs it."""
 KEYS_OF_NETWORKS = MappingProxyType(
     {"candlestick": ("image", "levels"), "tcn": ("kernel",), "transformer": ("heads", "widening")}
 )
@@ -307,6 +309,16 @@ class LearningSettings(Section):
             raise ValueError(f"learning.baselines {', '.join(self.baselines)}: name each one once")
         if self.residual and "linear" not in self.baselines:
             raise ValueError("learning.residual needs linear among learning.baselines: each member begins as one")
+        return self
+
+    @model_validator(mode="after")
+    def _dense_targets_need_steps(self) -> LearningSettings:
+        if self.dense_targets and self.network in NETWORKS_OF_ITS_OWN and self.network not in NETWORKS_WITH_STEPS:
+            raise ValueError(
+                f"learning.dense_targets needs a network with an output at each step, which {self.network} has not: "
+                f"name {', '.join(sorted(NETWORKS_WITH_STEPS))} or one of your own with a method steps, or leave "
+                "learning.dense_targets out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from nn_assets.errors import PluginError
-from nn_assets.plugins import declared_by, names_of, no_such_member
+from nn_assets.plugins import NOT_PLAIN, declared_by, names_of, no_such_member, stated_by
 from nn_assets.settings.beside_signals import NoveltySettings, RangeSettings
 from nn_assets.settings.changes import hash_of_settings, part_of_settings
 from nn_assets.settings.data_sections import (
@@ -188,7 +188,17 @@ class Strategy(Section):
     def _label_states(self, key: str) -> object:
         """What the member of a plug-in states by a keyword, in its text; None for the package's own."""
         own = self.label.kind in LABELS_OF_ITS_OWN
-        return None if own else declared_by("label", self.label.kind, key, self.plugins)
+        return None if own else stated_by("label", self.label.kind, key, self.plugins)
+
+    @model_validator(mode="after")
+    def _label_says_plainly_what_it_learns(self) -> Strategy:
+        for key in ("learns", "traded"):
+            if self._label_states(key) is NOT_PLAIN:
+                raise ValueError(
+                    f"label.kind {self.label.kind} must say {key} in its file as plain text: "
+                    f'register_label("{self.label.kind}", learns="sign", ...) or "value", traded=True or False'
+                )
+        return self
 
     @property
     def of_no_direction(self) -> bool:
@@ -234,7 +244,9 @@ class Strategy(Section):
         """Whether the label's probability is that of a gain."""
         kind = self.label.kind
         return kind in LABELS_SIZED_PER_NAME or (
-            kind not in LABELS_OF_ITS_OWN and self._label_states("learns") in {None, "sign"}
+            kind not in LABELS_OF_ITS_OWN
+            and self._label_states("learns") in {None, "sign"}
+            and self._label_states("ranked_against") is None  # else it is that of passing a threshold
         )
 
     @model_validator(mode="after")
