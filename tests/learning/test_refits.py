@@ -16,6 +16,7 @@ from nn_assets.learning.first_month import first_model_month, first_month_from
 from nn_assets.learning.folds import make_fold, require_rows
 from nn_assets.learning.refits import refits_of, used_rows
 from nn_assets.market.calendar.sessions import sessions_between
+from nn_assets.operations.due import Due, retraining_due
 from nn_assets.settings import LabelSettings, Strategy, WalkForwardSettings, parse_strategy
 
 SESSIONS = sessions_between("24/7", "2021-01-01", "2023-12-31")
@@ -187,6 +188,8 @@ def test_a_month_may_begin_with_the_first_refit_where_that_is_asked_for() -> Non
     due = pd.Series(refits.by_session(hours), hours)
     assert (due[:"2018-01-22"] == "").all()
     assert (due["2018-01-23":"2018-01-25"] == "2018-01-23").all()
+    asked = [retraining_due(partial, pd.Timestamp(f"2018-01-{day} 06:00", tz="UTC")) for day in ("01", "22", "23")]
+    assert [isinstance(due, Due) for due in asked] == [False, False, True]  # not before there is a model to fit
     whole = within_the_session(refit_every_days=3)
     assert first_model_month(whole) == "2018-02"
     assert refits_of(whole).in_force("2018-02")[0] == "2018-02-01"
