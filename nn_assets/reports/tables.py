@@ -146,8 +146,8 @@ def loss_table(losses: LossFigures) -> tuple[tuple[str, ...], tuple[tuple[str, .
     """Lay out one row for each estimator and simple forecast: its loss, and what it loses less than each simple one."""
     header = ("", losses.statistic, *(f"less than {SIMPLE_TITLES.get(name, name)}" for name in losses.simple))
     rows = []
-    for name, loss in losses.losses.items():
-        tests = losses.gains.get(name, {})
+    for name in (*(name for name in _ORDER if name in losses.gains), *losses.simple):
+        loss, tests = losses.losses[name], losses.gains.get(name, {})
         cells = [_gain(tests[simple]) if simple in tests else "" for simple in losses.simple]
         title = SIMPLE_TITLES.get(name, NAMES.get(name, name))
         rows.append((title, ABSENT if loss is None else f"{loss:.4f}", *cells))
